@@ -1,0 +1,40 @@
+# `make` alone lists what there is. Everything lives in .venv and .trunkline; the system is left alone.
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test check bench clean
+
+bin := .venv/bin
+workers ?= 2
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+setup: ## fetch everything needed to run, test and check
+	@scripts/bootstrap dev
+	@$(bin)/trunkline setup
+
+up: ## start the PBX; Ctrl-C stops it
+	@scripts/bootstrap
+	@exec $(bin)/trunkline up
+
+demo: ## show a call from ring to report, in about a minute
+	@scripts/bootstrap
+	@exec $(bin)/trunkline demo run
+
+test: ## run all tests on the real engines (workers=N)
+	@scripts/bootstrap dev
+	@$(bin)/trunkline setup
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup $(arguments)
+
+check: ## lint, formatting, types, and the direction of imports
+	@scripts/bootstrap dev
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+bench: ## measure against a bare Asterisk on this machine
+	@scripts/bootstrap dev
+	@exec $(bin)/trunkline bench
+
+clean: ## remove the environment and fetched programs; the data in .trunkline/data stays
+	rm -rf .venv .trunkline/runtime .trunkline/tools

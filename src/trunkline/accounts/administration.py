@@ -1,0 +1,323 @@
+"""Making and changing accounts: for the command line, the console, and partners.
+
+Everything takes effect at once (:class:`~trunkline.accounts.service.Accounts` caches nothing; the switch
+hears of accounts, components and security rules by NOTIFY).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from trunkline.accounts import components, networks, tokens
+from trunkline.accounts.model import METERED, Api, NewAccount, Role, Status
+from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
+from trunkline.accounts.users import Users, add_key, add_user
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.db.pool import Connection, Database, Row
+
+SECURITY_RULES: Mapping[str, bool] = {"mobile": True, "national": True, "international": False}
+"""May API calls go in this direction? The reference's default."""
+
+_KEYED = (Api.CALL_API, Api.DATA_API)
+"""The APIs for which an owner gets a key at once."""
+
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?\Z")
+_CURRENCY = re.compile(r"[A-Z]{3}\Z")
+_COUNTRY = re.compile(r"[A-Z]{2}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountProfile:
+    """What an account is made with.
+
+    :ivar time_zone: IANA name.
+    :ivar locale: ``en`` or ``en-GB``.
+    :ivar currency: ISO 4217.
+    :ivar country: ISO 3166 alpha-2; how local numbers are read.
+    :ivar is_agent: a partner's account, which has clients.
+    :ivar parent_account_id: the agent whose client this is.
+    """
+
+    name: str
+    time_zone: str = "UTC"
+    locale: str = "en"
+    currency: str = "USD"
+    country: str = "AE"
+    is_agent: bool = False
+    parent_account_id: int | None = None
+
+
+def check_profile(profile: AccountProfile) -> None:
+    """:class:`InvalidInput`, naming the field, for a profile that cannot be used."""
+    if not profile.name.strip():
+        raise InvalidInput("an account needs a name", field="name", value=profile.name)
+    try:
+        ZoneInfo(profile.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(
+            f"{profile.time_zone!r} is no time zone; write an IANA name such as Asia/Dubai or Europe/London",
+            field="time_zone",
+            value=profile.time_zone,
+        ) from error
+    for field, value, form, example in (
+        ("locale", profile.locale, _LOCALE, "en or en-GB"),
+        ("currency", profile.currency, _CURRENCY, "USD"),
+        ("country", profile.country, _COUNTRY, "AE"),
+    ):
+        if not form.match(value):
+            raise InvalidInput(f"{field} is written like {example}, not {value!r}", field=field, value=value)
+
+
+class Administration:
+    """Accounts and what belongs to a whole account; :attr:`users` for users and their keys."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.users = Users(db)
+
+    async def create_account(
+        self,
+        profile: AccountProfile,
+        *,
+        login: str | None = None,
+        password: str | None = None,
+        allow: Iterable[str] = (),
+    ) -> NewAccount:
+        """Make an account with an owner, who has a permanent key for each API.
+
+        International calls are off; the components are :data:`.components.DEFAULT`.
+
+        :param login: of the owner; default ``owner<account_id>``.
+        :param password: default: one is made up.
+        :param allow: networks that may use all APIs and the console; nothing may by default.
+        :raises InvalidInput: a value that cannot be used; ``already_in_use`` for a login.
+        :raises NotFound: no such parent account.
+        """
+        async with self._db.connection() as connection:
+            return await add_account(connection, profile, login=login, password=password, allow=allow)
+
+    async def list_accounts(self) -> list[Row]:
+        """All accounts of the installation, oldest first."""
+        return await self._db.fetch_all(
+            "select account_id, name, time_zone, locale, currency, country, status, is_agent,"
+            " parent_account_id, created_at from accounts order by account_id"
+        )
+
+    async def account(self, account_id: int) -> Row:
+        """One account with its components, limits and security rules; :class:`NotFound`."""
+        row = await self._db.fetch_one(
+            """
+            select a.account_id, a.name, a.time_zone, a.locale, a.currency, a.country, a.status, a.is_agent,
+                a.parent_account_id, a.created_at,
+                array(select c.component from account_components c
+                      where c.account_id = a.account_id order by 1) as components,
+                (select coalesce(jsonb_object_agg(l.api, jsonb_build_object(
+                    'day_points', l.day_points, 'minute_points', l.minute_points)), '{}')
+                 from account_limits l where l.account_id = a.account_id) as limits,
+                (select coalesce(jsonb_object_agg(s.direction, s.allowed), '{}')
+                 from security_rules s where s.account_id = a.account_id) as security_rules
+            from accounts a where a.account_id = %s
+            """,
+            (account_id,),
+        )
+        if row is None:
+            raise _no_account(account_id)
+        return row
+
+    async def set_status(self, account_id: int, status: Status) -> None:
+        """Disable an account (its requests get ``account_inactive``) or let it in again."""
+        await self._change(
+            account_id, "update accounts set status = %s where account_id = %s", (status.value, account_id)
+        )
+
+    async def set_limits(
+        self, account_id: int, api: Api, *, day: int | None = None, minute: int | None = None
+    ) -> None:
+        """Change how many points an account may spend; None leaves a limit as it is."""
+        _check_metered(api)
+        for field, value in (("day_points", day), ("minute_points", minute)):
+            if value is not None and not 0 <= value < 2**31:
+                raise InvalidInput("a limit is a whole number from 0", field=field, value=value)
+        await self._change(
+            account_id,
+            "update account_limits set day_points = coalesce(%s, day_points),"
+            " minute_points = coalesce(%s, minute_points) where account_id = %s and api = %s",
+            (day, minute, account_id, api.value),
+        )
+
+    async def set_weight(self, account_id: int, api: Api, method: str, weight: int | None) -> None:
+        """Give a method its own weight in points in this account; None = the usual one again."""
+        _check_metered(api)
+        if weight is not None and not 0 <= weight < 2**31:
+            raise InvalidInput("a weight is a whole number from 0", field="weight", value=weight)
+        await self.account(account_id)
+        if weight is None:
+            await self._db.execute(
+                "delete from method_weights where account_id = %s and api = %s and method = %s",
+                (account_id, api.value, method),
+            )
+        else:
+            await self._db.execute(
+                "insert into method_weights (account_id, api, method, weight) values (%s, %s, %s, %s)"
+                " on conflict (account_id, api, method) do update set weight = excluded.weight",
+                (account_id, api.value, method, weight),
+            )
+
+    async def set_component(self, account_id: int, component: str, enabled: bool) -> None:
+        """Switch a component on or off."""
+        if component not in components.TITLES:
+            raise InvalidInput(
+                f"there is no component {component!r}; there are {', '.join(sorted(components.TITLES))}",
+                field="component",
+                value=component,
+            )
+        await self.account(account_id)
+        await self._db.execute(
+            "insert into account_components (account_id, component) values (%s, %s) on conflict do nothing"
+            if enabled
+            else "delete from account_components where account_id = %s and component = %s",
+            (account_id, component),
+        )
+
+    async def set_security_rule(self, account_id: int, direction: str, allowed: bool) -> None:
+        """Whether API calls may go to ``mobile``, ``national`` or ``international`` numbers."""
+        if direction not in SECURITY_RULES:
+            raise InvalidInput(
+                f"a direction is one of {', '.join(SECURITY_RULES)}", field="direction", value=direction
+            )
+        await self._change(
+            account_id,
+            "update security_rules set allowed = %s where account_id = %s and direction = %s",
+            (allowed, account_id, direction),
+        )
+
+    async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:
+        """Let a network (or single address) use an API; returns it as stored. Twice is fine."""
+        text = str(networks.parse_network(network))
+        await self.account(account_id)
+        async with self._db.connection() as connection:
+            await _allow(connection, account_id, api, text, comment)
+        return text
+
+    async def disallow_address(self, account_id: int, api: Api, network: str) -> None:
+        """Take a network off the list; :class:`NotFound` when it is not on it."""
+        text = str(networks.parse_network(network))
+        count = await self._db.execute(
+            "delete from allowed_addresses where account_id = %s and api = %s and network = %s::cidr",
+            (account_id, api.value, text),
+        )
+        if count == 0:
+            raise NotFound(
+                f"{text} is not on the {api.value} list of account {account_id}; see `trunkline allow list`",
+                field="network",
+                value=network,
+            )
+
+    async def allowed_addresses(self, account_id: int) -> list[Row]:
+        """The allow-lists of an account: ``api``, ``network`` (text), ``comment``."""
+        return await self._db.fetch_all(
+            "select api, network::text as network, comment from allowed_addresses"
+            " where account_id = %s order by api, network",
+            (account_id,),
+        )
+
+    async def _change(self, account_id: int, statement: str, parameters: tuple[object, ...]) -> None:
+        if await self._db.execute(statement.encode(), parameters) == 0:
+            raise _no_account(account_id)
+
+
+async def add_account(
+    connection: Connection,
+    profile: AccountProfile,
+    *,
+    login: str | None = None,
+    password: str | None = None,
+    allow: Iterable[str] = (),
+    with_keys: bool = True,
+) -> NewAccount:
+    """Make an account in the transaction of the connection; see :meth:`Administration.create_account`.
+
+    :param with_keys: False: the owner gets no keys, since nobody would be told them.
+    """
+    check_profile(profile)
+    allowed = [str(networks.parse_network(text)) for text in allow]
+    password = password if password is not None else tokens.new_password()
+    account_id = await _insert_account(connection, profile)
+    login = login if login is not None else f"owner{account_id}"
+    user_id = await add_user(connection, account_id, login, password, role=Role.OWNER, apis=_KEYED)
+    keys = {
+        api.value: (await add_key(connection, account_id, user_id, api.value, None)).token
+        for api in (_KEYED if with_keys else ())
+    }
+    for network in allowed:
+        for api in Api:
+            await _allow(connection, account_id, api, network, "")
+    return NewAccount(account_id, user_id, login.strip(), password, keys)
+
+
+async def _insert_account(connection: Connection, profile: AccountProfile) -> int:
+    if profile.parent_account_id is not None:
+        cursor = await connection.execute(
+            "select from accounts where account_id = %s and is_agent", (profile.parent_account_id,)
+        )
+        if await cursor.fetchone() is None:
+            raise NotFound(
+                f"there is no agent account {profile.parent_account_id}; make it with --agent first",
+                field="parent_account_id",
+                value=profile.parent_account_id,
+            )
+    cursor = await connection.execute(
+        "insert into accounts (name, time_zone, locale, currency, country, is_agent, parent_account_id)"
+        " values (%s, %s, %s, %s, %s, %s, %s) returning account_id",
+        (
+            profile.name.strip(),
+            profile.time_zone,
+            profile.locale,
+            profile.currency,
+            profile.country,
+            profile.is_agent,
+            profile.parent_account_id,
+        ),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # "returning" gives a row or an error
+    account_id: int = row["account_id"]
+    for direction, allowed in SECURITY_RULES.items():
+        await connection.execute(
+            "insert into security_rules (account_id, direction, allowed) values (%s, %s, %s)",
+            (account_id, direction, allowed),
+        )
+    for component in sorted(components.DEFAULT):
+        await connection.execute(
+            "insert into account_components (account_id, component) values (%s, %s)", (account_id, component)
+        )
+    for api in METERED:
+        await connection.execute(
+            "insert into account_limits (account_id, api, day_points, minute_points) values (%s, %s, %s, %s)",
+            (account_id, api.value, DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS),
+        )
+    return account_id
+
+
+async def _allow(connection: Connection, account_id: int, api: Api, network: str, comment: str) -> None:
+    await connection.execute(
+        "insert into allowed_addresses (account_id, api, network, comment) values (%s, %s, %s::cidr, %s)"
+        " on conflict do nothing",
+        (account_id, api.value, network, comment),
+    )
+
+
+def _check_metered(api: Api) -> None:
+    if api not in METERED:
+        raise InvalidInput(f"the {api.value} costs no points", field="api", value=api.value)
+
+
+def _no_account(account_id: int) -> NotFound:
+    return NotFound(
+        f"there is no account {account_id}; see `trunkline account list`",
+        field="account_id",
+        value=account_id,
+    )

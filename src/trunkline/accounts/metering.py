@@ -1,0 +1,121 @@
+"""Points in the database: taken in one statement, so that requests at once never spend more than there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from psycopg import errors
+
+from trunkline.accounts.model import Points
+from trunkline.accounts.points import Counter, Period, exceeded, period_start, tell
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import LimitExceeded
+from trunkline.db.pool import Connection, Database, Row
+
+# One statement, so that it costs one question to the server. Both counters or none: when one limit stands in the way its
+# row does not come back, and the division by zero undoes the other. It does not wait for the disk: a crash may forget
+# points of the last moment.
+_TAKE = """
+    with lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+    wanted as (
+        select v.period, v.period_start, v.cap
+        from lightly, account_limits l, lateral (values
+            ('day', %(day)s::timestamptz, l.day_points),
+            ('minute', %(minute)s::timestamptz, l.minute_points)) as v (period, period_start, cap)
+        where l.account_id = %(account_id)s and l.api = %(api)s and lightly.setting = 'off'
+    ),
+    taken as (
+        insert into points_used as p (account_id, api, period, period_start, used)
+        select %(account_id)s, %(api)s, period, period_start, %(weight)s from wanted
+        where %(weight)s <= cap order by period
+        on conflict (account_id, api, period) do update set
+            used = excluded.used + case when p.period_start >= excluded.period_start then p.used else 0 end,
+            period_start = greatest(p.period_start, excluded.period_start)
+        where excluded.used + case when p.period_start >= excluded.period_start then p.used else 0 end
+              <= (select w.cap from wanted w where w.period = excluded.period)
+        returning period, period_start, used,
+            (select w.cap from wanted w where w.period = p.period) as cap
+    )
+    select period, period_start, used, cap, 1 / (count(*) over () - 1) as both from taken
+"""
+
+# In the order of _TAKE, so that the two never wait for each other crosswise.
+_GIVE_BACK = """
+    with kept as (
+        select account_id, api, period from points_used
+        where account_id = %(account_id)s and api = %(api)s
+          and period_start = case period when 'day' then %(day)s else %(minute)s end
+        order by period for update
+    )
+    update points_used p set used = greatest(0, p.used - %(weight)s)
+    from kept where p.account_id = %(account_id)s and p.api = kept.api and p.period = kept.period
+"""
+
+_READ = """
+    select v.period, v.cap, p.period_start, p.used
+    from account_limits l
+    cross join lateral (values ('day', l.day_points), ('minute', l.minute_points)) as v (period, cap)
+    left join points_used p on p.account_id = l.account_id and p.api = l.api and p.period = v.period
+    where l.account_id = %(account_id)s and l.api = %(api)s
+"""
+
+
+class Metering:
+    """Takes, gives back and tells points."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def take(self, account_id: int, api: str, weight: int, now: float) -> Points:
+        """See :meth:`trunkline.accounts.service.Accounts.reserve_points`."""
+        try:
+            rows = await self._db.fetch_all(_TAKE, _parameters(account_id, api, weight, now))
+        except errors.DivisionByZero:
+            rows = []
+        if not rows:
+            points = await self.read(account_id, api, now)
+            period = exceeded(points, weight)
+            limit = points.day_limit if period is Period.DAY else points.minute_limit
+            raise LimitExceeded(
+                f"this account may spend {limit} points a {period}; wait or have the limit raised",
+                params={"limit_type": period.value, "limit_max_value": limit},
+            )
+        return _tell(rows, now)
+
+    async def give_back(self, account_id: int, api: str, weight: int, taken_at: float, now: float) -> Points:
+        """See :meth:`trunkline.accounts.service.Accounts.refund_points`."""
+        async with self._db.connection() as connection:
+            await _lightly(connection)
+            await connection.execute(_GIVE_BACK, _parameters(account_id, api, weight, taken_at))
+        return await self.read(account_id, api, now)
+
+    async def read(self, account_id: int, api: str, now: float) -> Points:
+        """Limits and what is left; an account without limits for that API has none to spend."""
+        return _tell(await self._db.fetch_all(_READ, {"account_id": account_id, "api": api}), now)
+
+
+async def _lightly(connection: Connection) -> None:
+    """Let this transaction not wait for the disk: a crash may forget points of the last moment."""
+    await connection.execute("set local synchronous_commit = off")
+
+
+def _parameters(account_id: int, api: str, weight: int, now: float) -> Mapping[str, Any]:
+    return {
+        "account_id": account_id,
+        "api": api,
+        "weight": weight,
+        "day": to_datetime(period_start(Period.DAY, now)),
+        "minute": to_datetime(period_start(Period.MINUTE, now)),
+    }
+
+
+def _tell(rows: Iterable[Row], now: float) -> Points:
+    limits = dict.fromkeys(Period, 0)
+    counters: dict[Period, Counter] = {}
+    for row in rows:
+        period = Period(row["period"])
+        limits[period] = row["cap"]
+        if row["period_start"] is not None:
+            counters[period] = Counter(row["period_start"].timestamp(), row["used"])
+    return tell(limits, counters, now)

@@ -1,0 +1,138 @@
+"""What the accounts room gives to others: who asks, opened sessions, points, created accounts and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from zoneinfo import ZoneInfo
+
+
+class Api(StrEnum):
+    """The doors that have their own allow-list; all but the console have points, too."""
+
+    CALL_API = "call_api"
+    DATA_API = "data_api"
+    CALL_CENTER = "call_center"
+    CONSOLE = "console"
+
+
+METERED = (Api.CALL_API, Api.DATA_API, Api.CALL_CENTER)
+"""The APIs that cost points."""
+
+
+class Role(StrEnum):
+    """What a user is in the account: owners and admins may do everything, members what they were given."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class Status(StrEnum):
+    """Of an account or a user."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class CallerKind(StrEnum):
+    """How a caller showed who he is."""
+
+    KEY = "key"
+    SESSION = "session"
+
+
+class Action(StrEnum):
+    """What a permission lets one do with a resource."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a user of an account, by a key or a session.
+
+    :ivar permissions: ``"resource:action"``; of no matter for owners and admins.
+    :ivar components: what the account has switched on (wire names, see :mod:`.components`).
+    :ivar is_agent: the account is a partner's, which may act for the users of its clients.
+    :ivar api: the API that is used (:class:`Api`); ``networks`` may use it, and ``weights`` are the account's own
+        weights of its methods. All that a request needs to know of its account comes in one look-up.
+    """
+
+    account_id: int
+    user_id: int
+    login: str
+    employee_id: int | None
+    time_zone: ZoneInfo
+    locale: str
+    kind: CallerKind
+    role: Role
+    permissions: frozenset[str]
+    components: frozenset[str]
+    call_api_enabled: bool
+    data_api_enabled: bool
+    is_agent: bool
+    api: str = ""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def may(self, resource: str, action: str) -> bool:
+        """Whether the user has the permission ``[resource: action]``."""
+        return self.role is not Role.MEMBER or f"{resource}:{action}" in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session that was opened. The token is known to the caller only: we keep its hash."""
+
+    access_token: str = field(repr=False)
+    expires_at: datetime
+    account_id: int
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Points of an account in one API at one moment.
+
+    :ivar day_reset, minute_reset: whole seconds until all points are back (1 or more).
+    :ivar at: the moment, Unix seconds.
+    """
+
+    day_limit: int
+    day_remaining: int
+    day_reset: int
+    minute_limit: int
+    minute_remaining: int
+    minute_reset: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; the only time that its token is seen."""
+
+    key_id: int
+    name: str
+    token: str = field(repr=False)
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account just made, with its owner; the only time that password and keys are seen.
+
+    :ivar keys: token by API.
+    """
+
+    account_id: int
+    user_id: int
+    login: str
+    password: str = field(repr=False)
+    keys: Mapping[str, str] = field(repr=False)

@@ -1,0 +1,52 @@
+"""Addresses and networks of allow-lists. Pure.
+
+An IPv4 address in an IPv6 coat (``::ffff:192.0.2.1``, what a dual-stack socket reports) is that IPv4 address.
+``0.0.0.0/0`` means all addresses of either kind: the reference tells users to write it for "everybody".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from trunkline.core.errors import InvalidInput
+
+_EVERYBODY = IPv4Network("0.0.0.0/0")
+_COAT = IPv6Network("::ffff:0:0/96")
+_COAT_BITS = 96
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a socket or a header reports, without coat and zone; None if it is none."""
+    try:
+        address = ip_address(text.strip().strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """A network or a single address as typed by an admin; bits behind the prefix are dropped.
+
+    :raises InvalidInput: with what a network looks like.
+    """
+    try:
+        network = ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{text!r} is no network; write an address (203.0.113.7) or a network "
+            "(203.0.113.0/24, 2001:db8::/32)",
+            field="network",
+            value=text,
+        ) from error
+    if isinstance(network, IPv6Network) and network.subnet_of(_COAT):
+        bare = IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
+        return IPv4Network((bare, network.prefixlen - _COAT_BITS))
+    return network
+
+
+def admits(networks: Iterable[IPv4Network | IPv6Network], address: IPv4Address | IPv6Address) -> bool:
+    """Whether one of the networks holds the address."""
+    return any(network == _EVERYBODY or address in network for network in networks)

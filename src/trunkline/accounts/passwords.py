@@ -1,0 +1,57 @@
+"""Passwords: hashed with argon2id (the library's low-memory profile of RFC 9106) in a thread.
+
+Verifying takes the same work for a user that is unknown or has no password, so that the time tells nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from trunkline.core.errors import InvalidInput
+
+SHORTEST, LONGEST = 8, 200
+"""Characters."""
+
+_hasher = PasswordHasher()
+
+
+@cache
+def _nobody() -> str:
+    """A hash that no password fits."""
+    return _hasher.hash(secrets.token_urlsafe(32))
+
+
+def check_strength(password: str) -> None:
+    """:class:`InvalidInput` for a password that is too short or too long to be taken."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters", field="password")
+
+
+async def hash_of(password: str) -> str:
+    """The text to be stored."""
+    return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def fits(password: str, stored: str | None) -> bool:
+    """Whether the password belongs to the stored hash; False, after the same work, when there is none."""
+    return await asyncio.to_thread(_fits, password, stored)
+
+
+def needs_rehash(stored: str) -> bool:
+    """Whether the hash was made with weaker parameters than today's."""
+    return _hasher.check_needs_rehash(stored)
+
+
+def _fits(password: str, stored: str | None) -> bool:
+    known = stored if stored is not None else _nobody()
+    try:
+        # Bytes, because JSON can carry halves of surrogate pairs, which no text encoding takes.
+        plain = password[: LONGEST + 1].encode("utf-8", "surrogatepass")
+        return _hasher.verify(known, plain) and stored is not None
+    except (VerificationError, InvalidHashError):
+        return False

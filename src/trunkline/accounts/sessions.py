@@ -1,0 +1,129 @@
+"""Log-in sessions: one hour from the log-in, for one API."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from trunkline.accounts import brake, passwords, tokens
+from trunkline.accounts.access import check_account
+from trunkline.accounts.model import Login, Status
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import AuthenticationFailed
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Connection, Database, Row
+
+LIFETIME = timedelta(hours=1)
+
+_KEPT_AFTER_END = timedelta(days=1)
+"""So long an ended session's token is answered with "expired" in place of "invalid"."""
+
+_HASHING_AT_ONCE = 2
+"""Passwords checked at a time in a process: each takes 64 MiB; it also bounds parallel guessing."""
+
+_log = get_logger("accounts")
+
+
+class Sessions:
+    """Opens and closes sessions."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._hashing = asyncio.Semaphore(_HASHING_AT_ONCE)
+
+    async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
+        """See :meth:`trunkline.accounts.service.Accounts.login`."""
+        login = _storable(login).strip()
+        subject = brake.subject(login, address)
+        async with self._hashing:
+            await self._check_brake(subject, now)
+            row = await self._find(login)
+            stored = row["password_hash"] if row is not None else None
+            fits = await passwords.fits(password, stored)
+            if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
+                await self._note_failure(subject, now)
+                _log.warning("log-in refused", login=login[:200], address=address, api=api)
+                raise AuthenticationFailed("login or password is wrong")
+            new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
+        check_account(row)
+        return await self._open(row, api, subject, new_hash, to_datetime(now))
+
+    async def close(self, token: str) -> None:
+        """End the session with that token; a key or an unknown token is left as it is."""
+        await self._db.execute("delete from login_sessions where token_hash = %s", (tokens.hash_of(token),))
+
+    async def prune(self, now: float) -> None:
+        """Forget sessions that ended long ago, and old failures to log in."""
+        moment = to_datetime(now)
+        async with self._db.connection() as connection:
+            await connection.execute(
+                "delete from login_sessions where expires_at < %s", (moment - _KEPT_AFTER_END,)
+            )
+            await connection.execute(
+                "delete from login_failures where last_failed_at < %s",
+                (moment - timedelta(seconds=brake.FORGOTTEN_AFTER),),
+            )
+
+    async def _find(self, login: str) -> Row | None:
+        return await self._db.fetch_one(
+            """
+            select u.account_id, u.user_id, u.password_hash,
+                   u.status as user_status, a.status as account_status
+            from users u join accounts a using (account_id) where lower(u.login) = lower(%s)
+            """,
+            (login,),
+        )
+
+    async def _open(self, row: Row, api: str, subject: str, new_hash: str | None, now: datetime) -> Login:
+        token, expires_at = tokens.new_token(), now + LIFETIME
+        who = (row["account_id"], row["user_id"])
+        async with self._db.connection() as connection:
+            await connection.execute(
+                "insert into login_sessions (account_id, user_id, api, token_hash, expires_at, created_at)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                (*who, api, tokens.hash_of(token), expires_at, now),
+            )
+            await connection.execute("delete from login_failures where subject = %s", (subject,))
+            if new_hash is not None:
+                await connection.execute(
+                    "update users set password_hash = %s where account_id = %s and user_id = %s",
+                    (new_hash, *who),
+                )
+        return Login(token, expires_at, *who)
+
+    async def _check_brake(self, subject: str, now: float) -> None:
+        async with self._db.connection() as connection:
+            failures, last = await _failures(connection, subject)
+        wait = brake.remaining_wait(failures, last, now)
+        if wait > 0:
+            raise AuthenticationFailed(f"too many failed log-ins; try again in {wait:.0f} s")
+
+    async def _note_failure(self, subject: str, now: float) -> None:
+        async with self._db.connection() as connection:
+            await connection.execute(
+                """
+                insert into login_failures as f (subject, failures, last_failed_at)
+                values (%(subject)s, 1, %(now)s)
+                on conflict (subject) do update set
+                    failures = case when f.last_failed_at < %(forgotten)s then 1 else f.failures + 1 end,
+                    last_failed_at = greatest(f.last_failed_at, excluded.last_failed_at)
+                """,
+                {
+                    "subject": subject,
+                    "now": to_datetime(now),
+                    "forgotten": to_datetime(now - brake.FORGOTTEN_AFTER),
+                },
+            )
+
+
+def _storable(login: str) -> str:
+    """A login as typed, without what PostgreSQL takes in no text (NUL, halves of surrogate pairs)."""
+    return login.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+async def _failures(connection: Connection, subject: str) -> tuple[int, float]:
+    cursor = await connection.execute(
+        "select failures, last_failed_at from login_failures where subject = %s", (subject,)
+    )
+    row = await cursor.fetchone()
+    return (row["failures"], row["last_failed_at"].timestamp()) if row is not None else (0, 0.0)

@@ -1,0 +1,247 @@
+"""Users of an account, their permissions and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import psycopg
+
+from trunkline.accounts import passwords, tokens
+from trunkline.accounts.model import Action, Api, NewKey, Role, Status
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.db.pool import Connection, Database, Row
+
+_LONGEST_LOGIN = 100
+
+
+class Users:
+    """Changes users; errors are :class:`InvalidInput` and :class:`NotFound`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def create(
+        self,
+        account_id: int,
+        login: str,
+        password: str | None = None,
+        *,
+        full_name: str = "",
+        email: str | None = None,
+        role: Role = Role.MEMBER,
+        apis: Iterable[Api] = (),
+        employee_id: int | None = None,
+    ) -> int:
+        """Make a user; returns ``user_id``.
+
+        :param login: unique over the installation, capitals do not matter.
+        :param password: None = may not log in by password.
+        :param apis: what this user may call (``call_api``, ``data_api``).
+        """
+        async with self._db.connection() as connection:
+            if employee_id is not None:
+                await _check_employee(connection, account_id, employee_id)
+            return await add_user(
+                connection, account_id, login, password,
+                full_name=full_name, email=email, role=role, apis=apis, employee_id=employee_id,
+            )  # fmt: skip
+
+    async def list_users(self, account_id: int) -> list[Row]:
+        """The users of an account without their secrets."""
+        return await self._db.fetch_all(
+            "select user_id, login, full_name, email, role, status, employee_id, call_api_enabled,"
+            " data_api_enabled, created_at from users where account_id = %s order by user_id",
+            (account_id,),
+        )
+
+    async def set_password(self, account_id: int, user_id: int, password: str) -> None:
+        """Change a password; the user's sessions end, keys stay."""
+        passwords.check_strength(password)
+        stored = await passwords.hash_of(password)
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                "update users set password_hash = %s where account_id = %s and user_id = %s",
+                (stored, account_id, user_id),
+            )
+            _check_found(cursor.rowcount, user_id)
+            await _end_sessions(connection, account_id, user_id)
+
+    async def set_status(self, account_id: int, user_id: int, status: Status) -> None:
+        """Disable a user (sessions end, keys are refused as blocked) or let him in again."""
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                "update users set status = %s where account_id = %s and user_id = %s",
+                (status.value, account_id, user_id),
+            )
+            _check_found(cursor.rowcount, user_id)
+            if status is Status.DISABLED:
+                await _end_sessions(connection, account_id, user_id)
+
+    async def set_apis(self, account_id: int, user_id: int, apis: Iterable[Api]) -> None:
+        """Which APIs the user may call from now on."""
+        enabled = frozenset(apis)
+        count = await self._db.execute(
+            "update users set call_api_enabled = %s, data_api_enabled = %s"
+            " where account_id = %s and user_id = %s",
+            (Api.CALL_API in enabled, Api.DATA_API in enabled, account_id, user_id),
+        )
+        _check_found(count, user_id)
+
+    async def set_permission(
+        self, account_id: int, user_id: int, resource: str, action: Action, granted: bool
+    ) -> None:
+        """Give a member a permission ``[resource: action]`` or take it away."""
+        if not resource:
+            raise InvalidInput("a permission needs a resource, such as employees", field="resource")
+        await self._check_user(account_id, user_id)
+        await self._db.execute(
+            "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)"
+            " on conflict do nothing"
+            if granted
+            else "delete from user_permissions"
+            " where account_id = %s and user_id = %s and resource = %s and action = %s",
+            (account_id, user_id, resource, action.value),
+        )
+
+    async def create_key(
+        self, account_id: int, user_id: int, name: str = "", expires_at: datetime | None = None
+    ) -> NewKey:
+        """Make a key: permanent, or temporary with an (aware, future) end. The token is seen this once."""
+        if expires_at is not None:
+            if expires_at.tzinfo is None:
+                raise InvalidInput("the end of a key needs a time zone", field="expires_at")
+            if expires_at <= datetime.now(UTC):
+                raise InvalidInput("the end of a key lies in the future", field="expires_at")
+        await self._check_user(account_id, user_id)
+        async with self._db.connection() as connection:
+            return await add_key(connection, account_id, user_id, name, expires_at)
+
+    async def block_key(self, account_id: int, key_id: int) -> None:
+        """Block a key for good; twice is fine."""
+        count = await self._db.execute(
+            "update api_keys set blocked_at = coalesce(blocked_at, now())"
+            " where account_id = %s and key_id = %s",
+            (account_id, key_id),
+        )
+        if count == 0:
+            raise NotFound(
+                f"account {account_id} has no key {key_id}; see `trunkline key list`",
+                field="key_id",
+                value=key_id,
+            )
+
+    async def list_keys(self, account_id: int) -> list[Row]:
+        """The keys of an account, told apart by name and the token's last characters."""
+        return await self._db.fetch_all(
+            "select key_id, user_id, name, token_hint, expires_at, blocked_at, created_at, last_used_at"
+            " from api_keys where account_id = %s order by key_id",
+            (account_id,),
+        )
+
+    async def find(self, login: str) -> Row | None:
+        """``account_id`` and ``user_id`` behind a login, which is unique over the installation."""
+        return await self._db.fetch_one(
+            "select account_id, user_id from users where lower(login) = lower(%s)", (login.strip(),)
+        )
+
+    async def _check_user(self, account_id: int, user_id: int) -> None:
+        row = await self._db.fetch_one(
+            "select from users where account_id = %s and user_id = %s", (account_id, user_id)
+        )
+        _check_found(int(row is not None), user_id)
+
+
+async def add_user(
+    connection: Connection,
+    account_id: int,
+    login: str,
+    password: str | None,
+    *,
+    full_name: str = "",
+    email: str | None = None,
+    role: Role = Role.MEMBER,
+    apis: Iterable[Api] = (),
+    employee_id: int | None = None,
+) -> int:
+    """Make a user in the transaction of the connection; see :meth:`Users.create`."""
+    login = login.strip()
+    if not login or len(login) > _LONGEST_LOGIN or any(c.isspace() or not c.isprintable() for c in login):
+        raise InvalidInput(
+            f"a login has 1 to {_LONGEST_LOGIN} characters and no blanks", field="login", value=login
+        )
+    if password is not None:
+        passwords.check_strength(password)
+    enabled = frozenset(apis)
+    try:
+        cursor = await connection.execute(
+            "insert into users (account_id, login, password_hash, full_name, email, role, employee_id,"
+            " call_api_enabled, data_api_enabled) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " returning user_id",
+            (
+                account_id,
+                login,
+                await passwords.hash_of(password) if password is not None else None,
+                full_name,
+                email,
+                role.value,
+                employee_id,
+                Api.CALL_API in enabled,
+                Api.DATA_API in enabled,
+            ),
+        )
+    except psycopg.errors.UniqueViolation as error:
+        raise InvalidInput(
+            f"the login {login} is taken in this installation; choose another",
+            mnemonic="already_in_use",
+            field="login",
+            value=login,
+        ) from error
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise NotFound(
+            f"there is no account {account_id}; see `trunkline account list`", field="account_id"
+        ) from error
+    row = await cursor.fetchone()
+    assert row is not None  # "returning" gives a row or an error
+    user_id: int = row["user_id"]
+    return user_id
+
+
+async def add_key(
+    connection: Connection, account_id: int, user_id: int, name: str, expires_at: datetime | None
+) -> NewKey:
+    """Make a key in the transaction of the connection; see :meth:`Users.create_key`."""
+    token = tokens.new_token()
+    cursor = await connection.execute(
+        "insert into api_keys (account_id, user_id, name, token_hash, token_hint, expires_at)"
+        " values (%s, %s, %s, %s, %s, %s) returning key_id",
+        (account_id, user_id, name, tokens.hash_of(token), tokens.hint_of(token), expires_at),
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # "returning" gives a row or an error
+    return NewKey(row["key_id"], name, token, expires_at)
+
+
+async def _check_employee(connection: Connection, account_id: int, employee_id: int) -> None:
+    cursor = await connection.execute(
+        "select from employees where account_id = %s and employee_id = %s", (account_id, employee_id)
+    )
+    if await cursor.fetchone() is None:
+        raise NotFound(
+            f"account {account_id} has no employee {employee_id}", field="employee_id", value=employee_id
+        )
+
+
+async def _end_sessions(connection: Connection, account_id: int, user_id: int) -> None:
+    await connection.execute(
+        "delete from login_sessions where account_id = %s and user_id = %s", (account_id, user_id)
+    )
+
+
+def _check_found(count: int, user_id: int) -> None:
+    if count == 0:
+        raise NotFound(
+            f"there is no user {user_id} in this account; see `trunkline user list`",
+            field="user_id",
+            value=user_id,
+        )

@@ -1,0 +1,63 @@
+"""The words of voice analysis. All times are seconds from the beginning of the recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+SAMPLE_RATE = 8000
+"""Of all sound that is analysed."""
+
+
+class Side(StrEnum):
+    CONTACT = "contact"
+    EMPLOYEE = "employee"
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class TranscriptStatus(StrEnum):
+    NOT_ASKED = "not_asked"
+    PENDING = "pending"
+    READY = "ready"
+    UNAVAILABLE = "unavailable"
+    """Asked for, and no transcriber is set up."""
+    FAILED = "failed"
+
+
+class Span(NamedTuple):
+    """A stretch of time, ``start < end``."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """What one side said in one go."""
+
+    start: float
+    end: float
+    side: Side
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A sound file as it came, before we converted anything. None: not known."""
+
+    codec: str | None
+    channels: int | None
+    sample_rate: int | None
+    bits: int | None
+    bytes: int | None
+    seconds: float

@@ -1,0 +1,88 @@
+"""Detects speech with the model of Silero on onnxruntime, at 8000 Hz.
+
+The model is a file in the wheel of ``silero-vad``; that package itself is never imported, since it would import torch.
+onnxruntime is imported when a detector is made, not before: no process that only might need it pays for it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trunkline.analysis.model import SAMPLE_RATE
+from trunkline.core.errors import SetupError
+
+FRAME = 256
+"""Samples that the model looks at in one go."""
+
+FRAME_SECONDS = FRAME / SAMPLE_RATE
+
+_CONTEXT = 32
+"""Samples before each frame that the model wants to see again."""
+
+_STATE = 128
+
+
+class Detector(Protocol):
+    def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """How probably there is speech in each frame of :data:`FRAME_SECONDS`.
+
+        :param samples: of shape ``(channels, n)``, of 8000 Hz.
+        :returns: of shape ``(channels, frames)``; the last frame may reach beyond the sound.
+        """
+        ...
+
+
+class SileroDetector:
+    """Not to be shared by threads.
+
+    :raises SetupError: onnxruntime or the model is not installed.
+    """
+
+    def __init__(self) -> None:
+        model = model_file()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise SetupError("onnxruntime is missing: run scripts/bootstrap again.") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session: Any = onnxruntime.InferenceSession(
+            str(model), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """See :class:`Detector`. All channels go through the model side by side."""
+        channels, length = samples.shape
+        frames = -(-length // FRAME)
+        result = np.zeros((channels, frames), dtype=np.float32)
+        state = np.zeros((2, channels, _STATE), dtype=np.float32)
+        window = np.zeros((channels, _CONTEXT + FRAME), dtype=np.float32)
+        rate = np.array(SAMPLE_RATE, dtype=np.int64)
+        for number in range(frames):
+            part = samples[:, number * FRAME : (number + 1) * FRAME]
+            window[:, :_CONTEXT] = window[:, FRAME:]
+            window[:, _CONTEXT:] = 0
+            window[:, _CONTEXT : _CONTEXT + part.shape[1]] = part / np.float32(32768)
+            output, state = self._session.run(None, {"input": window, "state": state, "sr": rate})
+            result[:, number] = output[:, 0]
+        return result
+
+
+def model_file() -> Path:
+    """Where the model lies.
+
+    :raises SetupError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("silero_vad")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(folder) / "data" / "silero_vad.onnx"
+        if path.is_file():
+            return path
+    raise SetupError(
+        "The model that detects speech (package silero-vad) is missing: run scripts/bootstrap again."
+    )

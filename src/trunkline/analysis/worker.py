@@ -1,0 +1,17 @@
+"""Voice analysis' part of a worker process."""
+
+from __future__ import annotations
+
+from trunkline.analysis.order import JOB, QUEUE
+from trunkline.analysis.service import Analyst, Engine
+from trunkline.core.settings import Settings
+from trunkline.db.jobs import Jobs
+from trunkline.db.pool import Database
+
+CONCURRENCY = {QUEUE: 1}
+"""Jobs at a time in a process: each keeps a processor busy."""
+
+
+def analysing(db: Database, jobs: Jobs, settings: Settings, engine: Engine | None = None) -> None:
+    """Take up analyses: registers their job; before ``jobs.run``."""
+    jobs.register(JOB, Analyst(db, settings, engine).analyse_recording, queue=QUEUE)

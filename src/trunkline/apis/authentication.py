@@ -1,0 +1,34 @@
+"""Sessions by login and password: what ``login.user`` and ``logout.user`` of all JSON-RPC APIs share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.apis.jsonrpc.call import Call, Identity, Services
+from trunkline.apis.jsonrpc.declare import Api, Param, Params, ParamType
+
+LOGIN_PARAMS = (
+    Param("login", ParamType.STRING, required=True, maximum=255, description="Login of a user."),
+    Param("password", ParamType.STRING, required=True, maximum=1024, secret=True, description="Password."),
+)
+
+
+async def identify_by_password(services: Services, api: Api, params: Params, client_ip: str) -> Identity:
+    """Open a session of one hour.
+
+    :raises AuthenticationFailed: ``auth_error``.
+    """
+    session = await services.accounts.login(params["login"], params["password"], api, client_ip)
+    caller = await services.accounts.authenticate(session.access_token, api)
+    return Identity(caller, session.access_token, session.expires_at)
+
+
+def session_of(call: Call) -> dict[str, Any]:
+    """``access_token`` and ``expire_at`` (Unix seconds) of the session just opened."""
+    assert call.identity is not None, "login.user is declared with identify_by_password"
+    return {"access_token": call.identity.token, "expire_at": int(call.identity.expires_at.timestamp())}
+
+
+async def end_session(call: Call) -> None:
+    """Close the session the request came with."""
+    await call.services.accounts.logout(call.token)

@@ -1,0 +1,56 @@
+"""``login.user`` and ``logout.user`` of the Call API."""
+
+from __future__ import annotations
+
+from trunkline.apis.authentication import LOGIN_PARAMS, end_session, identify_by_password, session_of
+from trunkline.apis.call_api.components import BASE
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    Api,
+    Call,
+    Envelope,
+    Field,
+    FieldType,
+    Method,
+    Params,
+    Result,
+)
+
+
+async def _login(call: Call, _params: Params) -> Result:
+    return Result(session_of(call))
+
+
+async def _logout(call: Call, _params: Params) -> Result:
+    await end_session(call)
+    return Result({"success": True})
+
+
+METHODS = (
+    Method(
+        api=Api.CALL,
+        name="login.user",
+        summary="Opens a session of one hour.",
+        params=LOGIN_PARAMS,
+        result=(
+            Field("access_token", FieldType.STRING, description="Session key."),
+            Field("expire_at", FieldType.NUMBER, description="Unix time when the session ends."),
+        ),
+        envelope=Envelope.DATA_OBJECT,
+        components=(BASE,),
+        identify=identify_by_password,
+        complete=True,
+        handler=_login,
+    ),
+    Method(
+        api=Api.CALL,
+        name="logout.user",
+        summary="Closes the session.",
+        params=(ACCESS_TOKEN,),
+        result=(Field("success", FieldType.BOOLEAN),),
+        envelope=Envelope.DATA_OBJECT,
+        components=(BASE,),
+        complete=True,
+        handler=_logout,
+    ),
+)

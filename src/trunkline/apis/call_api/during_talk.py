@@ -1,0 +1,96 @@
+"""What can be done to a talk without moving anybody: keys, a tag, recording, a coach, the blacklist; and one party
+taken out of it."""
+
+from __future__ import annotations
+
+from trunkline.apis.call_api import common, errors
+from trunkline.apis.call_api.on_a_call import call_method
+from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.core.errors import Refused
+
+_BLOCK = """
+    insert into blacklist (account_id, phone_number, comment) values (%s, %s, %s)
+    on conflict (account_id, phone_number) do nothing
+"""
+
+
+async def _add_coach(call: Call, params: Params) -> None:
+    await common.command(call, "add_coach", {"phone_number": None, **params})
+
+
+async def _block_contact(call: Call, params: Params) -> None:
+    """The switch knows the number and what it has loaded; whether it is blocked already, the table decides."""
+    number = (await common.command(call, "block_contact", params))["contact_phone_number"]
+    comment = f"{call.caller.login}, call {params['call_session_id']}"
+    if not await call.services.db.execute(_BLOCK, (call.account_id, number, comment)):
+        raise Refused(
+            f"{number} is in the blacklist already",
+            mnemonic="duplicate_contact",
+            field="call_session_id",
+            value=params["call_session_id"],
+            params={"contact_phone_number": number},
+        )
+
+
+METHODS = (
+    call_method(
+        "disconnect.leg",
+        "Takes one party out of a call.",
+        Param(
+            "leg_id",
+            ParamType.NUMBER,
+            required=True,
+            minimum=1,
+            description="The party, as list.calls tells.",
+        ),
+        errors=(errors.LEG_NOT_FOUND, errors.INVALID_STATE),
+    ),
+    call_method(
+        "send.dtmf",
+        "Sends a key to the contact, or calls the talk option of that key.",
+        Param("dtmf_string", ParamType.STRING, required=True, pattern=r"[0-9*#]", description="One key."),
+        errors=(errors.INVALID_STATE, *errors.TALK_OPTION_ERRORS),
+    ),
+    call_method(
+        "tag.call",
+        "Puts a tag on a live call.",
+        Param("tag_id", ParamType.NUMBER, required=True, minimum=1, description="The tag."),
+        errors=(errors.TAG_NOT_FOUND, errors.DUPLICATE_TAG, errors.INVALID_STATE),
+    ),
+    call_method(
+        "record.call",
+        "Switches the recording of a live call on or off.",
+        Param("action", ParamType.STRING, required=True, enum=("on", "off")),
+        errors=(
+            errors.FORBIDDEN,
+            errors.RECORD_ALREADY_STARTED,
+            errors.RECORD_ALREADY_STOPPED,
+            errors.INVALID_STATE,
+        ),
+    ),
+    call_method(
+        "add.coach",
+        "Calls a coach into a talk.",
+        Param(
+            "phone_number",
+            ParamType.STRING,
+            convert=common.any_number,
+            description="The coach's number; else the coach in the employee's settings.",
+        ),
+        Param(
+            "mode",
+            ParamType.STRING,
+            enum=("whisper", "listen", "barge"),
+            default="whisper",
+            description="Of our own: the coach is heard by the employee alone, by nobody, or by both.",
+        ),
+        errors=(errors.COACH_NOT_FOUND, errors.NO_ACTIVE_PHONE_NUMBER, errors.INVALID_STATE),
+        do=_add_coach,
+    ),
+    call_method(
+        "block.contact",
+        "Puts the contact of a live call on the blacklist; the call goes on.",
+        errors=(errors.DUPLICATE_CONTACT, errors.INVALID_STATE),
+        do=_block_contact,
+    ),
+)

@@ -1,0 +1,83 @@
+"""``release.call`` and ``list.calls``: calls that live."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from trunkline.apis.call_api import common
+from trunkline.apis.call_api.components import BASE, MANAGEMENT
+from trunkline.apis.call_api.on_a_call import call_method
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    Api,
+    Call,
+    Envelope,
+    Field,
+    FieldType,
+    Method,
+    Params,
+    Result,
+)
+
+
+async def _list_calls(call: Call, params: Params) -> Result:
+    """The switches answer ``{"calls": [...]}``: the fields of the result, ``start_time`` in Unix seconds."""
+    answer = await common.command(call, "list_calls", params)
+    return Result([_shown(session, call.caller.time_zone) for session in answer["calls"]])
+
+
+def _shown(session: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
+    started = datetime.fromtimestamp(int(session["start_time"]), zone)
+    return {**session, "start_time": started.replace(tzinfo=None).isoformat(" ")}
+
+
+METHODS = (
+    call_method("release.call", "Ends a call session.", components=(BASE,)),
+    Method(
+        api=Api.CALL,
+        name="list.calls",
+        summary="Lists the calls that live now, with their participants.",
+        params=(
+            ACCESS_TOKEN,
+            dataclasses.replace(common.DIRECTION, default=None, description="Only these calls."),
+            dataclasses.replace(
+                common.VIRTUAL_PHONE_NUMBER, required=False, description="Only calls by this virtual number."
+            ),
+        ),
+        result=(
+            Field("call_session_id", FieldType.NUMBER),
+            Field("direction", FieldType.STRING, enum=("in", "out")),
+            Field("start_time", FieldType.STRING, description="YYYY-MM-DD hh:mm:ss in the account's zone."),
+            Field("virtual_phone_number", FieldType.STRING),
+            Field("contact_phone_number", FieldType.STRING),
+            Field("external_id", FieldType.STRING),
+            Field(
+                "tags",
+                FieldType.ARRAY,
+                fields=(Field("tag_id", FieldType.NUMBER), Field("tag_name", FieldType.STRING)),
+            ),
+            Field(
+                "legs",
+                FieldType.ARRAY,
+                fields=(
+                    Field("leg_id", FieldType.NUMBER),
+                    Field("calling_phone_number", FieldType.STRING),
+                    Field("called_phone_number", FieldType.STRING),
+                    Field("is_operator", FieldType.BOOLEAN),
+                    Field("employee_id", FieldType.NUMBER),
+                    Field("employee_full_name", FieldType.STRING),
+                    Field("record_call_enabled", FieldType.BOOLEAN),
+                    Field("state", FieldType.STRING),
+                ),
+            ),
+        ),
+        envelope=Envelope.DATA_ARRAY,
+        components=(MANAGEMENT,),
+        complete=True,
+        handler=_list_calls,
+    ),
+)

@@ -1,0 +1,59 @@
+"""Messages to the parties of a call: a text is spoken here, before the switch is asked, so that it never waits.
+
+What reaches the switch: ``{"type": "media", "value": "2501"}`` as sent, or ``{"type": "tts", "value": text,
+"file": "/media/<sha256>"}``, the file without its extension.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.apis.jsonrpc import Call, Params
+from trunkline.core.errors import InvalidInput, LimitExceeded
+
+NAMES = ("contact_message", "employee_message", "operator_message", "to_message")
+"""Parameters that carry a message."""
+
+
+async def check(call: Call, params: Params) -> None:
+    """Whether the texts among the messages are short enough. Nothing is spoken yet.
+
+    :raises LimitExceeded: ``tts_text_exceeded``.
+    """
+    texts = [(name, params[name]["value"]) for name in NAMES if _is_text(params.get(name))]
+    if not texts:
+        return
+    longest = await call.services.accounts.tts_message_max_length(call.account_id, call.api)
+    for name, text in texts:
+        if len(text) > longest:
+            raise LimitExceeded(
+                f"The text has {len(text)} characters; {longest} are allowed in this account.",
+                mnemonic="tts_text_exceeded",
+                field=f"{name}.value",
+                value=text,
+                params={"tts_message_max_length": longest, "sent_tts_message_length": len(text)},
+            )
+
+
+async def speak(call: Call, params: Params) -> dict[str, Any]:
+    """The parameters with a sound file for each text.
+
+    :raises InvalidInput: no voice can say a text.
+    """
+    return {
+        name: await _spoken(call, name, value) if name in NAMES and _is_text(value) else value
+        for name, value in params.items()
+    }
+
+
+async def _spoken(call: Call, name: str, message: Params) -> dict[str, Any]:
+    text = message["value"]
+    try:
+        file = await call.services.speaker.file_of(text, call.caller.locale)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field=f"{name}.value", value=text) from error
+    return {**message, "file": file}
+
+
+def _is_text(message: Params | None) -> bool:
+    return message is not None and message["type"] == "tts"

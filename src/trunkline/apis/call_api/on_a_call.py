@@ -1,0 +1,63 @@
+"""How the methods that act on a living call are declared: they differ in parameters and errors, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from trunkline.apis.call_api import common, messages
+from trunkline.apis.call_api.components import MANAGEMENT
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    Api,
+    Call,
+    Component,
+    Envelope,
+    ErrorSpec,
+    Form,
+    Method,
+    Param,
+    Params,
+    Result,
+)
+
+ON_A_CALL = (ACCESS_TOKEN, common.CALL_SESSION_ID)
+"""What names the call."""
+
+
+def call_method(
+    name: str,
+    summary: str,
+    *params: Param,
+    errors: tuple[ErrorSpec, ...] = (),
+    components: tuple[Component, ...] = (MANAGEMENT,),
+    forms: tuple[Form, ...] = (),
+    do: Callable[[Call, Params], Awaitable[None]] | None = None,
+) -> Method:
+    """Declare a method that acts on the call ``call_session_id`` and says that it did.
+
+    :param params: beside ``access_token`` and ``call_session_id``.
+    :param do: None: checks and speaks its messages and has the switch do the command of that name.
+    """
+    command = name.replace(".", "_")
+
+    async def handler(call: Call, asked: Params) -> Result:
+        if do is not None:
+            await do(call, asked)
+        else:
+            await messages.check(call, asked)
+            await common.command(call, command, await messages.speak(call, asked))
+        return common.DONE
+
+    return Method(
+        api=Api.CALL,
+        name=name,
+        summary=summary,
+        params=(*ON_A_CALL, *params),
+        result=(common.SUCCESS,),
+        envelope=Envelope.DATA_OBJECT,
+        components=components,
+        errors=errors,
+        forms=forms,
+        complete=True,
+        handler=handler,
+    )

@@ -1,0 +1,166 @@
+"""What all methods that start calls do: rules between parameters, messages, and never dialling twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.apis.call_api import common, messages
+from trunkline.apis.call_api.components import NUMBER_MANAGEMENT
+from trunkline.apis.call_api.repeats import Attempt, Repeats, request_hash
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    Api,
+    Call,
+    Component,
+    Envelope,
+    ErrorSpec,
+    Field,
+    FieldType,
+    Form,
+    Method,
+    Param,
+    Params,
+    Result,
+)
+from trunkline.apis.jsonrpc.declare import Handler
+from trunkline.core.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    PermissionDenied,
+    Refused,
+    SwitchInterrupted,
+    SwitchUnavailable,
+)
+from trunkline.core.log import get_logger
+
+_log = get_logger("apis.call_api")
+
+RESULT = (Field("call_session_id", FieldType.NUMBER, description="The call session that was started."),)
+
+CONTACT_FIRST: Mapping[str, Any] = {
+    "first_call": "contact",
+    "switch_at_once": False,
+    "early_switching": False,
+    "virtual_phone_usage_rule": "fixed",
+    "direction": "in",
+}
+"""What looser forms mean where they do not say it."""
+
+
+def start_method(
+    name: str,
+    summary: str,
+    params: tuple[Param, ...],
+    *,
+    components: tuple[Component, ...],
+    errors: tuple[ErrorSpec, ...],
+    form: Form,
+    ours: str = "employee",
+    handler: Handler | None = None,
+) -> Method:
+    """Declare a method that starts a call and answers with its session.
+
+    :param form: its looser form.
+    :param ours: the value of ``first_call`` that means our own side.
+    :param handler: None: checks the rules between parameters and has the switch do the command of that name.
+    """
+    command = name.replace(".", "_")
+
+    async def checked(call: Call, asked: Params) -> Result:
+        check_rules(call, asked, ours=ours)
+        return await start(call, command, asked)
+
+    return Method(
+        api=Api.CALL,
+        name=name,
+        summary=summary,
+        params=(ACCESS_TOKEN, *params),
+        result=RESULT,
+        envelope=Envelope.DATA_OBJECT,
+        components=components,
+        errors=errors,
+        forms=(form,),
+        takes_idempotency_key=True,
+        complete=True,
+        handler=handler or checked,
+    )
+
+
+def check_rules(call: Call, params: Params, *, ours: str) -> None:
+    """Rules between parameters.
+
+    :param ours: the value of ``first_call`` that means our own side.
+    :raises TrunklineError: ``invalid_parameters_combination``, ``component_disabled``.
+    """
+    if params.get("early_switching") and params.get("switch_at_once") and params["first_call"] == ours:
+        raise InvalidInput(
+            "early_switching cannot go with switch_at_once when our own side is called first",
+            mnemonic="invalid_parameters_combination",
+            field="early_switching",
+            value=True,
+        )
+    if params["virtual_phone_usage_rule"] != "fixed" and NUMBER_MANAGEMENT.name not in call.caller.components:
+        raise PermissionDenied(
+            "rules other than fixed need a component",
+            mnemonic="component_disabled",
+            field="virtual_phone_usage_rule",
+            params={"component_name": NUMBER_MANAGEMENT.title},
+        )
+
+
+async def start(call: Call, name: str, params: Params) -> Result:
+    """Have the switch start a call; a request repeated under its key gets the first one's answer.
+
+    :param name: of the switch's command.
+    :raises TrunklineError: what the texts or the switch refuse; ``invalid_parameter_value`` for a key that was
+        used for other parameters; :class:`SwitchInterrupted` when nobody knows whether the first attempt dialled.
+    """
+    await messages.check(call, params)
+    if call.idempotency_key is None:
+        return Result(await common.command(call, name, await messages.speak(call, params)))
+    repeats = Repeats(call.services.db)
+    attempt = await repeats.claim(
+        Attempt(
+            account_id=call.account_id,
+            method=call.method.name,
+            key=call.idempotency_key,
+            request_hash=request_hash(params),
+            api_request_id=call.api_request_id,
+        )
+    )
+    if attempt.answer is not None:
+        return Result(attempt.answer)
+    return Result(await _first_time(call, name, params, repeats, attempt))
+
+
+async def _first_time(
+    call: Call, name: str, params: Params, repeats: Repeats, attempt: Attempt
+) -> dict[str, Any]:
+    """Dial, and leave behind what a repeated request must know, whatever happens."""
+    try:
+        spoken = await messages.speak(call, params)
+    except Exception:
+        await _free(repeats, attempt)
+        raise
+    await repeats.dialling(attempt)
+    try:
+        answer = await common.command(call, name, spoken)
+    except SwitchInterrupted:
+        raise  # Nobody knows whether it dialled: the key stays taken.
+    except (Refused, SwitchUnavailable):
+        await _free(repeats, attempt)
+        raise
+    try:
+        await repeats.keep(attempt, answer)
+    except DatabaseUnavailable as error:
+        # The call is on its way and the client must know; a repeated request finds it by its session.
+        _log.warning("answer_not_kept", method=attempt.method, reason=error.message)
+    return answer
+
+
+async def _free(repeats: Repeats, attempt: Attempt) -> None:
+    """Without a database the key stays taken for a while; the error that is on its way says more."""
+    with contextlib.suppress(DatabaseUnavailable):
+        await repeats.give_up(attempt)

@@ -1,0 +1,285 @@
+"""``GET /v4.0/stream``: the transitions of calls over a WebSocket, as they happen. Of our own; no method of the API.
+
+Rights are those of ``list.calls``. The token comes in ``access_token`` or as ``Authorization: Bearer``, which keeps
+it out of the logs of proxies. Before the upgrade a refusal is an HTTP error with the API's error as JSON; after it
+the close code tells: 1008 the rights are gone, 1012 events may have been missed, 1013 the client is too slow. The
+client then connects again, with ``after`` when it watches one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import WSCloseCode, web
+
+from trunkline.apis.address import AddressOf
+from trunkline.apis.jsonrpc.access import check_access
+from trunkline.apis.jsonrpc.call import CallerLike, Services
+from trunkline.apis.jsonrpc.declare import Method
+from trunkline.apis.jsonrpc.errors import RpcError, rpc_error, translate
+from trunkline.apis.jsonrpc.params import to_number
+from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import TrunklineError, Unavailable
+from trunkline.events.catalogue import Event
+from trunkline.events.feed import CallFeed, EndReason, Watch, WatchEnded
+from trunkline.events.store import call_events
+
+HEARTBEAT_SECONDS = 20.0
+"""Between two pings; a client that answers none is gone."""
+
+RECHECK_SECONDS = 30.0
+"""Between two looks at whether the client still has its rights."""
+
+STREAMS_MAX = 100
+"""Streams of one account in one web process."""
+
+SEND_SECONDS = 10.0
+"""A client that takes no message for so long is too slow."""
+
+SHOWN = (
+    "leg_id",
+    "operator_leg_id",
+    "target_leg_id",
+    "role",
+    "side",
+    "direction",
+    "calling_phone_number",
+    "called_phone_number",
+    "virtual_phone_number",
+    "contact_phone_number",
+    "contact_full_name",
+    "employee_id",
+    "employee_full_name",
+    "external_id",
+    "is_internal",
+    "scenario_id",
+    "scenario_name",
+    "operation_name",
+    "is_first_answer",
+    "mode",
+    "key",
+    "tag_id",
+    "tag_name",
+    "finish_reason",
+    "is_failed",
+    "is_lost",
+    "is_transfer",
+    "wait_duration",
+    "talk_duration",
+    "clean_talk_duration",
+    "total_duration",
+    "recording_id",
+    "file_duration",
+)
+"""Members of an event that clients see; all else (channels, files, plans) is ours."""
+
+_STATUS = {
+    "limit_exceeded": 429,
+    "internal_error": 503,
+    "access_token_invalid": 401,
+    "access_token_expired": 401,
+}
+_ENDINGS = {
+    EndReason.TOO_SLOW: (WSCloseCode.TRY_AGAIN_LATER, b"too slow: connect again"),
+    EndReason.MISSED: (WSCloseCode.SERVICE_RESTART, b"events may have been missed: connect again"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a client asks for. ``after`` only with a call: events past this number come first."""
+
+    token: str
+    call_session_id: int | None
+    after: int | None
+
+
+class StreamDoor:
+    """The route of the stream.
+
+    :param surface: of the Call API; its ``list.calls`` lends the rights.
+    """
+
+    def __init__(self, surface: Surface, services: Services, feed: CallFeed, address_of: AddressOf) -> None:
+        method = surface.find("list.calls")
+        if method is None:
+            raise ValueError("the stream needs list.calls")
+        self._surface = surface
+        self._method: Method = method
+        self._services = services
+        self._feed = feed
+        self._address_of = address_of
+        self._open: set[web.WebSocketResponse] = set()
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        return [web.get(f"{self._surface.path}/stream", self.stream)]
+
+    async def close(self, _app: web.Application) -> None:
+        """End all streams: the process stops. For ``app.on_shutdown``."""
+        for socket in tuple(self._open):
+            await socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"connect again")
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        client_ip = self._address_of(request)
+        try:
+            query = self._query(request)
+            caller = await self._admit(query.token, client_ip)
+        except (RpcError, TrunklineError) as error:
+            return self._refusal(error)
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS)
+        with self._feed.watching(caller.account_id, query.call_session_id) as watch:
+            await socket.prepare(request)
+            self._open.add(socket)
+            try:
+                await self._converse(socket, watch, caller, query, client_ip)
+            finally:
+                self._open.discard(socket)
+        return socket
+
+    def _query(self, request: web.Request) -> Query:
+        """:raises RpcError: a parameter is missing or unusable."""
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        token = request.query.get("access_token") or bearer
+        if not token:
+            raise self._error("required_parameter_missed", "access_token")
+        call_session_id = self._number(request, "call_session_id", 1)
+        after = self._number(request, "after", 0)
+        if after is not None and call_session_id is None:
+            raise self._error("invalid_parameters_combination", "after", after)
+        return Query(token, call_session_id, after)
+
+    def _number(self, request: web.Request, name: str, minimum: int) -> int | None:
+        text = request.query.get(name)
+        if text is None:
+            return None
+        number = to_number(text)
+        if number is None or not minimum <= number < 2**63:
+            raise self._error("invalid_parameter_value", name, text)
+        return int(number)
+
+    async def _admit(self, token: str, client_ip: str) -> CallerLike:
+        """Who begins to watch."""
+        caller = await self._check(token, client_ip)
+        if self._feed.watchers(caller.account_id) >= STREAMS_MAX:
+            params = {"limit_type": "streams", "limit_max_value": STREAMS_MAX}
+            raise rpc_error(self._surface.api, "limit_exceeded", params=params)
+        return caller
+
+    async def _check(self, token: str, client_ip: str) -> CallerLike:
+        """The stages of a request to ``list.calls``, without its points.
+
+        :raises RpcError: see :func:`check_access`.
+        :raises TrunklineError: token or address.
+        """
+        accounts, api = self._services.accounts, self._surface.api
+        caller = await accounts.authenticate(token, api)
+        accounts.check_address(caller, client_ip)
+        check_access(self._surface, self._method, caller)
+        return caller
+
+    async def _converse(
+        self, socket: web.WebSocketResponse, watch: Watch, caller: CallerLike, query: Query, client_ip: str
+    ) -> None:
+        """Send until somebody ends it."""
+        sending = asyncio.create_task(self._send(socket, watch, caller, query), name="stream")
+        checking = asyncio.create_task(self._keep_checking(query.token, client_ip), name="stream-check")
+        listening = asyncio.create_task(_until_closed(socket), name="stream-in")
+        tasks = (sending, checking, listening)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if listening in done:
+            return
+        code, text = (
+            (WSCloseCode.POLICY_VIOLATION, b"the right to watch is gone")
+            if checking in done
+            else sending.result()
+        )
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.close(code=code, message=text)
+
+    async def _send(
+        self, socket: web.WebSocketResponse, watch: Watch, caller: CallerLike, query: Query
+    ) -> tuple[int, bytes]:
+        """Send events until none come any more; how to close then."""
+        try:
+            async for event in self._events(watch, caller.account_id, query):
+                async with asyncio.timeout(SEND_SECONDS):
+                    await socket.send_str(message_of(event))
+        except WatchEnded as ended:
+            return _ENDINGS[ended.reason]
+        except Unavailable:
+            return _ENDINGS[EndReason.MISSED]
+        except (ConnectionError, TimeoutError):
+            return _ENDINGS[EndReason.TOO_SLOW]
+        return _ENDINGS[EndReason.MISSED]
+
+    async def _events(self, watch: Watch, account_id: int, query: Query) -> AsyncIterator[Event]:
+        """What was before, when asked for, then what comes; nothing of one call twice."""
+        last = query.after or 0
+        if query.call_session_id is not None and query.after is not None:
+            async with self._services.db.connection() as connection:
+                known = await call_events(connection, account_id, query.call_session_id, after=last)
+            for event in known:
+                last = event.seq
+                yield event
+        while True:
+            event = await watch.next()
+            if query.call_session_id is None:
+                yield event
+            elif event.seq > last:
+                last = event.seq
+                yield event
+
+    async def _keep_checking(self, token: str, client_ip: str) -> None:
+        """Return when the rights are gone; a database that is away takes none."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            try:
+                await self._check(token, client_ip)
+            except Unavailable:
+                continue
+            except (RpcError, TrunklineError):
+                return
+
+    def _error(self, mnemonic: str, field: str, value: Any = None) -> RpcError:
+        return rpc_error(self._surface.api, mnemonic, field=field, value=value)
+
+    def _refusal(self, error: RpcError | TrunklineError) -> web.Response:
+        told = error if isinstance(error, RpcError) else translate(error, self._surface.api, self._method)
+        if told is None:
+            told = rpc_error(self._surface.api, "internal_error")
+        status = _STATUS.get(told.mnemonic, {-32001: 401, -32602: 400}.get(told.code, 403))
+        body = orjson.dumps({"error": told.as_json({})})
+        return web.Response(status=status, body=body, content_type="application/json")
+
+
+def message_of(event: Event) -> str:
+    """A transition as clients see it: ``call_session_id``, ``seq`` (from 1, without gaps in a call), ``event``,
+    ``time`` (ISO 8601, UTC) and ``data``."""
+    shown = {name: event.data[name] for name in SHOWN if event.data.get(name) is not None}
+    return orjson.dumps(
+        {
+            "call_session_id": event.call_session_id,
+            "seq": event.seq,
+            "event": event.type.value,
+            "time": to_datetime(event.at).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "data": shown,
+        }
+    ).decode()
+
+
+async def _until_closed(socket: web.WebSocketResponse) -> None:
+    """Read and forget what the client says, until it goes."""
+    async for _message in socket:
+        pass

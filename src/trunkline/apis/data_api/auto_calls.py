@@ -1,0 +1,42 @@
+"""Campaigns of automatic calls."""
+
+from __future__ import annotations
+
+from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.data_api.numbers import SUCCESS
+from trunkline.apis.jsonrpc import Call, Envelope, Param, Params, ParamType
+from trunkline.directory import auto_calls
+
+_MOST = 10_000
+"""Numbers of one request."""
+
+
+async def _delete_numbers(call: Call, params: Params) -> dict[str, bool]:
+    await auto_calls.delete_numbers(
+        call.services.db, call.account_id, params["campaign_id"], params["phone_numbers"]
+    )
+    return {"success": True}
+
+
+METHODS = (
+    list_method("get.auto_call_campaigns", "Campaigns and their numbers.", auto_calls.AUTO_CALL_CAMPAIGNS),
+    change_method(
+        "delete.auto_call_campaign_phone_numbers",
+        "Takes numbers out of a campaign.",
+        _delete_numbers,
+        params=(
+            Param("campaign_id", ParamType.NUMBER, required=True, description="Number of the campaign."),
+            Param(
+                "phone_numbers",
+                ParamType.ARRAY,
+                required=True,
+                items=ParamType.STRING,
+                maximum=_MOST,
+                description="Numbers of the campaign.",
+            ),
+        ),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+    ),
+)

@@ -1,0 +1,55 @@
+"""The blacklist: numbers whose calls are refused."""
+
+from __future__ import annotations
+
+from trunkline.apis.data_api.changes import change_method, delete_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.directory import blacklist
+
+
+async def _block(call: Call, params: Params) -> dict[str, object]:
+    blocked = await blacklist.block(
+        call.services.db,
+        call.account_id,
+        call.caller.user_id,
+        params["phone_number"],
+        params.get("add_comment", ""),
+    )
+    return {"id": blocked.blacklist_id, "phone_number": blocked.phone_number}
+
+
+async def _unblock(call: Call, params: Params) -> None:
+    await blacklist.unblock(call.services.db, call.account_id, params["id"])
+
+
+METHODS = (
+    list_method(
+        "get.blacklist_phone_numbers",
+        "Numbers whose calls are refused.",
+        blacklist.BLACKLIST,
+        permissions=(("calls_blocking", "select"),),
+    ),
+    change_method(
+        "create.phone_number_to_blacklist",
+        "Refuses calls of a number.",
+        _block,
+        params=(
+            Param("phone_number", ParamType.STRING, required=True, description="Number, E.164."),
+            Param("add_comment", ParamType.STRING, description="Why."),
+        ),
+        result=(
+            Field("id", FieldType.NUMBER, description="Number of the entry."),
+            Field("phone_number", FieldType.STRING, description="Digits as they are kept."),
+        ),
+        envelope=Envelope.DATA_OBJECT,
+        permissions=(("calls_blocking", "insert"),),
+    ),
+    delete_method(
+        "delete.phone_number_from_blacklist",
+        "Lets calls of a number in again.",
+        _unblock,
+        envelope=Envelope.DATA_OBJECT,
+        permissions=(("calls_blocking", "delete"),),
+    ),
+)

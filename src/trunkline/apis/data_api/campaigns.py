@@ -1,0 +1,246 @@
+"""Advertising campaigns: their numbers, conditions, weights and costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from trunkline.apis.data_api.changes import (
+    ID,
+    change_method,
+    create_method,
+    delete_method,
+    require_component,
+    update_method,
+)
+from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
+from trunkline.apis.data_api.sites import TRACKING
+from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.core.errors import PermissionDenied
+from trunkline.db.query import Page
+from trunkline.directory.campaigns import changes, conditions, costs, listing, weights
+from trunkline.reports.reader import Reader
+
+_NUMBER = ParamType.NUMBER
+_ENUM = ParamType.ENUM
+_DATA = Envelope.DATA_OBJECT
+
+_MAX_COUNT = 1_000_000
+_MAX_COST = 10**13
+_MAX_RATIO = 10**7
+
+[_DYNAMIC] = titled("dynamic_call_tracking")
+
+_ACTIONS = ("ac_undefined", "ac", "ac_ext")
+
+
+def _all_may(action: str) -> tuple[tuple[str, str], ...]:
+    return tuple((resource, action) for resource in _ACTIONS)
+
+
+_CONDITION = (
+    Param("type", _ENUM, required=True, enum=conditions.TYPES),
+    Param("campaign_parameter", _ENUM, required=True, enum=conditions.PARAMETERS),
+    Param("value", ParamType.STRING, required=True, maximum=conditions.MAX_VALUE),
+    Param("operator", _ENUM, required=True, enum=conditions.OPERATORS),
+)
+_GROUP = (Param("conditions", ParamType.ARRAY, required=True, params=_CONDITION),)
+
+_SETTINGS = (
+    Param("description", ParamType.STRING, nullable=True, maximum=255),
+    Param("status", _ENUM, enum=listing.STATUSES, description="Active unless said."),
+    Param(
+        "campaign_conditions",
+        ParamType.OBJECT,
+        nullable=True,
+        params=(Param("group_conditions", ParamType.ARRAY, required=True, params=_GROUP),),
+    ),
+    Param(
+        "site_blocks",
+        ParamType.ARRAY,
+        nullable=True,
+        params=(
+            Param("site_block_id", _NUMBER, required=True),
+            Param("phone_number_id", _NUMBER, required=True),
+            Param("redirection_phone_number_id", _NUMBER, description="Of a call tracking number."),
+            Param("dynamic_call_tracking_enabled", ParamType.BOOLEAN),
+        ),
+        description="Numbers shown in blocks of the site; none while inactive.",
+    ),
+    Param(
+        "dynamic_call_tracking",
+        ParamType.OBJECT,
+        nullable=True,
+        params=(
+            Param("reservation_time", _ENUM, enum=listing.RESERVATION_TIMES, default="15m"),
+            Param("count_virtual_numbers", _NUMBER, required=True, minimum=1, maximum=_MAX_COUNT),
+            Param("count_visits", _NUMBER, required=True, minimum=1, maximum=_MAX_COUNT),
+        ),
+    ),
+)
+_NAME = Param("name", ParamType.STRING, required=True)
+_SITE_ID = Param("site_id", _NUMBER, required=True)
+
+
+def _check_components(call: Call, params: Params) -> None:
+    require_component(call, params, _DYNAMIC, "dynamic_call_tracking")
+    for block in params.get("site_blocks") or ():
+        for name, component in (
+            ("redirection_phone_number_id", VIRTUAL_PBX),
+            ("dynamic_call_tracking_enabled", _DYNAMIC),
+        ):
+            if block.get(name) and component.name not in call.caller.components:
+                raise PermissionDenied(
+                    f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
+                    mnemonic="parameter_component_disabled",
+                    field=f"site_blocks.{name}",
+                    params={"components": component.title},
+                )
+
+
+async def _create(call: Call, params: Params) -> int:
+    _check_components(call, params)
+    return await changes.create_campaign(call.services.db, call.account_id, params)
+
+
+async def _update(call: Call, params: Params) -> None:
+    _check_components(call, params)
+    values = dict(params)
+    if isinstance(values.get("cost_ratio"), float):
+        values["cost_ratio"] = Decimal(str(values["cost_ratio"]))
+    await changes.update_campaign(call.services.db, call.account_id, params["id"], values)
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await changes.delete_campaign(call.services.db, call.account_id, params["id"])
+
+
+async def _update_weights(call: Call, params: Params) -> None:
+    chosen = {name: params[name] for name in weights.DEFAULTS if name in params}
+    await weights.update_weights(call.services.db, call.account_id, params["site_id"], chosen)
+
+
+async def _upload_costs(call: Call, params: Params) -> dict[str, Any]:
+    uploaded = [
+        costs.Cost(
+            campaign_id=row["campaign_id"],
+            site_id=row["site_id"],
+            date_from=date.fromisoformat(row["date_from"][:10]),
+            date_till=date.fromisoformat(row["date_till"][:10]),
+            cost=Decimal(str(row["cost"])),
+        )
+        for row in params["costs"]
+    ]
+    await costs.upload_costs(call.services.db, call.account_id, uploaded)
+    return {"success": True}
+
+
+async def _read_available(reader: Reader, params: Params) -> Page:
+    prefixes = await listing.prefixes(reader.database, reader.account_id)
+    return await reader.list(listing.AVAILABLE_NUMBERS, params, None, {"prefixes": prefixes})
+
+
+METHODS = (
+    list_method("get.campaigns", "Campaigns of the account, and the system's.", listing.CAMPAIGNS),
+    create_method(
+        "create.campaigns",
+        "Adds a campaign to a site.",
+        _create,
+        params=(_NAME, _SITE_ID, *_SETTINGS),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=(("ac_new", "insert"),),
+    ),
+    update_method(
+        "update.campaigns",
+        "Changes a campaign; what is not sent stays, lists are replaced whole.",
+        _update,
+        params=(
+            ID,
+            dataclasses.replace(_NAME, required=False, pattern=r"(?s).*\S.*"),
+            _SITE_ID,
+            *_SETTINGS,
+            Param(
+                "cost_ratio",
+                _NUMBER,
+                nullable=True,
+                fractional=True,
+                minimum=1,
+                maximum=_MAX_RATIO,
+                description="By which uploaded costs are multiplied or divided: 1.",
+            ),
+            Param("cost_ratio_operator", _ENUM, nullable=True, enum=listing.COST_OPERATORS),
+        ),
+        partial=("site_id",),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_all_may("update"),
+    ),
+    delete_method(
+        "delete.campaigns",
+        "Removes a campaign with its costs.",
+        _delete,
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=(("ac_new", "delete"),),
+    ),
+    list_method(
+        "get.campaign_available_phone_numbers",
+        "Numbers that a campaign may show.",
+        listing.AVAILABLE_NUMBERS,
+        read=_read_available,
+        components=TRACKING,
+    ),
+    list_method(
+        "get.campaign_available_redirection_phone_numbers",
+        "Numbers to which calls on call tracking numbers may go.",
+        listing.REDIRECTION_NUMBERS,
+        components=TRACKING,
+    ),
+    list_method(
+        "get.campaign_parameter_weights",
+        "What counts how much when a visit fits several campaigns of a site.",
+        weights.PARAMETER_WEIGHTS,
+        components=TRACKING,
+        permissions=_all_may("select"),
+    ),
+    update_method(
+        "update.campaign_parameter_weights",
+        "Changes weights of a site; null means the default.",
+        _update_weights,
+        params=(
+            _SITE_ID,
+            *(
+                Param(name, _NUMBER, nullable=True, minimum=0, maximum=100, description=f"{default}.")
+                for name, default in weights.DEFAULTS.items()
+            ),
+        ),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=(("site_settings", "update"),),
+    ),
+    change_method(
+        "upload.campaign_costs",
+        "Keeps costs of campaigns for periods; 0 takes a period's cost away.",
+        _upload_costs,
+        params=(
+            Param(
+                "costs",
+                ParamType.ARRAY,
+                required=True,
+                params=(
+                    Param("date_from", ParamType.ISO8601, required=True, description="Its day counts."),
+                    Param("date_till", ParamType.ISO8601, required=True, description="Its day counts."),
+                    Param("campaign_id", _NUMBER, required=True),
+                    _SITE_ID,
+                    Param("cost", _NUMBER, required=True, fractional=True, minimum=0, maximum=_MAX_COST),
+                ),
+                description=f"At most {costs.MOST} records.",
+            ),
+        ),
+        result=(Field("success", FieldType.BOOLEAN),),
+        envelope=Envelope.DIRECT,
+    ),
+)

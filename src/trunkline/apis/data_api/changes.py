@@ -1,0 +1,158 @@
+"""How the Data API's changing methods are declared: what a feature does, and a few words.
+
+::
+
+    create_method("create.tags", "Adds a tag.", create_tag, params=(Param("name", STRING, required=True),))
+    update_method("update.tags", "Renames a tag.", update_tag, params=(ID, Param("name", STRING, required=True)))
+    delete_method("delete.tags", "Removes a tag.", delete_tag)
+
+``do`` gets the call and the checked parameters; a feature's errors (:mod:`trunkline.core.errors`) become those
+of the method's page and of the list of its verb.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    USER_ID,
+    Api,
+    Call,
+    Component,
+    Envelope,
+    ErrorSpec,
+    Field,
+    FieldType,
+    Form,
+    Method,
+    Param,
+    Params,
+    ParamType,
+    Result,
+)
+from trunkline.core.errors import PermissionDenied
+
+Do = Callable[[Call, Params], Awaitable[Any]]
+
+ID = Param("id", ParamType.NUMBER, required=True, description="Number of the row.")
+MADE_ID = (Field("id", FieldType.NUMBER, description="Number of what was made."),)
+
+
+def change_method(
+    name: str,
+    summary: str,
+    do: Do,
+    *,
+    params: tuple[Param, ...],
+    result: tuple[Field, ...] = (),
+    envelope: Envelope = Envelope.EMPTY,
+    components: tuple[Component, ...] = (),
+    permissions: tuple[tuple[str, str], ...] = (),
+    errors: tuple[ErrorSpec, ...] = (),
+    weight: int = 1,
+    complete: bool = False,
+    partial: tuple[str, ...] = (),
+) -> Method:
+    """A method whose result is what ``do`` returns (None for nothing).
+
+    :param partial: parameters that the page requires although what an update leaves out stays as it is: a request
+        without them is carried out, too.
+    """
+
+    async def handler(call: Call, asked: Params) -> Result:
+        return Result(await do(call, asked))
+
+    return Method(
+        api=Api.DATA,
+        name=name,
+        summary=summary,
+        params=(ACCESS_TOKEN, USER_ID, *params),
+        forms=_forms(partial, (ACCESS_TOKEN, USER_ID, *params)),
+        result=result,
+        envelope=envelope,
+        handler=handler,
+        components=components,
+        permissions=permissions,
+        errors=errors,
+        weight=weight,
+        complete=complete,
+    )
+
+
+def create_method(
+    name: str,
+    summary: str,
+    do: Callable[[Call, Params], Awaitable[int]],
+    *,
+    params: tuple[Param, ...],
+    envelope: Envelope = Envelope.DIRECT,
+    **more: Any,
+) -> Method:
+    """A method that answers with the id ``do`` returns."""
+
+    async def answered(call: Call, asked: Params) -> dict[str, int]:
+        return {"id": await do(call, asked)}
+
+    return change_method(name, summary, answered, params=params, result=MADE_ID, envelope=envelope, **more)
+
+
+update_method = change_method
+
+
+def delete_method(
+    name: str,
+    summary: str,
+    do: Callable[[Call, Params], Awaitable[None]],
+    *,
+    params: tuple[Param, ...] = (ID,),
+    **more: Any,
+) -> Method:
+    """A method that answers nothing."""
+    return change_method(name, summary, do, params=params, **more)
+
+
+def require_component(call: Call, params: Params, component: Component, *names: str) -> None:
+    """Whether the account has what these parameters need; those that are not there need nothing.
+
+    :param names: dotted for what stands in an object (``extension.extension_queue_enabled``).
+    :raises PermissionDenied: ``parameter_component_disabled``.
+    """
+    if component.name in call.caller.components:
+        return
+    for name in names:
+        if _sent(params, name):
+            raise PermissionDenied(
+                f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
+                mnemonic="parameter_component_disabled",
+                field=name,
+                params={"components": component.title},
+            )
+
+
+def _sent(params: Params, dotted: str) -> bool:
+    place: Any = params
+    for name in dotted.split("."):
+        if not isinstance(place, Mapping) or name not in place:
+            return False
+        place = place[name]
+    return True
+
+
+def _forms(names: tuple[str, ...], params: tuple[Param, ...]) -> tuple[Form, ...]:
+    """One form for each choice of parameters to leave out; one that is there is checked as its page says."""
+    choices = itertools.chain.from_iterable(
+        itertools.combinations(names, count) for count in range(1, len(names) + 1)
+    )
+    return tuple(_without(frozenset(choice), names, params) for choice in choices)
+
+
+def _without(missing: frozenset[str], names: tuple[str, ...], params: tuple[Param, ...]) -> Form:
+    return Form(
+        description=f"A change that leaves out {', '.join(sorted(missing))}: it stays as it is.",
+        applies=lambda sent: {name for name in names if name not in sent} == missing,
+        params=tuple(param for param in params if param.name not in missing),
+        rewrite=lambda checked: checked,
+    )

@@ -1,0 +1,82 @@
+"""Accounts in CRM systems."""
+
+from __future__ import annotations
+
+import dataclasses
+from urllib.parse import urlsplit
+
+from trunkline.apis.data_api.changes import ID, MADE_ID, change_method, create_method, delete_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import Call, Envelope, Method, Param, Params, ParamType
+from trunkline.directory import crm_accounts
+
+
+def _url(text: str) -> str | None:
+    """An address on the web as it is; None for anything else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return text if parts.scheme in ("http", "https") and parts.hostname and text.isprintable() else None
+
+
+_VALUES = (
+    Param("name", ParamType.STRING, required=True, maximum=255, description="Name, of no other CRM account."),
+    Param("description", ParamType.STRING, nullable=True, maximum=2000),
+    Param("type", ParamType.ENUM, nullable=True, enum=crm_accounts.TYPES, description="custom unless sent."),
+    Param(
+        "url", ParamType.STRING, required=True, maximum=2000, convert=_url, description="http:// or https://"
+    ),
+    Param(
+        "deal_conversion_model",
+        ParamType.ENUM,
+        required=True,
+        enum=crm_accounts.CONVERSION_MODELS,
+        description="Which communication a deal is counted to.",
+    ),
+    Param("is_ignore_outgoing_calls", ParamType.BOOLEAN, nullable=True),
+    Param("is_ignore_outgoing_chats", ParamType.BOOLEAN, nullable=True),
+)
+
+
+async def _create(call: Call, params: Params) -> int:
+    return await crm_accounts.create_crm_account(call.services.db, call.account_id, _values(params))
+
+
+async def _update(call: Call, params: Params) -> dict[str, int]:
+    crm_account_id = params["id"]
+    await crm_accounts.update_crm_account(call.services.db, call.account_id, crm_account_id, _values(params))
+    return {"id": crm_account_id}
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await crm_accounts.delete_crm_account(call.services.db, call.account_id, params["id"])
+
+
+def _values(params: Params) -> Params:
+    names = {param.name for param in _VALUES}
+    return {name: value for name, value in params.items() if name in names}
+
+
+def _user_id_a_text(method: Method) -> Method:
+    """The page of this method calls ``user_id`` a string; numbers and their texts are both taken everywhere."""
+    params = tuple(
+        dataclasses.replace(param, contract_type=ParamType.STRING) if param.name == "user_id" else param
+        for param in method.params
+    )
+    return dataclasses.replace(method, params=params)
+
+
+METHODS = (
+    list_method("get.crm_accounts", "CRM accounts, and how far loading has come.", crm_accounts.CRM_ACCOUNTS),
+    create_method("create.crm_account", "Adds a CRM account.", _create, params=_VALUES),
+    change_method(
+        "update.crm_account",
+        "Changes a CRM account.",
+        _update,
+        params=(ID, *_VALUES),
+        result=MADE_ID,
+        envelope=Envelope.DIRECT,
+    ),
+    _user_id_a_text(delete_method("delete.crm_account", "Removes a CRM account.", _delete)),
+)

@@ -1,0 +1,274 @@
+"""Clients of agents, and what an account and its support have to say to one another.
+
+An agent's own methods name no user: they are about its clients. Everything else an agent asks is asked in the name
+of a client's user (``user_id``), with that client's allow-list, rights, limits and journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from decimal import Decimal
+from typing import Any
+
+from trunkline.accounts import customers, support
+from trunkline.accounts.customers import CustomerStatus
+from trunkline.apis.data_api.changes import ID, change_method, create_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.data_api.numbers import SUCCESS
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    USER_ID,
+    Api,
+    Call,
+    Envelope,
+    ErrorSpec,
+    Field,
+    FieldType,
+    Method,
+    Param,
+    Params,
+    ParamType,
+    Result,
+)
+from trunkline.core.errors import PermissionDenied
+
+_EMAIL = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+"
+_MOST_EMAILS = 5
+_MOST_MONEY = 10**12
+_MOST_CALLS = 2**31 - 1
+
+_INVALID_STATE = ErrorSpec(
+    -32602, "invalid_state", "An attempt was made to use a status that is not correct in this state"
+)
+
+
+def _emails(values: list[Any]) -> list[str] | None:
+    return values if all(re.fullmatch(_EMAIL, value) for value in values) else None
+
+
+def _limits(*, emails_required: bool) -> tuple[Param, ...]:
+    return tuple(
+        param
+        for name, most, fractional in (
+            ("monthly_base", _MOST_MONEY, True),
+            ("monthly_calls", _MOST_CALLS, False),
+            ("daily_calls", _MOST_CALLS, False),
+        )
+        for param in (
+            *(
+                Param(
+                    f"{name}_{kind}",
+                    ParamType.NUMBER,
+                    nullable=True,
+                    fractional=fractional,
+                    minimum=0,
+                    maximum=most,
+                    convert=_money if fractional else None,
+                )
+                for kind in ("limit", "notify_limit")
+            ),
+            Param(
+                f"{name}_notify_emails",
+                ParamType.ARRAY,
+                required=emails_required,
+                nullable=not emails_required,
+                items=ParamType.STRING,
+                maximum=_MOST_EMAILS,
+                convert=_emails,
+                description="Whom to tell when the limit is near.",
+            ),
+        )
+    )
+
+
+def _money(value: float) -> Decimal:
+    return Decimal(str(value))
+
+
+def _settings(params: Params) -> dict[str, Any]:
+    return {name: params[name] for name in customers.SETTINGS if name in params}
+
+
+async def _create(call: Call, params: Params) -> int:
+    return await customers.create_customer(
+        call.services.db, call.account_id, params["name"], params["password"], _settings(params)
+    )
+
+
+async def _update(call: Call, params: Params) -> None:
+    changes = {name: params[name] for name in ("name", "password") if name in params}
+    await customers.update_customer(
+        call.services.db, call.account_id, params["id"], {**changes, **_settings(params)}
+    )
+
+
+async def _set_status(call: Call, params: Params) -> None:
+    await customers.set_customer_status(
+        call.services.db, call.account_id, params["customer_id"], CustomerStatus(params["status"])
+    )
+
+
+async def _set_plan(call: Call, params: Params) -> None:
+    await customers.set_tariff_plan(
+        call.services.db, call.account_id, params["customer_id"], params["tariff_plan_id"]
+    )
+
+
+async def _contact_info(call: Call, _params: Params) -> Result:
+    persons = await support.contact_persons(call.services.db, call.account_id)
+    return Result([dict(person) for person in persons], total_items=len(persons))
+
+
+async def _ticket(call: Call, params: Params) -> dict[str, bool]:
+    await support.write_ticket(
+        call.services.db,
+        call.account_id,
+        call.caller.login,
+        params["context"],
+        contact_id=params["contact_id"],
+        phone_id=params["phone_id"],
+        email_id=params["email_id"],
+    )
+    return {"success": True}
+
+
+def _of_agents(method: Method) -> Method:
+    """A method that agents call in their own name, and nobody else may."""
+    handler = method.handler
+
+    async def guarded(call: Call, params: Params) -> Result:
+        if not call.caller.is_agent:
+            raise PermissionDenied("only agent accounts have customers")
+        return await handler(call, params)
+
+    params = tuple(param for param in method.params if param.name != "user_id")
+    return dataclasses.replace(method, params=params, handler=guarded)
+
+
+_NAME = Param("name", ParamType.STRING, required=True, maximum=255, description="Name of the customer.")
+_DESCRIPTION = Param("description", ParamType.STRING, nullable=True, maximum=2000)
+_PLAN = Param("tariff_plan_id", ParamType.NUMBER, required=True, description="See get.tariff_plans.")
+_LOGIN = Param(
+    "email",
+    ParamType.STRING,
+    required=True,
+    pattern=_EMAIL,
+    maximum=100,
+    description="The customer's owner logs in with it.",
+)
+_PASSWORD = Param("password", ParamType.STRING, required=True, minimum=8, maximum=200, secret=True)
+_CUSTOMER = Param("customer_id", ParamType.NUMBER, required=True, description="Number of the customer.")
+
+
+def _optional(param: Param) -> Param:
+    return dataclasses.replace(param, required=False)
+
+
+_CHANGE = (("client_selected", "update"),)
+
+_AGENTS_METHODS = (
+    list_method(
+        "get.customers",
+        "Customers of the agent, without archived ones.",
+        customers.CUSTOMERS,
+        permissions=(("client_selected", "select"),),
+    ),
+    list_method(
+        "get.customer_users",
+        "Users of customers in whose name the agent may ask.",
+        customers.CUSTOMER_USERS,
+        permissions=(("client_user", "select"),),
+    ),
+    list_method(
+        "get.tariff_plans",
+        "Tariff plans that the agent may give.",
+        customers.TARIFF_PLANS,
+        permissions=(("account_access", "select"),),
+    ),
+    create_method(
+        "create.customers",
+        "Makes an account for a customer; it waits to be activated.",
+        _create,
+        params=(_NAME, _DESCRIPTION, _PLAN, _LOGIN, _PASSWORD, *_limits(emails_required=True)),
+        permissions=(("client_user_new", "insert"),),
+    ),
+    change_method(
+        "update.customers",
+        "Changes a customer.",
+        _update,
+        params=(
+            ID,
+            _optional(_NAME),
+            _DESCRIPTION,
+            _optional(_PLAN),
+            _optional(_LOGIN),
+            _optional(_PASSWORD),
+            *_limits(emails_required=False),
+        ),
+        permissions=_CHANGE,
+    ),
+    change_method(
+        "update.customer_status",
+        "Lets a customer in, locks or archives it.",
+        _set_status,
+        params=(
+            _CUSTOMER,
+            Param("status", ParamType.ENUM, required=True, enum=("active", "archive", "manual_lock")),
+        ),
+        permissions=_CHANGE,
+        errors=(_INVALID_STATE,),
+    ),
+    change_method(
+        "update.customer_tariff_plans",
+        "Gives a customer another tariff plan.",
+        _set_plan,
+        params=(_CUSTOMER, _PLAN),
+        permissions=_CHANGE,
+    ),
+)
+
+METHODS = (
+    *(_of_agents(method) for method in _AGENTS_METHODS),
+    Method(
+        api=Api.DATA,
+        name="get.customer_contact_info",
+        summary="People of the account whom support may ask.",
+        params=(ACCESS_TOKEN, USER_ID),
+        result=(
+            Field("contact_id", FieldType.NUMBER),
+            Field("full_name", FieldType.STRING),
+            Field("position_name", FieldType.STRING),
+            Field(
+                "emails",
+                FieldType.ARRAY,
+                fields=(Field("id", FieldType.NUMBER), Field("email", FieldType.STRING)),
+            ),
+            Field(
+                "phones",
+                FieldType.ARRAY,
+                fields=(Field("id", FieldType.NUMBER), Field("phone", FieldType.STRING)),
+            ),
+        ),
+        envelope=Envelope.DATA_ARRAY,
+        complete=True,
+        handler=_contact_info,
+    ),
+    change_method(
+        "create.tech_support_ticket",
+        "Writes to support.",
+        _ticket,
+        params=(
+            Param(
+                "context", ParamType.STRING, required=True, maximum=10_000, description="What it is about."
+            ),
+            Param(
+                "contact_id", ParamType.NUMBER, required=True, description="See get.customer_contact_info."
+            ),
+            Param("phone_id", ParamType.NUMBER, required=True, description="A telephone of that person."),
+            Param("email_id", ParamType.NUMBER, required=True, description="An address of that person."),
+        ),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+    ),
+)

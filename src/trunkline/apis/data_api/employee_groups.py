@@ -1,0 +1,115 @@
+"""Groups of employees: ``get``, ``create``, ``update``, ``delete.group_employees`` and the order of their phones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from trunkline.apis.data_api.changes import (
+    ID,
+    create_method,
+    delete_method,
+    require_component,
+    update_method,
+)
+from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
+from trunkline.apis.jsonrpc import Call, ErrorSpec, Param, Params, ParamType
+from trunkline.directory.employees import groups
+from trunkline.directory.employees.groups_listing import GROUPS
+
+_NAME = Param("name", ParamType.STRING, required=True, maximum=255)
+_MEMBERS = Param("members", ParamType.ARRAY, items=ParamType.NUMBER, description="Ids of employees.")
+_EXTENSION = Param("group_phone_number", ParamType.STRING, maximum=5, description="Short number.")
+_QUEUE = Param("queue_enabled", ParamType.BOOLEAN)
+_CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=1, maximum=199)
+_USUAL_CHANNELS = 1
+
+
+async def _create(call: Call, params: Params) -> int:
+    _check_components(call, params)
+    columns = {"channels_count": _USUAL_CHANNELS, **_columns(params)}
+    return await groups.create_group(call.services.db, call.account_id, columns, params.get("members", ()))
+
+
+async def _update(call: Call, params: Params) -> None:
+    _check_components(call, params)
+    members = params["members"] or () if "members" in params else None
+    await groups.update_group(call.services.db, call.account_id, params["id"], _columns(params), members)
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await groups.delete_group(call.services.db, call.account_id, params["id"])
+
+
+async def _order(call: Call, params: Params) -> None:
+    phones = [(one["employee_phone_number_id"], one["available"]) for one in params["phone_numbers"]]
+    await groups.order_phones(call.services.db, call.account_id, params["id"], phones)
+
+
+def _check_components(call: Call, params: Params) -> None:
+    require_component(call, params, VIRTUAL_PBX, "group_phone_number", "queue_enabled", "channels_count")
+
+
+def _columns(params: Params) -> dict[str, Any]:
+    columns = {name: params[name] for name in ("name", "channels_count") if name in params}
+    if "group_phone_number" in params:
+        columns["extension"] = params["group_phone_number"]
+    if "queue_enabled" in params:
+        columns["queue_enabled"] = bool(params["queue_enabled"])
+    return columns
+
+
+METHODS = (
+    list_method(
+        "get.group_employees",
+        "Groups of employees, with their phones in the order they ring.",
+        GROUPS,
+        permissions=(("employees", "select"),),
+    ),
+    create_method(
+        "create.group_employees",
+        "Adds a group.",
+        _create,
+        params=(_NAME, _MEMBERS, _EXTENSION, _QUEUE, _CHANNELS),
+        permissions=(("employees", "insert"),),
+    ),
+    update_method(
+        "update.group_employees",
+        "Changes a group; what is left out stays, the members are replaced whole.",
+        _update,
+        params=(
+            ID,
+            _NAME,
+            *(replace(param, nullable=True) for param in (_MEMBERS, _EXTENSION, _QUEUE)),
+            replace(_CHANNELS, required=True),
+        ),
+        partial=("name", "channels_count"),
+        permissions=(("employees", "update"),),
+    ),
+    delete_method(
+        "delete.group_employees",
+        "Removes a group that nothing calls any more.",
+        _delete,
+        permissions=(("employees", "delete"),),
+    ),
+    update_method(
+        "update.group_employees_numbers",
+        "Says for each phone of a group its place and whether it rings.",
+        _order,
+        params=(
+            ID,
+            Param(
+                "phone_numbers",
+                ParamType.ARRAY,
+                required=True,
+                params=(
+                    Param("employee_phone_number_id", ParamType.NUMBER, required=True),
+                    Param("available", ParamType.BOOLEAN, required=True),
+                ),
+                description="All phones of the group, the first to ring first.",
+            ),
+        ),
+        permissions=(("employees", "update"),),
+        errors=(ErrorSpec(-32602, "invalid_parameter_value", "Invalid parameter value"),),
+    ),
+)

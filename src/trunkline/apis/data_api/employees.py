@@ -1,0 +1,338 @@
+"""Employees: ``get``, ``create``, ``update``, ``delete.employees``, ``get.statuses``, ``get.employee_stat``.
+
+The directions an employee may call and be called in have three forms: the present one (four lists) goes before
+``allowed_in_call_types`` and ``allowed_out_call_types``, and those before ``calls_available``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from trunkline.accounts.components import TITLES
+from trunkline.apis.data_api.changes import (
+    ID,
+    create_method,
+    delete_method,
+    require_component,
+    update_method,
+)
+from trunkline.apis.data_api.lists import PERIOD, list_method
+from trunkline.apis.jsonrpc import Call, Component, Param, Params, ParamType
+from trunkline.db.query import Page
+from trunkline.directory.employees import changes
+from trunkline.directory.employees.listing import EMPLOYEES
+from trunkline.directory.employees.numbers import SETTINGS, WantedPhone
+from trunkline.directory.employees.operators import WantedOperator
+from trunkline.directory.employees.statuses import IS_DELETED, STATISTICS, STATISTICS_BY_ID, STATUSES
+from trunkline.directory.model import CallRecording, EmployeeStatus
+from trunkline.reports.reader import Reader
+
+CALL_CENTER = Component("call_center", TITLES["call_center"])
+COACH = Component("coach", TITLES["coach"])
+CONSULTANT = Component("consultant", TITLES["consultant"])
+RECORDING = Component("recording", TITLES["recording"])
+
+_BOTH = ("in", "out")
+_SIDES = ("in_external", "in_internal", "out_external", "out_internal")
+_MAX_PHONES = 10
+_STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLEAN
+_ENUM, _ARRAY, _OBJECT = ParamType.ENUM, ParamType.ARRAY, ParamType.OBJECT
+
+
+def _directions(side: str) -> Param:
+    return Param(f"{side}_allowed_call_directions", _ARRAY, items=ParamType.ENUM, enum=_BOTH)
+
+
+def _types(name: str) -> Param:
+    return Param(name, _ARRAY, items=ParamType.ENUM, enum=("internal", "external"))
+
+
+_PHONE = (
+    Param("phone_number", _STRING, required=True, maximum=64),
+    Param("channels_count", _NUMBER, minimum=1, maximum=150),
+    Param("dial_time", _NUMBER, minimum=1, maximum=100, description="Seconds."),
+    Param("status", _ENUM, enum=("active", "inactive")),
+)
+_OPERATOR = (
+    Param("operator_display_name", _STRING, required=True, maximum=255),
+    Param("operator_login", _STRING, required=True, maximum=255),
+    Param("operator_password", _STRING, required=True, minimum=8, maximum=200, secret=True),
+    Param("operator_position_id", _NUMBER),
+    Param("operator_offline_message_enabled", _BOOLEAN),
+    Param("operator_invite_to_chat_enabled", _BOOLEAN),
+    Param("operator_chat_enabled", _BOOLEAN),
+    Param("operator_sites", _ARRAY, items=_NUMBER),
+)
+
+_NAMES = (
+    Param("first_name", _STRING, maximum=255),
+    Param("last_name", _STRING, required=True, maximum=255),
+    Param("patronymic", _STRING, maximum=255),
+)
+_SETTINGS = (
+    Param("calls_available", _BOOLEAN, description="Whether the employee may be called."),
+    _types("allowed_in_call_types"),
+    _directions("in_external"),
+    _directions("in_internal"),
+    _types("allowed_out_call_types"),
+    _directions("out_external"),
+    _directions("out_internal"),
+    Param("email", _STRING, maximum=255),
+    Param("call_recording", _ENUM, enum=tuple(CallRecording)),
+    Param("schedule_id", _NUMBER),
+)
+_GROUPS = Param("groups", _ARRAY, items=_NUMBER, description="Ids of groups.")
+
+CREATE = (
+    *_NAMES,
+    Param("status", _ENUM, enum=tuple(s for s in EmployeeStatus if s is not EmployeeStatus.AUTO_OUT_CALL)),
+    *_SETTINGS,
+    Param(
+        "coach",
+        _OBJECT,
+        params=(Param("coach_always_enabled", _BOOLEAN), Param("coach_id", _NUMBER, required=True)),
+    ),
+    _GROUPS,
+    Param("phone_numbers", _ARRAY, params=_PHONE, maximum=_MAX_PHONES),
+    Param(
+        "extension",
+        _OBJECT,
+        params=(
+            Param("extension_phone_number", _STRING, required=True, maximum=5),
+            Param("extension_voice_mail_enabled", _BOOLEAN),
+            Param("extension_queue_enabled", _BOOLEAN),
+        ),
+    ),
+    Param("operator", _OBJECT, params=_OPERATOR, secret=True),
+)
+
+
+def _nullable(params: tuple[Param, ...]) -> tuple[Param, ...]:
+    return tuple(param if param.required else replace(param, nullable=True) for param in params)
+
+
+UPDATE = (
+    ID,
+    *_nullable(_NAMES),
+    Param("status", _ENUM, enum=tuple(EmployeeStatus)),
+    Param("status_id", _NUMBER, description="See get.statuses."),
+    *_nullable(_SETTINGS),
+    Param(
+        "coach",
+        _OBJECT,
+        nullable=True,
+        params=(Param("coach_always_enabled", _BOOLEAN), Param("coach_id", _NUMBER, nullable=True)),
+    ),
+    replace(_GROUPS, nullable=True),
+    Param(
+        "phone_numbers",
+        _ARRAY,
+        required=True,
+        params=(Param("phone_id", _NUMBER, contract_name="phone_id"), *_PHONE),
+        maximum=_MAX_PHONES,
+    ),
+    Param(
+        "extension",
+        _OBJECT,
+        nullable=True,
+        params=(
+            Param("extension_phone_number", _STRING, required=True, maximum=5),
+            Param("extension_voice_mail_enabled", _BOOLEAN, required=True),
+            Param("extension_queue_enabled", _BOOLEAN, required=True),
+        ),
+    ),
+    Param(
+        "operator",
+        _OBJECT,
+        nullable=True,
+        secret=True,
+        params=(replace(_OPERATOR[0], required=False), *_OPERATOR[1:]),
+    ),
+)
+
+_OPERATOR_COLUMNS = {
+    "operator_display_name": "display_name",
+    "operator_login": "login",
+    "operator_position_id": "position_id",
+    "operator_offline_message_enabled": "offline_message_enabled",
+    "operator_invite_to_chat_enabled": "invite_to_chat_enabled",
+    "operator_chat_enabled": "chat_enabled",
+    "operator_sites": "site_ids",
+}
+
+
+async def _create(call: Call, params: Params) -> int:
+    _check_components(call, params)
+    return await changes.create_employee(call.services.db, call.account_id, _wanted(params))
+
+
+async def _update(call: Call, params: Params) -> None:
+    _check_components(call, params)
+    await changes.update_employee(call.services.db, call.account_id, params["id"], _wanted(params))
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await changes.delete_employee(call.services.db, call.account_id, params["id"])
+
+
+def _check_components(call: Call, params: Params) -> None:
+    require_component(call, params, RECORDING, "call_recording")
+    require_component(call, params, COACH, "coach")
+    require_component(call, params, CONSULTANT, "operator")
+
+
+def _wanted(params: Params) -> changes.Wanted:
+    operator = params.get("operator")
+    phones = params.get("phone_numbers")
+    return changes.Wanted(
+        columns={**_columns(params), **_calls(params), **_coach(params), **_extension(params)},
+        group_ids=params["groups"] or () if "groups" in params else None,
+        phones=None if phones is None else [_phone(phone) for phone in phones],
+        operator=None if operator is None else _operator(operator),
+        no_operator="operator" in params and operator is None,
+    )
+
+
+_RESET: Mapping[str, Callable[[Any], Any]] = {
+    "first_name": lambda value: value or "",
+    "last_name": lambda value: value,
+    "patronymic": lambda value: value or "",
+    "email": lambda value: value or None,
+    "call_recording": lambda value: value or CallRecording.ALL.value,
+    "schedule_id": lambda value: value,
+}
+"""What null means to a parameter that is a column by itself."""
+
+
+def _columns(params: Params) -> dict[str, Any]:
+    columns = {name: reset(params[name]) for name, reset in _RESET.items() if name in params}
+    if "status_id" in params:  # goes before the deprecated word
+        columns["status_id"] = params["status_id"]
+    elif "status" in params:
+        columns["status"] = params["status"]
+    return columns
+
+
+def _calls(params: Params) -> dict[str, list[str]]:
+    """The four columns of allowed directions, as far as the request says something of them."""
+    columns: dict[str, list[str]] = {}
+    if "calls_available" in params:
+        allowed = [] if params["calls_available"] is False else list(_BOTH)
+        columns |= {"in_external_allowed": allowed, "in_internal_allowed": allowed}
+    for way in ("in", "out"):
+        name = f"allowed_{way}_call_types"
+        if name in params:
+            types = ("internal", "external") if params[name] is None else params[name]
+            for kind in ("internal", "external"):
+                columns[f"{way}_{kind}_allowed"] = list(_BOTH) if kind in types else []
+    for side in _SIDES:
+        name = f"{side}_allowed_call_directions"
+        if name in params:
+            told = _BOTH if params[name] is None else params[name]
+            columns[f"{side}_allowed"] = [way for way in _BOTH if way in told]
+    return columns
+
+
+def _coach(params: Params) -> dict[str, Any]:
+    if "coach" not in params:
+        return {}
+    coach = params["coach"] or {"coach_id": None}
+    columns = dict(coach)
+    if "coach_id" in columns and columns["coach_id"] is None:
+        columns.setdefault("coach_always_enabled", False)
+    return columns
+
+
+def _extension(params: Params) -> dict[str, Any]:
+    if "extension" not in params:
+        return {}
+    told = params["extension"] or {"extension_phone_number": None}
+    return {
+        "extension": told["extension_phone_number"],
+        **{
+            name: told.get(name, False)
+            for name in ("extension_voice_mail_enabled", "extension_queue_enabled")
+        },
+    }
+
+
+def _phone(told: Mapping[str, Any]) -> WantedPhone:
+    settings = {name: told[name] for name in SETTINGS if name in told}
+    return WantedPhone(told["phone_number"], settings, told.get("phone_id"))
+
+
+def _operator(told: Mapping[str, Any]) -> WantedOperator:
+    columns = {column: told[name] for name, column in _OPERATOR_COLUMNS.items() if name in told}
+    return WantedOperator(columns, told["operator_password"])
+
+
+async def _statuses(reader: Reader, params: Params) -> Page:
+    return await reader.list(STATUSES, params, IS_DELETED, {"is_deleted": params["is_deleted"]})
+
+
+async def _statistics(reader: Reader, params: Params) -> Page:
+    listing = STATISTICS if params["only_default_statuses_in_stats"] else STATISTICS_BY_ID
+    return await reader.report(listing, params, "true")
+
+
+METHODS = (
+    list_method(
+        "get.employees",
+        "Employees with their numbers, groups and settings.",
+        EMPLOYEES,
+        permissions=(("employees", "select"),),
+    ),
+    create_method(
+        "create.employees",
+        "Adds an employee.",
+        _create,
+        params=CREATE,
+        permissions=(("employees", "insert"),),
+    ),
+    update_method(
+        "update.employees",
+        "Changes an employee; what is left out stays, lists are replaced whole.",
+        _update,
+        params=UPDATE,
+        partial=("last_name", "phone_numbers"),
+        permissions=(("employees", "update"),),
+    ),
+    delete_method(
+        "delete.employees",
+        "Removes an employee to whom nothing refers any more.",
+        _delete,
+        permissions=(("employees", "delete"),),
+    ),
+    list_method(
+        "get.statuses",
+        "Statuses that employees may have.",
+        STATUSES,
+        read=_statuses,
+        params=(
+            Param(
+                "is_deleted",
+                _BOOLEAN,
+                default=False,
+                description="The statuses that are gone, instead of the others.",
+            ),
+        ),
+    ),
+    list_method(
+        "get.employee_stat",
+        "Seconds that employees spent in each status.",
+        STATISTICS,
+        read=_statistics,
+        params=(
+            *PERIOD,
+            Param(
+                "only_default_statuses_in_stats",
+                _BOOLEAN,
+                default=True,
+                description="Seconds by mnemonic of the standard statuses; false: by id of each status.",
+            ),
+        ),
+        components=(CALL_CENTER,),
+    ),
+)

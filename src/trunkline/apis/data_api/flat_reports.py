@@ -1,0 +1,150 @@
+"""The flat family of reports, and comments on communications."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.lists import PERIOD, Read, list_method
+from trunkline.apis.jsonrpc import (
+    GET_PARAMS,
+    Call,
+    Envelope,
+    Field,
+    FieldType,
+    Method,
+    Param,
+    Params,
+    ParamType,
+)
+from trunkline.apis.jsonrpc.errors import common_errors, find_spec
+from trunkline.db.query import Listing, Page
+from trunkline.reports.comments import COMMENTED, MAX_LENGTH, Author, add_comment
+from trunkline.reports.communications import Kind
+from trunkline.reports.flat import calls, chats, communications, journals, visits
+from trunkline.reports.reader import Reader
+
+_REPORT = Param(
+    "report_id", ParamType.NUMBER, required=True, description="Any number: there are no saved reports."
+)
+_CALL_IDS = Param("entity_ids", ParamType.ARRAY, items=ParamType.NUMBER, required=True, maximum=1000)
+_FILTERS = Param(
+    "filters",
+    ParamType.ARRAY,
+    required=True,
+    unless=("filter",),
+    description="Filters that hold together.",
+)
+_SORT_SHAPE = (
+    Param("field", ParamType.STRING),
+    Param("operator", ParamType.ENUM, description="Ignored: it is a filter's."),
+    Param("value", ParamType.STRING, description="Ignored: it is a filter's."),
+)
+_MISPRINTED = (
+    *(param for param in GET_PARAMS if param.name != "sort"),
+    Param("sort", ParamType.ARRAY, description="[{field, order}], order asc or desc.", shape=_SORT_SHAPE),
+    _FILTERS,
+)
+"""Paging, where the table runs words of filters into those of the sort."""
+
+
+def _flat(
+    name: str,
+    summary: str,
+    listing: Listing,
+    read: Read,
+    *more: Param,
+    paging: tuple[Param, ...] = GET_PARAMS,
+) -> Method:
+    return list_method(
+        name,
+        summary,
+        listing,
+        read=read,
+        params=(_REPORT, *more, *PERIOD),
+        paging=paging,
+    )
+
+
+@cache
+def _error_codes() -> dict[str, int]:
+    """Codes by mnemonic, and by method and mnemonic where a method has another."""
+    from trunkline.apis.catalogue import SURFACES  # it knows this module
+
+    codes: dict[str, int] = {}
+    for surface in SURFACES:
+        codes |= {mnemonic: spec.code for mnemonic, spec in common_errors(surface.api).items()}
+        for method in surface.methods:
+            for mnemonic in {
+                *(spec.mnemonic for spec in method.errors),
+                *common_errors(method.api, method.verb),
+            }:
+                spec = find_spec(method.api, method, mnemonic)
+                if spec is not None and codes.setdefault(mnemonic, spec.code) != spec.code:
+                    codes[f"{method.name} {mnemonic}"] = spec.code
+    return codes
+
+
+async def _api_requests(reader: Reader, params: Params) -> Page:
+    return await journals.api_requests(reader, params, _error_codes())
+
+
+async def _comment(call: Call, params: Params) -> dict[str, bool]:
+    author = Author(call.account_id, call.caller.user_id, call.caller.login)
+    kind = Kind(params["communication_type"])
+    await add_comment(call.services.db, author, kind, params["communication_id"], params["comment"])
+    return {"success": True}
+
+
+METHODS = (
+    _flat("get.calls", "Calls as a person reads them.", calls.CALLS, calls.calls),
+    _flat(
+        "get.call_details",
+        "What happened in calls, event by event.",
+        calls.CALL_DETAILS,
+        calls.call_details,
+        _CALL_IDS,
+    ),
+    _flat("get.mgf_calls", "Calls with how they were rated.", calls.RATED_CALLS, calls.rated_calls),
+    _flat("get.chats", "Chats as a person reads them.", chats.CHATS, chats.chats),
+    _flat(
+        "get.communications",
+        "Communications of every kind as a person reads them.",
+        communications.COMMUNICATIONS,
+        communications.communications,
+        Param(
+            "report_type", ParamType.ENUM, required=True, description="Any word: there are no saved reports."
+        ),
+        paging=_MISPRINTED,
+    ),
+    _flat(
+        "get.visits",
+        "Visits of sites.",
+        visits.VISITS,
+        visits.visits,
+        Param(
+            "is_realtime",
+            ParamType.BOOLEAN,
+            required=True,
+            description="The last 30 minutes instead of the period.",
+        ),
+        paging=_MISPRINTED,
+    ),
+    _flat(
+        "get.notifications", "Notifications that were sent.", journals.NOTIFICATIONS, journals.notifications
+    ),
+    _flat("get.api_requests", "Requests to the APIs.", journals.API_REQUESTS, _api_requests),
+    _flat("get.tags_history", "Tags that were set.", journals.TAGS_HISTORY, journals.tags_history),
+    change_method(
+        "create.communication_comment",
+        "Adds a comment to a communication.",
+        _comment,
+        params=(
+            Param("communication_id", ParamType.NUMBER, required=True),
+            Param("communication_type", ParamType.ENUM, required=True, enum=tuple(COMMENTED)),
+            Param("comment", ParamType.STRING, required=True, maximum=MAX_LENGTH),
+        ),
+        result=(Field("success", FieldType.BOOLEAN),),
+        envelope=Envelope.DIRECT,
+    ),
+)

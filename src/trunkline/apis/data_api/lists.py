@@ -1,0 +1,120 @@
+"""How a get method of the Data API is declared: a :class:`~trunkline.db.query.Listing` and a few words.
+
+A further method is its listing (in the feature that owns the rows) and::
+
+    list_method("get.tags", "Tags of the account.", TAGS, permissions=(("tag_management", "select"),))
+
+The fields of the result, what may be filtered and sorted, and the default set come from the listing; so the
+declaration and the SQL cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from trunkline.accounts.components import TITLES
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    GET_PARAMS,
+    USER_ID,
+    Api,
+    Call,
+    Component,
+    Envelope,
+    Field,
+    FieldType,
+    Method,
+    Param,
+    Params,
+    ParamType,
+    Result,
+)
+from trunkline.apis.jsonrpc.pieces import Pieces
+from trunkline.core.settings import Settings
+from trunkline.db.query import Column, Listing, Page
+from trunkline.reports.reader import Reader
+
+Read = Callable[[Reader, Params], Awaitable[Page]]
+
+VIRTUAL_PBX = Component("va", "Virtual PBX")
+
+PERIOD = (
+    Param("date_from", ParamType.ISO8601, required=True, description="First second of the period."),
+    Param("date_till", ParamType.ISO8601, required=True, description="Last second of the period."),
+)
+"""Written ``YYYY-MM-DD hh:mm:ss`` in the account's zone."""
+
+
+def list_method(
+    name: str,
+    summary: str,
+    listing: Listing,
+    *,
+    read: Read | None = None,
+    params: tuple[Param, ...] = (),
+    components: tuple[Component, ...] = (),
+    permissions: tuple[tuple[str, str], ...] = (),
+    envelope: Envelope = Envelope.DATA_ARRAY,
+    misplaced: Mapping[str, str] = MappingProxyType({}),
+    paging: tuple[Param, ...] = GET_PARAMS,
+) -> Method:
+    """Declare a get method.
+
+    :param read: reads a page; None: all rows of the listing that the filter lets pass.
+    :param params: parameters beside ``access_token``, ``user_id`` and those of every list.
+    :param misplaced: dotted names of fields that the reference's table has under other names, and those.
+    :param paging: how the method declares the parameters of every list, if otherwise.
+    """
+
+    async def handler(call: Call, asked: Params) -> Result:
+        reader = reader_for(call)
+        page = await (reader.list(listing, asked) if read is None else read(reader, asked))
+        return Result(Pieces(page.pieces), total_items=page.total_items)
+
+    return Method(
+        api=Api.DATA,
+        name=name,
+        summary=summary,
+        params=(ACCESS_TOKEN, USER_ID, *paging, *params),
+        result=tuple(_field(column, misplaced) for column in listing.columns),
+        envelope=envelope,
+        components=components,
+        permissions=permissions,
+        handler=handler,
+    )
+
+
+def reader_for(call: Call) -> Reader:
+    """The reader of the account that the call is about."""
+    return Reader(
+        database=call.services.db,
+        account_id=call.account_id,
+        zone=call.caller.time_zone,
+        public_url=public_url(call.services.settings),
+    )
+
+
+def public_url(settings: Settings) -> str:
+    """How clients reach this instance, for links; without a slash at the end."""
+    web = settings.web
+    return (web.public_url or f"http://{web.http_bind}:{web.http_port}").rstrip("/")
+
+
+def titled(*names: str) -> tuple[Component, ...]:
+    """Components by their names."""
+    return tuple(Component(name, TITLES[name]) for name in names)
+
+
+def _field(column: Column, misplaced: Mapping[str, str], prefix: str = "") -> Field:
+    name = prefix + column.name
+    return Field(
+        column.name,
+        FieldType(column.type.value),
+        fields=tuple(_field(inner, misplaced, f"{name}.") for inner in column.nested),
+        enum=column.enum,
+        filterable=column.filterable,
+        sortable=column.sortable,
+        default=column.default,
+        contract_name=misplaced.get(name),
+    )

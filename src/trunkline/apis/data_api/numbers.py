@@ -1,0 +1,292 @@
+"""Virtual numbers: those an account has, takes, gives back or brings along, and their rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    USER_ID,
+    Api,
+    Call,
+    Envelope,
+    ErrorSpec,
+    Field,
+    FieldType,
+    Method,
+    Param,
+    Params,
+    ParamType,
+    Result,
+)
+from trunkline.core.errors import InvalidInput
+from trunkline.db.query import Page
+from trunkline.directory.numbers import changes, listing, private
+from trunkline.directory.numbers.changes import Chosen
+from trunkline.reports.reader import Reader
+
+SUCCESS = (Field("success", FieldType.BOOLEAN, description="Always true."),)
+ENTITY_NOT_FOUND = ErrorSpec(-32602, "entity_not_found", "Entity not found")
+_NUMBER_NOT_FOUND = ErrorSpec(
+    -32007, "virtual_phone_number_not_found", "Virtual phone number {virtual_phone_number} was not found."
+)
+_TARIFF_RESTRICTIONS = ErrorSpec(
+    -32602,
+    "tariff_restrictions",
+    "This action is not available under your current plan. Contact support or update your plan settings in the"
+    " client area.",
+)
+_IN_USE = ErrorSpec(-32602, "dependency_error", "The virtual number is used by another entity.")
+
+_MOST = 1000
+"""Numbers of one request."""
+
+
+def _ids(values: list[Any]) -> list[int] | None:
+    """Ids as numbers or as their texts: the reference's pages have both."""
+    texts = [str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)]
+    if len(texts) != len(values) or not all(text.isascii() and text.isdigit() for text in texts):
+        return None
+    ids = [int(text) for text in texts]
+    return ids if all(each < 2**63 for each in ids) else None
+
+
+_CHOICE = (
+    Param(
+        "virtual_phone_number",
+        ParamType.STRING,
+        minimum=1,
+        maximum=32,
+        description="The number; this or number_capacity_ids.",
+    ),
+    Param(
+        "number_capacity_ids",
+        ParamType.ARRAY,
+        maximum=_MOST,
+        convert=_ids,
+        description="Ids of numbers; these or virtual_phone_number.",
+    ),
+)
+_PURPOSE = Param(
+    "number_capacity_component",
+    ParamType.STRING,
+    enum=changes.PURPOSES,
+    description="What the numbers are for; required with number_capacity_ids.",
+)
+
+
+def _chosen(params: Params) -> Chosen:
+    """The numbers that are meant: one of the two parameters says so."""
+    phone, ids = params.get("virtual_phone_number"), params.get("number_capacity_ids")
+    if phone is not None and ids is not None:
+        raise InvalidInput(
+            "send virtual_phone_number or number_capacity_ids, not both",
+            mnemonic="invalid_parameters_combination",
+            field="number_capacity_ids",
+        )
+    if phone is None and not ids:
+        raise InvalidInput(
+            "send virtual_phone_number or number_capacity_ids",
+            mnemonic="required_parameter_missed",
+            field="virtual_phone_number",
+        )
+    return Chosen(phone, tuple(ids or ()))
+
+
+async def _enable(call: Call, params: Params) -> dict[str, bool]:
+    chosen, asked = _chosen(params), params.get("number_capacity_component")
+    if chosen.ids and asked is None:
+        raise InvalidInput(
+            "say what the numbers are for",
+            mnemonic="required_parameter_missed",
+            field="number_capacity_component",
+        )
+    purpose = changes.purpose_for(call.caller.components, asked, "number_capacity_component")
+    await changes.enable_numbers(call.services.db, call.account_id, chosen, purpose)
+    return {"success": True}
+
+
+async def _disable(call: Call, params: Params) -> dict[str, bool]:
+    await changes.disable_numbers(call.services.db, call.account_id, _chosen(params))
+    return {"success": True}
+
+
+async def _enable_private(call: Call, params: Params) -> dict[str, bool]:
+    provider = private.Provider(
+        login=params["login"],
+        password=params["password"],
+        server=params["server_address"],
+        port=params["port"],
+        address=params.get("resolved_server_address"),
+    )
+    asked = "va" if params["is_used_for_va"] else "call_tracking"
+    purpose = changes.purpose_for(call.caller.components, asked, "is_used_for_va")
+    services = call.services
+    await private.enable_private(
+        services.db, services.secrets, call.account_id, _chosen(params), provider, purpose
+    )
+    return {"success": True}
+
+
+async def _private_params(call: Call, params: Params) -> Result:
+    services = call.services
+    found = await private.private_params(
+        services.db,
+        services.secrets,
+        call.account_id,
+        params["phone_id"],
+        with_password=call.caller.may("number_management", "update"),
+    )
+    return Result(found)
+
+
+async def _rules(call: Call, params: Params) -> Result:
+    rules = await changes.call_processing_rules(
+        call.services.db, call.account_id, params["number_capacity_id"]
+    )
+    return Result({"scenarios": rules})
+
+
+async def _set_rule(call: Call, params: Params) -> None:
+    await changes.set_rule_active(call.services.db, call.account_id, params["id"], params["is_active"])
+
+
+async def _prefixes(reader: Reader, params: Params) -> Page:
+    return await reader.list(listing.COUNTRY_PREFIXES, params, values=listing.country_prefixes())
+
+
+_SEE = (("number_management", "select"),)
+_CHANGE = (("number_management", "update"),)
+
+METHODS = (
+    list_method(
+        "get.virtual_numbers",
+        "Virtual numbers and the scenarios behind them.",
+        listing.VIRTUAL_NUMBERS,
+        permissions=_SEE,
+    ),
+    list_method(
+        "get.available_virtual_numbers",
+        "Numbers of the inventory that the account may enable.",
+        listing.AVAILABLE_NUMBERS,
+        permissions=_SEE,
+    ),
+    change_method(
+        "enable.virtual_numbers",
+        "Gives the account numbers of the inventory.",
+        _enable,
+        params=(*_CHOICE, _PURPOSE),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+        permissions=(("number_management", "insert"),),
+        errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
+    ),
+    change_method(
+        "disable.virtual_numbers",
+        "Takes numbers off the account.",
+        _disable,
+        params=_CHOICE,
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+        permissions=(("number_management", "delete"),),
+        errors=(_IN_USE, _NUMBER_NOT_FOUND),
+    ),
+    change_method(
+        "enable.private_number",
+        "Connects a number of a third-party provider.",
+        _enable_private,
+        params=(
+            *_CHOICE,
+            Param("is_used_for_va", ParamType.BOOLEAN, required=True, description="For the virtual PBX."),
+            Param("login", ParamType.STRING, required=True, maximum=128, description="Login there."),
+            Param("password", ParamType.STRING, required=True, maximum=200, secret=True),
+            Param("port", ParamType.STRING, required=True, pattern="[0-9]{1,5}", description="SIP port."),
+            Param("server_address", ParamType.STRING, required=True, maximum=253, description="Server."),
+            Param(
+                "resolved_server_address",
+                ParamType.STRING,
+                maximum=64,
+                description="Address that the server's calls come from.",
+            ),
+        ),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+        permissions=(("number_management", "insert"),),
+        errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
+    ),
+    Method(
+        api=Api.DATA,
+        name="getobj.private_number_params",
+        summary="How a number of a third-party provider registers there.",
+        params=(
+            ACCESS_TOKEN,
+            USER_ID,
+            Param("phone_id", ParamType.NUMBER, required=True, description="Number of the virtual number."),
+        ),
+        result=(
+            Field("login", FieldType.STRING),
+            Field("password", FieldType.STRING, description="Null for users who may not change numbers."),
+            Field("port", FieldType.STRING),
+            Field("server_address", FieldType.STRING),
+            Field("resolved_server_address", FieldType.STRING),
+        ),
+        envelope=Envelope.DATA_OBJECT,
+        permissions=_SEE,
+        errors=(ENTITY_NOT_FOUND,),
+        handler=_private_params,
+    ),
+    Method(
+        api=Api.DATA,
+        name="getobj.call_processing_rules",
+        summary="The rules of a number: its scenarios, and which of them are active.",
+        params=(
+            ACCESS_TOKEN,
+            USER_ID,
+            Param(
+                "number_capacity_id",
+                ParamType.NUMBER,
+                required=True,
+                description="Number of the virtual number.",
+            ),
+        ),
+        result=(
+            Field(
+                "scenarios",
+                FieldType.ARRAY,
+                fields=(
+                    Field("scenario_id", FieldType.NUMBER),
+                    Field("scenario_name", FieldType.STRING),
+                    Field("call_processing_rule_id", FieldType.NUMBER),
+                    Field("is_active", FieldType.BOOLEAN),
+                ),
+                filterable=True,
+            ),
+        ),
+        envelope=Envelope.DATA_OBJECT,
+        permissions=_SEE,
+        errors=(ENTITY_NOT_FOUND,),
+        handler=_rules,
+    ),
+    change_method(
+        "set.call_processing_rule_is_active",
+        "Switches a rule of a number on or off.",
+        _set_rule,
+        params=(
+            Param("id", ParamType.NUMBER, required=True, description="Number of the rule."),
+            Param("type", ParamType.ENUM, required=True, enum=("scenario",)),
+            Param("is_active", ParamType.BOOLEAN, required=True),
+        ),
+        envelope=Envelope.DATA_OBJECT,
+        permissions=_CHANGE,
+    ),
+    list_method(
+        "get.country_phone_prefixes",
+        "Telephone prefixes of the countries of the world.",
+        listing.COUNTRY_PREFIXES,
+        read=_prefixes,
+    ),
+    list_method("get.numa_lists", "Lists of callers: the groups of the address book.", listing.CALLER_LISTS),
+    list_method("get.number_capacity_categories", "Categories of numbers.", listing.CAPACITY_CATEGORIES),
+)

@@ -1,0 +1,52 @@
+"""Positions of employees: ``get``, ``create``, ``update``, ``delete.employee_positions``."""
+
+from __future__ import annotations
+
+from trunkline.apis.data_api.changes import ID, create_method, delete_method, update_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.directory.employees import positions
+
+_NAME = Param("name", ParamType.STRING, required=True, description="Title of the position.")
+
+
+async def _create(call: Call, params: Params) -> int:
+    return await positions.create_position(call.services.db, call.account_id, params["name"])
+
+
+async def _update(call: Call, params: Params) -> None:
+    await positions.rename_position(call.services.db, call.account_id, params["id"], params["name"])
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await positions.delete_position(call.services.db, call.account_id, params["id"])
+
+
+METHODS = (
+    list_method(
+        "get.employee_positions",
+        "Positions of employees.",
+        positions.POSITIONS,
+        permissions=(("employees", "select"),),
+    ),
+    create_method(
+        "create.employee_positions",
+        "Adds a position.",
+        _create,
+        params=(_NAME,),
+        permissions=(("employees", "insert"),),
+    ),
+    update_method(
+        "update.employee_positions",
+        "Renames a position.",
+        _update,
+        params=(ID, _NAME),
+        permissions=(("employees", "update"),),
+    ),
+    delete_method(
+        "delete.employee_positions",
+        "Removes a position that nobody has.",
+        _delete,
+        permissions=(("employees", "delete"),),
+    ),
+)

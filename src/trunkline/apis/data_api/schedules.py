@@ -1,0 +1,136 @@
+"""Schedules: ``get``, ``create``, ``update``, ``delete.schedules``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from trunkline.apis.data_api.changes import ID, create_method, delete_method, update_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.core.errors import InvalidInput
+from trunkline.directory import schedules
+from trunkline.directory.schedule import DayKind, are_days, clock, minutes
+
+_STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
+_NAME = Param("name", _STRING, required=True, maximum=255)
+_MAX_RULES = 100
+_RULES = Param(
+    "schedules",
+    _ARRAY,
+    required=True,
+    maximum=_MAX_RULES,
+    params=(
+        Param(
+            "activity_days",
+            ParamType.OBJECT,
+            required=True,
+            params=(
+                Param("type", ParamType.ENUM, required=True, enum=tuple(DayKind)),
+                Param("days", _ARRAY, required=True, items=ParamType.NUMBER, maximum=31),
+            ),
+        ),
+        Param(
+            "activity_time",
+            _ARRAY,
+            maximum=_MAX_RULES,
+            params=(
+                Param("time_from", _STRING, required=True, description="HH:MM."),
+                Param("time_till", _STRING, required=True, description="HH:MM, later; 24:00 is midnight."),
+            ),
+        ),
+        Param("activity_date_from", _STRING, description="YYYY-MM-DD, the first day."),
+        Param("activity_date_till", _STRING, description="YYYY-MM-DD, the last day."),
+    ),
+    description="Open when one of these rules says so.",
+)
+
+
+async def _create(call: Call, params: Params) -> int:
+    today = datetime.now(call.caller.time_zone).date()
+    told = params["schedules"]
+    if not told:
+        raise InvalidInput(
+            "give one rule at least: a schedule without any is never open", field="schedules", value=[]
+        )
+    rules = [_rule(rule, today) for rule in told]
+    return await schedules.create_schedule(call.services.db, call.account_id, params["name"], rules)
+
+
+async def _update(call: Call, params: Params) -> None:
+    await schedules.rename_schedule(call.services.db, call.account_id, params["id"], params["name"])
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await schedules.delete_schedule(call.services.db, call.account_id, params["id"])
+
+
+def _rule(told: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """As the table keeps it. A cycle begins with its first day, else with the day it was made."""
+    kind, days = DayKind(told["activity_days"]["type"]), told["activity_days"]["days"]
+    if not are_days(kind, days):
+        raise InvalidInput(
+            f"these are no days of the type {kind.value}", field="schedules.activity_days.days", value=days
+        )
+    first, last = _date(told, "activity_date_from"), _date(told, "activity_date_till")
+    if first and last and last < first:
+        raise InvalidInput(
+            "activity_date_till lies before activity_date_from",
+            mnemonic="invalid_parameters_combination",
+            field="schedules.activity_date_till",
+            value=told["activity_date_till"],
+        )
+    return {
+        "type": kind.value,
+        "days": days,
+        "times": [_time_range(times) for times in told.get("activity_time", ())],
+        "first": first and first.isoformat(),
+        "last": last and last.isoformat(),
+        "anchor": (first or today).isoformat() if kind is DayKind.CYCLE else None,
+    }
+
+
+def _time_range(told: Mapping[str, str]) -> dict[str, str]:
+    since, till = _time(told, "time_from"), _time(told, "time_till")
+    if till <= since:
+        raise InvalidInput(
+            "time_till must be later than time_from; write a night as two ranges",
+            mnemonic="invalid_parameters_combination",
+            field="schedules.activity_time.time_till",
+            value=told["time_till"],
+        )
+    return {"from": clock(since), "till": clock(till)}
+
+
+def _time(told: Mapping[str, str], name: str) -> int:
+    try:
+        return minutes(told[name])
+    except ValueError as error:
+        field = f"schedules.activity_time.{name}"
+        raise InvalidInput(str(error), mnemonic="invalid_date_time", field=field, value=told[name]) from error
+
+
+def _date(told: Mapping[str, Any], name: str) -> date | None:
+    text = told.get(name)
+    if text is None:
+        return None
+    try:
+        if len(text) != len("YYYY-MM-DD"):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{text!r} is no date; write YYYY-MM-DD",
+            mnemonic="invalid_date_time",
+            field=f"schedules.{name}",
+            value=text,
+        ) from error
+
+
+METHODS = (
+    list_method("get.schedules", "Schedules and the rules by which they are open.", schedules.SCHEDULES),
+    create_method("create.schedules", "Adds a schedule.", _create, params=(_NAME, _RULES)),
+    update_method("update.schedules", "Renames a schedule.", _update, params=(ID, _NAME)),
+    delete_method("delete.schedules", "Removes a schedule that nothing goes by.", _delete),
+)

@@ -1,0 +1,126 @@
+"""SIP lines: ``get``, ``create``, ``update``, ``delete.sip_lines``, new passwords, the numbers lines may show."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from trunkline.apis.data_api.changes import ID, change_method, delete_method, update_method
+from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
+from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.core.settings import Settings
+from trunkline.directory.lines import changes
+from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
+
+_EMPLOYEE = Param("employee_id", ParamType.NUMBER, required=True, description="Whose phone the line is.")
+_SHOWN = Param(
+    "virtual_phone_number",
+    ParamType.STRING,
+    required=True,
+    nullable=True,
+    maximum=20,
+    description="Number shown in calls out; null: the line takes calls only.",
+)
+_UPDATE = (
+    ID,
+    _EMPLOYEE,
+    _SHOWN,
+    Param("billing_state", ParamType.ENUM, enum=("active", "manual_lock")),
+    Param("channels_count", ParamType.NUMBER, minimum=1, maximum=20),
+)
+_CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
+
+
+async def _create(call: Call, params: Params) -> dict[str, Any]:
+    line = await changes.create_line(
+        call.services.db, call.account_id, params["employee_id"], params.get("virtual_phone_number")
+    )
+    return {
+        "phone_number": line.phone_number,
+        "password": line.password,
+        "server": sip_server(call.services.settings),
+        "id": line.sip_line_id,
+    }
+
+
+async def _update(call: Call, params: Params) -> None:
+    wanted = {name: params[name] for name in _CHANGEABLE if name in params}
+    await changes.update_line(call.services.db, call.account_id, params["id"], wanted)
+
+
+async def _new_password(call: Call, params: Params) -> dict[str, Any]:
+    password = await changes.change_password(call.services.db, call.account_id, params["id"])
+    return {"password": password}
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await changes.delete_line(call.services.db, call.account_id, params["id"])
+
+
+def sip_server(settings: Settings) -> str:
+    """``host:port`` that phones register at: the address told to the outside, else the web's, else this machine's."""
+    web = urlsplit(settings.web.public_url or "").hostname
+    host = settings.sip.external_address or web or socket.gethostname()
+    sip = settings.sip
+    return f"{host}:{sip.udp_port or sip.tcp_port or sip.tls_port}"
+
+
+METHODS = (
+    list_method(
+        "get.sip_lines",
+        "SIP lines and the devices registered on them.",
+        SIP_LINES,
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "select"),),
+    ),
+    list_method(
+        "get.sip_line_virtual_numbers",
+        "Virtual numbers that a SIP line may show.",
+        LINE_NUMBERS,
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "select"),),
+    ),
+    change_method(
+        "create.sip_lines",
+        "Adds a SIP line; the answer shows its password once.",
+        _create,
+        params=(_EMPLOYEE, _SHOWN),
+        partial=("virtual_phone_number",),
+        result=(
+            Field("phone_number", FieldType.STRING, description="Login."),
+            Field("password", FieldType.STRING, description="Shown here and never again."),
+            Field("server", FieldType.STRING, description="host:port to register at."),
+            Field("id", FieldType.NUMBER),
+        ),
+        envelope=Envelope.DIRECT,
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "insert"),),
+    ),
+    update_method(
+        "update.sip_lines",
+        "Changes a SIP line; what is left out stays.",
+        _update,
+        params=_UPDATE,
+        partial=("employee_id", "virtual_phone_number"),
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "update"),),
+    ),
+    change_method(
+        "update.sip_line_password",
+        "Gives a SIP line a new password; the answer shows it once.",
+        _new_password,
+        params=(ID,),
+        result=(Field("password", FieldType.STRING, description="Shown here and never again."),),
+        envelope=Envelope.DIRECT,
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "update"),),
+    ),
+    delete_method(
+        "delete.sip_lines",
+        "Removes a SIP line, also from its employee's phones.",
+        _delete,
+        components=(VIRTUAL_PBX,),
+        permissions=(("va", "delete"),),
+    ),
+)

@@ -1,0 +1,279 @@
+"""Sites and their blocks: both families of the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from trunkline.apis.data_api.changes import ID, change_method, create_method, delete_method, update_method
+from trunkline.apis.data_api.lists import list_method, titled
+from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc.declare import GET_PARAMS
+from trunkline.core.phone import normalise
+from trunkline.db.query import Page
+from trunkline.directory.sites import blocks, changes, listing
+from trunkline.directory.sites.industries import INDUSTRIES
+from trunkline.reports.reader import Reader
+
+_NUMBER = ParamType.NUMBER
+_STRING = ParamType.STRING
+_BOOLEAN = ParamType.BOOLEAN
+
+TRACKING = titled("call_tracking", "consultant", "lead", "sitephone")
+"""One of these opens what belongs to sites and campaigns."""
+
+_SELECT = (("site_selected", "select"),)
+_INSERT = (("site_new", "insert"),)
+
+_MAX_DAYS = 36_500
+_MAX_SECONDS = 1_000_000
+
+
+def _blocks_may(action: str) -> tuple[tuple[str, str], ...]:
+    return (("site_settings", action),)
+
+
+_DOMAIN = Param(
+    "domain_name", _STRING, required=True, convert=changes.domain, description="Without protocol."
+)
+_DEFAULT_NUMBER = Param(
+    "default_phone_number", _STRING, required=True, convert=normalise, description="E.164."
+)
+_INDUSTRY = Param(
+    "industry_id",
+    _NUMBER,
+    required=True,
+    minimum=1,
+    maximum=len(INDUSTRIES),
+    description="Of get.site_categories.",
+)
+_NAME = Param("name", _STRING, nullable=True, description="Its domain unless said.")
+_TARGET = Param(
+    "target_call_min_duration",
+    _NUMBER,
+    nullable=True,
+    minimum=0,
+    maximum=_MAX_SECONDS,
+    description="Seconds from which a call is a target call: 30 unless said.",
+)
+_PERIOD = Param(
+    "second_communication_period",
+    _NUMBER,
+    nullable=True,
+    minimum=1,
+    maximum=365,
+    description="Days in which a communication is a repeated one: 1 unless said.",
+)
+_WEB_DIRECTORY = Param("is_support_web_directory", _BOOLEAN, nullable=True)
+_CLIENT = Param("child_customer_id", _NUMBER, nullable=True, description="An agent's client.")
+_ROBOTS = Param("is_block_robot_traffic", _BOOLEAN, nullable=True)
+
+_SETTINGS = (
+    _NAME,
+    Param("default_scenario_id", _NUMBER, nullable=True, description="For numbers without an active rule."),
+    _TARGET,
+    Param("track_subdomains_enabled", _BOOLEAN, nullable=True, description="True unless said."),
+    Param("cookie_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
+    Param("campaign_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
+    Param("sales_enabled", _BOOLEAN, nullable=True, description="Whether set.tag_sales is allowed."),
+    _PERIOD,
+    Param("services_enabled", _BOOLEAN, nullable=True, description="True unless said."),
+    Param("replacement_dynamical_block_enabled", _BOOLEAN, nullable=True),
+    Param(
+        "widget_link",
+        ParamType.OBJECT,
+        nullable=True,
+        params=(
+            Param("enabled", _BOOLEAN, required=True),
+            Param("text", _STRING, required=True, maximum=100),
+            Param("url", _STRING, required=True, maximum=2000),
+        ),
+    ),
+    Param(
+        "show_visitor_id",
+        ParamType.OBJECT,
+        nullable=True,
+        params=(
+            Param("enabled", _BOOLEAN, required=True),
+            Param("element_id_value", _STRING, required=True, maximum=255),
+            Param("message", _STRING, maximum=255, default=""),
+            Param("length_visitor_id", _NUMBER, minimum=1, maximum=20, default=6),
+        ),
+    ),
+)
+
+
+def _values(params: Params) -> dict[str, Any]:
+    """By the names under which sites are kept."""
+    values = dict(params)
+    if "track_subdomains_enabled" in values:
+        values["track_subdomains"] = values.pop("track_subdomains_enabled")
+    return values
+
+
+async def _create_sites(call: Call, params: Params) -> int:
+    made = await changes.create_site(call.services.db, call.account_id, _values(params))
+    return made.site_id
+
+
+async def _create_site(call: Call, params: Params) -> dict[str, Any]:
+    key = params.get("site_key")
+    made = await changes.create_site(call.services.db, call.account_id, _values(params), site_key=key)
+    return {"id": made.site_id, "site_key": made.site_key}
+
+
+async def _update(call: Call, params: Params) -> None:
+    await changes.update_site(call.services.db, call.account_id, params["id"], _values(params))
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await changes.delete_site(call.services.db, call.account_id, params["id"])
+
+
+async def _create_block(call: Call, params: Params) -> int:
+    return await blocks.create_block(call.services.db, call.account_id, params["site_id"], params["name"])
+
+
+async def _rename_block(call: Call, params: Params) -> None:
+    await blocks.rename_block(call.services.db, call.account_id, params["id"], params.get("name"))
+
+
+async def _delete_block(call: Call, params: Params) -> None:
+    await blocks.delete_block(call.services.db, call.account_id, params["id"])
+
+
+async def _read_site(reader: Reader, params: Params) -> Page:
+    return await reader.list(listing.SITE, params, None, {"site_id": params.get("site_id")})
+
+
+_PAGING = tuple(param for param in GET_PARAMS if param.name in ("limit", "offset", "fields"))
+_DATA = Envelope.DATA_OBJECT
+
+_GETOBJ = list_method(
+    "getobj.site",
+    "One site, or all of them.",
+    listing.SITE,
+    read=_read_site,
+    params=(Param("site_id", _NUMBER, description="None: all sites."),),
+    paging=_PAGING,
+    components=TRACKING,
+    permissions=_SELECT,
+)
+
+METHODS = (
+    list_method(
+        "get.sites",
+        "Sites of the account.",
+        listing.SITES,
+        components=TRACKING,
+        permissions=_SELECT,
+        misplaced={"site_blocks.site_block_id": "show_visitor_id.site_block_id"},
+    ),
+    dataclasses.replace(
+        _GETOBJ,
+        result=tuple(
+            dataclasses.replace(field, contract_type=FieldType.BOOLEAN)
+            if field.name == "industry_id"
+            else field
+            for field in _GETOBJ.result
+        ),
+    ),
+    list_method("get.site_categories", "Industries of sites.", listing.CATEGORIES, paging=_PAGING),
+    create_method(
+        "create.sites",
+        "Adds a site, with one block.",
+        _create_sites,
+        params=(_DOMAIN, _DEFAULT_NUMBER, _INDUSTRY, *_SETTINGS),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_INSERT,
+    ),
+    change_method(
+        "create.site",
+        "Adds a site, with one block and its own key.",
+        _create_site,
+        params=(
+            _DOMAIN,
+            _NAME,
+            _INDUSTRY,
+            _TARGET,
+            Param(
+                "site_key",
+                _STRING,
+                pattern="[A-Za-z0-9_]{32}",
+                description="What its pages are marked with; made unless sent.",
+            ),
+            _PERIOD,
+            _WEB_DIRECTORY,
+            _CLIENT,
+            _ROBOTS,
+        ),
+        result=(Field("id", FieldType.NUMBER), Field("site_key", FieldType.STRING)),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_INSERT,
+    ),
+    update_method(
+        "update.sites",
+        "Changes a site; what is not sent stays, null means the default.",
+        _update,
+        params=(
+            ID,
+            dataclasses.replace(_DOMAIN, required=False),
+            _DEFAULT_NUMBER,
+            _INDUSTRY,
+            *_SETTINGS,
+            _WEB_DIRECTORY,
+            _CLIENT,
+            _ROBOTS,
+        ),
+        partial=("default_phone_number", "industry_id"),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=(("site_selected", "update"),),
+    ),
+    delete_method(
+        "delete.sites",
+        "Removes a site that has no campaigns.",
+        _delete,
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=(("site_selected", "delete"),),
+    ),
+    list_method(
+        "get.site_blocks",
+        "Blocks of sites and the numbers that campaigns show in them.",
+        listing.SITE_BLOCKS,
+        components=TRACKING,
+        permissions=_blocks_may("select"),
+    ),
+    create_method(
+        "create.site_blocks",
+        "Adds a block to a site.",
+        _create_block,
+        params=(
+            Param("site_id", _NUMBER, required=True),
+            Param("name", _STRING, required=True),
+        ),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_blocks_may("insert"),
+    ),
+    update_method(
+        "update.site_blocks",
+        "Renames a block.",
+        _rename_block,
+        params=(ID, Param("name", _STRING, pattern=r"(?s).*\S.*")),
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_blocks_may("update"),
+    ),
+    delete_method(
+        "delete.site_blocks",
+        "Removes a block in which no campaign shows a number.",
+        _delete_block,
+        envelope=_DATA,
+        components=TRACKING,
+        permissions=_blocks_may("delete"),
+    ),
+)

@@ -1,0 +1,345 @@
+"""Tags, and marking communications with them: both families of the reference.
+
+``set.communications_tags`` takes three forms: ids of tags for one communication (the table), items with a tag
+each (the sample), and items that all get the same tags. ``update.tags_communication`` answers as its page with the
+longer answer says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import Any
+
+from trunkline.apis.data_api.changes import ID, change_method, create_method, delete_method, update_method
+from trunkline.apis.data_api.lists import list_method
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    USER_ID,
+    Call,
+    Envelope,
+    Field,
+    FieldType,
+    Param,
+    Params,
+    ParamType,
+)
+from trunkline.apis.jsonrpc.declare import Form
+from trunkline.core.errors import Duplicate, InvalidInput, NotFound, Refused
+from trunkline.db.query import Page
+from trunkline.db.query.moments import parse_moment
+from trunkline.directory.tags import changes, listing
+from trunkline.reports.reader import Reader
+from trunkline.tagging import communications, marks, sales
+from trunkline.tagging.communications import Communication, Kind
+
+_KINDS = tuple(Kind)
+_NAME = Param("name", ParamType.STRING, required=True, description="Name of the tag.")
+_UPDATE = (("tag_management", "update"),)
+
+MOST_ITEMS = 500
+MOST_TAGS = 100
+MAX_VALUE = 10**13
+"""Largest value of a sale."""
+
+_COLOR = "color1"
+"""All tags have one colour: ``#EBEBEB`` in lists, the first of ten on a communication."""
+
+
+async def _read_tags(reader: Reader, params: Params) -> Page:
+    rated = bool(params.get("is_include_rating"))
+    return await reader.list(listing.TAGS, params, None, {"include_rating": rated})
+
+
+async def _create(call: Call, params: Params) -> int:
+    return await changes.create_tag(call.services.db, call.account_id, params["name"])
+
+
+async def _rename(call: Call, params: Params) -> None:
+    await changes.rename_tag(call.services.db, call.account_id, params["id"], params.get("name"))
+
+
+async def _delete(call: Call, params: Params) -> None:
+    await changes.delete_tag(call.services.db, call.account_id, params["id"])
+
+
+async def _marker(call: Call) -> marks.Marker:
+    caller = call.caller
+    async with call.services.db.connection() as connection:
+        author = await marks.author_of(
+            connection, call.account_id, caller.user_id, caller.login, caller.employee_id
+        )
+    request_id = str(call.api_request_id)
+    return marks.Marker(call.services.db, call.services.switch, author, request_id=request_id)
+
+
+async def _find(call: Call, params: Params) -> Communication:
+    """By id, else by the id that the client gave it."""
+    number, ext_id = params.get("communication_id"), params.get("communication_ext_id")
+    if number is None and ext_id is None:
+        raise InvalidInput(
+            "Name the communication by its id",
+            mnemonic="required_parameter_missed",
+            field="communication_id",
+        )
+    async with call.services.db.connection() as connection:
+        kind = Kind(params["communication_type"])
+        return await communications.find(connection, call.account_id, kind, number, ext_id)
+
+
+async def _tags(call: Call, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
+    async with call.services.db.connection() as connection:
+        return await marks.find_tags(connection, call.account_id, tag_ids, field=field)
+
+
+async def _set_tag(call: Call, params: Params) -> None:
+    found = await _find(call, params)
+    [tag] = (await _tags(call, [params["tag_id"]], "tag_id")).values()
+    marks.by_hand([tag], field="tag_id")
+    changed = await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
+    if not changed.given:
+        raise Duplicate("The communication bears this tag already", field="tag_id", value=tag.tag_id)
+
+
+async def _unset_tag(call: Call, params: Params) -> None:
+    found = await _find(call, params)
+    tag_id = params["tag_id"]
+    changed = await (await _marker(call)).mark(found.kind, found.communication_id, (), [tag_id])
+    if not changed.taken:
+        raise NotFound("The communication does not bear this tag", field="tag_id", value=tag_id)
+    async with call.services.db.connection() as connection:
+        is_sale = tag_id == (await sales.sale_tag(connection, call.account_id)).tag_id
+    if is_sale:
+        await sales.forget(call.services.db, call.account_id, found.kind, found.communication_id)
+
+
+async def _set_tags(call: Call, params: Params) -> dict[str, Any]:
+    """Several communications: all are looked at before the first is marked."""
+    together = params.get("tag_ids")
+    wanted = [(item, together if together is not None else [item["tag_id"]]) for item in params["items"]]
+    tags = await _tags(call, [tag_id for _, ids in wanted for tag_id in ids], "tag_ids")
+    marks.by_hand(tags.values(), field="tag_ids")
+    found = [(await _find(call, item), ids) for item, ids in wanted]
+    marker = await _marker(call)
+    for communication, ids in found:
+        await marker.mark(communication.kind, communication.communication_id, [tags[one] for one in ids])
+    return {
+        "success": "true",
+        "items": [
+            {"id": one, "communication_id": each.communication_id, "communication_type": each.kind.value}
+            for each, ids in found
+            for one in dict.fromkeys(ids)
+        ],
+    }
+
+
+async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
+    """The communication's tags become these. The system's stay: they tell of facts."""
+    found = await _find(call, params)
+    tags = await _tags(call, params["tag_ids"], "tag_ids")
+    marks.by_hand((tag for tag in tags.values() if tag.tag_id not in found.tag_ids), field="tag_ids")
+    async with call.services.db.connection() as connection:
+        sale = await sales.sale_tag(connection, call.account_id)
+    gone = found.tag_ids - tags.keys() - {sale.tag_id}
+    await (await _marker(call)).mark(found.kind, found.communication_id, list(tags.values()), gone)
+    borne = list(tags.values())
+    if sale.tag_id in found.tag_ids and sale.tag_id not in tags:
+        borne.append(sale)
+    return {
+        "communication_id": found.communication_id,
+        "communication_type": found.kind.value,
+        "items": [{"id": tag.tag_id, "name": tag.name, "color": _COLOR} for tag in borne],
+    }
+
+
+async def _record_sale(call: Call, params: Params) -> int:
+    found = await _find(call, params)
+    try:
+        moment = parse_moment(params["date_time"], call.caller.time_zone).earliest
+    except ValueError as error:
+        raise InvalidInput(
+            "A time is written YYYY-MM-DD hh:mm:ss",
+            mnemonic="invalid_date_time",
+            field="date_time",
+            value=params["date_time"],
+        ) from error
+    sale = sales.Sale(moment, Decimal(str(params["transaction_value"])), params.get("comment", ""))
+    db, account_id = call.services.db, call.account_id
+    async with db.connection() as connection:
+        try:
+            await sales.check(connection, account_id, found, sale)
+        except Refused as refusal:
+            if refusal.field == "date_time":
+                refusal.value = params["date_time"]
+            raise
+        tag = await sales.sale_tag(connection, account_id)
+    await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
+    return await sales.record(db, account_id, call.caller.user_id, found.kind, found.communication_id, sale)
+
+
+_COMMUNICATION_ID = Param("communication_id", ParamType.NUMBER, required=True)
+_KIND = Param("communication_type", ParamType.ENUM, required=True, enum=_KINDS)
+_TAG_ID = Param("tag_id", ParamType.NUMBER, required=True)
+_TAG_IDS = Param(
+    "tag_ids",
+    ParamType.ARRAY,
+    required=True,
+    items=ParamType.NUMBER,
+    maximum=MOST_TAGS,
+    description="Ids of tags.",
+)
+_ONE = (
+    Param("communication_id", ParamType.NUMBER, description="Or communication_ext_id."),
+    Param("communication_ext_id", ParamType.STRING, description="The id that the client gave it."),
+    _KIND,
+    _TAG_ID,
+)
+
+
+def _items(*more: Param) -> Param:
+    return Param(
+        "items",
+        ParamType.ARRAY,
+        required=True,
+        maximum=MOST_ITEMS,
+        params=(_COMMUNICATION_ID, _KIND, *more),
+    )
+
+
+_FORMS = (
+    Form(
+        description="One communication and its tags.",
+        applies=lambda sent: sent.get("items") is None,
+        params=(ACCESS_TOKEN, USER_ID, _COMMUNICATION_ID, _KIND, _TAG_IDS),
+        rewrite=lambda one: {
+            "tag_ids": one["tag_ids"],
+            "items": [{name: one[name] for name in ("communication_id", "communication_type")}],
+        },
+    ),
+    Form(
+        description="Communications with a tag each.",
+        applies=lambda sent: sent.get("tag_ids") is None,
+        params=(ACCESS_TOKEN, USER_ID, _items(_TAG_ID)),
+        rewrite=lambda asked: asked,
+    ),
+)
+
+
+def _told(name: str, type: FieldType) -> Field:
+    """A field of an item: the reference's table has it beside the items."""
+    return Field(name, type, filterable=True, sortable=True, contract_name=name)
+
+
+ALIASES = {"update.tags_communications": "update.tags_communication"}
+"""The sample of the newer page has the plural."""
+
+_SET_TAGS = dataclasses.replace(
+    change_method(
+        "set.communications_tags",
+        "Gives communications tags; what they bear already is left alone.",
+        _set_tags,
+        params=(_items(Param("tag_id", ParamType.NUMBER)), _TAG_IDS),
+        result=(
+            Field("success", FieldType.STRING, description="The text true."),
+            Field(
+                "items",
+                FieldType.ARRAY,
+                filterable=True,
+                sortable=True,
+                fields=(
+                    _told("id", FieldType.NUMBER),
+                    _told("communication_id", FieldType.NUMBER),
+                    _told("communication_type", FieldType.ENUM),
+                ),
+            ),
+        ),
+        envelope=Envelope.DIRECT,
+        permissions=_UPDATE,
+    ),
+    forms=_FORMS,
+)
+
+METHODS = (
+    list_method(
+        "get.tags",
+        "Tags of the account.",
+        listing.TAGS,
+        read=_read_tags,
+        params=(
+            Param(
+                "is_include_rating",
+                ParamType.BOOLEAN,
+                description="Whether rating and state are told; they are null otherwise.",
+            ),
+        ),
+        permissions=(("tag_management", "select"),),
+    ),
+    create_method(
+        "create.tags", "Adds a tag.", _create, params=(_NAME,), permissions=(("tag_management", "insert"),)
+    ),
+    update_method(
+        "update.tags",
+        "Renames a tag; communications keep the name under which they got it.",
+        _rename,
+        params=(ID, Param("name", ParamType.STRING, pattern=r"(?s).*\S.*")),
+        permissions=_UPDATE,
+    ),
+    delete_method("delete.tags", "Removes a tag.", _delete, permissions=(("tag_management", "delete"),)),
+    change_method(
+        "set.tag_communications",
+        "Gives a communication a tag.",
+        _set_tag,
+        params=_ONE,
+        permissions=_UPDATE,
+    ),
+    change_method(
+        "unset.tag_communications",
+        "Takes a tag from a communication; with the tag of a sale, the sale.",
+        _unset_tag,
+        params=_ONE,
+        permissions=_UPDATE,
+    ),
+    create_method(
+        "set.tag_sales",
+        "Records a sale that came of a communication.",
+        _record_sale,
+        params=(
+            _COMMUNICATION_ID,
+            _KIND,
+            Param("date_time", ParamType.ISO8601, required=True, description="When, in the account's zone."),
+            Param(
+                "transaction_value",
+                ParamType.NUMBER,
+                required=True,
+                fractional=True,
+                minimum=0,
+                maximum=MAX_VALUE,
+                description="In the account's currency.",
+            ),
+            Param("comment", ParamType.STRING, maximum=255),
+        ),
+        permissions=_UPDATE,
+    ),
+    _SET_TAGS,
+    change_method(
+        "update.tags_communication",
+        "Replaces the tags of a communication.",
+        _replace_tags,
+        params=(_COMMUNICATION_ID, _KIND, _TAG_IDS),
+        result=(
+            Field("communication_id", FieldType.NUMBER),
+            Field("communication_type", FieldType.ENUM, enum=_KINDS),
+            Field(
+                "items",
+                FieldType.ARRAY,
+                fields=(
+                    Field("id", FieldType.NUMBER),
+                    Field("name", FieldType.STRING),
+                    Field("color", FieldType.STRING),
+                ),
+            ),
+        ),
+        envelope=Envelope.DIRECT,
+        permissions=_UPDATE,
+    ),
+)

@@ -1,0 +1,212 @@
+"""What a handler gets (:class:`Call`) and gives back (:class:`Result`), and the services it may use.
+
+The services are ports: the accounts service and the way to the switches fit them as they are, tests bring
+twins that keep everything in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from zoneinfo import ZoneInfo
+
+from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.core.settings import Settings
+
+if TYPE_CHECKING:
+    from trunkline.db.pool import Database
+
+
+class CallerLike(Protocol):
+    """Who asks, as the accounts service tells (``trunkline.accounts.Caller``)."""
+
+    @property
+    def account_id(self) -> int: ...
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def login(self) -> str: ...
+    @property
+    def employee_id(self) -> int | None: ...
+    @property
+    def time_zone(self) -> ZoneInfo: ...
+    @property
+    def locale(self) -> str: ...
+    @property
+    def components(self) -> frozenset[str]: ...
+    @property
+    def call_api_enabled(self) -> bool: ...
+    @property
+    def data_api_enabled(self) -> bool: ...
+    @property
+    def is_agent(self) -> bool: ...
+
+    def may(self, resource: str, action: str) -> bool: ...
+
+
+class LoginLike(Protocol):
+    """A session that was opened (``trunkline.accounts.Login``)."""
+
+    @property
+    def access_token(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def account_id(self) -> int: ...
+
+
+class PointsLike(Protocol):
+    """Points of an account: limits and what is left; resets in seconds, ``at`` Unix seconds."""
+
+    @property
+    def day_limit(self) -> int: ...
+    @property
+    def day_remaining(self) -> int: ...
+    @property
+    def day_reset(self) -> int: ...
+    @property
+    def minute_limit(self) -> int: ...
+    @property
+    def minute_remaining(self) -> int: ...
+    @property
+    def minute_reset(self) -> int: ...
+    @property
+    def at(self) -> float: ...
+
+
+class AccountsPort(Protocol):
+    """The part of the accounts service that the doors use; errors are those of
+    :mod:`trunkline.core.errors`."""
+
+    async def authenticate(self, token: str, api: str) -> CallerLike: ...
+    async def login(self, login: str, password: str, api: str, address: str | None = None) -> LoginLike: ...
+    async def logout(self, token: str) -> None: ...
+    def check_address(self, caller: Any, ip: str) -> None: ...
+    async def reserve_points(self, account_id: int, api: str, weight: int) -> PointsLike: ...
+    async def refund_points(
+        self, account_id: int, api: str, weight: int, taken_at: float | None = None
+    ) -> PointsLike: ...
+    async def points(self, account_id: int, api: str) -> PointsLike: ...
+    def weight(self, caller: Any, method: str) -> int | None: ...
+    async def tts_message_max_length(self, account_id: int, api: str) -> int: ...
+    async def acting_for(self, caller: Any, user_id: int) -> CallerLike: ...
+
+
+class SwitchPort(Protocol):
+    """The way to the switches (``trunkline.calls.client.SwitchClient``)."""
+
+    async def command(
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+    ) -> dict[str, Any]: ...
+
+
+class VoicePort(Protocol):
+    """Speaks texts for callers to hear (``trunkline.directory.spoken.SpokenTexts``)."""
+
+    async def file_of(self, text: str, language: str) -> str:
+        """The sound file of a text: an absolute path without its extension.
+
+        :raises InvalidInput: no voice can say it.
+        :raises Unavailable: the synthesiser does not answer.
+        """
+        ...
+
+
+class CipherPort(Protocol):
+    """Keeps secrets that must be read again (``trunkline.accounts.secrets.Cipher``)."""
+
+    def encrypt(self, plain: str, /) -> bytes: ...
+
+    def decrypt(self, token: bytes, /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What handlers work with. ``database``, ``voice`` and ``cipher`` are None only in tests without them."""
+
+    accounts: AccountsPort
+    switch: SwitchPort
+    settings: Settings
+    database: Database | None = None
+    voice: VoicePort | None = None
+    cipher: CipherPort | None = None
+
+    @property
+    def secrets(self) -> CipherPort:
+        """Locks and opens secrets; handlers that store passwords of carriers use this."""
+        if self.cipher is None:
+            raise RuntimeError("these services were composed without a cipher")
+        return self.cipher
+
+    @property
+    def speaker(self) -> VoicePort:
+        """The voice; handlers that play messages use this."""
+        if self.voice is None:
+            raise RuntimeError("these services were composed without a voice")
+        return self.voice
+
+    @property
+    def db(self) -> Database:
+        """The database; handlers of reading methods use this."""
+        if self.database is None:
+            raise RuntimeError("these services were composed without a database")
+        return self.database
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a method without ``access_token`` was called by. ``token`` is revoked when the request fails
+    later."""
+
+    caller: CallerLike
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One checked request.
+
+    :param request_id: the ``id`` of the envelope.
+    :param api_request_id: its number in the request journal.
+    :param caller: whose rights and data it works with (for an agent acting for a client: the client's user).
+    :param client_ip: the address it came from.
+    :param token: the access token it came with (only ``logout.user`` needs it).
+    :param idempotency_key: of the request's header, for methods that take one.
+    :param identity: what :attr:`.declare.Method.identify` found, for methods that have it.
+    """
+
+    method: Method
+    request_id: str | int | float
+    api_request_id: int
+    caller: CallerLike
+    client_ip: str
+    token: str
+    services: Services
+    identity: Identity | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def account_id(self) -> int:
+        return self.caller.account_id
+
+    @property
+    def api(self) -> Api:
+        return self.method.api
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a handler answers.
+
+    :param data: a dict (object envelopes), a list of dicts (array envelopes), or ``Pieces`` with that JSON
+        already made (large reports); None for an empty object.
+    :param total_items: rows that match in all; only get methods.
+    :param metadata: further members of ``result.metadata``.
+    """
+
+    data: Any = None
+    total_items: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)

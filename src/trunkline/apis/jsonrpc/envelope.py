@@ -1,0 +1,136 @@
+"""Reads the body of a request into a :class:`Request`, or says what is wrong with it. Pure.
+
+Stages, in order:
+
+1. ``parse_error``: not UTF-8, not JSON (RFC 8259, no NaN), nested deeper than 64, a name twice in one object.
+   A body that is JSON but for bytes that are not UTF-8 is ``character_encoding_not_allowed`` where the
+   method's page has that error.
+2. ``batch_operations_not_supported``: an array.
+3. ``invalid_request``: not an object; ``jsonrpc`` is not ``"2.0"``; ``method`` is not text; ``id`` is
+neither text
+   nor number; ``params`` is not an object.
+4. ``notifications_not_supported``: all of that is well but there is no ``id``.
+
+Members that the specification does not know are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.apis.jsonrpc.errors import rpc_error
+
+MAX_DEPTH = 64
+
+RequestId = str | int | float | None
+FindMethod = Callable[[str], Method | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A well-formed request; ``method`` is only a name yet."""
+
+    id: str | int | float
+    method: str
+    params: dict[str, Any]
+
+
+class _DuplicateNameError(ValueError):
+    """One object has a name twice."""
+
+
+def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
+    """The request in a body.
+
+    :raises RpcError: see the module; :func:`request_id_of` tells which id to answer with.
+    """
+    message = _parse(body, api, find_method)
+    if isinstance(message, list):
+        raise rpc_error(api, "batch_operations_not_supported")
+    if not isinstance(message, dict):
+        raise rpc_error(api, "invalid_request")
+    if message.get("jsonrpc") != "2.0":
+        raise rpc_error(api, "invalid_request", field="jsonrpc", value=message.get("jsonrpc"))
+    if "id" in message and not _is_id(message["id"]):
+        raise rpc_error(api, "invalid_request", field="id", value=message["id"])
+    if not isinstance(message.get("method"), str):
+        raise rpc_error(api, "invalid_request", field="method", value=message.get("method"))
+    if not isinstance(message.get("params"), dict):
+        raise rpc_error(api, "invalid_request", field="params", value=message.get("params"))
+    if "id" not in message:
+        raise rpc_error(api, "notifications_not_supported", field="id")
+    return Request(message["id"], message["method"], message["params"])
+
+
+def request_id_of(body: bytes) -> RequestId:
+    """The id to answer a faulty request with: its own when it can be read, else null."""
+    try:
+        message = orjson.loads(body)
+    except ValueError:
+        try:
+            message = orjson.loads(body.decode("utf-8", "replace"))
+        except ValueError:
+            return None
+    if not isinstance(message, dict) or not _is_id(message.get("id")):
+        return None
+    request_id: RequestId = message["id"]
+    return request_id
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _parse(body: bytes, api: Api, find_method: FindMethod) -> Any:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _encoding_error(body, api, find_method) from None
+    try:
+        message = orjson.loads(text)
+        json.loads(text, object_pairs_hook=_refuse_duplicates, parse_int=float)
+    except (ValueError, RecursionError):
+        raise rpc_error(api, "parse_error") from None
+    if _depth_exceeds(message, MAX_DEPTH):
+        raise rpc_error(api, "parse_error")
+    return message
+
+
+def _encoding_error(body: bytes, api: Api, find_method: FindMethod) -> Exception:
+    mnemonic = "character_encoding_not_allowed"
+    try:
+        message = orjson.loads(body.decode("utf-8", "replace"))
+    except ValueError:
+        return rpc_error(api, "parse_error")
+    name = message.get("method") if isinstance(message, dict) else None
+    method = find_method(name) if isinstance(name, str) else None
+    if method is None or not method.declares_error(mnemonic):
+        return rpc_error(api, "parse_error")
+    return rpc_error(api, mnemonic, method=method)
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, None]:
+    names = dict.fromkeys(name for name, _ in pairs)
+    if len(names) != len(pairs):
+        raise _DuplicateNameError
+    return names
+
+
+def _depth_exceeds(message: Any, limit: int) -> bool:
+    level = [message]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,152 @@
+"""Every error of each API with its exact code, mnemonic and text, and how our own errors become one of them.
+
+The lists are package data taken from the reference (``apis/contract/common_errors.json``); the two APIs
+differ in texts and in some mnemonics. A method's own page goes before the lists, and the list of its verb
+(``get``, ``delete``, change) before the common one: the same mnemonic may have another code there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from trunkline.apis.contract import load_common_errors
+from trunkline.apis.jsonrpc.declare import Api, ErrorSpec, Method
+from trunkline.core.errors import TrunklineError
+
+_VERB_LISTS = {
+    "get": ("get",),
+    "getobj": ("get",),
+    "delete": ("delete",),
+    "create": ("change",),
+    "update": ("change",),
+    "set": ("change",),
+    "unset": ("change",),
+    "enable": ("change",),
+    "disable": ("change",),
+    "upload": ("change",),
+}
+
+_BORROWED = {
+    # Pages of the Call API use this error, only the other API's list has it.
+    Api.CALL: (
+        ErrorSpec(-32602, "invalid_parameters_combination", "The combination of parameters is not permitted"),
+    ),
+    Api.DATA: (),
+}
+
+SILENT = frozenset(
+    {
+        "parse_error",
+        "invalid_request",
+        "batch_operations_not_supported",
+        "notifications_not_supported",
+        "method_not_found",
+        "access_token_blocked",
+        "access_token_invalid",
+        "access_token_expired",
+        "auth_error",
+        "ip_not_whitelisted",
+    }
+)
+"""Errors after which no limits are told and no line is written in the report of requests."""
+
+
+@dataclasses.dataclass(eq=False)
+class RpcError(Exception):
+    """An error in the form of the wire, all but the metadata.
+
+    :param field: dotted name of the parameter at fault.
+    :param value: what the client sent there, unchanged.
+    :param params: values that stand in the places of the text.
+    """
+
+    code: int
+    mnemonic: str
+    message: str
+    field: str | None = None
+    value: Any = None
+    params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    extended_helper: str | None = None
+
+    def as_json(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """The ``error`` member of an answer."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "data": {
+                "mnemonic": self.mnemonic,
+                "field": self.field,
+                "value": self.value,
+                "params": dict(self.params),
+                "extended_helper": self.extended_helper,
+                "metadata": dict(metadata),
+            },
+        }
+
+
+@cache
+def common_errors(api: Api, verb: str | None = None) -> Mapping[str, ErrorSpec]:
+    """Errors by mnemonic that any method (with that verb) of the API may answer."""
+    lists = load_common_errors()[api]
+    specs: dict[str, ErrorSpec] = {}
+    for name in (*_VERB_LISTS.get(verb or "", ()), "common"):
+        for row in lists.get(name, ()):
+            specs.setdefault(row["mnemonic"], ErrorSpec(row["code"], row["mnemonic"], row["message"]))
+    for spec in _BORROWED[api]:
+        specs.setdefault(spec.mnemonic, spec)
+    return specs
+
+
+def find_spec(api: Api, method: Method | None, mnemonic: str) -> ErrorSpec | None:
+    """The error of that name as this method answers it; None when neither its page nor the lists know it."""
+    if method is not None:
+        for spec in method.errors:
+            if spec.mnemonic == mnemonic:
+                return spec
+    return common_errors(api, method.verb if method else None).get(mnemonic)
+
+
+def rpc_error(
+    api: Api,
+    mnemonic: str,
+    *,
+    method: Method | None = None,
+    field: str | None = None,
+    value: Any = None,
+    params: Mapping[str, Any] | None = None,
+) -> RpcError:
+    """The API's error of that name.
+
+    :raises KeyError: the API has no such error (a mistake of ours, never of a client).
+    """
+    spec = find_spec(api, method, mnemonic)
+    if spec is None:
+        raise KeyError(f"{api} has no error {mnemonic}")
+    return RpcError(spec.code, mnemonic, fill(spec.message, params or {}), field, value, params or {})
+
+
+def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcError | None:
+    """What a client is told of an error raised on purpose.
+
+    None when the API has no such error for this method: the caller answers ``internal_error`` and logs.
+    """
+    if find_spec(api, method, error.mnemonic) is None:
+        return None
+    value = None if _is_secret(method, error.field) else error.value
+    return rpc_error(api, error.mnemonic, method=method, field=error.field, value=value, params=error.params)
+
+
+def fill(template: str, params: Mapping[str, Any]) -> str:
+    """A text with its ``{name}`` places filled; a place without a value keeps its name.
+
+    Not ``str.format``: values come from clients and must not be templates.
+    """
+    return re.sub(r"\{(\w+)\}", lambda place: str(params.get(place[1], place[0])), template)
+
+
+def _is_secret(method: Method | None, field_name: str | None) -> bool:
+    return method is not None and any(p.secret and p.name == field_name for p in method.params)

@@ -1,0 +1,217 @@
+"""The report of requests: who asked what, when, how it ended. Written in batches behind the requests' backs.
+
+A request never waits for its line and never fails because of it. While the database is away the lines are
+kept, up to a bound; beyond it the oldest are dropped and the loss is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+
+if TYPE_CHECKING:
+    from trunkline.db.pool import Database
+
+_log = get_logger("apis.journal")
+
+_INSERT = """
+    insert into api_requests (account_id, api_request_id, api, method, user_id, user_login, ip, points,
+    is_success,
+        error_mnemonic, request, request_id, call_session_id, duration_ms, requested_at)
+    values (%(account_id)s,
+        coalesce(%(api_request_id)s, nextval(pg_get_serial_sequence('api_requests', 'api_request_id'))),
+        %(api)s, %(method)s, %(user_id)s, %(user_login)s, %(ip)s, %(points)s, %(is_success)s,
+        %(error_mnemonic)s, %(request)s, %(request_id)s, %(call_session_id)s, %(duration_ms)s,
+        %(requested_at)s)
+    on conflict do nothing
+"""
+_NEXT_IDS = """
+    select nextval(pg_get_serial_sequence('api_requests', 'api_request_id')) as id from generate_series(1, %s)
+"""
+_PRUNE = """
+    delete from api_requests where account_id = %(account_id)s and api_request_id in (
+        select api_request_id from api_requests
+        where account_id = %(account_id)s and requested_at < now() - make_interval(days => %(days)s)
+        limit %(batch)s)
+"""
+_PRUNE_BATCH = 5000
+_ID_BLOCK = 64
+_BATCH = 500
+_KEPT = 20_000
+_PAUSE = 0.2
+"""Seconds between two batches."""
+_REQUEST_LIMIT = 16_384
+"""Bytes of parameters kept of one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the report. ``requested_at`` is Unix seconds; ``request`` has its secrets masked
+    already."""
+
+    account_id: int
+    api_request_id: int | None
+    api: str
+    method: str
+    user_id: int
+    user_login: str
+    ip: str
+    points: int
+    error_mnemonic: str | None
+    request: Mapping[str, Any]
+    request_id: str
+    call_session_id: int | None
+    duration_ms: int
+    requested_at: float
+
+    def as_row(self) -> dict[str, Any]:
+        """Values of the columns of ``api_requests``."""
+        request = orjson.dumps(self.request)
+        if len(request) > _REQUEST_LIMIT:
+            request = orjson.dumps({"omitted_bytes": len(request)})
+        return {
+            "account_id": self.account_id,
+            "api_request_id": self.api_request_id,
+            "api": str(self.api),
+            "method": self.method,
+            "user_id": self.user_id,
+            "user_login": self.user_login,
+            "ip": self.ip,
+            "points": self.points,
+            "is_success": self.error_mnemonic is None,
+            "error_mnemonic": self.error_mnemonic,
+            "request": request.decode().replace("\\u0000", ""),
+            "request_id": self.request_id[:255].replace("\0", ""),
+            "call_session_id": self.call_session_id,
+            "duration_ms": self.duration_ms,
+            "requested_at": to_datetime(self.requested_at),
+        }
+
+
+class Journal(Protocol):
+    """Where the lines of the report go."""
+
+    async def next_id(self) -> int:
+        """A new number of a request."""
+        ...
+
+    def write(self, entry: Entry) -> None:
+        """Take a line; returns at once."""
+        ...
+
+
+class MemoryJournal:
+    """Keeps the lines in a list: for tests and for doors that run without a database."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._last = 0
+
+    async def next_id(self) -> int:
+        self._last += 1
+        return self._last
+
+    def write(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+
+class RequestJournal:
+    """Writes to table ``api_requests``. Use as an async context manager: the rest is written at exit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[Entry] = deque()
+        self._dropped = 0
+        self._ids: deque[int] = deque()
+        self._ids_lock = asyncio.Lock()
+        self._filled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> RequestJournal:
+        self._task = asyncio.create_task(self._write_forever(), name="request-journal")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._waiting and not await self._flush():
+            _log.warning("requests not written to the report", lines=len(self._waiting))
+
+    async def next_id(self) -> int:
+        async with self._ids_lock:
+            if not self._ids:
+                rows = await self._database.fetch_all(_NEXT_IDS, (_ID_BLOCK,))
+                self._ids.extend(row["id"] for row in rows)
+            return self._ids.popleft()
+
+    def write(self, entry: Entry) -> None:
+        if len(self._waiting) >= _KEPT:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(entry)
+        self._filled.set()
+
+    async def _write_forever(self) -> None:
+        pause = _PAUSE
+        while True:
+            await self._filled.wait()
+            await asyncio.sleep(pause)
+            pause = _PAUSE if await self._flush() else min(pause * 2, 30.0)
+
+    async def _flush(self) -> bool:
+        """Write all waiting lines; False when the database did not take them (they are kept)."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            try:
+                await self._insert(batch)
+            except BaseException as error:
+                self._waiting.extendleft(reversed(batch))
+                if not isinstance(error, DatabaseUnavailable):
+                    raise
+                _log.warning("the report of requests waits for the database", lines=len(self._waiting))
+                return False
+        self._filled.clear()
+        if self._dropped:
+            _log.error("requests lost from the report", lines=self._dropped)
+            self._dropped = 0
+        return True
+
+    async def _insert(self, batch: list[Entry]) -> None:
+        try:
+            async with self._database.connection() as connection, connection.cursor() as cursor:
+                await cursor.executemany(_INSERT, [entry.as_row() for entry in batch])
+        except (DatabaseUnavailable, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                _log.error(
+                    "a request cannot be written to the report", method=batch[0].method, exc_info=error
+                )
+                return
+            for entry in batch:
+                await self._insert([entry])
+
+
+async def prune(db: Database, days: int) -> int:
+    """Forget what is older than so many days; how many lines that were. For the worker, hourly or so.
+
+    In small transactions, so that nobody waits for a long one.
+    """
+    gone = 0
+    for account in await db.fetch_all("select account_id from accounts"):
+        while True:
+            lines = await db.execute(_PRUNE, {**account, "days": days, "batch": _PRUNE_BATCH})
+            gone += lines
+            if lines < _PRUNE_BATCH:
+                break
+    return gone

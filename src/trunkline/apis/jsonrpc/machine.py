@@ -1,0 +1,277 @@
+"""Puts a request through its stages, in this order, and answers with the first thing that is wrong:
+
+1. parse, batch, request, notification (:mod:`.envelope`)
+2. method: ``method_not_found``
+3. token: missing, of the wrong type, ``access_token_invalid`` / ``_expired`` / ``_blocked``,
+``account_inactive``;
+   for ``login.user``: its parameters, then ``auth_error``
+4. the client an agent acts for (``user_id``)
+5. address: ``ip_not_whitelisted``
+6. use of the API by this user, components, permissions: ``forbidden``, ``component_disabled`` and the like
+7. limits: ``limit_exceeded``
+8. parameters (:mod:`.params`)
+9. the handler's own errors
+
+Points are reserved at stage 7 and given back unless the request succeeds, so that many requests at once never
+overspend and a failed one costs nothing. Nothing a handler raises reaches a client but in the API's own
+words: unexpected errors become ``internal_error`` with the number of an incident that is in our log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.apis.jsonrpc import answer
+from trunkline.apis.jsonrpc.access import check_access
+from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Services
+from trunkline.apis.jsonrpc.declare import Method, Params
+from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
+from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
+from trunkline.apis.jsonrpc.journal import Entry, Journal
+from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
+from trunkline.apis.jsonrpc.pieces import Pieces
+from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.core.errors import SwitchInterrupted, TrunklineError, Unavailable
+from trunkline.core.log import get_logger
+
+_log = get_logger("apis.jsonrpc")
+
+_AWAY = "A part of the service does not answer now; send the request again in a moment."
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a request came: what the answer's metadata, the refund and the journal need."""
+
+    request: Request
+    method: Method
+    client_ip: str
+    started: float
+    idempotency_key: str | None = None
+    caller: CallerLike | None = None
+    identity: Identity | None = None
+    token: str = ""
+    params: dict[str, Any] | None = None
+    points: PointsLike | None = None
+    reserved: int = 0
+    api_request_id: int | None = None
+    call_session_id: int | None = None
+
+
+class Machine:
+    """Answers the requests of one API."""
+
+    def __init__(self, surface: Surface, services: Services, journal: Journal) -> None:
+        self._surface = surface
+        self._services = services
+        self._journal = journal
+
+    @property
+    def surface(self) -> Surface:
+        return self._surface
+
+    async def answer(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> bytes:
+        """As :meth:`respond`, in one piece."""
+        return (await self.respond(body, client_ip, idempotency_key=idempotency_key)).joined()
+
+    async def respond(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> Pieces:
+        """The answer to the body of a request; never raises, except when cancelled.
+
+        :param idempotency_key: the header that came with it; methods that take none ignore it.
+        """
+        api = self._surface.api
+        try:
+            request = read_request(body, api, self._surface.find)
+        except RpcError as error:
+            return Pieces((answer.failure(request_id_of(body), error, self._surface.version_metadata()),))
+        method = self._surface.find(request.method)
+        if method is None:
+            unknown = rpc_error(api, "method_not_found", field="method", value=request.method)
+            return Pieces((answer.failure(request.id, unknown, self._surface.version_metadata()),))
+        key = idempotency_key if method.takes_idempotency_key else None
+        progress = _Progress(request, method, client_ip, time.monotonic(), key)
+        return await self._answer(progress)
+
+    async def _answer(self, progress: _Progress) -> Pieces:
+        try:
+            result = await self._run(progress)
+        except Exception as error:
+            told = self._tell(error, progress)
+            await self._give_back(progress)
+            metadata = await self._metadata(progress, told)
+            self._write(progress, told)
+            return Pieces((answer.failure(progress.request.id, told, metadata),))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(progress))
+            raise
+        self._write(progress, None)
+        return answer.success(progress.request.id, result)
+
+    async def _run(self, progress: _Progress) -> Pieces:
+        """All stages after the method; the JSON of the result."""
+        await self._identify(progress)
+        caller = await self._act_for_client(progress)
+        progress.caller = caller
+        self._services.accounts.check_address(caller, progress.client_ip)
+        check_access(self._surface, progress.method, caller)
+        await self._reserve(progress, caller)
+        if progress.params is None:
+            progress.params = ParamChecker(progress.method).check(progress.request.params)
+            progress.params.pop("access_token", None)
+        progress.api_request_id = await self._journal.next_id()
+        call = Call(
+            method=progress.method,
+            request_id=progress.request.id,
+            api_request_id=progress.api_request_id,
+            caller=caller,
+            client_ip=progress.client_ip,
+            token=progress.token,
+            services=self._services,
+            identity=progress.identity,
+            idempotency_key=progress.idempotency_key,
+        )
+        result = await progress.method.handler(call, progress.params)
+        progress.call_session_id = _call_session_of(result.data)
+        return answer.result_json(progress.method, result, self._known_metadata(progress))
+
+    async def _identify(self, progress: _Progress) -> None:
+        method, sent = progress.method, progress.request.params
+        checker = ParamChecker(method)
+        if method.identify is not None:
+            progress.params = checker.check(sent)
+            progress.identity = await method.identify(
+                self._services, method.api, progress.params, progress.client_ip
+            )
+            progress.caller, progress.token = progress.identity.caller, progress.identity.token
+        else:
+            progress.token = checker.check_token(sent)
+            progress.caller = await self._services.accounts.authenticate(progress.token, method.api)
+
+    async def _act_for_client(self, progress: _Progress) -> CallerLike:
+        """The caller whose data is meant: the client's user when an agent says so."""
+        caller, method = progress.caller, progress.method
+        assert caller is not None
+        if not any(param.name == "user_id" for param in method.params):
+            return caller
+        sent = progress.request.params.get("user_id")
+        if sent is None:
+            if caller.is_agent:
+                raise rpc_error(method.api, "required_parameter_missed", method=method, field="user_id")
+            return caller
+        user_id = to_number(sent)
+        if user_id is None:
+            raise rpc_error(method.api, "data_type_error", method=method, field="user_id", value=sent)
+        if user_id == caller.user_id:
+            return caller
+        if not caller.is_agent:
+            raise rpc_error(method.api, "forbidden", method=method, field="user_id", value=sent)
+        return await self._services.accounts.acting_for(caller, int(user_id))
+
+    async def _reserve(self, progress: _Progress, caller: CallerLike) -> None:
+        accounts, api = self._services.accounts, self._surface.api
+        weight = accounts.weight(caller, progress.method.name)
+        weight = progress.method.weight if weight is None else weight
+        progress.points = await accounts.reserve_points(caller.account_id, api, weight)
+        progress.reserved = weight
+
+    async def _give_back(self, progress: _Progress) -> None:
+        """After a failure: the points reserved, and the session that ``login.user`` opened."""
+        accounts = self._services.accounts
+        try:
+            if progress.reserved and progress.caller is not None and progress.points is not None:
+                reserved, progress.reserved = progress.reserved, 0
+                progress.points = await accounts.refund_points(
+                    progress.caller.account_id, self._surface.api, reserved, progress.points.at
+                )
+            if progress.identity is not None:
+                await accounts.logout(progress.identity.token)
+        except Exception:
+            _log.exception("points or session not given back", method=progress.method.name)
+
+    def _tell(self, error: Exception, progress: _Progress) -> RpcError:
+        """What the client is told; logs what it must not be told."""
+        api, method = self._surface.api, progress.method
+        if isinstance(error, RpcError):
+            return error
+        if isinstance(error, TrunklineError) and not isinstance(error, Unavailable):
+            told = translate(error, api, method)
+            if told is not None and told.mnemonic != "internal_error":
+                told.field = _field_as_sent(method, progress.request.params, told.field)
+                if told.value is not None:
+                    told.value = _as_sent(progress.request.params, told.field, told.value)
+                return told
+        incident = uuid.uuid4().hex[:12]
+        params = {"incident_id": incident}
+        if isinstance(error, Unavailable):
+            params["remedy"] = error.message if isinstance(error, SwitchInterrupted) else _AWAY
+            _log.warning("a part is away", incident=incident, method=method.name, reason=error.message)
+        else:
+            _log.error("unexpected error", incident=incident, method=method.name, exc_info=error)
+        return rpc_error(api, "internal_error", method=method, params=params)
+
+    def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
+        metadata = dict(self._surface.version_metadata())
+        if progress.points is not None:
+            metadata.update(answer.limits(progress.points))
+        return metadata
+
+    async def _metadata(self, progress: _Progress, told: RpcError) -> dict[str, Any]:
+        """Metadata of a failure: with limits once the account is known, except after the silent errors."""
+        if told.mnemonic in SILENT or progress.caller is None:
+            return dict(self._surface.version_metadata())
+        if progress.points is None:
+            try:
+                progress.points = await self._services.accounts.points(
+                    progress.caller.account_id, self._surface.api
+                )
+            except Exception as error:
+                _log.warning("limits not told", reason=str(error))
+        return self._known_metadata(progress)
+
+    def _write(self, progress: _Progress, told: RpcError | None) -> None:
+        caller = progress.caller
+        if caller is None or (told is not None and told.mnemonic in SILENT):
+            return
+        self._journal.write(
+            Entry(
+                account_id=caller.account_id,
+                api_request_id=progress.api_request_id,
+                api=self._surface.api,
+                method=progress.method.name,
+                user_id=caller.user_id,
+                user_login=caller.login,
+                ip=progress.client_ip,
+                points=progress.reserved,
+                error_mnemonic=told.mnemonic if told else None,
+                request=masked(progress.method, progress.request.params),
+                request_id=str(progress.request.id),
+                call_session_id=progress.call_session_id or _call_session_of(progress.params),
+                duration_ms=round((time.monotonic() - progress.started) * 1000),
+                requested_at=time.time(),
+            )
+        )
+
+
+def _field_as_sent(method: Method, sent: Params, field: str | None) -> str | None:
+    """The name under which the client sent a parameter, when it used a looser form."""
+    form = method.form_of(sent)
+    return form.fields.get(field, field) if form is not None and field is not None else field
+
+
+def _as_sent(sent: Any, field: str | None, value: Any) -> Any:
+    """The value of a field (``employee.id``) as the client sent it; handlers see it converted."""
+    for name in (field or "").split("."):
+        if not isinstance(sent, dict) or name not in sent:
+            return value
+        sent = sent[name]
+    return sent
+
+
+def _call_session_of(place: Any) -> int | None:
+    """The call that a result, or a request, is about; for the report of requests."""
+    value = place.get("call_session_id") if isinstance(place, dict) else None
+    return value if isinstance(value, int) else None

@@ -1,0 +1,155 @@
+"""Recordings and media files over HTTP, under the addresses that lists, reports and notifications give.
+
+::
+
+    GET /system/media/talk/{communication_id}/{recording_id}/          MP3, with a token
+    GET /system/media/wav/{communication_id}/{recording_id}/           WAV, with a token
+    GET /system/media/voice_mail/{communication_id}/{recording_id}/    MP3 of a message, with a token
+    GET /media/{communication_id}/{recording_id}                       MP3, by the address alone
+    GET /system/media/file/{media_file_id}/                            WAV of a media file, with a token
+
+A token is a key or session of the recording's account: parameter ``access_token``, ``Authorization: Bearer`` or the
+console's cookie; its address must be on the allow-list. The last form can be switched off for an account. All that
+may not be had is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+from trunkline.accounts.model import Api, Caller, CallerKind
+from trunkline.accounts.service import Accounts
+from trunkline.apis.address import AddressOf
+from trunkline.core.errors import Refused
+from trunkline.directory.media_files import PATH, MediaFiles
+from trunkline.recordings.library import Found, Library
+from trunkline.recordings.links import RecordingKind
+
+COOKIE = "trunkline_session"
+"""Of the console: holds the session's token."""
+
+_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav"}
+
+_KEY = r"{communication_id:\d{1,18}}/{recording_id}"
+
+
+def routes(
+    library: Library, media_files: MediaFiles, accounts: Accounts, address_of: AddressOf
+) -> list[web.RouteDef]:
+    """The door's routes, for the application that the web role composes."""
+    door = _Door(library, media_files, accounts, address_of)
+    guarded = {"talk": door.talk, "wav": door.wav, "voice_mail": door.voice_mail}
+    found = [web.get(f"/media/{_KEY}{slash}", door.full) for slash in ("", "/")]
+    for name, handler in guarded.items():
+        found += [web.get(f"/system/media/{name}/{_KEY}{slash}", handler) for slash in ("", "/")]
+    file = PATH + r"{media_file_id:\d{1,18}}"
+    found += [web.get(file + slash, door.media_file) for slash in ("", "/")]
+    return found
+
+
+class _Door:
+    def __init__(
+        self, library: Library, media_files: MediaFiles, accounts: Accounts, address_of: AddressOf
+    ) -> None:
+        self._library = library
+        self._media_files = media_files
+        self._accounts = accounts
+        self._address_of = address_of
+
+    async def talk(self, request: web.Request) -> web.StreamResponse:
+        found = await self._permitted(request)
+        return _send(
+            request, f"call-{found.call_session_id}", found.mp3 if found.kind is RecordingKind.TALK else None
+        )
+
+    async def wav(self, request: web.Request) -> web.StreamResponse:
+        found = await self._permitted(request)
+        return _send(request, f"call-{found.call_session_id}", found.wav)
+
+    async def voice_mail(self, request: web.Request) -> web.StreamResponse:
+        found = await self._permitted(request)
+        return _send(
+            request,
+            f"call-{found.call_session_id}",
+            found.mp3 if found.kind is RecordingKind.VOICE_MAIL else None,
+        )
+
+    async def media_file(self, request: web.Request) -> web.StreamResponse:
+        account_id = await self._account_of(request)
+        if account_id is None:
+            raise _nothing()
+        media_file_id = int(request.match_info["media_file_id"])
+        path = await self._media_files.find(account_id, media_file_id)
+        return _send(request, f"media-{media_file_id}", path)
+
+    async def full(self, request: web.Request) -> web.StreamResponse:
+        found = await self._find(request)
+        if found is None or not found.is_open:
+            raise _nothing()
+        return _send(request, f"call-{found.call_session_id}", found.mp3)
+
+    async def _permitted(self, request: web.Request) -> Found:
+        account_id = await self._account_of(request)
+        found = await self._find(request)
+        if account_id is None or found is None or found.account_id != account_id:
+            raise _nothing()
+        return found
+
+    async def _find(self, request: web.Request) -> Found | None:
+        key = request.match_info
+        return await self._library.find(int(key["communication_id"]), key["recording_id"])
+
+    async def _account_of(self, request: web.Request) -> int | None:
+        """The account whose key or session the request carries, when it comes from an allowed address."""
+        token = _token_of(request)
+        if not token:
+            return None
+        address = self._address_of(request)
+        for api in (Api.DATA_API, Api.CALL_API, Api.CONSOLE):
+            try:
+                caller = await self._accounts.authenticate(token, api)
+                if not _may_use(caller, api):
+                    continue
+                self._accounts.check_address(caller, address)
+            except Refused:
+                continue
+            return caller.account_id
+        return None
+
+
+def _may_use(caller: Caller, api: Api) -> bool:
+    if api is Api.DATA_API:
+        return caller.data_api_enabled
+    if api is Api.CALL_API:
+        return caller.call_api_enabled
+    return caller.kind is CallerKind.SESSION  # keys are for the APIs
+
+
+def _token_of(request: web.Request) -> str | None:
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and bearer.strip():
+        return bearer.strip()
+    return request.query.get("access_token") or request.cookies.get(COOKIE)
+
+
+def _send(request: web.Request, name: str, path: Path | None) -> web.StreamResponse:
+    if path is None or not path.is_file():
+        raise _nothing()
+    disposition = "attachment" if request.query.get("download") else "inline"
+    return web.FileResponse(
+        path,
+        headers={
+            "Content-Type": _TYPES[path.suffix],
+            "Content-Disposition": f'{disposition}; filename="{name}{path.suffix}"',
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, max-age=3600",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _nothing() -> web.HTTPNotFound:
+    return web.HTTPNotFound(text="Not found")

@@ -1,0 +1,60 @@
+"""HTTPS with a certificate that may be replaced while we serve."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+from trunkline.core.log import get_logger
+
+_log = get_logger("apis.tls")
+
+_LOOK_EVERY = 2.0
+"""Seconds."""
+
+
+class ReloadedCertificate:
+    """A TLS context over two PEM files; new connections get what the files hold now.
+
+    :raises ssl.SSLError: the files hold no certificate with its key.
+    :raises OSError: they cannot be read.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._seen = self._stamp()
+        self.context = _new_context()
+        self.context.load_cert_chain(certificate, key)
+
+    async def watch(self) -> None:
+        """Look for new files until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            self.reload_if_changed()
+
+    def reload_if_changed(self) -> bool:
+        """Load the files when they changed since; faulty ones are logged and the old certificate stays."""
+        try:
+            stamp = self._stamp()
+            if stamp == self._seen:
+                return False
+            _new_context().load_cert_chain(self._certificate, self._key)
+            self.context.load_cert_chain(self._certificate, self._key)
+        except (OSError, ssl.SSLError) as error:
+            _log.warning("new certificate not usable, the old one stays", reason=str(error))
+            return False
+        self._seen = stamp
+        _log.info("certificate reloaded")
+        return True
+
+    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+        stats = (self._certificate.stat(), self._key.stat())
+        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+
+
+def _new_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

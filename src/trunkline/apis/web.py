@@ -1,0 +1,173 @@
+"""The web role: one application with all doors, on plain HTTP and on HTTPS.
+
+``build_app`` composes the doors over services; ``serving`` keeps them open. Doors of other rooms
+(recordings, the console) come as routes. Requests are not logged here: their tokens are in bodies and
+links, and the report of requests is kept in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from trunkline import __version__
+from trunkline.apis.address import address_reader
+from trunkline.apis.call_api.stream import StreamDoor
+from trunkline.apis.catalogue import CALL_API, SURFACES
+from trunkline.apis.jsonrpc.call import Services
+from trunkline.apis.jsonrpc.door import JsonRpcDoor
+from trunkline.apis.jsonrpc.journal import Journal, MemoryJournal, RequestJournal
+from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.tls import ReloadedCertificate
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.core.settings import Settings
+from trunkline.events.feed import CallFeed
+
+_log = get_logger("apis.web")
+
+_HEALTH_TIMEOUT = 2.0
+_STOP_TIMEOUT = 5.0
+_KEEP_ALIVE = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the application is reached: URLs, None for a door that is off."""
+
+    http: str | None
+    https: str | None
+
+
+def build_app(
+    services: Services,
+    *,
+    journal: Journal | None = None,
+    feed: CallFeed | None = None,
+    routes: Iterable[web.AbstractRouteDef] = (),
+) -> web.Application:
+    """The application: JSON-RPC APIs, ``GET /health``, and the routes of other doors.
+
+    :param feed: of what happens to calls; without one there is no stream of it.
+    :param journal: where the report of requests goes; else the services' database, or memory without one.
+    """
+    app = web.Application(middlewares=[_guard])
+    app.on_response_prepare.append(_set_headers)
+    if journal is None:
+        journal = _own_journal(app, services)
+    web_settings = services.settings.web
+    address_of = address_reader(services.settings)
+    for surface in SURFACES:
+        machine = Machine(surface, services, journal)
+        app.add_routes(JsonRpcDoor(machine, body_max=web_settings.body_max, address_of=address_of).routes())
+    if feed is not None:
+        door = StreamDoor(CALL_API, services, feed, address_of)
+        app.add_routes(door.routes())
+        app.on_shutdown.append(door.close)
+    app.add_routes([web.get("/health", _health(services)), *routes])
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doors]:
+    """Keep the doors open for the time of the block; then finish what is under way, and close.
+
+    :raises OSError: a port is taken, or the certificate of ``settings.certificates_dir`` cannot be read.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=_KEEP_ALIVE,
+        shutdown_timeout=_STOP_TIMEOUT,
+    )
+    await runner.setup()
+    watcher: asyncio.Task[None] | None = None
+    http = https = None
+    try:
+        if settings.web.http_port:
+            await web.TCPSite(runner, settings.web.http_bind, settings.web.http_port).start()
+            http = f"http://{settings.web.http_bind}:{settings.web.http_port}"
+        if settings.web.https_port:
+            folder = settings.certificates_dir
+            certificate = ReloadedCertificate(folder / "trunkline.crt", folder / "trunkline.key")
+            watcher = asyncio.create_task(certificate.watch(), name="certificate-watch")
+            await web.TCPSite(
+                runner, settings.web.https_bind, settings.web.https_port, ssl_context=certificate.context
+            ).start()
+            https = f"https://{settings.web.https_bind}:{settings.web.https_port}"
+        _log.info("web is open", http=http, https=https)
+        yield Doors(http, https)
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+        await runner.cleanup()
+
+
+async def serve(app: web.Application, settings: Settings) -> None:
+    """Keep the doors open until cancelled."""
+    async with serving(app, settings):
+        await asyncio.Event().wait()
+
+
+def _own_journal(app: web.Application, services: Services) -> Journal:
+    if services.database is None:
+        return MemoryJournal()
+    journal = RequestJournal(services.database)
+
+    async def keep(_app: web.Application) -> AsyncIterator[None]:
+        async with journal:
+            yield
+
+    app.cleanup_ctx.append(keep)
+    return journal
+
+
+def _health(services: Services) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def health(_request: web.Request) -> web.Response:
+        """200 while requests can be served, 503 when the database is away."""
+        database = await _database_state(services)
+        told = {
+            "status": "ok" if database != "away" else "degraded",
+            "version": __version__,
+            "database": database,
+        }
+        return web.json_response(told, status=200 if told["status"] == "ok" else 503)
+
+    return health
+
+
+async def _database_state(services: Services) -> str:
+    if services.database is None:
+        return "none"
+    try:
+        async with asyncio.timeout(_HEALTH_TIMEOUT):
+            await services.database.fetch_one("select 1 as one")
+    except (DatabaseUnavailable, TimeoutError):
+        return "away"
+    return "ok"
+
+
+@web.middleware
+async def _guard(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """An error nobody expected is logged with its route and tells the client nothing."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        resource = request.match_info.route.resource
+        _log.exception("unexpected error", route=resource.canonical if resource else None)
+        return web.json_response({"error": "internal error"}, status=500)
+
+
+async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "trunkline"
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -1,0 +1,100 @@
+"""A coach on a living talk: is called, then hears both parties, and is heard as the mode allows. Pure."""
+
+from __future__ import annotations
+
+from trunkline.calls import dialing, managed
+from trunkline.calls.effects import Call, Hangup, Supervise
+from trunkline.calls.outgoing import ToEmployee, ToLine, ToWorld, destination
+from trunkline.calls.reasons import Side
+from trunkline.calls.session import Leg, Role
+from trunkline.calls.turn import Turn
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.events.catalogue import EventType
+from trunkline.routing.interpreter import Candidate, first_free_phone
+from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Supervision, Target
+
+RING_SECONDS = 60
+
+
+def add(turn: Turn, phone_number: str | None, mode: Supervision) -> None:
+    """``add.coach``: call the named number, else the coach of the employee who talks.
+
+    :raises InvalidState: nobody talks, or a coach is there already.
+    :raises NotFound: ``coach_not_found``; InvalidInput: ``no_active_phone_number``.
+    """
+    session = turn.session
+    if not session.talking or session.ending is not None:
+        raise InvalidState("This method cannot be called in this state", field="call_session_id")
+    if any(leg.role is Role.COACH and leg.alive for leg in session.legs.values()):
+        raise InvalidState("A coach is on this call already", field="call_session_id")
+    _, operator = managed.talking(session)
+    aim = _named(turn, phone_number) if phone_number is not None else _own(turn, operator)
+    if aim is None:
+        raise InvalidInput(
+            "The phone number does not exist or is inactive",
+            mnemonic="no_active_phone_number",
+            field="phone_number",
+            value=phone_number,
+        )
+    target, data = aim
+    channel = Channel(f"leg-{turn.look.next_id()}")
+    turn.start_leg(channel, {**data, "role": Role.COACH, "side": Side.OPERATOR, "coach_mode": mode})
+    turn.do(Call(Originate(channel, target, RING_SECONDS, str(session.call_session_id))))
+
+
+def leg_answered(turn: Turn, leg: Leg) -> bool:
+    """The coach picked up. True when the leg is a coach's."""
+    if leg.role is not Role.COACH:
+        return False
+    operator = managed.serving(turn.session)
+    if operator is None or turn.session.ending is not None:
+        turn.do(Hangup(leg.channel))  # whom to coach is gone
+    else:
+        mode = Supervision(leg.coach_mode or Supervision.WHISPER)
+        turn.emit(EventType.COACH_JOINED, leg_id=leg.leg_id, target_leg_id=operator.leg_id, mode=mode)
+        turn.do(Supervise(leg.channel, operator.channel, mode))
+    return True
+
+
+def _own(turn: Turn, operator: Leg) -> dialing.Aim | None:
+    account = turn.look.account
+    employee = account.employees.get(operator.employee_id or 0)
+    coach = account.employees.get(employee.coach_id or 0) if employee is not None else None
+    if coach is None:
+        raise NotFound("The coach was not found in your settings", mnemonic="coach_not_found")
+    candidate, _ = first_free_phone(coach, turn.look, ())
+    aims = dialing.candidate_aims(
+        turn, [Candidate(coach, candidate.phone)] if candidate else [], *_shown(turn)
+    )
+    return aims[0] if aims else None
+
+
+def _named(turn: Turn, phone_number: str) -> dialing.Aim | None:
+    look = turn.look
+    caller_number, caller_name = _shown(turn)
+    match destination(look.account, phone_number):
+        case ToEmployee(employee):
+            candidate, _ = first_free_phone(employee, look, ())
+            aims = dialing.candidate_aims(
+                turn, [Candidate(employee, candidate.phone)] if candidate else [], caller_number, caller_name
+            )
+            return aims[0] if aims else None
+        case ToLine(line):
+            target = Target(
+                Endpoint(EndpointKind.LINE, line.phone_number),
+                caller_number=caller_number,
+                caller_name=caller_name,
+            )
+            return target, dialing.line_leg(
+                line, look.account.employee_of_line(line.sip_line_id), caller_number
+            )
+        case ToWorld(number):
+            own = look.account.numbers.get(turn.session.virtual_number_id or 0)
+            trunk = look.trunk_for(own)
+            if trunk is not None and look.trunk_obstacle(trunk) is None:
+                return dialing.contact_aim(turn, trunk, number, own.phone_number if own else None)
+    return None
+
+
+def _shown(turn: Turn) -> tuple[str, str]:
+    return turn.session.contact_phone_number or "", turn.session.contact_full_name or ""

@@ -1,0 +1,194 @@
+"""Commands of the doors on a living call, by name. Each checks, then lets the rules decide. Pure.
+
+Params are what the door checked for type and form; numbers are E.164 digits, short numbers or SIP logins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trunkline.calls import coach, managed, voice
+from trunkline.calls.effects import Hangup, Keys
+from trunkline.calls.requests import message_files
+from trunkline.calls.session import Leg, Phase
+from trunkline.calls.turn import Turn
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied
+from trunkline.directory.model import CallRecording
+from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Supervision
+
+Params = Mapping[str, Any]
+
+
+def release_call(turn: Turn, _params: Params) -> None:
+    turn.ending(Reason.OPERATOR_DISCONNECTS)
+    for leg in turn.session.living:
+        turn.do(Hangup(leg.channel))
+
+
+def disconnect_leg(turn: Turn, params: Params) -> None:
+    leg = turn.session.legs.get(params["leg_id"])
+    if leg is None or not leg.alive:
+        raise NotFound(
+            "The call leg was not found", mnemonic="leg_not_found", field="leg_id", value=params["leg_id"]
+        )
+    turn.do(Hangup(leg.channel))
+
+
+def hold_call(turn: Turn, params: Params) -> None:
+    managed.hold(turn, message_files(turn.look.account, params, "contact_message"))
+
+
+def unhold_call(turn: Turn, _params: Params) -> None:
+    managed.unhold(turn)
+
+
+def make_call(turn: Turn, params: Params) -> None:
+    managed.make_call(turn, params["to"], message_files(turn.look.account, params, "to_message"))
+
+
+def transfer_talk(turn: Turn, params: Params) -> None:
+    """With ``contact`` (the handbook's form) a blind transfer: hold, call, hand over."""
+    to = params.get("contact")
+    if to is not None:
+        managed.third_party(turn, to)  # refuse before the contact is put on hold
+        if turn.session.phase is Phase.TALK:
+            managed.hold(turn, ())
+        managed.make_call(turn, to, ())
+    managed.transfer(turn)
+
+
+def restore_talk(turn: Turn, _params: Params) -> None:
+    managed.restore(turn)
+
+
+def send_dtmf(turn: Turn, params: Params) -> None:
+    """Keys to the contact, as if the employee had pressed them."""
+    session = turn.session
+    contact = session.contact
+    if contact is None or not contact.alive or contact.answered_at is None:
+        raise InvalidState("This method cannot be called in this state", field="call_session_id")
+    turn.do(Keys(contact.channel, params["dtmf_string"]))
+
+
+def tag_call(turn: Turn, params: Params) -> None:
+    tag = turn.look.account.tags.get(params["tag_id"])
+    if tag is None:
+        raise NotFound(
+            f"Tag with {params['tag_id']} was not found",
+            mnemonic="tag_not_found",
+            field="tag_id",
+            value=params["tag_id"],
+            params={"tag_id": params["tag_id"]},
+        )
+    if any(one["tag_id"] == tag.tag_id for one in turn.session.tags):
+        raise InvalidInput("Duplicate tag", mnemonic="duplicate_tag", field="tag_id", value=tag.tag_id)
+    turn.emit(
+        EventType.TAG_SET,
+        tag_id=tag.tag_id,
+        tag_name=tag.name,
+        user_id=params.get("user_id"),
+        user_login=params.get("login"),
+        employee_id=params.get("employee_id"),
+        employee_full_name=_name(turn, params.get("employee_id")),
+    )
+
+
+def mark_call(turn: Turn, params: Params) -> dict[str, Any]:
+    """Tags given and taken by those who keep the tags, and have checked them; tells which made a difference.
+
+    :param params: ``set`` [{tag_id, tag_name}], ``unset`` [tag_id], and who asks.
+    """
+    names = {tag["tag_id"]: tag["tag_name"] for tag in turn.session.tags}
+    given = [tag for tag in params["set"] if tag["tag_id"] not in names]
+    taken = [tag_id for tag_id in params["unset"] if tag_id in names]
+    author = {
+        name: params.get(name) for name in ("user_id", "user_login", "employee_id", "employee_full_name")
+    }
+    for tag in given:
+        turn.emit(EventType.TAG_SET, tag_id=tag["tag_id"], tag_name=tag["tag_name"], **author)
+    for tag_id in taken:
+        turn.emit(EventType.TAG_UNSET, tag_id=tag_id, tag_name=names[tag_id], **author)
+    return {"set": [tag["tag_id"] for tag in given], "unset": taken}
+
+
+def record_call(turn: Turn, params: Params) -> None:
+    session = turn.session
+    if not session.talking or session.ending is not None:
+        raise InvalidState("This method cannot be called in this state", field="call_session_id")
+    legs = managed.talking(session)
+    recording = any(leg.is_recorded for leg in legs)
+    if params["action"] == "on":
+        if recording:
+            raise InvalidState("The call recording is already started", mnemonic="record_already_started")
+        for leg in legs:
+            voice.begin(turn, leg, asked=True)
+        return
+    if not recording:
+        raise InvalidState("The call recording is not enabled", mnemonic="record_already_stopped")
+    if any(_records_always(turn, leg) for leg in legs):
+        raise PermissionDenied(
+            "This employee's calls are always recorded; change that in the employee's settings",
+            mnemonic="forbidden",
+        )
+    for leg in legs:
+        voice.end(turn, leg)
+
+
+def add_coach(turn: Turn, params: Params) -> None:
+    coach.add(turn, params.get("phone_number"), Supervision(params.get("mode") or Supervision.WHISPER))
+
+
+def run_scenario(turn: Turn, params: Params) -> None:
+    """Only as a talk option."""
+    managed.run_scenario(turn, params["scenario_id"])
+
+
+def block_contact(turn: Turn, _params: Params) -> dict[str, Any]:
+    """Checks only: the door writes the blacklist, which is configuration."""
+    number = turn.session.contact_phone_number
+    if number is None:
+        raise InvalidInput("This call has no contact number to block", field="call_session_id")
+    if number in turn.look.account.blacklist:
+        raise InvalidInput(
+            f"The contact with phone number {number} already exists",
+            mnemonic="duplicate_contact",
+            field="call_session_id",
+            value=turn.session.call_session_id,
+            params={"contact_phone_number": number},
+        )
+    return {"contact_phone_number": number}
+
+
+def _records_always(turn: Turn, leg: Leg) -> bool:
+    employee = turn.look.account.employees.get(leg.employee_id or 0)
+    return employee is not None and employee.call_recording in (
+        CallRecording.ALL,
+        CallRecording(turn.session.direction),
+    )
+
+
+def _name(turn: Turn, employee_id: int | None) -> str | None:
+    employee = turn.look.account.employees.get(employee_id or 0)
+    return employee.full_name if employee is not None else None
+
+
+COMMANDS: dict[str, Callable[[Turn, Params], dict[str, Any] | None]] = {
+    "release_call": release_call,
+    "disconnect_leg": disconnect_leg,
+    "hold_call": hold_call,
+    "unhold_call": unhold_call,
+    "make_call": make_call,
+    "transfer_talk": transfer_talk,
+    "restore_talk": restore_talk,
+    "send_dtmf": send_dtmf,
+    "tag_call": tag_call,
+    "mark_call": mark_call,
+    "record_call": record_call,
+    "add_coach": add_coach,
+    "run_scenario": run_scenario,
+    "block_contact": block_contact,
+}
+"""By the name that the door gives; all of them want ``call_session_id``."""

@@ -1,0 +1,107 @@
+"""The switch's own door: commands from the other processes, over HTTP on loopback.
+
+::
+
+    POST /command   {"name": "release_call", "account_id": 1001, "params": {...}}
+                    200 {"result": {...}} | 4xx/5xx {"error": {"kind", "mnemonic", "message", "field", "value", "params"}}
+    GET  /status    figures for `trunkline status`
+
+Every request carries the instance's token. :mod:`trunkline.calls.client` is the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from trunkline.calls.switch import Switch
+from trunkline.core import errors
+from trunkline.core.errors import TrunklineError
+from trunkline.core.log import get_logger
+
+_log = get_logger("calls")
+
+STATUS_OF = {
+    errors.NotFound: 404,
+    errors.InvalidState: 409,
+    errors.LimitExceeded: 429,
+    errors.Unavailable: 503,
+    errors.Refused: 400,
+}
+
+
+class Control:
+    """Translates commands; the switch does them."""
+
+    def __init__(self, switch: Switch, token: str) -> None:
+        self._switch = switch
+        self._token = f"Bearer {token}".encode()
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard])
+        app.add_routes([web.post("/command", self._command), web.get("/status", self._status)])
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(given, self._token):
+            return web.json_response({"error": {"message": "wrong token"}}, status=401)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _json({"result": {**self._switch.status(), "tasks": len(asyncio.all_tasks())}})
+
+    async def _command(self, request: web.Request) -> web.Response:
+        try:
+            command = orjson.loads(await request.read())
+            name, account_id, params = command["name"], command["account_id"], command["params"]
+        except (ValueError, KeyError, TypeError):
+            refusal = errors.InvalidInput("send a JSON object with name, account_id and params")
+            return _json({"error": _told(refusal)}, _status_of(refusal))
+        try:
+            result = await self._switch.command(account_id, name, params)
+        except TrunklineError as error:
+            return _json({"error": _told(error)}, _status_of(error))
+        except Exception:
+            _log.exception("command_failed", command=name, account_id=account_id)
+            return _json({"error": {"kind": "TrunklineError", "mnemonic": "internal_error"}}, 500)
+        return _json({"result": result})
+
+
+@asynccontextmanager
+async def controlled(switch: Switch, token: str, port: int) -> AsyncIterator[None]:
+    """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
+    runner = web.AppRunner(Control(switch, token).app(), access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _told(error: TrunklineError) -> dict[str, Any]:
+    return {
+        "kind": type(error).__name__,
+        "mnemonic": error.mnemonic,
+        "message": error.message,
+        "field": error.field,
+        "value": error.value,
+        "params": error.params,
+    }
+
+
+def _status_of(error: TrunklineError) -> int:
+    return next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), 500)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")

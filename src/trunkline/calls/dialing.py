@@ -1,0 +1,190 @@
+"""Ringing people: from employees, lines and numbers to what the engine is told. Shared by all kinds of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trunkline.calls.effects import Dial
+from trunkline.calls.reasons import Side
+from trunkline.calls.session import Expected, Leg, Role
+from trunkline.calls.turn import Turn
+from trunkline.directory.model import CallRecording, Employee, Phone, SipLine, Trunk
+from trunkline.events.reasons import Reason
+from trunkline.routing.interpreter import Candidate
+from trunkline.telephony.port import Connect, Endpoint, EndpointKind, Target, TargetStarted
+
+Aim = tuple[Target, dict[str, Any]]
+"""A target for the engine, and the data of the leg it will become."""
+
+
+def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:
+    """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants."""
+    return Target(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=caller_number or "")
+
+
+def phone_target(
+    turn: Turn, phone: Phone, caller_number: str, caller_name: str
+) -> tuple[Target, int | None] | None:
+    """A phone of an employee, and the trunk it is reached by (None for a line). None = it cannot be reached now.
+
+    An external phone is called with our virtual number: carriers refuse numbers that are not ours.
+    """
+    account = turn.look.account
+    if phone.sip_line_id is not None:
+        line = account.lines.get(phone.sip_line_id)
+        if line is None:
+            return None
+        return (
+            Target(
+                Endpoint(EndpointKind.LINE, line.phone_number),
+                caller_number=caller_number,
+                caller_name=caller_name,
+            ),
+            None,
+        )
+    number = account.numbers.get(turn.session.virtual_number_id or 0)
+    trunk = turn.look.trunk_for(number)
+    if trunk is None or phone.external_number is None or turn.look.trunk_obstacle(trunk) is not None:
+        return None
+    return (
+        trunk_target(turn, trunk, phone.external_number, number.phone_number if number else None),
+        trunk.trunk_id,
+    )
+
+
+def obstacle(turn: Turn, phone: Phone) -> Reason:
+    """Why :func:`phone_target` found no way to a phone."""
+    if phone.sip_line_id is not None:
+        return Reason.EMPLOYEE_PHONE_NOT_FOUND
+    trunk = turn.look.trunk_for(turn.look.account.numbers.get(turn.session.virtual_number_id or 0))
+    if trunk is None:
+        return Reason.SIP_TRUNK_IS_LOCKED
+    return turn.look.trunk_obstacle(trunk) or Reason.EMPLOYEE_PHONE_NOT_FOUND
+
+
+def candidate_aims(
+    turn: Turn,
+    candidates: Sequence[Candidate],
+    caller_number: str,
+    caller_name: str,
+    *,
+    side: Side = Side.OPERATOR,
+) -> list[Aim]:
+    """Targets of employees' phones."""
+    aims: list[Aim] = []
+    for candidate in candidates:
+        reached = phone_target(turn, candidate.phone, caller_number, caller_name)
+        if reached is None:
+            continue
+        target, trunk_id = reached
+        data = turn.employee_leg(candidate.employee, candidate.phone, side=side)
+        data["calling_phone_number"] = target.caller_number or caller_number
+        data["trunk_id"] = trunk_id
+        if candidate.group is not None:
+            data |= {"group_id": candidate.group.group_id, "group_name": candidate.group.name}
+        aims.append((target, data))
+    return aims
+
+
+def line_leg(
+    line: SipLine, owner: Employee | None, caller_number: str, *, side: Side = Side.OPERATOR
+) -> dict[str, Any]:
+    """Data of a leg towards a line that was called by its own number."""
+    return {
+        "role": Role.EMPLOYEE,
+        "side": side,
+        "direction": "out",
+        "calling_phone_number": caller_number,
+        "called_phone_number": line.phone_number,
+        "employee_id": owner.employee_id if owner else None,
+        "employee_full_name": owner.full_name if owner else None,
+        "employee_phone_number": line.phone_number,
+        "sip_line_id": line.sip_line_id,
+    }
+
+
+def contact_aim(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Aim:
+    """The contact, called through a trunk."""
+    return (
+        trunk_target(turn, trunk, number, caller_number),
+        {
+            "role": Role.CONTACT,
+            "side": Side.CONTACT,
+            "direction": "out",
+            "calling_phone_number": caller_number,
+            "called_phone_number": number,
+            "trunk_id": trunk.trunk_id,
+        },
+    )
+
+
+def dial(
+    turn: Turn,
+    leg: Leg,
+    aims: Sequence[Aim],
+    ring_seconds: int,
+    *,
+    music: str | None = None,
+    announcement: tuple[str, ...] = (),
+) -> None:
+    """Have the engine ring the aims and connect the first to answer with ``leg``.
+
+    :param announcement: files that who answers hears first.
+    """
+    session = turn.session
+    session.expected = [Expected(target.endpoint, target.number, data) for target, data in aims]
+    session.dialling = leg.channel
+    session.record_wanted = _recording_possible(turn, leg, aims)
+    turn.do(
+        Dial(
+            leg.channel,
+            Connect(
+                targets=[target for target, _ in aims],
+                ring_seconds=ring_seconds,
+                record=session.record_wanted and not session.managed,  # else we record by ourselves
+                music=music,
+                announcement=announcement,
+                tag=str(session.call_session_id),
+                return_after_talk=False,
+            ),
+        )
+    )
+
+
+def _recording_possible(turn: Turn, leg: Leg, aims: Sequence[Aim]) -> bool:
+    """Whether anybody who may end up in the talk wants it recorded; calls without employees always are."""
+    wanted = (CallRecording.ALL, CallRecording(turn.session.direction))
+    people = [leg.employee_id, *(data.get("employee_id") for _, data in aims)]
+    employees = [turn.look.account.employees.get(i) for i in people if i is not None]
+    return not employees or any(e is not None and e.call_recording in wanted for e in employees)
+
+
+def unexpected(turn: Turn, heard: TargetStarted) -> dict[str, Any]:
+    """A target we do not remember asking for (the switch was restarted while it rang): as much as can be told."""
+    account = turn.look.account
+    session = turn.session
+    dialling = session.leg_of(heard.dialling)
+    side = Side.CONTACT if dialling is not None and dialling.side is Side.OPERATOR else Side.OPERATOR
+    if heard.endpoint.kind is EndpointKind.TRUNK:
+        number = (heard.number or "").lstrip("+")
+        return {
+            "role": Role.CONTACT if side is Side.CONTACT else Role.OPERATOR,
+            "side": side,
+            "direction": "out",
+            "called_phone_number": number,
+            "trunk_id": int(heard.endpoint.name.removeprefix("trunk-")),
+        }
+    line = account.line_by_login(heard.endpoint.name)
+    owner = account.employee_of_line(line.sip_line_id) if line is not None else None
+    return {
+        "role": Role.EMPLOYEE,
+        "side": side,
+        "direction": "out",
+        "calling_phone_number": session.contact_phone_number,
+        "called_phone_number": heard.endpoint.name,
+        "employee_id": owner.employee_id if owner else None,
+        "employee_full_name": owner.full_name if owner else None,
+        "employee_phone_number": heard.endpoint.name,
+        "sip_line_id": line.sip_line_id if line is not None else None,
+    }

@@ -1,0 +1,354 @@
+"""Calls in on a virtual number, through its scenario. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.calls import dialing
+from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage
+from trunkline.calls.look import Look
+from trunkline.calls.reasons import Side, cause_for_refusal
+from trunkline.calls.session import Leg, Role, Session
+from trunkline.calls.turn import Turn
+from trunkline.core.clock import Instant
+from trunkline.core.phone import normalise
+from trunkline.directory.model import NumberStatus, Operation, Scenario, ShownNumber, VirtualNumber
+from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
+from trunkline.routing import interpreter
+from trunkline.routing.interpreter import Decision, End, Play, Ring, Skipped, TakeMessage
+from trunkline.telephony.port import Arrived
+
+BEEP = "beep"
+"""Mnemonic of the system media file played before a voice mail is recorded."""
+
+MAX_OPERATIONS = 1000
+"""Operations one call may pass in all."""
+
+SHORTEST_MESSAGE_SECONDS = 1.0
+"""A shorter voice mail is a click, not a message."""
+
+
+def open_call(
+    arrived: Arrived, number: VirtualNumber | None, trunk_id: int | None, look: Look, call_session_id: int
+) -> Turn:
+    """A call came in by a trunk. ``number`` = the virtual number called; None = it is none of the account's."""
+    turn = adopt(arrived, number, trunk_id, look, call_session_id)
+    turn.at = arrived.at
+    begin(turn, number)
+    return turn
+
+
+def begin(turn: Turn, number: VirtualNumber | None) -> None:
+    """The caller is in our hands: turn it away, or enter the scenario."""
+    contact, look = turn.session.contact, turn.look
+    if contact is None:
+        return
+    refusal = _refusal(number, turn.session.contact_phone_number, look)
+    if refusal is not None:
+        refuse(turn, contact, refusal)
+        return
+    scenario = interpreter.scenario_for(look.account, number, look.local_time) if number is not None else None
+    if scenario is None:
+        refuse(turn, contact, Reason.NO_ACTIVE_SCENARIO)
+        return
+    turn.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
+    perform(turn, interpreter.start(look.account, scenario, look))
+
+
+def adopt(
+    arrived: Arrived, number: VirtualNumber | None, trunk_id: int | None, look: Look, call_session_id: int
+) -> Turn:
+    """Begin the session of a call by a trunk, without doing anything with it."""
+    account = look.account
+    caller = normalise(arrived.calling_number) or arrived.calling_number.lstrip("+") or None
+    contact = account.contacts_by_phone.get(caller) if caller else None
+    called = number.phone_number if number is not None else arrived.called.lstrip("+")
+    turn = Turn.open(
+        account.account_id,
+        call_session_id,
+        look,
+        arrived.started_at,
+        {
+            "direction": "in",
+            "source": "call_tracking" if _is_redirected(number) else "va",
+            "is_internal": False,
+            "visit": _visit(number),
+            "virtual_number_id": number.virtual_number_id if number is not None else None,
+            "virtual_phone_number": called,
+            "contact_phone_number": caller,
+            "contact_id": contact.contact_id if contact else None,
+            "contact_full_name": contact.full_name if contact else None,
+        },
+    )
+    turn.start_leg(
+        arrived.channel,
+        {
+            "role": Role.CONTACT,
+            "side": Side.CONTACT,
+            "direction": "in",
+            "calling_phone_number": caller,
+            "called_phone_number": called,
+            "trunk_id": trunk_id,
+        },
+    )
+    return turn
+
+
+def _visit(number: VirtualNumber | None) -> dict[str, Any]:
+    """What is known of the visit behind a call: whose campaign shows the number that was called."""
+    campaign = number.campaign if number is not None else None
+    if campaign is None:
+        return {}
+    return {
+        "campaign_id": campaign.campaign_id,
+        "campaign_name": campaign.campaign_name,
+        "site_id": campaign.site_id,
+        "site_domain_name": campaign.site_domain_name,
+    }
+
+
+def _is_redirected(number: VirtualNumber | None) -> bool:
+    """Whether the number is one of call tracking."""
+    campaign = number.campaign if number is not None else None
+    return campaign is not None and campaign.redirection_virtual_number_id is not None
+
+
+def _refusal(number: VirtualNumber | None, caller: str | None, look: Look) -> Reason | None:
+    account = look.account
+    if not account.is_active:
+        return Reason.APP_IS_INACTIVE
+    if number is None:
+        return Reason.NUMB_NOT_EXISTS
+    if number.status is not NumberStatus.ACTIVE:
+        return Reason.NUMB_IS_INACTIVE
+    if caller is not None and caller in account.blacklist:
+        return Reason.NUMA_IN_BLACK_LIST
+    if number.max_in_calls and look.number_calls(number.virtual_number_id, "in") >= number.max_in_calls:
+        return Reason.MAX_IN_CALL_REACHED
+    return None
+
+
+def refuse(turn: Turn, leg: Leg, reason: Reason) -> None:
+    """End a call that cannot go on; the caller's phone is told why as well as SIP can."""
+    turn.ending(reason)
+    turn.do(Hangup(leg.channel, cause_for_refusal(reason)))
+
+
+def perform(turn: Turn, decision: Decision) -> None:
+    """Carry out what the scenario decided."""
+    session = turn.session
+    contact = session.contact
+    if contact is None or not contact.alive:
+        return
+    if _too_many(turn):
+        refuse(turn, contact, Reason.MAX_TRANSITION_COUNT_EXCEEDED)
+        return
+    turn.enter(decision.entered)
+    for skipped in decision.skipped:
+        turn.skip(skipped)
+    match decision:
+        case Play():
+            _play(turn, contact, decision.media_file_ids)
+        case Ring():
+            _ring(turn, contact, decision)
+        case TakeMessage():
+            _take_message(turn, contact, decision)
+        case End():
+            refuse(turn, contact, _end_reason(session, decision.reason))
+
+
+def _too_many(turn: Turn) -> bool:
+    """Whether the call has passed more operations than a scenario that works: it goes round and round."""
+    at_once = sum(event.type is EventType.OPERATION_ENTERED for event in turn.events)
+    return at_once >= interpreter.MAX_TRANSITIONS or len(turn.session.operations) >= MAX_OPERATIONS
+
+
+def played(turn: Turn) -> None:
+    """A greeting, or what is said before a voice mail, has been played to its end."""
+    session = turn.session
+    contact = session.contact
+    if contact is None or not contact.alive or session.ending is not None:
+        return
+    if session.message is not None:
+        _record(turn, contact)
+        return
+    _next(turn)
+
+
+def message_recorded(turn: Turn, seconds: float, *, go_on: bool = True) -> None:
+    """The voice mail is over: a key, silence, its longest time, or the contact hung up."""
+    session = turn.session
+    message = session.message
+    if message is None:
+        return
+    turn.emit(
+        EventType.VOICE_MAIL_LEFT,
+        **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS},
+    )
+    if go_on and session.contact is not None and session.contact.alive and session.ending is None:
+        _next(turn)
+
+
+def spoken_seconds(session: Session, at: Instant) -> float:
+    """How long the contact has spoken into the voice mail; nothing while its greeting still plays.
+
+    After a restart of the switch the end of the greeting is not known: it counts then.
+    """
+    if session.playing is not None:
+        return 0.0
+    return max(0.0, at - (session.speaking_since or session.last_message_at))
+
+
+def not_connected(turn: Turn) -> None:
+    """Nobody of those rung answered."""
+    account, scenario, operation = turn.look.account, *_position(turn)
+    if scenario is None or operation is None:
+        contact = turn.session.contact
+        if contact is not None and contact.alive:
+            refuse(turn, contact, _end_reason(turn.session, Reason.NO_OPERATION))
+        return
+    perform(turn, interpreter.again(account, scenario, operation, turn.look, _tried(turn.session, operation)))
+
+
+def resume(turn: Turn) -> None:
+    """After an interruption the contact waits in our hands: do the present operation once more.
+
+    A voice mail is not begun again (that would wipe what was said): it ends here.
+    """
+    if turn.session.message is not None:
+        message_recorded(turn, spoken_seconds(turn.session, turn.at))
+        return
+    scenario, operation = _position(turn)
+    if scenario is None or operation is None:
+        not_connected(turn)
+        return
+    perform(turn, interpreter.resume(turn.look.account, scenario, operation, turn.look))
+
+
+def _next(turn: Turn) -> None:
+    scenario, operation = _position(turn)
+    contact = turn.session.contact
+    if scenario is None or operation is None:
+        if contact is not None:
+            refuse(turn, contact, Reason.INCORRECT_CONFIG)
+        return
+    perform(turn, interpreter.after(turn.look.account, scenario, operation, turn.look))
+
+
+def _position(turn: Turn) -> tuple[Scenario | None, Operation | None]:
+    session = turn.session
+    scenario = turn.look.account.scenarios.get(session.present_scenario_id or 0)
+    return scenario, scenario.operation(session.operation_key) if scenario is not None else None
+
+
+def _tried(session: Session, operation: Operation) -> set[int]:
+    """Who was rung in this round of the operation: employees of a group, phones of an employee."""
+    legs = [leg for leg in session.attempts() if leg.operation_id == operation.operation_id]
+    if "group_id" in operation.settings:
+        return {leg.employee_id for leg in legs if leg.employee_id is not None}
+    return {leg.phone_id for leg in legs if leg.phone_id is not None}
+
+
+def _play(turn: Turn, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
+    files = _files(turn, media_file_ids)
+    if not files:
+        _next(turn)
+        return
+    _answer(turn, contact)
+    _say(turn, contact, files)
+
+
+def _say(turn: Turn, contact: Leg, files: tuple[str, ...]) -> None:
+    turn.session.playing = f"{turn.session.call_session_id}-{turn.session.seq}"
+    turn.do(PlayFiles(contact.channel, turn.session.playing, files))
+
+
+def _files(turn: Turn, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
+    paths = (turn.look.media_path(media_file_id) for media_file_id in media_file_ids)
+    return tuple(path for path in paths if path is not None)
+
+
+def _answer(turn: Turn, contact: Leg) -> None:
+    if contact.answered_at is None:
+        turn.do(Answer(contact.channel))
+
+
+def _ring(turn: Turn, contact: Leg, ring: Ring) -> None:
+    session = turn.session
+    aims: list[dialing.Aim] = []
+    shown = shown_number(session, ring.operation)
+    for candidate in ring.candidates:
+        found = dialing.candidate_aims(turn, [candidate], shown, session.contact_full_name or "")
+        aims += found
+        if not found:
+            obstacle = dialing.obstacle(turn, candidate.phone)
+            turn.skip(Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation))
+    if not aims:
+        not_connected(turn)
+        return
+    music = turn.look.media_path(ring.music_media_file_id) if ring.music_media_file_id is not None else None
+    if music is None and contact.answered_at is not None:
+        # An answered call gets no ring-back from the network: it would wait in silence.
+        music = turn.look.system_media_path("dialing_music")
+    announcement = employee_message(turn, ring.operation)
+    dialing.dial(turn, contact, aims, ring.ring_seconds, music=music, announcement=announcement)
+
+
+def shown_number(session: Session, operation: Operation) -> str:
+    """Whose number employees see when this operation calls them."""
+    virtual = operation.settings.get("shown_number") == ShownNumber.VIRTUAL
+    return (session.virtual_phone_number if virtual else session.contact_phone_number) or ""
+
+
+def employee_message(turn: Turn, operation: Operation) -> tuple[str, ...]:
+    """What an employee hears, when this operation calls him, before he is connected."""
+    return _files(turn, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
+
+
+def _take_message(turn: Turn, contact: Leg, decision: TakeMessage) -> None:
+    session = turn.session
+    _answer(turn, contact)
+    turn.emit(
+        EventType.VOICE_MAIL_STARTED,
+        leg_id=contact.leg_id,
+        path=f"{session.call_session_id}/{contact.leg_id}-voice-mail.wav",
+        employee_id=decision.employee_id,
+        group_id=decision.group_id,
+        max_seconds=decision.max_seconds,
+        silence_seconds=decision.silence_seconds,
+    )
+    beep = turn.look.system_media_path(BEEP)
+    files = _files(turn, decision.media_file_ids) + ((beep,) if beep is not None else ())
+    if files:
+        _say(turn, contact, files)
+    else:
+        _record(turn, contact)
+
+
+def _record(turn: Turn, contact: Leg) -> None:
+    message = turn.session.message or {}
+    turn.session.speaking_since = turn.at
+    turn.do(
+        RecordMessage(
+            contact.channel,
+            f"{turn.session.call_session_id}-{contact.leg_id}",
+            message["path"],
+            message["max_seconds"],
+            message["silence_seconds"],
+        )
+    )
+
+
+def _end_reason(session: Session, reason: Reason) -> Reason:
+    """Why the scenario's end ends the call: if people were tried in vain, that is the reason."""
+    if reason not in (Reason.NO_OPERATION, Reason.SCENARIO_DISCONNECTS):
+        return reason
+    reasons = {
+        leg.finish_reason
+        for leg in session.legs.values()
+        if leg.serves and leg.role is not Role.COACH and not leg.handed_over and leg.finish_reason is not None
+    }
+    if not reasons:
+        return reason
+    return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL

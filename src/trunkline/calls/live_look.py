@@ -1,0 +1,114 @@
+"""The rules' view of the moment, from the switch's memory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from trunkline.calls.presence import Presence
+from trunkline.calls.session import Session
+from trunkline.core.clock import Instant, to_datetime
+from trunkline.core.ids import IdGenerator
+from trunkline.directory.model import (
+    Account,
+    BillingState,
+    Group,
+    LineStatus,
+    LineType,
+    Phone,
+    Trunk,
+    VirtualNumber,
+)
+from trunkline.events.reasons import Reason
+
+
+class LiveLook:
+    """Implements :class:`trunkline.calls.look.Look`."""
+
+    def __init__(
+        self,
+        account: Account,
+        presence: Presence,
+        ids: IdGenerator,
+        now: Instant,
+        session: Session | None = None,
+    ) -> None:
+        """``session``: the call that looks; None when it is only about to begin."""
+        self._session = session
+        self._account = account
+        self._presence = presence
+        self._ids = ids
+        self._now = now
+
+    @property
+    def now(self) -> Instant:
+        return self._now
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    @property
+    def local_time(self) -> datetime:
+        return to_datetime(self._now).astimezone(self._account.time_zone)
+
+    def next_id(self) -> int:
+        return self._ids.next()
+
+    def phone_obstacle(self, phone: Phone) -> Reason | None:
+        if phone.sip_line_id is not None:
+            line = self._account.lines.get(phone.sip_line_id)
+            if line is None:
+                return Reason.EMPLOYEE_PHONE_NOT_FOUND
+            if line.status is not LineStatus.ACTIVE:
+                return Reason.EMPLOYEE_PHONE_INACTIVE
+            if line.type is LineType.OUT or line.billing_state is not BillingState.ACTIVE:
+                return Reason.IN_CALL_NOT_ALLOWED
+            if self._presence.registrations_known and not self._presence.is_online(line.phone_number):
+                return Reason.SIP_OFFLINE
+            if self._presence.line_calls(line.sip_line_id, self._session) >= line.channels_count:
+                return Reason.OPERATOR_CHANNELS_BUSY
+        if (
+            phone.phone_id
+            and self._presence.phone_calls(phone.phone_id, self._session) >= phone.channels_count
+        ):
+            return Reason.OPERATOR_CHANNELS_BUSY
+        return None
+
+    def group_obstacle(self, group: Group) -> Reason | None:
+        limit = group.channels_count
+        if limit is not None and self._presence.group_calls(group.group_id, self._session) >= limit:
+            return Reason.OPERATOR_CHANNELS_BUSY
+        return None
+
+    def idle_since(self, employee_id: int) -> float:
+        return self._presence.idle_since(employee_id)
+
+    def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
+        if number is not None and number.trunk_id is not None:
+            trunk = self._account.trunks.get(number.trunk_id)
+            return trunk if trunk is not None and trunk.is_active else None
+        if number is not None and number.carrier_trunk_id is not None:
+            carrier = self._account.carriers.get(number.carrier_trunk_id)
+            return carrier if carrier is not None and carrier.is_active else None
+        return next((trunk for trunk in self._account.trunks.values() if trunk.is_active), None)
+
+    def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
+        if not trunk.is_active:
+            return Reason.SIP_TRUNK_IS_LOCKED
+        if trunk.max_channels and self._presence.trunk_calls(trunk.trunk_id) >= trunk.max_channels:
+            return Reason.NO_RESOURCES
+        return None
+
+    def line_channels(self, sip_line_id: int) -> int:
+        return self._presence.line_calls(sip_line_id)
+
+    def number_calls(self, virtual_number_id: int, direction: str) -> int:
+        return self._presence.number_calls(virtual_number_id, direction)
+
+    def media_path(self, media_file_id: int) -> str | None:
+        media = self._account.media.get(media_file_id)
+        return str(media.path) if media is not None else None
+
+    def system_media_path(self, mnemonic: str) -> str | None:
+        media = self._account.system_media(mnemonic)
+        return str(media.path) if media is not None else None

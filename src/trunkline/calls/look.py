@@ -1,0 +1,42 @@
+"""What the rules of a call may ask about the world around it, as of now."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trunkline.core.clock import Instant
+from trunkline.directory.model import Account, Trunk, VirtualNumber
+from trunkline.events.reasons import Reason
+from trunkline.routing.interpreter import World
+
+
+class Look(World, Protocol):
+    """One moment, seen from one account. All answers come from memory."""
+
+    @property
+    def now(self) -> Instant: ...
+
+    @property
+    def account(self) -> Account: ...
+
+    def next_id(self) -> int:
+        """A fresh id for a leg."""
+
+    def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
+        """The trunk by which calls with this caller id leave: the number's own, else its carrier's,
+        else the account's first active."""
+
+    def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
+        """Why this trunk cannot take one more call; None = it can."""
+
+    def line_channels(self, sip_line_id: int) -> int:
+        """Living sessions that use a SIP line, this call not counted."""
+
+    def number_calls(self, virtual_number_id: int, direction: str) -> int:
+        """Living sessions on a virtual number, in or out."""
+
+    def media_path(self, media_file_id: int) -> str | None:
+        """Where the engine finds a media file (without extension); None = no such file."""
+
+    def system_media_path(self, mnemonic: str) -> str | None:
+        """The same for a file of the system set."""

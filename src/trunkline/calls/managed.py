@@ -1,0 +1,429 @@
+"""Commands on a living call: hold, consult, transfer, and what follows from them. Pure.
+
+The state diagram of the Call API is the law (:data:`trunkline.calls.session.PHASES`): a command in a wrong state is
+``invalid_state``. A call that the engine connected is first taken into our hands; from then on our own bridges connect
+the parties: ``talk-<session>`` the contact and who serves, ``consult-<session>`` the operator and the third party.
+"""
+
+from __future__ import annotations
+
+from trunkline.calls import dialing, incoming, voice
+from trunkline.calls.effects import Call, Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
+from trunkline.calls.outgoing import ToEmployee, ToGroup, ToLine, ToWorld, destination
+from trunkline.calls.reasons import Side
+from trunkline.calls.session import Leg, Phase, Role, Session
+from trunkline.calls.turn import Turn
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.directory.model import Phone
+from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
+from trunkline.routing import interpreter
+from trunkline.routing.interpreter import Candidate, employee_obstacle, first_free_phone, members_of
+from trunkline.telephony.port import Bridge, Channel, Endpoint, EndpointKind, Originate, Target
+
+THIRD_PARTY_RING_SECONDS = 60
+
+
+def talk_bridge(session: Session) -> Bridge:
+    return Bridge(f"talk-{session.call_session_id}")
+
+
+def consult_bridge(session: Session) -> Bridge:
+    return Bridge(f"consult-{session.call_session_id}")
+
+
+def bridges(session: Session) -> tuple[Bridge, ...]:
+    """All bridges that a session may have made."""
+    ours = session.managed or session.left_to_scenario
+    return (talk_bridge(session), consult_bridge(session)) if ours else ()
+
+
+# --- commands ---------------------------------------------------------------------------------------------
+
+
+def hold(turn: Turn, message: tuple[str, ...]) -> None:
+    """``hold.call``: the contact hears the message, then music."""
+    session = turn.session
+    _require(session, Phase.TALK)
+    contact, operator = talking(session)
+    _part(turn, contact, operator)
+    turn.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
+    turn.end_talk(operator.leg_id)
+    say(turn, contact, message)
+
+
+def unhold(turn: Turn) -> None:
+    """``unhold.call``: contact and operator talk again."""
+    session = turn.session
+    _require(session, Phase.HOLD)
+    contact, operator = _contact_and_operator(session)
+    turn.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
+    _connect(turn, contact, operator)
+
+
+def make_call(turn: Turn, to: str, message: tuple[str, ...]) -> None:
+    """``make.call``: the third party is called; the operator hears ring-back, the contact goes on hearing music."""
+    session = turn.session
+    _require(session, Phase.HOLD)
+    _, operator = _contact_and_operator(session)
+    target, data, seconds = third_party(turn, to)
+    leg_channel = Channel(f"leg-{turn.look.next_id()}")
+    third = turn.start_leg(leg_channel, data)
+    turn.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(message))
+    turn.do(Call(Originate(leg_channel, target, seconds, str(session.call_session_id))))
+    turn.do(Music(operator.channel, turn.look.system_media_path("ringback")))
+
+
+def restore(turn: Turn) -> None:
+    """``restore.talk``: the third party is sent away, contact and operator talk again."""
+    session = turn.session
+    _require(session, Phase.DIALING, Phase.OPERATOR_TALK)
+    _refuse_if_transferring(session)
+    contact, operator = _contact_and_operator(session)
+    third = session.legs.get(session.third_leg_id or 0)
+    turn.emit(EventType.CONSULT_ENDED, leg_id=session.third_leg_id)
+    turn.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
+    if third is not None and third.alive:
+        turn.do(Hangup(third.channel))
+    _connect(turn, contact, operator)
+
+
+def transfer(turn: Turn) -> None:
+    """``transfer.talk``: the third party takes over; while it is still being called, as soon as it answers."""
+    session = turn.session
+    _require(session, Phase.DIALING, Phase.OPERATOR_TALK)
+    _refuse_if_transferring(session)
+    contact, operator = _contact_and_operator(session)
+    third = session.legs[session.third_leg_id or 0]
+    if session.phase is Phase.DIALING:
+        turn.emit(EventType.TRANSFER_REQUESTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
+    else:
+        _hand_over(turn, contact, third, operator)
+    turn.do(Hangup(operator.channel))
+
+
+def run_scenario(turn: Turn, scenario_id: int) -> None:
+    """Hand the contact over to a scenario; the operator leaves.
+
+    :raises NotFound: ``scenario_not_found``.
+    """
+    session = turn.session
+    _require(session, Phase.TALK)
+    account = turn.look.account
+    scenario = account.scenarios.get(scenario_id)
+    if scenario is None:
+        raise NotFound(
+            "This scenario does not exist any more", mnemonic="scenario_not_found", value=scenario_id
+        )
+    contact, operator = talking(session)
+    _part(turn, contact, operator)
+    turn.end_talk(operator.leg_id)
+    turn.emit(EventType.TRANSFER_REQUESTED, leg_id=None, operator_leg_id=operator.leg_id)
+    turn.do(Hangup(operator.channel))
+    _dismiss_coaches(turn)
+    turn.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
+    incoming.perform(turn, interpreter.start(account, scenario, turn.look))
+
+
+# --- what follows -----------------------------------------------------------------------------------------
+
+
+def leg_answered(turn: Turn, leg: Leg) -> bool:
+    """The third party picked up. True when the leg was one of this room's."""
+    session = turn.session
+    if leg.leg_id != session.third_leg_id:
+        return False
+    if session.ending is not None:
+        return True
+    if session.third_message:
+        say(turn, leg, tuple(session.third_message), then_music=False)
+    else:
+        _third_ready(turn, leg)
+    return True
+
+
+def message_heard(turn: Turn, leg: Leg) -> None:
+    """A message in our hands was played to its end: the third party is connected, the contact hears music."""
+    session = turn.session
+    if leg.leg_id == session.third_leg_id:
+        _third_ready(turn, leg)
+    elif leg is session.contact and session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
+        _hold_music(turn, leg)
+
+
+def leg_ended(turn: Turn, leg: Leg, reason: Reason) -> None:
+    """A party of a call in our hands is gone; its LEG_ENDED is written already."""
+    session = turn.session
+    contact = session.contact
+    if session.ending is not None or leg.role is Role.COACH:
+        return
+    if leg.leg_id == session.third_leg_id:
+        _third_lost(turn, leg, reason)
+        return
+    if reason is Reason.TRANSFER_DISCONNECTS:
+        _dismiss_coaches(turn)
+        return
+    if contact is not None and contact.alive and _somebody_remains(session, leg):
+        return
+    turn.ending(reason)
+    for one in session.living:
+        turn.do(Hangup(one.channel))
+
+
+def resume(turn: Turn, in_our_hands: frozenset[Channel]) -> None:
+    """Go on after a restart of the switch, which may have come between deciding and doing: do once more what is so.
+
+    :param in_our_hands: living channels that the engine does not command.
+    """
+    session, contact = turn.session, turn.session.contact
+    if session.ending is not None:
+        for leg in session.living:
+            turn.do(Hangup(leg.channel))
+        return
+    if contact is None or not contact.alive:
+        return
+    for leg in session.living:
+        if leg.handed_over or leg.sent_away:
+            turn.do(Hangup(leg.channel))
+    operator = session.legs.get(session.operator_leg_id or 0)
+    if session.phase is Phase.SESSION or session.reconnecting:
+        answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
+        other = operator if session.reconnecting else next(answered, None)
+        if other is not None and other.alive:
+            _connect(turn, contact, other)
+    elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
+        parties = [leg for leg in (contact, operator) if leg is not None and leg.alive]
+        if any(leg.channel not in in_our_hands for leg in parties):
+            turn.do(Take(tuple(leg.channel for leg in parties)))
+        for leg in parties:
+            if leg.bridge == talk_bridge(session):
+                turn.do(Leave(leg.channel, talk_bridge(session)))
+        if contact.leg_id not in session.plays.values():
+            _hold_music(turn, contact)
+        _resume_consulting(turn, operator)
+
+
+def _resume_consulting(turn: Turn, operator: Leg | None) -> None:
+    session = turn.session
+    third = session.legs.get(session.third_leg_id or 0)
+    if third is None or not third.alive or third.answered_at is None:
+        return
+    if session.phase is Phase.DIALING:
+        if third.leg_id not in session.plays.values():
+            leg_answered(turn, third)
+    elif operator is not None and operator.alive:
+        for leg in (operator, third):
+            if leg.bridge != consult_bridge(session):
+                turn.do(Join(leg.channel, consult_bridge(session)))
+
+
+def reason_of_leaving(session: Session, leg: Leg) -> Reason | None:
+    """Why a leg that we hung up ourselves is gone; None = the general rules tell."""
+    if leg.handed_over:
+        return Reason.TRANSFER_DISCONNECTS
+    if leg.sent_away:
+        return Reason.OPERATOR_DISCONNECTS
+    return None
+
+
+def say(turn: Turn, leg: Leg, files: tuple[str, ...], *, then_music: bool = True) -> None:
+    """Play a message to a leg in our hands; without one, music."""
+    session = turn.session
+    if not files:
+        if then_music:
+            _hold_music(turn, leg)
+        return
+    play_id = f"{session.call_session_id}-{leg.leg_id}-{session.seq}"
+    session.plays[play_id] = leg.leg_id
+    turn.do(PlayFiles(leg.channel, play_id, files))
+
+
+def starts_talk(session: Session, other: Leg) -> bool:
+    """Whether a serving leg that meets the contact in a bridge talks with it by that."""
+    if other.handed_over or other.sent_away or other.role is Role.COACH:
+        return False
+    if not session.managed or session.operator_leg_id is None:
+        return True
+    apart = session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK) and not session.reconnecting
+    return other.leg_id == session.operator_leg_id and not apart
+
+
+def hush(turn: Turn, leg: Leg) -> None:
+    """Stop what is being played to a leg."""
+    session = turn.session
+    for play_id in [one for one, leg_id in session.plays.items() if leg_id == leg.leg_id]:
+        del session.plays[play_id]
+        turn.do(StopPlay(leg.channel, play_id))
+
+
+def talking(session: Session) -> tuple[Leg, Leg]:
+    """Contact and operator of the present talk."""
+    talk = next((one for one in session.talks if one.ended_at is None), None)
+    contact = session.contact
+    if talk is None or contact is None:
+        raise _invalid_state(session)
+    return contact, session.legs[talk.leg_id]
+
+
+def _dismiss_coaches(turn: Turn) -> None:
+    """Whom they coached has left: there is nobody to listen to any more."""
+    for coach in turn.session.living:
+        if coach.role is Role.COACH:
+            turn.do(Hangup(coach.channel))
+
+
+def serving(session: Session) -> Leg | None:
+    """Who talks with the contact, or has put it on hold."""
+    talk = next((one for one in session.talks if one.ended_at is None), None)
+    leg = session.legs.get(talk.leg_id if talk is not None else session.operator_leg_id or 0)
+    return leg if leg is not None and leg.alive and not leg.handed_over else None
+
+
+def _part(turn: Turn, contact: Leg, operator: Leg) -> None:
+    """End what the two hear and what is recorded of each other; both are in our hands then."""
+    session = turn.session
+    session.dialling = None
+    session.expected = []
+    turn.do(Take((contact.channel, operator.channel)))
+    for leg in (contact, operator):
+        voice.pause(turn, leg)
+        leg.bridge = None  # what is still told of the old bridge is no news any more
+        if session.managed:
+            turn.do(Leave(leg.channel, talk_bridge(session)))
+
+
+def _connect(turn: Turn, contact: Leg, other: Leg) -> None:
+    session = turn.session
+    for leg in (contact, other):
+        hush(turn, leg)
+    for leg in (contact, other):
+        turn.do(Join(leg.channel, talk_bridge(session)))
+
+
+def _third_ready(turn: Turn, third: Leg) -> None:
+    session = turn.session
+    contact, operator = session.contact, session.legs[session.operator_leg_id or 0]
+    if contact is None or not contact.alive:
+        return
+    if session.transfer_requested:
+        _hand_over(turn, contact, third, operator)
+        return
+    turn.emit(EventType.CONSULT_STARTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
+    turn.do(Join(operator.channel, consult_bridge(session)))
+    turn.do(Join(third.channel, consult_bridge(session)))
+
+
+def _hand_over(turn: Turn, contact: Leg, third: Leg, operator: Leg) -> None:
+    turn.emit(EventType.TRANSFERRED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
+    _connect(turn, contact, third)
+
+
+def _third_lost(turn: Turn, third: Leg, reason: Reason) -> None:
+    session = turn.session
+    was_transfer, were_talking = session.transfer_requested, session.phase is Phase.OPERATOR_TALK
+    turn.emit(EventType.CONSULT_ENDED, leg_id=third.leg_id)
+    operator = session.legs.get(session.operator_leg_id or 0)
+    if was_transfer or operator is None or not operator.alive:
+        turn.ending(reason)
+        for leg in session.living:
+            turn.do(Hangup(leg.channel))
+        return
+    # The operator waits on the line: silence would make him believe that the call is gone.
+    if were_talking:
+        turn.do(Leave(operator.channel, consult_bridge(session)))
+    _hold_music(turn, operator)
+
+
+def _hold_music(turn: Turn, leg: Leg) -> None:
+    turn.do(Music(leg.channel, turn.look.system_media_path("hold_music")))
+
+
+def _somebody_remains(session: Session, gone: Leg) -> bool:
+    """Whether the contact is or will be served by somebody else than the leg that is gone."""
+    if session.transfer_requested:
+        third = session.legs.get(session.third_leg_id or 0)
+        return third is not None and third.alive
+    operator = session.legs.get(session.operator_leg_id or 0)
+    return operator is not None and operator.alive and operator is not gone and gone is not session.contact
+
+
+def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
+    contact, operator = session.contact, session.legs.get(session.operator_leg_id or 0)
+    if contact is None or operator is None or not contact.alive or not operator.alive:
+        raise _invalid_state(session)
+    return contact, operator
+
+
+def _require(session: Session, *phases: Phase) -> None:
+    if session.phase not in phases or session.ending is not None or session.reconnecting:
+        raise _invalid_state(session)
+
+
+def _refuse_if_transferring(session: Session) -> None:
+    if session.transfer_requested:
+        raise _invalid_state(session)
+
+
+def _invalid_state(session: Session) -> InvalidState:
+    return InvalidState(
+        "This method cannot be called in this state",
+        field="call_session_id",
+        value=session.call_session_id,
+    )
+
+
+def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
+    """Whom ``make.call`` calls: an extension, an employee's line, or a number of the world.
+
+    :raises InvalidInput: ``no_active_phone_number`` when nobody can be called there.
+    """
+    session, look = turn.session, turn.look
+    caller = session.contact_phone_number or ""
+    where = destination(look.account, to)
+    match where:
+        case ToWorld():
+            number = look.account.numbers.get(session.virtual_number_id or 0)
+            trunk = look.trunk_for(number)
+            if trunk is not None and look.trunk_obstacle(trunk) is None:
+                shown = number.phone_number if number is not None else None
+                target, data = dialing.contact_aim(turn, trunk, where.number, shown)
+                return (
+                    target,
+                    {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},
+                    THIRD_PARTY_RING_SECONDS,
+                )
+        case ToLine():
+            line = where.line
+            phone = Phone(0, line.sip_line_id, None, line.channels_count, line.dial_time, is_active=True)
+            if look.phone_obstacle(phone) is None:
+                owner = look.account.employee_of_line(line.sip_line_id)
+                target = Target(
+                    Endpoint(EndpointKind.LINE, line.phone_number),
+                    caller_number=caller,
+                    caller_name=session.contact_full_name or "",
+                )
+                return target, dialing.line_leg(line, owner, caller), line.dial_time
+        case ToEmployee() | ToGroup():
+            group = where.group if isinstance(where, ToGroup) else None
+            people = (
+                [where.employee] if isinstance(where, ToEmployee) else members_of(look.account, where.group)
+            )
+            for employee in people:
+                if employee_obstacle(look.account, employee, look.local_time, internal=True) is not None:
+                    continue
+                phones = group.phones_of(employee) if group is not None else None
+                candidate, _ = first_free_phone(employee, look, (), phones)
+                aims = dialing.candidate_aims(
+                    turn,
+                    [Candidate(employee, candidate.phone)] if candidate else [],
+                    caller,
+                    session.contact_full_name or "",
+                )
+                if aims:
+                    return aims[0][0], aims[0][1], candidate.phone.dial_time if candidate else 60
+    raise InvalidInput(
+        "The phone number does not exist or is inactive",
+        mnemonic="no_active_phone_number",
+        field="to",
+        value=to,
+    )

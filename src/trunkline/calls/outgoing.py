@@ -1,0 +1,85 @@
+"""What a dialled number means. Pure.
+
+A short number (2 to 5 digits) is an employee's or group's extension, a line's own login is that line; anything else
+is the world, read as the account's country writes numbers and turned into E.164.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import phonenumbers
+
+from trunkline.core.phone import normalise
+from trunkline.directory.model import Account, Employee, Group, SipLine
+
+
+@dataclass(frozen=True, slots=True)
+class ToEmployee:
+    employee: Employee
+    dialled: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    group: Group
+    dialled: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToLine:
+    line: SipLine
+    dialled: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToWorld:
+    number: str
+    """E.164 digits without plus."""
+
+
+Destination = ToEmployee | ToGroup | ToLine | ToWorld
+
+
+def destination(account: Account, dialled: str) -> Destination | None:
+    """Where a call from a line goes; None = nothing can be made of what was dialled."""
+    if len(dialled) <= 5 and dialled.isdigit():
+        employee = account.employee_by_extension(dialled)
+        if employee is not None:
+            return ToEmployee(employee, dialled)
+        group = account.group_by_extension(dialled)
+        if group is not None:
+            return ToGroup(group, dialled)
+        return None
+    line = account.line_by_login(dialled)
+    if line is not None:
+        return ToLine(line, dialled)
+    number = to_e164(dialled, account.country)
+    return ToWorld(number) if number is not None else None
+
+
+def to_e164(text: str, country: str) -> str | None:
+    """E.164 digits of a number as people of that country (ISO 3166 alpha-2) dial it; None if it is none.
+
+    With ``+`` or ``00`` it is international. Bare digits may be either: that is how the interfaces carry
+    international numbers, and how people dial at home (``2025550111`` in the US, which looks like Egypt's code).
+    So what is a valid number wins, then what could be one by its length; at equal standing the international.
+    """
+    international = normalise(text)
+    if international is not None and text.strip().startswith(("+", "00")):
+        return international
+    abroad = _parsed(f"+{international}", None) if international is not None else None
+    at_home = _parsed(text, country)
+    for good in (phonenumbers.is_valid_number, phonenumbers.is_possible_number):
+        if abroad is not None and good(abroad):
+            return international  # as dialled: writing it anew may drop a zero that belongs to it
+        if at_home is not None and good(at_home):
+            return str(phonenumbers.format_number(at_home, phonenumbers.PhoneNumberFormat.E164))[1:]
+    return international
+
+
+def _parsed(text: str, country: str | None) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        return None

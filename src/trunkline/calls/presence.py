@@ -1,0 +1,152 @@
+"""Who is there and who is busy: registrations of lines, channels in use, idle times. In memory, of one switch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from trunkline.calls.session import Leg, Session
+from trunkline.calls.turn import Turn
+from trunkline.events.catalogue import Event, EventType
+from trunkline.telephony.port import Registered, Unregistered
+
+
+class Presence:
+    """Counts what the sessions of this switch use, and remembers which devices are registered."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, dict[str, Registered]] = defaultdict(dict)
+        self._lines: dict[int, set[int]] = defaultdict(set)
+        self._phones: dict[int, set[int]] = defaultdict(set)
+        self._groups: dict[int, set[int]] = defaultdict(set)
+        self._trunks: dict[int, int] = defaultdict(int)
+        self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
+        self._idle_since: dict[int, float] = {}
+        self.registrations_known = False
+        """False until the engine told all registrations once; until then no line counts as offline."""
+
+    # --- registrations
+
+    def register(self, heard: Registered) -> bool:
+        """Keep a device; True when the line had none before."""
+        devices = self._devices[heard.line]
+        before = self.is_online(heard.line)
+        known = devices.get(heard.contact_uri)
+        if known is not None and heard.reachable is None:
+            heard = _with_reachable(heard, known)
+        devices[heard.contact_uri] = heard
+        return not before and self.is_online(heard.line)
+
+    def unregister(self, heard: Unregistered) -> bool:
+        """Forget a device; True when it was the line's last."""
+        devices = self._devices.get(heard.line)
+        if not devices or devices.pop(heard.contact_uri, None) is None:
+            return False
+        return not self.is_online(heard.line)
+
+    def devices(self, line: str) -> list[Registered]:
+        return list(self._devices.get(line, {}).values())
+
+    def all_devices(self) -> dict[str, list[Registered]]:
+        return {line: list(devices.values()) for line, devices in self._devices.items() if devices}
+
+    def is_online(self, line: str) -> bool:
+        """Whether a device is registered that is not known to be unreachable."""
+        return any(device.reachable is not False for device in self._devices.get(line, {}).values())
+
+    # --- use
+
+    def apply(self, turn: Turn) -> None:
+        """Count what the events of a turn begin and end."""
+        for event in turn.events:
+            self.count(turn.session, event)
+
+    def restore(self, session: Session) -> None:
+        """Count a session that was rebuilt from its events."""
+        if session.virtual_number_id is not None:
+            self._numbers[session.virtual_number_id, session.direction].add(session.call_session_id)
+        for leg in session.living:
+            if leg.channel:
+                self._occupy(session, leg)
+
+    def _occupy(self, session: Session, leg: Leg) -> None:
+        if leg.sip_line_id is not None:
+            self._lines[leg.sip_line_id].add(session.call_session_id)
+        if leg.phone_id:
+            self._phones[leg.phone_id].add(session.call_session_id)
+        if leg.group_id is not None:
+            self._groups[leg.group_id].add(session.call_session_id)
+        if leg.trunk_id is not None:
+            self._trunks[leg.trunk_id] += 1
+
+    def count(self, session: Session, event: Event) -> None:
+        number = (session.virtual_number_id, session.direction)
+        match event.type:
+            case EventType.SESSION_STARTED if session.virtual_number_id is not None:
+                self._numbers[session.virtual_number_id, session.direction].add(session.call_session_id)
+            case EventType.SESSION_FINISHED if number[0] is not None:
+                self._numbers[number[0], number[1]].discard(session.call_session_id)
+            case EventType.LEG_STARTED if event.data["channel"]:
+                self._occupy(session, session.legs[event.data["leg_id"]])
+            case EventType.LEG_ENDED:
+                leg = session.legs[event.data["leg_id"]]
+                if not leg.channel:
+                    return
+                living = [one for one in session.living if one is not leg]
+                if leg.sip_line_id is not None and all(one.sip_line_id != leg.sip_line_id for one in living):
+                    self._lines[leg.sip_line_id].discard(session.call_session_id)
+                if leg.phone_id and all(one.phone_id != leg.phone_id for one in living):
+                    self._phones[leg.phone_id].discard(session.call_session_id)
+                if leg.group_id is not None and all(one.group_id != leg.group_id for one in living):
+                    self._groups[leg.group_id].discard(session.call_session_id)
+                if leg.trunk_id is not None:
+                    self._trunks[leg.trunk_id] -= 1
+            case EventType.TALK_ENDED if event.data.get("employee_id") is not None:
+                self._idle_since[event.data["employee_id"]] = event.at
+            case _:
+                pass
+
+    def line_calls(self, sip_line_id: int, besides: Session | None = None) -> int:
+        """Sessions that use a line; of ``besides``, whose turn is not counted yet, what its legs say now."""
+        others = self._lines.get(sip_line_id, set())
+        if besides is None:
+            return len(others)
+        own = any(leg.sip_line_id == sip_line_id for leg in besides.living if leg.channel)
+        return len(others - {besides.call_session_id}) + own
+
+    def phone_calls(self, phone_id: int, besides: Session | None = None) -> int:
+        """The same for an employee's phone."""
+        others = self._phones.get(phone_id, set())
+        if besides is None:
+            return len(others)
+        own = any(leg.phone_id == phone_id for leg in besides.living if leg.channel)
+        return len(others - {besides.call_session_id}) + own
+
+    def group_calls(self, group_id: int, besides: Session | None = None) -> int:
+        """Other sessions than ``besides`` that ring or talk to somebody as a member of a group."""
+        own = {besides.call_session_id} if besides is not None else set()
+        return len(self._groups.get(group_id, set()) - own)
+
+    def trunk_calls(self, trunk_id: int) -> int:
+        return self._trunks.get(trunk_id, 0)
+
+    def number_calls(self, virtual_number_id: int, direction: str) -> int:
+        return len(self._numbers.get((virtual_number_id, direction), ()))
+
+    def idle_since(self, employee_id: int) -> float:
+        return self._idle_since.get(employee_id, 0.0)
+
+
+def _with_reachable(heard: Registered, known: Registered) -> Registered:
+    """A refresh tells nothing of reachability: keep what the last probe found."""
+    return Registered(
+        heard.at,
+        heard.line,
+        heard.contact_uri,
+        heard.ip,
+        heard.port,
+        heard.transport,
+        heard.user_agent,
+        heard.expires_at,
+        heard.round_trip_us if heard.round_trip_us is not None else known.round_trip_us,
+        known.reachable,
+    )

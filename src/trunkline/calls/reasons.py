@@ -1,0 +1,101 @@
+"""How reasons follow from what the engine says.
+
+What the reports' tables of reasons leave open is decided here and told in docs/api/choices.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import ConnectResult
+
+
+class Side(StrEnum):
+    """On which side of the conversation a leg stands."""
+
+    CONTACT = "contact"
+    OPERATOR = "operator"
+
+
+# Q.850 causes as the engine reports them.
+NORMAL_CLEARING = 16
+USER_BUSY = 17
+NO_USER_RESPONDING = 18
+NO_ANSWER = 19
+SUBSCRIBER_ABSENT = 20
+CALL_REJECTED = 21
+ANSWERED_ELSEWHERE = 26
+DESTINATION_OUT_OF_ORDER = 27
+CONGESTION = 34
+NETWORK_OUT_OF_ORDER = 38
+TEMPORARY_FAILURE = 41
+SWITCH_CONGESTION = 42
+
+_NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, 127})
+_NETWORK = frozenset(
+    {DESTINATION_OUT_OF_ORDER, NETWORK_OUT_OF_ORDER, TEMPORARY_FAILURE, CONGESTION, SWITCH_CONGESTION}
+)
+
+
+def unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
+    """Why a called party was not reached.
+
+    :param cause: Q.850 of the ended leg; 0 when the engine gave up after the ring time.
+    :param is_line: the leg went to a SIP line of ours (not through a trunk).
+    """
+    operator = side is Side.OPERATOR
+    if cause == USER_BUSY:
+        return Reason.OPERATOR_BUSY if operator else Reason.CALLER_BUSY
+    if cause == CALL_REJECTED:
+        return Reason.OPERATOR_DISCONNECTS if operator else Reason.CALLER_DISCONNECTS
+    if cause == SUBSCRIBER_ABSENT and is_line:
+        return Reason.SIP_OFFLINE
+    if cause in _NOT_ANSWERED:
+        return Reason.OPERATOR_NOT_RESPONSIVE if operator else Reason.CALLER_NOT_RESPONSIVE
+    if cause in _NETWORK and is_line:
+        return Reason.LOCKED_PHONE
+    return Reason.OPERATOR_NUMBER_PROBLEMS if operator else Reason.CALLER_NUMBER_PROBLEMS
+
+
+def hung_up(side: Side) -> Reason:
+    """Who ended the talk."""
+    return Reason.OPERATOR_DISCONNECTS if side is Side.OPERATOR else Reason.CALLER_DISCONNECTS
+
+
+_CAUSE_FOR = {
+    ConnectResult.BUSY: USER_BUSY,
+    ConnectResult.NO_ANSWER: NO_ANSWER,
+    ConnectResult.DECLINED: CALL_REJECTED,
+    ConnectResult.CANCELLED: NORMAL_CLEARING,
+    ConnectResult.ANSWERED: NORMAL_CLEARING,
+}
+
+
+def cause_for_result(result: ConnectResult, cause: int) -> int:
+    """What the phone that placed the call is told when its target was not reached."""
+    return _CAUSE_FOR.get(result) or cause or SUBSCRIBER_ABSENT
+
+
+_REFUSAL_CAUSES = {
+    Reason.NUMB_NOT_EXISTS: 1,
+    Reason.INCORRECT_INPUT: 28,
+    Reason.NUMA_IN_BLACK_LIST: CALL_REJECTED,
+    Reason.MAX_IN_CALL_REACHED: USER_BUSY,
+    Reason.MAX_OUT_CALL_REACHED: USER_BUSY,
+    Reason.NO_RESOURCES: SWITCH_CONGESTION,
+    Reason.OPERATOR_CHANNELS_BUSY: USER_BUSY,
+    Reason.OPERATOR_BUSY: USER_BUSY,
+    Reason.SIP_OFFLINE: SUBSCRIBER_ABSENT,
+    Reason.OPERATOR_NOT_RESPONSIVE: NO_ANSWER,
+    Reason.INTERNAL_ERROR: TEMPORARY_FAILURE,
+    Reason.INCORRECT_CONFIG: NETWORK_OUT_OF_ORDER,
+    Reason.SCENARIO_DISCONNECTS: NORMAL_CLEARING,
+    Reason.NO_OPERATION: NORMAL_CLEARING,
+    Reason.NO_SUCCESS_OPERATOR_CALL: SUBSCRIBER_ABSENT,
+}
+
+
+def cause_for_refusal(reason: Reason) -> int:
+    """The Q.850 cause with which we turn a caller away."""
+    return _REFUSAL_CAUSES.get(reason, CALL_REJECTED)

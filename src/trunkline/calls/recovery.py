@@ -1,0 +1,283 @@
+"""What a restarted switch (or one that lost the engine for a while) does before it takes part again.
+
+The journal of events tells what was known; the engine's survey tells what lives now, and its own journal what
+happened meanwhile. From these the missing transitions follow, each once: by feeding what was missed through the
+same rules as always, then closing what died and taking up what lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trunkline.calls import by_api, from_line, incoming, machine, managed
+from trunkline.calls.effects import Hangup
+from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
+from trunkline.calls.switch import Switch, owner_of_call, trunk_id_of
+from trunkline.calls.turn import Turn
+from trunkline.core.clock import Instant
+from trunkline.core.ids import first_id_at
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+from trunkline.events.store import call_events
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Channel,
+    ConnectFinished,
+    ConnectResult,
+    Ended,
+    EndpointKind,
+    Joined,
+    Left,
+    SeenChannel,
+    Signal,
+    Survey,
+    TargetStarted,
+)
+
+_SAME_MOMENT = 0.0015
+"""Seconds. The engine's events carry milliseconds, its journal microseconds: the same fact differs by less."""
+
+_LOOK_BACK = 6 * 3600
+"""Seconds before the outage in which a call may have begun whose channels the engine's journal still names."""
+
+_log = get_logger("calls")
+
+
+async def open_sessions(db: Database, node: int) -> list[Session]:
+    """The sessions of this node that have not ended, as far as was written."""
+    rows = await db.fetch_all(
+        "select account_id, call_session_id from call_sessions where node = %s and finish_time is null"
+        " order by call_session_id",
+        (node,),
+    )
+    sessions: list[Session] = []
+    async with db.connection() as connection:
+        for row in rows:
+            session = replay(await call_events(connection, row["account_id"], row["call_session_id"]))
+            if session is not None and session.phase is not Phase.ENDED:
+                # What the engine was told about recording is no event: it goes by the employees of the talk.
+                session.record_wanted = session.record_wanted or not session.talks
+                sessions.append(session)
+    return sessions
+
+
+async def known_channels(db: Database, since: Instant) -> set[Channel]:
+    """Channels that some session of the recent past had: their stories are told already."""
+    rows = await db.fetch_all(
+        "select data ->> 'channel' as channel from call_events"
+        " where account_id in (select account_id from accounts) and call_session_id >= %s and type = 'leg_started'",
+        (first_id_at(int((since - _LOOK_BACK) * 1000)),),
+    )
+    return {Channel(row["channel"]) for row in rows if row["channel"]}
+
+
+async def last_sign_of_life(db: Database, node: int) -> Instant | None:
+    """When the last switch of this node renewed its lease; None = there was none."""
+    row = await db.fetch_one(
+        "select extract(epoch from renewed_at) as at from switch_leases where node = %s", (node,)
+    )
+    return Instant(float(row["at"])) if row is not None else None
+
+
+class Recovery:
+    """Brings a switch in line with the engine."""
+
+    def __init__(
+        self, switch: Switch, directory: Directory, survey: Survey, known: Iterable[Channel]
+    ) -> None:
+        self._switch = switch
+        self._directory = directory
+        self._survey = survey
+        self._fresh: set[int] = set()
+        self._known = set(known)
+        self._told_until: dict[int, Instant] = {}
+        self._seen = {one.channel: one for one in survey.channels}
+
+    def run(self) -> None:
+        """Take up, catch up, close. What goes wrong with one call does not stop the others."""
+        before = set(self._switch.sessions)
+        self._told_until = {key: session.last_at for key, session in self._switch.sessions.items()}
+        for signal in self._survey.missed:
+            self._catch_up(signal)
+        for one in self._survey.channels:
+            self._adopt_unknown(one)
+        for session in list(self._switch.sessions.values()):
+            # What the survey says of a call that begins only now is older than what we have just done with it.
+            if session.call_session_id not in self._fresh:
+                self._settle(session)
+        _log.info(
+            "recovered",
+            known_sessions=len(before),
+            living_sessions=len(self._switch.sessions),
+            channels=len(self._seen),
+            missed_signals=len(self._survey.missed),
+        )
+
+    # --- what happened meanwhile
+
+    def _catch_up(self, signal: Signal) -> None:
+        if isinstance(signal, Arrived):
+            if signal.channel not in self._switch.channels and signal.channel not in self._known:
+                self._arrived_meanwhile(signal)
+            return
+        channel = getattr(signal, "channel", None)
+        anchor = signal.dialling if isinstance(signal, TargetStarted) else channel
+        session = self._switch.channels.get(anchor) if anchor is not None else None
+        if session is None:
+            return
+        # Who talked with whom may be known already; all else makes no event if it is.
+        told = self._told_until.get(session.call_session_id, NEVER)
+        if isinstance(signal, Joined | Left) and signal.at <= told + _SAME_MOMENT:
+            return
+        if (
+            isinstance(signal, TargetStarted)
+            and session.dialling is None
+            and not session.leg_of(signal.channel)
+        ):
+            session.dialling = signal.dialling  # a known target's story may be over: restoring told that
+        self._switch.hear(signal)
+
+    def _arrived_meanwhile(self, arrived: Arrived) -> None:
+        seen = self._seen.get(arrived.channel)
+        if seen is not None and seen.in_our_hands:
+            return  # it waits for us: taken up below as a fresh call
+        self._begin(arrived, seen)
+
+    def _begin(self, arrived: Arrived, seen: SeenChannel | None) -> None:
+        """A session for a call that went its way without us (to the default line, or by a lost decision)."""
+        turn = self._adopted(arrived, _tag(seen))
+        if turn is not None:
+            # Whether the lost decision was to record is told by the sound that is there, or not.
+            turn.session.record_wanted = True
+            self._switch.apply(turn)
+
+    def _adopted(self, arrived: Arrived, call_session_id: int | None) -> Turn | None:
+        switch = self._switch
+        identifier = call_session_id if call_session_id not in switch.sessions else None
+        if arrived.endpoint.kind is EndpointKind.LINE:
+            found = self._directory.line(arrived.endpoint.name)
+            if found is None:
+                return None
+            account, line = found
+            look = switch.look(account)
+            return from_line.adopt(arrived, line, look, identifier or look.next_id())
+        trunk_id = trunk_id_of(arrived.endpoint)
+        owner = owner_of_call(self._directory, trunk_id, arrived.called)
+        if owner is None:
+            return None
+        account, number = owner
+        look = switch.look(account)
+        return incoming.adopt(arrived, number, trunk_id, look, identifier or look.next_id())
+
+    # --- what lives
+
+    def _adopt_unknown(self, seen: SeenChannel) -> None:
+        switch = self._switch
+        if seen.channel in switch.channels:
+            return
+        if by_api.is_own_channel(seen.channel):
+            switch.turn_away(seen.channel)  # of a request that was lost before it was answered
+            return
+        arrived = Arrived(
+            seen.channel,
+            self._survey.at,
+            seen.endpoint,
+            seen.called,
+            seen.calling_number,
+            "",
+            seen.created_at,
+        )
+        if seen.linked == seen.channel:
+            if seen.in_our_hands:
+                known = set(switch.sessions)
+                switch.hear(arrived)
+                self._fresh |= set(switch.sessions) - known
+            else:
+                self._begin(arrived, seen)
+            return
+        # A target the engine dialled while we were away.
+        anchor = switch.channels.get(Channel(seen.linked))
+        if anchor is not None:
+            number = seen.called if seen.endpoint.kind is EndpointKind.TRUNK else None
+            switch.hear(
+                TargetStarted(seen.channel, seen.created_at, Channel(seen.linked), seen.endpoint, number)
+            )
+
+    def _settle(self, session: Session) -> None:
+        """Bring one session to what its channels are now."""
+        switch = self._switch
+        at = self._survey.at
+        for leg in list(session.living):
+            seen = self._seen.get(leg.channel)
+            if seen is None:
+                switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
+                continue
+            if seen.answered and leg.state is LegState.DIAL:
+                switch.hear(Answered(leg.channel, at))
+        for leg in list(session.living):
+            seen = self._seen.get(leg.channel)
+            if seen is None:
+                continue
+            if seen.bridge is not None:
+                switch.hear(Joined(leg.channel, at, seen.bridge))
+            elif leg.state is LegState.TALK:
+                leg.bridge = None
+        self._resume(session)
+
+    def _resume(self, session: Session) -> None:
+        """Go on with a call where it stands."""
+        if session.phase is Phase.ENDED:
+            return
+        found = self._directory.accounts.get(session.account_id)
+        if not session.living and found is not None:
+            # All its legs are gone and only the last word is missing.
+            turn = Turn(session, self._switch.look(found, session), self._survey.at)
+            machine.settle(turn)
+            self._switch.apply(turn)
+            return
+        if session.managed:
+            if found is not None:
+                ours = frozenset(one.channel for one in self._survey.channels if one.in_our_hands)
+                turn = Turn(session, self._switch.look(found, session), self._survey.at)
+                managed.resume(turn, ours)
+                self._switch.apply(turn)
+            return
+        anchor = machine.anchor(session)
+        seen = self._seen.get(anchor.channel) if anchor is not None else None
+        if found is None or anchor is None or seen is None or not anchor.alive:
+            return
+        turn = Turn(session, self._switch.look(found, session), self._survey.at)
+        if session.ending is not None:
+            for leg in session.living:
+                turn.do(Hangup(leg.channel))
+        elif not seen.in_our_hands:
+            if anchor.answered_at is not None or anchor.direction == "in":
+                session.dialling = anchor.channel
+                # Not what was recorded before somebody switched it off.
+                session.record_wanted = session.record_wanted and session.recorded
+        elif _talked(session) or session.dialling == anchor.channel:
+            # The connect came back, and we did not hear how it went.
+            session.dialling = anchor.channel
+            result = ConnectResult.ANSWERED if _talked(session) else ConnectResult.NO_ANSWER
+            self._switch.hear(ConnectFinished(anchor.channel, self._survey.at, result, 0))
+        elif session.left_to_scenario:
+            incoming.resume(turn)
+        elif session.plan:
+            if all(leg is anchor for leg in session.living):
+                by_api.leg_answered(turn, anchor)
+        elif anchor.serves:
+            from_line.resume(turn, anchor)
+        else:
+            incoming.resume(turn)
+        self._switch.apply(turn)
+
+
+def _talked(session: Session) -> bool:
+    """Whether the contact has talked with somebody who did not hand it over."""
+    return any(not session.legs[talk.leg_id].handed_over for talk in session.talks)
+
+
+def _tag(seen: SeenChannel | None) -> int | None:
+    return int(seen.tag) if seen is not None and seen.tag.isdigit() else None

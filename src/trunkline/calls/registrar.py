@@ -1,0 +1,161 @@
+"""Registrations of lines: from the engine's signals to what others see of them.
+
+The switch's :class:`~trunkline.calls.presence.Presence` knows at once; table ``registrations`` and the events
+LINE_REGISTERED and LINE_LOST follow in the background, so that a storm of registrations never delays a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from trunkline.calls.presence import Presence
+from trunkline.core.clock import Instant, to_datetime
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory, SipLine
+from trunkline.events.catalogue import EventType, line_stream
+from trunkline.events.store import append
+from trunkline.telephony.port import LoginFailed, Registered, Signal, Unregistered
+
+GATHER_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+
+_DELETE = "delete from registrations where account_id = %s and sip_line_id = %s and not contact_uri = any(%s)"
+_WRITE = """
+insert into registrations (account_id, sip_line_id, contact_uri, ip, port, transport, user_agent, registered_at,
+    expires_at, round_trip_us, reachable)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (account_id, sip_line_id, contact_uri) do update set ip = excluded.ip, port = excluded.port,
+    transport = excluded.transport, user_agent = excluded.user_agent, expires_at = excluded.expires_at,
+    round_trip_us = excluded.round_trip_us, reachable = excluded.reachable
+"""
+
+_log = get_logger("calls")
+
+
+class Registrar:
+    """Hears registrations, keeps presence, writes what changed."""
+
+    def __init__(self, db: Database, presence: Presence, directory: Callable[[], Directory]) -> None:
+        self._db = db
+        self._presence = presence
+        self._directory = directory
+        self._since: dict[tuple[str, str], Instant] = {}
+        self._changed: dict[str, list[tuple[EventType, Instant]]] = {}
+        self._wake = asyncio.Event()
+
+    def hear(self, signal: Signal) -> None:
+        match signal:
+            case Registered():
+                self._since.setdefault((signal.line, signal.contact_uri), signal.at)
+                came = self._presence.register(signal)
+                self._mark(signal.line, EventType.LINE_REGISTERED if came else None, signal.at)
+            case Unregistered():
+                self._since.pop((signal.line, signal.contact_uri), None)
+                lost = self._presence.unregister(signal)
+                self._mark(signal.line, EventType.LINE_LOST if lost else None, signal.at)
+            case LoginFailed():
+                _log.warning("login_failed", line=signal.line, ip=signal.ip, reason=signal.reason)
+            case _:
+                pass
+
+    def mark_all(self) -> None:
+        """Write every line anew: what a former switch wrote may be old."""
+        now = Instant(time.time())
+        for account in self._directory().accounts.values():
+            for line in account.lines.values():
+                self._mark(line.phone_number, None, now)
+
+    async def run(self) -> None:
+        """Write changes until cancelled; survives the database's restarts."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._wake.clear()
+            changed, self._changed = self._changed, {}
+            for login, events in changed.items():
+                try:
+                    await self._write(login, events)
+                except (psycopg.OperationalError, DatabaseUnavailable) as error:
+                    _log.warning("registrations_unwritten", line=login, error=str(error).splitlines()[0])
+                    kept = self._changed.setdefault(login, [])
+                    kept[:0] = events
+                    self._wake.set()
+                    await asyncio.sleep(RETRY_SECONDS)
+                except psycopg.Error as error:
+                    _log.error("registration_refused", line=login, error=str(error).splitlines()[0])
+
+    def _mark(self, login: str, event: EventType | None, at: Instant) -> None:
+        events = self._changed.setdefault(login, [])
+        if event is not None:
+            events.append((event, at))
+            _log.info(event, line=login, devices=len(self._presence.devices(login)))
+        self._wake.set()
+
+    async def _write(self, login: str, events: list[tuple[EventType, Instant]]) -> None:
+        found = self._directory().line(login)
+        if found is None:
+            return
+        account, line = found
+        devices = self._presence.devices(login)
+        async with self._db.connection() as connection:
+            await connection.execute(
+                _DELETE, (account.account_id, line.sip_line_id, [device.contact_uri for device in devices])
+            )
+            for device in devices:
+                await connection.execute(_WRITE, self._row(line, device))
+            for type_, at in events:
+                await append(
+                    connection,
+                    account.account_id,
+                    line_stream(line.sip_line_id),
+                    type_,
+                    at,
+                    _facts(line, devices),
+                )
+
+    def _row(self, line: SipLine, device: Registered) -> tuple[Any, ...]:
+        since = self._since.get((device.line, device.contact_uri), device.at)
+        return (
+            line.account_id,
+            line.sip_line_id,
+            device.contact_uri,
+            device.ip,
+            device.port,
+            device.transport,
+            device.user_agent,
+            to_datetime(since),
+            to_datetime(device.expires_at) if device.expires_at is not None else None,
+            device.round_trip_us,
+            device.reachable,
+        )
+
+
+def _facts(line: SipLine, devices: list[Registered]) -> dict[str, Any]:
+    newest = devices[-1] if devices else None
+    return {
+        "sip_line_id": line.sip_line_id,
+        "phone_number": line.phone_number,
+        "ip": newest.ip if newest else None,
+        "port": newest.port if newest else None,
+        "user_agent": newest.user_agent if newest else None,
+        "devices": len(devices),
+    }
+
+
+@contextlib.asynccontextmanager
+async def registering(registrar: Registrar) -> Any:
+    """Write registrations for the time of the block."""
+    task = asyncio.create_task(registrar.run(), name="registrar")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

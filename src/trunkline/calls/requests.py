@@ -1,0 +1,288 @@
+"""API requests to start a call, checked against the directory: ids and numbers become a :class:`StartCall`. Pure.
+
+Every refusal carries the mnemonic of the method's page, the parameter and the value as sent. Types and formats
+were checked at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import phonenumbers
+
+from trunkline.calls.by_api import StartCall
+from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
+from trunkline.directory.model import Account, Employee, VirtualNumber
+
+Params = Mapping[str, Any]
+
+INFORMER_RING_SECONDS = 30
+
+
+def start_employee_call(account: Account, params: Params) -> StartCall:
+    """``start.employee_call``."""
+    number = _virtual_number(account, params)
+    contact = _contact(account, params)
+    employee = _employee(account, params)
+    plan = _plan(account, params, ours="employee_message")
+    named = params["employee"].get("phone_number")
+    phones = [
+        p
+        for p in employee.phones
+        if p.is_active and (named is None or _is_phone(account, employee, p, named))
+    ]
+    if not phones:
+        raise InvalidInput(
+            "The phone number does not exist or is inactive",
+            mnemonic="no_active_phone_number",
+            field="employee.phone_number" if named is not None else "employee.id",
+            value=named if named is not None else params["employee"]["id"],
+        )
+    serving = {
+        "kind": "employee",
+        "employee_id": employee.employee_id,
+        "phone_ids": [phone.phone_id for phone in phones],
+    }
+    return _request(params, "callapi", number, contact, serving, plan)
+
+
+def start_simple_call(account: Account, params: Params) -> StartCall:
+    """``start.simple_call``."""
+    number = _virtual_number(account, params)
+    contact = _contact(account, params)
+    plan = _plan(account, params, ours="operator_message")
+    operator = str(params["operator"])
+    serving = {"kind": "operator", "number": operator}
+    return _request(params, "callapi", number, contact, serving, plan, operator=operator)
+
+
+def start_scenario_call(account: Account, params: Params) -> StartCall:
+    """``start.scenario_call``."""
+    number = _virtual_number(account, params)
+    scenario_id = params["scenario_id"]
+    if scenario_id not in account.scenarios:
+        raise NotFound(
+            f"Scenario with id {scenario_id} was not found",
+            mnemonic="scenario_not_found",
+            field="scenario_id",
+            value=scenario_id,
+            params={"scenario_id": scenario_id},
+        )
+    contact = _contact(account, params)
+    plan = _plan(account, params, ours="employee_message")
+    serving = {"kind": "scenario", "scenario_id": scenario_id}
+    return _request(params, "callapi_scenario_call", number, contact, serving, plan)
+
+
+def start_vnumber_call(account: Account, params: Params) -> StartCall:
+    """``start.vnumber_call``: the scenario is that of the number's active rule without regard to schedules' hours,
+    or of the first rule that is open now (given by the shell as ``scenario_id``)."""
+    number = _virtual_number(account, params)
+    scenario_id = params.get("scenario_id")
+    if scenario_id is None:
+        raise NotFound(
+            "Virtual phone number does not have a scenario",
+            mnemonic="scenario_not_found",
+            field="virtual_phone_number",
+            value=params.get("virtual_phone_number"),
+        )
+    contact = _contact(account, params)
+    plan = _plan(account, params, ours=None)
+    serving = {"kind": "scenario", "scenario_id": scenario_id}
+    return _request(params, "callapi", number, contact, serving, plan)
+
+
+def start_informer_call(account: Account, params: Params) -> StartCall:
+    """``start.informer_call``: nobody but the contact; the call ends when the message has been played."""
+    number = _virtual_number(account, params)
+    contact = _contact(account, params)
+    plan = _plan(account, params, ours=None)
+    plan["dialing_timeout"] = params.get("dialing_timeout") or INFORMER_RING_SECONDS
+    return StartCall(
+        source="callapi_informer_call",
+        first={"kind": "contact", "number": contact},
+        second=None,
+        number=number,
+        contact=contact,
+        direction=params.get("direction") or "in",
+        external_id=params.get("external_id"),
+        api_request_id=params.get("api_request_id"),
+        plan=plan,
+    )
+
+
+def message_files(account: Account, params: Params, name: str) -> tuple[str, ...]:
+    """The files of a message parameter: a media file of the account, or what the door had spoken.
+
+    :raises NotFound: ``media_file_not_found``; LimitExceeded: ``tts_text_exceeded``.
+    """
+    message = params.get(name)
+    if message is None:
+        return ()
+    value = message["value"]
+    if message["type"] == "media":
+        media = account.media.get(int(value)) if str(value).isdigit() else None
+        if media is None:
+            raise _no_media(value, f"{name}.value")
+        return (str(media.path),)
+    if len(value) > account.tts_message_max_length:
+        raise LimitExceeded(
+            f"The maximum length of a Text-to-Speech message is {account.tts_message_max_length}."
+            f" The length of your message is {len(value)}",
+            mnemonic="tts_text_exceeded",
+            field=f"{name}.value",
+            value=value,
+            params={
+                "tts_message_max_length": account.tts_message_max_length,
+                "sent_tts_message_length": len(value),
+            },
+        )
+    return (str(message["file"]),)
+
+
+def _plan(account: Account, params: Params, *, ours: str | None) -> dict[str, Any]:
+    media_file_id = params.get("media_file_id")
+    if media_file_id is not None and media_file_id not in account.media:
+        raise _no_media(media_file_id, "media_file_id")
+    return {
+        "contact_message": _message(account, params, "contact_message"),
+        "our_message": _message(account, params, ours) if ours is not None else None,
+        "switch_at_once": bool(params.get("switch_at_once")),
+        "early_switching": bool(params.get("early_switching")),
+        "keys": params.get("dtmf_string"),
+        "confirmation": params.get("operator_confirmation"),
+        "music_media_file_id": media_file_id,
+        "show_virtual_phone_number": params.get("show_virtual_phone_number") is not False,
+    }
+
+
+def _message(account: Account, params: Params, name: str) -> dict[str, Any] | None:
+    files = message_files(account, params, name)
+    return {"files": list(files), "is_tts": params[name]["type"] == "tts"} if files else None
+
+
+def _request(
+    params: Params,
+    source: str,
+    number: VirtualNumber,
+    contact: str,
+    serving: dict[str, Any],
+    plan: dict[str, Any],
+    *,
+    operator: str | None = None,
+) -> StartCall:
+    calling = {"kind": "contact", "number": contact}
+    contact_first = params["first_call"] == "contact"
+    return StartCall(
+        source=source,
+        first=calling if contact_first else serving,
+        second=serving if contact_first else calling,
+        number=number,
+        contact=contact,
+        operator=operator,
+        direction=params.get("direction") or "in",
+        external_id=params.get("external_id"),
+        api_request_id=params.get("api_request_id"),
+        plan=plan,
+    )
+
+
+def _virtual_number(account: Account, params: Params) -> VirtualNumber:
+    text = params["virtual_phone_number"]
+    number = account.number_by_phone(text)
+    if number is None:
+        raise NotFound(
+            f"Virtual phone number {text} not found. It is not your virtual phone number.",
+            mnemonic="virtual_phone_number_not_found",
+            field="virtual_phone_number",
+            value=text,
+            params={"virtual_phone_number": text},
+        )
+    return number
+
+
+def _contact(account: Account, params: Params) -> str:
+    contact = str(params["contact"])
+    if account.number_by_phone(contact) is not None:
+        raise InvalidInput(
+            "The `contact` parameter cannot contain your own virtual phone number",
+            mnemonic="own_virtual_phone_number_not_allowed",
+            field="contact",
+            value=contact,
+        )
+    if contact in account.blacklist:
+        raise PermissionDenied(
+            f"The contact {contact} has been found in the blacklist",
+            mnemonic="contact_in_blacklist",
+            field="contact",
+            value=contact,
+            params={"contact": contact},
+        )
+    if account.line_by_login(contact) is None and not account.may_call(direction_of(account, contact)):
+        raise PermissionDenied(
+            f"Calls to {contact} are closed by the account's security settings; allow this direction there",
+            mnemonic="forbidden",
+            field="contact",
+            value=contact,
+        )
+    return contact
+
+
+def direction_of(account: Account, number: str) -> str:
+    """``mobile``, ``national`` or ``international``, seen from the account's country.
+
+    Numbers of the same country are mobile or national; a number whose kind the plan does not tell is national.
+    """
+    try:
+        parsed = phonenumbers.parse(f"+{number}", None)
+    except phonenumbers.NumberParseException:
+        return "international"
+    if parsed.country_code != phonenumbers.country_code_for_region(account.country):
+        return "international"
+    kind = phonenumbers.number_type(parsed)
+    return "mobile" if kind == phonenumbers.PhoneNumberType.MOBILE else "national"
+
+
+def _employee(account: Account, params: Params) -> Employee:
+    employee_id = params["employee"]["id"]
+    employee = account.employees.get(employee_id)
+    if employee is None:
+        raise NotFound(
+            f"Employee with id {employee_id} not found. It is not your employee.",
+            mnemonic="employee_not_found",
+            field="employee.id",
+            value=employee_id,
+            params={"employee_id": employee_id},
+        )
+    return employee
+
+
+def _is_phone(account: Account, employee: Employee, phone: Any, named: str) -> bool:
+    """A number names a phone as SIP login, as external number, or the employee's first phone by the short number."""
+    if phone.external_number == named:
+        return True
+    line = account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
+    if line is not None and line.phone_number == named:
+        return True
+    return employee.extension == named and phone is employee.phones[0]
+
+
+def _no_media(media_file_id: Any, field: str) -> NotFound:
+    return NotFound(
+        f"The media file with id {media_file_id} was not found",
+        mnemonic="media_file_not_found",
+        field=field,
+        value=media_file_id,
+        params={"media_file_id": media_file_id},
+    )
+
+
+CHECKS: dict[str, Callable[[Account, Params], StartCall]] = {
+    "start_employee_call": start_employee_call,
+    "start_simple_call": start_simple_call,
+    "start_scenario_call": start_scenario_call,
+    "start_vnumber_call": start_vnumber_call,
+    "start_informer_call": start_informer_call,
+}
+"""Commands that start a call, by the name the door gives."""

@@ -1,0 +1,519 @@
+"""The state of one call session, and how each event changes it.
+
+A session is the fold of its events: :func:`evolve` applies one, and nothing else changes the facts. So a restarted
+switch rebuilds every living session from the journal. What is not in the journal is *ephemeral* (marked below) and
+can be found again from the engine or is not needed after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from trunkline.calls.reasons import Side
+from trunkline.core.clock import Instant
+from trunkline.events.catalogue import Event, EventType
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Bridge, Channel, Endpoint
+
+NEVER = Instant(0.0)
+
+
+class Phase(StrEnum):
+    """Where a session stands; the state diagram of the Call API without what needs a third party."""
+
+    SESSION = "session"
+    """Started; nobody talks yet."""
+    TALK = "talk"
+    HOLD = "hold"
+    """The contact hears music or a message; the operator may call somebody (WAITING_INPUT of the diagram is this, too)."""
+    DIALING = "dialing"
+    """The third party is being called."""
+    OPERATOR_TALK = "operator_talk"
+    """Operator and third party talk; the contact does not hear them."""
+    POST_TALK = "post_talk"
+    """They talked; what is left of the call is being cleared or goes on in the scenario."""
+    FINISHING = "finishing"
+    """Being hung up; no command is taken any more."""
+    ENDED = "ended"
+
+
+PHASES: dict[Phase, frozenset[Phase]] = {
+    Phase.SESSION: frozenset({Phase.TALK, Phase.FINISHING, Phase.ENDED}),
+    Phase.TALK: frozenset({Phase.POST_TALK, Phase.HOLD}),
+    Phase.HOLD: frozenset({Phase.TALK, Phase.DIALING, Phase.FINISHING, Phase.ENDED}),
+    Phase.DIALING: frozenset({Phase.HOLD, Phase.OPERATOR_TALK, Phase.FINISHING, Phase.ENDED}),
+    Phase.OPERATOR_TALK: frozenset({Phase.HOLD, Phase.FINISHING, Phase.ENDED}),
+    Phase.POST_TALK: frozenset({Phase.TALK, Phase.FINISHING, Phase.ENDED}),
+    Phase.FINISHING: frozenset({Phase.ENDED}),
+    Phase.ENDED: frozenset(),
+}
+"""Every change of phase that may happen."""
+
+
+class LegState(StrEnum):
+    DIAL = "dial"
+    """Being called, or calling and not answered by us."""
+    CONNECTED = "connected"
+    """Answered; hears prompts, music or nobody."""
+    TALK = "talk"
+    ENDED = "ended"
+
+
+LEG_STATES: dict[LegState, frozenset[LegState]] = {
+    LegState.DIAL: frozenset({LegState.CONNECTED, LegState.ENDED}),
+    LegState.CONNECTED: frozenset({LegState.TALK, LegState.ENDED}),
+    LegState.TALK: frozenset({LegState.CONNECTED, LegState.ENDED}),
+    LegState.ENDED: frozenset(),
+}
+
+
+class Role(StrEnum):
+    """Who a leg's participant is."""
+
+    CONTACT = "contact"
+    EMPLOYEE = "employee"
+    OPERATOR = "operator"
+    """A number named by an API call, not an employee."""
+    COACH = "coach"
+
+
+class IllegalTransitionError(AssertionError):
+    """A bug in the rules: a state that the tables do not allow."""
+
+
+@dataclass(slots=True)
+class Leg:
+    """One participant's channel, living or gone."""
+
+    leg_id: int
+    channel: Channel
+    role: Role
+    side: Side
+    direction: str
+    """``in``: towards us; ``out``: from us."""
+    started_at: Instant
+    calling_phone_number: str | None = None
+    called_phone_number: str | None = None
+    employee_id: int | None = None
+    employee_full_name: str | None = None
+    employee_phone_number: str | None = None
+    phone_id: int | None = None
+    sip_line_id: int | None = None
+    trunk_id: int | None = None
+    group_id: int | None = None
+    group_name: str | None = None
+    operation_id: int | None = None
+    operation_name: str | None = None
+    is_transfered: bool = False
+    coach_mode: str | None = None
+    state: LegState = LegState.DIAL
+    ringing_at: Instant | None = None
+    answered_at: Instant | None = None
+    ended_at: Instant | None = None
+    finish_reason: Reason | None = None
+    cause: int | None = None
+    is_failed: bool = False
+    is_talked: bool = False
+    is_recorded: bool = False
+    """Its voice is being recorded."""
+    recorded_parts: int = 0
+    """How often recording it began."""
+    handed_over: bool = False
+    """The operator left the call to somebody else, or to a scenario."""
+    sent_away: bool = False
+    """The third party whom the operator did not want any more."""
+    bridge: Bridge | None = None
+    """Ephemeral: the bridge it is in."""
+
+    @property
+    def alive(self) -> bool:
+        return self.state is not LegState.ENDED
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is an employee or operator, not the contact."""
+        return self.role is not Role.CONTACT
+
+
+@dataclass(slots=True)
+class Talk:
+    """A conversation of the contact with one serving leg."""
+
+    leg_id: int
+    started_at: Instant
+    ended_at: Instant | None = None
+    contact_leg_id: int | None = None
+
+    def has(self, leg: Leg) -> bool:
+        """Whether the leg is one of the two who talk."""
+        return leg.leg_id in (self.leg_id, self.contact_leg_id)
+
+
+@dataclass(slots=True)
+class Expected:
+    """Ephemeral: a target given to the engine."""
+
+    endpoint: Endpoint
+    number: str | None
+    leg: dict[str, Any]
+    """Data of the LEG_STARTED event to come, without leg_id and channel."""
+    appeared: bool = False
+    """Whether the engine made a channel of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Ephemeral: a leg that ended unanswered, its reason to be told by what comes next."""
+
+    leg_id: int
+    at: Instant
+    cause: int
+
+
+@dataclass(slots=True)
+class Session:
+    """One conversation story."""
+
+    account_id: int
+    call_session_id: int
+    started_at: Instant
+    direction: str = "in"
+    source: str = "va"
+    is_internal: bool = False
+    virtual_number_id: int | None = None
+    virtual_phone_number: str | None = None
+    contact_phone_number: str | None = None
+    contact_id: int | None = None
+    contact_full_name: str | None = None
+    operator_phone_number: str | None = None
+    external_id: str | None = None
+    api_request_id: int | None = None
+    visit: dict[str, Any] = field(default_factory=dict)
+    """The campaign and the site that brought the call, by the wire names."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What an API call asked for beyond the above (whom to call second, and how)."""
+    scenario_id: int | None = None
+    scenario_name: str | None = None
+    present_scenario_id: int | None = None
+    """The scenario that decides now: another than the first after a talk option handed the contact over."""
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    operation_key: str | None = None
+    legs_before_operation: int = 0
+    """How many legs there were when the present operation was entered."""
+    phase: Phase = Phase.SESSION
+    legs: dict[int, Leg] = field(default_factory=dict)
+    talks: list[Talk] = field(default_factory=list)
+    tags: list[dict[str, Any]] = field(default_factory=list)
+    ending: Reason | None = None
+    """Why the session ends, once that is decided."""
+    first_answer_at: Instant | None = None
+    recorded: bool = False
+    record_asked: bool = False
+    """Recording was switched on by a command: it goes on whoever talks."""
+    managed: bool = False
+    """Our own bridges connect the parties, not the engine."""
+    operator_leg_id: int | None = None
+    """Who put the contact on hold and commands the call."""
+    third_leg_id: int | None = None
+    third_message: list[str] = field(default_factory=list)
+    """Files that the third party hears before anybody talks to it."""
+    transfer_requested: bool = False
+    reconnecting: bool = False
+    """On hold no more, but our bridge has not told yet that they hear each other."""
+    left_to_scenario: bool = False
+    """The operator handed the contact over to a scenario: neither he nor the API's plan decides any more."""
+    message: dict[str, Any] | None = None
+    """The voice mail being recorded: data of VOICE_MAIL_STARTED."""
+    last_message_at: Instant = NEVER
+    finished_at: Instant | None = None
+    finish: dict[str, Any] = field(default_factory=dict)
+    seq: int = 0
+    last_at: Instant = NEVER
+    """Time of the newest event."""
+
+    # Ephemeral.
+    expected: list[Expected] = field(default_factory=list)
+    undecided: list[Undecided] = field(default_factory=list)
+    dialling: Channel | None = None
+    """The channel given to the engine to connect, until it comes back or ends."""
+    connect_finished_at: Instant = NEVER
+    """When the newest connect came back: the same result told twice is not the next one's."""
+    record_wanted: bool = False
+    playing: str | None = None
+    speaking_since: Instant | None = None
+    """When the voice mail's recording began, after its greeting."""
+    heard: set[int] = field(default_factory=set)
+    """Legs that have heard what they were to hear before they are connected."""
+    pressed: str = ""
+    """The key that an employee pressed last, as long as it may be the first of two."""
+    pressed_at: Instant = NEVER
+    confirmed: set[int] = field(default_factory=set)
+    """Legs that pressed the key by which they take the call."""
+    plays: dict[str, int] = field(default_factory=dict)
+    """Messages being played to legs in our hands: play id -> leg."""
+
+    def leg_of(self, channel: Channel) -> Leg | None:
+        for leg in self.legs.values():
+            if leg.channel == channel:
+                return leg
+        return None
+
+    @property
+    def living(self) -> list[Leg]:
+        return [leg for leg in self.legs.values() if leg.alive]
+
+    @property
+    def contact(self) -> Leg | None:
+        """The leg on the contact's side: the customer, or (of those) the called colleague who talked, or answered."""
+        talked = self.legs.get(self.talks[-1].contact_leg_id or 0) if self.talks else None
+        if talked is not None:
+            return talked
+        legs = [leg for leg in self.legs.values() if leg.side is Side.CONTACT]
+        answered = (leg for leg in reversed(legs) if leg.answered_at is not None)
+        return next(answered, legs[0] if legs else None)
+
+    @property
+    def initiator(self) -> Leg | None:
+        """The leg that started the session."""
+        return next(iter(self.legs.values()), None)
+
+    @property
+    def follows_plan(self) -> bool:
+        """Whether what the API asked for still decides whom to call."""
+        return bool(self.plan) and not self.left_to_scenario
+
+    def open_talk(self, leg_id: int) -> Talk | None:
+        return next((t for t in self.talks if t.leg_id == leg_id and t.ended_at is None), None)
+
+    @property
+    def talking(self) -> bool:
+        return any(talk.ended_at is None for talk in self.talks)
+
+    def attempts(self) -> list[Leg]:
+        """Serving legs (and attempts) of the present operation, since it was entered."""
+        current = self.operations[-1]["id"] if self.operations else None
+        since = list(self.legs.values())[self.legs_before_operation :]
+        return [leg for leg in since if leg.serves and leg.operation_id == current]
+
+
+def replay(events: Iterable[Event]) -> Session | None:
+    """The session that these events tell of; None when the first of them is missing."""
+    session: Session | None = None
+    for event in events:
+        if session is None:
+            if event.type is not EventType.SESSION_STARTED:
+                return None
+            session = begin(event)
+        else:
+            evolve(session, event)
+    return session
+
+
+def begin(event: Event) -> Session:
+    """The session right after its SESSION_STARTED."""
+    call_session_id = event.call_session_id
+    if event.type is not EventType.SESSION_STARTED or call_session_id is None:
+        raise IllegalTransitionError(f"a session begins with session_started, not {event.type}")
+    session = Session(event.account_id, call_session_id, event.at, seq=event.seq, last_at=event.at)
+    for name in (
+        "direction",
+        "source",
+        "is_internal",
+        "virtual_number_id",
+        "virtual_phone_number",
+        "contact_phone_number",
+        "contact_id",
+        "contact_full_name",
+        "operator_phone_number",
+        "external_id",
+        "api_request_id",
+        "visit",
+        "plan",
+    ):
+        if name in event.data:
+            setattr(session, name, event.data[name])
+    return session
+
+
+def move(session: Session, phase: Phase) -> None:
+    """Change the phase; staying is always allowed."""
+    if phase is session.phase:
+        return
+    if phase not in PHASES[session.phase]:
+        raise IllegalTransitionError(f"session {session.call_session_id}: {session.phase} -> {phase}")
+    session.phase = phase
+
+
+def move_leg(leg: Leg, state: LegState) -> None:
+    if state is leg.state:
+        return
+    if state not in LEG_STATES[leg.state]:
+        raise IllegalTransitionError(f"leg {leg.leg_id}: {leg.state} -> {state}")
+    leg.state = state
+
+
+def evolve(session: Session, event: Event) -> None:
+    """Apply one event. Events that are already applied (by number) change nothing."""
+    if event.seq <= session.seq:
+        return
+    session.seq = event.seq
+    session.last_at = max(session.last_at, event.at)
+    data = event.data
+    match event.type:
+        case EventType.SCENARIO_ENTERED:
+            session.present_scenario_id = data["scenario_id"]
+            if session.scenario_id is None:
+                session.scenario_id = data["scenario_id"]
+                session.scenario_name = data["scenario_name"]
+        case EventType.OPERATION_ENTERED:
+            session.operations.append(
+                {"id": data["operation_id"], "name": data["operation_name"], "key": data["key"]}
+            )
+            session.operation_key = data["key"]
+            session.legs_before_operation = len(session.legs)
+        case EventType.LEG_STARTED:
+            leg = Leg(
+                leg_id=data["leg_id"],
+                channel=Channel(data["channel"]),
+                role=Role(data["role"]),
+                side=Side(data["side"]),
+                direction=data["direction"],
+                started_at=event.at,
+            )
+            for name in _LEG_DETAILS:
+                setattr(leg, name, data.get(name))
+            leg.is_transfered = bool(data.get("is_transfered"))
+            session.legs[leg.leg_id] = leg
+        case EventType.LEG_RINGING:
+            session.legs[data["leg_id"]].ringing_at = event.at
+        case EventType.LEG_ANSWERED:
+            leg = session.legs[data["leg_id"]]
+            leg.answered_at = event.at
+            move_leg(leg, LegState.CONNECTED)
+            if data.get("is_first_answer"):
+                session.first_answer_at = event.at
+        case EventType.TALK_STARTED:
+            leg = session.legs[data["leg_id"]]
+            contact = session.legs.get(data.get("contact_leg_id") or 0) or session.contact
+            contact_leg_id = contact.leg_id if contact is not None else None
+            session.talks.append(Talk(leg.leg_id, event.at, contact_leg_id=contact_leg_id))
+            for one in (leg, contact):
+                if one is not None and one.alive:
+                    one.is_talked = True
+                    move_leg(one, LegState.TALK)
+            session.reconnecting = False
+            move(session, Phase.TALK)
+        case EventType.TALK_ENDED:
+            talk = session.open_talk(data["leg_id"])
+            if talk is not None:
+                talk.ended_at = event.at
+            leg = session.legs[data["leg_id"]]
+            if leg.state is LegState.TALK:
+                move_leg(leg, LegState.CONNECTED)
+            if not session.talking:
+                contact = session.contact
+                if contact is not None and contact.state is LegState.TALK:
+                    move_leg(contact, LegState.CONNECTED)
+                if session.phase is Phase.TALK:
+                    move(session, Phase.POST_TALK)
+                    if session.ending is not None:
+                        move(session, Phase.FINISHING)
+        case EventType.LEG_ENDED:
+            leg = session.legs[data["leg_id"]]
+            leg.ended_at = event.at
+            leg.finish_reason = Reason(data["finish_reason"])
+            leg.cause = data.get("release_cause_code")
+            leg.is_failed = bool(data.get("is_failed"))
+            leg.bridge = None
+            move_leg(leg, LegState.ENDED)
+        case EventType.RECORDING_STARTED:
+            session.recorded = True
+            leg = session.legs[data["leg_id"]]
+            leg.is_recorded = True
+            leg.recorded_parts += 1
+            session.record_wanted = True
+            session.record_asked = session.record_asked or bool(data.get("asked"))
+        case EventType.RECORDING_STOPPED:
+            session.legs[data["leg_id"]].is_recorded = False
+            if not data.get("paused"):
+                session.record_wanted = session.record_asked = False
+        case EventType.CALL_TAKEN:
+            session.managed = True
+        case EventType.CALL_HELD:
+            session.operator_leg_id = data["leg_id"]
+            session.managed = True
+            move(session, Phase.HOLD)
+        case EventType.CALL_UNHELD:
+            session.reconnecting = True
+        case EventType.THIRD_PARTY_CALLED:
+            session.third_leg_id = data["leg_id"]
+            session.third_message = list(data.get("message") or ())
+            move(session, Phase.DIALING)
+        case EventType.CONSULT_STARTED:
+            move(session, Phase.OPERATOR_TALK)
+        case EventType.CONSULT_ENDED:
+            third = session.legs.get(session.third_leg_id or 0)
+            if third is not None and third.alive:
+                third.sent_away = True
+            session.third_leg_id = None
+            session.third_message = []
+            session.transfer_requested = False
+            if session.phase in (Phase.DIALING, Phase.OPERATOR_TALK):
+                move(session, Phase.HOLD)
+        case EventType.TRANSFER_REQUESTED:
+            session.legs[data["operator_leg_id"]].handed_over = True
+            if data["leg_id"] is not None:
+                session.transfer_requested = True
+            else:
+                session.left_to_scenario = True
+                session.managed = False
+                session.operator_leg_id = None
+        case EventType.TRANSFERRED:
+            session.legs[data["leg_id"]].is_transfered = True
+            session.legs[data["operator_leg_id"]].handed_over = True
+            session.operator_leg_id = data["leg_id"]
+            session.third_leg_id = None
+            session.third_message = []
+            session.transfer_requested = False
+            session.reconnecting = True
+            move(session, Phase.HOLD)
+        case EventType.VOICE_MAIL_STARTED:
+            session.message = dict(data)
+            session.last_message_at = event.at
+        case EventType.VOICE_MAIL_LEFT:
+            session.message = None
+        case EventType.TAG_SET:
+            session.tags = [tag for tag in session.tags if tag["tag_id"] != data["tag_id"]]
+            session.tags.append({**data, "tag_change_time": event.at})
+        case EventType.TAG_UNSET:
+            session.tags = [tag for tag in session.tags if tag["tag_id"] != data["tag_id"]]
+        case EventType.SESSION_ENDING:
+            session.ending = Reason(data["finish_reason"])
+            if session.phase is not Phase.TALK:
+                move(session, Phase.FINISHING)
+        case EventType.SESSION_FINISHED:
+            session.finished_at = event.at
+            session.finish = dict(data)
+            move(session, Phase.ENDED)
+        case _:
+            pass
+
+
+_LEG_DETAILS = (
+    "calling_phone_number",
+    "called_phone_number",
+    "employee_id",
+    "employee_full_name",
+    "employee_phone_number",
+    "phone_id",
+    "sip_line_id",
+    "trunk_id",
+    "group_id",
+    "group_name",
+    "operation_id",
+    "operation_name",
+    "coach_mode",
+)

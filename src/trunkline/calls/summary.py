@@ -1,0 +1,90 @@
+"""What is known of a session when it ends: the data of SESSION_FINISHED, and of the history row while it lives. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline.calls.durations import durations
+from trunkline.calls.session import Leg, Session
+from trunkline.core.clock import Instant
+
+
+def finished(session: Session, at: Instant) -> dict[str, Any]:
+    """All that reports and notifications tell of a call, as of ``at``. Durations in whole seconds."""
+    lasting = durations(
+        session.started_at,
+        session.first_answer_at,
+        [(talk.started_at, talk.ended_at if talk.ended_at is not None else at) for talk in session.talks],
+        at,
+    )
+    return {
+        "finish_reason": session.ending,
+        "is_lost": not session.talks,
+        "finish_time": at,
+        "direction": session.direction,
+        "source": session.source,
+        "is_internal": session.is_internal,
+        "virtual_phone_number": session.virtual_phone_number,
+        "contact_phone_number": session.contact_phone_number,
+        "contact_id": session.contact_id,
+        "contact_full_name": session.contact_full_name,
+        "wait_duration": lasting.wait,
+        "total_wait_duration": lasting.total_wait,
+        "talk_duration": lasting.talk,
+        "clean_talk_duration": lasting.clean_talk,
+        "total_duration": lasting.total,
+        "postprocess_duration": lasting.postprocess,
+        "employees": employees(session),
+        **firsts_and_lasts(session),
+        "is_transfer": any(leg.is_transfered for leg in session.legs.values()),
+        "scenario_id": session.scenario_id,
+        "scenario_name": session.scenario_name,
+        "external_id": session.external_id,
+        "leg_ids": list(session.legs),
+        "recorded": session.recorded,
+    }
+
+
+def employees(session: Session) -> list[dict[str, Any]]:
+    """Who took part, once each, in order of appearance. An initiating employee counts as answered."""
+    people: dict[int, dict[str, Any]] = {}
+    for leg in session.legs.values():
+        if leg.employee_id is None:
+            continue
+        person = people.setdefault(
+            leg.employee_id,
+            {
+                "employee_id": leg.employee_id,
+                "employee_full_name": leg.employee_full_name,
+                "is_answered": False,
+                "is_talked": False,
+            },
+        )
+        person["is_answered"] |= leg.answered_at is not None or leg.direction == "in"
+        person["is_talked"] |= leg.is_talked
+    return list(people.values())
+
+
+def firsts_and_lasts(session: Session) -> dict[str, Any]:
+    """First and last employee who answered, and who talked."""
+    answered = sorted(
+        (leg for leg in session.legs.values() if leg.employee_id is not None and leg.answered_at is not None),
+        key=lambda leg: leg.answered_at or 0.0,
+    )
+    talked = [
+        session.legs[talk.leg_id]
+        for talk in session.talks
+        if session.legs[talk.leg_id].employee_id is not None
+    ]
+    result: dict[str, Any] = {}
+    for kind, legs in (("answered", answered), ("talked", talked)):
+        for which, leg in (("first", legs[0] if legs else None), ("last", legs[-1] if legs else None)):
+            result |= _named(f"{which}_{kind}", leg)
+    return result
+
+
+def _named(prefix: str, leg: Leg | None) -> dict[str, Any]:
+    return {
+        f"{prefix}_employee_id": leg.employee_id if leg else None,
+        f"{prefix}_employee_full_name": leg.employee_full_name if leg else None,
+    }

@@ -1,0 +1,464 @@
+"""The switch: owns the live calls of one node. A thin shell around the rules.
+
+One task reads the engine's signals and lets the rules decide, without waiting for anything; effects, database and
+commands run beside it. So there is no lock, and no SQL between an INVITE and ringing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from trunkline.calls import commands, from_line, incoming, machine, managed, requests, talk_options
+from trunkline.calls.live_look import LiveLook
+from trunkline.calls.machine import CallSignal
+from trunkline.calls.numbers import NumberChooser
+from trunkline.calls.performer import Performer
+from trunkline.calls.presence import Presence
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.turn import Turn
+from trunkline.calls.view import live_call
+from trunkline.calls.writer import EventWriter
+from trunkline.core.clock import Instant
+from trunkline.core.errors import InvalidInput, NotFound, SwitchUnavailable, TrunklineError
+from trunkline.core.ids import IdGenerator
+from trunkline.core.log import get_logger
+from trunkline.core.phone import normalise
+from trunkline.directory.model import Account, Directory, VirtualNumber
+from trunkline.events.catalogue import EventType
+from trunkline.routing.interpreter import scenario_for
+from trunkline.telephony.port import (
+    Arrived,
+    Channel,
+    Ended,
+    Endpoint,
+    EndpointKind,
+    EngineDown,
+    EngineUp,
+    KeyPressed,
+    LoginFailed,
+    Registered,
+    Signal,
+    TargetStarted,
+    Unregistered,
+)
+
+_log = get_logger("calls")
+
+WRITE_PATIENCE_SECONDS = 2.0
+
+Clock = Callable[[], float]
+
+SaveContact = Callable[[int, str, int | None], Awaitable[object]]
+"""Puts a number into an account's address book: account id, number, contact group."""
+
+PAST_CHANNELS = 20_000
+
+
+class Switch:
+    """Live calls and what may be done with them. All methods are for one event loop, and none waits."""
+
+    def __init__(
+        self,
+        *,
+        node: int,
+        directory: Callable[[], Directory],
+        writer: EventWriter,
+        performer: Callable[[Switch], Performer],
+        numbers: NumberChooser | None = None,
+        save_contact: SaveContact | None = None,
+        clock: Clock = time.time,
+    ) -> None:
+        self.node = node
+        self.presence = Presence()
+        self.sessions: dict[int, Session] = {}
+        self._shown: dict[int, orjson.Fragment] = {}
+        """What list.calls tells of each call, until the call changes."""
+        self.channels: dict[Channel, Session] = {}
+        self.past_channels: deque[Channel] = deque(maxlen=PAST_CHANNELS)
+        """Of calls that ended; the engine may tell of them once more after a reconnect."""
+        self._accounts: dict[int, Account] = {}
+        self._directory = directory
+        self._writer = writer
+        self._clock = clock
+        self._ids = IdGenerator(node, lambda: int(clock() * 1000))
+        self._performer = performer(self)
+        self._numbers = numbers
+        self._save_contact = save_contact
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- what the engine says
+
+    def hear(self, signal: Signal) -> None:
+        """One signal; what goes wrong with one call must not touch the others."""
+        try:
+            self._hear(signal)
+        except Exception:
+            _log.exception("signal_failed", signal=type(signal).__name__, detail=repr(signal))
+
+    def _hear(self, signal: Signal) -> None:
+        match signal:
+            case Arrived():
+                self._arrived(signal)
+            case EngineUp() | EngineDown() | Registered() | Unregistered() | LoginFailed():
+                pass  # heard by those who keep registrations and by recovery
+            case TargetStarted():
+                session = self.channels.get(signal.dialling)
+                if session is not None:
+                    self._tell(session, signal)
+            case _:
+                session = self.channels.get(signal.channel)
+                if session is not None:
+                    self._tell(session, signal)
+
+    def _tell(self, session: Session, signal: CallSignal | Any) -> None:
+        look = self._look(session.account_id, session)
+        if look is None:
+            return
+        self.apply(machine.signal(session, signal, look))
+        if isinstance(signal, KeyPressed):
+            self._key_pressed(session, signal, look.account)
+
+    def _key_pressed(self, session: Session, signal: KeyPressed, account: Account) -> None:
+        """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
+        leg = session.leg_of(signal.channel)
+        option = (
+            talk_options.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
+        )
+        if leg is None or option is None:
+            return
+        more = {"employee_id": leg.employee_id, "user_id": None}
+        try:
+            for name, params in talk_options.commands(account, session, option):
+                self._command(session, name, {**more, **params})
+        except TrunklineError as error:
+            _log.info(
+                "talk_option_refused",
+                call_session_id=session.call_session_id,
+                button=option.button,
+                mnemonic=error.mnemonic,
+            )
+
+    def _arrived(self, arrived: Arrived) -> None:
+        waiting = self.channels.get(arrived.channel)
+        if waiting is not None:
+            self._came_at_last(waiting, arrived)
+            return
+        if self._writer.full:
+            _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
+            self._performer.hang_up_stranger(arrived.channel)
+            return
+        try:
+            turn = self._open(arrived)
+        except Exception:
+            self._performer.hang_up_stranger(
+                arrived.channel
+            )  # a bug of ours: nobody waits for it on the line
+            raise
+        if turn is None:
+            _log.warning(
+                "call_refused",
+                reason="unknown_endpoint",
+                endpoint=arrived.endpoint.name,
+                remedy="apply the directory again: the engine knows a line or trunk that it does not",
+            )
+            self._performer.hang_up_stranger(arrived.channel)
+            return
+        self.apply(turn)
+
+    def _came_at_last(self, session: Session, arrived: Arrived) -> None:
+        """A call that waited in the engine while no switch was there, and whose session recovery began."""
+        caller, look = session.initiator, self._look(session.account_id, session)
+        begun = session.scenario_id is not None or len(session.legs) > 1
+        if look is None or caller is None or caller.answered_at is not None or begun or session.ending:
+            return
+        session.dialling = None  # it only seemed so: the engine had nobody to dial for it
+        turn = Turn(session, look, arrived.at)
+        if caller.serves:
+            from_line.resume(turn, caller)
+        else:
+            incoming.begin(turn, called_number(look.account, arrived.called))
+        self.apply(turn)
+
+    def _open(self, arrived: Arrived) -> Turn | None:
+        directory = self._directory()
+        call_session_id = self._ids.next()
+        if arrived.endpoint.kind is EndpointKind.LINE:
+            found = directory.line(arrived.endpoint.name)
+            if found is None:
+                return None
+            account, line = found
+            return from_line.open_call(arrived, line, self.look(account), call_session_id)
+        trunk_id = trunk_id_of(arrived.endpoint)
+        owner = owner_of_call(directory, trunk_id, arrived.called)
+        if owner is None:
+            return None
+        account, number = owner
+        return incoming.open_call(arrived, number, trunk_id, self.look(account), call_session_id)
+
+    # --- what the doors command
+
+    async def command(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Do a command of a door; answers once what it changed is safely written.
+
+        :raises TrunklineError: with the mnemonic of the method's page.
+        """
+        if name == "list_calls":
+            return self.list_calls(account_id, params)
+        if name in requests.CHECKS:
+            return await self._start_call(account_id, name, params)
+        if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
+            raise InvalidInput(f"this switch knows no command {name!r}; is it of an older version?")
+        if name == "list_talk_options":
+            return {"options": talk_options.shown(self._account(account_id))}
+        session = self._own(account_id, params["call_session_id"])
+        result: dict[str, Any] | None = None
+        try:
+            account = self._account(account_id)
+            option = None
+            if name == "call_talk_option":
+                option = talk_options.find(account, params["button"])
+            elif name == "send_dtmf":
+                option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
+            if option is not None:
+                for one, more in talk_options.commands(account, session, option):
+                    self._command(session, one, {**params, **more})
+            else:
+                result = self._command(session, name, params)
+        finally:
+            await self._written()
+        return result or {}
+
+    def _command(self, session: Session, name: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        """Do one command. What it began before it was refused stands: the facts are written either way."""
+        if name == talk_options.SAVE_CONTACT:
+            self._keep_contact(session, params.get("contact_group_id"))
+            return None
+        look = self.look(self._account(session.account_id), session)
+        turn = Turn(session, look, Instant(self._clock()))
+        try:
+            result = commands.COMMANDS[name](turn, params)
+            machine.settle(turn)
+        finally:
+            self.apply(turn)
+        return result
+
+    def _keep_contact(self, session: Session, contact_group_id: int | None) -> None:
+        """In the background: the call does not wait for the address book."""
+        number = session.contact_phone_number
+        if self._save_contact is None or number is None:
+            return
+        save = self._save_contact
+
+        async def keep() -> None:
+            try:
+                await save(session.account_id, number, contact_group_id)
+            except TrunklineError as error:
+                _log.warning(
+                    "contact_not_saved", call_session_id=session.call_session_id, error=error.message
+                )
+
+        task = asyncio.create_task(keep())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        account = self._account(account_id)
+        if self._writer.full:
+            raise SwitchUnavailable(
+                "The database has been away too long: no new calls can be taken; try again later"
+            )
+        params = self._numbered(account, name, params)
+        request = requests.CHECKS[name](account, params)
+        if self._numbers is not None:
+            rule = params.get("virtual_phone_usage_rule")
+            request = await self._numbers.chosen(account, request, rule)
+        turn = machine.start(request, self.look(account), self._ids.next())
+        self.apply(turn)
+        await self._written()
+        return {"call_session_id": turn.session.call_session_id}
+
+    def _numbered(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Fill in what the handbook's forms leave out: the default number, and a number's scenario."""
+        number = account.number_by_phone(params.get("virtual_phone_number") or "")
+        if params.get("virtual_phone_number") is None and account.default_number is not None:
+            number = account.default_number
+            params = {**params, "virtual_phone_number": number.phone_number}
+        if name == "start_vnumber_call" and number is not None:
+            scenario = scenario_for(account, number, self.look(account).local_time)
+            params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
+        return params
+
+    async def _written(self) -> None:
+        """Wait until what was decided is in the database, but not for a database that is away."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._writer.flush(), WRITE_PATIENCE_SECONDS)
+
+    def _account(self, account_id: int) -> Account:
+        account = self._directory().accounts.get(account_id)
+        if account is None:
+            raise NotFound(
+                "Your account has been disabled, contact the support service", mnemonic="account_inactive"
+            )
+        return account
+
+    def list_calls(self, account_id: int, params: dict[str, Any]) -> dict[str, Any]:
+        """``{"calls": [...]}`` of :func:`~trunkline.calls.view.live_call`, as JSON: kept until a call changes."""
+        calls = [
+            self._shown_call(session)
+            for session in self.sessions.values()
+            if session.account_id == account_id
+            and session.phase is not Phase.ENDED
+            and params.get("direction") in (None, session.direction)
+            and params.get("virtual_phone_number") in (None, session.virtual_phone_number)
+        ]
+        return {"calls": calls}
+
+    def _shown_call(self, session: Session) -> orjson.Fragment:
+        shown = self._shown.get(session.call_session_id)
+        if shown is None:
+            shown = self._shown[session.call_session_id] = orjson.Fragment(orjson.dumps(live_call(session)))
+        return shown
+
+    def _own(self, account_id: int, call_session_id: int) -> Session:
+        session = self.sessions.get(call_session_id)
+        if session is None or session.account_id != account_id or session.phase is Phase.ENDED:
+            raise NotFound(
+                "Call session not found",
+                mnemonic="call_session_not_found",
+                field="call_session_id",
+                value=call_session_id,
+            )
+        return session
+
+    # --- carrying out
+
+    def apply(self, turn: Turn) -> None:
+        """Keep the session, count, log, write its events, perform its effects."""
+        session = turn.session
+        self._shown.pop(session.call_session_id, None)
+        if turn.failure is not None:
+            _log.error(
+                "rule_failed",
+                call_session_id=session.call_session_id,
+                remedy="the call is ended; please report this",
+                exc_info=turn.failure,
+            )
+        if session.call_session_id not in self.sessions and session.phase is not Phase.ENDED:
+            self.sessions[session.call_session_id] = session
+        self.presence.apply(turn)
+        for event in turn.events:
+            if event.type is EventType.LEG_STARTED and event.data["channel"]:
+                self.channels[Channel(event.data["channel"])] = session
+        _tell_log(session, turn)
+        self._writer.put(session, turn.events)
+        self._performer.perform(session.call_session_id, turn.effects)
+        if session.phase is Phase.ENDED:
+            self._forget(session)
+            self._performer.close_bridges(managed.bridges(session))
+
+    def restore(self, session: Session) -> None:
+        """Take up a session that a former switch of this node began."""
+        self.sessions[session.call_session_id] = session
+        session.dialling = machine.being_connected(session)
+        for leg in session.living:
+            self.channels[leg.channel] = session
+        self.presence.restore(session)
+
+    def turn_away(self, channel: Channel) -> None:
+        """Hang up a channel that belongs to no call."""
+        self._performer.hang_up_stranger(channel)
+
+    def refused(self, call_session_id: int, channel: Channel) -> None:
+        """The engine refused an effect."""
+        session = self.sessions.get(call_session_id)
+        look = self._look(session.account_id, session) if session is not None else None
+        if session is not None and look is not None:
+            self.apply(machine.failed(session, channel, look))
+
+    def gone(self, channel: Channel, at: Instant) -> None:
+        """A channel that should live does not: close its leg."""
+        self.hear(Ended(channel, at, cause=0, by_party=False))
+
+    def _forget(self, session: Session) -> None:
+        self.sessions.pop(session.call_session_id, None)
+        for leg in session.legs.values():
+            if leg.channel:
+                self.channels.pop(leg.channel, None)
+                self.past_channels.append(leg.channel)
+
+    def look(self, account: Account, session: Session | None = None) -> LiveLook:
+        """What the rules may ask now; ``session``: the call that asks, once it has begun."""
+        self._accounts[account.account_id] = account
+        return LiveLook(account, self.presence, self._ids, Instant(self._clock()), session)
+
+    def _look(self, account_id: int, session: Session | None = None) -> LiveLook | None:
+        """None for an account that is not there; a call that lives ends by what was last known of its account."""
+        known = self._accounts.get(account_id) if session is not None else None
+        account = self._directory().accounts.get(account_id, known)
+        return self.look(account, session) if account is not None else None
+
+    def status(self) -> dict[str, Any]:
+        """Figures for ``trunkline status``."""
+        devices = self.presence.all_devices()
+        return {
+            "node": self.node,
+            "live_calls": len(self.sessions),
+            "live_legs": sum(len(session.living) for session in self.sessions.values()),
+            "registered_lines": sum(1 for line in devices if self.presence.is_online(line)),
+            "registered_devices": sum(len(one) for one in devices.values()),
+            "unwritten_events": self._writer.lag,
+            "busy_sessions": self._performer.busy,
+        }
+
+
+def _tell_log(session: Session, turn: Turn) -> None:
+    """One line for all that happened in a turn: logging costs as much as deciding."""
+    if not turn.events:
+        return
+    last = turn.events[-1]
+    reasons = [event.data["finish_reason"] for event in turn.events if event.data.get("finish_reason")]
+    _log.info(
+        ", ".join(event.type for event in turn.events),
+        account_id=last.account_id,
+        call_session_id=session.call_session_id,
+        seq=last.seq,
+        leg_id=last.data.get("leg_id"),
+        finish_reason=reasons[-1] if reasons else None,
+    )
+
+
+def trunk_id_of(endpoint: Endpoint) -> int:
+    """The trunk an endpoint is; 0, which is no trunk's, when its name is of another make."""
+    digits = endpoint.name.removeprefix("trunk-")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def owner_of_call(
+    directory: Directory, trunk_id: int, called: str
+) -> tuple[Account, VirtualNumber | None] | None:
+    """Whose call it is that came by a trunk, and for which number: of the trunk's account, or of the account that took
+    the number from the inventory which this trunk serves. None: there is no such trunk."""
+    owner = directory.trunk(trunk_id)
+    if owner is None:
+        return None
+    account, _ = owner
+    number = called_number(account, called)
+    if number is None:
+        bare = called.lstrip("+")
+        served = directory.number(bare) or directory.number(normalise(called) or bare)
+        if served is not None and served[1].carrier_trunk_id == trunk_id:
+            return served
+    return account, number
+
+
+def called_number(account: Account, called: str) -> VirtualNumber | None:
+    """The account's virtual number that a trunk's call is for: exact, or as E.164."""
+    bare = called.lstrip("+")
+    return account.number_by_phone(bare) or account.number_by_phone(normalise(called) or bare)

@@ -1,0 +1,171 @@
+"""One turn of the rules: an input, the events it makes, the effects it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trunkline.calls.effects import Effect
+from trunkline.calls.look import Look
+from trunkline.calls.reasons import Side
+from trunkline.calls.session import Leg, Role, Session, begin, evolve
+from trunkline.core.clock import Instant
+from trunkline.directory.model import Employee, Operation, Phone
+from trunkline.events.catalogue import Event, EventType, call_stream
+from trunkline.events.reasons import Reason
+from trunkline.routing.interpreter import Skipped
+from trunkline.telephony.port import Channel, Endpoint, EndpointKind
+
+
+class Turn:
+    """Collects what follows from one input. Every event is applied at once, so rules always see the present."""
+
+    def __init__(self, session: Session, look: Look, at: Instant) -> None:
+        self.session = session
+        self.look = look
+        self.at = at
+        self.events: list[Event] = []
+        self.effects: list[Effect] = []
+        self.failure: Exception | None = None
+        """What went wrong in the rules, when something did: the call is being ended for it."""
+
+    @classmethod
+    def open(
+        cls, account_id: int, call_session_id: int, look: Look, at: Instant, data: dict[str, Any]
+    ) -> Turn:
+        """Begin a session with its SESSION_STARTED."""
+        event = Event(account_id, call_stream(call_session_id), 1, EventType.SESSION_STARTED, at, data)
+        turn = cls(begin(event), look, at)
+        turn.events.append(event)
+        return turn
+
+    def emit(self, type_: EventType, *, at: Instant | None = None, **data: Any) -> None:
+        event = Event(
+            self.session.account_id,
+            call_stream(self.session.call_session_id),
+            self.session.seq + 1,
+            type_,
+            self.at if at is None else at,
+            data,
+        )
+        before = self.session.seq
+        try:
+            evolve(self.session, event)
+        except Exception:
+            self.session.seq = before  # an event that was not told leaves no gap in the journal
+            raise
+        self.events.append(event)
+
+    def do(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    # --- legs
+
+    def start_leg(self, channel: Channel, data: dict[str, Any], *, at: Instant | None = None) -> Leg:
+        leg_id = self.look.next_id()
+        self.emit(EventType.LEG_STARTED, at=at, leg_id=leg_id, channel=channel, **data)
+        return self.session.legs[leg_id]
+
+    def answer_leg(self, leg: Leg, *, at: Instant | None = None) -> None:
+        self.emit(
+            EventType.LEG_ANSWERED,
+            at=at,
+            leg_id=leg.leg_id,
+            role=leg.role,
+            employee_id=leg.employee_id,
+            employee_full_name=leg.employee_full_name,
+            is_first_answer=self._ends_waiting(leg),
+        )
+
+    def end_leg(self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None) -> None:
+        """Close a leg that is gone, and the talk it was in."""
+        moment = self.at if at is None else at
+        for talk in [t for t in self.session.talks if t.ended_at is None]:
+            if talk.has(leg):
+                self.end_talk(talk.leg_id, at=moment)
+        self.emit(
+            EventType.LEG_ENDED,
+            at=moment,
+            leg_id=leg.leg_id,
+            role=leg.role,
+            finish_reason=reason,
+            release_cause_code=cause,
+            is_failed=leg.answered_at is None,
+            employee_id=leg.employee_id,
+        )
+
+    def end_talk(self, leg_id: int, *, at: Instant | None = None) -> None:
+        leg = self.session.legs[leg_id]
+        talk = self.session.open_talk(leg_id)
+        moment = self.at if at is None else at
+        if talk is not None:
+            moment = max(moment, talk.started_at)  # the engine tells of two channels in any order
+        self.emit(EventType.TALK_ENDED, at=moment, leg_id=leg_id, employee_id=leg.employee_id)
+
+    def skip(self, skipped: Skipped) -> None:
+        """Keep an attempt that could not even be made as a leg of no length, so that reports tell why."""
+        data = self.employee_leg(skipped.employee, skipped.phone)
+        if skipped.group is not None:
+            data |= {"group_id": skipped.group.group_id, "group_name": skipped.group.name}
+        if skipped.operation is not None:
+            data |= {
+                "operation_id": skipped.operation.operation_id,
+                "operation_name": skipped.operation.name,
+            }
+        leg = self.start_leg(Channel(""), data)
+        self.end_leg(leg, skipped.reason, 0)
+
+    def employee_leg(
+        self, employee: Employee, phone: Phone | None, *, side: Side = Side.OPERATOR
+    ) -> dict[str, Any]:
+        """Data of a leg towards an employee's phone."""
+        number = None
+        if phone is not None:
+            line = self.look.account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
+            number = line.phone_number if line is not None else phone.external_number
+        operation = self.session.operations[-1] if self.session.operations else None
+        return {
+            "role": Role.EMPLOYEE,
+            "side": side,
+            "direction": "out",
+            "calling_phone_number": self.session.contact_phone_number,
+            "called_phone_number": number,
+            "employee_id": employee.employee_id,
+            "employee_full_name": employee.full_name,
+            "employee_phone_number": number,
+            "phone_id": phone.phone_id if phone is not None else None,
+            "sip_line_id": phone.sip_line_id if phone is not None else None,
+            "operation_id": operation["id"] if operation else None,
+            "operation_name": operation["name"] if operation else None,
+        }
+
+    # --- session
+
+    def enter(self, operations: Iterable[Operation]) -> None:
+        """Operations of the scenario that the call passed."""
+        for operation in operations:
+            self.emit(
+                EventType.OPERATION_ENTERED,
+                operation_id=operation.operation_id,
+                operation_name=operation.name,
+                key=operation.key,
+                kind=operation.kind,
+            )
+
+    def ending(self, reason: Reason, *, at: Instant | None = None) -> None:
+        """Decide why the session ends; the first decision stays."""
+        if self.session.ending is None:
+            self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason)
+
+    def trunk_endpoint(self, trunk_id: int) -> Endpoint:
+        return Endpoint(EndpointKind.TRUNK, f"trunk-{trunk_id}")
+
+    def _ends_waiting(self, leg: Leg) -> bool:
+        """Waiting ends when the first employee answers; on a call out of a line, when the called party does."""
+        session = self.session
+        if session.first_answer_at is not None:
+            return False
+        initiator = session.initiator
+        if initiator is not None and initiator.serves and initiator.direction == "in":
+            return leg is not initiator
+        return leg.serves

@@ -1,0 +1,53 @@
+"""Recording the voices of the parties: when it begins, pauses and ends. Pure.
+
+A party's voice is kept in parts: a file for each stretch it was recorded without a break. So what is said on hold or
+while consulting is in no file, and each part has its exact place in time, that of its RECORDING_STARTED.
+"""
+
+from __future__ import annotations
+
+from trunkline.calls.effects import RecordVoice
+from trunkline.calls.session import Leg
+from trunkline.calls.turn import Turn
+from trunkline.events.catalogue import EventType
+
+
+def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False) -> None:
+    """Record a party from now on.
+
+    :param by_engine: the engine does it already, since it connected the party.
+    :param asked: by a command, whatever the settings of the employee say.
+    """
+    if leg.is_recorded:
+        return
+    part = leg.recorded_parts + 1
+    if not by_engine:
+        turn.do(RecordVoice(leg.channel, on=True, part=part))
+    turn.emit(
+        EventType.RECORDING_STARTED,
+        leg_id=leg.leg_id,
+        channel=leg.channel,
+        file=part_name(leg.channel, part),
+        asked=asked,
+    )
+
+
+def pause(turn: Turn, leg: Leg) -> None:
+    """Record a party no more until it talks again."""
+    _stop(turn, leg, paused=True)
+
+
+def end(turn: Turn, leg: Leg) -> None:
+    """Record a party no more: by a command."""
+    _stop(turn, leg, paused=False)
+
+
+def part_name(channel: str, part: int) -> str:
+    """Name of a part's file in the session's folder, without extension; the engine names it so, too."""
+    return channel if part == 1 else f"{channel}.{part}"
+
+
+def _stop(turn: Turn, leg: Leg, *, paused: bool) -> None:
+    if leg.is_recorded:
+        turn.do(RecordVoice(leg.channel, on=False))
+        turn.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=paused)

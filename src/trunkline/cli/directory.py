@@ -1,0 +1,115 @@
+"""``trunkline apply`` and ``trunkline export``: an account's directory as one YAML file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from trunkline.accounts.administration import Administration
+from trunkline.accounts.secrets import Cipher
+from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.database import print_json, with_database
+from trunkline.cli.settings import load_settings
+from trunkline.core.errors import InvalidInput
+from trunkline.core.settings import Settings
+from trunkline.db.pool import Database
+from trunkline.directory.apply import Applied, DirectoryFiles
+from trunkline.directory.file import read_file, to_yaml
+from trunkline.directory.forms import Form, SubscriptionForm
+from trunkline.directory.prepare import Prepared, Request
+from trunkline.notifications.subscriptions import Draft, check
+from trunkline.runtime import secrets
+from trunkline.speech import EspeakSpeech
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@account_option
+@click.option("--delete", is_flag=True, help="Delete items that the file's sections do not list.")
+@click.option("--dry-run", is_flag=True, help="Only show the difference.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: bool, json: bool) -> None:
+    """Bring an account's directory to what FILE says, all or nothing; the difference is shown first."""
+    form, folder = read_file(file, os.environ), file.absolute().parent
+    settings = load_settings()
+
+    async def work(db: Database) -> tuple[Prepared, Applied | None]:
+        which = await chosen(Administration(db), account_id)
+        files = directory_files(db, settings)
+        prepared = await files.prepare(Request(which, form, folder, delete))
+        if not json:
+            click.echo("\n".join(prepared.plan.lines()))
+        if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
+            return prepared, None
+        return prepared, await files.apply(prepared)
+
+    prepared, applied = with_database(work)
+    if json:
+        passwords = dict(applied.passwords) if applied else {}
+        print_json({**prepared.plan.as_json(), "applied": applied is not None, "passwords": passwords})
+    elif applied is None:
+        click.echo("nothing was written")
+    elif not applied.plan.is_empty:
+        click.echo(f"applied {len(applied.plan.changes)} changes")
+        _show_passwords(applied)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=False)
+@account_option
+def export(file: Path | None, account_id: int | None) -> None:
+    """Write an account's directory as YAML to FILE or standard output; secrets are left out."""
+    settings = load_settings()
+
+    async def work(db: Database) -> Form:
+        which = await chosen(Administration(db), account_id)
+        return await directory_files(db, settings).export(which)
+
+    text = to_yaml(with_database(work))
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, "utf-8")
+
+
+def directory_files(db: Database, settings: Settings) -> DirectoryFiles:
+    """Directory files of this instance, with its master key, voice and subscription rules."""
+    cipher = Cipher(secrets.ensure(settings).master_key)
+    return DirectoryFiles(db, cipher, EspeakSpeech(), settings.media_dir, subscription_problems)
+
+
+def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:
+    """What the notifications room says of a subscription, as lines of a directory file's problems."""
+    draft = Draft(
+        key=key,
+        name=form.name or key,
+        url=form.url,
+        events=form.events,
+        method=form.method,
+        body_template=form.body,
+        headers=form.headers,
+        secret=form.secret.get_secret_value() if form.secret else None,
+    )
+    try:
+        check(draft)
+    except InvalidInput as error:
+        field = {"body_template": "body"}.get(error.field or "", error.field)
+        return [f"notifications.{key}{f'.{field}' if field else ''}: {error.message}"]
+    return []
+
+
+def _agreed(json: bool) -> bool:
+    if json or not sys.stdin.isatty():
+        raise InvalidInput("Nobody can be asked here; add --yes to apply, or --dry-run to look only.")
+    return click.confirm("Apply these changes?")
+
+
+def _show_passwords(applied: Applied) -> None:
+    if applied.passwords:
+        click.echo("new passwords of SIP lines (they are not shown again):")
+        for login, password in applied.passwords.items():
+            click.echo(f"  {login}  {password}")

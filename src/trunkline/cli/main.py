@@ -1,0 +1,65 @@
+"""``trunkline``: a command's module is imported only when called, so each starts fast and stands alone."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from trunkline import __version__
+from trunkline.core.errors import TrunklineError
+
+COMMANDS = {
+    "up": ("trunkline.cli.system", "Start the PBX and keep it running; Ctrl-C stops it."),
+    "status": ("trunkline.cli.system", "What runs: processes, ports, calls, lines."),
+    "setup": ("trunkline.cli.system", "Fetch what is needed to run, without starting anything."),
+    "account": ("trunkline.cli.accounts", "Accounts: make, show, disable; components, limits, directions."),
+    "user": ("trunkline.cli.users", "Users: who may log in, and what each may do."),
+    "key": ("trunkline.cli.users", "API keys."),
+    "allow": ("trunkline.cli.users", "Allow-lists: which addresses may use an API."),
+    "db": ("trunkline.cli.database", "The database's schema."),
+    "apply": ("trunkline.cli.directory", "Bring an account's directory to what a YAML file says."),
+    "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
+    "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
+    "tariff": ("trunkline.cli.tariffs", "Plans and prices, who has which, what a month cost."),
+    "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
+    "support": ("trunkline.cli.support", "Tickets, and the people who may be asked about them."),
+    "notification": ("trunkline.cli.notifications", "Who is told what; try it, read the log, send again."),
+    "contract": ("trunkline.cli.contract", "How much of the API contract is served."),
+    "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
+    "bench": ("trunkline.cli.bench", "Measure against a bare Asterisk on this machine."),
+}
+"""Command name: its module, which has it under the same name, and its line in ``--help``."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{cmd_name} of {COMMANDS[cmd_name][0]} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="trunkline")
+def commands() -> None:
+    """Trunkline, a self-hosted cloud PBX and call center."""
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one line on standard error and exit code 1."""
+    try:
+        commands()
+    except TrunklineError as error:
+        click.echo(f"trunkline: {error.message}", err=True)
+        sys.exit(1)

@@ -1,0 +1,213 @@
+"""``trunkline notification``: subscriptions, tries of them, and the delivery log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from trunkline.accounts.administration import Administration
+from trunkline.accounts.secrets import Cipher
+from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.database import print_json, with_database
+from trunkline.cli.settings import load_settings
+from trunkline.core.errors import InvalidInput
+from trunkline.db.pool import Database
+from trunkline.notifications.catalogue import Mnemonic
+from trunkline.notifications.deliveries import replay
+from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
+from trunkline.notifications.variables import VARIABLES
+from trunkline.runtime import secrets
+
+T = TypeVar("T")
+
+_STATUSES = ("pending", "delivered", "failed")
+
+
+def _work(account_id: int | None, task: Callable[[Database, Subscriptions, int], Awaitable[T]]) -> T:
+    """Run a task with the subscriptions of the account meant."""
+    cipher = Cipher(secrets.load(load_settings()).master_key)
+
+    async def run(db: Database) -> T:
+        which = await chosen(Administration(db), account_id)
+        return await task(db, Subscriptions(db, cipher), which)
+
+    return with_database(run)
+
+
+@click.group()
+def notification() -> None:
+    """Notifications: who is told what; try them, read their log, send again."""
+
+
+@notification.command("list")
+@account_option
+@json_option
+def list_(account_id: int | None, json: bool) -> None:
+    """The account's subscriptions."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> list[Subscription]:
+        return await subscriptions.all(which)
+
+    found = _work(account_id, task)
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        state = "" if one.is_active else "  (off)"
+        click.echo(f"{one.subscription_id}  {one.key}: {one.name}{state}\n    {one.method} {one.url}")
+        click.echo(f"    {', '.join(one.events)}")
+    if not found:
+        click.echo("no subscription yet; make one with `trunkline notification add`")
+
+
+@notification.command()
+@click.option("--url", required=True, help="May hold {{name}} in path and query.")
+@click.option(
+    "--event", "events", multiple=True, required=True, type=click.Choice([m.value for m in Mnemonic])
+)
+@click.option("--key", help="Its handle; the same key replaces. Default: the URL's host and path.")
+@click.option("--name", help="What receivers see as notification_name. Default: the key.")
+@click.option("--method", type=click.Choice(METHODS), default="POST", show_default=True)
+@click.option(
+    "--template",
+    "template",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the body's template; default: all variables as a JSON object.",
+)
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE")
+@click.option("--secret", help="Signs deliveries; at least 16 characters.")
+@account_option
+@json_option
+def add(
+    url: str,
+    events: tuple[str, ...],
+    key: str | None,
+    name: str | None,
+    method: str,
+    template: Path | None,
+    headers: tuple[str, ...],
+    secret: str | None,
+    account_id: int | None,
+    json: bool,
+) -> None:
+    """Make a subscription, or replace the one with the same key."""
+    handle = key or url.partition("://")[2].partition("?")[0][:200]
+    draft = Draft(
+        key=handle,
+        name=name or handle,
+        url=url,
+        events=events,
+        method=method,
+        body_template=None if template is None else template.read_text(encoding="utf-8"),
+        headers=dict(_header(text) for text in headers),
+        secret=secret,
+    )
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
+        return await subscriptions.save(which, draft)
+
+    made = _work(account_id, task)
+    if json:
+        print_json({"subscription_id": made, "key": handle})
+    else:
+        click.echo(f"subscription {made} ({handle}); try it with `trunkline notification test {made}`")
+
+
+@notification.command()
+@click.argument("subscription_id", type=int)
+@account_option
+def remove(subscription_id: int, account_id: int | None) -> None:
+    """Remove a subscription with its deliveries."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> None:
+        await subscriptions.remove(which, subscription_id)
+
+    _work(account_id, task)
+    click.echo(f"subscription {subscription_id} is gone")
+
+
+@notification.command()
+@click.argument("subscription_id", type=int)
+@click.option("--event", type=click.Choice([m.value for m in Mnemonic]), help="Default: the first chosen.")
+@account_option
+@json_option
+def test(subscription_id: int, event: str | None, account_id: int | None, json: bool) -> None:
+    """Send a sample the way real notifications go; the worker must be running."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
+        return await subscriptions.send_sample(which, subscription_id, event)
+
+    delivery_id = _work(account_id, task)
+    if json:
+        print_json({"delivery_id": delivery_id})
+    else:
+        click.echo(f"delivery {delivery_id} is on its way; see `trunkline notification log`")
+
+
+@notification.command()
+@click.option("--subscription", "subscription_id", type=int)
+@click.option("--status", type=click.Choice(_STATUSES))
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@account_option
+@json_option
+def log(
+    subscription_id: int | None, status: str | None, limit: int, account_id: int | None, json: bool
+) -> None:
+    """Deliveries, newest first, each with its last attempt."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> list[dict[str, Any]]:
+        return await subscriptions.log(which, subscription_id=subscription_id, status=status, limit=limit)
+
+    found = _work(account_id, task)
+    if json:
+        print_json(found)
+        return
+    for one in found:
+        click.echo(_line(one))
+    if not found:
+        click.echo("nothing has been delivered yet")
+
+
+@notification.command("replay")
+@click.argument("delivery_id", type=int)
+@account_option
+def replay_(delivery_id: int, account_id: int | None) -> None:
+    """Send a delivery once more, with the subscription's present address and template."""
+
+    async def task(db: Database, _subscriptions: Subscriptions, which: int) -> None:
+        await replay(db, which, delivery_id)
+
+    _work(account_id, task)
+    click.echo(f"delivery {delivery_id} is on its way again")
+
+
+@notification.command()
+@json_option
+def variables(json: bool) -> None:
+    """What a template may use."""
+    if json:
+        print_json([asdict(variable) for variable in VARIABLES.values()])
+        return
+    for variable in VARIABLES.values():
+        click.echo(f"{variable.name:28} {variable.kind.value:9} {variable.group.value}")
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise InvalidInput("write a header as NAME:VALUE", field="headers", value=text)
+    return name.strip(), value.strip()
+
+
+def _line(entry: dict[str, Any]) -> str:
+    moment: datetime = entry["created_at"]
+    answer = entry["error"] or (f"HTTP {entry['status_code']}" if entry["status_code"] else "not tried yet")
+    return (
+        f"{entry['delivery_id']}  {moment:%Y-%m-%d %H:%M:%S}  {entry['mnemonic']}  {entry['stream']}"
+        f"  {entry['status']} ({entry['attempts']})  {answer}"
+    )

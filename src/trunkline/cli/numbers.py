@@ -1,0 +1,125 @@
+"""``trunkline numbers``: the inventory of numbers that accounts may enable; ``trunkline lists``: what no API makes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from trunkline.accounts.administration import Administration
+from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.database import print_json, with_database
+from trunkline.core.errors import InvalidInput
+from trunkline.core.phone import normalise
+from trunkline.db.pool import Database
+from trunkline.directory.lists_file import apply_lists, read_lists
+from trunkline.directory.numbers import inventory
+from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
+
+offered_to_option = click.option(
+    "--for", "offered_to", type=int, default=EVERYBODY, metavar="AGENT", help="Only for this agent's clients."
+)
+trunk_account_option = click.option(
+    "--account", "account_id", type=int, help="Whose trunk it is; not needed while there is one account."
+)
+
+
+@click.group()
+def numbers() -> None:
+    """Inventory: numbers that accounts may enable by the Data API."""
+
+
+@numbers.command()
+@click.argument("phones", nargs=-1, required=True, metavar="NUMBER...")
+@click.option("--category", default="usual", show_default=True, help="usual, bronze, silver, gold, platinum")
+@click.option("--location", help="ISO 3166 code of the country or region: AE, AE-DU.")
+@click.option("--onetime", type=Decimal, default=Decimal(0), help="Payment for enabling.")
+@click.option("--monthly", type=Decimal, default=Decimal(0), help="Charge a month.")
+@click.option("--minimum", type=Decimal, default=Decimal(0), help="Smallest charge a month.")
+@click.option("--trunk", help="Key of the trunk that brings its calls.")
+@trunk_account_option
+@offered_to_option
+def add(
+    phones: tuple[str, ...],
+    category: str,
+    location: str | None,
+    onetime: Decimal,
+    monthly: Decimal,
+    minimum: Decimal,
+    trunk: str | None,
+    account_id: int | None,
+    offered_to: int,
+) -> None:
+    """Put numbers into the inventory, or change what is told of them."""
+    offer = {
+        "category": category,
+        "location": location,
+        "onetime_payment": onetime,
+        "monthly_charge": monthly,
+        "min_charge": minimum,
+        "trunk": trunk,
+    }
+    try:
+        form = InventoryForm.model_validate({"numbers": dict.fromkeys(phones, offer)})
+    except ValidationError as error:
+        raise InvalidInput(error.errors(include_url=False, include_input=False)[0]["msg"]) from error
+    _offer(form, account_id, offered_to)
+
+
+@numbers.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@trunk_account_option
+@offered_to_option
+def import_file(file: Path, account_id: int | None, offered_to: int) -> None:
+    """Put the numbers of a YAML FILE into the inventory."""
+    _offer(inventory.read_inventory(file), account_id, offered_to)
+
+
+@numbers.command("list")
+@json_option
+def list_numbers(json: bool) -> None:
+    """The inventory, and who has which number."""
+    rows = with_database(inventory.inventory)
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        whose = "free" if row["used_by"] is None else f"account {row['used_by']}"
+        offered = "everybody" if row["offered_to"] == EVERYBODY else f"agent {row['offered_to']}"
+        click.echo(
+            f"{row['phone_number']:<17}{row['category']:<10}{offered:<16}{whose:<16}{row['location_name']}"
+        )
+
+
+@numbers.command()
+@click.argument("phone", metavar="NUMBER")
+def remove(phone: str) -> None:
+    """Take a number off the inventory; an account that has it keeps it."""
+    with_database(lambda db: inventory.withdraw_number(db, normalise(phone) or phone))
+    click.echo("removed")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@account_option
+def lists(file: Path, account_id: int | None) -> None:
+    """Make or change the auto call campaigns, segments and events of a YAML FILE."""
+    form = read_lists(file)
+
+    async def work(db: Database) -> int:
+        return await apply_lists(db, await chosen(Administration(db), account_id), form)
+
+    click.echo(f"{with_database(work)} items are as the file says")
+
+
+def _offer(form: InventoryForm, account_id: int | None, offered_to: int) -> None:
+    async def work(db: Database) -> int:
+        has_trunks = any(offer.trunk is not None for offer in form.numbers.values())
+        trunk_account = await chosen(Administration(db), account_id) if has_trunks else None
+        return await inventory.offer_numbers(
+            db, form.numbers, offered_to=offered_to, trunk_account=trunk_account
+        )
+
+    click.echo(f"{with_database(work)} numbers are offered")

@@ -1,0 +1,102 @@
+"""``trunkline support``: people of accounts whom support may ask, and the tickets they write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from trunkline.accounts import support as rooms
+from trunkline.accounts.administration import Administration
+from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.database import print_json, with_database
+from trunkline.db.changes import changing
+from trunkline.db.pool import Database
+
+
+@click.group()
+def support() -> None:
+    """Tickets, and the people who may be asked about them."""
+
+
+@support.command()
+@click.option("--closed", is_flag=True, help="Those that are done.")
+@json_option
+def tickets(closed: bool, json: bool) -> None:
+    """Open tickets of all accounts."""
+    rows = with_database(lambda db: rooms.tickets(db, closed=closed))
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(
+            f"{row['ticket_id']:<8}account {row['account_id']} ({row['account_name']}), {row['created_at']:%F %H:%M}"
+        )
+        click.echo(f"        {row['full_name']}, {row['phone']}, {row['email']}")
+        for line in row["text"].splitlines():
+            click.echo(f"        {line}")
+
+
+@support.command()
+@click.argument("ticket_id", type=int)
+@account_option
+def close(ticket_id: int, account_id: int | None) -> None:
+    """Say that a ticket is done."""
+
+    async def work(db: Database) -> None:
+        await rooms.close_ticket(db, await chosen(Administration(db), account_id), ticket_id)
+
+    with_database(work)
+    click.echo("closed")
+
+
+@support.command("add-person")
+@click.option("--name", required=True)
+@click.option("--position", default="")
+@click.option("--email", multiple=True)
+@click.option("--phone", multiple=True)
+@account_option
+def add_person(
+    name: str, position: str, email: tuple[str, ...], phone: tuple[str, ...], account_id: int | None
+) -> None:
+    """Add a person of an account, with addresses and telephones."""
+
+    async def work(db: Database) -> int:
+        which = await chosen(Administration(db), account_id)
+        async with changing(db) as connection:
+            return await rooms.add_contact_person(
+                connection, which, name, position_name=position, emails=email, phones=phone
+            )
+
+    click.echo(f"person {with_database(work)}")
+
+
+@support.command()
+@account_option
+@json_option
+def persons(account_id: int | None, json: bool) -> None:
+    """The people of an account."""
+
+    async def work(db: Database) -> list[dict[str, Any]]:
+        return await rooms.contact_persons(db, await chosen(Administration(db), account_id))
+
+    rows = with_database(work)
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        ways = [way["email"] for way in row["emails"]] + [way["phone"] for way in row["phones"]]
+        click.echo(f"{row['contact_id']:<8}{row['full_name']:<32}{', '.join(ways)}")
+
+
+@support.command("remove-person")
+@click.argument("contact_id", type=int)
+@account_option
+def remove_person(contact_id: int, account_id: int | None) -> None:
+    """Remove a person of an account; tickets stay."""
+
+    async def work(db: Database) -> None:
+        await rooms.remove_contact_person(db, await chosen(Administration(db), account_id), contact_id)
+
+    with_database(work)
+    click.echo("removed")

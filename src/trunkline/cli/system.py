@@ -1,0 +1,133 @@
+"""``trunkline up``, ``status``, ``setup``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json as json_format
+import sys
+import threading
+from typing import Any
+
+import click
+
+from trunkline import engine
+from trunkline.calls.client import SwitchClient
+from trunkline.cli.settings import load_settings
+from trunkline.core.settings import Settings
+from trunkline.runtime import asterisk, instance, postgres, secrets
+from trunkline.runtime import status as runtime_status
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.instance import Parts
+from trunkline.runtime.progress import PrintedProgress
+
+
+@click.command()
+def up() -> None:
+    """Start the PBX and keep it running; Ctrl-C stops it."""
+    settings = load_settings()
+    install = _fetch(settings)
+    instance.run(settings, install, _parts(settings, install), _say)
+
+
+@click.command()
+@click.option("--json", is_flag=True, help="Print one JSON object.")
+def status(json: bool) -> None:
+    """What runs: processes, ports, calls, lines. Exit code 0 when all is up, 3 when not."""
+    settings = load_settings()
+    report = runtime_status.collect(settings, {"switch": lambda: _switch_status(settings)})
+    click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
+    if not report["up"]:
+        sys.exit(3)
+
+
+@click.command()
+def setup() -> None:
+    """Fetch what is needed to run, without starting anything. Returns at once when it is there."""
+    settings = load_settings()
+    if settings.database_url is None:
+        postgres.binaries()
+    install = _fetch(settings)
+    click.echo(f"Asterisk {install.version} ({install.origin})")
+
+
+def _switch_status(settings: Settings) -> dict[str, Any]:
+    """Live calls, registered lines and lag, told by the switch."""
+    token = secrets.load(settings).control_token
+
+    async def ask() -> dict[str, Any]:
+        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
+            return await client.status()
+
+    return asyncio.run(ask())
+
+
+def _fetch(settings: Settings) -> AsteriskInstall:
+    progress = PrintedProgress()
+    try:
+        return asterisk.ensure(settings, progress)
+    finally:
+        progress.close()
+
+
+def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
+    def migrate(dsn: str) -> None:
+        from trunkline.db.migrate import upgrade
+
+        upgrade(dsn)
+
+    def on_up() -> None:
+        from trunkline.roles.welcome import welcome
+
+        welcome(settings, _say)
+
+    threading.Thread(target=_load_ahead, daemon=True).start()
+    return Parts(migrate=migrate, configure=lambda: engine.configure(settings, install), on_up=on_up)
+
+
+def _load_ahead() -> None:
+    """Import what will be needed while the database and the engine are starting: it takes as long as they do."""
+    for name in ("trunkline.db.migrate", "trunkline.roles.welcome"):
+        importlib.import_module(name)
+
+
+def _say(line: str) -> None:
+    click.echo(f"  {line}")
+
+
+def _readable(report: dict[str, Any]) -> str:
+    lines = [f"Trunkline {report['version']}, data in {report['data_dir']}"]
+    if not report["running"]:
+        engine = report["engine"]
+        lines.append("not running; start it with `trunkline up`")
+        lines.append(
+            f"Asterisk {engine['version']} ({engine['origin']})" if engine else "no Asterisk fetched yet"
+        )
+        return "\n".join(lines)
+    lines.append(
+        f"{'up' if report['up'] else 'coming up'}, pid {report['pid']}, for {_duration(report['uptime'])}"
+    )
+    lines.append("")
+    for process in report["processes"]:
+        uptime = "" if process["uptime"] is None else _duration(process["uptime"])
+        restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
+        lines.append(
+            f"  {process['name']:<10}{process['version']:<10}{process['state']:<12}"
+            f"pid {process['pid'] or '-':<8}{uptime}{restarts}"
+        )
+    lines.append("")
+    for port in report["ports"]:
+        state = "" if port["open"] else "  not open"
+        lines.append(f"  {port['setting']:<22}{port['transport']:<5}{port['address']}:{port['port']}{state}")
+    known = {"running", "up", "version", "data_dir", "processes", "ports", "pid", "uptime"}
+    for name in sorted(report.keys() - known):
+        lines += ["", f"{name}: {json_format.dumps(report[name], indent=2)}"]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float | None) -> str:
+    whole = int(seconds or 0)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -1,0 +1,21 @@
+"""Time as the house passes it around: Unix seconds as ``float`` in rules, aware UTC ``datetime`` at the edges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NewType
+
+Instant = NewType("Instant", float)
+"""Unix time in seconds, UTC, with a fraction."""
+
+
+def to_datetime(instant: float) -> datetime:
+    """Aware UTC datetime of an instant (microseconds kept)."""
+    return datetime.fromtimestamp(instant, UTC)
+
+
+def to_instant(moment: datetime) -> Instant:
+    """Instant of an aware datetime."""
+    if moment.tzinfo is None:
+        raise ValueError("a naive datetime has no place in time; give it a zone")
+    return Instant(moment.timestamp())

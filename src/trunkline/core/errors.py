@@ -1,0 +1,127 @@
+"""The one hierarchy of errors that Trunkline raises on purpose.
+
+::
+
+    TrunklineError                 has a mnemonic, a text that tells the reader what to do, a place
+     +- ConfigurationError         settings, files, the machine: the admin can mend it
+     |   +- SetupError             something needed to run cannot be had
+     |   +- DirectoryFileError     a directory file (YAML) that cannot be applied
+     +- Refused                    the caller asked for what is not allowed or does not exist
+     |   +- AuthenticationFailed   who are you
+     |   +- PermissionDenied       you may not (address, component, permission, security rule)
+     |   +- LimitExceeded          too much (points, channels, sizes)
+     |   +- NotFound               no such thing in this account
+     |   +- InvalidInput           a value that cannot be used
+     |   +- InvalidState           not now (a command in a wrong call state)
+     +- Unavailable                a part we need does not answer now; try again
+         +- EngineUnavailable      Asterisk
+         +- DatabaseUnavailable    PostgreSQL
+         +- SwitchUnavailable      the switch that owns the call
+             +- SwitchInterrupted  it had the command, and may have carried it out
+
+Doors (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
+``mnemonic``; features raise the leaf that fits and never a door's form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class TrunklineError(Exception):
+    """Base of all errors raised on purpose.
+
+    :param message: what happened and what the reader can do about it.
+    :param mnemonic: the wire name (``call_session_not_found``); defaults to the class's own.
+    :param field: dotted name of the parameter at fault.
+    :param value: the value as the caller sent it.
+    :param params: substitutions for a templated message (limits, lengths).
+    """
+
+    mnemonic: str = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        mnemonic: str | None = None,
+        field: str | None = None,
+        value: Any = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if mnemonic is not None:
+            self.mnemonic = mnemonic
+        self.field = field
+        self.value = value
+        self.params: dict[str, Any] = dict(params or {})
+
+
+class ConfigurationError(TrunklineError):
+    mnemonic = "incorrect_config"
+
+
+class SetupError(ConfigurationError):
+    mnemonic = "setup_failed"
+
+
+class DirectoryFileError(ConfigurationError):
+    mnemonic = "incorrect_directory_file"
+
+
+class Refused(TrunklineError):  # noqa: N818 - a family, never raised under this name alone
+    mnemonic = "forbidden"
+
+
+class AuthenticationFailed(Refused):
+    mnemonic = "auth_error"
+
+
+class PermissionDenied(Refused):
+    mnemonic = "forbidden"
+
+
+class LimitExceeded(Refused):
+    mnemonic = "limit_exceeded"
+
+
+class NotFound(Refused):
+    mnemonic = "entity_not_found"
+
+
+class InvalidInput(Refused):
+    mnemonic = "invalid_parameter_value"
+
+
+class Duplicate(InvalidInput):
+    mnemonic = "duplicate_entity"
+
+
+class InUse(InvalidInput):
+    mnemonic = "dependency_error"
+
+
+class InvalidState(Refused):
+    mnemonic = "invalid_state"
+
+
+class Unavailable(TrunklineError):  # noqa: N818 - see Refused
+    mnemonic = "internal_error"
+
+
+class EngineUnavailable(Unavailable):
+    pass
+
+
+class DatabaseUnavailable(Unavailable):
+    pass
+
+
+class SwitchUnavailable(Unavailable):
+    pass
+
+
+class SwitchInterrupted(SwitchUnavailable):
+    """Whether the command was carried out is not known: do not send it again without looking."""

@@ -1,0 +1,248 @@
+"""Settings of an instance: environment variables ``TRUNKLINE_*`` over a TOML file over the defaults below.
+
+The file is ``$TRUNKLINE_CONFIG``, else ``trunkline.toml`` in the working folder when it exists. Nested names
+use two underscores in the environment: ``TRUNKLINE_SIP__UDP_PORT=5070``. Two instances side by side need
+different ``data_dir`` and ports, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SipSettings(BaseModel):
+    """Where phones and trunks reach us. A port of 0 turns that transport off."""
+
+    bind: str = "0.0.0.0"
+    udp_port: int = 5060
+    tcp_port: int = 5060
+    tls_port: int = 9061
+    wss_port: int = 8089
+    external_address: str | None = None
+    """Address that phones outside the local network see, when this machine is behind NAT."""
+    local_networks: list[str] = Field(
+        default_factory=lambda: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"]
+    )
+    rtp_port_first: int = 20000
+    rtp_port_last: int = 24999
+    registration_expiry_min: int = 30
+    """Seconds."""
+    registration_expiry_max: int = 3600
+    """Seconds."""
+    digest_algorithms: list[Literal["MD5", "SHA-256"]] = Field(default=["MD5"], min_length=1)
+    """What phones may log in with, the preferred first. Many phones (and programs: SIPp 3.6, baresip 1.0) do not
+    log in at all where SHA-256 is offered beside MD5."""
+
+
+class EngineSettings(BaseModel):
+    """How our processes reach Asterisk; loopback only."""
+
+    asterisk: str = "auto"
+    """``auto``: an installed Asterisk 20 or newer, else the private copy; ``private``; or the path of a program."""
+    ari_port: int = 8088
+    ami_port: int = 5038
+    max_calls: int = 0
+    """0 = no limit."""
+
+
+class WebSettings(BaseModel):
+    """Doors for API clients and browsers. A port of 0 turns that door off."""
+
+    http_bind: str = "127.0.0.1"
+    http_port: int = 8080
+    https_bind: str = "0.0.0.0"
+    https_port: int = 8443
+    public_url: str | None = None
+    """How clients reach us from outside (for links in recordings); default from the request."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Networks whose ``X-Forwarded-For`` is believed."""
+    request_log_days: int = Field(default=90, ge=1)
+    """Days for which the report of API requests is kept."""
+    body_max: int = 1_048_576
+    """Bytes of the largest request body of the JSON-RPC APIs."""
+
+
+class SwitchSettings(BaseModel):
+    node: int = Field(default=0, ge=0, le=62)
+    """63 is the node of uploaded calls, which no switch carried."""
+    control_port: int = 8070
+    """Loopback HTTP for commands from web."""
+    away_wait: int = 20
+    """Seconds that a new call hears ring-back while the switch is away."""
+    event_buffer_max: int = 100_000
+    """Events kept in memory while PostgreSQL is away."""
+
+
+class RecordingSettings(BaseModel):
+    sample_rate: int = 8000
+    mp3_bit_rate: int = 32_000
+
+
+class NotificationSettings(BaseModel):
+    """How deliveries leave the house."""
+
+    allow_private_addresses: bool = True
+    """Whether subscriptions may point into private networks and at this machine; turn it off where strangers
+    may make subscriptions."""
+    connect_timeout: float = 5.0
+    """Seconds."""
+    total_timeout: float = 15.0
+    """Seconds for one attempt, from the first byte sent to the answer's last byte read."""
+    give_up_after: int = 86_400
+    """Seconds during which a delivery is tried again."""
+    per_endpoint: int = Field(default=8, ge=1)
+    """Deliveries to one subscription under way at a time, in one worker."""
+
+
+class UploadSettings(BaseModel):
+    """How recordings of uploaded calls are fetched and looked into, and where their callbacks may go."""
+
+    allowed_private_networks: list[str] = Field(default_factory=list)
+    """Private networks that recordings may be fetched from and callbacks may be sent to. All others, this machine
+    included, are out of reach."""
+
+    @field_validator("allowed_private_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            ip_network(one)  # its ValueError says what is wrong
+        return value
+
+    trusted_certificates: Path | None = None
+    """A PEM file with certification authorities of your own, believed beside those of the system."""
+    download_timeout: float = Field(default=30.0, gt=0)
+    """Seconds for one recording: connecting, redirects and the last byte."""
+    file_max: int = Field(default=52_428_800, ge=1)
+    """Bytes of the largest recording."""
+    decode_timeout: float = Field(default=120.0, gt=0)
+    """Seconds that a recording may be looked into and converted."""
+    decode_cpu: int = Field(default=60, ge=1)
+    """Seconds of processor time for that."""
+    decode_memory: int = Field(default=1_073_741_824, ge=268_435_456)
+    """Bytes of address space of the process that does it."""
+    callback_timeout: float = Field(default=15.0, gt=0)
+    """Seconds for one attempt to tell a callback URL."""
+    callback_give_up_after: int = Field(default=86_400, ge=0)
+    """Seconds during which a callback is tried again."""
+
+
+class AnalysisSettings(BaseModel):
+    """Voice analysis of recordings."""
+
+    whisper_model: Path | None = None
+    """Folder of a faster-whisper model that writes down what was said (needs the extra ``transcription``)."""
+    language: str | None = None
+    """Two letters of the language that is spoken; default: found out from the sound."""
+    transcribe_all: bool = False
+    """Write down every analysed recording, not only those that somebody asks for."""
+    timeout: float = Field(default=1800.0, gt=0)
+    """Seconds that one recording may take."""
+
+
+class Settings(BaseSettings):
+    """All settings of one instance."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRUNKLINE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path(".trunkline/data")
+    """Everything that must be kept: database, recordings, media, certificates, secrets."""
+    runtime_dir: Path = Path(".trunkline/runtime")
+    """Downloaded programs (Asterisk); may be deleted and is fetched again. Shared by instances."""
+    database_url: str | None = None
+    """A PostgreSQL server of your own; default: the embedded one."""
+    database_port: int = 0
+    """0 = the embedded server listens on a Unix socket in the data folder only."""
+    log_level: str = "info"
+    log_json: bool | None = None
+    """Default: JSON unless standard error is a terminal."""
+    sip: SipSettings = SipSettings()
+    engine: EngineSettings = EngineSettings()
+    web: WebSettings = WebSettings()
+    switch: SwitchSettings = SwitchSettings()
+    recording: RecordingSettings = RecordingSettings()
+    notifications: NotificationSettings = NotificationSettings()
+    uploads: UploadSettings = UploadSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get("TRUNKLINE_CONFIG", "trunkline.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    # Layout of the data folder: one place, so that no two rooms disagree about a path.
+
+    @cached_property
+    def data(self) -> Path:
+        """Absolute data folder."""
+        return self.data_dir.expanduser().absolute()
+
+    @property
+    def postgres_dir(self) -> Path:
+        return self.data / "postgres"
+
+    @property
+    def asterisk_dir(self) -> Path:
+        """Rendered configuration, run files and logs of Asterisk."""
+        return self.data / "asterisk"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Raw audio while calls are live: one file per leg, ``<session>/<leg>.sln``."""
+        return self.data / "spool"
+
+    @property
+    def recordings_dir(self) -> Path:
+        return self.data / "recordings"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """What is being fetched and converted now; may be deleted while no worker runs."""
+        return self.data / "uploads"
+
+    @property
+    def media_dir(self) -> Path:
+        return self.data / "media"
+
+    @property
+    def certificates_dir(self) -> Path:
+        """``trunkline.crt`` and ``trunkline.key`` (PEM), used by SIP, WSS and HTTPS alike."""
+        return self.data / "certificates"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Readable by the owner only: ``master.key`` (encrypts stored secrets), ``engine.json``, ``control.token``."""
+        return self.data / "secrets"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data / "run"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data / "logs"
+
+    @property
+    def runtime(self) -> Path:
+        """Absolute runtime folder."""
+        return self.runtime_dir.expanduser().absolute()

@@ -1,0 +1,186 @@
+"""Changes of configuration rows: made whole or not at all, with errors a door can tell.
+
+::
+
+    async with changing(db) as connection:
+        tag_id = await insert(connection, "tags", "tag_id", account_id, {"name": "Important", "key": ...})
+        await update(connection, "tags", "tag_id", account_id, tag_id, {"name": "Urgent"})
+        await delete(connection, "tags", "tag_id", account_id, tag_id)
+
+Names of tables and columns are constants of ours, never a client's words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from trunkline.core.errors import Duplicate, InUse, NotFound
+from trunkline.db.pool import Connection, Database
+
+_DUPLICATE = "This exists already: choose another value, or change what exists."
+_LAST_COLUMN = re.compile(r"Key \((?:\w+, )*(\w+)\)=")
+"""The most particular column of a unique key, in what PostgreSQL tells of the row that breaks it."""
+
+
+@asynccontextmanager
+async def changing(db: Database) -> AsyncIterator[Connection]:
+    """One transaction. What its unique and foreign keys refuse becomes an error of ours.
+
+    :raises Duplicate: another row has this value already.
+    :raises InUse: another row refers to the one that should go.
+    :raises NotFound: a row that is referred to does not exist.
+    """
+    try:
+        async with db.connection() as connection:
+            yield connection
+    except psycopg.errors.UniqueViolation as error:
+        raise Duplicate(_DUPLICATE) from error
+    except psycopg.errors.ForeignKeyViolation as error:
+        if "still referenced" in str(error):
+            raise InUse("Something else uses this: take it out there first.") from error
+        raise NotFound("Something this refers to does not exist: look its id up first.") from error
+
+
+async def one_at_a_time(connection: Connection, account_id: int) -> None:
+    """Until this transaction ends, nobody else changes the account's directory who asks this, or applies a file.
+
+    For changes that look at other rows before they write.
+    """
+    await connection.execute("select from accounts where account_id = %s for no key update", (account_id,))
+
+
+async def insert(
+    connection: Connection, table: str, id_column: str, account_id: int, values: Mapping[str, Any]
+) -> int:
+    """Add a row; the id it got.
+
+    :raises Duplicate: another row has one of the values.
+    """
+    row = {"account_id": account_id, **values}
+    statement = sql.SQL("insert into {} ({}) values ({}) returning {}").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Placeholder, row)),
+        sql.Identifier(id_column),
+    )
+    with _naming(values):
+        made = await (await connection.execute(statement, row)).fetchone()
+    assert made is not None
+    return int(made[id_column])
+
+
+async def insert_keyed(
+    connection: Connection, table: str, id_column: str, account_id: int, values: Mapping[str, Any]
+) -> int:
+    """Add a row of a table whose rows bear keys for directory files; its key becomes ``api-<id>``."""
+    numbers = await connection.execute(
+        "select nextval(pg_get_serial_sequence(%s, %s)) as id", (table, id_column)
+    )
+    number = await numbers.fetchone()
+    assert number is not None
+    row = {id_column: number["id"], "key": f"api-{number['id']}", **values}
+    return await insert(connection, table, id_column, account_id, row)
+
+
+async def update(
+    connection: Connection,
+    table: str,
+    id_column: str,
+    account_id: int,
+    row_id: int,
+    values: Mapping[str, Any],
+    *,
+    field: str = "id",
+) -> None:
+    """Change the columns in ``values``, others stay; without values, only look that the row is there.
+
+    :param field: parameter that named the row, for the error.
+    :raises NotFound: no such row in this account.
+    :raises Duplicate: another row has one of the values.
+    """
+    if not values:
+        await must_exist(connection, table, id_column, account_id, row_id, field=field)
+        return
+    statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"new_{name}")) for name in values
+        ),
+        sql.Placeholder("account_id"),
+        sql.Identifier(id_column),
+        sql.Placeholder("row_id"),
+    )
+    named = {f"new_{name}": value for name, value in values.items()}
+    with _naming(values):
+        done = await connection.execute(statement, {**named, "account_id": account_id, "row_id": row_id})
+    if not done.rowcount:
+        raise _no_such(row_id, field)
+
+
+async def delete(
+    connection: Connection, table: str, id_column: str, account_id: int, row_id: int, *, field: str = "id"
+) -> None:
+    """Remove a row.
+
+    :raises NotFound: no such row in this account.
+    """
+    statement = sql.SQL("delete from {} where account_id = %s and {} = %s").format(
+        sql.Identifier(table), sql.Identifier(id_column)
+    )
+    if not (await connection.execute(statement, (account_id, row_id))).rowcount:
+        raise _no_such(row_id, field)
+
+
+async def must_exist(
+    connection: Connection, table: str, id_column: str, account_id: int, row_id: int, *, field: str = "id"
+) -> None:
+    """Hold a row so that nobody deletes it before this transaction ends.
+
+    :raises NotFound: no such row in this account.
+    """
+    statement = sql.SQL("select from {} where account_id = %s and {} = %s for key share").format(
+        sql.Identifier(table), sql.Identifier(id_column)
+    )
+    if await (await connection.execute(statement, (account_id, row_id))).fetchone() is None:
+        raise _no_such(row_id, field)
+
+
+async def must_all_exist(
+    connection: Connection, table: str, id_column: str, account_id: int, ids: Sequence[int], *, field: str
+) -> None:
+    """Hold rows so that nobody deletes them before this transaction ends.
+
+    :param field: parameter that named them.
+    :raises NotFound: for the first that is no row of this account.
+    """
+    statement = sql.SQL(
+        "select {} as id from {} where account_id = %s and {} = any(%s) for key share"
+    ).format(sql.Identifier(id_column), sql.Identifier(table), sql.Identifier(id_column))
+    found = {
+        row["id"] for row in await (await connection.execute(statement, (account_id, list(ids)))).fetchall()
+    }
+    for row_id in ids:
+        if row_id not in found:
+            raise _no_such(row_id, field)
+
+
+@contextmanager
+def _naming(values: Mapping[str, Any]) -> Iterator[None]:
+    """A value that another row has is told by the column that it was given for."""
+    try:
+        yield
+    except psycopg.errors.UniqueViolation as error:
+        told = _LAST_COLUMN.match(error.diag.message_detail or "")
+        if told is None or told[1] not in values:
+            raise
+        raise Duplicate(_DUPLICATE, field=told[1], value=values[told[1]]) from error
+
+
+def _no_such(row_id: int, field: str) -> NotFound:
+    return NotFound(f"There is no {row_id} here: look its id up first.", field=field, value=row_id)

@@ -1,0 +1,177 @@
+"""Jobs: work that a transaction orders and some worker does, at least once. A thin coat over procrastinate.
+
+A job is ordered on the connection of the transaction that needs it: it exists if and only if that commits.
+Jobs with the same lock run one after another, in the order in which they were ordered, over all workers. A
+job whose worker was killed is run again by another within about ``STALLED_AFTER`` seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import procrastinate
+import psycopg
+from procrastinate import exceptions as procrastinate_errors
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from psycopg import AsyncConnection
+
+from trunkline.core.log import get_logger
+
+_log = get_logger("db.jobs")
+
+HEARTBEAT_PERIOD = 1.0
+"""Seconds between two signs of life of a worker."""
+
+STALLED_AFTER = 5.0
+"""Seconds without a sign of life after which a worker counts as dead."""
+
+_POLL_PERIOD = 0.25
+"""Seconds; also how late a job may notice that the one before it with the same lock has ended."""
+
+_RESCUE_PERIOD = 2.0
+"""Seconds between two looks for jobs of dead workers."""
+
+_SHUTDOWN_GRACE = 5.0
+"""Seconds that running jobs have to end when the worker stops; then they are put back."""
+
+_RECONNECT_PERIOD = 0.5
+
+_RETRY_CAP = 300.0
+
+Handler = Callable[..., Awaitable[None]]
+"""Called with the job's arguments by name. Must bear to be run twice."""
+
+
+class RunAgain(Exception):  # noqa: N818 - not an error: the job asks for another time
+    """Raised by a handler: put this job back, to be run again after ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds:.1f} s")
+        self.seconds = seconds
+
+
+class _Retry(BaseRetryStrategy):
+    """A failed job is never dropped: it comes again with growing pauses, up to five minutes."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, RunAgain):
+            return RetryDecision(retry_at=_after(exception.seconds))
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_at=_after(0))
+        _log.error(
+            "job_failed", task=job.task_name, job_id=job.id, attempts=job.attempts, error=repr(exception)
+        )
+        return RetryDecision(retry_at=_after(min(2.0 ** min(job.attempts, 20), _RETRY_CAP)))
+
+
+def _after(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class Jobs:
+    """Orders and runs jobs of one database.
+
+    :param dsn: of the database. No connection is opened before :meth:`run`.
+    """
+
+    def __init__(
+        self, dsn: str, *, application_name: str = "trunkline-jobs", max_connections: int = 10
+    ) -> None:
+        self._connector = procrastinate.PsycopgConnector(
+            conninfo=dsn,
+            kwargs={"application_name": application_name},
+            min_size=1,
+            max_size=max_connections,
+        )
+        self._app = procrastinate.App(connector=self._connector)
+
+    def register(self, name: str, handler: Handler, *, queue: str) -> None:
+        """Say who does jobs of this name; before :meth:`run`."""
+        self._app.task(name=name, queue=queue, retry=_Retry())(handler)
+
+    async def order(
+        self,
+        conn: AsyncConnection[Any],
+        name: str,
+        args: Mapping[str, Any],
+        *,
+        queue: str,
+        lock: str | None = None,
+    ) -> None:
+        """Order a job within the transaction of ``conn``.
+
+        :param args: JSON values.
+        :param lock: jobs with the same lock keep their order and never run side by side.
+        """
+        task = self._app.configure_task(name, queue=queue, lock=lock, allow_unknown=True, connection=conn)
+        await task.defer_async(**args)
+
+    async def run(self, concurrency: Mapping[str, int]) -> None:
+        """Do jobs until cancelled; survives the database's restarts.
+
+        :param concurrency: how many jobs of each queue this process does at a time.
+        """
+        while True:
+            try:
+                async with self._app.open_async(), asyncio.TaskGroup() as group:
+                    group.create_task(self._rescue_for_ever(), name="jobs-rescue")
+                    for queue, limit in concurrency.items():
+                        group.create_task(self._work(queue, limit), name=f"jobs-{queue}")
+            except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
+                _log.warning("jobs_without_database", error=str(error))
+            await asyncio.sleep(_RECONNECT_PERIOD)
+
+    async def _work(self, queue: str, limit: int) -> None:
+        while True:
+            try:
+                await _insisting(
+                    self._app.run_worker_async(
+                        queues=[queue],
+                        name=queue,
+                        concurrency=limit,
+                        install_signal_handlers=False,
+                        fetch_job_polling_interval=_POLL_PERIOD,
+                        update_heartbeat_interval=HEARTBEAT_PERIOD,
+                        stalled_worker_timeout=STALLED_AFTER,
+                        shutdown_graceful_timeout=_SHUTDOWN_GRACE,
+                        delete_jobs="successful",
+                    )
+                )
+            except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
+                _log.warning("jobs_without_database", queue=queue, error=str(error))
+            await asyncio.sleep(_RECONNECT_PERIOD)
+
+    async def _rescue_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_RESCUE_PERIOD)
+            try:
+                await self._rescue()
+            except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
+                _log.warning("rescue_failed", error=str(error))
+
+    async def _rescue(self) -> None:
+        """Put back the jobs of killed workers. Two workers may try the same: the second finds nothing to put
+        back."""
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
+            await manager.retry_job(job)
+            _log.warning("job_rescued", task=job.task_name, job_id=job.id)
+
+
+async def _insisting(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; when cancelled, see that it ends.
+
+    Python before 3.12 may lose a cancellation that comes just when what is waited for is there (``asyncio.wait_for``,
+    which the database's driver uses): a worker cancelled while it registers itself would then run for ever.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_SHUTDOWN_GRACE + 1.0)
+    task.result()

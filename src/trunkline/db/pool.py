@@ -1,0 +1,253 @@
+"""The database as the house uses it: one pool a process, rows as dictionaries, times in UTC.
+
+::
+
+    db = await Database.open(dsn, application_name="trunkline web")
+    async with db.connection() as connection:      # one transaction: committed at the end, undone on an error
+        await connection.execute("update ...")
+    rows = await db.fetch_all("select ... where account_id = %s", (account_id,))
+    async for payload in db.listen("trunkline_directory"):
+        ...                                        # "" after each (re)connect: read all anew
+
+Errors that mean "the server is away" become :class:`~trunkline.core.errors.DatabaseUnavailable`; all others
+(a violated constraint, a statement cancelled by its time limit) stay what the driver raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, LiteralString, Self, TypeAlias
+
+import orjson
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool
+
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+
+Row: TypeAlias = DictRow
+Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
+Statement: TypeAlias = LiteralString | sql.SQL | sql.Composed | bytes
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+
+_AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "53400"})
+"""Shutting down, crashed, starting up, too many connections, a limit of the server."""
+
+_LISTEN_IDLE = 30.0
+"""Seconds without a notification after which a listener asks whether the server is still there."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+"""Seconds between a listener's attempts to connect."""
+
+_RECONNECT = 2.0
+"""Seconds after which the pool gives up one series of attempts; the next request begins another. A longer
+series, whose pauses double, would keep requests waiting long after the server is back."""
+
+# A call's journal is read several times after the call: a quicker reader of JSON is felt.
+set_json_loads(orjson.loads)
+
+# It reports each attempt of each connection; the error that a request gets, and the listener, say it once.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+_log = get_logger("db")
+
+
+def is_away(error: psycopg.Error) -> bool:
+    """Whether a driver's error says that the server cannot be reached now, so that trying later may help."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _AWAY_STATES
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is away."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if not is_away(error):
+            raise
+        raise DatabaseUnavailable(
+            f"PostgreSQL does not answer ({_first_line(error)}); see `trunkline status` and its log"
+        ) from error
+
+
+async def _check(connection: Connection) -> None:
+    """Ask whether the server is still there only if its socket has something to say, as one that it closed has:
+    a question before each use is as dear as most uses."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+class Database:
+    """A pool of connections. Made by :meth:`open`, ended by :meth:`close`."""
+
+    def __init__(self, dsn: str, application_name: str, pool: AsyncConnectionPool[Connection]) -> None:
+        self.dsn = dsn
+        self._application_name = application_name
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        application_name: str = "trunkline",
+        min_size: int = 1,
+        max_size: int = 10,
+        statement_timeout_ms: int | None = None,
+        connect_timeout: float = 30.0,
+        wait_timeout: float = 5.0,
+    ) -> Self:
+        """Connect.
+
+        :param dsn: a connection URI or string of libpq.
+        :param statement_timeout_ms: the server cancels a longer statement (``psycopg.errors.QueryCanceled``).
+        :param connect_timeout: seconds to wait for the server now.
+        :param wait_timeout: seconds that a statement may wait for a free connection, or for a server that
+            restarts, before it fails.
+        :raises DatabaseUnavailable: no connection within that time.
+        """
+        with translated_errors():
+            await _wait_for_server(dsn, connect_timeout)
+
+        async def configure(connection: Connection) -> None:
+            await connection.execute("set time zone 'UTC'")
+            if statement_timeout_ms is not None:
+                await connection.execute(
+                    sql.SQL("set statement_timeout = {}").format(sql.Literal(statement_timeout_ms))
+                )
+            await connection.commit()
+
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            kwargs={"row_factory": dict_row, "application_name": application_name},
+            connection_class=psycopg.AsyncConnection[DictRow],
+            min_size=min_size,
+            max_size=max_size,
+            configure=configure,
+            check=_check,
+            timeout=wait_timeout,
+            reconnect_timeout=_RECONNECT,
+            name=application_name,
+            open=False,
+        )
+        try:
+            with translated_errors():
+                await pool.open(wait=True, timeout=connect_timeout)
+        except BaseException:
+            await pool.close(timeout=0)
+            raise
+        return cls(dsn, application_name, pool)
+
+    async def close(self) -> None:
+        """Close all connections; a second time does nothing."""
+        await self._pool.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for one transaction: committed at the end, rolled back when the block raises."""
+        with translated_errors():
+            async with self._pool.connection() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _single(self) -> AsyncIterator[Connection]:
+        """A connection for one statement, which is a transaction by itself: asking the server to begin and commit
+        one would take three times as long."""
+        async with self.connection() as connection:
+            await connection.set_autocommit(True)
+            try:
+                yield connection
+            finally:
+                if connection.info.transaction_status == TransactionStatus.IDLE:
+                    await connection.set_autocommit(False)
+
+    async def fetch_all(self, statement: Statement, parameters: Parameters = None) -> list[Row]:
+        """All rows of one statement, run in its own transaction."""
+        async with self._single() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall()
+
+    async def fetch_one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
+        """The first row of one statement, None when there is none."""
+        async with self._single() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchone()
+
+    async def execute(self, statement: Statement, parameters: Parameters = None) -> int:
+        """Run one statement; how many rows it touched."""
+        async with self._single() as connection:
+            cursor = await connection.execute(statement, parameters)
+            return cursor.rowcount
+
+    async def listen(self, channel: str) -> AsyncGenerator[str, None]:
+        """Payloads notified on a channel, for as long as the reader wants them.
+
+        Uses a connection of its own, and connects again (0.1 s doubling to 5 s) when it breaks. Yields ``""``
+        after each connect, as notifications may have been missed before it: the reader reads all anew.
+        Closing the generator closes the connection.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with await self._connect_listener(channel) as connection:
+                    yield ""
+                    pause = _FIRST_PAUSE
+                    while True:
+                        async for notice in connection.notifies(timeout=_LISTEN_IDLE):
+                            yield notice.payload
+                        await connection.execute("select 1")
+            except psycopg.OperationalError as error:
+                if not is_away(error):
+                    raise
+                _log.warning("listener lost its connection", channel=channel, reason=_first_line(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _connect_listener(self, channel: str) -> psycopg.AsyncConnection[Any]:
+        connection = await psycopg.AsyncConnection.connect(
+            self.dsn, autocommit=True, application_name=f"{self._application_name} listener"
+        )
+        try:
+            await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+
+async def _wait_for_server(dsn: str, timeout: float) -> None:
+    """Return once the server lets us in; the driver's last error after so many seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection = await psycopg.AsyncConnection.connect(dsn, connect_timeout=max(2, round(timeout)))
+            await connection.close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() + _FIRST_PAUSE > deadline:
+                raise
+        await asyncio.sleep(_FIRST_PAUSE)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

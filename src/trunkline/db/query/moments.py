@@ -1,0 +1,101 @@
+"""Local wall-clock times of an account and the instants they mean, including the days on which clocks change.
+
+``YYYY-MM-DD hh:mm:ss`` names one second of the account's wall clock. When clocks go back, the name covers two
+seconds an hour apart; when they go forward, the names inside the gap cover none. A :class:`Moment` says both
+exactly, so that every operator has one meaning:
+
+======== ==========================================
+``=``    inside one of ``spans``
+``>=``   at or after ``earliest``
+``<``    before ``earliest``
+``<=``   before ``end``
+``>``    at or after ``end``
+======== ==========================================
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+_FORM = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\s?(Z|[+-]\d{2}:?\d{2}))?\Z", re.ASCII
+)
+_SECOND = timedelta(seconds=1)
+_YEARS = range(1970, 2200)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The instants (aware, UTC) that one wall-clock second stands for."""
+
+    spans: tuple[tuple[datetime, datetime], ...]
+    """Half-open spans of one second: one, two (clocks went back) or none (clocks went forward)."""
+    earliest: datetime
+    end: datetime
+    """First instant after the moment; equal to ``earliest`` for a second that does not exist."""
+
+
+def parse_moment(text: str, zone: ZoneInfo) -> Moment:
+    """Read ``YYYY-MM-DD hh:mm:ss`` in ``zone``; a ``T`` between and a trailing ``Z`` or offset are accepted.
+
+    :raises ValueError: not such a time.
+    """
+    found = _FORM.match(text)
+    if not found:
+        raise ValueError("expected YYYY-MM-DD hh:mm:ss")
+    parts = [int(part) for part in found.groups()[:6]]
+    if parts[0] not in _YEARS:
+        raise ValueError(f"expected a year from {_YEARS.start} to {_YEARS.stop - 1}")
+    local = datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - the zone is applied below
+    if found[7]:
+        return _single(local.replace(tzinfo=_offset(found[7])).astimezone(UTC))
+    return local_moment(local, zone)
+
+
+def local_moment(local: datetime, zone: ZoneInfo) -> Moment:
+    """The moment of a naive wall-clock time (whole seconds) in ``zone``."""
+    first = local.replace(tzinfo=zone, fold=0)
+    second = local.replace(tzinfo=zone, fold=1)
+    before, after = _utc_offset(first), _utc_offset(second)
+    if before == after:
+        return _single(first.astimezone(UTC))
+    if before > after:
+        one, two = first.astimezone(UTC), second.astimezone(UTC)
+        return Moment(((one, one + _SECOND), (two, two + _SECOND)), one, two + _SECOND)
+    change = _transition(second.astimezone(UTC), first.astimezone(UTC), zone)
+    return Moment((), change, change)
+
+
+def _single(instant: datetime) -> Moment:
+    return Moment(((instant, instant + _SECOND),), instant, instant + _SECOND)
+
+
+def _offset(text: str) -> timezone:
+    if text == "Z":
+        return UTC
+    sign = -1 if text[0] == "-" else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))
+
+
+def _utc_offset(moment: datetime) -> timedelta:
+    offset = moment.utcoffset()
+    if offset is None:
+        raise ValueError("the zone has no offset")
+    return offset
+
+
+def _transition(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    """First second in (low, high] at which the zone's offset differs from the one at ``low``."""
+    old = _utc_offset(low.astimezone(zone))
+    span = int((high - low).total_seconds())
+    left, right = 0, span
+    while right - left > 1:
+        middle = (left + right) // 2
+        if _utc_offset((low + timedelta(seconds=middle)).astimezone(zone)) == old:
+            left = middle
+        else:
+            right = middle
+    return low + timedelta(seconds=right)

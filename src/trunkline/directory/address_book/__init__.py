@@ -1,0 +1,1 @@
+"""The address book: contacts, their groups and organisations; lists and changes."""

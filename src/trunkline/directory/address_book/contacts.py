@@ -1,0 +1,166 @@
+"""Changes of contacts. The switch shows a caller's name, and blocks who is in the system's group, at once.
+
+Ours where the reference leaves it open: a number may belong to several contacts (calls show the one that was
+made first); numbers and addresses are kept in the order in which they were given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trunkline.core.errors import InvalidInput
+from trunkline.core.phone import normalise
+from trunkline.db.changes import changing, delete, insert_keyed, must_all_exist, must_exist, update
+from trunkline.db.pool import Connection, Database
+
+TABLE, ID = "contacts", "contact_id"
+MOST = 10
+"""Telephone numbers, and e-mail addresses, of one contact."""
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}\Z")
+_EMAIL_LENGTH = 254
+_PLAIN = ("first_name", "last_name", "patronymic", "personal_manager_id", "organization_id")
+_NAMES = ("first_name", "patronymic")
+
+
+async def create_contact(db: Database, account_id: int, values: Mapping[str, Any]) -> int:
+    """Add a contact; its id.
+
+    :param values: ``last_name`` and ``phone_numbers``; ``first_name``, ``patronymic``, ``emails``,
+        ``personal_manager_id``, ``organization_id``, ``groups`` (ids) as known.
+    :raises InvalidInput: a number, an address, too many of them, or one twice.
+    :raises NotFound: no such employee, organisation or group.
+    """
+    row = _row(values)
+    phones = checked_phones(values["phone_numbers"])
+    async with changing(db) as connection:
+        await _must_exist(connection, account_id, values)
+        contact_id = await insert_keyed(connection, TABLE, ID, account_id, row)
+        await _put_phones(connection, account_id, contact_id, phones)
+        await _put_groups(connection, account_id, contact_id, values.get("groups") or ())
+    return contact_id
+
+
+async def update_contact(db: Database, account_id: int, contact_id: int, values: Mapping[str, Any]) -> None:
+    """Change what is in ``values``, the rest stays; lists are replaced whole, None takes a value away.
+
+    :raises NotFound: no such contact, employee, organisation or group.
+    :raises InvalidInput: see :func:`create_contact`; also when the last name would be taken away.
+    """
+    row = _row(values)
+    async with changing(db) as connection:
+        await must_exist(connection, TABLE, ID, account_id, contact_id)
+        await _must_exist(connection, account_id, values)
+        await update(connection, TABLE, ID, account_id, contact_id, row)
+        if "phone_numbers" in values:
+            await _put_phones(connection, account_id, contact_id, checked_phones(values["phone_numbers"]))
+        if "groups" in values:
+            await _put_groups(connection, account_id, contact_id, values["groups"] or ())
+
+
+async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, field: str = "id") -> None:
+    """Remove contacts, all or none; what calls know of them stays.
+
+    :raises NotFound: one of them is no contact of this account.
+    """
+    async with changing(db) as connection:
+        await must_all_exist(connection, TABLE, ID, account_id, ids, field=field)
+        for contact_id in dict.fromkeys(ids):
+            await delete(connection, TABLE, ID, account_id, contact_id, field=field)
+
+
+def checked_phones(numbers: Sequence[str]) -> list[str]:
+    """Numbers as digits of E.164.
+
+    :raises InvalidInput: none, too many, one that is no number, or one twice.
+    """
+    found = [(text, normalise(text)) for text in numbers]
+    for text, digits in found:
+        if digits is None:
+            raise InvalidInput(
+                "A telephone number is written in full, for example 12025550110",
+                field="phone_numbers",
+                value=text,
+            )
+    phones = [digits for _, digits in found if digits is not None]
+    _few_and_different(phones, "phone_numbers")
+    if not phones:
+        raise InvalidInput("A contact has at least one number", field="phone_numbers", value=[])
+    return phones
+
+
+def checked_emails(emails: Sequence[str]) -> list[str]:
+    """Addresses as they are.
+
+    :raises InvalidInput: too many, one that is no address, or one twice.
+    """
+    for address in emails:
+        if len(address) > _EMAIL_LENGTH or not _EMAIL.match(address):
+            raise InvalidInput("This is no e-mail address", field="emails", value=address)
+    _few_and_different([address.lower() for address in emails], "emails")
+    return list(emails)
+
+
+def _few_and_different(values: Sequence[str], field: str) -> None:
+    if len(values) > MOST:
+        raise InvalidInput(f"Give at most {MOST}", field=field, params={"max_value": MOST})
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if values.count(value) > 1)
+        raise InvalidInput("Name each one once", field=field, value=twice)
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: values[name] for name in _PLAIN if name in values}
+    for name in _NAMES:
+        if name in row:
+            row[name] = row[name] or ""
+    if "last_name" in row and not (row["last_name"] or "").strip():
+        raise InvalidInput("A contact has a last name", field="last_name", value=row["last_name"])
+    if "emails" in values:
+        row["emails"] = checked_emails(values["emails"] or ())
+    return row
+
+
+async def _must_exist(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+    places = (
+        ("personal_manager_id", "employees", "employee_id"),
+        ("organization_id", "contact_organizations", "organization_id"),
+    )
+    for field, table, id_column in places:
+        if values.get(field) is not None:
+            await must_exist(connection, table, id_column, account_id, values[field], field=field)
+
+
+async def _put_phones(
+    connection: Connection, account_id: int, contact_id: int, phones: Sequence[str]
+) -> None:
+    params = {"account_id": account_id, "contact_id": contact_id, "phones": list(phones)}
+    await connection.execute(
+        "delete from contact_phones where account_id = %(account_id)s and contact_id = %(contact_id)s", params
+    )
+    await connection.execute(
+        """insert into contact_phones (account_id, contact_id, phone_number, position)
+           select %(account_id)s, %(contact_id)s, p.number, p.position - 1
+           from unnest(%(phones)s::text[]) with ordinality as p (number, position)""",
+        params,
+    )
+
+
+async def _put_groups(
+    connection: Connection, account_id: int, contact_id: int, groups: Sequence[int]
+) -> None:
+    await must_all_exist(connection, "contact_groups", "contact_group_id", account_id, groups, field="groups")
+    params = {"account_id": account_id, "contact_id": contact_id, "groups": list(dict.fromkeys(groups))}
+    await connection.execute(
+        """delete from contact_group_members
+           where account_id = %(account_id)s and contact_id = %(contact_id)s
+             and contact_group_id <> all(%(groups)s::bigint[])""",
+        params,
+    )
+    await connection.execute(
+        """insert into contact_group_members (account_id, contact_group_id, contact_id)
+           select %(account_id)s, unnest(%(groups)s::bigint[]), %(contact_id)s on conflict do nothing""",
+        params,
+    )

@@ -1,0 +1,127 @@
+"""Changes of groups of contacts. One group, ``Blacklist``, is the system's: calls of its members are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trunkline.core.errors import Duplicate, InUse, PermissionDenied
+from trunkline.db.changes import changing, delete, insert_keyed, must_all_exist, must_exist, update
+from trunkline.db.pool import Connection, Database
+
+TABLE, ID = "contact_groups", "contact_group_id"
+
+
+async def create_group(db: Database, account_id: int, name: str, members: Sequence[int]) -> int:
+    """Add a group of these contacts; its id.
+
+    :raises Duplicate: there is one of that name.
+    :raises NotFound: one of the members is no contact of this account.
+    """
+    async with changing(db) as connection:
+        await _name_is_free(connection, account_id, name, None)
+        group_id = await insert_keyed(connection, TABLE, ID, account_id, {"name": name})
+        await _put_members(connection, account_id, group_id, members)
+    return group_id
+
+
+async def update_group(
+    db: Database, account_id: int, group_id: int, name: str | None, members: Sequence[int] | None
+) -> None:
+    """Rename a group, and replace its members; what is None stays. The system's group keeps its name.
+
+    :raises NotFound: no such group, or one of the members is no contact of this account.
+    :raises Duplicate: another group has that name.
+    :raises PermissionDenied: the system's group would get another name.
+    """
+    async with changing(db) as connection:
+        await must_exist(connection, TABLE, ID, account_id, group_id)
+        if name is not None:
+            await _rename(connection, account_id, group_id, name)
+        if members is not None:
+            await _put_members(connection, account_id, group_id, members)
+
+
+async def delete_group(db: Database, account_id: int, group_id: int) -> None:
+    """Remove a group; its contacts stay.
+
+    :raises NotFound: no such group.
+    :raises PermissionDenied: it is the system's.
+    :raises InUse: a talk option puts callers into it.
+    """
+    async with changing(db) as connection:
+        await must_exist(connection, TABLE, ID, account_id, group_id)
+        if await _is_system(connection, account_id, group_id):
+            raise PermissionDenied("This group belongs to the system and stays", field="id", value=group_id)
+        await _not_in_talk_options(connection, account_id, group_id)
+        await delete(connection, TABLE, ID, account_id, group_id)
+
+
+async def _rename(connection: Connection, account_id: int, group_id: int, name: str) -> None:
+    if await _is_system(connection, account_id, group_id):
+        await _keep_name(connection, account_id, group_id, name)
+    else:
+        await _name_is_free(connection, account_id, name, group_id)
+        await update(connection, TABLE, ID, account_id, group_id, {"name": name})
+
+
+async def _is_system(connection: Connection, account_id: int, group_id: int) -> bool:
+    cursor = await connection.execute(
+        "select is_system from contact_groups where account_id = %s and contact_group_id = %s",
+        (account_id, group_id),
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row["is_system"])
+
+
+async def _keep_name(connection: Connection, account_id: int, group_id: int, name: str) -> None:
+    cursor = await connection.execute(
+        "select from contact_groups where account_id = %s and contact_group_id = %s and name = %s",
+        (account_id, group_id, name),
+    )
+    if await cursor.fetchone() is None:
+        raise PermissionDenied(
+            "This group belongs to the system and keeps its name", field="name", value=name
+        )
+
+
+async def _name_is_free(connection: Connection, account_id: int, name: str, own_id: int | None) -> None:
+    """Directory files may name two groups alike, so that no index of the table can say this.
+
+    :raises Duplicate: it is taken.
+    """
+    cursor = await connection.execute(
+        """select from contact_groups where account_id = %s and name = %s
+           and contact_group_id is distinct from %s""",
+        (account_id, name, own_id),
+    )
+    if await cursor.fetchone() is not None:
+        raise Duplicate("There is a group of this name already", field="name", value=name)
+
+
+async def _not_in_talk_options(connection: Connection, account_id: int, group_id: int) -> None:
+    cursor = await connection.execute(
+        "select from talk_options where account_id = %s and (settings ->> 'contact_group_id')::bigint = %s",
+        (account_id, group_id),
+    )
+    if await cursor.fetchone() is not None:
+        raise InUse(
+            "A talk option puts callers into this group: change that first", field="id", value=group_id
+        )
+
+
+async def _put_members(
+    connection: Connection, account_id: int, group_id: int, members: Sequence[int]
+) -> None:
+    await must_all_exist(connection, "contacts", "contact_id", account_id, members, field="members")
+    params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(members))}
+    await connection.execute(
+        """delete from contact_group_members
+           where account_id = %(account_id)s and contact_group_id = %(group_id)s
+             and contact_id <> all(%(members)s::bigint[])""",
+        params,
+    )
+    await connection.execute(
+        """insert into contact_group_members (account_id, contact_group_id, contact_id)
+           select %(account_id)s, %(group_id)s, unnest(%(members)s::bigint[]) on conflict do nothing""",
+        params,
+    )

@@ -1,0 +1,106 @@
+"""Apply a prepared directory file: one transaction, all or nothing; applied twice it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg import errors
+
+from trunkline.core.errors import DirectoryFileError
+from trunkline.db.pool import Database
+from trunkline.directory.current import read_current
+from trunkline.directory.forms import Form
+from trunkline.directory.load import Cipher
+from trunkline.directory.media import ensure_system_media, store_sound
+from trunkline.directory.plan import Plan
+from trunkline.directory.prepare import Prepared, Preparer, Request, SubscriptionCheck
+from trunkline.directory.write import Writer
+from trunkline.speech import Speech
+
+_TAKEN = {
+    "sip_lines_phone_number_key": "sip_lines: a login is taken by another account; choose another",
+    "virtual_numbers_phone_number_key": "virtual_numbers: a number belongs to another account already",
+    "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done. ``passwords`` are the new ones by SIP login: show them once, they are kept nowhere."""
+
+    plan: Plan
+    passwords: Mapping[str, str] = field(repr=False)
+
+
+class DirectoryFiles:
+    """Directory files of an installation: compare, apply, export.
+
+    ::
+
+        files = DirectoryFiles(db, cipher, speech, media_dir)
+        prepared = await files.prepare(Request(account_id, read_file(path, os.environ), path.parent))
+        print("\\n".join(prepared.plan.lines()))
+        applied = await files.apply(prepared)
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        cipher: Cipher,
+        speech: Speech,
+        media_dir: Path,
+        check_subscription: SubscriptionCheck | None = None,
+    ) -> None:
+        self._db = db
+        self._cipher = cipher
+        self._speech = speech
+        self._media_dir = media_dir.absolute()
+        self._preparer = Preparer(db, cipher, speech, media_dir, check_subscription)
+
+    async def prepare(self, request: Request) -> Prepared:
+        """The difference between a file and the present directory; writes nothing.
+
+        :raises DirectoryFileError: all problems of the file at once.
+        :raises NotFound: no such account.
+        """
+        return await self._preparer.prepare(request)
+
+    async def apply(self, prepared: Prepared) -> Applied:
+        """Write what was prepared, and only that.
+
+        :raises DirectoryFileError: the directory was changed meanwhile, or the database refuses the result;
+            nothing of the directory is written then.
+        """
+        for sound in prepared.sounds.values():  # first: a lost file comes back even when no row changes
+            await store_sound(self._media_dir, sound.wav)
+        if prepared.plan.is_empty:
+            return Applied(prepared.plan, {})
+        # operations may name files of the system set, which a database that never ran does not have yet
+        await ensure_system_media(self._db, self._media_dir, self._speech)
+        try:
+            async with self._db.connection() as connection:
+                comparison = await self._preparer.compare(connection, prepared)
+                if comparison.plan != prepared.plan:
+                    raise DirectoryFileError(
+                        "The directory was changed by somebody else meanwhile; look at the difference again."
+                    )
+                writer = Writer(connection, self._cipher, comparison, prepared.sounds)
+                passwords = await writer.write()
+        except errors.UniqueViolation as error:
+            name = error.diag.constraint_name or ""
+            reason = _TAKEN.get(name, f"The database refuses a value that is there already ({name}).")
+            raise DirectoryFileError(reason, params={"problems": [reason]}) from error
+        except errors.ForeignKeyViolation as error:
+            reason = f"Something that would be deleted is still used ({error.diag.table_name})."
+            raise DirectoryFileError(reason, params={"problems": [reason]}) from error
+        return Applied(prepared.plan, passwords)
+
+    async def export(self, account_id: int) -> Form:
+        """The present directory as a form, without secrets; :func:`~.file.to_yaml` writes it.
+
+        :raises NotFound: no such account.
+        """
+        async with self._db.connection() as connection:
+            return (await read_current(connection, account_id, self._media_dir)).form

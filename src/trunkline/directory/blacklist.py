@@ -1,0 +1,73 @@
+"""Numbers whose calls are refused: the list and its changes. The switch knows of a change at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.core.errors import Duplicate, InvalidInput
+from trunkline.core.phone import normalise
+from trunkline.db.changes import changing, delete
+from trunkline.db.pool import Database
+from trunkline.db.query import Listing
+from trunkline.db.query.columns import number, string, time
+
+BLACKLIST = Listing(
+    name="blacklist",
+    table="blacklist b",
+    where="b.account_id = %(account_id)s",
+    order="b.blacklist_id",
+    columns=(
+        number("id", "b.blacklist_id", "filter sort default"),
+        string("phone_number", "b.phone_number", "filter sort default"),
+        string("add_user_name", "b.added_by", "filter sort default"),
+        string("add_comment", "b.comment", "filter sort default"),
+        time("add_date_time", "b.added_at", "filter sort default"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A number that was added."""
+
+    blacklist_id: int
+    phone_number: str
+    """Digits of E.164, whatever form it came in."""
+
+
+async def block(db: Database, account_id: int, user_id: int, phone_number: str, comment: str) -> Blocked:
+    """Refuse calls of this number from now on.
+
+    :param user_id: who adds it; the name is kept beside the number.
+    :raises InvalidInput: no telephone number.
+    :raises Duplicate: it is in the list.
+    """
+    digits = normalise(phone_number)
+    if digits is None:
+        raise InvalidInput(
+            "A telephone number is written in full, for example 12025550110",
+            field="phone_number",
+            value=phone_number,
+        )
+    async with changing(db) as connection:
+        cursor = await connection.execute(
+            """insert into blacklist (account_id, phone_number, comment, added_by)
+               values (%(account_id)s, %(number)s, %(comment)s,
+                       (select coalesce(nullif(full_name, ''), login) from users
+                        where account_id = %(account_id)s and user_id = %(user_id)s))
+               on conflict (account_id, phone_number) do nothing returning blacklist_id""",
+            {"account_id": account_id, "number": digits, "comment": comment, "user_id": user_id},
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        raise Duplicate("This number is in the blacklist already", field="phone_number", value=phone_number)
+    return Blocked(row["blacklist_id"], digits)
+
+
+async def unblock(db: Database, account_id: int, blacklist_id: int) -> None:
+    """Let calls of a number in again.
+
+    :raises NotFound: no such entry.
+    """
+    async with changing(db) as connection:
+        await delete(connection, "blacklist", "blacklist_id", account_id, blacklist_id)

@@ -1,0 +1,92 @@
+"""Accounts in CRM systems, to which deals and leads belong: configuration, and how far loading has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.db.changes import changing, delete, insert, update
+from trunkline.db.pool import Database
+from trunkline.db.query import Listing
+from trunkline.db.query.columns import boolean, enum, number, string, structure, time
+
+TYPES = ("custom", "amocrm", "bitrix")
+CONVERSION_MODELS = ("last_before_deal", "last_before_contact", "last_before_lead")
+LOAD_STATES = ("not_loaded", "completed", "in_process", "error")
+
+_DEFAULTS: Mapping[str, Any] = {
+    "description": "",
+    "type": "custom",
+    "is_ignore_outgoing_calls": False,
+    "is_ignore_outgoing_chats": False,
+}
+"""What an optional value is when it is not given, or reset."""
+
+CRM_ACCOUNTS = Listing(
+    name="crm_accounts",
+    table="crm_accounts c",
+    where="c.account_id = %(account_id)s",
+    order="c.crm_account_id",
+    columns=(
+        number("id", "c.crm_account_id", "filter sort default"),
+        string("name", "c.name", "filter sort default"),
+        string("description", "c.description", "filter sort default"),
+        enum("type", "c.type", "filter sort default", enum=TYPES),
+        string("url", "c.url", "filter sort default"),
+        enum(
+            "deal_conversion_model", "c.deal_conversion_model", "filter sort default", enum=CONVERSION_MODELS
+        ),
+        boolean("is_ignore_outgoing_calls", "c.is_ignore_outgoing_calls", "filter sort default"),
+        boolean("is_ignore_outgoing_chats", "c.is_ignore_outgoing_chats", "filter sort default"),
+        time("last_deals_load_time", "c.last_deals_load_time", "filter sort default"),
+        enum("deals_load_state", "c.deals_load_state", "filter sort default", enum=LOAD_STATES),
+        structure("deals_load_error", "c.deals_load_error"),
+        time("last_leads_load_time", "c.last_leads_load_time", "filter sort default"),
+        enum("leads_load_state", "c.leads_load_state", "filter sort default", enum=LOAD_STATES),
+    ),
+)
+
+
+async def create_crm_account(database: Database, account_id: int, values: Mapping[str, Any]) -> int:
+    """Add a CRM account; its id.
+
+    :param values: ``name``, ``url``, ``deal_conversion_model`` and optional ones.
+    :raises Duplicate: the name is taken.
+    """
+    async with changing(database) as connection:
+        return await insert(
+            connection, "crm_accounts", "crm_account_id", account_id, {**_DEFAULTS, **_without_nulls(values)}
+        )
+
+
+async def update_crm_account(
+    database: Database, account_id: int, crm_account_id: int, values: Mapping[str, Any]
+) -> None:
+    """Change what ``values`` has; None resets an optional value.
+
+    :raises NotFound: no such CRM account here.
+    :raises Duplicate: the name is taken.
+    """
+    async with changing(database) as connection:
+        await update(
+            connection,
+            "crm_accounts",
+            "crm_account_id",
+            account_id,
+            crm_account_id,
+            _without_nulls(values),
+        )
+
+
+async def delete_crm_account(database: Database, account_id: int, crm_account_id: int) -> None:
+    """Remove a CRM account.
+
+    :raises NotFound: no such CRM account here.
+    :raises InUse: something refers to it.
+    """
+    async with changing(database) as connection:
+        await delete(connection, "crm_accounts", "crm_account_id", account_id, crm_account_id)
+
+
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _DEFAULTS[name] if value is None else value for name, value in values.items()}

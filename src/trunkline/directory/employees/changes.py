@@ -1,0 +1,187 @@
+"""Employees made, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.db.changes import (
+    changing,
+    delete,
+    insert_keyed,
+    must_all_exist,
+    must_exist,
+    one_at_a_time,
+    update,
+)
+from trunkline.db.pool import Connection, Database
+from trunkline.directory.employees.extensions import check_extension
+from trunkline.directory.employees.numbers import WantedPhone, replace_phones
+from trunkline.directory.employees.operators import WantedOperator, put_operator, remove_operator
+from trunkline.directory.employees.uses import refuse_if_used, refuse_places
+
+_TABLE, _ID = "employees", "employee_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an employee shall become. What is not said stays (or is the usual, of a new one).
+
+    :param columns: of table ``employees``.
+    :param group_ids, phones: the whole list; None = not said.
+    :param operator: chat settings; None = not said.
+    :param no_operator: the employee shall have no chat settings.
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    group_ids: Sequence[int] | None = None
+    phones: Sequence[WantedPhone] | None = None
+    operator: WantedOperator | None = None
+    no_operator: bool = False
+
+
+async def create_employee(db: Database, account_id: int, wanted: Wanted) -> int:
+    """Add an employee; the id.
+
+    :raises NotFound: a schedule, coach, group, status or position that is not there.
+    :raises InvalidInput, Duplicate: see :func:`update_employee`.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await _check(connection, account_id, None, wanted.columns)
+        employee_id = await insert_keyed(connection, _TABLE, _ID, account_id, wanted.columns)
+        await _parts(connection, account_id, employee_id, wanted)
+        return employee_id
+
+
+async def update_employee(db: Database, account_id: int, employee_id: int, wanted: Wanted) -> None:
+    """Change an employee.
+
+    :raises NotFound: no such employee, or one of what he shall have is not there.
+    :raises InvalidInput: a phone that is none, a coach who is the employee; ``invalid_parameters_combination``:
+        a coach who is always called, but none is named.
+    :raises Duplicate: ``already_in_use``: a short number, SIP line or chat login that another has.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await must_exist(connection, _TABLE, _ID, account_id, employee_id)
+        await _check(connection, account_id, employee_id, wanted.columns)
+        await update(connection, _TABLE, _ID, account_id, employee_id, wanted.columns)
+        await _parts(connection, account_id, employee_id, wanted)
+
+
+async def delete_employee(db: Database, account_id: int, employee_id: int) -> None:
+    """Remove an employee; he leaves his groups, and the user who is this employee is nobody's from then on.
+
+    :raises NotFound: no such employee.
+    :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to him.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await must_exist(connection, _TABLE, _ID, account_id, employee_id)
+        cursor = await connection.execute(
+            """
+            select 'SIP line ' || phone_number as place from sip_lines
+            where account_id = %(account_id)s and employee_id = %(employee_id)s
+            union all
+            select full_name || ', whose coach he is' from employees
+            where account_id = %(account_id)s and coach_id = %(employee_id)s""",
+            {"account_id": account_id, "employee_id": employee_id},
+        )
+        refuse_places([row["place"] for row in await cursor.fetchall()], employee_id)
+        await refuse_if_used(connection, account_id, "employee_id", employee_id)
+        await connection.execute(
+            "update users set employee_id = null where account_id = %s and employee_id = %s",
+            (account_id, employee_id),
+        )
+        await delete(connection, _TABLE, _ID, account_id, employee_id)
+
+
+async def _check(
+    connection: Connection, account_id: int, employee_id: int | None, columns: Mapping[str, Any]
+) -> None:
+    if (status_id := columns.get("status_id")) is not None:
+        await _check_status(connection, account_id, status_id)
+    if (schedule_id := columns.get("schedule_id")) is not None:
+        await must_exist(connection, "schedules", "schedule_id", account_id, schedule_id, field="schedule_id")
+    if (extension := columns.get("extension")) is not None:
+        await check_extension(
+            connection,
+            account_id,
+            extension,
+            field="extension.extension_phone_number",
+            employee_id=employee_id,
+        )
+    await _check_coach(connection, account_id, employee_id, columns)
+
+
+async def _check_coach(
+    connection: Connection, account_id: int, employee_id: int | None, columns: Mapping[str, Any]
+) -> None:
+    coach_id = columns.get("coach_id")
+    if coach_id is not None:
+        if coach_id == employee_id:
+            raise InvalidInput(
+                "nobody coaches himself; name another employee", field="coach.coach_id", value=coach_id
+            )
+        await must_exist(connection, _TABLE, _ID, account_id, coach_id, field="coach.coach_id")
+    if columns.get("coach_always_enabled") and coach_id is None:
+        cursor = await connection.execute(
+            "select coach_id from employees where account_id = %s and employee_id = %s",
+            (account_id, employee_id),
+        )
+        row = await cursor.fetchone()
+        if "coach_id" in columns or row is None or row["coach_id"] is None:
+            raise InvalidInput(
+                "who is always called needs to be named: give coach_id, too",
+                mnemonic="invalid_parameters_combination",
+                field="coach.coach_always_enabled",
+                value=True,
+            )
+
+
+async def _check_status(connection: Connection, account_id: int, status_id: int) -> None:
+    cursor = await connection.execute(
+        """select from employee_statuses where account_id in (0, %s) and status_id = %s and not is_deleted""",
+        (account_id, status_id),
+    )
+    if await cursor.fetchone() is None:
+        raise NotFound(
+            f"There is no status {status_id}: see get.statuses.", field="status_id", value=status_id
+        )
+
+
+async def _parts(connection: Connection, account_id: int, employee_id: int, wanted: Wanted) -> None:
+    if wanted.group_ids is not None:
+        await _join_groups(connection, account_id, employee_id, wanted.group_ids)
+    if wanted.phones is not None:
+        await replace_phones(connection, account_id, employee_id, wanted.phones)
+    if wanted.no_operator:
+        await remove_operator(connection, account_id, employee_id)
+    elif wanted.operator is not None:
+        await put_operator(connection, account_id, employee_id, wanted.operator)
+
+
+async def _join_groups(
+    connection: Connection, account_id: int, employee_id: int, group_ids: Sequence[int]
+) -> None:
+    """Be in these groups and no others; a new member is the last of his group."""
+    await must_all_exist(connection, "employee_groups", "group_id", account_id, group_ids, field="groups")
+    params = {"account_id": account_id, "employee_id": employee_id, "group_ids": list(group_ids)}
+    await connection.execute(
+        """delete from group_members where account_id = %(account_id)s and employee_id = %(employee_id)s
+           and group_id <> all(%(group_ids)s)""",
+        params,
+    )
+    await connection.execute(
+        """
+        insert into group_members (account_id, group_id, employee_id, position)
+        select %(account_id)s, wanted.group_id, %(employee_id)s, coalesce((
+            select max(m.position) + 1 from group_members m
+            where m.account_id = %(account_id)s and m.group_id = wanted.group_id), 0)
+        from unnest(%(group_ids)s::bigint[]) as wanted (group_id)
+        on conflict do nothing""",
+        params,
+    )

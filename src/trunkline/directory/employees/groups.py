@@ -1,0 +1,149 @@
+"""Groups of employees made, changed and removed; which of their phones ring, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trunkline.core.errors import Duplicate, InvalidInput
+from trunkline.db.changes import (
+    changing,
+    delete,
+    insert_keyed,
+    must_all_exist,
+    must_exist,
+    one_at_a_time,
+    update,
+)
+from trunkline.db.pool import Connection, Database
+from trunkline.directory.employees.extensions import check_extension
+from trunkline.directory.employees.uses import refuse_if_used
+
+_TABLE, _ID = "employee_groups", "group_id"
+
+
+async def create_group(
+    db: Database, account_id: int, columns: Mapping[str, Any], employee_ids: Sequence[int]
+) -> int:
+    """Add a group; its id.
+
+    :param columns: of table ``employee_groups``.
+    :raises NotFound: an employee who is not there.
+    :raises Duplicate: there is a group of that name; ``already_in_use``: a short number that another has.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await _check(connection, account_id, None, columns)
+        group_id = await insert_keyed(connection, _TABLE, _ID, account_id, columns)
+        await _members(connection, account_id, group_id, employee_ids)
+        return group_id
+
+
+async def update_group(
+    db: Database,
+    account_id: int,
+    group_id: int,
+    columns: Mapping[str, Any],
+    employee_ids: Sequence[int] | None,
+) -> None:
+    """Change a group.
+
+    :param employee_ids: all its members in their order; None = they stay.
+    :raises NotFound: no such group, or an employee who is not there.
+    :raises Duplicate: see :func:`create_group`.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        await _check(connection, account_id, group_id, columns)
+        await update(connection, _TABLE, _ID, account_id, group_id, columns)
+        if employee_ids is not None:
+            await _members(connection, account_id, group_id, employee_ids)
+
+
+async def delete_group(db: Database, account_id: int, group_id: int) -> None:
+    """Remove a group; its members stay.
+
+    :raises NotFound: no such group.
+    :raises InUse: a scenario or a talk option calls it.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        await refuse_if_used(connection, account_id, "group_id", group_id)
+        await delete(connection, _TABLE, _ID, account_id, group_id)
+
+
+async def order_phones(
+    db: Database, account_id: int, group_id: int, phones: Sequence[tuple[int, bool]]
+) -> None:
+    """Say for each phone of a group's members its place, and whether it rings.
+
+    :param phones: (phone id, whether it is available), all of them, the first to ring first.
+    :raises NotFound: no such group.
+    :raises InvalidInput: not all of the group's phones, one twice, or one that is not the group's.
+    """
+    async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        cursor = await connection.execute(
+            """
+            select p.phone_id, p.employee_id from group_members m join employee_phones p
+            on p.account_id = m.account_id and p.employee_id = m.employee_id
+            where m.account_id = %s and m.group_id = %s""",
+            (account_id, group_id),
+        )
+        owners = {row["phone_id"]: row["employee_id"] for row in await cursor.fetchall()}
+        if sorted(phone_id for phone_id, _ in phones) != sorted(owners):
+            raise InvalidInput(
+                "give each phone of the group once, and no others: see get.group_employees",
+                field="phone_numbers",
+                value=[phone_id for phone_id, _ in phones],
+            )
+        await connection.execute(
+            "delete from group_phones where account_id = %s and group_id = %s", (account_id, group_id)
+        )
+        for position, (phone_id, available) in enumerate(phones):
+            await connection.execute(
+                """insert into group_phones (account_id, group_id, employee_id, phone_id, position, available)
+                   values (%s, %s, %s, %s, %s, %s)""",
+                (account_id, group_id, owners[phone_id], phone_id, position, available),
+            )
+
+
+async def _check(
+    connection: Connection, account_id: int, group_id: int | None, columns: Mapping[str, Any]
+) -> None:
+    if (extension := columns.get("extension")) is not None:
+        await check_extension(
+            connection, account_id, extension, field="group_phone_number", group_id=group_id
+        )
+    if "name" in columns:
+        cursor = await connection.execute(
+            """select from employee_groups where account_id = %s and name = %s
+               and group_id is distinct from %s""",
+            (account_id, columns["name"], group_id),
+        )
+        if await cursor.fetchone() is not None:
+            raise Duplicate("There is a group of this name already.", field="name", value=columns["name"])
+
+
+async def _members(
+    connection: Connection, account_id: int, group_id: int, employee_ids: Sequence[int]
+) -> None:
+    """Have these members; who stays keeps the choices made for his phones."""
+    await must_all_exist(connection, "employees", "employee_id", account_id, employee_ids, field="members")
+    params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(employee_ids))}
+    await connection.execute(
+        """delete from group_members where account_id = %(account_id)s and group_id = %(group_id)s
+           and employee_id <> all(%(members)s)""",
+        params,
+    )
+    await connection.execute(
+        """
+        insert into group_members (account_id, group_id, employee_id, position)
+        select %(account_id)s, %(group_id)s, m.id, m.position - 1
+        from unnest(%(members)s::bigint[]) with ordinality as m (id, position)
+        on conflict (account_id, group_id, employee_id) do update set position = excluded.position""",
+        params,
+    )

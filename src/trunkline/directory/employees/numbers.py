@@ -1,0 +1,181 @@
+"""The numbers of an employee: SIP lines and telephones of the world, in the order they are dialled.
+
+A number of the world may be that of several employees; its settings are then the same for all of them. A SIP
+line has one employee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.core.errors import Duplicate, InvalidInput, NotFound
+from trunkline.core.phone import normalise
+from trunkline.db.changes import insert, update
+from trunkline.db.pool import Connection, Row
+
+FIELD = "phone_numbers.phone_number"
+SETTINGS = ("channels_count", "dial_time", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPhone:
+    """One entry of the list that an employee shall have.
+
+    :param number: login of a SIP line, or a number of the world.
+    :param settings: those of :data:`SETTINGS` that were given.
+    :param phone_id: the employee's phone that this entry changes; None: the one with this number, else a new one.
+    """
+
+    number: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    phone_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What is dialled: exactly one of the two is set."""
+
+    sip_line_id: int | None = None
+    external_number: str | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {"sip_line_id": self.sip_line_id, "external_number": self.external_number}
+
+
+async def replace_phones(
+    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[WantedPhone]
+) -> None:
+    """Give an employee exactly these phones, in this order. Settings that are not given stay, or are the usual ones.
+
+    :raises NotFound: ``phone_id`` is none of this employee's.
+    :raises InvalidInput: not a number, or the same one twice.
+    :raises Duplicate: ``already_in_use``: a SIP line of another employee.
+    """
+    targets = await _targets(connection, account_id, employee_id, wanted)
+    rows = await _phones(connection, account_id, employee_id, targets)
+    own = [row for row in rows if row["employee_id"] == employee_id]
+    kept: set[int] = set()
+    for position, (entry, target) in enumerate(zip(wanted, targets, strict=True)):
+        present = _present(entry, target, own, kept)
+        columns = {"position": position, **target.columns, **entry.settings}
+        if present is None:
+            elsewhere = next((row for row in rows if _target_of(row) == target), None)
+            known = {name: elsewhere[name] for name in SETTINGS} if elsewhere else {}
+            row = {"employee_id": employee_id, **known, **columns}
+            kept.add(await insert(connection, "employee_phones", "phone_id", account_id, row))
+        else:
+            kept.add(present)
+            await update(connection, "employee_phones", "phone_id", account_id, present, columns)
+        if entry.settings:
+            for row in rows:
+                if row["employee_id"] != employee_id and _target_of(row) == target:
+                    await update(
+                        connection, "employee_phones", "phone_id", account_id, row["phone_id"], entry.settings
+                    )
+    await connection.execute(
+        "delete from employee_phones where account_id = %s and employee_id = %s and phone_id <> all(%s)",
+        (account_id, employee_id, list(kept)),
+    )
+    await _own_lines(connection, account_id, employee_id)
+
+
+async def _own_lines(connection: Connection, account_id: int, employee_id: int) -> None:
+    """A line belongs to the employee whose phone it is."""
+    params = {"account_id": account_id, "employee_id": employee_id}
+    await connection.execute(
+        """update sip_lines l set employee_id = null
+           where l.account_id = %(account_id)s and l.employee_id = %(employee_id)s and not exists (
+               select from employee_phones p where p.account_id = l.account_id
+               and p.employee_id = l.employee_id and p.sip_line_id = l.sip_line_id)""",
+        params,
+    )
+    await connection.execute(
+        """update sip_lines l set employee_id = %(employee_id)s from employee_phones p
+           where l.account_id = %(account_id)s and l.employee_id is null
+           and p.account_id = l.account_id and p.sip_line_id = l.sip_line_id
+           and p.employee_id = %(employee_id)s""",
+        params,
+    )
+
+
+async def _targets(
+    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[WantedPhone]
+) -> list[_Target]:
+    cursor = await connection.execute(
+        """
+        select l.phone_number, l.sip_line_id, l.employee_id, exists (
+            select from employee_phones p where p.account_id = l.account_id and p.sip_line_id = l.sip_line_id
+            and p.employee_id <> %s) as elsewhere
+        from sip_lines l where l.account_id = %s and l.phone_number = any(%s)""",
+        (employee_id, account_id, [entry.number.strip() for entry in wanted]),
+    )
+    lines = {row["phone_number"]: row for row in await cursor.fetchall()}
+    targets: list[_Target] = []
+    for entry in wanted:
+        target = _target(entry.number, lines.get(entry.number.strip()), employee_id)
+        if target in targets:
+            raise InvalidInput(f"{entry.number} is in the list twice", field=FIELD, value=entry.number)
+        targets.append(target)
+    return targets
+
+
+def _target(number: str, line: Row | None, employee_id: int) -> _Target:
+    if line is not None:
+        if line["employee_id"] not in (None, employee_id) or line["elsewhere"]:
+            raise Duplicate(
+                f"SIP line {number} is that of another employee; take it from there first",
+                mnemonic="already_in_use",
+                field=FIELD,
+                value=number,
+            )
+        return _Target(sip_line_id=line["sip_line_id"])
+    digits = normalise(number)
+    if digits is None:
+        raise InvalidInput(
+            f"{number!r} is neither a SIP line of this account nor a telephone number in full",
+            field=FIELD,
+            value=number,
+        )
+    return _Target(external_number=digits)
+
+
+async def _phones(
+    connection: Connection, account_id: int, employee_id: int, targets: Sequence[_Target]
+) -> list[Row]:
+    """The employee's phones, and everybody's with one of these numbers."""
+    cursor = await connection.execute(
+        """
+        select * from employee_phones where account_id = %(account_id)s and (
+            employee_id = %(employee_id)s or external_number = any(%(numbers)s))
+        order by phone_id""",
+        {
+            "account_id": account_id,
+            "employee_id": employee_id,
+            "numbers": [target.external_number for target in targets],
+        },
+    )
+    return await cursor.fetchall()
+
+
+def _present(entry: WantedPhone, target: _Target, own: Sequence[Row], kept: set[int]) -> int | None:
+    """The employee's phone that an entry is about."""
+    if entry.phone_id is not None:
+        if entry.phone_id not in {row["phone_id"] for row in own}:
+            raise NotFound(
+                f"{entry.phone_id} is no phone of this employee; see get.employees",
+                field="phone_numbers.phone_id",
+                value=entry.phone_id,
+            )
+        if entry.phone_id in kept:
+            raise InvalidInput("a phone is named twice", field="phone_numbers.phone_id", value=entry.phone_id)
+        return entry.phone_id
+    return next(
+        (row["phone_id"] for row in own if _target_of(row) == target and row["phone_id"] not in kept), None
+    )
+
+
+def _target_of(row: Row) -> _Target:
+    return _Target(row["sip_line_id"], row["external_number"])

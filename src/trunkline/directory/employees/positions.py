@@ -1,0 +1,50 @@
+"""Positions of employees (``Senior adviser``): the words under an operator's name in a chat."""
+
+from __future__ import annotations
+
+from trunkline.db.changes import changing, delete, insert, update
+from trunkline.db.pool import Database
+from trunkline.db.query import Listing
+from trunkline.db.query.columns import number, string
+
+POSITIONS = Listing(
+    name="employee_positions",
+    table="employee_positions p",
+    where="p.account_id = %(account_id)s",
+    order="p.position_id",
+    columns=(
+        number("id", "p.position_id", "filter default"),
+        string("name", "p.name", "filter sort default"),
+    ),
+)
+
+_TABLE, _ID = "employee_positions", "position_id"
+
+
+async def create_position(db: Database, account_id: int, name: str) -> int:
+    """Add a position; its id.
+
+    :raises Duplicate: there is one of that name.
+    """
+    async with changing(db) as connection:
+        return await insert(connection, _TABLE, _ID, account_id, {"name": name})
+
+
+async def rename_position(db: Database, account_id: int, position_id: int, name: str) -> None:
+    """Give a position another name.
+
+    :raises NotFound: no such position.
+    :raises Duplicate: there is one of that name.
+    """
+    async with changing(db) as connection:
+        await update(connection, _TABLE, _ID, account_id, position_id, {"name": name})
+
+
+async def delete_position(db: Database, account_id: int, position_id: int) -> None:
+    """Remove a position.
+
+    :raises NotFound: no such position.
+    :raises InUse: an operator has it.
+    """
+    async with changing(db) as connection:
+        await delete(connection, _TABLE, _ID, account_id, position_id)

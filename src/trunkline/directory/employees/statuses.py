@@ -1,0 +1,88 @@
+"""Statuses of employees and the time spent in them.
+
+The standard statuses belong to no account; an account may have more of its own. What changes an employee's
+status is noted by the database itself (``employee_status_changes``), whoever changes it.
+"""
+
+from __future__ import annotations
+
+from trunkline.db.query import Column, Listing
+from trunkline.db.query.columns import array, boolean, enum, number, string, structure
+from trunkline.directory.employees.listing import GROUPS_OF_EMPLOYEE
+from trunkline.directory.model import EmployeeStatus
+
+_DIRECTIONS = ("in", "out")
+_PROTOCOLS = ("PSTN", "SIP", "SIP_TRUNK", "FMC")
+
+
+def _directions(side: str) -> Column:
+    return array(
+        f"{side}_allowed_call_directions", f"to_jsonb(s.{side}_allowed)", "default", enum=_DIRECTIONS
+    )
+
+
+STATUSES = Listing(
+    name="statuses",
+    table="employee_statuses s",
+    where="s.account_id in (0, %(account_id)s)",
+    order="s.status_id",
+    columns=(
+        number("id", "s.status_id", "filter default"),
+        string("name", "s.name", "filter sort default"),
+        enum("mnemonic", "s.mnemonic", "filter default", enum=tuple(EmployeeStatus)),
+        string("description", "s.description", "sort default"),
+        string("color", "s.color", "default"),
+        boolean("is_deleted", "s.is_deleted", "sort default"),
+        _directions("in_external"),
+        _directions("in_internal"),
+        _directions("out_external"),
+        _directions("out_internal"),
+        array("allowed_phone_protocols", "to_jsonb(s.allowed_phone_protocols)", "default", enum=_PROTOCOLS),
+        boolean("is_select_allowed", "s.is_select_allowed", "sort default"),
+        boolean("is_worktime", "s.is_worktime", "sort default"),
+        boolean("is_auto_out_calls_ready", "s.is_auto_out_calls_ready", "sort default"),
+    ),
+)
+
+IS_DELETED = "s.is_deleted = %(is_deleted)s"
+"""Which of the statuses: those that are gone, or the others."""
+
+# Seconds by status in the period, as far as it has passed; a status holds until the next change.
+_SECONDS = """
+(select jsonb_object_agg(spent.key, round(spent.seconds)) from (
+    select {key} as key, sum(extract(epoch from held.till - held.since)) as seconds
+    from (
+        select c.status_id, greatest(c.changed_at, %(period_start)s) as since,
+               least(coalesce(lead(c.changed_at) over (order by c.changed_at), now()), %(period_end)s, now()) as till
+        from employee_status_changes c
+        where c.account_id = e.account_id and c.employee_id = e.employee_id
+    ) held join employee_statuses s on s.status_id = held.status_id and s.account_id in (0, e.account_id)
+    where held.till > held.since{only}
+    group by 1
+) spent)
+"""
+
+
+def _statistics(name: str, key: str, only: str = "") -> Listing:
+    return Listing(
+        name=name,
+        table="employees e",
+        where="e.account_id = %(account_id)s",
+        order="e.employee_id",
+        columns=(
+            number("id", "e.employee_id", "filter default"),
+            string("first_name", "e.first_name", "filter sort default"),
+            string("last_name", "e.last_name", "filter sort default"),
+            string("patronymic", "e.patronymic", "sort default"),
+            string("full_name", "e.full_name", "filter sort default"),
+            structure("status_stats", _SECONDS.format(key=key, only=only), "filter default"),
+            GROUPS_OF_EMPLOYEE,
+        ),
+    )
+
+
+STATISTICS = _statistics("employee_stat", "s.mnemonic", " and s.mnemonic is not null")
+"""Seconds by the mnemonic of the standard statuses. Needs ``period_start`` and ``period_end``."""
+
+STATISTICS_BY_ID = _statistics("employee_stat_by_id", "s.status_id::text")
+"""Seconds by the id of each status, also of deleted ones."""

@@ -1,0 +1,1 @@
+"""SIP lines as an administrator sees them: a list, and changes."""

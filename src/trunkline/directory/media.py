@@ -1,0 +1,119 @@
+"""Media files: sound that callers hear, stored by its content, and the system set that every account has.
+
+A file is ``<media_dir>/<sha256>.wav`` (16-bit PCM, 8000 Hz, mono); the row ``media_files`` gives it a key and
+a name. Files are never changed and, because a live call may be playing one, never deleted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.db.pool import Database
+from trunkline.directory.model import SYSTEM_ACCOUNT_ID, MediaKind
+from trunkline.speech import DEFAULT_LANGUAGE, Speech, audio, melody
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSound:
+    """A file in the media folder."""
+
+    sha256: str
+    duration_ms: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    name: str
+    make: Callable[[], bytes]
+
+
+SYSTEM_SET: dict[str, _Spoken | _Made] = {
+    "dialing_music": _Made("Forwarding music", lambda: melody.melody(melody.DIALING)),
+    "hold_music": _Made("Hold music", lambda: melody.melody(melody.HOLD)),
+    "ringback": _Made("Ring-back tone", lambda: melody.tone(425, 1.0, silence=4.0)),
+    "beep": _Made("Beep", lambda: melody.tone(1000, 0.4, silence=0.1)),
+    "voice_mail_prompt": _Spoken("Voice mail prompt", "Please leave a message after the tone."),
+    "busy": _Spoken("Busy", "The person you are calling is on another call. Please try again later."),
+    "unavailable": _Spoken(
+        "Unavailable", "The person you are calling cannot answer now. Please try again later."
+    ),
+    "closed": _Spoken("Closed", "Our office is closed now. Please call again during working hours."),
+    "wrong_number": _Spoken("Wrong number", "The number you have dialled does not exist. Please check it."),
+    "not_permitted": _Spoken("Not permitted", "This call is not permitted."),
+    "technical_problem": _Spoken(
+        "Technical problem", "We cannot connect your call now. Please try again later."
+    ),
+}
+"""Key (the mnemonic) to what it is; every account sees these beside its own files."""
+
+
+async def store_sound(media_dir: Path, wav: bytes) -> StoredSound:
+    """Put a WAV file (as :func:`trunkline.speech.audio.wav` makes it) into the media folder.
+
+    :raises ValueError: it has another format.
+    """
+    stored = StoredSound(hashlib.sha256(wav).hexdigest(), audio.duration_ms(audio.pcm_of(wav)), len(wav))
+    target = media_dir / f"{stored.sha256}.wav"
+    if not target.exists():
+        await asyncio.to_thread(audio.write_atomically, target, wav)
+    return stored
+
+
+async def ensure_system_media(db: Database, media_dir: Path, speech: Speech) -> None:
+    """Make what is missing of the system set: files and rows. A second run writes nothing and speaks nothing.
+
+    :raises Unavailable: the synthesiser or the database does not answer.
+    """
+    rows = await db.fetch_all(
+        "select key, sha256, spoken_text from media_files where account_id = %(account_id)s",
+        {"account_id": SYSTEM_ACCOUNT_ID},
+    )
+    present = {row["key"]: row for row in rows}
+    for key, sound in SYSTEM_SET.items():
+        row = present.get(key)
+        there = row is not None and (media_dir / f"{row['sha256']}.wav").exists()
+        if isinstance(sound, _Spoken):
+            if row is not None and there and row["spoken_text"] == sound.text:
+                continue
+            wav = await speech.synthesise(sound.text, DEFAULT_LANGUAGE)
+        else:
+            wav = audio.wav(await asyncio.to_thread(sound.make))
+        stored = await store_sound(media_dir, wav)
+        if row is None or row["sha256"] != stored.sha256:
+            await _write_row(db, key, sound, stored)
+
+
+async def _write_row(db: Database, key: str, sound: _Spoken | _Made, stored: StoredSound) -> None:
+    spoken = isinstance(sound, _Spoken)
+    await db.execute(
+        """
+        insert into media_files
+            (account_id, key, name, kind, sha256, duration_ms, size_bytes, spoken_text, spoken_language)
+        values (%(account_id)s, %(key)s, %(name)s, %(kind)s, %(sha256)s, %(duration_ms)s, %(size_bytes)s,
+                %(text)s, %(language)s)
+        on conflict (account_id, key) do update set name = excluded.name, sha256 = excluded.sha256,
+            duration_ms = excluded.duration_ms, size_bytes = excluded.size_bytes,
+            spoken_text = excluded.spoken_text, spoken_language = excluded.spoken_language""",
+        {
+            "account_id": SYSTEM_ACCOUNT_ID,
+            "key": key,
+            "name": sound.name,
+            "kind": MediaKind.SYSTEM.value,
+            "sha256": stored.sha256,
+            "duration_ms": stored.duration_ms,
+            "size_bytes": stored.size_bytes,
+            "text": sound.text if isinstance(sound, _Spoken) else None,
+            "language": DEFAULT_LANGUAGE if spoken else None,
+        },
+    )

@@ -1,0 +1,2 @@
+"""Virtual numbers as configuration: which an account has, may take from the inventory, or brings along from a
+provider of its own, and what their calls go through."""

@@ -1,0 +1,165 @@
+"""Lists of numbers: those an account has, those it may enable, their categories, lists of callers, prefixes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+from psycopg.types.json import Jsonb
+
+from trunkline.db.query import Column, ColumnType, Listing
+from trunkline.db.query.columns import array, enum, nested, number, string, time
+
+_NUMBER = ColumnType.NUMBER
+_STRING = ColumnType.STRING
+_BOOLEAN = ColumnType.BOOLEAN
+
+CATEGORIES = ("usual", "bronze", "silver", "gold", "platinum")
+STATUSES = ("active", "waiting", "cleaning", "prereserved", "reserved", "manual_lock", "limit_lock")
+TYPES = ("va", "call_tracking", "dynamic_call_tracking")
+
+_BLOCK = "jsonb_build_object('site_block_id', b.site_block_id, 'site_block_name', b.name)"
+_BLOCKS_OF_NUMBER = (
+    "from campaign_blocks cb join site_blocks b on b.account_id = cb.account_id"
+    " and b.site_block_id = cb.site_block_id"
+    " where cb.account_id = v.account_id and cb.virtual_number_id = v.virtual_number_id"
+)
+_SITE_BLOCKS = nested(site_block_id=_NUMBER, site_block_name=_STRING)
+
+VIRTUAL_NUMBERS = Listing(
+    name="virtual_numbers",
+    table="virtual_numbers v",
+    where="v.account_id = %(account_id)s",
+    order="v.virtual_number_id",
+    columns=(
+        number("id", "v.virtual_number_id", "filter default"),
+        number(
+            "child_customer_id",
+            "(select a.account_id from accounts a where a.account_id = v.account_id"
+            " and a.parent_account_id is not null)",
+            "filter sort default",
+        ),
+        string("virtual_phone_number", "v.phone_number", "filter default"),
+        string("redirection_phone_number", "v.redirection_phone_number", "filter default"),
+        time("activation_date", "v.activation_date", "filter default"),
+        enum("status", "v.status", "filter sort default", enum=STATUSES),
+        enum("category", "v.category", "filter sort default", enum=CATEGORIES),
+        enum("type", "v.type", "filter sort default", enum=TYPES),
+        string("comment", "v.comment", "filter sort default"),
+        string("name", "v.name", "filter sort default"),
+        array(
+            "campaigns",
+            "(select jsonb_agg(jsonb_build_object('campaign_id', c.campaign_id, 'campaign_name', c.name,"  # noqa: S608
+            " 'site_id', c.site_id, 'site_domain_name', s.domain_name, 'site_blocks',"
+            f" (select jsonb_agg({_BLOCK} order by b.site_block_id) {_BLOCKS_OF_NUMBER}"
+            " and cb.campaign_id = c.campaign_id)) order by c.campaign_id)"
+            " from campaigns c left join sites s on s.account_id = c.account_id and s.site_id = c.site_id"
+            " where c.account_id = v.account_id and c.campaign_id in (select cb.campaign_id"
+            " from campaign_blocks cb where cb.account_id = v.account_id"
+            " and cb.virtual_number_id = v.virtual_number_id))",
+            "filter default",
+            match_id="campaign_id",
+            match_name="campaign_name",
+            nested=nested(
+                campaign_id=_NUMBER,
+                campaign_name=_STRING,
+                site_id=_NUMBER,
+                site_domain_name=_STRING,
+                site_blocks=Column("", ColumnType.ARRAY, nested=_SITE_BLOCKS),
+            ),
+        ),
+        array(
+            "site_blocks",
+            f"(select jsonb_agg(distinct {_BLOCK}) {_BLOCKS_OF_NUMBER})",
+            "default",
+            nested=_SITE_BLOCKS,
+        ),
+        array(
+            "scenarios",
+            "(select jsonb_agg(jsonb_build_object('scenario_id', c.scenario_id, 'scenario_name', c.name,"
+            " 'call_processing_rule_id', r.call_processing_rule_id, 'is_active', r.is_active)"
+            " order by r.position, r.call_processing_rule_id) from call_processing_rules r join scenarios c"
+            " on c.account_id = r.account_id and c.scenario_id = r.scenario_id"
+            " where r.account_id = v.account_id and r.virtual_number_id = v.virtual_number_id)",
+            "filter default",
+            match_id="scenario_id",
+            match_name="scenario_name",
+            nested=nested(
+                scenario_id=_NUMBER,
+                scenario_name=_STRING,
+                call_processing_rule_id=_NUMBER,
+                is_active=_BOOLEAN,
+            ),
+        ),
+    ),
+)
+
+MAY_BE_ENABLED = """
+    i.account_id in (0, %(account_id)s,
+        (select a.parent_account_id from accounts a where a.account_id = %(account_id)s))
+    and not exists (select from virtual_numbers v where v.phone_number = i.phone_number)
+"""
+"""Condition on ``number_inventory i``: offered to this account by the system or its agent, and nobody has it."""
+
+AVAILABLE_NUMBERS = Listing(
+    name="available_virtual_numbers",
+    table="number_inventory i",
+    where=MAY_BE_ENABLED,
+    order="i.number_capacity_id",
+    columns=(
+        Column("id", _NUMBER, "i.number_capacity_id", filterable=True, sortable=True, default=False),
+        string("phone_number", "i.phone_number", "filter sort default"),
+        enum("category", "i.category", "filter sort default", enum=CATEGORIES),
+        enum("location_mnemonic", "i.location_mnemonic", "filter sort default"),
+        string("location_name", "i.location_name", "sort default"),
+        number("onetime_payment", "trim_scale(i.onetime_payment)", "default"),
+        number("monthly_charge", "trim_scale(i.monthly_charge)", "default"),
+        number("min_charge", "trim_scale(i.min_charge)", "default"),
+    ),
+)
+
+_CATEGORY_ROWS = ", ".join(f"({number_}, '{name}')" for number_, name in enumerate(CATEGORIES, start=1))
+
+CAPACITY_CATEGORIES = Listing(
+    name="number_capacity_categories",
+    table=f"(select id, name from (values {_CATEGORY_ROWS}) as given (id, name)) n",  # noqa: S608 - ours
+    where="true",  # the same for all accounts
+    order="n.id",
+    columns=(number("id", "n.id", "filter sort default"), string("name", "n.name", "filter sort default")),
+)
+
+CALLER_LISTS = Listing(
+    name="numa_lists",
+    table="contact_groups g",
+    where="g.account_id = %(account_id)s",
+    order="g.contact_group_id",
+    columns=(
+        number("id", "g.contact_group_id", "filter sort default"),
+        string("name", "g.name", "filter sort default"),
+    ),
+)
+"""Lists of callers' numbers: the groups of the address book."""
+
+COUNTRY_PREFIXES = Listing(
+    name="country_phone_prefixes",
+    table="(select prefix, country from jsonb_to_recordset(%(prefixes)s) as given (prefix text, country text)) p",
+    where="true",  # the same for all accounts; %(prefixes)s: country_prefixes()
+    order="p.prefix::int, p.country",
+    columns=(
+        enum("prefix", "p.prefix", "filter sort default"),
+        enum("country", "p.country", "filter sort default"),
+    ),
+)
+
+
+@cache
+def country_prefixes() -> dict[str, Any]:
+    """What :data:`COUNTRY_PREFIXES` lists: a row for each country (ISO 3166), several may share a prefix."""
+    rows = [
+        {"prefix": str(prefix), "country": country}
+        for prefix, countries in COUNTRY_CODE_TO_REGION_CODE.items()
+        for country in countries
+        if country.isalpha()
+    ]
+    return {"prefixes": Jsonb(rows)}

@@ -1,0 +1,208 @@
+"""Private numbers: those of a provider with whom the account has its own contract.
+
+Such a number brings a trunk along that registers at the provider. Numbers with the same login at the same server
+share it. The password is kept encrypted, since the engine must log in with it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from trunkline.core.errors import Duplicate, InvalidInput, NotFound
+from trunkline.core.phone import normalise
+from trunkline.db.changes import changing, insert, update
+from trunkline.db.pool import Connection, Database
+from trunkline.directory.forms import TrunkForm
+from trunkline.directory.load import Cipher
+from trunkline.directory.model import TrunkMode
+from trunkline.directory.numbers.changes import Chosen, drop_idle_private_trunks, take
+
+_UNWRITABLE = re.compile(r"[\x00-\x1f;\\\x7f]")
+"""What cannot stand in the engine's files."""
+
+_PARAMS = {
+    "host": "server_address",
+    "port": "port",
+    "username": "login",
+    "password": "password",
+    "addresses": "resolved_server_address",
+}
+"""Name of a trunk's field to that of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where a private number lives; ``address``: of the server's calls, when its name resolves to another."""
+
+    login: str
+    password: str = field(repr=False)
+    server: str
+    port: str
+    address: str | None = None
+
+    def trunk(self) -> TrunkForm:
+        """As a trunk that registers.
+
+        :raises InvalidInput: a value that cannot be used, by its name in the request.
+        """
+        if _UNWRITABLE.search(self.password):
+            raise InvalidInput(
+                "the password has a character that phones cannot log in with", field="password"
+            )
+        try:
+            return TrunkForm.model_validate(
+                {
+                    "name": f"{self.login}@{self.server}",
+                    "mode": TrunkMode.REGISTER,
+                    "host": self.server,
+                    "port": self.port,
+                    "username": self.login,
+                    "password": self.password,
+                    "addresses": [self.address] if self.address else [],
+                }
+            )
+        except ValidationError as error:
+            at = str(error.errors()[0]["loc"][0])
+            raise InvalidInput(error.errors()[0]["msg"], field=_PARAMS.get(at)) from error
+
+
+async def enable_private(
+    database: Database, cipher: Cipher, account_id: int, chosen: Chosen, provider: Provider, purpose: str
+) -> None:
+    """Let numbers of an account register at a provider: new ones, or ones that it has or may take by id.
+
+    Sent again for the same numbers it changes their provider.
+
+    :raises InvalidInput: a value that cannot be used; ``already_in_use``: somebody else has the number, or it is
+        offered to others.
+    :raises NotFound: ``virtual_phone_number_not_found`` for an id that is neither the account's nor offered.
+    """
+    trunk = provider.trunk()
+    try:
+        async with changing(database) as connection:
+            numbers = await _numbers(connection, account_id, chosen, purpose)
+            trunk_id = await _put_trunk(connection, cipher, account_id, trunk)
+            for number_id in numbers:
+                values = {"trunk_id": trunk_id, "type": purpose}
+                await update(
+                    connection, "virtual_numbers", "virtual_number_id", account_id, number_id, values
+                )
+            await drop_idle_private_trunks(connection, account_id)
+    except Duplicate as error:
+        raise _in_use(chosen) from error
+
+
+async def private_params(
+    database: Database, cipher: Cipher, account_id: int, number_id: int, *, with_password: bool
+) -> dict[str, Any]:
+    """How a number registers: ``login``, ``password`` (None unless asked for), ``port``, ``server_address``,
+    ``resolved_server_address``.
+
+    :raises NotFound: no such number in this account, or one that does not register anywhere.
+    """
+    row = await database.fetch_one(
+        "select t.username, t.password_encrypted, t.port, t.host, host(t.addresses[1]::inet) as address"
+        " from virtual_numbers v join trunks t using (account_id, trunk_id)"
+        " where v.account_id = %s and v.virtual_number_id = %s and t.mode = 'register'",
+        (account_id, number_id),
+    )
+    if row is None:
+        raise NotFound(
+            "this is no number of a third-party provider: see get.virtual_numbers",
+            field="phone_id",
+            value=number_id,
+        )
+    encrypted = row["password_encrypted"] if with_password else None
+    return {
+        "login": row["username"],
+        "password": None if encrypted is None else cipher.decrypt(bytes(encrypted)),
+        "port": str(row["port"]),
+        "server_address": row["host"],
+        "resolved_server_address": row["address"],
+    }
+
+
+async def _numbers(connection: Connection, account_id: int, chosen: Chosen, purpose: str) -> list[int]:
+    """The account's numbers that are meant; those it does not have yet are made or taken."""
+    cursor = await connection.execute(
+        "select virtual_number_id from virtual_numbers where account_id = %s"
+        " and (phone_number = %s or virtual_number_id = any(%s)) for update",
+        (account_id, chosen.digits, list(chosen.ids)),
+    )
+    own = [int(row["virtual_number_id"]) for row in await cursor.fetchall()]
+    if chosen.phone_number is None:
+        others = [each for each in chosen.ids if each not in own]
+        return own + (await take(connection, account_id, Chosen(ids=others), purpose) if others else [])
+    if own:
+        return own
+    digits = normalise(chosen.phone_number)
+    if digits is None:
+        raise InvalidInput(
+            "write the number in full, for example +12025550110",
+            field="virtual_phone_number",
+            value=chosen.phone_number,
+        )
+    cursor = await connection.execute("select from number_inventory where phone_number = %s", (digits,))
+    if await cursor.fetchone() is not None:  # nobody takes a number that is offered to others by writing it
+        try:
+            return await take(connection, account_id, chosen, purpose)
+        except NotFound as error:
+            raise _in_use(chosen) from error
+    values = {"phone_number": digits, "type": purpose}
+    return [await insert(connection, "virtual_numbers", "virtual_number_id", account_id, values)]
+
+
+def _in_use(chosen: Chosen) -> InvalidInput:
+    return InvalidInput(
+        "the number is in use already",
+        mnemonic="already_in_use",
+        field="virtual_phone_number",
+        value=chosen.phone_number,
+    )
+
+
+async def _put_trunk(connection: Connection, cipher: Cipher, account_id: int, trunk: TrunkForm) -> int:
+    """The trunk of that login at that server, with the password of now."""
+    assert trunk.password is not None
+    values: dict[str, Any] = {
+        "name": trunk.name,
+        "password_encrypted": cipher.encrypt(trunk.password.get_secret_value()),
+        "addresses": list(trunk.addresses),
+    }
+    cursor = await connection.execute(
+        "select trunk_id from trunks where account_id = %s and is_private and host = %s and port = %s"
+        " and username = %s for update",
+        (account_id, trunk.host, trunk.port, trunk.username),
+    )
+    present = await cursor.fetchone()
+    if present is not None:
+        trunk_id = int(present["trunk_id"])
+        await update(connection, "trunks", "trunk_id", account_id, trunk_id, values)
+        return trunk_id
+    new = {
+        **values,
+        "mode": trunk.mode.value,
+        "host": trunk.host,
+        "port": trunk.port,
+        "username": trunk.username,
+        "is_private": True,
+        "key": await _free_key(connection, account_id),
+    }
+    return await insert(connection, "trunks", "trunk_id", account_id, new)
+
+
+async def _free_key(connection: Connection, account_id: int) -> str:
+    """A name for directory files: ``private-1``, ``private-2``, ... The account waits its turn for it."""
+    await connection.execute("select from accounts where account_id = %s for no key update", (account_id,))
+    cursor = await connection.execute(
+        "select coalesce(max(substring(key from 9)::bigint), 0) + 1 as next from trunks"
+        " where account_id = %s and key ~ '^private-[0-9]{1,9}$'",
+        (account_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return f"private-{row['next']}"

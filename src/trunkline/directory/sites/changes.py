@@ -1,0 +1,146 @@
+"""Changes of sites. A site begins with one block; calls on numbers of its campaigns know it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.db.changes import changing, delete, insert, must_exist, update
+from trunkline.db.pool import Connection, Database
+
+TABLE, ID = "sites", "site_id"
+FIRST_BLOCK = "Main block"
+
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[^\W_](?:[\w-]*\w)?(?:\.[^\W_](?:[\w-]*\w)?)+\Z")
+
+DEFAULTS: Mapping[str, Any] = {
+    "name": None,
+    "default_scenario_id": None,
+    "target_call_min_duration": 30,
+    "second_communication_period": 1,
+    "cookie_lifetime": 90,
+    "campaign_lifetime": 90,
+    "track_subdomains": True,
+    "sales_enabled": False,
+    "services_enabled": True,
+    "replacement_dynamical_block_enabled": False,
+    "is_support_web_directory": False,
+    "is_block_robot_traffic": False,
+    "widget_link": None,
+    "show_visitor_id": None,
+    "child_customer_id": None,
+}
+"""What a site has unless said, and has again when an update says null."""
+
+_REQUIRED = ("domain_name", "default_phone_number", "industry_id")
+_OBJECTS = ("widget_link", "show_visitor_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    site_id: int
+    site_key: str
+    """What pages of the site are marked with; 32 characters."""
+
+
+def domain(text: str) -> str | None:
+    """A domain in lower case; None when the text is none (a protocol or a path belongs to no domain)."""
+    name = text.strip().rstrip(".").lower()
+    return name if _DOMAIN.match(name) else None
+
+
+async def create_site(
+    db: Database, account_id: int, values: Mapping[str, Any], *, site_key: str | None = None
+) -> Made:
+    """Add a site with its first block.
+
+    :param values: ``domain_name``, ``industry_id``, and of ``default_phone_number`` and :data:`DEFAULTS` what is
+        known.
+    :param site_key: None = one is made.
+    :raises Duplicate: the account has a site of this domain.
+    :raises InvalidInput: mnemonic ``already_in_use``: another site has this key.
+    :raises NotFound: no such scenario or client.
+    """
+    row = _row(values)
+    async with changing(db) as connection:
+        await _must_exist(connection, account_id, values)
+        if site_key is not None:
+            await _key_is_free(connection, account_id, site_key)
+            row["site_key"] = site_key
+        site_id = await insert(connection, TABLE, ID, account_id, row)
+        block = {"site_id": site_id, "name": FIRST_BLOCK}
+        await insert(connection, "site_blocks", "site_block_id", account_id, block)
+        cursor = await connection.execute(
+            "select site_key from sites where account_id = %s and site_id = %s", (account_id, site_id)
+        )
+        made = await cursor.fetchone()
+    assert made is not None
+    return Made(site_id, made["site_key"])
+
+
+async def update_site(db: Database, account_id: int, site_id: int, values: Mapping[str, Any]) -> None:
+    """Change what is in ``values``, the rest stays; None means the default.
+
+    :raises NotFound: no such site, scenario or client.
+    :raises Duplicate: another site has this domain.
+    """
+    async with changing(db) as connection:
+        await must_exist(connection, TABLE, ID, account_id, site_id)
+        await _must_exist(connection, account_id, values)
+        await update(connection, TABLE, ID, account_id, site_id, _row(values))
+
+
+async def delete_site(db: Database, account_id: int, site_id: int) -> None:
+    """Remove a site and its blocks; what calls know of it stays.
+
+    :raises NotFound: no such site.
+    :raises InUse: it has campaigns.
+    """
+    async with changing(db) as connection:
+        await delete(connection, TABLE, ID, account_id, site_id)
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: values[name] for name in _REQUIRED if name in values}
+    for name, default in DEFAULTS.items():
+        if name in values:
+            row[name] = default if values[name] is None else values[name]
+    for name in _OBJECTS:
+        if row.get(name) is not None:
+            row[name] = Jsonb(row[name])
+    return row
+
+
+async def _must_exist(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+    scenario, client = values.get("default_scenario_id"), values.get("child_customer_id")
+    if scenario is not None:
+        field = "default_scenario_id"
+        await must_exist(connection, "scenarios", "scenario_id", account_id, scenario, field=field)
+    if client is not None:
+        cursor = await connection.execute(
+            "select from accounts where account_id = %s and parent_account_id = %s", (client, account_id)
+        )
+        if await cursor.fetchone() is None:
+            raise NotFound(
+                f"There is no client {client}: look it up with get.customers",
+                field="child_customer_id",
+                value=client,
+            )
+
+
+async def _key_is_free(connection: Connection, account_id: int, site_key: str) -> None:
+    cursor = await connection.execute(
+        "select from sites where account_id = %s and site_key = %s", (account_id, site_key)
+    )
+    if await cursor.fetchone() is not None:
+        raise InvalidInput(
+            "Another site has this key: choose another, or none to have one made",
+            mnemonic="already_in_use",
+            field="site_key",
+            value=site_key,
+        )

@@ -1,0 +1,1 @@
+"""Tags as an administrator sees them: the list and its changes. Putting them on calls and chats: ``tagging``."""

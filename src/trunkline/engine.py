@@ -1,0 +1,92 @@
+"""The settings of an instance in the words of Asterisk's configuration: used where processes are composed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trunkline.core.settings import Settings
+from trunkline.directory import model as directory_model
+from trunkline.directory.model import LineStatus, SipLine, Trunk
+from trunkline.runtime import secrets
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.telephony.config import (
+    DefaultRoute,
+    Directory,
+    EngineConfig,
+    EngineSecrets,
+    LineConfig,
+    NumberFormat,
+    TrunkConfig,
+    TrunkMode,
+    TrunkTransport,
+    base_files,
+    directory_files,
+    write_files,
+)
+
+
+def engine_config(settings: Settings, install: AsteriskInstall) -> EngineConfig:
+    """What Asterisk is to be, by these settings; the instance's secrets must have been made."""
+    own = secrets.load(settings)
+    logins = EngineSecrets(own.ari.user, own.ari.password, own.ami.user, own.ami.password)
+    return EngineConfig.of(settings, logins, install.modules_dir, install.data_dir)
+
+
+def configure(settings: Settings, install: AsteriskInstall) -> Path:
+    """Write what Asterisk needs to start; returns the path of its ``asterisk.conf``.
+
+    Lines and trunks are the switch's to write; those of the last run stay, so that phones can register before
+    the switch is up.
+    """
+    config = engine_config(settings, install)
+    config.paths.create()
+    write_files(config.paths.etc, base_files(config))
+    nothing_yet = directory_files(config, Directory())
+    absent = {name: text for name, text in nothing_yet.items() if not (config.paths.etc / name).exists()}
+    write_files(config.paths.etc, absent)
+    return config.paths.conf
+
+
+def engine_directory(directory: directory_model.Directory) -> Directory:
+    """Lines, trunks, default lines and music of all accounts, as the engine knows them."""
+    lines: list[LineConfig] = []
+    trunks: list[TrunkConfig] = []
+    defaults: list[DefaultRoute] = []
+    music: set[str] = set()
+    for account in directory.accounts.values():
+        if not account.is_active:
+            continue
+        lines += [_line(line) for line in account.lines.values() if line.status is LineStatus.ACTIVE]
+        trunks += [_trunk(trunk) for trunk in account.trunks.values() if trunk.is_active]
+        for number in account.numbers.values():
+            default = account.lines.get(number.default_sip_line_id or 0)
+            if default is not None:
+                defaults.append(DefaultRoute(number.phone_number, default.phone_number))
+        music |= {str(media.path) for media in account.media.values()}
+    return Directory(lines, trunks, defaults, sorted(music))
+
+
+def _line(line: SipLine) -> LineConfig:
+    return LineConfig(line.phone_number, line.ha1_md5, line.ha1_sha256)
+
+
+def _trunk(trunk: Trunk) -> TrunkConfig:
+    return TrunkConfig(
+        id=str(trunk.trunk_id),
+        mode=TrunkMode(trunk.mode.value),
+        host=trunk.host,
+        port=trunk.port,
+        transport=TrunkTransport(trunk.transport.value),
+        username=trunk.username or "",
+        password=trunk.password or "",
+        addresses=trunk.addresses,
+        codecs=trunk.codecs,
+        number_format=_NUMBER_FORMATS[trunk.number_format],
+        max_calls=trunk.max_channels,
+    )
+
+
+_NUMBER_FORMATS = {
+    directory_model.NumberFormat.E164: NumberFormat.PLAIN,
+    directory_model.NumberFormat.PLUS_E164: NumberFormat.PLUS,
+}

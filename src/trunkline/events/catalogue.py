@@ -1,0 +1,130 @@
+"""Everything that can have happened to a call or a line, as data.
+
+An event is a fact in the past: ``type`` names it, ``data`` is a JSON object with the keys listed here, times are
+Unix seconds (float) inside ``data`` and ``at``. Events of one *stream* are numbered from 1 without gaps; the
+stream of a call is ``call:<call_session_id>``, of a line ``line:<sip_line_id>``. A listener must bear an event
+twice and must ignore types and keys it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from trunkline.core.clock import Instant
+
+
+class EventType(StrEnum):
+    # --- calls, in the order they usually come
+    SESSION_STARTED = "session_started"
+    """direction in|out, source, is_internal, virtual_number_id, virtual_phone_number, contact_phone_number,
+    contact_id, contact_full_name, operator_phone_number, external_id, api_request_id, visit, plan"""
+    SCENARIO_ENTERED = "scenario_entered"
+    """scenario_id, scenario_name"""
+    OPERATION_ENTERED = "operation_entered"
+    """operation_id, operation_name, key, kind"""
+    LEG_STARTED = "leg_started"
+    """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
+    called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
+    group_name, operation_id, operation_name, is_transfered"""
+    LEG_RINGING = "leg_ringing"
+    """leg_id"""
+    LEG_ANSWERED = "leg_answered"
+    """leg_id, employee_id, employee_full_name, role, is_first_answer (ends the waiting)"""
+    TALK_STARTED = "talk_started"
+    """leg_id (the other party's), contact_leg_id, employee_id, employee_full_name, employee_phone_number; the contact and
+    this party hear each other from now on"""
+    TALK_ENDED = "talk_ended"
+    """leg_id, employee_id"""
+    LEG_ENDED = "leg_ended"
+    """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id"""
+    RECORDING_STARTED = "recording_started"
+    """leg_id, channel, file: spool file ``<call_session_id>/<file>.sln`` is being written (a party has one for each
+    time its recording began); asked: by a command"""
+    RECORDING_STOPPED = "recording_stopped"
+    """leg_id, paused: until the party talks again"""
+    CALL_TAKEN = "call_taken"
+    """the parties are connected by our own bridges from now on, not by the engine"""
+    CALL_HELD = "call_held"
+    """leg_id (of who holds): the contact hears a message or music; both sides are in our hands from now on"""
+    CALL_UNHELD = "call_unheld"
+    """leg_id: contact and operator are being joined again; that they talk is told by talk_started"""
+    THIRD_PARTY_CALLED = "third_party_called"
+    """leg_id (the third party's), message (files it hears before anybody talks to it)"""
+    CONSULT_STARTED = "consult_started"
+    """leg_id (the third party's), operator_leg_id: they hear each other, the contact does not hear them"""
+    CONSULT_ENDED = "consult_ended"
+    """leg_id: the third party was not reached, left, or was sent away"""
+    TRANSFER_REQUESTED = "transfer_requested"
+    """leg_id (the third party's): who answers talks with the contact; null: a scenario takes over;
+    operator_leg_id leaves"""
+    TRANSFERRED = "transferred"
+    """leg_id, operator_leg_id: the third party takes over"""
+    COACH_JOINED = "coach_joined"
+    """leg_id (the coach's), target_leg_id, mode listen|whisper|barge"""
+    VOICE_MAIL_STARTED = "voice_mail_started"
+    """leg_id, path (relative to spool_dir), group_id, employee_id"""
+    VOICE_MAIL_LEFT = "voice_mail_left"
+    """leg_id, path (relative to spool_dir), seconds, group_id, employee_id"""
+    KEY_PRESSED = "key_pressed"
+    """leg_id, key"""
+    TAG_SET = "tag_set"
+    """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name"""
+    TAG_UNSET = "tag_unset"
+    """as tag_set: who took the tag away"""
+    SESSION_ENDING = "session_ending"
+    """finish_reason: decided; the legs are being hung up"""
+    SESSION_FINISHED = "session_finished"
+    """finish_reason, is_lost, finish_time, direction, source, is_internal, virtual_phone_number,
+    contact_phone_number, contact_id, contact_full_name, wait_duration, total_wait_duration, talk_duration,
+    clean_talk_duration, total_duration, postprocess_duration (s),
+    employees, first/last_answered/talked_employee_id + _full_name, is_transfer, scenario_id, scenario_name, external_id,
+    leg_ids, recorded (bool: a recording will follow)"""
+    RECORDING_READY = "recording_ready"
+    """recording_id, kind talk|voice_mail, file_duration (s), has_wav, has_mp3, and what session_finished carries"""
+    # --- lines
+    LINE_REGISTERED = "line_registered"
+    """sip_line_id, phone_number, ip, port, user_agent, devices (count now)"""
+    LINE_LOST = "line_lost"
+    """sip_line_id, phone_number, devices"""
+
+
+QUIET = frozenset(
+    {
+        EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.LEG_STARTED, EventType.RECORDING_STARTED,
+        EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
+        EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
+        EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
+        EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING,
+    }
+)  # fmt: skip
+"""Events that no listener acts upon, half of a call's: they stand in the call's journal, where who acts upon another
+one finds them, and in the stream of live calls, but do not go through the outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. ``(account_id, stream, seq)`` identifies it for ever."""
+
+    account_id: int
+    stream: str
+    seq: int
+    type: EventType
+    at: Instant
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def call_session_id(self) -> int | None:
+        """The call it belongs to, if it is a call's event."""
+        kind, _, key = self.stream.partition(":")
+        return int(key) if kind == "call" else None
+
+
+def call_stream(call_session_id: int) -> str:
+    return f"call:{call_session_id}"
+
+
+def line_stream(sip_line_id: int) -> str:
+    return f"line:{sip_line_id}"

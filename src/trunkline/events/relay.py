@@ -1,0 +1,260 @@
+"""The relay: takes events out of the outbox, in order, and lets every listener hear them.
+
+Any number of workers may run a relay; one of them leads at a time. Who leads holds a session lock of
+PostgreSQL on the connection it works on, so a killed leader frees it by dying and the others take over within
+``_FOLLOWER_PERIOD``. One transaction per batch: listeners write their rows and jobs, the outbox rows go; both
+or neither. So nothing is lost, and what a listener wrote is written once.
+
+A listener that fails on one event stops nobody: what it wrote for this event is undone, the event is put
+aside for it in ``event_failures``, an error is logged, and it is tried again later (:func:`retry_failures`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from trunkline.core.clock import to_instant
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.db.leader import leading
+from trunkline.db.pool import Database
+from trunkline.events.catalogue import Event, EventType
+from trunkline.events.store import OUTBOX_CHANNEL
+
+_log = get_logger("events.relay")
+
+_LOCK_KEY = 0x7472_6B6C_0001
+"""Of the session lock that the leader holds."""
+
+_FOLLOWER_PERIOD = 1.0
+"""Seconds between two tries of a follower to lead."""
+
+_POLL_PERIOD = 2.0
+"""Seconds after which the outbox is looked at even when nobody announced anything."""
+
+_REST_PERIOD = 0.2
+"""Seconds of rest after a batch: the first event after a pause goes at once, a stream of them in larger batches."""
+
+_BATCH = 200
+"""Events a transaction."""
+
+_RECONNECT_PERIOD = 0.5
+"""Seconds to wait after the database went away."""
+
+MAX_ATTEMPTS = 12
+"""Tries of one listener on one event (about nine hours); after that it waits for a person."""
+
+_TAKE = """
+with taken as (
+    delete from outbox where outbox_id in (select outbox_id from outbox order by outbox_id limit %s for update)
+    returning outbox_id, account_id, stream, seq, type, occurred_at, data
+)
+select * from taken order by outbox_id
+"""
+
+_PUT_ASIDE = """
+insert into event_failures (account_id, listener, stream, seq, type, occurred_at, data, error)
+values (%(account_id)s, %(listener)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s, %(error)s)
+on conflict (account_id, listener, stream, seq) do nothing
+"""
+
+_TAKE_FAILURES = """
+select failure_id, account_id, listener, stream, seq, type, occurred_at, data, attempts from event_failures
+where resolved_at is null and attempts < %s and next_attempt_at <= now()
+order by failure_id limit %s for update skip locked
+"""
+
+_FAILED_AGAIN = """
+update event_failures set attempts = attempts + 1, error = %s,
+    next_attempt_at = now() + make_interval(secs => 15 * 2 ^ attempts)
+where account_id = %s and failure_id = %s
+"""
+
+
+_UNKNOWN_TYPE = ValueError("unknown event type: written by a newer version, which will take it up")
+
+
+class Listener(Protocol):
+    """Whoever wants to hear of events."""
+
+    @property
+    def name(self) -> str:
+        """Stable: under it events are put aside for this listener."""
+        ...
+
+    async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
+        """Write rows and jobs on ``conn`` (dict rows), nothing else: no network, no files.
+
+        Events come in the order of their streams. May hear an event twice, and alone after it failed in company.
+        """
+        ...
+
+
+class Relay:
+    """Empties the outbox.
+
+    :param db: its connections have dict rows.
+    :param listeners: heard in this order; names must differ.
+    """
+
+    def __init__(self, db: Database, listeners: Sequence[Listener]) -> None:
+        if len({listener.name for listener in listeners}) != len(listeners):
+            raise ValueError("two listeners have the same name")
+        self._db = db
+        self._listeners = tuple(listeners)
+        self._wake = asyncio.Event()
+        self.is_leader = False
+        """Whether this process empties the outbox now."""
+
+    async def run(self) -> None:
+        """Lead when possible, until cancelled; survives the database's restarts."""
+        async with self._listening():
+            while True:
+                try:
+                    async with leading(self._db, _LOCK_KEY) as conn:
+                        if conn is not None:
+                            await self._lead(conn)
+                except (psycopg.OperationalError, DatabaseUnavailable) as error:
+                    _log.warning("relay_without_database", error=str(error))
+                    await asyncio.sleep(_RECONNECT_PERIOD)
+                    continue
+                await asyncio.sleep(_FOLLOWER_PERIOD)
+
+    async def _lead(self, conn: AsyncConnection[Any]) -> None:
+        self.is_leader = True
+        _log.info("relay_leads")
+        try:
+            while True:
+                self._wake.clear()
+                while (taken := await relay_batch(conn, self._listeners)) > 0:
+                    if taken < _BATCH:
+                        await asyncio.sleep(_REST_PERIOD)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _POLL_PERIOD)
+        finally:
+            self.is_leader = False
+
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[None]:
+        async def listen() -> None:
+            async for _ in self._db.listen(OUTBOX_CHANNEL):
+                self._wake.set()
+
+        task = asyncio.create_task(listen(), name="relay-listen")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener], limit: int = _BATCH) -> int:
+    """Let the listeners hear the oldest events and take these out of the outbox, in one transaction.
+
+    :returns: how many events there were.
+    :raises psycopg.OperationalError: the database went away; nothing happened.
+    """
+    async with conn.transaction():
+        cursor = await conn.execute(_TAKE, (limit,))
+        rows = await cursor.fetchall()
+        for listener in listeners if rows else ():
+            await _hear_all(conn, listener, rows)
+    await conn.commit()
+    return len(rows)
+
+
+async def _hear_all(conn: AsyncConnection[Any], listener: Listener, rows: list[dict[str, Any]]) -> None:
+    """Together, as that is quick; one by one when that fails, to find the one that cannot be borne."""
+    known = [event for event in map(_event_of, rows) if event is not None]
+    if len(known) == len(rows) and await _hear(conn, listener, known) is None:
+        return
+    for row in rows:
+        event = _event_of(row)
+        error = await _hear(conn, listener, [event]) if event else _UNKNOWN_TYPE
+        if error is not None:
+            _log.error(
+                "listener_failed",
+                listener=listener.name,
+                stream=row["stream"],
+                seq=row["seq"],
+                error=_describe(error),
+            )
+            await _put_aside(conn, listener.name, row, error)
+
+
+async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int = 50) -> int:
+    """Try again what was put aside and is due; returns how many are settled now. Call it every few
+    seconds."""
+    by_name = {listener.name: listener for listener in listeners}
+    settled = 0
+    async with db.connection() as conn:
+        cursor = await conn.execute(_TAKE_FAILURES, (MAX_ATTEMPTS, limit))
+        for row in await cursor.fetchall():
+            event, listener = _event_of(row), by_name.get(row["listener"])
+            if event is None or listener is None:
+                continue
+            error = await _hear(conn, listener, [event])
+            key = (row["account_id"], row["failure_id"])
+            if error is None:
+                settled += 1
+                await conn.execute(
+                    "update event_failures set resolved_at = now() where account_id = %s and failure_id = %s",
+                    key,
+                )
+            else:
+                await conn.execute(_FAILED_AGAIN, (_describe(error), *key))
+                if row["attempts"] + 1 >= MAX_ATTEMPTS:
+                    _log.error("event_given_up", listener=listener.name, stream=event.stream, seq=event.seq)
+    return settled
+
+
+async def backlog(db: Database) -> tuple[int, float]:
+    """How many events wait in the outbox, and for how many seconds the oldest does."""
+    row = await db.fetch_one(
+        "select count(*) as waiting, coalesce(extract(epoch from now() - min(occurred_at)), 0)::float8 as lag"
+        " from outbox"
+    )
+    assert row is not None
+    return int(row["waiting"]), max(0.0, float(row["lag"]))
+
+
+async def _hear(conn: AsyncConnection[Any], listener: Listener, events: Sequence[Event]) -> Exception | None:
+    try:
+        async with conn.transaction():
+            await listener.on_events(conn, events)
+    except psycopg.OperationalError:
+        raise
+    except Exception as error:
+        _log.exception("listener_raised", listener=listener.name, events=len(events))
+        return error
+    return None
+
+
+async def _put_aside(
+    conn: AsyncConnection[Any], listener: str, row: dict[str, Any], error: Exception
+) -> None:
+    await conn.execute(
+        _PUT_ASIDE, {**row, "data": Jsonb(row["data"]), "listener": listener, "error": _describe(error)}
+    )
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _event_of(row: dict[str, Any]) -> Event | None:
+    try:
+        type_ = EventType(row["type"])
+    except ValueError:
+        _log.error("unknown_event", type=row["type"], stream=row["stream"], seq=row["seq"])
+        return None
+    return Event(
+        row["account_id"], row["stream"], row["seq"], type_, to_instant(row["occurred_at"]), row["data"]
+    )

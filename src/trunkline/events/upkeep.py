@@ -1,0 +1,42 @@
+"""What a worker does for the events besides relaying them: partitions ahead, second tries of what was put aside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import psycopg
+
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.db.partitions import ensure_partitions
+from trunkline.db.pool import Database
+from trunkline.events.relay import Listener, retry_failures
+
+_log = get_logger("events.upkeep")
+
+_RETRY_PERIOD = 5.0
+"""Seconds between two looks at what was put aside."""
+
+_PARTITION_ROUNDS = 720
+"""Every so many looks (an hour) partitions are made ahead."""
+
+
+async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:
+    """Keep at it until cancelled. Any number of workers may run it.
+
+    :param listeners: the relay's.
+    """
+    rounds = 0
+    while True:
+        try:
+            if rounds % _PARTITION_ROUNDS == 0:
+                async with db.connection() as conn:
+                    await ensure_partitions(conn, to_datetime(time.time()))
+            await retry_failures(db, listeners)
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            _log.warning("upkeep_without_database", error=str(error))
+        rounds += 1
+        await asyncio.sleep(_RETRY_PERIOD)

@@ -1,0 +1,43 @@
+"""When to try again: pure arithmetic of pauses."""
+
+from __future__ import annotations
+
+FIRST_PAUSE = 1.0
+"""Seconds after the first failed attempt; doubles with each one."""
+
+LONGEST_PAUSE = 3600.0
+
+JITTER = 0.2
+"""A pause is longer or shorter by up to this part, so that deliveries that failed together do not return
+together."""
+
+SUSPEND_AFTER = 5
+"""Failures of an endpoint in a row, after which it is left alone for a while."""
+
+FIRST_SUSPENSION = 5.0
+LONGEST_SUSPENSION = 300.0
+
+PROBE_LEASE = 30.0
+"""Seconds that one trial delivery to a suspended endpoint has before another one is sent."""
+
+
+def pause(attempts: int, chance: float) -> float:
+    """Seconds until the next attempt of a delivery.
+
+    :param attempts: how many there were, at least 1.
+    :param chance: a random number in [0, 1).
+    """
+    plain = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 20), LONGEST_PAUSE)
+    return plain * (1 + JITTER * (2 * chance - 1))
+
+
+def suspension(failures: int) -> float:
+    """Seconds to leave an endpoint alone after so many failures in a row; 0 = go on."""
+    if failures < SUSPEND_AFTER:
+        return 0.0
+    return min(FIRST_SUSPENSION * 2.0 ** min(failures - SUSPEND_AFTER, 10), LONGEST_SUSPENSION)
+
+
+def is_over(started: float, now: float, give_up_after: float) -> bool:
+    """Whether a delivery whose tries began then has been tried long enough."""
+    return now - started >= give_up_after

@@ -1,0 +1,324 @@
+"""Which notifications there are, and how they follow from events. Pure.
+
+Two families of names mean the same moments, because two kinds of receivers exist: ``in_call_session`` and its
+kin, and ``call_start`` and its kin. A subscription chooses by name and gets only what it chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from trunkline.core.clock import to_datetime
+from trunkline.events.catalogue import Event, EventType
+from trunkline.notifications.facts import CallFacts, Leg
+from trunkline.notifications.variables import CALL_GROUPS, LINE_GROUPS, VARIABLES, Group, Value
+
+
+class Mnemonic(StrEnum):
+    """Wire names of notifications."""
+
+    IN_CALL_SESSION = "in_call_session"
+    """A call came in on a virtual number."""
+    OUT_CALL_SESSION = "out_call_session"
+    """A call goes out."""
+    CALL_START = "call_start"
+    """A call began, in or out."""
+    CALL_WAITING_ANSWER = "call_waiting_answer"
+    """An employee's phone rings; once for each phone."""
+    CALL_ANSWER = "call_answer"
+    """The called side picked up first: an employee when the call came in, the contact when it goes out."""
+    EMPLOYEE_ANSWER = "employee_answer"
+    """An employee picked up; once for each who does."""
+    CALL_CONNECTED = "call_connected"
+    """A talk began: two parties hear each other; again after a transfer."""
+    TALK_FINISHED = "talk_finished"
+    """A talk ended; ``talk_time_duration`` is that talk's."""
+    EMPLOYEE_DISCONNECT = "employee_disconnect"
+    """An employee who had picked up is no longer in the call."""
+    CALL_SESSION_FINISHED = "call_session_finished"
+    CALL_FINISH = "call_finish"
+    """The call is over, with its durations."""
+    LOST_CALL = "lost_call"
+    """A call that came in ended and nobody had talked to the contact."""
+    CALL_RECORD_COMPLETED = "call_record_completed"
+    CALL_RECORD_READY = "call_record_ready"
+    """The recording of the talks is there, with its links."""
+    VOICE_MAIL_READY = "voice_mail_ready"
+    """The contact left a message, with its links."""
+    SET_MARK = "set_mark"
+    """The call was given a tag."""
+    LINE_LOST = "line_lost"
+    """A SIP line has no registered phone any more."""
+    LINE_RESTORED = "line_restored"
+    """A SIP line has its first registered phone again."""
+
+
+class Links(Protocol):
+    """Addresses of a recording; made by the recordings room."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def wav(self) -> str: ...
+    @property
+    def full(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What the events do not carry: read from the tables when a notification is made."""
+
+    account_name: str
+    communication_number: int | None = None
+    attributes: tuple[str, ...] = ()
+    links: Links | None = None
+    open_links: bool = False
+    """Whether the account lets recordings be fetched by an unguessable address alone."""
+
+
+_ALWAYS: dict[EventType, tuple[Mnemonic, ...]] = {
+    EventType.SESSION_STARTED: (Mnemonic.CALL_START,),
+    EventType.TALK_STARTED: (Mnemonic.CALL_CONNECTED,),
+    EventType.TALK_ENDED: (Mnemonic.TALK_FINISHED,),
+    EventType.SESSION_FINISHED: (Mnemonic.CALL_SESSION_FINISHED, Mnemonic.CALL_FINISH),
+    EventType.TAG_SET: (Mnemonic.SET_MARK,),
+}
+
+_SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
+    EventType.SESSION_STARTED: (Mnemonic.IN_CALL_SESSION, Mnemonic.OUT_CALL_SESSION),
+    EventType.LEG_RINGING: (Mnemonic.CALL_WAITING_ANSWER,),
+    EventType.LEG_ANSWERED: (Mnemonic.EMPLOYEE_ANSWER, Mnemonic.CALL_ANSWER),
+    EventType.LEG_ENDED: (Mnemonic.EMPLOYEE_DISCONNECT,),
+    EventType.SESSION_FINISHED: (Mnemonic.LOST_CALL,),
+    EventType.RECORDING_READY: (
+        Mnemonic.CALL_RECORD_COMPLETED,
+        Mnemonic.CALL_RECORD_READY,
+        Mnemonic.VOICE_MAIL_READY,
+    ),
+    EventType.LINE_LOST: (Mnemonic.LINE_LOST,),
+    EventType.LINE_REGISTERED: (Mnemonic.LINE_RESTORED,),
+}
+
+
+def possible(type_: EventType) -> frozenset[Mnemonic]:
+    """Notifications that may follow from an event of this type; cheap, to know whether anybody wants them."""
+    return frozenset(_ALWAYS.get(type_, ()) + _SOMETIMES.get(type_, ()))
+
+
+def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
+    """The notifications that do follow from an event.
+
+    :param facts: of its call, this event included; empty for events of lines.
+    """
+    found = list(_ALWAYS.get(event.type, ()))
+    match event.type:
+        case EventType.SESSION_STARTED:
+            incoming = event.data.get("direction") == "in"
+            found.append(Mnemonic.IN_CALL_SESSION if incoming else Mnemonic.OUT_CALL_SESSION)
+        case EventType.LEG_RINGING:
+            leg = facts.leg(event.data.get("leg_id"))
+            if leg is not None and leg.role == "employee":
+                found.append(Mnemonic.CALL_WAITING_ANSWER)
+        case EventType.LEG_ANSWERED:
+            found += _answers(event, facts)
+        case EventType.LEG_ENDED:
+            leg = facts.leg(event.data.get("leg_id"))
+            if leg is not None and leg.role == "employee" and leg.answered_at is not None:
+                found.append(Mnemonic.EMPLOYEE_DISCONNECT)
+        case EventType.SESSION_FINISHED:
+            if event.data.get("is_lost") and facts.session.get("direction") == "in":
+                found.append(Mnemonic.LOST_CALL)
+        case EventType.RECORDING_READY:
+            is_talk = event.data.get("kind") == "talk"
+            found += (
+                [Mnemonic.CALL_RECORD_COMPLETED, Mnemonic.CALL_RECORD_READY]
+                if is_talk
+                else [Mnemonic.VOICE_MAIL_READY]
+            )
+        case EventType.LINE_LOST if not event.data.get("devices"):
+            found.append(Mnemonic.LINE_LOST)
+        case EventType.LINE_REGISTERED if event.data.get("devices") == 1:
+            found.append(Mnemonic.LINE_RESTORED)
+        case _:
+            pass
+    return found
+
+
+def _answers(event: Event, facts: CallFacts) -> list[Mnemonic]:
+    leg = facts.leg(event.data.get("leg_id"))
+    if leg is None:
+        return []
+    found = [Mnemonic.EMPLOYEE_ANSWER] if leg.role == "employee" else []
+    called = "employee" if facts.session.get("direction") == "in" else "contact"
+    if leg.role == called and facts.answered_legs(called) == [leg]:
+        found.append(Mnemonic.CALL_ANSWER)
+    return found
+
+
+def variables(event: Event, facts: CallFacts, background: Background) -> dict[str, Value]:
+    """Values of all variables of a notification about this event, in the table's order, None where there is
+    none.
+
+    ``notification_name`` and ``notification_mnemonic`` are the subscription's to add (:func:`named`).
+    """
+    of_call = event.call_session_id is not None
+    groups = CALL_GROUPS if of_call else LINE_GROUPS
+    values: dict[str, Value] = {
+        "notification_time": iso(event.at),
+        "notification_timestamp": int(event.at),
+        "app_id": event.account_id,
+        "account_name": background.account_name,
+    }
+    if of_call:
+        values |= _call(event, facts, background)
+        values |= _people(event, facts)
+        values |= _durations(event, facts)
+        values |= _files(event, facts, background)
+    else:
+        values |= _line(event.data)
+    return {name: values.get(name) for name, variable in VARIABLES.items() if variable.group in groups}
+
+
+def named(values: Mapping[str, Value], name: str, mnemonic: str) -> dict[str, Value]:
+    """The values with the subscription's name and the notification's mnemonic in them."""
+    return {**values, "notification_name": name, "notification_mnemonic": mnemonic}
+
+
+def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) -> dict[str, Value]:
+    """Plausible values for a try of a subscription, with reserved telephone numbers."""
+    values: dict[str, Value] = dict.fromkeys(VARIABLES)
+    values |= {
+        "notification_time": iso(at),
+        "notification_timestamp": int(at),
+        "app_id": account_id,
+        "account_name": account_name,
+    }
+    if mnemonic in (Mnemonic.LINE_LOST, Mnemonic.LINE_RESTORED):
+        values |= {"sip_line_id": 1, "sip_line_phone_number": "0160001", "devices": 0}
+        return _only(values, LINE_GROUPS)
+    values |= {
+        "call_session_id": 1,
+        "communication_id": 1,
+        "communication_type": "call",
+        "communication_number": 1,
+        "call_source": "va",
+        "direction": "in",
+        "is_internal": False,
+        "start_time": iso(at),
+        "virtual_phone_number": "971500000010",
+        "contact_phone_number": "12025550110",
+        "calling_phone_number": "12025550110",
+        "called_phone_number": "971500000010",
+        "talk_time_duration": 42,
+        "total_time_duration": 50,
+        "wait_time_duration": 8,
+        "employee_id": 1,
+        "employee_full_name": "Sample Employee",
+        "employee_ids": [1],
+        "leg_ids": [1, 2],
+        "tag_ids": [],
+        "tag_names": [],
+    }
+    return _only(values, CALL_GROUPS)
+
+
+def iso(at: float) -> str:
+    """An instant as receivers get it: UTC, milliseconds, ``Z``."""
+    moment: datetime = to_datetime(at)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _only(values: Mapping[str, Value], groups: frozenset[Group]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if VARIABLES[name].group in groups}
+
+
+def _call(event: Event, facts: CallFacts, background: Background) -> dict[str, Value]:
+    session = facts.session
+    virtual, contact = session.get("virtual_phone_number"), session.get("contact_phone_number")
+    incoming = session.get("direction") == "in"
+    leg_id = event.data.get("leg_id")
+    return {
+        "call_session_id": event.call_session_id,
+        "external_id": session.get("external_id"),
+        "call_source": session.get("source"),
+        "direction": session.get("direction"),
+        "is_internal": session.get("is_internal"),
+        "start_time": None if facts.started_at is None else iso(facts.started_at),
+        "virtual_phone_number": virtual,
+        "contact_phone_number": contact,
+        "calling_phone_number": contact if incoming else virtual,
+        "called_phone_number": virtual if incoming else contact,
+        "scenario_id": facts.scenario_id,
+        "scenario_name": facts.scenario_name,
+        "finish_reason": session.get("finish_reason"),
+        "leg_id": leg_id if isinstance(leg_id, int) else None,
+        "leg_ids": list(facts.legs),
+        "communication_id": event.call_session_id,
+        "communication_type": "call",
+        "communication_number": background.communication_number,
+        "attributes": list(background.attributes),
+    }
+
+
+def _people(event: Event, facts: CallFacts) -> dict[str, Value]:
+    leg = _employee_leg(event, facts)
+    session = facts.session
+    return {
+        "employee_id": leg.employee_id if leg else None,
+        "employee_full_name": leg.employee_full_name if leg else None,
+        "employee_phone_number": leg.employee_phone_number if leg else None,
+        "employee_ids": facts.employee_ids(),
+        "contact_id": session.get("contact_id"),
+        "contact_full_name": session.get("contact_full_name"),
+        "contact_group_ids": [],
+    }
+
+
+def _employee_leg(event: Event, facts: CallFacts) -> Leg | None:
+    """The employee whom the event is about, else the one who has the call."""
+    own = facts.leg(event.data.get("leg_id"))
+    if own is not None and own.employee_id is not None:
+        return own
+    return facts.leg(facts.last_employee_leg)
+
+
+def _durations(event: Event, facts: CallFacts) -> dict[str, Value]:
+    session = facts.session
+    talk = session.get("talk_duration")
+    if event.type is EventType.TALK_ENDED:
+        leg = facts.leg(event.data.get("leg_id"))
+        talk = leg.talk_seconds if leg else None
+    file_duration = event.data.get("file_duration")
+    return {
+        "talk_time_duration": talk,
+        "total_time_duration": session.get("total_duration"),
+        "wait_time_duration": session.get("wait_duration"),
+        "file_duration": None if file_duration is None else round(float(file_duration)),
+    }
+
+
+def _files(event: Event, facts: CallFacts, background: Background) -> dict[str, Value]:
+    links = background.links
+    data: Mapping[str, Any] = event.data
+    return {
+        "tag_ids": list(facts.tags),
+        "tag_names": list(facts.tags.values()),
+        "file_link": links.file if links and data.get("has_mp3") else None,
+        "wav_file_link": links.wav if links and data.get("has_wav") else None,
+        "full_record_file_link": links.full if links and background.open_links else None,
+    }
+
+
+def _line(data: Mapping[str, Any]) -> dict[str, Value]:
+    return {
+        "sip_line_id": data.get("sip_line_id"),
+        "sip_line_phone_number": data.get("phone_number"),
+        "ip": data.get("ip"),
+        "port": data.get("port"),
+        "user_agent": data.get("user_agent"),
+        "devices": data.get("devices"),
+    }

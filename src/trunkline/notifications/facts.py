@@ -1,0 +1,128 @@
+"""What is known of a call at one of its events: its journal up to there, folded. Pure.
+
+Notifications are made from the journal and not from the call's row, because the row may already be ahead of
+the event that is being told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trunkline.core.clock import Instant
+from trunkline.events.catalogue import Event, EventType
+
+
+@dataclass(slots=True)
+class Leg:
+    leg_id: int
+    role: str
+    employee_id: int | None = None
+    employee_full_name: str | None = None
+    employee_phone_number: str | None = None
+    answered_at: Instant | None = None
+    talk_started_at: Instant | None = None
+    """Of the talk that goes on or was the last."""
+    talk_seconds: int | None = None
+    """Length of its last talk, when over."""
+
+
+@dataclass(slots=True)
+class CallFacts:
+    """A call as far as told."""
+
+    started_at: Instant | None = None
+    session: dict[str, Any] = field(default_factory=dict)
+    """``data`` of session_started, overwritten by what session_finished says."""
+    scenario_id: int | None = None
+    scenario_name: str | None = None
+    legs: dict[int, Leg] = field(default_factory=dict)
+    tags: dict[int, str] = field(default_factory=dict)
+    last_employee_leg: int | None = None
+    """Of the employee who talked last, else answered last, else was called last."""
+
+    def leg(self, leg_id: Any) -> Leg | None:
+        return self.legs.get(leg_id) if isinstance(leg_id, int) else None
+
+    def answered_legs(self, role: str) -> list[Leg]:
+        """Legs of this role that were answered, in no order."""
+        return [leg for leg in self.legs.values() if leg.role == role and leg.answered_at is not None]
+
+    def employee_ids(self) -> list[int]:
+        """Employees who took part or were called, each once, in the order of their first leg."""
+        ids = (leg.employee_id for leg in self.legs.values() if leg.role == "employee")
+        return list(dict.fromkeys(id_ for id_ in ids if id_ is not None))
+
+
+def fold(events: Iterable[Event]) -> CallFacts:
+    """The facts after these events of one call, which come in the order of their numbers."""
+    facts = CallFacts()
+    for event in events:
+        _apply(facts, event)
+    return facts
+
+
+def _apply(facts: CallFacts, event: Event) -> None:
+    data = event.data
+    match event.type:
+        case EventType.SESSION_STARTED:
+            facts.started_at = event.at
+            facts.session.update(data)
+        case EventType.SCENARIO_ENTERED:
+            facts.scenario_id, facts.scenario_name = data.get("scenario_id"), data.get("scenario_name")
+        case EventType.LEG_STARTED:
+            _leg_started(facts, data)
+        case EventType.LEG_ANSWERED:
+            _leg_answered(facts, event)
+        case EventType.TALK_STARTED | EventType.TALK_ENDED:
+            _talk(facts, event)
+        case EventType.TAG_SET:
+            if isinstance(data.get("tag_id"), int):
+                facts.tags[data["tag_id"]] = data.get("tag_name") or ""
+        case EventType.TAG_UNSET:
+            facts.tags.pop(data.get("tag_id", 0), None)
+        case EventType.SESSION_FINISHED:
+            facts.session.update(data)
+            facts.scenario_id = data.get("scenario_id", facts.scenario_id)
+            facts.scenario_name = data.get("scenario_name", facts.scenario_name)
+        case _:
+            pass
+
+
+def _leg_started(facts: CallFacts, data: Mapping[str, Any]) -> None:
+    leg_id = data.get("leg_id")
+    if not isinstance(leg_id, int):
+        return
+    facts.legs[leg_id] = Leg(
+        leg_id,
+        str(data.get("role", "")),
+        data.get("employee_id"),
+        data.get("employee_full_name"),
+        data.get("employee_phone_number"),
+    )
+    if data.get("role") == "employee" and not facts.answered_legs("employee"):
+        facts.last_employee_leg = leg_id
+
+
+def _leg_answered(facts: CallFacts, event: Event) -> None:
+    leg = facts.leg(event.data.get("leg_id"))
+    if leg is None:
+        return
+    leg.answered_at = event.at
+    leg.employee_id = event.data.get("employee_id") or leg.employee_id
+    leg.employee_full_name = event.data.get("employee_full_name") or leg.employee_full_name
+    if leg.role == "employee":
+        facts.last_employee_leg = leg.leg_id
+
+
+def _talk(facts: CallFacts, event: Event) -> None:
+    leg = facts.leg(event.data.get("leg_id"))
+    if leg is None:
+        return
+    if event.type is EventType.TALK_STARTED:
+        leg.talk_started_at, leg.talk_seconds = event.at, None
+        leg.employee_phone_number = event.data.get("employee_phone_number") or leg.employee_phone_number
+        if leg.employee_id is not None:
+            facts.last_employee_leg = leg.leg_id
+    elif leg.talk_started_at is not None:
+        leg.talk_seconds = max(0, round(event.at - leg.talk_started_at))

@@ -1,0 +1,136 @@
+"""Hears events and makes a delivery for each subscription that wants to be told, in the event's own
+transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from trunkline.core.clock import to_datetime
+from trunkline.events import store
+from trunkline.events.catalogue import Event
+from trunkline.notifications import catalogue
+from trunkline.notifications.catalogue import Background, Links
+from trunkline.notifications.deliveries import make
+from trunkline.notifications.facts import CallFacts, fold
+
+LinksOf = Callable[[int, str, str], Links]
+"""``(call_session_id, recording_id, kind)``: where that recording can be fetched."""
+
+_WHO = """
+select account_id, subscription_id, name, events from subscriptions
+where account_id = any(%s) and is_active order by subscription_id
+"""
+
+_ACCOUNTS = "select account_id, name, open_recording_links from accounts where account_id = any(%s)"
+
+_CALLS = """
+select call.call_session_id, call.communication_number, call.attributes
+from unnest(%s::bigint[], %s::bigint[]) as wanted(account_id, call_session_id)
+    join call_sessions call using (account_id, call_session_id)
+"""
+
+
+class NotificationListener:
+    """A listener of the relay.
+
+    :param links: makes addresses of recordings.
+    """
+
+    name = "notifications"
+
+    def __init__(self, links: LinksOf) -> None:
+        self._links = links
+
+    async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
+        """See :class:`trunkline.events.relay.Listener`."""
+        subscriptions = await _subscriptions(conn, {event.account_id for event in events})
+        wanted = [event for event in events if _is_wanted(event, subscriptions[event.account_id])]
+        if not wanted:
+            return
+        journals = await _journals(conn, wanted)
+        backgrounds = await self._backgrounds(conn, wanted)
+        rows: list[dict[str, Any]] = []
+        for event, background in zip(wanted, backgrounds, strict=True):
+            facts = _facts(event, journals.get(event.stream, []))
+            rows += _deliveries(event, facts, background, subscriptions[event.account_id])
+        if rows:
+            await make(conn, rows)
+
+    async def _backgrounds(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> list[Background]:
+        """What the events do not carry, one for each event."""
+        cursor = await conn.execute(_ACCOUNTS, (list({event.account_id for event in events}),))
+        accounts = {row["account_id"]: row for row in await cursor.fetchall()}
+        calls = list({(e.account_id, e.call_session_id) for e in events if e.call_session_id is not None})
+        cursor = await conn.execute(_CALLS, ([call[0] for call in calls], [call[1] for call in calls]))
+        sessions = {row["call_session_id"]: row for row in await cursor.fetchall()}
+        return [
+            self._background(event, accounts[event.account_id], sessions.get(event.call_session_id, {}))
+            for event in events
+        ]
+
+    def _background(self, event: Event, account: Mapping[str, Any], call: Mapping[str, Any]) -> Background:
+        recording_id, session = event.data.get("recording_id"), event.call_session_id
+        links = None
+        if session is not None and isinstance(recording_id, str):
+            links = self._links(session, recording_id, str(event.data.get("kind")))
+        return Background(
+            account_name=account["name"],
+            communication_number=call.get("communication_number"),
+            attributes=tuple(call.get("attributes") or ()),
+            links=links,
+            open_links=account["open_recording_links"],
+        )
+
+
+_ByAccount = Mapping[int, list[dict[str, Any]]]
+
+
+async def _subscriptions(conn: AsyncConnection[Any], accounts: set[int]) -> _ByAccount:
+    cursor = await conn.execute(_WHO, (list(accounts),))
+    found: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in accounts}
+    for row in await cursor.fetchall():
+        found[row["account_id"]].append(row)
+    return found
+
+
+def _is_wanted(event: Event, subscriptions: list[dict[str, Any]]) -> bool:
+    """Whether a notification that may follow from this event has been chosen by anybody."""
+    possible = {mnemonic.value for mnemonic in catalogue.possible(event.type)}
+    return any(not possible.isdisjoint(subscription["events"]) for subscription in subscriptions)
+
+
+async def _journals(conn: AsyncConnection[Any], events: Sequence[Event]) -> dict[str, list[Event]]:
+    """The journals of the events' calls, by stream."""
+    calls = {(e.account_id, e.call_session_id) for e in events if e.call_session_id is not None}
+    return await store.events_of_calls(conn, calls)
+
+
+def _facts(event: Event, journal: list[Event]) -> CallFacts:
+    """The call's journal up to this event; later events are not told yet."""
+    if event.call_session_id is None:
+        return CallFacts()
+    return fold([*(one for one in journal if one.seq < event.seq), event])
+
+
+def _deliveries(
+    event: Event, facts: CallFacts, background: Background, subscriptions: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The delivery rows of one event."""
+    values = catalogue.variables(event, facts, background)
+    return [
+        {
+            "account_id": event.account_id,
+            "subscription_id": subscription["subscription_id"],
+            "stream": event.stream,
+            "seq": event.seq,
+            "mnemonic": mnemonic.value,
+            "occurred_at": to_datetime(event.at),
+            "variables": catalogue.named(values, subscription["name"], mnemonic.value),
+        }
+        for mnemonic in catalogue.follow(event, facts)
+        for subscription in subscriptions
+        if mnemonic.value in subscription["events"]
+    ]

@@ -1,0 +1,262 @@
+"""Subscriptions: who wants to be told what, where and how. Checked when they are saved."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from trunkline.accounts.secrets import Cipher
+from trunkline.core.clock import to_datetime
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.db.pool import Database
+from trunkline.notifications import catalogue
+from trunkline.notifications.catalogue import Mnemonic
+from trunkline.notifications.deliveries import make
+from trunkline.notifications.templates import parse_body, parse_url
+
+METHODS = ("POST", "PUT", "GET")
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,1024}\Z")
+_OUR_HEADERS = frozenset(
+    {"host", "content-length", "connection", "transfer-encoding", "expect", "idempotency-key"}
+)
+
+_ALL = """
+select account_id, subscription_id, key, name, url, method, events, body_template, headers, is_active,
+    created_at, secret_encrypted is not null as is_signed
+from subscriptions where account_id = %s order by subscription_id
+"""
+
+_SAVE = """
+insert into subscriptions (account_id, key, name, url, method, events, body_template, headers,
+secret_encrypted) values (%(account_id)s, %(key)s, %(name)s, %(url)s, %(method)s, %(events)s,
+%(body_template)s, %(headers)s, %(secret)s) on conflict (account_id, key) do update set name = excluded.name,
+url = excluded.url, method = excluded.method,
+    events = excluded.events, body_template = excluded.body_template, headers = excluded.headers,
+    secret_encrypted = excluded.secret_encrypted, is_active = true
+returning subscription_id
+"""
+
+_LOG = """
+select delivery.delivery_id, delivery.subscription_id, delivery.stream, delivery.seq, delivery.mnemonic,
+    delivery.status, delivery.attempts, delivery.occurred_at, delivery.created_at, delivery.delivered_at,
+    delivery.next_attempt_at, delivery.body,
+    last.status_code, last.error, last.duration_ms, last.response_excerpt
+from deliveries delivery
+    left join lateral (
+        select status_code, error, duration_ms, response_excerpt from delivery_attempts attempt
+        where attempt.account_id = delivery.account_id and attempt.delivery_id = delivery.delivery_id
+        order by attempt.attempt desc limit 1
+    ) last on true
+where delivery.account_id = %(account_id)s
+    and (%(subscription_id)s::bigint is null or delivery.subscription_id = %(subscription_id)s)
+    and (%(status)s::text is null or delivery.status = %(status)s)
+order by delivery.delivery_id desc limit %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A subscription as somebody wants it.
+
+    :ivar key: its handle in the account; a second draft with the same key replaces the first.
+    :ivar url: may hold ``{{name}}`` in path and query.
+    :ivar events: mnemonics.
+    :ivar body_template: None = all variables as a JSON object.
+    :ivar secret: signs deliveries; None = unsigned.
+    """
+
+    key: str
+    name: str
+    url: str
+    events: Sequence[str]
+    method: str = "POST"
+    body_template: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    account_id: int
+    subscription_id: int
+    key: str
+    name: str
+    url: str
+    method: str
+    events: list[str]
+    body_template: str | None
+    headers: dict[str, str]
+    is_active: bool
+    is_signed: bool
+    created_at: datetime
+
+
+class Subscriptions:
+    """Keeps subscriptions and their delivery log.
+
+    :param cipher: hides the signing secrets.
+    """
+
+    def __init__(self, db: Database, cipher: Cipher) -> None:
+        self._db = db
+        self._cipher = cipher
+
+    async def save(self, account_id: int, draft: Draft) -> int:
+        """Make or replace a subscription; returns its id.
+
+        :raises InvalidInput: with the field and, in a template, the place.
+        :raises NotFound: no such account.
+        """
+        check(draft)
+        encrypted = None if draft.secret is None else self._cipher.encrypt(draft.secret)
+        try:
+            row = await self._db.fetch_one(
+                _SAVE,
+                {
+                    "account_id": account_id,
+                    "key": draft.key,
+                    "name": draft.name,
+                    "url": draft.url,
+                    "method": draft.method,
+                    "events": list(dict.fromkeys(draft.events)),
+                    "body_template": draft.body_template,
+                    "headers": Jsonb(dict(draft.headers)),
+                    "secret": encrypted,
+                },
+            )
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise NotFound(f"There is no account {account_id}.", field="account_id") from error
+        assert row is not None
+        return int(row["subscription_id"])
+
+    async def all(self, account_id: int) -> list[Subscription]:
+        """Subscriptions of an account, oldest first."""
+        rows = await self._db.fetch_all(
+            _ALL,
+            (account_id,),
+        )
+        return [Subscription(**row) for row in rows]
+
+    async def set_active(self, account_id: int, subscription_id: int, active: bool) -> None:
+        """Switch a subscription on or off; what is pending waits meanwhile, up to a day."""
+        count = await self._db.execute(
+            "update subscriptions set is_active = %s where account_id = %s and subscription_id = %s",
+            (active, account_id, subscription_id),
+        )
+        if not count:
+            raise _missing(subscription_id)
+
+    async def remove(self, account_id: int, subscription_id: int) -> None:
+        """Remove a subscription with its deliveries and their log."""
+        count = await self._db.execute(
+            "delete from subscriptions where account_id = %s and subscription_id = %s",
+            (account_id, subscription_id),
+        )
+        if not count:
+            raise _missing(subscription_id)
+
+    async def send_sample(self, account_id: int, subscription_id: int, mnemonic: str | None = None) -> int:
+        """Deliver a sample the way real ones go; returns the delivery's id, to be found in the log.
+
+        :param mnemonic: default: the first the subscription has chosen.
+        """
+        async with self._db.connection() as conn:
+            cursor = await conn.execute(
+                "select subscription.name, subscription.events, account.name as account_name"
+                " from subscriptions subscription join accounts account using (account_id)"
+                " where subscription.account_id = %s and subscription_id = %s",
+                (account_id, subscription_id),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise _missing(subscription_id)
+            chosen = _mnemonic(mnemonic or row["events"][0])
+            now = time.time()
+            values = catalogue.sample(chosen, account_id, row["account_name"], now)
+            sample = {
+                "account_id": account_id,
+                "subscription_id": subscription_id,
+                "stream": f"sample:{secrets.token_hex(8)}",
+                "seq": 1,
+                "mnemonic": chosen.value,
+                "occurred_at": to_datetime(now),
+                "variables": catalogue.named(values, row["name"], chosen.value),
+            }
+            (delivery_id,) = await make(conn, [sample])
+            return delivery_id
+
+    async def log(
+        self,
+        account_id: int,
+        *,
+        subscription_id: int | None = None,
+        status: str | None = None,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Deliveries, newest first, each with its last attempt.
+
+        :param status: ``pending``, ``delivered`` or ``failed``.
+        """
+        return await self._db.fetch_all(
+            _LOG,
+            {"account_id": account_id, "subscription_id": subscription_id, "status": status, "limit": limit},
+        )
+
+
+def check(draft: Draft) -> None:
+    """Whether a subscription can be kept. Pure.
+
+    :raises InvalidInput: what is wrong, where, and what to do.
+    """
+    for name, value in (("key", draft.key), ("name", draft.name)):
+        if not value.strip() or len(value) > 200:
+            raise InvalidInput(f"The {name} must have 1 to 200 characters.", field=name, value=value)
+    if draft.method not in METHODS:
+        raise InvalidInput(f"The method is one of {', '.join(METHODS)}.", field="method", value=draft.method)
+    if not draft.events:
+        raise InvalidInput("Choose at least one event.", field="events")
+    for event in draft.events:
+        _mnemonic(event)
+    parse_url(draft.url)
+    _check_headers(draft.headers)
+    if draft.body_template is not None:
+        own_type = next((v for n, v in draft.headers.items() if n.lower() == "content-type"), None)
+        parse_body(draft.body_template, own_type)
+    if draft.secret is not None and len(draft.secret) < 16:
+        raise InvalidInput("A signing secret has at least 16 characters.", field="secret")
+
+
+def _mnemonic(text: str) -> Mnemonic:
+    try:
+        return Mnemonic(text)
+    except ValueError as error:
+        known = ", ".join(mnemonic.value for mnemonic in Mnemonic)
+        raise InvalidInput(
+            f"There is no event {text!r}; choose from: {known}.", field="events", value=text
+        ) from error
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name) or not _HEADER_VALUE.match(value):
+            raise InvalidInput(
+                "A header needs a plain name and a value of one line.", field="headers", value=name
+            )
+        if name.lower() in _OUR_HEADERS or name.lower().startswith("trunkline-"):
+            raise InvalidInput(
+                f"The header {name} is set by Trunkline; leave it out.", field="headers", value=name
+            )
+
+
+def _missing(subscription_id: int) -> NotFound:
+    return NotFound(f"There is no subscription {subscription_id} in this account.", field="subscription_id")

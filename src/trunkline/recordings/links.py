@@ -1,0 +1,61 @@
+"""Addresses of recordings, in the forms that existing clients know. Pure."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+RECORDING_ID = re.compile(r"[0-9a-f]{64}\Z")
+"""What a recording's id looks like: 256 random bits."""
+
+
+class RecordingKind(StrEnum):
+    TALK = "talk"
+    VOICE_MAIL = "voice_mail"
+
+
+def new_recording_id() -> str:
+    """An id that nobody guesses."""
+    return secrets.token_hex(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where one recording can be fetched."""
+
+    file: str
+    """MP3; the reader must log in."""
+    wav: str
+    """WAV; the reader must log in."""
+    full: str
+    """MP3; whoever knows the address may listen, unless the account forbids it."""
+
+
+class LinkMaker:
+    """Makes addresses.
+
+    :param base_url: as clients reach the web role, e.g. ``https://pbx.example``.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._base = base_url.rstrip("/")
+
+    def of(self, call_session_id: int, recording_id: str, kind: str) -> Links:
+        """Links of a recording; the communication's number in them is the call session's."""
+        key = f"{call_session_id}/{recording_id}"
+        is_mail = kind == RecordingKind.VOICE_MAIL
+        return Links(
+            file=f"{self._base}/system/media/{'voice_mail' if is_mail else 'talk'}/{key}/",
+            wav=f"{self._base}/system/media/wav/{key}/",
+            full=f"{self._base}/media/{key}",
+        )
+
+
+def base_url(public_url: str | None, http_bind: str, http_port: int) -> str:
+    """How clients reach us: the public address when the admin gave one, else this machine's own."""
+    if public_url:
+        return public_url
+    host = "127.0.0.1" if http_bind in ("0.0.0.0", "::") else http_bind
+    return f"http://[{host}]:{http_port}" if ":" in host else f"http://{host}:{http_port}"

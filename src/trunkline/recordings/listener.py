@@ -1,0 +1,94 @@
+"""Hears that a call with recorded talks has finished, or that a message was left, and orders the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from trunkline.db.jobs import Jobs
+from trunkline.events.catalogue import Event, EventType
+from trunkline.recordings.links import RecordingKind, new_recording_id
+
+QUEUE = "recordings"
+JOB = "make_recordings"
+
+_TOGETHER = 20
+"""Recordings of one job at most."""
+
+_MAKE = """
+insert into recordings (account_id, recording_id, call_session_id, leg_id, kind)
+select * from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
+on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
+returning account_id, recording_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A recording that is to be made; ``leg_id`` of a message's."""
+
+    account_id: int
+    call_session_id: int
+    leg_id: int | None
+    kind: RecordingKind
+
+
+class RecordingListener:
+    """A listener of the relay."""
+
+    name = "recordings"
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
+        """See :class:`trunkline.events.relay.Listener`."""
+        wanted = [one for event in events if (one := _wanted(event)) is not None]
+        if wanted:
+            await order(conn, self._jobs, wanted)
+
+
+def _wanted(event: Event) -> Wanted | None:
+    session = event.call_session_id
+    if session is None:
+        return None
+    if event.type is EventType.SESSION_FINISHED and event.data.get("recorded"):
+        return Wanted(event.account_id, session, None, RecordingKind.TALK)
+    if event.type is EventType.VOICE_MAIL_LEFT:
+        return Wanted(event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL)
+    return None
+
+
+async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]) -> int:
+    """Order recordings, each once; how many are new."""
+    cursor = await conn.execute(
+        _MAKE,
+        (
+            [one.account_id for one in wanted],
+            [new_recording_id() for _ in wanted],
+            [one.call_session_id for one in wanted],
+            [one.leg_id for one in wanted],
+            [one.kind.value for one in wanted],
+        ),
+    )
+    made = [(row["account_id"], row["recording_id"]) for row in await cursor.fetchall()]
+    for at in range(0, len(made), _TOGETHER):
+        await order_again(conn, jobs, made[at : at + _TOGETHER])
+    return len(made)
+
+
+async def order_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
+    """Order the job of recordings that are pending.
+
+    :param recordings: account and recording ids.
+    """
+    await jobs.order(
+        conn,
+        JOB,
+        {"recordings": [list(one) for one in recordings]},
+        queue=QUEUE,
+        lock=f"recording:{recordings[0][1]}",
+    )

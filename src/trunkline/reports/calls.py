@@ -1,0 +1,223 @@
+"""``get.calls_report``: one row per call session.
+
+Ours where the reference leaves it open: a call's ``communication_id`` is its ``call_session_id``;
+``cpn_country_id`` is the ISO 3166 code; without ``sort`` the oldest call comes first; calls that still live
+are shown with ``include_ongoing_calls`` only, their durations null. Beside the reference's fields there are
+``call_session_id``, ``employee_id`` and ``employee_full_name`` (of whoever talked last, else answered last);
+a filter on the latter two matches any employee who took part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from trunkline.db.query import Column, ColumnType, Listing, Page
+from trunkline.db.query.columns import array, boolean, enum, nested, number, string, time
+from trunkline.reports.countries import country_names
+from trunkline.reports.fields import TAGS, attributes, catalogue, pick
+from trunkline.reports.period import condition
+from trunkline.reports.reader import Reader
+from trunkline.reports.tally import TALLY
+from trunkline.reports.visit import TARGET_CALL, VISIT, extra_number, extra_text, sale, visitor_type
+
+_NUMBER = ColumnType.NUMBER
+_STRING = ColumnType.STRING
+_BOOLEAN = ColumnType.BOOLEAN
+
+DIRECTIONS = ("in", "out")
+
+SOURCES = (
+    "callapi",
+    "callapi_management_call",
+    "callapi_informer_call",
+    "callapi_scenario_call",
+    "va",
+    "call_tracking",
+    "dynamic_call_tracking",
+    "faxout",
+    "sip",
+    "sitephone",
+    "lead",
+    "retailcrm",
+    "amocrm",
+    "bitrix",
+    "auto_back_call_by_lost_call",
+    "sip_trunk",
+    "facebook_ads",
+    "auto_back_call_by_offline_message",
+    "private_number",
+    "auto_out_calls",
+    "ivr_informer",
+    "upload_calls",
+    "progressive_call",
+    "simple_dt",
+    "preserved_calls",
+    "amocrm_extended_integration",
+    "zoho",
+    "mytarget_ads",
+    "pipedrive",
+    "hubspot",
+    "smartis",
+    "partner_integration",
+    "vk_ads",
+    "omni_widget",
+)
+
+
+def recordings(kind: str, path: str, call_id: str = "s.call_session_id") -> str:
+    """SQL of the ids of a call's recordings of a kind that are there in a format, as a JSON array."""
+    return (
+        "(select jsonb_agg(r.recording_id order by r.created_at, r.recording_id)"
+        f" from recordings r where r.account_id = s.account_id and r.call_session_id = {call_id}"
+        f" and r.kind = '{kind}' and r.status = 'ready' and r.{path} is not null)"
+    )
+
+
+_FULL_RECORD = (
+    "(select %(public_url)s || '/media/' || s.call_session_id || '/' || r.recording_id from recordings r"
+    " where r.account_id = s.account_id and r.call_session_id = s.call_session_id and r.kind = 'talk'"
+    " and r.status = 'ready' order by r.created_at, r.recording_id limit 1)"
+)
+
+RATING = (
+    "(select l.employee_rating from call_legs l where l.account_id = s.account_id"
+    " and l.call_session_id = s.call_session_id and l.employee_id = s.last_talked_employee_id"
+    " order by l.leg_id desc limit 1)"
+)
+
+PROCESSING_DURATION = (
+    "coalesce(s.lost_call_processing_duration, case when s.is_lost and not s.is_internal then"
+    " (select round(extract(epoch from n.start_time - s.finish_time)) from call_sessions n"
+    " where n.account_id = s.account_id and n.contact_phone_number = s.contact_phone_number"
+    " and n.call_session_id > s.call_session_id and not n.is_lost and n.finish_time is not null"
+    " order by n.call_session_id limit 1) end)"
+)
+"""Seconds from a lost call's end to the next talk with that contact; null = there was none yet."""
+
+_EMPLOYEES = array(
+    "employees",
+    "s.employees",
+    "filter",
+    match_id="employee_id",
+    match_name="employee_full_name",
+    nested=nested(employee_id=_NUMBER, employee_full_name=_STRING, is_answered=_BOOLEAN, is_talked=_BOOLEAN),
+)
+
+_SESSION: tuple[Column, ...] = (
+    number("id", "s.call_session_id", "filter default"),
+    time("start_time", "s.start_time", "sort default"),
+    time("finish_time", "s.finish_time", "default"),
+    enum("finish_reason", "s.finish_reason", "filter sort default"),
+    enum("direction", "s.direction", "filter sort default", enum=DIRECTIONS),
+    number("cpn_region_id", extra_number("cpn_region_id"), "filter sort default"),
+    string("cpn_region_name", "s.region_name", "filter sort default"),
+    string("cpn_country_name", "%(countries)s ->> s.country_code", "filter sort default"),
+    string("cpn_country_id", "s.country_code", "filter sort default"),
+    string("properties", "s.properties"),
+    array(
+        "scenario_operations",
+        "s.scenario_operations",
+        "filter",
+        match_id="id",
+        match_name="name",
+        nested=nested(id=_NUMBER, name=_STRING),
+    ),
+    enum("source", "s.source", "filter sort default", enum=SOURCES),
+    boolean("is_lost", "s.is_lost", "filter sort default"),
+    number("communication_number", "s.communication_number", "filter sort"),
+    string("communication_page_url", extra_text("communication_page_url")),
+    string("contact_phone_number", "s.contact_phone_number", "filter default"),
+    number("communication_id", "s.call_session_id", "filter default"),
+    enum("communication_type", "'call'::text", "default", enum=("call",)),
+    number("wait_duration", "s.wait_duration", "filter default"),
+    number("total_wait_duration", "s.total_wait_duration", "filter default"),
+    number("lost_call_processing_duration", PROCESSING_DURATION, "filter sort"),
+    number("talk_duration", "s.talk_duration", "filter default"),
+    number("clean_talk_duration", "s.clean_talk_duration", "filter default"),
+    number("total_duration", "s.total_duration", "filter default"),
+    number("postprocess_duration", "s.postprocess_duration", "filter"),
+    array("call_records", recordings("talk", "mp3_path"), "default"),
+    array("wav_call_records", recordings("talk", "wav_path"), "default"),
+    string("full_record_file_link", _FULL_RECORD, "default"),
+    array("voice_mail_records", recordings("voice_mail", "mp3_path")),
+    string("virtual_phone_number", "s.virtual_phone_number", "filter sort default"),
+    boolean("is_transfer", "s.is_transfer", "filter sort"),
+)
+
+_PEOPLE: tuple[Column, ...] = (
+    *pick({"tags": TAGS}, "tags:f"),
+    _EMPLOYEES,
+    number("last_answered_employee_id", "s.last_answered_employee_id", "filter"),
+    string("last_answered_employee_full_name", "s.last_answered_employee_full_name", "filter"),
+    number("last_answered_employee_rating", RATING, "filter"),
+    number("first_answered_employee_id", "s.first_answered_employee_id", "filter"),
+    string("first_answered_employee_full_name", "s.first_answered_employee_full_name", "filter"),
+    number("last_talked_employee_id", "s.last_talked_employee_id", "filter"),
+    string("last_talked_employee_full_name", "s.last_talked_employee_full_name", "filter"),
+    number("first_talked_employee_id", "s.first_talked_employee_id", "filter"),
+    string("first_talked_employee_full_name", "s.first_talked_employee_full_name", "filter"),
+    string("operator_phone_number", "s.operator_phone_number", "filter"),
+    string("scenario_name", "s.scenario_name", "filter"),
+    number("scenario_id", "s.scenario_id", "filter sort"),
+    number("call_api_request_id", "s.api_request_id", "filter"),
+    string("call_api_external_id", "s.external_id", "filter"),
+    number("contact_id", "s.contact_id", "filter"),
+    string("contact_full_name", "s.contact_full_name", "filter"),
+    *pick(catalogue(attributes("s.is_lost", TARGET_CALL)), "attributes:f"),
+)
+
+_VISIT = pick(
+    {
+        **VISIT,
+        **sale("'call'", "s.call_session_id"),
+        "visitor_type": visitor_type("New", "Returned", "Empty"),
+    },
+    """
+    ua_client_id ym_client_id sale_date:fs sale_cost:fs search_query:f search_engine:f referrer_domain:f referrer:f
+    entrance_page:f gclid:f yclid:f ymclid ef_id:f channel:f site_id:fs site_domain_name:f campaign_id:fs
+    campaign_name:f visit_other_campaign auto_call_campaign_name:fs visitor_id:fs person_id:f visitor_session_id:f
+    visitor_type:fs visits_count:f visitor_first_campaign_id:f visitor_first_campaign_name:f visitor_city:f
+    visitor_region:f visitor_country:f visitor_device:fs visitor_custom_properties:f segments:f utm_source:f
+    utm_medium:f utm_term:f utm_content:f utm_campaign:f openstat_ad:f openstat_campaign:f openstat_service:f
+    openstat_source:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f eq_utm_content:f eq_utm_campaign:f
+    eq_utm_referrer:f eq_utm_expid:f source_id:fs source_name:fs source_new:fs channel_new:fs channel_code:fs ext_id:fs
+    """,
+)
+
+_HANDBOOK: tuple[Column, ...] = (
+    number("call_session_id", "s.call_session_id", "filter"),
+    number(
+        "employee_id",
+        "coalesce(s.last_talked_employee_id, s.last_answered_employee_id)",
+        "filter",
+        filter_as=_EMPLOYEES,
+    ),
+    string(
+        "employee_full_name",
+        "coalesce(s.last_talked_employee_full_name, s.last_answered_employee_full_name)",
+        "filter",
+        filter_as=_EMPLOYEES,
+    ),
+)
+
+CALLS = Listing(
+    name="calls",
+    table="call_sessions s",
+    where="s.account_id = %(account_id)s",
+    order="s.start_time, s.call_session_id",
+    key=("account_id", "call_session_id"),
+    tally=TALLY,
+    columns=(*_SESSION, *_PEOPLE, *_VISIT, *_HANDBOOK),
+    constants={"countries": Jsonb(country_names())},
+)
+
+_CONDITION = f"{condition('s')} and (%(include_ongoing)s or s.finish_time is not null)"
+
+
+async def calls_report(reader: Reader, params: Mapping[str, Any]) -> Page:
+    """One page of call sessions; ``params`` as the method's (``date_from``, ``date_till`` required)."""
+    ongoing = bool(params.get("include_ongoing_calls"))
+    return await reader.report(CALLS, params, _CONDITION, {"include_ongoing": ongoing})

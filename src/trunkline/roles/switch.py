@@ -1,0 +1,201 @@
+"""The switch role: live calls of one node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+from trunkline.accounts.secrets import Cipher
+from trunkline.calls import recovery
+from trunkline.calls.control import controlled
+from trunkline.calls.lease import Lease
+from trunkline.calls.numbers import NumberChooser
+from trunkline.calls.performer import Performer
+from trunkline.calls.registrar import Registrar, registering
+from trunkline.calls.switch import Switch
+from trunkline.calls.writer import EventWriter
+from trunkline.core import log
+from trunkline.core.clock import Instant
+from trunkline.core.errors import SetupError
+from trunkline.core.settings import Settings
+from trunkline.db.partitions import ensure_partitions
+from trunkline.db.pool import Database
+from trunkline.directory.contacts import save_contact
+from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.engine import engine_config, engine_directory
+from trunkline.roles.common import cancelled, database, until_stopped
+from trunkline.runtime import asterisk, certificates, postgres, secrets
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.telephony.port import EngineDown, EngineError, EngineUp
+
+_log = log.get_logger("roles")
+
+CONFIGURE_GATHER_SECONDS = 0.2
+"""Changes of the directory within this time reach the engine as one."""
+
+REGISTRATIONS_SETTLE_SECONDS = 2.0
+"""After the engine is reached its registrations are listed; until then no line counts as offline."""
+
+
+async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
+    """The switch of this node, until ``stopped``."""
+    install = asterisk.locate(settings)
+    if install is None:
+        raise SetupError("Asterisk is not there; run `trunkline setup` first")
+    dsn = postgres.dsn(settings)
+    own = secrets.load(settings)
+    node = settings.switch.node
+    port = settings.switch.control_port
+    async with contextlib.AsyncExitStack() as stack:
+        db = await stack.enter_async_context(database(dsn, "trunkline-switch"))
+        await stack.enter_async_context(Lease(db, dsn, node, f"http://127.0.0.1:{port}"))
+        since = await recovery.last_sign_of_life(db, node)
+        async with db.connection() as connection:
+            await ensure_partitions(connection, datetime.now(UTC))
+        snapshot = DirectorySnapshot(db, Cipher(own.master_key), settings.media_dir)
+        await snapshot.start()
+        stack.push_async_callback(snapshot.stop)
+        writer = EventWriter(db, node, buffer_max=settings.switch.event_buffer_max)
+        writer.start()
+        stack.push_async_callback(writer.stop)
+        engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install)))
+        switch = Switch(
+            node=node,
+            directory=lambda: snapshot.current,
+            writer=writer,
+            performer=lambda one: Performer(engine, settings.spool_dir, one.refused),
+            numbers=NumberChooser(db),
+            save_contact=functools.partial(save_contact, db),
+        )
+        registrar = Registrar(db, switch.presence, lambda: snapshot.current)
+        await stack.enter_async_context(registering(registrar))
+        await stack.enter_async_context(_configuring(engine, snapshot))
+        await stack.enter_async_context(_certificates_watched(engine, settings))
+        follower = _Follower(db, engine, switch, registrar, snapshot, since, ready)
+        await stack.enter_async_context(controlled(switch, own.control_token, port))
+        await until_stopped(stopped, follower.run())
+
+
+class _Follower:
+    """Follows the engine's signals; after each (re)connect it recovers first."""
+
+    def __init__(
+        self,
+        db: Database,
+        engine: AsteriskEngine,
+        switch: Switch,
+        registrar: Registrar,
+        snapshot: DirectorySnapshot,
+        since: Instant | None,
+        ready: Callable[[], None],
+    ) -> None:
+        self._db = db
+        self._engine = engine
+        self._switch = switch
+        self._registrar = registrar
+        self._snapshot = snapshot
+        self._since = since
+        self._ready = ready
+        self._first = True
+
+    async def run(self) -> None:
+        async for heard in self._engine.signals():
+            self._registrar.hear(heard)
+            match heard:
+                case EngineUp():
+                    await self._recover()
+                case EngineDown():
+                    self._since = heard.at
+                    _log.error("engine_away", remedy="calls go on in Asterisk if it lives; reconnecting")
+                case _:
+                    self._switch.hear(heard)
+
+    async def _recover(self) -> None:
+        margin = 10.0 if self._first else 1.0
+        since = Instant((self._since if self._since is not None else time.time()) - margin)
+        if self._first:
+            for session in await recovery.open_sessions(self._db, self._switch.node):
+                self._switch.restore(session)
+        # Once we run we know ourselves what was told, also while the database is away.
+        known = await recovery.known_channels(self._db, since) if self._first else self._switch.past_channels
+        for attempt in range(20):
+            try:
+                survey = await self._engine.survey(since)
+                break
+            except EngineError as error:
+                _log.warning("survey_failed", error=str(error), attempt=attempt)
+                await asyncio.sleep(0.25)
+        else:
+            return  # the engine went away again; its return starts this anew
+        recovery.Recovery(self._switch, self._snapshot.current, survey, known).run()
+        if self._first:
+            self._first = False
+            self._registrar.mark_all()
+            asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
+            self._ready()
+
+    def _settled(self) -> None:
+        self._switch.presence.registrations_known = True
+
+
+@contextlib.asynccontextmanager
+async def _configuring(engine: AsteriskEngine, snapshot: DirectorySnapshot) -> AsyncIterator[None]:
+    """Bring the directory to the engine, at once and after every change."""
+    changed = asyncio.Event()
+    changed.set()
+    unsubscribe = snapshot.subscribe(lambda *_: changed.set())
+
+    async def follow() -> None:
+        while True:
+            await changed.wait()
+            await asyncio.sleep(CONFIGURE_GATHER_SECONDS)
+            changed.clear()
+            try:
+                await engine.wait_up()
+                await engine.configure(engine_directory(snapshot.current))
+            except (EngineError, TimeoutError, ValueError) as error:
+                _log.error("engine_not_configured", error=str(error))
+                if not isinstance(error, ValueError):
+                    await asyncio.sleep(1.0)
+                    changed.set()
+
+    task = asyncio.create_task(follow(), name="engine-configuration")
+    try:
+        yield
+    finally:
+        unsubscribe()
+        await cancelled(task)
+
+
+@contextlib.asynccontextmanager
+async def _certificates_watched(engine: AsteriskEngine, settings: Settings) -> AsyncIterator[None]:
+    """A replaced certificate is taken by the engine without dropping calls."""
+    files = (certificates.certificate_file(settings), certificates.key_file(settings))
+
+    def stamp() -> tuple[int, ...]:
+        return tuple(file.stat().st_mtime_ns for file in files if file.exists())
+
+    async def watch() -> None:
+        known = stamp()
+        while True:
+            await asyncio.sleep(2.0)
+            now = stamp()
+            if now == known or len(now) < len(files):
+                continue
+            try:
+                await engine.reload_certificates()
+            except EngineError as error:
+                _log.error("certificate_not_reloaded", error=str(error))
+                continue
+            known = now
+            _log.info("certificate_reloaded")
+
+    task = asyncio.create_task(watch(), name="certificate-watch")
+    try:
+        yield
+    finally:
+        await cancelled(task)

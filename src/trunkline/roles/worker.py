@@ -1,0 +1,98 @@
+"""The worker role: deliveries, recordings, voice analysis, uploads, money, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from trunkline.accounts.secrets import Cipher
+from trunkline.accounts.service import Accounts
+from trunkline.analysis import worker as analysis_worker
+from trunkline.analysis.order import AnalysisListener, when_ready
+from trunkline.apis.call_api import repeats
+from trunkline.apis.jsonrpc import journal
+from trunkline.billing.rating import BillingListener
+from trunkline.billing.worker import run_billing
+from trunkline.core import log
+from trunkline.core.errors import TrunklineError
+from trunkline.core.settings import Settings
+from trunkline.db.jobs import Jobs
+from trunkline.db.pool import Database
+from trunkline.directory.media import ensure_system_media
+from trunkline.events.relay import Listener, Relay
+from trunkline.events.upkeep import run_upkeep
+from trunkline.notifications import worker as notifications_worker
+from trunkline.notifications.listener import NotificationListener
+from trunkline.recordings import worker as recordings_worker
+from trunkline.recordings.links import LinkMaker, base_url
+from trunkline.recordings.listener import RecordingListener
+from trunkline.reports import tally
+from trunkline.roles.common import database
+from trunkline.runtime import postgres, secrets
+from trunkline.speech.espeak import EspeakSpeech
+from trunkline.uploads import worker as uploads_worker
+
+_log = log.get_logger("roles")
+
+HOUSEKEEPING_PERIOD = 3600.0
+"""Seconds."""
+
+
+async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
+    """Everything that need not happen at once, until ``stopped``."""
+    dsn = postgres.dsn(settings)
+    own = secrets.load(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        db = await stack.enter_async_context(database(dsn, "trunkline-worker", max_size=20))
+        jobs = Jobs(dsn)
+        await stack.enter_async_context(
+            notifications_worker.delivering(db, settings.notifications, Cipher(own.master_key))
+        )
+        await stack.enter_async_context(recordings_worker.recording(db, jobs, settings))
+        transcribe = settings.analysis.transcribe_all
+        await stack.enter_async_context(
+            uploads_worker.uploading(db, jobs, settings, [when_ready(jobs, transcribe)])
+        )
+        analysis_worker.analysing(db, jobs, settings)
+        links = LinkMaker(base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port))
+        listeners: list[Listener] = [
+            RecordingListener(jobs),
+            NotificationListener(links.of),
+            BillingListener(),
+            AnalysisListener(jobs, transcribe),
+        ]
+        relay = Relay(db, listeners)
+        await ensure_system_media(db, settings.media_dir, EspeakSpeech())
+        ready()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(
+                    jobs.run(
+                        {
+                            **recordings_worker.CONCURRENCY,
+                            **uploads_worker.CONCURRENCY,
+                            **analysis_worker.CONCURRENCY,
+                        }
+                    )
+                ),
+                group.create_task(relay.run()),
+                group.create_task(run_upkeep(db, listeners)),
+                group.create_task(run_billing(db)),
+                group.create_task(_housekeeping(db, settings.web.request_log_days)),
+            ]
+            await stopped.wait()
+            for task in tasks:
+                task.cancel()
+
+
+async def _housekeeping(db: Database, request_log_days: int) -> None:
+    while True:
+        try:
+            await Accounts(db).prune()
+            await journal.prune(db, request_log_days)
+            await repeats.prune(db)
+            await tally.fold(db)
+        except TrunklineError as error:
+            _log.warning("housekeeping_failed", error=error.message)
+        await asyncio.sleep(HOUSEKEEPING_PERIOD)

@@ -1,0 +1,298 @@
+"""Where Asterisk comes from: an installed one (20 or newer), else a private copy fetched from Debian.
+
+The private copy brings its own C library and is started through its own loader, so it runs on Debian
+releases that do not carry Asterisk. It lies in ``settings.runtime / "asterisk"``, contains no absolute path
+(the folder may be moved), appears by one rename, and may be deleted at any time: it is fetched again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from trunkline.core.errors import SetupError
+from trunkline.core.settings import Settings
+from trunkline.runtime import debian
+from trunkline.runtime.progress import Progress, Step, silent
+
+MINIMUM_MAJOR = 20
+_SUITE = "sid"
+_WANTED = ("asterisk", "asterisk-modules")
+_MARKER = "installed.json"
+_ESSENTIAL_MODULES = (
+    "chan_pjsip.so",
+    "res_ari.so",
+    "app_mixmonitor.so",
+    "res_http_websocket.so",
+    "codec_ulaw.so",
+)
+
+# Dependencies of modules we do not load (databases, fax, calendars, channel drivers) and of package scripts.
+_NOT_FOLLOWED = (
+    "adduser", "asterisk-config", "asterisk-core-sounds", "debconf", "freetds", "libcodec2", "libcurl",
+    "libglib2.0", "libgmime", "libical", "libiksemel", "libjack", "libjwt", "libldap", "liblua", "libneon",
+    "libodbc", "libportaudio", "libpq", "libradcli", "libsnmp", "libspandsp", "libsybdb", "libvorbis",
+    "openssl-provider-legacy", "perl", "readline-common", "tzdata",
+)  # fmt: skip
+
+
+class Origin(StrEnum):
+    """Where an Asterisk came from."""
+
+    SYSTEM = "system"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True)
+class AsteriskInstall:
+    """An Asterisk that can be started.
+
+    :ivar prefix: argv up to and including the program.
+    :ivar modules_dir: for ``astmoddir``.
+    :ivar data_dir: for ``astdatadir``; holds ``documentation`` (without which PJSIP and ARI do not load),
+        ``rest-api`` and ``static-http``. Not to be written to.
+    :ivar version: ``22.10.1``.
+    """
+
+    prefix: tuple[str, ...]
+    modules_dir: Path
+    data_dir: Path
+    version: str
+    origin: Origin
+
+    def command(self, *args: str) -> list[str]:
+        """argv that runs Asterisk with these arguments."""
+        return [*self.prefix, *args]
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+    def has_module(self, name: str) -> bool:
+        """Whether a module (``codec_opus_open_source``) is there to be loaded."""
+        return (self.modules_dir / f"{name}.so").exists()
+
+
+def locate(settings: Settings) -> AsteriskInstall | None:
+    """The Asterisk this instance uses, None when there is none yet. Touches no network.
+
+    ``settings.engine.asterisk`` decides: ``auto`` (an installed one, else the private copy), ``private``, or
+    the path of a program.
+    """
+    choice = settings.engine.asterisk
+    if choice not in ("auto", "private"):
+        chosen = _installed(Path(choice))
+        if chosen is None:
+            raise SetupError(
+                f"{choice} (setting engine.asterisk) is not an Asterisk {MINIMUM_MAJOR} or newer with PJSIP "
+                "and ARI; name another program or set it to auto"
+            )
+        return chosen
+    if choice == "auto":
+        for program in _programs_on_path():
+            if installed := _installed(program):
+                return installed
+    return _private(settings.runtime / "asterisk")
+
+
+def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
+    """The Asterisk this instance uses, fetched first if need be (some 25 MB).
+
+    Interrupted at any point, the next call goes on; two calls at once are fine. :class:`SetupError` says what
+    is missing and the remedy.
+    """
+    if found := locate(settings):
+        return found
+    settings.runtime.mkdir(parents=True, exist_ok=True)
+    with _locked(settings.runtime / "asterisk.lock", progress):
+        if found := locate(settings):
+            return found
+        _fetch(settings.runtime, progress)
+    found = locate(settings)
+    if found is None:
+        raise SetupError(
+            f"Asterisk was unpacked but is not usable; delete {settings.runtime} and run this again"
+        )
+    return found
+
+
+def _programs_on_path() -> list[Path]:
+    # An ordinary user's PATH often lacks the sbin folders where distributions put Asterisk.
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which("asterisk", path=path)
+    return [Path(found)] if found else []
+
+
+def _installed(program: Path) -> AsteriskInstall | None:
+    """An Asterisk installed on the system, if it is new enough and has what we need."""
+    try:
+        output = subprocess.run(
+            [program, "-V"], capture_output=True, text=True, timeout=20, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = _version(output)
+    if version is None or int(version.split(".")[0]) < MINIMUM_MAJOR:
+        return None
+    configured = _configured_directories()
+    prefix = program.resolve().parent.parent
+    modules = _first_with(
+        "chan_pjsip.so",
+        [configured.get("astmoddir"), prefix / "lib/asterisk/modules",
+         *sorted(prefix.glob("lib/*/asterisk/modules")), prefix / "lib64/asterisk/modules"],
+    )  # fmt: skip
+    data = _first_with(
+        "documentation/core-en_US.xml",
+        [configured.get("astdatadir"), configured.get("astvarlibdir"), prefix / "share/asterisk",
+         Path("/usr/share/asterisk"), Path("/var/lib/asterisk")],
+    )  # fmt: skip
+    if modules is None or data is None or not all((modules / name).exists() for name in _ESSENTIAL_MODULES):
+        return None
+    return AsteriskInstall((str(program),), modules, data, version, Origin.SYSTEM)
+
+
+def _configured_directories() -> dict[str, Path]:
+    try:
+        text = Path("/etc/asterisk/asterisk.conf").read_text()
+    except OSError:
+        return {}
+    return {
+        key: Path(value) for key, value in re.findall(r"^\s*(ast\w+dir)\s*=>?\s*(\S+)", text, re.MULTILINE)
+    }
+
+
+def _first_with(name: str, folders: list[Path | None]) -> Path | None:
+    return next((folder for folder in folders if folder and (folder / name).exists()), None)
+
+
+def _version(text: str) -> str | None:
+    match = re.search(r"(\d+\.\d+(?:\.\d+)?)", text)
+    return match[1] if match else None
+
+
+def _private(root: Path) -> AsteriskInstall | None:
+    """The private copy, if it is complete."""
+    try:
+        marker = json.loads((root / _MARKER).read_text())
+    except (OSError, ValueError):
+        return None
+    libraries = root / "usr/lib" / marker["triplet"]
+    prefix = (
+        str(root / marker["loader"]),
+        "--library-path", f"{libraries}:{libraries / 'asterisk'}",
+        str(root / "usr/sbin/asterisk"),
+    )  # fmt: skip
+    return AsteriskInstall(
+        prefix, libraries / "asterisk/modules", root / "usr/share/asterisk", marker["version"], Origin.PRIVATE
+    )
+
+
+def _fetch(runtime: Path, progress: Progress) -> None:
+    if absent := debian.missing_tools():
+        raise SetupError(
+            f"no Asterisk {MINIMUM_MAJOR} or newer is installed and none can be fetched without "
+            f"{', '.join(absent)}; install Asterisk by your system's own means and run this again"
+        )
+    work = runtime / "asterisk.fetch"
+    apt = _apt_that_offers_it(work, progress)
+    progress(Step("choosing Asterisk packages"))
+    packages = apt.solve(_WANTED, _NOT_FOLLOWED)
+    files = apt.fetch(packages, "fetching Asterisk", progress)
+    partial = runtime / "asterisk.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    debian.unpack(files, partial, "unpacking Asterisk", progress)
+    progress(Step("checking Asterisk"))
+    _finish(partial, [file.name for file in files])
+    shutil.rmtree(runtime / "asterisk", ignore_errors=True)
+    partial.rename(runtime / "asterisk")
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _apt_that_offers_it(work: Path, progress: Progress) -> debian.PrivateApt:
+    """apt over the machine's own sources if they carry Asterisk, else over ``sid`` of its Debian mirror."""
+    offered = subprocess.run(
+        ["apt-cache", "policy", "asterisk"], capture_output=True, text=True, check=False
+    ).stdout
+    match = re.search(r"Candidate: (?:\d+:)?(\d+)\.", offered)
+    sources: list[str | None] = [None] if match and int(match[1]) >= MINIMUM_MAJOR else []
+    sources += [debian.mirror_source(mirror, _SUITE) for mirror in debian.debian_mirrors()]
+    failure: SetupError | None = None
+    for source in sources:
+        progress(Step("fetching package lists"))
+        apt = debian.PrivateApt(work, source)
+        try:
+            apt.update()
+        except SetupError as error:
+            failure = error
+            continue
+        candidate = _version(apt.candidate("asterisk") or "")
+        if candidate and int(candidate.split(".")[0]) >= MINIMUM_MAJOR:
+            return apt
+    raise failure or SetupError(
+        f"no Asterisk {MINIMUM_MAJOR} or newer is installed, and this machine's package sources offer none "
+        "and name no Debian mirror; install Asterisk by your system's own means and run this again"
+    )
+
+
+def _finish(root: Path, files: list[str]) -> None:
+    """Check an unpacked copy, drop modules whose libraries were left out, and mark it complete."""
+    loader = next(
+        (path for folder in ("usr/lib64", "usr/lib", "usr/lib/*")
+         for path in sorted(root.glob(f"{folder}/ld-linux-*.so.*"))),
+        None,
+    )  # fmt: skip
+    modules = next(iter(root.glob("usr/lib/*/asterisk/modules")), None)
+    if loader is None or modules is None:
+        raise SetupError(
+            "the Asterisk packages have an unknown layout; install Asterisk 20 or newer and run this again"
+        )
+    libraries = modules.parent.parent
+    through = [str(loader), "--library-path", f"{libraries}:{libraries / 'asterisk'}"]
+    for module in modules.glob("*.so"):
+        if not _is_self_contained(module, through, root):
+            module.unlink()
+    result = subprocess.run(
+        [*through, str(root / "usr/sbin/asterisk"), "-V"], capture_output=True, text=True, check=False
+    )
+    version = _version(result.stdout)
+    lacking = [name for name in _ESSENTIAL_MODULES if not (modules / name).exists()]
+    if version is None or lacking:
+        why = f"lacks {', '.join(lacking)}" if lacking else (result.stderr or result.stdout).strip()
+        raise SetupError(
+            f"the fetched Asterisk does not run here ({why}); install Asterisk 20 or newer yourself"
+        )
+    marker = {
+        "version": version,
+        "triplet": libraries.name,
+        "loader": str(loader.relative_to(root)),
+        "packages": files,
+    }
+    (root / _MARKER).write_text(json.dumps(marker, indent=1))
+
+
+def _is_self_contained(module: Path, through: list[str], root: Path) -> bool:
+    """Whether all libraries of a module are in the copy; the host's are built against another C library."""
+    listing = subprocess.run([*through, "--list", str(module)], capture_output=True, text=True, check=False)
+    found = re.findall(r"=> (.+?)(?: \(0x[0-9a-f]+\))?$", listing.stdout, re.MULTILINE)
+    return listing.returncode == 0 and all(path.startswith(f"{root}/") for path in found)
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Hold a lock file; the kernel lets go of it when the process ends, however it ends."""
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(Step("another set-up is fetching Asterisk, waiting for it"))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,95 @@
+"""The instance's own certificate, until the admin puts a better one in its place."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from trunkline.core.errors import ConfigurationError
+from trunkline.core.settings import Settings
+from trunkline.runtime.files import create_once, private_folder
+
+_VALID = timedelta(days=3650)
+
+
+def certificate_file(settings: Settings) -> Path:
+    """PEM, the chain included when the admin supplied one."""
+    return settings.certificates_dir / "trunkline.crt"
+
+
+def key_file(settings: Settings) -> Path:
+    """PEM, unencrypted, readable by the owner only."""
+    return settings.certificates_dir / "trunkline.key"
+
+
+def ensure(settings: Settings, now: datetime | None = None) -> None:
+    """Make a self-signed certificate for this host unless there is one; an admin's is never touched.
+
+    :class:`ConfigurationError` when only one of the two files is there.
+    """
+    private_folder(settings.certificates_dir)
+    certificate, key = certificate_file(settings), key_file(settings)
+    if certificate.exists() and key.exists():
+        return
+    if certificate.exists():
+        raise ConfigurationError(
+            f"{certificate} has no {key.name} beside it; put the key there, or remove the certificate "
+            "to get a new one"
+        )
+    # The key first: interrupted here, the next start makes the certificate for the key that is there.
+    if not key.exists():
+        create_once(key, _new_key(), 0o600)
+    create_once(
+        certificate, _self_signed(key.read_bytes(), _names(settings), now or datetime.now(UTC)), 0o644
+    )
+
+
+def _names(settings: Settings) -> list[x509.GeneralName]:
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    hostname = socket.gethostname()
+    if hostname.isascii() and hostname != "localhost":
+        names.append(x509.DNSName(hostname))
+    addresses = ["127.0.0.1", "::1", settings.sip.external_address or ""]
+    for address in addresses:
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(address)))
+        except ValueError:
+            if address:
+                names.append(x509.DNSName(address))
+    return names
+
+
+def _new_key() -> bytes:
+    # Not an elliptic curve: older desk phones cannot talk to one.
+    return rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _self_signed(key_pem: bytes, names: list[x509.GeneralName], now: datetime) -> bytes:
+    key = serialization.load_pem_private_key(key_pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ConfigurationError("trunkline.key has no trunkline.crt beside it; put the certificate there")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Trunkline")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # A phone's clock may be late.
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)

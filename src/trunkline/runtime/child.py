@@ -1,0 +1,192 @@
+"""One run of one supervised process: started, heard, stopped, with everything it started itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+
+from trunkline.runtime.files import write_atomically
+from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.processes import is_alive, started_at, wait_gone
+from trunkline.runtime.service import Service
+
+_PROBE_INTERVAL = 0.05
+_LONGEST_LINE = 1 << 20
+
+
+class Child:
+    """A running process. Make it with :meth:`start` in the main thread: the kernel ties it to that thread.
+
+    Its end is learnt from a pid handle and not from asyncio's own subprocess, which also waits until the
+    output pipe closes, and that may be held by a grandchild.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        process: subprocess.Popen[bytes],
+        output: BinaryIO,
+        log: RotatingLog,
+        pid_file: Path,
+    ) -> None:
+        self._service, self._process, self._log, self._pid_file = service, process, log, pid_file
+        self._said_ready = asyncio.Event()
+        self._exited = asyncio.Event()
+        self._ended = False
+        self._pid_handle = os.pidfd_open(process.pid)
+        asyncio.get_running_loop().add_reader(self._pid_handle, self._note_exit)
+        self._listener = asyncio.create_task(self._listen(output))
+
+    @classmethod
+    def start(cls, service: Service, log: RotatingLog, pid_file: Path) -> Child:
+        """Start the service's program (a few milliseconds)."""
+        program = service.program()
+        read_end, write_end = os.pipe()
+        try:
+            process = subprocess.Popen(
+                program.launch_argv(),
+                env=program.launch_environment(),
+                cwd=program.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        remember(pid_file, process.pid)
+        return cls(service, process, os.fdopen(read_end, "rb"), log, pid_file)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.returncode
+
+    async def wait_ready(self) -> bool:
+        """True once it is ready, False when it ended or took too long before."""
+        exited = asyncio.create_task(self._exited.wait())
+        ready = asyncio.create_task(self._ready())
+        try:
+            await asyncio.wait(
+                {exited, ready}, timeout=self._service.ready_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            return ready.done() and not exited.done()
+        finally:
+            exited.cancel()
+            ready.cancel()
+
+    async def wait(self) -> int:
+        """Wait for its end, end all it left behind, hear its last words; returns its exit code."""
+        await self._exited.wait()
+        if not self._ended:
+            self._ended = True
+            self._end_group()
+            # The output ends when nobody holds the pipe any more; who left the group may.
+            await asyncio.wait({self._listener}, timeout=1)
+            self._listener.cancel()
+            self._pid_file.unlink(missing_ok=True)
+        return self._process.returncode
+
+    async def stop(self) -> None:
+        """Ask it to end, insist after ``stop_seconds``, leave nothing."""
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(self._service.stop_signal)
+            try:
+                await asyncio.wait_for(self._exited.wait(), self._service.stop_seconds)
+            except TimeoutError:
+                self.kill()
+        await self.wait()
+
+    def kill(self) -> None:
+        """End it at once, with its group."""
+        self._end_group()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def _end_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _note_exit(self) -> None:
+        self._process.wait()
+        asyncio.get_running_loop().remove_reader(self._pid_handle)
+        os.close(self._pid_handle)
+        self._exited.set()
+
+    async def _ready(self) -> None:
+        probe = self._service.probe
+        if probe is None:
+            await self._said_ready.wait()
+            return
+        while True:
+            if await asyncio.to_thread(probe):
+                return
+            await asyncio.sleep(_PROBE_INTERVAL)
+
+    async def _listen(self, output: BinaryIO) -> None:
+        """Copy its output to the log, whole lines at a time."""
+        stream = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), output)
+        try:
+            await self._copy(stream)
+        finally:
+            transport.close()
+
+    async def _copy(self, stream: asyncio.StreamReader) -> None:
+        rest = b""
+        while content := await stream.read(65536):
+            lines, newline, rest = (rest + content).rpartition(b"\n")
+            if newline:
+                self._hear(lines + newline)
+            elif len(rest) > _LONGEST_LINE:
+                self._log.write(rest + b"\n")
+                rest = b""
+        if rest:
+            self._hear(rest + b"\n")
+
+    def _hear(self, lines: bytes) -> None:
+        self._log.write(lines)
+        if self._service.is_ready_line and not self._said_ready.is_set():
+            for line in lines.decode(errors="replace").splitlines():
+                if self._service.is_ready_line(line):
+                    self._said_ready.set()
+
+
+def remember(pid_file: Path, pid: int) -> None:
+    """Note a process so that it can be found after our own sudden death; pid and start time identify it."""
+    note = {"pid": pid, "started": started_at(pid)}
+    write_atomically(pid_file, json.dumps(note).encode(), 0o644, durable=False)
+
+
+def end_left_over(pid_file: Path, stop_signal: signal.Signals, seconds: float) -> bool:
+    """End the process a dead supervisor left behind, with its group; False when there was none. Blocks."""
+    try:
+        note = json.loads(pid_file.read_text())
+        pid, started = int(note["pid"]), note["started"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    found = is_alive(pid) and started_at(pid) == started
+    if found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, stop_signal)
+        if not wait_gone(pid, seconds):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            wait_gone(pid, seconds)
+    pid_file.unlink(missing_ok=True)
+    return found

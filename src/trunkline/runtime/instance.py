@@ -1,0 +1,214 @@
+"""One instance on one machine: which services it is made of, and running them.
+
+What knows the database schema, Asterisk's configuration or the roles stands above this room and is handed in
+as :class:`Parts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from trunkline import __version__
+from trunkline.core.settings import Settings
+from trunkline.runtime import certificates, postgres, secrets
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.files import private_folder
+from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.ports import check_free, ports_of
+from trunkline.runtime.program import Program
+from trunkline.runtime.secrets import Login
+from trunkline.runtime.service import Service
+from trunkline.runtime.supervisor import Say, Supervisor, sole_instance
+
+ROLES = ("switch", "web", "worker")
+"""In the order of their start."""
+
+_DATABASE, _ENGINE = "postgres", "asterisk"
+_ENGINE_OPEN_FILES = 200_000
+_ROLE_OPEN_FILES = 65_536
+_NICENESS = {"worker": 10}
+"""Deliveries and encoding may come later; calls may not."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is handed in from above.
+
+    :ivar migrate: brings the database behind a URI to the newest schema. Blocks.
+    :ivar configure: writes Asterisk's configuration and returns the path of its ``asterisk.conf``; called
+        before every start of Asterisk.
+    :ivar on_up: called when all services are ready.
+    """
+
+    migrate: Callable[[str], object]
+    configure: Callable[[], Path]
+    on_up: Callable[[], None]
+
+
+def prepare_data_folder(settings: Settings) -> None:
+    """Make the folders, secrets and certificate that an instance must have before anything starts."""
+    for folder in (settings.data, settings.run_dir, settings.logs_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    for folder in (settings.spool_dir, settings.recordings_dir, settings.media_dir, settings.asterisk_dir):
+        private_folder(folder)
+    secrets.ensure(settings)
+    certificates.ensure(settings)
+
+
+def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) -> None:
+    """Run the instance until a stopping signal. Everything is stopped when this returns or raises.
+
+    :class:`~trunkline.core.errors.ConfigurationError` when it runs already, a port is taken, or a part
+    cannot be brought up.
+    """
+    with sole_instance(settings.run_dir):
+        prepare_data_folder(settings)
+        say = _also_to_log(say, RotatingLog(settings.logs_dir / "supervisor.log"))
+        supervisor = Supervisor(
+            services_of(settings, install, parts),
+            run_dir=settings.run_dir,
+            logs_dir=settings.logs_dir,
+            say=say,
+        )
+        supervisor.end_left_over()
+        check_free(ports_of(settings))
+        if settings.database_url is not None:
+            parts.migrate(settings.database_url)
+        asyncio.run(supervisor.run(parts.on_up))
+
+
+def services_of(settings: Settings, install: AsteriskInstall, parts: Parts) -> list[Service]:
+    """The services of an instance in the order of their start."""
+    cluster = postgres.cluster_of(settings)
+    services = [] if cluster is None else [database_service(cluster, parts.migrate)]
+    services.append(engine_service(settings, install, parts.configure))
+    # Our own processes take the longest to start; those that do not need the engine do not wait for it.
+    database = [] if cluster is None else [_DATABASE]
+    needs = {"switch": [*database, _ENGINE]}
+    services += [role_service(settings, role, needs.get(role, database)) for role in ROLES]
+    return services
+
+
+def database_service(cluster: postgres.Cluster, migrate: Callable[[str], object]) -> Service:
+    """The embedded PostgreSQL, migrated once it runs."""
+    return Service(
+        name=_DATABASE,
+        program=cluster.program,
+        prepare=cluster.prepare,
+        probe=cluster.is_ready,
+        once_ready=lambda: _ignore(migrate(cluster.dsn)),
+        stop_signal=postgres.STOP_SIGNAL,
+        stop_seconds=30,
+        version=_postgres_version(),
+    )
+
+
+def engine_service(settings: Settings, install: AsteriskInstall, configure: Callable[[], Path]) -> Service:
+    """Asterisk on the configuration that ``configure`` writes."""
+    login = secrets.load(settings).ari
+    configuration = settings.asterisk_dir / "asterisk.conf"
+
+    def prepare() -> None:
+        nonlocal configuration
+        configuration = configure()
+
+    return Service(
+        name=_ENGINE,
+        program=lambda: Program(
+            install.command("-f", "-n", "-C", str(configuration)), open_files=_ENGINE_OPEN_FILES
+        ),
+        prepare=prepare,
+        probe=lambda: engine_answers(settings.engine.ari_port, login),
+        stop_seconds=20,
+        version=install.version,
+    )
+
+
+def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Service:
+    """One of our own processes; it says ``{"ready": "<role>"}`` on its output when it is."""
+
+    def says_ready(line: str) -> bool:
+        if not line.startswith("{"):
+            return False
+        try:
+            return bool(json.loads(line).get("ready") == role)
+        except ValueError:
+            return False
+
+    return Service(
+        name=role,
+        needs=needs,
+        program=lambda: Program(
+            [sys.executable, "-m", "trunkline.roles", role],
+            environment=environment_of(settings),
+            open_files=_ROLE_OPEN_FILES,
+            niceness=_NICENESS.get(role, 0),
+        ),
+        is_ready_line=says_ready,
+        version=__version__,
+    )
+
+
+def engine_answers(port: int, login: Login) -> bool:
+    """Whether the Asterisk on this loopback port is fully up."""
+    word = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/ari/asterisk/ping", headers={"Authorization": f"Basic {word}"})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Variables that give a child process exactly these settings, wherever they came from."""
+    absolute = settings.model_copy(update={"data_dir": settings.data, "runtime_dir": settings.runtime})
+    return _flat("TRUNKLINE", absolute)
+
+
+def _flat(prefix: str, model: BaseModel) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    separator = "_" if prefix == "TRUNKLINE" else "__"
+    for name in type(model).model_fields:
+        value: Any = getattr(model, name)
+        key = f"{prefix}{separator}{name.upper()}"
+        if isinstance(value, BaseModel):
+            variables |= _flat(key, value)
+        elif isinstance(value, (list, dict)):
+            variables[key] = json.dumps(value)
+        elif value is not None:
+            variables[key] = str(value)
+    return variables
+
+
+def _postgres_version() -> str:
+    words = subprocess.run(
+        [postgres.binaries() / "postgres", "--version"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    return words[2] if len(words) > 2 else ""
+
+
+def _also_to_log(say: Say, log: RotatingLog) -> Say:
+    def both(line: str) -> None:
+        say(line)
+        log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {line}\n".encode())
+
+    return both
+
+
+def _ignore(_value: object) -> None:
+    """For a call whose answer does not matter."""

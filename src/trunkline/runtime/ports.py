@@ -1,0 +1,158 @@
+"""Which ports an instance needs, whether they are free, and who has them if not."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from trunkline.core.errors import ConfigurationError
+from trunkline.core.settings import Settings
+
+
+class Transport(StrEnum):
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port to be listened on, and the setting that names it (``web.http_port``)."""
+
+    setting: str
+    transport: Transport
+    address: str
+    number: int
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the setting."""
+        return "TRUNKLINE_" + self.setting.upper().replace(".", "__")
+
+
+def ports_of(settings: Settings) -> list[Port]:
+    """All ports an instance with these settings listens on; those turned off (0) left out."""
+    sip, web, engine = settings.sip, settings.web, settings.engine
+    loopback = "127.0.0.1"
+    ports = [
+        Port("sip.udp_port", Transport.UDP, sip.bind, sip.udp_port),
+        Port("sip.tcp_port", Transport.TCP, sip.bind, sip.tcp_port),
+        Port("sip.tls_port", Transport.TCP, sip.bind, sip.tls_port),
+        Port("sip.wss_port", Transport.TCP, sip.bind, sip.wss_port),
+        Port("engine.ari_port", Transport.TCP, loopback, engine.ari_port),
+        Port("engine.ami_port", Transport.TCP, loopback, engine.ami_port),
+        Port("switch.control_port", Transport.TCP, loopback, settings.switch.control_port),
+        Port("web.http_port", Transport.TCP, web.http_bind, web.http_port),
+        Port("web.https_port", Transport.TCP, web.https_bind, web.https_port),
+    ]
+    if settings.database_url is None:
+        ports.append(Port("database_port", Transport.TCP, loopback, settings.database_port))
+    return [port for port in ports if port.number]
+
+
+def check_free(ports: Iterable[Port]) -> None:
+    """:class:`ConfigurationError` in one sentence when a port cannot be had or two settings name the same."""
+    wanted: dict[tuple[Transport, int], Port] = {}
+    for port in ports:
+        other = wanted.setdefault((port.transport, port.number), port)
+        if other is not port:
+            raise ConfigurationError(
+                f"the settings {other.setting} and {port.setting} both name {port.transport.upper()} port "
+                f"{port.number}; change one of them",
+                field=port.setting,
+                value=port.number,
+            )
+        problem = _problem(port)
+        if problem:
+            raise ConfigurationError(
+                f"{port.transport.upper()} port {port.number} of {port.address} {problem}; set "
+                f"{port.setting} ({port.variable}) to another port or stop what uses it",
+                field=port.setting,
+                value=port.number,
+            )
+
+
+def is_open(port: Port) -> bool:
+    """Whether somebody on this machine listens there."""
+    return bool(_listeners(port))
+
+
+def _problem(port: Port) -> str | None:
+    try:
+        _bind(port.transport, port.address, port.number).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            holder = _holder(port)
+            return f"is in use by {holder}" if holder else "is in use"
+        return f"cannot be opened ({error.strerror})"
+    return None
+
+
+def _bind(transport: Transport, address: str, number: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
+    opened = socket.socket(family, kind)
+    try:
+        if transport is Transport.TCP:
+            # Connections of the last run that linger are no obstacle.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((address, number))
+        if transport is Transport.TCP:
+            opened.listen(1)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _listeners(port: Port) -> set[str]:
+    """The listening sockets on a port of any address, as ``/proc/PID/fd`` names them."""
+    found = set()
+    for table in (port.transport.value, f"{port.transport.value}6"):
+        try:
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            listening = port.transport is Transport.UDP or fields[3] == "0A"
+            if listening and int(fields[1].rpartition(":")[2], 16) == port.number:
+                found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def _holder(port: Port) -> str | None:
+    """``name (pid n)`` of the process that has the port, as far as we may see it."""
+    sockets = _listeners(port)
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(link.readlink()) in sockets:
+                process = link.parent.parent
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue
+    return None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now for TCP and UDP on all addresses, below those the kernel gives to clients.
+
+    Nothing keeps them free: use them at once.
+    """
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            number = random.randrange(10_240, 32_000)
+            try:
+                for transport in Transport:
+                    held.enter_context(_bind(transport, "0.0.0.0", number))
+            except OSError:
+                continue
+            if number not in found:
+                found.append(number)
+    return found

@@ -1,0 +1,60 @@
+"""A program to be run as a child: what to run, as whom, and what becomes of it when we die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+
+
+@dataclass(frozen=True)
+class User:
+    """Whom a root process becomes. ``reach`` keeps the right to pass through folders closed to that user."""
+
+    uid: int
+    gid: int
+    reach: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run.
+
+    :ivar argv: program and arguments.
+    :ivar environment: variables over the ones inherited.
+    :ivar user: whom to become, None to stay.
+    :ivar open_files: raise the limit of open files to this, as far as allowed; 0 leaves it.
+    :ivar niceness: added to its own, so that it stands back (up to 19) when there is more to do than processors do.
+    :ivar death_signal: what the kernel sends the child when its parent dies (even by SIGKILL); None: nothing.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    user: User | None = None
+    open_files: int = 0
+    niceness: int = 0
+    death_signal: signal.Signals | None = signal.SIGTERM
+
+    def launch_argv(self) -> list[str]:
+        """argv that starts it as a child of this process, through the launcher."""
+        order = {
+            "argv": list(self.argv),
+            "parent": os.getpid(),
+            "death_signal": int(self.death_signal or 0),
+            "open_files": self.open_files,
+            "niceness": self.niceness,
+        }
+        if self.user is not None:
+            order |= {"uid": self.user.uid, "gid": self.user.gid, "reach": self.user.reach}
+        return [sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(order)]
+
+    def launch_environment(self) -> dict[str, str]:
+        """The whole environment of the child."""
+        return {**os.environ, **self.environment}

@@ -1,0 +1,88 @@
+"""What a supervised process is, as a value; and the pure rule of how long to wait before its next start."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trunkline.runtime.program import Program
+
+
+class ServiceState(StrEnum):
+    """Where a supervised process stands."""
+
+    WAITING = "waiting"
+    """Its turn has not come."""
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing_off"
+    """It ended unasked and is started again in a moment."""
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+def _nothing() -> None:
+    """For services that need no preparation."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to be kept running.
+
+    :ivar name: of the process, its log file and its pid file.
+    :ivar program: made anew for every start.
+    :ivar needs: names of services that must be ready before its first start.
+    :ivar prepare: called in a thread before every start; what it raises ends the bring-up.
+    :ivar once_ready: called in a thread after it became ready for the first time, before those that need it start.
+    :ivar is_ready_line: recognises the line of output by which it says that it is ready; None: ask ``probe``.
+    :ivar probe: asked in a thread some times a second until it says yes.
+    :ivar ready_seconds: killed and started again when not ready by then.
+    :ivar stop_seconds: killed when still there so long after ``stop_signal``.
+    :ivar version: for ``trunkline status``.
+    """
+
+    name: str
+    program: Callable[[], Program]
+    needs: Sequence[str] = ()
+    prepare: Callable[[], None] = _nothing
+    once_ready: Callable[[], None] = _nothing
+    is_ready_line: Callable[[str], bool] | None = None
+    probe: Callable[[], bool] | None = None
+    ready_seconds: float = 60
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 15
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How a service is now. ``restarts`` counts the starts after the first."""
+
+    name: str
+    state: ServiceState
+    pid: int | None
+    restarts: int
+    version: str
+
+
+class Backoff:
+    """Seconds to wait before the next start: doubling while starts fail, from the beginning once one lasted.
+
+    :param first: the shortest wait.
+    :param most: the longest.
+    :param healthy: a process that lived so long was fine.
+    """
+
+    def __init__(self, first: float = 0.2, most: float = 10, healthy: float = 30) -> None:
+        self._first, self._most, self._healthy = first, most, healthy
+        self._next = first
+
+    def after(self, lived: float) -> float:
+        """The wait after a process that lived so many seconds."""
+        if lived >= self._healthy:
+            self._next = self._first
+        wait = self._next
+        self._next = min(wait * 2, self._most)
+        return wait

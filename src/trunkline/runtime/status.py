@@ -1,0 +1,86 @@
+"""What runs, gathered from the supervisor's state file and the kernel: works whatever state things are in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trunkline import __version__
+from trunkline.core.settings import Settings
+from trunkline.runtime import asterisk
+from trunkline.runtime.ports import Port, is_open, ports_of
+from trunkline.runtime.processes import is_alive, started_at, uptime
+from trunkline.runtime.supervisor import state_file
+
+Hook = Callable[[], Any]
+"""Gathers one more section (live calls, registered lines, lag); returns something JSON can hold."""
+
+
+def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict[str, Any]:
+    """The state of the instance::
+
+        {"running": true, "up": true, "version": "0.1.0", "pid": 71, "uptime": 12.5, "data_dir": "/...",
+         "processes": [{"name": "postgres", "state": "ready", "pid": 72, "restarts": 0, "uptime": 12.1,
+                        "version": "18.4"}, ...],
+         "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
+                    "open": true}, ...]}
+
+    Times in seconds. ``up`` tells whether all processes became ready. Each hook adds a section by its name;
+    one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
+    """
+    state = _running_state(settings)
+    ports = [_port(port, running=state is not None) for port in ports_of(settings)]
+    report: dict[str, Any] = {
+        "running": state is not None,
+        "up": bool(state and state["up"]),
+        "version": __version__,
+        "data_dir": str(settings.data),
+        "processes": [],
+        "ports": ports,
+    }
+    if state is None:
+        install = asterisk.locate(settings)
+        report["engine"] = (
+            None if install is None else {"version": install.version, "origin": install.origin.value}
+        )
+        return report
+    report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
+    report["processes"] = [
+        {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
+        for service in state["services"]
+    ]
+    for name, hook in (hooks or {}).items():
+        report[name] = _ask(hook)
+    return report
+
+
+def _running_state(settings: Settings) -> dict[str, Any] | None:
+    """The supervisor's own word, None when it is not there (any more)."""
+    try:
+        state: dict[str, Any] = json.loads(state_file(settings.run_dir).read_text())
+    except (OSError, ValueError):
+        return None
+    alive = is_alive(state["pid"]) and started_at(state["pid"]) == state["started"]
+    return state if alive else None
+
+
+def _port(port: Port, *, running: bool) -> dict[str, Any]:
+    return {
+        "setting": port.setting,
+        "transport": port.transport.value,
+        "address": port.address,
+        "port": port.number,
+        "open": running and is_open(port),
+    }
+
+
+def _ask(hook: Hook) -> Any:
+    try:
+        return hook()
+    except Exception as error:
+        return {"error": str(error) or type(error).__name__}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

@@ -1,0 +1,312 @@
+"""Starts processes, each when those it needs are ready; keeps them running; stops them in reverse order.
+
+A process that ends unasked is started again after a wait that doubles from 0.2 s to 10 s; the others go on
+meanwhile. When the supervisor itself dies, even by SIGKILL, the kernel ends its children: an instance nobody
+watches would neither restart what fails nor let the next ``trunkline up`` in. What still lingers is ended by
+that next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
+from trunkline.runtime.child import Child, end_left_over
+from trunkline.runtime.files import write_atomically
+from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.processes import started_at
+from trunkline.runtime.service import Backoff, Service, ServiceState, ServiceStatus
+
+Say = Callable[[str], None]
+"""Takes one line for the terminal."""
+
+_STATE_FILE = "supervisor.json"
+_LOCK_FILE = "supervisor.lock"
+_FIRST_ATTEMPTS = 5
+"""Starts in a row that may fail before the bring-up is given up; once up, there is no giving up."""
+
+_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def state_file(run_dir: Path) -> Path:
+    """Where a supervisor keeps what ``trunkline status`` shows."""
+    return run_dir / _STATE_FILE
+
+
+@contextmanager
+def sole_instance(run_dir: Path) -> Iterator[None]:
+    """Hold the data folder; :class:`ConfigurationError` when another supervisor does."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / _LOCK_FILE).open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise ConfigurationError(
+                f"Trunkline already runs on the data folder {run_dir.parent} "
+                f"(pid {handle.read().strip() or '?'}); stop it, or set "
+                "TRUNKLINE_DATA_DIR and other ports for a second instance"
+            ) from None
+        handle.truncate(0)
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
+        yield
+
+
+class Supervisor:
+    """Runs services until asked to stop.
+
+    :param services: those that are needed before those that need them; stopped from last to first.
+    :param run_dir: pid files and the state file.
+    :param logs_dir: one log file per service.
+    :param say: gets a line for everything worth telling on the terminal.
+    :param backoff: makes the rule of waiting, one for each service.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        run_dir: Path,
+        logs_dir: Path,
+        say: Say,
+        backoff: Callable[[], Backoff] = Backoff,
+    ) -> None:
+        self._run_dir = run_dir
+        self._say = say
+        self._keepers = [
+            _Keeper(
+                service, run_dir, RotatingLog(logs_dir / f"{service.name}.log"), say, backoff(), self._save
+            )
+            for service in services
+        ]
+        self._stop = asyncio.Event()
+        self._up = False
+
+    def status(self) -> list[ServiceStatus]:
+        """How each service is now."""
+        return [keeper.status() for keeper in self._keepers]
+
+    def request_stop(self) -> None:
+        """Make :meth:`run` stop everything and return; asked twice, it no longer waits for anybody."""
+        if self._stop.is_set():
+            for keeper in self._keepers:
+                keeper.kill()
+        self._stop.set()
+
+    async def run(self, on_up: Callable[[], None] | None = None) -> None:
+        """Bring everything up, call ``on_up``, watch until :meth:`request_stop` or a stopping signal.
+
+        :class:`SetupError` when a service cannot be brought up; whatever happens, nothing is left running.
+        """
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING_SIGNALS:
+            loop.add_signal_handler(number, self.request_stop)
+        try:
+            await self._bring_up(on_up)
+        finally:
+            await self._bring_down()
+            for number in _STOPPING_SIGNALS:
+                loop.remove_signal_handler(number)
+
+    async def _bring_up(self, on_up: Callable[[], None] | None) -> None:
+        await asyncio.to_thread(self.end_left_over)
+        self._save()
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            starting = asyncio.create_task(self._start_all())
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait({starting})
+                return
+            starting.result()
+            self._up = True
+            self._save()
+            if on_up is not None:
+                await asyncio.to_thread(on_up)
+            await stopped
+        finally:
+            stopped.cancel()
+
+    async def _start_all(self) -> None:
+        """Start each service when those it needs are ready; the first failure ends it."""
+        starts: dict[str, asyncio.Task[None]] = {}
+
+        async def start(keeper: _Keeper) -> None:
+            for name in keeper.needs:
+                await starts[name]
+            await keeper.start()
+
+        failed: list[BaseException] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for keeper in self._keepers:
+                    starts[keeper.name] = group.create_task(start(keeper))
+        except* TrunklineError as errors:
+            failed.extend(errors.exceptions)
+        if failed:
+            # One is enough to tell; what needed it failed for the same reason. Raised out here: Python 3.11.2, which
+            # is Debian 12's, wraps what is raised in the clause above.
+            raise failed[0] from None
+
+    async def _bring_down(self) -> None:
+        if any(keeper.status().pid for keeper in self._keepers):
+            self._say("stopping")
+        for keeper in reversed(self._keepers):
+            await keeper.stop()
+        state_file(self._run_dir).unlink(missing_ok=True)
+
+    def end_left_over(self) -> None:
+        """End what a dead supervisor of this data folder left running. Blocks."""
+        for keeper in reversed(self._keepers):
+            keeper.end_left_over()
+
+    def _save(self) -> None:
+        state = {
+            "pid": os.getpid(),
+            "started": started_at(os.getpid()),
+            "up": self._up,
+            "services": [
+                {
+                    "name": status.name,
+                    "state": status.state.value,
+                    "pid": status.pid,
+                    "restarts": status.restarts,
+                    "version": status.version,
+                }
+                for status in self.status()
+            ],
+        }
+        write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o644, durable=False)
+
+
+class _Keeper:
+    """Keeps one service running."""
+
+    def __init__(
+        self,
+        service: Service,
+        run_dir: Path,
+        log: RotatingLog,
+        say: Say,
+        backoff: Backoff,
+        changed: Callable[[], None],
+    ) -> None:
+        self.name, self.needs = service.name, service.needs
+        self._service, self._log, self._say, self._changed = service, log, say, changed
+        self._backoff = backoff
+        self._pid_file = run_dir / f"{service.name}.pid"
+        self._state = ServiceState.WAITING
+        self._child: Child | None = None
+        self._starts = 0
+        self._first: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def status(self) -> ServiceStatus:
+        child = self._child
+        pid = child.pid if child is not None and child.exit_code is None else None
+        return ServiceStatus(
+            self._service.name, self._state, pid, max(self._starts - 1, 0), self._service.version
+        )
+
+    async def start(self) -> None:
+        """Start keeping; returns when it was ready once, raises when that cannot be had."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep(self._first))
+        await asyncio.shield(self._first)
+
+    async def stop(self) -> None:
+        """Stop keeping and end the process."""
+        if self._task is not None:
+            self._set(ServiceState.STOPPING)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._set(ServiceState.STOPPED)
+        if self._first is not None and self._first.done() and not self._first.cancelled():
+            # Seen by whoever waited in start(), if anybody still did.
+            self._first.exception()
+        self._log.close()
+
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+
+    def end_left_over(self) -> None:
+        if end_left_over(self._pid_file, self._service.stop_signal, self._service.stop_seconds):
+            self._say(f"{self._service.name}: ended a process left over by the last run")
+
+    async def _keep(self, first: asyncio.Future[None]) -> None:
+        failures = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                await self._run_once(first)
+            except Exception as error:
+                if not first.done():
+                    first.set_exception(error)
+                    return
+                # Once up, what went wrong now may go right the next time.
+                self._say(f"{self._service.name}: {error}")
+            failures += 1
+            if not first.done() and failures >= _FIRST_ATTEMPTS:
+                first.set_exception(self._does_not_start())
+                return
+            self._set(ServiceState.BACKING_OFF)
+            wait = self._backoff.after(time.monotonic() - begun)
+            self._say(f"{self._service.name}: starts again in {wait:.1f} s")
+            await asyncio.sleep(wait)
+
+    def _does_not_start(self) -> SetupError:
+        words = self._log.last_line or "none"
+        return SetupError(
+            f"{self._service.name} does not start; its last words: {words} (all of them: {self._log.path})"
+        )
+
+    async def _run_once(self, first: asyncio.Future[None]) -> None:
+        """Start it, wait for its end, say why."""
+        self._set(ServiceState.STARTING)
+        begun = time.monotonic()
+        await asyncio.to_thread(self._service.prepare)
+        self._starts += 1
+        child = self._child = Child.start(self._service, self._log, self._pid_file)
+        try:
+            self._changed()
+            if await child.wait_ready():
+                await self._has_become_ready(first, time.monotonic() - begun)
+            elif child.exit_code is None:
+                self._say(
+                    f"{self._service.name}: not ready after {self._service.ready_seconds:.0f} s, killed"
+                )
+                child.kill()
+            self._say(f"{self._service.name}: {_how_it_ended(await child.wait())}")
+        finally:
+            await child.stop()
+
+    async def _has_become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
+        if not first.done():
+            await asyncio.to_thread(self._service.once_ready)
+        self._set(ServiceState.READY)
+        self._say(f"{self._service.name}: ready ({seconds:.1f} s)")
+        if not first.done():
+            first.set_result(None)
+
+    def _set(self, state: ServiceState) -> None:
+        self._state = state
+        self._changed()
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    return f"ended by {signal.Signals(-code).name}"

@@ -1,0 +1,6 @@
+"""Text to speech and audio files: what is heard by callers, made and converted."""
+
+from trunkline.speech.espeak import EspeakSpeech
+from trunkline.speech.port import DEFAULT_LANGUAGE, MAX_CHARACTERS, NullSpeech, Speech
+
+__all__ = ["DEFAULT_LANGUAGE", "MAX_CHARACTERS", "EspeakSpeech", "NullSpeech", "Speech"]

@@ -1,0 +1,148 @@
+"""Audio as the house keeps it: 16-bit PCM, 8000 Hz, mono; WAV on disk. All else is converted on its way in.
+
+``pcm`` is always raw little-endian 16-bit mono at :data:`RATE`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from trunkline.core.errors import InvalidInput
+
+RATE = 8000
+"""Samples a second."""
+SAMPLE_BYTES = 2
+MAX_SECONDS = 1800
+"""The longest audio accepted from outside: a guard against files that unpack without end."""
+SILENCE_DBFS = -60.0
+
+Samples = NDArray[np.int16]
+
+
+def decode(source: bytes | Path, *, max_seconds: int = MAX_SECONDS) -> bytes:
+    """PCM of any audio file (WAV, MP3, OGG, FLAC, M4A, the sound of a video ...).
+
+    :raises InvalidInput: no audio in it, damaged, or longer than ``max_seconds``.
+    :raises OSError: a path that cannot be read.
+    """
+    stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+    limit = max_seconds * RATE * SAMPLE_BYTES
+    pcm = bytearray()
+    try:
+        with av.open(stream, "r") as container:
+            if not container.streams.audio:
+                raise InvalidInput("There is no audio in this file; give a WAV, MP3, OGG, FLAC or M4A file.")
+            resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+            for frame in container.decode(audio=0):
+                for part in resampler.resample(frame):
+                    pcm += part.to_ndarray().tobytes()
+                if len(pcm) > limit:
+                    raise InvalidInput(
+                        f"This audio is longer than {max_seconds} seconds; give a shorter one."
+                    )
+            for part in resampler.resample(None):
+                pcm += part.to_ndarray().tobytes()
+    except av.FFmpegError as error:
+        raise InvalidInput(
+            f"This is no audio file we can read ({error.strerror}); give a WAV, MP3, OGG, FLAC or M4A file."
+        ) from error
+    if not pcm:
+        raise InvalidInput("This audio file is empty; give one with sound in it.")
+    return bytes(pcm)
+
+
+def wav(pcm: bytes) -> bytes:
+    """A WAV file of PCM. The same PCM always gives the same bytes, so files can be named by their content."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(SAMPLE_BYTES)
+        file.setframerate(RATE)
+        file.writeframes(pcm)
+    return buffer.getvalue()
+
+
+def pcm_of(wav_file: bytes) -> bytes:
+    """PCM of a WAV file made by :func:`wav`. ValueError when its format is another."""
+    with wave.open(io.BytesIO(wav_file), "rb") as file:
+        if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, SAMPLE_BYTES, RATE):
+            raise ValueError("not 16-bit PCM, 8000 Hz, mono")
+        return file.readframes(file.getnframes())
+
+
+def duration_ms(pcm: bytes) -> int:
+    """Milliseconds of sound."""
+    return len(pcm) * 1000 // (RATE * SAMPLE_BYTES)
+
+
+def level_dbfs(pcm: bytes) -> float:
+    """Loudness (root mean square) in dB below full scale; -inf for digital silence."""
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
+    rms = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
+    return 20 * float(np.log10(rms / 32768)) if rms > 0 else float("-inf")
+
+
+def is_silent(pcm: bytes) -> bool:
+    """Whether nothing can be heard."""
+    return level_dbfs(pcm) < SILENCE_DBFS
+
+
+def resample(samples: Samples, rate: int) -> bytes:
+    """PCM of mono samples of another rate."""
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = rate
+    resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+    parts = [*resampler.resample(frame), *resampler.resample(None)]
+    return b"".join(part.to_ndarray().tobytes() for part in parts)
+
+
+def write_mp3(source: Path, target: Path, *, bit_rate: int = 32_000) -> None:
+    """MP3 of an audio file, mono or stereo as it is, at the source's rate; read and written piece by piece.
+
+    The target appears complete or not at all. Blocks: call it in a thread.
+
+    :param bit_rate: bits a second.
+    :raises InvalidInput: the source is no audio.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with av.open(str(source)) as reader, av.open(str(part), "w", format="mp3") as writer:
+            if not reader.streams.audio:
+                raise InvalidInput("There is no audio in this file.")
+            sound = reader.streams.audio[0]
+            encoded = writer.add_stream("libmp3lame", rate=sound.rate)
+            encoded.layout = "stereo" if sound.channels > 1 else "mono"
+            encoded.bit_rate = bit_rate
+            for frame in reader.decode(sound):
+                writer.mux(encoded.encode(frame))
+            writer.mux(encoded.encode(None))
+        part.replace(target)
+    except av.FFmpegError as error:
+        raise InvalidInput(f"This is no audio file we can read ({error.strerror}).") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write a file that others see complete or not at all; its folder is made when missing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

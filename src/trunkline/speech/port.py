@@ -1,0 +1,61 @@
+"""Text to speech as the house asks for it, and its silent-server twin for tests."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Protocol
+
+import numpy as np
+
+from trunkline.core.errors import InvalidInput
+from trunkline.speech import audio
+
+MAX_CHARACTERS = 5000
+"""The most one text may have; accounts set narrower limits for API messages themselves."""
+DEFAULT_LANGUAGE = "en"
+
+
+class Speech(Protocol):
+    """Speaks a text."""
+
+    async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
+        """A WAV file (16-bit PCM, 8000 Hz, mono) of the text.
+
+        :param language: BCP 47 (``en``, ``en-US``, ``ar``, ``ru``).
+        :raises InvalidInput: nothing to say, too long (``params["max_length"]``), or no voice for it.
+        :raises Unavailable: the synthesiser failed or took too long.
+        """
+        ...
+
+
+def speakable(text: str) -> str:
+    """The text without what no voice can say (control characters, joiners), single-spaced.
+
+    :raises InvalidInput: nothing remains, or too much (``params["max_length"]``).
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidInput(
+            f"The text has {len(text)} characters; at most {MAX_CHARACTERS} can be spoken at once.",
+            field="text",
+            params={"max_length": MAX_CHARACTERS},
+        )
+    said = " ".join("".join(" " if _is_unspeakable(each) else each for each in text).split())
+    if not any(each.isalnum() for each in said):
+        raise InvalidInput("There is nothing to say in this text; write words.", field="text", value=text)
+    return said
+
+
+def _is_unspeakable(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+
+class NullSpeech:
+    """Twin without a synthesiser: a soft tone, 60 ms for each character, another pitch for another text."""
+
+    async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
+        said = speakable(text)
+        seconds = len(said) * 0.06
+        pitch = 300 + sum(f"{language}:{said}".encode()) % 400
+        moments = np.arange(int(seconds * audio.RATE)) / audio.RATE
+        samples = (np.sin(2 * np.pi * pitch * moments) * 6000).astype("<i2")
+        return audio.wav(samples.tobytes())

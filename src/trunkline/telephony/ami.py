@@ -1,0 +1,276 @@
+"""Asterisk's manager interface: registrations, security events, reloads and the double redirect.
+
+One connection carries actions and events. Answers are matched by ``ActionID``; events that belong to no
+action go to the queue. After a broken connection it logs in again by itself; actions under way fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from trunkline.core.clock import Instant
+from trunkline.core.log import get_logger
+
+_FIRST_RETRY = 0.1
+_LAST_RETRY = 2.0
+_TIMEOUT = 10.0
+_QUEUE_ALARM = 10_000
+_LINE_LIMIT = 1 << 20
+
+
+class AmiError(Exception):
+    """An action was refused, or Asterisk does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AmiAddress:
+    """Where Asterisk serves AMI and who we are there."""
+
+    port: int
+    user: str
+    secret: str
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class AmiUp:
+    """Logged in (again)."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AmiDown:
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AmiMessage:
+    """A response or event: its headers as they came; a header that comes twice keeps all its values."""
+
+    headers: Sequence[tuple[str, str]]
+    at: Instant
+
+    def get(self, name: str, default: str = "") -> str:
+        """First value of a header, whatever its case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), default)
+
+    def all(self, name: str) -> list[str]:
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    @property
+    def event(self) -> str:
+        """Name of the event, "" for a response."""
+        return self.get("Event")
+
+
+AmiSignal = AmiUp | AmiDown | AmiMessage
+
+
+@dataclass(slots=True)
+class _Pending:
+    done: asyncio.Future[AmiMessage]
+    is_list: bool
+    response: AmiMessage | None = None
+    events: list[AmiMessage] = field(default_factory=list)
+
+
+class AmiClient:
+    """An AMI connection that comes back by itself, to be used as an async context manager."""
+
+    def __init__(self, address: AmiAddress) -> None:
+        self._address = address
+        self._queue: asyncio.Queue[AmiSignal] = asyncio.Queue()
+        self._pending: dict[str, _Pending] = {}
+        self._ids = itertools.count(1)
+        self._up = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._log = get_logger("telephony")
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="ami")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def wait_up(self, timeout: float = 30.0) -> None:
+        """Return once logged in; :class:`TimeoutError` after ``timeout`` seconds."""
+        await asyncio.wait_for(self._up.wait(), timeout)
+
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set()
+
+    async def events(self) -> AsyncIterator[AmiSignal]:
+        """Every event that answers no action, in order, for ever. One consumer only."""
+        while True:
+            yield await self._queue.get()
+
+    async def action(self, name: str, headers: Mapping[str, str | Sequence[str]] | None = None) -> AmiMessage:
+        """Perform an action; its response. :class:`AmiError` when Asterisk says no.
+
+        A header with several values (``Variable``) is given as a sequence.
+        """
+        if not self._up.is_set():
+            raise AmiError("Asterisk's manager interface is not connected")
+        return (await self._perform(name, headers or {}, is_list=False)).response or _nothing()
+
+    async def listing(
+        self, name: str, headers: Mapping[str, str | Sequence[str]] | None = None
+    ) -> list[AmiMessage]:
+        """Perform an action that answers with a list of events; the events without the closing one."""
+        if not self._up.is_set():
+            raise AmiError("Asterisk's manager interface is not connected")
+        return (await self._perform(name, headers or {}, is_list=True)).events
+
+    async def command(self, line: str) -> str:
+        """Output of a console command."""
+        return "\n".join((await self.action("Command", {"Command": line})).all("Output"))
+
+    async def _perform(
+        self, name: str, headers: Mapping[str, str | Sequence[str]], *, is_list: bool
+    ) -> _Pending:
+        if self._writer is None:
+            raise AmiError("Asterisk's manager interface is not connected")
+        action_id = str(next(self._ids))
+        pending = _Pending(asyncio.get_running_loop().create_future(), is_list)
+        self._pending[action_id] = pending
+        try:
+            self._writer.write(_encode(name, action_id, headers))
+            async with asyncio.timeout(_TIMEOUT):
+                response = await pending.done
+        except TimeoutError as error:
+            raise AmiError(f"Asterisk did not answer {name} within {_TIMEOUT:.0f} s") from error
+        finally:
+            self._pending.pop(action_id, None)
+        if response.get("Response") == "Error":
+            text = response.get("Message")
+            if is_list and text.startswith(("No ", "Unable to retrieve")):  # an empty list is not a failure
+                return pending
+            raise AmiError(f"{name}: {text}")
+        pending.response = response
+        return pending
+
+    async def _run(self) -> None:
+        pause = _FIRST_RETRY
+        while True:
+            try:
+                await self._connect_and_read()
+            except (OSError, AmiError, asyncio.IncompleteReadError) as error:
+                self._log.debug("ami_not_connected", error=str(error))
+            finally:
+                self._fail_pending()
+            if self._up.is_set():
+                self._up.clear()
+                pause = _FIRST_RETRY
+                self._queue.put_nowait(AmiDown(_now()))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LAST_RETRY)
+
+    async def _connect_and_read(self) -> None:
+        reader, writer = await asyncio.open_connection(
+            self._address.host, self._address.port, limit=_LINE_LIMIT
+        )
+        self._writer = writer
+        login: asyncio.Task[None] | None = None
+        try:
+            await reader.readline()
+            login = asyncio.create_task(self._login())
+            while True:
+                self._dispatch(await _read_message(reader))
+                if login.done() and (error := login.exception()):
+                    raise error
+        finally:
+            self._writer = None
+            if login and not login.done():
+                login.cancel()
+            writer.close()
+
+    async def _login(self) -> None:
+        await self._perform(
+            "Login", {"Username": self._address.user, "Secret": self._address.secret}, is_list=False
+        )
+        self._up.set()
+        self._queue.put_nowait(AmiUp(_now()))
+
+    def _dispatch(self, message: AmiMessage) -> None:
+        pending = self._pending.get(message.get("ActionID"))
+        if pending is None or pending.done.done():
+            if message.event:
+                self._enqueue(message)
+            return
+        if not message.event:
+            if pending.is_list and message.get("Response") != "Error":
+                pending.response = message
+            else:
+                pending.done.set_result(message)
+        elif message.get("EventList") == "Complete" or message.event == "StatusComplete":
+            pending.done.set_result(pending.response or message)
+        else:
+            pending.events.append(message)
+
+    def _enqueue(self, message: AmiMessage) -> None:
+        self._queue.put_nowait(message)
+        waiting = self._queue.qsize()
+        if waiting and waiting % _QUEUE_ALARM == 0:
+            self._log.error("ami_events_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
+
+    def _fail_pending(self) -> None:
+        for pending in self._pending.values():
+            if not pending.done.done():
+                pending.done.set_exception(AmiError("the connection to Asterisk broke"))
+
+
+async def _read_message(reader: asyncio.StreamReader) -> AmiMessage:
+    headers: list[tuple[str, str]] = []
+    while True:
+        line = await reader.readline()
+        if not line.endswith(b"\n"):
+            raise asyncio.IncompleteReadError(line, None)
+        text = line.decode(errors="replace").rstrip("\r\n")
+        if text:
+            key, _, value = text.partition(":")
+            headers.append((key, value.removeprefix(" ")))
+        elif headers:
+            return AmiMessage(headers, _now())
+
+
+def _encode(name: str, action_id: str, headers: Mapping[str, str | Sequence[str]]) -> bytes:
+    lines = [f"Action: {name}", f"ActionID: {action_id}"]
+    lines += [f"{key}: {_one_line(value)}" for key, value in _flatten(headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _flatten(headers: Mapping[str, str | Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for key, value in headers.items():
+        for one in [value] if isinstance(value, str) else value:
+            yield key, one
+
+
+def _one_line(value: str) -> str:
+    # A line break would let a value smuggle headers or whole actions in.
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def _nothing() -> AmiMessage:
+    return AmiMessage((), _now())
+
+
+def _now() -> Instant:
+    return Instant(time.time())

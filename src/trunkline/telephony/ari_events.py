@@ -1,0 +1,236 @@
+"""The events of ARI that we use, typed. What is not listed here is ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trunkline.core.clock import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSnapshot:
+    """A channel as ARI shows it in an event or a listing."""
+
+    id: str
+    name: str
+    """``PJSIP/1001-00000007``."""
+    state: str
+    """``Down``, ``Ring``, ``Ringing``, ``Up``, ..."""
+    caller_number: str
+    caller_name: str
+    connected_number: str
+    context: str
+    exten: str
+    app: str
+    created_at: Instant
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StasisStart:
+    at: Instant
+    channel: ChannelSnapshot
+    args: tuple[str, ...]
+    replaces: str | None
+    """Channel that this one took the place of."""
+
+
+@dataclass(frozen=True, slots=True)
+class StasisEnd:
+    at: Instant
+    channel: ChannelSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """Progress of a dialled channel. ``status``: "" (begun), RINGING, PROGRESS, ANSWER, BUSY, ..."""
+
+    at: Instant
+    status: str
+    dialstring: str
+    caller: ChannelSnapshot | None
+    peer: ChannelSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCreated:
+    at: Instant
+    channel: ChannelSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStateChange:
+    at: Instant
+    channel: ChannelSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHangupRequest:
+    """``soft`` = somebody other than the party asked for it."""
+
+    at: Instant
+    channel: ChannelSnapshot
+    cause: int
+    soft: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDestroyed:
+    at: Instant
+    channel: ChannelSnapshot
+    cause: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEnteredBridge:
+    at: Instant
+    channel: ChannelSnapshot
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLeftBridge:
+    at: Instant
+    channel: ChannelSnapshot
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDtmfReceived:
+    at: Instant
+    channel: ChannelSnapshot
+    digit: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFinished:
+    """``state``: done or failed. ``target``: ``channel:<id>`` or ``bridge:<id>``."""
+
+    at: Instant
+    id: str
+    target: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFinished:
+    """Also for a failed one, with ``failed`` set. ``name`` is what was asked for; whole seconds."""
+
+    at: Instant
+    name: str
+    target: str
+    duration: int
+    failed: bool
+
+
+AriEvent = (
+    StasisStart
+    | StasisEnd
+    | Dialled
+    | ChannelCreated
+    | ChannelStateChange
+    | ChannelHangupRequest
+    | ChannelDestroyed
+    | ChannelEnteredBridge
+    | ChannelLeftBridge
+    | ChannelDtmfReceived
+    | PlaybackFinished
+    | RecordingFinished
+)
+
+
+def parse_time(text: str) -> Instant:
+    """Instant of ARI's ``2026-11-21T00:06:13.123+0000``."""
+    return Instant(datetime.fromisoformat(text).timestamp())
+
+
+def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
+    dialplan = data["dialplan"]
+    return ChannelSnapshot(
+        id=data["id"],
+        name=data["name"],
+        state=data["state"],
+        caller_number=data["caller"]["number"],
+        caller_name=data["caller"]["name"],
+        connected_number=data["connected"]["number"],
+        context=dialplan["context"],
+        exten=dialplan["exten"],
+        app=dialplan.get("app_name", ""),
+        created_at=parse_time(data["creationtime"]),
+        variables=data.get("channelvars") or {},
+    )
+
+
+def parse_event(data: Mapping[str, Any]) -> AriEvent | None:
+    """The typed event, None for a kind that nobody here uses."""
+    parser = _PARSERS.get(data["type"])
+    return parser(parse_time(data["timestamp"]), data) if parser else None
+
+
+def _stasis_start(at: Instant, data: Mapping[str, Any]) -> StasisStart:
+    replaced = data.get("replace_channel")
+    return StasisStart(
+        at, parse_channel(data["channel"]), tuple(data["args"]), replaced["id"] if replaced else None
+    )
+
+
+def _dial(at: Instant, data: Mapping[str, Any]) -> Dialled:
+    caller = data.get("caller")
+    return Dialled(
+        at,
+        data["dialstatus"],
+        data.get("dialstring", ""),
+        parse_channel(caller) if caller else None,
+        parse_channel(data["peer"]),
+    )
+
+
+def _hangup_request(at: Instant, data: Mapping[str, Any]) -> ChannelHangupRequest:
+    return ChannelHangupRequest(
+        at, parse_channel(data["channel"]), int(data.get("cause", 0)), bool(data.get("soft", False))
+    )
+
+
+def _playback_finished(at: Instant, data: Mapping[str, Any]) -> PlaybackFinished:
+    playback = data["playback"]
+    return PlaybackFinished(at, playback["id"], playback["target_uri"], playback["state"])
+
+
+def _recording_finished(at: Instant, data: Mapping[str, Any]) -> RecordingFinished:
+    recording = data["recording"]
+    return RecordingFinished(
+        at,
+        recording["name"],
+        recording.get("target_uri", ""),
+        int(recording.get("duration", 0)),
+        data["type"] == "RecordingFailed",
+    )
+
+
+_PARSERS: Mapping[str, Callable[[Instant, Mapping[str, Any]], AriEvent]] = {
+    "StasisStart": _stasis_start,
+    "StasisEnd": lambda at, data: StasisEnd(at, parse_channel(data["channel"])),
+    "Dial": _dial,
+    "ChannelCreated": lambda at, data: ChannelCreated(at, parse_channel(data["channel"])),
+    "ChannelStateChange": lambda at, data: ChannelStateChange(at, parse_channel(data["channel"])),
+    "ChannelHangupRequest": _hangup_request,
+    "ChannelDestroyed": lambda at, data: ChannelDestroyed(
+        at, parse_channel(data["channel"]), int(data["cause"])
+    ),
+    "ChannelEnteredBridge": lambda at, data: ChannelEnteredBridge(
+        at, parse_channel(data["channel"]), data["bridge"]["id"]
+    ),
+    "ChannelLeftBridge": lambda at, data: ChannelLeftBridge(
+        at, parse_channel(data["channel"]), data["bridge"]["id"]
+    ),
+    "ChannelDtmfReceived": lambda at, data: ChannelDtmfReceived(
+        at, parse_channel(data["channel"]), data["digit"], int(data["duration_ms"])
+    ),
+    "PlaybackFinished": _playback_finished,
+    "RecordingFinished": _recording_finished,
+    "RecordingFailed": _recording_finished,
+}

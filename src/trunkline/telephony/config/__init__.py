@@ -1,0 +1,40 @@
+"""What Asterisk reads: rendered from dataclasses, the same text for the same values, written only when
+changed.
+
+:func:`base_files` is what needs a restart (paths, ports, modules); :func:`directory_files` is what
+changes while calls go on (lines, trunks, default lines of numbers, music) and is applied by reloads.
+"""
+
+from trunkline.telephony.config.files import changed_files, write_files
+from trunkline.telephony.config.model import (
+    DefaultRoute,
+    Directory,
+    EngineConfig,
+    EnginePaths,
+    EnginePorts,
+    EngineSecrets,
+    LineConfig,
+    NumberFormat,
+    TrunkConfig,
+    TrunkMode,
+    TrunkTransport,
+)
+from trunkline.telephony.config.render import base_files, directory_files
+
+__all__ = [
+    "DefaultRoute",
+    "Directory",
+    "EngineConfig",
+    "EnginePaths",
+    "EnginePorts",
+    "EngineSecrets",
+    "LineConfig",
+    "NumberFormat",
+    "TrunkConfig",
+    "TrunkMode",
+    "TrunkTransport",
+    "base_files",
+    "changed_files",
+    "directory_files",
+    "write_files",
+]

@@ -1,0 +1,118 @@
+"""The dialplan: every call asks us, we say whom to connect, ``Dial()`` connects and returns to us.
+
+It works without us as far as it can: a call that nobody takes hears ring-back, then rings the default
+line of its number; a call under way needs nobody until it is over. Variables that
+:meth:`AsteriskEngine.connect` sets:
+
+``TL_DIAL`` what to dial, ``TL_RING`` seconds, ``TL_OPTS`` options of ``Dial``, ``TL_REC`` file of
+the caller's raw recording ("" = none), ``TL_CN_<endpoint>`` and ``TL_CA_<endpoint>`` number and name that a target
+shows. The usual connect needs none: ``r~<seconds>~<tag>~<endpoint>~<options>`` (``p~...`` without recording) says it all
+(:func:`trunkline.telephony.connects.short_connect`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+from trunkline.telephony.config.model import DefaultRoute, EngineConfig
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT
+
+APP = "trunkline"
+"""The Stasis application."""
+CONNECT = "tl-connect"
+CONTROLLED = "tl-controlled"
+CALLEE = "tl-callee"
+RECORD_CALLEE = "tl-record"
+_TAGGED = "CHANNEL(accountcode)=${CUT(EXTEN,~,3)},CHANNEL(peeraccount)=${CUT(EXTEN,~,3)}"
+_WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
+_RETRY = 0.5
+_DEFAULT_RING = 60
+
+
+def base(config: EngineConfig) -> str:
+    """``extensions.conf`` without the default routes."""
+    folder = f"{config.paths.spool}/${{CHANNEL(accountcode)}}"
+    tries = max(1, round(config.away_wait / _RETRY))
+    return f"""[general]
+static = yes
+writeprotect = yes
+autofallthrough = yes
+clearglobalvars = yes
+
+[{CONTEXT}]
+exten => _[0-9+*#]!,1,Goto(tl-ask,${{EXTEN}},1)
+exten => _[a-zA-Z].,1,Goto(tl-ask,${{EXTEN}},1)
+exten => s,1,Goto(tl-ask,${{EXTEN}},1)
+
+[tl-ask]
+exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
+ same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
+ same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
+ same => n,GotoIf($[${{TL_TRIES}} >= {tries}]?alone)
+ same => n,Ringing()
+ same => n,Wait({_RETRY})
+ same => n,Goto(again)
+ same => n(alone),Goto(tl-default,${{FILTER(0-9,${{EXTEN}})}},1)
+ same => n(over),Hangup()
+exten => h,1,NoOp()
+
+[{CONNECT}]
+exten => _r~.,1,MSet({_TAGGED})
+ same => n,MixMonitor(,br({folder}/${{CHANNEL(uniqueid)}}.sln))
+ same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}}U({RECORD_CALLEE}^{folder}))
+ same => n,Goto(plain,done)
+exten => _p~.,1,MSet({_TAGGED})
+ same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}})
+ same => n,Goto(plain,done)
+exten => record,1,MixMonitor(,br(${{TL_REC}}))
+ same => n,Goto(plain,1)
+exten => plain,1,Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
+ same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
+ same => n,Hangup(${{HANGUPCAUSE}})
+
+[{CALLEE}]
+exten => number,1,Set(CONNECTEDLINE(num,i)=${{ARG1}})
+ same => n,Return()
+exten => caller,1,Set(CONNECTEDLINE(name,i)=${{TL_CA_${{CHANNEL(endpoint)}}}})
+ same => n,Set(CONNECTEDLINE(num,i)=${{TL_CN_${{CHANNEL(endpoint)}}}})
+ same => n,Return()
+
+[{RECORD_CALLEE}]
+exten => s,1,MixMonitor(,br(${{ARG1}}/${{CHANNEL(uniqueid)}}.sln))
+ same => n,Return()
+
+[{CONTROLLED}]
+exten => taken,1,Stasis({APP},taken)
+ same => n,Hangup()
+
+[tl-default]
+exten => _X!,1,Hangup(41)
+exten => s,1,Hangup(41)
+#include "extensions_defaults.conf"
+"""
+
+
+def defaults(routes: Sequence[DefaultRoute]) -> str:
+    """``extensions_defaults.conf``: more lines of the context ``tl-default``."""
+    text = "[tl-default](+)\n"
+    for route in sorted(routes, key=lambda one: one.number):
+        phones = f"${{PJSIP_DIAL_CONTACTS({route.line})}}"
+        browsers = f"${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}{route.line})}}"
+        both = f"${{IF($[${{LEN({phones})}} & ${{LEN({browsers})}}]?&)}}"
+        text += f"exten => {route.number},1,Dial({phones}{both}{browsers},{_DEFAULT_RING})\n"
+        text += " same => n,Hangup(41)\n"
+    return text
+
+
+def music_class(path: str) -> str:
+    """Name of the music class that plays this file."""
+    return f"tl-{zlib.crc32(path.encode()):08x}"
+
+
+def music(paths: Sequence[str], hold: str) -> str:
+    """``musiconhold.conf``. There is always a default class: without any, Asterisk turns music off for good."""
+    text = f"[general]\ncachertclasses = no\n\n[default]\nmode = playlist\nentry = {hold}\n"
+    for path in sorted(set(paths)):
+        text += f"\n[{music_class(path)}]\nmode = playlist\nentry = {path}\n"
+    return text

@@ -1,0 +1,217 @@
+"""SIP: transports, templates, lines, trunks.
+
+A line may be used from desk phones and from browsers, which need opposite media settings (plain or
+optional SRTP against DTLS, ICE and bundling). So it is two endpoints: ``<login>`` for phones and
+``web-<login>`` for browsers, with one login and one password; calls to the line ring both.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from trunkline.telephony.config.model import (
+    EngineConfig,
+    LineConfig,
+    TrunkConfig,
+    TrunkMode,
+    TrunkTransport,
+)
+from trunkline.telephony.config.modules import has_opus
+
+REALM = "trunkline"
+BROWSER_PREFIX = "web-"
+TRUNK_PREFIX = "trunk-"
+CONTEXT = "tl-in"
+_QUALIFY_SECONDS = 60
+
+
+def base(config: EngineConfig) -> str:
+    """``pjsip.conf`` without lines and trunks."""
+    return "\n".join([_global(config), *_transports(config), _templates(config), _INCLUDES])
+
+
+_INCLUDES = '#include "pjsip_lines.conf"\n#include "pjsip_trunks.conf"\n'
+
+
+def _global(config: EngineConfig) -> str:
+    return f"""[system]
+type = system
+timer_t1 = 500
+disable_tcp_switch = yes
+
+[global]
+type = global
+user_agent = Trunkline
+default_realm = {REALM}
+default_from_user = anonymous
+endpoint_identifier_order = ip,line,username,auth_username
+keep_alive_interval = 60
+contact_expiration_check_interval = 15
+max_initial_qualify_time = 30
+unidentified_request_count = 5
+unidentified_request_period = 5
+unidentified_request_prune_interval = 30
+default_auth_algorithms_uas = {",".join(config.digests)}
+send_contact_status_on_update_registration = yes
+"""
+
+
+def _transports(config: EngineConfig) -> Iterable[str]:
+    nat = ""
+    if config.external_address:
+        nat = (
+            f"external_signaling_address = {config.external_address}\n"
+            f"external_media_address = {config.external_address}\n"
+            + "".join(f"local_net = {network}\n" for network in config.local_networks)
+        )
+    ports = config.ports
+    if ports.udp:
+        yield f"[transport-udp]\ntype = transport\nprotocol = udp\nbind = {config.bind}:{ports.udp}\n{nat}"
+    keepalive = "tcp_keepalive_enable = yes\n"
+    if ports.tcp:
+        yield (
+            f"[transport-tcp]\ntype = transport\nprotocol = tcp\nbind = {config.bind}:{ports.tcp}\n"
+            f"{keepalive}{nat}"
+        )
+    if ports.tls:
+        yield (
+            f"[transport-tls]\ntype = transport\nprotocol = tls\nbind = {config.bind}:{ports.tls}\n"
+            f"cert_file = {config.certificate}\npriv_key_file = {config.key}\nmethod = tlsv1_2\n"
+            f"verify_client = no\nrequire_client_cert = no\nverify_server = no\n{keepalive}{nat}"
+        )
+    if ports.wss:
+        yield (
+            f"[transport-wss]\ntype = transport\nprotocol = wss\nbind = {config.bind}\n"
+            f"websocket_write_timeout = 5000\n{nat}"
+        )
+
+
+def _templates(config: EngineConfig) -> str:
+    common = f"""context = {CONTEXT}
+direct_media = no
+rtp_symmetric = yes
+force_rport = yes
+rewrite_contact = yes
+dtmf_mode = auto
+timers = yes
+timers_sess_expires = 1800
+allow_transfer = no
+allow_subscribe = no
+trust_id_inbound = no
+trust_id_outbound = no
+send_pai = no
+send_rpid = no
+rtp_keepalive = 15
+inband_progress = no
+language = en
+"""
+    aor = f"""type = aor
+remove_existing = no
+remove_unavailable = yes
+minimum_expiration = {config.expiry_min}
+maximum_expiration = {config.expiry_max}
+default_expiration = {min(600, config.expiry_max)}
+qualify_frequency = {_QUALIFY_SECONDS}
+qualify_timeout = 4
+"""
+    codecs = "opus,g722,alaw,ulaw" if has_opus(config.paths.modules) else "g722,alaw,ulaw"
+    return f"""[tl-line](!)
+type = endpoint
+{common}disallow = all
+allow = {codecs}
+media_encryption = sdes
+media_encryption_optimistic = yes
+identify_by = username,auth_username
+
+[tl-browser](!)
+type = endpoint
+{common}disallow = all
+allow = {codecs}
+webrtc = yes
+identify_by = username,auth_username
+
+[tl-trunk](!)
+type = endpoint
+{common}disallow = all
+identify_by = ip
+
+[tl-aor](!)
+{aor}
+[tl-auth](!)
+type = auth
+auth_type = digest
+realm = {REALM}
+"""
+
+
+def lines(configs: Sequence[LineConfig]) -> str:
+    """``pjsip_lines.conf``."""
+    return "\n".join(_line(config) for config in sorted(configs, key=lambda one: one.login))
+
+
+def _line(config: LineConfig) -> str:
+    login = config.login
+    digests = "".join(
+        f"password_digest = {algorithm}:{digest}\n"
+        for algorithm, digest in (("MD5", config.ha1_md5), ("SHA-256", config.ha1_sha256))
+        if digest
+    )
+    contacts = config.max_contacts if config.may_register else 0
+    text = (
+        f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"
+        f"[{login}](tl-aor)\nmax_contacts = {contacts}\n\n"
+        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n"
+    )
+    if config.browser:
+        web = BROWSER_PREFIX + login
+        text += f"\n[{web}](tl-aor)\nmax_contacts = {contacts}\n"
+        text += f"\n[{web}](tl-browser)\naors = {web}\nauth = {login}\n"
+    return text
+
+
+def trunks(configs: Sequence[TrunkConfig]) -> str:
+    """``pjsip_trunks.conf``."""
+    return "\n".join(_trunk(config) for config in sorted(configs, key=lambda one: one.id))
+
+
+def _trunk(config: TrunkConfig) -> str:
+    name = config.name
+    suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
+    server = f"sip:{config.host}:{config.port}{suffix}"
+    text = (
+        f"[{name}](tl-trunk)\ntransport = transport-{config.transport.value}\naors = {name}\n"
+        f"allow = {','.join(config.codecs)}\nfrom_domain = {config.host}\nsend_pai = yes\n"
+    )
+    if config.username:
+        text += f"outbound_auth = {name}\n"
+    if config.transport is TrunkTransport.TLS:
+        text += "media_encryption = sdes\n"
+    text += f"\n[{name}]\ntype = aor\ncontact = {server}\n"
+    if config.username:
+        text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username}\n"
+        text += f"password = {config.password}\n"
+    if matches := _matches(config):
+        text += f"\n[{name}]\ntype = identify\nendpoint = {name}\n"
+        text += "".join(f"match = {match}\n" for match in matches)
+    if config.mode is TrunkMode.REGISTER:
+        client = f"sip:{config.username}@{config.host}:{config.port}{suffix}"
+        text += (
+            f"\n[{name}]\ntype = registration\ntransport = transport-{config.transport.value}\n"
+            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n"
+            f"contact_user = {config.username}\nexpiration = 300\nretry_interval = 10\n"
+            "forbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = 4294967295\n"
+            f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n"
+        )
+    return text
+
+
+def _matches(config: TrunkConfig) -> list[str]:
+    matches = set(config.addresses)
+    try:
+        ipaddress.ip_address(config.host)
+        matches.add(config.host)
+    except ValueError:
+        if config.mode is TrunkMode.ADDRESS and not matches:
+            matches.add(config.host)
+    return sorted(matches)

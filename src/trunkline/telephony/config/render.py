@@ -1,0 +1,201 @@
+"""The text of each file of ``etc``."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from trunkline.telephony.config import dialplan, pjsip
+from trunkline.telephony.config.model import Directory, EngineConfig
+from trunkline.telephony.config.modules import present
+
+_AMI_EVENTS = (
+    "ContactStatus", "FullyBooted", "Reload",
+    "InvalidPassword", "ChallengeResponseFailed", "InvalidAccountID", "FailedACL",
+)  # fmt: skip
+
+_AMI_UNREAD = (
+    "Newchannel", "Newstate", "Newexten", "NewCallerid", "NewConnectedLine", "NewAccountCode", "Hangup",
+    "HangupRequest", "SoftHangupRequest", "DialBegin", "DialState", "DialEnd", "BridgeCreate", "BridgeEnter",
+    "BridgeLeave", "BridgeDestroy", "DTMFBegin", "DTMFEnd", "MixMonitorStart", "MixMonitorStop", "VarSet",
+    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "SuccessfulAuth", "ChallengeSent", "RequestBadFormat",
+)  # fmt: skip
+"""What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
+
+JOURNAL_FIELDS = (
+    "${eventtype}", "${eventtime}", "${CHANNEL(uniqueid)}", "${CHANNEL(linkedid)}", "${CHANNEL(channame)}",
+    "${CHANNEL(accountcode)}", "${CHANNEL(userfield)}", "${CALLERID(num)}", "${CHANNEL(exten)}", "${eventextra}",
+)  # fmt: skip
+"""Columns of the journal; :mod:`trunkline.telephony.journal` reads them."""
+
+# What nobody here reads need not even be made: the variables of a call are two thirds of all messages. Of the others
+# Asterisk lets go of these only.
+_STASIS = "[declined_message_types]\n" + "".join(
+    f"decline = {name}\n"
+    for name in (
+        "ast_channel_varset_type",
+        "ast_device_state_message_type",
+        "ast_rtp_rtcp_sent_type",
+        "ast_rtp_rtcp_received_type",
+    )
+)
+
+# Asterisk finds a path whatever its case, but restricts it only as written.
+_CONTROL_FROM_HERE = "\n".join(
+    f"[/{''.join(letters)}]\ntype = restriction\ndeny = 0.0.0.0/0.0.0.0\ndeny = ::/0\n"
+    "permit = 127.0.0.1/255.255.255.255\n"
+    for letters in itertools.product(*((letter, letter.upper()) for letter in "ari"))
+)
+
+_INDICATIONS = """[general]
+country = xx
+
+[xx]
+description = Trunkline
+ringcadence = 1000,4000
+dial = 425
+busy = 425/500,0/500
+ring = 425/1000,0/4000
+congestion = 425/250,0/250
+callwaiting = 425/200,0/600,425/200,0/3000
+record = 1400/500,0/15000
+info = 950/330,1400/330,1800/330,0/1000
+"""
+
+
+def base_files(config: EngineConfig) -> Mapping[str, str]:
+    """File name to text, for what needs a restart."""
+    return {
+        "asterisk.conf": _asterisk(config),
+        "modules.conf": "[modules]\nautoload = no\n"
+        + "".join(f"load = {name}.so\n" for name in present(config.paths.modules)),
+        "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\nmessages => notice,warning,error\n",
+        "stasis.conf": _STASIS,
+        "http.conf": _http(config),
+        "ari.conf": _ari(config),
+        "manager.conf": _manager(config),
+        "rtp.conf": f"[general]\nrtpstart = {config.ports.rtp_first}\nrtpend = {config.ports.rtp_last}\n"
+        "strictrtp = yes\nicesupport = yes\n",
+        "cel.conf": _cel(config),
+        "cel_custom.conf": _journal(config),
+        "cdr.conf": "[general]\nenable = no\n",
+        "acl.conf": "",
+        "ccss.conf": "[general]\n",
+        "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
+        "indications.conf": _INDICATIONS,
+        "features.conf": "[general]\n[featuremap]\n",
+        "pjproject.conf": "[startup]\ntype = startup\nlog_mappings = no\n",
+        "pjsip.conf": pjsip.base(config),
+        "extensions.conf": dialplan.base(config),
+    }
+
+
+def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, str]:
+    """File name to text, for what is reloaded while calls go on."""
+    return {
+        "pjsip_lines.conf": pjsip.lines(directory.lines),
+        "pjsip_trunks.conf": pjsip.trunks(directory.trunks),
+        "extensions_defaults.conf": dialplan.defaults(directory.defaults),
+        "musiconhold.conf": dialplan.music(
+            directory.music, directory.hold_music or f"{config.paths.root}/lib/silence"
+        ),
+    }
+
+
+def _asterisk(config: EngineConfig) -> str:
+    paths = config.paths
+    root = paths.root
+    limit = f"maxcalls = {config.max_calls}\n" if config.max_calls else ""
+    return f"""[directories](!)
+[directories]
+astetcdir => {paths.etc}
+astmoddir => {paths.modules}
+astvarlibdir => {root}/lib
+astdbdir => {root}/db
+astkeydir => {root}/keys
+astdatadir => {paths.data}
+astagidir => {root}/lib
+astspooldir => {root}/spool
+astrundir => {root}/run
+astlogdir => {root}/log
+
+[options]
+verbose = 0
+debug = 0
+nocolor = yes
+documentation_language = en_US
+maxfiles = 65536
+transmit_silence = no
+hideconnect = yes
+{limit}"""
+
+
+def _http(config: EngineConfig) -> str:
+    tls = ""
+    if config.ports.wss:
+        tls = (
+            f"tlsenable = yes\ntlsbindaddr = {config.bind}:{config.ports.wss}\n"
+            f"tlscertfile = {config.certificate}\ntlsprivatekey = {config.key}\n"
+            "tlsdisablev1 = yes\ntlsdisablev11 = yes\n"
+        )
+    # The TLS door is open to the world for browsers' SIP only; the control interface answers loopback alone.
+    return f"""[general]
+servername = Trunkline
+enabled = yes
+enable_static = no
+enable_status = no
+bindaddr = 127.0.0.1
+bindport = {config.ports.ari}
+sessionlimit = 5000
+session_inactivity = 60000
+session_keep_alive = 60000
+{tls}
+{_CONTROL_FROM_HERE}"""
+
+
+def _ari(config: EngineConfig) -> str:
+    return f"""[general]
+enabled = yes
+pretty = no
+websocket_write_timeout = 10000
+
+[{config.secrets.ari_user}]
+type = user
+read_only = no
+password_format = plain
+password = {config.secrets.ari_password}
+"""
+
+
+def _manager(config: EngineConfig) -> str:
+    return f"""[general]
+enabled = yes
+webenabled = no
+bindaddr = 127.0.0.1
+port = {config.ports.ami}
+timestampevents = no
+disabledevents = {",".join(_AMI_UNREAD)}
+allowmultiplelogin = yes
+
+[{config.secrets.ami_user}]
+secret = {config.secrets.ami_secret}
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.255
+read = system,security
+write = system,call,command,reporting,config
+writetimeout = 10000
+eventfilter = Event: ({"|".join(_AMI_EVENTS)})
+"""
+
+
+def _cel(config: EngineConfig) -> str:
+    if not config.journal:
+        return "[general]\nenable = no\n"
+    return "[general]\nenable = yes\napps =\nevents = CHAN_START,ANSWER,BRIDGE_ENTER,BRIDGE_EXIT,HANGUP\n"
+
+
+def _journal(config: EngineConfig) -> str:
+    if not config.journal:
+        return "[mappings]\n"
+    columns = ",".join("${CSV_QUOTE(" + name + ")}" for name in JOURNAL_FIELDS)
+    return f"[mappings]\n{config.paths.journal.name} => {columns}\n"

@@ -1,0 +1,184 @@
+"""Conversations in our own hands: taken from the engine, bridged, held, recorded, supervised by us."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from trunkline.telephony.ami import AmiClient
+from trunkline.telephony.ari import AriClient, AriError, segment
+from trunkline.telephony.ari_events import AriEvent, ChannelDestroyed, StasisStart
+from trunkline.telephony.config import EnginePaths
+from trunkline.telephony.config.dialplan import CONTROLLED, music_class
+from trunkline.telephony.control import Control
+from trunkline.telephony.port import Bridge, Channel, EngineError, Supervision
+
+_EXISTS = 409
+_KEY_MS = 100
+_TAKE_SECONDS = 5.0
+_STASIS = "Stasis"
+_SUPERVISED = "supervised-"
+_MONITOR = "TL_MONITOR"
+_WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out", Supervision.BARGE: "both"}
+
+
+class Conversations(Control):
+    """The part of the engine that works on channels in our hands."""
+
+    def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:
+        super().__init__(ari, ami, paths)
+        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._supervised: dict[str, str] = {}
+        """Supervisor and helper channel, to the bridge they hear each other in."""
+
+    def _note(self, event: AriEvent) -> None:
+        """See an event before it is translated."""
+        match event:
+            case StasisStart() if future := self._coming.get(event.channel.id):
+                if not future.done():
+                    future.set_result(None)
+            case ChannelDestroyed() if bridge := self._supervised.pop(event.channel.id, None):
+                self._spawn(self._end_supervision(bridge))
+
+    async def take(self, channels: Sequence[Channel]) -> None:
+        wanted = [real for real in map(self._real, channels) if not await self._is_ours(real)]
+        if not wanted:
+            return
+        headers: dict[str, str] = {}
+        for prefix, real in zip(("", "Extra"), wanted, strict=False):
+            headers |= {
+                f"{prefix}Channel": real,
+                f"{prefix}Context": CONTROLLED,
+                f"{prefix}Exten": "taken",
+                f"{prefix}Priority": "1",
+            }
+        arrivals = [self._expect(real) for real in wanted[:2]]
+        await self._act("Redirect", headers)
+        await self._all_come(wanted[:2], arrivals)
+        await self.take(channels[2:])
+
+    async def _is_ours(self, real: str) -> bool:
+        channel = await self._command("GET", f"/channels/{segment(real)}")
+        return bool(channel["dialplan"].get("app_name") == _STASIS)
+
+    def _expect(self, real: str) -> asyncio.Future[None]:
+        return self._coming.setdefault(real, asyncio.get_running_loop().create_future())
+
+    async def _all_come(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> None:
+        try:
+            async with asyncio.timeout(_TAKE_SECONDS):
+                await asyncio.gather(*arrivals)
+        except TimeoutError:
+            raise EngineError(f"{' and '.join(reals)} did not come into our hands", gone=True) from None
+        finally:
+            for real in reals:
+                self._coming.pop(real, None)
+
+    # --- bridges
+
+    async def open_bridge(self, bridge: Bridge) -> None:
+        path = f"/bridges/{segment(bridge)}"
+        # Media is proxied, never natively bridged: recording begins just after the parties were joined, and a native
+        # bridge that has to stop again at once sometimes leaves one of two trunk parties without sound.
+        try:
+            await self._ari.request("POST", path, {"type": "mixing,proxy_media"})
+        except AriError as error:
+            if error.status != _EXISTS:
+                raise EngineError(f"POST {path}: {error}") from error
+
+    async def close_bridge(self, bridge: Bridge) -> None:
+        await self._command("DELETE", f"/bridges/{segment(bridge)}")
+
+    async def join(self, bridge: Bridge, channel: Channel) -> None:
+        await self.stop_music(channel)
+        path = f"/bridges/{segment(bridge)}/addChannel"
+        await self._command("POST", path, {"channel": self._real(channel)})
+
+    async def leave(self, bridge: Bridge, channel: Channel) -> None:
+        path = f"/bridges/{segment(bridge)}/removeChannel"
+        await self._command("POST", path, {"channel": self._real(channel)})
+
+    # --- what a party hears and says
+
+    async def start_music(self, channel: Channel, file: str | None = None) -> None:
+        await self._on(channel, "POST", "/moh", {"mohClass": music_class(file)} if file else None)
+
+    async def stop_music(self, channel: Channel) -> None:
+        await self._on(channel, "DELETE", "/moh")
+
+    async def send_keys(self, channel: Channel, keys: str) -> None:
+        self._spawn(self._press(self._real(channel), keys))
+
+    async def _press(self, real: str, keys: str) -> None:
+        """Beside all else: what is commanded next does not wait for the pauses. The channel stays where it is."""
+        try:
+            for pause, part in re.findall(r"(\.*)([^.]+)", keys):
+                await asyncio.sleep(len(pause))
+                if await self._is_ours(real):
+                    # In order with what else it is told: a key that is pressed while it moves is heard repeatedly.
+                    await self._command("POST", f"/channels/{segment(real)}/dtmf", {"dtmf": part})
+                    continue
+                for key in part:
+                    await self._act("PlayDTMF", {"Channel": real, "Digit": key, "Duration": str(_KEY_MS)})
+                    await asyncio.sleep(2 * _KEY_MS / 1000)
+        except EngineError as error:
+            self._log.info(
+                "keys_not_sent", channel=real, reason=str(error)
+            )  # the party has hung up meanwhile
+
+    async def start_recording(self, channel: Channel, tag: str, part: int = 1) -> None:
+        name = channel if part == 1 else f"{channel}.{part}"
+        path = self._paths.spool / tag / f"{name}.sln"
+        await self._act(
+            "MixMonitor", {"Channel": self._real(channel), "Options": f"abr({path})i({_MONITOR})"}
+        )
+
+    async def stop_recording(self, channel: Channel) -> None:
+        await self._act("StopMixMonitor", {"Channel": self._real(channel)})
+
+    # --- supervision
+
+    async def supervise(self, supervisor: Channel, target: Channel, mode: Supervision) -> None:
+        listener, listened = self._real(supervisor), self._real(target)
+        helper = f"{_SUPERVISED}{listener}"
+        params: Mapping[str, str | int] = {
+            "app": self._ari.app,
+            "appArgs": "helper",
+            "spy": "both",
+            "whisper": _WHISPER[mode],
+        }
+        if earlier := self._supervised.get(listener):
+            self._supervised.pop(listener)
+            self._supervised.pop(helper, None)
+            await self._end_supervision(earlier)
+        arrival = self._expect(helper)
+        await self._command("POST", f"/channels/{segment(listened)}/snoop/{segment(helper)}", params)
+        await self._all_come([helper], [arrival])
+        bridge = Bridge(helper)
+        self._supervised |= {listener: bridge, helper: bridge}
+        await self.open_bridge(bridge)
+        await self._command(
+            "POST", f"/bridges/{segment(bridge)}/addChannel", {"channel": f"{helper},{listener}"}
+        )
+
+    async def _end_supervision(self, bridge: str) -> None:
+        """The supervisor or the target left: the helper goes, too."""
+        for path in (f"/channels/{segment(bridge)}", f"/bridges/{segment(bridge)}"):
+            try:
+                await self._command("DELETE", path)
+            except EngineError as error:
+                if not error.gone:
+                    raise
+
+    async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]]) -> None:
+        """End supervisions that lost a side while nobody watched, and know the others again."""
+        for bridge in bridges:
+            name: str = bridge["id"]
+            if not name.startswith(_SUPERVISED) or name in self._supervised:
+                continue
+            if len(bridge["channels"]) < 2:
+                await self._end_supervision(name)
+            else:
+                self._supervised |= dict.fromkeys(bridge["channels"], name)

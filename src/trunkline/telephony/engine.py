@@ -1,0 +1,458 @@
+"""The engine of the house, made of Asterisk: commands go out over ARI and AMI, their events come in as signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from trunkline.core.clock import Instant
+from trunkline.telephony import journal
+from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
+from trunkline.telephony.ari import AriAddress, AriClient, Connected, Disconnected, segment
+from trunkline.telephony.ari_events import parse_channel
+from trunkline.telephony.config import Directory, EngineConfig, directory_files, write_files
+from trunkline.telephony.config.dialplan import APP, CONNECT
+from trunkline.telephony.config.model import NumberFormat, TrunkConfig
+from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
+from trunkline.telephony.conversations import Conversations
+from trunkline.telephony.names import endpoint_of_channel
+from trunkline.telephony.port import (
+    Answered,
+    Bridge,
+    Channel,
+    Connect,
+    EndpointKind,
+    EngineDown,
+    EngineError,
+    EngineUp,
+    LoginFailed,
+    Originate,
+    RecordFinished,
+    SeenChannel,
+    Signal,
+    Survey,
+    Target,
+)
+from trunkline.telephony.registrations import Contact, Registrations, contact_of
+from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
+from trunkline.telephony.translate import WANTED
+
+_LOGIN_FAILURES = {
+    "InvalidPassword": "wrong password",
+    "ChallengeResponseFailed": "wrong password",
+    "InvalidAccountID": "unknown name",
+    "FailedACL": "address not allowed",
+}
+_RELOADS = {
+    "pjsip_lines.conf": ("res_pjsip.so",),
+    "pjsip_trunks.conf": (
+        "res_pjsip.so",
+        "res_pjsip_endpoint_identifier_ip.so",
+        "res_pjsip_outbound_registration.so",
+    ),
+    "extensions_defaults.conf": ("pbx_config.so",),
+    "musiconhold.conf": ("res_musiconhold.so",),
+}
+_ALIAS = "CHANNEL(userfield)"
+_QUEUE_ALARM = 10_000
+_AMI_PATIENCE = 10.0
+_TRIM_SECONDS = 60.0
+
+
+class AsteriskEngine(Conversations):
+    """Implements :class:`trunkline.telephony.port.Engine`; an async context manager.
+
+    It does not start Asterisk; it connects, and comes back by itself whenever Asterisk does.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        secrets, ports = config.secrets, config.ports
+        self._config = config
+        ari = AriClient(
+            AriAddress(ports.ari, secrets.ari_user, secrets.ari_password),
+            APP,
+            only=WANTED,
+            subscribe_all=True,
+        )
+        super().__init__(
+            ari, AmiClient(AmiAddress(ports.ami, secrets.ami_user, secrets.ami_secret)), config.paths
+        )
+        self._signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self._registrations = Registrations()
+        self._directory = Directory()
+        self._trunks: Mapping[str, TrunkConfig] = {}
+        self._stale: set[str] = set()
+        self._contacts_known = asyncio.Event()
+        self._stack = contextlib.AsyncExitStack()
+
+    # --- life
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._ari)
+        await self._stack.enter_async_context(self._ami)
+        self._spawn(self._pump_ari())
+        self._spawn(self._pump_ami())
+        self._spawn(self._trim_journal())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def wait_up(self, timeout: float = 30.0) -> None:
+        """Return once Asterisk is connected on both interfaces; :class:`TimeoutError` otherwise."""
+        async with asyncio.timeout(timeout):
+            await self._ari.wait_up(timeout)
+            await self._ami.wait_up(timeout)
+
+    async def signals(self) -> AsyncIterator[Signal]:
+        """Every signal in order, for ever. One consumer only."""
+        while True:
+            yield await self._signals.get()
+
+    # --- configuration while calls go on
+
+    async def configure(self, directory: Directory) -> None:
+        """Make lines, trunks, default lines and music so. Reloads only what changed; no call notices.
+
+        :class:`EngineError` when Asterisk does not take it; the files are written then, and a start of
+        Asterisk (or the same call again with any change) takes them.
+        """
+        self._directory = directory
+        self._trunks = {trunk.name: trunk for trunk in directory.trunks}
+        files = directory_files(self._config, directory)
+        changed = await asyncio.to_thread(write_files, self._config.paths.etc, files)
+        modules = dict.fromkeys(module for name in sorted(changed) for module in _RELOADS[name])
+        for module in modules:
+            await self._act("Reload", {"Module": module})
+
+    async def reload_certificates(self) -> None:
+        """Take a replaced certificate (same file names) for TLS and WSS. Connections and calls stay."""
+        await self._act("Reload", {"Module": "res_pjsip.so"})
+        await self._act("Reload", {"Module": "http"})
+
+    def contacts(self) -> Sequence[Contact]:
+        """All registered devices, as known now."""
+        return self._registrations.all()
+
+    # --- one channel
+
+    async def mark(self, channel: Channel, tag: str) -> None:
+        await self._on(channel, "POST", "/variables", body={"variables": _marks(tag)})
+
+    async def ring(self, channel: Channel) -> None:
+        await self._on(channel, "POST", "/ring")
+
+    async def answer(self, channel: Channel) -> None:
+        await self._on(channel, "POST", "/answer")
+        real = self._real(channel)
+        if real not in self._translator.answered:
+            self._translator.answered.add(real)
+            self._emit(Answered(channel, _now()))
+
+    async def hangup(self, channel: Channel, cause: int = NORMAL) -> None:
+        reals = self._translator.members(channel)
+        outcomes = await asyncio.gather(
+            *(
+                self._command("DELETE", f"/channels/{segment(real)}", {"reason_code": cause})
+                for real in reals
+            ),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not (
+                isinstance(outcome, EngineError) and outcome.gone and len(reals) > 1
+            ):
+                raise outcome
+
+    async def play(self, channel: Channel, play_id: str, files: Sequence[str]) -> None:
+        media = ",".join(f"sound:{file}" for file in files)
+        await self._on(channel, "POST", f"/play/{segment(play_id)}", {"media": media})
+
+    async def stop_play(self, channel: Channel, play_id: str) -> None:
+        await self._command("DELETE", f"/playbacks/{segment(play_id)}")
+
+    async def record(
+        self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
+    ) -> None:
+        target = Path(path)
+        await asyncio.to_thread(self._lead_recording_to, target, record_id)
+        self._translator.add_recording(record_id, channel, target)
+        params: dict[str, str | int] = {
+            "name": record_id,
+            "format": "wav",
+            "maxDurationSeconds": max_seconds,
+            "maxSilenceSeconds": silence_seconds,
+            "ifExists": "overwrite",
+            "beep": str(beep).lower(),
+            "terminateOn": "any",
+        }
+        try:
+            await self._on(channel, "POST", "/record", params)
+        except EngineError:
+            self._translator.forget_recording(record_id)
+            raise
+
+    def _lead_recording_to(self, target: Path, record_id: str) -> None:
+        """Asterisk records into a folder of its own; a link there makes the sound land where it shall stay,
+        also when nobody is there at the end to move it."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link = self._config.paths.voicemail / f"{record_id}.wav"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        os.symlink(target, link)
+
+    # --- reaching others
+
+    async def connect(self, channel: Channel, connect: Connect) -> None:
+        if connect.answer_first:
+            await self.answer(channel)
+        dial = [name for target in connect.targets for name in self._dial_names(target)]
+        numbers = {target: self._caller_number(target) for target in connect.targets}
+        known = self._translator.callers.get(self._real(channel))
+        if short := short_connect(connect, dial, numbers, known):
+            await self._on(
+                channel, "POST", "/continue", {"context": CONNECT, "extension": short, "priority": 1}
+            )
+            return
+        variables = dial_variables(channel, connect, dial, numbers, self._config.paths.spool)
+        if connect.tag:
+            variables |= _marks(connect.tag)
+        await self._on(channel, "POST", "/variables", body={"variables": variables})
+        place: dict[str, str | int] = {
+            "context": CONNECT,
+            "extension": "record" if connect.record and connect.tag else "plain",
+            "priority": 1,
+        }
+        await self._on(channel, "POST", "/continue", place)
+
+    async def originate(self, originate: Originate) -> None:
+        names = self._dial_names(originate.target)
+        if len(names) == 1:
+            await self._originate(originate, names[0], str(originate.channel))
+            return
+        members = {f"{originate.channel}~{index}": name for index, name in enumerate(names, 1)}
+        self._translator.add_group(originate.channel, members)
+        outcomes = await asyncio.gather(
+            *(self._originate(originate, name, real) for real, name in members.items()),
+            return_exceptions=True,
+        )
+        failures = [
+            (real, outcome)
+            for real, outcome in zip(members, outcomes, strict=True)
+            if isinstance(outcome, BaseException)
+        ]
+        for real, _ in failures:
+            self._translator.drop_member(real)
+        if len(failures) == len(outcomes):
+            raise failures[0][1]
+
+    async def _originate(self, originate: Originate, name: str, real: str) -> None:
+        target = originate.target
+        params: dict[str, str | int] = {
+            "endpoint": name,
+            "app": APP,
+            "appArgs": "originated",
+            "channelId": real,
+            "timeout": originate.ring_seconds,
+            "callerId": f'"{_unquoted(target.caller_name)}" <{self._caller_number(target)}>',
+        }
+        variables = _marks(originate.tag)
+        if real != originate.channel:
+            variables[_ALIAS] = str(originate.channel)
+        await self._command("POST", "/channels", params, {"variables": variables})
+
+    def _dial_names(self, target: Target) -> list[str]:
+        if target.endpoint.kind is EndpointKind.LINE:
+            login = target.endpoint.name
+            return line_names(login, self._registrations.of(login, f"web-{login}"))
+        return [trunk_name(target.endpoint.name, self._formatted(target, target.number or ""))]
+
+    def _caller_number(self, target: Target) -> str:
+        return self._formatted(target, target.caller_number)
+
+    def _formatted(self, target: Target, number: str) -> str:
+        trunk = self._trunks.get(target.endpoint.name)
+        if trunk and trunk.number_format is NumberFormat.PLUS and number.isdigit() and len(number) > 6:
+            return f"+{number}"
+        return number
+
+    # --- what is there
+
+    async def survey(self, since: Instant) -> Survey:
+        at = _now()
+        channels, bridges, statuses, entries = await asyncio.gather(
+            self._command("GET", "/channels"),
+            self._command("GET", "/bridges"),
+            self._list("Status", {"Variables": f"CHANNEL(linkedid),{_ALIAS}"}),
+            asyncio.to_thread(self._read_journal, since),
+        )
+        details = {message.get("Uniqueid"): _variables(message) for message in statuses}
+        bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
+        self._translator.keep_only({channel["id"] for channel in channels})
+        await self._close_left_over(bridges)
+        found = (
+            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"])) for data in channels
+        )
+        return Survey(at, [one for one in found if one], journal.signals(entries))
+
+    def _read_journal(self, since: Instant) -> list[journal.Entry]:
+        return journal.read(self._config.paths.journal, since)
+
+    async def _trim_journal(self) -> None:
+        """Keep the journal small while we listen; while nobody does, all of it is wanted."""
+        while True:
+            await asyncio.sleep(_TRIM_SECONDS)
+            await asyncio.to_thread(journal.rotate, self._config.paths.journal)
+
+    def _seen(
+        self, data: Mapping[str, Any], details: Mapping[str, str], bridge: str | None
+    ) -> SeenChannel | None:
+        channel = parse_channel(data)
+        endpoint = endpoint_of_channel(channel.name)
+        if endpoint is None:
+            return None
+        if alias := details.get(_ALIAS):
+            self._translator.adopt(channel.id, Channel(alias))
+        is_up = channel.state == "Up"
+        if is_up:
+            self._translator.answered.add(channel.id)
+        return SeenChannel(
+            channel=self._translator.public(channel.id),
+            endpoint=endpoint,
+            tag=data.get("accountcode", ""),
+            created_at=channel.created_at,
+            answered=is_up,
+            ringing=channel.state == "Ringing",
+            in_our_hands=channel.app == "Stasis",
+            bridge=Bridge(bridge) if bridge else None,
+            linked=details.get("CHANNEL(linkedid)", channel.id),
+            calling_number=channel.caller_number,
+            called=channel.exten,
+        )
+
+    # --- events
+
+    async def _pump_ari(self) -> None:
+        async for event in self._ari.events():
+            match event:
+                case Connected():
+                    # Whoever hears of it asks for a survey and connects calls: both need the other interface.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._contacts_known.wait(), _AMI_PATIENCE)
+                    self._emit(EngineUp(event.at))
+                case Disconnected():
+                    self._emit(EngineDown(event.at))
+                case _:
+                    self._note(event)
+                    for signal in self._translator.signals(event):
+                        self._emit(signal)
+                    while self._translator.to_hang_up:
+                        self._spawn(self._drop(self._translator.to_hang_up.pop()))
+
+    async def _drop(self, real: str) -> None:
+        """End a device that rang for nothing: its phone shows "answered elsewhere"."""
+        with contextlib.suppress(EngineError):
+            await self._command("DELETE", f"/channels/{segment(real)}", {"reason_code": ANSWERED_ELSEWHERE})
+
+    async def _pump_ami(self) -> None:
+        async for message in self._ami.events():
+            match message:
+                case AmiUp():
+                    self._spawn(self._list_contacts())
+                case AmiDown():
+                    self._contacts_known.clear()
+                    self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
+                case AmiMessage() if message.event == "ContactStatus":
+                    self._on_contact(message)
+                case AmiMessage() if message.event in _LOGIN_FAILURES:
+                    self._emit(_login_failed(message))
+                case _:
+                    pass
+
+    def _on_contact(self, message: AmiMessage) -> None:
+        endpoint, uri = message.get("EndpointName"), message.get("URI")
+        status = message.get("ContactStatus")
+        if endpoint.startswith("trunk-"):
+            return
+        if status == "Removed":
+            self._emit(self._registrations.remove(endpoint, uri, message.at))
+        elif status in ("Reachable", "Unreachable") and (probed := self._registrations.probed(message)):
+            self._emit(probed)
+        else:
+            self._stale.add(endpoint)
+            if len(self._stale) == 1:
+                self._spawn(self._look_up_stale())
+
+    async def _look_up_stale(self) -> None:
+        """User agent, expiry and address of devices that events named; many at once by one listing."""
+        await asyncio.sleep(0.02)
+        stale, self._stale = self._stale, set()
+        if len(stale) > 20:
+            await self._list_contacts()
+            return
+        for endpoint in stale:
+            with contextlib.suppress(AmiError):
+                for message in await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint}):
+                    if message.event != "ContactStatusDetail":
+                        continue
+                    if contact := contact_of(message, message.at):
+                        self._emit(self._registrations.put(contact, message.at))
+
+    async def _list_contacts(self) -> None:
+        with contextlib.suppress(AmiError):
+            messages = await self._ami.listing("PJSIPShowContacts")
+            for signal in self._registrations.replace_all(messages, _now()):
+                self._emit(signal)
+            self._contacts_known.set()
+
+    # --- ground
+
+    def _emit(self, signal: Signal) -> None:
+        if isinstance(signal, RecordFinished):
+            link = self._config.paths.voicemail / f"{signal.record_id}.wav"
+            link.unlink(missing_ok=True)
+        self._signals.put_nowait(signal)
+        waiting = self._signals.qsize()
+        if waiting % _QUEUE_ALARM == 0:
+            self._log.error("signals_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
+
+
+def _marks(tag: str) -> dict[str, str]:
+    # The account code of a channel is in every listing and journal line without being asked for; the peer's
+    # is given to the channels it dials.
+    return {"CHANNEL(accountcode)": tag, "CHANNEL(peeraccount)": tag}
+
+
+def _variables(message: AmiMessage) -> dict[str, str]:
+    pairs = (value.partition("=") for value in message.all("Variable"))
+    return {name: value for name, _, value in pairs}
+
+
+def _login_failed(message: AmiMessage) -> LoginFailed:
+    # IPV4/UDP/192.0.2.7/5060
+    address = message.get("RemoteAddress").split("/")
+    return LoginFailed(
+        at=message.at,
+        line=message.get("AccountID"),
+        ip=address[2] if len(address) > 2 else "",
+        reason=_LOGIN_FAILURES[message.event],
+    )
+
+
+def _unquoted(name: str) -> str:
+    return name.replace('"', "").replace("\\", "").replace("<", "").replace(">", "")
+
+
+def _now() -> Instant:
+    return Instant(time.time())

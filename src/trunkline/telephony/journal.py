@@ -1,0 +1,136 @@
+"""The journal that Asterisk itself keeps, so that nothing is lost while nobody listens.
+
+Asterisk appends one line for each start, answer, bridging and end of a channel (channel event logging), with
+microseconds, whoever is connected or not. A switch that comes back reads what it missed: exact times and causes,
+also of channels that are gone. The file is rotated by the reader and so stays small.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.core.clock import Instant
+from trunkline.telephony.names import endpoint_of_channel
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Bridge,
+    Channel,
+    Ended,
+    EndpointKind,
+    Joined,
+    Left,
+    Signal,
+    TargetStarted,
+)
+
+ROTATE_BYTES = 32 << 20
+"""Rotated when larger; one older file is kept, so that this much is always readable."""
+_COLUMNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal.
+
+    :ivar channel: id of the channel; ``alias`` is the id its owner chose, if another.
+    :ivar linked: id of the first channel of the call.
+    """
+
+    event: str
+    at: Instant
+    channel: str
+    linked: str
+    name: str
+    tag: str
+    alias: str
+    caller: str
+    exten: str
+    extra: str
+
+
+def parse(lines: Iterable[str]) -> Iterator[Entry]:
+    """Entries of journal lines; one that is damaged (a line cut off by a crash) is skipped."""
+    for row in csv.reader(lines):
+        if len(row) != _COLUMNS:
+            continue
+        try:
+            at = Instant(float(row[1]))
+        except ValueError:
+            continue
+        yield Entry(row[0], at, *row[2:])
+
+
+def read(path: Path, since: Instant) -> list[Entry]:
+    """Entries from ``since`` on, oldest first, from the rotated file as well."""
+    entries: list[Entry] = []
+    for file in (_older(path), path):
+        try:
+            with file.open(newline="", errors="replace") as lines:
+                entries += (entry for entry in parse(lines) if entry.at >= since)
+        except FileNotFoundError:
+            continue
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def rotate(path: Path, larger_than: int = ROTATE_BYTES) -> bool:
+    """Start a new file when this one is too large. Asterisk opens it for each line, so nothing is lost."""
+    try:
+        if path.stat().st_size <= larger_than:
+            return False
+    except FileNotFoundError:
+        return False
+    path.replace(_older(path))
+    return True
+
+
+def signals(entries: Sequence[Entry]) -> list[Signal]:
+    """What happened to participants, in the port's words. Ringing is not in the journal."""
+    found = (_signal(entry) for entry in entries)
+    return [signal for signal in found if signal is not None]
+
+
+def _older(path: Path) -> Path:
+    return path.with_suffix(".1.csv")
+
+
+def _signal(entry: Entry) -> Signal | None:
+    endpoint = endpoint_of_channel(entry.name)
+    if endpoint is None:
+        return None
+    channel = Channel(entry.alias or entry.channel)
+    extra = _extra(entry.extra)
+    bridge = Bridge(str(extra.get("bridge_id", "")))
+    match entry.event:
+        case "CHAN_START" if entry.linked != entry.channel:
+            number = entry.exten if endpoint.kind is EndpointKind.TRUNK else None
+            return TargetStarted(channel, entry.at, Channel(entry.linked), endpoint, number)
+        case "CHAN_START" if entry.exten not in ("", "s"):
+            return Arrived(channel, entry.at, endpoint, entry.exten, entry.caller, "", entry.at)
+        case "ANSWER":
+            return Answered(channel, entry.at)
+        case "BRIDGE_ENTER":
+            return Joined(channel, entry.at, bridge)
+        case "BRIDGE_EXIT":
+            return Left(channel, entry.at, bridge)
+        case "HANGUP":
+            cause = extra.get("hangupcause")
+            return Ended(
+                channel,
+                entry.at,
+                cause if isinstance(cause, int) else 0,
+                extra.get("hangupsource") == entry.name,
+            )
+    return None
+
+
+def _extra(text: str) -> dict[str, object]:
+    try:
+        decoded = json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}

@@ -1,0 +1,23 @@
+"""Asterisk's names of channels and endpoints, and what they mean. Pure."""
+
+from __future__ import annotations
+
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX, TRUNK_PREFIX
+from trunkline.telephony.port import Endpoint, EndpointKind
+
+_TECHNOLOGY = "PJSIP/"
+
+
+def endpoint_of_channel(name: str) -> Endpoint | None:
+    """The endpoint of ``PJSIP/1001-0000000a``; None for helpers that are no participant (recorders, snoops)."""
+    if not name.startswith(_TECHNOLOGY):
+        return None
+    bare, _, _counter = name.removeprefix(_TECHNOLOGY).rpartition("-")
+    return endpoint_of(bare)
+
+
+def endpoint_of(name: str) -> Endpoint:
+    """A line for ``1001`` and ``web-1001``, a trunk for ``trunk-7``."""
+    if name.startswith(TRUNK_PREFIX):
+        return Endpoint(EndpointKind.TRUNK, name)
+    return Endpoint(EndpointKind.LINE, name.removeprefix(BROWSER_PREFIX))

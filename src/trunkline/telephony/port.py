@@ -1,0 +1,410 @@
+"""What the house says to the engine and hears from it. No word of Asterisk beyond this door.
+
+The engine carries channels: one for each participant. Ids of channels are the engine's own strings.
+Signals come in order per channel, each with the engine's time; they may come twice (after a reconnect),
+never out of order.
+
+A channel that has *arrived* is in our hands: it does what it is told until :meth:`Engine.connect` gives
+it to the engine, which then dials the targets, connects and watches by itself (a killed switch changes
+nothing for it), and gives it back with :class:`ConnectFinished` when the attempt or the talk is over and
+this channel still lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType, Protocol
+
+from trunkline.core.clock import Instant
+
+Channel = NewType("Channel", str)
+"""The engine's id of one participant's channel."""
+
+Bridge = NewType("Bridge", str)
+
+
+class EndpointKind(StrEnum):
+    LINE = "line"
+    TRUNK = "trunk"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A configured peer: a SIP line by its login (``0160001``), or a trunk as ``trunk-<id>``."""
+
+    kind: EndpointKind
+    name: str
+
+
+# --- signals: engine -> house -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A new call from a line or trunk waits in our hands, not answered. ``tag`` is "" on a first arrival."""
+
+    channel: Channel
+    at: Instant
+    endpoint: Endpoint
+    called: str
+    """As dialled: digits, maybe with a leading plus."""
+    calling_number: str
+    calling_name: str
+    started_at: Instant
+    """When the INVITE came; earlier than ``at`` when the call waited for an absent switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStarted:
+    """The engine began to dial a target of a connect (``dialling`` = the channel given to connect)."""
+
+    channel: Channel
+    at: Instant
+    dialling: Channel
+    endpoint: Endpoint
+    number: str | None
+    """The number dialled through a trunk; None for a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    channel: Channel
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    channel: Channel
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The party picked up (an originated or dialled channel), or we answered an arrived one."""
+
+    channel: Channel
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The channel entered a bridge. Two channels in one bridge hear each other."""
+
+    channel: Channel
+    at: Instant
+    bridge: Bridge
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    channel: Channel
+    at: Instant
+    bridge: Bridge
+
+
+class ConnectResult(StrEnum):
+    ANSWERED = "answered"
+    """A target answered, they talked, and the target hung up."""
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    DECLINED = "declined"
+    UNREACHABLE = "unreachable"
+    """Not registered, no route, congestion, unknown number: see ``cause``."""
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFinished:
+    """A connect is over and its dialling channel is in our hands again."""
+
+    channel: Channel
+    at: Instant
+    result: ConnectResult
+    cause: int
+    """Q.850 of the last target; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A channel that the engine had connected is in our hands (see :meth:`Engine.take`)."""
+
+    channel: Channel
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The channel is gone. ``cause`` is Q.850; ``by_party`` = its own phone hung up, neither we nor the peer."""
+
+    channel: Channel
+    at: Instant
+    cause: int
+    by_party: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFinished:
+    channel: Channel
+    at: Instant
+    play_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFinished:
+    """A voice mail recording ended; ``seconds`` of sound are in the file that was asked for."""
+
+    channel: Channel
+    at: Instant
+    record_id: str
+    seconds: float
+    hung_up: bool = False
+    """The party has hung up: its :class:`Ended` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    channel: Channel
+    at: Instant
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUp:
+    """(Re)connected; what happened meanwhile must be read from :meth:`Engine.survey`."""
+
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDown:
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A device of a line is registered, refreshed, or its reachability was probed."""
+
+    at: Instant
+    line: str
+    contact_uri: str
+    ip: str
+    port: int
+    transport: str
+    user_agent: str
+    expires_at: Instant | None
+    round_trip_us: int | None
+    reachable: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    at: Instant
+    line: str
+    contact_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailed:
+    """A registration or call with a wrong name, password or address."""
+
+    at: Instant
+    line: str
+    ip: str
+    reason: str
+
+
+Signal = (
+    Arrived
+    | TargetStarted
+    | Ringing
+    | EarlyMedia
+    | Answered
+    | Joined
+    | Left
+    | ConnectFinished
+    | Taken
+    | Ended
+    | PlayFinished
+    | RecordFinished
+    | KeyPressed
+    | EngineUp
+    | EngineDown
+    | Registered
+    | Unregistered
+    | LoginFailed
+)
+
+# --- commands: house -> engine -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to dial: a line (all its registered devices at once), or a number through a trunk."""
+
+    endpoint: Endpoint
+    number: str | None = None
+    caller_number: str = ""
+    """What the target's phone shows."""
+    caller_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Dial all ``targets`` at once; the first to answer talks with the dialling channel."""
+
+    targets: Sequence[Target]
+    ring_seconds: int
+    record: bool = False
+    """Record each party's own voice to ``spool_dir/<tag>/<channel>.sln`` while they are bridged (8 kHz, mono).
+
+    Needs ``tag``. Both files begin when the talk does and stay in step. A party that sends nothing has silence on
+    its track; while *neither* sends anything (both phones suppress silence), time stands still on both, so the
+    files are shorter than the talk by that much. A channel that is connected again goes on in its own file.
+    """
+    answer_first: bool = False
+    """Answer the dialling channel before dialling (needed for music instead of ring-back)."""
+    music: str | None = None
+    """Media file (path without extension) played to the dialling channel instead of ring-back."""
+    announcement: Sequence[str] = ()
+    """Media files (paths without extension) that the target hears after answering, before it is connected."""
+    tag: str = ""
+    """As :meth:`Engine.mark`, for the dialling channel and its targets, without a round trip of its own."""
+    return_after_talk: bool = True
+    """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Originate:
+    """Call a party; on answer its channel is in our hands (:class:`Answered`)."""
+
+    channel: Channel
+    """Chosen by us."""
+    target: Target
+    ring_seconds: int
+    tag: str
+
+
+class Supervision(StrEnum):
+    """What a supervisor may do in a conversation; hears both parties in every mode."""
+
+    LISTEN = "listen"
+    WHISPER = "whisper"
+    """Is heard by the target alone."""
+    BARGE = "barge"
+    """Is heard by both."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenChannel:
+    """One living channel as :meth:`Engine.survey` finds it."""
+
+    channel: Channel
+    endpoint: Endpoint
+    tag: str
+    """What we marked it with (the call session id), or "" ."""
+    created_at: Instant
+    answered: bool
+    ringing: bool
+    in_our_hands: bool
+    bridge: Bridge | None
+    linked: str
+    """Channels of one call share it, also those the engine connected without us."""
+    calling_number: str = ""
+    called: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The engine's state now, and the signals of channels that lived or died while nobody listened."""
+
+    at: Instant
+    channels: Sequence[SeenChannel]
+    missed: Sequence[Signal] = field(default=())
+    """From the engine's own journal, oldest first, from the asked instant on; may repeat what is known."""
+
+
+class EngineError(Exception):
+    """A command failed. ``gone`` = the channel does not live any more (normal in races: ignore)."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
+
+
+class Engine(Protocol):
+    """Asterisk, or its twin in tests. All commands may raise :class:`EngineError`; all are safe to repeat."""
+
+    def signals(self) -> AsyncIterator[Signal]: ...
+
+    async def mark(self, channel: Channel, tag: str) -> None:
+        """Mark a channel and its future targets with the call session id; survives us."""
+
+    async def ring(self, channel: Channel) -> None: ...
+
+    async def answer(self, channel: Channel) -> None: ...
+
+    async def play(self, channel: Channel, play_id: str, files: Sequence[str]) -> None:
+        """Play files (paths without extension) one after another, then :class:`PlayFinished`."""
+
+    async def stop_play(self, channel: Channel, play_id: str) -> None: ...
+
+    async def record(
+        self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
+    ) -> None:
+        """Record the party to ``path`` (with extension .wav); a key or silence ends it."""
+
+    async def connect(self, channel: Channel, connect: Connect) -> None: ...
+
+    async def originate(self, originate: Originate) -> None:
+        """Begin to call; :class:`EngineError` (not ``gone``) when nobody can be called, as a line without devices.
+
+        :class:`Ended` without :class:`Answered` tells a failed attempt by its cause; ``by_party`` = refused.
+        """
+
+    async def hangup(self, channel: Channel, cause: int = 16) -> None: ...
+
+    async def survey(self, since: Instant) -> Survey: ...
+
+    # --- conversations in our own hands (hold, consult, transfer, coach, messages while the other side is dialled)
+
+    async def take(self, channels: Sequence[Channel]) -> None:
+        """Pull channels that the engine had connected into our hands, unheard by the parties.
+
+        Returns when all of them have come (:class:`Taken`, and :class:`Left` for the engine's bridge). A channel that
+        is in our hands already is left alone. Recording of their voices goes on.
+        """
+
+    async def open_bridge(self, bridge: Bridge) -> None:
+        """Make a bridge; its id is chosen by us."""
+
+    async def close_bridge(self, bridge: Bridge) -> None:
+        """Channels in it stay alive, in our hands."""
+
+    async def join(self, bridge: Bridge, channel: Channel) -> None:
+        """Put a channel into a bridge (out of the one it was in); stops its music. :class:`Joined` follows."""
+
+    async def leave(self, bridge: Bridge, channel: Channel) -> None: ...
+
+    async def start_music(self, channel: Channel, file: str | None = None) -> None:
+        """Play a media file over and over (path without extension, one of the configured music; None = hold music)."""
+
+    async def stop_music(self, channel: Channel) -> None: ...
+
+    async def send_keys(self, channel: Channel, keys: str) -> None:
+        """Send DTMF to the party: ``0-9*#``, a ``.`` is a pause of one second before what follows."""
+
+    async def start_recording(self, channel: Channel, tag: str, part: int = 1) -> None:
+        """Record the party's own voice, as :class:`Connect` ``record`` does, from now on while it is bridged.
+
+        From the second part on, to ``spool_dir/<tag>/<channel>.<part>.sln``.
+        """
+
+    async def stop_recording(self, channel: Channel) -> None: ...
+
+    async def supervise(self, supervisor: Channel, target: Channel, mode: Supervision) -> None:
+        """Let an answered channel in our hands hear a conversation through one of its parties (``target``).
+
+        Works for conversations that the engine connected, too, without taking them. Ends when either ends.
+        """

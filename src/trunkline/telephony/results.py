@@ -1,0 +1,36 @@
+"""What became of an attempt to reach somebody: Asterisk's words and Q.850 causes in ours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trunkline.telephony.port import ConnectResult
+
+NORMAL = 16
+ANSWERED_ELSEWHERE = 26
+
+_BY_STATUS: Mapping[str, ConnectResult] = {
+    "ANSWER": ConnectResult.ANSWERED,
+    "BUSY": ConnectResult.BUSY,
+    "CANCEL": ConnectResult.CANCELLED,
+    "NOANSWER": ConnectResult.NO_ANSWER,
+}
+
+# How Asterisk turns a final response into a cause: 486 and 600 -> 17, 603 and 403 -> 21, 408 -> 18,
+# 480 -> 19, 404 -> 1, 410 -> 22, 502 -> 38, 503 -> 42, no registration -> 20 or 3.
+_BY_CAUSE: Mapping[int, ConnectResult] = {
+    17: ConnectResult.BUSY,
+    18: ConnectResult.NO_ANSWER,
+    19: ConnectResult.NO_ANSWER,
+    21: ConnectResult.DECLINED,
+}
+
+
+def connect_result(status: str, cause: int) -> ConnectResult:
+    """Result of a whole connect.
+
+    :param status: ``DIALSTATUS``; it sums up all targets.
+    :param cause: ``HANGUPCAUSE`` of the last target; decides where the status lumps together (CONGESTION,
+        CHANUNAVAIL).
+    """
+    return _BY_STATUS.get(status) or _BY_CAUSE.get(cause, ConnectResult.UNREACHABLE)

@@ -1,0 +1,273 @@
+"""From ARI's events to the port's signals. No I/O and no clock: events in, signals and hang-ups to do out.
+
+It keeps what events alone do not tell: which ends were asked for by the party itself, which channels have
+answered, and the *groups*: a line with several devices is originated as several channels, of which the first to
+answer goes on under the one id that the house chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trunkline.telephony.ari_events import (
+    AriEvent,
+    ChannelDestroyed,
+    ChannelDtmfReceived,
+    ChannelEnteredBridge,
+    ChannelHangupRequest,
+    ChannelLeftBridge,
+    ChannelSnapshot,
+    Dialled,
+    PlaybackFinished,
+    RecordingFinished,
+    StasisStart,
+)
+from trunkline.telephony.names import endpoint_of_channel
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Bridge,
+    Channel,
+    ConnectFinished,
+    EarlyMedia,
+    Ended,
+    EndpointKind,
+    Joined,
+    KeyPressed,
+    Left,
+    PlayFinished,
+    RecordFinished,
+    Ringing,
+    Signal,
+    Taken,
+    TargetStarted,
+)
+from trunkline.telephony.results import connect_result
+
+WANTED = (
+    "StasisStart", "Dial", "ChannelHangupRequest", "ChannelDestroyed", "ChannelEnteredBridge",
+    "ChannelLeftBridge", "ChannelDtmfReceived", "PlaybackFinished", "RecordingFinished", "RecordingFailed",
+)  # fmt: skip
+"""The events that are read here; Asterisk need not make the others."""
+
+_BYTES_PER_SECOND = 16_000
+_WAV_HEADER = 44
+
+
+@dataclass(slots=True)
+class _Group:
+    """Channels originated at once under one id of the house."""
+
+    public: Channel
+    members: set[str]
+    winner: str | None = None
+    rang: bool = False
+
+
+@dataclass(slots=True)
+class _Recording:
+    channel: Channel
+    path: Path
+
+
+@dataclass(slots=True)
+class Translator:
+    """State of the translation; :meth:`forget_all` when events may have been lost."""
+
+    by_party: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    callers: dict[str, str] = field(default_factory=dict)
+    """The number with which a channel came in, as long as it lives: what those it dials show if nothing is said."""
+    to_hang_up: list[str] = field(default_factory=list)
+    """Channels of a group that lost; whoever feeds the translator ends them."""
+    _groups: dict[str, _Group] = field(default_factory=dict)
+    _recordings: dict[str, _Recording] = field(default_factory=dict)
+
+    # --- groups and recordings, told by the engine
+
+    def add_group(self, public: Channel, members: Iterable[str]) -> None:
+        group = _Group(public, set(members))
+        for member in group.members:
+            self._groups[member] = group
+
+    def drop_member(self, real: str) -> None:
+        """A channel of a group could not even be begun."""
+        if group := self._groups.pop(real, None):
+            group.members.discard(real)
+
+    def adopt(self, real: str, public: Channel) -> None:
+        """A channel found alive that goes by another id."""
+        self._groups[real] = _Group(public, {real}, winner=real)
+
+    def members(self, public: Channel) -> list[str]:
+        """The real channels behind an id: itself, or the winner, or all that still ring."""
+        found = [(member, group) for member, group in self._groups.items() if group.public == public]
+        winners = [member for member, group in found if group.winner == member]
+        return winners or [member for member, _ in found] or [str(public)]
+
+    def public(self, real: str) -> Channel:
+        group = self._groups.get(real)
+        return group.public if group else Channel(real)
+
+    def add_recording(self, record_id: str, channel: Channel, path: Path) -> None:
+        self._recordings[record_id] = _Recording(channel, path)
+
+    def forget_recording(self, record_id: str) -> None:
+        self._recordings.pop(record_id, None)
+
+    def keep_only(self, alive: set[str]) -> None:
+        """Forget what is remembered of channels that died unheard."""
+        self.by_party &= alive
+        self.answered &= alive
+        self.callers = {real: number for real, number in self.callers.items() if real in alive}
+        self._groups = {real: group for real, group in self._groups.items() if real in alive}
+
+    # --- events
+
+    def signals(self, event: AriEvent) -> list[Signal]:
+        """Signals of one event, in order."""
+        match event:
+            case StasisStart():
+                return self._entered(event)
+            case Dialled():
+                return self._dialled(event)
+            case ChannelHangupRequest():
+                if not event.soft:
+                    self.by_party.add(event.channel.id)
+                return []
+            case ChannelDestroyed():
+                return self._destroyed(event)
+            case ChannelEnteredBridge() if _is_party(event.channel):
+                return [Joined(self.public(event.channel.id), event.at, Bridge(event.bridge))]
+            case ChannelLeftBridge() if _is_party(event.channel):
+                return [Left(self.public(event.channel.id), event.at, Bridge(event.bridge))]
+            case ChannelDtmfReceived() if _is_party(event.channel):
+                return [KeyPressed(self.public(event.channel.id), event.at, event.digit)]
+            case PlaybackFinished():
+                kind, _, target = event.target.partition(":")
+                if kind != "channel" or target in self.by_party:
+                    return []  # cut short by the party's hanging up: its end follows
+                return [PlayFinished(self.public(target), event.at, event.id)]
+            case RecordingFinished():
+                return self._recorded(event)
+            case _:
+                return []
+
+    def _entered(self, event: StasisStart) -> list[Signal]:
+        channel = event.channel
+        endpoint = endpoint_of_channel(channel.name)
+        if endpoint is None or not event.args:
+            return []
+        public = self.public(channel.id)
+        match event.args:
+            case ("in", *_):
+                if not channel.caller_name:
+                    self.callers[channel.id] = channel.caller_number
+                return [
+                    Arrived(
+                        channel=public,
+                        at=event.at,
+                        endpoint=endpoint,
+                        called=channel.exten,
+                        calling_number=channel.caller_number,
+                        calling_name=channel.caller_name,
+                        started_at=channel.created_at,
+                    )
+                ]
+            case ("connected", status, cause):
+                number = int(cause) if cause.isdigit() else 0
+                return [ConnectFinished(public, event.at, connect_result(status, number), number)]
+            case ("originated", *_):
+                return self._originated(channel, event)
+            case ("taken", *_):
+                return [Taken(public, event.at)]
+        return []
+
+    def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
+        self.answered.add(channel.id)
+        group = self._groups.get(channel.id)
+        if group is not None:
+            if group.winner is not None and group.winner != channel.id:
+                self.to_hang_up.append(channel.id)
+                return []
+            group.winner = channel.id
+            self.to_hang_up += [member for member in group.members if member != channel.id]
+        return [Answered(self.public(channel.id), event.at)]
+
+    def _dialled(self, event: Dialled) -> list[Signal]:
+        peer = event.peer
+        endpoint = endpoint_of_channel(peer.name)
+        if endpoint is None:
+            return []
+        public = self.public(peer.id)
+        if event.caller is None:
+            return self._progress_of_originated(public, event)
+        match event.status:
+            case "":
+                number = event.dialstring.partition("@")[0] if endpoint.kind is EndpointKind.TRUNK else None
+                dialling = self.public(event.caller.id)
+                return [TargetStarted(public, event.at, dialling, endpoint, number)]
+            case "RINGING":
+                return [Ringing(public, event.at)]
+            case "PROGRESS":
+                return [EarlyMedia(public, event.at)]
+            case "ANSWER":
+                return [*self._answer(peer.id, event), *self._answer(event.caller.id, event)]
+        return []
+
+    def _progress_of_originated(self, public: Channel, event: Dialled) -> list[Signal]:
+        group = self._groups.get(event.peer.id)
+        if event.status == "RINGING":
+            if group is not None and group.rang:
+                return []
+            if group is not None:
+                group.rang = True
+            return [Ringing(public, event.at)]
+        if event.status == "PROGRESS" and group is None:
+            return [EarlyMedia(public, event.at)]
+        return []
+
+    def _answer(self, real: str, event: Dialled) -> list[Signal]:
+        if real in self.answered:
+            return []
+        self.answered.add(real)
+        return [Answered(self.public(real), event.at)]
+
+    def _destroyed(self, event: ChannelDestroyed) -> list[Signal]:
+        real = event.channel.id
+        by_party = real in self.by_party
+        self.by_party.discard(real)
+        self.answered.discard(real)
+        self.callers.pop(real, None)
+        if not _is_party(event.channel):
+            return []
+        public = self.public(real)
+        group = self._groups.pop(real, None)
+        if group is not None:
+            group.members.discard(real)
+            if group.winner != real and (group.winner is not None or group.members):
+                return []
+        return [Ended(public, event.at, event.cause, by_party)]
+
+    def _recorded(self, event: RecordingFinished) -> list[Signal]:
+        recording = self._recordings.pop(event.name, None)
+        if recording is None:
+            return []
+        seconds = seconds_of_wav(recording.path)
+        hung_up = any(real in self.by_party for real in self.members(recording.channel))
+        return [RecordFinished(recording.channel, event.at, event.name, seconds, hung_up)]
+
+
+def seconds_of_wav(path: Path) -> float:
+    """Length of an 8 kHz mono 16-bit WAV file; 0 when it is not there."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return 0.0
+    return max(0, size - _WAV_HEADER) / _BYTES_PER_SECOND
+
+
+def _is_party(channel: ChannelSnapshot) -> bool:
+    return endpoint_of_channel(channel.name) is not None

@@ -1,0 +1,109 @@
+"""Phones that others wrote: SIPp and baresip, installed ones or a private copy from the machine's own Debian suite.
+
+The copy lies in ``RUNTIME/phones``, is started through its own loader like the private Asterisk, appears by one
+rename, and may be deleted at any time: it is fetched again (8 MB).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from trunkline.core.errors import SetupError
+from trunkline.runtime import debian
+from trunkline.runtime.progress import Progress, Step, silent
+
+_WANTED = ("sip-tester", "baresip-core")
+# Sound cards, screens and codecs that these phones do without here.
+_NOT_FOLLOWED = (
+    "libasound", "libcodec2", "libdbus", "libdirectfb", "libdrm", "libgl", "libgsm", "libjack", "libllvm",
+    "libmosquitto", "libmp3lame", "libmpg123", "libopenaptx", "libopencore", "libopus", "libpng", "libportaudio",
+    "libsndfile", "libsndio", "libspandsp", "libspeexdsp", "libtiff", "libtwolame", "libvo-", "libvpx", "libx",
+)  # fmt: skip
+_BARESIP_MODULES = ("account.so", "ausine.so", "ctrl_tcp.so", "g711.so", "menu.so")
+
+
+@dataclass(frozen=True)
+class ForeignPhones:
+    """The programs, ready to be run.
+
+    :ivar sipp: argv up to and including SIPp. Debian builds it without TLS.
+    :ivar baresip: argv up to and including baresip.
+    :ivar baresip_modules: for ``module_path`` of its configuration.
+    """
+
+    sipp: tuple[str, ...]
+    baresip: tuple[str, ...]
+    baresip_modules: Path
+
+
+def locate(runtime: Path) -> ForeignPhones | None:
+    """Those on PATH if both are there, else the private copy below ``runtime``; None when there is neither."""
+    return _installed() or _private(runtime / "phones")
+
+
+def ensure(runtime: Path, progress: Progress = silent) -> ForeignPhones:
+    """The phones, fetched first if need be; :class:`SetupError` says what is missing and the remedy."""
+    if found := locate(runtime):
+        return found
+    if absent := debian.missing_tools():
+        raise SetupError(
+            f"neither SIPp and baresip nor {', '.join(absent)} to fetch them with are installed; install the "
+            "packages sip-tester and baresip and run this again"
+        )
+    runtime.mkdir(parents=True, exist_ok=True)
+    with (runtime / "phones.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return locate(runtime) or _fetch(runtime, progress)
+
+
+def _installed() -> ForeignPhones | None:
+    sipp, baresip = shutil.which("sipp"), shutil.which("baresip")
+    if sipp is None or baresip is None:
+        return None
+    prefix = Path(baresip).resolve().parent.parent
+    for modules in (*prefix.glob("lib/baresip/modules"), *prefix.glob("lib/*/baresip/modules")):
+        if _has_modules(modules):
+            return ForeignPhones((sipp,), (baresip,), modules)
+    return None
+
+
+def _private(root: Path) -> ForeignPhones | None:
+    modules = root / "usr/lib/baresip/modules"
+    sipp, baresip = root / "usr/bin/sipp", root / "usr/bin/baresip"
+    loaders = [
+        path for folder in ("lib64", "lib", "lib/*", "usr/lib64", "usr/lib", "usr/lib/*")
+        for path in sorted(root.glob(f"{folder}/ld-linux-*.so.*"))
+    ]  # fmt: skip
+    libraries = [str(path) for path in (*root.glob("lib/*-linux-*"), *root.glob("usr/lib/*-linux-*"))]
+    if not loaders or not libraries or not sipp.exists() or not _has_modules(modules):
+        return None
+    start = (str(loaders[0]), "--library-path", ":".join(libraries))
+    return ForeignPhones((*start, str(sipp)), (*start, str(baresip)), modules)
+
+
+def _has_modules(folder: Path) -> bool:
+    return all((folder / name).exists() for name in _BARESIP_MODULES)
+
+
+def _fetch(runtime: Path, progress: Progress) -> ForeignPhones:
+    work, partial, place = (runtime / name for name in ("phones.fetch", "phones.partial", "phones"))
+    apt = debian.PrivateApt(work, None)
+    progress(Step("fetching package lists"))
+    apt.update()
+    packages = apt.solve(_WANTED, _NOT_FOLLOWED)
+    files = apt.fetch(packages, "fetching SIPp and baresip", progress)
+    shutil.rmtree(partial, ignore_errors=True)
+    debian.unpack(files, partial, "unpacking SIPp and baresip", progress)
+    shutil.rmtree(place, ignore_errors=True)
+    partial.rename(place)
+    shutil.rmtree(work, ignore_errors=True)
+    found = _private(place)
+    if found is None:
+        raise SetupError(
+            f"the packages sip-tester and baresip have an unknown layout; delete {place}, install both yourself "
+            "and run this again"
+        )
+    return found

@@ -1,0 +1,40 @@
+"""The outside world for tests and the demo: carrier, customers and phones, played by a second Asterisk."""
+
+from trunkline.testing.outside.behaviour import (
+    Answer,
+    Behaviour,
+    Ignore,
+    Refuse,
+    busy,
+    decline,
+    no_such_number,
+    ring_then_give_up,
+    unreachable,
+)
+from trunkline.testing.outside.config import Ports, Registrar, Transport
+from trunkline.testing.outside.party import Call, Customer, Moment, Party, Phone, What
+from trunkline.testing.outside.world import ALL_TONES, OutsideWorld, choose_ports
+
+__all__ = [
+    "ALL_TONES",
+    "Answer",
+    "Behaviour",
+    "Call",
+    "Customer",
+    "Ignore",
+    "Moment",
+    "OutsideWorld",
+    "Party",
+    "Phone",
+    "Ports",
+    "Refuse",
+    "Registrar",
+    "Transport",
+    "What",
+    "busy",
+    "choose_ports",
+    "decline",
+    "no_such_number",
+    "ring_then_give_up",
+    "unreachable",
+]

@@ -1,0 +1,457 @@
+"""The people outside: desk phones and customers, and their calls.
+
+A party is called and behaves as told (:meth:`Party.on_call`), or calls (``dial``). While a call is up it
+plays its own tone; what it hears is kept from the first moment, and :meth:`Call.ear` gives that to
+:mod:`trunkline.testing.tones`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from trunkline.telephony.ami import AmiClient, AmiError
+from trunkline.telephony.ari import AriClient, AriError, segment
+from trunkline.telephony.ari_events import (
+    AriEvent,
+    ChannelDestroyed,
+    ChannelDtmfReceived,
+    ChannelSnapshot,
+    ChannelStateChange,
+    Dialled,
+    StasisStart,
+)
+from trunkline.testing import tones
+from trunkline.testing.outside.behaviour import Answer, Behaviour, Ignore, Refuse
+from trunkline.testing.outside.config import APP, Identity, Registrar, Transport
+from trunkline.testing.tones import Ear
+
+PATIENCE = 15.0
+"""Seconds that waiting for something of a call takes at most, unless said otherwise."""
+_NORMAL_CLEARING = 16
+_POLL = 0.05
+_LONGEST_RING = 120
+
+
+class What(StrEnum):
+    """What can be noticed outside."""
+
+    REGISTERED = "registered"
+    UNREGISTERED = "unregistered"
+    DIALLED = "dialled"
+    INVITED = "invited"
+    RINGING = "ringing"
+    EARLY_MEDIA = "early_media"
+    ANSWERED = "answered"
+    SPEAKS = "speaks"
+    """Its tone plays: on a busy machine a moment after it answered."""
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing noticed by one party. ``at`` is Unix seconds; ``cause`` is Q.850 and belongs to an end."""
+
+    at: float
+    party: str
+    what: What
+    number: str = ""
+    cause: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """The two connections to the outside Asterisk, and where it keeps what parties heard."""
+
+    ari: AriClient
+    ami: AmiClient
+    heard: Path
+
+
+class Call:
+    """One call of one party, as this party sees it.
+
+    :ivar tone: what its party plays.
+    :ivar number: whom it dialled, or who its phone shows as calling.
+    :ivar name: the name its phone shows, for an incoming call.
+    :ivar moments: what happened, in order.
+    :ivar keys: keys the other side pressed.
+    :ivar ended_by_other: whether the other side ended it.
+    :ivar in_hand: set once its channel takes commands.
+    """
+
+    def __init__(self, party: str, tone: float, line: Line, channel: str, number: str, name: str) -> None:
+        self.party = party
+        self.number = number
+        self.name = name
+        self.moments: list[Moment] = []
+        self.keys = ""
+        self.ended_by_other = True
+        self.in_hand = asyncio.Event()
+        self.tone = tone
+        self._line = line
+        self._channel = channel
+        self._file = line.heard / f"{channel}.sln"
+        self._changed = asyncio.Event()
+        self._speaking: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        story = " ".join(moment.what for moment in self.moments)
+        return f"<call of {self.party} with {self.number}: {story}>"
+
+    # --- what happened
+
+    def at(self, what: What) -> float | None:
+        """Unix seconds of the first time it happened."""
+        return next((moment.at for moment in self.moments if moment.what is what), None)
+
+    @property
+    def at_dial(self) -> float:
+        """Unix seconds of the INVITE, whichever way it went."""
+        return self.at(What.DIALLED) or self.at(What.INVITED) or 0.0
+
+    @property
+    def at_answer(self) -> float:
+        """Unix seconds, 0 when it was not answered."""
+        return self.at(What.ANSWERED) or 0.0
+
+    @property
+    def speaks_from(self) -> float:
+        """Unix seconds from when both its tone plays and it is answered, 0 when it never was."""
+        return max((moment.at for moment in self.moments if moment.what is What.SPEAKS), default=0.0)
+
+    @property
+    def at_end(self) -> float:
+        """Unix seconds, 0 while it lives."""
+        return self.at(What.ENDED) or 0.0
+
+    @property
+    def is_ringing(self) -> bool:
+        return self.at(What.RINGING) is not None
+
+    @property
+    def is_answered(self) -> bool:
+        return self.at(What.ANSWERED) is not None
+
+    @property
+    def is_ended(self) -> bool:
+        return self.at(What.ENDED) is not None
+
+    @property
+    def cause(self) -> int:
+        """Q.850 cause of the end, 0 while it lives."""
+        return next((moment.cause for moment in self.moments if moment.what is What.ENDED), 0)
+
+    async def wait(self, what: What, timeout: float = PATIENCE) -> float:
+        """Unix seconds of the first time it happened; :class:`TimeoutError` when it does not come.
+
+        A call that ended will not do anything else: that is said at once.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while (at := self.at(what)) is None:
+                    if self.is_ended:
+                        raise TimeoutError
+                    self._changed.clear()
+                    await self._changed.wait()
+                return at
+        except TimeoutError:
+            raise TimeoutError(f"{self!r} was never {what.value}; cause {self.cause}") from None
+
+    async def ringing(self, timeout: float = PATIENCE) -> float:
+        return await self.wait(What.RINGING, timeout)
+
+    async def answered(self, timeout: float = PATIENCE) -> float:
+        return await self.wait(What.ANSWERED, timeout)
+
+    async def ended(self, timeout: float = PATIENCE) -> float:
+        return await self.wait(What.ENDED, timeout)
+
+    # --- what it does
+
+    async def hangup(self, cause: int = _NORMAL_CLEARING) -> None:
+        """Hang up, cancel or refuse; a call that is over already is left alone."""
+        self.ended_by_other = False
+        with contextlib.suppress(AriError):
+            await self._line.ari.delete(self._path(), reason_code=cause)
+
+    async def answer(self) -> None:
+        await self._line.ari.post(self._path("/answer"))
+
+    async def send_keys(self, keys: str, between: float = 0.1) -> None:
+        """Press keys, one after another."""
+        await self._line.ari.post(self._path("/dtmf"), dtmf=keys, between=round(between * 1000))
+
+    async def mute(self) -> None:
+        """Play the tone no longer: the party keeps quiet."""
+        await self._line.ari.delete(self._path("/moh"))
+
+    async def unmute(self) -> None:
+        await self._line.ari.post(self._path("/moh"), mohClass=tone_class(self.tone))
+        self.note(What.SPEAKS)
+
+    async def say(self, file: Path) -> None:
+        """Play a sound file (WAV, 8000 Hz, mono) once; :meth:`mute` first."""
+        await self._line.ari.post(self._path("/play"), media=f"sound:{file.with_suffix('')}")
+
+    # --- what it hears
+
+    async def ear(self) -> Ear:
+        """All it heard up to now. Its place in time is exact to some 50 ms while both sides send."""
+        if self.is_ended:
+            await self._settled()
+            sound, until = tones.read_raw(self._file), self.at(What.ENDED) or 0.0
+        else:
+            sound, until = tones.read_raw(self._file), time.time()
+        return Ear(self.party, sound, until - len(sound) / tones.RATE)
+
+    async def hears(self, tone: float, seconds: float = 0.5, timeout: float = PATIENCE) -> None:
+        """Wait until, from now on, a tone sounded for so long without a break; else :class:`TimeoutError`.
+
+        Asterisk writes what is heard in gulps of half a second: so late this may come.
+        """
+        past = len(tones.read_raw(self._file))
+        deadline = time.monotonic() + timeout
+        while True:
+            spans = tones.heard(tones.read_raw(self._file)[past:], [tone])[tone]
+            if any(span.seconds >= seconds for span in spans):
+                return
+            if time.monotonic() > deadline or self.is_ended:
+                raise TimeoutError(f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}")
+            await asyncio.sleep(0.1)
+
+    async def _settled(self) -> None:
+        """The file of an ended call is written to its end a moment later."""
+        size = -1
+        for _ in range(20):
+            now = self._file.stat().st_size if self._file.exists() else 0
+            if now == size:
+                return
+            size = now
+            await asyncio.sleep(0.1)
+
+    # --- for the world
+
+    def note(self, what: What, at: float | None = None, cause: int = 0) -> None:
+        self.moments.append(Moment(at or time.time(), self.party, what, self.number, cause))
+        self._changed.set()
+
+    def on_event(self, event: AriEvent) -> None:
+        """Take what the engine says about this call's channel."""
+        match event:
+            case StasisStart():
+                self.in_hand.set()
+            case ChannelStateChange(at=at, channel=ChannelSnapshot(state="Up")) if not self.is_answered:
+                self.note(What.ANSWERED, at)
+            case Dialled(at=at, status="RINGING") if not self.is_ringing:
+                self.note(What.RINGING, at)
+            case Dialled(at=at, status="PROGRESS") if self.at(What.EARLY_MEDIA) is None:
+                self.note(What.EARLY_MEDIA, at)
+            case ChannelDtmfReceived(digit=digit):
+                self.keys += digit
+            case ChannelDestroyed(at=at, cause=cause):
+                self.note(What.ENDED, at, cause)
+
+    async def listen(self, channel_name: str) -> None:
+        """Keep what comes from now on, early media included."""
+        await self._line.ami.action(
+            "MixMonitor", {"Channel": channel_name, "File": "", "Options": f"r({self._file})"}
+        )
+
+    def speak_when_answered(self) -> None:
+        """Play the tone as soon as the other side picks up; Asterisk takes no sound for a channel before."""
+        self._speaking = asyncio.create_task(self._speak_when_answered())
+
+    async def _speak_when_answered(self) -> None:
+        with contextlib.suppress(TimeoutError, AriError):
+            await self.answered(_LONGEST_RING)
+            await self.unmute()
+
+    async def behave(self, behaviour: Behaviour, channel_name: str) -> None:
+        """Live through an incoming call as told; the other side may end it at any moment."""
+        try:
+            match behaviour:
+                case Answer():
+                    await self._answer_as_told(behaviour, channel_name)
+                case Ignore():
+                    await self._ring()
+                case Refuse():
+                    if behaviour.after:
+                        await self._ring()
+                        await asyncio.sleep(behaviour.after)
+                    await self.hangup(behaviour.cause)
+        except (AriError, AmiError):
+            if not self.is_ended:
+                await asyncio.sleep(0.2)
+            if not self.is_ended:
+                raise
+
+    async def _answer_as_told(self, told: Answer, channel_name: str) -> None:
+        if told.early_media:
+            await self._line.ari.post(self._path("/progress"))
+            self.note(What.EARLY_MEDIA)
+            await self.listen(channel_name)
+            await self.unmute()
+        elif told.after:
+            await self._ring()
+        if told.after:
+            await asyncio.sleep(told.after)
+        await self.answer()
+        # Answering ends what played before.
+        await self.unmute()
+        if not told.early_media:
+            await self.listen(channel_name)
+        if told.hang_up_after is not None:
+            await asyncio.sleep(told.hang_up_after)
+            await self.hangup()
+
+    async def _ring(self) -> None:
+        await self._line.ari.post(self._path("/ring"))
+        self.note(What.RINGING)
+
+    def _path(self, rest: str = "") -> str:
+        return f"/channels/{segment(self._channel)}{rest}"
+
+
+class Party:
+    """Somebody outside with a tone of their own, made by the outside world.
+
+    :ivar calls: all its calls, oldest first, ended ones included.
+    :ivar incoming: those that came in.
+    """
+
+    def __init__(
+        self, name: str, tone: float, identity: Identity, line: Line, adopt: Callable[[str, Call], None]
+    ) -> None:
+        self.name = name
+        self.tone = tone
+        self.identity = identity
+        self.calls: list[Call] = []
+        self.incoming: list[Call] = []
+        self._line = line
+        self._adopt = adopt
+        self._behaviour: Behaviour = Answer()
+        self._arrived = asyncio.Event()
+        self._taken = 0
+        self._dialled = 0
+
+    def on_call(self, behaviour: Behaviour) -> None:
+        """How it takes calls from now on; at first it answers at once."""
+        self._behaviour = behaviour
+
+    async def next_call(self, timeout: float = PATIENCE) -> Call:
+        """The next incoming call that was not asked for before; :class:`TimeoutError` when none comes."""
+        try:
+            async with asyncio.timeout(timeout):
+                while len(self.incoming) <= self._taken:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{self.name} was not called within {timeout} s") from None
+        self._taken += 1
+        return self.incoming[self._taken - 1]
+
+    def forget(self) -> None:
+        """Forget calls of the past, so that the next test starts afresh."""
+        self.calls.clear()
+        self.incoming.clear()
+        self._taken = 0
+
+    async def dial_uri(self, number: str, uri: str) -> Call:
+        """Call a SIP address; returns when the INVITE is on its way."""
+        self._dialled += 1
+        channel = f"{self.identity.name}-{self._dialled}-{time.time_ns()}"
+        call = Call(self.name, self.tone, self._line, channel, number, "")
+        self._adopt(channel, call)
+        self.calls.append(call)
+        created = await self._line.ari.post(
+            "/channels/create",
+            # Becomes the From header; without it the other side would see "Anonymous".
+            {
+                "variables": {
+                    "CONNECTEDLINE(num,i)": self.identity.user,
+                    "CONNECTEDLINE(name,i)": self.identity.display,
+                }
+            },
+            app=APP,
+            channelId=channel,
+            endpoint=f"PJSIP/{self.identity.name}/{uri}",
+        )
+        await call.listen(created["name"])
+        call.speak_when_answered()
+        await asyncio.wait_for(call.in_hand.wait(), PATIENCE)
+        await self._line.ari.post(f"/channels/{segment(channel)}/dial", timeout=_LONGEST_RING)
+        call.note(What.DIALLED)
+        return call
+
+    def take_call(self, channel: ChannelSnapshot) -> Call:
+        """An INVITE came for this party."""
+        call = Call(self.name, self.tone, self._line, channel.id, channel.caller_number, channel.caller_name)
+        self._adopt(channel.id, call)
+        call.note(What.INVITED, channel.created_at)
+        self.calls.append(call)
+        self.incoming.append(call)
+        self._arrived.set()
+        return call
+
+    @property
+    def behaviour(self) -> Behaviour:
+        return self._behaviour
+
+
+class Phone(Party):
+    """A desk phone or soft phone of a SIP line, registered at the PBX."""
+
+    registrar: Registrar
+
+    async def dial(self, number: str) -> Call:
+        """Dial a number as a user would."""
+        return await self.dial_uri(number, self.registrar.uri(number, self.identity.transport))
+
+    async def registration(self) -> str:
+        """``Registered``, ``Unregistered``, ``Rejected``, ``Stopped``... as the phone sees it."""
+        for entry in await self._line.ami.listing("PJSIPShowRegistrationsOutbound"):
+            if entry.get("ObjectName") == self.identity.name:
+                return entry.get("Status")
+        return "Unregistered"
+
+    async def wait_registration(self, *statuses: str, timeout: float = PATIENCE) -> str:
+        """Wait for one of the statuses; :class:`TimeoutError` with the last one otherwise."""
+        deadline = time.monotonic() + timeout
+        while (now := await self.registration()) not in statuses:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} is {now}, not {' or '.join(statuses)}")
+            await asyncio.sleep(_POLL)
+        return now
+
+    async def register(self) -> None:
+        await self.try_again()
+        await self.wait_registration("Registered")
+
+    async def try_again(self) -> None:
+        """Register anew after a refusal; how it goes, :meth:`wait_registration` tells."""
+        await self._line.ami.action("PJSIPRegister", {"Registration": self.identity.name})
+
+    async def unregister(self) -> None:
+        await self._line.ami.action("PJSIPUnregister", {"Registration": self.identity.name})
+        await self.wait_registration("Unregistered", "Stopped")
+
+
+class Customer(Party):
+    """Somebody with an ordinary number behind the carrier."""
+
+    registrar: Registrar
+
+    async def dial(self, number: str) -> Call:
+        """Call a number that the carrier brings to the PBX."""
+        return await self.dial_uri(number, self.registrar.uri(number, Transport.CARRIER))
+
+
+def tone_class(tone: float) -> str:
+    """Name of the endless music that is this tone."""
+    return f"tone-{tone:g}"

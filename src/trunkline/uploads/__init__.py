@@ -1,0 +1,1 @@
+"""Communications that come from other systems: uploaded calls with their recordings, chats, messages, e-mails, visits."""

@@ -1,0 +1,121 @@
+"""Looks into a recording that a stranger sent, in a process of its own with little memory and little time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trunkline.core.log import get_logger
+from trunkline.core.settings import UploadSettings
+from trunkline.uploads import decoder_child
+from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
+
+_log = get_logger("uploads")
+
+MIN_WAV_SECONDS = 16.0
+"""Speech analytics needs that much."""
+
+_MAX_PROCESSES = 2
+"""At a time, in one worker: they work the processor."""
+
+_RESULT_MAX = 536_870_912
+"""Bytes of a file that a recording may become: four and a half hours of WAV."""
+
+_CODES = {
+    "decode": ErrorCode.DECODE,
+    "duration": ErrorCode.WAV_DURATION,
+    "channels": ErrorCode.WAV_CHANNELS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A recording that can be heard. ``source``: what it was when it came."""
+
+    duration_ms: int
+    source: dict[str, Any]
+    mp3: Path
+    wav: Path | None
+    """Stereo, 16-bit PCM, 8000 Hz; only of a WAV."""
+
+    @property
+    def seconds(self) -> float:
+        return self.duration_ms / 1000
+
+    @property
+    def size_bytes(self) -> int:
+        return self.mp3.stat().st_size + (self.wav.stat().st_size if self.wav else 0)
+
+
+class Decoder:
+    """:param bit_rate: of the MP3 made from a WAV, bits a second."""
+
+    def __init__(self, settings: UploadSettings, bit_rate: int) -> None:
+        self._settings = settings
+        self._bit_rate = bit_rate
+        self._slots = asyncio.Semaphore(_MAX_PROCESSES)
+
+    async def decode(self, kind: RecordType, source: Path) -> Decoded:
+        """Check a fetched file and make beside it what is kept of it. An MP3 is kept as it came.
+
+        :raises UploadFailed: it is not what it should be, or costs more than it may.
+        """
+        wav = source.with_suffix(".made.wav") if kind is RecordType.WAV else None
+        mp3 = source.with_suffix(".made.mp3") if kind is RecordType.WAV else source
+        task = {
+            "kind": kind.value,
+            "source": str(source),
+            "wav": str(wav),
+            "mp3": str(mp3),
+            "bit_rate": self._bit_rate,
+            "min_ms": round(MIN_WAV_SECONDS * 1000),
+            "memory": self._settings.decode_memory,
+            "cpu": self._settings.decode_cpu,
+            "file_max": _RESULT_MAX,
+        }
+        async with self._slots:
+            answer = await self._run(task, source.parent)
+        unable = ErrorCode.WAV_PROCESSING if kind is RecordType.WAV else ErrorCode.DECODE
+        if answer is None:
+            raise UploadFailed(
+                unable, "The recording could not be decoded within the limits of time and memory."
+            )
+        if "fault" in answer:
+            raise UploadFailed(_CODES.get(answer["fault"], unable), answer["message"])
+        return Decoded(answer["duration_ms"], answer["source"], mp3, wav)
+
+    async def _run(self, task: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+        """What the child said; None when it died or took too long. It is gone when this returns, however it does."""
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            decoder_child.__file__,
+            str(os.getpid()),
+            cwd=folder,
+            env={"PATH": os.defpath},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(self._settings.decode_timeout):
+                output, _ = await child.communicate(json.dumps(task).encode())
+        except TimeoutError:
+            output = b""
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await asyncio.shield(child.wait())
+        if child.returncode != 0:
+            _log.warning("decoder_ended", exit_code=child.returncode, source=task["source"])
+            return None
+        answer: dict[str, Any] = json.loads(output)
+        return answer

@@ -1,0 +1,164 @@
+"""Fetches one recording from a customer's server, who may be slow, wrong, or up to something."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+from yarl import URL
+
+from trunkline import __version__
+from trunkline.core.settings import UploadSettings
+from trunkline.outbound import Allowed, ForbiddenAddress, GuardedResolver
+from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
+
+CONTENT_TYPES = {
+    RecordType.WAV: frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
+    RecordType.MP3: frozenset({"audio/mpeg", "audio/mp3", "audio/x-mp3"}),
+}
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_MAX = 5
+_CHUNK = 65_536
+_SETTING = "uploads.allowed_private_networks"
+
+
+def allowed_by(settings: UploadSettings) -> Allowed:
+    """Where recordings may be fetched from and callbacks may go."""
+    return Allowed(settings.allowed_private_networks, _SETTING)
+
+
+def open_session(settings: UploadSettings, allowed: Allowed) -> aiohttp.ClientSession:
+    """A client session that reaches only what is allowed; to be closed by the caller. Reads the certificates."""
+    trust = ssl.create_default_context()
+    if settings.trusted_certificates is not None:
+        trust.load_verify_locations(settings.trusted_certificates)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, resolver=GuardedResolver(allowed), ttl_dns_cache=10, ssl=trust
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers={"User-Agent": f"Trunkline/{__version__}"},
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
+class Downloader:
+    """Fetches; keeps connections between. Close it at the end."""
+
+    def __init__(self, settings: UploadSettings) -> None:
+        self._settings = settings
+        self._allowed = allowed_by(settings)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch(self, url: str, kind: RecordType, target: Path) -> int:
+        """Put what is at a URL into a new file; its bytes.
+
+        Redirects are followed, a few, each looked at anew. Compressed answers are inflated no further than the limit.
+
+        :raises UploadFailed: with the code of what went wrong; the file may hold a part then.
+        """
+        try:
+            async with asyncio.timeout(self._settings.download_timeout):
+                return await self._fetch(URL(url, encoded=url.isascii()), kind, target)
+        except TimeoutError:
+            raise UploadFailed(
+                ErrorCode.TIMEOUT,
+                f"The recording did not arrive within {self._settings.download_timeout:g} s.",
+            ) from None
+        except (aiohttp.ClientError, ssl.SSLError, ValueError, ForbiddenAddress, ConnectionError) as error:
+            raise UploadFailed(ErrorCode.CONNECTION, _words(error)) from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _fetch(self, url: URL, kind: RecordType, target: Path) -> int:
+        if self._session is None:
+            self._session = open_session(self._settings, self._allowed)
+        for _ in range(_REDIRECTS_MAX + 1):
+            self._allowed.check_host(url.host)
+            async with self._session.get(
+                url, allow_redirects=False, headers={"Accept-Encoding": "identity"}
+            ) as response:
+                if response.status not in _REDIRECTS:
+                    self._check(response, kind)
+                    with target.open("xb") as file:
+                        return await self._save(response, file)
+                url = _next(url, response)
+        raise UploadFailed(ErrorCode.HTTP_STATUS, f"The server redirects more than {_REDIRECTS_MAX} times.")
+
+    def _check(self, response: aiohttp.ClientResponse, kind: RecordType) -> None:
+        if response.status != 200:
+            raise UploadFailed(ErrorCode.HTTP_STATUS, f"The server answered HTTP {response.status}, not 200.")
+        if response.content_type not in CONTENT_TYPES[kind]:
+            wanted = "audio/wav" if kind is RecordType.WAV else "audio/mpeg"
+            raise UploadFailed(
+                ErrorCode.CONTENT_TYPE, f"The server sent Content-Type {response.content_type}, not {wanted}."
+            )
+        if (response.content_length or 0) > self._settings.file_max:
+            raise self._too_large()
+
+    async def _save(self, response: aiohttp.ClientResponse, file: BinaryIO) -> int:
+        coding = response.headers.get("Content-Encoding", "identity").lower()
+        inflater = None if coding == "identity" else _inflater(coding)
+        size = 0
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            for piece in [chunk] if inflater is None else _inflated(inflater, chunk):
+                size += len(piece)
+                if size > self._settings.file_max:
+                    response.close()
+                    raise self._too_large()
+                file.write(piece)
+        if inflater is not None and not inflater.eof:
+            raise UploadFailed(ErrorCode.CONNECTION, "The compressed answer ends before its end.")
+        return size
+
+    def _too_large(self) -> UploadFailed:
+        return UploadFailed(
+            ErrorCode.FILE_SIZE, f"The recording is larger than {self._settings.file_max} bytes."
+        )
+
+
+def _next(url: URL, response: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads: never from HTTPS to less."""
+    place = response.headers.get("Location")
+    if not place:
+        raise UploadFailed(
+            ErrorCode.HTTP_STATUS, f"The server answered HTTP {response.status} and no Location."
+        )
+    following = url.join(URL(place))
+    if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
+        raise UploadFailed(
+            ErrorCode.HTTP_STATUS,
+            f"The server redirects from {url.scheme} to {following.scheme}: not followed.",
+        )
+    return following
+
+
+def _inflater(coding: str) -> zlib._Decompress:
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise UploadFailed(ErrorCode.CONTENT_TYPE, f"The server sent Content-Encoding {coding}; send none.")
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+
+def _inflated(inflater: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    """Piece by piece, so that a few bytes never become gigabytes in memory."""
+    try:
+        while chunk:
+            yield inflater.decompress(chunk, _CHUNK)
+            chunk = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise UploadFailed(ErrorCode.CONNECTION, "The compressed answer cannot be inflated.") from error
+
+
+def _words(error: Exception) -> str:
+    """The reason, not the client library's wrapping of it."""
+    inner: BaseException = getattr(error, "os_error", None) or error
+    return f"The server cannot be reached: {str(inner) or type(inner).__name__}"[:300]

@@ -1,0 +1,91 @@
+"""What can be read of uploads: ``get.uploaded_calls`` and the user fields of offline messages.
+
+Ours where the reference leaves it open: of an ``ext_id`` that was uploaded again after a failure, the newest upload is
+shown; ``call_session_id`` is null until the call is processed; ``error_message``, which only callbacks have in the
+reference, is served as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.db.query import Column, ColumnType, Listing, Page
+from trunkline.db.query.columns import array, boolean, enum, nested, number, string, structure, time
+from trunkline.reports.reader import Reader
+from trunkline.uploads.model import Channel, ErrorCode, RecordType, UploadStatus
+
+_NUMBER = ColumnType.NUMBER
+_STRING = ColumnType.STRING
+_ALL = "filter sort default"
+
+_RECORDS = (
+    "(select jsonb_agg(r.item - 'recording_id' order by r.place)"
+    " from jsonb_array_elements(u.records) with ordinality as r(item, place))"
+)
+
+UPLOADED_CALLS = Listing(
+    name="uploaded_calls",
+    table="uploaded_calls u",
+    where="u.account_id = %(account_id)s",
+    order="u.upload_time, u.uploaded_call_id",
+    columns=(
+        string("ext_id", "u.ext_id", _ALL),
+        string("ext_request_id", "u.ext_request_id", _ALL),
+        time("upload_time", "u.upload_time"),
+        enum("direction", "u.direction", _ALL, enum=("in", "out")),
+        string("calling_phone_number", "u.calling_phone_number", _ALL),
+        string("called_phone_number", "u.called_phone_number", _ALL),
+        time("start_time", "u.start_time", _ALL),
+        time("finish_time", "u.finish_time", _ALL),
+        boolean("is_lost", "u.is_lost", _ALL),
+        boolean("is_transfer", "u.is_transfer", _ALL),
+        number("wait_duration", "u.wait_duration", _ALL),
+        number("talk_duration", "u.talk_duration", _ALL),
+        number("visitor_session_id", "u.visitor_session_id", _ALL),
+        number("campaign_id", "u.campaign_id", _ALL),
+        number("source_id", "u.source_id", _ALL),
+        number("site_id", "u.site_id", _ALL),
+        string("comment", "u.comment", _ALL),
+        enum("record_type", "u.record_type", _ALL, enum=tuple(RecordType)),
+        enum("status", "u.status", _ALL, enum=tuple(UploadStatus)),
+        enum("error_code", "u.error_code", _ALL, enum=tuple(ErrorCode)),
+        string("error_message", "u.error_message"),
+        number("call_session_id", "case u.status when 'processed' then u.session_id end", _ALL),
+        structure(
+            "callback",
+            "u.callback",
+            nested=nested(url=_STRING, events=Column("", ColumnType.ARRAY, enum=tuple(UploadStatus))),
+        ),
+        array("tags", "u.tags", nested=nested(tag_id=_NUMBER, tag_name=_STRING)),
+        array(
+            "records",
+            _RECORDS,
+            nested=nested(
+                employee_name=_STRING,
+                employee_id=_NUMBER,
+                employee_channel=Column("", ColumnType.ENUM, enum=tuple(Channel)),
+                record_url=_STRING,
+            ),
+        ),
+    ),
+)
+
+_UPLOADED_IN = "u.upload_time >= %(period_start)s and u.upload_time < %(period_end)s"
+
+USER_FIELDS = Listing(
+    name="offline_message_user_fields",
+    table="offline_message_user_fields f",
+    where="f.account_id = %(account_id)s",
+    order="f.created_at, f.ext_id",
+    columns=(
+        string("ext_id", "f.ext_id", _ALL),
+        string("name", "f.name", _ALL),
+        string("data_type", "f.data_type", _ALL),
+    ),
+)
+
+
+async def uploaded_calls(reader: Reader, params: Mapping[str, Any]) -> Page:
+    """One page of uploaded calls; ``date_from`` and ``date_till`` are of the upload."""
+    return await reader.report(UPLOADED_CALLS, params, _UPLOADED_IN)

@@ -1,0 +1,287 @@
+"""Works on uploaded calls: fetches their recordings, looks into them, makes them call sessions, tells the uploader.
+
+Every step bears to be broken off and done again: what is fetched lies in a folder of the call that each attempt empties
+first; files of finished recordings are named by the recording, whose id was chosen when the call was accepted; rows are
+written in the one transaction that settles the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.ids import first_id_at
+from trunkline.core.log import get_logger
+from trunkline.core.settings import Settings
+from trunkline.db import partitions
+from trunkline.db.jobs import Jobs
+from trunkline.db.partitions import Month, month_of_id
+from trunkline.db.pool import Connection, Database
+from trunkline.uploads import accept, callbacks
+from trunkline.uploads.decoder import Decoded, Decoder
+from trunkline.uploads.download import Downloader
+from trunkline.uploads.history import Kept, write_calls
+from trunkline.uploads.model import (
+    Channel,
+    ErrorCode,
+    Record,
+    RecordType,
+    UploadedCall,
+    UploadFailed,
+    UploadStatus,
+)
+
+_log = get_logger("uploads")
+
+WhenReady = Callable[[Connection, int, str], Awaitable[None]]
+"""Called with account and recording id, in the transaction in which a recording becomes ready: whoever has work to do
+on it orders the job there."""
+
+_RUNS_MAX = 6
+"""Attempts of a worker on one call, ended by faults of ours, after which it fails with ``internal_error``."""
+
+_TAKE = """
+update uploaded_calls set status = 'in_process', runs = runs + 1
+from (select account_id, uploaded_call_id, status as old_status from uploaded_calls
+    where account_id = %s and uploaded_call_id = any(%s) and status in ('new', 'in_process') for update) old
+where uploaded_calls.account_id = old.account_id and uploaded_calls.uploaded_call_id = old.uploaded_call_id
+returning uploaded_calls.*, old.old_status
+"""
+
+_HOLD = """
+select status from uploaded_calls where account_id = %s and uploaded_call_id = %s for update
+"""
+
+_PROCESSED = """
+update uploaded_calls set status = 'processed', settled_at = now() where account_id = %s and uploaded_call_id = any(%s)
+"""
+
+_FAILED = """
+update uploaded_calls set status = 'error', error_code = %s, error_message = %s, failures = failures + 1,
+    settled_at = now()
+where account_id = %s and uploaded_call_id = %s
+"""
+
+
+class Processor:
+    """Does the jobs. Close it at the end.
+
+    :param when_ready: see :data:`WhenReady`.
+    """
+
+    def __init__(
+        self, db: Database, jobs: Jobs, settings: Settings, when_ready: Sequence[WhenReady] = ()
+    ) -> None:
+        self._db = db
+        self._jobs = jobs
+        self._work = settings.uploads_dir
+        self._recordings = settings.recordings_dir
+        self._downloader = Downloader(settings.uploads)
+        self._decoder = Decoder(settings.uploads, settings.recording.mp3_bit_rate)
+        self._when_ready = tuple(when_ready)
+        self._months: set[Month] = set()
+
+    async def close(self) -> None:
+        await self._downloader.close()
+
+    async def process_plain(self, account_id: int, uploaded_call_ids: list[int]) -> None:
+        """Settle calls that have no recordings, all at once; one by one when that does not go."""
+        async with self._db.connection() as connection:
+            rows = await self._take(connection, account_id, uploaded_call_ids)
+        if not rows:
+            return
+        calls = [call_of(row) for row in rows]
+        await self._make_partitions(calls)
+        try:
+            async with self._db.connection() as connection:
+                await write_calls(connection, calls)
+                await self._processed(connection, account_id, rows)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            _log.warning("uploaded_batch_taken_apart", account_id=account_id, error=repr(error))
+            async with self._db.connection() as connection:
+                for row in rows:
+                    await accept.order(connection, self._jobs, account_id, row["uploaded_call_id"])
+
+    async def process(self, account_id: int, uploaded_call_id: int) -> None:
+        """Settle one call."""
+        async with self._db.connection() as connection:
+            rows = await self._take(connection, account_id, [uploaded_call_id])
+        if not rows:
+            return
+        row = rows[0]
+        folder = self._work / f"{account_id}-{uploaded_call_id}"
+        try:
+            await asyncio.to_thread(_empty, folder)
+            call = call_of(row)
+            decoded = [
+                await self._fetch(call, number, record, folder) for number, record in enumerate(call.records)
+            ]
+            kept = await asyncio.to_thread(self._keep, call, decoded)
+            await self._make_partitions([call])
+            await self._settle(account_id, row, call, kept)
+        except UploadFailed as failure:
+            await self._fail(account_id, row, failure)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if row["runs"] < _RUNS_MAX:
+                raise
+            _log.exception("uploaded_call_given_up", account_id=account_id, uploaded_call_id=uploaded_call_id)
+            await self._fail(account_id, row, UploadFailed(ErrorCode.INTERNAL, _OURS), error)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _take(
+        self, connection: Connection, account_id: int, ids: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Calls that are still to be worked on, from now on in process."""
+        cursor = await connection.execute(_TAKE, (account_id, list(ids)))
+        rows = sorted(await cursor.fetchall(), key=lambda row: row["uploaded_call_id"])
+        for row in rows:
+            if row["old_status"] == UploadStatus.NEW:
+                await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.IN_PROCESS, {})
+        return rows
+
+    async def _fetch(self, call: UploadedCall, number: int, record: Record, folder: Path) -> Decoded:
+        assert call.record_type is not None
+        source = folder / f"{number}.{call.record_type}"
+        await self._downloader.fetch(record.url, call.record_type, source)
+        return await self._decoder.decode(call.record_type, source)
+
+    def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:
+        """Move the files to where recordings stay."""
+        started = call.start_time
+        place = Path(str(call.account_id)) / f"{started:%Y}" / f"{started:%m}"
+        folder = self._recordings / place
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = []
+        for record, one in zip(call.records, decoded, strict=True):
+            names = {kind: place / f"{record.recording_id}.{kind}" for kind in ("mp3", "wav")}
+            mp3 = _moved(one.mp3, self._recordings / names["mp3"])
+            wav = None if one.wav is None else _moved(one.wav, self._recordings / names["wav"])
+            stays = Decoded(one.duration_ms, one.source, mp3, wav)
+            kept.append(Kept(stays, str(names["mp3"]), str(names["wav"]) if wav else None))
+        _sync(folder)
+        return kept
+
+    async def _settle(
+        self, account_id: int, row: Mapping[str, Any], call: UploadedCall, kept: Sequence[Kept]
+    ) -> None:
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(_HOLD, (account_id, row["uploaded_call_id"]))
+            now = await cursor.fetchone()
+            if now is None or now["status"] != UploadStatus.IN_PROCESS:
+                return
+            await write_calls(connection, [call], {call.session_id: kept})
+            for record in call.records:
+                for tell in self._when_ready:
+                    await tell(connection, account_id, record.recording_id)
+            await self._processed(connection, account_id, [row])
+
+    async def _processed(
+        self, connection: Connection, account_id: int, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        await connection.execute(_PROCESSED, (account_id, [row["uploaded_call_id"] for row in rows]))
+        for row in rows:
+            more = {"call_session_id": row["session_id"]}
+            await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.PROCESSED, more)
+
+    async def _fail(
+        self, account_id: int, row: Mapping[str, Any], failure: UploadFailed, cause: Exception | None = None
+    ) -> None:
+        _log.info(
+            "uploaded_call_failed",
+            account_id=account_id,
+            ext_id=row["ext_id"],
+            code=failure.code,
+            message=failure.message,
+            cause=repr(cause) if cause else None,
+        )
+        async with self._db.connection() as connection:
+            ids = (account_id, row["uploaded_call_id"])
+            await connection.execute(_FAILED, (failure.code.value, failure.message, *ids))
+            more = {"error_code": failure.code.value, "error_message": failure.message}
+            await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.ERROR, more)
+
+    async def _make_partitions(self, calls: Sequence[UploadedCall]) -> None:
+        """In a transaction of its own: whoever makes a partition keeps others from it till the end."""
+        months = {month_of_id(call.session_id) for call in calls} - self._months
+        if not months:
+            return
+        async with self._db.connection() as connection:
+            for month in sorted(months):
+                await partitions.ensure_for(connection, max(month.first_id, first_id_at(0)))
+        self._months |= months
+
+
+_OURS = "The call could not be processed for a reason of ours; upload it again later."
+
+
+def call_of(row: Mapping[str, Any]) -> UploadedCall:
+    """The call in a row of ``uploaded_calls``."""
+    kind = row["record_type"]
+    return UploadedCall(
+        **{
+            name: row[name]
+            for name in (
+                "account_id",
+                "uploaded_call_id",
+                "session_id",
+                "ext_id",
+                "direction",
+                "calling_phone_number",
+                "called_phone_number",
+                "start_time",
+                "finish_time",
+                "is_lost",
+                "is_transfer",
+                "wait_duration",
+                "talk_duration",
+                "visitor_session_id",
+                "campaign_id",
+                "source_id",
+                "site_id",
+                "comment",
+                "tags",
+            )
+        },
+        record_type=None if kind is None else RecordType(kind),
+        records=[_record_of(record) for record in row["records"]],
+    )
+
+
+def _record_of(record: Mapping[str, Any]) -> Record:
+    channel = record["employee_channel"]
+    return Record(
+        url=record["record_url"],
+        recording_id=record["recording_id"],
+        employee_id=record["employee_id"],
+        employee_name=record["employee_name"],
+        employee_channel=None if channel is None else Channel(channel),
+    )
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _moved(source: Path, target: Path) -> Path:
+    _sync(source)
+    source.replace(target)
+    return target
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

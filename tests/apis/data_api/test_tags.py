@@ -1,0 +1,423 @@
+"""Tags by the Data API: the list, marking communications of each kind, sales; and the history of it all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.apis.data_api.office import Office
+from tests.apis.data_api.seen import account_seen
+from tests.apis.support import ADDRESS, SETTINGS, TOKEN, NotedSwitch
+from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.lifelike import Values, insert
+from trunkline.apis.catalogue import DATA_API
+from trunkline.apis.jsonrpc import Services
+from trunkline.apis.jsonrpc.journal import MemoryJournal
+from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.core.errors import NotFound
+from trunkline.core.ids import first_id_at
+from trunkline.db.partitions import ensure_for
+from trunkline.tagging.communications import PLACES, Kind
+
+STARTED = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+"""12:00 in the account's zone."""
+CALL = first_id_at(round(STARTED.timestamp() * 1000))
+IDS = {Kind.CALL: CALL, Kind.CHAT: 501, Kind.OFFLINE_MESSAGE: 502, Kind.GOAL: 503}
+MARK, UNMARK = "set.tag_communications", "unset.tag_communications"
+
+
+async def store_call(desk: Office, **changes: Any) -> None:
+    row: Values = {
+        "account_id": ACCOUNT,
+        "call_session_id": CALL,
+        "node": 1,
+        "start_time": STARTED,
+        "finish_time": STARTED + timedelta(minutes=1),
+        "direction": "in",
+        "source": "va",
+        "extra": Jsonb({"ext_id": "crm-1"}),
+        **changes,
+    }
+    async with desk.db.connection() as connection:
+        await ensure_for(connection, row["call_session_id"])
+        await insert(connection, "call_sessions", [row])
+
+
+@pytest.fixture
+async def office(desk: Office) -> Office:
+    """With one communication of each kind."""
+    await store_call(desk)
+    own: Values = {"account_id": ACCOUNT, "date_time": STARTED}
+    async with desk.db.connection() as connection:
+        chat = {**own, "chat_id": 501, "ext_id": "chat-1", "status": "new", "initiator": "visitor"}
+        await insert(connection, "chats", [chat])
+        message = {**own, "offline_message_id": 502, "ext_id": "mail-1"}
+        await insert(connection, "offline_messages", [message])
+        goal = {**own, "goal_id": 503, "name": "Bought", "type": "click", "source": "web"}
+        await insert(connection, "goals", [goal])
+    return desk
+
+
+async def tags_of(desk: Office, kind: Kind) -> list[dict[str, Any]]:
+    place = PLACES[kind]
+    found: list[dict[str, Any]] = await desk.one(
+        f"select tags from {place.table} where account_id = {ACCOUNT} and {place.id_column} = {IDS[kind]}"
+    )
+    return found
+
+
+async def names_of(desk: Office, kind: Kind) -> list[str]:
+    return [tag["tag_name"] for tag in await tags_of(desk, kind)]
+
+
+async def history(desk: Office) -> list[tuple[str, str, str, int]]:
+    rows = await desk.db.fetch_all(
+        "select action, tag_name, communication_type, communication_id from tag_history"
+        " where account_id = %s order by tag_history_id",
+        (ACCOUNT,),
+    )
+    return [
+        (row["action"], row["tag_name"], row["communication_type"], row["communication_id"]) for row in rows
+    ]
+
+
+async def sale_tag(desk: Office) -> int:
+    [tag] = [row for row in await desk.rows("get.tags") if row["is_system"]]
+    assert tag["name"] == "Sale"
+    return int(tag["id"])
+
+
+def about(kind: Kind) -> dict[str, Any]:
+    return {"communication_type": kind.value, "communication_id": IDS[kind]}
+
+
+async def test_a_tag_from_beginning_to_end(desk: Office) -> None:
+    made = (await desk.do("create.tags", name="Important"))["id"]
+    assert await desk.row("get.tags", made) == {"id": made, "name": "Important", "is_system": False}
+    assert (await account_seen(desk)).tags[made].name == "Important"
+    assert await desk.do("update.tags", id=made) == {}
+    assert await desk.do("update.tags", id=made, name="Urgent") == {}
+    assert (await account_seen(desk)).tags[made].name == "Urgent"
+    assert await desk.do("delete.tags", id=made) == {}
+    assert made not in (await account_seen(desk)).tags
+    assert await desk.fault("delete.tags", id=made) == ("entity_not_found", "id")
+
+
+async def test_faults_of_the_list(desk: Office) -> None:
+    one = (await desk.do("create.tags", name="Important"))["id"]
+    two = (await desk.do("create.tags", name="Urgent"))["id"]
+    assert await desk.fault("create.tags", name="Urgent") == ("duplicate_entity", "name")
+    assert (await desk.fault("update.tags", id=one, name="Urgent"))[0] == "duplicate_entity"
+    assert await desk.fault("update.tags", id=one, name=" ") == ("invalid_parameter_value", "name")
+    assert await desk.fault("create.tags") == ("required_parameter_missed", "name")
+    assert await desk.fault("update.tags", id=1, name="X") == ("entity_not_found", "id")
+    await desk.db.execute(
+        """insert into talk_options (account_id, button, mnemonic, name, settings)
+           values (%s, '77', 'tag_call', 'Tag', jsonb_build_object('tag_id', %s::bigint))""",
+        (ACCOUNT, two),
+    )
+    assert await desk.fault("delete.tags", id=two) == ("dependency_error", "id")
+    sale = await sale_tag(desk)
+    assert await desk.fault("update.tags", id=sale, name="X") == ("forbidden", "id")
+    answer = await desk.answer("delete.tags", id=sale)
+    assert (answer["error"]["code"], answer["error"]["data"]["mnemonic"]) == (-32602, "forbidden")
+
+
+async def test_the_new_form_of_the_list(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    await office.do(MARK, **about(Kind.CALL), tag_id=tag)
+    await office.do(MARK, **about(Kind.CHAT), tag_id=tag)
+    await office.do(UNMARK, **about(Kind.CHAT), tag_id=tag)
+    await office.do(MARK, **about(Kind.CHAT), tag_id=tag)
+    fields = ["id", "rating", "is_auto", "state", "color", "condition", "creation_datetime"]
+    row = await office.row("get.tags", tag, fields=fields, is_include_rating=True)
+    assert len(row.pop("creation_datetime")) == 19
+    assert row == {
+        "id": tag,
+        "rating": 2,
+        "is_auto": False,
+        "state": "off",
+        "color": "#EBEBEB",
+        "condition": {},
+    }
+    row = await office.row("get.tags", tag, fields=["rating", "state"])
+    assert row == {"rating": None, "state": None}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_a_communication_gets_and_loses_a_tag(office: Office, kind: Kind) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    assert await office.do(MARK, **about(kind), tag_id=tag) == {}
+    [entry] = await tags_of(office, kind)
+    assert datetime.fromisoformat(entry.pop("tag_change_time")).tzinfo is not None
+    assert entry == {
+        "tag_id": tag,
+        "tag_name": "Important",
+        "tag_type": "manual",
+        "tag_user_id": 2001,
+        "tag_user_login": "dispatcher",
+        "tag_employee_id": None,
+        "tag_employee_full_name": None,
+    }
+    assert await office.fault(MARK, **about(kind), tag_id=tag) == ("duplicate_entity", "tag_id")
+    assert await office.do(UNMARK, **about(kind), tag_id=tag) == {}
+    assert await tags_of(office, kind) == []
+    assert await office.fault(UNMARK, **about(kind), tag_id=tag) == ("entity_not_found", "tag_id")
+    what = ("Important", kind.value, IDS[kind])
+    assert await history(office) == [("set", *what), ("unset", *what)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ext_id"), [(Kind.CALL, "crm-1"), (Kind.CHAT, "chat-1"), (Kind.OFFLINE_MESSAGE, "mail-1")]
+)
+async def test_a_communication_by_the_clients_own_id(office: Office, kind: Kind, ext_id: str) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    named = {"communication_type": kind.value, "communication_ext_id": ext_id}
+    await office.do(MARK, **named, tag_id=tag)
+    assert await names_of(office, kind) == ["Important"]
+    await office.do(UNMARK, **named, communication_id=IDS[kind], tag_id=tag)
+    wrong = {**named, "communication_ext_id": "nobody"}
+    assert await office.fault(MARK, **wrong, tag_id=tag) == ("entity_not_found", "communication_ext_id")
+
+
+async def test_faults_of_marking(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    for method in (MARK, UNMARK):
+        assert await office.fault(method, communication_type="call", tag_id=tag) == (
+            "required_parameter_missed",
+            "communication_id",
+        )
+        assert await office.fault(method, communication_type="call", communication_id=5, tag_id=tag) == (
+            "entity_not_found",
+            "communication_id",
+        )
+        assert await office.fault(method, communication_type="email", communication_id=5, tag_id=tag) == (
+            "invalid_parameter_value",
+            "communication_type",
+        )
+        assert await office.fault(method, **about(Kind.CALL), tag_id=1) == ("entity_not_found", "tag_id")
+        assert await office.fault(method, **about(Kind.CALL)) == ("required_parameter_missed", "tag_id")
+    sale = await sale_tag(office)
+    assert await office.fault(MARK, **about(Kind.CALL), tag_id=sale) == ("forbidden", "tag_id")
+    office.as_stranger()
+    assert await office.fault(MARK, **about(Kind.CALL), tag_id=tag) == (
+        "entity_not_found",
+        "communication_id",
+    )
+
+
+async def test_another_accounts_tag(office: Office) -> None:
+    office.as_stranger()
+    foreign = (await office.do("create.tags", name="Foreign"))["id"]
+    assert (await office.fault("create.tags", name="Foreign"))[0] == "duplicate_entity"
+    office.as_owner()
+    assert ACCOUNT != STRANGER
+    office.accounts.allow(account_id=ACCOUNT)
+    assert foreign not in [row["id"] for row in await office.rows("get.tags")]
+    for method, params in (
+        (MARK, {"tag_id": foreign}),
+        ("update.tags_communication", {"tag_ids": [foreign]}),
+        ("set.communications_tags", {"tag_ids": [foreign]}),
+    ):
+        told = await office.fault(method, **about(Kind.CALL), **params)
+        assert told == ("entity_not_found", next(iter(params)))
+    assert await office.fault("update.tags", id=foreign, name="X") == ("entity_not_found", "id")
+    assert await office.fault("delete.tags", id=foreign) == ("entity_not_found", "id")
+
+
+async def test_several_communications_at_once_in_three_forms(office: Office) -> None:
+    one = (await office.do("create.tags", name="One"))["id"]
+    two = (await office.do("create.tags", name="Two"))["id"]
+    method = "set.communications_tags"
+    made = await office.do(method, **about(Kind.CALL), tag_ids=[one, two])
+    assert made == {
+        "success": "true",
+        "items": [{"id": tag, **about(Kind.CALL)} for tag in (one, two)],
+    }
+    await office.do(method, items=[{**about(k), "tag_id": one} for k in (Kind.CALL, Kind.CHAT)])
+    await office.do(method, items=[about(Kind.CHAT), about(Kind.GOAL)], tag_ids=[two])
+    assert [await names_of(office, k) for k in (Kind.CALL, Kind.CHAT, Kind.GOAL)] == [
+        ["One", "Two"],
+        ["One", "Two"],
+        ["Two"],
+    ]
+    before = await history(office)
+    assert len(before) == 5
+    missing = {"communication_type": "chat", "communication_id": 1}
+    assert await office.fault(method, items=[about(Kind.GOAL), missing], tag_ids=[one]) == (
+        "entity_not_found",
+        "communication_id",
+    )
+    assert await office.fault(method, items=[about(Kind.GOAL)]) == (
+        "required_parameter_missed",
+        "items.tag_id",
+    )
+    assert await office.fault(method, **about(Kind.GOAL)) == ("required_parameter_missed", "tag_ids")
+    assert await office.fault(method, tag_ids=[one]) == ("required_parameter_missed", "communication_id")
+    assert await history(office) == before
+
+
+@pytest.mark.parametrize("method", ["update.tags_communication", "update.tags_communications"])
+async def test_the_tags_of_a_communication_are_replaced(office: Office, method: str) -> None:
+    one = (await office.do("create.tags", name="One"))["id"]
+    two = (await office.do("create.tags", name="Two"))["id"]
+    await office.do(MARK, **about(Kind.CHAT), tag_id=one)
+    made = await office.do(method, **about(Kind.CHAT), tag_ids=[two])
+    assert made == {**about(Kind.CHAT), "items": [{"id": two, "name": "Two", "color": "color1"}]}
+    assert await names_of(office, Kind.CHAT) == ["Two"]
+    assert (await office.do(method, **about(Kind.CHAT), tag_ids=[]))["items"] == []
+    assert await names_of(office, Kind.CHAT) == []
+    actions = [(action, name) for action, name, *_ in await history(office)]
+    assert actions == [("set", "One"), ("set", "Two"), ("unset", "One"), ("unset", "Two")]
+    assert await office.fault(method, **about(Kind.CHAT), tag_ids=[1]) == ("entity_not_found", "tag_ids")
+    assert await office.fault(method, **about(Kind.CHAT), tag_ids=["x"]) == ("data_type_error", "tag_ids")
+    sale = await sale_tag(office)
+    assert await office.fault(method, **about(Kind.CHAT), tag_ids=[sale]) == ("forbidden", "tag_ids")
+
+
+SALE = {"date_time": "2026-03-02 12:00:00", "transaction_value": 99.5}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_sales(office: Office, kind: Kind) -> None:
+    first = await office.do("set.tag_sales", **about(kind), **SALE, comment="two chairs")
+    assert set(first) == {"id"}
+    second = await office.do(
+        "set.tag_sales", **about(kind), date_time="2026-03-03 10:00:00", transaction_value="10"
+    )
+    assert second["id"] > first["id"]
+    assert await names_of(office, kind) == ["Sale"]
+    place = PLACES[kind]
+    extra = (
+        f"select extra from {place.table} where account_id = {ACCOUNT} and {place.id_column} = {IDS[kind]}"
+    )
+    shown = await office.one(extra)
+    assert (shown["sale_cost"], shown["sale_date"]) == (109.5, "2026-03-03T06:00:00Z")
+    assert await office.one("select comment from sales order by sale_id limit 1") == "two chairs"
+    other = (await office.do("create.tags", name="One"))["id"]
+    await office.do("update.tags_communication", **about(kind), tag_ids=[other])
+    assert await names_of(office, kind) == ["Sale", "One"]
+    await office.do(UNMARK, **about(kind), tag_id=await sale_tag(office))
+    assert await names_of(office, kind) == ["One"]
+    assert await office.one("select count(*) from sales") == 0
+    assert not {"sale_cost", "sale_date"} & set(await office.one(extra))
+
+
+async def test_a_sale_stands_in_the_report(office: Office) -> None:
+    await office.do("set.tag_sales", **about(Kind.CALL), **SALE)
+    period = {"date_from": "2026-03-01 00:00:00", "date_till": "2026-03-31 00:00:00"}
+    [row] = await office.rows("get.calls_report", **period, fields=["sale_date", "sale_cost", "tags"])
+    assert (row["sale_date"], row["sale_cost"]) == ("2026-03-02 12:00:00", 99.5)
+    assert [tag["tag_name"] for tag in row["tags"]] == ["Sale"]
+
+
+async def test_faults_of_sales(office: Office) -> None:
+    method, good = "set.tag_sales", {**about(Kind.CALL), **SALE}
+    early = {**good, "date_time": "2026-03-02 11:59:59"}
+    assert await office.fault(method, **early) == ("invalid_date_time", "date_time")
+    assert (await office.answer(method, **early))["error"]["data"]["value"] == early["date_time"]
+    assert await office.fault(method, **{**good, "date_time": "2026-03-02"}) == (
+        "invalid_date_time",
+        "date_time",
+    )
+    for name, value in (
+        ("date_time", "yesterday"),
+        ("transaction_value", -1),
+        ("comment", "x" * 256),
+        ("communication_type", "email"),
+    ):
+        assert await office.fault(method, **{**good, name: value}) == ("invalid_parameter_value", name)
+    for name in good:
+        less = {key: value for key, value in good.items() if key != name}
+        assert await office.fault(method, **less) == ("required_parameter_missed", name)
+    assert await office.fault(method, **{**good, "communication_id": 1}) == (
+        "entity_not_found",
+        "communication_id",
+    )
+    site = await office.one(
+        f"insert into sites (account_id, domain_name, name, industry_id)"
+        f" values ({ACCOUNT}, 'example.com', 'Example', 1) returning site_id"
+    )
+    await office.db.execute(
+        "update call_sessions set extra = jsonb_build_object('site_id', %s::bigint) where account_id = %s",
+        (site, ACCOUNT),
+    )
+    assert await office.fault(method, **good) == ("forbidden", None)
+    assert await history(office) == []
+    await office.db.execute("update sites set sales_enabled = true")
+    assert "id" in await office.do(method, **good)
+
+
+async def ask_living(office: Office, switch: NotedSwitch, method: str, **params: Any) -> dict[str, Any]:
+    machine = Machine(DATA_API, Services(office.accounts, switch, SETTINGS, office.db), MemoryJournal())
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": TOKEN, **params}}
+    answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), ADDRESS))
+    return answer
+
+
+async def test_a_living_call_is_marked_at_its_switch(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    await office.db.execute("update call_sessions set finish_time = null where account_id = %s", (ACCOUNT,))
+    switch = NotedSwitch(answers={"mark_call": {"set": [tag], "unset": []}})
+    assert "result" in await ask_living(office, switch, MARK, **about(Kind.CALL), tag_id=tag)
+    author = {
+        "user_id": 2001,
+        "user_login": "dispatcher",
+        "employee_id": None,
+        "employee_full_name": None,
+    }
+    wanted = {"set": [{"tag_id": tag, "tag_name": "Important"}], "unset": []}
+    assert switch.commands == [(ACCOUNT, "mark_call", {"call_session_id": CALL, **wanted, **author})]
+    assert await tags_of(office, Kind.CALL) == []  # the switch writes them
+
+
+async def test_a_call_that_ends_meanwhile_is_marked_in_its_row(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    await office.db.execute("update call_sessions set finish_time = null where account_id = %s", (ACCOUNT,))
+    gone = NotFound("Call session not found", mnemonic="call_session_not_found")
+    switch = NotedSwitch(answers={"mark_call": gone})
+    assert "result" in await ask_living(office, switch, MARK, **about(Kind.CALL), tag_id=tag)
+    assert await names_of(office, Kind.CALL) == ["Important"]
+    assert len(switch.commands) > 1
+
+
+async def test_subscribers_hear_of_a_tag_on_a_finished_call(office: Office) -> None:
+    """Of our own calls; an uploaded one has no journal."""
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    await office.do(MARK, **about(Kind.CALL), tag_id=tag)
+    assert await office.one("select count(*) from call_events") == 0
+    await office.db.execute(
+        """insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)
+           values (%s, %s, 7, 'session_finished', now(), '{}')""",
+        (ACCOUNT, CALL),
+    )
+    await office.do(UNMARK, **about(Kind.CALL), tag_id=tag)
+    await office.do(MARK, **about(Kind.CALL), tag_id=tag)
+    rows = await office.db.fetch_all(
+        "select seq, type from call_events where account_id = %s and seq > 7 order by seq", (ACCOUNT,)
+    )
+    assert [(row["seq"], row["type"]) for row in rows] == [(8, "tag_unset"), (9, "tag_set")]
+    told = await office.db.fetch_all("select seq, type, data from outbox where account_id = %s", (ACCOUNT,))
+    assert [(row["seq"], row["type"], row["data"]["tag_name"]) for row in told] == [
+        (9, "tag_set", "Important")
+    ]
+
+
+async def test_permissions(desk: Office) -> None:
+    marking = ("set.communications_tags", "update.tags_communication", "set.tag_sales", MARK, UNMARK)
+    methods = {
+        "get.tags": "select",
+        "create.tags": "insert",
+        "update.tags": "update",
+        "delete.tags": "delete",
+        **dict.fromkeys(marking, "update"),
+    }
+    for method, action in methods.items():
+        desk.as_member(f"tag_management:{action}")
+        assert (await desk.fault(method))[0] != "forbidden"
+        desk.as_member(*(f"tag_management:{a}" for a in methods.values() if a != action))
+        assert await desk.fault(method) == ("forbidden", None)

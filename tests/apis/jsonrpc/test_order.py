@@ -1,0 +1,98 @@
+"""The first thing that is wrong is told: a request with every fault, mended one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from tests.apis.support import TOKEN, House, mnemonic
+from trunkline.accounts.model import Role
+from trunkline.apis.jsonrpc import (
+    ACCESS_TOKEN,
+    Api,
+    Call,
+    Component,
+    Envelope,
+    Method,
+    Param,
+    Params,
+    ParamType,
+)
+from trunkline.apis.jsonrpc.call import Result
+from trunkline.core.errors import InvalidInput
+
+
+async def _handler(call: Call, params: Params) -> Result:
+    if params["count"] == 1:
+        raise InvalidInput("not one", mnemonic="invalid_parameters_combination")
+    return Result({})
+
+
+PROBE = Method(
+    api=Api.CALL,
+    name="get.probe",
+    summary="For tests.",
+    params=(ACCESS_TOKEN, Param("count", ParamType.NUMBER, required=True)),
+    result=(),
+    envelope=Envelope.DATA_OBJECT,
+    components=(Component("call_api_base", "Call API Basic set"),),
+    permissions=(("va", "select"),),
+    handler=_handler,
+)
+
+
+async def test_faults_are_told_in_order() -> None:
+    house = House(extra=[PROBE])
+    accounts = house.accounts
+    accounts.allow(call_api_enabled=False, components=frozenset(), role=Role.MEMBER, permissions=frozenset())
+    accounts.minute_limit = 0
+    accounts.networks.clear()
+    message: dict[str, Any] = {"method": "no.such", "params": {"access_token": "bad", "count": {}}}
+
+    async def told() -> str:
+        return mnemonic(await house.send(Api.CALL, message))
+
+    assert mnemonic(await house.send(Api.CALL, orjson.dumps([message]) + b"]")) == "parse_error"
+    assert mnemonic(await house.send(Api.CALL, [message])) == "batch_operations_not_supported"
+    assert await told() == "invalid_request"
+    message["jsonrpc"] = "2.0"
+    assert await told() == "notifications_not_supported"
+    message["id"] = 1
+    assert await told() == "method_not_found"
+    message["method"] = "get.probe"
+    assert await told() == "access_token_invalid"
+    message["params"]["access_token"] = TOKEN
+    assert await told() == "ip_not_whitelisted"
+    accounts.networks[1001] = ["0.0.0.0/0"]
+    assert await told() == "forbidden"
+    accounts.allow(call_api_enabled=True)
+    assert await told() == "component_disabled"
+    accounts.allow(components=frozenset({"call_api_base"}))
+    assert await told() == "forbidden"
+    accounts.allow(permissions=frozenset({"va:select"}))
+    assert await told() == "limit_exceeded"
+    accounts.minute_limit = 1
+    assert await told() == "data_type_error"
+    message["params"]["count"] = 1
+    assert await told() == "invalid_parameters_combination"
+    message["params"]["count"] = 2
+    assert await told() == "ok"
+    assert await told() == "limit_exceeded"
+    assert accounts.used == 1, "only the success cost a point"
+
+
+async def test_login_tells_password_before_address_and_leaves_no_session() -> None:
+    house = House()
+    house.accounts.networks.clear()
+    wrong = {"login": "dispatcher", "password": "wrong"}
+    right = {"login": "dispatcher", "password": "correct horse"}
+    assert mnemonic(await house.ask(Api.CALL, "login.user", {"login": "x"}, token=None)) == (
+        "required_parameter_missed"
+    )
+    assert mnemonic(await house.ask(Api.CALL, "login.user", wrong, token=None)) == "auth_error"
+    assert mnemonic(await house.ask(Api.CALL, "login.user", right, token=None)) == "ip_not_whitelisted"
+    assert house.accounts.sessions == set()
+    house.accounts.networks[1001] = ["127.0.0.1/32"]
+    assert mnemonic(await house.ask(Api.CALL, "login.user", right, token=None)) == "ok"
+    assert len(house.accounts.sessions) == 1

@@ -1,0 +1,180 @@
+"""The web role over real sockets: HTTP, HTTPS with a replaced certificate, sizes, addresses, health,
+graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.apis.support import TOKEN, House
+from trunkline.apis.jsonrpc import Services
+from trunkline.apis.tls import ReloadedCertificate
+from trunkline.apis.web import Doors, build_app, serving
+from trunkline.core.settings import Settings, WebSettings
+from trunkline.runtime import certificates
+
+Ports = Callable[[int], list[int]]
+
+
+@asynccontextmanager
+async def _open(
+    house: House, settings: Settings, routes: list[web.RouteDef] | None = None
+) -> AsyncIterator[tuple[Doors, aiohttp.ClientSession]]:
+    services = Services(house.accounts, house.switch, settings)
+    app = build_app(services, journal=house.journal, routes=routes or [])
+    async with (
+        serving(app, settings) as doors,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client,
+    ):
+        yield doors, client
+
+
+def _settings(tmp_path: Path, ports: Ports, **changes: object) -> Settings:
+    http, https = ports(2)
+    fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
+    settings = Settings(data_dir=tmp_path, web=WebSettings.model_validate(fields))
+    certificates.ensure(settings)
+    return settings
+
+
+def _message(method: str = "logout.user") -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": TOKEN}}
+
+
+async def test_http_and_https_answer_alike(tmp_path: Path, free_ports: Ports) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
+        for base in (doors.http, doors.https):
+            for path, method in (("/v4.0", "list.nothing"), ("/v2.0", "no.such"), ("/v4.0/", "x")):
+                async with client.post(f"{base}{path}", json=_message(method)) as response:
+                    assert response.status == 200
+                    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+                    assert response.headers["Server"] == "trunkline"
+                    answer = await response.json()
+                    assert answer["error"]["data"]["mnemonic"] == "method_not_found"
+
+
+async def test_content_type_does_not_matter_but_the_verb_does(tmp_path: Path, free_ports: Ports) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
+        url = f"{doors.http}/v4.0"
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            async with client.post(url, data=b"[]", headers={"Content-Type": kind}) as response:
+                answer = await response.json()
+                assert answer["error"]["data"]["mnemonic"] == "batch_operations_not_supported"
+        async with client.get(url) as response:
+            assert response.status == 405
+        async with client.get(f"{url}/openrpc.json") as response:
+            assert (await response.json())["openrpc"] == "1.3.2"
+
+
+async def test_large_body_is_refused_without_reading_it_all(tmp_path: Path, free_ports: Ports) -> None:
+    settings = _settings(tmp_path, free_ports, body_max=1000)
+    async with _open(House(), settings) as (doors, client):
+        async with client.post(f"{doors.http}/v2.0", data=b" " * 1001) as response:
+            assert response.status == 413
+            answer = await response.json()
+            assert answer["error"]["data"]["mnemonic"] == "invalid_request"
+            assert answer["error"]["data"]["params"] == {"body_max_bytes": 1000}
+        bomb = {"Content-Encoding": "gzip"}
+        async with client.post(
+            f"{doors.http}/v2.0", data=gzip.compress(b" " * 10_000_000), headers=bomb
+        ) as response:
+            assert response.status == 413
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_address_behind_a_proxy(tmp_path: Path, free_ports: Ports, *, trusted: bool) -> None:
+    settings = _settings(tmp_path, free_ports, trusted_proxies=["127.0.0.1"] if trusted else [])
+    headers = {"X-Forwarded-For": "203.0.113.77"}
+    async with _open(House(), settings) as (doors, client):
+        async with client.post(f"{doors.http}/v4.0", json=_message(), headers=headers) as response:
+            answer = await response.json()
+        if trusted:
+            assert answer["error"]["message"] == "Your IP 203.0.113.77 is not whitelisted"
+        else:
+            assert answer["result"]["data"] == {"success": True}
+
+
+async def test_other_doors_and_their_failures(tmp_path: Path, free_ports: Ports) -> None:
+    async def fine(_request: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    async def broken(_request: web.Request) -> web.Response:
+        raise RuntimeError("secret of the house")
+
+    routes = [web.get("/fine", fine), web.get("/broken", broken)]
+    async with _open(House(), _settings(tmp_path, free_ports), routes) as (doors, client):
+        async with client.get(f"{doors.http}/fine") as response:
+            assert await response.text() == "fine"
+        async with client.get(f"{doors.http}/broken") as response:
+            assert response.status == 500
+            assert "secret" not in await response.text()
+        async with client.get(f"{doors.http}/health") as response:
+            assert (response.status, (await response.json())["status"]) == (200, "ok")
+
+
+async def test_a_door_with_port_zero_is_off(tmp_path: Path, free_ports: Ports) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports, https_port=0)) as (doors, _client):
+        assert doors.https is None
+        assert doors.http is not None
+
+
+async def test_request_under_way_is_finished_at_the_stop(tmp_path: Path, free_ports: Ports) -> None:
+    arrived = asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(0.3)
+        return web.Response(text="done")
+
+    settings = _settings(tmp_path, free_ports)
+    services = Services(House().accounts, House().switch, settings)
+    async with aiohttp.ClientSession() as client:
+
+        async def ask(url: str) -> str:
+            async with client.get(url) as response:
+                return await response.text()
+
+        async with serving(build_app(services, routes=[web.get("/slow", slow)]), settings) as doors:
+            asking = asyncio.create_task(ask(f"{doors.http}/slow"))
+            await arrived.wait()
+        assert await asking == "done"
+
+
+async def test_new_certificate_is_served_without_a_restart(tmp_path: Path, free_ports: Ports) -> None:
+    settings = _settings(tmp_path, free_ports)
+    folder = settings.certificates_dir
+    certificate = ReloadedCertificate(folder / "trunkline.crt", folder / "trunkline.key")
+    port = settings.web.https_port
+
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", port, ssl=certificate.context)
+    async with server:
+        first = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        assert certificate.reload_if_changed() is False
+        _replace_certificate(settings)
+        assert certificate.reload_if_changed() is True
+        second = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        assert second != first
+        assert second.split() == (folder / "trunkline.crt").read_text().split()
+        (folder / "trunkline.crt").write_text("half a certificate")
+        assert certificate.reload_if_changed() is False
+        third = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        assert third == second, "the old one stays while the new one is not whole"
+
+
+def _replace_certificate(settings: Settings) -> None:
+    for path in (certificates.certificate_file(settings), certificates.key_file(settings)):
+        os.unlink(path)
+    certificates.ensure(settings, datetime.now(UTC))

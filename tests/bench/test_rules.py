@@ -1,0 +1,86 @@
+"""The pure parts of the benchmark: the search for the highest clean rate, and the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.bench import parts
+from trunkline.bench.calls import right_ends
+from trunkline.bench.load import Search
+from trunkline.bench.setting import Finding, Setting
+from trunkline.bench.statistics import Spread, pooled, spread
+
+
+@given(
+    limit=st.floats(2, 2000), first=st.integers(1, 500), precision=st.sampled_from([0.02, 0.05, 0.15, 0.3])
+)
+def test_search_ends_next_to_the_limit(limit: float, first: int, precision: float) -> None:
+    search = Search(first, precision)
+    steps = 0
+    while not search.over:
+        search.told(search.next, search.next <= limit)
+        steps += 1
+        assert steps < 60
+    assert search.best <= limit
+    assert search.best >= limit - max(2.0, precision * 1.3 * limit + 1)
+
+
+def test_search_of_what_never_goes_clean_ends_at_nothing() -> None:
+    search = Search(40, 0.05)
+    for _ in range(60):
+        if search.over:
+            break
+        search.told(search.next, clean=False)
+    assert search.over
+    assert search.best == 0.0
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
+def test_spread(values: list[float]) -> None:
+    found = spread(values)
+    assert found.count == len(values)
+    assert min(values) - 0.001 <= found.p50 <= found.p99 <= max(values) + 0.001
+    above = sum(1 for value in values if value > found.p99 + 0.001)
+    assert above <= len(values) / 100
+
+
+def test_nothing_measured_is_said() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        spread([])
+
+
+def test_one_disturbed_round_does_not_count() -> None:
+    rounds = [Spread(10, 4.0, 9.0), Spread(10, 70.0, 900.0), Spread(10, 5.0, 8.0)]
+    assert pooled(rounds) == Spread(30, 5.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "right"),
+    [
+        ({"caller_disconnects": 10}, True),
+        ({"caller_disconnects": 8, "operator_not_responsive": 2}, True),
+        ({"caller_disconnects": 7, "operator_not_responsive": 3}, False),
+        ({"caller_disconnects": 8, "internal_error": 3}, False),
+        ({"caller_disconnects (lost)": 10}, False),
+    ],
+)
+def test_ends_of_calls_are_compared_with_what_the_caller_saw(ends: dict[str, int], right: bool) -> None:
+    assert right_ends(ends, attempted=10, answered=8) is right
+
+
+async def test_parts_run_by_name_each_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def part(setting: Setting) -> Finding:
+        return Finding(True, "lines", {"folder": str(setting.folder)})
+
+    monkeypatch.setattr(
+        parts, "PARTS", {name: parts.Part(f"about {name}", "how", part) for name in ("one", "two")}
+    )
+    setting = Setting(None, None, tmp_path, True, lambda _: None)  # type: ignore[arg-type]
+    both, second = await parts.run((), setting), await parts.run(("two",), setting)
+    assert list(both) == ["one", "two"]
+    assert parts.report(second) == {"two": {"ok": True, "method": "how", "folder": str(tmp_path / "two")}}
+    assert parts.tables(second) == "two: about two\nlines"

@@ -1,0 +1,305 @@
+"""One call told from outside: the engine's twin plays the world, the rules decide, and every step is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, company, number_of
+from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
+from trunkline.calls import commands, from_line, incoming, machine, requests
+from trunkline.calls.effects import Call, Effect, Take
+from trunkline.calls.live_look import LiveLook
+from trunkline.calls.presence import Presence
+from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Session, begin, evolve
+from trunkline.calls.switch import called_number
+from trunkline.calls.turn import Turn
+from trunkline.core.clock import Instant
+from trunkline.core.ids import IdGenerator
+from trunkline.directory.model import Account
+from trunkline.events.catalogue import Event, EventType
+from trunkline.telephony.port import Arrived, Channel, EndpointKind, KeyPressed, Registered, Signal
+
+T0 = 1_772_366_400.0
+"""Noon of 2026-03-01 UTC, a Sunday; 16:00 in the company's zone."""
+
+_EPHEMERAL = {
+    "expected",
+    "undecided",
+    "dialling",
+    "connect_finished_at",
+    "record_wanted",
+    "playing",
+    "speaking_since",
+    "heard",
+    "pressed",
+    "pressed_at",
+    "confirmed",
+    "plays",
+    "bridge",
+}
+
+
+class Story:
+    """A call from its first signal to its last.
+
+    ``at(seconds)`` sets the clock, actions of ``engine`` make signals, ``flow()`` delivers them.
+    """
+
+    def __init__(self, account: Account | None = None, *, online: Iterable[str] | None = None) -> None:
+        self.account = account or company()
+        self.clock = T0
+        self.engine = FakeEngine(lambda: self.clock)
+        self.presence = Presence()
+        self.presence.registrations_known = True
+        self.ids = IdGenerator(1, lambda: int(self.clock * 1000))
+        self.events: list[Event] = []
+        self._session: Session | None = None
+        self._told: Session | None = None
+        """The session as a restarted switch would rebuild it."""
+        self.channel = Channel("")
+        self._gone: set[Channel] = set()
+        """Channels of legs that had ended before the present turn."""
+        for login in (ANNA_LINE, ANNA_SECOND, BORIS_LINE) if online is None else online:
+            self.register(login)
+
+    # --- the beginning
+
+    def arrive(self, scenario: int | str, caller: str = CUSTOMER, *, waited: float = 0.0) -> Story:
+        """A customer calls a virtual number."""
+        called = number_of(scenario) if isinstance(scenario, int) else scenario
+        self.channel = self.engine.arrive(a_trunk(), called, caller, waited=waited)
+        return self.flow()
+
+    def dial(self, login: str, dialled: str) -> Story:
+        """Somebody dials on a line."""
+        self.channel = self.engine.arrive(a_line(login), dialled, login)
+        return self.flow()
+
+    def start(self, name: str, **params: Any) -> Story:
+        """A door starts a call."""
+        request = requests.CHECKS[name](self.account, params)
+        self.take(machine.start(request, self.look(), self.ids.next()))
+        return self.flow()
+
+    def command(self, name: str, *, flow: bool = True, **params: Any) -> Story:
+        """A door commands; as in the switch, what was begun before a refusal stands."""
+        turn = Turn(self.session, self.look(), Instant(self.clock))
+        try:
+            self.answer_of_command = commands.COMMANDS[name](turn, params)
+            machine.settle(turn)
+        finally:
+            self.take(turn)
+        return self.flow() if flow else self
+
+    def fail(self, channel: Channel) -> Story:
+        """The engine refuses an effect on a channel; an originated one that has not answered was never made."""
+        chan = self.engine.channels[channel]
+        if chan.originated and not chan.answered:
+            del self.engine.channels[channel]
+            self.engine.pending = [
+                one for one in self.engine.pending if getattr(one, "channel", None) != channel
+            ]
+        self.take(machine.failed(self.session, channel, self.look()))
+        return self
+
+    # --- going on
+
+    def at(self, seconds: float) -> Story:
+        self.clock = T0 + seconds
+        return self
+
+    def flow(self) -> Story:
+        """Deliver all signals in the order they were made, and what follows from them."""
+        while self.engine.pending:
+            self.hear(self.engine.pending.pop(0))
+        return self
+
+    def hear(self, signal: Signal) -> None:
+        if isinstance(signal, Arrived):
+            if self._session is None:
+                self.take(self._opened(signal))
+            return
+        if self._session is not None and not isinstance(signal, Registered):
+            self.take(machine.signal(self.session, signal, self.look()))  # type: ignore[arg-type]
+
+    def _opened(self, arrived: Arrived) -> Turn:
+        session_id = self.ids.next()
+        if arrived.endpoint.kind is EndpointKind.LINE:
+            line = self.account.line_by_login(arrived.endpoint.name)
+            assert line is not None
+            return from_line.open_call(arrived, line, self.look(), session_id)
+        number = called_number(self.account, arrived.called)
+        return incoming.open_call(arrived, number, 1, self.look(), session_id)
+
+    def take(self, turn: Turn) -> None:
+        """What the switch does with a turn, and what must be true after each."""
+        self._session = turn.session
+        assert turn.failure is None, repr(turn.failure)
+        self.events += turn.events
+        for effect in turn.effects:
+            channels = effect.channels if isinstance(effect, Take) else (_channel_of(effect),)
+            for channel in channels:
+                leg = turn.session.leg_of(channel)
+                assert leg is not None, f"{effect} is for no leg"
+                assert channel not in self._gone, f"{effect} is for a leg that is gone"
+        self._gone |= {leg.channel for leg in turn.session.legs.values() if not leg.alive}
+        self.presence.apply(turn)
+        if turn.events:
+            self._told = told_on(self._told, turn.events)
+        assert self._told is not None
+        check(turn.session, self.events, self._told)
+        self.engine.perform(turn.effects)
+
+    def look(self) -> LiveLook:
+        return LiveLook(self.account, self.presence, self.ids, Instant(self.clock), self._session)
+
+    def register(self, login: str) -> None:
+        at = Instant(self.clock)
+        self.presence.register(
+            Registered(
+                at, login, f"sip:{login}@192.0.2.9", "192.0.2.9", 5060, "udp", "", None, None, reachable=True
+            )
+        )
+
+    # --- parties
+
+    def ringing(self, login: str | None = None) -> Channel:
+        """The channel of the (only) phone that rings."""
+        found = [
+            one.channel
+            for one in self.engine.channels.values()
+            if not one.answered
+            and (one.dialler is not None or one.originated)
+            and login in (None, one.endpoint.name, one.number)
+        ]
+        assert len(found) == 1, f"{len(found)} phones ring"
+        return found[0]
+
+    def answer(self, login: str | None = None) -> Channel:
+        channel = self.ringing(login)
+        self.engine.answer(channel)
+        self.flow()
+        return channel
+
+    def refuse(self, cause: int, login: str | None = None, *, by_party: bool = False) -> Story:
+        self.engine.refuse(self.ringing(login), cause, by_party=by_party)
+        return self.flow()
+
+    def ring_out(self) -> Story:
+        self.engine.ring_out(self.channel if self.channel in self.engine.channels else self.ringing())
+        return self.flow()
+
+    def press(self, channel: Channel, key: str) -> Story:
+        self.engine.pending.append(KeyPressed(channel, self.engine.at(), key))
+        return self.flow()
+
+    def hang_up(self, channel: Channel | None = None) -> Story:
+        self.engine.hang_up(channel or self.channel)
+        return self.flow()
+
+    # --- what came of it
+
+    @property
+    def session(self) -> Session:
+        assert self._session is not None, "no call has begun"
+        return self._session
+
+    @property
+    def types(self) -> list[EventType]:
+        return [event.type for event in self.events]
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """Data of SESSION_FINISHED; the call must be over."""
+        assert self.events[-1].type is EventType.SESSION_FINISHED, self.types
+        assert not self.engine.channels, "channels are left"
+        return dict(self.events[-1].data)
+
+    @property
+    def reasons(self) -> list[tuple[str | None, str | None]]:
+        """Number called and reason of each leg, the first leg first."""
+        return [(leg.called_phone_number, leg.finish_reason) for leg in self.session.legs.values()]
+
+    def leg(self, index: int) -> Leg:
+        return list(self.session.legs.values())[index]
+
+    @property
+    def durations(self) -> tuple[int, ...]:
+        """Wait, total wait, talk, clean talk, total, post-processing."""
+        names = ("wait", "total_wait", "talk", "clean_talk", "total", "postprocess")
+        return tuple(self.end[f"{name}_duration"] for name in names)
+
+
+def _channel_of(effect: Effect) -> Channel:
+    return effect.originate.channel if isinstance(effect, Call) else effect.channel
+
+
+def check(session: Session, events: list[Event], told: Session) -> None:
+    """What must be true of a session at all times."""
+    assert events[-1].seq == len(events) == session.seq
+    assert persistent(session) == persistent(told)
+    finished = [event for event in events if event.type is EventType.SESSION_FINISHED]
+    if session.phase is Phase.ENDED:
+        assert persistent(session) == persistent(told_on(None, events))
+        assert len(finished) == 1
+        assert events[-1] is finished[0]
+        assert not session.living
+        assert all(talk.ended_at is not None for talk in session.talks)
+        data = finished[0].data
+        assert 0 <= data["clean_talk_duration"] <= data["talk_duration"] <= data["total_duration"]
+        assert 0 <= data["wait_duration"] <= data["total_duration"]
+        assert data["postprocess_duration"] >= 0
+        assert data["finish_reason"] is not None
+    else:
+        assert not finished
+    for leg in session.legs.values():
+        assert (leg.state is LegState.ENDED) == (leg.ended_at is not None) == (leg.finish_reason is not None)
+    for talk in session.talks:
+        assert talk.ended_at is None or talk.ended_at >= talk.started_at
+
+
+def walk(events: list[Event]) -> None:
+    """Fold the events one by one: every change of phase and of a leg's state is one the tables allow."""
+    phase, states = Phase.SESSION, dict[int, LegState]()
+    session: Session | None = None
+    for event in events:
+        session = told_on(session, [event])
+        assert session.phase is phase or session.phase in PHASES[phase] or _two_steps(phase, session.phase)
+        phase = session.phase
+        for leg in session.legs.values():
+            before = states.get(leg.leg_id, LegState.DIAL)
+            assert leg.state is before or leg.state in LEG_STATES[before]
+            states[leg.leg_id] = leg.state
+
+
+def _two_steps(before: Phase, after: Phase) -> bool:
+    """The end of a talk of a call that is being hung up passes POST_TALK on its way to FINISHING."""
+    return any(after in PHASES[between] for between in PHASES[before])
+
+
+def told_on(session: Session | None, events: Iterable[Event]) -> Session:
+    """The session rebuilt from the journal as the database gives it back."""
+    for event in events:
+        kept = dataclasses.replace(event, data=orjson.loads(orjson.dumps(event.data)))
+        if session is None:
+            session = begin(kept)
+        else:
+            evolve(session, kept)
+    assert session is not None
+    return session
+
+
+def persistent(session: Session) -> bytes:
+    """All of a session that its events must tell, as JSON."""
+    facts = _persistent(session)
+    facts["legs"] = {leg_id: _persistent(leg) for leg_id, leg in session.legs.items()}
+    return orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _persistent(one: Session | Leg) -> dict[str, Any]:
+    names = (field.name for field in dataclasses.fields(one))
+    return {name: getattr(one, name) for name in names if name not in _EPHEMERAL}

@@ -1,0 +1,183 @@
+"""The switch's door and its client: real HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from trunkline.calls import client as client_module
+from trunkline.calls.client import SwitchClient
+from trunkline.calls.control import controlled
+from trunkline.calls.switch import Switch
+from trunkline.core import errors
+from trunkline.core.errors import SwitchUnavailable, TrunklineError
+
+Ports = Callable[[int], list[int]]
+TOKEN = "secret of this instance"
+
+
+class Desk:
+    """Takes commands in a switch's place."""
+
+    def __init__(self, answer: Callable[[], Any] = dict) -> None:
+        self.commands: list[tuple[int, str, dict[str, Any]]] = []
+        self._answer = answer
+
+    async def command(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        self.commands.append((account_id, name, params))
+        answer = self._answer()
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, float):
+            await asyncio.sleep(answer)
+            return {}
+        return cast(dict[str, Any], answer)
+
+    def status(self) -> dict[str, Any]:
+        return {"live_calls": 3}
+
+
+def door(desk: Desk, port: int) -> Any:
+    return controlled(cast(Switch, desk), TOKEN, port)
+
+
+def url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+async def test_a_command_and_its_answer(free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    desk = Desk(lambda: {"call_session_id": 2**52})
+    async with door(desk, port), SwitchClient(url(port), TOKEN) as client:
+        answer = await client.command(
+            7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}}
+        )
+        assert answer == {"call_session_id": 2**52}
+        assert (await client.status())["live_calls"] == 3
+    assert desk.commands == [(7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}})]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.NotFound,
+        errors.InvalidInput,
+        errors.InvalidState,
+        errors.LimitExceeded,
+        errors.PermissionDenied,
+        errors.SwitchUnavailable,
+        errors.DatabaseUnavailable,
+        errors.TrunklineError,
+    ],
+)
+async def test_errors_keep_what_they_carry(kind: type[TrunklineError], free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    raised = kind(
+        "Do this", mnemonic="some_mnemonic", field="employee.id", value={"id": 9}, params={"limit": 4}
+    )
+    async with door(Desk(lambda: raised), port), SwitchClient(url(port), TOKEN) as client:
+        with pytest.raises(TrunklineError) as caught:
+            await client.command(7, "list_calls", {})
+    told = caught.value
+    assert type(told) is kind
+    assert (told.message, told.mnemonic, told.field) == ("Do this", "some_mnemonic", "employee.id")
+    assert (told.value, told.params) == ({"id": 9}, {"limit": 4})
+
+
+async def test_a_bug_in_the_switch_tells_nothing_of_itself(free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    async with (
+        door(Desk(lambda: RuntimeError("inner secret")), port),
+        SwitchClient(url(port), TOKEN) as client,
+    ):
+        with pytest.raises(TrunklineError) as caught:
+            await client.command(7, "list_calls", {})
+    assert caught.value.mnemonic == "internal_error"
+    assert "inner secret" not in caught.value.message
+
+
+async def test_strangers_are_turned_away(free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    desk = Desk()
+    async with door(desk, port), aiohttp.ClientSession() as session:
+        for headers in ({}, {"Authorization": "Bearer guess"}):
+            async with session.post(f"{url(port)}/command", json={}, headers=headers) as response:
+                assert response.status == 401
+        right = {"Authorization": f"Bearer {TOKEN}"}
+        for body in (b"", b"[]", b"{", b'{"name": "list_calls"}', b"null"):
+            async with session.post(f"{url(port)}/command", data=body, headers=right) as response:
+                assert response.status == 400
+    assert not desk.commands
+
+
+async def test_a_command_waits_for_a_switch_that_restarts(free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    first, second = Desk(), Desk(lambda: {"done": True})
+    async with SwitchClient(url(port), TOKEN) as client:
+        async with door(first, port):
+            await client.command(7, "list_calls", {})
+        waiting = asyncio.create_task(client.command(7, "start_simple_call", {}))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        async with door(second, port):
+            assert await waiting == {"done": True}
+    assert len(second.commands) == 1
+
+
+async def test_no_switch_for_long(free_ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.2)
+    [port] = free_ports(1)
+    async with SwitchClient(url(port), TOKEN) as client:
+        with pytest.raises(SwitchUnavailable, match="nothing was done"):
+            await client.command(7, "start_simple_call", {})
+
+
+async def _hang_up_on(times: int, port: int, answer: bytes) -> tuple[asyncio.Server, list[bytes]]:
+    """A switch that dies while it works: takes the command and hangs up; later ones are answered."""
+    taken: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"content-length")
+        )
+        taken.append(await reader.readexactly(length))
+        if len(taken) > times:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+            await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", port), taken
+
+
+@pytest.mark.parametrize("name", ["start_employee_call", "start_simple_call"])
+async def test_a_start_is_never_sent_twice(name: str, free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    server, taken = await _hang_up_on(1, port, b'{"result": {}}')
+    async with server, SwitchClient(url(port), TOKEN) as client:
+        with pytest.raises(SwitchUnavailable, match="may have been"):
+            await client.command(7, name, {})
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize("name", ["release_call", "list_calls"])
+async def test_what_may_be_repeated_is(name: str, free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    server, taken = await _hang_up_on(2, port, b'{"result": {"calls": []}}')
+    async with server, SwitchClient(url(port), TOKEN) as client:
+        assert await client.command(7, name, {}) == {"calls": []}
+    assert len(taken) == 3
+
+
+async def test_an_answer_that_is_no_json(free_ports: Ports) -> None:
+    [port] = free_ports(1)
+    server, _taken = await _hang_up_on(0, port, b"<html>")
+    async with server, SwitchClient(url(port), TOKEN) as client:
+        with pytest.raises(SwitchUnavailable):
+            await client.command(7, "start_simple_call", {})

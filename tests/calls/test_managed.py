@@ -1,0 +1,542 @@
+"""Hold, consult, transfer and coaching, step by step: phases, who hears whom, reasons, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.story import Story
+from tests.calls.test_any_command import coached, settled
+from trunkline.calls.effects import RecordVoice, Supervise
+from trunkline.calls.session import PHASES, Phase
+from trunkline.calls.view import live_call
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, TrunklineError
+from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Channel, Supervision
+
+MESSAGE = {"type": "media", "value": c.GREETING}
+DORA = "104"
+R = Reason
+
+
+def talk(kind: str = "in") -> Story:
+    """Contact and Anna talk."""
+    story = Story(coached(), online=[c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE])
+    if kind == "in":
+        story.arrive(c.TO_ANNA)
+        story.at(5).answer(c.ANNA_LINE)
+    else:
+        common: dict[str, Any] = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
+        more = {"contact_message": MESSAGE} if kind == "told" else {}
+        story.start("start_employee_call", **common, **more, first_call="employee", employee={"id": c.ANNA})
+        story.answer(c.ANNA_LINE)
+        story.at(5).answer(c.CUSTOMER)
+        if kind == "told":
+            story.engine.played(contact(story))
+            story.flow()
+    assert phase_of(story) is Phase.TALK
+    return story
+
+
+def hold(kind: str = "in") -> Story:
+    return talk(kind).at(15).command("hold_call")
+
+
+def dialing(kind: str = "in") -> Story:
+    return hold(kind).command("make_call", to=DORA)
+
+
+def consult(kind: str = "in") -> Story:
+    story = dialing(kind)
+    story.at(25).answer(c.DORA_LINE)
+    return story
+
+
+def contact(story: Story) -> Channel:
+    found = story.session.contact
+    assert found is not None
+    return found.channel
+
+
+def party(story: Story, login: str) -> Channel:
+    return next(
+        one.channel
+        for one in story.session.living
+        if login in (one.called_phone_number, one.calling_phone_number)
+    )
+
+
+def hears(story: Story, login: str) -> set[str]:
+    channel = contact(story) if login == c.CUSTOMER else party(story, login)
+    return story.engine.hearing(channel)
+
+
+def anna(story: Story) -> Channel:
+    return party(story, c.ANNA_LINE)
+
+
+def reason(story: Story, login: str) -> Reason | None:
+    return next(leg.finish_reason for leg in story.session.legs.values() if leg.called_phone_number == login)
+
+
+def phase_of(story: Story) -> Phase:
+    return story.session.phase
+
+
+KINDS = pytest.mark.parametrize("kind", ["in", "api", "told"])
+
+
+@KINDS
+def test_hold_and_back(kind: str) -> None:
+    story = hold(kind)
+    assert phase_of(story) is Phase.HOLD
+    assert hears(story, c.CUSTOMER) == {"music"}
+    assert not hears(story, c.ANNA_LINE)
+    settled(story)
+    story.at(35).command("unhold_call")
+    assert phase_of(story) is Phase.TALK
+    assert c.ANNA_LINE in hears(story, c.CUSTOMER)
+    settled(story)
+    story.at(45).hang_up(contact(story))
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    assert story.end["talk_duration"] == 40
+    assert story.end["clean_talk_duration"] == 20, "nobody talks on hold"
+    assert not story.end["is_transfer"]
+
+
+def test_message_on_hold_is_followed_by_music() -> None:
+    story = talk().command("hold_call", contact_message=MESSAGE)
+    assert hears(story, c.CUSTOMER) == {"message"}
+    story.engine.played(contact(story))
+    assert hears(story.flow(), c.CUSTOMER) == {"music"}
+
+
+def test_message_on_hold_is_cut_when_they_talk_again() -> None:
+    story = talk().command("hold_call", contact_message=MESSAGE).command("unhold_call")
+    assert "message" not in hears(story, c.CUSTOMER)
+    settled(story)
+
+
+@KINDS
+def test_consult_and_transfer(kind: str) -> None:
+    story = consult(kind)
+    assert phase_of(story) is Phase.OPERATOR_TALK
+    assert hears(story, c.CUSTOMER) == {"music"}
+    assert hears(story, c.ANNA_LINE) == {c.DORA_LINE}
+    settled(story)
+    story.at(35).command("transfer_talk")
+    assert phase_of(story) is Phase.TALK
+    assert hears(story, c.CUSTOMER) == {c.DORA_LINE}
+    assert reason(story, c.ANNA_LINE) is R.TRANSFER_DISCONNECTS
+    settled(story)
+    story.at(45).hang_up(party(story, c.DORA_LINE))
+    assert story.end["finish_reason"] == R.OPERATOR_DISCONNECTS
+    assert story.end["is_transfer"]
+
+
+@KINDS
+def test_transfer_while_it_rings(kind: str) -> None:
+    story = dialing(kind).command("transfer_talk")
+    assert reason(story, c.ANNA_LINE) is R.TRANSFER_DISCONNECTS
+    assert phase_of(story) is Phase.DIALING
+    assert hears(story, c.CUSTOMER) == {"music"}
+    for name in ("transfer_talk", "restore_talk", "unhold_call"):
+        refused(story, name)
+    story.answer(c.DORA_LINE)
+    assert phase_of(story) is Phase.TALK
+    settled(story)
+    story.hang_up(contact(story))
+    assert story.end["is_transfer"]
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+
+
+@pytest.mark.parametrize(
+    ("cause", "why"),
+    [
+        (17, R.OPERATOR_BUSY),
+        (19, R.OPERATOR_NOT_RESPONSIVE),
+        (21, R.OPERATOR_DISCONNECTS),
+        (20, R.SIP_OFFLINE),
+    ],
+)
+def test_transfer_to_who_is_not_reached_ends_the_call(cause: int, why: Reason) -> None:
+    story = dialing().command("transfer_talk")
+    story.refuse(cause, c.DORA_LINE)
+    assert reason(story, c.DORA_LINE) is why
+    assert story.end["finish_reason"] == why
+    assert not story.end["is_transfer"]
+
+
+@pytest.mark.parametrize("cause", [17, 19, 20, 21])
+def test_third_party_who_is_not_reached_leaves_the_call_on_hold(cause: int) -> None:
+    story = dialing().refuse(cause, c.DORA_LINE)
+    assert phase_of(story) is Phase.HOLD
+    assert hears(story, c.ANNA_LINE) == {"music"}
+    settled(story)
+    story.command("make_call", to=c.CLARA_MOBILE)
+    story.answer(c.CLARA_MOBILE)
+    assert phase_of(story) is Phase.OPERATOR_TALK
+    settled(story)
+
+
+def test_third_party_whom_the_engine_could_not_call_leaves_the_call_on_hold() -> None:
+    story = dialing()
+    story.fail(story.ringing(c.DORA_LINE)).flow()
+    assert phase_of(story) is Phase.HOLD
+    settled(story)
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_back_from_the_third_party(answered: bool) -> None:
+    story = (consult() if answered else dialing()).command("restore_talk")
+    assert phase_of(story) is Phase.TALK
+    assert c.ANNA_LINE in hears(story, c.CUSTOMER)
+    assert reason(story, c.DORA_LINE) is R.OPERATOR_DISCONNECTS
+    settled(story)
+    story.command("hold_call").command("make_call", to=c.BORIS_LINE)
+    story.answer(c.BORIS_LINE)
+    settled(story.command("transfer_talk"))
+    story.hang_up(contact(story))
+    assert story.end["is_transfer"]
+
+
+def test_third_party_hears_its_message_before_anybody_talks_to_it() -> None:
+    story = hold().command("make_call", to=DORA, to_message=MESSAGE)
+    story.answer(c.DORA_LINE)
+    assert phase_of(story) is Phase.DIALING
+    assert hears(story, c.DORA_LINE) == {"message"}
+    assert not story.session.plan, "what the third party hears is no plan of the call"
+    story.engine.played(party(story, c.DORA_LINE))
+    assert phase_of(story.flow()) is Phase.OPERATOR_TALK
+    settled(story)
+
+
+@pytest.mark.parametrize("start", [talk, hold])
+@pytest.mark.parametrize("to", [DORA, c.DORA_LINE, c.CLARA_MOBILE])
+def test_blind_transfer(start: Any, to: str) -> None:
+    story: Story = start().command("transfer_talk", contact=to)
+    assert reason(story, c.ANNA_LINE) is R.TRANSFER_DISCONNECTS
+    story.answer()
+    settled(story)
+    assert phase_of(story) is Phase.TALK
+    story.hang_up(contact(story))
+    assert story.end["is_transfer"]
+
+
+def test_blind_transfer_to_nobody_leaves_the_talk_alone() -> None:
+    story = talk()
+    before = story.session.seq
+    with pytest.raises(InvalidInput) as error:
+        story.command("transfer_talk", contact="199")
+    assert error.value.mnemonic == "no_active_phone_number"
+    assert (story.session.seq, story.session.phase) == (before, Phase.TALK)
+
+
+@pytest.mark.parametrize("phase", [hold, dialing, consult])
+@pytest.mark.parametrize(
+    ("who", "why"), [("contact", R.CALLER_DISCONNECTS), ("operator", R.OPERATOR_DISCONNECTS)]
+)
+def test_hang_ups_on_hold_end_the_call(phase: Any, who: str, why: Reason) -> None:
+    story: Story = phase()
+    story.hang_up(contact(story) if who == "contact" else anna(story))
+    assert story.end["finish_reason"] == why
+    assert not story.end["is_transfer"]
+
+
+def test_contact_hangs_up_while_it_is_handed_over() -> None:
+    story = dialing().command("transfer_talk")
+    story.hang_up(contact(story))
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    assert reason(story, c.ANNA_LINE) is R.TRANSFER_DISCONNECTS
+
+
+def test_third_party_hangs_up() -> None:
+    story = consult()
+    story.hang_up(party(story, c.DORA_LINE))
+    assert phase_of(story) is Phase.HOLD
+    settled(story)
+    settled(story.command("unhold_call"))
+
+
+def test_disconnect_of_each_leg() -> None:
+    for index, ends in ((0, True), (1, True), (2, False)):
+        story = consult()
+        story.command("disconnect_leg", leg_id=list(story.session.legs)[index])
+        assert (phase_of(story) is Phase.ENDED) == ends
+        if not ends:
+            assert phase_of(story) is Phase.HOLD
+    with pytest.raises(NotFound) as error:
+        talk().command("disconnect_leg", leg_id=5)
+    assert error.value.mnemonic == "leg_not_found"
+
+
+# --- what is refused --------------------------------------------------------------------------------------
+
+ALLOWED: dict[str, set[Phase]] = {
+    "hold_call": {Phase.TALK},
+    "unhold_call": {Phase.HOLD},
+    "make_call": {Phase.HOLD},
+    "restore_talk": {Phase.DIALING, Phase.OPERATOR_TALK},
+    "transfer_talk": {Phase.DIALING, Phase.OPERATOR_TALK},
+    "add_coach": {Phase.TALK},
+    "record_call": {Phase.TALK},
+    "run_scenario": {Phase.TALK},
+}
+"""The arrows of the state diagram, by what makes them."""
+
+PARAMS: dict[str, dict[str, Any]] = {
+    "make_call": {"to": DORA},
+    "record_call": {"action": "off"},
+    "run_scenario": {"scenario_id": c.ALL},
+}
+
+
+def ringing() -> Story:
+    return Story(coached()).arrive(c.TO_ANNA)
+
+
+def finishing() -> Story:
+    story = talk()
+    story.command("release_call", flow=False)
+    return story
+
+
+STORIES = {
+    Phase.SESSION: ringing,
+    Phase.TALK: talk,
+    Phase.HOLD: hold,
+    Phase.DIALING: dialing,
+    Phase.OPERATOR_TALK: consult,
+    Phase.FINISHING: finishing,
+}
+
+
+def refused(story: Story, name: str) -> None:
+    before = story.session.seq
+    with pytest.raises(InvalidState) as error:
+        story.command(name, **PARAMS.get(name, {}))
+    assert error.value.mnemonic == "invalid_state"
+    assert story.session.seq == before, "a refused command tells nothing"
+
+
+@pytest.mark.parametrize("phase", STORIES)
+@pytest.mark.parametrize("name", ALLOWED)
+def test_commands_by_phase(phase: Phase, name: str) -> None:
+    if phase not in ALLOWED[name]:
+        refused(STORIES[phase](), name)
+        return
+    story = STORIES[phase]()
+    try:
+        story.command(name, **PARAMS.get(name, {}))
+    except TrunklineError as error:
+        assert error.mnemonic == "forbidden"  # noqa: PT017 - Anna's calls are always recorded
+        assert name == "record_call"
+    settled(story)
+
+
+def test_commands_while_they_are_being_joined_again() -> None:
+    story = hold()
+    story.command("unhold_call", flow=False)
+    for name in ("unhold_call", "make_call", "hold_call"):
+        refused_now(story, name)
+    settled(story.flow())
+
+
+def refused_now(story: Story, name: str) -> None:
+    with pytest.raises(InvalidState):
+        story.command(name, flow=False, **PARAMS.get(name, {}))
+
+
+DIAGRAM = [
+    ("SESSION", "TALK"),
+    ("TALK", "CALL_COACH"),
+    ("CALL_COACH", "TALK"),
+    ("TALK", "RECORD_TALK"),
+    ("RECORD_TALK", "TALK"),
+    ("TALK", "MARK_CALL"),
+    ("MARK_CALL", "TALK"),
+    ("TALK", "HOLD"),
+    ("HOLD", "TALK"),
+    ("HOLD", "WAITING_INPUT"),
+    ("WAITING_INPUT", "HOLD"),
+    ("WAITING_INPUT", "DIALING"),
+    ("DIALING", "HOLD"),
+    ("DIALING", "OPERATOR_TALK"),
+    ("DIALING", "TALK"),
+    ("DIALING", "FINISHING"),
+    ("OPERATOR_TALK", "TALK"),
+    ("TALK", "POST_TALK"),
+    ("POST_TALK", "FINISHING"),
+    ("FINISHING", "ENDED"),
+]
+"""The rows of the Call API's state diagram."""
+
+WITHIN = {"CALL_COACH": "TALK", "RECORD_TALK": "TALK", "MARK_CALL": "TALK", "WAITING_INPUT": "HOLD"}
+"""States of the diagram that are no phase of their own: the call stays where it is meanwhile."""
+
+
+@pytest.mark.parametrize(("before", "after"), DIAGRAM)
+def test_the_phases_have_every_arrow_of_the_diagram(before: str, after: str) -> None:
+    first, last = (Phase[WITHIN.get(one, one)] for one in (before, after))
+    # Back to a talk goes by HOLD: until the bridge tells that they hear each other, they do not.
+    by_hold = last in PHASES[Phase.HOLD] and Phase.HOLD in PHASES[first]
+    assert first is last or last in PHASES[first] or by_hold
+
+
+# --- coach, recording, tags, keys, scenario ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [None, "listen", "whisper", "barge"])
+@pytest.mark.parametrize("number", [None, DORA, c.DORA_LINE, c.CLARA_MOBILE])
+@KINDS
+def test_coach(kind: str, number: str | None, mode: str | None) -> None:
+    story = talk(kind).command("add_coach", phone_number=number, mode=mode)
+    coach = story.answer(c.CLARA_MOBILE if number == c.CLARA_MOBILE else c.DORA_LINE)
+    effect = next(one for one in story.engine.done if isinstance(one, Supervise))
+    assert effect == Supervise(coach, anna(story), Supervision(mode or "whisper"))
+    with pytest.raises(InvalidState):
+        story.command("add_coach", phone_number=c.BORIS_LINE)
+    story.hang_up(coach)
+    assert phase_of(story) is Phase.TALK
+    settled(story)
+    story.hang_up(contact(story))
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+
+
+def test_coach_goes_when_whom_he_coached_does() -> None:
+    for command, params in (
+        ("transfer_talk", {"contact": c.BORIS_LINE}),
+        ("run_scenario", {"scenario_id": c.MAIL}),
+    ):
+        story = talk().command("add_coach", phone_number=DORA)
+        coach = story.answer(c.DORA_LINE)
+        story.command(command, **params)
+        assert coach not in story.engine.channels
+
+
+def test_coach_who_answers_on_hold_listens_to_who_holds() -> None:
+    story = talk().command("add_coach", phone_number=DORA).command("hold_call")
+    coach = story.answer(c.DORA_LINE)
+    assert Supervise(coach, anna(story), Supervision.WHISPER) in story.engine.done
+
+
+@pytest.mark.parametrize("cause", [17, 19, 20, 21])
+def test_coach_who_is_not_reached_changes_nothing(cause: int) -> None:
+    story = talk().command("add_coach", phone_number=DORA).refuse(cause, c.DORA_LINE)
+    assert phase_of(story) is Phase.TALK
+    settled(story)
+
+
+def test_coach_and_the_caller_is_gone() -> None:
+    story = talk().command("add_coach", phone_number=DORA)
+    story.answer(c.DORA_LINE)
+    story.hang_up(contact(story))
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+
+
+@pytest.mark.parametrize(
+    ("number", "mnemonic"), [("199", "no_active_phone_number"), (None, "coach_not_found")]
+)
+def test_no_such_coach(number: str | None, mnemonic: str) -> None:
+    story = Story()
+    story.arrive(c.TO_ANNA)
+    story.answer(c.ANNA_LINE)
+    with pytest.raises(TrunklineError) as error:
+        story.command("add_coach", phone_number=number)
+    assert error.value.mnemonic == mnemonic
+    assert phase_of(story) is Phase.TALK
+
+
+def test_recording_of_whose_calls_are_always_recorded() -> None:
+    with pytest.raises(PermissionDenied):
+        talk().command("record_call", action="off")
+    with pytest.raises(InvalidState) as error:
+        talk().command("record_call", action="on")
+    assert error.value.mnemonic == "record_already_started"
+
+
+def test_recording_on_and_off() -> None:
+    story = Story()
+    story.start(
+        "start_simple_call",
+        virtual_phone_number=c.number_of(1),
+        contact=c.CUSTOMER,
+        first_call="operator",
+        operator="442079460177",
+    )
+    story.answer("442079460177")
+    story.answer(c.CUSTOMER)
+    story.command("record_call", action="off")
+    assert {leg["record_call_enabled"] for leg in live_call(story.session)["legs"]} == {False}
+    assert not any(leg.is_recorded for leg in story.session.living)
+    with pytest.raises(InvalidState) as error:
+        story.command("record_call", action="off")
+    assert error.value.mnemonic == "record_already_stopped"
+    story.command("record_call", action="on")
+    assert {leg["record_call_enabled"] for leg in live_call(story.session)["legs"]} == {True}
+    assert all(leg.is_recorded for leg in story.session.living)
+    assert sum(isinstance(one, RecordVoice) and one.on for one in story.engine.done) == 2
+    assert story.types.count(EventType.RECORDING_STARTED) == 4
+
+
+def test_tag() -> None:
+    story = talk().command("tag_call", tag_id=1)
+    assert [tag["tag_id"] for tag in story.session.tags] == [1]
+    for tag_id, mnemonic in ((1, "duplicate_tag"), (99, "tag_not_found")):
+        with pytest.raises(TrunklineError) as error:
+            story.command("tag_call", tag_id=tag_id)
+        assert error.value.mnemonic == mnemonic
+
+
+def test_marks_of_those_who_keep_the_tags() -> None:
+    """They have checked them: what is given already, or is not there, is left alone."""
+    new = {"tag_id": 7, "tag_name": "New"}
+    story = talk().command("tag_call", tag_id=1)
+    name = story.session.tags[0]["tag_name"]
+    author: dict[str, Any] = {
+        "user_id": 5,
+        "user_login": "kate",
+        "employee_id": None,
+        "employee_full_name": None,
+    }
+    story.command("mark_call", set=[new, {"tag_id": 1, "tag_name": name}], unset=[9], **author)
+    assert story.answer_of_command == {"set": [7], "unset": []}
+    assert [tag["tag_name"] for tag in story.session.tags] == [name, "New"]
+    story.command("mark_call", set=[], unset=[1, 9], **author)
+    assert story.answer_of_command == {"set": [], "unset": [1]}
+    assert [tag["tag_id"] for tag in story.session.tags] == [7]
+    assert dict(story.events[-1].data) == {"tag_id": 1, "tag_name": name, **author}
+    assert story.types[-1] is EventType.TAG_UNSET
+
+
+def test_block_contact() -> None:
+    assert talk().command("block_contact").answer_of_command == {"contact_phone_number": c.CUSTOMER}
+
+
+@pytest.mark.parametrize("kind", ["in", "told"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_scenario_takes_over(kind: str, fails: bool) -> None:
+    story = talk(kind).command("run_scenario", scenario_id=c.TO_DORA)
+    assert reason(story, c.ANNA_LINE) is R.TRANSFER_DISCONNECTS
+    if fails:
+        story.refuse(17, c.DORA_LINE)
+        assert story.end["finish_reason"] == R.OPERATOR_BUSY
+        return
+    story.answer(c.DORA_LINE)
+    assert phase_of(story) is Phase.TALK
+    settled(story)
+    settled(story.command("hold_call"))
+    settled(story.command("unhold_call"))
+    story.hang_up(party(story, c.DORA_LINE))
+    assert story.end["finish_reason"] == R.OPERATOR_DISCONNECTS
+
+
+def test_scenario_that_is_gone() -> None:
+    story = talk()
+    with pytest.raises(NotFound) as error:
+        story.command("run_scenario", scenario_id=999)
+    assert error.value.mnemonic == "scenario_not_found"
+    settled(story)

@@ -1,0 +1,384 @@
+"""A killed switch: what the next one finds in the journals and in the engine, and that each transition is told once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
+from tests.calls.story import T0, told_on
+from trunkline.calls.effects import Dial, Effect, Hangup, PlayFiles
+from trunkline.calls.performer import Performer
+from trunkline.calls.recovery import Recovery
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.switch import Switch
+from trunkline.core.clock import Instant
+from trunkline.directory.model import Account, Directory
+from trunkline.events.catalogue import Event, EventType
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Bridge,
+    Channel,
+    ConnectFinished,
+    Ended,
+    Joined,
+    Left,
+    SeenChannel,
+    Signal,
+    Survey,
+    TargetStarted,
+)
+
+_IN_ENGINES_JOURNAL = (Arrived, TargetStarted, Answered, Joined, Left, Ended)
+
+
+class Journal:
+    """Stands for the writer: keeps what a switch has told, until it is killed."""
+
+    full = False
+    lag = 0
+
+    def __init__(self) -> None:
+        self.events: dict[int, list[Event]] = {}
+
+    def put(self, session: Session, events: Sequence[Event]) -> None:
+        self.events.setdefault(session.call_session_id, []).extend(events)
+
+    async def flush(self) -> None:
+        """All is kept at once."""
+
+
+class Hands(Performer):
+    """Performs at once, on the engine's twin."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._twin = engine
+        self.strangers: list[Channel] = []
+
+    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
+        self._twin.perform(effects)
+
+    def hang_up_stranger(self, channel: Channel) -> None:
+        self.strangers.append(channel)
+        self._twin.perform([Hangup(channel, 42)])
+
+    def close_bridges(self, bridges: Sequence[Bridge]) -> None:
+        """The twin's bridges are gone with their channels."""
+
+
+class House:
+    """An engine that lives on, and switches that come and go."""
+
+    def __init__(self, account: Account | None = None) -> None:
+        self.clock = T0
+        self.engine = FakeEngine(lambda: self.clock)
+        self.directory = Directory({c.ACCOUNT: account or c.company()})
+        self.told = Journal()
+        self.missed: list[Signal] = []
+        self.alive = True
+        self.switch = self._switch()
+
+    def _switch(self) -> Switch:
+        self.hands = Hands(self.engine)
+        return Switch(
+            node=1,
+            directory=lambda: self.directory,
+            writer=self.told,  # type: ignore[arg-type]
+            performer=lambda _: self.hands,
+            clock=lambda: self.clock,
+        )
+
+    def at(self, seconds: float) -> House:
+        self.clock = T0 + seconds
+        return self
+
+    def flow(self) -> House:
+        """Deliver the engine's signals; while no switch lives only the engine's own journal keeps them."""
+        while self.engine.pending:
+            signal = self.engine.pending.pop(0)
+            self.missed += [signal] if isinstance(signal, _IN_ENGINES_JOURNAL) else []
+            if self.alive:
+                self.switch.hear(signal)
+            elif isinstance(signal, ConnectFinished):
+                # No application takes the channel back: the dialplan hangs it up.
+                self.engine.perform([Hangup(signal.channel)])
+        return self
+
+    def arrive(self, scenario: int) -> Channel:
+        channel = self.engine.arrive(a_trunk(), c.number_of(scenario), c.CUSTOMER)
+        self.flow()
+        return channel
+
+    def kill(self) -> House:
+        self.alive = False
+        return self
+
+    def forget(self) -> House:
+        """What was told was not written yet."""
+        self.told.events.clear()
+        return self
+
+    def restart(self) -> House:
+        """A new switch finds the journal and the engine."""
+        self.clock += 1
+        self.alive = True
+        self.switch = self._switch()
+        for events in self.told.events.values():
+            session = told_on(None, events)
+            if session.phase is not Phase.ENDED:
+                self.switch.restore(session)
+        known = {
+            event.data["channel"]
+            for events in self.told.events.values()
+            for event in events
+            if "channel" in event.data
+        }
+        survey = Survey(
+            Instant(self.clock), [self._seen(one) for one in self.engine.channels], list(self.missed)
+        )
+        Recovery(self.switch, self.directory, survey, known).run()
+        return self.flow()
+
+    def _seen(self, channel: Channel) -> SeenChannel:
+        chan = self.engine.channels[channel]
+        arrived = next(
+            (one for one in self.missed if isinstance(one, Arrived) and one.channel == channel), None
+        )
+        return SeenChannel(
+            channel=channel,
+            endpoint=chan.endpoint,
+            tag="",
+            created_at=arrived.started_at if arrived is not None else Instant(self.clock),
+            answered=chan.answered,
+            ringing=False,
+            in_our_hands=chan.connect is None and chan.dialler is None,
+            bridge=chan.bridge,
+            linked=chan.dialler or channel,
+            calling_number=arrived.calling_number if arrived is not None else "",
+            called=arrived.called if arrived is not None else "",
+        )
+
+    def story(self) -> list[Event]:
+        """The events of the only call, which must be over and told without a gap."""
+        assert len(self.told.events) == 1
+        events = next(iter(self.told.events.values()))
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert [event.type for event in events].count(EventType.SESSION_FINISHED) == 1
+        assert events[-1].type is EventType.SESSION_FINISHED
+        assert not self.switch.sessions
+        assert not self.switch.channels
+        assert not self.engine.channels
+        return events
+
+    @property
+    def end(self) -> dict[str, Any]:
+        return dict(self.story()[-1].data)
+
+    def durations(self) -> tuple[int, ...]:
+        return tuple(self.end[f"{name}_duration"] for name in ("wait", "talk", "total"))
+
+
+def once(events: list[Event], *types: EventType) -> None:
+    """Each of these was told once a leg."""
+    for kind in types:
+        legs = [event.data["leg_id"] for event in events if event.type is kind]
+        assert len(legs) == len(set(legs)), f"{kind} twice"
+
+
+def ring(house: House) -> Channel:
+    return next(one.channel for one in house.engine.channels.values() if one.dialler and not one.answered)
+
+
+def talking() -> tuple[House, Channel, Channel]:
+    house = House()
+    customer = house.arrive(c.TWICE)
+    phone = ring(house.at(5))
+    house.engine.answer(phone)
+    return house.flow(), customer, phone
+
+
+@pytest.mark.parametrize("who", ["customer", "employee"])
+def test_killed_during_a_talk_that_goes_on(who: str) -> None:
+    house, customer, phone = talking()
+    house.at(10).kill().restart()
+    assert [one.phase for one in house.switch.sessions.values()] == [Phase.TALK]
+    house.at(20).engine.hang_up(customer if who == "customer" else phone)
+    house.flow()
+    assert house.durations() == (5, 15, 20)
+    assert house.end["finish_reason"] == (
+        "caller_disconnects" if who == "customer" else "operator_disconnects"
+    )
+    once(
+        house.story(),
+        EventType.TALK_STARTED,
+        EventType.TALK_ENDED,
+        EventType.LEG_ANSWERED,
+        EventType.LEG_ENDED,
+    )
+    assert house.end["recorded"] is True
+
+
+@pytest.mark.parametrize("who", ["customer", "employee"])
+def test_a_talk_that_ended_meanwhile(who: str) -> None:
+    house, customer, phone = talking()
+    house.kill().at(12).engine.hang_up(customer if who == "customer" else phone)
+    house.flow().at(30).restart()
+    assert house.durations() == (5, 7, 12)
+    assert house.end["finish_reason"] == (
+        "caller_disconnects" if who == "customer" else "operator_disconnects"
+    )
+    once(house.story(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
+
+
+def test_killed_while_it_rings_and_answered_meanwhile() -> None:
+    house = House()
+    customer = house.arrive(c.ALL)
+    house.kill().at(4).engine.answer(ring(house))
+    house.flow().at(9).restart()
+    house.at(14).engine.hang_up(customer)
+    house.flow()
+    assert house.durations() == (4, 10, 14)
+    reasons = sorted(
+        str(event.data["finish_reason"]) for event in house.story() if event.type is EventType.LEG_ENDED
+    )
+    assert reasons == ["another_operator_answer", "caller_disconnects", "caller_disconnects"]
+
+
+def test_killed_while_it_rings_and_given_up_meanwhile() -> None:
+    house = House()
+    customer = house.arrive(c.ALL)
+    house.kill().at(7).engine.hang_up(customer)
+    house.flow().at(20).restart()
+    reasons = {event.data["finish_reason"] for event in house.story() if event.type is EventType.LEG_ENDED}
+    assert reasons == {"caller_disconnects"}
+    assert house.durations() == (7, 0, 7)
+
+
+def test_killed_while_it_rings_and_rings_on() -> None:
+    house = House()
+    customer = house.arrive(c.TWICE)
+    house.kill().at(3).restart()
+    house.at(30).engine.ring_out(customer)
+    house.flow()
+    assert ring(house), "the next operation rings"
+    house.at(40).engine.hang_up(customer)
+    house.flow()
+    assert house.end["finish_reason"] == "caller_disconnects"
+
+
+def test_killed_before_the_call_was_decided() -> None:
+    house = House().kill()
+    house.arrive(c.TWICE)
+    house.at(5).restart()
+    [session] = house.switch.sessions.values()
+    assert all(leg.alive for leg in session.legs.values()), "what was just begun is not taken for a failure"
+    phone = ring(house)
+    house.at(8).engine.answer(phone)
+    house.flow().at(18).engine.hang_up(phone)
+    house.flow()
+    assert house.durations() == (8, 10, 18)
+
+
+def test_killed_before_anything_was_written() -> None:
+    house = House()
+    customer = house.arrive(c.TWICE)
+    house.kill().forget().at(3).engine.answer(ring(house))
+    house.flow().at(5).restart()
+    house.at(13).engine.hang_up(customer)
+    house.flow()
+    assert house.durations() == (3, 10, 13)
+    assert house.end["finish_reason"] == "caller_disconnects"
+
+
+def test_a_call_that_came_and_went_by_the_default_line() -> None:
+    house = House().kill()
+    customer = house.arrive(c.TO_ANNA)
+    connect = Dial(customer, _default(c.ANNA_LINE))
+    house.engine.perform([connect])
+    house.flow().at(22).engine.answer(ring(house))
+    house.flow().at(30).engine.hang_up(customer)
+    house.flow().at(40).restart()
+    assert house.durations() == (22, 8, 30)
+    assert house.end["finish_reason"] == "caller_disconnects"
+    assert house.end["first_talked_employee_id"] == c.ANNA
+
+
+def _default(login: str) -> Any:
+    from trunkline.telephony.port import Connect, Target
+
+    return Connect([Target(a_line(login))], 60, return_after_talk=False)
+
+
+def test_a_second_restart_tells_nothing_again() -> None:
+    house, customer, _phone = talking()
+    house.at(10).kill().restart()
+    count = sum(map(len, house.told.events.values()))
+    house.at(12).kill().restart()
+    house.at(13).kill().restart()
+    assert sum(map(len, house.told.events.values())) == count
+    house.at(20).engine.hang_up(customer)
+    house.flow().kill().restart()
+    assert house.durations() == (5, 15, 20)
+
+
+def test_killed_during_a_greeting() -> None:
+    house = House()
+    customer = house.arrive(c.FULL)
+    house.kill().at(2).restart()
+    assert isinstance(house.engine.done[-1], PlayFiles), "the greeting is said again"
+    house.at(5).engine.played(customer)
+    house.flow()
+    assert ring(house)
+    house.engine.hang_up(customer)
+    house.flow()
+    assert house.end["finish_reason"] == "caller_disconnects"
+
+
+def test_what_is_being_hung_up_is_hung_up_again() -> None:
+    house, _customer, _phone = talking()
+    session = next(iter(house.switch.sessions.values()))
+    perform, house.hands.perform = house.hands.perform, lambda *_: None  # type: ignore[method-assign]
+    asyncio.run(house.switch.command(c.ACCOUNT, "release_call", {"call_session_id": session.call_session_id}))
+    assert perform is not house.hands.perform
+    house.kill().at(9).restart()
+    assert house.end["finish_reason"] == "operator_disconnects"
+
+
+def test_a_channel_of_a_lost_request_is_hung_up() -> None:
+    house = House()
+    params = {
+        "virtual_phone_number": c.number_of(1),
+        "contact": c.CUSTOMER,
+        "first_call": "employee",
+        "employee": {"id": c.BORIS},
+    }
+    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
+    house.kill().forget().restart()
+    assert house.hands.strangers
+    assert not house.engine.channels
+    assert not house.told.events
+
+
+def test_signals_of_calls_long_over_begin_nothing() -> None:
+    house, customer, _phone = talking()
+    house.at(20).engine.hang_up(customer)
+    house.flow()
+    told = house.story()
+    house.kill().restart()
+    assert house.story() == told
+
+
+def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
+    house = House()
+    house.engine.arrive(a_line(c.ANNA_LINE), "102", c.ANNA_LINE)
+    perform, house.hands.perform = house.hands.perform, lambda *_: None  # type: ignore[method-assign]
+    house.flow()
+    assert not [one for one in house.engine.channels.values() if one.dialler]
+    assert perform is not None
+    house.kill().restart()
+    assert house.engine.channels[ring(house)].endpoint.name == c.BORIS_LINE

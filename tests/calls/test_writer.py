@@ -1,0 +1,282 @@
+"""Events and rows of calls on the real database: whole, once, and nothing lost while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.story import T0, Story
+from trunkline.calls.session import Session
+from trunkline.calls.writer import EventWriter
+from trunkline.core.ids import IdGenerator, first_id_at
+from trunkline.db.pool import Database
+from trunkline.events.catalogue import QUIET, Event, EventType
+from trunkline.events.store import call_events
+from trunkline.runtime.postgres import EmbeddedPostgres
+
+
+@asynccontextmanager
+async def writing(db: Database, **options: Any) -> AsyncIterator[EventWriter]:
+    writer = EventWriter(db, 1, buffer_max=options.pop("buffer_max", 1000), **options)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop()
+
+
+def talk(caller: str = c.CUSTOMER, seed: int = 0) -> Story:
+    """A finished call of 36 seconds; ``seed`` tells apart calls of the same millisecond."""
+    story = Story()
+    for _ in range(seed):
+        story.ids.next()
+    story.arrive(c.TO_ANNA, caller)
+    story.at(6).answer(c.ANNA_LINE)
+    return story.at(36).hang_up()
+
+
+async def row(db: Database, session: Session) -> dict[str, Any]:
+    found = await db.fetch_one(
+        "select * from call_sessions where account_id = %s and call_session_id = %s",
+        (session.account_id, session.call_session_id),
+    )
+    assert found is not None
+    return found
+
+
+async def outbox(db: Database) -> list[int]:
+    return [
+        one["seq"] for one in await db.fetch_all("select seq from outbox order by account_id, stream, seq")
+    ]
+
+
+def told(events: Sequence[Event]) -> list[int]:
+    """Numbers of those that go through the outbox."""
+    return [event.seq for event in events if event.type not in QUIET]
+
+
+async def test_a_call_is_kept_whole(db: Database) -> None:
+    story = talk()
+    async with writing(db) as writer:
+        writer.put(story.session, story.events)
+        await writer.flush()
+        assert writer.lag == 0
+    found = await row(db, story.session)
+    assert found["node"] == 1
+    assert found["start_time"].timestamp() == pytest.approx(T0, abs=0.01)
+    assert (found["finish_time"] - found["start_time"]).total_seconds() == pytest.approx(36, abs=0.01)
+    assert (found["finish_reason"], found["is_lost"]) == ("caller_disconnects", False)
+    durations = ["wait", "total_wait", "talk", "clean_talk", "total", "postprocess"]
+    assert [found[f"{name}_duration"] for name in durations] == [6, 6, 30, 30, 36, 0]
+    assert (found["operator_phone_number"], found["country_code"]) == (c.ANNA_LINE, "US")
+    assert found["employees"][0]["is_talked"] is True
+    assert [one["name"] for one in found["scenario_operations"]] == ["forward_employee a"]
+    legs = await db.fetch_all("select * from call_legs where account_id = %s order by leg_id", (c.ACCOUNT,))
+    assert [leg["is_operator"] for leg in legs] == [False, True]
+    assert [(leg["duration"], leg["total_duration"]) for leg in legs] == [(30, 36), (30, 36)]
+    assert legs[1]["employee_full_name"] == "Berg Anna"
+    async with db.connection() as connection:
+        kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
+    assert [(event.seq, event.type) for event in kept] == [(event.seq, event.type) for event in story.events]
+    assert await outbox(db) == told(story.events)
+
+
+async def test_a_living_call_has_its_row(db: Database) -> None:
+    story = Story().arrive(c.TO_ANNA)
+    async with writing(db) as writer:
+        writer.put(story.session, story.events)
+        await writer.flush()
+        living = await row(db, story.session)
+        assert (living["finish_time"], living["finish_reason"], living["total_duration"]) == (
+            None,
+            None,
+            None,
+        )
+        told = len(story.events)
+        story.at(5).hang_up()
+        writer.put(story.session, story.events[told:])
+        await writer.flush()
+    ended = await row(db, story.session)
+    assert (ended["total_duration"], ended["communication_number"]) == (5, living["communication_number"])
+
+
+async def test_written_twice_is_written_once(db: Database) -> None:
+    story = talk()
+    for _ in range(2):
+        async with writing(db) as writer:
+            writer.put(story.session, story.events)
+            await writer.flush()
+    assert await outbox(db) == told(story.events)
+    assert (await row(db, story.session))["communication_number"] == 1
+    async with writing(db) as writer:
+        other = talk(seed=5)
+        writer.put(other.session, other.events)
+        await writer.flush()
+    assert (await row(db, other.session))["communication_number"] == 2
+
+
+async def test_communications_are_counted_for_each_contact(db: Database) -> None:
+    stories = [talk(f"1202555010{one % 3}", seed=one * 4) for one in range(12)]
+    async with writing(db) as first, writing(db) as second:
+        for index, story in enumerate(stories):
+            (first, second)[index % 2].put(story.session, story.events)
+        await asyncio.gather(first.flush(), second.flush())
+    rows = [await row(db, story.session) for story in stories]
+    for contact in {one["contact_phone_number"] for one in rows}:
+        numbers = [one["communication_number"] for one in rows if one["contact_phone_number"] == contact]
+        assert sorted(numbers) == [1, 2, 3, 4]
+
+
+async def test_a_month_without_partition_is_made(db: Database) -> None:
+    far = (1_772_366_400 + 900 * 86_400) * 1000
+    story = Story()
+    story.ids = IdGenerator(1, lambda: far)
+    story.arrive(c.TO_ANNA).at(3).hang_up()
+    assert story.session.call_session_id >= first_id_at(far)
+    async with writing(db) as writer:
+        writer.put(story.session, story.events)
+        await writer.flush()
+    assert (await row(db, story.session))["total_duration"] == 3
+
+
+async def test_flush_waits_for_its_own_and_no_more(db: Database) -> None:
+    async with writing(db) as writer:
+        await writer.flush()  # nothing was put: nothing to wait for
+        first, second = talk(), talk(seed=9)
+        writer.put(first.session, first.events)
+        waiting = asyncio.create_task(writer.flush())
+        await asyncio.sleep(0)
+        writer.put(second.session, second.events)
+        async with asyncio.timeout(20):
+            await waiting
+        assert (await row(db, first.session))["total_duration"] == 36
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(writer.flush() for _ in range(5)))
+        assert writer.lag == 0
+
+
+def poisoned(story: Story, index: int) -> list[Event]:
+    events = list(story.events)
+    events[index] = replace(events[index], data={**events[index].data, "note": "a\u0000b"})
+    return events
+
+
+async def test_what_cannot_be_written_stops_nobody(db: Database) -> None:
+    stories = [talk(seed=one * 4) for one in range(3)]
+    async with writing(db) as writer:
+        for index, story in enumerate(stories):
+            writer.put(story.session, poisoned(story, 5) if index == 1 else story.events)
+        async with asyncio.timeout(20):
+            await writer.flush()
+        assert writer.lag == 0
+    for index, story in enumerate(stories):
+        assert (await row(db, story.session))["total_duration"] == 36
+        async with db.connection() as connection:
+            kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
+        missing = {event.seq for event in story.events} - {event.seq for event in kept}
+        assert missing == ({story.events[5].seq} if index == 1 else set())
+    lost = stories[1].events[5].type not in QUIET
+    assert len(await outbox(db)) == sum(len(told(story.events)) for story in stories) - lost
+
+
+async def test_what_is_no_json_stops_nobody(db: Database) -> None:
+    story, other = talk(), talk(seed=7)
+    strange = replace(story.events[3], data={**story.events[3].data, "note": object()})
+    async with writing(db) as writer:
+        writer.put(story.session, [*story.events[:3], strange, *story.events[4:]])
+        writer.put(other.session, other.events)
+        async with asyncio.timeout(20):
+            await writer.flush()
+    assert (await row(db, other.session))["total_duration"] == 36
+
+
+async def test_a_passing_error_loses_nothing(db: Database) -> None:
+    """A lock time-out is not the event's fault: it is tried again."""
+    story = talk()
+    async with db.connection() as holder:
+        await holder.execute("lock table outbox in access exclusive mode")
+        async with writing(db) as writer:
+            writer.put(story.session, story.events)
+            await asyncio.sleep(0.3)
+            await holder.execute(
+                "select pg_cancel_backend(pid) from pg_stat_activity"
+                " where state = 'active' and pid <> pg_backend_pid() and datname = current_database()"
+            )
+            await asyncio.sleep(0.1)
+            assert writer.lag == len(story.events)
+            await holder.execute("rollback")
+            async with asyncio.timeout(20):
+                await writer.flush()
+    assert await outbox(db) == told(story.events)
+
+
+async def test_while_the_database_is_away_events_wait(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "data", durable=False)
+    await asyncio.to_thread(server.start)
+    try:
+        from trunkline.db.migrate import upgrade
+
+        dsn = server.dsn_of("postgres")
+        await asyncio.to_thread(upgrade, dsn)
+        async with await Database.open(dsn, wait_timeout=0.5) as db, writing(db, buffer_max=20) as writer:
+            await db.execute(
+                "insert into accounts (account_id, name, time_zone) values (%s, 'P', 'UTC')", (c.ACCOUNT,)
+            )
+            before = talk()
+            writer.put(before.session, before.events)
+            await writer.flush()
+            await asyncio.to_thread(server.stop)
+            stories = [talk(seed=one * 5) for one in range(1, 3)]
+            for story in stories:
+                writer.put(story.session, story.events)
+            async with asyncio.timeout(20):
+                while writer.away_since is None:
+                    await asyncio.sleep(0.05)
+            assert writer.full
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(40):
+                await writer.flush()
+            assert len(await outbox(db)) == sum(len(told(one.events)) for one in (before, *stories))
+            assert EventType.SESSION_FINISHED in stories[1].types
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_tags_go_into_their_history_once(db: Database) -> None:
+    story = Story()
+    story.arrive(c.TO_ANNA, c.CUSTOMER)
+    story.at(6).answer(c.ANNA_LINE)
+    story.command("tag_call", tag_id=1, user_id=5, login="kate")
+    name = story.session.tags[0]["tag_name"]
+    story.command("mark_call", set=[], unset=[1])
+    async with writing(db) as writer:
+        for _ in range(2):  # a batch whose end was not seen is written again
+            writer.put(story.session, story.events)
+            await writer.flush()
+    rows = await db.fetch_all("select * from tag_history order by tag_history_id")
+    told = [(row["action"], row["tag_name"], row["is_auto"], row["user_login"]) for row in rows]
+    assert told == [("set", name, False, "kate"), ("unset", name, True, None)]
+    assert {(row["communication_type"], row["communication_id"]) for row in rows} == {
+        ("call", story.session.call_session_id)
+    }
+
+
+async def test_what_others_write_of_a_visit_stays(db: Database) -> None:
+    """A sale may be recorded while the call lives; its row is written again after that."""
+    story = Story()
+    story.arrive(c.TO_ANNA, c.CUSTOMER)
+    story.session.visit = {"campaign_id": 3}
+    async with writing(db) as writer:
+        writer.put(story.session, story.events)
+        await writer.flush()
+        await db.execute("""update call_sessions set extra = extra || '{"sale_cost": 5}'""")
+        writer.put(story.session, story.events)
+        await writer.flush()
+    assert (await row(db, story.session))["extra"] == {"campaign_id": 3, "sale_cost": 5}

@@ -1,0 +1,107 @@
+"""Real things for tests: a PostgreSQL server, a fresh database, an Asterisk, free ports."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from trunkline.core.settings import Settings
+from trunkline.runtime import asterisk
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.ports import free_ports as find_free_ports
+from trunkline.runtime.postgres import EmbeddedPostgres
+from trunkline.runtime.progress import PrintedProgress
+
+_TEMPLATE = "migrated"
+_TRIED_TWICE = (
+    "engine",
+    "phones",
+    "telephony",
+    "notifications",
+    "recordings",
+    "uploads",
+    "analysis",
+    "runtime",
+)
+"""Rooms whose tests run processes in real time: a machine that stalls for a second can spoil one, so a failure is tried
+once more and named in the summary. One that fails twice has failed."""
+_numbers = itertools.count(1)
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    rooms = [config.rootpath / "tests" / room for room in _TRIED_TWICE]
+    for item in items:
+        if any(item.path.is_relative_to(room) for room in rooms):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One server per test process, without crash safety; it ends with the process."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", durable=False)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """Name of a database with the whole schema and no rows; to be copied, not used."""
+    from trunkline.db.migrate import upgrade
+
+    _administer(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
+    upgrade(postgres_server.dsn_of(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
+    """Connection URI of a fresh migrated database, dropped afterwards."""
+    with _own_database(postgres_server, f"TEMPLATE {migrated_template}") as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """Connection URI of a database without any table, dropped afterwards."""
+    with _own_database(postgres_server, "") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def asterisk_install() -> AsteriskInstall:
+    """An Asterisk to start; fetched if this machine has none."""
+    return asterisk.ensure(Settings(), PrintedProgress())
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """``free_ports(n)``: n ports free for TCP and UDP."""
+    return find_free_ports
+
+
+@contextmanager
+def _own_database(server: EmbeddedPostgres, options: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    # Takes a tenth of the time that logging each page does, and nothing here outlives a crash.
+    _administer(server, f"CREATE DATABASE {name} STRATEGY file_copy {options}")
+    try:
+        yield server.dsn_of(name)
+    finally:
+        _administer(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _administer(server: EmbeddedPostgres, statement: str) -> None:
+    with psycopg.connect(server.dsn_of("postgres"), autocommit=True) as connection:
+        connection.execute(statement.encode())

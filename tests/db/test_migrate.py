@@ -1,0 +1,161 @@
+"""The schema on empty databases, on databases with data, and when two processes upgrade at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from procrastinate import App, PsycopgConnector
+from psycopg.rows import dict_row
+
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.ids import IdGenerator
+from trunkline.db import jobs_schema, migrate, partitions
+
+
+def _rows(dsn: str, statement: str) -> list[dict[str, Any]]:
+    with psycopg.connect(dsn, row_factory=dict_row) as connection:
+        return connection.execute(statement.encode()).fetchall()
+
+
+def test_empty_database_gets_the_newest_schema(empty_database: str) -> None:
+    assert migrate.current(empty_database) is None
+    applied = migrate.upgrade(empty_database)
+    assert applied[:2] == ["0001", "0002"]
+    assert migrate.current(empty_database) == migrate.newest() == applied[-1]
+
+
+def test_second_upgrade_finds_nothing_to_do(database: str) -> None:
+    assert migrate.upgrade(database) == []
+
+
+def test_data_of_the_first_revision_is_kept(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0001")
+    session = IdGenerator(0).next()
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'Agent'), (2, 'Client')")
+        connection.execute("update accounts set parent_account_id = 1 where account_id = 2")
+        connection.execute(
+            "insert into users (account_id, login, role) values (1, 'Anna', 'owner'), (2, 'boris', 'member')"
+        )
+        connection.execute(
+            "insert into employees (account_id, key, last_name, extension)"
+            " values (2, 'anna', 'Example', '101')"
+        )
+        made = partitions.statement([partitions.month_of_id(session)])
+        assert made is not None
+        connection.execute(made)
+        connection.execute(
+            "insert into call_sessions (account_id, call_session_id, node, start_time, direction, source)"
+            " values (2, %s, 0, now(), 'in', 'va')",
+            (session,),
+        )
+    applied = migrate.upgrade(empty_database)
+    assert applied[0] == "0002"
+    assert [row["login"] for row in _rows(empty_database, "select login from users order by 1")] == [
+        "Anna",
+        "boris",
+    ]
+    assert _rows(empty_database, "select full_name, extension from employees") == [
+        {"full_name": "Example", "extension": "101"}
+    ]
+    assert _rows(empty_database, "select call_session_id from call_sessions") == [
+        {"call_session_id": session}
+    ]
+    # 0004 tells agents by the clients they already have.
+    assert _rows(empty_database, "select account_id from accounts where is_agent") == [{"account_id": 1}]
+
+
+def test_two_upgrades_at_once_take_turns(empty_database: str) -> None:
+    results: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(migrate.upgrade(empty_database))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(result) > 0 for result in results) == [False, False, True]
+
+
+def test_a_failed_revision_leaves_the_one_before(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_schema, "whole_schema", lambda: "create table half (); select 1/0")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate.upgrade(empty_database)
+    assert migrate.current(empty_database) == "0001"
+    assert _rows(empty_database, "select to_regclass('half') as half") == [{"half": None}]
+    monkeypatch.undo()
+    assert migrate.upgrade(empty_database)[0] == "0002"
+
+
+def test_away_server_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        migrate.upgrade(f"host={tmp_path} dbname=nothing")
+
+
+async def test_jobs_run_on_the_schema(database: str) -> None:
+    app = App(connector=PsycopgConnector(conninfo=database))
+    done: list[int] = []
+
+    @app.task(name="add")
+    async def add(value: int) -> None:
+        done.append(value)
+
+    async with app.open_async():
+        await add.defer_async(value=7)
+        await app.run_worker_async(wait=False, install_signal_handlers=False)
+    assert done == [7]
+
+
+def test_later_changes_of_the_job_library_are_applied_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = tmp_path / "99.00.00_01_new.sql"
+    change.write_text("create table newer (share text default '100%');")
+    known = jobs_schema.change_files()
+    monkeypatch.setattr(jobs_schema, "change_files", lambda: [*known, change])
+    assert migrate.upgrade(database) == [change.name]
+    assert migrate.upgrade(database) == []
+    assert _rows(database, "select * from newer") == []
+
+
+def test_a_failed_library_change_is_tried_again(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = tmp_path / "99.00.00_01_new.sql"
+    change.write_text("create table newer (); select 1/0;")
+    known = jobs_schema.change_files()
+    monkeypatch.setattr(jobs_schema, "change_files", lambda: [*known, change])
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate.upgrade(database)
+    change.write_text("create table newer ();")
+    assert migrate.upgrade(database) == [change.name]
+
+
+def test_logins_are_unique_whatever_their_capitals(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'One'), (2, 'Two')")
+        connection.execute("insert into users (account_id, login) values (1, 'Anna')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("insert into users (account_id, login) values (2, 'aNNA')")
+
+
+def test_a_coach_who_is_gone_does_not_stop_0006(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0005")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'Palm')")
+        connection.execute(
+            "insert into employees (account_id, employee_id, key, last_name, coach_id)"
+            " values (1, 10, 'anna', 'Anna', 11), (1, 11, 'boris', 'Boris', 99)"
+        )
+    assert migrate.upgrade(empty_database)[0] == "0006"
+    statement = "select employee_id, coach_id from employees order by 1"
+    assert _rows(empty_database, statement) == [
+        {"employee_id": 10, "coach_id": 11},
+        {"employee_id": 11, "coach_id": None},
+    ]

@@ -1,0 +1,361 @@
+"""Directory files over a real database: idempotent, all or nothing, ids kept, secrets hidden."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.directory.conftest import Desk, new_account
+from trunkline.core.errors import DirectoryFileError, NotFound
+from trunkline.directory.address_book.contacts import create_contact
+from trunkline.directory.address_book.groups import create_group
+from trunkline.directory.address_book.organizations import create_organization
+from trunkline.directory.blacklist import block
+from trunkline.directory.digest import Ha1
+from trunkline.directory.file import parse
+from trunkline.directory.forms import SECTIONS
+from trunkline.directory.plan import Action
+from trunkline.directory.prepare import Request
+from trunkline.directory.tags.changes import create_tag
+
+PHONE = "971500000010"
+DEMO = Path(__file__).parents[2] / "src/trunkline/directory/demo.yaml"
+
+SMALL = """
+trunks:
+  carrier: {host: 192.0.2.10}
+sip_lines:
+  0160001: {virtual_number: +971 50 000 0010}
+  0160002: {}
+virtual_numbers:
+  971500000010: {trunk: carrier, default_line: 0160001, rules: [{scenario: main}]}
+employees:
+  anna: {last_name: Ivanova, extension: 101, phones: [{line: 0160001}, {number: "+12025550110"}]}
+  boris: {last_name: Petrov, extension: 102, phones: [{line: 0160002}]}
+groups:
+  sales: {extension: 200, members: [anna, boris]}
+scenarios:
+  main:
+    operations:
+      hello: {kind: greeting, text: Good day, next: team}
+      team: {kind: forward_group, group: sales, music: dialing_music}
+"""
+
+
+async def counts(desk: Desk, *tables: str) -> list[int]:
+    """Rows of each table; those that every account has by itself do not count."""
+    found = []
+    for table in tables:
+        own = "and not is_system" if table == "tags" else ""
+        row = await desk.db.fetch_one(
+            f"select count(*) as n from {table} where account_id = %s {own}",
+            (desk.account_id,),
+        )
+        assert row is not None
+        found.append(row["n"])
+    return found
+
+
+async def test_demo_company_applies_and_a_second_apply_changes_nothing(desk: Desk) -> None:
+    text = DEMO.read_text("utf-8")
+    applied = await desk.apply(text)
+    assert not applied.plan.is_empty
+    assert sorted(applied.passwords) == [f"016000{n}" for n in range(1, 7)]
+    assert await counts(desk, "employees", "sip_lines", "virtual_numbers", "trunks", "subscriptions") == [
+        6,
+        6,
+        4,
+        1,
+        1,
+    ]
+    again = await desk.apply(text)
+    assert again.plan.lines() == ["no changes"]
+    assert not again.passwords
+
+
+async def test_export_applies_without_a_change(desk: Desk) -> None:
+    await desk.apply(DEMO.read_text("utf-8"))
+    exported = await desk.export()
+    assert (await desk.plan(exported, delete=True)).lines() == ["no changes"]
+    assert await desk.export() == exported
+
+
+async def test_export_of_one_account_builds_another_alike(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    exported = await desk.export()
+    await desk.apply(
+        "{sip_lines: {}, virtual_numbers: {}, employees: {}, groups: {}, scenarios: {}}", delete=True
+    )
+    other = await new_account(desk.db, "Other")
+    request = Request(other, parse(exported, {}), desk.folder)
+    await desk.files.apply(await desk.files.prepare(request))
+    theirs = await desk.files.export(other)
+    assert theirs.employees == parse(exported, {}).employees
+    assert theirs.scenarios == parse(exported, {}).scenarios
+
+
+async def test_rename_keeps_ids(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    before = await desk.db.fetch_all("select phone_id, position from employee_phones order by phone_id")
+    operations = await desk.db.fetch_all("select operation_id from scenario_operations order by 1")
+    plan = (await desk.apply(SMALL.replace("Ivanova", "Sidorova").replace("Good day", "Hello"))).plan
+    assert [(c.action, c.where) for c in plan.changes] == [
+        (Action.CREATE, plan.changes[0].where),
+        (Action.DELETE, plan.changes[1].where),
+        (Action.UPDATE, "employees.anna"),
+        (Action.UPDATE, "scenarios.main"),
+    ]
+    assert plan.changes[2].fields[0].new == "Sidorova"
+    assert await desk.db.fetch_all("select phone_id, position from employee_phones order by 1") == before
+    assert await desk.db.fetch_all("select operation_id from scenario_operations order by 1") == operations
+    row = await desk.db.fetch_one("select full_name from employees where key = 'anna'")
+    assert row is not None
+    assert row["full_name"] == "Sidorova"
+
+
+async def test_short_numbers_may_be_exchanged(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    swapped = SMALL.replace("101", "###").replace("102", "101").replace("###", "102")
+    await desk.apply(swapped)
+    rows = await desk.db.fetch_all("select key, extension from employees order by key")
+    assert [row["extension"] for row in rows] == ["102", "101"]
+
+
+async def test_a_line_changes_hands_while_its_owner_goes(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    text = """
+employees:
+  boris: {last_name: Petrov, extension: 102, phones: [{line: 0160002}, {line: 0160001}]}
+groups:
+  sales: {extension: 200, members: [boris]}
+"""
+    plan = (await desk.apply(text, delete=True)).plan
+    assert "- employees.anna  Ivanova (101)" in plan.lines()
+    rows = await desk.db.fetch_all(
+        "select l.phone_number, e.key from sip_lines l left join employees e using (account_id, employee_id)"
+        " order by 1"
+    )
+    assert [(row["phone_number"], row["key"]) for row in rows] == [("0160001", "boris"), ("0160002", "boris")]
+
+
+async def test_items_not_in_the_file_stay_and_are_told(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    plan = (await desk.apply("employees: {boris: {last_name: Petrov, extension: 102}}")).plan
+    assert [line for line in plan.lines() if "employees.anna" in line] == [
+        "  employees.anna: not in the file; stays (--delete removes it)"
+    ]
+    assert await counts(desk, "employees") == [2]
+
+
+async def test_deleting_what_is_used_is_refused_with_its_places(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    with pytest.raises(DirectoryFileError) as caught:
+        await desk.apply("employees: {boris: {last_name: Petrov, extension: 102}}", delete=True)
+    assert caught.value.params["problems"] == [
+        "groups.sales.members[0]: no such employee: anna (employees.anna would be deleted)"
+    ]
+    assert await counts(desk, "employees") == [2]
+
+
+async def test_everything_can_go(desk: Desk) -> None:
+    await desk.apply(DEMO.read_text("utf-8"))
+    await desk.apply("".join(f"{section}: {{}}\n" for section in SECTIONS), delete=True)
+    tables = "schedules tags contacts contact_phones blacklist trunks sip_lines virtual_numbers employees"
+    more = "employee_phones employee_groups group_members scenarios scenario_operations subscriptions media_files"
+    assert set(await counts(desk, *tables.split(), *more.split())) == {0}
+
+
+async def test_a_half_broken_file_changes_nothing(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    before = await desk.export()
+    broken = SMALL.replace("Ivanova", "Sidorova").replace("group: sales", "group: sails")
+    with pytest.raises(DirectoryFileError, match=r"operations\.team\.group: no such group: sails"):
+        await desk.apply(broken)
+    assert await desk.export() == before
+
+
+async def test_a_login_of_another_account_is_refused_and_nothing_changes(desk: Desk) -> None:
+    other = await new_account(desk.db, "Other")
+    request = Request(other, parse("sip_lines: {0160009: {}}", {}), desk.folder)
+    await desk.files.apply(await desk.files.prepare(request))
+    with pytest.raises(DirectoryFileError, match="taken by another account"):
+        await desk.apply("tags: {vip: VIP}\nsip_lines: {0160009: {}}")
+    assert await counts(desk, "tags", "sip_lines") == [0, 0]
+
+
+async def test_a_change_between_look_and_apply_is_refused(desk: Desk) -> None:
+    prepared = await desk.files.prepare(Request(desk.account_id, parse(SMALL, {}), desk.folder))
+    await desk.apply("trunks: {carrier: {host: 192.0.2.99}}")
+    with pytest.raises(DirectoryFileError, match="changed by somebody else"):
+        await desk.files.apply(prepared)
+    assert await counts(desk, "employees") == [0]
+
+
+async def test_passwords_of_lines(desk: Desk) -> None:
+    applied = await desk.apply(
+        "sip_lines: {0160001: {}, 0160002: {password: 'env:LINE'}}", env={"LINE": "s3cret-A"}
+    )
+    assert list(applied.passwords) == ["0160001"]
+    digests = {
+        row["phone_number"]: Ha1(row["ha1_md5"], row["ha1_sha256"])
+        for row in await desk.db.fetch_all(
+            "select * from sip_lines where account_id = %s", (desk.account_id,)
+        )
+    }
+    assert digests["0160001"].fits("0160001", applied.passwords["0160001"])
+    assert digests["0160002"].fits("0160002", "s3cret-A")
+    assert (await desk.plan("sip_lines: {0160001: {}, 0160002: {}}")).is_empty
+    changed = await desk.plan("sip_lines: {0160002: {password: s3cret-B}}")
+    assert "    password: (none) -> new" in changed.lines()
+
+
+async def test_secrets_are_shown_nowhere(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    text = """
+sip_lines: {0160001: {password: line-pass-1}}
+trunks: {carrier: {host: 192.0.2.10, mode: register, username: me, password: trunk-pass-1}}
+notifications:
+  crm:
+    url: https://crm.example/hook
+    events: [call_session_finished]
+    secret: signing-secret-0001
+    headers: {Authorization: Bearer token-77777, X-Plain: seen}
+"""
+    request = Request(desk.account_id, parse(text, {}), desk.folder)
+    prepared = await desk.files.prepare(request)
+    applied = await desk.files.apply(prepared)
+    exported = await desk.export()
+    changed = await desk.plan(text.replace("77777", "88888"))
+    shown = "".join(
+        [
+            repr(request),
+            repr(prepared),
+            repr(applied),
+            exported,
+            "\n".join(prepared.plan.lines() + changed.lines()),
+            orjson.dumps(prepared.plan.as_json()).decode(),
+            orjson.dumps(changed.as_json()).decode(),
+            caplog.text,
+        ]
+    )
+    for secret in ("line-pass-1", "trunk-pass-1", "signing-secret-0001"):
+        assert secret not in shown
+    assert "token-77777" not in exported + "\n".join(changed.lines())
+    assert "X-Plain: seen" in exported
+    row = await desk.db.fetch_one("select password_encrypted from trunks where key = 'carrier'")
+    assert row is not None
+    assert desk.cipher.decrypt(row["password_encrypted"]) == "trunk-pass-1"
+    # what export hides is kept when the export is applied
+    assert (await desk.apply(exported)).plan.is_empty
+    row = await desk.db.fetch_one("select headers from subscriptions where key = 'crm'")
+    assert row is not None
+    assert row["headers"]["Authorization"] == "Bearer token-77777"
+
+
+async def test_sounds(desk: Desk) -> None:
+    with wave.open(str(desk.folder / "jingle.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(b"\x00\x10\x00\x20" * 16000)
+    text = "media: {jingle: {file: jingle.wav}, hello: {text: Hello, language: en}}"
+    await desk.apply(text)
+    rows = {
+        row["key"]: row for row in await desk.db.fetch_all("select * from media_files where account_id <> 0")
+    }
+    assert rows["jingle"]["duration_ms"] == pytest.approx(1000, abs=5)
+    assert rows["hello"]["spoken_text"] == "Hello"
+    for row in rows.values():
+        with wave.open(str(desk.media_dir / f"{row['sha256']}.wav")) as stored:
+            assert (stored.getnchannels(), stored.getsampwidth(), stored.getframerate()) == (1, 2, 8000)
+    assert (await desk.plan(text)).is_empty
+    with pytest.raises(DirectoryFileError, match=r"media\.jingle: "):
+        await desk.plan("media: {jingle: {file: nowhere.wav}}")
+    (desk.folder / "text.wav").write_text("no sound at all")
+    with pytest.raises(DirectoryFileError, match=r"media\.jingle: This is no audio"):
+        await desk.plan("media: {jingle: {file: text.wav}}")
+
+
+async def test_a_text_that_nothing_speaks_any_more_goes(desk: Desk) -> None:
+    await desk.apply(SMALL)
+    assert await counts(desk, "media_files") == [1]
+    await desk.apply(SMALL.replace("kind: greeting, text: Good day", "kind: greeting, media: [closed]"))
+    assert await counts(desk, "media_files") == [0]
+
+
+async def test_what_is_missing_of_the_sounds_comes_back(desk: Desk) -> None:
+    await desk.db.execute("delete from media_files where account_id = 0")
+    await desk.apply(SMALL)
+    system = await desk.db.fetch_all("select key from media_files where account_id = 0")
+    assert "dialing_music" in {row["key"] for row in system}
+    (row,) = await desk.db.fetch_all("select sha256 from media_files where account_id <> 0")
+    spoken = desk.media_dir / f"{row['sha256']}.wav"
+    content = spoken.read_bytes()
+    spoken.unlink()
+    assert (await desk.apply(SMALL)).plan.is_empty
+    assert spoken.read_bytes() == content
+
+
+async def test_account_settings_not_named_stay(desk: Desk) -> None:
+    await desk.apply(
+        """
+account:
+  name: Palm
+  components: [va, call_api_base]
+  security: {international: true}
+  allow: {call_api: [127.0.0.1, "2001:db8::/32"], data_api: [10.0.0.0/8]}
+  tts_message_max_length: 300
+"""
+    )
+    plan = await desk.plan("account: {allow: {call_api: [127.0.0.1]}}")
+    assert [(f.path, f.new) for f in plan.changes[0].fields] == [("allow.call_api", ["127.0.0.1/32"])]
+    await desk.apply("account: {allow: {call_api: [127.0.0.1]}, components: [va]}")
+    exported = (await desk.files.export(desk.account_id)).account
+    assert exported is not None
+    assert exported.components == ("va",)
+    assert exported.allow == {"call_api": ("127.0.0.1/32",), "data_api": ("10.0.0.0/8",)}
+    assert exported.security == {"international": True}
+    assert exported.tts_message_max_length == 300
+
+
+async def test_unknown_account(desk: Desk) -> None:
+    with pytest.raises(NotFound, match="There is no account 99"):
+        await desk.files.prepare(Request(99, parse("tags: {a: A}", {}), desk.folder))
+
+
+async def test_rows_of_the_api_round_trip(desk: Desk) -> None:
+    """Also what a file cannot say of them stays."""
+    firm = await create_organization(desk.db, desk.account_id, "Example Trading")
+    person = {
+        "last_name": "Ivanova",
+        "phone_numbers": [PHONE, "12025550111"],
+        "emails": ["a@example.com"],
+        "organization_id": firm,
+    }
+    contact = await create_contact(desk.db, desk.account_id, person)
+    await create_group(desk.db, desk.account_id, "Partners", [contact])
+    tag = await create_tag(desk.db, desk.account_id, "Important")
+    await block(desk.db, desk.account_id, 1, "12025550119", "spam")
+    written = await desk.export()
+    assert f"api-{contact}" in written
+    assert "system-" not in written
+    assert (await desk.plan(written, delete=True)).is_empty
+    await desk.apply(written.replace("Ivanova", "Petrova").replace("Important", "Urgent"), delete=True)
+    row = await desk.db.fetch_one(
+        """select c.last_name, c.emails, c.organization_id, t.name as tag from contacts c, tags t
+           where c.account_id = %s and c.contact_id = %s and t.account_id = c.account_id and t.tag_id = %s""",
+        (desk.account_id, contact, tag),
+    )
+    assert row == {
+        "last_name": "Petrova",
+        "emails": ["a@example.com"],
+        "organization_id": firm,
+        "tag": "Urgent",
+    }
+
+
+async def test_the_name_of_a_systems_tag_is_taken(desk: Desk) -> None:
+    with pytest.raises(DirectoryFileError, match="a tag of the system has this name"):
+        await desk.apply("tags: {sale: Sale}")

@@ -1,0 +1,92 @@
+"""``trunkline apply`` and ``trunkline export`` as a person and a script use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from trunkline.cli.directory import apply, export, subscription_problems
+from trunkline.core.errors import DirectoryFileError, InvalidInput
+from trunkline.directory.file import parse
+
+TEXT = """
+sip_lines: {0160001: {}}
+employees: {anna: {last_name: Ivanova, extension: 101, phones: [{line: 0160001}]}}
+scenarios: {main: {operations: {hello: {kind: greeting, text: Good day}}}}
+"""
+
+
+@pytest.fixture
+def file(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", database)
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path / "data"))
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (name) values ('Palm')")
+    path = tmp_path / "company.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(apply, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_a_script_applies_looks_and_exports(file: Path) -> None:
+    looked = json.loads(run(str(file), "--dry-run", "--json"))
+    assert not looked["applied"]
+    assert not looked["passwords"]
+    applied = json.loads(run(str(file), "--yes", "--json"))
+    assert applied["applied"]
+    assert applied["changes"] == looked["changes"]
+    assert list(applied["passwords"]) == ["0160001"]
+    again = json.loads(run(str(file), "--json"))
+    assert again["changes"] == []
+    exported = CliRunner().invoke(export, [], catch_exceptions=False).output
+    assert "Ivanova" in exported
+    assert applied["passwords"]["0160001"] not in exported
+    target = file.with_name("copy.yaml")
+    CliRunner().invoke(export, [str(target)], catch_exceptions=False)
+    assert target.read_text() == exported
+    assert run(str(target), "--yes") == "no changes\n"
+
+
+def test_a_person_sees_the_difference_and_the_passwords_once(file: Path) -> None:
+    assert run(str(file), "--dry-run").endswith("nothing was written\n")
+    output = run(str(file), "--yes")
+    assert "+ employees.anna  Ivanova (101)\n" in output
+    assert "new passwords of SIP lines (they are not shown again):\n  0160001  " in output
+    assert run(str(file), "--yes") == "no changes\n"
+
+
+def test_nobody_to_ask_is_an_error(file: Path) -> None:
+    with pytest.raises(InvalidInput, match="--yes"):
+        run(str(file))
+    with pytest.raises(InvalidInput, match="--yes"):
+        run(str(file), "--json")
+
+
+def test_problems_of_subscriptions_have_their_place(file: Path) -> None:
+    file.write_text(
+        """
+notifications:
+  crm:
+    url: http://127.0.0.1:9/hook
+    events: [call_session_finished]
+    body: '{"a": {{no_such_variable}}}'
+"""
+    )
+    with pytest.raises(DirectoryFileError, match=r"^notifications\.crm\.body: "):
+        run(str(file), "--yes")
+
+
+def test_unknown_events_are_refused() -> None:
+    text = "notifications: {crm: {url: 'http://127.0.0.1:9/', events: [call_session_finished, nonsense]}}"
+    form = parse(text, {}).section("notifications")["crm"]
+    assert len(subscription_problems("crm", form)) == 1
+    assert subscription_problems("crm", form)[0].startswith("notifications.crm.events: ")

@@ -1,0 +1,191 @@
+"""Directory files as text: what is read, and how mistakes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trunkline.core.errors import DirectoryFileError
+from trunkline.directory.file import check, parse, read_file, to_yaml
+from trunkline.directory.references import problems_of
+
+
+def problems(text: str, **environment: str) -> list[str]:
+    with pytest.raises(DirectoryFileError) as caught:
+        check(parse(text, environment))
+    found = caught.value.params.get("problems", [caught.value.message])
+    assert isinstance(found, list)
+    return found
+
+
+def test_numbers_and_times_mean_what_they_look_like() -> None:
+    form = parse(
+        """
+account: {country: NO}
+sip_lines: {0160001: {channels: 3}, 0160002: }
+schedules: {office: {open: [{days: [mon, wed-fri, 7], from: 9:05, till: 18:00}]}}
+employees: {anna: {last_name: null_and_void, extension: 0101, active: false}}
+blacklist: [+1 (202) 555-0110]
+tags: {vip: VIP}
+""",
+        {},
+    )
+    assert form.account is not None
+    assert form.account.country == "NO"
+    assert list(form.section("sip_lines")) == ["0160001", "0160002"]
+    interval = form.section("schedules")["office"].open[0]
+    assert (interval.days, interval.from_, interval.till) == ((1, 3, 4, 5, 7), "09:05", "18:00")
+    assert form.section("employees")["anna"].extension == "0101"
+    assert form.section("employees")["anna"].active is False
+    assert list(form.section("blacklist")) == ["12025550110"]
+    assert form.section("tags")["vip"].name == "VIP"
+    assert form.section("schedules")["office"].name == "office"
+
+
+def test_variables() -> None:
+    text = "trunks: {c: {host: '${HOST:-192.0.2.1}', port: '${PORT}', name: '$${HOST}'}}"
+    trunk = parse(text, {"PORT": "5070"}).section("trunks")["c"]
+    assert (trunk.host, trunk.port, trunk.name) == ("192.0.2.1", 5070, "${HOST}")
+    assert problems(text) == [
+        "trunks.c.port: the environment variable PORT is not set; set it and apply again"
+    ]
+
+
+def test_secrets_come_from_the_environment_and_empty_ones_are_none() -> None:
+    text = "sip_lines: {0160001: {password: 'env:LINE'}, 0160002: {password: ''}}"
+    lines = parse(text, {"LINE": "top-secret"}).section("sip_lines")
+    assert lines["0160001"].password.get_secret_value() == "top-secret"
+    assert lines["0160002"].password is None
+    assert "top-secret" not in repr(lines)
+    assert problems(text) == [
+        "sip_lines.0160001.password: the environment variable LINE is not set; set it and apply again"
+    ]
+
+
+def test_all_mistakes_are_told_at_once_with_their_places() -> None:
+    assert problems(
+        """
+account: {time_zone: Asia/Dubia}
+virtual_numbers: {12: {}}
+sip_lines: {abc: {}}
+employees:
+  anna: {last_name: A, phones: [{line: 0160001, number: +12025550110}, {}], exten: 1}
+  Boris: {}
+trunks: {c: {mode: register, host: 192.0.2.1}}
+schedules: {s: {open: [{days: someday, from: 25:00, till: 18:00}], exceptions: [{date: 2026-02-30, closed: true}]}}
+scenarios: {m: {operations: {a: {kind: greeting}, b: {kind: dance}, c: {}, d: {kind: hangup, nxt: a}}}}
+"""
+    ) == [
+        "account.time_zone: 'Asia/Dubia' is no time zone; write an IANA name like Asia/Dubai",
+        "schedules.s.open[0].days: 'someday' is no day; write mon, tue, wed, thu, fri, sat, sun",
+        "schedules.s.open[0].from: '25:00' is no time of day; write HH:MM between 00:00 and 24:00",
+        "schedules.s.exceptions[0].date: input should be a valid date or datetime, day value is outside expected range",
+        "trunks.c: a trunk that registers needs username and password",
+        "sip_lines.abc: 'abc' is no SIP login; use 3 to 15 digits",
+        "virtual_numbers.12: '12' is no telephone number; write it in full, for example +12025550110",
+        "employees.anna.phones[0]: write either line or number",
+        "employees.anna.phones[1]: write either line or number",
+        "employees.anna.exten: there is no such setting; did you mean extension?",
+        "employees.Boris: 'Boris' is no key; use small letters, digits, - and _ (at most 64)",
+        "employees.Boris.last_name: is missing",
+        "scenarios.m.operations.a: a greeting needs text or media",
+        "scenarios.m.operations.b.kind: no such kind; write one of forward_employee, forward_group, greeting, "
+        "hangup, schedule, voicemail",
+        "scenarios.m.operations.c: kind is missing; write one of forward_employee, forward_group, greeting, "
+        "hangup, schedule, voicemail",
+        "scenarios.m.operations.d.nxt: there is no such setting; did you mean next?",
+    ]
+
+
+def test_references_are_checked() -> None:
+    assert problems(
+        """
+virtual_numbers: {971500000010: {trunk: t, default_line: 0160009, rules: [{scenario: x, schedule: y}]}}
+sip_lines: {0160001: {virtual_number: 971500000011}}
+employees:
+  anna: {last_name: A, extension: 101, schedule: s, phones: [{line: 0160001}, {line: 0160007}]}
+  boris: {last_name: B, extension: 101, phones: [{line: 0160001}]}
+groups: {sales: {extension: 101, members: [anna, carl]}}
+tags: {a: {name: Same}, b: {name: Same}}
+scenarios:
+  m:
+    operations:
+      a: {kind: greeting, media: [closed, nothing], next: z}
+      b: {kind: schedule, schedule: s, open: a, closed: q}
+      c: {kind: voicemail, group: nobody, employee: nobody}
+      d: {kind: forward_employee, employee: anna, music: noise}
+"""
+    ) == [
+        "virtual_numbers.971500000010.trunk: no such trunk: t",
+        "virtual_numbers.971500000010.default_line: no such line: 0160009",
+        "virtual_numbers.971500000010.rules[0].scenario: no such scenario: x",
+        "virtual_numbers.971500000010.rules[0].schedule: no such schedule: y",
+        "sip_lines.0160001.virtual_number: no such virtual number: 971500000011",
+        "employees.anna.schedule: no such schedule: s",
+        "employees.anna.phones[1].line: no such line: 0160007",
+        "groups.sales.members[1]: no such employee: carl",
+        "scenarios.m.operations.a.next: no such operation in this scenario: z",
+        "scenarios.m.operations.a.media[1]: no such media file: nothing",
+        "scenarios.m.operations.b.closed: no such operation in this scenario: q",
+        "scenarios.m.operations.b.schedule: no such schedule: s",
+        "scenarios.m.operations.c.employee: no such employee: nobody",
+        "scenarios.m.operations.c.group: no such group: nobody",
+        "scenarios.m.operations.d.music: no such media file: noise",
+        "employees.boris.phones[0].line: 0160001 is already a phone of anna",
+        "employees.boris.extension: 101 is already that of employees.anna",
+        "groups.sales.extension: 101 is already that of employees.anna",
+        "tags: two tags are named 'Same'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tags: {a: A, a: B}", "line 1: a is written twice; keep one of them"),
+        ("tags: [a", "line 1, column 9: this is no YAML: "),
+        ("- a", "A directory file is a mapping of sections: "),
+        (
+            "tags: !!python/object:os.system {}",
+            "line 1, column 7: this is no YAML: could not determine a constructor",
+        ),
+        ("tags: {[a]: b}", "line 1: a key must be one word"),
+        ("tgas: {}", "tgas: there is no such setting; did you mean tags?"),
+    ],
+)
+def test_what_is_no_directory_file(text: str, message: str) -> None:
+    assert problems(text)[0].startswith(message)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryFileError, match="cannot be read"):
+        read_file(tmp_path / "absent.yaml", {})
+    (tmp_path / "latin.yaml").write_bytes(b"tags: {a: \xe9}")
+    with pytest.raises(DirectoryFileError, match="UTF-8"):
+        read_file(tmp_path / "latin.yaml", {})
+
+
+def test_an_empty_file_wants_nothing() -> None:
+    assert parse("# nothing", {}).model_dump(exclude_none=True) == {}
+
+
+def test_yaml_anchors_and_merges() -> None:
+    text = """
+employees:
+  anna: &person {last_name: A, call_recording: in}
+  boris: {<<: *person, last_name: B}
+"""
+    boris = parse(text, {}).section("employees")["boris"]
+    assert (boris.last_name, boris.call_recording) == ("B", "in")
+
+
+def test_demo_file_is_whole_and_reads_back() -> None:
+    path = Path(__file__).parents[2] / "src/trunkline/directory/demo.yaml"
+    form = read_file(path, {"DEMO_CARRIER_PORT": "6123", "DEMO_LINE_PASSWORD": "not-shown"})
+    assert problems_of(form) == []
+    assert form.section("trunks")["carrier"].port == 6123
+    text = to_yaml(form)
+    assert "not-shown" not in text
+    again = parse(text, {})
+    assert to_yaml(again) == text
+    assert again.scenarios == form.scenarios

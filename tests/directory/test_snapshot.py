@@ -1,0 +1,169 @@
+"""The snapshot follows the database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from tests.directory.conftest import Desk, new_account, until
+from tests.directory.test_apply import DEMO, SMALL
+from trunkline.accounts.secrets import Cipher
+from trunkline.db.migrate import upgrade
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory, OperationKind
+from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.runtime.postgres import EmbeddedPostgres
+
+
+async def test_the_demo_company_as_the_switch_sees_it(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    await desk.apply(
+        DEMO.read_text("utf-8"), env={"DEMO_CARRIER_HOST": "192.0.2.7", "DEMO_CARRIER_PORT": "5099"}
+    )
+    await until(lambda: snapshot.current.number("97140000100"))
+    found = snapshot.current.number("97140000100")
+    assert found is not None
+    account, number = found
+    assert account.account_id == desk.account_id
+    assert str(account.time_zone) == "Asia/Dubai"
+    scenario = account.scenarios[number.rules[0].scenario_id]
+    welcome, team, message = scenario.operations
+    assert [each.kind for each in scenario.operations] == [
+        OperationKind.GREETING,
+        OperationKind.FORWARD_GROUP,
+        OperationKind.VOICEMAIL,
+    ]
+    assert scenario.start is welcome
+    assert scenario.operation(welcome.settings["next"]) is team
+    assert message.settings["max_seconds"] == 120
+    assert message.settings["employee_id"] is None
+    media = account.media[welcome.settings["media_file_ids"][0]]
+    assert media.path.with_suffix(".wav").is_file()
+    group = account.groups[team.settings["group_id"]]
+    assert [account.employees[each].extension for each in group.employee_ids] == ["101", "102", "103"]
+    assert team.settings["strategy"] is None
+    line = account.line_by_login("0160001")
+    assert line is not None
+    owner = account.employee_of_line(line.sip_line_id)
+    assert owner is not None
+    assert owner.full_name == "Haddad Layla"
+    assert number.default_sip_line_id == line.sip_line_id
+    assert number.trunk_id is not None
+    trunk = snapshot.current.trunk(number.trunk_id)
+    assert trunk is not None
+    assert (trunk[1].host, trunk[1].port) == ("192.0.2.7", 5099)
+    assert account.contacts_by_phone["971500000010"].full_name == "Harbour Cafe"
+    assert account.blacklist == {"12025550199"}
+    assert not account.may_call("international")
+    assert account.may_call("mobile")
+    assert account.system_media("dialing_music") is not None
+    assert line.ha1_sha256 not in repr(snapshot.current.accounts)
+
+
+async def test_a_change_arrives_by_itself_and_listeners_hear_of_it(
+    desk: Desk, snapshot: DirectorySnapshot
+) -> None:
+    other = await new_account(desk.db, "Other")
+    await until(lambda: other in snapshot.current.accounts)
+    untouched = snapshot.current.accounts[other]
+    heard: list[frozenset[int]] = []
+    unsubscribe = snapshot.subscribe(lambda _directory, accounts: heard.append(accounts))
+    await desk.apply(SMALL)
+    await until(lambda: snapshot.current.line("0160001"))
+    assert heard[-1] == {desk.account_id}
+    assert snapshot.current.accounts[other] is untouched
+    unsubscribe()
+    count = len(heard)
+    await desk.db.execute("delete from accounts where account_id = %s", (other,))
+    await until(lambda: other not in snapshot.current.accounts)
+    assert len(heard) == count
+
+
+async def test_a_burst_of_commits_is_one_load(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    seen: list[Directory] = []
+    snapshot.subscribe(lambda directory, _accounts: seen.append(directory))
+    for number in range(40):
+        await desk.db.execute(
+            "insert into tags (account_id, key, name) values (%s, %s, %s)",
+            (desk.account_id, f"tag{number}", f"Tag {number}"),
+        )
+    await until(lambda: len(snapshot.current.accounts[desk.account_id].tags) == 40)
+    assert len(seen) < 20
+
+
+async def test_one_failing_listener_does_not_silence_the_others(
+    desk: Desk, snapshot: DirectorySnapshot
+) -> None:
+    def fail(_directory: Directory, _accounts: frozenset[int]) -> None:
+        raise RuntimeError("a mistake")
+
+    heard: list[Directory] = []
+    snapshot.subscribe(fail)
+    snapshot.subscribe(lambda directory, _accounts: heard.append(directory))
+    await desk.apply("tags: {vip: VIP}")
+    await until(lambda: heard)
+
+
+async def test_lost_connections_cost_no_change(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    await desk.apply(SMALL)
+    await until(lambda: snapshot.current.line("0160001"))
+    await desk.db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await desk.db.execute("update employees set last_name = 'Meanwhile' where key = 'anna'")
+
+    def names() -> set[str]:
+        return {each.full_name for each in snapshot.current.accounts[desk.account_id].employees.values()}
+
+    assert snapshot.current.line("0160001") is not None
+    await until(lambda: "Meanwhile" in names())
+
+
+async def test_while_the_server_is_away_the_last_directory_stays(cipher: Cipher, tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    await asyncio.to_thread(server.start)
+    try:
+        await asyncio.to_thread(upgrade, server.dsn)
+        async with await Database.open(server.dsn, application_name="test", connect_timeout=2) as db:
+            account_id = await new_account(db, "Palm")
+            snapshot = DirectorySnapshot(db, cipher, tmp_path)
+            await snapshot.start()
+            try:
+                await asyncio.to_thread(server.stop)
+                await asyncio.sleep(0.5)
+                assert snapshot.current.accounts[account_id].name == "Palm"
+                await asyncio.to_thread(server.start)
+                await db.execute("update accounts set name = 'Oasis' where account_id = %s", (account_id,))
+                await until(lambda: snapshot.current.accounts[account_id].name == "Oasis", seconds=20)
+            finally:
+                await snapshot.stop()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_one_broken_account_harms_nobody(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    await desk.apply(SMALL)
+    await until(lambda: snapshot.current.line("0160001"))
+    other = await new_account(desk.db, "Broken")
+    await until(lambda: other in snapshot.current.accounts)
+    await desk.db.execute("update accounts set time_zone = 'Mars/North' where account_id = %s", (other,))
+    await desk.apply("tags: {vip: VIP}")
+    await until(lambda: snapshot.current.accounts[desk.account_id].tags)
+    assert snapshot.current.accounts[other].name == "Broken"
+    fresh = DirectorySnapshot(desk.db, desk.cipher, desk.media_dir)
+    await fresh.start()
+    await fresh.stop()
+    assert set(fresh.current.accounts) == {desk.account_id}
+
+
+async def test_a_lost_master_key_leaves_the_numbers(desk: Desk, tmp_path: Path) -> None:
+    await desk.apply("trunks: {c: {host: 192.0.2.1, mode: register, username: u, password: p4ssword}}")
+    for cipher, password in ((desk.cipher, "p4ssword"), (Cipher(Fernet.generate_key()), None)):
+        snapshot = DirectorySnapshot(desk.db, cipher, desk.media_dir)
+        await snapshot.start()
+        await snapshot.stop()
+        trunk = next(iter(snapshot.current.accounts[desk.account_id].trunks.values()))
+        assert trunk.password == password
+        assert "p4ssword" not in repr(trunk)

@@ -1,0 +1,281 @@
+"""An integrator's desk: commands by the Call API on living calls, and who hears whom while they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.engine.stage import MEDIA_TONES, Stage
+from trunkline.runtime import postgres
+from trunkline.testing import tones
+from trunkline.testing.installation import Account, ApiError
+from trunkline.testing.outside import Answer, Call, Customer, Party
+from trunkline.testing.tones import Ear, Interval
+
+ANNAS_NUMBER, BORIS_TOLD_NUMBER, FINNS_NUMBER = "97140000200", "97140000210", "97140000211"
+ANNA, BORIS, CLARA, DORA = "201", "202", "203", "204"
+MUSIC = "music"
+"""Pseudo-speaker: something sounds that is no party and no message."""
+MESSAGE_KINDS = frozenset(MEDIA_TONES)
+
+_SETTLING = 0.45
+"""Seconds until a command has reached every ear: gulps of the mixer, and placing in time by 50 ms."""
+_EDGE = 0.1
+
+
+Heard = Mapping[Call, Collection[Call | str]]
+"""Who hears whom: parties, names of media files, or :data:`MUSIC`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    name: str
+    start: float
+    end: float
+    hears: Heard
+
+
+@dataclass(slots=True)
+class Talk:
+    """A call that stands: the contact's and the employee's side, and its id."""
+
+    call_session_id: int
+    contact: Call
+    employee: Call
+    before: int
+    """No session between this id and its own."""
+
+
+class Desk:
+    """What the tests of the Call API do and prove."""
+
+    def __init__(self, stage: Stage, media: Mapping[str, int]) -> None:
+        self.stage = stage
+        self.media = media
+        self._spans: list[_Span] = []
+
+    # --- commands
+
+    async def api(self, method: str, **params: Any) -> Any:
+        """``result.data`` of a Call API method."""
+        return (await self.stage.installation.call_api(self.stage.account, method, **params))["data"]
+
+    async def do(self, talk: Talk | int, method: str, **params: Any) -> None:
+        """A command on a living call, which must succeed."""
+        session = talk if isinstance(talk, int) else talk.call_session_id
+        answer = await self.api(method, call_session_id=session, **params)
+        assert answer == {"success": "true"}
+
+    async def refused(self, talk: Talk | int, method: str, **params: Any) -> tuple[int, str]:
+        """Code and mnemonic of a command that must fail."""
+        session = talk if isinstance(talk, int) else talk.call_session_id
+        with pytest.raises(ApiError) as caught:
+            await self.api(method, call_session_id=session, **params)
+        return caught.value.error["code"], caught.value.mnemonic
+
+    async def refused_to(self, account: Account, method: str, **params: Any) -> Mapping[str, Any]:
+        """The error object of a request of another account."""
+        with pytest.raises(ApiError) as caught:
+            await self.stage.installation.call_api(account, method, **params)
+        return caught.value.error
+
+    def message(self, name: str) -> dict[str, str]:
+        """A message parameter that plays one of the company's media files."""
+        return {"type": "media", "value": str(self.media[name])}
+
+    async def hold(self, talk: Talk | int, message: str = "word_to_contact") -> None:
+        await self.do(talk, "hold.call", contact_message=self.message(message))
+
+    async def employee_id(self, name: str) -> int:
+        """By first name."""
+        rows = await self.stage.installation.data_api(self.stage.account, "get.employees")
+        return next(int(row["id"]) for row in rows["data"] if row["first_name"] == name)
+
+    async def scenario_id(self, name: str) -> int:
+        rows = await self.stage.installation.data_api(self.stage.account, "get.scenarios")
+        return next(int(row["id"]) for row in rows["data"] if row["name"] == name)
+
+    async def tag_id(self) -> int:
+        """Of the tag Important."""
+        options = await self.api("list.talk_options")
+        return next(int(one["button_value"]["id"]) for one in options if one["mnemonic"] == "tag_call")
+
+    # --- calls
+
+    async def talk_in(self, number: str = ANNAS_NUMBER, phone: Party | None = None) -> Talk:
+        """A customer calls in and talks with the employee: connected by the engine."""
+        phone = phone or self.stage.anna
+        phone.on_call(Answer())
+        customer = await self.stage.customer()
+        contact = await customer.dial(number)
+        employee = await phone.next_call()
+        await asyncio.gather(contact.answered(), employee.answered())
+        session = await self.session_with(contact.party)
+        return Talk(session, contact, employee, session - 1)
+
+    async def talk_by_api(self, first: str = "employee", **params: Any) -> Talk:
+        """``start.employee_call`` with Anna."""
+        self.stage.anna.on_call(Answer())
+        customer = await self.stage.customer()
+        customer.on_call(Answer())
+        session = await self.start_employee_call(customer, first, **params)
+        contact, employee = await asyncio.gather(customer.next_call(), self.stage.anna.next_call())
+        await asyncio.gather(contact.answered(), employee.answered())
+        assert await self.session_with(contact.party) == session
+        return Talk(session, contact, employee, session - 1)
+
+    async def start_employee_call(self, customer: Customer, first: str, **params: Any) -> int:
+        employee = {"id": await self.employee_id("Anna")}
+        data = await self.api(
+            "start.employee_call",
+            **{
+                "first_call": first,
+                "contact": customer.name,
+                "virtual_phone_number": ANNAS_NUMBER,
+                "employee": employee,
+                **params,
+            },
+        )
+        return int(data["call_session_id"])
+
+    async def session_with(self, number: str) -> int:
+        """The living session with this contact, once it talks."""
+        for _ in range(50):
+            for call in await self.stage.living():
+                talks = any(leg["state"] == "Conversation" for leg in call["legs"])
+                if call["contact_phone_number"] == number and talks:
+                    return int(call["call_session_id"])
+            await asyncio.sleep(0.05)
+        raise TimeoutError(f"{number} does not talk: {await self.stage.living()}")
+
+    async def living(self, session: int) -> Mapping[str, Any] | None:
+        """The session in ``list.calls``."""
+        calls = await self.stage.living()
+        return next((call for call in calls if call["call_session_id"] == session), None)
+
+    async def until_states(self, session: int, **wanted: str) -> None:
+        """Until the legs of employees (by first name) and the ``contact`` are in these states."""
+        seen: dict[str, str] = {}
+        for _ in range(60):
+            call = await self.living(session)
+            seen = {}
+            for leg in call["legs"] if call else ():
+                name = leg["employee_full_name"]
+                seen[name.split()[-1] if name else ("other" if leg["is_operator"] else "contact")] = leg[
+                    "state"
+                ]
+            if seen == wanted:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"legs are {seen}, not {wanted}")
+
+    async def until_living(self, session: int) -> None:
+        """Until a switch that was just started answers for the session."""
+        for _ in range(60):
+            try:
+                if await self.living(session) is not None:
+                    return
+            except ApiError:
+                pass  # not yet
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"{session} is not known any more")
+
+    async def engine_bridges(self) -> int:
+        """Bridges of the product's own Asterisk, a moment after a call."""
+        for _ in range(20):
+            count = await self.stage.engine_count("bridges")
+            if count == 0:
+                break
+            await asyncio.sleep(0.1)
+        return count
+
+    async def gone(self, session: int) -> None:
+        """Until the session does not live any more, and the engine has no channel of it."""
+        for _ in range(100):
+            if await self.living(session) is None and await self.stage.engine_channels() == 0:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(
+            f"still lives: {await self.stage.living()}, {await self.stage.engine_channels()}"
+        )
+
+    # --- who hears whom
+
+    async def span(self, name: str, hears: Heard, seconds: float = 0.7) -> None:
+        """Let a while pass in which exactly these are heard; proven by :meth:`prove`."""
+        await asyncio.sleep(_SETTLING)
+        start = time.time()
+        await asyncio.sleep(seconds)
+        self._spans.append(_Span(name, start, time.time(), hears))
+
+    async def prove(self) -> None:
+        """Hold every span against what the parties really heard."""
+        ears: dict[Call, Ear] = {}
+        known = {tone: name for name, tone in MEDIA_TONES.items()}
+        for span in self._spans:
+            for call, speakers in span.hears.items():
+                known |= {one.tone: one.party for one in (call, *speakers) if isinstance(one, Call)}
+                if call not in ears:
+                    ears[call] = await call.ear()
+        for span in self._spans:
+            for listener, speakers in span.hears.items():
+                wanted = {one if isinstance(one, str) else one.party for one in speakers}
+                heard = _heard(ears[listener], span, known)
+                assert heard == wanted, f"{span.name}: {listener.party} hears {heard}, not {wanted}"
+
+    # --- recordings
+
+    async def recording(self, row: Mapping[str, Any], folder: Path) -> list[dict[float, list[Interval]]]:
+        """When each tone sounds on the left and on the right, seconds from the beginning."""
+        file = await self.recording_file(row, folder)
+        channels, rate = tones.read_wav(file)
+        known = {*self.stage.world.tones.values(), *MEDIA_TONES.values()}
+        found = [tones.heard(channel, known, rate) for channel in channels]
+        return [{tone: spans for tone, spans in channel.items() if spans} for channel in found]
+
+    async def recording_file(self, row: Mapping[str, Any], folder: Path) -> Path:
+        [recording_id] = row["wav_call_records"]
+        status, body = await self.stage.installation.get(
+            f"{self.stage.installation.url}/system/media/wav/{row['communication_id']}/{recording_id}/",
+            {"Authorization": f"Bearer {self.stage.account.keys['data_api']}"},
+        )
+        assert status == 200, body
+        file = folder / f"{recording_id}.wav"
+        file.write_bytes(body)
+        return file
+
+
+def _heard(ear: Ear, span: _Span, known: Mapping[float, str]) -> set[str]:
+    """Names of all that filled most of the span; what is heard for a while only has no place in a span."""
+    first, last = ((at - ear.started_at) * ear.rate for at in (span.start + _EDGE, span.end - _EDGE))
+    sound = ear.sound[max(0, round(first)) : max(0, round(last))]
+    length = (last - first) / ear.rate
+    found = {
+        known[tone]: tones.total(spans)
+        for tone, spans in tones.heard(sound, known, ear.rate).items()
+        if spans
+    }
+    sounding = tones.total(tones.sounding(sound, ear.rate))
+    if not found and sounding > 0.5 * length:
+        return {MUSIC}
+    partly = {name: seconds for name, seconds in found.items() if seconds < 0.75 * length}
+    assert not partly, f"{span.name}: {ear.party} hears {partly} only for a part of {length:.2f} s"
+    return set(found)
+
+
+async def make_desk(stage: Stage) -> Desk:
+    """A desk on the stage; knows the ids of the company's media files."""
+    dsn = postgres.dsn(stage.installation.settings)
+    async with await psycopg.AsyncConnection.connect(dsn) as conn:
+        cursor = await conn.execute(
+            "select key, media_file_id from media_files where account_id = %s", (stage.account.account_id,)
+        )
+        media: dict[str, int] = dict(await cursor.fetchall())
+    return Desk(stage, media)

@@ -1,0 +1,145 @@
+"""Tales that the pure rules told, told once more by real parties: every party stands where the rules said, and all ends."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.calls.tales import ANNA, BORIS, CLARA, CONTACT, Beginning, Deed, Step, Tale, tell
+from tests.engine.callapi.desk import ANNAS_NUMBER, Desk
+from tests.engine.callapi.desk import BORIS as TO_BORIS
+from tests.engine.callapi.desk import CLARA as TO_CLARA
+from trunkline.testing.installation import ApiError
+from trunkline.testing.outside import Call, Customer, Ignore, Party
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+]
+
+SEEDS = (9, 13, 14, 21, 23, 26, 29, 47)
+"""Each of another kind; what they tell is in the note of a failure."""
+_TO = {BORIS: TO_BORIS, CLARA: TO_CLARA}
+_METHODS = {
+    "hold_call": "hold.call",
+    "unhold_call": "unhold.call",
+    "make_call": "make.call",
+    "restore_talk": "restore.talk",
+    "transfer_talk": "transfer.talk",
+    "release_call": "release.call",
+}
+
+
+class _Company:
+    """The parties of a tale, who do nothing by themselves."""
+
+    def __init__(self, desk: Desk, customer: Customer) -> None:
+        stage = desk.stage
+        self.desk = desk
+        self.session = 0
+        self._parties: dict[str, Party] = {
+            CONTACT: customer,
+            ANNA: stage.anna,
+            BORIS: stage.boris,
+            CLARA: stage.clara,
+        }
+        self._calls: dict[str, Call] = {}
+        for party in self._parties.values():
+            party.on_call(Ignore())
+
+    async def begin(self, beginning: Beginning) -> None:
+        customer = self._parties[CONTACT]
+        assert isinstance(customer, Customer)
+        if beginning is not Beginning.IN:
+            self.session = await self.desk.start_employee_call(customer, beginning.value)
+            return
+        self._calls[CONTACT] = await customer.dial(ANNAS_NUMBER)
+        for _ in range(60):
+            for call in await self.desk.stage.living():
+                if call["contact_phone_number"] == customer.name:
+                    self.session = int(call["call_session_id"])
+                    return
+            await asyncio.sleep(0.05)
+        raise TimeoutError("the call does not come in")
+
+    async def do(self, step: Step) -> str | None:
+        """The mnemonic of a refusal."""
+        if step.deed is Deed.COMMAND:
+            return await self._command(step)
+        call = await self._call_of(step.who)
+        match step.deed:
+            case Deed.ANSWER:
+                await call.answer()
+            case Deed.REFUSE:
+                await call.hangup(17)
+            case Deed.HANG_UP:
+                await call.hangup()
+            case Deed.RING_OUT:
+                await call.ended(10)
+        return None
+
+    async def _command(self, step: Step) -> str | None:
+        params: dict[str, object] = {}
+        if step.command == "hold_call":
+            params = {"contact_message": self.desk.message("word_to_contact")}
+        elif step.command == "make_call":
+            params = {"to": _TO[step.who]}
+        try:
+            await self.desk.do(self.session, _METHODS[step.command], **params)
+        except ApiError as refused:
+            return refused.mnemonic
+        return None
+
+    async def _call_of(self, who: str) -> Call:
+        """The call that a party has now."""
+        call = self._calls.get(who)
+        if call is None or call.is_ended:
+            call = self._calls[who] = await self._parties[who].next_call()
+            if not call.is_ended:
+                await call.ringing()
+        return call
+
+    async def stand(self, states: dict[str, str]) -> None:
+        """Until all stand so; nobody is left when that is nobody."""
+        if states:
+            await self.desk.until_states(self.session, **states)
+        else:
+            await self.desk.gone(self.session)
+
+    async def ended(self) -> bool:
+        calls = [call for party in self._parties.values() for call in party.calls]
+        await asyncio.gather(*(call.ended() for call in calls))
+        return True
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_the_engine_tells_the_same_tale(desk: Desk, seed: int) -> None:
+    tale = tell(seed)
+    before = await desk.stage.last_id()
+    company = _Company(desk, await desk.stage.customer())
+    await company.begin(tale.beginning)
+    await company.stand(tale.first)
+    for number, told in enumerate(tale.steps):
+        try:
+            assert await company.do(told.step) == told.refusal
+            await company.stand(told.states)
+        except (AssertionError, TimeoutError) as error:
+            error.add_note(f"step {number} of {_summary(tale)}")
+            raise
+    assert await company.ended()
+    assert await desk.engine_bridges() == 0
+    row = await desk.stage.row(before)
+    assert (row["id"], row["finish_reason"]) == (company.session, tale.finish_reason), _summary(tale)
+    legs = [
+        ((leg["employee_full_name"] or CONTACT).split()[-1], leg["finish_reason"])
+        for leg in await desk.stage.legs(company.session)
+    ]
+    assert sorted(legs) == tale.legs, _summary(tale)
+
+
+def _summary(tale: Tale) -> str:
+    steps = "; ".join(f"{told.step.command or told.step.deed} {told.step.who}".strip() for told in tale.steps)
+    return f"{tale.beginning}: {steps}"

@@ -1,0 +1,90 @@
+"""What the Data API changes is live at once: a new employee's phone registers, rings and talks; old logins fail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.engine.stage import Stage
+from trunkline.testing.outside import Answer, Phone
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+]
+
+NUMBER = "97140000200"
+EXTENSION = "277"
+SETTLED = 10.0
+"""Seconds; a change is there within one, a machine that is busy may take more."""
+
+
+async def phone_with(stage: Stage, login: str, password: str) -> Phone:
+    """A device that logs in with this, as its first attempt leaves it."""
+    return await stage.world.phone(login, password, name="Nadia", register=False)
+
+
+async def registered(phone: Phone) -> None:
+    """Wait until a device is let in: a change needs a moment to reach the engine."""
+    deadline = time.monotonic() + SETTLED
+    while await phone.wait_registration("Registered", "Rejected", "Stopped") != "Registered":
+        assert time.monotonic() < deadline, "not registered"
+        await asyncio.sleep(0.2)
+        await phone.try_again()
+
+
+async def refused(phone: Phone) -> None:
+    """Wait until a device is turned away."""
+    deadline = time.monotonic() + SETTLED
+    while await phone.wait_registration("Registered", "Rejected", "Stopped") == "Registered":
+        assert time.monotonic() < deadline, "still registered"
+        await asyncio.sleep(0.2)
+        await phone.try_again()
+
+
+async def test_a_line_made_changed_and_removed_by_the_api(stage: Stage) -> None:
+    async def do(method: str, **params: object) -> dict[str, object]:
+        return dict(await stage.installation.data_api(stage.account, method, **params))
+
+    employee = (
+        await do(
+            "create.employees",
+            first_name="Nadia",
+            last_name="Quist",
+            extension={"extension_phone_number": EXTENSION},
+        )
+    )["id"]
+    line = await do("create.sip_lines", employee_id=employee, virtual_phone_number=NUMBER)
+    login, password = str(line["phone_number"]), str(line["password"])
+
+    # The phone registers with the password that was shown, and a colleague reaches it by its short number.
+    nadia = await phone_with(stage, login, password)
+    await registered(nadia)
+    nadia.on_call(Answer())
+    before = await stage.last_id()
+    calling = await stage.anna.dial(EXTENSION)
+    taken = await nadia.next_call()
+    await taken.answered()
+    await calling.hears(nadia.tone)
+    await taken.hears(stage.anna.tone)
+    await calling.hangup()
+    await taken.ended()
+    legs = await stage.legs((await stage.row(before))["id"])
+    assert "Quist Nadia" in {leg["employee_full_name"] for leg in legs if leg["is_talked"]}
+
+    # A new password: the old one is turned away.
+    renewed = str((await do("update.sip_line_password", id=line["id"]))["password"])
+    successor = await phone_with(stage, login, renewed)
+    await registered(successor)
+    await nadia.try_again()
+    await refused(nadia)
+
+    # The line goes: nobody gets in.
+    await do("delete.sip_lines", id=line["id"])
+    await do("delete.employees", id=employee)
+    await successor.try_again()
+    await refused(successor)

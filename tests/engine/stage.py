@@ -1,0 +1,308 @@
+"""One installation with a small company, and the world around it: what all end-to-end tests play on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import pytest
+
+from trunkline.runtime import secrets
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.speech.audio import decode
+from trunkline.testing import tones
+from trunkline.testing.installation import Account, ApiError, Installation, settings_on_free_ports
+from trunkline.testing.outside import (
+    ALL_TONES,
+    Call,
+    Customer,
+    Ignore,
+    OutsideWorld,
+    Phone,
+    Transport,
+    choose_ports,
+)
+from trunkline.testing.webhooks import WebhookReceiver
+
+COMPANY = Path(__file__).with_name("company.yaml")
+LINE_PASSWORD = "tests-only-7391"
+TRUNK_USER = "trunk-of-tests"
+ZONE = ZoneInfo("Asia/Dubai")
+AWAY_WAIT = 8
+"""Seconds that calls wait for a switch before the default line rings: long enough for one that was killed, even on a
+busy machine, and short enough to see the end of it."""
+PRECISION = 0.3
+"""Seconds."""
+CUSTOMER_TONES = ALL_TONES[8:]
+"""The phones have those before."""
+MEDIA_TONES = {"word_to_contact": 1065.0, "word_to_employee": 1175.0, "long_word": 1285.0, "tune": 1395.0}
+"""What the company's media files sound like; between the tones of the parties."""
+MEDIA_SECONDS = {"word_to_contact": 1.2, "word_to_employee": 1.2, "long_word": 5.0, "tune": 2.0}
+_SESSION_FIELDS = [
+    "id", "direction", "source", "finish_reason", "is_lost", "contact_phone_number", "virtual_phone_number",
+    "contact_full_name", "start_time", "finish_time", "wait_duration", "total_wait_duration", "talk_duration",
+    "clean_talk_duration", "total_duration", "postprocess_duration", "employees", "scenario_name", "is_transfer",
+    "communication_id", "call_records", "wav_call_records", "voice_mail_records", "full_record_file_link",
+    "first_talked_employee_full_name", "operator_phone_number",
+]  # fmt: skip
+
+_LEG_FIELDS = [
+    "id", "call_session_id", "start_time", "connect_time", "duration", "total_duration", "finish_reason",
+    "calling_phone_number", "called_phone_number", "direction", "is_operator", "employee_full_name",
+    "release_cause_code", "is_failed", "is_talked", "contact_phone_number",
+]  # fmt: skip
+
+
+class Stage:
+    """The product, its account, the receiver, and the people: Anna, Boris and Clara have registered phones."""
+
+    def __init__(self, install: AsteriskInstall, folder: Path) -> None:
+        self._install = install
+        self._folder = folder
+        self._stack = AsyncExitStack()
+        self._numbers = itertools.count(971500000100)
+        settings = settings_on_free_ports(folder / "pbx" / "data")
+        switch = settings.switch.model_copy(update={"away_wait": AWAY_WAIT})
+        self.installation = Installation(folder / "pbx", settings.model_copy(update={"switch": switch}))
+        self.receiver = WebhookReceiver()
+        self.account: Account
+        self.environment: dict[str, str]
+        self.world: OutsideWorld
+        self.anna: Phone
+        self.boris: Phone
+        self.clara: Phone
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._set()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _set(self) -> None:
+        ports = choose_ports()
+        await self._stack.enter_async_context(self.receiver)
+        await self._stack.enter_async_context(self.installation)
+        self.account = await self.installation.create_account("Test company", ZONE.key)
+        # Waiting for reports by asking again and again takes many points.
+        limits = ("--day", "1000000", "--minute", "100000", "--account", str(self.account.account_id))
+        for api in ("data_api", "call_api"):
+            await self.installation.run("account", "limit", api, *limits)
+        media = self._folder / "media"
+        media.mkdir()
+        for name, tone in MEDIA_TONES.items():
+            tones.write_wav(media / f"{name}.wav", tones.sine(tone, MEDIA_SECONDS[name]))
+        self.environment = {
+            "CARRIER_HOST": ports.carrier_address,
+            "CARRIER_PORT": str(ports.carrier),
+            "LINE_PASSWORD": LINE_PASSWORD,
+            "WEBHOOK_URL": self.receiver.url,
+            "MEDIA": str(media),
+        }
+        self.world = await self._stack.enter_async_context(
+            OutsideWorld(
+                self._install,
+                self._folder / "outside",
+                self.installation.sip,
+                self.installation.sip_tls,
+                ports,
+            )
+        )
+        await self.world.carrier_login(TRUNK_USER, LINE_PASSWORD)
+        await self.installation.apply(self.account, COMPANY, self.environment)
+        self.anna = await self.phone("0260001", "Anna")
+        self.boris = await self.phone("0260002", "Boris")
+        self.clara = await self.phone("0260003", "Clara")
+
+    async def phone(self, login: str, name: str, transport: Transport = Transport.UDP) -> Phone:
+        """A registered phone; right after the set-up the engine may not know the line for a moment."""
+        phone = await self.world.phone(login, LINE_PASSWORD, name=name, transport=transport, register=False)
+        for _ in range(20):
+            if await phone.wait_registration("Registered", "Rejected", "Stopped") == "Registered":
+                return phone
+            await asyncio.sleep(0.5)
+            await phone.try_again()
+        raise TimeoutError(f"{name} cannot register")
+
+    async def customer(self) -> Customer:
+        """Somebody who never called before."""
+        number = next(self._numbers)
+        tone = CUSTOMER_TONES[number % len(CUSTOMER_TONES)]
+        return await self.world.customer(str(number), tone=tone)
+
+    async def mobile(self) -> Customer:
+        """The mobile phone of Erik, an employee without a line."""
+        return await self.customer_with("971500000090")
+
+    async def prankster(self) -> Customer:
+        """Whose number is on the blacklist."""
+        return await self.customer_with("12025550199")
+
+    async def customer_with(self, number: str) -> Customer:
+        """The owner of a number, without memory."""
+        for party in self.world.parties:
+            if party.identity.user == number:
+                party.forget()
+                assert isinstance(party, Customer)
+                return party
+        return await self.world.customer(number)
+
+    async def clear(self) -> None:
+        """Before each test: nobody talks, nobody remembers, phones only ring."""
+        await self.world.hang_up_all()
+        for party in (self.anna, self.boris, self.clara):
+            party.forget()
+            party.on_call(Ignore())
+
+    # --- what the product says happened
+
+    async def last_id(self) -> int:
+        rows = await self._sessions(0)
+        return max((row["id"] for row in rows), default=0)
+
+    async def row(
+        self, after: int, *, recorded: bool = False, expected: int = 1, timeout: float = 20.0
+    ) -> dict[str, Any]:
+        """The newest of the ``expected`` sessions after ``after`` in ``get.calls_report``, once all are finished."""
+        return await self._row(after, "full_record_file_link" if recorded else "id", expected, timeout)
+
+    async def row_with(self, after: int, field: str) -> dict[str, Any]:
+        """The one session after ``after`` once it has a value in this field."""
+        return await self._row(after, field, 1, 20.0)
+
+    async def _row(self, after: int, field: str, expected: int, timeout: float) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                rows = await self._sessions(after)
+            except (ApiError, aiohttp.ClientError):
+                # Web or database was just killed.
+                rows = []
+            if len(rows) >= expected and rows[0][field]:
+                assert len(rows) == expected, rows
+                return rows[0]
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not in the report: {rows}\n{self.installation.log_tail(15)}")
+            await asyncio.sleep(0.1)
+
+    async def legs(self, call_session_id: int) -> list[dict[str, Any]]:
+        result = await self.installation.data_api(
+            self.account,
+            "get.call_legs_report",
+            **period(),
+            fields=_LEG_FIELDS,
+            filter={"field": "call_session_id", "operator": "=", "value": call_session_id},
+        )
+        return sorted(result["data"], key=lambda leg: leg["id"])
+
+    async def told(self, call_session_id: int, events: Sequence[str], timeout: float = 20.0) -> list[str]:
+        """What the receiver was told of a call, once all of ``events`` came."""
+
+        def of_call(got: Sequence[Any]) -> list[str]:
+            bodies = [request.json() for request in got]
+            return [body["event"] for body in bodies if body["call"] == call_session_id]
+
+        accepted = await self.receiver.wait_for(lambda got: set(events) <= set(of_call(got)), timeout)
+        return of_call(accepted)
+
+    async def living(self) -> list[Any]:
+        """``list.calls``: what the product believes to be up."""
+        return list((await self.installation.call_api(self.account, "list.calls"))["data"])
+
+    async def _sessions(self, after: int) -> list[dict[str, Any]]:
+        result = await self.installation.data_api(
+            self.account,
+            "get.calls_report",
+            **period(),
+            fields=_SESSION_FIELDS,
+            filter={"field": "id", "operator": ">", "value": after},
+            sort=[{"field": "start_time", "order": "desc"}],
+        )
+        return sorted(result["data"], key=lambda leg: leg["id"])
+
+    # --- proofs
+
+    async def prove_talk(self, row: Mapping[str, Any], contact: Call, employee: Call) -> None:
+        """Both heard each other without a break and nobody else; the report has the right lengths."""
+        begin = max(contact.at_answer, employee.at_answer)
+        end = min(contact.at_end, employee.at_end)
+        hears = await self.world.hears([contact, employee])
+        for listener, speaker in ((contact, employee), (employee, contact)):
+            assert list(hears[listener.party]) == [speaker.party]
+            # One interval: the audio never broke.
+            [interval] = hears[listener.party][speaker.party]
+            assert interval.start == pytest.approx(max(begin, speaker.speaks_from), abs=PRECISION)
+            assert interval.end == pytest.approx(end, abs=PRECISION)
+        assert row["talk_duration"] == pytest.approx(end - begin, abs=0.5 + PRECISION)
+        assert row["clean_talk_duration"] == row["talk_duration"]
+        assert not row["is_lost"]
+
+    async def prove_recording(
+        self, row: Mapping[str, Any], contact: Call, employee: Call, *, precision: float = PRECISION
+    ) -> None:
+        """Contact on the left, employee on the right, nothing else, and as long as the talk."""
+        [recording_id] = row["wav_call_records"]
+        file = await self._fetch(f"wav/{row['communication_id']}/{recording_id}", "recording.wav")
+        begin, end = max(contact.at_answer, employee.at_answer), min(contact.at_end, employee.at_end)
+        left, right = tones.channel_frequencies(file, set(self.world.tones.values()))
+        assert list(left) == [contact.tone]
+        assert list(right) == [employee.tone]
+        channels, rate = tones.read_wav(file)
+        for channel, call, heard in zip(channels, (contact, employee), (left, right), strict=True):
+            assert len(channel) / rate == pytest.approx(end - begin, abs=precision)
+            spoken = end - max(begin, call.speaks_from)
+            assert heard[call.tone] == pytest.approx(spoken, abs=precision), (heard, spoken)
+
+    async def voice_mail(self, row: Mapping[str, Any]) -> dict[float, float]:
+        """Which tones are in the message that was left, and for how many seconds."""
+        [recording_id] = row["voice_mail_records"]
+        mp3 = await self._fetch(f"voice_mail/{row['communication_id']}/{recording_id}", "message.mp3")
+        sound = tones.from_pcm(decode(mp3))
+        found = tones.heard(sound, set(self.world.tones.values()))
+        return {tone: tones.total(spans) for tone, spans in found.items() if spans}
+
+    async def _fetch(self, path: str, name: str) -> Path:
+        status, body = await self.installation.get(
+            f"{self.installation.url}/system/media/{path}/",
+            {"Authorization": f"Bearer {self.account.keys['data_api']}"},
+        )
+        assert status == 200, body
+        file = self._folder / name
+        file.write_bytes(body)
+        return file
+
+    async def engine_channels(self) -> int:
+        """Channels of the product's own Asterisk."""
+        return await self.engine_count("channels")
+
+    async def engine_count(self, what: str) -> int:
+        """How many ``channels`` or ``bridges`` the product's own Asterisk has."""
+        settings = self.installation.settings
+        login = secrets.load(settings).ari
+        status, body = await self.installation.get(
+            f"http://127.0.0.1:{settings.engine.ari_port}/ari/{what}?api_key={login.user}:{login.password}"
+        )
+        assert status == 200, body
+        return len(json.loads(body))
+
+
+def period() -> dict[str, str]:
+    """Date parameters of a report that hold every call of the tests."""
+    now = datetime.now(ZONE)
+    return {
+        "date_from": f"{now - timedelta(hours=2):%Y-%m-%d %H:%M:%S}",
+        "date_till": f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}",
+    }

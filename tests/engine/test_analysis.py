@@ -1,0 +1,77 @@
+"""A call of ours is analysed once it is recorded: who spoke when."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.analysis.sounds import GREETING, QUESTION, said
+from tests.engine.stage import Stage
+from trunkline.analysis.model import SAMPLE_RATE
+from trunkline.speech import audio
+from trunkline.testing.outside import Answer, What
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+ANNA = "97140000200"
+
+
+async def test_who_spoke_when(stage: Stage, tmp_path: Path) -> None:
+    account = str(stage.account.account_id)
+    await stage.installation.run("account", "component", "speech_analytics", "on", "--account", account)
+    for name, text in (("question", QUESTION), ("greeting", GREETING)):
+        (tmp_path / f"{name}.wav").write_bytes(audio.wav(said(text).tobytes()))
+    greeting, question = (len(said(text)) / SAMPLE_RATE for text in (GREETING, QUESTION))
+
+    stage.anna.on_call(Answer())
+    before = await stage.last_id()
+    customer = await stage.customer()
+    call = await customer.dial(ANNA)
+    answered = await stage.anna.next_call()
+    await asyncio.gather(call.answered(), answered.answered())
+    for party in (call, answered):
+        async with asyncio.timeout(10):
+            while party.at(What.SPEAKS) is None:
+                await asyncio.sleep(0.05)
+        await party.mute()
+    await answered.say(tmp_path / "greeting.wav")
+    await asyncio.sleep(greeting + 0.7)
+    await call.say(tmp_path / "question.wav")
+    await asyncio.sleep(question + 0.7)
+    await call.hangup()
+    await asyncio.gather(call.ended(), answered.ended())
+    row = await stage.row(before, recorded=True)
+
+    told = await _analysis(stage, row["id"])
+    assert (told["spoke_first"], told["spoke_last"]) == ("employee", "contact")
+    contact, employee = told["channels"]
+    assert (contact["side"], employee["side"]) == ("contact", "employee")
+    assert employee["speech_duration"] == pytest.approx(greeting, abs=0.6)
+    assert contact["speech_duration"] == pytest.approx(question, abs=0.6)
+    assert told["talk_ratio"] == pytest.approx(greeting / (greeting + question), abs=0.05)
+    assert told["overlap_duration"] < 0.3
+    met = {one["name"]: one["is_met"] for one in told["requirements"]}
+    assert [met[name] for name in ("stereo", "pcm_16_bit", "sample_rate", "speech_duration")] == [
+        True
+    ] * 3 + [False]
+
+
+async def _analysis(stage: Stage, call_session_id: int) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while True:
+            answer = await stage.installation.data_api(
+                stage.account, "getobj.call_analysis", call_session_id=call_session_id
+            )
+            for one in answer["data"]["recordings"]:
+                if one["status"] != "pending":
+                    assert one["status"] == "ready", one
+                    return dict(one)
+            await asyncio.sleep(0.3)

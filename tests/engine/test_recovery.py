@@ -1,0 +1,155 @@
+"""Killed processes: nobody on the phone notices, and afterwards nothing is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from tests.engine.stage import AWAY_WAIT, Stage
+from tests.engine.test_calls_in import ANNA, TOLD_OF_A_TALK
+from trunkline.testing.installation import ApiError
+from trunkline.testing.outside import Answer
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+]
+
+PROCESSES = ["switch", "web", "worker", "postgres"]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+async def test_killed_during_a_talk(stage: Stage, process: str) -> None:
+    before = await stage.last_id()
+    customer = await stage.customer()
+    stage.anna.on_call(Answer())
+    call = await customer.dial(ANNA)
+    phone = await stage.anna.next_call()
+    await asyncio.gather(call.answered(), phone.answered())
+    await asyncio.sleep(1)
+    killed = stage.installation.kill(process)
+    await stage.installation.wait_restarted(process, killed)
+    await asyncio.sleep(1.5)
+    await call.hangup()
+    await phone.ended()
+
+    row = await stage.row(before, recorded=True, timeout=40)
+    await stage.prove_talk(row, call, phone)
+    await stage.prove_recording(row, call, phone)
+    assert row["finish_reason"] == "caller_disconnects"
+    assert set(TOLD_OF_A_TALK) <= set(await stage.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert await stage.living() == []
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+async def test_killed_while_it_rings(stage: Stage, process: str) -> None:
+    before = await stage.last_id()
+    customer = await stage.customer()
+    stage.anna.on_call(Answer(after=1.0))
+    call = await customer.dial(ANNA)
+    phone = await stage.anna.next_call()
+    await phone.ringing()
+    killed = stage.installation.kill(process)
+    await asyncio.gather(call.answered(), phone.answered())
+    await asyncio.sleep(2)
+    await phone.hangup()
+    await call.ended()
+    await stage.installation.wait_restarted(process, killed)
+
+    row = await stage.row(before, recorded=True, timeout=40)
+    await stage.prove_talk(row, call, phone)
+    await stage.prove_recording(row, call, phone)
+    assert row["finish_reason"] == "operator_disconnects"
+    assert set(TOLD_OF_A_TALK) <= set(await stage.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+
+
+async def test_a_call_that_ends_while_the_switch_is_away(stage: Stage) -> None:
+    before = await stage.last_id()
+    customer = await stage.customer()
+    stage.anna.on_call(Answer())
+    call = await customer.dial(ANNA)
+    phone = await stage.anna.next_call()
+    await asyncio.gather(call.answered(), phone.answered())
+    await asyncio.sleep(2)
+    killed = stage.installation.kill("switch")
+    await call.hangup()
+    await phone.ended()
+    await stage.installation.wait_restarted("switch", killed)
+    row = await stage.row(before, recorded=True, timeout=40)
+    await stage.prove_talk(row, call, phone)
+    await stage.prove_recording(row, call, phone)
+    assert row["finish_reason"] == "caller_disconnects"
+    await stage.told(row["id"], TOLD_OF_A_TALK)
+
+
+async def test_a_call_that_comes_while_the_switch_is_away(stage: Stage) -> None:
+    before = await stage.last_id()
+    customer = await stage.customer()
+    stage.anna.on_call(Answer())
+    killed = stage.installation.kill("switch")
+    # The engine needs a moment to notice (25 to 50 ms on a busy machine); who comes in it waits in silence for the next
+    # switch: to ring before asking would ring for calls that are refused, too.
+    await asyncio.sleep(0.3)
+    call = await customer.dial(ANNA)
+    await call.ringing()
+    await stage.installation.wait_restarted("switch", killed)
+    phone = await stage.anna.next_call()
+    await asyncio.gather(call.answered(), phone.answered())
+    await asyncio.sleep(2)
+    await call.hangup()
+    await phone.ended()
+    row = await stage.row(before, recorded=True, timeout=40)
+    await stage.prove_talk(row, call, phone)
+    assert row["wait_duration"] == pytest.approx(phone.at_answer - call.at_dial, abs=0.8)
+
+
+async def test_the_default_line_rings_when_the_switch_stays_away(stage: Stage) -> None:
+    """Who calls hears ring-back at once, and after ``switch.away_wait`` talks with the number's default line."""
+    customer = await stage.customer()
+    stage.anna.on_call(Answer())
+    away = asyncio.create_task(_keep_away(stage))
+    try:
+        await asyncio.sleep(0.3)
+        call = await customer.dial(ANNA)
+        await call.ringing(timeout=5)
+        phone = await stage.anna.next_call(timeout=AWAY_WAIT + 10)
+        assert phone.at_dial - call.at_dial == pytest.approx(AWAY_WAIT, abs=2.0)
+        await asyncio.gather(call.answered(), phone.answered())
+        await call.hears(phone.tone)
+        await phone.hears(call.tone)
+        await phone.hangup()
+        await call.ended()
+    finally:
+        away.cancel()
+        await asyncio.gather(away, return_exceptions=True)
+    await _until_switch_answers(stage)
+    # The switch was told of it by the engine's journal, and has nothing left of it.
+    assert await stage.living() == []
+    assert await stage.engine_channels() == 0
+
+
+async def _keep_away(stage: Stage) -> None:
+    """Kill each switch that the supervisor starts, before it can take the calls."""
+    while True:
+        pid = stage.installation.process("switch")["pid"]
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        await asyncio.sleep(0.1)
+
+
+async def _until_switch_answers(stage: Stage) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(ApiError):
+            await stage.living()
+            return
+        assert time.monotonic() < deadline, stage.installation.log_tail()
+        await asyncio.sleep(0.3)

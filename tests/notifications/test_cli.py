@@ -1,0 +1,66 @@
+"""``trunkline notification`` against a real database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from trunkline.cli.main import commands
+from trunkline.core.errors import TrunklineError
+from trunkline.core.settings import Settings
+from trunkline.runtime import secrets
+
+
+@pytest.fixture
+def run(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", database)
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path))
+    secrets.ensure(Settings())
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (name) values ('Sample Ltd')")
+    return CliRunner()
+
+
+def call(run: CliRunner, *words: str) -> Result:
+    return run.invoke(commands, ["notification", *words])
+
+
+def test_add_list_test_log_replay_remove(run: CliRunner, tmp_path: Path) -> None:
+    assert "no subscription yet" in call(run, "list").output
+    template = tmp_path / "body.json"
+    template.write_text('{"id": {{call_session_id}}}')
+    words = ["--url", "https://receiver.example/hook", "--event", "call_finish", "--event", "lost_call"]
+    extras = ["--template", str(template), "--header", "X-A: b", "--secret", "0123456789abcdef"]
+    made = json.loads(call(run, "add", *words, *extras, "--json").output)
+    again = json.loads(call(run, "add", *words, "--json").output)
+    assert again == made, "the same key replaces"
+    (listed,) = json.loads(call(run, "list", "--json").output)
+    assert listed["key"] == "receiver.example/hook"
+    assert listed["events"] == ["call_finish", "lost_call"]
+    assert listed["is_signed"] is False
+    sent = json.loads(call(run, "test", str(made["subscription_id"]), "--json").output)
+    (entry,) = json.loads(call(run, "log", "--json").output)
+    assert (entry["delivery_id"], entry["mnemonic"]) == (sent["delivery_id"], "call_finish")
+    assert "not tried yet" in call(run, "log").output
+    assert "again" in call(run, "replay", str(sent["delivery_id"])).output
+    assert "is gone" in call(run, "remove", str(made["subscription_id"])).output
+    assert json.loads(call(run, "log", "--json").output) == []
+
+
+def test_faults_are_told(run: CliRunner, tmp_path: Path) -> None:
+    template = tmp_path / "body.json"
+    template.write_text('{"id": {{nonsense}}}')
+    words = ["--url", "https://receiver.example/", "--event", "call_finish", "--template", str(template)]
+    refused = call(run, "add", *words)
+    assert isinstance(refused.exception, TrunklineError)
+    assert "nonsense" in refused.exception.message
+    assert isinstance(call(run, "replay", "99").exception, TrunklineError)
+    assert isinstance(call(run, "test", "99").exception, TrunklineError)
+
+
+def test_variables_are_listed(run: CliRunner) -> None:
+    assert "call_session_id" in call(run, "variables").output

@@ -1,0 +1,196 @@
+"""From an event in the database to the receiver's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.notifications.receiver import Receiver, break_off, ok, slow, status
+from tests.notifications.rig import ALL_OF_A_CALL, Rig, open_rig, story, worker
+from trunkline.core.settings import NotificationSettings
+
+QUICK = NotificationSettings(connect_timeout=1, total_timeout=1)
+
+
+@pytest.fixture
+async def rig(database: str) -> AsyncIterator[Rig]:
+    async with open_rig(database) as rig:
+        yield rig
+
+
+async def test_a_call_is_told_in_order(rig: Rig) -> None:
+    async with Receiver() as receiver, worker(rig):
+        await rig.subscribe(receiver.url)
+        await rig.happened(*story(rig.account_id))
+        received = await receiver.wait_for(len(ALL_OF_A_CALL))
+        settled = await rig.until_settled()
+    assert [one.json["notification_mnemonic"] for one in received] == list(ALL_OF_A_CALL)
+    last = received[-1].json
+    assert last["notification_name"] == "The hook"
+    assert last["contact_full_name"] == 'Lee "Sam"'
+    assert last["employee_id"] == 4001
+    assert last["talk_time_duration"] == 3
+    assert last["leg_ids"] == [last["call_session_id"] * 2, last["call_session_id"] * 2 + 1]
+    assert last["notification_time"].endswith("Z")
+    assert {one["status"] for one in settled} == {"delivered"}
+    assert {one["attempts"] for one in settled} == {1}
+
+
+async def test_template_and_signature(rig: Rig) -> None:
+    template = '{"who": {{contact_full_name}}, "text": "from {{contact_full_name}}", "tags": {{tag_names}}}'
+    async with Receiver() as receiver, worker(rig):
+        await rig.subscribe(
+            receiver.url + "?id={{call_session_id}}&who={{contact_full_name}}",
+            events=["call_start"],
+            body_template=template,
+            secret="0123456789abcdef",
+            headers={"X-Mine": "1"},
+        )
+        events = story(rig.account_id)
+        await rig.happened(*events)
+        (one,) = await receiver.wait_for(1)
+    assert one.json == {"who": 'Lee "Sam"', "text": 'from Lee "Sam"', "tags": []}
+    assert one.query == f"id={events[0].call_session_id}&who=Lee%20%22Sam%22"
+    assert one.headers["X-Mine"] == "1"
+    assert one.headers["Content-Type"] == "application/json"
+    stamp, signature = one.headers["Trunkline-Signature"].split(",")
+    expected = hmac.new(b"0123456789abcdef", f"{stamp[2:]}.".encode() + one.body, hashlib.sha256).hexdigest()
+    assert signature == f"v1={expected}"
+    assert one.headers["Idempotency-Key"] == f"{rig.account_id}-{one.headers['Trunkline-Delivery']}"
+
+
+async def test_refused_ones_are_tried_again_and_keep_their_order(rig: Rig) -> None:
+    async with Receiver(answer=status(500)) as receiver, worker(rig, QUICK):
+        await rig.subscribe(receiver.url)
+        await rig.happened(*story(rig.account_id))
+        await receiver.wait_for(2)
+        receiver.answer = break_off
+        await receiver.wait_for(3)
+        receiver.answer = ok
+        settled = await rig.until_settled()
+    accepted = [one.json["notification_mnemonic"] for one in receiver.received[3:]]
+    assert {one.json["notification_mnemonic"] for one in receiver.received[:3]} == {ALL_OF_A_CALL[0]}
+    assert accepted == list(ALL_OF_A_CALL)
+    log = await rig.subscriptions.log(rig.account_id)
+    assert len(log) == len(ALL_OF_A_CALL)
+    attempts = await rig.db.fetch_all(
+        "select * from delivery_attempts where delivery_id = %s", (settled[0]["delivery_id"],)
+    )
+    assert [(one["status_code"], one["error"] is None) for one in attempts] == [
+        (500, False),
+        (500, False),
+        (None, False),
+        (200, True),
+    ]
+    assert attempts[0]["response_excerpt"] == "no"
+
+
+async def test_redirects_are_not_followed(rig: Rig) -> None:
+    async with (
+        Receiver() as elsewhere,
+        Receiver(answer=status(302, Location=elsewhere.url)) as receiver,
+        worker(rig, QUICK),
+    ):
+        await rig.subscribe(receiver.url, events=["call_start"])
+        await rig.happened(*story(rig.account_id)[:1])
+        await receiver.wait_for(1)
+        await asyncio.sleep(0.2)
+    assert elsewhere.received == []
+    (entry,) = await rig.subscriptions.log(rig.account_id)
+    assert entry["status"] == "pending"
+    assert entry["status_code"] == 302
+
+
+async def test_dead_and_slow_endpoints_delay_nobody(rig: Rig) -> None:
+    async with Receiver(answer=slow(30)) as sluggish, Receiver() as receiver, worker(rig):
+        await rig.subscribe("http://127.0.0.1:9/nobody", "dead")
+        await rig.subscribe(sluggish.url, "sluggish")
+        await rig.subscribe(receiver.url, "good")
+        for _ in range(40):
+            await rig.happened(*story(rig.account_id))
+        received = await receiver.wait_for(40 * len(ALL_OF_A_CALL), 25)
+    by_call: dict[int, list[str]] = {}
+    for one in received:
+        by_call.setdefault(one.json["call_session_id"], []).append(one.json["notification_mnemonic"])
+    assert len(by_call) == 40
+    assert all(mnemonics == list(ALL_OF_A_CALL) for mnemonics in by_call.values())
+    assert len(sluggish.received) <= 8 * 2, "it never has more than eight at a time; each waits 15 s"
+
+
+async def test_a_dead_endpoint_is_suspended_and_gets_all_when_it_is_back(rig: Rig) -> None:
+    async with Receiver() as placeholder:
+        port = placeholder.port
+    async with worker(rig, QUICK):
+        await rig.subscribe(f"http://127.0.0.1:{port}/hook")
+        for _ in range(8):
+            await rig.happened(*story(rig.account_id))
+        async with asyncio.timeout(15):
+            while not await rig.db.fetch_one(
+                "select 1 from endpoint_states where suspended_until is not null"
+            ):
+                await asyncio.sleep(0.05)
+        async with Receiver(port=port) as receiver:
+            await receiver.wait_for(8 * len(ALL_OF_A_CALL), 40)
+            await rig.until_settled()
+    by_call: dict[int, list[str]] = {}
+    for one in receiver.received:
+        by_call.setdefault(one.json["call_session_id"], []).append(one.json["notification_mnemonic"])
+    assert [mnemonics for mnemonics in by_call.values() if mnemonics != list(ALL_OF_A_CALL)] == []
+    assert await rig.db.fetch_all("select * from endpoint_states") == []
+
+
+async def test_given_up_at_last_and_replayed(rig: Rig) -> None:
+    from trunkline.notifications.deliveries import replay
+
+    impatient = NotificationSettings(total_timeout=1, give_up_after=1)
+    async with Receiver(answer=status(400)) as receiver, worker(rig, impatient):
+        await rig.subscribe(receiver.url, events=["call_start"])
+        await rig.happened(*story(rig.account_id))
+        (failed,) = await rig.until_settled()
+        assert failed["status"] == "failed"
+        receiver.answer = ok
+        await replay(rig.db, rig.account_id, failed["delivery_id"])
+        (sent,) = await rig.until_settled()
+    assert sent["status"] == "delivered"
+    assert sent["attempts"] == failed["attempts"] + 1
+
+
+async def test_private_addresses_can_be_forbidden(rig: Rig) -> None:
+    strict = NotificationSettings(allow_private_addresses=False)
+    async with Receiver() as receiver, worker(rig, strict):
+        await rig.subscribe(receiver.url, "literal", events=["call_start"])
+        await rig.subscribe(f"http://localhost:{receiver.port}/", "name", events=["call_start"])
+        await rig.happened(*story(rig.account_id)[:1])
+        async with asyncio.timeout(10):
+            while (
+                len(log := [one for one in await rig.subscriptions.log(rig.account_id) if one["error"]]) < 2
+            ):
+                await asyncio.sleep(0.05)
+    assert receiver.received == []
+    assert all("allow_private_addresses" in one["error"] for one in log)
+
+
+async def test_a_sample_can_be_sent(rig: Rig) -> None:
+    async with Receiver() as receiver, worker(rig):
+        subscription_id = await rig.subscribe(receiver.url)
+        delivery_id = await rig.subscriptions.send_sample(rig.account_id, subscription_id, "call_finish")
+        (one,) = await receiver.wait_for(1)
+        (settled,) = await rig.until_settled()
+    assert one.json["notification_mnemonic"] == "call_finish"
+    assert settled["delivery_id"] == delivery_id
+
+
+async def test_an_account_hears_of_its_own_calls_only(rig: Rig) -> None:
+    other = await rig.db.fetch_one("insert into accounts (name) values ('Other Ltd') returning account_id")
+    assert other is not None
+    async with Receiver() as receiver, worker(rig):
+        await rig.subscribe(receiver.url)
+        await rig.happened(*story(other["account_id"]))
+        await rig.happened(*story(rig.account_id))
+        await receiver.wait_for(len(ALL_OF_A_CALL))
+        await rig.until_settled()
+    assert {one.json["app_id"] for one in receiver.received} == {rig.account_id}

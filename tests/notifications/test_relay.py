@@ -1,0 +1,126 @@
+"""The relay: in order, once, by one leader, and unbothered by listeners that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from tests.notifications.rig import Rig, open_rig, relayed, story
+from trunkline.events.catalogue import Event, EventType
+from trunkline.events.relay import Relay, backlog, relay_batch, retry_failures
+
+
+@pytest.fixture
+async def rig(database: str) -> AsyncIterator[Rig]:
+    async with open_rig(database) as rig:
+        await rig.db.execute("create table heard (id serial, stream text, seq int)")
+        yield rig
+
+
+class Notebook:
+    """Writes down what it hears; cannot bear events of one type while ``allergic``."""
+
+    def __init__(self, name: str = "notebook", allergic: EventType | None = None) -> None:
+        self._name = name
+        self.allergic = allergic
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
+        for event in events:
+            await conn.execute("insert into heard (stream, seq) values (%s, %s)", (event.stream, event.seq))
+            if event.type is self.allergic:
+                raise ValueError(f"cannot bear {event.type}")
+
+
+async def heard(rig: Rig) -> list[tuple[str, int]]:
+    rows = await rig.db.fetch_all("select stream, seq from heard order by id")
+    return [(row["stream"], row["seq"]) for row in rows]
+
+
+async def test_all_events_in_order_and_once(rig: Rig) -> None:
+    events = story(rig.account_id)
+    await rig.happened(*events)
+    events = relayed(events)
+    assert (await backlog(rig.db))[0] == len(events)
+    async with rig.db.connection() as conn:
+        assert await relay_batch(conn, [Notebook()], limit=4) == 4
+        assert await relay_batch(conn, [Notebook()], limit=100) == len(events) - 4
+        assert await relay_batch(conn, [Notebook()]) == 0
+    assert await heard(rig) == [(event.stream, event.seq) for event in events]
+    assert await backlog(rig.db) == (0, 0.0)
+
+
+async def test_what_one_listener_cannot_bear_is_put_aside_for_it_alone(rig: Rig) -> None:
+    events = story(rig.account_id)
+    await rig.happened(*events)
+    events = relayed(events)
+    sick, well = Notebook("sick", EventType.TALK_STARTED), Notebook("well")
+    async with rig.db.connection() as conn:
+        await relay_batch(conn, [sick, well])
+    assert len(await heard(rig)) == 2 * len(events) - 1
+    (failure,) = await rig.db.fetch_all("select * from event_failures")
+    assert (failure["listener"], failure["type"]) == ("sick", "talk_started")
+    assert "cannot bear" in failure["error"]
+
+    assert await retry_failures(rig.db, [sick, well]) == 0, "not due yet"
+    await rig.db.execute("update event_failures set next_attempt_at = now()")
+    assert await retry_failures(rig.db, [sick, well]) == 0
+    (failure,) = await rig.db.fetch_all("select * from event_failures")
+    assert failure["attempts"] == 2
+    sick.allergic = None
+    await rig.db.execute("update event_failures set next_attempt_at = now()")
+    assert await retry_failures(rig.db, [sick, well]) == 1
+    assert await retry_failures(rig.db, [sick, well]) == 0
+    assert len(await heard(rig)) == 2 * len(events)
+
+
+async def test_an_unknown_type_waits_for_a_version_that_knows_it(rig: Rig) -> None:
+    await rig.happened(*story(rig.account_id)[:5])
+    await rig.db.execute("update outbox set type = 'from_the_future' where seq = 1")
+    async with rig.db.connection() as conn:
+        await relay_batch(conn, [Notebook()])
+    assert [seq for _, seq in await heard(rig)] == [5]
+    (failure,) = await rig.db.fetch_all("select type from event_failures")
+    assert failure["type"] == "from_the_future"
+
+
+async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
+    first, second = Relay(rig.db, [Notebook()]), Relay(rig.db, [Notebook()])
+    told = len(relayed(story(rig.account_id)))
+    first_run = asyncio.create_task(first.run())
+    try:
+        async with asyncio.timeout(10):
+            while not first.is_leader:
+                await asyncio.sleep(0.01)
+        second_run = asyncio.create_task(second.run())
+        try:
+            await rig.happened(*story(rig.account_id))
+            async with asyncio.timeout(10):
+                while len(await heard(rig)) < told:
+                    await asyncio.sleep(0.01)
+            assert not second.is_leader
+            first_run.cancel()
+            await asyncio.gather(first_run, return_exceptions=True)
+            await rig.happened(*story(rig.account_id))
+            async with asyncio.timeout(10):
+                while len(await heard(rig)) < 2 * told:
+                    await asyncio.sleep(0.01)
+            assert second.is_leader
+        finally:
+            second_run.cancel()
+            await asyncio.gather(second_run, return_exceptions=True)
+    finally:
+        first_run.cancel()
+        await asyncio.gather(first_run, return_exceptions=True)
+
+
+def test_listeners_need_names_of_their_own(rig: Rig) -> None:
+    with pytest.raises(ValueError, match="same name"):
+        Relay(rig.db, [Notebook(), Notebook()])

@@ -1,0 +1,163 @@
+"""Templates: any that is accepted yields what was meant, whatever the values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.core.errors import InvalidInput
+from trunkline.notifications.templates import Format, default_body, parse_body, parse_url, plain
+from trunkline.notifications.variables import VARIABLES, Value
+
+names = st.sampled_from(sorted(VARIABLES))
+values: st.SearchStrategy[Value] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.lists(st.integers(), max_size=3),
+    st.lists(st.text(), max_size=3),
+)
+assignments = st.dictionaries(names, values)
+
+
+def frames(depth: int = 2) -> st.SearchStrategy[tuple[str, Any]]:
+    """A JSON template with what it should become: a function of the values."""
+    unquoted = names.map(lambda name: (f"{{{{{name}}}}}", lambda given: given.get(name)))
+    pieces = st.lists(
+        st.one_of(
+            st.text().map(
+                lambda text: (json.dumps(text)[1:-1].replace("{{", "{\\u007b"), lambda _given, t=text: t)
+            ),
+            names.map(lambda name: (f"{{{{ {name} }}}}", lambda given: plain(_number(given.get(name))))),
+        ),
+        max_size=4,
+    )
+    quoted = pieces.map(
+        lambda parts: (
+            '"' + "".join(part[0] for part in parts) + '"',
+            lambda given: "".join(part[1](given) for part in parts),
+        )
+    )
+    leaves = st.one_of(unquoted, quoted, st.integers().map(lambda n: (str(n), lambda _given: n)))
+    if depth == 0:
+        return leaves
+    inner = st.one_of(leaves, frames(depth - 1))
+    lists = st.lists(inner, max_size=3).map(
+        lambda parts: (
+            "[" + ", ".join(part[0] for part in parts) + "]",
+            lambda given: [part[1](given) for part in parts],
+        )
+    )
+    objects = st.dictionaries(st.sampled_from("abcde"), inner, max_size=3).map(
+        lambda parts: (
+            "{ " + ",\n".join(f'"{key}" : {part[0]}' for key, part in parts.items()) + " }",
+            lambda given: {key: part[1](given) for key, part in parts.items()},
+        )
+    )
+    return st.one_of(lists, objects)
+
+
+def _number(value: Value) -> Value:
+    """JSON knows no infinity and no NaN: they have no value."""
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+@given(frames(), assignments)
+def test_json_becomes_what_is_meant(frame: tuple[str, Any], given: dict[str, Value]) -> None:
+    text, meant = frame
+    finite = {name: _number(value) for name, value in given.items()}
+    assert json.loads(parse_body(text, "application/json").render(given)) == meant(finite)
+
+
+@given(st.text(alphabet='{}"\\u01, []:a', max_size=40), names, st.integers(0, 40), assignments)
+def test_what_is_accepted_yields_json(text: str, name: str, place: int, given: dict[str, Value]) -> None:
+    template = text[:place] + "{{" + name + "}}" + text[place:]
+    try:
+        parsed = parse_body(template, "application/json")
+    except InvalidInput:
+        return
+    json.loads(parsed.render(given))
+
+
+@given(assignments)
+def test_without_a_template(given: dict[str, Value]) -> None:
+    assert json.loads(default_body(given)) == {name: _number(value) for name, value in given.items()}
+
+
+@given(st.lists(names, min_size=1, max_size=3, unique=True), assignments)
+def test_forms_and_addresses_are_escaped(chosen: list[str], given: dict[str, Value]) -> None:
+    query = "&".join(f"{name}={{{{{name}}}}}" for name in chosen)
+    body = parse_body(query, "application/x-www-form-urlencoded")
+    assert body.format is Format.FORM
+    url = parse_url("https://receiver.example/{{app_id}}/hook?" + query).render(given)
+    assert urlsplit(url).netloc == "receiver.example"
+    for text in (body.render(given), urlsplit(url).query):
+        read = parse_qs(text, keep_blank_values=True, errors="surrogatepass")
+        assert read == {name: [plain(_number(given.get(name)))] for name in chosen}
+    assert unquote(urlsplit(url).path) == f"/{plain(_number(given.get('app_id')))}/hook"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ('{"a": {{nonsense}}}', "no variable 'nonsense' (in line 1, column 7)"),
+        ('{"a":\n {{app_id}', "in line 2, column 2"),
+        ('{"a": {{app_id}}', "no JSON"),
+        ('{"a": 1{{app_id}}}', "no JSON"),
+        ('{"a": {{app_id}}{{app_id}}}', "no JSON"),
+        ("{ {{app_id}}: 1}", "no JSON"),
+        ('{"a": "\\u12{{app_id}}34"}', "\\u escape"),
+        ('{"a": NaN, "b": {{app_id}}}', "no JSON"),
+        ('{"a": "{{}}"}', "no variable ''"),
+        ("[" * 100_000, "shorten"),
+        ("[" * 60_000, "no JSON|too deeply"),
+    ],
+)
+def test_faults_are_told_with_their_place(template: str, complaint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_body(template)
+    assert any(words in caught.value.message for words in complaint.split("|"))
+    assert caught.value.field == "body_template"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "receiver.example/hook",
+        "ftp://receiver.example",
+        "http://",
+        "http://{{app_id}}.example/",
+        "http://receiver.example:port/",
+        "http://receiver.example/a b",
+        "http://receiver.example/{{nonsense}}",
+        "http://[::1/",
+    ],
+)
+def test_bad_addresses_are_refused(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_url(url)
+    assert caught.value.field == "url"
+
+
+def test_text_has_commas_and_nothing() -> None:
+    template = parse_body("tags: {{tag_names}}; {{is_internal}}; {{employee_id}}!")
+    assert template.format is Format.TEXT
+    assert template.render({"tag_names": ["a", "b"], "is_internal": True}) == "tags: a,b; true; !"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent / "templates").glob("*.json")), ids=lambda p: p.stem
+)
+def test_templates_of_existing_receivers(path: Path) -> None:
+    """Their placeholders stand unquoted in the JSON."""
+    template = parse_body(path.read_text())
+    assert template.format is Format.JSON
+    assert set(json.loads(template.render({}))) == template.names

@@ -1,0 +1,19 @@
+"""Foreign phones play on the same stage as the end-to-end tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.conftest import stage, whole_stage
+from trunkline.core.settings import Settings
+from trunkline.runtime.progress import PrintedProgress
+from trunkline.testing import foreign
+from trunkline.testing.foreign import ForeignPhones
+
+__all__ = ["stage", "whole_stage"]
+
+
+@pytest.fixture(scope="session")
+def foreign_phones() -> ForeignPhones:
+    """SIPp and baresip; fetched if this machine has none."""
+    return foreign.ensure(Settings().runtime, PrintedProgress())

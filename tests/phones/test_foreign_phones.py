@@ -1,0 +1,165 @@
+"""Phones that others wrote register, place and take calls, over UDP and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+import trunkline.bench
+from tests.engine.stage import LINE_PASSWORD, Stage
+from tests.phones.baresip import ADDRESS, Baresip
+from tests.phones.tls_relay import TlsRelay
+from trunkline.directory.lines.listing import REGISTERED
+from trunkline.runtime.ports import free_ports
+from trunkline.testing.foreign import ForeignPhones
+from trunkline.testing.outside import Answer, Call, Customer, Transport
+from trunkline.testing.sipp import Sipp
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.phones,
+    pytest.mark.xdist_group("phones"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+]
+
+LOGIN, NUMBER = "0260004", "97140000205"
+ANNA = "201"
+SCENARIOS = Path(trunkline.bench.__file__).with_name("scenarios")
+CALLS = Path(__file__).with_name("phone_calls.xml")
+both_ways = pytest.mark.parametrize("transport", [Transport.UDP, Transport.TLS])
+
+
+async def wait_registered(stage: Stage) -> None:
+    """Until ``get.sip_lines`` says so."""
+    for _ in range(50):
+        result = await stage.installation.data_api(stage.account, "get.sip_lines")
+        [line] = [one for one in result["data"] if one["phone_number"] == LOGIN]
+        if line["physical_state"] == REGISTERED:
+            return
+        await asyncio.sleep(0.2)
+    raise TimeoutError("the line is not registered")
+
+
+@both_ways
+async def test_baresip(
+    stage: Stage, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
+) -> None:
+    registrar = stage.installation.sip_tls if transport is Transport.TLS else stage.installation.sip
+    before = await stage.last_id()
+    stage.anna.on_call(Answer(after=0.5))
+    async with Baresip(
+        foreign_phones, tmp_path / "baresip", registrar, transport, LOGIN, LINE_PASSWORD
+    ) as phone:
+        await wait_registered(stage)
+
+        await phone.dial(ANNA)
+        call = await stage.anna.next_call()
+        await call.answered()
+        await phone.wait("CALL_ESTABLISHED")
+        await call.hears(call.tone)  # baresip sends back what it hears
+        await phone.hang_up()
+        await call.ended()
+        row = await stage.row(before, recorded=True)
+        assert row["finish_reason"] == "operator_disconnects"
+        assert row["talk_duration"] >= 1
+
+        customer = await stage.customer()
+        theirs = await customer.dial(NUMBER)
+        await theirs.answered()
+        await theirs.hears(theirs.tone)
+        await theirs.hangup()
+        await phone.wait("CALL_CLOSED")
+        row = await stage.row(row["id"], recorded=True)
+        assert row["contact_phone_number"] == customer.name
+        assert not row["is_lost"]
+
+
+class SippPhone:
+    """SIPp as a phone that registers, calls, and is called."""
+
+    def __init__(self, phones: ForeignPhones, folder: Path, target: str, port: int, mode: str) -> None:
+        self._folder = folder
+        self._program = phones.sipp
+        folder.mkdir()
+        (folder / "line.csv").write_text(
+            f"SEQUENTIAL\n{LOGIN};[authentication username={LOGIN} password={LINE_PASSWORD}];{ANNA}\n"
+        )
+        self._common: list[str | int] = ["-i", ADDRESS, "-p", port, "-t", mode, "-rtp_echo"]
+        self._client = [target, *self._common, "-m", 1, "-inf", str(folder / "line.csv")]
+
+    def register(self) -> Sipp:
+        return self._of(SCENARIOS / "register.xml", self._client)
+
+    def calls(self) -> Sipp:
+        return self._of(CALLS, self._client)
+
+    def takes(self) -> Sipp:
+        """Runs until it is stopped: keep-alives count as calls."""
+        return self._of(SCENARIOS / "callee.xml", self._common)
+
+    def _of(self, scenario: Path, arguments: list[str | int]) -> Sipp:
+        return Sipp(self._program, self._folder, scenario, arguments)
+
+
+@both_ways
+async def test_sipp(
+    stage: Stage,
+    foreign_phones: ForeignPhones,
+    tmp_path: Path,
+    transport: Transport,
+) -> None:
+    async with AsyncExitStack() as leftovers:
+        [port] = free_ports(1)
+        if transport is Transport.TLS:
+            relay = await leftovers.enter_async_context(TlsRelay(stage.installation.sip_tls, ADDRESS, port))
+            phone = SippPhone(foreign_phones, tmp_path / "sipp", f"{ADDRESS}:{relay.port}", port, "t1")
+        else:
+            sip = stage.installation.sip
+            phone = SippPhone(foreign_phones, tmp_path / "sipp", f"{sip.host}:{sip.port}", port, "u1")
+        assert (await phone.register().run(20)).successful == 1
+        # At once: who does not answer keep-alives soon counts as offline.
+        taking = phone.takes()
+        leftovers.push_async_callback(taking.stop)
+        await taking.start()
+        await wait_registered(stage)
+        customer = await stage.customer()
+        before, theirs = await _answered(stage, customer)
+        await theirs.hears(theirs.tone)
+        await theirs.hangup()
+        await theirs.ended()
+        row = await stage.row(before, recorded=True)
+        assert row["contact_phone_number"] == customer.name
+        assert not row["is_lost"]
+        await taking.stop()  # the call below needs its port
+
+        stage.anna.on_call(Answer(after=0.5))
+        calling = phone.calls()
+        leftovers.push_async_callback(calling.stop)
+        await calling.start()
+        call = await stage.anna.next_call()
+        await call.answered()
+        await call.hears(call.tone)  # SIPp sends back what it hears
+        assert (await calling.wait(20)).successful == 1
+        row = await stage.row(row["id"], recorded=True)
+        assert row["finish_reason"] == "operator_disconnects"
+        assert row["talk_duration"] == pytest.approx(3, abs=1)
+
+
+async def _answered(stage: Stage, customer: Customer) -> tuple[int, Call]:
+    """A call that SIPp takes. It sits between two runs and a relay, and may miss the first INVITE: then call again."""
+    for attempt in range(3):
+        before = await stage.last_id()
+        theirs = await customer.dial(NUMBER)
+        try:
+            await theirs.answered()
+        except TimeoutError:
+            if attempt == 2:
+                raise
+            await theirs.ended()
+        else:
+            return before, theirs
+    raise AssertionError

@@ -1,0 +1,67 @@
+"""Ports: which are needed, and the one sentence when one is taken."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trunkline.core.errors import ConfigurationError
+from trunkline.core.settings import Settings, SipSettings, WebSettings
+from trunkline.runtime.ports import Port, Transport, check_free, is_open, ports_of
+
+
+def test_a_taken_port_is_said_with_its_setting_and_holder(free_ports: Callable[[int], list[int]]) -> None:
+    number = free_ports(1)[0]
+    with socket.create_server(("127.0.0.1", number)):
+        port = Port("web.http_port", Transport.TCP, "127.0.0.1", number)
+        with pytest.raises(ConfigurationError) as caught:
+            check_free([port])
+        assert is_open(port)
+    message = caught.value.message
+    assert f"TCP port {number} of 127.0.0.1 is in use by" in message
+    assert f"(pid {os.getpid()})" in message
+    assert "web.http_port (TRUNKLINE_WEB__HTTP_PORT)" in message
+    assert not is_open(port)
+
+
+def test_a_taken_udp_port_is_noticed(free_ports: Callable[[int], list[int]]) -> None:
+    number = free_ports(1)[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", number))
+        with pytest.raises(ConfigurationError, match=r"sip\.udp_port"):
+            check_free([Port("sip.udp_port", Transport.UDP, "0.0.0.0", number)])
+        check_free([Port("sip.tcp_port", Transport.TCP, "0.0.0.0", number)])
+
+
+def test_two_settings_with_the_same_port(free_ports: Callable[[int], list[int]]) -> None:
+    number = free_ports(1)[0]
+    settings = Settings(web=WebSettings(http_port=number, https_port=number))
+    with pytest.raises(ConfigurationError, match=r"web\.http_port and web\.https_port both name TCP port"):
+        check_free(port for port in ports_of(settings) if port.setting.startswith("web."))
+
+
+def test_an_address_that_is_not_ours() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        check_free([Port("sip.tcp_port", Transport.TCP, "192.0.2.1", 5060)])
+
+
+def test_ports_turned_off_are_not_needed(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, sip=SipSettings(tcp_port=0), web=WebSettings(https_port=0))
+    names = {port.setting for port in ports_of(settings)}
+    assert "sip.udp_port" in names
+    assert not names & {"sip.tcp_port", "web.https_port", "database_port"}
+
+
+def test_an_own_database_needs_no_port_here() -> None:
+    settings = Settings(database_url="postgresql://db.example/pbx", database_port=5444)
+    assert "database_port" not in {port.setting for port in ports_of(settings)}
+
+
+def test_free_ports_differ_and_can_be_had(free_ports: Callable[[int], list[int]]) -> None:
+    numbers = free_ports(20)
+    assert len(set(numbers)) == 20
+    check_free(Port(f"p{number}", kind, "0.0.0.0", number) for number in numbers for kind in Transport)

@@ -1,0 +1,90 @@
+"""Secrets and certificates: made once, private, never overwritten."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from trunkline.core.errors import ConfigurationError
+from trunkline.core.settings import Settings
+from trunkline.runtime import certificates, secrets
+
+
+def _settings(folder: Path) -> Settings:
+    return Settings(data_dir=folder / "data")
+
+
+def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    first = secrets.ensure(settings)
+    assert secrets.ensure(settings) == first == secrets.load(settings)
+    assert stat.S_IMODE(settings.secrets_dir.stat().st_mode) == 0o700
+    assert sorted(path.name for path in settings.secrets_dir.iterdir()) == [
+        "control.token", "engine.json", "master.key",
+    ]  # fmt: skip
+    for file in settings.secrets_dir.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_secrets_differ_between_instances_and_do_not_show(tmp_path: Path) -> None:
+    one, other = secrets.ensure(_settings(tmp_path / "a")), secrets.ensure(_settings(tmp_path / "b"))
+    assert one.master_key != other.master_key
+    assert one.ari.password != other.ari.password != one.ami.password
+    for hidden in (one.master_key.decode(), one.ari.password, one.ami.password, one.control_token):
+        assert hidden not in repr(one)
+
+
+def test_processes_that_start_together_agree(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: secrets.ensure(settings), range(8)))
+    assert all(each == seen[0] for each in seen)
+
+
+def test_missing_and_damaged_secrets_are_said(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"master\.key is missing"):
+        secrets.load(settings)
+    secrets.ensure(settings)
+    (settings.secrets_dir / "engine.json").write_text("{")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        secrets.load(settings)
+
+
+def test_an_own_certificate_that_servers_can_use(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    certificates.ensure(settings)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate_file(settings), certificates.key_file(settings))
+    assert stat.S_IMODE(certificates.key_file(settings).stat().st_mode) == 0o600
+    parsed = x509.load_pem_x509_certificate(certificates.certificate_file(settings).read_bytes())
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "localhost" in names.get_values_for_type(x509.DNSName)
+
+
+def test_an_admins_certificate_stays(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    settings.certificates_dir.mkdir(parents=True)
+    certificates.certificate_file(settings).write_text("his")
+    with pytest.raises(ConfigurationError, match=r"no trunkline\.key beside it"):
+        certificates.ensure(settings)
+    certificates.key_file(settings).write_text("his key")
+    certificates.ensure(settings)
+    assert certificates.certificate_file(settings).read_text() == "his"
+    assert certificates.key_file(settings).read_text() == "his key"
+
+
+def test_an_interruption_between_key_and_certificate_is_mended(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    certificates.ensure(settings)
+    key = certificates.key_file(settings).read_bytes()
+    certificates.certificate_file(settings).unlink()
+    certificates.ensure(settings)
+    assert certificates.key_file(settings).read_bytes() == key
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate_file(settings), certificates.key_file(settings))

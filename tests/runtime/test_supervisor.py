@@ -1,0 +1,390 @@
+"""The supervisor over real child processes: order, restarts, and nothing left behind however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.core.errors import ConfigurationError, SetupError
+from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.processes import is_alive, started_at, wait_gone
+from trunkline.runtime.program import Program
+from trunkline.runtime.service import Backoff, Service, ServiceState
+from trunkline.runtime.supervisor import Supervisor, sole_instance, state_file
+
+_GOOD = """
+    import os, signal, sys, time
+    open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+    print("ready", flush=True)
+    signal.pause()
+"""
+
+
+def _script(folder: Path, name: str, text: str, **options: object) -> Service:
+    """A service that runs a Python script; it gets as argument a file to note its pids in."""
+    file = folder / f"{name}.py"
+    file.write_text(textwrap.dedent(text))
+    argv = [sys.executable, "-S", str(file), str(folder / f"{name}.pids")]
+    return Service(
+        name=name,
+        program=lambda: Program(argv),
+        is_ready_line=lambda line: line == "ready",
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _pids(folder: Path, name: str) -> list[int]:
+    file = folder / f"{name}.pids"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def _quick() -> Backoff:
+    return Backoff(first=0.05, most=0.1, healthy=30)
+
+
+class _Bench:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+
+    def supervisor(self, *services: Service) -> Supervisor:
+        return Supervisor(
+            services,
+            run_dir=self._made("run"),
+            logs_dir=self._made("logs"),
+            say=self.said.append,
+            backoff=_quick,
+        )
+
+    def _made(self, name: str) -> Path:
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+    @asynccontextmanager
+    async def up(self, *services: Service) -> AsyncIterator[Supervisor]:
+        supervisor = self.supervisor(*services)
+        is_up = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_up() -> None:
+            loop.call_soon_threadsafe(is_up.set)
+
+        running = asyncio.create_task(supervisor.run(on_up))
+        waiting = asyncio.create_task(is_up.wait())
+        await asyncio.wait({running, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if running.done():
+                running.result()
+            assert is_up.is_set()
+            yield supervisor
+        finally:
+            waiting.cancel()
+            supervisor.request_stop()
+            await running
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> _Bench:
+    return _Bench(tmp_path)
+
+
+def _ignore(_value: object) -> None:
+    """For a call whose answer does not matter."""
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def test_services_start_in_order_and_stop_in_reverse(bench: _Bench) -> None:
+    happened: list[str] = []
+    text = """
+        import signal, sys, time
+        def end(*_):
+            open(sys.argv[1], "w").write(str(time.monotonic()))
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, end)
+        print("ready", flush=True)
+        signal.pause()
+    """
+    services = [
+        _script(
+            bench.folder, name, text,
+            prepare=lambda name=name: happened.append(f"prepare {name}"),
+            once_ready=lambda name=name: happened.append(f"ready {name}"),
+            needs=needs,
+        )
+        for name, needs in (("one", []), ("two", ["one"]), ("three", ["one", "two"]))
+    ]  # fmt: skip
+    async with bench.up(*services) as supervisor:
+        assert [status.state for status in supervisor.status()] == [ServiceState.READY] * 3
+        pids = [status.pid for status in supervisor.status()]
+    expected = ["prepare one", "ready one", "prepare two", "ready two", "prepare three", "ready three"]
+    assert happened == expected
+    ends = [float((bench.folder / f"{name}.pids").read_text()) for name in ("three", "two", "one")]
+    assert ends == sorted(ends)
+    assert not any(is_alive(pid) for pid in pids if pid)
+    assert not list((bench.folder / "run").glob("*.pid"))
+    assert not state_file(bench.folder / "run").exists()
+
+
+async def test_services_that_need_nothing_of_each_other_start_together(bench: _Bench) -> None:
+    meeting = threading.Barrier(2, timeout=20)
+    services = [
+        _script(bench.folder, name, _GOOD, once_ready=lambda: _ignore(meeting.wait()))
+        for name in ("one", "two")
+    ]
+    async with bench.up(*services) as supervisor:
+        assert [status.state for status in supervisor.status()] == [ServiceState.READY] * 2
+
+
+async def test_a_killed_service_is_started_again_and_the_others_stay(bench: _Bench) -> None:
+    fragile, steady = _script(bench.folder, "fragile", _GOOD), _script(bench.folder, "steady", _GOOD)
+    async with bench.up(fragile, steady) as supervisor:
+        for _ in range(3):
+            seen = _pids(bench.folder, "fragile")
+            os.kill(seen[-1], signal.SIGKILL)
+            await _until(lambda seen=seen: len(_pids(bench.folder, "fragile")) > len(seen))  # type: ignore[misc]
+            await _until(lambda: supervisor.status()[0].state is ServiceState.READY)
+        state = json.loads(state_file(bench.folder / "run").read_text())
+        assert [service["restarts"] for service in state["services"]] == [3, 0]
+        assert len(_pids(bench.folder, "steady")) == 1
+    assert any("ended by SIGKILL" in line for line in bench.said)
+
+
+async def test_a_service_that_never_starts_ends_the_bring_up_with_its_last_words(bench: _Bench) -> None:
+    good = _script(bench.folder, "good", _GOOD)
+    bad = _script(
+        bench.folder, "bad", 'print("the disk is made of cheese"); raise SystemExit(3)', needs=["good"]
+    )
+    with pytest.raises(SetupError, match="bad does not start; its last words: the disk is made of cheese"):
+        async with bench.up(good, bad, _script(bench.folder, "waiting", _GOOD, needs=["bad"])):
+            pass
+    assert not is_alive(_pids(bench.folder, "good")[0])
+    assert _pids(bench.folder, "waiting") == []
+
+
+async def test_a_service_that_is_never_ready_is_killed_and_tried_again(bench: _Bench) -> None:
+    text = """
+        import os, sys, time
+        open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+        time.sleep(600)
+    """
+    with pytest.raises(SetupError, match="mute does not start"):
+        async with bench.up(_script(bench.folder, "mute", text, ready_seconds=0.3)):
+            pass
+    assert len(_pids(bench.folder, "mute")) == 5
+    assert not any(is_alive(pid) for pid in _pids(bench.folder, "mute"))
+
+
+async def test_a_failing_preparation_ends_the_bring_up(bench: _Bench) -> None:
+    def fail() -> None:
+        raise SetupError("no room on the disk")
+
+    with pytest.raises(SetupError, match="no room on the disk"):
+        async with bench.up(_script(bench.folder, "one", _GOOD, prepare=fail)):
+            pass
+    with pytest.raises(SetupError, match="no room on the disk"):
+        async with bench.up(_script(bench.folder, "two", _GOOD, once_ready=fail)):
+            pass
+    assert not is_alive(_pids(bench.folder, "two")[0])
+
+
+async def test_who_ignores_the_signal_is_killed(bench: _Bench) -> None:
+    text = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)" + textwrap.dedent(_GOOD)
+    async with bench.up(_script(bench.folder, "deaf", text, stop_seconds=0.3)):
+        pid = _pids(bench.folder, "deaf")[0]
+    assert not is_alive(pid)
+
+
+async def test_children_of_services_go_with_them(bench: _Bench) -> None:
+    text = """
+        import os, subprocess, sys
+        child = subprocess.Popen(["sleep", "600"])
+        open(sys.argv[1], "a").write(f"{child.pid}\\n")
+        print("ready", flush=True)
+        child.wait()
+    """
+    async with bench.up(_script(bench.folder, "parent", text)):
+        pid = _pids(bench.folder, "parent")[0]
+        assert is_alive(pid)
+    assert wait_gone(pid, 5)
+
+
+async def test_an_end_is_noticed_though_a_child_of_it_keeps_the_output_open(bench: _Bench) -> None:
+    text = """
+        import os, signal, subprocess, sys
+        first = not os.path.exists(sys.argv[1])
+        child = subprocess.Popen(["sleep", "600"], start_new_session=True) if first else None
+        open(sys.argv[1], "a").write(f"{child.pid if child else os.getpid()}\\n")
+        print("ready", flush=True)
+        os._exit(0) if first else signal.pause()
+    """
+    try:
+        async with bench.up(_script(bench.folder, "leaver", text)) as supervisor:
+            await _until(lambda: len(_pids(bench.folder, "leaver")) == 2, 5)
+            await _until(lambda: supervisor.status()[0].state is ServiceState.READY)
+    finally:
+        os.kill(_pids(bench.folder, "leaver")[0], signal.SIGKILL)
+
+
+async def test_output_goes_to_the_log(bench: _Bench) -> None:
+    text = "import sys\nprint('hello')\nprint('oh', file=sys.stderr, flush=True)" + textwrap.dedent(_GOOD)
+    async with bench.up(_script(bench.folder, "talker", text)):
+        pass
+    assert {"hello", "oh", "ready"} <= set((bench.folder / "logs" / "talker.log").read_text().splitlines())
+
+
+async def test_a_probe_decides_readiness(bench: _Bench) -> None:
+    calls: list[float] = []
+
+    def probe() -> bool:
+        calls.append(time.monotonic())
+        return len(calls) >= 3
+
+    argv = ["sleep", "600"]
+    async with bench.up(Service("probed", lambda: Program(argv), probe=probe)) as supervisor:
+        assert len(calls) == 3
+        assert supervisor.status()[0].state is ServiceState.READY
+
+
+_SUPERVISED = """
+import asyncio, sys
+from pathlib import Path
+from trunkline.runtime.program import Program
+from trunkline.runtime.service import Service
+from trunkline.runtime.supervisor import Supervisor, sole_instance
+
+folder = Path(sys.argv[1])
+services = [
+    Service(name, lambda name=name: Program([sys.executable, "-S", str(folder / f"{name}.py"),
+            str(folder / f"{name}.pids")]), is_ready_line=lambda line: line == "ready", stop_seconds=2)
+    for name in sys.argv[2:]
+]
+with sole_instance(folder / "run"):
+    supervisor = Supervisor(services, run_dir=folder / "run", logs_dir=folder / "logs", say=print)
+    asyncio.run(supervisor.run(lambda: print("UP", flush=True)))
+"""
+
+
+@contextlib.contextmanager
+def _in_its_own_process(folder: Path, *names: str) -> Iterator[subprocess.Popen[str]]:
+    for sub in ("run", "logs"):
+        (folder / sub).mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SUPERVISED, str(folder), *names], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line == "UP\n":
+                break
+        else:
+            raise AssertionError("not up")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_outlives_the_supervisor(tmp_path: Path, number: signal.Signals) -> None:
+    for name in ("one", "two"):
+        _script(tmp_path, name, _GOOD)
+    with _in_its_own_process(tmp_path, "one", "two") as process:
+        pids = _pids(tmp_path, "one") + _pids(tmp_path, "two")
+        assert len(pids) == 2
+        assert all(is_alive(pid) for pid in pids)
+        process.send_signal(number)
+        assert process.wait(10) == (-number if number is signal.SIGKILL else 0)
+        assert all(wait_gone(pid, 5) for pid in pids)
+
+
+def test_what_lingers_of_a_killed_supervisor_is_ended_by_the_next(tmp_path: Path) -> None:
+    stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)" + textwrap.dedent(_GOOD)
+    _script(tmp_path, "stubborn", stubborn)
+    with _in_its_own_process(tmp_path, "stubborn") as process:
+        process.kill()
+        process.wait()
+    lingering = _pids(tmp_path, "stubborn")[0]
+    assert is_alive(lingering)
+    try:
+        with _in_its_own_process(tmp_path, "stubborn"):
+            assert not is_alive(lingering)
+            assert len(_pids(tmp_path, "stubborn")) == 2
+    finally:
+        for pid in _pids(tmp_path, "stubborn"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_pid_note_about_somebody_else_harms_nobody(tmp_path: Path) -> None:
+    _script(tmp_path, "one", _GOOD)
+    (tmp_path / "run").mkdir()
+    bystander = subprocess.Popen(["sleep", "600"])
+    try:
+        start = started_at(bystander.pid)
+        assert start is not None
+        note = {"pid": bystander.pid, "started": start - 1}
+        (tmp_path / "run" / "one.pid").write_text(json.dumps(note))
+        with _in_its_own_process(tmp_path, "one"):
+            assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_one_supervisor_for_a_data_folder(tmp_path: Path) -> None:
+    with (
+        sole_instance(tmp_path / "run"),
+        pytest.raises(ConfigurationError, match=rf"already runs .*pid {os.getpid()}"),
+        sole_instance(tmp_path / "run"),
+    ):
+        pass
+    with sole_instance(tmp_path / "run"):
+        pass
+
+
+@given(st.lists(st.floats(0, 60), max_size=30))
+def test_backoff_doubles_up_to_its_limit_and_starts_over_after_health(lives: list[float]) -> None:
+    rule = Backoff(first=0.2, most=10, healthy=30)
+    previous = None
+    for lived in lives:
+        wait = rule.after(lived)
+        assert 0.2 <= wait <= 10
+        if lived >= 30 or previous is None:
+            assert wait == 0.2
+        else:
+            assert wait == min(previous * 2, 10)
+        previous = wait
+
+
+def test_logs_rotate_by_size_and_keep_a_few(tmp_path: Path) -> None:
+    log = RotatingLog(tmp_path / "x.log", most_bytes=100, kept=2)
+    for number in range(40):
+        log.write(f"line {number:04}\n".encode())
+    log.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.log", "x.log.1", "x.log.2"]
+    assert all(path.stat().st_size <= 100 for path in tmp_path.iterdir())
+    assert (tmp_path / "x.log").read_text().endswith("line 0039\n")
+    assert log.last_line == "line 0039"

@@ -1,0 +1,196 @@
+"""A PBX (Asterisk under our engine) and the outside world, for real calls."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from trunkline.core.settings import Settings
+from trunkline.runtime import certificates
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.ports import free_ports
+from trunkline.runtime.program import Program
+from trunkline.telephony.config import (
+    DefaultRoute,
+    Directory,
+    EngineConfig,
+    EnginePaths,
+    EnginePorts,
+    EngineSecrets,
+    LineConfig,
+    TrunkConfig,
+    TrunkMode,
+    base_files,
+    directory_files,
+    write_files,
+)
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.telephony.port import Signal
+from trunkline.testing.outside import OutsideWorld, Registrar, choose_ports
+
+S = TypeVar("S")
+NUMBER = "442079460100"
+PATIENCE = 10.0
+
+
+def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> LineConfig:
+    text = f"{login}:trunkline:{password}".encode()
+    return LineConfig(
+        login, hashlib.md5(text).hexdigest(), hashlib.sha256(text).hexdigest(), max_contacts=max_contacts
+    )
+
+
+class Heard:
+    """The signals of an engine, collected; the one consumer."""
+
+    def __init__(self, engine: AsteriskEngine) -> None:
+        self.all: list[Signal] = []
+        self._changed = asyncio.Condition()
+        self._task = asyncio.create_task(self._collect(engine))
+
+    async def _collect(self, engine: AsteriskEngine) -> None:
+        async for signal in engine.signals():
+            async with self._changed:
+                self.all.append(signal)
+                self._changed.notify_all()
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def of(self, kind: type[S]) -> list[S]:
+        return [signal for signal in self.all if isinstance(signal, kind)]
+
+    async def wait(
+        self, kind: type[S], matches: Callable[[S], bool] = lambda _: True, timeout: float = PATIENCE
+    ) -> S:
+        """The first such signal, past or to come."""
+
+        def found() -> S | None:
+            return next((signal for signal in self.of(kind) if matches(signal)), None)
+
+        async with self._changed:
+            try:
+                async with asyncio.timeout(timeout):
+                    while (signal := found()) is None:
+                        await self._changed.wait()
+            except TimeoutError:
+                raise AssertionError(
+                    f"no such {kind.__name__} within {timeout} s; heard: {self.all}"
+                ) from None
+        return signal
+
+
+class Pbx:
+    """One Asterisk with our configuration, an engine connected to it, and the world outside."""
+
+    def __init__(self, install: AsteriskInstall, folder: Path) -> None:
+        settings = Settings(data_dir=folder)
+        certificates.ensure(settings)
+        ari, ami, udp, tls, wss = free_ports(5)
+        rtp = 50_000 + secrets.randbelow(14) * 1000
+        self.config = EngineConfig(
+            EnginePaths(folder / "a", folder / "spool", install.modules_dir, install.data_dir),
+            EnginePorts(ari, ami, udp, udp, tls, wss, rtp, rtp + 998),
+            EngineSecrets("trunkline", "ari-password", "trunkline", "ami-secret"),
+            certificates.certificate_file(settings),
+            certificates.key_file(settings),
+            bind="127.0.0.1",
+            away_wait=2,
+        )
+        self.world_ports = choose_ports()
+        self.directory = Directory(
+            lines=[line("1001"), line("1002"), line("1003")],
+            trunks=[
+                TrunkConfig(
+                    "7", TrunkMode.ADDRESS, self.world_ports.carrier_address, self.world_ports.carrier
+                )
+            ],
+            defaults=[DefaultRoute(NUMBER, "1001")],
+        )
+        self._install = install
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.config.paths.create()
+        write_files(
+            self.config.paths.etc, {**base_files(self.config), **directory_files(self.config, self.directory)}
+        )
+        program = Program(self._install.command("-f", "-C", str(self.config.paths.conf)), open_files=20_000)
+        with (self.config.paths.root / "console").open("wb") as console:
+            self._process = await asyncio.create_subprocess_exec(
+                *program.launch_argv(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=program.launch_environment(),
+            )
+
+    async def stop(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, Heard]]:
+        """A connected engine with the directory in force."""
+        async with AsteriskEngine(self.config) as engine:
+            heard = Heard(engine)
+            try:
+                await engine.wait_up()
+                await engine.configure(self.directory)
+                yield engine, heard
+            finally:
+                await heard.close()
+
+
+class House:
+    """What a test plays with."""
+
+    def __init__(self, pbx: Pbx, engine: AsteriskEngine, heard: Heard, world: OutsideWorld) -> None:
+        self.pbx = pbx
+        self.engine = engine
+        self.heard = heard
+        self.world = world
+
+    async def nobody_left(self) -> None:
+        """Wait until no channel is left in the engine."""
+        deadline = time.monotonic() + PATIENCE
+        while (await self.engine.survey(time.time())).channels:  # type: ignore[arg-type]
+            assert time.monotonic() < deadline, "channels are left"
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def pbx(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[Pbx]:
+    pbx = Pbx(asterisk_install, tmp_path)
+    await pbx.start()
+    try:
+        yield pbx
+    finally:
+        await pbx.stop()
+
+
+@pytest.fixture
+async def house(pbx: Pbx, asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[House]:
+    ports = pbx.config.ports
+    async with AsyncExitStack() as stack:
+        engine, heard = await stack.enter_async_context(pbx.engine())
+        world = await stack.enter_async_context(
+            OutsideWorld(
+                asterisk_install,
+                tmp_path / "w",
+                Registrar("127.0.0.1", ports.udp),
+                Registrar("127.0.0.1", ports.tls),
+                pbx.world_ports,
+            )
+        )
+        yield House(pbx, engine, heard, world)

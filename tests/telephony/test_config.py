@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.core.settings import Settings
+from trunkline.telephony.config import (
+    DefaultRoute,
+    Directory,
+    EngineConfig,
+    EnginePaths,
+    EnginePorts,
+    EngineSecrets,
+    LineConfig,
+    TrunkConfig,
+    TrunkMode,
+    TrunkTransport,
+    base_files,
+    directory_files,
+    write_files,
+)
+
+HERE = Path("/nowhere")
+CONFIG = EngineConfig(
+    EnginePaths(HERE, HERE / "spool", HERE / "modules", HERE / "data"),
+    EnginePorts(8088, 5038, 5060, 5060, 9061, 8089, 20000, 20999),
+    EngineSecrets("t", "ari-secret", "t", "ami-secret"),
+    HERE / "t.crt",
+    HERE / "t.key",
+)
+LINES = [LineConfig("1002", "b" * 32), LineConfig("1001", "a" * 32, "c" * 64, browser=False)]
+TRUNK = TrunkConfig("7", TrunkMode.ADDRESS, "192.0.2.7", addresses=["198.51.100.0/24"])
+
+
+def sections(text: str) -> list[tuple[str, dict[str, list[str]]]]:
+    """Sections in order with their settings."""
+    found: list[tuple[str, dict[str, list[str]]]] = []
+    for line in text.splitlines():
+        if line.startswith("["):
+            found.append((line.partition("]")[0][1:], {}))
+        elif "=" in line:
+            key, _, value = line.partition("=")
+            found[-1][1].setdefault(key.strip(), []).append(value.strip().removeprefix("> "))
+    return found
+
+
+def test_same_values_same_text_whatever_the_order() -> None:
+    one = directory_files(CONFIG, Directory(lines=LINES, trunks=[TRUNK]))
+    other = directory_files(CONFIG, Directory(lines=LINES[::-1], trunks=[TRUNK]))
+    assert one == other
+
+
+def test_control_interfaces_listen_on_loopback_only() -> None:
+    files = base_files(CONFIG)
+    (http, *restrictions) = sections(files["http.conf"])
+    assert http[1]["bindaddr"] == ["127.0.0.1"]
+    assert http[1]["tlsbindaddr"] == ["0.0.0.0:8089"]
+    assert {name for name, _ in restrictions} >= {"/ari", "/ARI", "/aRi"}
+    assert len(restrictions) == 8
+    assert sections(files["manager.conf"])[0][1]["bindaddr"] == ["127.0.0.1"]
+
+
+def test_a_port_of_zero_turns_a_transport_off() -> None:
+    ports = EnginePorts(8088, 5038, 0, 0, 0, 0, 20000, 20999)
+    files = base_files(EngineConfig(CONFIG.paths, ports, CONFIG.secrets, CONFIG.certificate, CONFIG.key))
+    assert "type = transport" not in files["pjsip.conf"]
+    assert "tlsenable" not in files["http.conf"]
+
+
+def test_a_line_is_a_phone_and_a_browser_with_one_login() -> None:
+    text = directory_files(CONFIG, Directory(lines=[LINES[0]]))["pjsip_lines.conf"]
+    found = sections(text)
+    assert [name for name, _ in found] == ["1002", "1002", "1002", "web-1002", "web-1002"]
+    assert found[0][1]["password_digest"] == [f"MD5:{'b' * 32}"]
+    assert found[2][1]["auth"] == found[4][1]["auth"] == ["1002"]
+    assert found[4][1]["aors"] == ["web-1002"]
+
+
+def test_a_line_that_may_not_register_takes_no_contact() -> None:
+    text = directory_files(CONFIG, Directory(lines=[LineConfig("1001", "a" * 32, may_register=False)]))
+    assert "max_contacts = 0" in text["pjsip_lines.conf"]
+
+
+def test_a_trunk_by_address_and_one_that_registers() -> None:
+    text = directory_files(CONFIG, Directory(trunks=[TRUNK]))["pjsip_trunks.conf"]
+    matches = [values["match"] for _, values in sections(text) if "match" in values]
+    assert matches == [["192.0.2.7", "198.51.100.0/24"]]
+    assert "registration" not in text
+    registering = TrunkConfig(
+        "8", TrunkMode.REGISTER, "sip.example.net", 5061, TrunkTransport.TLS, "user", "p=w#d"
+    )
+    text = directory_files(CONFIG, Directory(trunks=[registering]))["pjsip_trunks.conf"]
+    assert "password = p=w#d" in text
+    assert "server_uri = sip:sip.example.net:5061\\;transport=tls" in text
+    assert "line = yes" in text
+    assert "match" not in text
+
+
+@pytest.mark.parametrize("value", ["1001]", "10 01", "abc", "", "1001\n[x]"])
+def test_a_login_cannot_break_the_file(value: str) -> None:
+    with pytest.raises(ValueError, match="login"):
+        LineConfig(value, "a" * 32)
+
+
+@given(st.text(min_size=1))
+def test_a_trunk_is_safe_or_refused(text: str) -> None:
+    try:
+        trunk = TrunkConfig("1", TrunkMode.REGISTER, "192.0.2.1", username=text, password=text)
+    except ValueError:
+        return
+    rendered = directory_files(CONFIG, Directory(trunks=[trunk]))["pjsip_trunks.conf"]
+    plain = TrunkConfig("1", TrunkMode.REGISTER, "192.0.2.1", username="u", password="p")
+    expected = directory_files(CONFIG, Directory(trunks=[plain]))["pjsip_trunks.conf"]
+    assert len(rendered.split("\n")) == len(expected.split("\n"))
+
+
+def test_default_routes_and_music() -> None:
+    files = directory_files(
+        CONFIG, Directory(defaults=[DefaultRoute("442079460100", "1001")], music=["/m/a"])
+    )
+    assert "exten => 442079460100,1,Dial(" in files["extensions_defaults.conf"]
+    assert "entry = /m/a" in files["musiconhold.conf"]
+    with pytest.raises(ValueError, match="digits"):
+        DefaultRoute("44,1,System(x)", "1001")
+
+
+def test_only_changed_files_are_written_and_nobody_else_reads_them(tmp_path: Path) -> None:
+    files = directory_files(CONFIG, Directory(lines=LINES))
+    assert write_files(tmp_path / "etc", files) == set(files)
+    assert write_files(tmp_path / "etc", files) == set()
+    changed = directory_files(CONFIG, Directory(lines=LINES[:1]))
+    assert write_files(tmp_path / "etc", changed) == {"pjsip_lines.conf"}
+    for file in (tmp_path / "etc").iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_from_settings(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    config = EngineConfig.of(settings, CONFIG.secrets, HERE / "modules", HERE / "data")
+    assert config.paths.root == tmp_path / "asterisk"
+    assert config.ports.tls == settings.sip.tls_port
+    assert config.away_wait == settings.switch.away_wait
+    assert "ari-secret" not in repr(config)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.core.clock import Instant
+from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
+from trunkline.telephony.port import Channel, Connect, Endpoint, EndpointKind, Target
+from trunkline.telephony.registrations import Contact
+
+LINE = Endpoint(EndpointKind.LINE, "1001")
+TRUNK = Endpoint(EndpointKind.TRUNK, "trunk-7")
+SPOOL = Path("/spool")
+
+
+def contact(endpoint: str, uri: str) -> Contact:
+    return Contact(endpoint, uri, "192.0.2.1", 5060, "udp", "", Instant(0.0), None, None, None)
+
+
+def variables(connect: Connect) -> dict[str, str]:
+    return dial_variables(
+        Channel("c1"), connect, ["PJSIP/1001"], {one: one.caller_number for one in connect.targets}, SPOOL
+    )
+
+
+def test_what_is_dialled_for_a_line() -> None:
+    desk, web = contact("1001", "sip:1001@192.0.2.1"), contact("web-1001", "sip:x@192.0.2.2;transport=ws")
+    assert line_names("1001", []) == ["PJSIP/1001"]
+    assert line_names("1001", [web]) == ["PJSIP/web-1001"]
+    assert line_names("1001", [desk, web]) == [
+        "PJSIP/1001/sip:1001@192.0.2.1",
+        "PJSIP/web-1001/sip:x@192.0.2.2;transport=ws",
+    ]
+
+
+def test_one_number_for_all_goes_as_an_argument() -> None:
+    found = variables(Connect([Target(LINE, caller_number="12025550110")], 20))
+    assert found == {
+        "TL_DIAL": "PJSIP/1001",
+        "TL_RING": "20",
+        "TL_OPTS": "iIb(tl-callee^number^1(12025550110))g",
+    }
+
+
+def test_each_target_shows_its_own_caller() -> None:
+    targets = [Target(LINE, None, "12025550110", "Dana (home), x"), Target(TRUNK, "1", "442079460100")]
+    found = variables(Connect(targets, 20, return_after_talk=False))
+    assert found["TL_OPTS"] == "iIb(tl-callee^caller^1)"
+    assert found["__TL_CA_1001"] == found["__TL_CA_web-1001"] == "Dana (home), x"
+    assert found["__TL_CN_trunk-7"] == "442079460100"
+
+
+def test_recording_needs_a_tag() -> None:
+    assert "U(" not in variables(Connect([Target(LINE)], 20, record=True))["TL_OPTS"]
+    found = variables(Connect([Target(LINE)], 20, record=True, tag="77"))
+    assert found["TL_REC"] == "/spool/77/c1.sln"
+    assert "U(tl-record^/spool/77)" in found["TL_OPTS"]
+
+
+@given(st.text(), st.text(), st.text())
+def test_nothing_a_caller_sends_becomes_an_option(number: str, caller: str, name: str) -> None:
+    found = variables(Connect([Target(TRUNK, number, caller, name)], 20))
+    quiet = variables(Connect([Target(TRUNK, "1", "2" if caller else "", "n" if name else "")], 20))
+    assert found["TL_OPTS"].count("(") <= quiet["TL_OPTS"].count("(")
+    assert "," not in found["TL_OPTS"]
+    dialled = trunk_name("trunk-7", number)
+    assert dialled.endswith("@trunk-7")
+    assert not set("&,/@()$") & set(dialled.removeprefix("PJSIP/").removesuffix("@trunk-7"))
+
+
+def short(connect: Connect, known: str | None = "12025550110", name: str = "PJSIP/1001") -> str | None:
+    return short_connect(connect, [name], {one: one.caller_number for one in connect.targets}, known)
+
+
+def test_the_usual_connect_is_one_word() -> None:
+    target = Target(LINE, caller_number="12025550110")
+    assert short(Connect([target], 20, tag="77", record=True)) == "r~20~77~1001~g"
+    assert short(Connect([target], 20, tag="77", return_after_talk=False)) == "p~20~77~1001~"
+
+
+def test_what_is_not_usual_takes_variables() -> None:
+    target = Target(LINE, caller_number="12025550110")
+    usual = Connect([target], 20, tag="77")
+    assert short(usual, known="12025550111") is None, (
+        "the caller's own number is not what the phone shall show"
+    )
+    assert short(usual, known=None) is None
+    assert short(usual, name="PJSIP/1001/sip:1001@192.0.2.1") is None
+    assert short(usual, name="PJSIP/1001${EVIL}") is None
+    assert short(usual, name=f"PJSIP/{'1' * 80}") is None, "longer than an extension may be"
+    assert short(replace(usual, tag="")) is None
+    assert short(replace(usual, music="/media/melody")) is None
+    assert short(replace(usual, announcement=("/media/hello",))) is None
+    assert short(replace(usual, targets=[replace(target, caller_name="Kim")])) is None

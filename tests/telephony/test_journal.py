@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.core.clock import Instant
+from trunkline.telephony import journal
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Bridge,
+    Channel,
+    Ended,
+    Endpoint,
+    EndpointKind,
+    Joined,
+    Left,
+    TargetStarted,
+)
+
+TRUNK = Endpoint(EndpointKind.TRUNK, "trunk-7")
+LINE = Endpoint(EndpointKind.LINE, "1001")
+
+
+def row(
+    event: str, at: float, channel: str, name: str, exten: str = "", extra: str = "", alias: str = ""
+) -> str:
+    quoted = extra.replace('"', '""')
+    return f'"{event}","{at}","{channel}","1.1","{name}","77","{alias}","12025550110","{exten}","{quoted}"\n'
+
+
+CALL = [
+    row("CHAN_START", 10.1, "1.1", "PJSIP/trunk-7-0000000a", "442079460100"),
+    row("CHAN_START", 10.2, "1.2", "PJSIP/web-1001-0000000b", "s"),
+    row("ANSWER", 12.0, "1.2", "PJSIP/web-1001-0000000b"),
+    row("BRIDGE_ENTER", 12.1, "1.2", "PJSIP/web-1001-0000000b", extra='{"bridge_id":"b"}'),
+    row("BRIDGE_EXIT", 20.0, "1.2", "PJSIP/web-1001-0000000b", extra='{"bridge_id":"b"}'),
+    row(
+        "HANGUP", 20.1, "1.2", "PJSIP/web-1001-0000000b",
+        extra='{"hangupcause":16,"hangupsource":"PJSIP/web-1001-0000000b","dialstatus":""}',
+    ),
+    row(
+        "HANGUP", 20.2, "1.1", "PJSIP/trunk-7-0000000a",
+        extra='{"hangupcause":16,"hangupsource":"PJSIP/web-1001-0000000b","dialstatus":"ANSWER"}',
+    ),
+    row("HANGUP", 20.3, "1.9", "Local/x-00000001;1"),
+]  # fmt: skip
+
+
+def test_a_call_reads_as_it_happened() -> None:
+    first, second = Channel("1.1"), Channel("1.2")
+    assert journal.signals(list(journal.parse(CALL))) == [
+        Arrived(first, Instant(10.1), TRUNK, "442079460100", "12025550110", "", Instant(10.1)),
+        TargetStarted(second, Instant(10.2), first, LINE, None),
+        Answered(second, Instant(12.0)),
+        Joined(second, Instant(12.1), Bridge("b")),
+        Left(second, Instant(20.0), Bridge("b")),
+        Ended(second, Instant(20.1), 16, True),
+        Ended(first, Instant(20.2), 16, False),
+    ]
+
+
+def test_an_alias_stands_for_its_channel() -> None:
+    line = row("ANSWER", 1.0, "x~2", "PJSIP/1001-00000001", alias="x")
+    assert journal.signals(list(journal.parse([line]))) == [Answered(Channel("x"), Instant(1.0))]
+
+
+@given(st.lists(st.text(alphabet='",\\{}0aHANGUP\n'), max_size=20))
+def test_damaged_lines_are_skipped(garbage: list[str]) -> None:
+    for entry in journal.parse(line.replace("\n", "") + "\n" for line in garbage):
+        journal.signals([entry])
+
+
+def test_reading_from_an_instant_over_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "journal.csv"
+    assert journal.read(path, Instant(0.0)) == []
+    assert not journal.rotate(path)
+    path.write_text("".join(CALL[:4]))
+    assert not journal.rotate(path, larger_than=1 << 20)
+    assert journal.rotate(path, larger_than=10)
+    assert not path.exists()
+    path.write_text("".join(CALL[4:]) + CALL[0][:20])
+    assert len(journal.read(path, Instant(0.0))) == len(CALL)
+    assert [entry.at for entry in journal.read(path, Instant(12.1))] == [12.1, 20.0, 20.1, 20.2, 20.3]
+    assert journal.rotate(path, larger_than=10)
+    assert len(journal.read(path, Instant(0.0))) == len(CALL) - 4

@@ -1,0 +1,252 @@
+"""What outlives the switch, and what changes while calls go on."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.telephony.conftest import NUMBER, House, line
+from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
+from trunkline.core.clock import Instant
+from trunkline.core.settings import Settings
+from trunkline.runtime import certificates
+from trunkline.telephony.config import Directory
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.telephony.port import (
+    Answered,
+    Arrived,
+    Connect,
+    ConnectFinished,
+    Ended,
+    EngineUp,
+    Joined,
+    KeyPressed,
+    LoginFailed,
+    PlayFinished,
+    RecordFinished,
+    Registered,
+    Target,
+    TargetStarted,
+    Unregistered,
+)
+from trunkline.testing import outside
+from trunkline.testing.tones import heard as heard_tones
+from trunkline.testing.tones import read_raw, read_wav, sine, write_wav
+
+pytestmark = pytest.mark.engine
+
+
+async def talk(house: House, tag: str, *, record: bool = False) -> tuple[outside.Call, outside.Call, Arrived]:
+    """A customer talks with the phone of line 1001."""
+    phone = await house.world.phone("1001", "secret")
+    customer = await house.world.customer(CUSTOMER)
+    phone.on_call(outside.Answer(after=0.2))
+    call = await customer.dial(NUMBER)
+    arrival = await house.heard.wait(Arrived)
+    connect = Connect([Target(LINE, caller_number=CUSTOMER)], 20, record=record, tag=tag)
+    await house.engine.connect(arrival.channel, connect)
+    taken = await phone.next_call()
+    await call.hears(phone.tone)
+    return call, taken, arrival
+
+
+async def test_call_ends_while_the_switch_is_dead(house: House) -> None:
+    call, taken, arrival = await talk(house, "31", record=True)
+    started = await house.heard.wait(TargetStarted)
+    await house.engine.__aexit__(None, None, None)  # the switch is gone
+    died = Instant(time.time())
+    await asyncio.sleep(1.0)
+    hung_up = time.time()
+    await taken.hangup()
+    await call.ended()
+    async with AsteriskEngine(house.pbx.config) as engine:
+        await engine.wait_up()
+        survey = await engine.survey(died)
+        assert not survey.channels
+        ends = {one.channel: one for one in survey.missed if isinstance(one, Ended)}
+        assert set(ends) == {arrival.channel, started.channel}
+        assert ends[started.channel].by_party
+        assert not ends[arrival.channel].by_party
+        assert all(one.cause == 16 for one in ends.values())
+        assert all(one.at == pytest.approx(hung_up, abs=0.5) for one in ends.values())
+        everything = (await engine.survey(Instant(0.0))).missed
+        assert {one.channel for one in everything if isinstance(one, Joined)} == set(ends)
+        assert [one.called for one in everything if isinstance(one, Arrived)] == [NUMBER]
+    sound = read_raw(house.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
+    joined = await house.heard.wait(Joined, lambda one: one.channel == arrival.channel)
+    assert len(sound) / 8000 == pytest.approx(ends[arrival.channel].at - joined.at, abs=0.3)
+
+
+async def test_live_call_is_found_again(house: House) -> None:
+    call, _taken, arrival = await talk(house, "32")
+    started = await house.heard.wait(TargetStarted)
+    await house.engine.__aexit__(None, None, None)
+    async with AsteriskEngine(house.pbx.config) as engine:
+        await engine.wait_up()
+        seen = {one.channel: one for one in (await engine.survey(Instant(time.time()))).channels}
+        assert set(seen) == {arrival.channel, started.channel}
+        first, second = seen[arrival.channel], seen[started.channel]
+        assert (first.tag, second.tag) == ("32", "32")
+        assert first.linked == second.linked == arrival.channel
+        assert first.bridge == second.bridge is not None
+        assert first.answered
+        assert not first.in_our_hands
+        assert (first.endpoint, second.endpoint) == (TRUNK, LINE)
+        assert first.created_at == pytest.approx(arrival.started_at, abs=0.002)
+        await call.hangup()
+
+
+async def test_new_call_waits_for_the_switch(house: House) -> None:
+    house.pbx.directory = Directory()
+    customer = await house.world.customer(CUSTOMER)
+    await house.engine.__aexit__(None, None, None)
+    call = await customer.dial(NUMBER)
+    await call.ringing()
+    async with house.pbx.engine() as (_, heard):
+        arrival = await heard.wait(Arrived)
+        assert arrival.at > arrival.started_at
+
+
+async def test_new_call_goes_to_the_default_line_when_nobody_comes(house: House) -> None:
+    phone = await house.world.phone("1001", "secret")
+    phone.on_call(outside.Answer(after=0.2))
+    customer = await house.world.customer(CUSTOMER)
+    await house.engine.__aexit__(None, None, None)
+    call = await customer.dial(NUMBER)
+    await call.hears(phone.tone)
+    taken = await phone.next_call()
+    async with house.pbx.engine() as (engine, _):
+        survey = await engine.survey(Instant(0.0))
+        assert len(survey.channels) == 2
+        assert [one.called for one in survey.missed if isinstance(one, Arrived)] == [NUMBER]
+        assert [one for one in survey.missed if isinstance(one, Answered)]
+        await call.hangup()
+        await taken.ended()
+
+
+async def test_lines_and_trunks_change_during_a_call(house: House) -> None:
+    call, taken, arrival = await talk(house, "33")
+    directory = house.pbx.directory
+    await house.engine.configure(
+        Directory([*directory.lines, line("1004")], directory.trunks, directory.defaults, ["/nowhere/music"])
+    )
+    late = await house.world.phone("1004", "secret")
+    assert await late.registration() == "Registered"
+    await house.engine.configure(Directory(directory.lines, directory.trunks))
+    wrong = await house.world.phone("1004", "secret", name="late", register=False)
+    assert await wrong.wait_registration("Rejected") == "Rejected"
+    assert not call.is_ended
+    assert not taken.is_ended
+    await taken.hangup()
+    await house.heard.wait(ConnectFinished)
+    await house.engine.hangup(arrival.channel)
+    await call.ended()
+    joined = await house.heard.wait(Joined)
+    (unbroken,) = (await house.world.hears([call]))[CUSTOMER]["1001"]
+    # The phone may begin to speak late; what counts is that it was heard without a break.
+    assert unbroken.seconds > house.heard.of(ConnectFinished)[0].at - joined.at - 2.0
+
+
+async def test_certificate_is_replaced_during_a_call_over_tls(house: House, tmp_path: Path) -> None:
+    phone = await house.world.phone("1001", "secret", transport=outside.Transport.TLS, srtp=True)
+    phone.on_call(outside.Answer())
+    customer = await house.world.customer(CUSTOMER)
+    call = await customer.dial(NUMBER)
+    arrival = await house.heard.wait(Arrived)
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag="34"))
+    await call.hears(phone.tone)
+    ports = house.pbx.config.ports
+    before = [await served_certificate(port) for port in (ports.tls, ports.wss)]
+    other = Settings(data_dir=tmp_path / "other")
+    certificates.ensure(other)
+    shutil.copy(certificates.key_file(other), house.pbx.config.key)
+    shutil.copy(certificates.certificate_file(other), house.pbx.config.certificate)
+    await house.engine.reload_certificates()
+    after = [await served_certificate(port) for port in (ports.tls, ports.wss)]
+    expected = ssl.PEM_cert_to_DER_cert(certificates.certificate_file(other).read_text())
+    assert before[0] != expected
+    assert after == [expected, expected]
+    assert not call.is_ended
+    taken = await phone.next_call()
+    await taken.hears(customer.tone)
+    await taken.hangup()
+    await house.heard.wait(ConnectFinished)
+
+
+async def served_certificate(port: int) -> bytes | None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    try:
+        certificate: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return certificate
+    finally:
+        writer.close()
+
+
+async def test_registrations_and_failed_logins_are_told(house: House) -> None:
+    phone = await house.world.phone("1001", "secret")
+    registered = await house.heard.wait(Registered, lambda one: one.line == "1001")
+    assert registered.ip == house.world.ports.phones_address
+    assert registered.port == house.world.ports.sip
+    assert registered.user_agent == "Outside World"
+    assert registered.transport == "udp"
+    assert registered.expires_at
+    assert registered.expires_at > time.time()
+    probed = await house.heard.wait(Registered, lambda one: one.round_trip_us is not None)
+    assert probed.reachable
+    await phone.unregister()
+    await house.heard.wait(Unregistered, lambda one: one.contact_uri == registered.contact_uri)
+    await house.world.phone("1002", "wrong", register=False)
+    failed = await house.heard.wait(LoginFailed, lambda one: one.line == "1002")
+    assert failed.ip == house.world.ports.phones_address
+
+
+async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None:
+    greeting = tmp_path / "greeting"
+    write_wav(greeting.with_suffix(".wav"), sine(1500, 1.0))
+    customer = await house.world.customer(CUSTOMER)
+    call = await customer.dial(NUMBER)
+    arrival = await house.heard.wait(Arrived)
+    channel = arrival.channel
+    await house.engine.answer(channel)
+    await house.heard.wait(Answered, lambda one: one.channel == channel)
+    await house.engine.play(channel, "p1", [str(greeting), str(greeting)])
+    finished = await house.heard.wait(PlayFinished, lambda one: one.play_id == "p1")
+    assert finished.channel == channel
+    await call.hears(1500, 1.5)
+    ear = await call.ear()
+    assert sum(span.seconds for span in heard_tones(ear.sound, [1500])[1500]) == pytest.approx(2.0, abs=0.3)
+    await house.engine.play(channel, "p2", [str(greeting)])
+    await house.engine.stop_play(channel, "p2")
+    await house.heard.wait(PlayFinished, lambda one: one.play_id == "p2")
+    await call.send_keys("5")
+    assert (await house.heard.wait(KeyPressed)).key == "5"
+    path = tmp_path / "deep" / "message.wav"
+    await house.engine.record(channel, "r1", str(path), 30, 0, beep=False)
+    await asyncio.sleep(1.5)
+    await call.hangup()
+    recorded = await house.heard.wait(RecordFinished)
+    assert recorded.record_id == "r1"
+    assert recorded.seconds == pytest.approx(1.5, abs=0.4)
+    (sound,), rate = read_wav(path)
+    assert len(sound) / rate == pytest.approx(recorded.seconds, abs=0.01)
+    assert heard_tones(sound, [customer.tone])[customer.tone]
+    await house.nobody_left()
+
+
+async def test_engine_restart_is_told_and_registrations_survive(house: House) -> None:
+    await house.world.phone("1001", "secret")
+    await house.heard.wait(Registered)
+    ups = len(house.heard.of(EngineUp))
+    known = len(house.heard.of(Registered))
+    await house.pbx.stop()
+    await house.pbx.start()
+    await house.heard.wait(EngineUp, lambda _: len(house.heard.of(EngineUp)) > ups, timeout=15)
+    await house.heard.wait(Registered, lambda _: len(house.heard.of(Registered)) > known)

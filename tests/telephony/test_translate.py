@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from trunkline.core.clock import Instant
+from trunkline.telephony.ari_events import (
+    AriEvent,
+    ChannelDestroyed,
+    ChannelHangupRequest,
+    ChannelSnapshot,
+    Dialled,
+    StasisStart,
+    parse_event,
+)
+from trunkline.telephony.port import Answered, Channel, Ended, Ringing, Signal, Taken
+from trunkline.telephony.translate import Translator
+
+NOW = Instant(100.0)
+HOUSE = Channel("x")
+
+
+def channel(name: str, identifier: str) -> ChannelSnapshot:
+    return ChannelSnapshot(identifier, name, "Up", "", "", "", "tl-in", "s", "", NOW, {})
+
+
+FIRST = channel("PJSIP/1001-00000001", "x~1")
+SECOND = channel("PJSIP/web-1001-00000002", "x~2")
+
+
+def fed(translator: Translator, *events: AriEvent) -> list[Signal]:
+    return [signal for event in events for signal in translator.signals(event)]
+
+
+@pytest.fixture
+def group() -> Translator:
+    translator = Translator()
+    translator.add_group(HOUSE, ["x~1", "x~2"])
+    return translator
+
+
+def test_devices_of_one_line_are_one_channel(group: Translator) -> None:
+    signals = fed(
+        group,
+        Dialled(NOW, "RINGING", "", None, FIRST),
+        Dialled(NOW, "RINGING", "", None, SECOND),
+        StasisStart(NOW, SECOND, ("originated",), None),
+    )
+    assert signals == [Ringing(HOUSE, NOW), Answered(HOUSE, NOW)]
+    assert group.to_hang_up == ["x~1"]
+    assert group.members(HOUSE) == ["x~2"]
+    assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
+
+
+def test_the_loser_that_answers_too_late_is_dropped(group: Translator) -> None:
+    fed(group, StasisStart(NOW, SECOND, ("originated",), None))
+    group.to_hang_up.clear()
+    assert fed(group, StasisStart(NOW, FIRST, ("originated",), None)) == []
+    assert group.to_hang_up == ["x~1"]
+
+
+def test_a_group_ends_with_its_last_device(group: Translator) -> None:
+    assert fed(group, ChannelDestroyed(NOW, FIRST, 17)) == []
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+
+
+def test_a_device_that_could_not_be_called_does_not_keep_the_group_alive(group: Translator) -> None:
+    group.drop_member("x~1")
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_who_hung_up(soft: bool) -> None:
+    party = channel("PJSIP/1001-00000001", "1.1")
+    translator = Translator()
+    signals = fed(translator, ChannelHangupRequest(NOW, party, 16, soft), ChannelDestroyed(NOW, party, 16))
+    assert signals == [Ended(Channel("1.1"), NOW, 16, not soft)]
+    assert not translator.by_party
+
+
+def test_helpers_are_no_participants() -> None:
+    helper = channel("Snoop/1.1-00000001", "supervised-1.2")
+    events: list[AriEvent] = [StasisStart(NOW, helper, ("helper",), None), ChannelDestroyed(NOW, helper, 16)]
+    assert fed(Translator(), *events) == []
+
+
+def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
+    translator = Translator()
+    translator.adopt("x~2", HOUSE)
+    assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [Taken(HOUSE, NOW)]
+    translator.keep_only(set())
+    assert translator.members(HOUSE) == ["x"]
+
+
+def test_what_nobody_reads_is_no_event() -> None:
+    assert parse_event({"type": "ChannelVarset"}) is None
+    assert parse_event({"type": "SomethingNew"}) is None

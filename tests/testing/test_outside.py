@@ -1,0 +1,168 @@
+"""The outside world speaks real SIP with itself: what its parties say they did and heard is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.testing.outside import (
+    Answer,
+    Behaviour,
+    Customer,
+    Ignore,
+    OutsideWorld,
+    Registrar,
+    busy,
+    choose_ports,
+    decline,
+    no_such_number,
+    ring_then_give_up,
+    unreachable,
+)
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("outside"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+ANNA, BORIS = "971500000010", "971500000011"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(
+    asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[OutsideWorld]:
+    """A world whose PBX is its own carrier."""
+    ports = choose_ports()
+    pbx = Registrar(ports.carrier_address, ports.carrier)
+    async with OutsideWorld(asterisk_install, tmp_path_factory.mktemp("outside"), pbx, ports=ports) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def anna(world: OutsideWorld) -> Customer:
+    return await world.customer(ANNA, name="anna")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def boris(world: OutsideWorld) -> Customer:
+    return await world.customer(BORIS, name="boris")
+
+
+async def test_both_hear_each_other_and_nobody_else(
+    world: OutsideWorld, anna: Customer, boris: Customer
+) -> None:
+    boris.on_call(Answer(after=0.3))
+    call = await anna.dial(BORIS)
+    answered = await call.answered()
+    incoming = await boris.next_call()
+    await asyncio.sleep(2)
+    await incoming.hangup()
+    ended = await call.ended()
+    await incoming.ended()
+
+    assert incoming.number == ANNA
+    assert call.ended_by_other
+    assert not incoming.ended_by_other
+    hears = await world.hears([call, incoming])
+    assert {listener: list(row) for listener, row in hears.items()} == {
+        "anna": ["boris"],
+        "boris": ["anna"],
+    }
+    for listener, speaker in (("anna", "boris"), ("boris", "anna")):
+        [interval] = hears[listener][speaker]
+        assert interval.start == pytest.approx(answered, abs=0.3)
+        assert interval.end == pytest.approx(ended, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause"),
+    [(busy(), 17), (decline(), 21), (unreachable(), 34), (no_such_number(), 1), (ring_then_give_up(0.2), 19)],
+)
+async def test_refusals_reach_the_caller_as_told(
+    anna: Customer, boris: Customer, behaviour: Behaviour, cause: int
+) -> None:
+    boris.on_call(behaviour)
+    call = await anna.dial(BORIS)
+    await call.ended()
+    assert call.cause == cause
+    assert not call.is_answered
+
+
+async def test_a_number_nobody_has_does_not_exist(anna: Customer) -> None:
+    call = await anna.dial("971500000099")
+    await call.ended()
+    assert call.cause == 1
+
+
+async def test_a_cancelled_call_stops_ringing(anna: Customer, boris: Customer) -> None:
+    boris.forget()
+    boris.on_call(Ignore())
+    call = await anna.dial(BORIS)
+    await call.ringing()
+    await call.hangup()
+    incoming = await boris.next_call()
+    await incoming.ended()
+    assert incoming.is_ringing
+    assert not incoming.is_answered
+    assert incoming.ended_by_other
+
+
+async def test_early_media_is_heard_before_the_answer(
+    world: OutsideWorld, anna: Customer, boris: Customer
+) -> None:
+    boris.on_call(Answer(after=1.0, early_media=True))
+    call = await anna.dial(BORIS)
+    answered = await call.answered()
+    await asyncio.sleep(1)
+    await call.hangup()
+    ended = await call.ended()
+    [interval] = (await world.hears([call]))["anna"]["boris"]
+    assert interval.start == pytest.approx(answered - 1.0, abs=0.3)
+    assert interval.end == pytest.approx(ended, abs=0.2)
+
+
+async def test_keys_arrive(anna: Customer, boris: Customer) -> None:
+    boris.forget()
+    boris.on_call(Answer())
+    call = await anna.dial(BORIS)
+    incoming = await boris.next_call()
+    await call.answered()
+    await call.send_keys("12#")
+    await asyncio.sleep(1.2)
+    await call.hangup()
+    await incoming.ended()
+    assert incoming.keys == "12#"
+
+
+async def test_a_muted_party_is_not_heard(anna: Customer, boris: Customer) -> None:
+    boris.forget()
+    boris.on_call(Answer())
+    call = await anna.dial(BORIS)
+    await call.hears(boris.tone, 0.3)
+    incoming = await boris.next_call()
+    await incoming.mute()
+    with pytest.raises(TimeoutError):
+        await call.hears(boris.tone, 1.5, timeout=1.8)
+    await call.hangup()
+    await incoming.ended()
+
+
+async def test_phones_register_with_the_right_password_only(world: OutsideWorld) -> None:
+    await world.carrier_login("pbx", "right-one")
+    phone = await world.phone("pbx", "right-one")
+    assert await world.carrier_registered("pbx")
+    await phone.unregister()
+    await phone.register()
+    stranger = await world.phone("pbx", "wrong-one", register=False)
+    assert await stranger.wait_registration("Rejected", "Stopped", "Registered") != "Registered"
+
+
+async def test_nothing_is_left_behind(world: OutsideWorld) -> None:
+    await world.hang_up_all()
+    assert await world.living_channels() == 0

@@ -1,0 +1,75 @@
+"""Killed workers: every accepted call is settled once, its uploader told, nothing left lying about."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tests.apis.data_api.office import Office
+from tests.notifications.receiver import Receiver
+from tests.uploads import sounds
+from tests.uploads.customer import WAV, Customer, trickles
+from tests.uploads.rig import ALL_EVENTS, call, settings_for, settled
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.asynccontextmanager
+async def worker_process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.uploads.worker_process",
+        *arguments,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), 30)
+        while line and line != b"ready\n":
+            line = await process.stdout.readline()
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def test_a_killed_worker_loses_no_call(office: Office, customer: Customer, tmp_path: Path) -> None:
+    slow = customer.serve("/slow.wav", trickles(sounds.wav(16.5), WAV, 0.05, 40_000))
+    arguments = (office.db.dsn, str(tmp_path), str(customer.certificate))
+    async with Receiver() as receiver:
+        told = {"callback": {"url": receiver.url, "events": ALL_EVENTS}}
+        record = {"employee_channel": "left", "employee_name": "Someone New", "record_url": slow}
+        calls = [call(f"wav{number}", wav_records=[record], **told) for number in range(4)]
+        calls += [call(f"plain{number}", **told) for number in range(4)]
+        await office.do("upload.calls", calls=calls)
+        async with worker_process(*arguments) as worker:
+            async with asyncio.timeout(30):
+                while len(customer.asked) < 2:
+                    await asyncio.sleep(0.02)
+            worker.send_signal(signal.SIGKILL)
+        async with worker_process(*arguments):
+            rows = await settled(office, len(calls), 60)
+            async with asyncio.timeout(30):
+                while sum(one.json["status"] == "processed" for one in receiver.received) < len(calls):
+                    await asyncio.sleep(0.05)
+    assert {row["status"] for row in rows.values()} == {"processed"}
+    first_told: dict[str, list[str]] = {}
+    for one in receiver.received:
+        story = first_told.setdefault(one.json["ext_id"], [])
+        if one.json["status"] not in story:
+            story.append(one.json["status"])
+    assert first_told == {one["ext_id"]: ["in_process", "processed"] for one in calls}
+    assert await office.one("select count(*) from call_sessions") == len(calls)
+    assert await office.one("select count(*) from recordings") == 4
+    assert await office.one("select count(*) from employees where last_name = 'Someone'") == 1
+    assert await office.one("select max(communication_number) from call_sessions") == len(calls)
+    settings = settings_for(tmp_path)
+    assert list(settings.uploads_dir.iterdir()) == []
+    assert len([path for path in settings.recordings_dir.rglob("*") if path.is_file()]) == 8

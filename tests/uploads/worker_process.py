@@ -1,0 +1,25 @@
+"""A worker process of its own, to be killed: ``python -m tests.uploads.worker_process DSN FOLDER CERTIFICATE``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.uploads.rig import settings_for
+from trunkline.db.jobs import Jobs
+from trunkline.db.pool import Database
+from trunkline.uploads.worker import CONCURRENCY, uploading
+
+
+async def main(dsn: str, folder: str, certificate: str) -> None:
+    async with await Database.open(dsn, max_size=10) as db:
+        jobs = Jobs(dsn)
+        settings = settings_for(Path(folder), Path(certificate), download_timeout=20.0)
+        async with uploading(db, jobs, settings):
+            print("ready", flush=True)
+            await jobs.run(CONCURRENCY)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
