@@ -258,12 +258,11 @@ def _finish(root: Path, files: list[str]) -> None:
     libraries = modules.parent.parent
     through = [str(loader), "--library-path", f"{libraries}:{libraries / 'asterisk'}"]
     for module in modules.glob("*.so"):
-        if not _is_self_contained(module, through, root):
+        if not debian.is_self_contained(module, through, root):
             module.unlink()
-    result = subprocess.run(
-        [*through, str(root / "usr/sbin/asterisk"), "-V"], capture_output=True, text=True, check=False
-    )
-    version = _version(result.stdout)
+    program = root / "usr/sbin/asterisk"
+    result = subprocess.run([*through, str(program), "-V"], capture_output=True, text=True, check=False)
+    version = _version(result.stdout) if debian.is_self_contained(program, through, root) else None
     lacking = [name for name in _ESSENTIAL_MODULES if not (modules / name).exists()]
     if version is None or lacking:
         why = f"lacks {', '.join(lacking)}" if lacking else (result.stderr or result.stdout).strip()
@@ -277,13 +276,6 @@ def _finish(root: Path, files: list[str]) -> None:
         "packages": files,
     }
     (root / _MARKER).write_text(json.dumps(marker, indent=1))
-
-
-def _is_self_contained(module: Path, through: list[str], root: Path) -> bool:
-    """Whether all libraries of a module are in the copy; the host's are built against another C library."""
-    listing = subprocess.run([*through, "--list", str(module)], capture_output=True, text=True, check=False)
-    found = re.findall(r"=> (.+?)(?: \(0x[0-9a-f]+\))?$", listing.stdout, re.MULTILINE)
-    return listing.returncode == 0 and all(path.startswith(f"{root}/") for path in found)
 
 
 @contextmanager

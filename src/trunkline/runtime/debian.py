@@ -238,6 +238,18 @@ def unpack(files: Sequence[Path], root: Path, what: str, progress: Progress) -> 
             progress(Step(what, count, len(files), "packages"))
 
 
+def is_self_contained(program: Path, through: Sequence[str], root: Path) -> bool:
+    """Whether all libraries of a program or module are in the copy at ``root``.
+
+    One that the machine has is no help: it is built against another C library, and the next machine lacks it.
+
+    :param through: argv of the copy's loader with its library path.
+    """
+    listing = subprocess.run([*through, "--list", str(program)], capture_output=True, text=True, check=False)
+    found = re.findall(r"=> (.+?)(?: \(0x[0-9a-f]+\))?$", listing.stdout, re.MULTILINE)
+    return listing.returncode == 0 and all(path.startswith(f"{root}/") for path in found)
+
+
 def mirror_source(mirror: str, suite: str) -> str:
     """One-line source for a suite of a Debian mirror, signed by the machine's own Debian keyring."""
     option = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""

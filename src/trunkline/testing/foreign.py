@@ -18,10 +18,11 @@ from trunkline.runtime.progress import Progress, Step, silent
 _WANTED = ("sip-tester", "baresip-core")
 # Sound cards, screens and codecs that these phones do without here.
 _NOT_FOLLOWED = (
-    "libasound", "libcodec2", "libdbus", "libdirectfb", "libdrm", "libgl", "libgsm", "libjack", "libllvm",
+    "libasound", "libcodec2", "libdirectfb", "libdrm", "libgl", "libgsm", "libjack", "libllvm",
     "libmosquitto", "libmp3lame", "libmpg123", "libopenaptx", "libopencore", "libopus", "libpng", "libportaudio",
     "libsndfile", "libsndio", "libspandsp", "libspeexdsp", "libtiff", "libtwolame", "libvo-", "libvpx", "libx",
 )  # fmt: skip
+_MARKER = "complete"
 _BARESIP_MODULES = ("account.so", "ausine.so", "ctrl_tcp.so", "g711.so", "menu.so")
 
 
@@ -80,6 +81,8 @@ def _private(root: Path) -> ForeignPhones | None:
     libraries = [str(path) for path in (*root.glob("lib/*-linux-*"), *root.glob("usr/lib/*-linux-*"))]
     if not loaders or not libraries or not sipp.exists() or not _has_modules(modules):
         return None
+    if not (root / _MARKER).exists():
+        return None
     start = (str(loaders[0]), "--library-path", ":".join(libraries))
     return ForeignPhones((*start, str(sipp)), (*start, str(baresip)), modules)
 
@@ -97,13 +100,27 @@ def _fetch(runtime: Path, progress: Progress) -> ForeignPhones:
     files = apt.fetch(packages, "fetching SIPp and baresip", progress)
     shutil.rmtree(partial, ignore_errors=True)
     debian.unpack(files, partial, "unpacking SIPp and baresip", progress)
+    (partial / _MARKER).touch()
+    _check(partial)
     shutil.rmtree(place, ignore_errors=True)
     partial.rename(place)
     shutil.rmtree(work, ignore_errors=True)
     found = _private(place)
+    assert found is not None
+    return found
+
+
+def _check(root: Path) -> None:
+    """:class:`SetupError` unless the copy runs with nothing of the machine's: what is installed here is not elsewhere."""
+    found = _private(root)
     if found is None:
         raise SetupError(
-            f"the packages sip-tester and baresip have an unknown layout; delete {place}, install both yourself "
-            "and run this again"
+            "the packages sip-tester and baresip have an unknown layout; install both yourself and run this again"
         )
-    return found
+    *through, sipp = found.sipp
+    used = [Path(sipp), Path(found.baresip[-1]), *(found.baresip_modules / name for name in _BARESIP_MODULES)]
+    if lacking := [one.name for one in used if not debian.is_self_contained(one, through, root)]:
+        raise SetupError(
+            f"the fetched {lacking[0]} lacks libraries; install sip-tester and baresip yourself and "
+            "run this again"
+        )
