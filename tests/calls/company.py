@@ -40,6 +40,8 @@ ACCOUNT = 1001
 ANNA, BORIS, CLARA, DORA = 1, 2, 3, 4
 ANNA_LINE, BORIS_LINE, ANNA_SECOND, DORA_LINE = "0260001", "0260002", "0260004", "0260005"
 CLARA_MOBILE = "971500000031"
+PARTNER = "442079460990"
+"""A telephone that is nobody's of the company."""
 CUSTOMER, BLOCKED, KNOWN = "12025550111", "12025550199", "12025550112"
 TRUNK = 1
 ALWAYS, NEVER = 1, 2
@@ -47,7 +49,9 @@ GREETING, MAIL_GREETING, BEEP, MUSIC = 1, 2, 3, 4
 BOTH = frozenset({"in", "out"})
 
 # Scenarios; the number that leads to scenario n is number_of(n).
-TO_ANNA, ALL, IN_TURN, IDLE, FULL, BY_HOUR, TOLD, MAIL, TO_DORA, TO_CLARA, ROUND, EMPTY, TWICE = range(1, 14)
+TO_ANNA, ALL, IN_TURN, IDLE, FULL, BY_HOUR, TOLD, MAIL, TO_DORA, TO_CLARA, ROUND, EMPTY, TWICE, OUTSIDE = (
+    range(1, 15)
+)
 
 
 def number_of(scenario: int) -> str:
@@ -131,6 +135,10 @@ def to_group(
     return OperationKind.FORWARD_GROUP, {"group_id": group_id, "ring_seconds": 20, "next": following, **more}
 
 
+def to_number(number: str, following: str | None = None, **more: Any) -> tuple[OperationKind, dict[str, Any]]:
+    return OperationKind.FORWARD_NUMBER, {"number": number, "ring_seconds": 20, "next": following, **more}
+
+
 def greeting(following: str | None, *media: int) -> tuple[OperationKind, dict[str, Any]]:
     return OperationKind.GREETING, {"media_file_ids": list(media), "next": following}
 
@@ -170,6 +178,7 @@ SCENARIOS = {
         scenario(ROUND, ("a", *hours(ALWAYS, "b", None)), ("b", *hours(ALWAYS, "a", None))),
         scenario(EMPTY),
         scenario(TWICE, ("a", *to_employee(BORIS, "b")), ("b", *to_employee(BORIS))),
+        scenario(OUTSIDE, ("a", *to_number(PARTNER, "b", channels=1)), ("b", *voicemail())),
     )
 }
 

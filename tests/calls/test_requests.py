@@ -8,8 +8,9 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of
-from trunkline.calls.requests import CHECKS, direction_of
+from trunkline.calls.requests import CHECKS
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied, Refused
+from trunkline.routing.directions import direction_of
 
 GOOD: dict[str, Any] = {
     "virtual_phone_number": number_of(1),

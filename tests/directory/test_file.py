@@ -90,10 +90,10 @@ scenarios: {m: {operations: {a: {kind: greeting}, b: {kind: dance}, c: {}, d: {k
         "employees.Boris: 'Boris' is no key; use small letters, digits, - and _ (at most 64)",
         "employees.Boris.last_name: is missing",
         "scenarios.m.operations.a: a greeting needs text or media",
-        "scenarios.m.operations.b.kind: no such kind; write one of forward_employee, forward_group, greeting, "
-        "hangup, schedule, voicemail",
-        "scenarios.m.operations.c: kind is missing; write one of forward_employee, forward_group, greeting, "
-        "hangup, schedule, voicemail",
+        "scenarios.m.operations.b.kind: no such kind; write one of forward_employee, forward_group, "
+        "forward_number, greeting, hangup, schedule, voicemail",
+        "scenarios.m.operations.c: kind is missing; write one of forward_employee, forward_group, "
+        "forward_number, greeting, hangup, schedule, voicemail",
         "scenarios.m.operations.d.nxt: there is no such setting; did you mean next?",
     ]
 
@@ -115,6 +115,7 @@ scenarios:
       b: {kind: schedule, schedule: s, open: a, closed: q}
       c: {kind: voicemail, group: nobody, employee: nobody}
       d: {kind: forward_employee, employee: anna, music: noise}
+      e: {kind: forward_number, number: 971500000010...17, music: noise}
 """
     ) == [
         "virtual_numbers.971500000010.trunk: no such trunk: t",
@@ -132,6 +133,8 @@ scenarios:
         "scenarios.m.operations.c.employee: no such employee: nobody",
         "scenarios.m.operations.c.group: no such group: nobody",
         "scenarios.m.operations.d.music: no such media file: noise",
+        "scenarios.m.operations.e.number: 971500000010 is a virtual number of this account; the call would come back to it",
+        "scenarios.m.operations.e.music: no such media file: noise",
         "employees.boris.phones[0].line: 0160001 is already a phone of anna",
         "employees.boris.extension: 101 is already that of employees.anna",
         "groups.sales.extension: 101 is already that of employees.anna",

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calls import company as c
-from tests.calls.company import company, greeting, hangup, hours, scenario, to_employee, to_group, voicemail
+from tests.calls.company import (
+    company,
+    greeting,
+    hangup,
+    hours,
+    scenario,
+    to_employee,
+    to_group,
+    to_number,
+    voicemail,
+)
 from trunkline.directory.model import (
     Account,
     EmployeeStatus,
@@ -29,6 +39,7 @@ from trunkline.routing.interpreter import (
     End,
     Play,
     Ring,
+    RingOutside,
     TakeMessage,
     after,
     again,
@@ -48,12 +59,17 @@ class World:
     obstacles: dict[int, Reason] = field(default_factory=dict)
     idle: dict[int, float] = field(default_factory=dict)
     full_groups: set[int] = field(default_factory=set)
+    calls_outside: dict[str, int] = field(default_factory=dict)
 
     def phone_obstacle(self, phone: Phone) -> Reason | None:
         return self.obstacles.get(phone.phone_id)
 
     def group_obstacle(self, group: Group) -> Reason | None:
         return Reason.OPERATOR_CHANNELS_BUSY if group.group_id in self.full_groups else None
+
+    def number_obstacle(self, number: str, channels: int | None) -> Reason | None:
+        full = channels is not None and self.calls_outside.get(number, 0) >= channels
+        return Reason.OPERATOR_CHANNELS_BUSY if full else None
 
     def idle_since(self, employee_id: int) -> float:
         return self.idle.get(employee_id, 0.0)
@@ -217,6 +233,66 @@ def test_the_scenario_of_a_campaigns_number() -> None:
     assert found((), None, None) is None
 
 
+def test_an_outside_number_is_called_once_then_what_follows() -> None:
+    account, flow = company(), only(c.OUTSIDE)
+    call = start(account, flow, World())
+    assert isinstance(call, RingOutside)
+    assert (call.number, call.ring_seconds, call.music_media_file_id) == (c.PARTNER, 20, None)
+    assert isinstance(again(account, flow, call.operation, World(), set()), TakeMessage)
+    assert isinstance(resume(account, flow, call.operation, World()), RingOutside)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "calls", "reason"),
+    [
+        (
+            c.PARTNER,
+            {"security": {}},
+            {},
+            Reason.EXTERNAL_CALL_NOT_ALLOWED,
+        ),  # international is closed at first
+        ("97142000099", {"security": {"national": False}}, {}, Reason.EXTERNAL_CALL_NOT_ALLOWED),
+        ("971500000099...17", {"security": {"mobile": False}}, {}, Reason.EXTERNAL_CALL_NOT_ALLOWED),
+        (c.BLOCKED + "...17", {}, {}, Reason.LOCKED_NUMB),
+        (c.number_of(1), {}, {}, Reason.INCORRECT_CONFIG),
+        (c.PARTNER + "..17", {}, {c.PARTNER: 2}, Reason.OPERATOR_CHANNELS_BUSY),
+        (c.PARTNER, {}, {c.PARTNER: 1}, None),
+        ("97142000099", {"security": {}}, {}, None),
+    ],
+)
+def test_when_an_outside_number_is_called(
+    number: str, changes: dict[str, Any], calls: dict[str, int], reason: Reason | None
+) -> None:
+    flow = scenario(1, ("a", *to_number(number, "b", channels=2)), ("b", *greeting(None, 1)))
+    decision = start(company(**changes), flow, World(calls_outside=calls))
+    if reason is None:
+        assert isinstance(decision, RingOutside)
+        return
+    assert isinstance(decision, Play)
+    [skipped] = decision.skipped
+    assert (skipped.reason, skipped.number, skipped.employee) == (reason, number, None)
+    assert skipped.operation is not None
+    assert skipped.operation.key == "a"
+    end = start(
+        company(**changes), scenario(1, ("a", *to_number(number, channels=2))), World(calls_outside=calls)
+    )
+    assert isinstance(end, End)
+    assert end.reason is reason
+
+
+def test_the_default_number_of_a_site_is_one_of_ours() -> None:
+    """Then its own rules take what no other rule takes."""
+    campaign = NumberCampaign(3, "Spring", 5, "example.com", None, None, c.ALL)
+    rules = (Rule(1, c.TO_ANNA, c.NEVER, is_active=True),)
+    found = scenario_for(company(), c.number(99, rules=rules, campaign=campaign), NOON)
+    assert found is not None
+    assert found.scenario_id == c.ALL
+    campaign = replace(campaign, default_scenario_id=c.FULL)
+    found = scenario_for(company(), c.number(99, rules=rules, campaign=campaign), NOON)
+    assert found is not None
+    assert found.scenario_id == c.FULL
+
+
 keys = st.sampled_from("abcdef")
 following = st.none() | keys | st.just("z")
 operations = st.one_of(
@@ -229,6 +305,7 @@ operations = st.one_of(
         following,
         st.sampled_from([None, "all", "in_turn", "longest_idle"]),
     ),
+    st.builds(lambda number, to: to_number(number, to), st.sampled_from([c.PARTNER, c.BLOCKED]), following),
     st.builds(voicemail, following),
     st.just(hangup()),
 )

@@ -88,11 +88,11 @@ def _named(turn: Turn, phone_number: str) -> dialing.Aim | None:
             return target, dialing.line_leg(
                 line, look.account.employee_of_line(line.sip_line_id), caller_number
             )
-        case ToWorld(number):
+        case ToWorld(number, keys):
             own = look.account.numbers.get(turn.session.virtual_number_id or 0)
             trunk = look.trunk_for(own)
             if trunk is not None and look.trunk_obstacle(trunk) is None:
-                return dialing.contact_aim(turn, trunk, number, own.phone_number if own else None)
+                return dialing.contact_aim(turn, trunk, number, own.phone_number if own else None, keys=keys)
     return None
 
 

@@ -9,6 +9,7 @@ from trunkline.calls.effects import Dial
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Expected, Leg, Role
 from trunkline.calls.turn import Turn
+from trunkline.core.phone import dialled
 from trunkline.directory.model import CallRecording, Employee, Phone, SipLine, Trunk
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate
@@ -45,10 +46,10 @@ def phone_target(
         )
     number = account.numbers.get(turn.session.virtual_number_id or 0)
     trunk = turn.look.trunk_for(number)
-    if trunk is None or phone.external_number is None or turn.look.trunk_obstacle(trunk) is not None:
+    if trunk is None or phone.outside is None or turn.look.trunk_obstacle(trunk) is not None:
         return None
     return (
-        trunk_target(turn, trunk, phone.external_number, number.phone_number if number else None),
+        trunk_target(turn, trunk, phone.outside.number, number.phone_number if number else None),
         trunk.trunk_id,
     )
 
@@ -81,6 +82,8 @@ def candidate_aims(
         data = turn.employee_leg(candidate.employee, candidate.phone, side=side)
         data["calling_phone_number"] = target.caller_number or caller_number
         data["trunk_id"] = trunk_id
+        if candidate.phone.outside is not None:
+            data["keys"] = candidate.phone.outside.keys
         if candidate.group is not None:
             data |= {"group_id": candidate.group.group_id, "group_name": candidate.group.name}
         aims.append((target, data))
@@ -104,8 +107,31 @@ def line_leg(
     }
 
 
-def contact_aim(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Aim:
-    """The contact, called through a trunk."""
+def outside_aim(turn: Turn, kept: str) -> Aim | Reason:
+    """A telephone of the world that serves the contact, called with our virtual number; or why it cannot be.
+
+    :param kept: the number, maybe with an extension.
+    """
+    session, look = turn.session, turn.look
+    own = look.account.numbers.get(session.virtual_number_id or 0)
+    trunk = look.trunk_for(own)
+    if trunk is None:
+        return Reason.SIP_TRUNK_IS_LOCKED
+    obstacle = look.trunk_obstacle(trunk)
+    if obstacle is not None:
+        return obstacle
+    number, keys = dialled(kept)
+    target, data = contact_aim(turn, trunk, number, own.phone_number if own is not None else None, keys=keys)
+    return target, {**data, "role": Role.OPERATOR, "side": Side.OPERATOR, **turn.present_operation()}
+
+
+def contact_aim(
+    turn: Turn, trunk: Trunk, number: str, caller_number: str | None, *, keys: str | None = None
+) -> Aim:
+    """The contact, called through a trunk.
+
+    :param keys: what is keyed in once it has answered.
+    """
     return (
         trunk_target(turn, trunk, number, caller_number),
         {
@@ -115,6 +141,7 @@ def contact_aim(turn: Turn, trunk: Trunk, number: str, caller_number: str | None
             "calling_phone_number": caller_number,
             "called_phone_number": number,
             "trunk_id": trunk.trunk_id,
+            "keys": keys,
         },
     )
 

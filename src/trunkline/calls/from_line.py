@@ -165,7 +165,7 @@ def _to_world(turn: Turn, leg: Leg, where: ToWorld, number: VirtualNumber | None
     obstacle = look.trunk_obstacle(trunk)
     if obstacle is not None:
         return obstacle
-    aim = dialing.contact_aim(turn, trunk, where.number, number.phone_number)
+    aim = dialing.contact_aim(turn, trunk, where.number, number.phone_number, keys=where.keys)
     dialing.dial(turn, leg, [aim], RING_SECONDS_TO_WORLD)
     return None
 

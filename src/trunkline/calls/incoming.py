@@ -16,7 +16,7 @@ from trunkline.directory.model import NumberStatus, Operation, Scenario, ShownNu
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import Decision, End, Play, Ring, Skipped, TakeMessage
+from trunkline.routing.interpreter import Decision, End, Play, Ring, RingOutside, Skipped, TakeMessage
 from trunkline.telephony.port import Arrived
 
 BEEP = "beep"
@@ -152,6 +152,8 @@ def perform(turn: Turn, decision: Decision) -> None:
             _play(turn, contact, decision.media_file_ids)
         case Ring():
             _ring(turn, contact, decision)
+        case RingOutside():
+            _ring_outside(turn, contact, decision)
         case TakeMessage():
             _take_message(turn, contact, decision)
         case End():
@@ -287,12 +289,28 @@ def _ring(turn: Turn, contact: Leg, ring: Ring) -> None:
     if not aims:
         not_connected(turn)
         return
-    music = turn.look.media_path(ring.music_media_file_id) if ring.music_media_file_id is not None else None
+    music = _music(turn, contact, ring.music_media_file_id)
+    announcement = employee_message(turn, ring.operation)
+    dialing.dial(turn, contact, aims, ring.ring_seconds, music=music, announcement=announcement)
+
+
+def _ring_outside(turn: Turn, contact: Leg, ring: RingOutside) -> None:
+    aim = dialing.outside_aim(turn, ring.number)
+    if isinstance(aim, Reason):
+        turn.skip(ring.not_called(aim))
+        _next(turn)
+        return
+    music = _music(turn, contact, ring.music_media_file_id)
+    dialing.dial(turn, contact, [aim], ring.ring_seconds, music=music)
+
+
+def _music(turn: Turn, contact: Leg, media_file_id: int | None) -> str | None:
+    """What the contact hears while somebody is called for him; None = ring-back."""
+    music = turn.look.media_path(media_file_id) if media_file_id is not None else None
     if music is None and contact.answered_at is not None:
         # An answered call gets no ring-back from the network: it would wait in silence.
         music = turn.look.system_media_path("dialing_music")
-    announcement = employee_message(turn, ring.operation)
-    dialing.dial(turn, contact, aims, ring.ring_seconds, music=music, announcement=announcement)
+    return music
 
 
 def shown_number(session: Session, operation: Operation) -> str:

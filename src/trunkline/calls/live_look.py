@@ -80,6 +80,15 @@ class LiveLook:
             return Reason.OPERATOR_CHANNELS_BUSY
         return None
 
+    def number_obstacle(self, number: str, channels: int | None) -> Reason | None:
+        account_id = self._account.account_id
+        if (
+            channels is not None
+            and self._presence.outside_calls(account_id, number, self._session) >= channels
+        ):
+            return Reason.OPERATOR_CHANNELS_BUSY
+        return None
+
     def idle_since(self, employee_id: int) -> float:
         return self._presence.idle_since(employee_id)
 

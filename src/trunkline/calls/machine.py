@@ -162,14 +162,11 @@ def _target_started(turn: Turn, heard: TargetStarted) -> None:
     session = turn.session
     if session.leg_of(heard.channel) is not None:
         return
-    expected = next(
-        (
-            e
-            for e in session.expected
-            if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
-        ),
-        None,
-    )
+    fitting = [
+        e for e in session.expected if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
+    ]
+    # Two may be called by one number, with extensions of their own; a line may have several devices.
+    expected = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
     if expected is not None:
         expected.appeared = True
     data = dict(expected.leg) if expected is not None else dialing.unexpected(turn, heard)

@@ -386,7 +386,7 @@ def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
             trunk = look.trunk_for(number)
             if trunk is not None and look.trunk_obstacle(trunk) is None:
                 shown = number.phone_number if number is not None else None
-                target, data = dialing.contact_aim(turn, trunk, where.number, shown)
+                target, data = dialing.contact_aim(turn, trunk, where.number, shown, keys=where.keys)
                 return (
                     target,
                     {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},

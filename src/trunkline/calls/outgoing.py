@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import phonenumbers
 
-from trunkline.core.phone import normalise
+from trunkline.core.phone import dialled as split
+from trunkline.core.phone import normalise, with_extension
 from trunkline.directory.model import Account, Employee, Group, SipLine
 
 
@@ -36,6 +37,8 @@ class ToLine:
 class ToWorld:
     number: str
     """E.164 digits without plus."""
+    keys: str | None = None
+    """An extension to key in when it has answered."""
 
 
 Destination = ToEmployee | ToGroup | ToLine | ToWorld
@@ -54,6 +57,8 @@ def destination(account: Account, dialled: str) -> Destination | None:
     line = account.line_by_login(dialled)
     if line is not None:
         return ToLine(line, dialled)
+    if (kept := with_extension(dialled)) is not None and (outside := split(kept)).keys is not None:
+        return ToWorld(*outside)
     number = to_e164(dialled, account.country)
     return ToWorld(number) if number is not None else None
 

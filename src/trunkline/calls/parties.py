@@ -13,7 +13,7 @@ from trunkline.directory.model import Scenario
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import Candidate, Decision, Play, Ring, Skipped
+from trunkline.routing.interpreter import Candidate, Decision, Play, Ring, RingOutside, Skipped
 from trunkline.telephony.port import Endpoint, EndpointKind, Target
 
 RING_SECONDS_TO_WORLD = 60
@@ -120,21 +120,27 @@ def _scenario(turn: Turn, party: dict[str, Any]) -> Aims:
         tried = {leg.employee_id for leg in session.attempts() if leg.employee_id is not None}
         tried |= {leg.phone_id for leg in session.attempts() if leg.phone_id is not None}
         decision = interpreter.again(look.account, scenario, operation, look, tried)
-    ring = _first_ring(turn, scenario, decision)
-    if ring is None:
-        return [], 0
-    aims = dialing.candidate_aims(turn, ring.candidates, _shown_to_us(turn), session.contact_full_name or "")
-    return aims, ring.ring_seconds
+    return _first_ring(turn, scenario, decision)
 
 
-def _first_ring(turn: Turn, scenario: Scenario, decision: Decision) -> Ring | None:
+def _first_ring(turn: Turn, scenario: Scenario, decision: Decision) -> Aims:
+    name = turn.session.contact_full_name or ""
     for _ in range(interpreter.MAX_TRANSITIONS):
         turn.enter(decision.entered)
         for skipped in decision.skipped:
             turn.skip(skipped)
-        if isinstance(decision, Ring):
-            return decision
-        if not isinstance(decision, Play):
-            return None
+        match decision:
+            case Ring():
+                aims = dialing.candidate_aims(turn, decision.candidates, _shown_to_us(turn), name)
+                return aims, decision.ring_seconds
+            case RingOutside():
+                aim = dialing.outside_aim(turn, decision.number)
+                if not isinstance(aim, Reason):
+                    return [aim], decision.ring_seconds
+                turn.skip(decision.not_called(aim))
+            case Play():
+                pass
+            case _:
+                return [], 0
         decision = interpreter.after(turn.look.account, scenario, decision.operation, turn.look)
-    return None
+    return [], 0

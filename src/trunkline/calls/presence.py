@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from trunkline.calls.session import Leg, Session
+from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.turn import Turn
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
@@ -19,6 +19,7 @@ class Presence:
         self._phones: dict[int, set[int]] = defaultdict(set)
         self._groups: dict[int, set[int]] = defaultdict(set)
         self._trunks: dict[int, int] = defaultdict(int)
+        self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._idle_since: dict[int, float] = {}
         self.registrations_known = False
@@ -77,6 +78,8 @@ class Presence:
             self._groups[leg.group_id].add(session.call_session_id)
         if leg.trunk_id is not None:
             self._trunks[leg.trunk_id] += 1
+        if (outside := _outside(session, leg)) is not None:
+            self._outside[outside].add(session.call_session_id)
 
     def count(self, session: Session, event: Event) -> None:
         number = (session.virtual_number_id, session.direction)
@@ -100,6 +103,11 @@ class Presence:
                     self._groups[leg.group_id].discard(session.call_session_id)
                 if leg.trunk_id is not None:
                     self._trunks[leg.trunk_id] -= 1
+                outside = _outside(session, leg)
+                if outside is not None and all(_outside(session, one) != outside for one in living):
+                    self._outside[outside].discard(session.call_session_id)
+                    if not self._outside[outside]:
+                        del self._outside[outside]  # there is no end of numbers
             case EventType.TALK_ENDED if event.data.get("employee_id") is not None:
                 self._idle_since[event.data["employee_id"]] = event.at
             case _:
@@ -126,6 +134,11 @@ class Presence:
         own = {besides.call_session_id} if besides is not None else set()
         return len(self._groups.get(group_id, set()) - own)
 
+    def outside_calls(self, account_id: int, number: str, besides: Session | None = None) -> int:
+        """Other sessions than ``besides`` in which a telephone of the world serves or is called to."""
+        own = {besides.call_session_id} if besides is not None else set()
+        return len(self._outside.get((account_id, number), set()) - own)
+
     def trunk_calls(self, trunk_id: int) -> int:
         return self._trunks.get(trunk_id, 0)
 
@@ -134,6 +147,13 @@ class Presence:
 
     def idle_since(self, employee_id: int) -> float:
         return self._idle_since.get(employee_id, 0.0)
+
+
+def _outside(session: Session, leg: Leg) -> tuple[int, str] | None:
+    """The telephone of the world, of no employee, that a leg occupies on our side."""
+    if leg.role is not Role.OPERATOR or leg.trunk_id is None or leg.called_phone_number is None:
+        return None
+    return session.account_id, leg.called_phone_number
 
 
 def _with_reachable(heard: Registered, known: Registered) -> Registered:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import phonenumbers
-
 from trunkline.calls.by_api import StartCall
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trunkline.directory.model import Account, Employee, VirtualNumber
+from trunkline.routing.directions import direction_of
 
 Params = Mapping[str, Any]
 
@@ -229,21 +228,6 @@ def _contact(account: Account, params: Params) -> str:
     return contact
 
 
-def direction_of(account: Account, number: str) -> str:
-    """``mobile``, ``national`` or ``international``, seen from the account's country.
-
-    Numbers of the same country are mobile or national; a number whose kind the plan does not tell is national.
-    """
-    try:
-        parsed = phonenumbers.parse(f"+{number}", None)
-    except phonenumbers.NumberParseException:
-        return "international"
-    if parsed.country_code != phonenumbers.country_code_for_region(account.country):
-        return "international"
-    kind = phonenumbers.number_type(parsed)
-    return "mobile" if kind == phonenumbers.PhoneNumberType.MOBILE else "national"
-
-
 def _employee(account: Account, params: Params) -> Employee:
     employee_id = params["employee"]["id"]
     employee = account.employees.get(employee_id)
@@ -260,7 +244,7 @@ def _employee(account: Account, params: Params) -> Employee:
 
 def _is_phone(account: Account, employee: Employee, phone: Any, named: str) -> bool:
     """A number names a phone as SIP login, as external number, or the employee's first phone by the short number."""
-    if phone.external_number == named:
+    if phone.outside is not None and named in (phone.external_number, phone.outside.number):
         return True
     line = account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
     if line is not None and line.phone_number == named:

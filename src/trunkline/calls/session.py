@@ -107,6 +107,8 @@ class Leg:
     group_name: str | None = None
     operation_id: int | None = None
     operation_name: str | None = None
+    keys: str | None = None
+    """Keyed in once it has answered: its extension."""
     is_transfered: bool = False
     coach_mode: str | None = None
     state: LegState = LegState.DIAL
@@ -515,5 +517,6 @@ _LEG_DETAILS = (
     "group_name",
     "operation_id",
     "operation_name",
+    "keys",
     "coach_mode",
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trunkline.calls.effects import Effect
+from trunkline.calls.effects import Effect, Keys
 from trunkline.calls.look import Look
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
 from trunkline.core.clock import Instant
+from trunkline.core.phone import dialled
 from trunkline.directory.model import Employee, Operation, Phone
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
@@ -76,6 +77,8 @@ class Turn:
             employee_full_name=leg.employee_full_name,
             is_first_answer=self._ends_waiting(leg),
         )
+        if leg.keys is not None and leg.direction == "out":
+            self.do(Keys(leg.channel, leg.keys))
 
     def end_leg(self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None) -> None:
         """Close a leg that is gone, and the talk it was in."""
@@ -104,7 +107,7 @@ class Turn:
 
     def skip(self, skipped: Skipped) -> None:
         """Keep an attempt that could not even be made as a leg of no length, so that reports tell why."""
-        data = self.employee_leg(skipped.employee, skipped.phone)
+        data = self._skipped_leg(skipped)
         if skipped.group is not None:
             data |= {"group_id": skipped.group.group_id, "group_name": skipped.group.name}
         if skipped.operation is not None:
@@ -115,6 +118,18 @@ class Turn:
         leg = self.start_leg(Channel(""), data)
         self.end_leg(leg, skipped.reason, 0)
 
+    def _skipped_leg(self, skipped: Skipped) -> dict[str, Any]:
+        if skipped.employee is not None:
+            return self.employee_leg(skipped.employee, skipped.phone)
+        return {
+            "role": Role.OPERATOR,
+            "side": Side.OPERATOR,
+            "direction": "out",
+            "calling_phone_number": self.session.virtual_phone_number,
+            "called_phone_number": dialled(skipped.number or "").number,
+            **self.present_operation(),
+        }
+
     def employee_leg(
         self, employee: Employee, phone: Phone | None, *, side: Side = Side.OPERATOR
     ) -> dict[str, Any]:
@@ -123,18 +138,24 @@ class Turn:
         if phone is not None:
             line = self.look.account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
             number = line.phone_number if line is not None else phone.external_number
-        operation = self.session.operations[-1] if self.session.operations else None
         return {
             "role": Role.EMPLOYEE,
             "side": side,
             "direction": "out",
             "calling_phone_number": self.session.contact_phone_number,
-            "called_phone_number": number,
+            "called_phone_number": dialled(number).number if number is not None else None,
             "employee_id": employee.employee_id,
             "employee_full_name": employee.full_name,
             "employee_phone_number": number,
             "phone_id": phone.phone_id if phone is not None else None,
             "sip_line_id": phone.sip_line_id if phone is not None else None,
+            **self.present_operation(),
+        }
+
+    def present_operation(self) -> dict[str, Any]:
+        """Data of a leg: of which operation it is part."""
+        operation = self.session.operations[-1] if self.session.operations else None
+        return {
             "operation_id": operation["id"] if operation else None,
             "operation_name": operation["name"] if operation else None,
         }

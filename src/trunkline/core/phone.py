@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _DRESSING = re.compile(r"[\s()./\u00a0-]+")
 _E164 = re.compile(r"[1-9][0-9]{5,14}\Z")
+_EXTENSION = re.compile(r"(?P<number>[^.].*?)(?P<keys>\.{2}[0-9*#.]{0,30}[0-9*#])\Z")
+"""Two dots or more: a single one may be the dressing of the number itself."""
 
 
 def normalise(text: str) -> str | None:
@@ -16,3 +19,31 @@ def normalise(text: str) -> str | None:
     elif bare.startswith("00"):
         bare = bare[2:]
     return bare if _E164.match(bare) else None
+
+
+class Dialled(NamedTuple):
+    """What is called, and what is keyed in once it has answered."""
+
+    number: str
+    """E.164 digits."""
+    keys: str | None = None
+    """An extension behind it: ``0-9*#``; a dot is a pause of one second before what follows."""
+
+
+def with_extension(text: str) -> str | None:
+    """A number that may have an extension behind two or more dots, as it is kept: ``12025550110...2345``.
+
+    None if it is no number. The number is normalised, the dots stay: each is a pause.
+    """
+    bare = text.strip()
+    found = _EXTENSION.match(bare)
+    if found is None and ".." in bare:
+        return None
+    number = normalise(found["number"] if found else bare)
+    return number if number is None or found is None else f"{number}{found['keys']}"
+
+
+def dialled(number: str) -> Dialled:
+    """What :func:`with_extension` kept, in its two parts."""
+    digits, dots, keys = number.partition("..")
+    return Dialled(digits, f"{dots}{keys}" if dots else None)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from trunkline.core.phone import normalise
+from trunkline.core.phone import normalise, with_extension
 from trunkline.directory.schedule import clock, minutes
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -21,6 +21,16 @@ def _phone(text: str) -> str:
     if digits is None:
         raise ValueError(f"{text!r} is no telephone number; write it in full, for example +12025550110")
     return digits
+
+
+def _outside(text: str) -> str:
+    kept = with_extension(text)
+    if kept is None:
+        raise ValueError(
+            f"{text!r} is no telephone number; write it in full, for example +12025550110, or with an extension"
+            " behind dots, each a pause of a second: 12025550110...2345"
+        )
+    return kept
 
 
 def _network(text: str) -> str:
@@ -101,6 +111,8 @@ Key = Annotated[str, AfterValidator(_key)]
 Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]
+OutsidePhone = Annotated[str, AfterValidator(_outside)]
+"""A number of the world that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
 Network = Annotated[str, AfterValidator(_network)]
 Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trunkline.directory.form_fields import DialTime, Item, Key, Phone, shorthand
+from trunkline.directory.form_fields import DialTime, Item, Key, OutsidePhone, Phone, shorthand
 from trunkline.directory.model import OperationKind, ShownNumber, Strategy, TalkOptionKind
 
 
@@ -71,6 +71,18 @@ class ForwardGroupForm(_Forward):
     ring_seconds: DialTime = 30
 
 
+class ForwardNumberForm(_Operation):
+    """An outside telephone that is nobody's here: called by the trunk of the number that the call came to."""
+
+    kind: Literal[OperationKind.FORWARD_NUMBER]
+    number: OutsidePhone
+    ring_seconds: DialTime = 60
+    channels: Annotated[int, Field(ge=1, le=150)] | None = None
+    """Calls at a time; none: no limit."""
+    music: Key | None = None
+    next: Key | None = None
+
+
 class ScheduleBranchForm(_Operation):
     kind: Literal[OperationKind.SCHEDULE]
     schedule: Key
@@ -92,7 +104,13 @@ class HangupForm(_Operation):
 
 
 OperationForm = Annotated[
-    GreetingForm | ForwardEmployeeForm | ForwardGroupForm | ScheduleBranchForm | VoicemailForm | HangupForm,
+    GreetingForm
+    | ForwardEmployeeForm
+    | ForwardGroupForm
+    | ForwardNumberForm
+    | ScheduleBranchForm
+    | VoicemailForm
+    | HangupForm,
     Field(discriminator="kind"),
 ]
 

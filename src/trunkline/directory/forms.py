@@ -25,6 +25,7 @@ from trunkline.directory.form_fields import (
     Login,
     Name,
     Networks,
+    OutsidePhone,
     Phone,
     Secret,
     Sides,
@@ -227,7 +228,7 @@ class EmployeePhoneForm(Item):
     """A SIP line or an outside number."""
 
     line: Login | None = None
-    number: Phone | None = None
+    number: OutsidePhone | None = None
     channels: Annotated[int, Field(ge=1, le=150)] = 1
     dial_time: DialTime = 60
     active: bool = True

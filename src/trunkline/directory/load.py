@@ -63,11 +63,13 @@ _STATEMENTS: Mapping[str, str] = {
     "campaigns": """
         select distinct on (b.account_id, b.virtual_number_id) b.account_id, b.virtual_number_id,
                b.redirection_virtual_number_id, c.campaign_id, c.name as campaign_name, s.site_id,
-               s.domain_name as site_domain_name, s.default_scenario_id
+               s.domain_name as site_domain_name, s.default_scenario_id,
+               v.virtual_number_id as default_virtual_number_id
         from campaign_blocks b
         join campaigns c on c.account_id = b.account_id and c.campaign_id = b.campaign_id
         join site_blocks sb on sb.account_id = b.account_id and sb.site_block_id = b.site_block_id
         join sites s on s.account_id = sb.account_id and s.site_id = sb.site_id
+        left join virtual_numbers v on v.account_id = s.account_id and v.phone_number = s.default_phone_number
         where b.account_id = any(%(accounts)s) and c.status = 'active'
         order by b.account_id, b.virtual_number_id, c.type = 'system', c.campaign_id""",
     "scenarios": "select * from scenarios where account_id = any(%(accounts)s)",

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from trunkline.core.phone import Dialled, dialled
 from trunkline.directory.schedule import Exceptional, Interval, is_open
 from trunkline.directory.schedule import Rule as DayRule
 
@@ -119,6 +120,10 @@ class OperationKind(StrEnum):
     """{"group_id": int, "strategy": Strategy|null (null = the group's), "ring_seconds": int,
     "music_media_file_id": int|null, "next": key|null (taken when nobody answered),
     "employee_message_media_file_ids" and "shown_number" as above}"""
+    FORWARD_NUMBER = "forward_number"
+    """{"number": of an outside telephone, maybe with an extension (:func:`trunkline.core.phone.with_extension`),
+    "ring_seconds": int, "channels": int|null (calls at a time; null = no limit), "music_media_file_id": int|null,
+    "next": key|null (taken when it was not reached)}"""
     SCHEDULE = "schedule"
     """{"schedule_id": int, "open": key|null, "closed": key|null}"""
     VOICEMAIL = "voicemail"
@@ -166,9 +171,15 @@ class Phone:
     phone_id: int
     sip_line_id: int | None
     external_number: str | None
+    """E.164 digits, maybe with an extension (:func:`trunkline.core.phone.with_extension`)."""
     channels_count: int
     dial_time: int
     is_active: bool
+
+    @property
+    def outside(self) -> Dialled | None:
+        """What is dialled by a trunk, of an outside telephone."""
+        return dialled(self.external_number) if self.external_number is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +267,8 @@ class NumberCampaign:
     """The site's, for calls that no rule of the number takes."""
     redirection_virtual_number_id: int | None = None
     """Of a call tracking number: whose rules its calls follow."""
+    default_virtual_number_id: int | None = None
+    """The site's default number, when it is one of the account: its rules take those calls."""
 
 
 @dataclass(frozen=True, slots=True)

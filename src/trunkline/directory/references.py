@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from trunkline.core.phone import dialled
 from trunkline.directory import form_scenarios
 from trunkline.directory.forms import Form
 from trunkline.directory.media import SYSTEM_SET
@@ -103,6 +104,10 @@ class _References:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
         for field, section in (("employee", "employees"), ("group", "groups"), ("schedule", "schedules")):
             yield from self._there(section, getattr(operation, field, None), f"{at}.{field}")
+        if isinstance(operation, form_scenarios.ForwardNumberForm):
+            number = dialled(operation.number).number
+            if number in self._form.section("virtual_numbers"):
+                yield f"{at}.number: {number} is a virtual number of this account; the call would come back to it"
         yield from self._there("media", getattr(operation, "music", None), f"{at}.music")
         media: Iterable[str] = getattr(operation, "media", ())
         for index, key in enumerate(media):

@@ -7,11 +7,12 @@ a call touched is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from trunkline.core.phone import dialled
 from trunkline.directory.model import (
     Account,
     Employee,
@@ -23,12 +24,14 @@ from trunkline.directory.model import (
     VirtualNumber,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing.directions import direction_of
 
 MAX_TRANSITIONS = 100
 """Operations one call may pass without anything that takes time between them: ends loops of branches."""
 
 DEFAULT_VOICE_MAIL_SECONDS = 120
 DEFAULT_SILENCE_SECONDS = 5
+DEFAULT_RING_SECONDS = 60
 
 
 class World(Protocol):
@@ -40,6 +43,9 @@ class World(Protocol):
 
     def phone_obstacle(self, phone: Phone) -> Reason | None:
         """Why this phone cannot ring right now (offline, all channels in use); None = it can."""
+
+    def number_obstacle(self, number: str, channels: int | None) -> Reason | None:
+        """Why an outside number takes no call right now (``channels`` calls are there already); None = it does."""
 
     def group_obstacle(self, group: Group) -> Reason | None:
         """Why this group takes no call right now (it has all the calls it may have); None = it does."""
@@ -59,14 +65,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Somebody who was due and could not be rung. ``phone`` is None when the obstacle is the employee."""
+    """Somebody who was due and could not be rung: an employee, or an outside number.
 
-    employee: Employee
+    ``phone`` is None when the obstacle is the employee.
+    """
+
+    employee: Employee | None
     phone: Phone | None
     reason: Reason
     group: Group | None = None
     operation: Operation | None = None
     """Of the scenario, in which that was."""
+    number: str | None = None
+    """The outside number, instead of an employee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,23 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
+class RingOutside:
+    """Call a telephone of the world; when it is not reached, go on with :func:`again`."""
+
+    entered: tuple[Operation, ...]
+    operation: Operation
+    number: str
+    """E.164 digits, maybe with an extension."""
+    ring_seconds: int
+    music_media_file_id: int | None
+    skipped: tuple[Skipped, ...] = ()
+
+    def not_called(self, reason: Reason) -> Skipped:
+        """What is kept of it when there was no way to it after all."""
+        return Skipped(None, None, reason, None, self.operation, self.number)
+
+
+@dataclass(frozen=True, slots=True)
 class TakeMessage:
     """Play the greeting, then record what the contact says."""
 
@@ -114,7 +142,7 @@ class End:
     skipped: tuple[Skipped, ...] = ()
 
 
-Decision = Play | Ring | TakeMessage | End
+Decision = Play | Ring | RingOutside | TakeMessage | End
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -122,19 +150,23 @@ def scenario_for(account: Account, number: VirtualNumber, local_time: datetime) 
     """The scenario of the first active call processing rule whose schedule is open now (or that has none).
 
     A call tracking number follows the rules of the number it redirects to. When no rule takes the call, the default
-    scenario of the site does whose campaign shows the number.
+    scenario of the site does whose campaign shows the number, else the rules of the site's default number.
     """
     campaign = number.campaign
-    redirection = account.numbers.get(campaign.redirection_virtual_number_id or 0) if campaign else None
-    for ruled in (number, redirection):
-        scenario = _ruled(account, ruled, local_time) if ruled is not None else None
-        if scenario is not None:
-            return scenario
-    return account.scenarios.get(campaign.default_scenario_id or 0) if campaign is not None else None
+    if campaign is None:
+        return _ruled(account, number, local_time)
+    redirection = account.numbers.get(campaign.redirection_virtual_number_id or 0)
+    default = account.numbers.get(campaign.default_virtual_number_id or 0)
+    return (
+        _ruled(account, number, local_time)
+        or _ruled(account, redirection, local_time)
+        or account.scenarios.get(campaign.default_scenario_id or 0)
+        or _ruled(account, default, local_time)
+    )
 
 
-def _ruled(account: Account, number: VirtualNumber, local_time: datetime) -> Scenario | None:
-    for rule in number.rules:
+def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime) -> Scenario | None:
+    for rule in number.rules if number is not None else ():
         if not rule.is_active:
             continue
         if rule.schedule_id is not None:
@@ -165,6 +197,8 @@ def again(
 
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
     """
+    if operation.kind is OperationKind.FORWARD_NUMBER:
+        return after(account, scenario, operation, world)  # it is called once
     ring = _ring(account, operation, world, tried, ())
     if isinstance(ring, Ring) and ring.candidates:
         return ring
@@ -212,6 +246,13 @@ def _run(account: Account, scenario: Scenario, key: str | None, world: World) ->
                     skipped += ring.skipped
                     refusal = _only_reason(ring.skipped)
                     key = settings.get("next")
+            case OperationKind.FORWARD_NUMBER:
+                outside = _ring_outside(operation, tuple(entered))
+                refusal = _number_obstacle(account, settings, world)
+                if refusal is None:
+                    return _with_skipped(outside, skipped)
+                skipped += (outside.not_called(refusal),)
+                key = settings.get("next")
             case OperationKind.VOICEMAIL:
                 return _with_skipped(
                     TakeMessage(
@@ -302,6 +343,29 @@ def _ring_group(
     return _round(operation, entered, tuple(candidates), tuple(skipped))
 
 
+def _ring_outside(operation: Operation, entered: tuple[Operation, ...]) -> RingOutside:
+    settings = operation.settings
+    return RingOutside(
+        entered,
+        operation,
+        settings["number"],
+        int(settings.get("ring_seconds") or DEFAULT_RING_SECONDS),
+        settings.get("music_media_file_id"),
+    )
+
+
+def _number_obstacle(account: Account, settings: Mapping[str, Any], world: World) -> Reason | None:
+    """Why an outside number may not be called, or cannot be just now."""
+    number = dialled(settings["number"]).number
+    if account.number_by_phone(number) is not None:
+        return Reason.INCORRECT_CONFIG  # the call would come back to us, round and round
+    if number in account.blacklist:
+        return Reason.LOCKED_NUMB
+    if not account.may_call(direction_of(account, number)):
+        return Reason.EXTERNAL_CALL_NOT_ALLOWED
+    return world.number_obstacle(number, settings.get("channels"))
+
+
 def members_of(account: Account, group: Group) -> list[Employee]:
     """A group's employees in the order they are dialled: by the phones chosen for it, else as they are listed."""
     members = [account.employees[i] for i in group.employee_ids if i in account.employees]
@@ -375,7 +439,7 @@ def _round(
 def ring_seconds(operation: Operation, phones: Iterable[Phone]) -> int:
     """The operation's own ring time, else the longest of the phones'."""
     own = operation.settings.get("ring_seconds")
-    return int(own) if own else max((phone.dial_time for phone in phones), default=60)
+    return int(own) if own else max((phone.dial_time for phone in phones), default=DEFAULT_RING_SECONDS)
 
 
 def _only_reason(skipped: Sequence[Skipped]) -> Reason | None:

@@ -180,7 +180,7 @@ FAULTS_OF_NEW: list[tuple[dict[str, Any], str, str | None]] = [
         "phone_numbers.phone_number",
     ),
     (
-        {"phone_numbers": [{"phone_number": f"{NUMBER}...2345"}]},
+        {"phone_numbers": [{"phone_number": f"{NUMBER}...23x5"}]},
         "invalid_parameter_value",
         "phone_numbers.phone_number",
     ),
@@ -336,3 +336,22 @@ async def test_another_account(desk: Office) -> None:
     # A line of the first company is a number of the world to this one.
     await desk.do("update.employees", id=4001, phone_numbers=[{"phone_number": "100100"}])
     assert await desk.one("select external_number from employee_phones where account_id = 1002") == "100100"
+
+
+async def test_a_number_with_an_extension(desk: Office) -> None:
+    """Dots behind the number are pauses before the extension; a single one is just how somebody writes numbers."""
+    told = [f"+{NUMBER}...2345", "44.20.7946.0101", f"{NUMBER}..1.2#"]
+    phones = [{"phone_number": number} for number in told]
+    made = (await desk.do("create.employees", last_name="Reed", phone_numbers=phones))["id"]
+    kept = [f"{NUMBER}...2345", "442079460101", f"{NUMBER}..1.2#"]
+    row = await desk.row("get.employees", made)
+    assert [one["phone_number"] for one in row["phone_numbers"]] == kept
+    first = row["phone_numbers"][0]["phone_id"]
+    same = {"id": made, "phone_numbers": [{"phone_number": kept[0], "dial_time": 7}]}
+    await desk.do("update.employees", **same)
+    [phone] = (await desk.row("get.employees", made))["phone_numbers"]
+    assert (phone["phone_id"], phone["dial_time"]) == (first, 7)
+    for wrong in (f"{NUMBER}...", f"{NUMBER}...23a", "...2345", f"{NUMBER}...{'1' * 40}"):
+        assert await desk.fault(
+            "create.employees", last_name="R", phone_numbers=[{"phone_number": wrong}]
+        ) == ("invalid_parameter_value", "phone_numbers.phone_number"), wrong

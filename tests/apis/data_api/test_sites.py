@@ -30,6 +30,7 @@ async def test_a_site_from_beginning_to_end(desk: Office) -> None:
     site = await make(desk)
     row = await desk.row("get.sites", site)
     [block] = row["site_blocks"]
+    scenario = row["default_scenario"]["scenario_id"]
     assert len(row.pop("creation_date")) == 19
     assert len(row.pop("app_key")) == len(row.pop("site_key")) == 32
     assert row == {
@@ -37,7 +38,7 @@ async def test_a_site_from_beginning_to_end(desk: Office) -> None:
         "domain_name": "example.com",
         "name": "example.com",
         "default_phone_number": "442079460100",
-        "default_scenario": {},
+        "default_scenario": {"scenario_id": scenario, "scenario_name": "Redirect to 442079460100"},
         "is_editable": True,
         "target_call_min_duration": 30,
         "track_subdomains": True,
@@ -105,7 +106,8 @@ async def test_each_setting(desk: Office) -> None:
         assert shown(row, name) == value
         await desk.do("update.sites", **same, **{name: None})
         row = await desk.row("get.sites", site)
-        assert shown(row, name) == default
+        if name != "default_scenario_id":  # null: that of the default number again
+            assert shown(row, name) == default
         assert row == before
     await desk.do("update.sites", **same, default_phone_number="12025550110", industry_id=19)
     await desk.do("update.sites", **same, industry_id=2, domain_name="example.org")
@@ -115,7 +117,7 @@ async def test_each_setting(desk: Office) -> None:
         2,
         "12025550110",
     )
-    by_scenario = {"field": "default_scenario.scenario_name", "operator": "like", "value": "%"}
+    by_scenario = {"field": "default_scenario.scenario_name", "operator": "like", "value": "Redirect%"}
     assert len(await desk.rows("get.sites", filter=by_scenario)) == 1
 
 
@@ -286,3 +288,47 @@ async def test_permissions_and_components(desk: Office) -> None:
         assert (await desk.fault(method))[0] == "method_component_disabled"
         desk.with_components("call_tracking")
     assert len(await desk.rows("get.site_categories")) == 19
+
+
+async def default_scenario(desk: Office, site: int) -> tuple[int | None, str | None]:
+    scenario = (await desk.row("get.sites", site))["default_scenario"]
+    return scenario.get("scenario_id"), scenario.get("scenario_name")
+
+
+async def test_calls_of_a_site_go_to_its_default_number(desk: Office) -> None:
+    """A scenario is made for each number; it is the site's until another is chosen."""
+    desk.with_components("call_tracking", "va")
+    site = await make(desk)
+    first, name = await default_scenario(desk, site)
+    assert first is not None
+    assert name == "Redirect to 442079460100"
+    scenario = await desk.row("get.scenarios", first, fields=["id", "name", "operations"])
+    [operation] = scenario["operations"]
+    assert operation["name"] == name
+    stored = await desk.one(
+        "select settings from scenario_operations where scenario_id = %(id)s", {"id": first}
+    )
+    assert (stored["number"], stored["next"]) == ("442079460100", None)
+    other = await make(desk, domain_name="example.org")
+    assert (await default_scenario(desk, other))[0] == first
+    same = {"id": site, "industry_id": 9}
+    await desk.do("update.sites", **same, default_phone_number="12025550110")
+    second, name = await default_scenario(desk, site)
+    assert (second != first, name) == (True, "Redirect to 12025550110")
+    assert (await default_scenario(desk, other))[0] == first
+    await desk.do("update.sites", **same, default_phone_number="12025550110", default_scenario_id=5001)
+    await desk.do("update.sites", **same, default_phone_number="12025550111")
+    assert (await default_scenario(desk, site))[0] == 5001
+    await desk.do("update.sites", id=site, default_scenario_id=None)
+    assert (await default_scenario(desk, site))[1] == "Redirect to 12025550111"
+    chosen = await make(desk, domain_name="example.edu", default_scenario_id=5001)
+    assert (await default_scenario(desk, chosen))[0] == 5001
+
+
+async def test_the_default_number_may_be_one_of_ours(desk: Office) -> None:
+    """Calls follow its rules then: no scenario is made that would call ourselves."""
+    ours = await desk.one(
+        "select phone_number from virtual_numbers where account_id = %(id)s limit 1", {"id": ACCOUNT}
+    )
+    site = await make(desk, default_phone_number=ours)
+    assert await default_scenario(desk, site) == (None, None)

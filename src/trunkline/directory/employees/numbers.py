@@ -1,7 +1,7 @@
 """The numbers of an employee: SIP lines and telephones of the world, in the order they are dialled.
 
-A number of the world may be that of several employees; its settings are then the same for all of them. A SIP
-line has one employee.
+A number of the world may be that of several employees; its settings are then the same for all of them. It may have an
+extension (``12025550110...2345``), keyed in when it has answered. A SIP line has one employee.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound
-from trunkline.core.phone import normalise
+from trunkline.core.phone import with_extension
 from trunkline.db.changes import insert, update
 from trunkline.db.pool import Connection, Row
 
@@ -132,14 +132,14 @@ def _target(number: str, line: Row | None, employee_id: int) -> _Target:
                 value=number,
             )
         return _Target(sip_line_id=line["sip_line_id"])
-    digits = normalise(number)
-    if digits is None:
+    kept = with_extension(number)
+    if kept is None:
         raise InvalidInput(
             f"{number!r} is neither a SIP line of this account nor a telephone number in full",
             field=FIELD,
             value=number,
         )
-    return _Target(external_number=digits)
+    return _Target(external_number=kept)
 
 
 async def _phones(

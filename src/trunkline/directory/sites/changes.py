@@ -10,8 +10,9 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing, delete, insert, must_exist, update
+from trunkline.db.changes import changing, delete, insert, must_exist, one_at_a_time, update
 from trunkline.db.pool import Connection, Database
+from trunkline.directory.sites.redirects import known_redirect, redirect_to
 
 TABLE, ID = "sites", "site_id"
 FIRST_BLOCK = "Main block"
@@ -57,7 +58,7 @@ def domain(text: str) -> str | None:
 async def create_site(
     db: Database, account_id: int, values: Mapping[str, Any], *, site_key: str | None = None
 ) -> Made:
-    """Add a site with its first block.
+    """Add a site with its first block, and a scenario that forwards its calls to its default number.
 
     :param values: ``domain_name``, ``industry_id``, and of ``default_phone_number`` and :data:`DEFAULTS` what is
         known.
@@ -68,7 +69,11 @@ async def create_site(
     """
     row = _row(values)
     async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
         await _must_exist(connection, account_id, values)
+        if (number := values.get("default_phone_number")) is not None:
+            redirect = await redirect_to(connection, account_id, number)
+            row["default_scenario_id"] = row.get("default_scenario_id") or redirect
         if site_key is not None:
             await _key_is_free(connection, account_id, site_key)
             row["site_key"] = site_key
@@ -89,10 +94,13 @@ async def update_site(db: Database, account_id: int, site_id: int, values: Mappi
     :raises NotFound: no such site, scenario or client.
     :raises Duplicate: another site has this domain.
     """
+    row = _row(values)
     async with changing(db) as connection:
+        await one_at_a_time(connection, account_id)
         await must_exist(connection, TABLE, ID, account_id, site_id)
         await _must_exist(connection, account_id, values)
-        await update(connection, TABLE, ID, account_id, site_id, _row(values))
+        row |= await _redirected(connection, account_id, site_id, row)
+        await update(connection, TABLE, ID, account_id, site_id, row)
 
 
 async def delete_site(db: Database, account_id: int, site_id: int) -> None:
@@ -103,6 +111,28 @@ async def delete_site(db: Database, account_id: int, site_id: int) -> None:
     """
     async with changing(db) as connection:
         await delete(connection, TABLE, ID, account_id, site_id)
+
+
+async def _redirected(
+    connection: Connection, account_id: int, site_id: int, row: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The scenario that follows from a change: that of the number, as long as no other was chosen."""
+    cursor = await connection.execute(
+        "select default_phone_number, default_scenario_id from sites where account_id = %s and site_id = %s",
+        (account_id, site_id),
+    )
+    present = await cursor.fetchone()
+    assert present is not None
+    was, number = (each.get("default_phone_number") for each in (present, {**present, **row}))
+    if number is None:
+        return {}
+    redirect = await redirect_to(connection, account_id, number)
+    if "default_scenario_id" in row:
+        follows = row["default_scenario_id"] is None
+    else:
+        before = await known_redirect(connection, account_id, was) if was is not None else None
+        follows = number != was and present["default_scenario_id"] in (None, before)
+    return {"default_scenario_id": redirect} if follows else {}
 
 
 def _row(values: Mapping[str, Any]) -> dict[str, Any]:
