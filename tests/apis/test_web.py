@@ -91,6 +91,15 @@ async def test_large_body_is_refused_without_reading_it_all(tmp_path: Path, free
             assert response.status == 413
 
 
+async def test_body_that_is_not_in_its_named_encoding(tmp_path: Path, free_ports: Ports) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
+        for encoding in ("gzip", "deflate"):
+            headers = {"Content-Encoding": encoding}
+            async with client.post(f"{doors.http}/v2.0", data=b'{"id": 1}', headers=headers) as response:
+                assert response.status == 200
+                assert (await response.json())["error"]["data"]["mnemonic"] == "parse_error"
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_address_behind_a_proxy(tmp_path: Path, free_ports: Ports, *, trusted: bool) -> None:
     settings = _settings(tmp_path, free_ports, trusted_proxies=["127.0.0.1"] if trusted else [])

@@ -99,7 +99,23 @@ def call() -> None:
     log.configure("demo", json=False, level="warning")
     settings = load_settings()
     install = asterisk.ensure(settings)
-    with_database(lambda db: _call(db, settings, install))
+    try:
+        with_database(lambda db: _call(db, settings, install))
+    except TimeoutError as error:
+        raise Unavailable(
+            f"{error}; does everything run? `trunkline status` tells, and logs/switch.log of the data folder"
+        ) from error
+
+
+def registrar_of(settings: Settings) -> Registrar:
+    """Where simulated phones on this machine find the PBX.
+
+    :raises Unavailable: SIP over UDP is off.
+    """
+    if not settings.sip.udp_port:
+        raise Unavailable("the simulated phones speak SIP over UDP, and sip.udp_port is 0")
+    everywhere = settings.sip.bind in ("0.0.0.0", "::")
+    return Registrar("127.0.0.1" if everywhere else settings.sip.bind, settings.sip.udp_port)
 
 
 async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> None:
@@ -107,7 +123,7 @@ async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> N
     account, trunk = await _demo_company(db, settings)
     # The carrier calls from where the company's trunk expects it.
     ports = replace(choose_ports(), carrier_address=trunk.host, carrier=trunk.port)
-    pbx = Registrar("127.0.0.1", settings.sip.udp_port)
+    pbx = registrar_of(settings)
     line = account.line_by_login(story.TEAM[story.ANSWERS])
     if line is None:
         raise NotFound("the demo company's lines are gone; load it again with `trunkline demo load`")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
-from tests.apis.support import TOKEN, House, mnemonic
+from tests.apis.support import ADDRESS, TOKEN, House, mnemonic
 from trunkline.accounts.model import Role
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
@@ -96,3 +97,18 @@ async def test_login_tells_password_before_address_and_leaves_no_session() -> No
     house.accounts.networks[1001] = ["127.0.0.1/32"]
     assert mnemonic(await house.ask(Api.CALL, "login.user", right, token=None)) == "ok"
     assert len(house.accounts.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["340282366920938463463374607431768211455", "-9" + "0" * 30, "1.5", "-0.25", "7"]
+)
+async def test_id_comes_back_as_it_was_sent(text: str) -> None:
+    house = House()
+    for method in ("logout.user", "no.such"):
+        params = orjson.dumps({"access_token": TOKEN})
+        body = b'{"jsonrpc":"2.0","id":%s,"method":"%s","params":%s}' % (
+            text.encode(),
+            method.encode(),
+            params,
+        )
+        assert f'"id":{text},'.encode() in await house.machine(Api.CALL).answer(body, ADDRESS)

@@ -17,12 +17,18 @@ from trunkline.apis.jsonrpc.pieces import Pieces
 
 def success(request_id: RequestId, result: Pieces) -> Pieces:
     """An answer around a result that is JSON already."""
-    return result.within(b'{"jsonrpc":"2.0","id":' + orjson.dumps(request_id) + b',"result":', b"}")
+    return result.within(b'{"jsonrpc":"2.0","id":' + _id_json(request_id) + b',"result":', b"}")
 
 
 def failure(request_id: RequestId, error: RpcError, metadata: Mapping[str, Any]) -> bytes:
     """An answer that carries an error."""
-    return orjson.dumps({"jsonrpc": "2.0", "id": request_id, "error": error.as_json(metadata)})
+    shown = orjson.Fragment(_id_json(request_id))
+    return orjson.dumps({"jsonrpc": "2.0", "id": shown, "error": error.as_json(metadata)})
+
+
+def _id_json(request_id: RequestId) -> bytes:
+    # Whole numbers may have more than the 64 bits that orjson writes.
+    return str(request_id).encode() if isinstance(request_id, int) else orjson.dumps(request_id)
 
 
 def result_json(method: Method, result: Result, metadata: Mapping[str, Any]) -> Pieces:

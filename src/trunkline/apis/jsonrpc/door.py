@@ -46,7 +46,10 @@ class JsonRpcDoor:
         ]
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        body = await self._read(request)
+        try:
+            body = await self._read(request)
+        except web.RequestPayloadError:
+            return await self._unreadable(request)
         if body is None:
             error = rpc_error(
                 self._machine.surface.api, "invalid_request", params={"body_max_bytes": self._body_max}
@@ -58,6 +61,15 @@ class JsonRpcDoor:
         if answered.size <= _ONE_PIECE:
             return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
         return await _stream(request, answered)
+
+    async def _unreadable(self, request: web.Request) -> web.Response:
+        """The answer to a body that is not in the encoding that its header names."""
+        answered = await self._machine.respond(b"", self._address_of(request))
+        response = web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
+        # Nothing after the broken body can be found on this connection; nobody is to look for its end.
+        response.force_close()
+        request.content.feed_eof()
+        return response
 
     async def describe(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._openrpc, content_type=_JSON, charset="utf-8")

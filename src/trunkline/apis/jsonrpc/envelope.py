@@ -65,7 +65,7 @@ def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
         raise rpc_error(api, "invalid_request", field="params", value=message.get("params"))
     if "id" not in message:
         raise rpc_error(api, "notifications_not_supported", field="id")
-    return Request(message["id"], message["method"], message["params"])
+    return Request(_exact_id(message["id"], body), message["method"], message["params"])
 
 
 def request_id_of(body: bytes) -> RequestId:
@@ -79,8 +79,15 @@ def request_id_of(body: bytes) -> RequestId:
             return None
     if not isinstance(message, dict) or not _is_id(message.get("id")):
         return None
-    request_id: RequestId = message["id"]
-    return request_id
+    return _exact_id(message["id"], body)
+
+
+def _exact_id(read: str | float, body: bytes) -> str | int | float:
+    """The id as it was sent: whole numbers past 64 bits have been read as fractions."""
+    if not isinstance(read, float):
+        return read
+    exact: int | float = json.loads(body.decode("utf-8", "replace"))["id"]
+    return exact
 
 
 def _is_id(value: Any) -> bool:
