@@ -21,7 +21,7 @@ from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, enum, nested, number, string, time
+from trunkline.db.query.columns import array, enum, nested, number, optional_text, string, time
 
 
 class CustomerStatus(StrEnum):
@@ -86,7 +86,7 @@ CUSTOMERS = Listing(
     columns=(
         number("id", "a.account_id", "filter default"),
         string("name", "a.name", "filter default"),
-        string("description", "c.description", "default"),
+        optional_text("description", "c.description", "default"),
         time("creation_date_time", "a.created_at", "filter default"),
         enum(
             "status",

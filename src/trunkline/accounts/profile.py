@@ -34,7 +34,7 @@ PROJECT = "trunkline"
 _PROFILE = """
 select a.account_id as app_id, a.status as app_state, a.name as app_name,
     a.parent_account_id is not null as is_agent_app, a.account_id as customer_id,
-    u.user_id, u.role as user_type, u.login as user_login, u.full_name as user_name,
+    u.user_id, u.role as user_type, u.login as user_login, nullif(u.full_name, '') as user_name,
     plan.tariff_plan_id as tp_id, plan.name as tp_name,
     (select crm.type from crm_accounts crm where crm.account_id = a.account_id
      order by crm.crm_account_id limit 1) as crm_type,

@@ -10,7 +10,7 @@ from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database, Row
 
 _PERSONS = """
-    select p.contact_person_id as contact_id, p.full_name, p.position_name,
+    select p.contact_person_id as contact_id, p.full_name, nullif(p.position_name, '') as position_name,
         array(select jsonb_build_object('id', w.way_id, 'email', w.value) from contact_person_ways w
               where w.account_id = p.account_id and w.contact_person_id = p.contact_person_id
                 and w.kind = 'email' order by w.way_id) as emails,

@@ -8,7 +8,7 @@ from typing import Any
 from trunkline.db.changes import changing, delete, insert, update
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import boolean, enum, number, string, structure, time
+from trunkline.db.query.columns import boolean, enum, number, optional_text, string, structure, time
 
 TYPES = ("custom", "amocrm", "bitrix")
 CONVERSION_MODELS = ("last_before_deal", "last_before_contact", "last_before_lead")
@@ -30,7 +30,7 @@ CRM_ACCOUNTS = Listing(
     columns=(
         number("id", "c.crm_account_id", "filter sort default"),
         string("name", "c.name", "filter sort default"),
-        string("description", "c.description", "filter sort default"),
+        optional_text("description", "c.description", "filter sort default"),
         enum("type", "c.type", "filter sort default", enum=TYPES),
         string("url", "c.url", "filter sort default"),
         enum(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import boolean, enum, nested, number, string, structure
+from trunkline.db.query.columns import boolean, enum, nested, number, optional_text, string, structure
 
 EVENT_TYPES = (
     "comagic",
@@ -40,7 +40,7 @@ SEGMENTS = Listing(
     columns=(
         number("id", "s.segment_id", "filter sort default"),
         string("name", "s.name", "filter sort default"),
-        string("description", "s.description", "filter sort default"),
+        optional_text("description", "s.description", "filter sort default"),
         number("site_id", "s.site_id", "filter sort default"),
         string("site_domain_name", "w.domain_name", "filter sort default"),
         # The reference's table has the one name, its sample the other.
@@ -66,7 +66,7 @@ SITE_EVENTS = Listing(
     columns=(
         number("id", "s.event_id", "filter sort default"),
         string("name", "s.name", "filter sort default"),
-        string("description", "s.description", "filter sort default"),
+        optional_text("description", "s.description", "filter sort default"),
         number("site_id", "s.site_id", "filter sort default"),
         string("site_domain_name", "w.domain_name", "filter sort default"),
         enum("type", "s.type", "filter sort default", enum=EVENT_TYPES),

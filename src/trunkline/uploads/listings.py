@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.db.query import Column, ColumnType, Listing, Page
-from trunkline.db.query.columns import array, boolean, enum, nested, number, string, structure, time
+from trunkline.db.query.columns import (
+    array,
+    boolean,
+    enum,
+    nested,
+    number,
+    optional_text,
+    string,
+    structure,
+    time,
+)
 from trunkline.reports.reader import Reader
 from trunkline.uploads.model import Channel, ErrorCode, RecordType, UploadStatus
 
@@ -46,7 +56,7 @@ UPLOADED_CALLS = Listing(
         number("campaign_id", "u.campaign_id", _ALL),
         number("source_id", "u.source_id", _ALL),
         number("site_id", "u.site_id", _ALL),
-        string("comment", "u.comment", _ALL),
+        optional_text("comment", "u.comment", _ALL),
         enum("record_type", "u.record_type", _ALL, enum=tuple(RecordType)),
         enum("status", "u.status", _ALL, enum=tuple(UploadStatus)),
         enum("error_code", "u.error_code", _ALL, enum=tuple(ErrorCode)),

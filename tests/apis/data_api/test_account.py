@@ -21,7 +21,7 @@ async def test_the_account_of_an_owner(desk: Office) -> None:
         "user_id": 2001,
         "user_type": "member",
         "user_login": "captain1001",
-        "user_name": "",
+        "user_name": None,
         "tp_id": None,
         "tp_name": None,
         "crm_type": None,

@@ -359,7 +359,7 @@ async def test_partial_changes(agency: Agency) -> None:
         **before,
         "name": "Palm",
         "daily_calls_limit": None,
-        "description": "",
+        "description": None,
         "monthly_base_notify_emails": ["a@palm.example", "b@palm.example"],
     }
     assert await customer(agency, made["id"]) == expected
@@ -471,7 +471,7 @@ async def test_tickets(agency: Agency) -> None:
     assert person == {
         "contact_id": 1,
         "full_name": "Clerk",
-        "position_name": "",
+        "position_name": None,
         "emails": [{"id": 12, "email": "clerk@client.example"}],
         "phones": [{"id": 11, "phone": "+12025550114"}],
     }

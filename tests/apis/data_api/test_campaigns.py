@@ -147,7 +147,7 @@ async def test_a_partial_change(shop: Shop) -> None:
     names = ("description", "campaign_conditions", "cost_ratio", "cost_ratio_operator")
     await shop.desk.do("update.campaigns", **same, **dict.fromkeys(names))
     row = await shop.desk.row("get.campaigns", campaign)
-    assert [row[name] for name in names] == ["", {"group_conditions": []}, 1, "wo_changes"]
+    assert [row[name] for name in names] == [None, {"group_conditions": []}, 1, "wo_changes"]
 
 
 async def test_numbers_are_replaced_whole_and_go_with_the_status(shop: Shop) -> None:

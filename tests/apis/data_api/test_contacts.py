@@ -71,7 +71,7 @@ async def test_lists_are_replaced_whole_and_null_takes_away(desk: Office) -> Non
     nothing: dict[str, Any] = dict.fromkeys((*more, "personal_manager_id", "organization_id"))
     await desk.do("update.contacts", id=made["id"], **nothing)
     row = await desk.row("get.contacts", made["id"])
-    assert (row["first_name"], row["patronymic"], row["emails"], row["groups"]) == ("", "", [], [])
+    assert (row["first_name"], row["patronymic"], row["emails"], row["groups"]) == (None, None, [], [])
     assert (row["personal_manager_id"], row["organization_id"], row["organization_name"]) == (None,) * 3
     assert row["full_name"] == "Ivanova"
 

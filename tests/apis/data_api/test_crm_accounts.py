@@ -38,7 +38,7 @@ async def test_a_crm_account_from_beginning_to_end(desk: Office) -> None:
     nothing = {"description": None, "type": None, "is_ignore_outgoing_calls": None}
     await desk.do("update.crm_account", id=made["id"], **ASKED, **nothing)
     assert await desk.rows("get.crm_accounts") == [
-        {**row, "description": "", "is_ignore_outgoing_calls": False}
+        {**row, "description": None, "is_ignore_outgoing_calls": False}
     ]
     assert await desk.do("delete.crm_account", id=str(made["id"])) == {}
     assert await desk.rows("get.crm_accounts") == []

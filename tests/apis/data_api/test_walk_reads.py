@@ -65,6 +65,7 @@ async def test_it_answers(walk: Walk, method: Method) -> None:
     if told == "ok":
         envelope = {Envelope.DATA_ARRAY: list, Envelope.DATA_OBJECT: dict}.get(method.envelope)
         assert envelope is None or isinstance(answer["result"]["data"], envelope)
+        assert not set(_empty_texts(answer["result"]))
 
 
 @pytest.mark.parametrize("method", LISTS, ids=_id)
@@ -75,6 +76,7 @@ async def test_each_field(walk: Walk, method: Method) -> None:
     if whole is None:
         return
     rows, total = whole
+    assert not set(_empty_texts(rows))
     for field in method.result:
         seen = next((row[field.name] for row in rows if row.get(field.name) not in (None, [], {})), None)
         asked: dict[str, Any] = {**least, "limit": WHOLE}
@@ -99,6 +101,18 @@ async def test_each_field(walk: Walk, method: Method) -> None:
             assert found[1] == total, name
         if "." in name and field.sortable:
             assert await _list(walk, method, {**least, "sort": [{"field": name}]}), name
+
+
+def _empty_texts(shown: Any, place: str = "") -> Iterator[str]:
+    """Where a text is empty: the conventions have null there."""
+    if shown == "":
+        yield place
+    elif isinstance(shown, dict):
+        for name, value in shown.items():
+            yield from _empty_texts(value, f"{place}.{name}")
+    elif isinstance(shown, list):
+        for value in shown:
+            yield from _empty_texts(value, place)
 
 
 async def _check_equality(walk: Walk, method: Method, field: Field, seen: Any, total: int) -> None:

@@ -106,6 +106,11 @@ array = partial(column, ColumnType.ARRAY)
 structure = partial(column, ColumnType.OBJECT)
 
 
+def optional_text(name: str, sql: str, uses: str = "", **more: Any) -> Column:
+    """A string that is kept as an empty one when there is none: it is shown, and asked for, as null."""
+    return string(name, f"nullif({sql}, '')", uses, **more)
+
+
 def nested(**types: ColumnType | Column) -> tuple[Column, ...]:
     """Shape of what an array or object holds: ``nested(tag_id=ColumnType.NUMBER, ...)``."""
     return tuple(

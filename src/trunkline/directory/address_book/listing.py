@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.db.query import ColumnType, Listing
-from trunkline.db.query.columns import array, boolean, nested, number, string
+from trunkline.db.query.columns import array, boolean, nested, number, optional_text, string
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -20,9 +20,9 @@ CONTACTS = Listing(
     order="c.contact_id",
     columns=(
         number("id", "c.contact_id", "filter default"),
-        string("first_name", "c.first_name", "filter sort default"),
-        string("last_name", "c.last_name", "filter sort default"),
-        string("patronymic", "c.patronymic", "default"),
+        optional_text("first_name", "c.first_name", "filter sort default"),
+        optional_text("last_name", "c.last_name", "filter sort default"),
+        optional_text("patronymic", "c.patronymic", "default"),
         string("full_name", "c.full_name", "filter sort default"),
         array("emails", "to_jsonb(c.emails)", "filter default"),
         array(

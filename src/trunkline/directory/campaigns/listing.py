@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from trunkline.db.pool import Database
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import array as array_column
-from trunkline.db.query.columns import enum, nested, number, string, structure, time
+from trunkline.db.query.columns import enum, nested, number, optional_text, string, structure, time
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -64,7 +64,7 @@ CAMPAIGNS = Listing(
     columns=(
         number("id", "c.campaign_id", "filter default"),
         string("name", "c.name", "filter sort default"),
-        string("description", "c.description", "default"),
+        optional_text("description", "c.description", "default"),
         enum("status", "c.status", "filter default", enum=STATUSES),
         time("creation_time", "c.created_at", "filter sort default"),
         structure(

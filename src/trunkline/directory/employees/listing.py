@@ -9,7 +9,7 @@ standard ones.
 from __future__ import annotations
 
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, boolean, enum, nested, number, string, structure
+from trunkline.db.query.columns import array, boolean, enum, nested, number, optional_text, string, structure
 from trunkline.directory.model import EmployeeStatus
 
 _NUMBER = ColumnType.NUMBER
@@ -75,9 +75,9 @@ EMPLOYEES = Listing(
             " and u.employee_id = e.employee_id order by u.user_id limit 1)",
             "filter sort default",
         ),
-        string("first_name", "e.first_name", "filter sort default"),
-        string("last_name", "e.last_name", "filter sort default"),
-        string("patronymic", "e.patronymic", "sort default"),
+        optional_text("first_name", "e.first_name", "filter sort default"),
+        optional_text("last_name", "e.last_name", "filter sort default"),
+        optional_text("patronymic", "e.patronymic", "sort default"),
         string("full_name", "e.full_name", "filter sort default"),
         enum(
             "status",

@@ -7,7 +7,7 @@ status is noted by the database itself (``employee_status_changes``), whoever ch
 from __future__ import annotations
 
 from trunkline.db.query import Column, Listing
-from trunkline.db.query.columns import array, boolean, enum, number, string, structure
+from trunkline.db.query.columns import array, boolean, enum, number, optional_text, string, structure
 from trunkline.directory.employees.listing import GROUPS_OF_EMPLOYEE
 from trunkline.directory.model import EmployeeStatus
 
@@ -30,7 +30,7 @@ STATUSES = Listing(
         number("id", "s.status_id", "filter default"),
         string("name", "s.name", "filter sort default"),
         enum("mnemonic", "s.mnemonic", "filter default", enum=tuple(EmployeeStatus)),
-        string("description", "s.description", "sort default"),
+        optional_text("description", "s.description", "sort default"),
         string("color", "s.color", "default"),
         boolean("is_deleted", "s.is_deleted", "sort default"),
         _directions("in_external"),
@@ -71,9 +71,9 @@ def _statistics(name: str, key: str, only: str = "") -> Listing:
         order="e.employee_id",
         columns=(
             number("id", "e.employee_id", "filter default"),
-            string("first_name", "e.first_name", "filter sort default"),
-            string("last_name", "e.last_name", "filter sort default"),
-            string("patronymic", "e.patronymic", "sort default"),
+            optional_text("first_name", "e.first_name", "filter sort default"),
+            optional_text("last_name", "e.last_name", "filter sort default"),
+            optional_text("patronymic", "e.patronymic", "sort default"),
             string("full_name", "e.full_name", "filter sort default"),
             structure("status_stats", _SECONDS.format(key=key, only=only), "filter default"),
             GROUPS_OF_EMPLOYEE,

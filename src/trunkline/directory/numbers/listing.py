@@ -9,7 +9,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from psycopg.types.json import Jsonb
 
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, enum, nested, number, string, time
+from trunkline.db.query.columns import array, enum, nested, number, optional_text, string, time
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -46,8 +46,8 @@ VIRTUAL_NUMBERS = Listing(
         enum("status", "v.status", "filter sort default", enum=STATUSES),
         enum("category", "v.category", "filter sort default", enum=CATEGORIES),
         enum("type", "v.type", "filter sort default", enum=TYPES),
-        string("comment", "v.comment", "filter sort default"),
-        string("name", "v.name", "filter sort default"),
+        optional_text("comment", "v.comment", "filter sort default"),
+        optional_text("name", "v.name", "filter sort default"),
         array(
             "campaigns",
             "(select jsonb_agg(jsonb_build_object('campaign_id', c.campaign_id, 'campaign_name', c.name,"  # noqa: S608
@@ -112,7 +112,7 @@ AVAILABLE_NUMBERS = Listing(
         string("phone_number", "i.phone_number", "filter sort default"),
         enum("category", "i.category", "filter sort default", enum=CATEGORIES),
         enum("location_mnemonic", "i.location_mnemonic", "filter sort default"),
-        string("location_name", "i.location_name", "sort default"),
+        optional_text("location_name", "i.location_name", "sort default"),
         number("onetime_payment", "trim_scale(i.onetime_payment)", "default"),
         number("monthly_charge", "trim_scale(i.monthly_charge)", "default"),
         number("min_charge", "trim_scale(i.min_charge)", "default"),
