@@ -12,6 +12,7 @@ import pytest
 from tests.notifications.receiver import Receiver, break_off, ok, slow, status
 from tests.notifications.rig import ALL_OF_A_CALL, Rig, open_rig, story, worker
 from trunkline.core.settings import NotificationSettings
+from trunkline.notifications import deliveries
 
 QUICK = NotificationSettings(connect_timeout=1, total_timeout=1)
 
@@ -194,3 +195,34 @@ async def test_an_account_hears_of_its_own_calls_only(rig: Rig) -> None:
         await receiver.wait_for(len(ALL_OF_A_CALL))
         await rig.until_settled()
     assert {one.json["app_id"] for one in receiver.received} == {rig.account_id}
+
+
+async def test_old_deliveries_are_forgotten(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are over, with their attempts; in batches, and the oldest first."""
+    monkeypatch.setattr(deliveries, "_PRUNE_BATCH", 2)
+    hook = await rig.subscribe("http://127.0.0.1:9/", events=["call_finish"])
+    ages = [
+        (200, "failed"),
+        (120, "pending"),
+        (91, "delivered"),
+        (91, "failed"),
+        (91, "failed"),
+        (89, "failed"),
+        (0, "delivered"),
+    ]
+    for seq, (days, state) in enumerate(ages):
+        await rig.db.execute(
+            "with made as (insert into deliveries (account_id, subscription_id, stream, seq, mnemonic, status,"
+            " occurred_at, created_at) values (%s, %s, 'call:1', %s, 'call_finish', %s, now(),"
+            " now() - make_interval(days => %s)) returning account_id, delivery_id)"
+            " insert into delivery_attempts (account_id, delivery_id, attempt, started_at, duration_ms)"
+            " select account_id, delivery_id, 1, now(), 5 from made",
+            (rig.account_id, hook, seq, state, days),
+        )
+    assert await deliveries.prune(rig.db, 90) == 4
+    assert [row["seq"] for row in await rig.deliveries()] == [1, 5, 6]
+    assert await deliveries.prune(rig.db, 90) == 0
+    left = await rig.db.fetch_one(
+        "select count(*) from delivery_attempts where account_id = %s", (rig.account_id,)
+    )
+    assert left == {"count": 3}

@@ -104,6 +104,8 @@ class NotificationSettings(BaseModel):
     """Seconds during which a delivery is tried again."""
     per_endpoint: int = Field(default=8, ge=1)
     """Deliveries to one subscription under way at a time, in one worker."""
+    delivery_log_days: int = Field(default=90, ge=1)
+    """Days for which deliveries that are over are kept, for their log and to be replayed."""
 
 
 class UploadSettings(BaseModel):

@@ -148,6 +148,17 @@ update deliveries set status = 'failed', next_attempt_at = null
 where status = 'pending' and round_started_at < now() - make_interval(secs => %s)
 """
 
+# By the key: the oldest come first, so that nothing is looked through when nothing is old. Attempts go along.
+_PRUNE = """
+delete from deliveries where account_id = %(account_id)s and delivery_id = any(array(
+    select delivery_id from (
+        select delivery_id, created_at from deliveries
+        where account_id = %(account_id)s and status <> 'pending' order by delivery_id limit %(batch)s
+    ) as oldest
+    where created_at < now() - make_interval(days => %(days)s)))
+"""
+_PRUNE_BATCH = 2000
+
 _GRACE = 60.0
 """Seconds after its end that a delivery's own last attempt may still need."""
 
@@ -299,6 +310,20 @@ async def give_up(db: Database, after: float) -> int:
     if count:
         _log.error("deliveries_given_up", count=count)
     return count
+
+
+async def prune(db: Database, days: int) -> int:
+    """Forget deliveries that were made more than so many days ago and are over; how many that were.
+
+    In small transactions, so that nobody waits for a long one. For the worker, hourly or so.
+    """
+    gone = 0
+    for account in await db.fetch_all("select account_id from accounts"):
+        rows = _PRUNE_BATCH
+        while rows == _PRUNE_BATCH:
+            rows = await db.execute(_PRUNE, {**account, "days": days, "batch": _PRUNE_BATCH})
+            gone += rows
+    return gone
 
 
 async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> bool:

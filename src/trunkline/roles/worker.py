@@ -22,6 +22,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.media import ensure_system_media
 from trunkline.events.relay import Listener, Relay
 from trunkline.events.upkeep import run_upkeep
+from trunkline.notifications import deliveries
 from trunkline.notifications import worker as notifications_worker
 from trunkline.notifications.listener import NotificationListener
 from trunkline.recordings import worker as recordings_worker
@@ -79,18 +80,19 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
                 group.create_task(relay.run()),
                 group.create_task(run_upkeep(db, listeners)),
                 group.create_task(run_billing(db)),
-                group.create_task(_housekeeping(db, settings.web.request_log_days)),
+                group.create_task(_housekeeping(db, settings)),
             ]
             await stopped.wait()
             for task in tasks:
                 task.cancel()
 
 
-async def _housekeeping(db: Database, request_log_days: int) -> None:
+async def _housekeeping(db: Database, settings: Settings) -> None:
     while True:
         try:
             await Accounts(db).prune()
-            await journal.prune(db, request_log_days)
+            await journal.prune(db, settings.web.request_log_days)
+            await deliveries.prune(db, settings.notifications.delivery_log_days)
             await repeats.prune(db)
             await tally.fold(db)
         except TrunklineError as error:
