@@ -104,6 +104,18 @@ async def anna(desk: Office) -> int:
     return int((await desk.do("create.contacts", **ANNA))["id"])
 
 
+async def test_the_wrong_one_of_many_is_told(desk: Office) -> None:
+    numbers = [PHONE, "+44 20 7946 0107", "123"]
+    for wrong, value in (
+        ({"phone_numbers": numbers}, "123"),
+        ({"emails": ["a@example.com", "nobody"]}, "nobody"),
+        ({"groups": [1]}, 1),
+        ({"phone_numbers": [PHONE, f"+{PHONE}"]}, PHONE),
+    ):
+        told = (await desk.answer("create.contacts", **{**ANNA, **wrong}))["error"]["data"]
+        assert told["value"] == value
+
+
 async def test_faults(desk: Office, anna: int) -> None:
     before = await desk.rows("get.contacts")
     for wrong, told in FAULTS:

@@ -263,12 +263,15 @@ def _field_as_sent(method: Method, sent: Params, field: str | None) -> str | Non
 
 
 def _as_sent(sent: Any, field: str | None, value: Any) -> Any:
-    """The value of a field (``employee.id``) as the client sent it; handlers see it converted."""
+    """The value of a field (``employee.id``) as the client sent it; handlers see it converted.
+
+    Of a list in which one thing is wrong, that thing: who sent fifty numbers wants to know which.
+    """
     for name in (field or "").split("."):
         if not isinstance(sent, dict) or name not in sent:
             return value
         sent = sent[name]
-    return sent
+    return value if isinstance(sent, list) and value in sent else sent
 
 
 def _call_session_of(place: Any) -> int | None:
