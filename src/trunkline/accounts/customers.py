@@ -80,7 +80,10 @@ def _limits(name: str) -> tuple[Column, ...]:
 CUSTOMERS = Listing(
     name="customers",
     table="accounts a",
-    joins=f"{_OF_CLIENT} left join tariff_plans p on p.tariff_plan_id = c.tariff_plan_id",
+    joins=(
+        f"{_OF_CLIENT} left join tariff_plans p on p.tariff_plan_id = c.tariff_plan_id"
+        " and p.account_id in (0, c.account_id)"
+    ),
     where=f"a.parent_account_id = %(account_id)s and {_STATUS} <> 'archive'",
     order="a.account_id",
     columns=(

@@ -21,7 +21,7 @@ with payer as (
     ) t
     left join lateral (
         select p.account_fee, p.number_fee, p.line_fee from tariff_prices p
-        where p.tariff_plan_id = (
+        where p.account_id in (0, a.parent_account_id) and p.tariff_plan_id = (
             select h.tariff_plan_id from account_tariff_plans h
             where h.account_id = a.account_id and h.since <= %(now)s order by h.since desc limit 1
         ) and p.currency = a.currency and p.valid_from <= t.today

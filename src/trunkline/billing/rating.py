@@ -53,14 +53,14 @@ where s.finish_time is not null
 _LEGS = """
 select l.account_id, l.call_session_id, l.leg_id, l.start_time, l.direction, l.calling_phone_number,
     l.called_phone_number, l.virtual_phone_number, coalesce(l.duration, 0) as duration, l.trunk_id, s.source,
-    a.currency, a.country, price.tariff_price_id, price.revision
+    a.currency, a.country, price.owner_id, price.tariff_price_id, price.revision
 from unnest(%s::bigint[], %s::bigint[]) as u(account_id, call_session_id)
 join call_sessions s on s.account_id = u.account_id and s.call_session_id = u.call_session_id
 join call_legs l on l.account_id = u.account_id and l.call_session_id = u.call_session_id
 join accounts a on a.account_id = u.account_id
 left join lateral (
-    select p.tariff_price_id, p.revision from tariff_prices p
-    where p.tariff_plan_id = (
+    select p.account_id as owner_id, p.tariff_price_id, p.revision from tariff_prices p
+    where p.account_id in (0, a.parent_account_id) and p.tariff_plan_id = (
         select h.tariff_plan_id from account_tariff_plans h
         where h.account_id = u.account_id and h.since <= l.start_time order by h.since desc limit 1
     ) and p.currency = a.currency and p.valid_from <= (l.start_time at time zone a.time_zone)::date
@@ -69,7 +69,7 @@ left join lateral (
 where s.source <> 'upload_calls' and l.finish_time is not null
 """
 
-_RATES = "select * from tariff_rates where tariff_price_id = any(%s)"
+_RATES = "select * from tariff_rates where account_id = any(%s) and tariff_price_id = any(%s)"
 
 _COLUMNS = """account_id, call_session_id, leg_id, start_time, direction, source, calling_phone_number,
     called_phone_number, duration, chargeable_duration, direction_type, cost_per_minute, connection_fee, total_charge,
@@ -177,13 +177,14 @@ class Rater:
     async def _price_lists(self, connection: Connection, legs: Sequence[Row]) -> dict[int, PriceList]:
         """The price lists of these legs, by id; those that changed since are read anew."""
         revisions = {leg["tariff_price_id"]: leg["revision"] for leg in legs if leg["tariff_price_id"]}
+        owners = {leg["owner_id"] for leg in legs if leg["tariff_price_id"]}
         stale = [
             price_id
             for price_id, revision in revisions.items()
             if price_id not in self._lists or self._lists[price_id][0] != revision
         ]
         if stale:
-            rates = await (await connection.execute(_RATES, (stale,))).fetchall()
+            rates = await (await connection.execute(_RATES, (list(owners), stale))).fetchall()
             for price_id in stale:
                 own = [row for row in rates if row["tariff_price_id"] == price_id]
                 self._lists[price_id] = (revisions[price_id], price_list(price_id, own))
