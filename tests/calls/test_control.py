@@ -40,6 +40,9 @@ class Desk:
     def status(self) -> dict[str, Any]:
         return {"live_calls": 3}
 
+    def directory_fingerprint(self, account_id: int) -> str | None:
+        return {7: "f" * 64}.get(account_id)
+
 
 def door(desk: Desk, port: int) -> Any:
     return controlled(cast(Switch, desk), TOKEN, port)
@@ -58,6 +61,8 @@ async def test_a_command_and_its_answer(free_ports: Ports) -> None:
         )
         assert answer == {"call_session_id": 2**52}
         assert (await client.status())["live_calls"] == 3
+        assert await client.directory_fingerprint(7) == "f" * 64
+        assert await client.directory_fingerprint(8) is None
     assert desk.commands == [(7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}})]
 
 

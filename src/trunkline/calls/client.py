@@ -81,6 +81,12 @@ class SwitchClient:
             found: dict[str, Any] = orjson.loads(await response.read())["result"]
             return found
 
+    async def directory_fingerprint(self, account_id: int) -> str | None:
+        """Of what the switch knows of an account, see :mod:`trunkline.directory.fingerprint`."""
+        async with self._open().get(f"{self._url}/directory/{account_id}") as response:
+            found: str | None = orjson.loads(await response.read())["result"]["fingerprint"]
+            return found
+
     async def _send(self, body: bytes) -> dict[str, Any]:
         async with self._open().post(f"{self._url}/command", data=body) as response:
             said = await response.read()

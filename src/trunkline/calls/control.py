@@ -5,6 +5,9 @@
     POST /command   {"name": "release_call", "account_id": 1001, "params": {...}}
                     200 {"result": {...}} | 4xx/5xx {"error": {"kind", "mnemonic", "message", "field", "value", "params"}}
     GET  /status    figures for `trunkline status`
+    GET  /directory/{account_id}
+                    200 {"result": {"fingerprint": 64 hex digits, or null without such an account}}: whether a change
+                    of the directory has come here
 
 Every request carries the instance's token. :mod:`trunkline.calls.client` is the other end.
 """
@@ -45,7 +48,13 @@ class Control:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard])
-        app.add_routes([web.post("/command", self._command), web.get("/status", self._status)])
+        app.add_routes(
+            [
+                web.post("/command", self._command),
+                web.get("/status", self._status),
+                web.get(r"/directory/{account_id:\d{1,18}}", self._fingerprint),
+            ]
+        )
         return app
 
     @web.middleware
@@ -58,6 +67,10 @@ class Control:
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _json({"result": {**self._switch.status(), "tasks": len(asyncio.all_tasks())}})
+
+    async def _fingerprint(self, request: web.Request) -> web.Response:
+        account_id = int(request.match_info["account_id"])
+        return _json({"result": {"fingerprint": self._switch.directory_fingerprint(account_id)}})
 
     async def _command(self, request: web.Request) -> web.Response:
         try:

@@ -30,6 +30,7 @@ from trunkline.core.errors import InvalidInput, NotFound, SwitchUnavailable, Tru
 from trunkline.core.ids import IdGenerator
 from trunkline.core.log import get_logger
 from trunkline.core.phone import normalise
+from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory, VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.routing.interpreter import scenario_for
@@ -416,6 +417,11 @@ class Switch:
             "unwritten_events": self._writer.lag,
             "busy_sessions": self._performer.busy,
         }
+
+    def directory_fingerprint(self, account_id: int) -> str | None:
+        """Of what calls of this account go by now; None for an account that is not there."""
+        account = self._directory().accounts.get(account_id)
+        return None if account is None else fingerprint(account)
 
 
 def _tell_log(session: Session, turn: Turn) -> None:
