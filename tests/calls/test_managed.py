@@ -74,6 +74,12 @@ def hears(story: Story, login: str) -> set[str]:
     return story.engine.hearing(channel)
 
 
+def in_talk(story: Story) -> set[Channel]:
+    """Who is where the contact is."""
+    channels = story.engine.channels
+    return {one for one, chan in channels.items() if chan.bridge == channels[contact(story)].bridge}
+
+
 def anna(story: Story) -> Channel:
     return party(story, c.ANNA_LINE)
 
@@ -389,7 +395,7 @@ def test_the_phases_have_every_arrow_of_the_diagram(before: str, after: str) -> 
 # --- coach, recording, tags, keys, scenario ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [None, "listen", "whisper", "barge"])
+@pytest.mark.parametrize("mode", [None, "listen", "whisper"])
 @pytest.mark.parametrize("number", [None, DORA, c.DORA_LINE, c.CLARA_MOBILE])
 @KINDS
 def test_coach(kind: str, number: str | None, mode: str | None) -> None:
@@ -399,11 +405,50 @@ def test_coach(kind: str, number: str | None, mode: str | None) -> None:
     assert effect == Supervise(coach, anna(story), Supervision(mode or "whisper"))
     with pytest.raises(InvalidState):
         story.command("add_coach", phone_number=c.BORIS_LINE)
+    assert {leg["state"] for leg in live_call(story.session)["legs"]} == {"Conversation"}
     story.hang_up(coach)
     assert phase_of(story) is Phase.TALK
     settled(story)
     story.hang_up(contact(story))
     assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    assert story.end["last_answered_employee_id"] == c.ANNA
+    assert {one["employee_id"] for one in story.end["employees"] if one["is_answered"]} == {c.ANNA}
+
+
+@KINDS
+def test_coach_who_barges_in_takes_part_in_the_talk(kind: str) -> None:
+    story = talk(kind)
+    two = {contact(story), anna(story)}
+    done = len(story.engine.done)
+    story.command("add_coach", phone_number=DORA, mode="barge")
+    coach = story.answer(c.DORA_LINE)
+    assert in_talk(story) == {*two, coach}
+    assert not any(isinstance(one, Supervise | RecordVoice) for one in story.engine.done[done:])
+    story.command("hold_call")
+    assert hears(story, c.CUSTOMER) == {"music"}
+    story.command("unhold_call")
+    assert in_talk(story) == {*two, coach}
+    story.at(45).hang_up(coach)
+    assert in_talk(story) == two
+    settled(story)
+    story.at(65).hang_up(contact(story))
+    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    assert story.end["talk_duration"] == 60
+
+
+def test_talk_goes_on_while_a_coach_barges_in() -> None:
+    story = talk().command("add_coach", phone_number=DORA, mode="barge")
+    story.answer(c.DORA_LINE)
+    assert story.types.count(EventType.TALK_STARTED) == 1
+    assert EventType.TALK_ENDED not in story.types
+
+
+def test_coach_who_barges_in_on_hold_waits_for_the_talk() -> None:
+    story = talk().command("add_coach", phone_number=DORA, mode="barge").command("hold_call")
+    coach = story.answer(c.DORA_LINE)
+    assert hears(story, c.CUSTOMER) == {"music"}
+    story.command("unhold_call")
+    assert in_talk(story) == {contact(story), anna(story), coach}
 
 
 def test_coach_goes_when_whom_he_coached_does() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.calls.durations import durations
-from trunkline.calls.session import Leg, Session
+from trunkline.calls.session import Leg, Role, Session
 from trunkline.core.clock import Instant
 
 
@@ -60,15 +60,26 @@ def employees(session: Session) -> list[dict[str, Any]]:
                 "is_talked": False,
             },
         )
-        person["is_answered"] |= leg.answered_at is not None or leg.direction == "in"
+        person["is_answered"] |= _serves_contact(leg) and (
+            leg.answered_at is not None or leg.direction == "in"
+        )
         person["is_talked"] |= leg.is_talked
     return list(people.values())
+
+
+def _serves_contact(leg: Leg) -> bool:
+    """Whether picking up was answering the call: a coach who only listens or whispers has taken part, no more."""
+    return leg.role is not Role.COACH or leg.is_talked
 
 
 def firsts_and_lasts(session: Session) -> dict[str, Any]:
     """First and last employee who answered, and who talked."""
     answered = sorted(
-        (leg for leg in session.legs.values() if leg.employee_id is not None and leg.answered_at is not None),
+        (
+            leg
+            for leg in session.legs.values()
+            if leg.employee_id is not None and leg.answered_at is not None and _serves_contact(leg)
+        ),
         key=lambda leg: leg.answered_at or 0.0,
     )
     talked = [

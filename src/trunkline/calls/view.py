@@ -44,9 +44,11 @@ def _leg(session: Session, leg: Leg) -> dict[str, Any]:
 
 
 def _state(session: Session, leg: Leg) -> str:
-    """Who is connected and does not talk waits on hold, consults, or waits in line."""
-    if leg.state is not LegState.CONNECTED or leg.role is Role.COACH:
+    """Who is connected and does not talk waits on hold, consults, or waits in line; a coach is in the conversation."""
+    if leg.state is not LegState.CONNECTED:
         return _STATES[leg.state]
+    if leg.role is Role.COACH:
+        return _STATES[LegState.TALK]
     consults = leg.leg_id in (session.operator_leg_id, session.third_leg_id)
     if session.phase is Phase.OPERATOR_TALK and consults:
         return "Operators talking"

@@ -49,6 +49,16 @@ async def block(db: Database, account_id: int, user_id: int, phone_number: str, 
             field="phone_number",
             value=phone_number,
         )
+    blocked = await block_digits(db, account_id, user_id, digits, comment)
+    if blocked is None:
+        raise Duplicate("This number is in the blacklist already", field="phone_number", value=phone_number)
+    return blocked
+
+
+async def block_digits(
+    db: Database, account_id: int, user_id: int, digits: str, comment: str
+) -> Blocked | None:
+    """As :func:`block`, of a number as calls have it; None when it is in the list."""
     async with changing(db) as connection:
         cursor = await connection.execute(
             """insert into blacklist (account_id, phone_number, comment, added_by)
@@ -59,9 +69,7 @@ async def block(db: Database, account_id: int, user_id: int, phone_number: str, 
             {"account_id": account_id, "number": digits, "comment": comment, "user_id": user_id},
         )
         row = await cursor.fetchone()
-    if row is None:
-        raise Duplicate("This number is in the blacklist already", field="phone_number", value=phone_number)
-    return Blocked(row["blacklist_id"], digits)
+    return None if row is None else Blocked(row["blacklist_id"], digits)
 
 
 async def unblock(db: Database, account_id: int, blacklist_id: int) -> None:

@@ -313,8 +313,10 @@ async def test_block_contact_writes_once(web: _Web) -> None:
     house = web.process()
     first = await house.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
     assert first["result"]["data"] == {"success": "true"}
-    rows = await web.db.fetch_all("select account_id, phone_number from blacklist")
-    assert rows == [{"account_id": web.account_id, "phone_number": "971500000010"}]
+    rows = await web.db.fetch_all("select account_id, phone_number, added_by from blacklist")
+    user = await web.db.fetch_one("select login from users where account_id = %s", (web.account_id,))
+    assert user is not None
+    assert rows == [{"account_id": web.account_id, "phone_number": "971500000010", "added_by": user["login"]}]
     again = await house.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
     assert again["error"]["message"] == "The contact with phone number 971500000010 already exists"
     assert again["error"]["data"]["params"] == {"contact_phone_number": "971500000010"}

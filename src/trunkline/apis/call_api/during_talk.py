@@ -7,11 +7,7 @@ from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
 from trunkline.core.errors import Refused
-
-_BLOCK = """
-    insert into blacklist (account_id, phone_number, comment) values (%s, %s, %s)
-    on conflict (account_id, phone_number) do nothing
-"""
+from trunkline.directory.blacklist import block_digits
 
 
 async def _add_coach(call: Call, params: Params) -> None:
@@ -22,7 +18,7 @@ async def _block_contact(call: Call, params: Params) -> None:
     """The switch knows the number and what it has loaded; whether it is blocked already, the table decides."""
     number = (await common.command(call, "block_contact", params))["contact_phone_number"]
     comment = f"{call.caller.login}, call {params['call_session_id']}"
-    if not await call.services.db.execute(_BLOCK, (call.account_id, number, comment)):
+    if await block_digits(call.services.db, call.account_id, call.caller.user_id, number, comment) is None:
         raise Refused(
             f"{number} is in the blacklist already",
             mnemonic="duplicate_contact",
