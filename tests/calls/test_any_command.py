@@ -19,7 +19,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_any_call import LINES, AnyCall
-from trunkline.calls.session import Phase, Role
+from trunkline.calls.session import CoachMode, Phase, Role
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account
 
@@ -90,6 +90,10 @@ def settled(story: Story) -> None:
         assert here.bridge is not None
         assert here.bridge == other.bridge
         assert here.in_our_hands == other.in_our_hands == session.managed
+        for leg in living:
+            barges = leg.coach_mode == CoachMode.BARGE and leg.answered_at is not None
+            if (coach := channels[leg.leg_id]) is not None and leg.role is Role.COACH:
+                assert (coach.bridge == here.bridge) == barges
     elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
         assert here is not None
         assert engine.hearing(here.channel) in ({"music"}, {"message"}, {"music", "message"})

@@ -85,6 +85,10 @@ def talk(desk: Desk) -> None:
     desk.do("hold_call").do("unhold_call")
 
 
+def barge(desk: Desk) -> None:
+    desk.do("add_coach", phone_number=DORA, mode="barge").answer()
+
+
 def told(desk: Desk) -> None:
     desk.do("hold_call").do("make_call", to=DORA, to_message=MESSAGE).answer()
 
@@ -101,6 +105,7 @@ STATES: list[tuple[Callable[[Desk], None], Phase]] = [
     (leaving, Phase.DIALING),
     (consult, Phase.OPERATOR_TALK),
     (talk, Phase.TALK),
+    (barge, Phase.TALK),
 ]
 
 
@@ -184,6 +189,39 @@ class Lame(Hands):
 
     def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
         """Nothing."""
+
+
+class Halting(Hands):
+    """Of a switch that is killed in the midst of what it decided."""
+
+    left = 0
+
+    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
+        """The first ones, and no more."""
+        now = effects[: self.left]
+        Halting.left -= len(now)
+        super().perform(call_session_id, now)
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_killed_while_a_coach_barges_in(desk: Desk, done: int) -> None:
+    """However much of it the engine heard of, in the end all three talk with each other."""
+    desk.do("add_coach", phone_number=DORA, mode="barge")
+    before = len(desk.engine.done)
+    desk.hands.__class__ = Halting
+    Halting.left = done
+    desk.answer()
+    assert len(desk.engine.done) - before == done
+    assert Halting.left == 0
+    desk.again()
+    channels = desk.engine.channels
+    three = {channels[one].bridge for one in (desk.customer, desk.anna, desk.ringing(c.DORA_LINE))}
+    assert len(three) == 1
+    assert None not in three
+    assert desk.session.phase is Phase.TALK
+    desk.engine.hang_up(desk.customer)
+    desk.flow()
+    assert desk.end["finish_reason"] == "caller_disconnects"
 
 
 @pytest.mark.parametrize("state", [hold, talk, consult])

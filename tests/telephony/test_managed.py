@@ -107,19 +107,7 @@ async def test_recording_begins_and_stops_when_told(house: House) -> None:
     assert len(read_raw(path)) / 8000 == pytest.approx(1.5, abs=0.4)
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [
-        Supervision.LISTEN,
-        Supervision.WHISPER,
-        pytest.param(
-            Supervision.BARGE,
-            marks=pytest.mark.xfail(
-                reason="open fault: whom the target talks with often does not hear the supervisor"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("mode", Supervision)
 async def test_a_supervisor_hears_both_and_is_heard_as_allowed(house: House, mode: Supervision) -> None:
     call, taken, _ = await talk(house, "44")
     target = (await house.heard.wait(TargetStarted)).channel
@@ -134,15 +122,11 @@ async def test_a_supervisor_hears_both_and_is_heard_as_allowed(house: House, mod
     tones = house.world.tones
     await listening.hears(tones["1001"])
     await listening.hears(tones[CUSTOMER])
-    for ear, allowed in (
-        (taken, mode is not Supervision.LISTEN),
-        (call, mode is Supervision.BARGE),
-    ):
-        if allowed:
-            await ear.hears(tones["1002"])
-        else:
-            with pytest.raises(TimeoutError):
-                await ear.hears(tones["1002"], 0.3, timeout=1.5)
+    if mode is Supervision.WHISPER:
+        await taken.hears(tones["1002"])
+    for ear in {Supervision.LISTEN: (taken, call), Supervision.WHISPER: (call,)}[mode]:
+        with pytest.raises(TimeoutError):
+            await ear.hears(tones["1002"], 0.3, timeout=1.5)
     await listening.hangup()
     await call.hears(tones["1001"])
     await taken.hangup()
@@ -150,3 +134,35 @@ async def test_a_supervisor_hears_both_and_is_heard_as_allowed(house: House, mod
     await call.hangup()
     await house.nobody_left()
     assert not await house.engine._command("GET", "/bridges")
+
+
+async def test_a_third_in_the_bridge_is_heard_by_both_and_is_on_no_track(house: House) -> None:
+    call, taken, arrival = await talk(house, "46", record=True)
+    target = (await house.heard.wait(TargetStarted)).channel
+    boss = await house.world.phone("1002", "secret")
+    third, bridge = Channel("boss"), Bridge("b-46")
+    await house.engine.originate(Originate(third, Target(Endpoint(EndpointKind.LINE, "1002")), 20, "46"))
+    await house.heard.wait(Answered, lambda one: one.channel == third)
+    await house.engine.take([arrival.channel, target])
+    await house.engine.open_bridge(bridge)
+    for channel in (arrival.channel, target, third):
+        await house.engine.join(bridge, channel)
+    coming = await boss.next_call()
+    tones = house.world.tones
+    own = {call: tones[CUSTOMER], taken: tones["1001"], coming: tones["1002"]}
+    for ear, voice in own.items():
+        for tone in own.values():
+            if tone != voice:
+                await ear.hears(tone)
+    await coming.hangup()
+    await call.hears(tones["1001"])
+    await taken.hears(tones[CUSTOMER])
+    await house.engine.hangup(arrival.channel)
+    await house.engine.hangup(target)
+    await house.engine.close_bridge(bridge)
+    await house.nobody_left()
+    for channel, voice in ((arrival.channel, own[call]), (target, own[taken])):
+        sound = read_raw(house.pbx.config.paths.spool / "46" / f"{channel}.sln")
+        found = heard_tones(sound, own.values())
+        assert [tone for tone, spans in found.items() if spans] == [voice]
+        assert max(span.seconds for span in found[voice]) > len(sound) / 8000 - 0.5, "the track has a gap"

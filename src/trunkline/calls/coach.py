@@ -6,7 +6,7 @@ from trunkline.calls import dialing, managed
 from trunkline.calls.effects import Call, Hangup, Supervise
 from trunkline.calls.outgoing import ToEmployee, ToLine, ToWorld, destination
 from trunkline.calls.reasons import Side
-from trunkline.calls.session import Leg, Role
+from trunkline.calls.session import CoachMode, Leg, Role
 from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
@@ -16,7 +16,7 @@ from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate,
 RING_SECONDS = 60
 
 
-def add(turn: Turn, phone_number: str | None, mode: Supervision) -> None:
+def add(turn: Turn, phone_number: str | None, mode: CoachMode) -> None:
     """``add.coach``: call the named number, else the coach of the employee who talks.
 
     :raises InvalidState: nobody talks, or a coach is there already.
@@ -50,9 +50,12 @@ def leg_answered(turn: Turn, leg: Leg) -> bool:
     if operator is None or turn.session.ending is not None:
         turn.do(Hangup(leg.channel))  # whom to coach is gone
     else:
-        mode = Supervision(leg.coach_mode or Supervision.WHISPER)
+        mode = CoachMode(leg.coach_mode or CoachMode.WHISPER)
         turn.emit(EventType.COACH_JOINED, leg_id=leg.leg_id, target_leg_id=operator.leg_id, mode=mode)
-        turn.do(Supervise(leg.channel, operator.channel, mode))
+        if mode is CoachMode.BARGE:
+            managed.join_talk(turn, leg)
+        else:
+            turn.do(Supervise(leg.channel, operator.channel, Supervision(mode)))
     return True
 
 

@@ -11,13 +11,12 @@ from typing import Any
 from trunkline.calls import coach, managed, voice
 from trunkline.calls.effects import Hangup, Keys
 from trunkline.calls.requests import message_files
-from trunkline.calls.session import Leg, Phase
+from trunkline.calls.session import CoachMode, Leg, Phase
 from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.telephony.port import Supervision
 
 Params = Mapping[str, Any]
 
@@ -138,7 +137,7 @@ def record_call(turn: Turn, params: Params) -> None:
 
 
 def add_coach(turn: Turn, params: Params) -> None:
-    coach.add(turn, params.get("phone_number"), Supervision(params.get("mode") or Supervision.WHISPER))
+    coach.add(turn, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
 
 
 def run_scenario(turn: Turn, params: Params) -> None:

@@ -11,7 +11,7 @@ from trunkline.calls import dialing, incoming, voice
 from trunkline.calls.effects import Call, Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
 from trunkline.calls.outgoing import ToEmployee, ToGroup, ToLine, ToWorld, destination
 from trunkline.calls.reasons import Side
-from trunkline.calls.session import Leg, Phase, Role, Session
+from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
 from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.directory.model import Phone
@@ -142,6 +142,14 @@ def leg_answered(turn: Turn, leg: Leg) -> bool:
     return True
 
 
+def join_talk(turn: Turn, leg: Leg) -> None:
+    """Let a third party into the talk: hears both and is heard by both, as long and as often as they talk."""
+    session = turn.session
+    if not session.managed:
+        _take_talk(turn)
+    turn.do(Join(leg.channel, talk_bridge(session)))
+
+
 def message_heard(turn: Turn, leg: Leg) -> None:
     """A message in our hands was played to its end: the third party is connected, the contact hears music."""
     session = turn.session
@@ -191,6 +199,8 @@ def resume(turn: Turn, in_our_hands: frozenset[Channel]) -> None:
         other = operator if session.reconnecting else next(answered, None)
         if other is not None and other.alive:
             _connect(turn, contact, other)
+    elif session.phase is Phase.TALK:
+        _resume_talk(turn, in_our_hands)
     elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
         parties = [leg for leg in (contact, operator) if leg is not None and leg.alive]
         if any(leg.channel not in in_our_hands for leg in parties):
@@ -201,6 +211,22 @@ def resume(turn: Turn, in_our_hands: frozenset[Channel]) -> None:
         if contact.leg_id not in session.plays.values():
             _hold_music(turn, contact)
         _resume_consulting(turn, operator)
+
+
+def _resume_talk(turn: Turn, in_our_hands: frozenset[Channel]) -> None:
+    session = turn.session
+    if not session.talking:
+        return
+    parties = [leg for leg in talking(session) if leg.alive]
+    barging = [
+        leg for leg in session.living if leg.coach_mode == CoachMode.BARGE and leg.answered_at is not None
+    ]
+    if any(leg.channel not in in_our_hands for leg in parties):
+        turn.do(Take(tuple(leg.channel for leg in parties)))
+    for leg in (*parties, *barging):
+        if leg.bridge != talk_bridge(session):
+            leg.bridge = None
+            turn.do(Join(leg.channel, talk_bridge(session)))
 
 
 def _resume_consulting(turn: Turn, operator: Leg | None) -> None:
@@ -277,6 +303,19 @@ def serving(session: Session) -> Leg | None:
     talk = next((one for one in session.talks if one.ended_at is None), None)
     leg = session.legs.get(talk.leg_id if talk is not None else session.operator_leg_id or 0)
     return leg if leg is not None and leg.alive and not leg.handed_over else None
+
+
+def _take_talk(turn: Turn) -> None:
+    """Move a talk that the engine connected into our bridge; the two go on talking, recordings go on."""
+    session = turn.session
+    parties = talking(session)
+    session.dialling = None
+    session.expected = []
+    turn.emit(EventType.CALL_TAKEN)
+    turn.do(Take(tuple(leg.channel for leg in parties)))
+    for leg in parties:
+        leg.bridge = None  # what is still told of the old bridge is no news any more
+        turn.do(Join(leg.channel, talk_bridge(session)))
 
 
 def _part(turn: Turn, contact: Leg, operator: Leg) -> None:

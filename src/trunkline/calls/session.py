@@ -80,6 +80,17 @@ class Role(StrEnum):
     COACH = "coach"
 
 
+class CoachMode(StrEnum):
+    """By whom a coach is heard; he hears both parties in every mode."""
+
+    LISTEN = "listen"
+    """Nobody."""
+    WHISPER = "whisper"
+    """The operator."""
+    BARGE = "barge"
+    """Operator and contact: a third party of their talk."""
+
+
 class IllegalTransitionError(AssertionError):
     """A bug in the rules: a state that the tables do not allow."""
 

@@ -21,7 +21,8 @@ _TAKE_SECONDS = 5.0
 _STASIS = "Stasis"
 _SUPERVISED = "supervised-"
 _MONITOR = "TL_MONITOR"
-_WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out", Supervision.BARGE: "both"}
+# Never into what comes *from* the target: Asterisk often plays that at a fraction of its speed (decision 0022).
+_WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out"}
 
 
 class Conversations(Control):

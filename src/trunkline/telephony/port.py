@@ -287,13 +287,14 @@ class Originate:
 
 
 class Supervision(StrEnum):
-    """What a supervisor may do in a conversation; hears both parties in every mode."""
+    """What a supervisor may do in a conversation; hears both parties in every mode.
+
+    Who is to be heard by both joins their bridge.
+    """
 
     LISTEN = "listen"
     WHISPER = "whisper"
     """Is heard by the target alone."""
-    BARGE = "barge"
-    """Is heard by both."""
 
 
 @dataclass(frozen=True, slots=True)
