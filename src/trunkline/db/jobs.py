@@ -122,6 +122,9 @@ class Jobs:
                         group.create_task(self._work(queue, limit), name=f"jobs-{queue}")
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
                 _log.warning("jobs_without_database", error=str(error))
+            finally:
+                # A pool that was still being opened would go on trying by itself.
+                await self._app.close_async()
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _work(self, queue: str, limit: int) -> None:
@@ -162,11 +165,7 @@ class Jobs:
 
 
 async def _insisting(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; when cancelled, see that it ends.
-
-    Python before 3.12 may lose a cancellation that comes just when what is waited for is there (``asyncio.wait_for``,
-    which the database's driver uses): a worker cancelled while it registers itself would then run for ever.
-    """
+    """Do the work; when cancelled, see that it ends: a library that swallows a cancellation is told again."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task})
