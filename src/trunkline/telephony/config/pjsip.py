@@ -35,6 +35,8 @@ _INCLUDES = '#include "pjsip_lines.conf"\n#include "pjsip_trunks.conf"\n'
 
 
 def _global(config: EngineConfig) -> str:
+    # A new call is left unanswered for half a second only when SIP itself is behind, not when our events are: a call
+    # makes some fifty of them, so ten calls at once would do.
     return f"""[system]
 type = system
 timer_t1 = 500
@@ -54,6 +56,7 @@ unidentified_request_period = 5
 unidentified_request_prune_interval = 30
 default_auth_algorithms_uas = {",".join(config.digests)}
 send_contact_status_on_update_registration = yes
+taskprocessor_overload_trigger = pjsip_only
 """
 
 
