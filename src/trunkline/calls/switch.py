@@ -86,6 +86,7 @@ class Switch:
         """Of calls that ended; the engine may tell of them once more after a reconnect."""
         self._accounts: dict[int, Account] = {}
         self._directory = directory
+        self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._writer = writer
         self._clock = clock
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
@@ -421,7 +422,13 @@ class Switch:
     def directory_fingerprint(self, account_id: int) -> str | None:
         """Of what calls of this account go by now; None for an account that is not there."""
         account = self._directory().accounts.get(account_id)
-        return None if account is None else fingerprint(account)
+        if account is None:
+            self._fingerprints.pop(account_id, None)
+            return None
+        made = self._fingerprints.get(account_id)
+        if made is None or made[0] is not account:
+            made = self._fingerprints[account_id] = (account, fingerprint(account))
+        return made[1]
 
 
 def _tell_log(session: Session, turn: Turn) -> None:
