@@ -47,6 +47,9 @@ GOOD: dict[str, Any] = {
             c.BLOCKED,
             {"contact": c.BLOCKED},
         ),
+        # A short number, and one that looks like a line's login.
+        ({"contact": "101"}, InvalidInput, "invalid_parameter_value", "contact", "101", {}),
+        ({"contact": "0269999"}, InvalidInput, "invalid_parameter_value", "contact", "0269999", {}),
         ({"employee": {"id": 99}}, NotFound, "employee_not_found", "employee.id", 99, {"employee_id": 99}),
         (
             {"employee": {"id": c.ANNA, "phone_number": "0269999"}},

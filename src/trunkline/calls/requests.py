@@ -11,6 +11,7 @@ from typing import Any
 
 from trunkline.calls.by_api import StartCall
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
+from trunkline.core.phone import normalise
 from trunkline.directory.model import Account, Employee, VirtualNumber
 from trunkline.routing.directions import direction_of
 
@@ -218,7 +219,15 @@ def _contact(account: Account, params: Params) -> str:
             value=contact,
             params={"contact": contact},
         )
-    if account.line_by_login(contact) is None and not account.may_call(direction_of(account, contact)):
+    if account.line_by_login(contact) is not None:
+        return contact
+    if normalise(contact) is None:
+        raise InvalidInput(
+            "The contact is neither a telephone number in full nor one of your SIP lines",
+            field="contact",
+            value=contact,
+        )
+    if not account.may_call(direction_of(account, contact)):
         raise PermissionDenied(
             f"Calls to {contact} are closed by the account's security settings; allow this direction there",
             mnemonic="forbidden",
