@@ -8,6 +8,7 @@ import pytest
 
 from tests.billing.company import give_plan, rate
 from tests.reports.lifelike import store, stories
+from tests.shared_database import SharedDatabase
 from trunkline.accounts import NewAccount
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.customers import CustomerStatus, set_customer_status
@@ -15,9 +16,15 @@ from trunkline.billing.fees import charge_fees
 from trunkline.billing.limits import enforce_limits
 from trunkline.billing.statement import statement
 from trunkline.core.errors import InvalidState
+from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 
 MID_MARCH = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def jobs(purses: SharedDatabase) -> Jobs:
+    return Jobs(purses.dsn)
 
 
 @pytest.fixture
@@ -93,27 +100,27 @@ async def test_prices_of_later_in_the_month_do_not_change_what_was_charged(db: D
 
 
 async def test_a_client_that_spent_its_limit_is_locked_until_the_month_is_over(
-    db: Database, agent: NewAccount, client: int
+    db: Database, jobs: Jobs, agent: NewAccount, client: int
 ) -> None:
     await db.execute(
         "insert into customers (account_id, customer_id, status, monthly_base_limit) values (%s, %s, 'active', 118.1)",
         (agent.account_id, client),
     )
     await charge_fees(db, MID_MARCH)
-    assert await enforce_limits(db, MID_MARCH) == 0
+    assert await enforce_limits(db, jobs, MID_MARCH) == 0
     calls = stories(client, datetime(2026, 3, 2, tzinfo=UTC), days=2, count=40)
     await store(db, calls)
     await rate(db, calls)
-    assert await enforce_limits(db, MID_MARCH) == 1
+    assert await enforce_limits(db, jobs, MID_MARCH) == 1
     assert await status_of(db, client) == "limit_lock disabled"
-    assert await enforce_limits(db, MID_MARCH) == 0
+    assert await enforce_limits(db, jobs, MID_MARCH) == 0
     with pytest.raises(InvalidState):
         await set_customer_status(db, agent.account_id, client, CustomerStatus.ACTIVE)
-    assert await enforce_limits(db, datetime(2026, 4, 1, tzinfo=UTC)) == 1
+    assert await enforce_limits(db, jobs, datetime(2026, 4, 1, tzinfo=UTC)) == 1
     assert await status_of(db, client) == "active active"
 
 
-async def test_limits_of_calls(db: Database, agent: NewAccount, client: int) -> None:
+async def test_limits_of_calls(db: Database, jobs: Jobs, agent: NewAccount, client: int) -> None:
     await store(db, stories(client, datetime(2026, 3, 5, tzinfo=UTC), days=1, count=10, seed=3))
     await db.execute(
         "insert into customers (account_id, customer_id, status, monthly_calls_limit, daily_calls_limit)"
@@ -122,23 +129,23 @@ async def test_limits_of_calls(db: Database, agent: NewAccount, client: int) -> 
     )
     midnight = datetime(2026, 3, 5, 20, tzinfo=UTC)
     await db.execute("update call_sessions set start_time = '2026-03-05 10:00+00'")
-    assert await enforce_limits(db, datetime(2026, 3, 5, 19, 59, tzinfo=UTC)) == 1
+    assert await enforce_limits(db, jobs, datetime(2026, 3, 5, 19, 59, tzinfo=UTC)) == 1
     assert await status_of(db, client) == "limit_lock disabled"
-    assert await enforce_limits(db, midnight) == 1, "the next day has calls of its own"
+    assert await enforce_limits(db, jobs, midnight) == 1, "the next day has calls of its own"
     assert await status_of(db, client) == "active active"
     await db.execute("update customers set monthly_calls_limit = 10")
-    assert await enforce_limits(db, midnight) == 1
+    assert await enforce_limits(db, jobs, midnight) == 1
     await db.execute("update customers set monthly_calls_limit = null")
-    assert await enforce_limits(db, midnight) == 1
+    assert await enforce_limits(db, jobs, midnight) == 1
 
 
 async def test_who_is_locked_for_another_reason_stays_so(
-    db: Database, agent: NewAccount, client: int
+    db: Database, jobs: Jobs, agent: NewAccount, client: int
 ) -> None:
     await db.execute(
         "insert into customers (account_id, customer_id, status, monthly_base_limit) values (%s, %s, 'active', 0)",
         (agent.account_id, client),
     )
     await set_customer_status(db, agent.account_id, client, CustomerStatus.MANUAL_LOCK)
-    assert await enforce_limits(db, MID_MARCH) == 0
+    assert await enforce_limits(db, jobs, MID_MARCH) == 0
     assert await status_of(db, client) == "manual_lock disabled"

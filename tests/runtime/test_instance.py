@@ -13,9 +13,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from trunkline import engine
-from trunkline.core.settings import EngineSettings, Settings, SipSettings, SwitchSettings, WebSettings
+from trunkline.core.settings import (
+    EngineSettings,
+    MailSecurity,
+    MailSettings,
+    Settings,
+    SipSettings,
+    SwitchSettings,
+    WebSettings,
+)
 from trunkline.runtime import instance, postgres, secrets, status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts, environment_of
@@ -113,6 +122,7 @@ def test_children_get_exactly_the_settings_of_their_parent(
         data_dir=tmp_path / "d", database_port=1234, log_json=True,
         sip=SipSettings(udp_port=5999, external_address="192.0.2.7", local_networks=["10.0.0.0/8"]),
         web=WebSettings(trusted_proxies=["192.0.2.0/24", "2001:db8::/32"]),
+        mail=MailSettings(host="mail.example.com", security=MailSecurity.TLS, password=SecretStr("a 'word")),
     )  # fmt: skip
     for name, value in environment_of(settings).items():
         monkeypatch.setenv(name, value)

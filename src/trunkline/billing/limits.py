@@ -5,20 +5,24 @@ Money: fees and calls of the month. Calls: those that began in the month, or on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from trunkline.accounts.customers import CustomerStatus, put_status
+from trunkline.billing import notices
+from trunkline.billing.notices import Kind
 from trunkline.core.log import get_logger
+from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.reports.period import Period
 
 _log = get_logger("billing")
 
 _LIMITED = """
-select c.account_id as agent_id, c.customer_id, c.status, a.currency,
-    c.monthly_base_limit, c.monthly_calls_limit, c.daily_calls_limit,
-    t.month::date as month, t.month at time zone a.time_zone as month_start, t.day at time zone a.time_zone as day_start
+select c.*, c.account_id as agent_id, a.name, a.currency, t.month::date as month, t.day::date as day,
+    t.month at time zone a.time_zone as month_start, t.day at time zone a.time_zone as day_start
 from customers c join accounts a on a.account_id = c.customer_id
 cross join lateral (
     select date_trunc('month', %(now)s at time zone a.time_zone) as month,
@@ -26,7 +30,8 @@ cross join lateral (
 ) t
 where (c.status = 'active' and a.status = 'active' or c.status = 'limit_lock')
     and (c.status = 'limit_lock'
-        or coalesce(c.monthly_base_limit, c.monthly_calls_limit, c.daily_calls_limit) is not null)
+        or coalesce(c.monthly_base_limit, c.monthly_calls_limit, c.daily_calls_limit, c.monthly_base_notify_limit,
+            c.monthly_calls_notify_limit, c.daily_calls_notify_limit) is not null)
 """
 
 _SPENT = """
@@ -45,36 +50,44 @@ where s.account_id = %(account_id)s and s.start_time >= %(period_start)s and s.s
 """
 
 
-async def enforce_limits(database: Database, now: datetime) -> int:
+async def enforce_limits(database: Database, jobs: Jobs, now: datetime) -> int:
     """Lock the clients that have reached a limit, let in those that were locked and have not; how many changed.
+
+    Who wants to know of it, or of a threshold, is sent a mail (:mod:`trunkline.billing.notices`).
 
     :param now: aware.
     """
     changed = 0
     for client in await database.fetch_all(_LIMITED, {"now": now}):
-        wanted = CustomerStatus.LIMIT_LOCK if await _reached(database, client, now) else CustomerStatus.ACTIVE
+        used = await _used(database, client, now)
+        limits = {kind: client[f"{kind}_limit"] for kind in used}
+        is_over = any(limit is not None and used[kind] >= limit for kind, limit in limits.items())
+        wanted = CustomerStatus.LIMIT_LOCK if is_over else CustomerStatus.ACTIVE
         if wanted != client["status"]:
             changed += await _move(database, client, wanted)
+        await notices.tell(database, jobs, client, notices.reached(client, used))
     return changed
 
 
-async def _reached(database: Database, client: Any, now: datetime) -> bool:
+async def _used(database: Database, client: Mapping[str, Any], now: datetime) -> dict[Kind, Decimal | int]:
+    """Of what is limited, or has a threshold."""
     month, day = Period(client["month_start"], now), Period(client["day_start"], now)
     params = {
         "account_id": client["customer_id"],
         "currency": client["currency"],
         "month": client["month"],
     }
-    if client["monthly_base_limit"] is not None:
-        row = await database.fetch_one(_SPENT, {**params, **month.params})
-        if row is not None and row["spent"] >= client["monthly_base_limit"]:
-            return True
-    for limit, period in (("monthly_calls_limit", month), ("daily_calls_limit", day)):
-        if client[limit] is not None:
-            row = await database.fetch_one(_CALLS, {**params, **period.params})
-            if row is not None and row["calls"] >= client[limit]:
-                return True
-    return False
+    wanted = [
+        kind for kind in Kind if (client[f"{kind}_limit"], client[f"{kind}_notify_limit"]) != (None, None)
+    ]
+    used: dict[Kind, Decimal | int] = {}
+    for kind in wanted:
+        of_money = kind is Kind.MONTHLY_BASE
+        period = day if kind is Kind.DAILY_CALLS else month
+        row = await database.fetch_one(_SPENT if of_money else _CALLS, {**params, **period.params})
+        assert row is not None  # sums and counts always answer
+        used[kind] = row["spent"] if of_money else row["calls"]
+    return used
 
 
 async def _move(database: Database, client: Any, wanted: CustomerStatus) -> bool:

@@ -13,6 +13,7 @@ from trunkline.billing.limits import enforce_limits
 from trunkline.billing.rating import Rater
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 
 _log = get_logger("billing")
@@ -26,8 +27,11 @@ _PAUSE = 5.0
 """Seconds to wait after something failed."""
 
 
-async def run_billing(database: Database) -> None:
-    """Charge until cancelled; survives the database's restarts. Any number of workers may do so."""
+async def run_billing(database: Database, jobs: Jobs) -> None:
+    """Charge until cancelled; survives the database's restarts. Any number of workers may do so.
+
+    :param jobs: takes the mails that tell of limits; :class:`trunkline.billing.notices.Sender` does them.
+    """
     rater = Rater(database)
     fees_at = limits_at = 0.0
     while True:
@@ -37,7 +41,7 @@ async def run_billing(database: Database) -> None:
                 await charge_fees(database, datetime.now(UTC))
                 fees_at = time.monotonic() + FEES_PERIOD
             if time.monotonic() >= limits_at:
-                await enforce_limits(database, datetime.now(UTC))
+                await enforce_limits(database, jobs, datetime.now(UTC))
                 limits_at = time.monotonic() + LIMITS_PERIOD
         except (psycopg.Error, DatabaseUnavailable) as error:
             _log.warning("billing_waits", error=repr(error))

@@ -8,12 +8,13 @@ different ``data_dir`` and ports, nothing else.
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -108,6 +109,34 @@ class NotificationSettings(BaseModel):
     """Days for which deliveries that are over are kept, for their log and to be replayed."""
 
 
+class MailSecurity(StrEnum):
+    """How the way to the mail server is kept secret."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class MailSettings(BaseModel):
+    """The server by which mails go out."""
+
+    host: str | None = None
+    """Without one, no mail is sent."""
+    port: int = Field(default=587, ge=1, le=65535)
+    security: MailSecurity = MailSecurity.STARTTLS
+    """``starttls`` (usual with port 587), ``tls`` (465) or ``none`` (25, in a network of your own)."""
+    trusted_certificates: Path | None = None
+    """A PEM file with certification authorities, instead of those of the system."""
+    user: str | None = None
+    password: SecretStr | None = None
+    sender: str = "trunkline@localhost"
+    """Address that mails come from."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds for one step of the conversation with the server."""
+    give_up_after: int = Field(default=172_800, ge=0)
+    """Seconds during which a mail that was not taken is tried again."""
+
+
 class UploadSettings(BaseModel):
     """How recordings of uploaded calls are fetched and looked into, and where their callbacks may go."""
 
@@ -177,6 +206,7 @@ class Settings(BaseSettings):
     switch: SwitchSettings = SwitchSettings()
     recording: RecordingSettings = RecordingSettings()
     notifications: NotificationSettings = NotificationSettings()
+    mail: MailSettings = MailSettings()
     uploads: UploadSettings = UploadSettings()
     analysis: AnalysisSettings = AnalysisSettings()
 

@@ -12,6 +12,7 @@ from trunkline.analysis import worker as analysis_worker
 from trunkline.analysis.order import AnalysisListener, when_ready
 from trunkline.apis.call_api import repeats
 from trunkline.apis.jsonrpc import journal
+from trunkline.billing import notices
 from trunkline.billing.rating import BillingListener
 from trunkline.billing.worker import run_billing
 from trunkline.core import log
@@ -25,6 +26,7 @@ from trunkline.events.upkeep import run_upkeep
 from trunkline.notifications import deliveries
 from trunkline.notifications import worker as notifications_worker
 from trunkline.notifications.listener import NotificationListener
+from trunkline.outbound.mail import mailer
 from trunkline.recordings import worker as recordings_worker
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
@@ -56,6 +58,8 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             uploads_worker.uploading(db, jobs, settings, [when_ready(jobs, transcribe)])
         )
         analysis_worker.analysing(db, jobs, settings)
+        sender = notices.Sender(mailer(settings.mail), settings.mail.give_up_after)
+        jobs.register(notices.SEND, sender.send, queue=notices.QUEUE)
         links = LinkMaker(base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port))
         listeners: list[Listener] = [
             RecordingListener(jobs),
@@ -74,12 +78,13 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
                             **recordings_worker.CONCURRENCY,
                             **uploads_worker.CONCURRENCY,
                             **analysis_worker.CONCURRENCY,
+                            **notices.CONCURRENCY,
                         }
                     )
                 ),
                 group.create_task(relay.run()),
                 group.create_task(run_upkeep(db, listeners)),
-                group.create_task(run_billing(db)),
+                group.create_task(run_billing(db, jobs)),
                 group.create_task(_housekeeping(db, settings)),
             ]
             await stopped.wait()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from trunkline import __version__
 from trunkline.core.settings import Settings
@@ -190,6 +190,8 @@ def _flat(prefix: str, model: BaseModel) -> dict[str, str]:
             variables |= _flat(key, value)
         elif isinstance(value, (list, dict)):
             variables[key] = json.dumps(value)
+        elif isinstance(value, SecretStr):
+            variables[key] = value.get_secret_value()
         elif value is not None:
             variables[key] = str(value)
     return variables
