@@ -1,0 +1,73 @@
+"""The directory as call rules see it: frozen values, no I/O, no clock.
+
+A :class:`Directory` holds every :class:`Account`; both are replaced, never changed, when the database
+changes (:mod:`trunkline.directory.snapshot`). Ids are those of the tables; phone numbers are E.164 digits
+without plus; durations named ``_time`` or ``_seconds`` are seconds. No repr shows a secret.
+"""
+
+from trunkline.directory.model.account import Account, Directory
+from trunkline.directory.model.content import (
+    SYSTEM_ACCOUNT_ID,
+    Contact,
+    ContactGroup,
+    MediaFile,
+    MediaKind,
+    Tag,
+)
+from trunkline.directory.model.lines import (
+    BillingState,
+    LineStatus,
+    LineType,
+    NumberFormat,
+    SipLine,
+    Transport,
+    Trunk,
+    TrunkMode,
+)
+from trunkline.directory.model.numbers import NumberCampaign, NumberStatus, Rule, VirtualNumber
+from trunkline.directory.model.people import CallRecording, Employee, EmployeeStatus, Group, Phone, Strategy
+from trunkline.directory.model.scenarios import (
+    Operation,
+    OperationKind,
+    Scenario,
+    Schedule,
+    ShownNumber,
+    TalkOption,
+    TalkOptionKind,
+)
+
+__all__ = [
+    "SYSTEM_ACCOUNT_ID",
+    "Account",
+    "BillingState",
+    "CallRecording",
+    "Contact",
+    "ContactGroup",
+    "Directory",
+    "Employee",
+    "EmployeeStatus",
+    "Group",
+    "LineStatus",
+    "LineType",
+    "MediaFile",
+    "MediaKind",
+    "NumberCampaign",
+    "NumberFormat",
+    "NumberStatus",
+    "Operation",
+    "OperationKind",
+    "Phone",
+    "Rule",
+    "Scenario",
+    "Schedule",
+    "ShownNumber",
+    "SipLine",
+    "Strategy",
+    "Tag",
+    "TalkOption",
+    "TalkOptionKind",
+    "Transport",
+    "Trunk",
+    "TrunkMode",
+    "VirtualNumber",
+]

@@ -1,0 +1,151 @@
+"""An account with all of this, and the accounts together, with the indexes a call needs first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from trunkline.directory.model.content import Contact, ContactGroup, MediaFile, MediaKind, Tag
+from trunkline.directory.model.lines import SipLine, Trunk
+from trunkline.directory.model.numbers import NumberStatus, VirtualNumber
+from trunkline.directory.model.people import Employee, Group
+from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything call rules need to know of one account."""
+
+    account_id: int
+    name: str
+    time_zone: ZoneInfo
+    locale: str
+    country: str
+    """ISO 3166 alpha-2: how local numbers are read."""
+    is_active: bool
+    components: frozenset[str]
+    security: Mapping[str, bool]
+    """``mobile``, ``national``, ``international``: may API calls go there? See :meth:`may_call`."""
+    tts_message_max_length: int
+    """Characters."""
+    employees: Mapping[int, Employee] = field(default_factory=dict)
+    lines: Mapping[int, SipLine] = field(default_factory=dict)
+    trunks: Mapping[int, Trunk] = field(default_factory=dict)
+    carriers: Mapping[int, Trunk] = field(default_factory=dict)
+    """Trunks of other accounts that serve numbers of this one; without their passwords."""
+    numbers: Mapping[int, VirtualNumber] = field(default_factory=dict)
+    scenarios: Mapping[int, Scenario] = field(default_factory=dict)
+    schedules: Mapping[int, Schedule] = field(default_factory=dict)
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    media: Mapping[int, MediaFile] = field(default_factory=dict)
+    """The account's own and the system set."""
+    tags: Mapping[int, Tag] = field(default_factory=dict)
+    contacts_by_phone: Mapping[str, Contact] = field(default_factory=dict)
+    blacklist: frozenset[str] = frozenset()
+    contact_groups: Mapping[int, ContactGroup] = field(default_factory=dict)
+    talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
+    """By button."""
+    default_virtual_number_id: int | None = None
+    """As chosen; :attr:`default_number` also answers when none was."""
+
+    _numbers_by_phone: Mapping[str, VirtualNumber] = field(init=False, repr=False, compare=False)
+    _lines_by_login: Mapping[str, SipLine] = field(init=False, repr=False, compare=False)
+    _employees_by_extension: Mapping[str, Employee] = field(init=False, repr=False, compare=False)
+    _groups_by_extension: Mapping[str, Group] = field(init=False, repr=False, compare=False)
+    _employees_by_line: Mapping[int, Employee] = field(init=False, repr=False, compare=False)
+    _system_media: Mapping[str, MediaFile] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = object.__setattr__  # the dataclass is frozen; its indexes are made once, here
+        index(self, "_numbers_by_phone", {n.phone_number: n for n in self.numbers.values()})
+        index(self, "_lines_by_login", {line.phone_number: line for line in self.lines.values()})
+        index(
+            self, "_employees_by_extension", {e.extension: e for e in self.employees.values() if e.extension}
+        )
+        index(self, "_groups_by_extension", {g.extension: g for g in self.groups.values() if g.extension})
+        index(self, "_employees_by_line", self._line_owners())
+        system = {m.key: m for m in self.media.values() if m.kind is MediaKind.SYSTEM}
+        index(self, "_system_media", system)
+
+    def _line_owners(self) -> dict[int, Employee]:
+        """Phones name the lines their employee answers; a line that itself names an employee is his."""
+        owners = {
+            phone.sip_line_id: employee
+            for employee in reversed(list(self.employees.values()))
+            for phone in employee.phones
+            if phone.sip_line_id is not None
+        }
+        for line in self.lines.values():
+            if line.employee_id is not None and line.employee_id in self.employees:
+                owners[line.sip_line_id] = self.employees[line.employee_id]
+        return owners
+
+    def number_by_phone(self, phone: str) -> VirtualNumber | None:
+        return self._numbers_by_phone.get(phone)
+
+    @property
+    def default_number(self) -> VirtualNumber | None:
+        """The number of calls that name none: the chosen one, else the active one with the lowest id."""
+        chosen = self.numbers.get(self.default_virtual_number_id or 0)
+        if chosen is not None and chosen.status is NumberStatus.ACTIVE:
+            return chosen
+        active = (number for number in self.numbers.values() if number.status is NumberStatus.ACTIVE)
+        return min(active, key=lambda number: number.virtual_number_id, default=None)
+
+    def line_by_login(self, login: str) -> SipLine | None:
+        return self._lines_by_login.get(login)
+
+    def employee_by_extension(self, extension: str) -> Employee | None:
+        return self._employees_by_extension.get(extension)
+
+    def group_by_extension(self, extension: str) -> Group | None:
+        return self._groups_by_extension.get(extension)
+
+    def employee_of_line(self, sip_line_id: int) -> Employee | None:
+        """Who talks on this line, if it belongs to anybody."""
+        return self._employees_by_line.get(sip_line_id)
+
+    def system_media(self, mnemonic: str) -> MediaFile | None:
+        """A file of the shared set, e.g. ``dialing_music``."""
+        return self._system_media.get(mnemonic)
+
+    def may_call(self, direction: str) -> bool:
+        """Whether API calls may go in this direction; international ones only when allowed on purpose."""
+        return self.security.get(direction, direction != "international")
+
+    def local(self, moment: datetime) -> datetime:
+        """An aware moment as wall-clock time of the account's zone."""
+        return moment.astimezone(self.time_zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All accounts of the installation, with the indexes a call needs first."""
+
+    accounts: Mapping[int, Account] = field(default_factory=dict)
+
+    _numbers: Mapping[str, tuple[Account, VirtualNumber]] = field(init=False, repr=False, compare=False)
+    _lines: Mapping[str, tuple[Account, SipLine]] = field(init=False, repr=False, compare=False)
+    _trunks: Mapping[int, tuple[Account, Trunk]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = object.__setattr__
+        accounts = self.accounts.values()
+        index(self, "accounts", MappingProxyType(dict(self.accounts)))
+        index(self, "_numbers", {n.phone_number: (a, n) for a in accounts for n in a.numbers.values()})
+        index(self, "_lines", {line.phone_number: (a, line) for a in accounts for line in a.lines.values()})
+        index(self, "_trunks", {t.trunk_id: (a, t) for a in accounts for t in a.trunks.values()})
+
+    def number(self, phone: str) -> tuple[Account, VirtualNumber] | None:
+        """Whose number this is (E.164 digits)."""
+        return self._numbers.get(phone)
+
+    def line(self, login: str) -> tuple[Account, SipLine] | None:
+        """Whose line logs in with this name."""
+        return self._lines.get(login)
+
+    def trunk(self, trunk_id: int) -> tuple[Account, Trunk] | None:
+        return self._trunks.get(trunk_id)

@@ -1,0 +1,81 @@
+"""SIP lines and trunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class LineType(StrEnum):
+    IN_OUT = "in_out"
+    IN = "in"
+    OUT = "out"
+
+
+class BillingState(StrEnum):
+    ACTIVE = "active"
+    MANUAL_LOCK = "manual_lock"
+    LIMIT_LOCK = "limit_lock"
+
+
+class LineStatus(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class TrunkMode(StrEnum):
+    ADDRESS = "address"
+    """Recognised by where its calls come from."""
+    REGISTER = "register"
+    """We register at it with user and password."""
+
+
+class Transport(StrEnum):
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+class NumberFormat(StrEnum):
+    """How a trunk wants numbers written."""
+
+    E164 = "e164"
+    PLUS_E164 = "+e164"
+
+
+@dataclass(frozen=True, slots=True)
+class SipLine:
+    account_id: int
+    sip_line_id: int
+    phone_number: str
+    """The SIP login."""
+    ha1_md5: str = field(repr=False)
+    ha1_sha256: str = field(repr=False)
+    employee_id: int | None
+    virtual_number_id: int | None
+    """Caller id of its calls to the world."""
+    type: LineType
+    channels_count: int
+    dial_time: int
+    billing_state: BillingState
+    status: LineStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    account_id: int
+    trunk_id: int
+    name: str
+    mode: TrunkMode
+    host: str
+    port: int
+    transport: Transport
+    username: str | None
+    password: str | None = field(repr=False)
+    addresses: tuple[str, ...]
+    """Networks (``192.0.2.0/24``) its calls come from, beside ``host``."""
+    codecs: tuple[str, ...]
+    max_channels: int
+    """0 = no limit."""
+    number_format: NumberFormat
+    is_active: bool

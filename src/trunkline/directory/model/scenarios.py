@@ -1,0 +1,128 @@
+"""What happens to a call: scenarios of operations, schedules, and the keys of a talk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from trunkline.directory.schedule import Exceptional, Interval, is_open
+from trunkline.directory.schedule import Rule as DayRule
+
+
+class OperationKind(StrEnum):
+    """What one step of a scenario does; the docstring is the shape of its ``settings``.
+
+    ``next`` and the branches are keys of operations of the same scenario; null = the scenario ends (hang up).
+    """
+
+    GREETING = "greeting"
+    """{"media_file_ids": [int], "next": key|null}"""
+    FORWARD_EMPLOYEE = "forward_employee"
+    """{"employee_id": int, "ring_seconds": int|null (null = each phone's dial_time),
+    "music_media_file_id": int|null, "next": key|null (taken when nobody answered),
+    "employee_message_media_file_ids": [int] (what the employee hears before being connected; may lack = none),
+    "shown_number": ShownNumber (may lack = contact)}"""
+    FORWARD_GROUP = "forward_group"
+    """{"group_id": int, "strategy": Strategy|null (null = the group's), "ring_seconds": int,
+    "music_media_file_id": int|null, "next": key|null (taken when nobody answered),
+    "employee_message_media_file_ids" and "shown_number" as above}"""
+    FORWARD_NUMBER = "forward_number"
+    """{"number": of an outside telephone, maybe with an extension (:func:`trunkline.core.phone.with_extension`),
+    "ring_seconds": int, "channels": int|null (calls at a time; null = no limit), "music_media_file_id": int|null,
+    "next": key|null (taken when it was not reached)}"""
+    SCHEDULE = "schedule"
+    """{"schedule_id": int, "open": key|null, "closed": key|null}"""
+    VOICEMAIL = "voicemail"
+    """{"media_file_ids": [int], "max_seconds": int, "silence_seconds": int, "employee_id": int|null,
+    "group_id": int|null, "next": key|null}"""
+    HANGUP = "hangup"
+    """{}"""
+
+
+class ShownNumber(StrEnum):
+    """Whose number an employee sees when a scenario calls him."""
+
+    CONTACT = "contact"
+    VIRTUAL = "virtual"
+
+
+class TalkOptionKind(StrEnum):
+    """What a talk option does; the values are the mnemonics of ``list.talk_options``.
+
+    The docstring is the shape of its ``settings``.
+    """
+
+    FINISH_CONVERSATION = "finish_conversation"
+    """{}"""
+    TAG_CALL = "tag_call"
+    """{"tag_id": int}"""
+    RECORD_TALK = "record_talk"
+    """{}"""
+    TRANSFER_CALL = "transfer_call"
+    """One of {"employee_id": int}, {"group_id": int}, {"number": digits (E.164)}."""
+    RUN_SCENARIO = "run_scenario"
+    """{"scenario_id": int}"""
+    CALL_COACH = "call_coach"
+    """{}"""
+    RECEIVE_FAX = "receive_fax"
+    """{}"""
+    SAVE_NUMA = "save_numa"
+    """{"contact_group_id": int|null (null = saved in no group)}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    operation_id: int
+    key: str
+    name: str
+    kind: OperationKind
+    settings: Mapping[str, Any]
+    """Shape by kind, see :class:`OperationKind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Operations in order; the first is where the scenario starts."""
+
+    scenario_id: int
+    name: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def start(self) -> Operation | None:
+        return self.operations[0] if self.operations else None
+
+    def operation(self, key: str | None) -> Operation | None:
+        """The operation of that key; None for None (the end) or a key that is not there."""
+        return next((operation for operation in self.operations if operation.key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    schedule_id: int
+    name: str
+    intervals: tuple[Interval, ...]
+    exceptions: tuple[Exceptional, ...]
+    rules: tuple[DayRule, ...] = ()
+
+    def is_open(self, local: datetime) -> bool:
+        """Whether the schedule is open at this wall-clock time of the account's zone."""
+        return is_open(self.intervals, self.exceptions, local, self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class TalkOption:
+    """What pressing ``button`` (one or two of ``0-9*#``) during a talk does."""
+
+    button: str
+    mnemonic: TalkOptionKind
+    name: str
+    settings: Mapping[str, Any]
+    """Shape by mnemonic, see :class:`TalkOptionKind`."""
+    value_id: int | None = None
+    """The tag, scenario, employee, group or contact group it names; None if none, or if that is gone."""
+    value_name: str | None = None
+    """Name of that, or the number of a transfer to a number."""
