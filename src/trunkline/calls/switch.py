@@ -28,7 +28,7 @@ from trunkline.calls.writer import EventWriter
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidInput, NotFound, SwitchUnavailable, TrunklineError
 from trunkline.core.ids import IdGenerator
-from trunkline.core.log import get_logger
+from trunkline.core.log import get_lines, get_logger
 from trunkline.core.phone import normalise
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory, VirtualNumber
@@ -51,6 +51,7 @@ from trunkline.telephony.port import (
 )
 
 _log = get_logger("calls")
+_steps = get_lines("calls")
 
 WRITE_PATIENCE_SECONDS = 2.0
 
@@ -437,7 +438,7 @@ def _tell_log(session: Session, turn: Turn) -> None:
         return
     last = turn.events[-1]
     reasons = [event.data["finish_reason"] for event in turn.events if event.data.get("finish_reason")]
-    _log.info(
+    _steps.info(
         ", ".join(event.type for event in turn.events),
         account_id=last.account_id,
         call_session_id=session.call_session_id,

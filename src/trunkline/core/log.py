@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
-from typing import Any
+import threading
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
@@ -12,6 +16,85 @@ import structlog
 _SECRET_KEYS = frozenset(
     {"password", "secret", "token", "access_token", "api_key", "authorization", "ha1", "key"}
 )
+
+GATHER_SECONDS = 0.05
+"""How long a line may wait for others, so that a stream of them costs few writes; an error goes out at once, with all
+that came before it. So much is lost of what a process said before it was killed."""
+
+
+class _Gathered:
+    """Where JSON lines go: out together a moment later while an event loop runs, else at once. Also for threads."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+        self._due = False
+        atexit.register(self.flush)
+
+    def write(self, line: bytes) -> None:
+        with self._lock:
+            self._lines += (line, b"\n")
+        if self._due:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        self._due = True
+        loop.call_later(GATHER_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        with self._lock:
+            self._due = False
+            lines, self._lines = self._lines, []
+            if lines:
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
+
+
+class _JsonLogger:
+    """What structlog hands its finished lines to."""
+
+    def __init__(self, out: _Gathered) -> None:
+        self.debug = self.info = self.warning = out.write
+        self._out = out
+
+    def error(self, line: bytes) -> None:
+        self._out.write(line)
+        self._out.flush()
+
+    critical = error
+
+
+class Lines:
+    """Writes lines at level info like a logger's, at a fifth of its cost: for what every step of a call tells.
+
+    Made by :func:`get_lines`. Masks nothing: only for fields that hold no secret.
+    """
+
+    out: _Gathered | None = None
+    """None: as the loggers do."""
+    role = ""
+
+    def __init__(self, room: str) -> None:
+        self._room = room
+        self._logger = get_logger(room)
+
+    def info(self, event: str, **fields: Any) -> None:
+        if Lines.out is None:
+            self._logger.info(event, **fields)
+            return
+        line = {
+            "room": self._room,
+            **fields,
+            "event": event,
+            "role": Lines.role,
+            "level": "info",
+            "timestamp": datetime.now(UTC),
+        }
+        Lines.out.write(orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z))
 
 
 def _mask(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -27,10 +110,14 @@ def _line(_logger: Any, _name: str, event: structlog.typing.EventDict) -> bytes:
 
 def configure(role: str, *, json: bool = True, level: str = "info") -> None:
     """Set up logging of a process. ``role`` (switch, web, worker, ...) is on every line; secrets are masked."""
+    number = getattr(logging, level.upper())
     renderer: Any = _line if json else structlog.dev.ConsoleRenderer()
+    out = _Gathered(sys.stderr.buffer) if json else None
     factory: Any = (
-        structlog.BytesLoggerFactory(sys.stderr.buffer) if json else structlog.PrintLoggerFactory(sys.stderr)
+        (lambda *_: _JsonLogger(out)) if out is not None else structlog.PrintLoggerFactory(sys.stderr)
     )
+    Lines.role = role
+    Lines.out = out if number <= logging.INFO else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -40,7 +127,7 @@ def configure(role: str, *, json: bool = True, level: str = "info") -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
@@ -51,3 +138,8 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger bound to the room's name."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(room=name)
     return logger
+
+
+def get_lines(name: str) -> Lines:
+    """See :class:`Lines`; ``name`` as for :func:`get_logger`."""
+    return Lines(name)
