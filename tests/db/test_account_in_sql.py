@@ -47,7 +47,7 @@ ALLOWED = {
         "directory/numbers/private.py",
         "number_inventory",
     ): "a number that is offered to anybody is nobody's own",
-    ("directory/write.py", "{}"): "the column is the first of those that are inserted",
+    ("directory/write/work.py", "{}"): "the column is the first of those that are inserted",
     ("events/relay.py", "outbox"): EVERYBODY + "one worker empties it in the order of what happened",
     ("notifications/deliveries.py", "deliveries"): EVERYBODY + "ends what was tried too long",
     ("recordings/service.py", "recordings"): EVERYBODY + "folders of the spool bear the id of the call alone",

@@ -1,4 +1,4 @@
-"""Write the ``account`` section of a directory file. Its default number is a link: :mod:`.write` sets it."""
+"""Write the ``account`` section of a directory file. Its default number is a link: who writes all of it sets it."""
 
 from __future__ import annotations
 
