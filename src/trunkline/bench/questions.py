@@ -45,6 +45,18 @@ LEG_FIELDS: Mapping[str, str] = {
     "employee_id": "employee_id", "employee_full_name": "employee_full_name", "is_talked": "is_talked",
     "calling_phone_number": "calling_phone_number", "virtual_phone_number": "virtual_phone_number",
 }  # fmt: skip
+MONEY_FIELDS: Mapping[str, str] = {
+    "leg_id": "leg_id", "call_session_id": "call_session_id", "start_time": _START, "direction": "direction",
+    "source": "source", "calling_phone_number": "calling_phone_number", "called_phone_number": "called_phone_number",
+    "duration": "duration", "chargeable_duration": "chargeable_duration", "direction_type": "direction_type",
+    "cost_per_minute": "cost_per_minute", "total_charge": "total_charge",
+}  # fmt: skip
+_REPORTS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "get.calls_report": ("call_sessions", "call_session_id", CALL_FIELDS),
+    "get.call_legs_report": ("call_legs", "leg_id", LEG_FIELDS),
+    "get.financial_call_legs_report": ("leg_charges", "leg_id", MONEY_FIELDS),
+}
+"""Table, what its rows are told apart by, and how fields are shown."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class _Period:
         ids = [first_id_at(int(moment.timestamp() * 1000)) for moment in (start - _MARGIN, end + _MARGIN)]
         return (
             f"start_time >= '{start.isoformat()}' and start_time < '{end.isoformat()}'"
-            f" and call_session_id >= {ids[0]} and call_session_id < {ids[1]} and finish_time is not null"
+            f" and call_session_id >= {ids[0]} and call_session_id < {ids[1]}"
         )
 
 
@@ -108,6 +120,9 @@ def questions(account_id: int, sessions: int, now: datetime) -> list[Question]:
     def legs(name: str, period: _Period, sql: str, order: str = "", **more: Any) -> Question:
         return _question(account_id, name, "get.call_legs_report", period, more, sql, order)
 
+    def money(name: str, period: _Period, sql: str, order: str = "", **more: Any) -> Question:
+        return _question(account_id, name, "get.financial_call_legs_report", period, more, sql, order)
+
     return [
         calls("a day by employee", day, "employee_id", EMPLOYEE, f"employees @> '[{{\"employee_id\": {EMPLOYEE}}}]'"),
         calls("lost calls of a month", month, "is_lost", True, "is_lost"),
@@ -124,6 +139,11 @@ def questions(account_id: int, sessions: int, now: datetime) -> list[Question]:
              sort=[{"field": "duration", "order": "desc"}]),
         legs("legs of an employee in a day", day, f"employee_id = {EMPLOYEE}",
              filter={"field": "employee_id", "operator": "=", "value": EMPLOYEE}),
+        money("what a day's calls out cost", day, "direction = 'out' and total_charge > 0", filter={
+            "filters": [{"field": "direction", "operator": "=", "value": "out"},
+                        {"field": "total_charge", "operator": ">", "value": 0}]}),
+        money("dearest legs of a month", month, "true", "total_charge desc, ", limit=100,
+              sort=[{"field": "total_charge", "order": "desc"}]),
     ]  # fmt: skip
 
 
@@ -136,9 +156,10 @@ def _question(
     condition: str,
     order: str = "",
 ) -> Question:
-    is_calls = method == "get.calls_report"
-    fields = CALL_FIELDS if is_calls else LEG_FIELDS
-    table, key = ("call_sessions", "call_session_id") if is_calls else ("call_legs", "leg_id")
+    table, key, fields = _REPORTS[method]
+    is_calls, counted = table == "call_sessions", condition
+    if table != "leg_charges":
+        condition = f"finish_time is not null and {condition}"
     limit, offset = more.get("limit", 1000), more.get("offset", 0)
     where = f"account_id = {account_id} and {period.sql} and {condition}"
     page = (
@@ -158,8 +179,8 @@ def _question(
         method,
         {**period.params, "fields": list(fields), **more},
         f"select string_agg(row_to_json(r)::text, ','), count(*) from ({shown}) r",
-        _counted(account_id, period, condition)
-        if is_calls and condition in _COUNTED
+        _counted(account_id, period, counted)
+        if is_calls and counted in _COUNTED
         else f"select count(*) from {table} where {where}",
     )
 

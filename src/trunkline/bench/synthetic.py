@@ -1,4 +1,4 @@
-"""Call sessions of a long past: lifelike, skewed, and made by PostgreSQL itself, as nobody could insert them one by one.
+"""Call sessions of a long past, with their legs and what these cost: lifelike, skewed, made by PostgreSQL itself.
 
 One account has the rows that are asked for, four smaller ones share a tenth more. Months are filled side by side: each is
 loaded as a table of its own, indexed as the partitioned table is, and then attached. Phone numbers begin with 999, a
@@ -43,7 +43,7 @@ SOME_NAMES = (
 )
 """Of employees, each with a number behind it."""
 
-_TABLES = ("call_sessions", "call_legs")
+_TABLES = ("call_sessions", "call_legs", "leg_charges")
 _HANDS = 2
 """Months filled at a time: PostgreSQL uses a core for each."""
 
@@ -77,7 +77,7 @@ def contacts(sessions: int) -> int:
 
 
 async def fill(dsn: str, accounts: Sequence[int], sessions: int, now: datetime) -> None:
-    """Replace all call sessions and legs by ``sessions`` of the first account and a tenth more of the others.
+    """Replace all call sessions, legs and charges by ``sessions`` of the first account and a tenth more of the others.
 
     :param accounts: ids of accounts that are there: five.
     :param now: no call starts later.
@@ -135,6 +135,7 @@ async def _fill_month(
     names = {
         "month": sql.Identifier(f"call_sessions_{month.name}"),
         "legs": sql.Identifier(f"call_legs_{month.name}"),
+        "charges": sql.Identifier(f"leg_charges_{month.name}"),
         "epoch": sql.Literal(EPOCH_MS),
         "employee": sql.Literal(FIRST_EMPLOYEE),
         "tag": sql.Literal(FIRST_TAG),
@@ -147,14 +148,15 @@ async def _fill_month(
             "contacts": contacts,
         }  # fmt: skip
         await connection.execute(_SESSIONS.format(**names), values)
-    await connection.execute(_LEGS.format(**names), {})
+    for statement in (_LEGS, _CHARGES):
+        await connection.execute(statement.format(**names), {})
     await connection.execute(_COUNTS.format(**names), {})
     if number >= MONTHS - RECORDED_MONTHS:
         await connection.execute(_RECORDINGS.format(**names), {})
     for table in _TABLES:
         partition = f"{table}_{month.name}"
-        for statement in indexes[table]:
-            await connection.execute(statement.format(partition).encode())
+        for made in indexes[table]:
+            await connection.execute(made.format(partition).encode())
         first, end = (first_id_at(int(moment.timestamp() * 1000)) for moment in (month.start, _after(month)))
         await connection.execute(
             f"alter table {table} attach partition {partition} for values from ({first}) to ({end})".encode()
@@ -248,14 +250,47 @@ insert into {legs} (
     called_phone_number, virtual_phone_number, is_operator, is_transfered, is_failed, is_talked, employee_id,
     employee_full_name, employee_phone_number, scenario_id, scenario_name, contact_id, contact_full_name,
     contact_phone_number, finish_reason, release_cause_code, duration, total_duration)
-select account_id, call_session_id, call_session_id * 2 + position, start_time, first_answer_time, finish_time,
-    case when position = 0 then 'out' else 'in' end, contact_phone_number, virtual_phone_number, virtual_phone_number,
-    position = 0, is_transfer and position > 0, first_answer_time is null, first_answer_time is not null,
-    (employees -> 0 ->> 'employee_id')::bigint, employees -> 0 ->> 'employee_full_name', operator_phone_number,
+with parts as (
+    select m.*, position, case position when 0 then 0 when 1 then 0 else wait_duration + talk_duration / 2 end as since,
+        case when position = 1 and is_transfer and jsonb_array_length(employees) > 1 then wait_duration + talk_duration / 2
+            else total_duration end as until
+    from {month} m,
+        generate_series(0, case when is_transfer and jsonb_array_length(employees) > 1 then 2 else 1 end) position
+)
+select account_id, call_session_id, call_session_id * 4 + position, start_time + make_interval(secs => since),
+    greatest(first_answer_time, start_time + make_interval(secs => since)), start_time + make_interval(secs => until),
+    case when position > 0 then 'out' else direction end,
+    case when position = 0 and direction = 'out' then virtual_phone_number else contact_phone_number end,
+    case when position > 0 then operator_phone_number when direction = 'in' then virtual_phone_number
+        else contact_phone_number end,
+    virtual_phone_number, position > 0, position > 1, first_answer_time is null and (position > 0 or direction = 'out'),
+    first_answer_time is not null, (employees -> nullif(position, 0) - 1 ->> 'employee_id')::bigint,
+    employees -> nullif(position, 0) - 1 ->> 'employee_full_name', case when position > 0 then operator_phone_number end,
     scenario_id, scenario_name, contact_id, contact_full_name, contact_phone_number, finish_reason,
-    case when first_answer_time is null then 19 else 16 end, talk_duration, total_duration
-from {month}, generate_series(0, case when call_session_id %% 10 < 3 then 1 else 0 end) position
+    case when first_answer_time is null then 19 else 16 end,
+    case when first_answer_time is not null then until - greatest(since, wait_duration) end, until - since
+from parts
 """)
+"""The contact's leg, the employee's, and of calls that were handed over one more, which shares the talk."""
+
+_CHARGES = sql.SQL("""
+insert into {charges} (
+    account_id, call_session_id, leg_id, start_time, direction, source, calling_phone_number, called_phone_number, duration,
+    chargeable_duration, direction_type, cost_per_minute, connection_fee, total_charge, currency, prefix, rated_at)
+with priced as (
+    select l.*, m.source, coalesce(l.duration, 0) as talked, case when not l.is_operator then
+        case l.direction when 'in' then 0.02 else 0.05 + right(l.contact_phone_number, 1)::int * 0.03 end end as price
+    from {legs} l join {month} m using (account_id, call_session_id)
+)
+select account_id, call_session_id, leg_id, start_time, direction, source, calling_phone_number, called_phone_number, talked,
+    case when price is null then 0 else ceil(talked / 60.0) * 60 end,
+    case when price is null then 'local' else 'international' end,
+    price, case when price > 0 and talked > 0 then 0.01 else 0 end,
+    case when price > 0 and talked > 0 then ceil(talked / 60.0) * price + 0.01 else 0 end, 'AED',
+    case when price is not null then '999' end, finish_time
+from priced
+""")
+"""As a rater would have written them: every leg is charged, those to devices of the PBX with nothing."""
 
 _COUNTS = sql.SQL("""
 insert into call_counts
