@@ -24,6 +24,7 @@ from trunkline.core.errors import Duplicate, InUse, NotFound
 from trunkline.db.pool import Connection, Database
 
 _DUPLICATE = "This exists already: choose another value, or change what exists."
+_IN_USE = "Something else uses this: take it out there first."
 _LAST_COLUMN = re.compile(r"Key \((?:\w+, )*(\w+)\)=")
 """The most particular column of a unique key, in what PostgreSQL tells of the row that breaks it."""
 
@@ -43,7 +44,7 @@ async def changing(db: Database) -> AsyncIterator[Connection]:
         raise Duplicate(_DUPLICATE) from error
     except psycopg.errors.ForeignKeyViolation as error:
         if "still referenced" in str(error):
-            raise InUse("Something else uses this: take it out there first.") from error
+            raise InUse(_IN_USE) from error
         raise NotFound("Something this refers to does not exist: look its id up first.") from error
 
 
@@ -128,12 +129,18 @@ async def delete(
 ) -> None:
     """Remove a row.
 
+    :param field: parameter that named the row, for the error.
     :raises NotFound: no such row in this account.
+    :raises InUse: another row refers to it.
     """
     statement = sql.SQL("delete from {} where account_id = %s and {} = %s").format(
         sql.Identifier(table), sql.Identifier(id_column)
     )
-    if not (await connection.execute(statement, (account_id, row_id))).rowcount:
+    try:
+        gone = (await connection.execute(statement, (account_id, row_id))).rowcount
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise InUse(_IN_USE, field=field, value=row_id) from error
+    if not gone:
         raise _no_such(row_id, field)
 
 

@@ -205,7 +205,7 @@ async def test_organizations(desk: Office, anna: int) -> None:
         {"id": firm, "name": "Example Trading"},
     ]
     await desk.do("update.contacts", id=anna, organization_id=firm)
-    assert (await desk.fault("delete.contact_organizations", id=firm))[0] == "dependency_error"
+    assert await desk.fault("delete.contact_organizations", id=firm) == ("dependency_error", "id")
     assert await desk.do("delete.contact_organizations", id=other) == {}
     assert await desk.fault("delete.contact_organizations", id=other) == ("entity_not_found", "id")
     assert await desk.fault("update.contact_organizations", id=other, name="X") == ("entity_not_found", "id")

@@ -59,10 +59,12 @@ async def _delete(call: Call, params: Params) -> None:
 
 
 def sip_server(settings: Settings) -> str:
-    """``host:port`` that phones register at: the address told to the outside, else the web's, else this machine's."""
-    web = urlsplit(settings.web.public_url or "").hostname
-    host = settings.sip.external_address or web or socket.gethostname()
+    """``host:port`` that phones register at: the address told to the outside, else the only one listened at, else the
+    web's, else this machine's."""
     sip = settings.sip
+    alone = sip.bind if sip.bind not in ("0.0.0.0", "::") else None
+    web = urlsplit(settings.web.public_url or "").hostname
+    host = sip.external_address or alone or web or socket.gethostname()
     return f"{host}:{sip.udp_port or sip.tcp_port or sip.tls_port}"
 
 
