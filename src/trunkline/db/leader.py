@@ -5,12 +5,60 @@ The lock lives as long as its connection, so a killed leader frees it by dying.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psycopg
 
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Database
+
+_log = get_logger("db.leader")
+
+FOLLOWER_PERIOD = 1.0
+"""Seconds between two tries of a follower to lead."""
+
+_RECONNECT_PERIOD = 0.5
+"""Seconds to wait after the database went away."""
+
+
+async def lead_when_possible(
+    db: Database, key: int, lead: Callable[[Connection], Awaitable[None]], what: str
+) -> None:
+    """Lead whenever nobody else does, until cancelled; survives the database's restarts.
+
+    :param key: as :func:`leading`.
+    :param lead: called with the connection that holds the lock, for as long as it lives.
+    :param what: is led; for the log.
+    """
+    while True:
+        try:
+            async with leading(db, key) as conn:
+                if conn is not None:
+                    await lead(conn)
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            _log.warning("leader_without_database", what=what, error=str(error))
+            await asyncio.sleep(_RECONNECT_PERIOD)
+            continue
+        await asyncio.sleep(FOLLOWER_PERIOD)
+
+
+@contextlib.asynccontextmanager
+async def woken_by(db: Database, channel: str, wake: asyncio.Event) -> AsyncIterator[None]:
+    """Set ``wake`` at each announcement on a channel, and after each (re)connect."""
+
+    async def listen() -> None:
+        async for _ in db.listen(channel):
+            wake.set()
+
+    task = asyncio.create_task(listen(), name=f"woken-by-{channel}")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 Any number of workers may run a relay; one of them leads at a time. Who leads holds a session lock of
 PostgreSQL on the connection it works on, so a killed leader frees it by dying and the others take over within
-``_FOLLOWER_PERIOD``. One transaction per batch: listeners write their rows and jobs, the outbox rows go; both
+a second. One transaction per batch: listeners write their rows and jobs, the outbox rows go; both
 or neither. So nothing is lost, and what a listener wrote is written once.
 
 A listener that fails on one event stops nobody: what it wrote for this event is undone, the event is put
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -21,9 +21,8 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import to_instant
-from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
-from trunkline.db.leader import leading
+from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.store import OUTBOX_CHANNEL
@@ -33,9 +32,6 @@ _log = get_logger("events.relay")
 _LOCK_KEY = 0x7472_6B6C_0001
 """Of the session lock that the leader holds."""
 
-_FOLLOWER_PERIOD = 1.0
-"""Seconds between two tries of a follower to lead."""
-
 _POLL_PERIOD = 2.0
 """Seconds after which the outbox is looked at even when nobody announced anything."""
 
@@ -44,9 +40,6 @@ _REST_PERIOD = 0.2
 
 _BATCH = 200
 """Events a transaction."""
-
-_RECONNECT_PERIOD = 0.5
-"""Seconds to wait after the database went away."""
 
 MAX_ATTEMPTS = 12
 """Tries of one listener on one event (about nine hours); after that it waits for a person."""
@@ -115,17 +108,8 @@ class Relay:
 
     async def run(self) -> None:
         """Lead when possible, until cancelled; survives the database's restarts."""
-        async with self._listening():
-            while True:
-                try:
-                    async with leading(self._db, _LOCK_KEY) as conn:
-                        if conn is not None:
-                            await self._lead(conn)
-                except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                    _log.warning("relay_without_database", error=str(error))
-                    await asyncio.sleep(_RECONNECT_PERIOD)
-                    continue
-                await asyncio.sleep(_FOLLOWER_PERIOD)
+        async with woken_by(self._db, OUTBOX_CHANNEL, self._wake):
+            await lead_when_possible(self._db, _LOCK_KEY, self._lead, "relay")
 
     async def _lead(self, conn: AsyncConnection[Any]) -> None:
         self.is_leader = True
@@ -140,19 +124,6 @@ class Relay:
                     await asyncio.wait_for(self._wake.wait(), _POLL_PERIOD)
         finally:
             self.is_leader = False
-
-    @contextlib.asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        async def listen() -> None:
-            async for _ in self._db.listen(OUTBOX_CHANNEL):
-                self._wake.set()
-
-        task = asyncio.create_task(listen(), name="relay-listen")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener], limit: int = _BATCH) -> int:

@@ -19,13 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.errors import DatabaseUnavailable, TrunklineError
+from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import NotificationSettings
-from trunkline.db.leader import leading
+from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database
 from trunkline.notifications import backoff, deliveries
 from trunkline.notifications.deliveries import CHANNEL, Attempt, Stream
@@ -37,9 +35,6 @@ _log = get_logger("notifications")
 _LOCK_KEY = 0x7472_6B6C_0002
 """Of the session lock that the leader holds."""
 
-_FOLLOWER_PERIOD = 1.0
-"""Seconds between two tries of a follower to lead."""
-
 _LOOK_PERIOD = 0.5
 """Seconds after which the table is looked at even when nobody announced anything: second tries, trials."""
 
@@ -48,8 +43,6 @@ _REST_PERIOD = 0.1
 
 _GATHER_SECONDS = 0.05
 """How long a first outcome waits for others to be written with."""
-
-_RECONNECT_PERIOD = 0.5
 
 _EXPIRY_PERIOD = 60.0
 """Seconds between two looks for what is too old."""
@@ -79,25 +72,8 @@ class Deliverer:
 
     async def run(self) -> None:
         """Lead when possible, until cancelled; survives the database's restarts."""
-        listener = asyncio.create_task(self._listen(), name="deliveries-listen")
-        try:
-            while True:
-                try:
-                    async with leading(self._db, _LOCK_KEY) as conn:
-                        if conn is not None:
-                            await self._lead(conn)
-                except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                    _log.warning("deliverer_without_database", error=str(error))
-                    await asyncio.sleep(_RECONNECT_PERIOD)
-                    continue
-                await asyncio.sleep(_FOLLOWER_PERIOD)
-        finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
-
-    async def _listen(self) -> None:
-        async for _ in self._db.listen(CHANNEL):
-            self._wake.set()
+        async with woken_by(self._db, CHANNEL, self._wake):
+            await lead_when_possible(self._db, _LOCK_KEY, self._lead, "deliveries")
 
     async def _lead(self, conn: Connection) -> None:
         """Look for what is due, for as long as the connection lives that holds the lock."""
