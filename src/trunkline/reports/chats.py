@@ -12,7 +12,7 @@ from typing import Any
 
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import Column, ColumnType, Listing, Page
-from trunkline.db.query.columns import array, boolean, enum, number, string, structure, time
+from trunkline.db.query.columns import array, boolean, enum, number, optional_text, string, structure, time
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
 from trunkline.reports.period import Span, date_condition
 from trunkline.reports.reader import Reader
@@ -160,7 +160,7 @@ MESSAGES = Listing(
         time("date_time", "s.date_time", "sort default"),
         boolean("is_group_chat", "c.is_group_chat", "default"),
         number("visitor_id", extra_number("visitor_id").replace("s.extra", "c.extra"), "default"),
-        string("text", "s.text", "default"),
+        optional_text("text", "s.text", "default"),
         enum("source", "s.source", "default", enum=MESSAGE_SOURCES),
         structure("resource", "s.resource", "default"),
         number("employee_id", "s.employee_id", "filter sort default"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.db.query import Listing, Page
-from trunkline.db.query.columns import boolean, enum, number, string, time
+from trunkline.db.query.columns import boolean, enum, number, optional_text, string, time
 from trunkline.reports.chats import PHONE_AS_NUMBER
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
 from trunkline.reports.period import date_condition
@@ -22,7 +22,7 @@ FORM_TYPES = ("Custom", "Standard", "DataAPI")
 _MESSAGE = catalogue(
     number("id", "s.offline_message_id"),
     time("date_time", "s.date_time"),
-    string("text", "s.text"),
+    optional_text("text", "s.text"),
     number("communication_number", "s.communication_number"),
     enum("communication_type", "'offline_message'::text", enum=("offline_message",)),
     number("communication_id", "s.offline_message_id"),

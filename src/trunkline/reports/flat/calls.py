@@ -89,7 +89,7 @@ _CALL = catalogue(
     choice("call_status", "case when s.is_lost then 'lost' else 'received' end", CALL_STATUSES),
     choice("call_type", "s.source", CALL_TYPES),
     string("virtual_phone_number", "s.virtual_phone_number"),
-    string("virtual_number_comment", f"(select v.comment {_OUR_NUMBER})"),
+    string("virtual_number_comment", f"(select nullif(v.comment, '') {_OUR_NUMBER})"),
     string("call_scenario", "s.scenario_name"),
     EMPLOYEES,
     array(
