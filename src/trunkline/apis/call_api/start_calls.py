@@ -18,14 +18,7 @@ from trunkline.apis.jsonrpc import (
 )
 from trunkline.core.phone import normalise
 
-_SIMPLE_CALL_PARAMS = (
-    Param(
-        "first_call",
-        ParamType.STRING,
-        required=True,
-        enum=("contact", "operator"),
-        description="Who is called first.",
-    ),
+_CALL_PARAMS = (
     common.SWITCH_AT_ONCE,
     common.EARLY_SWITCHING,
     common.MEDIA_FILE_ID,
@@ -36,6 +29,18 @@ _SIMPLE_CALL_PARAMS = (
     common.EXTERNAL_ID,
     common.DTMF_STRING,
     common.DIRECTION,
+)
+"""Of both methods."""
+
+_SIMPLE_CALL_PARAMS = (
+    Param(
+        "first_call",
+        ParamType.STRING,
+        required=True,
+        enum=("contact", "operator"),
+        description="Who is called first.",
+    ),
+    *_CALL_PARAMS,
     Param(
         "operator",
         ParamType.STRING,
@@ -55,16 +60,7 @@ _SIMPLE_CALL_PARAMS = (
 
 _EMPLOYEE_CALL_PARAMS = (
     common.FIRST_CALL,
-    common.SWITCH_AT_ONCE,
-    common.EARLY_SWITCHING,
-    common.MEDIA_FILE_ID,
-    common.VIRTUAL_PHONE_NUMBER,
-    common.USAGE_RULE,
-    common.SHOW_VIRTUAL_PHONE_NUMBER,
-    common.CONTACT,
-    common.EXTERNAL_ID,
-    common.DTMF_STRING,
-    common.DIRECTION,
+    *_CALL_PARAMS,
     Param(
         "employee",
         ParamType.OBJECT,

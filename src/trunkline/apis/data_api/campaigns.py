@@ -10,6 +10,7 @@ from typing import Any
 from trunkline.apis.data_api.changes import (
     ID,
     change_method,
+    component_disabled,
     create_method,
     delete_method,
     require_component,
@@ -18,7 +19,6 @@ from trunkline.apis.data_api.changes import (
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
 from trunkline.apis.data_api.sites import TRACKING
 from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
-from trunkline.core.errors import PermissionDenied
 from trunkline.db.query import Page
 from trunkline.directory.campaigns import changes, conditions, costs, listing, weights
 from trunkline.reports.reader import Reader
@@ -92,12 +92,7 @@ def _check_components(call: Call, params: Params) -> None:
             ("dynamic_call_tracking_enabled", _DYNAMIC),
         ):
             if block.get(name) and component.name not in call.caller.components:
-                raise PermissionDenied(
-                    f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
-                    mnemonic="parameter_component_disabled",
-                    field=f"site_blocks.{name}",
-                    params={"components": component.title},
-                )
+                raise component_disabled(component, f"site_blocks.{name}")
 
 
 async def _create(call: Call, params: Params) -> int:

@@ -124,12 +124,17 @@ def require_component(call: Call, params: Params, component: Component, *names: 
         return
     for name in names:
         if _sent(params, name):
-            raise PermissionDenied(
-                f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
-                mnemonic="parameter_component_disabled",
-                field=name,
-                params={"components": component.title},
-            )
+            raise component_disabled(component, name)
+
+
+def component_disabled(component: Component, name: str) -> PermissionDenied:
+    """The error of a parameter (dotted name) that needs a component which the account does not have."""
+    return PermissionDenied(
+        f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
+        mnemonic="parameter_component_disabled",
+        field=name,
+        params={"components": component.title},
+    )
 
 
 def _sent(params: Params, dotted: str) -> bool:
