@@ -359,3 +359,42 @@ async def test_rows_of_the_api_round_trip(desk: Desk) -> None:
 async def test_the_name_of_a_systems_tag_is_taken(desk: Desk) -> None:
     with pytest.raises(DirectoryFileError, match="a tag of the system has this name"):
         await desk.apply("tags: {sale: Sale}")
+
+
+async def test_outside_numbers(desk: Desk) -> None:
+    """Written as people write them, kept as they are dialled; the export builds the same again."""
+    first = await desk.apply(
+        """
+        media: {tune: {text: La la la}}
+        employees: {anna: {last_name: Berg, phones: [{number: "+44 20 7946 0100 ...17", dial_time: 9}]}}
+        scenarios:
+          main:
+            operations:
+              partner: {kind: forward_number, number: "+44 20 7946 0101..2#", channels: 2, music: tune, next: again}
+              again: {kind: forward_number, number: "+44 20 7946 0102"}
+        """
+    )
+    assert not first.plan.is_empty
+    rows = await desk.db.fetch_all("select settings from scenario_operations order by position")
+    tune = (await desk.db.fetch_all("select media_file_id from media_files where key = 'tune'"))[0][
+        "media_file_id"
+    ]
+    assert [row["settings"] for row in rows] == [
+        {
+            "number": "442079460101..2#",
+            "ring_seconds": 60,
+            "channels": 2,
+            "music_media_file_id": tune,
+            "next": "again",
+        },
+        {
+            "number": "442079460102",
+            "ring_seconds": 60,
+            "channels": None,
+            "music_media_file_id": None,
+            "next": None,
+        },
+    ]
+    phones = await desk.db.fetch_all("select external_number from employee_phones")
+    assert phones == [{"external_number": "442079460100...17"}]
+    assert (await desk.plan(await desk.export(), delete=True)).lines() == ["no changes"]

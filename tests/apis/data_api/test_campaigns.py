@@ -413,6 +413,15 @@ async def test_calls_know_the_campaign_of_a_number(shop: Shop) -> None:
     tracked = numbers[shop.tracked[0]].campaign
     assert tracked is not None
     assert tracked.redirection_virtual_number_id == OTHER_VA
+    assert seen.default_virtual_number_id is None
+    ours = await shop.desk.one(
+        "select phone_number from virtual_numbers where account_id = %(account)s and virtual_number_id = %(id)s",
+        {"account": ACCOUNT, "id": OTHER_VA},
+    )
+    await shop.desk.do("update.sites", id=shop.site, industry_id=1, default_phone_number=ours)
+    seen = (await account_seen(shop.desk)).numbers[VA].campaign
+    assert seen is not None
+    assert seen.default_virtual_number_id == OTHER_VA
     await shop.desk.do("update.campaigns", id=campaign, site_id=shop.site, status="inactive")
     left = (await account_seen(shop.desk)).numbers[VA].campaign
     assert left is not None
