@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
+from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.story import T0, told_on
-from trunkline.calls.effects import Dial, Effect, Hangup, PlayFiles
+from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.performer import Performer
 from trunkline.calls.recovery import Recovery
 from trunkline.calls.session import Phase, Session
@@ -382,3 +383,24 @@ def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
     assert perform is not None
     house.kill().restart()
     assert house.engine.channels[ring(house)].endpoint.name == c.BORIS_LINE
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(told: bool) -> None:
+    """By the next switch when the answer was not told before, by nobody when it was."""
+    flow = scenario(c.OUTSIDE, ("a", *to_number(f"{c.PARTNER}...17")))
+    house = House(c.company(scenarios={**c.SCENARIOS, c.OUTSIDE: flow}))
+    customer = house.arrive(c.OUTSIDE)
+    phone = ring(house.at(5))
+    if told:
+        house.engine.answer(phone)
+        house.flow().at(6).kill()
+    else:
+        house.kill().engine.answer(phone)
+        house.flow()
+    house.at(8).restart()
+    pressed = [one for one in house.engine.done if isinstance(one, Keys)]
+    assert [(one.channel, one.keys) for one in pressed] == [(phone, "...17")]
+    house.at(20).engine.hang_up(customer)
+    house.flow()
+    assert house.end["finish_reason"] == "caller_disconnects"
