@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -134,7 +135,7 @@ def sample(count: int) -> list[Tale]:
     seen: set[tuple[str, ...]] = set()
 
     def worth(tale: Tale) -> float:
-        return sum(often[one] ** -0.4 for one in happenings(tale) - seen)
+        return sum(math.pow(often[one], -0.4) for one in happenings(tale) - seen)
 
     for number in range(count):
         fitting = [tale for tale in found if _ring_outs(tale) == number % 2]
