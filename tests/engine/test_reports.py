@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engine.stage import Stage, period
+from tests.engine.stage import ZONE, Stage, period
 from trunkline.testing.outside import Answer, busy
 
 pytestmark = [
@@ -19,7 +22,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
 ]
 
-ANNA = "97140000200"
+ANNA, CHAIN = "97140000200", "97140000209"
 ROUNDING = 1
 """Seconds; durations are rounded one by one."""
 CHARGED_WITHIN = 30.0
@@ -62,15 +65,38 @@ async def two_calls(stage: Stage) -> Row:
     return talk
 
 
+async def others(stage: Stage) -> None:
+    """A call out of a line, one between lines, and one that rings two colleagues in turn and talks to the second."""
+    customer = await stage.customer()
+    customer.on_call(Answer())
+    stage.boris.on_call(Answer())
+    for dial, taker in (
+        (stage.anna.dial(customer.name), customer),
+        (stage.anna.dial("202"), stage.boris),
+        (customer.dial(CHAIN), stage.boris),
+    ):
+        before = await stage.last_id()
+        stage.anna.on_call(busy())
+        calling = await dial
+        taken = await taker.next_call()
+        await taken.answered()
+        await asyncio.sleep(1)
+        await calling.hangup()
+        await asyncio.gather(calling.ended(), taken.ended())
+        await stage.row(before)
+
+
 async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path) -> None:
     account = str(stage.account.account_id)
     await give_plan(stage, account, tmp_path)
     talk = await two_calls(stage)
+    await others(stage)
     await stage.installation.run("account", "component", "call_tracking", "on", "--account", account)
 
     fields = [
         "id", "start_time", "direction", "is_lost", "finish_reason", "contact_phone_number", "source",
         "total_duration", "talk_duration", "clean_talk_duration", "communication_number", "call_records",
+        "employees", "site_id", "virtual_phone_number", "tags",
     ]  # fmt: skip
     calls = {row["id"]: row for row in await rows(stage, "get.calls_report", fields=fields)}
     assert {True, False} <= {row["is_lost"] for row in calls.values()}
@@ -92,6 +118,20 @@ async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path
             for number in calls
         }
 
+    details = await rows(stage, "get.call_details", report_id=1, entity_ids=list(calls))
+    assert {int(row["communication_id"]): detail(row) for row in details} == {
+        number: (
+            call["direction"],
+            call["is_lost"],
+            call["finish_reason"],
+            call["total_duration"],
+            call["virtual_phone_number"],
+            sorted(call["call_records"]),
+            sorted(tag["tag_name"] for tag in call["tags"]),
+        )
+        for number, call in calls.items()
+    }
+
     listed = await rows(
         stage, "get.communications_report", fields=["id", "date_time", "communication_number"]
     )
@@ -111,21 +151,107 @@ async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path
         for row in everything
     } == {number: (row["total_duration"], row["contact_phone_number"]) for number, row in calls.items()}
 
+    await check_totals(stage, calls)
+    await check_people(stage, calls)
+    await check_sites(stage, calls)
+    await check_notifications(stage, calls)
     await check_legs(stage, calls, talk["id"])
-    await check_money(stage, talk["id"])
+    await check_money(stage, calls, talk["id"])
 
 
-async def check_money(stage: Stage, priced: int) -> None:
-    """Every leg of an own call is in the financial report with its length, and of ``priced`` the contact's costs."""
+def detail(row: Row) -> tuple[Any, ...]:
+    """A row of ``get.call_details`` in the words of ``get.calls_report``."""
+    return (
+        row["call_direction"]["value_id"],
+        row["call_status"]["value_id"] == "lost",
+        row["call_finish_reason"]["value_id"],
+        seconds(row["call_total_duration"]),
+        row["virtual_phone_number"],
+        sorted(one["id"] for one in row["call_records"]),
+        sorted(tag["name"] for tag in row["tags"]["items"]),
+    )
+
+
+async def check_totals(stage: Stage, calls: dict[int, Row]) -> None:
+    """How many there are is the same for all, counted without any row."""
+    only_calls = {"field": "communication_type", "operator": "=", "value": "call"}
+    for method, params in (
+        ("get.calls_report", {}),
+        ("get.communications_report", {"filter": only_calls}),
+        ("get.calls", {"report_id": 1}),
+        ("get.mgf_calls", {"report_id": 1}),
+        ("get.communications", {"report_id": 1, "report_type": "calls", "filters": [only_calls]}),
+    ):
+        asked = {**period(), **params, "limit": 0}
+        answer = await stage.installation.data_api(stage.account, method, **asked)
+        assert answer["metadata"]["total_items"] == len(calls), method
+
+
+async def check_people(stage: Stage, calls: dict[int, Row]) -> None:
+    """Whoever took part is found by number in calls and legs, and in the flat family by name."""
+    took_part: dict[int, set[int]] = {}
+    names: dict[int, str] = {}
+    for number, call in calls.items():
+        for one in call["employees"] or ():
+            took_part.setdefault(one["employee_id"], set()).add(number)
+            names[one["employee_id"]] = one["employee_full_name"]
+    assert len(took_part) >= 2
+    flat = await rows(stage, "get.calls", report_id=1, fields=["communication_id", "employees"])
+    for employee, numbers in took_part.items():
+        by = {"field": "employee_id", "operator": "=", "value": employee}
+        found = await rows(stage, "get.calls_report", fields=["id"], filter=by)
+        assert {row["id"] for row in found} == numbers
+        legs = await rows(stage, "get.call_legs_report", fields=["call_session_id"], filter=by)
+        assert {leg["call_session_id"] for leg in legs} & calls.keys() == numbers
+        assert {
+            int(row["communication_id"])
+            for row in flat
+            if names[employee] in [one["employee_full_name"] for one in row["employees"] or ()]
+        } == numbers
+
+
+async def check_sites(stage: Stage, calls: dict[int, Row]) -> None:
+    """The days of a site's campaigns count its calls: those of ``get.calls_report``, each once."""
+    for site in (await stage.installation.data_api(stage.account, "get.sites"))["data"]:
+        result = await stage.installation.data_api(
+            stage.account,
+            "get.campaign_daily_stat",
+            **period(),
+            site_id=site["id"],
+            fields=["calls_count", "communications"],
+        )
+        listed = [one["communication_id"] for day in result for one in day["communications"] or ()]
+        assert sorted(listed) == sorted(
+            number for number, call in calls.items() if call["site_id"] == site["id"]
+        )
+        assert sum(day["calls_count"] for day in result) == len(listed)
+
+
+async def check_notifications(stage: Stage, calls: dict[int, Row]) -> None:
+    """Of each call it was told once that it ended; and that it was lost, of the lost ones that came in."""
+    told = await rows(stage, "get.notifications", report_id=1)
+    events: dict[str, list[int]] = {}
+    for row in told:
+        if row["communication_id"] is not None and row["notification_name"] == "Everything":
+            events.setdefault(row["event_type"]["value_id"], []).append(int(row["communication_id"]))
+    assert sorted(events["call_session_finished"]) == sorted(calls)
+    lost = {number for number, call in calls.items() if call["is_lost"] and call["direction"] == "in"}
+    assert lost <= set(events["lost_call"]) <= {number for number, call in calls.items() if call["is_lost"]}
+
+
+async def check_money(stage: Stage, calls: dict[int, Row], priced: int) -> None:
+    """Every leg of an own call is in the financial report with its length, and of ``priced`` the contact's costs; the
+    statement of the month has their sum."""
     fields = ["id", "call_session_id", "duration", "start_time", "direction", "is_operator"]
     legs = {leg["id"]: leg for leg in await rows(stage, "get.call_legs_report", fields=fields)}
-    own = [leg for leg in legs.values() if leg["call_session_id"] >= priced]
+    own = [leg for leg in legs.values() if leg["call_session_id"] in calls]
     deadline = time.monotonic() + CHARGED_WITHIN
     while True:
         charges = {row["leg_id"]: row for row in await rows(stage, "get.financial_call_legs_report")}
         if set(charges) >= {leg["id"] for leg in own} or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.2)
+    assert {row["call_session_id"] for row in charges.values()} >= calls.keys()
     for leg in own:
         row = charges[leg["id"]]
         assert (row["duration"], row["start_time"], row["direction"]) == (
@@ -134,11 +260,21 @@ async def check_money(stage: Stage, priced: int) -> None:
             leg["direction"],
         )
         assert row["call_session_id"] == leg["call_session_id"]
+        assert row["source"] == calls[leg["call_session_id"]]["source"]
         if leg["call_session_id"] == priced and not leg["is_operator"]:
             assert row["chargeable_duration"] == 60
             assert row["total_charge"] == 0.35
-        elif leg["is_operator"]:
-            assert row["total_charge"] == 0
+    months = {f"{datetime.now(ZONE) - timedelta(hours=hours):%Y-%m}" for hours in (0, 2)}
+    amounts, talks = Decimal(0), 0
+    for month in months:
+        account = ("--account", str(stage.account.account_id))
+        told = json.loads(
+            await stage.installation.run("tariff", "statement", "--json", "--month", month, *account)
+        )
+        amounts += sum(Decimal(row["amount"]) for row in told["calls"])
+        talks += sum(row["legs"] for row in told["calls"])
+    assert amounts == sum(Decimal(str(row["total_charge"])) for row in charges.values())
+    assert talks == sum(row["duration"] > 0 for row in charges.values())
 
 
 def figures(row: Row) -> Row:
