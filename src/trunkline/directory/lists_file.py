@@ -28,6 +28,7 @@ from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database
 from trunkline.directory.file import read_items
 from trunkline.directory.form_fields import Item, Key, Name, Phone
+from trunkline.directory.web_analytics import Engine, SiteEventType
 
 
 class AutoCallForm(Item):
@@ -62,17 +63,7 @@ class EventForm(Item):
     name: Name
     description: str = ""
     site: str | None = None
-    type: Literal[
-        "comagic",
-        "track_event",
-        "ppc_goal",
-        "link",
-        "time_on_site",
-        "time_on_page",
-        "click",
-        "scroll",
-        "segment",
-    ]
+    type: SiteEventType
     category: str | None = None
     action: str | None = None
     label: str | None = None
@@ -81,7 +72,7 @@ class EventForm(Item):
     segment: Key | None = None
     is_goal: bool = False
     goal_name: str | None = None
-    engine: Literal["yandex.metrika", "google.analytics"] | None = None
+    engine: Engine | None = None
     ext_id: str | None = None
     is_active: bool = True
     ga_category: str | None = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import boolean, enum, nested, number, optional_text, string, structure
 
-EVENT_TYPES = (
+SiteEventType = Literal[
     "comagic",
     "track_event",
     "ppc_goal",
@@ -15,8 +17,8 @@ EVENT_TYPES = (
     "click",
     "scroll",
     "segment",
-)
-ENGINES = ("yandex.metrika", "google.analytics")
+]
+Engine = Literal["yandex.metrika", "google.analytics"]
 
 _ARRAY = ColumnType.ARRAY
 _CONDITION = nested(
@@ -69,12 +71,12 @@ SITE_EVENTS = Listing(
         optional_text("description", "s.description", "filter sort default"),
         number("site_id", "s.site_id", "filter sort default"),
         string("site_domain_name", "w.domain_name", "filter sort default"),
-        enum("type", "s.type", "filter sort default", enum=EVENT_TYPES),
+        enum("type", "s.type", "filter sort default", enum=get_args(SiteEventType)),
         *_texts(_TEXTS_BEFORE),
         number("segment_id", "s.segment_id", "filter sort default"),
         boolean("is_goal", "(s.is_goal or s.type = 'ppc_goal')", "filter sort default"),
         string("goal_name", "s.goal_name", "filter sort default"),
-        enum("engine", "s.engine", "filter sort default", enum=ENGINES),
+        enum("engine", "s.engine", "filter sort default", enum=get_args(Engine)),
         string("ext_id", "s.ext_id", "filter sort default"),
         boolean("is_active", "s.is_active", "filter sort default"),
         *_texts(_TEXTS_BEHIND),
