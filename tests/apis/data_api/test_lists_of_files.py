@@ -83,7 +83,7 @@ async def test_numbers_leave_a_campaign(filled: Office) -> None:
         assert answer["error"]["code"] == -32602
         assert (answer["error"]["data"]["mnemonic"], answer["error"]["data"]["value"]) == (
             "forbidden",
-            [THIRD, FIRST],
+            FIRST,
         )
     await filled.db.execute(
         "update auto_call_campaign_numbers set status = 'unsuccessfully_processed' where phone_number = %s",
@@ -128,7 +128,7 @@ async def test_segments_and_events(filled: Office) -> None:
     assert segment == {
         "id": segment["id"],
         "name": "Buyers",
-        "description": "",
+        "description": None,
         "site_id": 16001,
         "site_domain_name": "harbour.example",
         "segments_conditions": conditions,
