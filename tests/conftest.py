@@ -27,6 +27,7 @@ _TRIED_TWICE = (
     "uploads",
     "analysis",
     "runtime",
+    "testing",
 )
 """Rooms whose tests run processes in real time: a machine that stalls for a second can spoil one, so a failure is tried
 once more and named in the summary. One that fails twice has failed."""

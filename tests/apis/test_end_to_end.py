@@ -178,13 +178,13 @@ async def test_lines_wait_while_the_database_refuses_and_a_bad_one_hurts_no_othe
     real.journal.write(good)
     real.journal.write(dataclasses.replace(good, ip="no address"))
     real.journal.write(good)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while len(await real.rows()) < 2:
             await asyncio.sleep(0.05)
 
 
 async def test_request_fails_politely_while_the_database_is_away(database: str) -> None:
-    async with _opened(database, patience=2.0) as real:
+    async with _opened(database, patience=20.0) as real:
         with psycopg.connect(database, autocommit=True) as connection:
             name = connection.info.dbname
         admin = database.replace(name, "postgres")

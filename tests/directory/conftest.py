@@ -100,7 +100,7 @@ async def snapshot(desk: Desk) -> AsyncIterator[DirectorySnapshot]:
         await made.stop()
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Wait for what comes by itself."""
     async with asyncio.timeout(seconds):
         while not condition():

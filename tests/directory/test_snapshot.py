@@ -126,7 +126,7 @@ async def test_while_the_server_is_away_the_last_directory_stays(cipher: Cipher,
     await asyncio.to_thread(server.start)
     try:
         await asyncio.to_thread(upgrade, server.dsn)
-        async with await Database.open(server.dsn, application_name="test", connect_timeout=2) as db:
+        async with await Database.open(server.dsn, application_name="test", connect_timeout=20) as db:
             account_id = await new_account(db, "Palm")
             snapshot = DirectorySnapshot(db, cipher, tmp_path)
             await snapshot.start()

@@ -50,12 +50,12 @@ class _Stage:
 
 
 async def _next(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    told: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 10)
+    told: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 20)
     return told
 
 
 async def _nobody_watches(stage: _Stage) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while stage.feed.watchers(ACCOUNT):
             await asyncio.sleep(0.01)
 
