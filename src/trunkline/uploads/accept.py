@@ -22,7 +22,7 @@ from trunkline.core.ids import uploaded_id
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Connection, Database
 from trunkline.uploads import checks
-from trunkline.uploads.model import MAX_FAILURES, RecordType
+from trunkline.uploads.model import MAX_FAILURES, RecordType, UploadedCall
 
 QUEUE = "uploads"
 PROCESS_CALL = "process_uploaded_call"
@@ -40,41 +40,27 @@ _PLAIN_LANES = 7
 _RECORDS_MAX = 20
 """Of one call."""
 
-_COLUMNS = (
-    "account_id",
-    "uploaded_call_id",
-    "ext_id",
+_ONCE = ("account_id", "uploaded_call_id", "ext_id")
+"""Columns that stay when a call that failed is uploaded again."""
+
+_AGAIN = (
+    *(name for name in UploadedCall.columns() if name not in _ONCE),
     "ext_request_id",
     "upload_time",
-    "session_id",
-    "direction",
-    "calling_phone_number",
-    "called_phone_number",
-    "start_time",
-    "finish_time",
-    "is_lost",
-    "is_transfer",
-    "wait_duration",
-    "talk_duration",
-    "visitor_session_id",
-    "campaign_id",
-    "source_id",
-    "site_id",
-    "comment",
-    "tags",
     "record_type",
     "records",
     "callback",
     "status",
     "runs",
-    "failures",
 )
+
+_COLUMNS = (*_ONCE, *_AGAIN, "failures")
 
 _KEEP = f"""
 insert into uploaded_calls ({", ".join(_COLUMNS)})
 select {", ".join(_COLUMNS)} from jsonb_populate_recordset(null::uploaded_calls, %s::jsonb)
 on conflict (account_id, ext_id) do update
-set {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[3:-1])}, error_code = null, error_message = null,
+set {", ".join(f"{name} = excluded.{name}" for name in _AGAIN)}, error_code = null, error_message = null,
     settled_at = null
 where uploaded_calls.status = 'error' and uploaded_calls.failures < {MAX_FAILURES}
 returning uploaded_call_id, record_type

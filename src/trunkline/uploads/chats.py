@@ -17,11 +17,8 @@ from trunkline.db.pool import Connection, Database
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
 from trunkline.uploads.deletions import delete_uploaded
-from trunkline.uploads.visits import visit_behind
 
 FIELD = "chats"
-
-_SAME = "select chat_id from chats where account_id = %s and ext_id = %s order by chat_id limit 1"
 
 _MESSAGES = """
 insert into chat_messages (account_id, chat_id, date_time, source, employee_id, employee_full_name, text)
@@ -79,11 +76,7 @@ def _context(chat: Mapping[str, Any], zone: ZoneInfo) -> Context:
     checks.not_in_future(at, "chats.start_date_time", sent)
     conversation.real_campaign(chat.get("campaign_id"), "chats.campaign_id")
     context = Context(at, sent, chat.get("visitor_session_id"), chat.get("campaign_id"), chat.get("site_id"))
-    if context.is_empty:
-        raise checks.combination(
-            "send visitor_session_id, campaign_id or site_id", "chats.visitor_session_id"
-        )
-    return context
+    return conversation.somewhere(context, FIELD)
 
 
 def _messages(chat: Mapping[str, Any], context: Context, zone: ZoneInfo) -> list[_Message]:
@@ -116,21 +109,13 @@ async def _keep(
     names: Mapping[int, str],
 ) -> int:
     ext_id = chat.get("ext_id")
-    if ext_id is not None:
-        same = await (await connection.execute(_SAME, (account_id, ext_id))).fetchone()
-        if same is not None:
-            return int(same["chat_id"])
+    same = await conversation.known(connection, account_id, "chats", "chat_id", ext_id)
+    if same is not None:
+        return same
     phone, email = conversation.reached(chat, FIELD)
     contact = await conversation.contact_of(connection, account_id, phone, email)
     contact["contact_full_name"] = contact["contact_full_name"] or chat.get("name")
-    extra = await visit_behind(
-        connection,
-        account_id,
-        visitor_session_id=context.visitor_session_id,
-        campaign_id=context.campaign_id,
-        site_id=context.site_id,
-        source_id=chat.get("source_id"),
-    )
+    extra = await conversation.visit_of(connection, account_id, context, chat.get("source_id"))
     chat_id = await insert(
         connection,
         "chats",

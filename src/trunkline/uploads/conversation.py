@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
+from psycopg import sql
+
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Connection
 from trunkline.uploads import checks
+from trunkline.uploads.visits import visit_behind
 
 SESSION_AGE_MAX = timedelta(days=180)
 """How long after the visit a communication may have happened."""
@@ -128,6 +131,50 @@ def reached(thing: Mapping[str, Any], field: str) -> tuple[str | None, str | Non
     if phone is None and email is None:
         raise checks.combination("send phone or email", f"{field}.phone")
     return phone, email
+
+
+def somewhere(context: Context, field: str) -> Context:
+    """The context, which must say something.
+
+    :raises InvalidInput: it does not.
+    """
+    if context.is_empty:
+        raise checks.combination(
+            "send visitor_session_id, campaign_id or site_id", f"{field}.visitor_session_id"
+        )
+    return context
+
+
+async def visit_of(
+    connection: Connection, account_id: int, context: Context, source_id: int | None
+) -> dict[str, Any]:
+    """What a communication keeps of where it came from."""
+    return await visit_behind(
+        connection,
+        account_id,
+        visitor_session_id=context.visitor_session_id,
+        campaign_id=context.campaign_id,
+        site_id=context.site_id,
+        source_id=source_id,
+    )
+
+
+async def known(
+    connection: Connection,
+    account_id: int,
+    table: LiteralString,
+    id_column: LiteralString,
+    ext_id: str | None,
+) -> int | None:
+    """The id of what was uploaded with this ``ext_id`` before; None = nothing was."""
+    if ext_id is None:
+        return None
+    statement = sql.SQL(
+        "select {id} as id from {table} where account_id = %s and ext_id = %s order by {id} limit 1"
+    )
+    named = statement.format(id=sql.Identifier(id_column), table=sql.Identifier(table))
+    row = await (await connection.execute(named, (account_id, ext_id))).fetchone()
+    return None if row is None else int(row["id"])
 
 
 async def one_at_a_time(connection: Connection, account_id: int, what: LiteralString) -> None:

@@ -12,7 +12,6 @@ from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
-from trunkline.uploads.visits import visit_behind
 
 FIELD = "emails"
 
@@ -50,14 +49,7 @@ async def _keep(connection: Connection, account_id: int, email: Mapping[str, Any
     }
     if to is None and not any(copies.values()):
         raise checks.combination("send email_to, email_to_cc or email_to_bcc", f"{FIELD}.email_to")
-    extra = await visit_behind(
-        connection,
-        account_id,
-        visitor_session_id=context.visitor_session_id,
-        campaign_id=None,
-        site_id=context.site_id,
-        source_id=email.get("source_id"),
-    )
+    extra = await conversation.visit_of(connection, account_id, context, email.get("source_id"))
     contact = await conversation.contact_of(connection, account_id, None, sender)
     contact["contact_full_name"] = contact["contact_full_name"] or email.get("sender_name")
     return await insert(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -103,6 +103,11 @@ class UploadedCall:
     """``{"tag_id", "tag_name"}``; a tag without id is found by its name, or made."""
     record_type: RecordType | None
     records: Sequence[Record]
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Columns of ``uploaded_calls`` that are fields as they stand: all but the recordings."""
+        return tuple(one.name for one in fields(cls) if one.name not in ("record_type", "records"))
 
     @property
     def contact_phone_number(self) -> str | None:

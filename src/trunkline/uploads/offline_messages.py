@@ -16,14 +16,8 @@ from trunkline.db.pool import Connection, Database
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
 from trunkline.uploads.deletions import delete_uploaded
-from trunkline.uploads.visits import visit_behind
 
 FIELD = "offline_messages"
-
-_SAME = """
-select offline_message_id from offline_messages where account_id = %s and ext_id = %s
-order by offline_message_id limit 1
-"""
 
 _FIELDS = "select ext_id, name, data_type from offline_message_user_fields where account_id = %s and ext_id = any(%s)"
 
@@ -118,11 +112,9 @@ def _context(message: Mapping[str, Any], zone: ZoneInfo) -> Context:
     at = datetime.now(UTC) if sent is None else checks.instant(sent, zone, f"{FIELD}.date_time")
     checks.not_in_future(at, f"{FIELD}.date_time", sent)
     campaign_id, site_id = message.get("campaign_id"), message.get("site_id")
-    context = Context(at, sent or "", message.get("visitor_session_id"), campaign_id, site_id)
-    if context.is_empty:
-        raise checks.combination(
-            "send visitor_session_id, campaign_id or site_id", f"{FIELD}.visitor_session_id"
-        )
+    context = conversation.somewhere(
+        Context(at, sent or "", message.get("visitor_session_id"), campaign_id, site_id), FIELD
+    )
     conversation.campaign_needs_site(campaign_id, site_id, f"{FIELD}.site_id")
     return context
 
@@ -160,20 +152,12 @@ async def _keep(
     fields: Mapping[str, Mapping[str, Any]],
 ) -> int:
     ext_id = message.get("ext_id")
-    if ext_id is not None:
-        same = await (await connection.execute(_SAME, (account_id, ext_id))).fetchone()
-        if same is not None:
-            return int(same["offline_message_id"])
+    same = await conversation.known(connection, account_id, FIELD, "offline_message_id", ext_id)
+    if same is not None:
+        return same
     phone, email = conversation.reached(message, FIELD)
     own = [{"ext_id": one["ext_id"], "value": one["value"]} for one in message.get("user_fields", ())]
-    extra = await visit_behind(
-        connection,
-        account_id,
-        visitor_session_id=context.visitor_session_id,
-        campaign_id=context.campaign_id,
-        site_id=context.site_id,
-        source_id=message.get("source_id"),
-    )
+    extra = await conversation.visit_of(connection, account_id, context, message.get("source_id"))
     return await insert(
         connection,
         "offline_messages",

@@ -228,30 +228,7 @@ def call_of(row: Mapping[str, Any]) -> UploadedCall:
     """The call in a row of ``uploaded_calls``."""
     kind = row["record_type"]
     return UploadedCall(
-        **{
-            name: row[name]
-            for name in (
-                "account_id",
-                "uploaded_call_id",
-                "session_id",
-                "ext_id",
-                "direction",
-                "calling_phone_number",
-                "called_phone_number",
-                "start_time",
-                "finish_time",
-                "is_lost",
-                "is_transfer",
-                "wait_duration",
-                "talk_duration",
-                "visitor_session_id",
-                "campaign_id",
-                "source_id",
-                "site_id",
-                "comment",
-                "tags",
-            )
-        },
+        **{name: row[name] for name in UploadedCall.columns()},
         record_type=None if kind is None else RecordType(kind),
         records=[_record_of(record) for record in row["records"]],
     )
