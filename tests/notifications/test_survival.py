@@ -6,45 +6,22 @@ import asyncio
 import contextlib
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.notifications.receiver import Receiver
 from tests.notifications.rig import ALL_OF_A_CALL, Rig, open_rig, story, worker
+from tests.worker_processes import worker_process
 
-ROOT = Path(__file__).parents[2]
+PROCESS = "tests.notifications.worker_process"
 
 
 @pytest.fixture
 async def rig(database: str) -> AsyncIterator[Rig]:
     async with open_rig(database) as rig:
         yield rig
-
-
-@contextlib.asynccontextmanager
-async def worker_process(dsn: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.notifications.worker_process",
-        dsn,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        while line and line != b"ready\n":
-            line = await process.stdout.readline()
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
 
 
 async def hesitate(_request: web.Request) -> web.StreamResponse:
@@ -56,17 +33,17 @@ async def test_killed_workers_lose_nothing_and_keep_the_order(rig: Rig) -> None:
     calls = 30
     async with Receiver(answer=hesitate) as receiver:
         await rig.subscribe(receiver.url)
-        async with worker_process(rig.dsn) as first:
+        async with worker_process(PROCESS, rig.dsn) as first:
             for _ in range(calls):
                 await rig.happened(*story(rig.account_id))
             await receiver.wait_for(20)
             first.send_signal(signal.SIGKILL)
             await first.wait()
-        async with worker_process(rig.dsn) as second:
+        async with worker_process(PROCESS, rig.dsn) as second:
             await receiver.wait_for(len(receiver.received) + 20, 30)
             second.send_signal(signal.SIGKILL)
             await second.wait()
-        async with worker_process(rig.dsn):
+        async with worker_process(PROCESS, rig.dsn):
             settled = await rig.until_settled(60)
     assert len(settled) == calls * len(ALL_OF_A_CALL)
     assert {one["status"] for one in settled} == {"delivered"}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.apis.data_api.office import Office
@@ -14,30 +11,9 @@ from tests.notifications.receiver import Receiver
 from tests.uploads import sounds
 from tests.uploads.customer import WAV, Customer, trickles
 from tests.uploads.rig import ALL_EVENTS, call, settings_for, settled
+from tests.worker_processes import worker_process
 
-ROOT = Path(__file__).parents[2]
-
-
-@contextlib.asynccontextmanager
-async def worker_process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.uploads.worker_process",
-        *arguments,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), 30)
-        while line and line != b"ready\n":
-            line = await process.stdout.readline()
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
+PROCESS = "tests.uploads.worker_process"
 
 
 async def test_a_killed_worker_loses_no_call(office: Office, customer: Customer, tmp_path: Path) -> None:
@@ -49,12 +25,12 @@ async def test_a_killed_worker_loses_no_call(office: Office, customer: Customer,
         calls = [call(f"wav{number}", wav_records=[record], **told) for number in range(4)]
         calls += [call(f"plain{number}", **told) for number in range(4)]
         await office.do("upload.calls", calls=calls)
-        async with worker_process(*arguments) as worker:
+        async with worker_process(PROCESS, *arguments) as worker:
             async with asyncio.timeout(30):
                 while len(customer.asked) < 2:
                     await asyncio.sleep(0.02)
             worker.send_signal(signal.SIGKILL)
-        async with worker_process(*arguments):
+        async with worker_process(PROCESS, *arguments):
             rows = await settled(office, len(calls), 60)
             async with asyncio.timeout(30):
                 while sum(one.json["status"] == "processed" for one in receiver.received) < len(calls):
