@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trunkline.core.errors import ConfigurationError
+from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
 from trunkline.directory import model as directory_model
 from trunkline.directory.model import LineStatus, SipLine, Trunk
-from trunkline.runtime import secrets
+from trunkline.runtime import certificates, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     DefaultRoute,
@@ -23,6 +25,8 @@ from trunkline.telephony.config import (
     directory_files,
     write_files,
 )
+
+_log = get_logger("engine")
 
 
 def engine_config(settings: Settings, install: AsteriskInstall) -> EngineConfig:
@@ -40,6 +44,12 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     """
     config = engine_config(settings, install)
     config.paths.create()
+    try:
+        certificates.publish(settings)
+    except ConfigurationError as error:
+        if not settings.engine_certificate.exists():
+            raise
+        _log.error("certificate_not_usable", error=str(error))
     write_files(config.paths.etc, base_files(config))
     nothing_yet = directory_files(config, Directory())
     absent = {name: text for name, text in nothing_yet.items() if not (config.paths.etc / name).exists()}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
@@ -77,6 +78,41 @@ def test_an_admins_certificate_stays(tmp_path: Path) -> None:
     certificates.ensure(settings)
     assert certificates.certificate_file(settings).read_text() == "his"
     assert certificates.key_file(settings).read_text() == "his key"
+
+
+def test_the_engine_gets_only_what_fits_together(tmp_path: Path) -> None:
+    settings, other = Settings(data_dir=tmp_path / "own"), Settings(data_dir=tmp_path / "other")
+    for each in (settings, other):
+        certificates.ensure(each)
+    assert certificates.publish(settings)
+    assert not certificates.publish(settings)
+    copy = settings.engine_certificate
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    before = copy.read_bytes()
+    certificates.key_file(settings).write_bytes(certificates.key_file(other).read_bytes())
+    for certificate in (certificates.certificate_file(settings).read_bytes(), b"garbage", b""):
+        certificates.certificate_file(settings).write_bytes(certificate)
+        with pytest.raises(ConfigurationError, match=r"trunkline\.crt and trunkline\.key"):
+            certificates.publish(settings)
+        assert copy.read_bytes() == before
+        assert [file.name for file in copy.parent.iterdir()] == ["tls.pem"]
+    certificates.certificate_file(settings).write_bytes(certificates.certificate_file(other).read_bytes())
+    assert certificates.publish(settings)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(copy)
+
+
+def test_a_key_with_a_password_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    certificates.ensure(settings)
+    key = serialization.load_pem_private_key(certificates.key_file(settings).read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    certificates.key_file(settings).write_bytes(locked)
+    with pytest.raises(ConfigurationError, match="without a password"):
+        certificates.publish(settings)
 
 
 def test_an_interruption_between_key_and_certificate_is_mended(tmp_path: Path) -> None:

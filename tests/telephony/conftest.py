@@ -93,16 +93,17 @@ class Pbx:
     """One Asterisk with our configuration, an engine connected to it, and the world outside."""
 
     def __init__(self, install: AsteriskInstall, folder: Path) -> None:
-        settings = Settings(data_dir=folder)
+        self.settings = settings = Settings(data_dir=folder)
         certificates.ensure(settings)
+        certificates.publish(settings)
         ari, ami, udp, tls, wss = free_ports(5)
         rtp = 50_000 + secrets.randbelow(14) * 1000
         self.config = EngineConfig(
             EnginePaths(folder / "a", folder / "spool", install.modules_dir, install.data_dir),
             EnginePorts(ari, ami, udp, udp, tls, wss, rtp, rtp + 998),
             EngineSecrets("trunkline", "ari-password", "trunkline", "ami-secret"),
-            certificates.certificate_file(settings),
-            certificates.key_file(settings),
+            settings.engine_certificate,
+            settings.engine_certificate,
             bind="127.0.0.1",
             away_wait=2,
         )

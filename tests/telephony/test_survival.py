@@ -13,6 +13,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House, line
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
 from trunkline.core.clock import Instant
+from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.runtime import certificates
 from trunkline.telephony.config import Directory
@@ -164,8 +165,14 @@ async def test_certificate_is_replaced_during_a_call_over_tls(house: House, tmp_
     before = [await served_certificate(port) for port in (ports.tls, ports.wss)]
     other = Settings(data_dir=tmp_path / "other")
     certificates.ensure(other)
-    shutil.copy(certificates.key_file(other), house.pbx.config.key)
-    shutil.copy(certificates.certificate_file(other), house.pbx.config.certificate)
+    own = house.pbx.settings
+    shutil.copy(certificates.key_file(other), certificates.key_file(own))
+    with pytest.raises(ConfigurationError, match="cannot be used together"):
+        certificates.publish(own)
+    await house.engine.reload_certificates()
+    assert [await served_certificate(port) for port in (ports.tls, ports.wss)] == before
+    shutil.copy(certificates.certificate_file(other), certificates.certificate_file(own))
+    assert certificates.publish(own)
     await house.engine.reload_certificates()
     after = [await served_certificate(port) for port in (ports.tls, ports.wss)]
     expected = ssl.PEM_cert_to_DER_cert(certificates.certificate_file(other).read_text())

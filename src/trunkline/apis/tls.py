@@ -26,7 +26,7 @@ class ReloadedCertificate:
         self._key = key
         self._seen = self._stamp()
         self.context = _new_context()
-        self.context.load_cert_chain(certificate, key)
+        self.context.load_cert_chain(certificate, key, password="")
 
     async def watch(self) -> None:
         """Look for new files until cancelled."""
@@ -40,8 +40,8 @@ class ReloadedCertificate:
             stamp = self._stamp()
             if stamp == self._seen:
                 return False
-            _new_context().load_cert_chain(self._certificate, self._key)
-            self.context.load_cert_chain(self._certificate, self._key)
+            _new_context().load_cert_chain(self._certificate, self._key, password="")
+            self.context.load_cert_chain(self._certificate, self._key, password="")
         except (OSError, ssl.SSLError) as error:
             _log.warning("new certificate not usable, the old one stays", reason=str(error))
             return False

@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         return self.data / "certificates"
 
     @property
+    def engine_certificate(self) -> Path:
+        """Asterisk's copy of them, both in one file."""
+        return self.asterisk_dir / "tls.pem"
+
+    @property
     def secrets_dir(self) -> Path:
         """Readable by the owner only: ``master.key`` (encrypts stored secrets), ``engine.json``, ``control.token``."""
         return self.data / "secrets"

@@ -20,7 +20,7 @@ from trunkline.calls.switch import Switch
 from trunkline.calls.writer import EventWriter
 from trunkline.core import log
 from trunkline.core.clock import Instant
-from trunkline.core.errors import SetupError
+from trunkline.core.errors import ConfigurationError, SetupError
 from trunkline.core.settings import Settings
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
@@ -187,7 +187,13 @@ async def _certificates_watched(engine: AsteriskEngine, settings: Settings) -> A
             if now == known or len(now) < len(files):
                 continue
             try:
+                await asyncio.to_thread(certificates.publish, settings)
                 await engine.reload_certificates()
+            except ConfigurationError as error:
+                # Perhaps replaced by halves: the other half is a change, too.
+                _log.error("certificate_not_usable", error=str(error), remedy="the old one stays")
+                known = now
+                continue
             except EngineError as error:
                 _log.error("certificate_not_reloaded", error=str(error))
                 continue

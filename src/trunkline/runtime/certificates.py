@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
-from trunkline.runtime.files import create_once, private_folder
+from trunkline.runtime.files import create_once, private_folder, write_atomically
 
 _VALID = timedelta(days=3650)
 
@@ -49,6 +51,34 @@ def ensure(settings: Settings, now: datetime | None = None) -> None:
     create_once(
         certificate, _self_signed(key.read_bytes(), _names(settings), now or datetime.now(UTC)), 0o644
     )
+
+
+def publish(settings: Settings) -> bool:
+    """Give Asterisk the certificate and key that are there now; False when it had them.
+
+    It gets a copy, both in one file that is replaced whole and only by a pair that fits: Asterisk reads its files at
+    moments of its own choice, and one look at a pair that is half replaced leaves it without TLS.
+
+    :raises ConfigurationError: they are no pair, or cannot be read; the copy stays as it was.
+    """
+    certificate, key, copy = certificate_file(settings), key_file(settings), settings.engine_certificate
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    new = copy.with_name("tls.new")
+    try:
+        content = key.read_bytes() + b"\n" + certificate.read_bytes()
+        if copy.exists() and copy.read_bytes() == content:
+            return False
+        write_atomically(new, content, 0o600)
+        # An empty password: a key that has one is refused here and not asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(new, password="")
+    except (OSError, ssl.SSLError) as error:
+        new.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{certificate} and {key.name} beside it cannot be used together ({error}); put a PEM certificate and "
+            "its key without a password there"
+        ) from error
+    os.replace(new, copy)
+    return True
 
 
 def _names(settings: Settings) -> list[x509.GeneralName]:

@@ -79,7 +79,7 @@ class EngineSecrets:
 class EngineConfig:
     """What needs a restart of Asterisk when it changes.
 
-    :ivar certificate, key: PEM files; may be replaced under the same name and reloaded.
+    :ivar certificate, key: PEM files, or one with both; may be replaced under the same name and reloaded.
     :ivar external_address: what phones outside ``local_networks`` see.
     :ivar away_wait: seconds that a new call hears ring-back while nobody controls it.
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
@@ -119,8 +119,8 @@ class EngineConfig:
                 rtp_last=sip.rtp_port_last,
             ),
             secrets=secrets,
-            certificate=settings.certificates_dir / "trunkline.crt",
-            key=settings.certificates_dir / "trunkline.key",
+            certificate=settings.engine_certificate,
+            key=settings.engine_certificate,
             bind=sip.bind,
             external_address=sip.external_address,
             local_networks=tuple(sip.local_networks),
