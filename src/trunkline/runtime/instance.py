@@ -40,6 +40,8 @@ _ENGINE_OPEN_FILES = 200_000
 _ROLE_OPEN_FILES = 65_536
 _NICENESS = {"worker": 10}
 """Deliveries and encoding may come later; calls may not."""
+_READY_SECONDS, _NICE_READY_SECONDS = 60, 240
+"""Who stands back on a machine that others keep busy is late to start; killing it for that would only make it later."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Se
             niceness=_NICENESS.get(role, 0),
         ),
         is_ready_line=says_ready,
+        ready_seconds=_NICE_READY_SECONDS if role in _NICENESS else _READY_SECONDS,
         version=__version__,
     )
 

@@ -99,7 +99,7 @@ class Installation:
 
     # --- life
 
-    async def start(self, timeout: float = 90.0) -> float:
+    async def start(self, timeout: float = 250.0) -> float:
         """``trunkline up``; returns the seconds until everything was ready."""
         self._folder.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
