@@ -24,7 +24,12 @@ CONNECT = "tl-connect"
 CONTROLLED = "tl-controlled"
 CALLEE = "tl-callee"
 RECORD_CALLEE = "tl-record"
-_TAGGED = "CHANNEL(accountcode)=${CUT(EXTEN,~,3)},CHANNEL(peeraccount)=${CUT(EXTEN,~,3)}"
+# The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
+# each step of the dialplan is a message to all who listen.
+_TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
+_PEER# The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
+# each step of the dialplan is a message to all who listen.
+_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
 _WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
 _RETRY = 0.5
 _DEFAULT_RING = 60
@@ -32,7 +37,7 @@ _DEFAULT_RING = 60
 
 def base(config: EngineConfig) -> str:
     """``extensions.conf`` without the default routes."""
-    folder = f"{config.paths.spool}/${{CHANNEL(accountcode)}}"
+    spool = config.paths.spool
     tries = max(1, round(config.away_wait / _RETRY))
     return f"""[general]
 static = yes
@@ -41,11 +46,6 @@ autofallthrough = yes
 clearglobalvars = yes
 
 [{CONTEXT}]
-exten => _[0-9+*#]!,1,Goto(tl-ask,${{EXTEN}},1)
-exten => _[a-zA-Z].,1,Goto(tl-ask,${{EXTEN}},1)
-exten => s,1,Goto(tl-ask,${{EXTEN}},1)
-
-[tl-ask]
 exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
  same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
@@ -58,11 +58,10 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
 exten => h,1,NoOp()
 
 [{CONNECT}]
-exten => _r~.,1,MSet({_TAGGED})
- same => n,MixMonitor(,br({folder}/${{CHANNEL(uniqueid)}}.sln))
- same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}}U({RECORD_CALLEE}^{folder}))
+exten => _r~.,1,MixMonitor(,br({spool}/{_TAG}/${{CHANNEL(uniqueid)}}.sln))
+ same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}}U({RECORD_CALLEE}^{spool}/{_PEER_TAG}))
  same => n,Goto(plain,done)
-exten => _p~.,1,MSet({_TAGGED})
+exten => _p~.,1,Set(CHANNEL(peeraccount)={_TAG})
  same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}})
  same => n,Goto(plain,done)
 exten => record,1,MixMonitor(,br(${{TL_REC}}))
