@@ -27,6 +27,10 @@ waits for the writing (a command of a door) cuts it short."""
 REST_SECONDS = 0.05
 """Time between the beginnings of two writings, while nobody waits: the first event after a pause goes soon, a stream of
 them in larger batches."""
+BUSY_REST_SECONDS = 0.15
+"""The same while many calls come: the rows of a call are written once for each batch it is in."""
+BUSY_EVENTS = 50
+"""A batch of more tells that many calls come: what sixty calls a second make in a rest."""
 BATCH_MAX = 500
 RETRY_SECONDS_FIRST = 0.2
 RETRY_SECONDS_MAX = 5.0
@@ -73,6 +77,7 @@ class EventWriter:
         self._done = 0
         self._goal = 0
         self._began = 0.0
+        self._rest = REST_SECONDS
         self._hurry = asyncio.Event()
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
@@ -128,6 +133,7 @@ class EventWriter:
                 self._wake.clear()
                 continue
             batch = [self._pending[i] for i in range(min(len(self._pending), BATCH_MAX))]
+            self._rest = BUSY_REST_SECONDS if len(batch) > BUSY_EVENTS else REST_SECONDS
             try:
                 await self._write(batch)
             except Exception as error:
@@ -152,7 +158,7 @@ class EventWriter:
         """Wait for more events, unless somebody waits for those that are here."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(max(loop.time() + GATHER_SECONDS, self._began + REST_SECONDS)):
+            async with asyncio.timeout_at(max(loop.time() + GATHER_SECONDS, self._began + self._rest)):
                 await self._hurry.wait()
         self._began = loop.time()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import signal
@@ -24,6 +25,9 @@ async def _main(role: str, settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
 
     def ready() -> None:
+        # What is there now stays: looking through it again and again would hold up calls.
+        gc.collect()
+        gc.freeze()
         print(json.dumps({"ready": role}), flush=True)  # noqa: T201
 
     module = importlib.import_module(f"trunkline.roles.{role}")
