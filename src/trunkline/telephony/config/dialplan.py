@@ -27,9 +27,7 @@ RECORD_CALLEE = "tl-record"
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
 # each step of the dialplan is a message to all who listen.
 _TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
-_PEER# The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
-# each step of the dialplan is a message to all who listen.
-_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
+_PEER_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
 _WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
 _RETRY = 0.5
 _DEFAULT_RING = 60
