@@ -12,7 +12,12 @@ _EXTENSION = re.compile(r"(?P<number>[^.].*?)(?P<keys>\.{2}[0-9*#.]{0,30}[0-9*#]
 
 
 def normalise(text: str) -> str | None:
-    """Digits of an E.164 number from its usual dressings (``+971 50-000 0001``, ``00971...``); None if it is none."""
+    """Digits of an E.164 number from its usual dressings (``+971 50-000 0001``, ``00971500000001``); None if it is none.
+
+    What has an extension behind dots is not one number: see :func:`with_extension`.
+    """
+    if ".." in text:
+        return None
     bare = _DRESSING.sub("", text.strip())
     if bare.startswith("+"):
         bare = bare[1:]
@@ -37,8 +42,6 @@ def with_extension(text: str) -> str | None:
     """
     bare = text.strip()
     found = _EXTENSION.match(bare)
-    if found is None and ".." in bare:
-        return None
     number = normalise(found["number"] if found else bare)
     return number if number is None or found is None else f"{number}{found['keys']}"
 
