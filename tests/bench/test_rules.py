@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.bench import parts
+from trunkline.bench import changes, parts
 from trunkline.bench.calls import right_ends
 from trunkline.bench.load import Search
 from trunkline.bench.setting import Finding, Setting
@@ -84,3 +84,11 @@ async def test_parts_run_by_name_each_in_its_folder(tmp_path: Path, monkeypatch:
     assert list(both) == ["one", "two"]
     assert parts.report(second) == {"two": {"ok": True, "method": "how", "folder": str(tmp_path / "two")}}
     assert parts.tables(second) == "two: about two\nlines"
+
+
+def test_delays_of_changes_are_told_by_kind_and_together() -> None:
+    found = {"a tag": [10.0, 30.0, 20.0], "a line": [40.0], changes.IN_ENGINE: [500.0], "a group": []}
+    told = changes.figures(found)
+    assert told["a tag"] == {"count": 3, "p50": 20.0, "p99": 30.0, "worst": 30.0}
+    assert told["all of them"] == {"count": 4, "p50": 25.0, "p99": 40.0, "worst": 40.0}
+    assert told["a group"]["count"] == 0

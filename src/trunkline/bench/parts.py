@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from trunkline.bench import calls, commands, reports
+from trunkline.bench import calls, changes, commands, reports
 from trunkline.bench.setting import Finding, Setting
 
 
@@ -36,6 +36,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             commands.METHOD,
             commands.run,
         ),
+        "changes": Part("from a change by the Data API until calls go by it", changes.METHOD, changes.run),
         "reports": Part(
             "reports over 1 and 10 million calls, against SQL by hand", reports.METHOD, reports.run
         ),
