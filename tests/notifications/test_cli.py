@@ -58,6 +58,10 @@ def test_faults_are_told(run: CliRunner, tmp_path: Path) -> None:
     refused = call(run, "add", *words)
     assert isinstance(refused.exception, TrunklineError)
     assert "nonsense" in refused.exception.message
+    refused = call(run, "add", "--url", "receiver.example", "--event", "call_finish")
+    assert isinstance(refused.exception, TrunklineError)
+    assert "http://" in refused.exception.message
+    assert "no such delivery" in call(run, "log", "--status", "failed").output
     assert isinstance(call(run, "replay", "99").exception, TrunklineError)
     assert isinstance(call(run, "test", "99").exception, TrunklineError)
 

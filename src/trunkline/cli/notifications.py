@@ -170,7 +170,8 @@ def log(
     for one in found:
         click.echo(_line(one))
     if not found:
-        click.echo("nothing has been delivered yet")
+        filtered = subscription_id is not None or status is not None
+        click.echo("no such delivery" if filtered else "nothing has been delivered yet")
 
 
 @notification.command("replay")

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -22,22 +22,26 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from trunkline.core.errors import ConfigurationError
+
+PortNumber = Annotated[int, Field(ge=0, le=65535)]
+
 
 class SipSettings(BaseModel):
     """Where phones and trunks reach us. A port of 0 turns that transport off."""
 
     bind: str = "0.0.0.0"
-    udp_port: int = 5060
-    tcp_port: int = 5060
-    tls_port: int = 9061
-    wss_port: int = 8089
+    udp_port: PortNumber = 5060
+    tcp_port: PortNumber = 5060
+    tls_port: PortNumber = 9061
+    wss_port: PortNumber = 8089
     external_address: str | None = None
     """Address that phones outside the local network see, when this machine is behind NAT."""
     local_networks: list[str] = Field(
         default_factory=lambda: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"]
     )
-    rtp_port_first: int = 20000
-    rtp_port_last: int = 24999
+    rtp_port_first: PortNumber = 20000
+    rtp_port_last: PortNumber = 24999
     registration_expiry_min: int = 30
     """Seconds."""
     registration_expiry_max: int = 3600
@@ -52,8 +56,8 @@ class EngineSettings(BaseModel):
 
     asterisk: str = "auto"
     """``auto``: an installed Asterisk 20 or newer, else the private copy; ``private``; or the path of a program."""
-    ari_port: int = 8088
-    ami_port: int = 5038
+    ari_port: PortNumber = 8088
+    ami_port: PortNumber = 5038
     max_calls: int = 0
     """0 = no limit."""
 
@@ -62,9 +66,9 @@ class WebSettings(BaseModel):
     """Doors for API clients and browsers. A port of 0 turns that door off."""
 
     http_bind: str = "127.0.0.1"
-    http_port: int = 8080
+    http_port: PortNumber = 8080
     https_bind: str = "0.0.0.0"
-    https_port: int = 8443
+    https_port: PortNumber = 8443
     public_url: str | None = None
     """How clients reach us from outside (for links in recordings); default from the request."""
     trusted_proxies: list[str] = Field(default_factory=list)
@@ -78,7 +82,7 @@ class WebSettings(BaseModel):
 class SwitchSettings(BaseModel):
     node: int = Field(default=0, ge=0, le=62)
     """63 is the node of uploaded calls, which no switch carried."""
-    control_port: int = 8070
+    control_port: PortNumber = 8070
     """Loopback HTTP for commands from web."""
     away_wait: int = 20
     """Seconds that a new call hears ring-back while the switch is away."""
@@ -195,7 +199,7 @@ class Settings(BaseSettings):
     """Downloaded programs (Asterisk); may be deleted and is fetched again. Shared by instances."""
     database_url: str | None = None
     """A PostgreSQL server of your own; default: the embedded one."""
-    database_port: int = 0
+    database_port: PortNumber = 0
     """0 = the embedded server listens on a Unix socket in the data folder only."""
     log_level: str = "info"
     log_json: bool | None = None
@@ -219,7 +223,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = Path(os.environ.get("TRUNKLINE_CONFIG", "trunkline.toml"))
+        named = os.environ.get("TRUNKLINE_CONFIG")
+        if named and not Path(named).is_file():
+            # Going on with the defaults would be another instance: other ports, another data folder.
+            raise ConfigurationError(
+                f"TRUNKLINE_CONFIG is {named}, and there is no such file; correct it or unset it"
+            )
+        path = Path(named or "trunkline.toml")
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
 
     # Layout of the data folder: one place, so that no two rooms disagree about a path.

@@ -218,6 +218,7 @@ def check(draft: Draft) -> None:
 
     :raises InvalidInput: what is wrong, where, and what to do.
     """
+    parse_url(draft.url)  # first: key and name may have been taken from it
     for name, value in (("key", draft.key), ("name", draft.name)):
         if not value.strip() or len(value) > 200:
             raise InvalidInput(f"The {name} must have 1 to 200 characters.", field=name, value=value)
@@ -227,7 +228,6 @@ def check(draft: Draft) -> None:
         raise InvalidInput("Choose at least one event.", field="events")
     for event in draft.events:
         _mnemonic(event)
-    parse_url(draft.url)
     _check_headers(draft.headers)
     if draft.body_template is not None:
         own_type = next((v for n, v in draft.headers.items() if n.lower() == "content-type"), None)
