@@ -183,6 +183,23 @@ async def test_new_certificate_is_served_without_a_restart(tmp_path: Path, free_
         assert third == second, "the old one stays while the new one is not whole"
 
 
+async def test_a_start_with_a_broken_certificate_serves_the_last_good_one(
+    tmp_path: Path, free_ports: Ports
+) -> None:
+    settings = _settings(tmp_path, free_ports)
+    certificates.publish(settings)
+    good = certificates.certificate_file(settings).read_text()
+    certificates.certificate_file(settings).write_text("half a certificate")
+    async with _open(House(), settings):
+        address = ("127.0.0.1", settings.web.https_port)
+        served = await asyncio.to_thread(ssl.get_server_certificate, address)
+        assert served.split() == good.split()
+    settings.engine_certificate.unlink()
+    with pytest.raises(ssl.SSLError):
+        async with _open(House(), settings):
+            pass
+
+
 def _replace_certificate(settings: Settings) -> None:
     for path in (certificates.certificate_file(settings), certificates.key_file(settings)):
         os.unlink(path)

@@ -17,16 +17,24 @@ _LOOK_EVERY = 2.0
 class ReloadedCertificate:
     """A TLS context over two PEM files; new connections get what the files hold now.
 
-    :raises ssl.SSLError: the files hold no certificate with its key.
+    :param last_good: one file with a pair that was in use, for a start with files that cannot be used.
+    :raises ssl.SSLError: the files hold no certificate with its key, and nor does ``last_good``.
     :raises OSError: they cannot be read.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, last_good: Path | None = None) -> None:
         self._certificate = certificate
         self._key = key
         self._seen = self._stamp()
         self.context = _new_context()
-        self.context.load_cert_chain(certificate, key, password="")
+        try:
+            self.context.load_cert_chain(certificate, key, password="")
+        except ssl.SSLError as error:
+            if last_good is None or not last_good.exists():
+                raise
+            _log.error("certificate not usable, the last good one is served", reason=str(error))
+            self.context = _new_context()
+            self.context.load_cert_chain(last_good, password="")
 
     async def watch(self) -> None:
         """Look for new files until cancelled."""

@@ -94,7 +94,9 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
             http = f"http://{settings.web.http_bind}:{settings.web.http_port}"
         if settings.web.https_port:
             folder = settings.certificates_dir
-            certificate = ReloadedCertificate(folder / "trunkline.crt", folder / "trunkline.key")
+            certificate = ReloadedCertificate(
+                folder / "trunkline.crt", folder / "trunkline.key", settings.engine_certificate
+            )
             watcher = asyncio.create_task(certificate.watch(), name="certificate-watch")
             await web.TCPSite(
                 runner, settings.web.https_bind, settings.web.https_port, ssl_context=certificate.context
