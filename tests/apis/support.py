@@ -160,6 +160,15 @@ class NotedSwitch:
             raise answer
         return dict(answer)
 
+    async def command_json(
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+    ) -> bytes:
+        self.commands.append((account_id, name, params))
+        answer = self.answers.get(name, [])
+        if isinstance(answer, Exception):
+            raise answer
+        return orjson.dumps(answer)
+
 
 @dataclass
 class NotedVoice:

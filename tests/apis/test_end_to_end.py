@@ -62,7 +62,7 @@ async def _opened(dsn: str, patience: float = 30.0) -> AsyncIterator[_Real]:
             allow=["127.0.0.0/8"],
         )
         async with RequestJournal(db) as journal:
-            yield _Real(db, account, NotedSwitch({"list_calls": {"calls": []}}), journal)
+            yield _Real(db, account, NotedSwitch({"list_calls": []}), journal)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import hypothesis
 from hypothesis import HealthCheck
@@ -198,7 +199,9 @@ class _Teller:
     def states(self) -> dict[str, str]:
         if not self.lives:
             return {}
-        by_id = {leg["leg_id"]: leg["state"] for leg in live_call(self.story.session)["legs"]}
+        by_id = {
+            leg["leg_id"]: leg["state"] for leg in live_call(self.story.session, ZoneInfo("UTC"))["legs"]
+        }
         return {self.name(leg): by_id[leg.leg_id] for leg in self.story.session.living}
 
     def possible(self) -> list[Step]:

@@ -60,10 +60,14 @@ async def test_a_command_and_its_answer(free_ports: Ports) -> None:
             7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}}
         )
         assert answer == {"call_session_id": 2**52}
+        assert await client.command_json(7, "list_calls", {}) == b'{"call_session_id":4503599627370496}'
         assert (await client.status())["live_calls"] == 3
         assert await client.directory_fingerprint(7) == "f" * 64
         assert await client.directory_fingerprint(8) is None
-    assert desk.commands == [(7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}})]
+    assert desk.commands == [
+        (7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}}),
+        (7, "list_calls", {}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ async def _hang_up_on(times: int, port: int, answer: bytes) -> tuple[asyncio.Ser
 @pytest.mark.parametrize("name", ["start_employee_call", "start_simple_call"])
 async def test_a_start_is_never_sent_twice(name: str, free_ports: Ports) -> None:
     [port] = free_ports(1)
-    server, taken = await _hang_up_on(1, port, b'{"result": {}}')
+    server, taken = await _hang_up_on(1, port, b'{"result":{}}')
     async with server, SwitchClient(url(port), TOKEN) as client:
         with pytest.raises(SwitchUnavailable, match="may have been"):
             await client.command(7, name, {})
@@ -174,7 +178,7 @@ async def test_a_start_is_never_sent_twice(name: str, free_ports: Ports) -> None
 @pytest.mark.parametrize("name", ["release_call", "list_calls"])
 async def test_what_may_be_repeated_is(name: str, free_ports: Ports) -> None:
     [port] = free_ports(1)
-    server, taken = await _hang_up_on(2, port, b'{"result": {"calls": []}}')
+    server, taken = await _hang_up_on(2, port, b'{"result":{"calls":[]}}')
     async with server, SwitchClient(url(port), TOKEN) as client:
         assert await client.command(7, name, {}) == {"calls": []}
     assert len(taken) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -405,7 +406,7 @@ def test_coach(kind: str, number: str | None, mode: str | None) -> None:
     assert effect == Supervise(coach, anna(story), Supervision(mode or "whisper"))
     with pytest.raises(InvalidState):
         story.command("add_coach", phone_number=c.BORIS_LINE)
-    assert {leg["state"] for leg in live_call(story.session)["legs"]} == {"Conversation"}
+    assert {leg["state"] for leg in live_call(story.session, ZoneInfo("UTC"))["legs"]} == {"Conversation"}
     story.hang_up(coach)
     assert phase_of(story) is Phase.TALK
     settled(story)
@@ -515,13 +516,15 @@ def test_recording_on_and_off() -> None:
     story.answer("442079460177")
     story.answer(c.CUSTOMER)
     story.command("record_call", action="off")
-    assert {leg["record_call_enabled"] for leg in live_call(story.session)["legs"]} == {False}
+    assert {leg["record_call_enabled"] for leg in live_call(story.session, ZoneInfo("UTC"))["legs"]} == {
+        False
+    }
     assert not any(leg.is_recorded for leg in story.session.living)
     with pytest.raises(InvalidState) as error:
         story.command("record_call", action="off")
     assert error.value.mnemonic == "record_already_stopped"
     story.command("record_call", action="on")
-    assert {leg["record_call_enabled"] for leg in live_call(story.session)["legs"]} == {True}
+    assert {leg["record_call_enabled"] for leg in live_call(story.session, ZoneInfo("UTC"))["legs"]} == {True}
     assert all(leg.is_recorded for leg in story.session.living)
     assert sum(isinstance(one, RecordVoice) and one.on for one in story.engine.done) == 2
     assert story.types.count(EventType.RECORDING_STARTED) == 4

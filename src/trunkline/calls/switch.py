@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -80,8 +81,8 @@ class Switch:
         self.node = node
         self.presence = Presence()
         self.sessions: dict[int, Session] = {}
-        self._shown: dict[int, orjson.Fragment] = {}
-        """What list.calls tells of each call, until the call changes."""
+        self._shown: dict[int, tuple[str, bytes]] = {}
+        """What list.calls tells of each call, until the call changes, and for which time zone."""
         self.channels: dict[Channel, Session] = {}
         self.past_channels: deque[Channel] = deque(maxlen=PAST_CHANNELS)
         """Of calls that ended; the engine may tell of them once more after a reconnect."""
@@ -207,7 +208,9 @@ class Switch:
 
     # --- what the doors command
 
-    async def command(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def command(
+        self, account_id: int, name: str, params: dict[str, Any]
+    ) -> dict[str, Any] | orjson.Fragment:
         """Do a command of a door; answers once what it changed is safely written.
 
         :raises TrunklineError: with the mnemonic of the method's page.
@@ -311,23 +314,25 @@ class Switch:
             )
         return account
 
-    def list_calls(self, account_id: int, params: dict[str, Any]) -> dict[str, Any]:
-        """``{"calls": [...]}`` of :func:`~trunkline.calls.view.live_call`, as JSON: kept until a call changes."""
+    def list_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
+        """A list of :func:`~trunkline.calls.view.live_call`, as JSON: kept until a call changes."""
+        zone = params["time_zone"]
         calls = [
-            self._shown_call(session)
+            self._shown_call(session, zone)
             for session in self.sessions.values()
             if session.account_id == account_id
             and session.phase is not Phase.ENDED
             and params.get("direction") in (None, session.direction)
             and params.get("virtual_phone_number") in (None, session.virtual_phone_number)
         ]
-        return {"calls": calls}
+        return orjson.Fragment(b"[" + b",".join(calls) + b"]")
 
-    def _shown_call(self, session: Session) -> orjson.Fragment:
+    def _shown_call(self, session: Session, zone: str) -> bytes:
         shown = self._shown.get(session.call_session_id)
-        if shown is None:
-            shown = self._shown[session.call_session_id] = orjson.Fragment(orjson.dumps(live_call(session)))
-        return shown
+        if shown is None or shown[0] != zone:
+            made = orjson.dumps(live_call(session, ZoneInfo(zone)))
+            shown = self._shown[session.call_session_id] = (zone, made)
+        return shown[1]
 
     def _own(self, account_id: int, call_session_id: int) -> Session:
         session = self.sessions.get(call_session_id)

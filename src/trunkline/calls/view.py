@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
@@ -16,12 +18,13 @@ _STATES = {
 """The wire's words (Call API, ``list.calls``, ``legs.state``)."""
 
 
-def live_call(session: Session) -> dict[str, Any]:
-    """``start_time`` is Unix seconds; the door writes it in its own form."""
+def live_call(session: Session, zone: ZoneInfo) -> dict[str, Any]:
+    """Every field of the method and no other, as the door passes it on; ``start_time`` is in ``zone``."""
+    started = datetime.fromtimestamp(int(session.started_at), zone).replace(tzinfo=None)
     return {
         "call_session_id": session.call_session_id,
         "direction": session.direction,
-        "start_time": session.started_at,
+        "start_time": started.isoformat(" "),
         "virtual_phone_number": session.virtual_phone_number,
         "contact_phone_number": session.contact_phone_number,
         "external_id": session.external_id,

@@ -64,12 +64,12 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
             "dialing_timeout": 30,
         },
     ),
+    "list.calls": ("list_calls", {**REQUESTS["list.calls"], "time_zone": "Asia/Dubai"}),
     "add.coach": ("add_coach", {**_CALL, "phone_number": None, "mode": "whisper"}),
     **{
         name: (name.replace(".", "_"), REQUESTS[name])
         for name in (
             "release.call",
-            "list.calls",
             "hold.call",
             "unhold.call",
             "make.call",
@@ -87,9 +87,9 @@ COMMANDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """The command of each of these requests and its parameters, without who asks."""
 
-ANSWERS: dict[str, dict[str, Any]] = {
+ANSWERS: dict[str, Any] = {
     **{name: {"call_session_id": SESSION} for name, _ in COMMANDS.values() if name.startswith("start_")},
-    "list_calls": {"calls": []},
+    "list_calls": [],
     "list_talk_options": {"options": []},
     "block_contact": {"contact_phone_number": CONTACT},
 }

@@ -60,7 +60,7 @@ def _messages(draw: st.DrawFn) -> Any:
 
 def _check_answer(surface: Surface, body: bytes) -> None:
     house = House()
-    house.switch.answers = {"start_simple_call": {"call_session_id": 1}, "list_calls": {"calls": []}}
+    house.switch.answers = {"start_simple_call": {"call_session_id": 1}, "list_calls": []}
     machine = Machine(surface, house.services, house.journal)
     raw = asyncio.run(machine.answer(body, "127.0.0.1"))
     answer = orjson.loads(raw)

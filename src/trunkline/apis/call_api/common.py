@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from trunkline.apis.jsonrpc import Call, Field, FieldType, Param, Params, ParamType, Result
+from trunkline.apis.jsonrpc.pieces import Pieces
 from trunkline.core.phone import normalise
 
 _LINE = re.compile(r"[0-9]{3,15}\Z", re.ASCII)
@@ -114,13 +115,22 @@ DONE = Result({"success": "true"})
 async def command(call: Call, name: str, params: Params) -> dict[str, Any]:
     """Have the switch do it: the checked parameters, and who asks."""
     return await call.services.switch.command(
-        call.account_id,
-        name,
-        {
-            **params,
-            "user_id": call.caller.user_id,
-            "login": call.caller.login,
-            "api_request_id": call.api_request_id,
-        },
-        request_id=str(call.api_request_id),
+        call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
     )
+
+
+async def command_json(call: Call, name: str, params: Params) -> Pieces:
+    """As :func:`command`; the result as the switch wrote it."""
+    made = await call.services.switch.command_json(
+        call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
+    )
+    return Pieces((made,))
+
+
+def _signed(call: Call, params: Params) -> dict[str, Any]:
+    return {
+        **params,
+        "user_id": call.caller.user_id,
+        "login": call.caller.login,
+        "api_request_id": call.api_request_id,
+    }

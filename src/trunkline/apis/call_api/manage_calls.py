@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from trunkline.apis.call_api import common
 from trunkline.apis.call_api.components import BASE, MANAGEMENT
@@ -25,14 +21,9 @@ from trunkline.apis.jsonrpc import (
 
 
 async def _list_calls(call: Call, params: Params) -> Result:
-    """The switches answer ``{"calls": [...]}``: the fields of the result, ``start_time`` in Unix seconds."""
-    answer = await common.command(call, "list_calls", params)
-    return Result([_shown(session, call.caller.time_zone) for session in answer["calls"]])
-
-
-def _shown(session: Mapping[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-    started = datetime.fromtimestamp(int(session["start_time"]), zone)
-    return {**session, "start_time": started.replace(tzinfo=None).isoformat(" ")}
+    """The switch writes the list as it goes out: exactly the fields declared below, times in the account's zone."""
+    zone = call.caller.time_zone.key
+    return Result(await common.command_json(call, "list_calls", {**params, "time_zone": zone}))
 
 
 METHODS = (
@@ -77,7 +68,6 @@ METHODS = (
         ),
         envelope=Envelope.DATA_ARRAY,
         components=(MANAGEMENT,),
-        complete=True,
         handler=_list_calls,
     ),
 )

@@ -101,6 +101,12 @@ class SwitchPort(Protocol):
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
     ) -> dict[str, Any]: ...
 
+    async def command_json(
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+    ) -> bytes:
+        """As ``command``; the result as JSON, for answers that are large and passed on as they are."""
+        ...
+
 
 class VoicePort(Protocol):
     """Speaks texts for callers to hear (``trunkline.directory.spoken.SpokenTexts``)."""
