@@ -31,6 +31,9 @@ _TRIED_TWICE = (
 )
 """Rooms whose tests run processes in real time: a machine that stalls for a second can spoil one, so a failure is tried
 once more and named in the summary. One that fails twice has failed."""
+_PATIENCE = 300
+"""Seconds that such a test may take with what it sets up: the first one starts the whole product, maybe on a busy
+machine."""
 _numbers = itertools.count(1)
 
 # A busy machine is no fault of what is tested.
@@ -43,6 +46,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if any(item.path.is_relative_to(room) for room in rooms):
             item.add_marker(pytest.mark.flaky(reruns=1))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(_PATIENCE))
 
 
 @pytest.fixture(scope="session")
