@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from trunkline.accounts.admission import Admission
 from trunkline.accounts.components import DEFAULT
 from trunkline.accounts.model import Caller, CallerKind, Login, Points, Role
 from trunkline.apis.catalogue import SURFACES
@@ -76,6 +77,17 @@ class MemoryAccounts:
         if isinstance(found, TrunklineError):
             raise found
         return found
+
+    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> Admission:
+        """Takes points of requests that a later stage may refuse, as the real service does."""
+        caller = await self.authenticate(token, api)
+        try:
+            self.check_address(caller, ip)
+            return Admission(
+                caller, await self.reserve_points(caller.account_id, api, self.weights.get(method, weight))
+            )
+        except TrunklineError:
+            return Admission(caller, None)
 
     async def login(self, login: str, password: str, api: str, address: str | None = None) -> Login:
         if (login, password) != (LOGIN, PASSWORD):

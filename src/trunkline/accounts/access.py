@@ -25,7 +25,7 @@ _USER: LiteralString = """
 """
 
 # The token finds its account, so this is the one look-up that cannot name it.
-_BY_TOKEN: LiteralString = f"""
+BY_TOKEN: LiteralString = f"""
     with found as (
         select account_id, user_id, 'key' as kind, key_id, null as api, expires_at, blocked_at, last_used_at
         from api_keys where token_hash = %(hash)s
@@ -55,7 +55,13 @@ async def find_caller(db: Database, token: str, api: str, now: datetime) -> Call
         ``access_token_expired``, ``access_token_blocked`` (the key, or its user, was blocked).
     :raises PermissionDenied: ``account_inactive``.
     """
-    row = await db.fetch_one(_BY_TOKEN, {"hash": tokens.hash_of(token), "api": api})
+    return await judged(
+        db, await db.fetch_one(BY_TOKEN, {"hash": tokens.hash_of(token), "api": api}), api, now
+    )
+
+
+async def judged(db: Database, row: Row | None, api: str, now: datetime) -> Caller:
+    """What a row of :data:`BY_TOKEN` says; errors as of :func:`find_caller`."""
     if row is None or (row["api"] is not None and row["api"] != api):
         raise AuthenticationFailed(
             "the access token is not known here; log in again or use a key of this installation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import errors
 
@@ -16,19 +16,10 @@ from trunkline.db.pool import Connection, Database, Row
 # One statement, so that it costs one question to the server. Both counters or none: when one limit stands in the way its
 # row does not come back, and the division by zero undoes the other. It does not wait for the disk: a crash may forget
 # points of the last moment.
-_TAKE = """
-    with lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
-    wanted as (
-        select v.period, v.period_start, v.cap
-        from lightly, account_limits l, lateral (values
-            ('day', %(day)s::timestamptz, l.day_points),
-            ('minute', %(minute)s::timestamptz, l.minute_points)) as v (period, period_start, cap)
-        where l.account_id = %(account_id)s and l.api = %(api)s and lightly.setting = 'off'
-    ),
+TAKEN: LiteralString = """
     taken as (
         insert into points_used as p (account_id, api, period, period_start, used)
-        select %(account_id)s, %(api)s, period, period_start, %(weight)s from wanted
-        where %(weight)s <= cap order by period
+        select account_id, %(api)s, period, period_start, weight from wanted where weight <= cap order by period
         on conflict (account_id, api, period) do update set
             used = excluded.used + case when p.period_start >= excluded.period_start then p.used else 0 end,
             period_start = greatest(p.period_start, excluded.period_start)
@@ -37,8 +28,21 @@ _TAKE = """
         returning period, period_start, used,
             (select w.cap from wanted w where w.period = p.period) as cap
     )
-    select period, period_start, used, cap, 1 / (count(*) over () - 1) as both from taken
 """
+"""Takes the points of ``wanted`` (account_id, period, period_start, cap, weight) from each counter that has so many."""
+
+_TAKE: LiteralString = f"""
+    with lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+    wanted as (
+        select l.account_id, v.period, v.period_start, v.cap, %(weight)s::int as weight
+        from lightly, account_limits l, lateral (values
+            ('day', %(day)s::timestamptz, l.day_points),
+            ('minute', %(minute)s::timestamptz, l.minute_points)) as v (period, period_start, cap)
+        where l.account_id = %(account_id)s and l.api = %(api)s and lightly.setting = 'off'
+    ),
+    {TAKEN}
+    select period, period_start, used, cap, 1 / (count(*) over () - 1) as both from taken
+"""  # noqa: S608 - put together of our own words
 
 # In the order of _TAKE, so that the two never wait for each other crosswise.
 _GIVE_BACK = """
@@ -70,7 +74,7 @@ class Metering:
     async def take(self, account_id: int, api: str, weight: int, now: float) -> Points:
         """See :meth:`trunkline.accounts.service.Accounts.reserve_points`."""
         try:
-            rows = await self._db.fetch_all(_TAKE, _parameters(account_id, api, weight, now))
+            rows = await self._db.fetch_all(_TAKE, parameters(account_id, api, weight, now))
         except errors.DivisionByZero:
             rows = []
         if not rows:
@@ -87,7 +91,7 @@ class Metering:
         """See :meth:`trunkline.accounts.service.Accounts.refund_points`."""
         async with self._db.connection() as connection:
             await _lightly(connection)
-            await connection.execute(_GIVE_BACK, _parameters(account_id, api, weight, taken_at))
+            await connection.execute(_GIVE_BACK, parameters(account_id, api, weight, taken_at))
         return await self.read(account_id, api, now)
 
     async def read(self, account_id: int, api: str, now: float) -> Points:
@@ -100,7 +104,8 @@ async def _lightly(connection: Connection) -> None:
     await connection.execute("set local synchronous_commit = off")
 
 
-def _parameters(account_id: int, api: str, weight: int, now: float) -> Mapping[str, Any]:
+def parameters(account_id: int, api: str, weight: int, now: float) -> Mapping[str, Any]:
+    """Of :data:`_TAKE` and its like: what is asked, and when the day and the minute of ``now`` began."""
     return {
         "account_id": account_id,
         "api": api,

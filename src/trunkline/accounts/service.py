@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from trunkline.accounts import access, networks
+from trunkline.accounts.admission import Admission, admit
 from trunkline.accounts.metering import Metering
 from trunkline.accounts.model import Caller, Login, Points
 from trunkline.accounts.sessions import Sessions
@@ -39,6 +40,15 @@ class Accounts:
         :raises PermissionDenied: ``account_inactive``.
         """
         return await access.find_caller(self._db, token, api, to_datetime(self._clock()))
+
+    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> Admission:
+        """As :meth:`authenticate`, and takes the points of a request where nothing seems to stand in its way, by one
+        question. The address must still be checked; points of a request that is refused must be given back; where
+        none were taken, :meth:`reserve_points` is to be asked.
+
+        :param weight: of the method, unless the account has a weight of its own for it.
+        """
+        return await admit(self._db, token, api, method, weight, ip, self._clock())
 
     async def acting_for(self, caller: Caller, user_id: int) -> Caller:
         """The client's user in whose name an agent asks. The client's allow-list must then hold the agent's
