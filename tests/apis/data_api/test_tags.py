@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -383,6 +385,28 @@ async def test_a_call_that_ends_meanwhile_is_marked_in_its_row(office: Office) -
     assert "result" in await ask_living(office, switch, MARK, **about(Kind.CALL), tag_id=tag)
     assert await names_of(office, Kind.CALL) == ["Important"]
     assert len(switch.commands) > 1
+
+
+async def test_a_call_that_is_known_before_its_row_is_written(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    fresh = first_id_at(int(time.time() * 1000)) + 77
+    async with office.db.connection() as connection:
+        await ensure_for(connection, fresh)
+    wanted = {"communication_id": fresh, "communication_type": "call", "tag_id": tag}
+    marking = asyncio.create_task(office.fault(MARK, **wanted))
+    await asyncio.sleep(0.3)
+    assert not marking.done()
+    await office.db.execute(
+        "insert into call_sessions (account_id, call_session_id, node, start_time, finish_time, direction, source)"
+        " values (%s, %s, 0, now(), now(), 'in', 'va')",
+        (ACCOUNT, fresh),
+    )
+    assert await marking == ("ok", None)
+    # One that nobody ever wrote is missed after a while.
+    assert await office.fault(MARK, **{**wanted, "communication_id": fresh + 1}) == (
+        "entity_not_found",
+        "communication_id",
+    )
 
 
 async def test_subscribers_hear_of_a_tag_on_a_finished_call(office: Office) -> None:

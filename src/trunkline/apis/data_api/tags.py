@@ -7,7 +7,9 @@ longer answer says.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +28,7 @@ from trunkline.apis.jsonrpc import (
 )
 from trunkline.apis.jsonrpc.declare import Form
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound, Refused
+from trunkline.core.ids import unix_ms_of
 from trunkline.db.query import Page
 from trunkline.db.query.moments import parse_moment
 from trunkline.directory.tags import changes, listing
@@ -42,6 +45,10 @@ MOST_TAGS = 100
 MAX_VALUE = 10**13
 """Largest value of a sale."""
 
+LATELY = 30.0
+"""Seconds since a call began."""
+WRITTEN_WITHIN = 2.0
+"""Seconds until the row of such a call is there, also when the database is slow."""
 _COLOR = "color1"
 """All tags have one colour: ``#EBEBEB`` in lists, the first of ten on a communication."""
 
@@ -82,9 +89,21 @@ async def _find(call: Call, params: Params) -> Communication:
             mnemonic="required_parameter_missed",
             field="communication_id",
         )
-    async with call.services.db.connection() as connection:
-        kind = Kind(params["communication_type"])
-        return await communications.find(connection, call.account_id, kind, number, ext_id)
+    kind = Kind(params["communication_type"])
+    deadline = time.monotonic() + WRITTEN_WITHIN
+    while True:
+        try:
+            async with call.services.db.connection() as connection:
+                return await communications.find(connection, call.account_id, kind, number, ext_id)
+        except NotFound:
+            if kind is not Kind.CALL or not _began_lately(number) or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+def _began_lately(number: int | None) -> bool:
+    """Whether this may be a call of which the switch has told already and whose row is still to be written."""
+    return number is not None and 0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
 
 
 async def _tags(call: Call, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
