@@ -166,3 +166,30 @@ async def test_a_third_in_the_bridge_is_heard_by_both_and_is_on_no_track(house: 
         found = heard_tones(sound, own.values())
         assert [tone for tone, spans in found.items() if spans] == [voice]
         assert max(span.seconds for span in found[voice]) > len(sound) / 8000 - 0.5, "the track has a gap"
+
+
+async def test_who_talks_to_one_after_another_hears_each(house: House) -> None:
+    """Each partner's packets have numbers of their own, which may be before the last partner's."""
+    _, taken, arrival = await talk(house, "47")
+    target = (await house.heard.wait(TargetStarted)).channel
+    boss = await house.world.phone("1002", "secret", codecs=("opus",))
+    await house.engine.take([arrival.channel, target])
+
+    async def consult(third: Channel, bridge: Bridge) -> None:
+        await house.engine.originate(Originate(third, Target(Endpoint(EndpointKind.LINE, "1002")), 20, "47"))
+        await house.heard.wait(Answered, lambda one: one.channel == third)
+        coming = await boss.next_call()
+        await house.engine.open_bridge(bridge)
+        await house.engine.join(bridge, target)
+        await house.engine.join(bridge, third)
+        await coming.hears(house.world.tones["1001"])
+        await taken.hears(house.world.tones["1002"])
+        await house.engine.leave(bridge, target)
+        await coming.hangup()
+        await house.engine.close_bridge(bridge)
+
+    for number in range(6):
+        await consult(Channel(f"boss-{number}"), Bridge(f"b-47-{number}"))
+    await house.engine.hangup(arrival.channel)
+    await house.engine.hangup(target)
+    await house.nobody_left()

@@ -33,6 +33,8 @@ class Conversations(Control):
         self._coming: dict[str, asyncio.Future[None]] = {}
         self._supervised: dict[str, str] = {}
         """Supervisor and helper channel, to the bridge they hear each other in."""
+        self._unheard: set[str] = set()
+        """Channels made by us that have not been with anybody yet."""
 
     def _note(self, event: AriEvent) -> None:
         """See an event before it is translated."""
@@ -40,8 +42,10 @@ class Conversations(Control):
             case StasisStart() if future := self._coming.get(event.channel.id):
                 if not future.done():
                     future.set_result(None)
-            case ChannelDestroyed() if bridge := self._supervised.pop(event.channel.id, None):
-                self._spawn(self._end_supervision(bridge))
+            case ChannelDestroyed():
+                self._unheard.discard(event.channel.id)
+                if bridge := self._supervised.pop(event.channel.id, None):
+                    self._spawn(self._end_supervision(bridge))
 
     async def take(self, channels: Sequence[Channel]) -> None:
         wanted = [real for real in map(self._real, channels) if not await self._is_ours(real)]
@@ -95,7 +99,22 @@ class Conversations(Control):
     async def join(self, bridge: Bridge, channel: Channel) -> None:
         await self.stop_music(channel)
         path = f"/bridges/{segment(bridge)}/addChannel"
-        await self._command("POST", path, {"channel": self._real(channel)})
+        real = self._real(channel)
+        await self._command("POST", path, {"channel": real})
+        if real in self._unheard:
+            self._unheard.discard(real)
+        else:
+            await self._forget_last_partner(channel)
+
+    async def _forget_last_partner(self, channel: Channel) -> None:
+        """Let a channel hear somebody else.
+
+        Asterisk drops sound that comes to a translated channel with an RTP number before the last one, even when another
+        party sends it: who was with one party and then with another heard nothing in up to half of the cases, as the
+        numbers of the two fell. A moment of silence makes a new translator, which takes any number as its first.
+        """
+        await self._on(channel, "POST", "/silence")
+        await self._on(channel, "DELETE", "/silence")
 
     async def leave(self, bridge: Bridge, channel: Channel) -> None:
         path = f"/bridges/{segment(bridge)}/removeChannel"
