@@ -24,7 +24,7 @@ from trunkline.directory import file as directory_file
 
 _METHODS = {f"/v{surface.version}": {m.name: m for m in surface.methods} for surface in SURFACES}
 _TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-_UNWANTED = re.compile(re.escape(f"{ROOT.parent}/"))
+_UNWANTED = re.compile(re.escape(f"{ROOT}/"))
 """Where this checkout happens to lie is nobody else's business."""
 
 every_page = pytest.mark.parametrize("page", pages(), ids=name)

@@ -126,7 +126,9 @@ def test_children_get_exactly_the_settings_of_their_parent(
     )  # fmt: skip
     for name, value in environment_of(settings).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("TRUNKLINE_CONFIG", str(tmp_path / "none.toml"))
+    empty = tmp_path / "empty.toml"
+    empty.touch()
+    monkeypatch.setenv("TRUNKLINE_CONFIG", str(empty))
     again = Settings()
     assert again.model_dump(exclude={"runtime_dir"}) == settings.model_dump(exclude={"runtime_dir"})
 
