@@ -139,8 +139,8 @@ class Stage:
         """Until the engine knows the carrier, which it does a moment after the directory was applied."""
         async with asyncio.timeout(timeout):
             while not self._trunk:
-                endpoints = await self._ari.get("/endpoints/PJSIP")
-                names = (str(one["resource"]) for one in endpoints)
+                endpoints = await self._ari.get("/endpoints")  # there may be none of PJSIP yet
+                names = (str(one["resource"]) for one in endpoints if one["technology"] == "PJSIP")
                 self._trunk = next((name for name in names if name.startswith("trunk-")), "")
                 await asyncio.sleep(0.1)
 
