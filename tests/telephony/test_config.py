@@ -64,6 +64,12 @@ def test_control_interfaces_listen_on_loopback_only() -> None:
     assert sections(files["manager.conf"])[0][1]["bindaddr"] == ["127.0.0.1"]
 
 
+def test_new_calls_do_not_wait_for_who_only_listens() -> None:
+    """Asterisk's own default leaves INVITEs unanswered while any queue, as the one of our events, is long."""
+    [general] = [found for name, found in sections(base_files(CONFIG)["pjsip.conf"]) if name == "global"]
+    assert general["taskprocessor_overload_trigger"] == ["pjsip_only"]
+
+
 def test_a_port_of_zero_turns_a_transport_off() -> None:
     ports = EnginePorts(8088, 5038, 0, 0, 0, 0, 20000, 20999)
     files = base_files(EngineConfig(CONFIG.paths, ports, CONFIG.secrets, CONFIG.certificate, CONFIG.key))
