@@ -1,12 +1,13 @@
 # `make` alone lists what there is. Everything lives in .venv and .trunkline; the system is left alone.
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check bench clean
+.PHONY: help setup up demo test test-fast attack drills check bench clean
 
 bin := .venv/bin
 workers ?= 2
+kills ?= 300
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 setup: ## fetch everything needed to run, test and check
 	@scripts/bootstrap dev
@@ -24,6 +25,20 @@ test: ## run all tests on the real engines (workers=N)
 	@scripts/bootstrap dev
 	@$(bin)/trunkline setup
 	@$(bin)/python -m pytest -n $(workers) --dist loadgroup $(arguments)
+
+test-fast: ## run the tests of rules and SQL only, without Asterisk
+	@scripts/bootstrap dev
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill" $(arguments)
+
+attack: ## play a hostile tenant, client and phone against the product
+	@scripts/bootstrap dev
+	@$(bin)/trunkline setup
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m attack $(arguments)
+
+drills: ## kill processes at random moments and count every call (kills=N)
+	@scripts/bootstrap dev
+	@$(bin)/trunkline setup
+	@$(bin)/python -m pytest -m drill --kills $(kills) -s $(arguments)
 
 check: ## lint, formatting, types, and the direction of imports
 	@scripts/bootstrap dev

@@ -18,22 +18,11 @@ from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.runtime.progress import PrintedProgress
 
 _TEMPLATE = "migrated"
-_TRIED_TWICE = (
-    "engine",
-    "phones",
-    "telephony",
-    "notifications",
-    "recordings",
-    "uploads",
-    "analysis",
-    "runtime",
-    "testing",
-)
-"""Rooms whose tests run processes in real time: a machine that stalls for a second can spoil one, so a failure is tried
-once more and named in the summary. One that fails twice has failed."""
-_PATIENCE = 300
-"""Seconds that such a test may take with what it sets up: the first one starts the whole product, maybe on a busy
-machine."""
+_REAL_TIME_SECONDS = 300
+"""How long a test with real processes (marker ``engine`` or ``phones``, or in :data:`_REAL_TIME`) may take together with
+what it sets up: the first one starts the whole product, maybe on a busy machine."""
+_REAL_TIME = ("analysis", "notifications", "recordings", "runtime", "testing", "uploads", "attack", "drills")
+"""Folders whose tests start processes although not all of them need Asterisk."""
 _numbers = itertools.count(1)
 
 # A busy machine is no fault of what is tested.
@@ -41,13 +30,19 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills", type=int, default=8, help="how many processes a drill kills (default: %(default)s)"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    rooms = [config.rootpath / "tests" / room for room in _TRIED_TWICE]
+    folders = [config.rootpath / "tests" / name for name in _REAL_TIME]
     for item in items:
-        if any(item.path.is_relative_to(room) for room in rooms):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(_PATIENCE))
+        marked = any(item.get_closest_marker(name) for name in ("engine", "phones"))
+        real_time = marked or any(item.path.is_relative_to(folder) for folder in folders)
+        if real_time and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_REAL_TIME_SECONDS))
 
 
 @pytest.fixture(scope="session")

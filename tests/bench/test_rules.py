@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.bench import changes, parts
+from trunkline.bench import changes, parts, synthetic
 from trunkline.bench.calls import right_ends
 from trunkline.bench.load import Search
 from trunkline.bench.setting import Finding, Setting
@@ -92,3 +93,15 @@ def test_delays_of_changes_are_told_by_kind_and_together() -> None:
     assert told["a tag"] == {"count": 3, "p50": 20.0, "p99": 30.0, "worst": 30.0}
     assert told["all of them"] == {"count": 4, "p50": 25.0, "p99": 40.0, "worst": 40.0}
     assert told["a group"]["count"] == 0
+
+
+@given(
+    now=st.integers(946_684_800, 4_102_444_800).map(lambda second: datetime.fromtimestamp(second, UTC)),
+    sessions=st.integers(0, 10_000_000),
+)
+def test_months_have_all_the_calls_together_on_any_date(now: datetime, sessions: int) -> None:
+    months = synthetic.months_until(now)
+    counts = synthetic.split_by_weight(sessions, [month.seconds for month in months])
+    assert sum(counts) == sessions
+    assert min(counts) >= 0
+    assert len(counts) == synthetic.MONTHS

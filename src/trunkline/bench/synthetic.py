@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import psycopg
 from psycopg import sql
@@ -76,6 +76,17 @@ def contacts(sessions: int) -> int:
     return max(sessions // 8, 1000)
 
 
+def split_by_weight(total: int, weights: Sequence[float]) -> list[int]:
+    """Split a whole number by weight; the parts add up to ``total`` whatever the weights are.
+
+    Rounds the running sum instead of each part: parts that are rounded one by one may add up to more or less.
+    """
+    whole = sum(weights)
+    bounds = [0, *(round(total * one / whole) for one in accumulate(weights))]
+    bounds[-1] = total
+    return [end - start for start, end in pairwise(bounds)]
+
+
 async def fill(dsn: str, accounts: Sequence[int], sessions: int, now: datetime) -> None:
     """Replace all call sessions, legs and charges by ``sessions`` of the first account and a tenth more of the others.
 
@@ -89,17 +100,15 @@ async def fill(dsn: str, accounts: Sequence[int], sessions: int, now: datetime) 
             for table in _TABLES:
                 await connection.execute(f"drop table if exists {table}_{month.name}".encode())
         indexes = {table: await _indexes(connection, table) for table in _TABLES}
-    total = sum(month.seconds for month in months)
+    weights = [month.seconds for month in months]
+    shares = [split_by_weight(round(sessions * share), weights) for share in (1.0, *SMALL_SHARES)]
     waiting = list(enumerate(months))
 
     async def hand() -> None:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             while waiting:
                 number, month = waiting.pop()
-                counts = [
-                    (account, round(sessions * share * month.seconds / total))
-                    for account, share in zip(accounts, (1.0, *SMALL_SHARES), strict=True)
-                ]
+                counts = [(account, share[number]) for account, share in zip(accounts, shares, strict=True)]
                 await _fill_month(connection, number, month, counts, contacts(sessions), indexes)
 
     await asyncio.gather(*(hand() for _ in range(_HANDS)))
