@@ -64,13 +64,13 @@ def engine_directory(directory: directory_model.Directory) -> Directory:
     defaults: list[DefaultRoute] = []
     music: set[str] = set()
     for account in directory.accounts.values():
-        if not account.is_active:
-            continue
-        lines += [_line(line) for line in account.lines.values() if line.status is LineStatus.ACTIVE]
+        # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
+        # their other calls.
+        lines += [_line(line) for line in account.lines.values()]
         trunks += [_trunk(trunk) for trunk in account.trunks.values() if trunk.is_active]
         for number in account.numbers.values():
             default = account.lines.get(number.default_sip_line_id or 0)
-            if default is not None:
+            if account.is_active and default is not None and default.status is LineStatus.ACTIVE:
                 defaults.append(DefaultRoute(number.phone_number, default.phone_number))
         music |= {str(media.path) for media in account.media.values()}
     return Directory(lines, trunks, defaults, sorted(music))

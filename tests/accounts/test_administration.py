@@ -24,7 +24,12 @@ async def test_a_new_account(administration: Administration) -> None:
     assert made.login == f"owner{made.account_id}"
     assert set(made.keys) == {"call_api", "data_api"}
     assert made.password not in repr(made)
-    assert shown["security_rules"] == {"mobile": True, "national": True, "international": False}
+    assert shown["security_rules"] == {
+        "mobile": True,
+        "national": True,
+        "international": False,
+        "premium": False,
+    }
     assert shown["limits"]["call_api"] == {"day_points": 10_000, "minute_points": 250}
     assert shown["status"] == "active"
     assert await administration.allowed_addresses(made.account_id) == []

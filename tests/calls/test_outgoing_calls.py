@@ -117,7 +117,7 @@ def test_to_a_group_only_the_phones_chosen_for_it_ring() -> None:
     [
         ("104", "sip_offline"),
         (c.DORA_LINE, "sip_offline"),
-        ("999", "incorrect_input"),
+        ("777", "incorrect_input"),
         ("*#", "incorrect_input"),
     ],
 )

@@ -29,7 +29,7 @@ ACCOUNT = company()
         ("200", ToGroup),
         (c.BORIS_LINE, ToLine),
         (c.CUSTOMER, ToWorld),
-        ("999", type(None)),
+        ("777", type(None)),
         ("12", type(None)),
         ("", type(None)),
         ("*101", type(None)),

@@ -18,8 +18,14 @@ from trunkline.accounts.users import Users, add_key, add_user
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
-SECURITY_RULES: Mapping[str, bool] = {"mobile": True, "national": True, "international": False}
-"""May API calls go in this direction? The reference's default."""
+SECURITY_RULES: Mapping[str, bool] = {
+    "mobile": True,
+    "national": True,
+    "international": False,
+    "premium": False,
+}
+"""May calls go in this direction, whoever dials? Default of the reference; ``premium`` is ours (satellite and international
+networks, premium-rate numbers: :mod:`trunkline.routing.directions`)."""
 
 _KEYED = (Api.CALL_API, Api.DATA_API)
 """The APIs for which an owner gets a key at once."""
@@ -183,15 +189,17 @@ class Administration:
         )
 
     async def set_security_rule(self, account_id: int, direction: str, allowed: bool) -> None:
-        """Whether API calls may go to ``mobile``, ``national`` or ``international`` numbers."""
+        """Whether calls may go to ``mobile``, ``national``, ``international`` or ``premium`` numbers."""
         if direction not in SECURITY_RULES:
             raise InvalidInput(
                 f"a direction is one of {', '.join(SECURITY_RULES)}", field="direction", value=direction
             )
         await self._change(
             account_id,
-            "update security_rules set allowed = %s where account_id = %s and direction = %s",
-            (allowed, account_id, direction),
+            "insert into security_rules (account_id, direction, allowed)"
+            " select account_id, %s, %s from accounts where account_id = %s"
+            " on conflict (account_id, direction) do update set allowed = excluded.allowed",
+            (direction, allowed, account_id),
         )
 
     async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:

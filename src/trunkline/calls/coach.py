@@ -10,6 +10,7 @@ from trunkline.calls.session import CoachMode, Leg, Role
 from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, first_free_phone
 from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Supervision, Target
 
@@ -93,8 +94,8 @@ def _named(turn: Turn, phone_number: str) -> dialing.Aim | None:
             )
         case ToWorld(number, keys):
             own = look.account.numbers.get(turn.session.virtual_number_id or 0)
-            trunk = look.trunk_for(own)
-            if trunk is not None and look.trunk_obstacle(trunk) is None:
+            trunk = dialing.way_out(look, number, own)
+            if not isinstance(trunk, Reason):
                 return dialing.contact_aim(turn, trunk, number, own.phone_number if own else None, keys=keys)
     return None
 

@@ -6,17 +6,77 @@ from collections.abc import Sequence
 from typing import Any
 
 from trunkline.calls.effects import Dial
+from trunkline.calls.look import Look
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Expected, Leg, Role
 from trunkline.calls.turn import Turn
 from trunkline.core.phone import dialled
-from trunkline.directory.model import CallRecording, Employee, Phone, SipLine, Trunk
+from trunkline.directory.model import (
+    Account,
+    CallRecording,
+    Employee,
+    NumberStatus,
+    Phone,
+    SipLine,
+    Trunk,
+    VirtualNumber,
+)
 from trunkline.events.reasons import Reason
+from trunkline.routing.directions import refused_direction
 from trunkline.routing.interpreter import Candidate
 from trunkline.telephony.port import Connect, Endpoint, EndpointKind, Target, TargetStarted
 
 Aim = tuple[Target, dict[str, Any]]
 """A target for the engine, and the data of the leg it will become."""
+
+
+def way_out(look: Look, number: str, own: VirtualNumber | None) -> Trunk | Reason:
+    """The trunk by which a call to a number of the world leaves, or why it may not leave.
+
+    Each kind of call asks here: phones, the API, scenarios, forwarding, transfers, coaches. Emergency calls do not.
+
+    :param number: E.164 digits.
+    :param own: the virtual number that is shown.
+    """
+    if refused_direction(look.account, number) is not None:
+        return Reason.LOCKED_NUMB
+    trunk = look.trunk_for(own)
+    if trunk is None:
+        return Reason.SIP_TRUNK_IS_LOCKED
+    return look.trunk_obstacle(trunk) or trunk
+
+
+def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | None:
+    """An emergency number, by the next trunk that this call has not tried; None = there is no other.
+
+    No setting and no limit is asked. The trunk of the caller's own number comes first; trunks whose channels are all in
+    use come last. The caller id is a number of the trunk, since carriers refuse others.
+    """
+    account = turn.look.account
+    tried = {leg.trunk_id for leg in turn.session.legs.values()}
+    first = turn.look.trunk_for(own)
+    trunks = [first] if first is not None else []
+    trunks += [one for one in (*account.trunks.values(), *account.carriers.values()) if one.is_active]
+    trunks = [one for one in trunks if one.trunk_id not in tried]
+    trunk = min(trunks, key=lambda one: turn.look.trunk_obstacle(one) is not None, default=None)
+    if trunk is None:
+        return None
+    shown = _number_of_trunk(account, trunk, own)
+    return contact_aim(turn, trunk, number, shown.phone_number if shown is not None else None)
+
+
+def _number_of_trunk(account: Account, trunk: Trunk, own: VirtualNumber | None) -> VirtualNumber | None:
+    """The caller's own number if it may go by this trunk, else one that belongs to it, else the caller's own."""
+    trunk_ids = (own.trunk_id, own.carrier_trunk_id) if own is not None else ()
+    if own is not None and (trunk.trunk_id in trunk_ids or trunk_ids == (None, None)):
+        return own
+    of_trunk = (
+        number
+        for number in account.numbers.values()
+        if trunk.trunk_id in (number.trunk_id, number.carrier_trunk_id)
+        and number.status is NumberStatus.ACTIVE
+    )
+    return next(of_trunk, own or account.default_number)
 
 
 def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:
@@ -45,8 +105,10 @@ def phone_target(
             None,
         )
     number = account.numbers.get(turn.session.virtual_number_id or 0)
-    trunk = turn.look.trunk_for(number)
-    if trunk is None or phone.outside is None or turn.look.trunk_obstacle(trunk) is not None:
+    if phone.outside is None:
+        return None
+    trunk = way_out(turn.look, phone.outside.number, number)
+    if isinstance(trunk, Reason):
         return None
     return (
         trunk_target(turn, trunk, phone.outside.number, number.phone_number if number else None),
@@ -58,10 +120,11 @@ def obstacle(turn: Turn, phone: Phone) -> Reason:
     """Why :func:`phone_target` found no way to a phone."""
     if phone.sip_line_id is not None:
         return Reason.EMPLOYEE_PHONE_NOT_FOUND
-    trunk = turn.look.trunk_for(turn.look.account.numbers.get(turn.session.virtual_number_id or 0))
-    if trunk is None:
-        return Reason.SIP_TRUNK_IS_LOCKED
-    return turn.look.trunk_obstacle(trunk) or Reason.EMPLOYEE_PHONE_NOT_FOUND
+    if phone.outside is None:
+        return Reason.EMPLOYEE_PHONE_NOT_FOUND
+    own = turn.look.account.numbers.get(turn.session.virtual_number_id or 0)
+    way = way_out(turn.look, phone.outside.number, own)
+    return way if isinstance(way, Reason) else Reason.EMPLOYEE_PHONE_NOT_FOUND
 
 
 def candidate_aims(
@@ -114,13 +177,10 @@ def outside_aim(turn: Turn, kept: str) -> Aim | Reason:
     """
     session, look = turn.session, turn.look
     own = look.account.numbers.get(session.virtual_number_id or 0)
-    trunk = look.trunk_for(own)
-    if trunk is None:
-        return Reason.SIP_TRUNK_IS_LOCKED
-    obstacle = look.trunk_obstacle(trunk)
-    if obstacle is not None:
-        return obstacle
     number, keys = dialled(kept)
+    trunk = way_out(look, number, own)
+    if isinstance(trunk, Reason):
+        return trunk
     target, data = contact_aim(turn, trunk, number, own.phone_number if own is not None else None, keys=keys)
     return target, {**data, "role": Role.OPERATOR, "side": Side.OPERATOR, **turn.present_operation()}
 

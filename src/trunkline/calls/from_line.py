@@ -7,7 +7,15 @@ from trunkline.calls.dialing import Aim
 from trunkline.calls.effects import Hangup
 from trunkline.calls.incoming import refuse
 from trunkline.calls.look import Look
-from trunkline.calls.outgoing import Destination, ToEmployee, ToGroup, ToLine, ToWorld, destination
+from trunkline.calls.outgoing import (
+    Destination,
+    ToEmergency,
+    ToEmployee,
+    ToGroup,
+    ToLine,
+    ToWorld,
+    destination,
+)
 from trunkline.calls.reasons import Side, cause_for_result, unanswered
 from trunkline.calls.session import Leg, Role
 from trunkline.calls.turn import Turn
@@ -22,7 +30,7 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Arrived, ConnectFinished, Endpoint, EndpointKind, Target
+from trunkline.telephony.port import Arrived, ConnectFinished, ConnectResult, Endpoint, EndpointKind, Target
 
 RING_SECONDS_TO_WORLD = 120
 """The network usually gives up earlier by itself."""
@@ -36,7 +44,9 @@ def open_call(arrived: Arrived, line: SipLine, look: Look, call_session_id: int)
         return turn
     turn.at = arrived.at
     where = destination(look.account, arrived.called)
-    refusal = _refusal(line, look.account.employee_of_line(line.sip_line_id), where, look)
+    refusal = None
+    if not isinstance(where, ToEmergency):
+        refusal = _refusal(line, look.account.employee_of_line(line.sip_line_id), where, look)
     if refusal is None:
         refusal = _connect(turn, leg, where)
     if refusal is not None:
@@ -47,6 +57,8 @@ def open_call(arrived: Arrived, line: SipLine, look: Look, call_session_id: int)
 def _connect(turn: Turn, leg: Leg, where: Destination | None) -> Reason | None:
     """Call the destination; why not, if it cannot be."""
     match where:
+        case ToEmergency():
+            return _to_emergency(turn, leg, where.number)
         case ToWorld():
             return _to_world(turn, leg, where, turn.look.account.numbers.get(_caller_id(turn, leg) or 0))
         case ToEmployee() | ToGroup() | ToLine():
@@ -66,8 +78,8 @@ def adopt(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> 
     employee = account.employee_of_line(line.sip_line_id)
     where = destination(account, arrived.called)
     number = account.numbers.get(line.virtual_number_id or 0)
-    internal = not isinstance(where, ToWorld | None)
-    contact_number = where.number if isinstance(where, ToWorld) else arrived.called
+    internal = not isinstance(where, ToWorld | ToEmergency | None)
+    contact_number = where.number if isinstance(where, ToWorld | ToEmergency) else arrived.called
     contact = account.contacts_by_phone.get(contact_number)
     turn = Turn.open(
         account.account_id,
@@ -111,7 +123,14 @@ def resume(turn: Turn, leg: Leg) -> None:
 
 
 def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
-    """The called party was not reached: tell the caller's phone as the network would."""
+    """The called party was not reached: tell the caller's phone as the network would.
+
+    An emergency call that no trunk has carried so far goes on by the next one.
+    """
+    where = destination(turn.look.account, leg.called_phone_number or "")
+    failed_to_leave = heard.result is ConnectResult.UNREACHABLE
+    if isinstance(where, ToEmergency) and failed_to_leave and _to_emergency(turn, leg, where.number) is None:
+        return
     called = [one for one in turn.session.legs.values() if one is not leg]
     reasons = {one.finish_reason for one in called if one.finish_reason is not None}
     cause = cause_for_result(heard.result, heard.cause)
@@ -159,13 +178,19 @@ def _to_world(turn: Turn, leg: Leg, where: ToWorld, number: VirtualNumber | None
         return Reason.LOCKED_NUMB
     if number.max_out_calls and look.number_calls(number.virtual_number_id, "out") >= number.max_out_calls:
         return Reason.MAX_OUT_CALL_REACHED
-    trunk = look.trunk_for(number)
-    if trunk is None:
-        return Reason.INCORRECT_CONFIG
-    obstacle = look.trunk_obstacle(trunk)
-    if obstacle is not None:
-        return obstacle
+    trunk = dialing.way_out(look, where.number, number)
+    if isinstance(trunk, Reason):
+        return Reason.INCORRECT_CONFIG if trunk is Reason.SIP_TRUNK_IS_LOCKED else trunk
     aim = dialing.contact_aim(turn, trunk, where.number, number.phone_number, keys=where.keys)
+    dialing.dial(turn, leg, [aim], RING_SECONDS_TO_WORLD)
+    return None
+
+
+def _to_emergency(turn: Turn, leg: Leg, number: str) -> Reason | None:
+    """Call an emergency number, whatever is locked, empty or in use; why not, when no trunk is left."""
+    aim = dialing.emergency_aim(turn, number, turn.look.account.numbers.get(_caller_id(turn, leg) or 0))
+    if aim is None:
+        return Reason.SIP_TRUNK_IS_LOCKED
     dialing.dial(turn, leg, [aim], RING_SECONDS_TO_WORLD)
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from trunkline.calls import dialing, incoming, voice
 from trunkline.calls.effects import Call, Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
-from trunkline.calls.outgoing import ToEmployee, ToGroup, ToLine, ToWorld, destination
+from trunkline.calls.outgoing import ToEmergency, ToEmployee, ToGroup, ToLine, ToWorld, destination
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
 from trunkline.calls.turn import Turn
@@ -422,10 +422,19 @@ def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
     match where:
         case ToWorld():
             number = look.account.numbers.get(session.virtual_number_id or 0)
-            trunk = look.trunk_for(number)
-            if trunk is not None and look.trunk_obstacle(trunk) is None:
+            trunk = dialing.way_out(look, where.number, number)
+            if not isinstance(trunk, Reason):
                 shown = number.phone_number if number is not None else None
                 target, data = dialing.contact_aim(turn, trunk, where.number, shown, keys=where.keys)
+                return (
+                    target,
+                    {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},
+                    THIRD_PARTY_RING_SECONDS,
+                )
+        case ToEmergency():
+            own = look.account.numbers.get(session.virtual_number_id or 0)
+            if (aim := dialing.emergency_aim(turn, where.number, own)) is not None:
+                target, data = aim
                 return (
                     target,
                     {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},

@@ -1,7 +1,8 @@
 """What a dialled number means. Pure.
 
-A short number (2 to 5 digits) is an employee's or group's extension, a line's own login is that line; anything else
-is the world, read as the account's country writes numbers and turned into E.164.
+An emergency number is one before anything else. A short number (2 to 5 digits) is an employee's or group's extension, a
+line's own login is that line; anything else is the world, read as the account's country writes numbers and turned into
+E.164.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import phonenumbers
 from trunkline.core.phone import dialled as split
 from trunkline.core.phone import normalise, with_extension
 from trunkline.directory.model import Account, Employee, Group, SipLine
+from trunkline.routing.emergency import emergency_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,20 @@ class ToWorld:
     """An extension to key in when it has answered."""
 
 
-Destination = ToEmployee | ToGroup | ToLine | ToWorld
+@dataclass(frozen=True, slots=True)
+class ToEmergency:
+    number: str
+    """As dialled: ``112``."""
+
+
+Destination = ToEmployee | ToGroup | ToLine | ToWorld | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
     """Where a call from a line goes; None = nothing can be made of what was dialled."""
+    emergency = emergency_number(dialled, account.country)
+    if emergency is not None:
+        return ToEmergency(emergency)
     if len(dialled) <= 5 and dialled.isdigit():
         employee = account.employee_by_extension(dialled)
         if employee is not None:

@@ -74,8 +74,8 @@ def _number(turn: Turn, party: dict[str, Any]) -> Aims:
     if line is not None:
         target = Target(Endpoint(EndpointKind.LINE, number), caller_number=caller)
         return [(target, {**data, "sip_line_id": line.sip_line_id})], line.dial_time
-    trunk = look.trunk_for(look.account.numbers.get(session.virtual_number_id or 0))
-    if trunk is None or look.trunk_obstacle(trunk) is not None:
+    trunk = dialing.way_out(look, number, look.account.numbers.get(session.virtual_number_id or 0))
+    if isinstance(trunk, Reason):
         return [], 0
     # Carriers take only numbers of ours as caller id.
     own = caller if look.account.number_by_phone(caller) is not None else session.virtual_phone_number

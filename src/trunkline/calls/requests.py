@@ -13,7 +13,7 @@ from trunkline.calls.by_api import StartCall
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trunkline.core.phone import normalise
 from trunkline.directory.model import Account, Employee, VirtualNumber
-from trunkline.routing.directions import direction_of
+from trunkline.routing.directions import refused_direction
 
 Params = Mapping[str, Any]
 
@@ -53,6 +53,8 @@ def start_simple_call(account: Account, params: Params) -> StartCall:
     contact = _contact(account, params)
     plan = _plan(account, params, ours="operator_message")
     operator = str(params["operator"])
+    if account.line_by_login(operator) is None:
+        _check_direction(account, operator, "operator")
     serving = {"kind": "operator", "number": operator}
     return _request(params, "callapi", number, contact, serving, plan, operator=operator)
 
@@ -227,14 +229,19 @@ def _contact(account: Account, params: Params) -> str:
             field="contact",
             value=contact,
         )
-    if not account.may_call(direction_of(account, contact)):
-        raise PermissionDenied(
-            f"Calls to {contact} are closed by the account's security settings; allow this direction there",
-            mnemonic="forbidden",
-            field="contact",
-            value=contact,
-        )
+    _check_direction(account, contact, "contact")
     return contact
+
+
+def _check_direction(account: Account, number: str, field: str) -> None:
+    """:raises PermissionDenied: ``forbidden``, when the security settings close the number."""
+    if (refused := refused_direction(account, number)) is not None:
+        raise PermissionDenied(
+            f"Calls to {number} are closed by the account's security settings; allow {refused} calls there",
+            mnemonic="forbidden",
+            field=field,
+            value=number,
+        )
 
 
 def _employee(account: Account, params: Params) -> Employee:

@@ -34,6 +34,7 @@ from trunkline.core.phone import normalise
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory, VirtualNumber
 from trunkline.events.catalogue import EventType
+from trunkline.routing.emergency import emergency_number
 from trunkline.routing.interpreter import scenario_for
 from trunkline.telephony.port import (
     Arrived,
@@ -154,7 +155,7 @@ class Switch:
         if waiting is not None:
             self._came_at_last(waiting, arrived)
             return
-        if self._writer.full:
+        if self._writer.full and not self._is_emergency(arrived):
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
             self._performer.hang_up_stranger(arrived.channel)
             return
@@ -175,6 +176,10 @@ class Switch:
             self._performer.hang_up_stranger(arrived.channel)
             return
         self.apply(turn)
+
+    def _is_emergency(self, arrived: Arrived) -> bool:
+        found = self._directory().line(arrived.endpoint.name)
+        return found is not None and emergency_number(arrived.called, found[0].country) is not None
 
     def _came_at_last(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""

@@ -174,7 +174,7 @@ def component(name: str, state: str, account_id: int | None) -> None:
 @click.argument("state", type=click.Choice(["on", "off"]))
 @account_option
 def direction(direction: str, state: str, account_id: int | None) -> None:
-    """Whether API calls may go in a direction."""
+    """Whether calls may go in a direction: by phones, the API, scenarios and forwarding alike."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)

@@ -56,7 +56,7 @@ class AccountForm(Item):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     components: Annotated[tuple[Key, ...], AfterValidator(in_order)] | None = None
-    security: dict[Literal["mobile", "national", "international"], bool] | None = None
+    security: dict[Literal["mobile", "national", "international", "premium"], bool] | None = None
     allow: dict[Literal["call_api", "data_api", "call_center", "console"], Networks] | None = None
     """Networks API requests may come from; a listed API has exactly these."""
     tts_message_max_length: Annotated[int, Field(ge=1, le=5000)] | None = None

@@ -24,7 +24,7 @@ from trunkline.directory.model import (
     VirtualNumber,
 )
 from trunkline.events.reasons import Reason
-from trunkline.routing.directions import direction_of
+from trunkline.routing.directions import refused_direction
 
 MAX_TRANSITIONS = 100
 """Operations one call may pass without anything that takes time between them: ends loops of branches."""
@@ -361,7 +361,7 @@ def _number_obstacle(account: Account, settings: Mapping[str, Any], world: World
         return Reason.INCORRECT_CONFIG  # the call would come back to us, round and round
     if number in account.blacklist:
         return Reason.LOCKED_NUMB
-    if not account.may_call(direction_of(account, number)):
+    if refused_direction(account, number) is not None:
         return Reason.EXTERNAL_CALL_NOT_ALLOWED
     return world.number_obstacle(number, settings.get("channels"))
 

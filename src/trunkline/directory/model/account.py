@@ -28,7 +28,7 @@ class Account:
     is_active: bool
     components: frozenset[str]
     security: Mapping[str, bool]
-    """``mobile``, ``national``, ``international``: may API calls go there? See :meth:`may_call`."""
+    """``mobile``, ``national``, ``international``, ``premium``: may calls go there? See :meth:`may_call`."""
     tts_message_max_length: int
     """Characters."""
     employees: Mapping[int, Employee] = field(default_factory=dict)
@@ -113,8 +113,8 @@ class Account:
         return self._system_media.get(mnemonic)
 
     def may_call(self, direction: str) -> bool:
-        """Whether API calls may go in this direction; international ones only when allowed on purpose."""
-        return self.security.get(direction, direction != "international")
+        """Whether calls may go in this direction; international and premium ones only when allowed on purpose."""
+        return self.security.get(direction, direction not in ("international", "premium"))
 
     def local(self, moment: datetime) -> datetime:
         """An aware moment as wall-clock time of the account's zone."""

@@ -1,0 +1,67 @@
+"""A phone reaches an emergency number by the carrier, also when everything else of its account is closed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.engine.stage import Stage
+from trunkline.testing.outside import Answer
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.attack,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+ANNAS_NUMBER = "97140000200"
+SATELLITE = "+88213001234"
+
+
+async def talk_to(stage: Stage, number: str) -> str:
+    """Anna dials; the caller id that the carrier got once both talk."""
+    answering = await stage.customer_with(number)
+    answering.on_call(Answer(after=0.2))
+    phone = await stage.anna.dial(number)
+    call = await answering.next_call()
+    await asyncio.gather(phone.answered(), call.answered())
+    await phone.hangup()
+    await asyncio.gather(phone.ended(), call.ended())
+    return call.number.lstrip("+")
+
+
+@pytest.mark.parametrize("number", ["112", "999"])
+async def test_an_emergency_number(stage: Stage, number: str) -> None:
+    before = await stage.last_id()
+    assert await talk_to(stage, number) == ANNAS_NUMBER
+    row = await stage.row(before)
+    assert (row["direction"], row["contact_phone_number"]) == ("out", number)
+
+
+async def test_a_locked_account(stage: Stage) -> None:
+    account = str(stage.account.account_id)
+    await stage.installation.run("account", "disable", account)
+    try:
+        async with asyncio.timeout(20):
+            while True:  # until the switch has taken the change
+                customer = await stage.customer()
+                customer.on_call(Answer(after=0.2))
+                phone = await stage.anna.dial(customer.name)
+                await phone.ended()
+                if not customer.calls:
+                    break
+        assert await talk_to(stage, "112") == ANNAS_NUMBER
+    finally:
+        await stage.installation.run("account", "enable", account)
+
+
+async def test_a_satellite_number_is_refused(stage: Stage) -> None:
+    before = await stage.last_id()
+    called = await stage.customer_with(SATELLITE.removeprefix("+"))
+    phone = await stage.anna.dial(SATELLITE)
+    await phone.ended()
+    assert not called.calls
+    assert (await stage.row(before))["finish_reason"] == "locked_numb"
