@@ -10,12 +10,12 @@ import pytest
 
 from tests.telephony.conftest import NUMBER, House, Pbx
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
+from trunkline.core.errors import EffectRefused
 from trunkline.telephony.config import TrunkConfig, TrunkMode
 from trunkline.telephony.port import (
     Arrived,
     Channel,
     Ended,
-    EngineError,
     Originate,
     Target,
 )
@@ -69,7 +69,7 @@ async def test_a_stranger_gets_nothing(house: House) -> None:
 
 
 async def test_originate_to_nobody_and_to_a_refusal(house: House) -> None:
-    with pytest.raises(EngineError):
+    with pytest.raises(EffectRefused):
         await house.engine.originate(Originate(Channel("nobody"), Target(LINE), 5, "1"))
     customer = await house.world.customer(CUSTOMER)
     customer.on_call(outside.busy())

@@ -26,6 +26,7 @@ from trunkline.apis.tls import ReloadedCertificate
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
+from trunkline.core.tasks import core_task
 from trunkline.events.feed import CallFeed
 
 _log = get_logger("apis.web")
@@ -97,7 +98,7 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
             certificate = ReloadedCertificate(
                 folder / "trunkline.crt", folder / "trunkline.key", settings.engine_certificate
             )
-            watcher = asyncio.create_task(certificate.watch(), name="certificate-watch")
+            watcher = core_task(certificate.watch(), name="certificate-watch")
             await web.TCPSite(
                 runner, settings.web.https_bind, settings.web.https_port, ssl_context=certificate.context
             ).start()

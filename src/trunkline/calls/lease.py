@@ -11,6 +11,7 @@ import psycopg
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 
 LOCK_SPACE = 7_256_010
@@ -36,7 +37,7 @@ class Lease:
         self._held = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._hold(), name="switch-lease")
+        self._task = core_task(self._hold(), name="switch-lease")
         await self._held.wait()
         return self
 

@@ -25,8 +25,10 @@ from trunkline.calls.effects import (
     Supervise,
     Take,
 )
+from trunkline.core.errors import ChannelGone, EngineError
 from trunkline.core.log import get_logger
-from trunkline.telephony.port import Bridge, Channel, Engine, EngineError
+from trunkline.core.tasks import item_task
+from trunkline.telephony.port import Bridge, Channel, Engine
 
 _log = get_logger("calls")
 
@@ -53,9 +55,7 @@ class Performer:
             queue.extend(effects)
             return
         queue = self._queues[call_session_id] = deque(effects)
-        task = asyncio.create_task(self._drain(call_session_id, queue))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        item_task(self._drain(call_session_id, queue), name="effects", among=self._tasks)
 
     def hang_up_stranger(self, channel: Channel) -> None:
         """Turn away a call that has no session (Q.850 42, congestion)."""
@@ -81,7 +81,7 @@ class Performer:
                 try:
                     await self._do(call_session_id, effect)
                 except EngineError as error:
-                    if error.gone:
+                    if isinstance(error, ChannelGone):
                         _log.debug(
                             "effect_too_late",
                             call_session_id=call_session_id,
@@ -153,9 +153,7 @@ class Performer:
 
     def close_bridges(self, bridges: Sequence[Bridge]) -> None:
         """Remove the bridges of a session that has ended."""
-        task = asyncio.create_task(self._close(bridges))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        item_task(self._close(bridges), name="close-bridges", among=self._tasks)
 
     async def _close(self, bridges: Sequence[Bridge]) -> None:
         for bridge in bridges:

@@ -18,6 +18,7 @@ from trunkline.calls.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory, SipLine
 from trunkline.events.catalogue import EventType, line_stream
@@ -153,7 +154,7 @@ def _facts(line: SipLine, devices: list[Registered]) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def registering(registrar: Registrar) -> Any:
     """Write registrations for the time of the block."""
-    task = asyncio.create_task(registrar.run(), name="registrar")
+    task = core_task(registrar.run(), name="registrar")
     try:
         yield
     finally:

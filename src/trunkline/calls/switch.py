@@ -31,6 +31,7 @@ from trunkline.core.errors import InvalidInput, NotFound, SwitchUnavailable, Tru
 from trunkline.core.ids import IdGenerator
 from trunkline.core.log import get_lines, get_logger
 from trunkline.core.phone import normalise
+from trunkline.core.tasks import item_task
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory, VirtualNumber
 from trunkline.events.catalogue import EventType
@@ -275,9 +276,7 @@ class Switch:
                     "contact_not_saved", call_session_id=session.call_session_id, error=error.message
                 )
 
-        task = asyncio.create_task(keep())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        item_task(keep(), name="save-contact", among=self._tasks)
 
     async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
         account = self._account(account_id)

@@ -16,6 +16,7 @@ import psycopg
 from trunkline.calls import history
 from trunkline.calls.session import Session
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType
@@ -86,7 +87,7 @@ class EventWriter:
         """Loop time since which the database does not take our events; None = it does."""
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="event-writer")
+        self._task = core_task(self._run(), name="event-writer")
 
     async def stop(self) -> None:
         """Write what is left (as long as the database takes it) and end."""

@@ -13,6 +13,11 @@
      |   +- NotFound               no such thing in this account
      |   +- InvalidInput           a value that cannot be used
      |   +- InvalidState           not now (a command in a wrong call state)
+     +- EngineError                Asterisk did not carry out a command
+     |   +- ChannelGone            the channel has ended, or is no longer where the command needs it: normal in races
+     |   +- EffectRefused          Asterisk refused it; nothing was done
+     |   +- EffectTimedOut         no response in time; it may be done yet
+     |   +- EngineUnavailable      no connection, or it broke while Asterisk worked on it
      +- Unavailable                a part we need does not answer now; try again
          +- EngineUnavailable      Asterisk
          +- DatabaseUnavailable    PostgreSQL
@@ -111,8 +116,24 @@ class Unavailable(TrunklineError):  # noqa: N818 - see Refused
     mnemonic = "internal_error"
 
 
-class EngineUnavailable(Unavailable):
-    pass
+class EngineError(TrunklineError):
+    """Asterisk did not carry out a command."""
+
+
+class ChannelGone(EngineError):  # noqa: N818 - see Refused
+    """The channel has ended, or is no longer where the command needs it. Normal in races."""
+
+
+class EffectRefused(EngineError):  # noqa: N818 - see Refused
+    """Asterisk refused the command; nothing was done."""
+
+
+class EffectTimedOut(EngineError):  # noqa: N818 - see Refused
+    """Asterisk did not respond in time; the command may still be carried out."""
+
+
+class EngineUnavailable(EngineError, Unavailable):  # noqa: N818 - see Refused
+    """There is no connection to Asterisk, or it broke while a command was under way."""
 
 
 class DatabaseUnavailable(Unavailable):

@@ -13,6 +13,7 @@ import psycopg
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Connection, Database
 
 _log = get_logger("db.leader")
@@ -53,7 +54,7 @@ async def woken_by(db: Database, channel: str, wake: asyncio.Event) -> AsyncIter
         async for _ in db.listen(channel):
             wake.set()
 
-    task = asyncio.create_task(listen(), name=f"woken-by-{channel}")
+    task = core_task(listen(), name=f"woken-by-{channel}")
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 from trunkline.directory.load import Cipher, Loaded, account_ids, load_accounts
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, Directory
@@ -64,8 +65,8 @@ class DirectorySnapshot:
         """
         await self._refresh(None)
         self._tasks = [
-            asyncio.create_task(self._listen(), name="directory-listen"),
-            asyncio.create_task(self._keep_fresh(), name="directory-refresh"),
+            core_task(self._listen(), name="directory-listen"),
+            core_task(self._keep_fresh(), name="directory-refresh"),
         ]
 
     async def stop(self) -> None:

@@ -19,6 +19,7 @@ import psycopg
 from trunkline.core.clock import to_instant
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database, Row
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import CALLS_CHANNEL, Written, read_announcement
@@ -105,7 +106,7 @@ class CallFeed:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> CallFeed:
-        self._task = asyncio.create_task(self._run(), name="call-feed")
+        self._task = core_task(self._run(), name="call-feed")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._listening.wait(), _FIRST_CONNECT)
         return self

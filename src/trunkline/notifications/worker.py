@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.core.settings import NotificationSettings
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 from trunkline.notifications.deliverer import Deliverer
 from trunkline.notifications.sender import Sender
@@ -19,7 +20,7 @@ async def delivering(
 ) -> AsyncIterator[None]:
     """Take up deliveries meanwhile."""
     sender = Sender(settings)
-    deliverer = asyncio.create_task(Deliverer(db, settings, sender, cipher).run(), name="deliverer")
+    deliverer = core_task(Deliverer(db, settings, sender, cipher).run(), name="deliverer")
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import psycopg
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
+from trunkline.core.tasks import core_task
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.recordings.listener import JOB, QUEUE
@@ -29,7 +30,7 @@ _SWEEP_PERIOD = 60.0
 async def recording(db: Database, jobs: Jobs, settings: Settings) -> AsyncIterator[None]:
     """Take up recordings: registers their job and sweeps now and then. Enter it before ``jobs.run``."""
     jobs.register(JOB, RecordingMaker(db, settings).make_recordings, queue=QUEUE)
-    sweeper = asyncio.create_task(_sweep_for_ever(Sweeper(db, jobs, settings)), name="recording-sweeper")
+    sweeper = core_task(_sweep_for_ever(Sweeper(db, jobs, settings)), name="recording-sweeper")
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ import uvloop
 from trunkline.core import log
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
+from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
 
 ROLES = ("switch", "web", "worker")
 
@@ -31,7 +32,8 @@ async def _main(role: str, settings: Settings) -> None:
         print(json.dumps({"ready": role}), flush=True)  # noqa: T201
 
     module = importlib.import_module(f"trunkline.roles.{role}")
-    await module.run(settings, ready, stopped)
+    async with CoreTasks(is_stopping=stopped.is_set):
+        await module.run(settings, ready, stopped)
 
 
 def main() -> None:
@@ -45,6 +47,8 @@ def main() -> None:
         uvloop.run(_main(sys.argv[1], settings))
     except ConfigurationError as error:
         raise SystemExit(f"trunkline {sys.argv[1]}: {error.message}") from error
+    except CoreTaskFailed:
+        raise SystemExit(EXIT_CODE) from None  # the log has the traceback
 
 
 if __name__ == "__main__":

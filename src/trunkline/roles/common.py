@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
+from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 
 
@@ -22,16 +24,15 @@ async def database(
         await db.close()
 
 
-async def until_stopped(stopped: asyncio.Event, work: Awaitable[None]) -> None:
-    """Do the work until told to stop; its failure is ours."""
-    task = asyncio.ensure_future(work)
-    waiting = asyncio.create_task(stopped.wait())
-    done, _ = await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    await cancelled(waiting)
-    if task in done:
-        task.result()
-    else:
-        await cancelled(task)
+async def until_stopped(stopped: asyncio.Event, **work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, each part a core task by its name, until the process is asked to stop."""
+    tasks = [core_task(one, name=name.replace("_", "-")) for name, one in work.items()]
+    try:
+        await stopped.wait()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def cancelled(task: asyncio.Future[None] | asyncio.Task[bool]) -> None:

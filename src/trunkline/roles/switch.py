@@ -20,8 +20,9 @@ from trunkline.calls.switch import Switch
 from trunkline.calls.writer import EventWriter
 from trunkline.core import log
 from trunkline.core.clock import Instant
-from trunkline.core.errors import ConfigurationError, SetupError
+from trunkline.core.errors import ConfigurationError, EngineError, SetupError
 from trunkline.core.settings import Settings
+from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.directory.contacts import save_contact
@@ -30,7 +31,7 @@ from trunkline.engine import engine_config, engine_directory
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
-from trunkline.telephony.port import EngineDown, EngineError, EngineUp
+from trunkline.telephony.port import EngineDown, EngineUp
 
 _log = log.get_logger("roles")
 
@@ -77,7 +78,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = _Follower(db, engine, switch, registrar, snapshot, since, ready)
         await stack.enter_async_context(controlled(switch, own.control_token, port))
-        await until_stopped(stopped, follower.run())
+        await until_stopped(stopped, call_signals=follower.run())
 
 
 class _Follower:
@@ -163,7 +164,7 @@ async def _configuring(engine: AsteriskEngine, snapshot: DirectorySnapshot) -> A
                     await asyncio.sleep(1.0)
                     changed.set()
 
-    task = asyncio.create_task(follow(), name="engine-configuration")
+    task = core_task(follow(), name="engine-configuration")
     try:
         yield
     finally:
@@ -200,7 +201,7 @@ async def _certificates_watched(engine: AsteriskEngine, settings: Settings) -> A
             known = now
             _log.info("certificate_reloaded")
 
-    task = asyncio.create_task(watch(), name="certificate-watch")
+    task = core_task(watch(), name="certificate-watch")
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ from trunkline.recordings import worker as recordings_worker
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
 from trunkline.reports import tally
-from trunkline.roles.common import database
+from trunkline.roles.common import database, until_stopped
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
@@ -70,26 +70,20 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         relay = Relay(db, listeners)
         await ensure_system_media(db, settings.media_dir, EspeakSpeech())
         ready()
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(
-                    jobs.run(
-                        {
-                            **recordings_worker.CONCURRENCY,
-                            **uploads_worker.CONCURRENCY,
-                            **analysis_worker.CONCURRENCY,
-                            **notices.CONCURRENCY,
-                        }
-                    )
-                ),
-                group.create_task(relay.run()),
-                group.create_task(run_upkeep(db, listeners)),
-                group.create_task(run_billing(db, jobs)),
-                group.create_task(_housekeeping(db, settings)),
-            ]
-            await stopped.wait()
-            for task in tasks:
-                task.cancel()
+        concurrency = {
+            **recordings_worker.CONCURRENCY,
+            **uploads_worker.CONCURRENCY,
+            **analysis_worker.CONCURRENCY,
+            **notices.CONCURRENCY,
+        }
+        await until_stopped(
+            stopped,
+            jobs=jobs.run(concurrency),
+            relay=relay.run(),
+            upkeep=run_upkeep(db, listeners),
+            billing=run_billing(db, jobs),
+            housekeeping=_housekeeping(db, settings),
+        )
 
 
 async def _housekeeping(db: Database, settings: Settings) -> None:

@@ -17,16 +17,30 @@ from typing import Self
 
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
+from trunkline.telephony.http_pool import send
 
 _FIRST_RETRY = 0.1
 _LAST_RETRY = 2.0
-_TIMEOUT = 10.0
+_TIMEOUT = 5.0
+_HANDSHAKE_SECONDS = 5.0
 _QUEUE_ALARM = 10_000
 _LINE_LIMIT = 1 << 20
+_LOGIN = "login"
+"""Action id of the log-in; those of other actions are numbers."""
+_NOT_CONNECTED = "Asterisk's manager interface is not connected"
 
 
 class AmiError(Exception):
-    """An action was refused, or Asterisk does not answer."""
+    """An action was refused, or Asterisk does not respond."""
+
+
+class AmiNotConnected(AmiError):  # noqa: N818 - what happened
+    """There is no connection, or it broke before the response: the action may have been carried out."""
+
+
+class AmiTimeout(AmiError):  # noqa: N818 - what happened
+    """No response in time: the action may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,7 @@ class AmiClient:
         self._log = get_logger("telephony")
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="ami")
+        self._task = core_task(self._run(), name="ami")
         return self
 
     async def __aexit__(
@@ -128,7 +142,7 @@ class AmiClient:
         A header with several values (``Variable``) is given as a sequence.
         """
         if not self._up.is_set():
-            raise AmiError("Asterisk's manager interface is not connected")
+            raise AmiNotConnected(_NOT_CONNECTED)
         return (await self._perform(name, headers or {}, is_list=False)).response or _nothing()
 
     async def listing(
@@ -136,7 +150,7 @@ class AmiClient:
     ) -> list[AmiMessage]:
         """Perform an action that answers with a list of events; the events without the closing one."""
         if not self._up.is_set():
-            raise AmiError("Asterisk's manager interface is not connected")
+            raise AmiNotConnected(_NOT_CONNECTED)
         return (await self._perform(name, headers or {}, is_list=True)).events
 
     async def command(self, line: str) -> str:
@@ -147,16 +161,18 @@ class AmiClient:
         self, name: str, headers: Mapping[str, str | Sequence[str]], *, is_list: bool
     ) -> _Pending:
         if self._writer is None:
-            raise AmiError("Asterisk's manager interface is not connected")
+            raise AmiNotConnected(_NOT_CONNECTED)
         action_id = str(next(self._ids))
         pending = _Pending(asyncio.get_running_loop().create_future(), is_list)
         self._pending[action_id] = pending
         try:
-            self._writer.write(_encode(name, action_id, headers))
+            send(self._writer, _encode(name, action_id, headers))
             async with asyncio.timeout(_TIMEOUT):
                 response = await pending.done
         except TimeoutError as error:
-            raise AmiError(f"Asterisk did not answer {name} within {_TIMEOUT:.0f} s") from error
+            raise AmiTimeout(f"Asterisk did not answer {name} within {_TIMEOUT:.0f} s") from error
+        except OSError as error:
+            raise AmiNotConnected(f"{name}: the connection to Asterisk broke: {error}") from error
         finally:
             self._pending.pop(action_id, None)
         if response.get("Response") == "Error":
@@ -167,12 +183,18 @@ class AmiClient:
         pending.response = response
         return pending
 
+    def reconnect(self, reason: str) -> None:
+        """Drop the connection; it is opened anew at once. Actions under way fail."""
+        self._log.warning("ami_reconnecting", reason=reason)
+        if self._writer is not None:
+            self._writer.transport.abort()
+
     async def _run(self) -> None:
         pause = _FIRST_RETRY
         while True:
             try:
                 await self._connect_and_read()
-            except (OSError, AmiError, asyncio.IncompleteReadError) as error:
+            except (OSError, AmiError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
                 self._log.debug("ami_not_connected", error=str(error))
             finally:
                 self._fail_pending()
@@ -184,28 +206,31 @@ class AmiClient:
             pause = min(pause * 2, _LAST_RETRY)
 
     async def _connect_and_read(self) -> None:
-        reader, writer = await asyncio.open_connection(
-            self._address.host, self._address.port, limit=_LINE_LIMIT
-        )
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            reader, writer = await asyncio.open_connection(
+                self._address.host, self._address.port, limit=_LINE_LIMIT
+            )
         self._writer = writer
-        login: asyncio.Task[None] | None = None
         try:
-            await reader.readline()
-            login = asyncio.create_task(self._login())
+            async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                await reader.readline()
+                await self._login(reader, writer)
             while True:
                 self._dispatch(await _read_message(reader))
-                if login.done() and (error := login.exception()):
-                    raise error
         finally:
             self._writer = None
-            if login and not login.done():
-                login.cancel()
-            writer.close()
+            writer.transport.abort()
 
-    async def _login(self) -> None:
-        await self._perform(
-            "Login", {"Username": self._address.user, "Secret": self._address.secret}, is_list=False
-        )
+    async def _login(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        credentials = {"Username": self._address.user, "Secret": self._address.secret}
+        send(writer, _encode("Login", _LOGIN, credentials))
+        while True:
+            message = await _read_message(reader)
+            if message.get("ActionID") == _LOGIN:
+                break
+            self._dispatch(message)
+        if message.get("Response") == "Error":
+            raise AmiError(f"Login: {message.get('Message')}")
         self._up.set()
         self._queue.put_nowait(AmiUp(_now()))
 
@@ -234,7 +259,7 @@ class AmiClient:
     def _fail_pending(self) -> None:
         for pending in self._pending.values():
             if not pending.done.done():
-                pending.done.set_exception(AmiError("the connection to Asterisk broke"))
+                pending.done.set_exception(AmiNotConnected("the connection to Asterisk broke"))
 
 
 async def _read_message(reader: asyncio.StreamReader) -> AmiMessage:

@@ -22,26 +22,30 @@ import orjson
 
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 from trunkline.telephony.ari_events import AriEvent, parse_event
-from trunkline.telephony.http_pool import HttpError, HttpPool
+from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
 
 _FIRST_RETRY = 0.1
 _LAST_RETRY = 2.0
 _QUEUE_ALARM = 10_000
 _HEARTBEAT = 20.0
-_TIMEOUT = 10.0
+_TIMEOUT = 5.0
+_HANDSHAKE_SECONDS = 5.0
 
 
 class AriError(Exception):
-    """Asterisk refused a command or did not answer.
+    """Asterisk refused a command or did not respond.
 
-    :ivar status: HTTP status; 0 when there was no answer at all. 404 and 409 are normal in races: the channel
+    :ivar status: HTTP status; 0 when there was no response at all. 404 and 409 are normal in races: the channel
         is gone, or no longer where the command needs it.
+    :ivar timed_out: no response in time; the command may still be carried out.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, timed_out: bool = False) -> None:
         super().__init__(f"{status}: {message}" if status else message)
         self.status = status
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,13 @@ class AriClient:
         self._alarm_at = _QUEUE_ALARM
         self._log = get_logger("telephony")
         self._up = asyncio.Event()
+        self._dropped = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"Authorization": self._authorization})
-        self._reader = asyncio.create_task(self._read_for_ever(), name=f"ari-{self.app}")
+        self._reader = core_task(self._read_for_ever(), name=f"ari-{self.app}")
         return self
 
     async def __aexit__(
@@ -146,7 +151,11 @@ class AriClient:
         try:
             status, raw = await self._http.request(method, f"/ari{path}", params, data)
         except HttpError as error:
-            raise AriError(0, f"Asterisk does not answer {method} {path}: {error}") from error
+            raise AriError(
+                0,
+                f"Asterisk does not answer {method} {path}: {error}",
+                timed_out=isinstance(error, HttpTimeout),
+            ) from error
         if status >= 400:
             raise AriError(status, _message_of(raw))
         return orjson.loads(raw) if raw else None
@@ -163,42 +172,83 @@ class AriClient:
     async def delete(self, path: str, **params: str | int) -> Any:
         return await self.request("DELETE", path, params)
 
+    def reconnect(self, reason: str) -> None:
+        """Drop the event stream and the pooled connections; both are opened anew at once."""
+        self._log.warning("ari_reconnecting", reason=reason)
+        self._http.close()
+        self._dropped.set()
+
     async def _read_for_ever(self) -> None:
         pause = _FIRST_RETRY
         while True:
+            self._dropped.clear()
             try:
-                await self._read_once()
+                await self._read_until_dropped()
                 pause = _FIRST_RETRY
             except (aiohttp.ClientError, OSError, TimeoutError, AriError) as error:
                 self._log.debug("ari_not_connected", error=str(error))
             if self._up.is_set():
                 self._up.clear()
                 pause = _FIRST_RETRY
+                self._http.close()  # what broke the event stream broke the pooled connections too
                 self._enqueue(Disconnected(_now()))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_RETRY)
 
+    async def _read_until_dropped(self) -> None:
+        """Read the event stream until it breaks or :meth:`reconnect` is called."""
+        reading = asyncio.ensure_future(self._read_once())
+        dropped = asyncio.ensure_future(self._dropped.wait())
+        try:
+            await asyncio.wait({reading, dropped}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+        finally:
+            for task in (reading, dropped):
+                task.cancel()
+            await asyncio.gather(reading, dropped, return_exceptions=True)
+
     async def _read_once(self) -> None:
-        assert self._session is not None
-        params = {"app": self.app, "subscribeAll": str(self._subscribe_all).lower()}
-        async with self._session.ws_connect(
-            f"{self._base}/events",
-            params=params,
-            heartbeat=_HEARTBEAT,
-            max_msg_size=0,
-            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-        ) as socket:
-            if self._only is not None:
-                allowed = [{"type": name} for name in self._only]
-                await self.put(f"/applications/{segment(self.app)}/eventFilter", {"allowed": allowed})
+        socket = await self._open_stream()
+        try:
             self._up.set()
             self._enqueue(Connected(_now()))
             async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                event = parse_event(orjson.loads(message.data))
-                if event is not None:
-                    self._enqueue(event)
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._take(message.data)
+        finally:
+            await socket.close()
+
+    async def _open_stream(self) -> aiohttp.ClientWebSocketResponse:
+        """Connect within ``_HANDSHAKE_SECONDS``: a peer that accepts a connection may never respond."""
+        assert self._session is not None
+        params = {"app": self.app, "subscribeAll": str(self._subscribe_all).lower()}
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            socket = await self._session.ws_connect(
+                f"{self._base}/events",
+                params=params,
+                heartbeat=_HEARTBEAT,
+                max_msg_size=0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            )
+            try:
+                if self._only is not None:
+                    allowed = [{"type": name} for name in self._only]
+                    await self.put(f"/applications/{segment(self.app)}/eventFilter", {"allowed": allowed})
+            except BaseException:
+                await socket.close()
+                raise
+        return socket
+
+    def _take(self, text: str) -> None:
+        """One message of the event stream; one that cannot be read concerns only itself."""
+        try:
+            event = parse_event(orjson.loads(text))
+        except Exception:
+            self._log.exception("ari_event_not_read", text=text[:500])
+            return
+        if event is not None:
+            self._enqueue(event)
 
     def _enqueue(self, signal: AriSignal) -> None:
         self._queue.put_nowait(signal)

@@ -1,4 +1,4 @@
-"""Commands to Asterisk over ARI and AMI, their failures as the port's :class:`EngineError`."""
+"""Commands to Asterisk over ARI and AMI, their failures as the kinds of :class:`~trunkline.core.errors.EngineError`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
+from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.core.log import get_logger
-from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage
+from trunkline.core.tasks import item_task
+from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage, AmiNotConnected, AmiTimeout
 from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.config import EnginePaths
-from trunkline.telephony.port import Channel, EngineError
+from trunkline.telephony.port import Channel
 from trunkline.telephony.translate import Translator
 
 _GONE = (404, 409, 412)
+_GONE_IN_AMI = (
+    "No such channel",
+    "Channel does not exist",
+    "ExtraChannel does not exist",
+    "Channel not found",
+)
+"""What AMI says of a channel that has ended; it has no codes."""
 
 
 class Control:
@@ -46,26 +55,38 @@ class Control:
         try:
             return await self._ari.request(method, path, params, body)
         except AriError as error:
-            raise EngineError(f"{method} {path}: {error}", gone=error.status in _GONE) from error
+            raise failure_of(error, f"{method} {path}") from error
 
     async def _act(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> AmiMessage:
         try:
             return await self._ami.action(action, headers)
         except AmiError as error:
-            raise EngineError(f"{action}: {error}") from error
+            raise failure_of(error, action) from error
 
     async def _list(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> list[AmiMessage]:
         try:
             return await self._ami.listing(action, headers)
         except AmiError as error:
-            raise EngineError(f"{action}: {error}") from error
+            raise failure_of(error, action) from error
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Work on one thing beside all else."""
+        item_task(work, name=name, among=self._tasks)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            self._log.error("engine_task_failed", error=repr(error))
+
+def failure_of(error: AriError | AmiError, command: str) -> EngineError:
+    """Which of the four kinds of failure an error of a connection is.
+
+    :param command: what was asked for; for the message.
+    """
+    text = f"{command}: {error}"
+    match error:
+        case AriError(status=0, timed_out=True) | AmiTimeout():
+            return EffectTimedOut(text)
+        case AriError(status=0 | 503) | AmiNotConnected():
+            return EngineUnavailable(text)
+        case AriError() if error.status in _GONE:
+            return ChannelGone(text)
+        case AmiError() if any(word in str(error) for word in _GONE_IN_AMI):
+            return ChannelGone(text)
+    return EffectRefused(text)

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
 from trunkline.telephony.ami import AmiClient
 from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.ari_events import AriEvent, ChannelDestroyed, StasisStart
 from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.config.dialplan import CONTROLLED, music_class
-from trunkline.telephony.control import Control
-from trunkline.telephony.port import Bridge, Channel, EngineError, Supervision
+from trunkline.telephony.control import Control, failure_of
+from trunkline.telephony.port import Bridge, Channel, Supervision
 
 _EXISTS = 409
 _KEY_MS = 100
@@ -45,7 +46,7 @@ class Conversations(Control):
             case ChannelDestroyed():
                 self._unheard.discard(event.channel.id)
                 if bridge := self._supervised.pop(event.channel.id, None):
-                    self._spawn(self._end_supervision(bridge))
+                    self._spawn(self._end_supervision(bridge), "end-supervision")
 
     async def take(self, channels: Sequence[Channel]) -> None:
         wanted = [real for real in map(self._real, channels) if not await self._is_ours(real)]
@@ -76,7 +77,7 @@ class Conversations(Control):
             async with asyncio.timeout(_TAKE_SECONDS):
                 await asyncio.gather(*arrivals)
         except TimeoutError:
-            raise EngineError(f"{' and '.join(reals)} did not come into our hands", gone=True) from None
+            raise EffectTimedOut(f"{' and '.join(reals)} did not come under our control in time") from None
         finally:
             for real in reals:
                 self._coming.pop(real, None)
@@ -91,7 +92,7 @@ class Conversations(Control):
             await self._ari.request("POST", path, {"type": "mixing,proxy_media"})
         except AriError as error:
             if error.status != _EXISTS:
-                raise EngineError(f"POST {path}: {error}") from error
+                raise failure_of(error, f"POST {path}") from error
 
     async def close_bridge(self, bridge: Bridge) -> None:
         await self._command("DELETE", f"/bridges/{segment(bridge)}")
@@ -129,7 +130,7 @@ class Conversations(Control):
         await self._on(channel, "DELETE", "/moh")
 
     async def send_keys(self, channel: Channel, keys: str) -> None:
-        self._spawn(self._press(self._real(channel), keys))
+        self._spawn(self._press(self._real(channel), keys), "send-keys")
 
     async def _press(self, real: str, keys: str) -> None:
         """Beside all else: what is commanded next does not wait for the pauses. The channel stays where it is."""
@@ -189,7 +190,7 @@ class Conversations(Control):
             try:
                 await self._command("DELETE", path)
             except EngineError as error:
-                if not error.gone:
+                if not isinstance(error, ChannelGone):
                     raise
 
     async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]]) -> None:

@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from trunkline.core.clock import Instant
+from trunkline.core.errors import ChannelGone, EngineError
+from trunkline.core.tasks import core_task
 from trunkline.telephony import journal
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, Connected, Disconnected, segment
@@ -29,7 +31,6 @@ from trunkline.telephony.port import (
     Connect,
     EndpointKind,
     EngineDown,
-    EngineError,
     EngineUp,
     LoginFailed,
     Originate,
@@ -89,6 +90,7 @@ class AsteriskEngine(Conversations):
         self._trunks: Mapping[str, TrunkConfig] = {}
         self._stale: set[str] = set()
         self._contacts_known = asyncio.Event()
+        self._core: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
     # --- life
@@ -96,17 +98,20 @@ class AsteriskEngine(Conversations):
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._ari)
         await self._stack.enter_async_context(self._ami)
-        self._spawn(self._pump_ari())
-        self._spawn(self._pump_ami())
-        self._spawn(self._trim_journal())
+        self._core = [
+            core_task(self._pump_ari(), name="engine-calls"),
+            core_task(self._pump_ami(), name="engine-registrations"),
+            core_task(self._trim_journal(), name="engine-journal"),
+        ]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [*self._core, *self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._stack.aclose()
 
     async def wait_up(self, timeout: float = 30.0) -> None:
@@ -171,7 +176,7 @@ class AsteriskEngine(Conversations):
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not (
-                isinstance(outcome, EngineError) and outcome.gone and len(reals) > 1
+                isinstance(outcome, ChannelGone) and len(reals) > 1
             ):
                 raise outcome
 
@@ -359,11 +364,14 @@ class AsteriskEngine(Conversations):
                 case Disconnected():
                     self._emit(EngineDown(event.at))
                 case _:
-                    self._note(event)
-                    for signal in self._translator.signals(event):
-                        self._emit(signal)
+                    try:
+                        self._note(event)
+                        for signal in self._translator.signals(event):
+                            self._emit(signal)
+                    except Exception:  # one event that cannot be translated concerns its call only
+                        self._log.exception("event_not_translated", detail=repr(event))
                     while self._translator.to_hang_up:
-                        self._spawn(self._drop(self._translator.to_hang_up.pop()))
+                        self._spawn(self._drop(self._translator.to_hang_up.pop()), "drop-device")
 
     async def _drop(self, real: str) -> None:
         """End a device that rang for nothing: its phone shows "answered elsewhere"."""
@@ -374,7 +382,7 @@ class AsteriskEngine(Conversations):
         async for message in self._ami.events():
             match message:
                 case AmiUp():
-                    self._spawn(self._list_contacts())
+                    self._spawn(self._list_contacts(), "list-contacts")
                 case AmiDown():
                     self._contacts_known.clear()
                     self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
@@ -397,7 +405,7 @@ class AsteriskEngine(Conversations):
         else:
             self._stale.add(endpoint)
             if len(self._stale) == 1:
-                self._spawn(self._look_up_stale())
+                self._spawn(self._look_up_stale(), "look-up-contacts")
 
     async def _look_up_stale(self) -> None:
         """User agent, expiry and address of devices that events named; many at once by one listing."""

@@ -17,7 +17,11 @@ _HEAD_LIMIT = 1 << 16
 
 
 class HttpError(Exception):
-    """No answer, or none that can be understood."""
+    """No response, or none that can be understood."""
+
+
+class HttpTimeout(HttpError):  # noqa: N818 - what happened
+    """No response in time: the server may still carry out the request."""
 
 
 @dataclass(slots=True)
@@ -26,6 +30,24 @@ class _Connection:
     writer: asyncio.StreamWriter
     used_at: float
     fresh: bool = True
+
+    @property
+    def is_usable(self) -> bool:
+        """False once the server has closed or reset it."""
+        return not self.writer.is_closing() and not self.reader.at_eof() and self.reader.exception() is None
+
+
+def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write to a stream; :class:`ConnectionError` when the connection is closed or was reset.
+
+    uvloop raises RuntimeError for a write on a closed transport, where asyncio only logs.
+    """
+    if writer.is_closing():
+        raise ConnectionResetError("the connection is closed")
+    try:
+        writer.write(data)
+    except RuntimeError as error:
+        raise ConnectionResetError(str(error)) from error
 
 
 class HttpPool:
@@ -57,10 +79,10 @@ class HttpPool:
             async with asyncio.timeout(self._timeout), self._places:
                 return await self._exchange(message)
         except TimeoutError as error:
-            raise HttpError(f"no answer within {self._timeout:.0f} s") from error
+            raise HttpTimeout(f"no response within {self._timeout:.0f} s") from error
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use; later requests open new ones."""
         if self._pruning is not None:
             self._pruning.cancel()
             self._pruning = None
@@ -72,7 +94,7 @@ class HttpPool:
             connection = await self._connection()
             kept = False
             try:
-                connection.writer.write(message)
+                send(connection.writer, message)
                 head = await connection.reader.readuntil(b"\r\n\r\n")
                 status, length, keep = _parse_head(head)
                 body = await connection.reader.readexactly(length) if length else b""
@@ -113,7 +135,7 @@ class HttpPool:
         oldest = time.monotonic() - _IDLE_SECONDS
         while self._idle:
             connection = self._idle.pop()
-            if connection.used_at >= oldest and not connection.reader.at_eof():
+            if connection.used_at >= oldest and connection.is_usable:
                 return connection
             connection.writer.close()
         try:

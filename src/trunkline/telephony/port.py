@@ -326,16 +326,12 @@ class Survey:
     """From the engine's own journal, oldest first, from the asked instant on; may repeat what is known."""
 
 
-class EngineError(Exception):
-    """A command failed. ``gone`` = the channel does not live any more (normal in races: ignore)."""
-
-    def __init__(self, message: str, *, gone: bool = False) -> None:
-        super().__init__(message)
-        self.gone = gone
-
-
 class Engine(Protocol):
-    """Asterisk, or its twin in tests. All commands may raise :class:`EngineError`; all are safe to repeat."""
+    """Asterisk, or its twin in tests. All commands are safe to repeat.
+
+    Each may raise one of the four kinds of :class:`~trunkline.core.errors.EngineError`: ``ChannelGone``,
+    ``EffectRefused``, ``EffectTimedOut``, ``EngineUnavailable``.
+    """
 
     def signals(self) -> AsyncIterator[Signal]: ...
 
@@ -359,7 +355,7 @@ class Engine(Protocol):
     async def connect(self, channel: Channel, connect: Connect) -> None: ...
 
     async def originate(self, originate: Originate) -> None:
-        """Begin to call; :class:`EngineError` (not ``gone``) when nobody can be called, as a line without devices.
+        """Begin to call; :class:`EffectRefused` when nobody can be called, as a line without devices.
 
         :class:`Ended` without :class:`Answered` tells a failed attempt by its cause; ``by_party`` = refused.
         """

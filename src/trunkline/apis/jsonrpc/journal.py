@@ -17,6 +17,7 @@ import orjson
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
 
 if TYPE_CHECKING:
     from trunkline.db.pool import Database
@@ -137,7 +138,7 @@ class RequestJournal:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> RequestJournal:
-        self._task = asyncio.create_task(self._write_forever(), name="request-journal")
+        self._task = core_task(self._write_forever(), name="request-journal")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -181,8 +181,8 @@ allowmultiplelogin = yes
 secret = {config.secrets.ami_secret}
 deny = 0.0.0.0/0.0.0.0
 permit = 127.0.0.1/255.255.255.255
-read = system,security
-write = system,call,command,reporting,config
+read = system,security,user
+write = system,call,command,reporting,config,user
 writetimeout = 10000
 eventfilter = Event: ({"|".join(_AMI_EVENTS)})
 """

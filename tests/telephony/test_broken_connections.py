@@ -1,0 +1,172 @@
+"""Connections to Asterisk that are reset or fall silent, without Asterisk: a small server in its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from trunkline.telephony import ami, ari
+from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiNotConnected, AmiUp
+from trunkline.telephony.ari import AriAddress, AriClient, AriError
+from trunkline.telephony.http_pool import HttpError, HttpPool
+from trunkline.testing.proxy import FaultProxy
+
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def on_uvloop(work: Coroutine[Any, Any, None]) -> None:
+    """As the roles run: uvloop raises RuntimeError for a write on a closed transport."""
+    uvloop.run(asyncio.wait_for(work, 30))
+
+
+@asynccontextmanager
+async def http_server() -> AsyncIterator[FaultProxy]:
+    """A proxy before a server that answers each request with ``{}``."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(RESPONSE)
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+        yield proxy
+
+
+def test_requests_after_a_reset_of_kept_connections_succeed() -> None:
+    async def work() -> None:
+        async with http_server() as proxy:
+            pool = HttpPool("127.0.0.1", proxy.port, "Basic eA==", 8, 2.0)
+            for _ in range(20):
+                answers = await asyncio.gather(*(pool.request("GET", "/", None, None) for _ in range(8)))
+                assert {status for status, _ in answers} == {200}
+                proxy.reset()
+                # Some of the next requests find the connection closed, others about to be.
+                answers = await asyncio.gather(*(pool.request("GET", "/", None, None) for _ in range(8)))
+                assert {status for status, _ in answers} == {200}
+            pool.close()
+
+    on_uvloop(work())
+
+
+def test_a_request_without_a_server_is_an_http_error() -> None:
+    async def work() -> None:
+        async with http_server() as proxy:
+            pool = HttpPool("127.0.0.1", proxy.port, "Basic eA==", 8, 2.0)
+            await pool.request("GET", "/", None, None)
+            proxy.down()
+            for _ in range(5):
+                with pytest.raises(HttpError):
+                    await pool.request("GET", "/", None, None)
+            proxy.heal()
+            assert await pool.request("GET", "/", None, None) == (200, b"{}")
+            pool.close()
+
+    on_uvloop(work())
+
+
+def test_a_write_on_a_transport_that_uvloop_has_closed_is_an_http_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The transport closes between two looks at it: uvloop raises RuntimeError, not OSError."""
+
+    def closed(_: asyncio.StreamWriter, data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    async def work() -> None:
+        async with http_server() as proxy:
+            pool = HttpPool("127.0.0.1", proxy.port, "Basic eA==", 8, 2.0)
+            with monkeypatch.context() as patch:
+                patch.setattr(asyncio.StreamWriter, "write", closed)
+                with pytest.raises(HttpError):
+                    await pool.request("GET", "/", None, None)
+            client = AriClient(AriAddress(proxy.port, "user", "secret"), "app")
+            with monkeypatch.context() as patch:
+                patch.setattr(asyncio.StreamWriter, "write", closed)
+                with pytest.raises(AriError):
+                    await client.get("/channels")
+
+    on_uvloop(work())
+
+
+@asynccontextmanager
+async def manager_server() -> AsyncIterator[FaultProxy]:
+    """A proxy before a server that greets as AMI does and accepts each action."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"Asterisk Call Manager/11.0.0\r\n")
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                [action_id] = [
+                    line.partition(b": ")[2] for line in head.split(b"\r\n") if line.startswith(b"ActionID")
+                ]
+                writer.write(b"Response: Success\r\nActionID: " + action_id + b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, OSError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+        yield proxy
+
+
+def test_the_manager_interface_returns_after_resets() -> None:
+    async def work() -> None:
+        async with manager_server() as proxy, AmiClient(AmiAddress(proxy.port, "user", "secret")) as client:
+            events = client.events()
+            for _ in range(3):
+                assert isinstance(await anext(events), AmiUp)
+                assert (await client.action("Ping")).get("Response") == "Success"
+                proxy.reset()
+                assert isinstance(await anext(events), AmiDown)
+                with pytest.raises(AmiNotConnected):
+                    await client.action("Ping")
+
+    on_uvloop(work())
+
+
+def test_a_manager_interface_that_is_silent_at_the_log_in_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ami, "_HANDSHAKE_SECONDS", 0.2)
+
+    async def work() -> None:
+        async with manager_server() as proxy:
+            proxy.silence()
+            async with AmiClient(AmiAddress(proxy.port, "user", "secret")) as client:
+                with pytest.raises(TimeoutError):
+                    await client.wait_up(0.5)
+                proxy.heal()
+                await client.wait_up()
+
+    on_uvloop(work())
+
+
+def test_an_event_stream_that_is_silent_at_the_handshake_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ari, "_HANDSHAKE_SECONDS", 0.2)
+    attempts = 0
+
+    async def work() -> None:
+        tried = asyncio.Event()
+
+        async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 3:
+                tried.set()
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+        async with server, AriClient(AriAddress(server.sockets[0].getsockname()[1], "u", "s"), "app"):
+            await tried.wait()
+
+    on_uvloop(work())
