@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.accounts import Cipher, brake, networks, passwords, tokens
-from trunkline.accounts.model import Caller, CallerKind, Role
+from trunkline.accounts.model import Caller, CallerKind
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import Counter, Period, exceeded, period_start, seconds_left, tell, used_in
 from trunkline.core.errors import ConfigurationError, InvalidInput
 

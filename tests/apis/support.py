@@ -17,7 +17,8 @@ import orjson
 
 from trunkline.accounts.admission import Admission
 from trunkline.accounts.components import DEFAULT
-from trunkline.accounts.model import Caller, CallerKind, Login, Points, Role
+from trunkline.accounts.model import Caller, CallerKind, Login, Points
+from trunkline.accounts.permissions import Role
 from trunkline.apis.catalogue import SURFACES
 from trunkline.apis.jsonrpc import Api, Method, Services
 from trunkline.apis.jsonrpc.journal import MemoryJournal

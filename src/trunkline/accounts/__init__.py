@@ -3,7 +3,8 @@
 Doors use :class:`Accounts`; who administers uses :class:`~trunkline.accounts.administration.Administration`.
 """
 
-from trunkline.accounts.model import Api, Caller, CallerKind, Login, NewAccount, NewKey, Points, Role
+from trunkline.accounts.model import Api, Caller, CallerKind, Login, NewAccount, NewKey, Points
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 

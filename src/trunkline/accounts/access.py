@@ -7,7 +7,8 @@ from typing import LiteralString
 from zoneinfo import ZoneInfo
 
 from trunkline.accounts import tokens
-from trunkline.accounts.model import Caller, CallerKind, Role, Status
+from trunkline.accounts.model import Caller, CallerKind, Status
+from trunkline.accounts.permissions import Role
 from trunkline.core.errors import AuthenticationFailed, PermissionDenied
 from trunkline.db.pool import Database, Row
 

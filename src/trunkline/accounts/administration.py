@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trunkline.accounts import components, networks, tokens
-from trunkline.accounts.model import METERED, Api, NewAccount, Role, Status
+from trunkline.accounts.model import METERED, Api, NewAccount, Status
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
 from trunkline.accounts.users import Users, add_key, add_user
 from trunkline.core.errors import InvalidInput, NotFound

@@ -9,6 +9,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from zoneinfo import ZoneInfo
 
+from trunkline.accounts.permissions import Role, role_permits
+
 
 class Api(StrEnum):
     """The doors that have their own allow-list; all but the console have points, too."""
@@ -21,14 +23,6 @@ class Api(StrEnum):
 
 METERED = (Api.CALL_API, Api.DATA_API, Api.CALL_CENTER)
 """The APIs that cost points."""
-
-
-class Role(StrEnum):
-    """What a user is in the account: owners and admins may do everything, members what they were given."""
-
-    OWNER = "owner"
-    ADMIN = "admin"
-    MEMBER = "member"
 
 
 class Status(StrEnum):
@@ -58,7 +52,7 @@ class Action(StrEnum):
 class Caller:
     """Who asks: a user of an account, by a key or a session.
 
-    :ivar permissions: ``"resource:action"``; of no matter for owners and admins.
+    :ivar permissions: ``"resource:action"`` granted to this user beside those of the role (:mod:`.permissions`).
     :ivar components: what the account has switched on (wire names, see :mod:`.components`).
     :ivar is_agent: the account is a partner's, which may act for the users of its clients.
     :ivar api: the API that is used (:class:`Api`); ``networks`` may use it, and ``weights`` are the account's own
@@ -84,7 +78,7 @@ class Caller:
 
     def may(self, resource: str, action: str) -> bool:
         """Whether the user has the permission ``[resource: action]``."""
-        return self.role is not Role.MEMBER or f"{resource}:{action}" in self.permissions
+        return role_permits(self.role, resource, action) or f"{resource}:{action}" in self.permissions
 
 
 @dataclass(frozen=True, slots=True)

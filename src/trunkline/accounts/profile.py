@@ -5,29 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.accounts.model import Action, Caller
+from trunkline.accounts.permissions import RESOURCES
 from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
-
-RESOURCES = (
-    "ac",
-    "ac_ext",
-    "ac_new",
-    "ac_undefined",
-    "account_access",
-    "address_book",
-    "calls_blocking",
-    "client_selected",
-    "client_user",
-    "client_user_new",
-    "employees",
-    "number_management",
-    "site_new",
-    "site_selected",
-    "site_settings",
-    "tag_management",
-    "va",
-)
-"""What permissions are about (the reference's "Permissions and components")."""
 
 PROJECT = "trunkline"
 

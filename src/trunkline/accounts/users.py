@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import psycopg
 
 from trunkline.accounts import passwords, tokens
-from trunkline.accounts.model import Action, Api, NewKey, Role, Status
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.accounts.model import Action, Api, NewKey, Status
+from trunkline.accounts.permissions import RESOURCES, Role
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
 _LONGEST_LOGIN = 100
@@ -88,12 +89,41 @@ class Users:
         )
         _check_found(count, user_id)
 
+    async def set_role(self, account_id: int, user_id: int, role: Role) -> None:
+        """Give a user another role; permissions granted one by one stay.
+
+        :raises InvalidState: the account would have no owner left.
+        """
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                "select user_id from users where account_id = %s and role = 'owner' for update", (account_id,)
+            )
+            owners = [row["user_id"] for row in await cursor.fetchall()]
+            if owners == [user_id] and role is not Role.OWNER:
+                raise InvalidState(
+                    "the account has no other owner; make another user its owner first",
+                    field="role",
+                    value=role,
+                )
+            cursor = await connection.execute(
+                "update users set role = %s where account_id = %s and user_id = %s",
+                (role.value, account_id, user_id),
+            )
+            _check_found(cursor.rowcount, user_id)
+
     async def set_permission(
         self, account_id: int, user_id: int, resource: str, action: Action, granted: bool
     ) -> None:
-        """Give a member a permission ``[resource: action]`` or take it away."""
-        if not resource:
-            raise InvalidInput("a permission needs a resource, such as employees", field="resource")
+        """Grant a user a permission ``[resource: action]`` beside those of the role, or take it away.
+
+        :raises InvalidInput: no method names this resource; one granted earlier can still be taken away.
+        """
+        if granted and resource not in RESOURCES:
+            raise InvalidInput(
+                f"there is no resource {resource!r}; there are {', '.join(RESOURCES)}",
+                field="resource",
+                value=resource,
+            )
         await self._check_user(account_id, user_id)
         await self._db.execute(
             "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)"

@@ -40,19 +40,22 @@ from trunkline.apis.data_api import (
 from trunkline.apis.data_api import authentication as data_authentication
 from trunkline.apis.jsonrpc.declare import Api
 from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.permissions import with_permissions
 
 CALL_API = Surface(
     api=Api.CALL,
     version="4.0",
     title="Call API",
-    methods=(
-        *call_authentication.METHODS,
-        *start_calls.METHODS,
-        *start_by_scenario.METHODS,
-        *manage_calls.METHODS,
-        *hold_and_transfer.METHODS,
-        *during_talk.METHODS,
-        *talk_options.METHODS,
+    methods=with_permissions(
+        (
+            *call_authentication.METHODS,
+            *start_calls.METHODS,
+            *start_by_scenario.METHODS,
+            *manage_calls.METHODS,
+            *hold_and_transfer.METHODS,
+            *during_talk.METHODS,
+            *talk_options.METHODS,
+        )
     ),
 )
 
@@ -60,32 +63,34 @@ DATA_API = Surface(
     api=Api.DATA,
     version="2.0",
     title="Data API",
-    methods=(
-        *data_authentication.METHODS,
-        *account.METHODS,
-        *numbers.METHODS,
-        *customers.METHODS,
-        *reference_lists.METHODS,
-        *crm_accounts.METHODS,
-        *auto_calls.METHODS,
-        *employees.METHODS,
-        *employee_groups.METHODS,
-        *positions.METHODS,
-        *sip_lines.METHODS,
-        *scenarios.METHODS,
-        *schedules.METHODS,
-        *media_files.METHODS,
-        *contacts.METHODS,
-        *blacklist.METHODS,
-        *tags.METHODS,
-        *sites.METHODS,
-        *campaigns.METHODS,
-        *call_reports.METHODS,
-        *conversation_reports.METHODS,
-        *flat_reports.METHODS,
-        *uploads.METHODS,
-        *upload_conversations.METHODS,
-        *analysis.METHODS,
+    methods=with_permissions(
+        (
+            *data_authentication.METHODS,
+            *account.METHODS,
+            *numbers.METHODS,
+            *customers.METHODS,
+            *reference_lists.METHODS,
+            *crm_accounts.METHODS,
+            *auto_calls.METHODS,
+            *employees.METHODS,
+            *employee_groups.METHODS,
+            *positions.METHODS,
+            *sip_lines.METHODS,
+            *scenarios.METHODS,
+            *schedules.METHODS,
+            *media_files.METHODS,
+            *contacts.METHODS,
+            *blacklist.METHODS,
+            *tags.METHODS,
+            *sites.METHODS,
+            *campaigns.METHODS,
+            *call_reports.METHODS,
+            *conversation_reports.METHODS,
+            *flat_reports.METHODS,
+            *uploads.METHODS,
+            *upload_conversations.METHODS,
+            *analysis.METHODS,
+        )
     ),
     aliases=tags.ALIASES,
 )

@@ -10,7 +10,8 @@ import click
 
 from trunkline.accounts import tokens
 from trunkline.accounts.administration import Administration
-from trunkline.accounts.model import Action, Api, NewKey, Role, Status
+from trunkline.accounts.model import Action, Api, NewKey, Status
+from trunkline.accounts.permissions import RESOURCES, Role
 from trunkline.cli.accounts import account_option, administer, chosen, json_option
 from trunkline.cli.database import print_json
 from trunkline.core.errors import InvalidInput, NotFound
@@ -90,7 +91,7 @@ def list_users(account_id: int | None, json: bool) -> None:
         return
     for row in rows:
         apis = ", ".join(api.value for api in _ENABLED if row[f"{api.value}_enabled"])
-        click.echo(f"{row['user_id']:<8}{row['status']:<10}{row['role']:<8}{row['login']:<24}{apis}")
+        click.echo(f"{row['user_id']:<8}{row['status']:<10}{row['role']:<12}{row['login']:<24}{apis}")
 
 
 @user.command()
@@ -126,14 +127,29 @@ def enable_user(user: str, account_id: int | None) -> None:
     _set_user_status(user, account_id, Status.ACTIVE)
 
 
+@user.command("role")
+@user_option
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+@account_option
+def set_role(user: str, role: str, account_id: int | None) -> None:
+    """Give a user another role."""
+
+    async def work(administration: Administration) -> None:
+        which = await chosen(administration, account_id)
+        await administration.users.set_role(which, await user_id_of(administration, which, user), Role(role))
+
+    administer(work)
+    click.echo(f"{user} is {role}")
+
+
 @user.command()
 @user_option
-@click.argument("resource")
+@click.argument("resource", type=click.Choice(RESOURCES), metavar="RESOURCE")
 @click.argument("action", type=click.Choice([action.value for action in Action]))
 @click.option("--revoke", is_flag=True, help="Take the permission away.")
 @account_option
 def permit(user: str, resource: str, action: str, revoke: bool, account_id: int | None) -> None:
-    """Give a member a permission, such as `employees select`."""
+    """Grant a user a permission beside those of the role, such as `employees select`."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)

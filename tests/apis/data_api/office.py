@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from tests.apis.support import ADDRESS, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
 from tests.reports.company import ACCOUNT, STRANGER
 from tests.reports.directory_rows import store_directory
-from trunkline.accounts.model import Role
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services

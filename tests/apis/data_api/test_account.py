@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.apis.data_api.office import Office
 from trunkline.accounts.components import DEFAULT
-from trunkline.accounts.profile import RESOURCES
+from trunkline.accounts.permissions import RESOURCES
 from trunkline.apis.catalogue import DATA_API
 from trunkline.billing.tariffs import assign_plan
 

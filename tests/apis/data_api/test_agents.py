@@ -167,9 +167,11 @@ async def test_the_clients_allow_list_counts(agency: Agency) -> None:
     assert answer["error"]["message"] == f"Your IP {AGENTS_ADDRESS} is not whitelisted"
     await agency.administration.allow_address(agency.client.account_id, Api.DATA_API, CLIENTS_ADDRESS)
     assert (await agency.fault("get.virtual_numbers", **for_client))[0] == "ip_not_whitelisted"
-    agency.address = CLIENTS_ADDRESS  # not on the agent's own list: it need not be
-    await agency.do("get.virtual_numbers", **for_client)
+    agency.address = CLIENTS_ADDRESS  # not on the agent's own list
+    assert (await agency.fault("get.virtual_numbers", **for_client))[0] == "ip_not_whitelisted"
     assert (await agency.fault("get.customers"))[0] == "ip_not_whitelisted"
+    await agency.administration.allow_address(agency.agent.account_id, Api.DATA_API, CLIENTS_ADDRESS)
+    await agency.do("get.virtual_numbers", **for_client)
     agency.address = AGENTS_ADDRESS
     await agency.administration.allow_address(agency.client.account_id, Api.DATA_API, AGENTS_ADDRESS)
     await agency.do("get.virtual_numbers", **for_client)

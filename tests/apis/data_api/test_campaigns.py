@@ -457,8 +457,8 @@ async def test_permissions_and_components(desk: Office) -> None:
         "delete.campaigns": ("ac_new:delete",),
         "get.campaign_parameter_weights": select,
         "update.campaign_parameter_weights": ("site_settings:update",),
-        "get.campaign_available_phone_numbers": (),
-        "get.campaign_available_redirection_phone_numbers": (),
+        "get.campaign_available_phone_numbers": ("configuration:select",),
+        "get.campaign_available_redirection_phone_numbers": ("configuration:select",),
     }
     for method, permissions in methods.items():
         desk.with_components("lead")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
 from tests.reports.company import ACCOUNT, STRANGER, filled_database
-from trunkline.accounts.model import Role
+from trunkline.accounts.permissions import Role
 from trunkline.apis.catalogue import DATA_API, SURFACES
 from trunkline.apis.contract import load_facts
 from trunkline.apis.contract.compare import coverage

@@ -287,6 +287,7 @@ async def test_permissions_and_components(desk: Office) -> None:
         desk.with_components("va")
         assert (await desk.fault(method))[0] == "method_component_disabled"
         desk.with_components("call_tracking")
+    desk.as_member("configuration:select")
     assert len(await desk.rows("get.site_categories")) == 19
 
 

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
 from tests.reports.company import STRANGER
 from trunkline.accounts.components import DEFAULT
-from trunkline.accounts.model import Role
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Field, FieldType, Method, Param, ParamType, Services

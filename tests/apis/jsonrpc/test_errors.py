@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.apis.support import CALLER, TOKEN, House, fault, mnemonic
-from trunkline.accounts.model import Role
+from trunkline.accounts.permissions import Role
 from trunkline.apis.contract import load_common_errors
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,

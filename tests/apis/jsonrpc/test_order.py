@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.apis.support import ADDRESS, TOKEN, House, mnemonic
-from trunkline.accounts.model import Role
+from trunkline.accounts.permissions import Role
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,

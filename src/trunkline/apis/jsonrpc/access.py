@@ -11,18 +11,41 @@ _COMPONENT_ERRORS = {Api.CALL: "component_disabled", Api.DATA: "method_component
 
 
 def check_access(surface: Surface, method: Method, caller: CallerLike) -> None:
-    """Whether this user may use this method of this API.
+    """Whether this user may use this method of this API in this account.
 
     :raises RpcError: ``forbidden`` (the API, or a permission, with its name in params), ``component_disabled``
         or ``method_component_disabled``.
     """
+    _check_api(surface, caller)
+    _check_components(method, caller)
+    _check_permissions(method, caller)
+
+
+def check_agent(surface: Surface, method: Method, agent: CallerLike) -> None:
+    """Whether the user of an agent may use this method in the name of a client, which needs the client's rights, too.
+
+    Components are those of the client's account.
+
+    :raises RpcError: ``forbidden``.
+    """
+    _check_api(surface, agent)
+    _check_permissions(method, agent)
+
+
+def _check_api(surface: Surface, caller: CallerLike) -> None:
     if not surface.admits(caller):
-        raise rpc_error(method.api, "forbidden")
+        raise rpc_error(surface.api, "forbidden")
+
+
+def _check_components(method: Method, caller: CallerLike) -> None:
     wanted = method.components
     if wanted and not any(component.name in caller.components for component in wanted):
         titles = ", ".join(component.title for component in wanted)
         place = "component_name" if method.api is Api.CALL else "components"
         raise rpc_error(method.api, _COMPONENT_ERRORS[method.api], method=method, params={place: titles})
+
+
+def _check_permissions(method: Method, caller: CallerLike) -> None:
     for resource, action in method.permissions:
         if not caller.may(resource, action):
             raise rpc_error(method.api, "forbidden", params={"resource": resource, "action": action})

@@ -5,7 +5,7 @@
 3. token: missing, of the wrong type, ``access_token_invalid`` / ``_expired`` / ``_blocked``,
 ``account_inactive``;
    for ``login.user``: its parameters, then ``auth_error``
-4. the client an agent acts for (``user_id``)
+4. the client an agent acts for (``user_id``): the agent's own address, API and permissions, then the client's user
 5. address: ``ip_not_whitelisted``
 6. use of the API by this user, components, permissions: ``forbidden``, ``component_disabled`` and the like
 7. limits: ``limit_exceeded``
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.apis.jsonrpc import answer
-from trunkline.apis.jsonrpc.access import check_access
+from trunkline.apis.jsonrpc.access import check_access, check_agent
 from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Services
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
@@ -184,6 +184,8 @@ class Machine:
             return caller
         if not caller.is_agent:
             raise rpc_error(method.api, "forbidden", method=method, field="user_id", value=sent)
+        self._services.accounts.check_address(caller, progress.client_ip)
+        check_agent(self._surface, method, caller)
         return await self._services.accounts.acting_for(caller, int(user_id))
 
     async def _reserve(self, progress: _Progress, caller: CallerLike) -> None:

@@ -9,8 +9,9 @@
     GET /system/media/file/{media_file_id}/                            WAV of a media file, with a token
 
 A token is a key or session of the recording's account: parameter ``access_token``, ``Authorization: Bearer`` or the
-console's cookie; its address must be on the allow-list. The last form can be switched off for an account. All that
-may not be had is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
+console's cookie; its address must be on the allow-list, and its user needs the permission ``reports: select`` for
+recordings, ``configuration: select`` for media files. The form without a token can be switched off for an account. All
+that may not be had is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from aiohttp import web
 
 from trunkline.accounts.model import Api, Caller, CallerKind
+from trunkline.accounts.permissions import READ_CONFIGURATION, READ_REPORTS, Permission
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import AddressOf
 from trunkline.core.errors import Refused
@@ -77,7 +79,7 @@ class _Door:
         )
 
     async def media_file(self, request: web.Request) -> web.StreamResponse:
-        account_id = await self._account_of(request)
+        account_id = await self._account_of(request, READ_CONFIGURATION)
         if account_id is None:
             raise _nothing()
         media_file_id = int(request.match_info["media_file_id"])
@@ -91,7 +93,7 @@ class _Door:
         return _send(request, f"call-{found.call_session_id}", found.mp3)
 
     async def _permitted(self, request: web.Request) -> Found:
-        account_id = await self._account_of(request)
+        account_id = await self._account_of(request, READ_REPORTS)
         found = await self._find(request)
         if account_id is None or found is None or found.account_id != account_id:
             raise _nothing()
@@ -101,8 +103,9 @@ class _Door:
         key = request.match_info
         return await self._library.find(int(key["communication_id"]), key["recording_id"])
 
-    async def _account_of(self, request: web.Request) -> int | None:
-        """The account whose key or session the request carries, when it comes from an allowed address."""
+    async def _account_of(self, request: web.Request, needed: Permission) -> int | None:
+        """The account whose key or session the request carries, when it comes from an allowed address and its user
+        has the permission."""
         token = _token_of(request)
         if not token:
             return None
@@ -115,7 +118,8 @@ class _Door:
                 self._accounts.check_address(caller, address)
             except Refused:
                 continue
-            return caller.account_id
+            if caller.may(*needed):
+                return caller.account_id
         return None
 
 
