@@ -21,7 +21,7 @@ from tests.db.query_sample import COLORS, SAMPLE, TABLE, Row, holds
 from trunkline.core.errors import InvalidInput, LimitExceeded
 from trunkline.db.pool import Database
 from trunkline.db.query import Page, compile_request, fetch_page, parse_request
-from trunkline.db.query.page import STATEMENT_TIMEOUT_MS
+from trunkline.db.query.page import REQUEST_TIMEOUT_MS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NAMES = ["", "a", "b_c", "50%", "ab", "abc", "A", "x\\y", "Zoë", "971500000010", "Mira Stone"]
@@ -225,7 +225,7 @@ async def fill(db: Database, rows: list[dict[str, Any]], account_id: int = 1) ->
     return stored
 
 
-async def ask(db: Database, params: dict[str, Any], *, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Page:
+async def ask(db: Database, params: dict[str, Any], *, timeout_ms: int = REQUEST_TIMEOUT_MS) -> Page:
     query = compile_request(SAMPLE, parse_request(params, SAMPLE, BERLIN), account_id=1, time_zone=BERLIN.key)
     return await fetch_page(db, query, timeout_ms=timeout_ms)
 
@@ -395,11 +395,11 @@ async def test_jsquery(db: Database, query: str, expected: list[int]) -> None:
     assert await ids(db, {"field": "tags", "operator": "jsquery", "value": query}) == expected
 
 
-async def test_a_regexp_that_the_database_refuses(db: Database) -> None:
+async def test_a_regexp_that_cannot_be_read(db: Database) -> None:
     await fill(db, [blank(name="x")])
     with pytest.raises(InvalidInput) as caught:
         await ids(db, {"field": "name", "operator": "regexp", "value": "(a"})
-    assert (caught.value.mnemonic, caught.value.field) == ("invalid_parameter_value", "filter")
+    assert (caught.value.mnemonic, caught.value.field) == ("invalid_parameter_value", "filter.value")
 
 
 @pytest.mark.parametrize(
@@ -433,15 +433,15 @@ async def test_no_pattern_burns_the_database(db: Database, pattern: str) -> None
 
 async def test_wildcards_do_not_multiply(db: Database) -> None:
     await fill(db, [blank(name="a" * 1000)])
-    assert await ids(db, {"field": "name", "operator": "like", "value": "%a" * 300 + "%b"}) == []
-    assert await ids(db, {"field": "name", "operator": "like", "value": "%a" * 300 + "%"}) == [1]
+    assert await ids(db, {"field": "name", "operator": "like", "value": "%a" * 18 + "%b"}) == []
+    assert await ids(db, {"field": "name", "operator": "like", "value": "%a" * 19 + "%"}) == [1]
 
 
 async def test_a_request_that_costs_too_much_is_stopped(db: Database) -> None:
     await fill(db, [blank(name="x" * 1000) for _ in range(2000)])
     heavy = {"field": "name", "operator": "regexp", "value": "(x+x+)+y(x+x+)+y"}
     with pytest.raises(LimitExceeded) as caught:
-        await ask(db, {"filter": {"filters": [heavy] * 50, "condition": "or"}}, timeout_ms=1)
+        await ask(db, {"filter": {"filters": [heavy] * 5, "condition": "or"}}, timeout_ms=1)
     assert caught.value.mnemonic == "error"
     assert caught.value.params["error_message"]
     assert await ids(db, {"field": "id", "operator": "<", "value": 2}) == [1]

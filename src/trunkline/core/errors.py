@@ -10,6 +10,7 @@
      |   +- AuthenticationFailed   who are you
      |   +- PermissionDenied       you may not (address, component, permission, security rule)
      |   +- LimitExceeded          too much (points, channels, sizes)
+     |   |   +- TooExpensive       the work was begun and ended at its bound: its points are spent
      |   +- NotFound               no such thing in this account
      |   +- InvalidInput           a value that cannot be used
      |   +- InvalidState           not now (a command in a wrong call state)
@@ -90,6 +91,12 @@ class PermissionDenied(Refused):
 
 class LimitExceeded(Refused):
     mnemonic = "limit_exceeded"
+
+
+class TooExpensive(LimitExceeded):
+    """The request cost more than one request may. The work was done up to the bound, so its points stay spent."""
+
+    mnemonic = "error"
 
 
 class NotFound(Refused):

@@ -73,6 +73,7 @@ async def upload_sessions(
     """
     checks.check_amount(sessions, FIELD)
     times = [_time(session, zone) for session in sessions]
+    found = await _campaigns(db, account_id, sessions)
     async with changing(db) as connection:
         await conversation.one_at_a_time(connection, account_id, FIELD)
         await checks.existing(
@@ -87,10 +88,27 @@ async def upload_sessions(
         return [
             {
                 "ext_id": session["ext_id"],
-                "session_id": await _keep(connection, account_id, session, at),
+                "session_id": await _keep(connection, account_id, session, at, campaign_id),
             }
-            for session, at in zip(sessions, times, strict=True)
+            for session, at, campaign_id in zip(sessions, times, found, strict=True)
         ]
+
+
+async def _campaigns(
+    db: Database, account_id: int, sessions: Sequence[Mapping[str, Any]]
+) -> list[int | None]:
+    """The campaign of each visit: the one that was sent, else the one whose conditions it meets."""
+    unknown = [number for number, session in enumerate(sessions) if session.get("campaign_id") is None]
+    chosen = [session.get("campaign_id") for session in sessions]
+    visits = [
+        campaigns.Visit(sessions[number]["site_id"], campaign_parameters(sessions[number]))
+        for number in unknown
+    ]
+    for number, campaign_id in zip(
+        unknown, await campaigns.campaigns_of(db, account_id, visits), strict=True
+    ):
+        chosen[number] = campaign_id
+    return chosen
 
 
 def _time(session: Mapping[str, Any], zone: ZoneInfo) -> datetime:
@@ -113,7 +131,13 @@ def _time(session: Mapping[str, Any], zone: ZoneInfo) -> datetime:
     return at.astimezone(UTC)
 
 
-async def _keep(connection: Connection, account_id: int, session: Mapping[str, Any], at: datetime) -> int:
+async def _keep(
+    connection: Connection,
+    account_id: int,
+    session: Mapping[str, Any],
+    at: datetime,
+    campaign_id: int | None,
+) -> int:
     same = await (await connection.execute(_SAME, (account_id, session["ext_id"]))).fetchone()
     if same is not None:
         return int(same["visitor_session_id"])
@@ -126,11 +150,6 @@ async def _keep(connection: Connection, account_id: int, session: Mapping[str, A
                 field="sessions.visitor_id",
                 value=visitor_id,
             )
-    campaign_id = session.get("campaign_id")
-    if campaign_id is None:
-        campaign_id = await campaigns.campaign_of(
-            connection, account_id, session["site_id"], campaign_parameters(session)
-        )
     return await insert(
         connection,
         "visitor_sessions",

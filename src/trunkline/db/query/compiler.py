@@ -1,4 +1,8 @@
-"""From a checked request to parametrised SQL. Pure: no value of a client is ever part of the SQL text."""
+"""From a checked request to parametrised SQL. Pure: no value of a client is ever part of the SQL text.
+
+Patterns do not reach the database: a condition with ``regexp`` becomes a comparison with the values that match, which
+:func:`~trunkline.db.query.page.fetch_page` finds first (:class:`PatternLookup`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any, cast
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from trunkline.core.patterns import Pattern
 from trunkline.db.query.columns import Column, ColumnType, Listing
 from trunkline.db.query.filters import Condition, Group, Node, Operator, Scalar
 from trunkline.db.query.jsquery import Query
@@ -20,15 +25,31 @@ from trunkline.db.query.tally import can_sum, hours_of
 
 
 @dataclass(frozen=True, slots=True)
+class PatternLookup:
+    """A condition with a pattern: which values of its field match is found before the query runs.
+
+    :ivar values: statement that yields the distinct texts of the field, of the rows in question.
+    :ivar listed: name of the parameter that takes a list of those texts.
+    :ivar is_match: name of the parameter that says whether the list has those that match (true) or the others.
+    """
+
+    pattern: Pattern
+    values: sql.Composed
+    listed: str
+    is_match: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledQuery:
     """``rows`` yields, in order, pieces of the page: JSON objects with commas between them, and how many they are.
-    ``count`` yields one number."""
+    ``count`` yields one number. Both need the parameters of ``lookups`` beside ``params``."""
 
     rows: sql.Composed
     count: sql.Composed
     params: Mapping[str, Any]
     limit: int
     offset: int
+    lookups: tuple[PatternLookup, ...] = ()
 
 
 def compile_request(
@@ -51,13 +72,41 @@ def compile_request(
     conditions: list[sql.Composable] = [_constant(f"({listing.where})")]
     if where:
         conditions.append(_constant(f"({where})"))
-    if request.filter is not None:
-        conditions.append(_node(request.filter, values))
+    for part in _joined_parts(request.filter):
+        before = len(values.patterns)
+        condition = _node(part, values)
+        conditions.append(condition)
+        if len(values.patterns) == before:
+            values.narrowing.append(condition)
+    lookups = _lookups(listing, conditions[: 2 if where else 1], values)
     scope = sql.SQL(" from {} where {}").format(_constant(listing.source), sql.SQL(" and ").join(conditions))
     own = sql.SQL(" and ").join(conditions[: 2 if where else 1])
     rows = _rows(listing, request, scope, own, values)
     count = _count(listing, request.filter, scope, values)
-    return CompiledQuery(rows, count, values.params, request.limit, request.offset)
+    return CompiledQuery(rows, count, values.params, request.limit, request.offset, lookups)
+
+
+def _joined_parts(filter: Node | None) -> tuple[Node, ...]:
+    """What must hold together."""
+    if isinstance(filter, Group) and not filter.any:
+        return filter.parts
+    return () if filter is None else (filter,)
+
+
+def _lookups(listing: Listing, own: list[sql.Composable], values: _Values) -> tuple[PatternLookup, ...]:
+    """A look-up for each pattern, over the rows that the listing and the other conditions leave."""
+    scope = sql.SQL(" and ").join([*own, *values.narrowing])
+    return tuple(
+        PatternLookup(
+            asked.pattern,
+            sql.SQL(
+                "select distinct x.value from {} cross join lateral ({}) x where {} and x.value is not null"
+            ).format(_constant(listing.source), asked.texts, scope),
+            asked.listed,
+            asked.is_match,
+        )
+        for asked in values.patterns.values()
+    )
 
 
 def _count(listing: Listing, filter: Node | None, scope: sql.Composed, values: _Values) -> sql.Composed:
@@ -141,16 +190,44 @@ def _rows(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _AskedPattern:
+    """:ivar texts: query that yields the texts of one row, as ``value``."""
+
+    pattern: Pattern
+    texts: sql.Composable
+    listed: str
+    is_match: str
+
+
 class _Values:
-    """Parameters of the statement under names of our own."""
+    """Parameters of the statement under names of our own.
+
+    :ivar patterns: the conditions with patterns, by their identity.
+    :ivar narrowing: conditions of the filter that hold for each row and contain no pattern.
+    """
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.params = params
+        self.patterns: dict[int, _AskedPattern] = {}
+        self.narrowing: list[sql.Composable] = []
 
     def add(self, value: Any) -> sql.Placeholder:
         name = f"v{len(self.params)}"
         self.params[name] = value
         return sql.Placeholder(name)
+
+    def ask(self, condition: Condition, texts: sql.Composable) -> sql.Composable:
+        """SQL that follows ``(expression`` and makes it true where the expression is a text that matches."""
+        asked = self.patterns.get(id(condition))
+        if asked is None:
+            number = len(self.patterns)
+            pattern = cast("Pattern", condition.value)
+            asked = _AskedPattern(pattern, texts, f"listed_{number}", f"is_match_{number}")
+            self.patterns[id(condition)] = asked
+        return sql.SQL("= any({}::text[])) = {}").format(
+            sql.Placeholder(asked.listed), sql.Placeholder(asked.is_match)
+        )
 
 
 def _constant(text: str) -> sql.SQL:
@@ -222,7 +299,6 @@ _COMPARISONS: Mapping[Operator, str] = {
     Operator.GREATER: ">",
     Operator.LESS_EQUAL: "<=",
     Operator.GREATER_EQUAL: ">=",
-    Operator.REGEXP: "~",
 }
 
 
@@ -240,6 +316,9 @@ def _condition(condition: Condition, values: _Values) -> sql.Composable:
         return _one_of(subject, value, values)
     if operator is Operator.LIKE:
         return sql.SQL("({} like {})").format(subject, values.add(like_pattern(str(value))))
+    if operator is Operator.REGEXP:
+        is_listed = values.ask(condition, sql.SQL("select {} as value").format(subject))
+        return sql.SQL("(({} {})").format(subject, is_listed)
     return sql.SQL("({} {} {})").format(subject, _constant(_COMPARISONS[operator]), values.add(value))
 
 
@@ -275,12 +354,11 @@ def like_pattern(text: str) -> str:
     return "\\%".join(parts)
 
 
-_ELEMENT_TEXT = (
-    "exists (select from jsonb_array_elements(case jsonb_typeof({subject}) when 'array' then {subject}"
+_ELEMENTS = (
+    "jsonb_array_elements(case jsonb_typeof({subject}) when 'array' then {subject}"
     " else jsonb_build_array({subject}) end) as e(item)"
-    " where (case jsonb_typeof(e.item) when 'string' then e.item #>> '{{}}' else e.item ->> {key} end)"
-    " {test} {value})"
 )
+_ELEMENT_TEXT = "(case jsonb_typeof(e.item) when 'string' then e.item #>> '{{}}' else e.item ->> {key} end)"
 
 
 def _structure(condition: Condition, values: _Values) -> sql.Composable:
@@ -295,14 +373,14 @@ def _structure(condition: Condition, values: _Values) -> sql.Composable:
         path = values.add(value.jsonpath)
         return sql.SQL("({} @@ {}::jsonpath)").format(subject, path)
     if operator in (Operator.LIKE, Operator.REGEXP):
-        pattern = like_pattern(str(value)) if operator is Operator.LIKE else value
-        test = "like" if operator is Operator.LIKE else "~"
-        return _constant(_ELEMENT_TEXT).format(
-            subject=subject,
-            key=values.add(column.match_name or ""),
-            test=_constant(test),
-            value=values.add(pattern),
-        )
+        elements = _constant(_ELEMENTS).format(subject=subject)
+        text = _constant(_ELEMENT_TEXT).format(key=values.add(column.match_name or ""))
+        if operator is Operator.LIKE:
+            holds: sql.Composable = sql.SQL("{} like {}").format(text, values.add(like_pattern(str(value))))
+        else:
+            texts = sql.SQL("select {} as value from {}").format(text, elements)
+            holds = sql.SQL("({} {}").format(text, values.ask(condition, texts))
+        return sql.SQL("exists (select from {} where {})").format(elements, holds)
     wanted = value if isinstance(value, tuple) else (cast("Scalar", value),)
     holds = _holds(subject, [pattern for one in wanted for pattern in _patterns(column, one)], values)
     return holds if operator is not Operator.NOT_EQUAL else sql.SQL("({} is not true)").format(holds)

@@ -6,8 +6,9 @@ operators ``=null`` and ``!=null``, or with ``=`` and ``!=`` and a value that is
 values only ``[]`` and ``{}`` count as null: that is how the null of arrays and objects is shown.
 
 ``!=`` is true for rows where the field is null. ``like`` has one wildcard, ``%`` (``\\%`` is a percent
-sign). Arrays and objects take ``jsquery`` and, for convenience, ``=``, ``!=``, ``in``, ``like``, ``regexp``
-with a scalar: true when an element (``!=``: no element) is it, or bears it as its id or name.
+sign). A ``regexp`` is a pattern of :mod:`trunkline.core.patterns`; it never reaches the database. Arrays and objects
+take ``jsquery`` and, for convenience, ``=``, ``!=``, ``in``, ``like``, ``regexp`` with a scalar: true when an element
+(``!=``: no element) is it, or bears it as its id or name.
 
 Errors (``field`` is a dotted path such as ``filter.filters.0.value``): ``unexpected_parameters`` for a key or
 a field that does not exist, ``filter_prohibited`` for a field that cannot be filtered,
@@ -17,6 +18,7 @@ a field that does not exist, ``filter_prohibited`` for a field that cannot be fi
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +27,7 @@ from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 from trunkline.core.errors import InvalidInput
+from trunkline.core.patterns import LENGTH_MAX, Pattern, PatternError, compile_pattern
 from trunkline.db.query import jsquery
 from trunkline.db.query.columns import Column, ColumnType, Listing
 from trunkline.db.query.moments import Moment, parse_moment
@@ -35,9 +38,14 @@ MAX_LIST = 1000
 """Values of one ``in``."""
 MAX_TEXT = 1000
 """Characters of a text value."""
-MAX_REGEXP = 200
-MAX_REPEAT = 100
-"""Largest bound in a ``{m,n}`` of a regexp: the engine unrolls it."""
+MAX_NODES = 1000
+"""Objects of one filter: conditions and groups, empty ones too."""
+MAX_WILDCARDS = 20
+"""Wildcards of one ``like``."""
+MAX_PATTERNS = 5
+"""Conditions with ``regexp`` in one filter: each reads the values of its field."""
+MAX_JSQUERIES = 20
+"""Conditions with ``jsquery`` in one filter."""
 
 
 class Operator(StrEnum):
@@ -72,13 +80,13 @@ OPERATORS: Mapping[ColumnType, frozenset[Operator]] = {
 }
 
 Scalar = str | bool | int | Decimal
-Value = Scalar | Moment | jsquery.Query | tuple[Scalar, ...] | None
+Value = Scalar | Moment | Pattern | jsquery.Query | tuple[Scalar, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``value`` by operator: None for the null tests, a tuple for ``in``, a parsed query for ``jsquery``, a
-    :class:`Moment` for times, else a scalar of the column's type."""
+    """``value`` by operator: None for the null tests, a tuple for ``in``, a parsed query for ``jsquery``, a compiled
+    pattern for ``regexp``, a :class:`Moment` for times, else a scalar of the column's type."""
 
     column: Column
     operator: Operator
@@ -105,8 +113,13 @@ class _Reader:
         self._listing = listing
         self._zone = zone
         self._conditions = 0
+        self._nodes = 0
+        self._costly: Counter[Operator] = Counter()
 
     def node(self, raw: Any, path: str, depth: int) -> Node | None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            _invalid(f"a filter has more than {MAX_NODES} objects; use 'in'", "filter", None)
         if not isinstance(raw, Mapping):
             _wrong_type("a filter is an object", path, raw)
         if not raw:
@@ -152,12 +165,19 @@ class _Reader:
                 value=asked.name,
             )
         operator = self._operator(raw, asked, path)
+        self._count(operator)
         other = asked.filter_as
         column = other if other is not None and operator in OPERATORS[other.type] else asked
         column = _compared(column, operator)
         if operator in (Operator.IS_NULL, Operator.IS_NOT_NULL):
             return Condition(column, operator)
         return Condition(column, operator, self._value(raw.get("value"), column, operator, f"{path}.value"))
+
+    def _count(self, operator: Operator) -> None:
+        self._costly[operator] += 1
+        most = {Operator.REGEXP: MAX_PATTERNS, Operator.JSQUERY: MAX_JSQUERIES}.get(operator)
+        if most is not None and self._costly[operator] > most:
+            _invalid(f"a filter has at most {most} conditions with '{operator}'", "filter", None)
 
     def _operator(self, raw: Mapping[str, Any], column: Column, path: str) -> Operator:
         text = raw["operator"].strip().lower()
@@ -187,7 +207,7 @@ class _Reader:
                 _invalid(f"'in' takes at most {MAX_LIST} values", path, None)
             return tuple(self._scalar(one, column, path) for one in raw)
         if operator is Operator.LIKE:
-            return _text(raw, path)
+            return _like(raw, path)
         if operator is Operator.REGEXP:
             return _regexp(raw, path)
         if operator is Operator.JSQUERY:
@@ -323,24 +343,22 @@ def _element(raw: Any, path: str) -> Scalar:
     return raw if isinstance(raw, bool) else _number(raw, path)
 
 
-_BOUND = re.compile(r"\{(\d*),?(\d*)\}")
-_BACK_REFERENCE = re.compile(r"\\[1-9]")
+_WILDCARDS = re.compile(r"(?<!\\)%+")
 
 
-def _regexp(raw: Any, path: str) -> str:
+def _like(raw: Any, path: str) -> str:
     text = _text(raw, path)
-    if len(text) > MAX_REGEXP:
-        _invalid(f"a regexp has at most {MAX_REGEXP} characters", path, None)
-    plain = text.replace("\\\\", "")
-    if _BACK_REFERENCE.search(plain) or text.startswith("***"):
-        _invalid("back-references and directors are not supported", path, raw)
-    bounds = [int(number) for pair in _BOUND.findall(plain) for number in pair if number]
-    product = 1
-    for bound in bounds:
-        product *= max(bound, 1)
-    if product > MAX_REPEAT:
-        _invalid(f"the repetitions of a regexp multiply to at most {MAX_REPEAT}", path, raw)
+    if len(_WILDCARDS.findall(text)) > MAX_WILDCARDS:
+        _invalid(f"'like' takes at most {MAX_WILDCARDS} wildcards", path, None)
     return text
+
+
+def _regexp(raw: Any, path: str) -> Pattern:
+    text = _text(raw, path)
+    try:
+        return compile_pattern(text)
+    except PatternError as error:
+        _invalid(f"not a regexp: {error}", path, raw if len(text) <= LENGTH_MAX else None)
 
 
 def _jsquery(raw: Any, path: str) -> jsquery.Query:

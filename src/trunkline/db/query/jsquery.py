@@ -17,7 +17,8 @@
 ``#.tag_id = 5``, ``#(tag_id = 5 AND tag_type = "manual")``, ``#.tag_name IN ("vip", "new")``,
 ``NOT # = "lost"``. Unlike the extension, a path without ``#`` also looks into the elements of an array
 (``tag_id = 5`` finds it in an array of tags). The "every element" forms (``#:``, ``%:``, ``*:``), ``<@`` and
-index hints are not supported.
+index hints are not supported. A path, with the paths around it, has at most 16 steps and two ``*``; a query has at most
+eight ``*``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from decimal import Decimal
 
 MAX_TOKENS = 400
 MAX_DEPTH = 16
+MAX_STEPS = 16
+"""Steps of one path, with those of the paths around it."""
+MAX_DESCENTS = 2
+"""Steps ``*`` among them: each multiplies the work by the size of the value."""
+MAX_ALL_DESCENTS = 8
+"""Steps ``*`` of a whole query."""
 
 JsonScalar = str | int | Decimal | bool | None
 
@@ -106,6 +113,9 @@ class _Parser:
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens = tokens
         self._at = 0
+        self._steps = 0
+        self._descents = 0
+        self._all_descents = 0
 
     def end(self) -> None:
         if self._at < len(self._tokens):
@@ -132,12 +142,16 @@ class _Parser:
             inner = self.any_of(root, depth + 1)
             self._expect(")")
             return inner if inner.startswith("(") else f"({inner})"
+        outside = self._steps, self._descents
         path = root + self._path()
         if self._take("("):
             inner = self.any_of("@", depth + 1)
             self._expect(")")
-            return f"exists({path} ? ({inner}))"
-        return self._test(path)
+            found = f"exists({path} ? ({inner}))"
+        else:
+            found = self._test(path)
+        self._steps, self._descents = outside
+        return found
 
     def _path(self) -> str:
         steps = [self._step()]
@@ -147,6 +161,7 @@ class _Parser:
 
     def _step(self) -> str:
         token = self._next("a path")
+        self._count(token)
         if token.kind == "string":
             return "." + json.dumps(_unquoted(token.text), ensure_ascii=False)
         if token.kind == "word" and token.text.upper() not in _RESERVED:
@@ -157,6 +172,18 @@ class _Parser:
         if token.kind == "mark" and token.text in marks:
             return marks[token.text]
         raise JsqueryError(f"'{token.text}' is not a step of a path")
+
+    def _count(self, step: _Token) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise JsqueryError(f"a path has more than {MAX_STEPS} steps")
+        if step == _Token("mark", "*"):
+            self._descents += 1
+            self._all_descents += 1
+            if self._descents > MAX_DESCENTS:
+                raise JsqueryError(f"a path has more than {MAX_DESCENTS} steps '*'")
+            if self._all_descents > MAX_ALL_DESCENTS:
+                raise JsqueryError(f"it has more than {MAX_ALL_DESCENTS} steps '*'")
 
     def _test(self, path: str) -> str:
         if self._take_word("IN"):

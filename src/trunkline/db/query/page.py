@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import scalar_row, tuple_row
 from psycopg.types.string import ByteaBinaryLoader
 
-from trunkline.core.errors import InvalidInput, LimitExceeded
-from trunkline.db.query.compiler import CompiledQuery
+from trunkline.core.errors import TooExpensive
+from trunkline.core.patterns import Pattern
+from trunkline.db.query.compiler import CompiledQuery, PatternLookup
 
 if TYPE_CHECKING:
     from trunkline.db.pool import Connection, Database
 
-STATEMENT_TIMEOUT_MS = 30_000
-_START = sql.SQL(
-    "set transaction isolation level repeatable read, read only; set local statement_timeout = {}"
-)
+REQUEST_TIMEOUT_MS = 30_000
+_START = sql.SQL("set transaction isolation level repeatable read, read only")
+_BOUND = sql.SQL("set local statement_timeout = {}")
+
+MAX_VALUES = 500_000
+"""Different values of one field that a pattern is tried on."""
+MAX_LISTED = 33_554_432
+"""Characters of values that are kept for one pattern."""
+_FETCH = 500
+"""Values fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +47,111 @@ class Page:
 
 
 async def fetch_page(
-    database: Database, query: CompiledQuery, *, timeout_ms: int = STATEMENT_TIMEOUT_MS
+    database: Database, query: CompiledQuery, *, timeout_ms: int = REQUEST_TIMEOUT_MS
 ) -> Page:
-    """Read one page. Rows and total are of the same instant; the rows are never held twice.
+    """Read one page. Rows, total and the values that patterns are tried on are of the same instant; the rows are never
+    held twice.
 
-    :param timeout_ms: bound for each statement.
-    :raises InvalidInput: the database refuses a pattern of the filter.
-    :raises LimitExceeded: mnemonic ``error``: the request costs more than ``timeout_ms``.
+    :param timeout_ms: bound for all of it.
+    :raises TooExpensive: it costs more than ``timeout_ms``, or a pattern is to be tried on too many values.
     """
+    budget = _Budget(time.monotonic() + timeout_ms / 1000)
     try:
         async with database.connection() as connection:
-            await connection.execute(_START.format(sql.Literal(timeout_ms)))
-            rows, count = await _rows(connection, query)
-            total = await _total(connection, query, count)
-    except psycopg.errors.InvalidRegularExpression as error:
-        raise InvalidInput(
-            "a regexp of the filter is not one that PostgreSQL accepts", field="filter", value=None
-        ) from error
+            await connection.execute(_START)
+            params = dict(query.params)
+            for lookup in query.lookups:
+                params |= await _matching(connection, lookup, query.params, budget)
+            await budget.bind(connection)
+            rows, count = await _rows(connection, query, params)
+            await budget.bind(connection)
+            total = await _total(connection, query, params, count)
     except psycopg.errors.QueryCanceled as error:
-        text = "The request takes too long: ask for a shorter period or a simpler filter"
-        raise LimitExceeded(text, mnemonic="error", params={"error_message": text}) from error
+        raise _too_long() from error
     return Page(rows, count, total)
 
 
-async def _rows(connection: Connection, query: CompiledQuery) -> tuple[tuple[bytes, ...], int]:
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """Time until which a request may work (monotonic clock)."""
+
+    deadline: float
+
+    async def bind(self, connection: Connection) -> None:
+        """Bind the next statements by the time that is left."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise _too_long()
+        await connection.execute(_BOUND.format(sql.Literal(max(1, round(left * 1000)))))
+
+    def split(self, pattern: Pattern, texts: list[str]) -> tuple[list[str], list[str]]:
+        """The texts that match and those that do not. For a thread."""
+        yes: list[str] = []
+        no: list[str] = []
+        for at in range(0, len(texts), _FETCH):
+            if time.monotonic() > self.deadline:
+                raise _too_long()
+            some, others = pattern.split(texts[at : at + _FETCH])
+            yes += some
+            no += others
+        return yes, no
+
+
+async def _matching(
+    connection: Connection, lookup: PatternLookup, params: Any, budget: _Budget
+) -> dict[str, Any]:
+    """The parameters of a look-up: the values that match, or those that do not when they are fewer."""
+    await budget.bind(connection)
+    kept: tuple[list[str], list[str]] = [], []
+    sizes = [0, 0]
+    seen = 0
+    async with connection.cursor("pattern_values", row_factory=scalar_row) as cursor:
+        await cursor.execute(lookup.values, params)
+        while texts := await cursor.fetchmany(_FETCH):
+            seen += len(texts)
+            if seen > MAX_VALUES:
+                _refuse(f"'regexp' is tried on at most {MAX_VALUES} different values")
+            found = await asyncio.to_thread(budget.split, lookup.pattern, texts)
+            for side, some in enumerate(found):
+                sizes[side] += sum(map(len, some))
+                if sizes[side] <= MAX_LISTED:
+                    kept[side].extend(some)
+                else:
+                    kept[side].clear()
+    side = 0 if sizes[0] <= sizes[1] else 1
+    if sizes[side] > MAX_LISTED:
+        _refuse("'regexp' is tried on texts that are too long in all")
+    return {lookup.listed: kept[side], lookup.is_match: side == 0}
+
+
+def _refuse(reason: str) -> NoReturn:
+    text = f"{reason}: ask for a shorter period or add a condition"
+    raise TooExpensive(text, params={"error_message": text})
+
+
+def _too_long() -> TooExpensive:
+    text = "The request takes too long: ask for a shorter period or a simpler filter"
+    return TooExpensive(text, params={"error_message": text})
+
+
+async def _rows(
+    connection: Connection, query: CompiledQuery, params: dict[str, Any]
+) -> tuple[tuple[bytes, ...], int]:
     pieces = []
     count = 0
     async with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.adapters.register_loader("text", ByteaBinaryLoader)  # JSON is passed on as it is
-        async for piece, rows in cursor.stream(query.rows, query.params, binary=True):
+        async for piece, rows in cursor.stream(query.rows, params, binary=True):
             pieces += [b"," if count else b"[", piece]
             count += rows
     pieces.append(b"]" if count else b"[]")
     return tuple(pieces), count
 
 
-async def _total(connection: Connection, query: CompiledQuery, count: int) -> int:
+async def _total(connection: Connection, query: CompiledQuery, params: dict[str, Any], count: int) -> int:
     """The total, counted only when the page does not show it already."""
     if count < query.limit and (count or not query.offset):
         return query.offset + count
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(query.count, query.params, prepare=False)
+        await cursor.execute(query.count, params, prepare=False)
         return int(await cursor.fetchone() or 0)

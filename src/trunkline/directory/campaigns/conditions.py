@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline.core.errors import InvalidInput
+from trunkline.core.patterns import PatternError, compile_pattern
 
 PATH = "campaign_conditions.group_conditions"
 MAX_GROUPS = 30
@@ -14,6 +14,8 @@ MAX_CONDITIONS = 50
 """In a group."""
 MAX_VALUE = 1000
 """Characters of a value."""
+MAX_PATTERNS = 50
+"""Conditions with a regular expression, of one campaign."""
 
 _FREE = ("sub", "=", "~")
 
@@ -88,6 +90,13 @@ def check_conditions(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
             )
         for condition in conditions:
             _check(condition)
+    patterns = sum(one["operator"] == "~" for group in groups for one in group["conditions"])
+    if patterns > MAX_PATTERNS:
+        raise InvalidInput(
+            f"Give at most {MAX_PATTERNS} conditions with a regular expression",
+            field=f"{PATH}.conditions",
+            params={"max_value": MAX_PATTERNS},
+        )
     return [{"conditions": [dict(one) for one in group["conditions"]]} for group in groups]
 
 
@@ -101,9 +110,9 @@ def _check(condition: Mapping[str, Any]) -> None:
             _refuse(f"{parameter} is one of {', '.join(choices)}", "value", value)
     elif operator == "~":
         try:
-            re.compile(value)
-        except re.error:
-            _refuse("This is no regular expression", "value", value)
+            compile_pattern(value)
+        except PatternError as error:
+            _refuse(f"This is no regular expression that is supported: {error}", "value", value)
 
 
 def _refuse(message: str, name: str, value: Any) -> None:
