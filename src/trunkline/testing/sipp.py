@@ -6,6 +6,7 @@ import asyncio
 import csv
 import itertools
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,11 @@ class Sipp:
                 cwd=self._folder,
                 env=program.launch_environment(),
             )
+
+    def finish(self) -> None:
+        """Start no more calls; it ends when those under way are over."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGUSR1)
 
     async def stop(self) -> None:
         """End it if it runs."""

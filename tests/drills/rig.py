@@ -1,0 +1,325 @@
+"""Calls that go on while processes are killed, and the account of what became of each: by public interfaces only.
+
+SIPp is the carrier and the phones. Every call has a caller's number of its own, so that SIPp's log, the reports, the
+webhooks, the recordings and the charges can be compared call by call.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from trunkline.bench.load import CARRIER, PHONES
+from trunkline.bench.product import EMPLOYEES, LINE_PASSWORD, LINES, NUMBERS, ZONE, Product
+from trunkline.runtime.ports import free_ports
+from trunkline.testing.foreign import ForeignPhones
+from trunkline.testing.installation import Installation
+from trunkline.testing.sipp import Sipp
+
+HERE = Path(__file__).parent
+REGISTER = Path(__file__).parents[2] / "src/trunkline/bench/scenarios/register.xml"
+FIRST_CALLER = 971_500_000_000
+MOST_CALLS = 1_000_000
+"""Numbers of the range for fiction that callers take in turn."""
+DRAIN_SECONDS = 120.0
+"""How long deliveries, recordings and charges of the last calls may take on a busy machine."""
+_QUIET_SECONDS = 4.0
+_PAGE = 5000
+
+
+@dataclass
+class Tally:
+    """What SIPp's carrier logged, by caller's number."""
+
+    dialled: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    completed: set[str] = field(default_factory=set)
+
+    def read(self, log: Path) -> None:
+        """Add the steps in a log of ``caller.xml``; a line that is being written is left out."""
+        if log.exists():
+            for line in log.read_text().splitlines():
+                step, _, number = line.strip().partition(" ")
+                if step in ("dialled", "answered", "completed") and number:
+                    getattr(self, step).add(number)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the calls, each entry a list of what is wrong; empty lists are right.
+
+    :ivar lost: completed calls without a finished row of the right reason in the report.
+    :ivar duplicated: numbers with more than one row, events or recordings that came twice under different ids.
+    :ivar stuck: rows without an end, recordings that are not ready, live calls, channels.
+    :ivar unpublished: finished calls without their webhooks.
+    :ivar uncharged: legs without exactly one charge.
+    """
+
+    lost: list[str]
+    duplicated: list[str]
+    stuck: list[str]
+    unpublished: list[str]
+    unrecorded: list[str]
+    uncharged: list[str]
+
+    @property
+    def faults(self) -> dict[str, list[str]]:
+        """The first ones of each kind."""
+        return {name: found[:12] for name, found in vars(self).items() if found}
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """How many of each kind."""
+        return {name: len(found) for name, found in vars(self).items()}
+
+
+class Rig:
+    """The product with its company, a carrier that calls and phones that answer, as an async context manager."""
+
+    def __init__(self, phones: ForeignPhones, folder: Path) -> None:
+        self.kills: Counter[str] = Counter()
+        self._sipp = phones.sipp
+        self._folder = folder / "sipp"
+        self._caller_port, self._phone_port = free_ports(2)
+        self.product = Product(folder, (CARRIER, self._caller_port))
+        self._logs: list[Path] = []
+        self._numbers = itertools.count()
+        self._carrier: Sipp | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def installation(self) -> Installation:
+        return self.product.installation
+
+    async def _set_up(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "tone.alaw").write_bytes(tone())
+        await self._stack.enter_async_context(self.product)
+        words = [f"[authentication username={login} password={LINE_PASSWORD}]" for login in LINES]
+        lines = self._csv("lines", zip(LINES, words, strict=True))
+        registering = self._run(
+            REGISTER, PHONES, self._phone_port, ["-inf", lines, "-m", EMPLOYEES, "-r", 20]
+        )
+        outcome = await registering.run(30)
+        assert outcome.successful == EMPLOYEES, outcome.errors
+        phone = self._run(HERE / "callee.xml", PHONES, self._phone_port, ["-mp", 40_000], remote=False)
+        await phone.start()
+        self._stack.push_async_callback(phone.stop)
+        await self.product.wait_registered()
+
+    # --- calls
+
+    async def start_calls(self, rate: float, most: int = 50_000) -> None:
+        """Let the carrier call at this rate until :meth:`stop_calls`."""
+        first = next(self._numbers) * most
+        assert first + most <= MOST_CALLS
+        calls = self._csv(
+            f"calls{first}",
+            ((str(FIRST_CALLER + n), NUMBERS[n % len(NUMBERS)]) for n in range(first, first + most)),
+        )
+        arguments = ["-inf", calls, "-m", most, "-r", f"{rate:.0f}", "-l", 5000, "-mp", 50_000]
+        self._carrier = self._run(HERE / "caller.xml", CARRIER, self._caller_port, arguments)
+        await self._carrier.start()
+        self._stack.push_async_callback(self._carrier.stop)
+        self._logs.append(self._carrier.log)
+
+    async def stop_calls(self, timeout: float = 90.0) -> None:
+        """Start no more calls and wait until those under way are over."""
+        assert self._carrier is not None
+        self._carrier.finish()
+        await self._carrier.wait(timeout)
+        self._carrier = None
+
+    @property
+    def tally(self) -> Tally:
+        found = Tally()
+        for log in self._logs:
+            found.read(log)
+        return found
+
+    # --- kills
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL one process, if it runs at this moment."""
+        with contextlib.suppress(ProcessLookupError, TypeError, KeyError):
+            self.installation.kill(name)
+            self.kills[name] += 1
+
+    async def ready(self, name: str, timeout: float = 60.0) -> None:
+        """Wait until a process is ready."""
+        async with asyncio.timeout(timeout):
+            while self.installation.process(name)["state"] != "ready":
+                await asyncio.sleep(0.05)
+
+    # --- the account
+
+    async def settle(self) -> None:
+        """Wait until no call lives, all is written, and nothing new was delivered for some seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_SECONDS
+        for name in ("postgres", "asterisk", "switch", "worker", "web"):
+            await self.ready(name)
+        await self.product.settle()
+        seen, since = -1, loop.time()
+        while loop.time() < deadline:
+            received = len(self.product.receiver.received)
+            if received != seen or await self._pending():
+                seen, since = received, loop.time()
+            elif loop.time() - since > _QUIET_SECONDS:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _pending(self) -> bool:
+        """Whether a finished call of the report still waits for its recording."""
+        rows = await self.report("get.calls_report", ["id", "talk_duration", "call_records"])
+        return any(row["talk_duration"] and not row["call_records"] for row in rows)
+
+    async def report(self, method: str, fields: Iterable[str]) -> list[Mapping[str, Any]]:
+        """All rows of a report over the last hours."""
+        now = datetime.now(ZONE)
+        rows: list[Mapping[str, Any]] = []
+        while True:
+            result = await self.installation.data_api(
+                self.product.account,
+                method,
+                date_from=f"{now - timedelta(hours=6):%Y-%m-%d %H:%M:%S}",
+                date_till=f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}",
+                fields=list(fields),
+                limit=_PAGE,
+                offset=len(rows),
+            )
+            rows += result["data"]
+            if len(result["data"]) < _PAGE:
+                return rows
+
+    async def count(self, *, engine_killed: bool = False) -> Account:
+        """Compare what SIPp saw with what the product says.
+
+        :param engine_killed: whether talks were cut by a killed Asterisk: those end otherwise.
+        """
+        tally = self.tally
+        fields = [
+            "id",
+            "contact_phone_number",
+            "finish_reason",
+            "finish_time",
+            "talk_duration",
+            "call_records",
+        ]
+        rows = await self.report("get.calls_report", fields)
+        by_number: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            by_number.setdefault(row["contact_phone_number"], []).append(row)
+        lost = []
+        for number in sorted(tally.completed):
+            found = by_number.get(number, [])
+            if not any(row["finish_time"] and row["finish_reason"] == "caller_disconnects" for row in found):
+                lost.append(
+                    f"{number}: {[(row['id'], row['finish_reason'], row['finish_time']) for row in found]}"
+                )
+        if not engine_killed:
+            lost += [f"{number}: answered, no row" for number in tally.answered if number not in by_number]
+        duplicated = [f"{number}: {len(found)} rows" for number, found in by_number.items() if len(found) > 1]
+        duplicated += [f"{number}: nobody called" for number in by_number if number not in tally.dialled]
+        stuck = [f"{row['id']}: no end" for row in rows if not row["finish_time"]]
+        left = await self.product.left()
+        stuck += [
+            f"{left[name]} {name}"
+            for name in ("channels", "bridges", "live_calls", "live_legs", "unwritten_events")
+            if left[name]
+        ]
+        completed = {row["id"] for number in tally.completed for row in by_number.get(number, [])}
+        unrecorded = [
+            f"{row['id']}: {row['talk_duration']} s, records {row['call_records']}"
+            for row in rows
+            if row["id"] in completed and row["talk_duration"] and len(row["call_records"] or ()) != 1
+        ]
+        unpublished = self._webhooks({row["id"] for row in rows if row["finish_time"]}, completed, duplicated)
+        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges())
+
+    def _webhooks(self, finished: set[int], completed: set[int], duplicated: list[str]) -> list[str]:
+        """What webhooks are missing; adds to ``duplicated`` those that came under two delivery ids."""
+        deliveries: dict[tuple[str, int], set[str]] = {}
+        for request in self.product.receiver.accepted:
+            body = request.json()
+            key = (str(body["event"]), int(body["call"]))
+            deliveries.setdefault(key, set()).add(request.headers["Idempotency-Key"])
+        once = ("in_call_session", "call_session_finished", "call_record_completed")
+        duplicated += [
+            f"{call}: {event} under {len(ids)} ids"
+            for (event, call), ids in deliveries.items()
+            if event in once and len(ids) > 1
+        ]
+        missing = [
+            f"{call}: no {event}"
+            for call in finished
+            for event in once[:2]
+            if (event, call) not in deliveries
+        ]
+        return missing + [
+            f"{call}: no {event}"
+            for call in completed
+            for event in ("call_connected", "talk_finished")
+            if (event, call) not in deliveries
+        ]
+
+    async def _charges(self) -> list[str]:
+        """Legs that have not exactly one charge."""
+        legs = Counter(row["id"] for row in await self.report("get.call_legs_report", ["id"]))
+        charges = Counter(
+            row["leg_id"] for row in await self.report("get.financial_call_legs_report", ["leg_id"])
+        )
+        wrong = [leg for leg in {*legs, *charges} if legs[leg] != 1 or charges[leg] != 1]
+        return [f"leg {leg}: {legs[leg]} times in the report, {charges[leg]} charges" for leg in wrong]
+
+    # --- SIPp
+
+    def _csv(self, name: str, rows: Iterable[tuple[str, str]]) -> Path:
+        file = self._folder / f"{name}.csv"
+        file.write_text("SEQUENTIAL\n" + "".join(f"{one};{other}\n" for one, other in rows))
+        return file
+
+    def _run(
+        self, scenario: Path, address: str, port: int, more: Iterable[object], *, remote: bool = True
+    ) -> Sipp:
+        arguments = ["-i", address, "-p", str(port), *(str(one) for one in more)]
+        if remote:
+            arguments.insert(0, f"127.0.0.1:{self.product.sip_port}")
+        return Sipp(self._sipp, self._folder, scenario, arguments)
+
+
+def tone(seconds: float = 4.0, hertz: float = 440.0) -> bytes:
+    """A tone as raw A-law at 8000 samples a second."""
+    samples = array.array(
+        "h", (round(8000 * math.sin(2 * math.pi * hertz * n / 8000)) for n in range(round(8000 * seconds)))
+    )
+    return bytes(_alaw(sample) for sample in samples)
+
+
+def _alaw(sample: int) -> int:
+    """One 16-bit sample as A-law (ITU-T G.711)."""
+    magnitude = abs(sample) >> 3
+    segment = max(magnitude.bit_length() - 5, 0)
+    mantissa = magnitude >> max(segment, 1) & 0x0F
+    return (segment << 4 | mantissa) ^ (0xD5 if sample >= 0 else 0x55)

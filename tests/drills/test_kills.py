@@ -1,0 +1,83 @@
+"""Processes are killed at random moments while calls go on; afterwards every call is there, once, with its end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.drills.rig import Rig
+from trunkline.testing.foreign import ForeignPhones
+
+RATE = 20.0
+SECONDS_OF_A_KILL = 6.0
+"""At the most, on the average: until the process is ready again and until it is killed once more."""
+
+Kill = Callable[[Rig, random.Random], Awaitable[None]]
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.engine,
+    pytest.mark.phones,
+    pytest.mark.timeout(0),  # the test has a limit of its own, by the number of kills
+]
+
+
+async def kill_the_switch(rig: Rig, dice: random.Random) -> None:
+    """Mostly when it is ready and catches up with what it missed, at times while it starts."""
+    if dice.random() < 0.8:
+        await rig.ready("switch")
+        await asyncio.sleep(dice.uniform(0.0, 2.2))
+    else:
+        await asyncio.sleep(dice.uniform(0.2, 1.5))
+    await rig.kill("switch")
+
+
+async def kill_any(rig: Rig, dice: random.Random) -> None:
+    """Any process but Asterisk, whatever state the others are in."""
+    await asyncio.sleep(dice.uniform(0.2, 4.0))
+    await rig.kill(dice.choice(("switch", "switch", "worker", "web", "postgres")))
+
+
+async def kill_the_engine(rig: Rig, dice: random.Random) -> None:
+    """Asterisk, with the calls it carries; the switch with it at times."""
+    await rig.ready("asterisk")
+    await rig.ready("switch")
+    await asyncio.sleep(dice.uniform(0.5, 4.0))
+    await rig.kill("asterisk")
+    if dice.random() < 0.3:
+        await asyncio.sleep(dice.uniform(0.0, 1.0))
+        await rig.kill("switch")
+
+
+@pytest.mark.parametrize(
+    ("kill", "share"),
+    [(kill_the_switch, 0.6), (kill_any, 0.3), (kill_the_engine, 0.1)],
+    ids=["switch", "any", "asterisk"],
+)
+async def test_no_call_is_lost_doubled_or_stuck(
+    kill: Kill, share: float, kills: int, drill_phones: ForeignPhones, tmp_path: Path
+) -> None:
+    seed = random.randrange(1_000_000)
+    count = max(2, round(kills * share))
+    print(f"seed {seed}, {count} kills")
+    dice = random.Random(seed)
+    async with asyncio.timeout(count * SECONDS_OF_A_KILL + 600), Rig(drill_phones, tmp_path) as rig:
+        await rig.start_calls(RATE)
+        await asyncio.sleep(1.0)
+        for _ in range(count):
+            await kill(rig, dice)
+        await asyncio.sleep(2.0)
+        await rig.stop_calls()
+        await rig.settle()
+        account = await rig.count(engine_killed=kill is kill_the_engine)
+        tally = rig.tally
+        print(
+            f"kills {dict(rig.kills)}: {len(tally.dialled)} calls, {len(tally.answered)} answered, "
+            f"{len(tally.completed)} completed; {account.figures}"
+        )
+        assert len(tally.completed) > count  # calls went on at all
+        assert account.faults == {}, f"seed {seed}"
