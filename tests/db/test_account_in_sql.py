@@ -50,6 +50,7 @@ ALLOWED = {
     ("directory/write/work.py", "{}"): "the column is the first of those that are inserted",
     ("events/relay.py", "outbox"): EVERYBODY + "one worker empties it in the order of what happened",
     ("notifications/deliveries.py", "deliveries"): EVERYBODY + "ends what was tried too long",
+    ("notifications/deliveries.py", "endpoint_states"): EVERYBODY + "when the next suspension ends",
     ("recordings/service.py", "recordings"): EVERYBODY + "folders of the spool bear the id of the call alone",
     ("reports/communications.py", "{}"): "the condition is that of the listing, which is looked at below",
 }

@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
+
 from tests.apis.data_api.office import Office
+from trunkline.accounts.secrets import Cipher
 from trunkline.core.settings import Settings, UploadSettings
 from trunkline.db.jobs import Jobs
+from trunkline.notifications.worker import delivering
 from trunkline.uploads.process import WhenReady
 from trunkline.uploads.worker import CONCURRENCY, uploading
 
+MASTER_KEY = Fernet.generate_key()
 ALL_EVENTS = ["processed", "in_process", "error"]
 
 
@@ -39,7 +44,10 @@ async def working(
 ) -> AsyncIterator[None]:
     """A worker's part, in this process."""
     jobs = Jobs(office.db.dsn)
-    async with uploading(office.db, jobs, settings, when_ready):
+    async with (
+        uploading(office.db, jobs, settings, when_ready),
+        delivering(office.db, settings.notifications, Cipher(MASTER_KEY), settings.uploads),
+    ):
         task = asyncio.create_task(jobs.run(CONCURRENCY))
         try:
             yield

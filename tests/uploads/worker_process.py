@@ -6,9 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.uploads.rig import settings_for
+from tests.uploads.rig import MASTER_KEY, settings_for
+from trunkline.accounts.secrets import Cipher
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
+from trunkline.notifications.worker import delivering
 from trunkline.uploads.worker import CONCURRENCY, uploading
 
 
@@ -16,7 +18,10 @@ async def main(dsn: str, folder: str, certificate: str) -> None:
     async with await Database.open(dsn, max_size=10) as db:
         jobs = Jobs(dsn)
         settings = settings_for(Path(folder), Path(certificate), download_timeout=20.0)
-        async with uploading(db, jobs, settings):
+        async with (
+            uploading(db, jobs, settings),
+            delivering(db, settings.notifications, Cipher(MASTER_KEY), settings.uploads),
+        ):
             print("ready", flush=True)
             await jobs.run(CONCURRENCY)
 

@@ -6,6 +6,9 @@ database alone tells nothing.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 from cryptography.fernet import Fernet, InvalidToken
 
 from trunkline.core.errors import ConfigurationError
@@ -19,12 +22,17 @@ class Cipher:
     """
 
     def __init__(self, master_key: bytes) -> None:
+        self._key = master_key.strip()
         try:
             self._fernet = Fernet(master_key.strip())
         except ValueError as error:
             raise ConfigurationError(
                 "master.key is damaged; restore it from the backup (without it stored secrets are lost)"
             ) from error
+
+    def derive(self, label: str, /) -> str:
+        """A secret for one purpose, in hexadecimal: the same for the same master key and label."""
+        return hmac.new(self._key, label.encode(), hashlib.sha256).hexdigest()
 
     def encrypt(self, plain: str, /) -> bytes:
         """What may be stored."""

@@ -17,6 +17,7 @@ from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
+from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay
 from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
@@ -185,6 +186,23 @@ def replay_(delivery_id: int, account_id: int | None) -> None:
 
     _work(account_id, task)
     click.echo(f"delivery {delivery_id} is on its way again")
+
+
+@notification.command("callback-secret")
+@account_option
+@json_option
+def callback_secret_(account_id: int | None, json: bool) -> None:
+    """The secret that signs the account's callbacks of uploaded calls."""
+    cipher = Cipher(secrets.load(load_settings()).master_key)
+
+    async def task(_db: Database, _subscriptions: Subscriptions, which: int) -> str:
+        return callback_secret(cipher, which)
+
+    secret = _work(account_id, task)
+    if json:
+        print_json({"secret": secret})
+    else:
+        click.echo(secret)
 
 
 @notification.command()

@@ -1,32 +1,41 @@
 """Sends what is due: streams side by side, the deliveries of a stream one after another.
 
-Any number of workers may run one; one of them leads at a time and does all, the others wait for it to die. Who leads
-holds a session lock of PostgreSQL, so a killed leader frees it by dying. So what is at work is known in memory, and
-a delivery is written twice in its life: when it is made, and when it is settled, both together with many others.
+Any number of workers may run one; one of them leads at a time and sends all, the others wait until its connection ends.
+The leader holds a session lock of PostgreSQL, so a killed leader frees it. What is under way is known in memory, and
+a delivery is written twice: when it is made, and when it is settled, together with others that ended at that time. Each
+outcome is settled by itself: a delivery that is deleted or locked meanwhile changes nothing for the others. An outcome
+that cannot be written because the database is away is kept and written later, by this process.
 
-A delivery that fails waits in the table until it is due again, and all of its stream with it. A dead endpoint is
-suspended as a whole; then nothing of it stands in anybody's way, however much piles up.
+A delivery that fails waits in the table until it is due again, and all of its stream with it. An endpoint that fails
+repeatedly is suspended; its deliveries then delay no others, whatever their number.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+import psycopg
+from yarl import URL
+
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.errors import TrunklineError
+from trunkline.core.errors import DatabaseUnavailable, TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import NotificationSettings
+from trunkline.core.tasks import core_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database
 from trunkline.notifications import backoff, deliveries
-from trunkline.notifications.deliveries import CHANNEL, Attempt, Stream
+from trunkline.notifications.callbacks import callback_secret
+from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
 from trunkline.notifications.sender import Outcome, Request, Sender
 from trunkline.notifications.templates import CONTENT_TYPES, Format, default_body, parse_body, parse_url
 
@@ -35,14 +44,26 @@ _log = get_logger("notifications")
 _LOCK_KEY = 0x7472_6B6C_0002
 """Of the session lock that the leader holds."""
 
-_LOOK_PERIOD = 0.5
-"""Seconds after which the table is looked at even when nobody announced anything: second tries, trials."""
+_LOOK_PERIOD = 10.0
+"""Seconds after which the table is read even when nothing is announced or known to be due."""
 
 _REST_PERIOD = 0.1
-"""Seconds of rest between two looks."""
+"""Seconds between two reads at least."""
 
 _GATHER_SECONDS = 0.05
 """How long a first outcome waits for others to be written with."""
+
+_SETTLE_PAUSE = 0.5
+"""Seconds until outcomes are written again that could not be written."""
+
+_LOCKED_PAUSE_MAX = 5.0
+"""Seconds between two attempts to settle deliveries that another transaction holds, at most."""
+
+_BROKEN_PAUSE = 60.0
+"""Seconds for which a stream is left alone whose delivery could not be sent or settled for an unknown reason."""
+
+_FLUSH_LIMIT = 3.0
+"""Seconds that outcomes may take to be written when the process ends."""
 
 _EXPIRY_PERIOD = 60.0
 """Seconds between two looks for what is too old."""
@@ -55,6 +76,14 @@ _STALE_SECONDS = 5.0
 """A stream that waited so long for its turn is read again: the subscription may have changed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """How deliveries to endpoints of one kind are sent. ``give_up_after``: seconds."""
+
+    sender: Sender
+    give_up_after: float
+
+
 class Deliverer:
     """See the module. One in each worker process.
 
@@ -62,35 +91,69 @@ class Deliverer:
     """
 
     def __init__(
-        self, db: Database, settings: NotificationSettings, sender: Sender, cipher: Cipher | None
+        self,
+        db: Database,
+        settings: NotificationSettings,
+        outlets: Mapping[EndpointKind, Outlet],
+        cipher: Cipher | None,
     ) -> None:
         self._db = db
-        self._settings = settings
-        self._sender = sender
-        self._cipher = cipher
         self._wake = asyncio.Event()
+        self._session = _SenderSession(db, settings, outlets, cipher, self._wake)
+        self._give_up_after = {kind: outlet.give_up_after for kind, outlet in outlets.items()}
 
     async def run(self) -> None:
         """Lead when possible, until cancelled; survives the database's restarts."""
-        async with woken_by(self._db, CHANNEL, self._wake):
-            await lead_when_possible(self._db, _LOCK_KEY, self._lead, "deliveries")
+        try:
+            async with woken_by(self._db, CHANNEL, self._wake):
+                await lead_when_possible(self._db, _LOCK_KEY, self._lead, "deliveries")
+        finally:
+            await self._session.end()
 
     async def _lead(self, conn: Connection) -> None:
         """Look for what is due, for as long as the connection lives that holds the lock."""
-        shift = _Shift(self._db, self._settings, self._sender, self._cipher, self._wake)
+        session = self._session
+        session.leads = True
         try:
+            for seconds in await deliveries.due_later(conn):
+                session.alarm.after(seconds)
+            await conn.commit()
             expiry = 0.0
             while True:
                 self._wake.clear()
-                await shift.begin_due(conn)
+                await session.begin_due(conn)
                 if time.monotonic() > expiry:
-                    await deliveries.give_up(self._db, self._settings.give_up_after)
+                    await deliveries.give_up(self._db, self._give_up_after)
                     expiry = time.monotonic() + _EXPIRY_PERIOD
                 await asyncio.sleep(_REST_PERIOD)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_PERIOD)
+                    await asyncio.wait_for(self._wake.wait(), session.alarm.seconds(_LOOK_PERIOD))
         finally:
-            await shift.end()
+            session.leads = False
+
+
+@dataclass(slots=True)
+class _Alarm:
+    """When something becomes due: moments of the monotonic clock, the nearest first."""
+
+    moments: list[float] = field(default_factory=list)
+
+    def after(self, seconds: float) -> None:
+        # By the tenth of a second, so that deliveries that failed together are one moment.
+        moment = round(time.monotonic() + seconds + 0.05, 1)
+        if moment not in self.moments[:10]:
+            heapq.heappush(self.moments, moment)
+
+    def seconds(self, most: float) -> float:
+        """Seconds until the next moment, at most ``most``; moments that passed are forgotten."""
+        now = time.monotonic()
+        is_due = False
+        while self.moments and self.moments[0] <= now:
+            heapq.heappop(self.moments)
+            is_due = True
+        if is_due:
+            return 0.0
+        return min(most, self.moments[0] - now) if self.moments else most
 
 
 @dataclass(slots=True)
@@ -103,19 +166,27 @@ class _Endpoint:
     """It failed too often: what waits for it stops."""
 
 
+_Pending = tuple[Attempt, "asyncio.Future[Settlement]"]
+
+
 @dataclass(slots=True)
-class _Shift:
-    """What one leader has at work; all of it is forgotten when it stops leading."""
+class _SenderSession:
+    """What this process has under way. It outlives the leadership: an outcome that is not written yet when the database
+    goes away is written when it is back."""
 
     db: Database
     settings: NotificationSettings
-    sender: Sender
+    outlets: Mapping[EndpointKind, Outlet]
     cipher: Cipher | None
     wake: asyncio.Event
+    leads: bool = False
+    """Nothing more is sent while another process may lead."""
+    alarm: _Alarm = field(default_factory=_Alarm)
     at_work: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     endpoints: dict[int, _Endpoint] = field(default_factory=dict)
-    outcomes: list[tuple[Attempt, asyncio.Future[None]]] = field(default_factory=list)
+    outcomes: list[_Pending] = field(default_factory=list)
     settling: asyncio.Task[None] | None = None
+    noting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def begin_due(self, conn: Connection) -> None:
         """Set to work what is due."""
@@ -126,50 +197,74 @@ class _Shift:
             for stream in streams:
                 if stream.rows[0]["is_early"] and not stream.is_trial:
                     await deliveries.wait_for_head(conn, stream)
+        await conn.commit()
         seen: Counter[int] = Counter()
         for stream in streams:
             seen[stream.subscription_id] += 1
             if stream.key not in self.at_work and (stream.is_trial or not stream.rows[0]["is_early"]):
                 self._begin(stream)
+            if stream.is_trial:
+                self.alarm.after(backoff.PROBE_LEASE)
         if seen and max(seen.values()) >= most:
             self.wake.set()
 
     async def end(self) -> None:
-        """Stop all."""
-        tasks = [*self.at_work.values(), *([self.settling] if self.settling else [])]
+        """Stop all; write the outcomes that are known."""
+        tasks = [*self.at_work.values(), *self.noting, *([self.settling] if self.settling else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        left = [attempt for attempt, _ in self.outcomes]
+        if left:
+            with contextlib.suppress(psycopg.Error, DatabaseUnavailable, TimeoutError):
+                async with asyncio.timeout(_FLUSH_LIMIT), self.db.connection() as conn:
+                    await deliveries.settle(conn, left)
 
     def _begin(self, stream: Stream) -> None:
         endpoint = self.endpoints.setdefault(
             stream.subscription_id, _Endpoint(asyncio.Semaphore(self.settings.per_endpoint))
         )
         endpoint.streams += 1
-        task = asyncio.create_task(self._send_stream(stream, endpoint))
+        task = asyncio.create_task(self._send_stream_safely(stream, endpoint))
         self.at_work[stream.key] = task
-        task.add_done_callback(lambda done: self._ended(stream, endpoint, done))
+        task.add_done_callback(lambda _: self._ended(stream, endpoint))
 
-    def _ended(self, stream: Stream, endpoint: _Endpoint, task: asyncio.Task[None]) -> None:
+    def _ended(self, stream: Stream, endpoint: _Endpoint) -> None:
         del self.at_work[stream.key]
         endpoint.streams -= 1
         if not endpoint.streams and self.endpoints.get(stream.subscription_id) is endpoint:
             del self.endpoints[stream.subscription_id]
         self.wake.set()  # more of it may have come meanwhile
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("delivery_broke_off", stream=stream.stream, error=repr(error))
+
+    async def _send_stream_safely(self, stream: Stream, endpoint: _Endpoint) -> None:
+        """An unknown error stops this stream for a while and no other one."""
+        try:
+            await self._send_stream(stream, endpoint)
+        except Exception as error:
+            _log.exception(
+                "delivery_stream_stopped",
+                account_id=stream.account_id,
+                subscription_id=stream.subscription_id,
+                stream=stream.stream,
+                error=repr(error),
+                seconds=_BROKEN_PAUSE,
+            )
+            await asyncio.sleep(_BROKEN_PAUSE)
 
     async def _send_stream(self, stream: Stream, endpoint: _Endpoint) -> None:
         read_at = time.monotonic()
         for row in stream.rows:
             async with endpoint.free:
-                if endpoint.is_suspended or time.monotonic() - read_at > _STALE_SECONDS:
+                if endpoint.is_suspended or time.monotonic() - read_at > _STALE_SECONDS or not self.leads:
                     return
                 if row["is_early"] and not stream.is_trial:
                     return
                 attempt = await self._attempt(row)
-            await self._written(attempt)
+            settlement = await self._written(attempt)
+            if settlement is not Settlement.WRITTEN:
+                return
             if attempt.status == "pending":
+                self.alarm.after(attempt.pause)
                 return
 
     async def _attempt(self, row: Mapping[str, Any]) -> Attempt:
@@ -178,8 +273,13 @@ class _Shift:
             request = _request(row, self.cipher)
         except TrunklineError as error:
             outcome, body = Outcome(None, error.message, None, 0, endpoint_failed=False), ""
+        except Exception as error:
+            _log.exception("delivery_not_rendered", delivery_id=row["delivery_id"])
+            problem = f"The request cannot be made: {type(error).__name__}; see the log of the worker"
+            outcome, body = Outcome(None, problem, None, 0, endpoint_failed=False), ""
         else:
-            outcome, body = await self.sender.send(request), request.body
+            outlet = self.outlets[EndpointKind(row["kind"])]
+            outcome, body = await outlet.sender.send(request), request.body
         status = self._status_after(row, outcome)
         if not outcome.delivered:
             _log.info(
@@ -195,39 +295,98 @@ class _Shift:
     def _status_after(self, row: Mapping[str, Any], outcome: Outcome) -> str:
         if outcome.delivered:
             return "delivered"
-        over = backoff.is_over(row["round_started"], time.time(), self.settings.give_up_after)
+        after = self.outlets[EndpointKind(row["kind"])].give_up_after
+        over = backoff.is_over(row["round_started"], time.time(), after)
         return "failed" if over else "pending"
 
-    async def _written(self, attempt: Attempt) -> None:
+    async def _written(self, attempt: Attempt) -> Settlement:
         """Return once the outcome is in the table: what follows in the stream may go only then, so that after a
-        break-off nothing older comes after something newer."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        process ends nothing older comes after something newer."""
+        future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         self.outcomes.append((attempt, future))
         if self.settling is None:
-            self.settling = asyncio.create_task(self._settle())
-        await future
+            self.settling = core_task(self._settle(), name="settle-deliveries")
+        return await future
 
     async def _settle(self) -> None:
-        await asyncio.sleep(_GATHER_SECONDS)
-        batch, self.outcomes, self.settling = self.outcomes, [], None
+        """Write outcomes until there are none: again and again while the database is away, a table is missing or
+        rows are locked."""
+        pause, locked = _GATHER_SECONDS, _GATHER_SECONDS
+        while self.outcomes:
+            await asyncio.sleep(pause)
+            batch = list(self.outcomes)
+            try:
+                settled = await self._write([attempt for attempt, _ in batch])
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                _log.warning("deliveries_not_settled", count=len(batch), error=str(error))
+                pause = _SETTLE_PAUSE
+                continue
+            taken = {id(attempt) for attempt, _ in batch}
+            waiting = [one for one in batch if settled[one[0].key] is Settlement.LOCKED and not one[1].done()]
+            fresh = [one for one in self.outcomes if id(one[0]) not in taken]
+            self.outcomes = waiting + fresh
+            still = {id(attempt) for attempt, _ in waiting}
+            self._publish([one for one in batch if id(one[0]) not in still], settled)
+            locked = min(2 * locked, _LOCKED_PAUSE_MAX) if waiting else _GATHER_SECONDS
+            pause = _GATHER_SECONDS if fresh else locked
+        self.settling = None
+
+    async def _write(self, attempts: Sequence[Attempt]) -> dict[DeliveryKey, Settlement]:
+        """One transaction for all; one by one when a value among them cannot be stored."""
         try:
             async with self.db.connection() as conn:
-                suspended = await deliveries.settle(conn, [attempt for attempt, _ in batch])
-        except Exception as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for which in suspended:
-            if endpoint := self.endpoints.pop(which, None):
-                endpoint.is_suspended = True
-        for _, future in batch:
+                return await deliveries.settle(conn, attempts)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(attempts) > 1:
+                parts = [await self._write([one]) for one in attempts]
+                return {key: settlement for part in parts for key, settlement in part.items()}
+            account_id, delivery_id = attempts[0].key
+            _log.error(
+                "outcome_not_storable", account_id=account_id, delivery_id=delivery_id, error=str(error)
+            )
+        async with self.db.connection() as conn:
+            return await deliveries.settle(conn, attempts, without_texts=True)
+
+    def _publish(self, batch: Sequence[_Pending], settled: Mapping[DeliveryKey, Settlement]) -> None:
+        """Let the streams continue, those of an endpoint whose state changes after this is written."""
+        by_endpoint: dict[int, list[_Pending]] = {}
+        for attempt, future in batch:
+            if deliveries.concerns_endpoint(attempt):
+                by_endpoint.setdefault(attempt.row["subscription_id"], []).append((attempt, future))
+            elif not future.done():
+                future.set_result(settled[attempt.key])
+        for subscription_id, pending in by_endpoint.items():
+            task = core_task(self._note(subscription_id, pending, settled), name="note-endpoint")
+            self.noting.add(task)
+            task.add_done_callback(self.noting.discard)
+
+    async def _note(
+        self, subscription_id: int, pending: Sequence[_Pending], settled: Mapping[DeliveryKey, Settlement]
+    ) -> None:
+        seconds = 0.0
+        try:
+            seconds = await deliveries.note_endpoint(self.db, [attempt for attempt, _ in pending])
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning("endpoint_state_not_written", subscription_id=subscription_id, error=str(error))
+        if seconds and (endpoint := self.endpoints.pop(subscription_id, None)):
+            endpoint.is_suspended = True
+        if seconds:
+            self.alarm.after(seconds)
+        for attempt, future in pending:
             if not future.done():
-                future.set_result(None)
+                future.set_result(settled[attempt.key])
 
 
 def _request(row: Mapping[str, Any], cipher: Cipher | None) -> Request:
     headers: dict[str, str] = dict(row["headers"])
+    headers |= {
+        "Trunkline-Delivery": str(row["delivery_id"]),
+        "Trunkline-Event": row["mnemonic"],
+        "Trunkline-Sequence": str(row["seq"]),
+        "Idempotency-Key": f"{row['account_id']}-{row['delivery_id']}",
+    }
+    if row["kind"] == EndpointKind.UPLOAD_CALLBACK:
+        return _callback(row, headers, cipher)
     own_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
     values = row["variables"]
     if row["body_template"] is None:
@@ -238,12 +397,16 @@ def _request(row: Mapping[str, Any], cipher: Cipher | None) -> Request:
     secret = None
     if row["secret_encrypted"] is not None and cipher is not None:
         secret = cipher.decrypt(bytes(row["secret_encrypted"]))
-    headers |= {
-        "Trunkline-Delivery": str(row["delivery_id"]),
-        "Trunkline-Event": row["mnemonic"],
-        "Trunkline-Sequence": str(row["seq"]),
-        "Idempotency-Key": f"{row['account_id']}-{row['delivery_id']}",
-    }
     return Request(
         row["method"], parse_url(row["url"]).render(values), body, CONTENT_TYPES[format_], headers, secret
     )
+
+
+def _callback(row: Mapping[str, Any], headers: Mapping[str, str], cipher: Cipher | None) -> Request:
+    """The request of a callback: the object as it was made, its fields in the order of the reference."""
+    values = dict(row["variables"])
+    first = {name: values.pop(name) for name in ("ext_id", "status", "timestamp") if name in values}
+    body = orjson.dumps({**first, **values}).decode()
+    secret = None if cipher is None else callback_secret(cipher, row["account_id"])
+    url = str(URL(row["url"], encoded=row["url"].isascii()))
+    return Request(row["method"], url, body, CONTENT_TYPES[Format.JSON], headers, secret)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import orjson
+import psycopg
 from psycopg import AsyncConnection
 
 from trunkline.core.errors import InvalidState, NotFound
@@ -24,6 +26,9 @@ _log = get_logger("notifications")
 
 CHANNEL = "trunkline_deliveries"
 """NOTIFY channel that wakes who delivers."""
+
+DeliveryKey = tuple[int, int]
+"""Account and delivery id."""
 
 STREAM_ROWS = 20
 """Deliveries of a stream that are read at once."""
@@ -46,12 +51,16 @@ where account_id = %s and delivery_id = %s
 
 _TAKE = """
 with endpoint as (
-    select subscription.account_id, subscription.subscription_id, subscription.url, subscription.method,
-        subscription.body_template, subscription.headers, subscription.secret_encrypted,
-        coalesce(state.failures, 0) as failures, state.suspended_until is not null as is_suspended,
+    select target.*, coalesce(state.failures, 0) as failures, state.suspended_until is not null as is_suspended,
         state.trial_stream
-    from subscriptions subscription left join endpoint_states state using (account_id, subscription_id)
-    where subscription.is_active
+    from (
+        select account_id, subscription_id, 'subscription' as kind, url, method, body_template, headers,
+            secret_encrypted
+        from subscriptions where is_active
+        union all
+        select account_id, subscription_id, 'upload_callback', origin, 'POST', null, '{}', null
+        from callback_endpoints
+    ) as target left join endpoint_states state using (account_id, subscription_id)
 ), stream as (
     select endpoint.*, due.stream from endpoint cross join lateral (
         select distinct stream from (
@@ -68,7 +77,8 @@ with endpoint as (
     select endpoint.*, endpoint.trial_stream from endpoint
     where endpoint.is_suspended and endpoint.subscription_id = any(%(trials)s)
 )
-select stream.*, delivery.delivery_id, delivery.seq, delivery.mnemonic, delivery.variables, delivery.attempts,
+select stream.*, coalesce(delivery.url, stream.url) as url,
+    delivery.delivery_id, delivery.seq, delivery.mnemonic, delivery.variables, delivery.attempts,
     delivery.round_attempts, delivery.next_attempt_at, delivery.next_attempt_at > now() as is_early,
     extract(epoch from delivery.round_started_at)::float8 as round_started
 from stream cross join lateral (
@@ -82,50 +92,80 @@ from stream cross join lateral (
 _HALF_OPEN = """
 select state.account_id, state.subscription_id, next.stream
 from endpoint_states state
-    join subscriptions subscription using (account_id, subscription_id)
+    join (
+        select account_id, subscription_id from subscriptions where is_active
+        union all select account_id, subscription_id from callback_endpoints
+    ) as target using (account_id, subscription_id)
     cross join lateral (
         select stream from deliveries delivery
         where delivery.account_id = state.account_id and delivery.subscription_id = state.subscription_id
             and delivery.status = 'pending'
         order by delivery.next_attempt_at, delivery.delivery_id limit 1
     ) next
-where state.suspended_until <= now() and subscription.is_active
+where state.suspended_until <= now()
 """
 
+# Rows that another transaction holds are left for the next look: a leader that waits for one waits for all tenants.
 _START_TRIAL = """
-update endpoint_states set trial_stream = %s, suspended_until = now() + make_interval(secs => %s)
-where account_id = %s and subscription_id = %s
+update endpoint_states set trial_stream = %(stream)s, suspended_until = now() + make_interval(secs => %(secs)s)
+where (account_id, subscription_id) in (
+    select account_id, subscription_id from endpoint_states
+    where account_id = %(account_id)s and subscription_id = %(subscription_id)s for update skip locked)
 """
 
 _WAIT_FOR_HEAD = """
 update deliveries set next_attempt_at = %(next_attempt_at)s
-where account_id = %(account_id)s and subscription_id = %(subscription_id)s and stream = %(stream)s
-    and status = 'pending' and next_attempt_at < %(next_attempt_at)s
+where (account_id, delivery_id) in (
+    select account_id, delivery_id from deliveries
+    where account_id = %(account_id)s and subscription_id = %(subscription_id)s and stream = %(stream)s
+        and status = 'pending' and next_attempt_at < %(next_attempt_at)s
+    for no key update skip locked)
 """
 
+# One row for each delivery that still exists: whether it is written. A row that another transaction holds (a
+# subscription that is being deleted) is not waited for, and a row that is gone breaks no other.
 _SETTLE = """
 with outcome as (
     select * from jsonb_to_recordset(%s::jsonb) as o(account_id bigint, delivery_id bigint, attempt int, status text,
-        body text, pause float8, duration_ms int, status_code int, error text, response_excerpt text)
+        body text, pause float8, duration_ms int, status_code int, error text, response_excerpt text,
+        round_started float8)
+), held as (
+    select delivery.account_id, delivery.delivery_id,
+        extract(epoch from delivery.round_started_at)::float8 <> outcome.round_started as replayed
+    from deliveries delivery join outcome using (account_id, delivery_id)
+    for no key update of delivery skip locked
 ), noted as (
     insert into delivery_attempts
         (account_id, delivery_id, attempt, started_at, duration_ms, status_code, error, response_excerpt)
     select account_id, delivery_id, attempt, now() - make_interval(secs => duration_ms / 1000.0), duration_ms,
         status_code, error, response_excerpt
-    from outcome
+    from outcome join held using (account_id, delivery_id)
     on conflict (account_id, delivery_id, attempt) do nothing
+), written as (
+    update deliveries delivery set
+        status = case when replayed then 'pending' else outcome.status end,
+        attempts = outcome.attempt,
+        round_attempts = case when replayed then delivery.round_attempts else delivery.round_attempts + 1 end,
+        body = outcome.body,
+        delivered_at = case when outcome.status = 'delivered' and not replayed then now() end,
+        next_attempt_at = case when replayed then now()
+            when outcome.status = 'pending' then now() + make_interval(secs => outcome.pause) end
+    from held join outcome using (account_id, delivery_id)
+    where delivery.account_id = held.account_id and delivery.delivery_id = held.delivery_id
+        and delivery.attempts < outcome.attempt
 )
-update deliveries delivery set status = outcome.status, attempts = outcome.attempt,
-    round_attempts = round_attempts + 1, body = outcome.body,
-    delivered_at = case when outcome.status = 'delivered' then now() end,
-    next_attempt_at = case when outcome.status = 'pending' then now() + make_interval(secs => outcome.pause) end
-from outcome
-where delivery.account_id = outcome.account_id and delivery.delivery_id = outcome.delivery_id
+select delivery.account_id, delivery.delivery_id, held.delivery_id is not null as is_written
+from outcome join deliveries delivery using (account_id, delivery_id)
+    left join held using (account_id, delivery_id)
 """
 
 # Deliveries that were under way together when an endpoint died suspend it, but count as one failure beyond that.
 _ENDPOINT_FAILED = """
-insert into endpoint_states as state (account_id, subscription_id, failures) values (%s, %s, 1)
+insert into endpoint_states as state (account_id, subscription_id, failures)
+select account_id, subscription_id, 1 from (
+    select account_id, subscription_id from subscriptions
+    union all select account_id, subscription_id from callback_endpoints
+) as target where account_id = %s and subscription_id = %s
 on conflict (account_id, subscription_id) do update
 set failures = greatest(least(state.failures + 1, %s), %s)
 returning failures
@@ -145,8 +185,23 @@ where account_id = %s and subscription_id = %s and status = 'pending'
 
 _GIVE_UP = """
 update deliveries set status = 'failed', next_attempt_at = null
-where status = 'pending' and round_started_at < now() - make_interval(secs => %s)
+where (account_id, delivery_id) in (
+    select account_id, delivery_id from deliveries
+    where status = 'pending' and round_started_at < now() - make_interval(
+        secs => case when url is null then %(subscription)s else %(upload_callback)s end)
+    for no key update skip locked)
 """
+
+_DUE_LATER = """
+select distinct extract(epoch from date_trunc('second', due) + interval '1 second' - now())::float8 as seconds
+from (
+    select next_attempt_at as due from deliveries where status = 'pending' and next_attempt_at > now()
+    union all select suspended_until from endpoint_states where suspended_until > now()
+) as later
+order by seconds limit 1000
+"""
+
+_NO_TEXT = "the error's text cannot be stored"
 
 # By the key: the oldest come first, so that nothing is looked through when nothing is old. Attempts go along.
 _PRUNE = """
@@ -158,6 +213,28 @@ delete from deliveries where account_id = %(account_id)s and delivery_id = any(a
     where created_at < now() - make_interval(days => %(days)s)))
 """
 _PRUNE_BATCH = 2000
+
+_REMOVE = """
+delete from deliveries where account_id = %(account_id)s and delivery_id = any(array(
+    select delivery_id from deliveries where account_id = %(account_id)s and subscription_id = %(subscription_id)s
+    order by delivery_id desc limit %(batch)s))
+"""
+
+# The pairs that have deliveries are read off the index, one step each.
+_ORPHANS = """
+with recursive pair as (
+    (select account_id, subscription_id from deliveries order by account_id, subscription_id limit 1)
+    union all
+    select following.* from pair cross join lateral (
+        select delivery.account_id, delivery.subscription_id from deliveries delivery
+        where (delivery.account_id, delivery.subscription_id) > (pair.account_id, pair.subscription_id)
+        order by delivery.account_id, delivery.subscription_id limit 1
+    ) as following
+)
+select account_id, subscription_id from pair
+except select account_id, subscription_id from subscriptions
+except select account_id, subscription_id from callback_endpoints
+"""
 
 _GRACE = 60.0
 """Seconds after its end that a delivery's own last attempt may still need."""
@@ -182,8 +259,10 @@ async def replay(db: Database, account_id: int, delivery_id: int) -> None:
     """
     async with db.connection() as conn:
         cursor = await conn.execute(
-            "select subscription.is_active from deliveries join subscriptions subscription"
-            " using (account_id, subscription_id) where account_id = %s and delivery_id = %s",
+            "select delivery.url is not null or subscription.is_active as is_active"
+            " from deliveries delivery left join subscriptions subscription using (account_id, subscription_id)"
+            " where delivery.account_id = %s and delivery.delivery_id = %s"
+            " and (delivery.url is not null or subscription.subscription_id is not null)",
             (account_id, delivery_id),
         )
         row = await cursor.fetchone()
@@ -193,6 +272,13 @@ async def replay(db: Database, account_id: int, delivery_id: int) -> None:
             raise InvalidState("The subscription is switched off; switch it on before replaying.")
         await conn.execute(_REPLAY, (account_id, delivery_id))
         await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
+
+
+class EndpointKind(StrEnum):
+    """What a delivery is sent for."""
+
+    SUBSCRIPTION = "subscription"
+    UPLOAD_CALLBACK = "upload_callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +311,10 @@ class Attempt:
     pause: float
     """Seconds until the next one, when it is pending still."""
 
+    @property
+    def key(self) -> DeliveryKey:
+        return int(self.row["account_id"]), int(self.row["delivery_id"])
+
 
 async def take(
     conn: AsyncConnection[Any], busy: Sequence[str], full: Sequence[int], limit: int
@@ -237,9 +327,11 @@ async def take(
     """
     cursor = await conn.execute(_HALF_OPEN)
     trials = [row for row in await cursor.fetchall() if row["subscription_id"] not in full]
+    started = []
     for row in trials:
-        ids = (row["account_id"], row["subscription_id"])
-        await conn.execute(_START_TRIAL, (row["stream"], backoff.PROBE_LEASE, *ids))
+        cursor = await conn.execute(_START_TRIAL, {**row, "secs": backoff.PROBE_LEASE})
+        if cursor.rowcount:
+            started.append(row["subscription_id"])
     cursor = await conn.execute(
         _TAKE,
         {
@@ -247,7 +339,7 @@ async def take(
             "full": list(full),
             "limit": limit,
             "rows": STREAM_ROWS,
-            "trials": [row["subscription_id"] for row in trials],
+            "trials": started,
         },
     )
     found: dict[tuple[int, str], Stream] = {}
@@ -273,10 +365,25 @@ async def wait_for_head(conn: AsyncConnection[Any], stream: Stream) -> None:
     )
 
 
-async def settle(conn: AsyncConnection[Any], attempts: Sequence[Attempt]) -> set[int]:
-    """Write what came of attempts, and what it says of their endpoints.
+class Settlement(StrEnum):
+    """What became of one outcome that was to be written."""
 
-    :returns: subscriptions that are suspended for it.
+    WRITTEN = "written"
+    GONE = "gone"
+    """The delivery is deleted, for example with its subscription."""
+    LOCKED = "locked"
+    """Another transaction holds the row: settle it again later."""
+
+
+async def settle(
+    conn: AsyncConnection[Any], attempts: Sequence[Attempt], *, without_texts: bool = False
+) -> dict[DeliveryKey, Settlement]:
+    """Write the outcomes of attempts. Each delivery is settled by itself: one that is gone or held by another
+    transaction neither delays nor undoes the others.
+
+    Writing the same outcome a second time changes nothing.
+
+    :param without_texts: leave out the body, the error and the excerpt of the answer, which may not be storable.
     """
     rows = [
         {
@@ -284,29 +391,69 @@ async def settle(conn: AsyncConnection[Any], attempts: Sequence[Attempt]) -> set
             "delivery_id": one.row["delivery_id"],
             "attempt": one.row["attempts"] + 1,
             "status": one.status,
-            "body": one.body.replace("\x00", ""),
+            "body": None if without_texts else one.body.replace("\x00", ""),
             "pause": one.pause,
             "duration_ms": one.outcome.duration_ms,
             "status_code": one.outcome.status_code,
-            "error": one.outcome.error,
-            "response_excerpt": one.outcome.response_excerpt,
+            "error": _NO_TEXT if without_texts and one.outcome.error is not None else one.outcome.error,
+            "response_excerpt": None if without_texts else one.outcome.response_excerpt,
+            "round_started": one.row["round_started"],
         }
         for one in attempts
     ]
-    await conn.execute(_SETTLE, (orjson.dumps(rows).decode(),))
-    suspended = set()
-    for one in attempts:
-        if await _note_endpoint(conn, one):
-            suspended.add(int(one.row["subscription_id"]))
-    return suspended
+    cursor = await conn.execute(_SETTLE, (orjson.dumps(rows).decode(),))
+    there = {
+        (int(row["account_id"]), int(row["delivery_id"])): row["is_written"]
+        for row in await cursor.fetchall()
+    }
+    return {
+        one.key: Settlement.GONE
+        if one.key not in there
+        else (Settlement.WRITTEN if there[one.key] else Settlement.LOCKED)
+        for one in attempts
+    }
 
 
-async def give_up(db: Database, after: float) -> int:
+def concerns_endpoint(attempt: Attempt) -> bool:
+    """Whether the outcome changes the state of the endpoint. Pure."""
+    row = attempt.row
+    return attempt.outcome.endpoint_failed or bool(row["failures"]) or bool(row["is_suspended"])
+
+
+async def note_endpoint(db: Database, attempts: Sequence[Attempt]) -> float:
+    """Write what outcomes show about one endpoint, in a transaction of its own.
+
+    A state that another transaction holds is left as it is: the next outcome shows the same.
+
+    :param attempts: of one subscription, in the order in which they ended.
+    :returns: seconds for which the endpoint is suspended now; 0 = it is not.
+    """
+    seconds = 0.0
+    try:
+        async with db.connection() as conn:
+            await conn.execute("set local lock_timeout = '500ms'")
+            for one in attempts:
+                seconds = await _note_endpoint(conn, one)
+    except (psycopg.errors.LockNotAvailable, psycopg.IntegrityError) as error:
+        ids = {name: attempts[0].row[name] for name in ("account_id", "subscription_id")}
+        _log.warning("endpoint_state_not_written", **ids, error=str(error))
+        return 0.0
+    return seconds
+
+
+async def due_later(conn: AsyncConnection[Any]) -> list[float]:
+    """Seconds from now after which pending deliveries become due and suspensions end, by the whole second, the
+    nearest thousand."""
+    cursor = await conn.execute(_DUE_LATER)
+    return [float(row["seconds"]) for row in await cursor.fetchall()]
+
+
+async def give_up(db: Database, after: Mapping[EndpointKind, float]) -> int:
     """End deliveries whose time is over; returns how many.
 
-    :param after: seconds.
+    :param after: seconds, by kind.
     """
-    count = await db.execute(_GIVE_UP, (after + _GRACE,))
+    count = await db.execute(_GIVE_UP, {kind.value: seconds + _GRACE for kind, seconds in after.items()})
     if count:
         _log.error("deliveries_given_up", count=count)
     return count
@@ -317,7 +464,7 @@ async def prune(db: Database, days: int) -> int:
 
     In small transactions, so that nobody waits for a long one. For the worker, hourly or so.
     """
-    gone = 0
+    gone = await _remove_orphans(db)
     for account in await db.fetch_all("select account_id from accounts"):
         rows = _PRUNE_BATCH
         while rows == _PRUNE_BATCH:
@@ -326,9 +473,34 @@ async def prune(db: Database, days: int) -> int:
     return gone
 
 
-async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> bool:
-    """Count failures in a row of an endpoint, leave it alone after some, and let all go on when it works again.
-    Whether it is left alone now."""
+async def remove_of(db: Database, account_id: int, subscription_id: int) -> int:
+    """Remove the deliveries of a subscription that is deleted, in small transactions; how many there were."""
+    ids = {"account_id": account_id, "subscription_id": subscription_id}
+    await db.execute(
+        "delete from endpoint_states where account_id = %(account_id)s and subscription_id = %(subscription_id)s",
+        ids,
+    )
+    gone, rows = 0, _PRUNE_BATCH
+    while rows == _PRUNE_BATCH:
+        rows = await db.execute(_REMOVE, {**ids, "batch": _PRUNE_BATCH})
+        gone += rows
+    return gone
+
+
+async def _remove_orphans(db: Database) -> int:
+    return sum(
+        [
+            await remove_of(db, row["account_id"], row["subscription_id"])
+            for row in await db.fetch_all(_ORPHANS)
+        ]
+    )
+
+
+async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> float:
+    """Count failures in a row of an endpoint, suspend it after some, and continue when it works again.
+
+    :returns: seconds for which it is suspended.
+    """
     row = attempt.row
     ids = (row["account_id"], row["subscription_id"])
     if not attempt.outcome.endpoint_failed:
@@ -337,13 +509,14 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> bool:
         if row["is_suspended"]:
             await conn.execute(_ALL_DUE, ids)
             _log.info("endpoint_works_again", subscription_id=row["subscription_id"])
-        return False
+        return 0.0
     cursor = await conn.execute(_ENDPOINT_FAILED, (*ids, backoff.SUSPEND_AFTER, row["failures"] + 1))
     counted = await cursor.fetchone()
-    assert counted is not None
+    if counted is None:
+        return 0.0  # the subscription is deleted
     seconds = backoff.suspension(counted["failures"])
     if not seconds:
-        return False
+        return 0.0
     await conn.execute(_SUSPEND, (seconds, *ids))
     _log.warning(
         "endpoint_suspended",
@@ -351,4 +524,4 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> bool:
         failures=counted["failures"],
         seconds=seconds,
     )
-    return True
+    return seconds

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -65,13 +67,26 @@ def sign(secret: str, body: str, timestamp: int) -> str:
 
 
 class Sender:
-    """Sends requests; keeps connections between them. Close it at the end."""
+    """Sends requests; keeps connections between them. Close it at the end.
 
-    def __init__(self, settings: NotificationSettings) -> None:
+    :param allowed: addresses that may be reached; default: what the settings of notifications allow.
+    :param trusted_certificates: a PEM file of authorities that are trusted beside those of the system.
+    """
+
+    def __init__(
+        self,
+        settings: NotificationSettings,
+        *,
+        allowed: Allowed | None = None,
+        total_timeout: float | None = None,
+        trusted_certificates: Path | None = None,
+    ) -> None:
         self._settings = settings
-        self._allowed = Allowed(
+        self._allowed = allowed or Allowed(
             None if settings.allow_private_addresses else (), "notifications.allow_private_addresses"
         )
+        self._total_timeout = settings.total_timeout if total_timeout is None else total_timeout
+        self._trusted_certificates = trusted_certificates
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Outcome:
@@ -84,7 +99,7 @@ class Sender:
             status, excerpt = await self._exchange(request)
             error = None if 200 <= status < 300 else _refusal(status)
         except TimeoutError:
-            error = f"No answer within {self._settings.total_timeout:g} s"
+            error = f"No answer within {self._total_timeout:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             error = _describe(problem)
         return Outcome(
@@ -115,13 +130,22 @@ class Sender:
         if self._session is None:
             resolver = None if self._allowed.everything else GuardedResolver(self._allowed)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, resolver=resolver, ttl_dns_cache=30),
+                connector=aiohttp.TCPConnector(
+                    limit=0, resolver=resolver, ttl_dns_cache=30, ssl=self._trust()
+                ),
                 timeout=aiohttp.ClientTimeout(
-                    total=self._settings.total_timeout, sock_connect=self._settings.connect_timeout
+                    total=self._total_timeout, sock_connect=self._settings.connect_timeout
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        if self._trusted_certificates is None:
+            return True
+        trust = ssl.create_default_context()
+        trust.load_verify_locations(self._trusted_certificates)
+        return trust
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:

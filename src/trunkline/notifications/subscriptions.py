@@ -19,7 +19,7 @@ from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Database
 from trunkline.notifications import catalogue
 from trunkline.notifications.catalogue import Mnemonic
-from trunkline.notifications.deliveries import make
+from trunkline.notifications.deliveries import CHANNEL, make, remove_of
 from trunkline.notifications.templates import parse_body, parse_url
 
 METHODS = ("POST", "PUT", "GET")
@@ -155,15 +155,18 @@ class Subscriptions:
         )
         if not count:
             raise _missing(subscription_id)
+        await self._db.execute("select pg_notify(%s, '')", (CHANNEL,))
 
     async def remove(self, account_id: int, subscription_id: int) -> None:
-        """Remove a subscription with its deliveries and their log."""
+        """Remove a subscription with its deliveries and their log. Its deletion is committed first, so deliveries of
+        others are not delayed, however many it has."""
         count = await self._db.execute(
             "delete from subscriptions where account_id = %s and subscription_id = %s",
             (account_id, subscription_id),
         )
         if not count:
             raise _missing(subscription_id)
+        await remove_of(self._db, account_id, subscription_id)
 
     async def send_sample(self, account_id: int, subscription_id: int, mnemonic: str | None = None) -> int:
         """Deliver a sample the way real ones go; returns the delivery's id, to be found in the log.

@@ -7,23 +7,41 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.settings import NotificationSettings
+from trunkline.core.settings import NotificationSettings, UploadSettings
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
-from trunkline.notifications.deliverer import Deliverer
+from trunkline.notifications.deliverer import Deliverer, Outlet
+from trunkline.notifications.deliveries import EndpointKind
 from trunkline.notifications.sender import Sender
+from trunkline.outbound import Allowed
 
 
 @contextlib.asynccontextmanager
 async def delivering(
-    db: Database, settings: NotificationSettings, cipher: Cipher | None
+    db: Database, settings: NotificationSettings, cipher: Cipher | None, uploads: UploadSettings | None = None
 ) -> AsyncIterator[None]:
-    """Take up deliveries meanwhile."""
-    sender = Sender(settings)
-    deliverer = core_task(Deliverer(db, settings, sender, cipher).run(), name="deliverer")
+    """Send deliveries meanwhile: notifications, and callbacks of uploaded calls.
+
+    :param uploads: where callbacks may go, and how long they are tried.
+    """
+    uploads = uploads or UploadSettings()
+    outlets = {
+        EndpointKind.SUBSCRIPTION: Outlet(Sender(settings), settings.give_up_after),
+        EndpointKind.UPLOAD_CALLBACK: Outlet(
+            Sender(
+                settings,
+                allowed=Allowed(uploads.allowed_private_networks, "uploads.allowed_private_networks"),
+                total_timeout=uploads.callback_timeout,
+                trusted_certificates=uploads.trusted_certificates,
+            ),
+            uploads.callback_give_up_after,
+        ),
+    }
+    deliverer = core_task(Deliverer(db, settings, outlets, cipher).run(), name="deliverer")
     try:
         yield
     finally:
         deliverer.cancel()
         await asyncio.gather(deliverer, return_exceptions=True)
-        await sender.close()
+        for outlet in outlets.values():
+            await outlet.sender.close()

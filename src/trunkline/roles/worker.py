@@ -50,7 +50,9 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         db = await stack.enter_async_context(database(dsn, "trunkline-worker", max_size=20))
         jobs = Jobs(dsn)
         await stack.enter_async_context(
-            notifications_worker.delivering(db, settings.notifications, Cipher(own.master_key))
+            notifications_worker.delivering(
+                db, settings.notifications, Cipher(own.master_key), settings.uploads
+            )
         )
         await stack.enter_async_context(recordings_worker.recording(db, jobs, settings))
         transcribe = settings.analysis.transcribe_all

@@ -146,7 +146,7 @@ class Processor:
         rows = sorted(await cursor.fetchall(), key=lambda row: row["uploaded_call_id"])
         for row in rows:
             if row["old_status"] == UploadStatus.NEW:
-                await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.IN_PROCESS, {})
+                await callbacks.enqueue(connection, account_id, row, UploadStatus.IN_PROCESS, {})
         return rows
 
     async def _fetch(self, call: UploadedCall, number: int, record: Record, folder: Path) -> Decoded:
@@ -191,7 +191,7 @@ class Processor:
         await connection.execute(_PROCESSED, (account_id, [row["uploaded_call_id"] for row in rows]))
         for row in rows:
             more = {"call_session_id": row["session_id"]}
-            await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.PROCESSED, more)
+            await callbacks.enqueue(connection, account_id, row, UploadStatus.PROCESSED, more)
 
     async def _fail(
         self, account_id: int, row: Mapping[str, Any], failure: UploadFailed, cause: Exception | None = None
@@ -208,7 +208,7 @@ class Processor:
             ids = (account_id, row["uploaded_call_id"])
             await connection.execute(_FAILED, (failure.code.value, failure.message, *ids))
             more = {"error_code": failure.code.value, "error_message": failure.message}
-            await callbacks.order(connection, self._jobs, account_id, row, UploadStatus.ERROR, more)
+            await callbacks.enqueue(connection, account_id, row, UploadStatus.ERROR, more)
 
     async def _make_partitions(self, calls: Sequence[UploadedCall]) -> None:
         """In a transaction of its own: whoever makes a partition keeps others from it till the end."""

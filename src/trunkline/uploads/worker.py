@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
-from trunkline.uploads import accept, callbacks
-from trunkline.uploads.callbacks import Teller
+from trunkline.uploads import accept
 from trunkline.uploads.process import Processor, WhenReady
 
-CONCURRENCY = {accept.QUEUE: 16, callbacks.QUEUE: 32}
+CONCURRENCY = {accept.QUEUE: 16}
 """Jobs at a time in a process: they mostly wait for customers' servers."""
 
 
@@ -20,17 +19,14 @@ CONCURRENCY = {accept.QUEUE: 16, callbacks.QUEUE: 32}
 async def uploading(
     db: Database, jobs: Jobs, settings: Settings, when_ready: Sequence[WhenReady] = ()
 ) -> AsyncIterator[None]:
-    """Take up uploaded calls and their callbacks: registers their jobs. Enter it before ``jobs.run``.
+    """Process uploaded calls: registers their jobs. Enter it before ``jobs.run``.
 
     :param when_ready: what else happens when a recording of an uploaded call is ready (speech analytics).
     """
     processor = Processor(db, jobs, settings, when_ready)
-    teller = Teller(settings.uploads)
     jobs.register(accept.PROCESS_CALL, processor.process, queue=accept.QUEUE)
     jobs.register(accept.PROCESS_PLAIN, processor.process_plain, queue=accept.QUEUE)
-    jobs.register(callbacks.TELL, teller.tell, queue=callbacks.QUEUE)
     try:
         yield
     finally:
         await processor.close()
-        await teller.close()

@@ -42,7 +42,7 @@ NOTIFICATIONS = Listing(
         " where a.account_id = s.account_id and a.delivery_id = s.delivery_id order by a.attempt desc limit 1)"
         " t on true"
     ),
-    where="s.account_id = %(account_id)s",
+    where="s.account_id = %(account_id)s and s.url is null",
     order="s.occurred_at, s.delivery_id",
     columns=_all(
         text_id("notification_id", "s.delivery_id"),
