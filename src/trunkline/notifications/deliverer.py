@@ -30,7 +30,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.core.errors import DatabaseUnavailable, TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import NotificationSettings
-from trunkline.core.tasks import core_task
+from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database
 from trunkline.notifications import backoff, deliveries
@@ -210,7 +210,7 @@ class _SenderSession:
 
     async def end(self) -> None:
         """Stop all; write the outcomes that are known."""
-        tasks = [*self.at_work.values(), *self.noting, *([self.settling] if self.settling else [])]
+        tasks = [*self.at_work.values(), *self.noting]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -305,7 +305,7 @@ class _SenderSession:
         future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         self.outcomes.append((attempt, future))
         if self.settling is None:
-            self.settling = core_task(self._settle(), name="settle-deliveries")
+            self.settling = item_task(self._settle(), name="settle-deliveries", among=self.noting)
         return await future
 
     async def _settle(self) -> None:
@@ -317,8 +317,8 @@ class _SenderSession:
             batch = list(self.outcomes)
             try:
                 settled = await self._write([attempt for attempt, _ in batch])
-            except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("deliveries_not_settled", count=len(batch), error=str(error))
+            except Exception as error:
+                _log.warning("deliveries_not_settled", count=len(batch), error=repr(error))
                 pause = _SETTLE_PAUSE
                 continue
             taken = {id(attempt) for attempt, _ in batch}
@@ -356,9 +356,7 @@ class _SenderSession:
             elif not future.done():
                 future.set_result(settled[attempt.key])
         for subscription_id, pending in by_endpoint.items():
-            task = core_task(self._note(subscription_id, pending, settled), name="note-endpoint")
-            self.noting.add(task)
-            task.add_done_callback(self.noting.discard)
+            item_task(self._note(subscription_id, pending, settled), name="note-endpoint", among=self.noting)
 
     async def _note(
         self, subscription_id: int, pending: Sequence[_Pending], settled: Mapping[DeliveryKey, Settlement]

@@ -6,9 +6,9 @@ from alembic import op
 
 from trunkline.db.migrate import run_sql
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
-    run_sql(op.get_bind(), "0018_deliveries.sql")
+    run_sql(op.get_bind(), "0020_deliveries.sql")
