@@ -135,6 +135,11 @@ class Pbx:
                 env=program.launch_environment(),
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def stop(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.kill()

@@ -33,6 +33,8 @@ _log = get_logger("apis.web")
 
 _HEALTH_TIMEOUT = 2.0
 _STOP_TIMEOUT = 5.0
+_BACKLOG = 1024
+"""Connections that may wait to be accepted, so that a burst of clients (or of idle ones) refuses nobody."""
 _KEEP_ALIVE = 75.0
 
 
@@ -91,7 +93,9 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
     http = https = None
     try:
         if settings.web.http_port:
-            await web.TCPSite(runner, settings.web.http_bind, settings.web.http_port).start()
+            await web.TCPSite(
+                runner, settings.web.http_bind, settings.web.http_port, backlog=_BACKLOG
+            ).start()
             http = f"http://{settings.web.http_bind}:{settings.web.http_port}"
         if settings.web.https_port:
             folder = settings.certificates_dir
@@ -100,7 +104,11 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
             )
             watcher = core_task(certificate.watch(), name="certificate-watch")
             await web.TCPSite(
-                runner, settings.web.https_bind, settings.web.https_port, ssl_context=certificate.context
+                runner,
+                settings.web.https_bind,
+                settings.web.https_port,
+                ssl_context=certificate.context,
+                backlog=_BACKLOG,
             ).start()
             https = f"https://{settings.web.https_bind}:{settings.web.https_port}"
         _log.info("web is open", http=http, https=https)

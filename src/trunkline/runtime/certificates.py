@@ -49,7 +49,7 @@ def ensure(settings: Settings, now: datetime | None = None) -> None:
     if not key.exists():
         create_once(key, _new_key(), 0o600)
     create_once(
-        certificate, _self_signed(key.read_bytes(), _names(settings), now or datetime.now(UTC)), 0o644
+        certificate, _self_signed(key.read_bytes(), _names(settings), now or datetime.now(UTC)), 0o600
     )
 
 

@@ -170,7 +170,7 @@ class Child:
 def remember(pid_file: Path, pid: int) -> None:
     """Note a process so that it can be found after our own sudden death; pid and start time identify it."""
     note = {"pid": pid, "started": started_at(pid)}
-    write_atomically(pid_file, json.dumps(note).encode(), 0o644, durable=False)
+    write_atomically(pid_file, json.dumps(note).encode(), 0o600, durable=False)
 
 
 def end_left_over(pid_file: Path, stop_signal: signal.Signals, seconds: float) -> bool:

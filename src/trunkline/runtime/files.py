@@ -6,6 +6,9 @@ import os
 import secrets
 from pathlib import Path
 
+PRIVATE = 0o077
+"""The umask of all processes: what they make is for their own user alone."""
+
 
 def write_atomically(path: Path, content: bytes, mode: int, *, durable: bool = True) -> None:
     """Replace a file: readers see the old or the new content, if ``durable`` also after a power cut."""

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,9 +23,9 @@ from pydantic import BaseModel, SecretStr
 
 from trunkline import __version__
 from trunkline.core.settings import Settings
-from trunkline.runtime import certificates, postgres, secrets
+from trunkline.runtime import backlog, certificates, postgres, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.files import private_folder
+from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import check_free, ports_of
 from trunkline.runtime.program import Program
@@ -61,9 +62,17 @@ class Parts:
 
 def prepare_data_folder(settings: Settings) -> None:
     """Make the folders, secrets and certificate that an instance must have before anything starts."""
-    for folder in (settings.data, settings.run_dir, settings.logs_dir):
-        folder.mkdir(parents=True, exist_ok=True)
-    for folder in (settings.spool_dir, settings.recordings_dir, settings.media_dir, settings.asterisk_dir):
+    for folder in (
+        settings.data,
+        settings.run_dir,
+        settings.logs_dir,
+        settings.spool_dir,
+        settings.recordings_dir,
+        settings.media_dir,
+        settings.uploads_dir,
+        settings.certificates_dir,
+        settings.asterisk_dir,
+    ):
         private_folder(folder)
     secrets.ensure(settings)
     certificates.ensure(settings)
@@ -75,6 +84,7 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
     :class:`~trunkline.core.errors.ConfigurationError` when it runs already, a port is taken, or a part
     cannot be brought up.
     """
+    os.umask(PRIVATE)
     with sole_instance(settings.run_dir):
         prepare_data_folder(settings)
         say = _also_to_log(say, RotatingLog(settings.logs_dir / "supervisor.log"))
@@ -133,9 +143,18 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
         ),
         prepare=prepare,
         probe=lambda: engine_answers(settings.engine.ari_port, login),
+        each_ready=_lengthen_backlog,
         stop_seconds=20,
         version=install.version,
     )
+
+
+def _lengthen_backlog(pid: int) -> str | None:
+    try:
+        backlog.lengthen(pid)
+    except OSError as error:
+        return f"its queues of new connections stay short ({error.strerror}); SIP over TCP and TLS is easier to block"
+    return None
 
 
 def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Service:

@@ -4,6 +4,7 @@
 
 - the signal it gets when its parent dies, however it dies (``death_signal``, 0 = none);
 - how far it stands back when processors are short (``niceness``);
+- the umask: what it makes is for its user alone;
 - the limit of open files (``open_files``, as far as the machine allows);
 - the user (``uid``, ``gid``), and, when ``reach`` is set, the one capability to pass through folders closed
   to that user, so that PostgreSQL, which refuses to be root, can work below ``/root``.
@@ -109,6 +110,7 @@ def _stand_back(niceness: int) -> None:
 
 def main() -> None:
     order = json.loads(sys.argv[1])
+    os.umask(0o077)
     if order.get("open_files"):
         _raise_open_files(order["open_files"])
     if order.get("niceness"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 
 class RotatingLog:
@@ -16,7 +18,7 @@ class RotatingLog:
         self.path = path
         self._most_bytes, self._kept = most_bytes, kept
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        self._file = self._open()
         self._size = path.stat().st_size
         self.last_line = ""
 
@@ -43,8 +45,14 @@ class RotatingLog:
             newer = self._numbered(number - 1) if number > 1 else self.path
             if newer.exists():
                 newer.replace(older)
-        self._file = self.path.open("ab")
+        self._file = self._open()
         self._size = 0
+
+    def _open(self) -> BinaryIO:
+        """For the owner alone, also a file of an older version."""
+        file = self.path.open("ab")
+        os.fchmod(file.fileno(), 0o600)
+        return file
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")

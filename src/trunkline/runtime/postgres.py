@@ -2,7 +2,8 @@
 
 Clients reach it through a Unix socket; the server believes the kernel about who is calling, so there is no
 password, and only the user who runs Trunkline is let in. An optional TCP port on loopback wants the generated
-password. PostgreSQL refuses to run as root: then it runs as ``nobody``, which owns the data.
+password. PostgreSQL refuses to run as root: then it runs as the system user ``trunkline-postgres``, made for it, which owns
+the data (:mod:`trunkline.runtime.system_user`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from urllib.parse import quote
 
 from trunkline.core.errors import DatabaseUnavailable, SetupError
 from trunkline.core.settings import Settings
+from trunkline.runtime import system_user
 from trunkline.runtime.processes import argv_of, is_alive, wait_gone
 from trunkline.runtime.program import Program, User
 
@@ -33,6 +35,9 @@ MAJOR = 18
 
 STOP_SIGNAL = signal.SIGINT
 """Fast shutdown: clients are disconnected, nothing committed is lost."""
+
+SYSTEM_USER = "trunkline-postgres"
+"""Of the operating system: whom the server becomes when root starts it; shared by all instances of a machine."""
 
 _NAME = "trunkline"
 """Of the database and of its owner."""
@@ -120,6 +125,7 @@ class Cluster:
                 f"{MAJOR}; dump it with the old version and restore it, or start with another data folder"
             )
         self._clear_left_over()
+        self._take_over()
         if self.socket_dir != self.folder:
             self._make_socket_dir()
 
@@ -152,16 +158,28 @@ class Cluster:
             return []
 
     def _user(self) -> User | None:
-        """Whom the server becomes: nobody for root (or who owns the folder already), oneself otherwise."""
+        """Whom the server becomes: a user of its own for root (or who owns the folder already), oneself otherwise."""
         if os.geteuid() != 0:
             return None
         owner = self.folder.stat() if self.folder.exists() else None
-        if owner is not None and owner.st_uid != 0:
+        if owner is not None and owner.st_uid not in (0, _nobody()):
             uid, gid = owner.st_uid, owner.st_gid
         else:
-            nobody = pwd.getpwnam("nobody")
-            uid, gid = nobody.pw_uid, nobody.pw_gid
+            uid, gid = system_user.ensure(SYSTEM_USER)
         return User(uid, gid, reach=not all(map(_open_to_all, (self.folder, binaries()))))
+
+    def _take_over(self) -> None:
+        """Give a folder that ``nobody`` owns (as older versions made them) to the server's own user."""
+        if os.geteuid() != 0 or self.folder.stat().st_uid != _nobody():
+            return
+        uid, gid = system_user.ensure(SYSTEM_USER)
+        # The folder itself comes last: an interruption is made good by the next start.
+        for parent, folders, files in os.walk(self.folder):
+            for name in (*folders, *files):
+                os.chown(Path(parent) / name, uid, gid, follow_symlinks=False)
+        if self.socket_dir != self.folder and self.socket_dir.is_dir():
+            os.chown(self.socket_dir, uid, gid)
+        os.chown(self.folder, uid, gid)
 
     def _create(self) -> None:
         """Build the folder beside its place and rename it, so an interruption leaves nothing half made."""
@@ -315,6 +333,14 @@ def dsn(settings: Settings) -> str:
     """Connection URI of the instance's database, embedded or not."""
     cluster = cluster_of(settings)
     return cluster.dsn if cluster is not None else settings.database_url or ""
+
+
+def _nobody() -> int:
+    """The user id of ``nobody``; -1 where there is none."""
+    try:
+        return pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        return -1
 
 
 def _open_to_all(path: Path) -> bool:

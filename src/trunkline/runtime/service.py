@@ -27,6 +27,10 @@ def _nothing() -> None:
     """For services that need no preparation."""
 
 
+def _nothing_of(_pid: int) -> None:
+    """For services that need nothing more once they are ready."""
+
+
 @dataclass(frozen=True)
 class Service:
     """A process to be kept running.
@@ -36,6 +40,7 @@ class Service:
     :ivar needs: names of services that must be ready before its first start.
     :ivar prepare: called in a thread before every start; what it raises ends the bring-up.
     :ivar once_ready: called in a thread after it became ready for the first time, before those that need it start.
+    :ivar each_ready: called in a thread with its pid each time it became ready; returns a line for the terminal, or None.
     :ivar is_ready_line: recognises the line of output by which it says that it is ready; None: ask ``probe``.
     :ivar probe: asked in a thread some times a second until it says yes.
     :ivar ready_seconds: killed and started again when not ready by then.
@@ -48,6 +53,7 @@ class Service:
     needs: Sequence[str] = ()
     prepare: Callable[[], None] = _nothing
     once_ready: Callable[[], None] = _nothing
+    each_ready: Callable[[int], str | None] = _nothing_of
     is_ready_line: Callable[[str], bool] | None = None
     probe: Callable[[], bool] | None = None
     ready_seconds: float = 60

@@ -187,7 +187,7 @@ class Supervisor:
                 for status in self.status()
             ],
         }
-        write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o644, durable=False)
+        write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o600, durable=False)
 
 
 class _Keeper:
@@ -283,6 +283,8 @@ class _Keeper:
         try:
             self._changed()
             if await child.wait_ready():
+                if (line := await asyncio.to_thread(self._service.each_ready, child.pid)) is not None:
+                    self._say(f"{self._service.name}: {line}")
                 await self._has_become_ready(first, time.monotonic() - begun)
             elif child.exit_code is None:
                 self._say(

@@ -24,6 +24,9 @@ BROWSER_PREFIX = "web-"
 TRUNK_PREFIX = "trunk-"
 CONTEXT = "tl-in"
 _QUALIFY_SECONDS = 60
+_TLS_METHOD = "sslv23"
+"""OpenSSL's name for "negotiate": TLS 1.2 and 1.3 (the library refuses older ones). ``tlsv1_2`` and ``tlsv1_3`` allow that
+version alone, ``default`` is TLS 1.0 alone (measured with Asterisk 22.10)."""
 
 
 def base(config: EngineConfig) -> str:
@@ -80,7 +83,7 @@ def _transports(config: EngineConfig) -> Iterable[str]:
     if ports.tls:
         yield (
             f"[transport-tls]\ntype = transport\nprotocol = tls\nbind = {config.bind}:{ports.tls}\n"
-            f"cert_file = {config.certificate}\npriv_key_file = {config.key}\nmethod = tlsv1_2\n"
+            f"cert_file = {config.certificate}\npriv_key_file = {config.key}\nmethod = {_TLS_METHOD}\n"
             f"verify_client = no\nrequire_client_cert = no\nverify_server = no\n{keepalive}{nat}"
         )
     if ports.wss:

@@ -69,7 +69,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "asterisk.conf": _asterisk(config),
         "modules.conf": "[modules]\nautoload = no\n"
         + "".join(f"load = {name}.so\n" for name in present(config.paths.modules)),
-        "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\nmessages => notice,warning,error\n",
+        "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\n/dev/stderr => notice,warning,error\n",
         "stasis.conf": _STASIS,
         "http.conf": _http(config),
         "ari.conf": _ari(config),
