@@ -79,7 +79,11 @@ async def test_nothing_is_taken_for_who_may_not(
     who = (company.account_id,)
     for change, back, mnemonic in (
         ("users set status = 'disabled'", "users set status = 'active'", "access_token_blocked"),
-        ("accounts set status = 'disabled'", "accounts set status = 'active'", "account_inactive"),
+        (
+            "accounts set locked_by_operator = true",
+            "accounts set locked_by_operator = false",
+            "account_inactive",
+        ),
         ("api_keys set blocked_at = now()", "api_keys set blocked_at = null", "access_token_blocked"),
         ("api_keys set expires_at = '2020-01-01'", "api_keys set expires_at = null", "access_token_expired"),
     ):

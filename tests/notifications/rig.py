@@ -23,6 +23,9 @@ from trunkline.notifications.subscriptions import Draft, Subscriptions
 from trunkline.notifications.worker import delivering
 from trunkline.recordings.links import LinkMaker, Links
 
+LOOPBACK = ["127.0.0.0/8"]
+"""The network in which receivers of tests are."""
+
 MASTER_KEY = Fernet.generate_key()
 ALL_OF_A_CALL = (
     "in_call_session",
@@ -94,7 +97,7 @@ async def open_rig(dsn: str) -> AsyncIterator[Rig]:
 @contextlib.asynccontextmanager
 async def worker(rig: Rig, settings: NotificationSettings | None = None) -> AsyncIterator[Relay]:
     """The notification part of a worker process, in this one."""
-    settings = settings or NotificationSettings()
+    settings = settings or NotificationSettings(allowed_private_networks=LOOPBACK)
     relay = Relay(rig.db, [NotificationListener(links_of)])
     async with delivering(rig.db, settings, rig.cipher):
         task = asyncio.create_task(relay.run())

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.notifications.receiver import Receiver, break_off, ok, slow, status
-from tests.notifications.rig import ALL_OF_A_CALL, Rig, open_rig, story, worker
+from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, open_rig, story, worker
 from trunkline.core.settings import NotificationSettings
 from trunkline.notifications import deliveries
 
-QUICK = NotificationSettings(connect_timeout=1, total_timeout=1)
+QUICK = NotificationSettings(connect_timeout=1, total_timeout=1, allowed_private_networks=LOOPBACK)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ async def test_a_dead_endpoint_is_suspended_and_gets_all_when_it_is_back(rig: Ri
 async def test_given_up_at_last_and_replayed(rig: Rig) -> None:
     from trunkline.notifications.deliveries import replay
 
-    impatient = NotificationSettings(total_timeout=1, give_up_after=1)
+    impatient = NotificationSettings(total_timeout=1, give_up_after=1, allowed_private_networks=LOOPBACK)
     async with Receiver(answer=status(400)) as receiver, worker(rig, impatient):
         await rig.subscribe(receiver.url, events=["call_start"])
         await rig.happened(*story(rig.account_id))
@@ -160,8 +160,8 @@ async def test_given_up_at_last_and_replayed(rig: Rig) -> None:
     assert sent["attempts"] == failed["attempts"] + 1
 
 
-async def test_private_addresses_can_be_forbidden(rig: Rig) -> None:
-    strict = NotificationSettings(allow_private_addresses=False)
+async def test_private_addresses_are_forbidden_by_default(rig: Rig) -> None:
+    strict = NotificationSettings()
     async with Receiver() as receiver, worker(rig, strict):
         await rig.subscribe(receiver.url, "literal", events=["call_start"])
         await rig.subscribe(f"http://localhost:{receiver.port}/", "name", events=["call_start"])
@@ -172,7 +172,7 @@ async def test_private_addresses_can_be_forbidden(rig: Rig) -> None:
             ):
                 await asyncio.sleep(0.05)
     assert receiver.received == []
-    assert all("allow_private_addresses" in one["error"] for one in log)
+    assert all("allowed_private_networks" in one["error"] for one in log)
 
 
 async def test_a_sample_can_be_sent(rig: Rig) -> None:

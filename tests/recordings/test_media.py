@@ -158,7 +158,7 @@ async def test_the_open_link_can_be_switched_off(scene: Scene) -> None:
 
 
 async def test_a_disabled_account_plays_nothing(scene: Scene) -> None:
-    await scene.db.execute("update accounts set status = 'disabled'")
+    await scene.db.execute("update accounts set locked_by_operator = true")
     assert await scene.status(f"/media/{scene.tail}") == 404
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.notifications.receiver import Receiver
-from tests.notifications.rig import Rig, links_of, new_session_id, open_rig
+from tests.notifications.rig import LOOPBACK, Rig, links_of, new_session_id, open_rig
 from tests.recordings.test_assembly import tone
 from tests.recordings.test_service import call, spool
 from trunkline.accounts.service import Accounts
@@ -44,7 +44,7 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
     async with (
         Receiver() as receiver,
         recordings.recording(rig.db, jobs, settings),
-        notifications.delivering(rig.db, NotificationSettings(), rig.cipher),
+        notifications.delivering(rig.db, NotificationSettings(allowed_private_networks=LOOPBACK), rig.cipher),
     ):
         await rig.subscribe(receiver.url, events=["call_finish", "call_record_completed"])
         tasks = [

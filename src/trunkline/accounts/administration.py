@@ -117,7 +117,8 @@ class Administration:
         """One account with its components, limits and security rules; :class:`NotFound`."""
         row = await self._db.fetch_one(
             """
-            select a.account_id, a.name, a.time_zone, a.locale, a.currency, a.country, a.status, a.is_agent,
+            select a.account_id, a.name, a.time_zone, a.locale, a.currency, a.country, a.status,
+                a.locked_by_operator, a.locked_by_agent, a.is_agent,
                 a.parent_account_id, a.created_at,
                 array(select c.component from account_components c
                       where c.account_id = a.account_id order by 1) as components,
@@ -135,10 +136,28 @@ class Administration:
         return row
 
     async def set_status(self, account_id: int, status: Status) -> None:
-        """Disable an account (its requests get ``account_inactive``) or let it in again."""
+        """Lock an account as the operator (its requests get ``account_inactive``) or remove that lock; a lock of the
+        account's agent stays."""
         await self._change(
-            account_id, "update accounts set status = %s where account_id = %s", (status.value, account_id)
+            account_id,
+            "update accounts set locked_by_operator = %s where account_id = %s",
+            (status is Status.DISABLED, account_id),
         )
+
+    async def lift_agent_lock(self, account_id: int) -> None:
+        """Remove the lock that the account's agent, a limit or a debt has set."""
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                "update accounts set locked_by_agent = false where account_id = %s", (account_id,)
+            )
+            if cursor.rowcount == 0:
+                raise _no_account(account_id)
+            await connection.execute(
+                "update customers c set status = 'active', status_changed_at = now() from accounts a"
+                " where a.account_id = %s and c.account_id = a.parent_account_id and c.customer_id = a.account_id"
+                " and c.status <> 'active'",
+                (account_id,),
+            )
 
     async def set_limits(
         self, account_id: int, api: Api, *, day: int | None = None, minute: int | None = None

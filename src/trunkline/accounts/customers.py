@@ -1,7 +1,8 @@
 """Clients of an agent (partner) account: accounts of their own that the agent makes, sets limits for and locks.
 
-Whether a client may work is ``accounts.status``, as for every account; ``customers`` tells why not and what else
-the agent set. A client without a row there (made on the command line) has the defaults.
+Whether a client may work is ``accounts.status``, as for every account: it follows from the operator's lock and the
+agent's, which are set apart. ``customers`` has the reason of the agent's lock and what else the agent set. A client
+without a row there (made on the command line) has the defaults.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from psycopg import sql
 
 from trunkline.accounts import passwords
 from trunkline.accounts.administration import AccountProfile, add_account
-from trunkline.accounts.model import Status
 from trunkline.accounts.support import add_contact_person
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.changes import changing
@@ -233,7 +233,9 @@ async def set_customer_status(
             )
         if status is CustomerStatus.ACTIVE and await _locked_from_above(connection, customer_id):
             raise InvalidState(
-                "who runs the installation has locked this account", field="status", value=status.value
+                "the operator of this installation has locked this account",
+                field="status",
+                value=status.value,
             )
         await put_status(connection, agent_id, customer_id, status)
 
@@ -252,11 +254,8 @@ async def _status_of(connection: Connection, agent_id: int, customer_id: int, fi
 
 
 async def _locked_from_above(connection: Connection, customer_id: int) -> bool:
-    """Whether the account was disabled by who runs the installation: no agent may undo that."""
-    statement = (
-        f"select from accounts a {_OF_CLIENT} where a.account_id = %s and a.status = 'disabled'"
-        " and coalesce(c.status, 'active') = 'active'"
-    )
+    """Whether the operator of the installation has locked the account: no agent may undo that."""
+    statement = "select from accounts where account_id = %s and locked_by_operator"
     return await _one(connection, statement, (customer_id,)) is not None
 
 
@@ -307,16 +306,19 @@ async def _put_settings(
 
 
 async def put_status(connection: Connection, agent_id: int, customer_id: int, status: CustomerStatus) -> None:
-    """Set a status in the transaction of the connection, from whichever it is: limits and debts lock, too."""
+    """Set a status in the transaction of the connection, from whichever it is: limits and debts lock, too.
+
+    A lock of the operator stays.
+    """
     await connection.execute(
         "insert into customers (account_id, customer_id, status) values (%s, %s, %s)"
         " on conflict (account_id, customer_id) do update"
         " set status = excluded.status, status_changed_at = now()",
         (agent_id, customer_id, status.value),
     )
-    account_status = Status.ACTIVE if status is CustomerStatus.ACTIVE else Status.DISABLED
     await connection.execute(
-        "update accounts set status = %s where account_id = %s", (account_status.value, customer_id)
+        "update accounts set locked_by_agent = %s where account_id = %s",
+        (status is not CustomerStatus.ACTIVE, customer_id),
     )
 
 

@@ -149,10 +149,11 @@ def disable(account_id: int | None) -> None:
 
 
 @account.command()
+@click.option("--agent-lock", is_flag=True, help="Remove the lock of the account's agent, too.")
 @account_argument
-def enable(account_id: int | None) -> None:
+def enable(account_id: int | None, agent_lock: bool) -> None:
     """Let a disabled account in again."""
-    _set_status(account_id, Status.ACTIVE)
+    _set_status(account_id, Status.ACTIVE, agent_lock=agent_lock)
 
 
 @account.command()
@@ -203,13 +204,18 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
     click.echo("changed")
 
 
-def _set_status(account_id: int | None, status: Status) -> None:
-    async def work(administration: Administration) -> int:
+def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:
+    async def work(administration: Administration) -> dict[str, Any]:
         which = await chosen(administration, account_id)
         await administration.set_status(which, status)
-        return which
+        if agent_lock:
+            await administration.lift_agent_lock(which)
+        return await administration.account(which)
 
-    click.echo(f"account {administer(work)} is {status.value}")
+    changed = administer(work)
+    click.echo(f"account {changed['account_id']} is {changed['status']}")
+    if status is Status.ACTIVE and changed["locked_by_agent"]:
+        click.echo("its agent has locked it; --agent-lock removes that lock, too")
 
 
 def _lines(value: Any) -> list[str]:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +25,12 @@ from pydantic_settings import (
 from trunkline.core.errors import ConfigurationError
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _checked_networks(value: list[str]) -> list[str]:
+    for one in value:
+        ip_network(one)  # its ValueError says what is wrong
+    return value
 
 
 class SipSettings(BaseModel):
@@ -98,9 +104,8 @@ class RecordingSettings(BaseModel):
 class NotificationSettings(BaseModel):
     """How deliveries leave the house."""
 
-    allow_private_addresses: bool = True
-    """Whether subscriptions may point into private networks and at this machine; turn it off where strangers
-    may make subscriptions."""
+    allowed_private_networks: list[str] = Field(default_factory=list)
+    """Private networks that webhooks may be sent to. All others, this machine included, are out of reach."""
     connect_timeout: float = 5.0
     """Seconds."""
     total_timeout: float = 15.0
@@ -111,6 +116,21 @@ class NotificationSettings(BaseModel):
     """Deliveries to one subscription under way at a time, in one worker."""
     delivery_log_days: int = Field(default=90, ge=1)
     """Days for which deliveries that are over are kept, for their log and to be replayed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _replaced(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "allow_private_addresses" in values:
+            raise ValueError(
+                "allow_private_addresses was replaced: name the private networks that webhooks may be sent to in"
+                " allowed_private_networks"
+            )
+        return values
+
+    @field_validator("allowed_private_networks")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        return _checked_networks(value)
 
 
 class MailSecurity(StrEnum):
@@ -151,9 +171,7 @@ class UploadSettings(BaseModel):
     @field_validator("allowed_private_networks")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
-        for one in value:
-            ip_network(one)  # its ValueError says what is wrong
-        return value
+        return _checked_networks(value)
 
     trusted_certificates: Path | None = None
     """A PEM file with certification authorities of your own, believed beside those of the system."""
@@ -231,6 +249,19 @@ class Settings(BaseSettings):
             )
         path = Path(named or "trunkline.toml")
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+
+    @property
+    def loopback_ports(self) -> frozenset[int]:
+        """Ports of services that only this machine may reach; no URL of a tenant leads there."""
+        ports = {
+            self.database_port or 5432,
+            self.engine.ari_port,
+            self.engine.ami_port,
+            self.switch.control_port,
+            self.web.http_port,
+            self.web.https_port,
+        }
+        return frozenset(ports - {0})
 
     # Layout of the data folder: one place, so that no two rooms disagree about a path.
 

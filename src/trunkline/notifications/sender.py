@@ -16,7 +16,7 @@ from yarl import URL
 
 from trunkline import __version__
 from trunkline.core.settings import NotificationSettings
-from trunkline.outbound import Allowed, GuardedResolver
+from trunkline.outbound import Allowed, guarded_session
 
 SIGNATURE_HEADER = "Trunkline-Signature"
 """``t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the subscription's secret>``."""
@@ -83,7 +83,7 @@ class Sender:
     ) -> None:
         self._settings = settings
         self._allowed = allowed or Allowed(
-            None if settings.allow_private_addresses else (), "notifications.allow_private_addresses"
+            settings.allowed_private_networks, "notifications.allowed_private_networks"
         )
         self._total_timeout = settings.total_timeout if total_timeout is None else total_timeout
         self._trusted_certificates = trusted_certificates
@@ -116,7 +116,7 @@ class Sender:
 
     async def _exchange(self, request: Request) -> tuple[int, str]:
         url = URL(request.url, encoded=True)
-        self._allowed.check_host(url.host)
+        self._allowed.check_url(url)
         kwargs: dict[str, Any] = {}
         if request.method != "GET":
             kwargs["data"] = request.body.encode()
@@ -128,21 +128,18 @@ class Sender:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            resolver = None if self._allowed.everything else GuardedResolver(self._allowed)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, resolver=resolver, ttl_dns_cache=30, ssl=self._trust()
-                ),
+            self._session = guarded_session(
+                self._allowed,
+                trust=self._trust(),
                 timeout=aiohttp.ClientTimeout(
                     total=self._total_timeout, sock_connect=self._settings.connect_timeout
                 ),
-                cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
-    def _trust(self) -> ssl.SSLContext | bool:
+    def _trust(self) -> ssl.SSLContext | None:
         if self._trusted_certificates is None:
-            return True
+            return None
         trust = ssl.create_default_context()
         trust.load_verify_locations(self._trusted_certificates)
         return trust

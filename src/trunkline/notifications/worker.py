@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.core.settings import NotificationSettings, UploadSettings
@@ -18,19 +18,34 @@ from trunkline.outbound import Allowed
 
 @contextlib.asynccontextmanager
 async def delivering(
-    db: Database, settings: NotificationSettings, cipher: Cipher | None, uploads: UploadSettings | None = None
+    db: Database,
+    settings: NotificationSettings,
+    cipher: Cipher | None,
+    uploads: UploadSettings | None = None,
+    closed_ports: Collection[int] = (),
 ) -> AsyncIterator[None]:
     """Send deliveries meanwhile: notifications, and callbacks of uploaded calls.
 
     :param uploads: where callbacks may go, and how long they are tried.
+    :param closed_ports: ports on loopback that no delivery may reach.
     """
     uploads = uploads or UploadSettings()
     outlets = {
-        EndpointKind.SUBSCRIPTION: Outlet(Sender(settings), settings.give_up_after),
+        EndpointKind.SUBSCRIPTION: Outlet(
+            Sender(
+                settings,
+                allowed=Allowed(
+                    settings.allowed_private_networks, "notifications.allowed_private_networks", closed_ports
+                ),
+            ),
+            settings.give_up_after,
+        ),
         EndpointKind.UPLOAD_CALLBACK: Outlet(
             Sender(
                 settings,
-                allowed=Allowed(uploads.allowed_private_networks, "uploads.allowed_private_networks"),
+                allowed=Allowed(
+                    uploads.allowed_private_networks, "uploads.allowed_private_networks", closed_ports
+                ),
                 total_timeout=uploads.callback_timeout,
                 trusted_certificates=uploads.trusted_certificates,
             ),

@@ -1,5 +1,6 @@
 """Requests of ours to addresses that clients name: where they may go."""
 
 from trunkline.outbound.guard import Allowed, ForbiddenAddress, GuardedResolver, is_public
+from trunkline.outbound.http import guarded_session
 
-__all__ = ["Allowed", "ForbiddenAddress", "GuardedResolver", "is_public"]
+__all__ = ["Allowed", "ForbiddenAddress", "GuardedResolver", "guarded_session", "is_public"]

@@ -1,22 +1,62 @@
-"""Keeps requests to addresses that clients name out of networks that are not theirs to reach.
+"""Which addresses requests to a URL of a tenant may reach: the public internet, and networks that the operator names.
 
-A name is looked at after it was resolved, in the resolver of the connection itself: a name that changes its answer
-between a look and a connect helps nobody. A literal address is never resolved, so :meth:`Allowed.check_host` must see
-each URL, and each redirect, first.
+An address is checked three times: as a literal in the URL (:meth:`Allowed.check_url`, for each redirect, too), after a
+name was resolved (:class:`GuardedResolver`), and when the socket is made (:mod:`.http`). The last one is the barrier: it
+sees the address that is connected to, whatever the URL looked like and whatever a name resolved to before.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_V4_REFUSED = tuple(
+    ipaddress.IPv4Network(one)
+    for one in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+"""IPv4 blocks of the IANA special-purpose registry (RFC 6890): private, shared, loopback, link-local, protocol
+assignments, documentation, relays of 6to4, benchmarks, multicast, reserved."""
+
+_V6_GLOBAL = ipaddress.IPv6Network("2000::/3")
+"""The only part of IPv6 that is assigned to the public internet (RFC 4291). All else is refused: unspecified, loopback,
+IPv4-compatible ``::a.b.c.d``, local NAT64 ``64:ff9b:1::/48``, discard-only ``100::/64``, segment routing ``5f00::/16``,
+unique local ``fc00::/7``, link-local ``fe80::/10``, site-local ``fec0::/10``, multicast ``ff00::/8``."""
+
+_V6_REFUSED = tuple(ipaddress.IPv6Network(one) for one in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+"""Special blocks inside it: protocol assignments (Teredo, benchmarks, ORCHID) and documentation."""
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""The well-known prefix (RFC 6052): the last 32 bits are the IPv4 address that a gateway connects to."""
+
+_ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
+"""The third and fourth word of an interface identifier that embeds an IPv4 address (RFC 5214)."""
+
+_NUMERIC_HOST = re.compile(r"[0-9.]+|0[xX][0-9a-fA-F.xX]*|[0-9a-fA-FxX.]*\.0[xX][0-9a-fA-F]*")
+"""A host that some resolvers read as an IPv4 address in another notation: 2130706433, 127.1, 0x7f.1, 0177.0.0.1."""
 
 
 class ForbiddenAddress(OSError):  # noqa: N818 - reads as what it is
@@ -24,55 +64,87 @@ class ForbiddenAddress(OSError):  # noqa: N818 - reads as what it is
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet."""
-    ip = _parse(address)
-    return ip.is_global and not ip.is_multicast
+    """Whether an IP address belongs to the public internet.
+
+    An IPv4 address inside an IPv6 address (mapped, NAT64, 6to4, ISATAP) decides for it.
+
+    :raises ValueError: not an IP address.
+    """
+    if "%" in address:  # a zone names an interface of this machine
+        return False
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return _is_public_v4(ip)
+    embedded = _embedded(ip)
+    if embedded is not None and not _is_public_v4(embedded):
+        return False
+    if ip.ipv4_mapped is not None or ip in _NAT64:
+        return True
+    return ip in _V6_GLOBAL and ip.is_global and not any(ip in network for network in _V6_REFUSED)
 
 
-def _parse(address: str) -> _Address:
-    """The address that is really meant: IPv4 inside IPv6 is taken out."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        return ip.ipv4_mapped or ip.sixtofour or ip
-    return ip
+def _is_public_v4(ip: ipaddress.IPv4Address) -> bool:
+    return ip.is_global and not any(ip in network for network in _V4_REFUSED)
+
+
+def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for."""
+    if ip in _NAT64 or (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 class Allowed:
     """Where requests may go: the public internet, and the networks named.
 
-    :param networks: private networks that are allowed beside it; None = everything is.
-    :param setting: name of the setting that says so, for the error.
+    :param networks: private networks that are allowed beside it.
+    :param setting: name of the setting with these networks, for the error.
+    :param closed_ports: ports of this installation's own services on loopback; never reached, even where loopback is
+        among the networks.
     :raises ValueError: not a network.
     """
 
-    def __init__(self, networks: Sequence[str] | None, setting: str) -> None:
-        self._networks = None if networks is None else [ipaddress.ip_network(one) for one in networks]
+    def __init__(self, networks: Sequence[str], setting: str, closed_ports: Collection[int] = ()) -> None:
+        self._networks = [ipaddress.ip_network(one) for one in networks]
         self._setting = setting
+        self._closed_ports = frozenset(closed_ports)
 
-    @property
-    def everything(self) -> bool:
-        return self._networks is None
+    def permits(self, address: str, port: int | None = None) -> bool:
+        """Whether this IP address may be connected to, at this port.
 
-    def permits(self, address: str) -> bool:
-        """Whether this IP address may be connected to."""
-        if self._networks is None or is_public(address):
-            return True
-        ip = _parse(address)
-        return any(ip.version == network.version and ip in network for network in self._networks)
-
-    def check_host(self, host: str | None) -> None:
-        """Refuse the host of a URL when it is a literal address that may not be connected to.
-
-        :raises ForbiddenAddress: it is.
+        :raises ValueError: not an IP address.
         """
+        if is_public(address):
+            return True
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        meant: _Address = ip
+        if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped is not None or ip in _NAT64):
+            meant = _embedded(ip) or ip
+        if port in self._closed_ports and (meant.is_loopback or meant.is_unspecified):
+            return False
+        return any(
+            one.version == network.version and one in network
+            for one in {ip, meant}
+            for network in self._networks
+        )
+
+    def check_url(self, url: URL) -> None:
+        """Refuse a URL whose host is a literal address that may not be connected to; a name is checked when it is resolved.
+
+        :raises ForbiddenAddress: it is, or the host is a number in a notation that is no IP address.
+        """
+        self.check_host(url.host, url.port)
+
+    def check_host(self, host: str | None, port: int | None = None) -> None:
+        """As :meth:`check_url`, of a host alone."""
         if host is None:
             return
         try:
-            permitted = self.permits(host)
+            permitted = self.permits(host.strip("[]"), port)
         except ValueError:
-            return  # a name: the resolver looks at what it stands for
+            if _NUMERIC_HOST.fullmatch(host):
+                raise ForbiddenAddress(f"{host} is no IP address; write four decimal numbers") from None
+            return  # a name: the resolver checks what it stands for
         if not permitted:
             raise self.refusal(host)
 
@@ -91,7 +163,7 @@ class GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        if any(not self._allowed.permits(entry["host"]) for entry in found):
+        if any(not self._allowed.permits(entry["host"], port) for entry in found):
             raise self._allowed.refusal(host)
         return found
 

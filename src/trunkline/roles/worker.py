@@ -51,7 +51,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         jobs = Jobs(dsn)
         await stack.enter_async_context(
             notifications_worker.delivering(
-                db, settings.notifications, Cipher(own.master_key), settings.uploads
+                db, settings.notifications, Cipher(own.master_key), settings.uploads, settings.loopback_ports
             )
         )
         await stack.enter_async_context(recordings_worker.recording(db, jobs, settings))

@@ -19,7 +19,14 @@ from typing import Any, Self
 import aiohttp
 
 from trunkline.core.errors import EngineUnavailable
-from trunkline.core.settings import EngineSettings, Settings, SipSettings, SwitchSettings, WebSettings
+from trunkline.core.settings import (
+    EngineSettings,
+    NotificationSettings,
+    Settings,
+    SipSettings,
+    SwitchSettings,
+    WebSettings,
+)
 from trunkline.runtime import instance, status
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
@@ -66,6 +73,7 @@ def settings_on_free_ports(data_dir: Path, runtime_dir: Path | None = None) -> S
         ),
         engine=EngineSettings(ari_port=ari, ami_port=ami),
         switch=SwitchSettings(control_port=control),
+        notifications=NotificationSettings(allowed_private_networks=["127.0.0.0/8"]),
         web=WebSettings(http_port=http, https_bind=_LOOPBACK, https_port=https),
     )  # fmt: skip
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import aiohttp
 from yarl import URL
 
-from trunkline import __version__
 from trunkline.core.settings import UploadSettings
-from trunkline.outbound import Allowed, ForbiddenAddress, GuardedResolver
+from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session
 from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
 
 CONTENT_TYPES = {
@@ -28,9 +27,12 @@ _CHUNK = 65_536
 _SETTING = "uploads.allowed_private_networks"
 
 
-def allowed_by(settings: UploadSettings) -> Allowed:
-    """Where recordings may be fetched from and callbacks may go."""
-    return Allowed(settings.allowed_private_networks, _SETTING)
+def allowed_by(settings: UploadSettings, closed_ports: Collection[int] = ()) -> Allowed:
+    """Where recordings may be fetched from and callbacks may go.
+
+    :param closed_ports: ports on loopback that no request may reach.
+    """
+    return Allowed(settings.allowed_private_networks, _SETTING, closed_ports)
 
 
 def open_session(settings: UploadSettings, allowed: Allowed) -> aiohttp.ClientSession:
@@ -38,23 +40,17 @@ def open_session(settings: UploadSettings, allowed: Allowed) -> aiohttp.ClientSe
     trust = ssl.create_default_context()
     if settings.trusted_certificates is not None:
         trust.load_verify_locations(settings.trusted_certificates)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, resolver=GuardedResolver(allowed), ttl_dns_cache=10, ssl=trust
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers={"User-Agent": f"Trunkline/{__version__}"},
-        timeout=aiohttp.ClientTimeout(total=None),
+    return guarded_session(
+        allowed, timeout=aiohttp.ClientTimeout(total=None), trust=trust, auto_decompress=False
     )
 
 
 class Downloader:
     """Fetches; keeps connections between. Close it at the end."""
 
-    def __init__(self, settings: UploadSettings) -> None:
+    def __init__(self, settings: UploadSettings, closed_ports: Collection[int] = ()) -> None:
         self._settings = settings
-        self._allowed = allowed_by(settings)
+        self._allowed = allowed_by(settings, closed_ports)
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str, kind: RecordType, target: Path) -> int:
@@ -83,7 +79,7 @@ class Downloader:
         if self._session is None:
             self._session = open_session(self._settings, self._allowed)
         for _ in range(_REDIRECTS_MAX + 1):
-            self._allowed.check_host(url.host)
+            self._allowed.check_url(url)
             async with self._session.get(
                 url, allow_redirects=False, headers={"Accept-Encoding": "identity"}
             ) as response:

@@ -81,7 +81,7 @@ class Processor:
         self._jobs = jobs
         self._work = settings.uploads_dir
         self._recordings = settings.recordings_dir
-        self._downloader = Downloader(settings.uploads)
+        self._downloader = Downloader(settings.uploads, settings.loopback_ports)
         self._decoder = Decoder(settings.uploads, settings.recording.mp3_bit_rate)
         self._when_ready = tuple(when_ready)
         self._months: set[Month] = set()

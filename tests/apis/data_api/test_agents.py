@@ -308,8 +308,9 @@ async def test_states_of_a_customer(agency: Agency) -> None:
             await agency.db.execute(
                 "update customers set status = %s where customer_id = %s", (present, made["id"])
             )
-            await agency.administration.set_status(
-                made["id"], Status.ACTIVE if present == "active" else Status.DISABLED
+            await agency.db.execute(
+                "update accounts set locked_by_agent = %s where account_id = %s",
+                (present != "active", made["id"]),
             )
             fault = await agency.fault("update.customer_status", customer_id=made["id"], status=wanted)
             assert fault == (("ok", None) if wanted in moves else ("invalid_state", "status")), (
