@@ -83,6 +83,22 @@ class WebSettings(BaseModel):
     """Days for which the report of API requests is kept."""
     body_max: int = 1_048_576
     """Bytes of the largest request body of the JSON-RPC APIs."""
+    command_connections: int = Field(default=10, ge=2)
+    """Connections to the database for commands, changes and the check of who asks."""
+    report_connections: int = Field(default=8, ge=1)
+    """Connections to the database that reports alone use."""
+    upload_connections: int = Field(default=4, ge=1)
+    """Connections to the database that uploads alone use."""
+    changes_per_account: int = Field(default=3, ge=1)
+    """Changes of one account under way at a time, in one process."""
+    reports_per_account: int = Field(default=3, ge=1)
+    """Reports of one account under way at a time, in one process."""
+    uploads_per_account: int = Field(default=2, ge=1)
+    """Uploads of one account under way at a time, in one process."""
+    queued_per_account: int = Field(default=32, ge=0)
+    """Requests of one account and class that may wait for others of it."""
+    queue_wait: float = Field(default=5.0, gt=0)
+    """Seconds that a request waits for others of its account."""
 
 
 class SwitchSettings(BaseModel):

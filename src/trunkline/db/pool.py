@@ -69,6 +69,11 @@ def is_away(error: psycopg.Error) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _AWAY_STATES
 
 
+def is_statement_timeout(error: BaseException) -> bool:
+    """Whether a driver's error says that the server stopped a statement at its time limit."""
+    return isinstance(error, psycopg.errors.QueryCanceled)
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is away."""

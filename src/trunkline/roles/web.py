@@ -22,14 +22,27 @@ from trunkline.roles.common import database
 from trunkline.runtime import postgres, secrets
 from trunkline.speech import EspeakSpeech
 
+_COMMAND_MS = 20_000
+_REPORT_MS = 30_000
+_UPLOAD_MS = 30_000
+"""Milliseconds after which the server stops a statement of the class."""
+
 
 async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
     """The doors, until ``stopped``."""
     own = secrets.load(settings)
     async with contextlib.AsyncExitStack() as stack:
-        db = await stack.enter_async_context(
-            database(postgres.dsn(settings), "trunkline-web", max_size=20, statement_timeout_ms=60_000)
-        )
+        sizes = settings.web
+        db, report_db, upload_db = [
+            await stack.enter_async_context(
+                database(postgres.dsn(settings), name, max_size=size, statement_timeout_ms=timeout_ms)
+            )
+            for name, size, timeout_ms in (
+                ("trunkline-web", sizes.command_connections, _COMMAND_MS),
+                ("trunkline-web-reports", sizes.report_connections, _REPORT_MS),
+                ("trunkline-web-uploads", sizes.upload_connections, _UPLOAD_MS),
+            )
+        ]
         switch = await stack.enter_async_context(
             SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", own.control_token)
         )
@@ -40,7 +53,18 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         voice = SpokenTexts(EspeakSpeech(), settings.media_dir)
         feed = await stack.enter_async_context(CallFeed(db))
         app = build_app(
-            Services(accounts, switch, settings, db, voice, Cipher(own.master_key)), feed=feed, routes=routes
+            Services(
+                accounts,
+                switch,
+                settings,
+                db,
+                voice,
+                Cipher(own.master_key),
+                report_database=report_db,
+                upload_database=upload_db,
+            ),
+            feed=feed,
+            routes=routes,
         )
         await stack.enter_async_context(serving(app, settings))
         ready()

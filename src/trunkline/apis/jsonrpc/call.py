@@ -7,12 +7,14 @@ twins that keep everything in memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.apis.jsonrpc.workloads import ConcurrencyLimit, Workload, limits_of
 from trunkline.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -140,7 +142,11 @@ class CipherPort(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """What handlers work with. ``database``, ``voice`` and ``cipher`` are None only in tests without them."""
+    """What handlers work with. ``database``, ``voice`` and ``cipher`` are None only in tests without them.
+
+    :ivar report_database: connections that reports alone use; None: they use those of all.
+    :ivar upload_database: connections that uploads alone use; None: they use those of all.
+    """
 
     accounts: AccountsPort
     switch: SwitchPort
@@ -148,6 +154,26 @@ class Services:
     database: Database | None = None
     voice: VoicePort | None = None
     cipher: CipherPort | None = None
+    report_database: Database | None = None
+    upload_database: Database | None = None
+
+    @cached_property
+    def limits(self) -> Mapping[Workload, ConcurrencyLimit]:
+        """How many requests of each class an account may have under way."""
+        return limits_of(self.settings.web)
+
+    @cached_property
+    def _by_workload(self) -> Mapping[Workload, Services]:
+        own = {Workload.REPORT: self.report_database, Workload.UPLOAD: self.upload_database}
+        return {
+            workload: self if database is None else replace(self, database=database)
+            for workload in Workload
+            for database in (own.get(workload),)
+        }
+
+    def serving(self, workload: Workload) -> Services:
+        """These services on the connections of that class of requests."""
+        return self._by_workload[workload]
 
     @property
     def secrets(self) -> CipherPort:

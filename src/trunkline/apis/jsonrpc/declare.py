@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from trunkline.apis.jsonrpc.workloads import Workload
+
 if TYPE_CHECKING:
     from trunkline.apis.jsonrpc.call import Call, Identity, Result, Services
 
@@ -220,6 +222,15 @@ class Method:
     def verb(self) -> str:
         """``get`` of ``get.calls_report``: names the list of errors common to its kind."""
         return self.name.partition(".")[0]
+
+    @property
+    def workload(self) -> Workload:
+        """Which connections and whose share of them a request takes."""
+        if self.api is Api.CALL or self.verb in ("login", "logout"):
+            return Workload.COMMAND
+        if self.verb in ("get", "getobj"):
+            return Workload.REPORT
+        return Workload.UPLOAD if self.verb == "upload" else Workload.CHANGE
 
     def form_of(self, sent: Params) -> Form | None:
         """The looser form that a request (parameters as sent) uses; None for the method's own."""

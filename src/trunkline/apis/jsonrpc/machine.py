@@ -10,17 +10,20 @@
 6. use of the API by this user, components, permissions: ``forbidden``, ``component_disabled`` and the like
 7. limits: ``limit_exceeded``
 8. parameters (:mod:`.params`)
-9. the handler's own errors
+9. requests under way: ``limit_exceeded`` (:mod:`.workloads`)
+10. the handler's own errors
 
 Points are reserved before the handler runs and given back unless the request succeeds, so that many requests at once
-never overspend and a failed one costs nothing. They are mostly taken with the look-up of the token, which spares a
-question to the database; that they do not suffice is told at stage 7. Nothing a handler raises reaches a client but in
-the API's own words: unexpected errors become ``internal_error`` with the number of an incident that is in our log.
+never overspend and a failed one costs nothing, except one that was stopped because it took too long. They are mostly
+taken with the look-up of the token, which spares a question to the database; that they do not suffice is told at
+stage 7. Nothing a handler raises reaches a client but in the API's own words: unexpected errors become
+``internal_error`` with the number of an incident that is in our log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ from typing import Any
 
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent
-from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Services
+from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Result, Services
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
 from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
@@ -36,8 +39,9 @@ from trunkline.apis.jsonrpc.journal import Entry, Journal
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
 from trunkline.apis.jsonrpc.pieces import Pieces
 from trunkline.apis.jsonrpc.surface import Surface
-from trunkline.core.errors import SwitchInterrupted, TrunklineError, Unavailable
+from trunkline.core.errors import SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
+from trunkline.db.pool import is_statement_timeout
 
 _log = get_logger("apis.jsonrpc")
 
@@ -100,9 +104,10 @@ class Machine:
     async def _answer(self, progress: _Progress) -> Pieces:
         try:
             result = await self._run(progress)
-        except Exception as error:
+        except Exception as raised:
+            error = _named(raised)
             told = self._tell(error, progress)
-            await self._give_back(progress)
+            await self._give_back(progress, keep_points=isinstance(error, TooExpensive))
             metadata = await self._metadata(progress, told)
             self._write(progress, told)
             return Pieces((answer.failure(progress.request.id, told, metadata),))
@@ -131,13 +136,18 @@ class Machine:
             caller=caller,
             client_ip=progress.client_ip,
             token=progress.token,
-            services=self._services,
+            services=self._services.serving(progress.method.workload),
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )
-        result = await progress.method.handler(call, progress.params)
+        result = await self._handle(call, progress.params)
         progress.call_session_id = _call_session_of(result.data)
         return answer.result_json(progress.method, result, self._known_metadata(progress))
+
+    async def _handle(self, call: Call, params: Params) -> Result:
+        limit = self._services.limits.get(call.method.workload)
+        async with contextlib.nullcontext() if limit is None else limit.place(call.account_id):
+            return await call.method.handler(call, params)
 
     async def _identify(self, progress: _Progress) -> None:
         method, sent = progress.method, progress.request.params
@@ -201,11 +211,16 @@ class Machine:
         weight = self._services.accounts.weight(caller, progress.method.name)
         return progress.method.weight if weight is None else weight
 
-    async def _give_back(self, progress: _Progress) -> None:
+    async def _give_back(self, progress: _Progress, *, keep_points: bool = False) -> None:
         """After a failure: the points reserved, and the session that ``login.user`` opened."""
         accounts = self._services.accounts
         try:
-            if progress.reserved and progress.caller is not None and progress.points is not None:
+            if (
+                not keep_points
+                and progress.reserved
+                and progress.caller is not None
+                and progress.points is not None
+            ):
                 reserved, progress.reserved = progress.reserved, 0
                 progress.points = await accounts.refund_points(
                     progress.caller.account_id, self._surface.api, reserved, progress.points.at
@@ -277,6 +292,16 @@ class Machine:
                 requested_at=time.time(),
             )
         )
+
+
+def _named(error: Exception) -> Exception:
+    """The error, or the one of ours that a statement stopped at its time limit is."""
+    if not is_statement_timeout(error):
+        return error
+    text = "The request takes too long: ask for less at once"
+    named = TooExpensive(text, params={"error_message": text})
+    named.__cause__ = error
+    return named
 
 
 def _field_as_sent(method: Method, sent: Params, field: str | None) -> str | None:
