@@ -16,6 +16,7 @@ from aiohttp import web
 from tests.notifications.receiver import Received, Receiver
 from tests.notifications.rig import Rig, open_rig, story, worker
 from tests.worker_processes import worker_process
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.notifications import deliveries
 from trunkline.notifications.deliveries import Attempt, Settlement
 from trunkline.notifications.sender import Outcome
@@ -214,13 +215,16 @@ async def test_outcomes_survive_an_absent_database(rig: Rig) -> None:
         for _ in range(6):
             await rig.happened(*story(rig.account_id)[:1])
         await receiver.wait_for(6)
-        with contextlib.suppress(psycopg.Error):
-            await rig.db.fetch_all(
+        async with await psycopg.AsyncConnection.connect(rig.dsn, autocommit=True) as own:
+            await own.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
                 " where datname = current_database() and pid <> pg_backend_pid()"
             )
         gate.opened.set()
-        settled = await rig.until_settled()
+        settled = None
+        while settled is None:
+            with contextlib.suppress(DatabaseUnavailable):  # the pool may still hold a connection that was ended
+                settled = await rig.until_settled()
     assert {one["status"] for one in settled} == {"delivered"}
     assert _doubled(receiver.received) == []
 
