@@ -223,7 +223,9 @@ async def test_outcomes_survive_an_absent_database(rig: Rig) -> None:
         gate.opened.set()
         settled = None
         while settled is None:
-            with contextlib.suppress(DatabaseUnavailable):  # the pool may still hold a connection that was ended
+            with contextlib.suppress(
+                DatabaseUnavailable
+            ):  # the pool may still hold a connection that was ended
                 settled = await rig.until_settled()
     assert {one["status"] for one in settled} == {"delivered"}
     assert _doubled(receiver.received) == []

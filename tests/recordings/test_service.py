@@ -16,6 +16,7 @@ from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_assembly import loudest, tone
 from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
+from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -23,7 +24,7 @@ from trunkline.events.relay import Relay
 from trunkline.recordings.links import RECORDING_ID
 from trunkline.recordings.listener import RecordingListener
 from trunkline.recordings.service import RecordingMaker, Sweeper
-from trunkline.recordings.worker import CONCURRENCY, recording
+from trunkline.recordings.worker import concurrency, recording
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ async def rig(database: str) -> AsyncIterator[Rig]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path)
+    settings = Settings(data_dir=tmp_path)
+    mark_spool(settings)
+    return settings
 
 
 @contextlib.asynccontextmanager
@@ -42,7 +45,7 @@ async def worker(rig: Rig, settings: Settings) -> AsyncIterator[None]:
     jobs = Jobs(rig.dsn)
     relay = Relay(rig.db, [RecordingListener(jobs)])
     async with recording(rig.db, jobs, settings):
-        tasks = [asyncio.create_task(relay.run()), asyncio.create_task(jobs.run(CONCURRENCY))]
+        tasks = [asyncio.create_task(relay.run()), asyncio.create_task(jobs.run(concurrency(settings)))]
         try:
             yield
         finally:

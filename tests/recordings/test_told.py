@@ -19,6 +19,7 @@ from trunkline.accounts.service import Accounts
 from trunkline.apis.address import address_reader
 from trunkline.apis.media import routes
 from trunkline.core.settings import NotificationSettings, Settings
+from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
 from trunkline.directory.media_files import MediaFiles
 from trunkline.events.relay import Relay
@@ -37,6 +38,7 @@ async def rig(database: str) -> AsyncIterator[Rig]:
 
 async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
+    mark_spool(settings)
     session = new_session_id()
     spool(settings, session, contact=tone(440, 2), employee=tone(1000, 2))
     jobs = Jobs(rig.dsn)
@@ -49,7 +51,7 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
         await rig.subscribe(receiver.url, events=["call_finish", "call_record_completed"])
         tasks = [
             asyncio.create_task(relay.run()),
-            asyncio.create_task(jobs.run(recordings.CONCURRENCY)),
+            asyncio.create_task(jobs.run(recordings.concurrency(settings))),
         ]
         try:
             await rig.happened(*call(rig.account_id, session))

@@ -39,6 +39,9 @@ _SHUTDOWN_GRACE = 5.0
 
 _RECONNECT_PERIOD = 0.5
 
+_QUEUES_PERIOD = 30.0
+"""Seconds between two looks whether there are further queues to serve."""
+
 _RETRY_CAP = 300.0
 
 Handler = Callable[..., Awaitable[None]]
@@ -109,17 +112,35 @@ class Jobs:
         task = self._app.configure_task(name, queue=queue, lock=lock, allow_unknown=True, connection=conn)
         await task.defer_async(**args)
 
-    async def run(self, concurrency: Mapping[str, int]) -> None:
+    async def arguments_of(self, conn: AsyncConnection[Any], name: str) -> list[dict[str, Any]]:
+        """The arguments of the jobs of this name that wait or run.
+
+        :param conn: with dict rows.
+        """
+        cursor = await conn.execute(
+            "select args from procrastinate_jobs where task_name = %s and status in ('todo', 'doing')",
+            (name,),
+        )
+        return [row["args"] for row in await cursor.fetchall()]
+
+    async def run(self, concurrency: Mapping[str, int] | Callable[[], Mapping[str, int]]) -> None:
         """Do jobs until cancelled; survives the database's restarts.
 
-        :param concurrency: how many jobs of each queue this process does at a time.
+        :param concurrency: how many jobs of each queue this process does at a time; a function is called now and
+            then, and queues that it adds are served from then on.
         """
+        queues = concurrency if callable(concurrency) else lambda: concurrency
         while True:
             try:
                 async with self._app.open_async(), asyncio.TaskGroup() as group:
                     group.create_task(self._rescue_for_ever(), name="jobs-rescue")
-                    for queue, limit in concurrency.items():
-                        group.create_task(self._work(queue, limit), name=f"jobs-{queue}")
+                    served: set[str] = set()
+                    while True:
+                        for queue, limit in queues().items():
+                            if queue not in served:
+                                group.create_task(self._work(queue, limit), name=f"jobs-{queue}")
+                                served.add(queue)
+                        await asyncio.sleep(_QUEUES_PERIOD)
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
                 _log.warning("jobs_without_database", error=str(error))
             finally:

@@ -8,12 +8,18 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from trunkline.core.ids import node_of
 from trunkline.db.jobs import Jobs
 from trunkline.events.catalogue import Event, EventType
 from trunkline.recordings.links import RecordingKind, new_recording_id
 
 QUEUE = "recordings"
+"""Of jobs without a node, ordered before recordings had one: any worker passes them on."""
+
 JOB = "make_recordings"
+
+Pending = tuple[int, str, int]
+"""A recording that is to be made: account, recording and call session id."""
 
 _TOGETHER = 20
 """Recordings of one job at most."""
@@ -22,7 +28,7 @@ _MAKE = """
 insert into recordings (account_id, recording_id, call_session_id, leg_id, kind)
 select * from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
 on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
-returning account_id, recording_id
+returning account_id, recording_id, call_session_id
 """
 
 
@@ -74,21 +80,33 @@ async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]
             [one.kind.value for one in wanted],
         ),
     )
-    made = [(row["account_id"], row["recording_id"]) for row in await cursor.fetchall()]
-    for at in range(0, len(made), _TOGETHER):
-        await order_again(conn, jobs, made[at : at + _TOGETHER])
+    made = await cursor.fetchall()
+    await order_again(
+        conn, jobs, [(row["account_id"], row["recording_id"], row["call_session_id"]) for row in made]
+    )
     return len(made)
 
 
-async def order_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
-    """Order the job of recordings that are pending.
+def queue_of(node: int) -> str:
+    """The queue of recordings whose raw sound is at a node: its workers are those that reach the node's spool folder."""
+    return f"{QUEUE}:{node}"
 
-    :param recordings: account and recording ids.
-    """
-    await jobs.order(
-        conn,
-        JOB,
-        {"recordings": [list(one) for one in recordings]},
-        queue=QUEUE,
-        lock=f"recording:{recordings[0][1]}",
-    )
+
+async def order_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequence[Pending]) -> None:
+    """Enqueue the jobs of recordings that are pending, each in the queue of its call's node."""
+    by_node: dict[int, list[Pending]] = {}
+    for one in recordings:
+        by_node.setdefault(node_of(one[2]), []).append(one)
+    for node, those in by_node.items():
+        for at in range(0, len(those), _TOGETHER):
+            some = those[at : at + _TOGETHER]
+            await jobs.order(
+                conn,
+                JOB,
+                {
+                    "recordings": [[account_id, recording_id] for account_id, recording_id, _ in some],
+                    "node": node,
+                },
+                queue=queue_of(node),
+                lock=f"recording:{some[0][1]}",
+            )

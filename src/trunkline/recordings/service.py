@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 import time
 import wave
@@ -18,12 +20,15 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.ids import unix_ms_of
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.ids import node_of, unix_ms_of
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
+from trunkline.core.spool import has_spool_of, nodes_of_spool
 from trunkline.db.jobs import Jobs, RunAgain
 from trunkline.db.pool import Connection, Database
 from trunkline.events import store
@@ -31,7 +36,7 @@ from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.recordings import assembly
 from trunkline.recordings.assembly import SAMPLE_BYTES, SIDES, Side, Source, Track, Written
 from trunkline.recordings.links import RecordingKind
-from trunkline.recordings.listener import Wanted, order, order_again
+from trunkline.recordings.listener import JOB, Wanted, order, order_again
 
 _log = get_logger("recordings")
 
@@ -45,14 +50,38 @@ _SETTLE_LIMIT = 10.0
 """Seconds after which they are taken as they are."""
 
 _UNFINISHED_PERIOD = 1.0
-"""Seconds until a recording of a call that is not over yet (a message being left) is looked at again."""
+"""Seconds until a recording of a call that is not over yet (a message being left) is looked at again; the longer it
+waits, the rarer, up to a minute."""
+
+_UNFINISHED_PERIOD_MAX = 60.0
+
+_ENDED_AFTER = 3600.0
+"""Seconds after the finish time of a call whose end has no event, when its sound is taken as it is."""
+
+_PENDING_MAX = 86_400.0
+"""Seconds after which a recording that cannot be made gets a final state with the reason."""
+
+_ELSEWHERE_PERIOD = 30.0
+"""Seconds until a job is tried again whose spool folder this worker does not reach."""
+
+_HEADER_BYTES = 44
+"""Of a WAV file without sound; a raw file of that length is under 3 ms."""
+
+_ORPHAN_EMPTY = 3600.0
+"""Seconds that a spool folder of an unknown call is kept when it has no sound."""
+
+_ORPHAN_KEPT = 86_400.0
+"""Seconds that sound is kept which belongs to no recording."""
 
 _SWEEP_AFTER = 120
 """Seconds after a session's end after which a spool folder of it should have become a recording."""
 
 _ROW = """
-select recording_id, call_session_id, leg_id, kind, status from recordings
-where account_id = %s and recording_id = %s
+select recording.recording_id, recording.call_session_id, recording.leg_id, recording.kind, recording.status,
+    extract(epoch from now() - recording.created_at)::float8 as age,
+    extract(epoch from now() - call.finish_time)::float8 as ended_for
+from recordings recording left join call_sessions call using (account_id, call_session_id)
+where recording.account_id = %s and recording.recording_id = %s
 """
 
 _READY = """
@@ -65,6 +94,11 @@ _ABSENT = """
 update recordings set status = 'absent', failure = %s where account_id = %s and recording_id = %s
 """
 
+_FAILED = """
+update recordings set status = 'failed', failure = %s
+where account_id = %s and recording_id = %s and status = 'pending'
+"""
+
 _FORGOTTEN = """
 select call.account_id, call.call_session_id from call_sessions call
 where call.call_session_id = any(%s) and call.finish_time < now() - make_interval(secs => %s)
@@ -74,9 +108,22 @@ where call.call_session_id = any(%s) and call.finish_time < now() - make_interva
         and event.call_session_id = call.call_session_id and event.type = 'recording_started')
 """
 
+# Those without a job: a job that waits is not doubled.
 _STUCK = """
-select account_id, recording_id from recordings
-where status = 'pending' and created_at < now() - make_interval(secs => %s) order by created_at limit 100
+select account_id, recording_id, call_session_id from recordings
+where status = 'pending' and created_at < now() - make_interval(secs => %s)
+    and (call_session_id >> 7) & 63 = any(%s) and not recording_id = any(%s)
+order by created_at limit 100
+"""
+
+# What is known of the calls that have spool folders.
+_OWNERS = """
+select spooled.call_session_id, call.call_session_id is not null as is_known,
+    extract(epoch from now() - call.finish_time)::float8 as ended_for,
+    (select count(*) from recordings recording where recording.account_id = call.account_id
+        and recording.call_session_id = call.call_session_id) as recordings
+from unnest(%s::bigint[]) as spooled (call_session_id)
+    left join call_sessions call on call.call_session_id = spooled.call_session_id
 """
 
 _DONE = """
@@ -84,6 +131,10 @@ select call_session_id from recordings where call_session_id = any(%s) group by 
 having bool_and(status in ('ready', 'absent'))
     and max(coalesce(ready_at, created_at)) < now() - make_interval(secs => %s)
 """
+
+
+class RecordingFailed(Exception):  # noqa: N818 - a finding
+    """The recording has its final state; the job is over."""
 
 
 class Absent(Exception):  # noqa: N818 - a finding
@@ -102,23 +153,42 @@ class _Material:
 class RecordingMaker:
     """Does the jobs. One in each worker process."""
 
-    def __init__(self, db: Database, settings: Settings) -> None:
+    def __init__(self, db: Database, settings: Settings, jobs: Jobs | None = None) -> None:
         self._db = db
+        self._jobs = jobs
         self._spool = settings.spool_dir
         self._recordings = settings.recordings_dir
         self._bit_rate = settings.recording.mp3_bit_rate
         self._assembling = asyncio.Semaphore(_ASSEMBLING)
         self._under_way: set[str] = set()
 
-    async def make_recordings(self, recordings: Sequence[tuple[int, str]]) -> None:
+    async def make_recordings(self, recordings: Sequence[tuple[int, str]], node: int | None = None) -> None:
         """Make pending recordings side by side; raises when one cannot be made yet, once the others are.
 
         :param recordings: account and recording ids.
+        :param node: of their calls; None in jobs that were ordered before they named it.
         """
+        if node is None and self._jobs is not None:
+            await self._pass_on(self._jobs, recordings)
+            return
+        if node is not None and not has_spool_of(self._spool, node):
+            _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=len(recordings))
+            raise RunAgain(_ELSEWHERE_PERIOD)
         outcomes = await asyncio.gather(*(self._once(*one) for one in recordings), return_exceptions=True)
-        troubles = [one for one in outcomes if isinstance(one, BaseException)]
+        troubles = [
+            one for one in outcomes if isinstance(one, BaseException) and not isinstance(one, RecordingFailed)
+        ]
         for trouble in sorted(troubles, key=lambda one: isinstance(one, RunAgain)):
             raise trouble
+
+    async def _pass_on(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
+        """Order recordings at the nodes of their calls."""
+        async with self._db.connection() as conn:
+            for account_id, recording_id in recordings:
+                cursor = await conn.execute(_ROW, (account_id, recording_id))
+                row = await cursor.fetchone()
+                if row is not None and row["status"] == "pending":
+                    await order_again(conn, jobs, [(account_id, recording_id, row["call_session_id"])])
 
     async def _once(self, account_id: int, recording_id: str) -> None:
         """Unless another job is at it."""
@@ -127,18 +197,36 @@ class RecordingMaker:
         self._under_way.add(recording_id)
         try:
             await self.make_recording(account_id, recording_id)
+        except (RunAgain, DatabaseUnavailable, psycopg.Error):
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                _log.error("no_space_for_recording", recording_id=recording_id)
+                raise RunAgain(_UNFINISHED_PERIOD_MAX) from error
+            await self._fail_when_old(account_id, recording_id, error)
+            raise
+        except Exception as error:
+            await self._fail_when_old(account_id, recording_id, error)
+            raise
         finally:
             self._under_way.discard(recording_id)
 
     async def make_recording(self, account_id: int, recording_id: str) -> None:
         """Make a pending recording, or find out that there is none."""
         row = await self._db.fetch_one(_ROW, (account_id, recording_id))
-        if row is None or row["status"] in ("ready", "absent"):
+        if row is None or row["status"] not in ("pending", "failed"):
             return
+        node = node_of(row["call_session_id"])
+        if not has_spool_of(self._spool, node):
+            _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=1)
+            raise RunAgain(_ELSEWHERE_PERIOD)
         async with self._db.connection() as conn:
             events = await store.call_events(conn, account_id, row["call_session_id"])
         if not any(event.type is EventType.SESSION_FINISHED for event in events):
-            raise RunAgain(_UNFINISHED_PERIOD)  # till then the switch alone numbers the call's events
+            # Until then the switch alone numbers the call's events.
+            if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
+                raise RunAgain(min(max(_UNFINISHED_PERIOD, row["age"] / 10), _UNFINISHED_PERIOD_MAX))
+            _log.warning("recording_of_unfinished_call", recording_id=recording_id)
         try:
             material = await self._material(row, events)
         except Absent as finding:
@@ -153,6 +241,16 @@ class RecordingMaker:
             )
         await self._tell(account_id, row, events, material, written, wav, mp3)
         await self._clear_spool(account_id, row["call_session_id"])
+
+    async def _fail_when_old(self, account_id: int, recording_id: str, error: Exception) -> None:
+        """A final state for a recording that could not be made for a day. Its sound stays in the spool folder."""
+        row = await self._db.fetch_one(_ROW, (account_id, recording_id))
+        if row is None or row["age"] < _PENDING_MAX:
+            return
+        reason = f"it could not be made for a day: {error!r}"[:500]
+        _log.error("recording_failed", recording_id=recording_id, reason=reason)
+        await self._db.execute(_FAILED, (reason, account_id, recording_id))
+        raise RecordingFailed(reason) from error
 
     async def _material(self, row: Mapping[str, Any], events: Sequence[Event]) -> _Material:
         if row["kind"] == RecordingKind.VOICE_MAIL:
@@ -226,7 +324,8 @@ class RecordingMaker:
 
 
 class Sweeper:
-    """Finds what fell between two stools: recordings never ordered or never made, spool folders nobody removed."""
+    """Orders recordings that were never ordered or never made, and removes spool folders that belong to no open call and
+    no pending recording."""
 
     def __init__(self, db: Database, jobs: Jobs, settings: Settings) -> None:
         self._db = db
@@ -238,30 +337,83 @@ class Sweeper:
 
         :param after: seconds that things have to come right by themselves.
         """
-        sessions = await asyncio.to_thread(self._spooled_sessions)
+        folders = await asyncio.to_thread(self._folders)
+        sessions = list(folders)
+        nodes = await asyncio.to_thread(nodes_of_spool, self._spool)
         ordered = 0
+        removed: list[int] = []
         async with self._db.connection() as conn:
-            cursor = await conn.execute(_FORGOTTEN, (sessions, after))
+            if sessions:
+                cursor = await conn.execute(_FORGOTTEN, (sessions, after))
+                for row in await cursor.fetchall():
+                    talk = Wanted(row["account_id"], row["call_session_id"], None, RecordingKind.TALK)
+                    ordered += await order(conn, self._jobs, [talk])
+            with_job = [
+                str(recording[1])
+                for args in await self._jobs.arguments_of(conn, JOB)
+                for recording in args["recordings"]
+            ]
+            cursor = await conn.execute(_STUCK, (after, list(nodes), with_job))
             for row in await cursor.fetchall():
-                talk = Wanted(row["account_id"], row["call_session_id"], None, RecordingKind.TALK)
-                ordered += await order(conn, self._jobs, [talk])
-            cursor = await conn.execute(_STUCK, (after,))
-            for row in await cursor.fetchall():
-                await order_again(conn, self._jobs, [(row["account_id"], row["recording_id"])])
+                one = (row["account_id"], row["recording_id"], row["call_session_id"])
+                await order_again(conn, self._jobs, [one])
                 ordered += 1
-            cursor = await conn.execute(_DONE, (sessions, after))
-            done = [row["call_session_id"] for row in await cursor.fetchall()]
-        for session in done:
+            if sessions:
+                cursor = await conn.execute(_DONE, (sessions, after))
+                removed = [row["call_session_id"] for row in await cursor.fetchall()]
+                cursor = await conn.execute(_OWNERS, (sessions,))
+                removed += [
+                    row["call_session_id"]
+                    for row in await cursor.fetchall()
+                    if _is_left_over(folders[row["call_session_id"]], row, after)
+                ]
+        for session in removed:
             await asyncio.to_thread(shutil.rmtree, self._spool / str(session), ignore_errors=True)
-        if ordered:
-            _log.warning("recordings_swept", count=ordered)
+        if ordered or removed:
+            _log.warning("recordings_swept", ordered=ordered, folders_removed=len(removed))
         return ordered
 
-    def _spooled_sessions(self) -> list[int]:
+    def _folders(self) -> dict[int, _Folder]:
         try:
-            return [int(path.name) for path in self._spool.iterdir() if path.name.isdecimal()]
+            names = [path for path in self._spool.iterdir() if path.name.isdecimal() and path.is_dir()]
         except FileNotFoundError:
-            return []
+            return {}
+        now = time.time()
+        return {int(path.name): _looked_into(path, now) for path in names if int(path.name) < 1 << 63}
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A spool folder: seconds since it last changed, and whether it holds sound."""
+
+    quiet_for: float
+    has_sound: bool
+
+
+def _looked_into(path: Path, now: float) -> _Folder:
+    changed, has_sound = 0.0, False
+    with contextlib.suppress(FileNotFoundError):
+        changed = path.stat().st_mtime
+        for entry in os.scandir(path):
+            with contextlib.suppress(FileNotFoundError):
+                stat = entry.stat()
+                changed = max(changed, stat.st_mtime)
+                has_sound = has_sound or stat.st_size > _HEADER_BYTES
+    return _Folder(now - changed, has_sound)
+
+
+def _is_left_over(folder: _Folder, owner: Mapping[str, Any], after: float) -> bool:
+    """Whether a spool folder belongs to no open call and no recording. Pure.
+
+    :param owner: what the database has of the call, see ``_OWNERS``.
+    """
+    if owner["recordings"] or folder.quiet_for < after:
+        return False
+    if owner["is_known"] and (owner["ended_for"] is None or owner["ended_for"] < after):
+        return False  # the call is open
+    if folder.has_sound:
+        return folder.quiet_for > _ORPHAN_KEPT
+    return owner["is_known"] or folder.quiet_for > _ORPHAN_EMPTY
 
 
 async def _append_ready(

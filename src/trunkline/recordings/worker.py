@@ -11,25 +11,32 @@ import psycopg
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
+from trunkline.core.spool import nodes_of_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
-from trunkline.recordings.listener import JOB, QUEUE
+from trunkline.recordings.listener import JOB, QUEUE, queue_of
 from trunkline.recordings.service import RecordingMaker, Sweeper
 
 _log = get_logger("recordings")
 
-CONCURRENCY = {QUEUE: 2}
+_AT_A_TIME = 2
 """Jobs at a time in a process."""
 
 _SWEEP_PERIOD = 60.0
 """Seconds."""
 
 
+def concurrency(settings: Settings) -> dict[str, int]:
+    """Jobs at a time by queue: those of the nodes whose raw sound this machine has now."""
+    nodes = sorted(nodes_of_spool(settings.spool_dir))
+    return {QUEUE: 1, **{queue_of(node): _AT_A_TIME for node in nodes}}
+
+
 @contextlib.asynccontextmanager
 async def recording(db: Database, jobs: Jobs, settings: Settings) -> AsyncIterator[None]:
     """Take up recordings: registers their job and sweeps now and then. Enter it before ``jobs.run``."""
-    jobs.register(JOB, RecordingMaker(db, settings).make_recordings, queue=QUEUE)
+    jobs.register(JOB, RecordingMaker(db, settings, jobs).make_recordings, queue=QUEUE)
     sweeper = core_task(_sweep_for_ever(Sweeper(db, jobs, settings)), name="recording-sweeper")
     try:
         yield
@@ -40,8 +47,8 @@ async def recording(db: Database, jobs: Jobs, settings: Settings) -> AsyncIterat
 
 async def _sweep_for_ever(sweeper: Sweeper) -> None:
     while True:
-        await asyncio.sleep(_SWEEP_PERIOD)
         try:
             await sweeper.sweep()
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
             _log.warning("sweeper_without_database", error=str(error))
+        await asyncio.sleep(_SWEEP_PERIOD)

@@ -22,6 +22,7 @@ from trunkline.core import log
 from trunkline.core.clock import Instant
 from trunkline.core.errors import ConfigurationError, EngineError, SetupError
 from trunkline.core.settings import Settings
+from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
@@ -47,6 +48,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
     install = asterisk.locate(settings)
     if install is None:
         raise SetupError("Asterisk is not there; run `trunkline setup` first")
+    mark_spool(settings)
     dsn = postgres.dsn(settings)
     own = secrets.load(settings)
     node = settings.switch.node

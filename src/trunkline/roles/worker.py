@@ -72,12 +72,15 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         relay = Relay(db, listeners)
         await ensure_system_media(db, settings.media_dir, EspeakSpeech())
         ready()
-        concurrency = {
-            **recordings_worker.CONCURRENCY,
-            **uploads_worker.CONCURRENCY,
-            **analysis_worker.CONCURRENCY,
-            **notices.CONCURRENCY,
-        }
+
+        def concurrency() -> dict[str, int]:
+            return {
+                **recordings_worker.concurrency(settings),
+                **uploads_worker.CONCURRENCY,
+                **analysis_worker.CONCURRENCY,
+                **notices.CONCURRENCY,
+            }
+
         await until_stopped(
             stopped,
             jobs=jobs.run(concurrency),

@@ -23,6 +23,7 @@ from pydantic import BaseModel, SecretStr
 
 from trunkline import __version__
 from trunkline.core.settings import Settings
+from trunkline.core.spool import mark_spool
 from trunkline.runtime import backlog, certificates, postgres, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
@@ -74,6 +75,7 @@ def prepare_data_folder(settings: Settings) -> None:
         settings.asterisk_dir,
     ):
         private_folder(folder)
+    mark_spool(settings)
     secrets.ensure(settings)
     certificates.ensure(settings)
 

@@ -1,0 +1,33 @@
+"""Which switches record into the spool folder of this machine.
+
+The switch (and ``trunkline up``) leaves a marker in the folder, so a worker knows whose raw sound it can reach: on another
+machine, or where the folder is not mounted, there is no marker, and missing files mean nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trunkline.core.settings import Settings
+
+_PREFIX = ".node-"
+
+
+def mark_spool(settings: Settings) -> None:
+    """Leave the marker of this machine's switch; again and again changes nothing."""
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    (settings.spool_dir / f"{_PREFIX}{settings.switch.node}").touch()
+
+
+def has_spool_of(spool: Path, node: int) -> bool:
+    """Whether the raw sound of a node's calls is in this folder."""
+    return (spool / f"{_PREFIX}{node}").exists()
+
+
+def nodes_of_spool(spool: Path) -> frozenset[int]:
+    """Nodes whose switches record into a folder; none when it is not there."""
+    try:
+        names = [path.name.removeprefix(_PREFIX) for path in spool.iterdir() if path.name.startswith(_PREFIX)]
+    except OSError:
+        return frozenset()
+    return frozenset(int(name) for name in names if name.isdecimal())
