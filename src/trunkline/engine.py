@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.core.errors import ConfigurationError
@@ -9,6 +10,7 @@ from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
 from trunkline.directory import model as directory_model
 from trunkline.directory.model import LineStatus, SipLine, Trunk
+from trunkline.directory.trunks.identification import Identification
 from trunkline.runtime import certificates, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
@@ -23,6 +25,7 @@ from trunkline.telephony.config import (
     TrunkTransport,
     base_files,
     directory_files,
+    trunk_endpoint,
     write_files,
 )
 
@@ -57,8 +60,11 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     return config.paths.conf
 
 
-def engine_directory(directory: directory_model.Directory) -> Directory:
-    """Lines, trunks, default lines and music of all accounts, as the engine knows them."""
+def engine_directory(directory: directory_model.Directory, identification: Identification) -> Directory:
+    """Lines, trunks, default lines and music of all accounts, as the engine knows them.
+
+    :param identification: which addresses identify which trunk; a trunk has no other.
+    """
     lines: list[LineConfig] = []
     trunks: list[TrunkConfig] = []
     defaults: list[DefaultRoute] = []
@@ -67,11 +73,16 @@ def engine_directory(directory: directory_model.Directory) -> Directory:
         # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
         # their other calls.
         lines += [_line(line) for line in account.lines.values()]
-        trunks += [_trunk(trunk) for trunk in account.trunks.values() if trunk.is_active]
+        trunks += [
+            _trunk(trunk, identification.addresses.get(trunk.trunk_id, ()))
+            for trunk in account.trunks.values()
+            if trunk.is_active and trunk.trunk_id not in identification.unusable
+        ]
         for number in account.numbers.values():
             default = account.lines.get(number.default_sip_line_id or 0)
             if account.is_active and default is not None and default.status is LineStatus.ACTIVE:
-                defaults.append(DefaultRoute(number.phone_number, default.phone_number))
+                endpoints = _endpoints_of(account, number, identification)
+                defaults.append(DefaultRoute(number.phone_number, default.phone_number, endpoints))
         music |= {str(media.path) for media in account.media.values()}
     return Directory(lines, trunks, defaults, sorted(music))
 
@@ -80,7 +91,22 @@ def _line(line: SipLine) -> LineConfig:
     return LineConfig(line.phone_number, line.ha1_md5, line.ha1_sha256)
 
 
-def _trunk(trunk: Trunk) -> TrunkConfig:
+def _endpoints_of(
+    account: directory_model.Account, number: directory_model.VirtualNumber, identification: Identification
+) -> tuple[str, ...]:
+    """Endpoints by which calls to the number may come: those of its account's trunks, and those of the addresses that
+    they share with trunks of others."""
+    own = {*account.trunks, *([number.carrier_trunk_id] if number.carrier_trunk_id is not None else [])}
+    by_address = (leader for leader, members in identification.sharing.items() if members & own)
+    return tuple(
+        sorted(
+            {trunk_endpoint(one) for one in own}
+            | {trunk_endpoint(one, by_address=True) for one in by_address}
+        )
+    )
+
+
+def _trunk(trunk: Trunk, addresses: Sequence[str]) -> TrunkConfig:
     return TrunkConfig(
         id=str(trunk.trunk_id),
         mode=TrunkMode(trunk.mode.value),
@@ -89,7 +115,7 @@ def _trunk(trunk: Trunk) -> TrunkConfig:
         transport=TrunkTransport(trunk.transport.value),
         username=trunk.username or "",
         password=trunk.password or "",
-        addresses=trunk.addresses,
+        addresses=addresses,
         codecs=trunk.codecs,
         number_format=_NUMBER_FORMATS[trunk.number_format],
         max_calls=trunk.max_channels,

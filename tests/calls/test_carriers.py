@@ -41,7 +41,7 @@ def found(called: str, trunk_id: int = c.TRUNK) -> tuple[int, str | None] | None
     owner = owner_of_call(directory(), trunk_id, called)
     if owner is None:
         return None
-    account, number = owner
+    account, number, _ = owner
     return account.account_id, number.phone_number if number is not None else None
 
 

@@ -20,6 +20,7 @@ from trunkline.directory.media import ensure_system_media
 from trunkline.directory.plan import Plan
 from trunkline.directory.prepare import Request
 from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.trunks.allowed import allow
 from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.speech import NullSpeech
 
@@ -86,7 +87,9 @@ async def desk(db: Database, cipher: Cipher, tmp_path: Path, system_sounds: Path
     media_dir = tmp_path / "media"
     await asyncio.to_thread(shutil.copytree, system_sounds, media_dir)
     files = DirectoryFiles(db, cipher, NullSpeech(), media_dir)
-    return Desk(db, cipher, files, await new_account(db, "Palm Office"), tmp_path, media_dir)
+    account_id = await new_account(db, "Palm Office")
+    await allow(db, account_id, "127.0.0.2", "carrier of the demo company")
+    return Desk(db, cipher, files, account_id, tmp_path, media_dir)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from trunkline.directory.forms import SECTIONS
 from trunkline.directory.plan import Action
 from trunkline.directory.prepare import Request
 from trunkline.directory.tags.changes import create_tag
+from trunkline.directory.trunks.allowed import allow
 
 PHONE = "971500000010"
 DEMO = Path(__file__).parents[2] / "src/trunkline/directory/demo.yaml"
@@ -90,6 +91,7 @@ async def test_export_of_one_account_builds_another_alike(desk: Desk) -> None:
         "{sip_lines: {}, virtual_numbers: {}, employees: {}, groups: {}, scenarios: {}}", delete=True
     )
     other = await new_account(desk.db, "Other")
+    await allow(desk.db, other, "192.0.2.10")  # both have this carrier
     request = Request(other, parse(exported, {}), desk.folder)
     await desk.files.apply(await desk.files.prepare(request))
     theirs = await desk.files.export(other)

@@ -112,10 +112,14 @@ class Pbx:
             lines=[line("1001"), line("1002"), line("1003")],
             trunks=[
                 TrunkConfig(
-                    "7", TrunkMode.ADDRESS, self.world_ports.carrier_address, self.world_ports.carrier
+                    "7",
+                    TrunkMode.ADDRESS,
+                    self.world_ports.carrier_address,
+                    self.world_ports.carrier,
+                    addresses=[self.world_ports.carrier_address],
                 )
             ],
-            defaults=[DefaultRoute(NUMBER, "1001")],
+            defaults=[DefaultRoute(NUMBER, "1001", ["trunk-7-ip"])],
         )
         self._install = install
         self._process: asyncio.subprocess.Process | None = None

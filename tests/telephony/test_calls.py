@@ -33,6 +33,7 @@ pytestmark = pytest.mark.engine
 CUSTOMER = "12025550110"
 LINE = Endpoint(EndpointKind.LINE, "1001")
 TRUNK = Endpoint(EndpointKind.TRUNK, "trunk-7")
+BY_ADDRESS = Endpoint(EndpointKind.TRUNK, "trunk-7-ip")
 
 
 async def arrived(house: House) -> Arrived:
@@ -46,7 +47,7 @@ async def test_customer_talks_with_a_line_and_both_are_recorded(house: House) ->
     call = await customer.dial(NUMBER)
 
     arrival = await arrived(house)
-    assert (arrival.endpoint, arrival.called, arrival.calling_number) == (TRUNK, NUMBER, CUSTOMER)
+    assert (arrival.endpoint, arrival.called, arrival.calling_number) == (BY_ADDRESS, NUMBER, CUSTOMER)
     target = Target(LINE, caller_number="971500000010", caller_name="Dana")
     await house.engine.connect(arrival.channel, Connect([target], 20, record=True, tag="77"))
 

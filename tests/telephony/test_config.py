@@ -33,7 +33,7 @@ CONFIG = EngineConfig(
     HERE / "t.key",
 )
 LINES = [LineConfig("1002", "b" * 32), LineConfig("1001", "a" * 32, "c" * 64, browser=False)]
-TRUNK = TrunkConfig("7", TrunkMode.ADDRESS, "192.0.2.7", addresses=["198.51.100.0/24"])
+TRUNK = TrunkConfig("7", TrunkMode.ADDRESS, "192.0.2.7", addresses=["192.0.2.7", "198.51.100.0/24"])
 
 
 def sections(text: str) -> list[tuple[str, dict[str, list[str]]]]:
@@ -126,12 +126,14 @@ def test_a_trunk_is_safe_or_refused(text: str) -> None:
 
 def test_default_routes_and_music() -> None:
     files = directory_files(
-        CONFIG, Directory(defaults=[DefaultRoute("442079460100", "1001")], music=["/m/a"])
+        CONFIG,
+        Directory(defaults=[DefaultRoute("442079460100", "1001", ["trunk-7", "trunk-9-ip"])], music=["/m/a"]),
     )
-    assert "exten => 442079460100,1,Dial(" in files["extensions_defaults.conf"]
+    for endpoint in ("trunk7", "trunk9ip"):
+        assert f"exten => {endpoint}~442079460100,1,Dial(" in files["extensions_defaults.conf"]
     assert "entry = /m/a" in files["musiconhold.conf"]
     with pytest.raises(ValueError, match="digits"):
-        DefaultRoute("44,1,System(x)", "1001")
+        DefaultRoute("44,1,System(x)", "1001", [])
 
 
 def test_only_changed_files_are_written_and_nobody_else_reads_them(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def unexpected(turn: Turn, heard: TargetStarted) -> dict[str, Any]:
             "side": side,
             "direction": "out",
             "called_phone_number": number,
-            "trunk_id": int(heard.endpoint.name.removeprefix("trunk-")),
+            "trunk_id": int(heard.endpoint.name.removeprefix("trunk-").removesuffix("-ip")),
         }
     line = account.line_by_login(heard.endpoint.name)
     owner = account.employee_of_line(line.sip_line_id) if line is not None else None

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from trunkline.calls import by_api, from_line, incoming, machine, managed
 from trunkline.calls.effects import Hangup
 from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
-from trunkline.calls.switch import Switch, owner_of_call, trunk_id_of
+from trunkline.calls.switch import Switch
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
 from trunkline.core.ids import first_id_at
@@ -163,13 +163,11 @@ class Recovery:
             account, line = found
             look = switch.look(account)
             return from_line.adopt(arrived, line, look, identifier or look.next_id())
-        trunk_id = trunk_id_of(arrived.endpoint)
-        owner = owner_of_call(self._directory, trunk_id, arrived.called)
+        owner = switch.owner_of(self._directory, arrived)
         if owner is None:
             return None
-        account, number = owner
-        look = switch.look(account)
-        return incoming.adopt(arrived, number, trunk_id, look, identifier or look.next_id())
+        look = switch.look(owner.account)
+        return incoming.adopt(arrived, owner.number, owner.trunk_id, look, identifier or look.next_id())
 
     # --- what lives
 

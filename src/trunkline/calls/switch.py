@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -76,6 +76,7 @@ class Switch:
         directory: Callable[[], Directory],
         writer: EventWriter,
         performer: Callable[[Switch], Performer],
+        sharing: Callable[[], Mapping[int, frozenset[int]]] = dict,
         numbers: NumberChooser | None = None,
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
@@ -90,6 +91,7 @@ class Switch:
         """Of calls that ended; the engine may tell of them once more after a reconnect."""
         self._accounts: dict[int, Account] = {}
         self._directory = directory
+        self._sharing = sharing
         self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._writer = writer
         self._clock = clock
@@ -170,9 +172,11 @@ class Switch:
         if turn is None:
             _log.warning(
                 "call_refused",
-                reason="unknown_endpoint",
+                reason="nobody_s_call",
                 endpoint=arrived.endpoint.name,
-                remedy="apply the directory again: the engine knows a line or trunk that it does not",
+                called=arrived.called,
+                remedy="no account with this trunk has the called number verified, or the engine has an old directory:"
+                " see `trunkline numbers list`",
             )
             self._performer.hang_up_stranger(arrived.channel)
             return
@@ -205,12 +209,18 @@ class Switch:
                 return None
             account, line = found
             return from_line.open_call(arrived, line, self.look(account), call_session_id)
-        trunk_id = trunk_id_of(arrived.endpoint)
-        owner = owner_of_call(directory, trunk_id, arrived.called)
+        owner = self.owner_of(directory, arrived)
         if owner is None:
             return None
-        account, number = owner
-        return incoming.open_call(arrived, number, trunk_id, self.look(account), call_session_id)
+        return incoming.open_call(
+            arrived, owner.number, owner.trunk_id, self.look(owner.account), call_session_id
+        )
+
+    def owner_of(self, directory: Directory, arrived: Arrived) -> CallOwner | None:
+        """Whose call it is that came by a trunk."""
+        trunk_id, by_address = trunk_of(arrived.endpoint)
+        sharing = self._sharing().get(trunk_id, frozenset({trunk_id})) if by_address else None
+        return owner_of_call(directory, trunk_id, arrived.called, sharing)
 
     # --- what the doors command
 
@@ -457,28 +467,54 @@ def _tell_log(session: Session, turn: Turn) -> None:
     )
 
 
-def trunk_id_of(endpoint: Endpoint) -> int:
-    """The trunk an endpoint is; 0, which is no trunk's, when its name is of another make."""
-    digits = endpoint.name.removeprefix("trunk-")
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+class CallOwner(NamedTuple):
+    """Whose call it is that came by a trunk; ``number`` None: it is for no number of that account."""
+
+    account: Account
+    number: VirtualNumber | None
+    trunk_id: int
+
+
+def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
+    """The trunk an endpoint is, and whether only an address identified it; 0, which is no trunk's, when its name is of
+    another make."""
+    name = endpoint.name.removeprefix("trunk-")
+    digits = name.removesuffix("-ip")
+    return (int(digits) if digits.isascii() and digits.isdigit() else 0), digits != name
 
 
 def owner_of_call(
-    directory: Directory, trunk_id: int, called: str
-) -> tuple[Account, VirtualNumber | None] | None:
-    """Whose call it is that came by a trunk, and for which number: of the trunk's account, or of the account that took
-    the number from the inventory which this trunk serves. None: there is no such trunk."""
-    owner = directory.trunk(trunk_id)
-    if owner is None:
+    directory: Directory, trunk_id: int, called: str, sharing: frozenset[int] | None = None
+) -> CallOwner | None:
+    """Whose call it is that came by a trunk. None: nobody's, or there is no such trunk.
+
+    A verified number decides: its account has one of the trunks, or took the number from the inventory which one of them
+    serves. Else the call is of the account that has the trunk, when that is known: the trunk registered, or no other
+    account has a trunk with that address.
+
+    :param sharing: the trunks that have the address the call came from, all that identifies it; None: the registration of
+        the trunk identifies it.
+    """
+    trunks = {trunk_id} if sharing is None else sharing
+    owners = {one: found[0] for one in sorted(trunks) if (found := directory.trunk(one)) is not None}
+    if not owners:
         return None
-    account, _ = owner
-    number = called_number(account, called)
-    if number is None:
-        bare = called.lstrip("+")
-        served = directory.number(bare) or directory.number(normalise(called) or bare)
-        if served is not None and served[1].carrier_trunk_id == trunk_id:
-            return served
-    return account, number
+    bare = called.lstrip("+")
+    verified = directory.number(bare) or directory.number(normalise(called) or bare)
+    if verified is not None:
+        account, number = verified
+        own = [one for one, owner in owners.items() if owner.account_id == account.account_id]
+        if own:
+            return CallOwner(account, number, number.trunk_id if number.trunk_id in own else own[0])
+        if number.carrier_trunk_id in owners:
+            return CallOwner(account, number, number.carrier_trunk_id or 0)
+    accounts = {owner.account_id: owner for owner in owners.values()}
+    if len(accounts) > 1:
+        return None
+    [account] = accounts.values()
+    # An unverified number may be somebody else's: only calls by the account's own registration are for it.
+    number_here = called_number(account, called) if sharing is None else None
+    return CallOwner(account, number_here, min(owners))
 
 
 def called_number(account: Account, called: str) -> VirtualNumber | None:

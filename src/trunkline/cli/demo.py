@@ -30,6 +30,7 @@ from trunkline.directory.file import read_file
 from trunkline.directory.model import Account, Trunk
 from trunkline.directory.prepare import Request
 from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.trunks.allowed import allow
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.runtime import asterisk, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -84,6 +85,8 @@ def load(account_id: int | None) -> None:
 
     async def work(db: Database) -> Applied:
         which = await chosen(Administration(db), account_id)
+        for trunk in form.section("trunks").values():
+            await allow(db, which, trunk.host, "simulated carrier of the demo company")
         files = directory_files(db, settings)
         return await files.apply(await files.prepare(Request(which, form, folder)))
 

@@ -20,6 +20,7 @@ from trunkline.directory.apply import Applied, DirectoryFiles
 from trunkline.directory.file import read_file, to_yaml
 from trunkline.directory.forms import Form, SubscriptionForm
 from trunkline.directory.prepare import Prepared, Request
+from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.runtime import secrets
 from trunkline.speech import EspeakSpeech
@@ -79,7 +80,8 @@ def export(file: Path | None, account_id: int | None) -> None:
 def directory_files(db: Database, settings: Settings) -> DirectoryFiles:
     """Directory files of this instance, with its master key, voice and subscription rules."""
     cipher = Cipher(secrets.ensure(settings).master_key)
-    return DirectoryFiles(db, cipher, EspeakSpeech(), settings.media_dir, subscription_problems)
+    own = own_addresses(settings.sip.bind, settings.sip.external_address)
+    return DirectoryFiles(db, cipher, EspeakSpeech(), settings.media_dir, subscription_problems, own)
 
 
 def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:

@@ -22,6 +22,10 @@ COMMANDS = {
     "apply": ("trunkline.cli.directory", "Bring an account's directory to what a YAML file says."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
     "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
+    "trunk": (
+        "trunkline.cli.trunks",
+        "Addresses that trunks may have although they are refused by themselves.",
+    ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, who has which, what a month cost."),
     "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
     "support": ("trunkline.cli.support", "Tickets, and the people who may be asked about them."),

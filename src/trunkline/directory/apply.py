@@ -16,6 +16,7 @@ from trunkline.directory.load import Cipher
 from trunkline.directory.media import ensure_system_media, store_sound
 from trunkline.directory.plan import Plan
 from trunkline.directory.prepare import Prepared, Preparer, Request, SubscriptionCheck
+from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.write import Writer
 from trunkline.speech import Speech
 
@@ -52,12 +53,13 @@ class DirectoryFiles:
         speech: Speech,
         media_dir: Path,
         check_subscription: SubscriptionCheck | None = None,
+        own: frozenset[Address] = frozenset(),
     ) -> None:
         self._db = db
         self._cipher = cipher
         self._speech = speech
         self._media_dir = media_dir.absolute()
-        self._preparer = Preparer(db, cipher, speech, media_dir, check_subscription)
+        self._preparer = Preparer(db, cipher, speech, media_dir, check_subscription, own)
 
     async def prepare(self, request: Request) -> Prepared:
         """The difference between a file and the present directory; writes nothing.

@@ -51,6 +51,9 @@ _STATEMENTS: Mapping[str, str] = {
     "lines": "select * from sip_lines where account_id = any(%(accounts)s)",
     "trunks": """
         select *, addresses::text[] as networks from trunks where account_id = any(%(accounts)s)""",
+    "allowed_addresses": """
+        select account_id, network::text as network from trunk_addresses
+        where account_id = any(%(with_system)s) order by network""",
     "carriers": """
         select distinct on (v.account_id, t.trunk_id) t.*, t.addresses::text[] as networks,
                v.account_id as account_id, null::bytea as password_encrypted
@@ -148,7 +151,8 @@ async def load_accounts(
     broken: set[int] = set()
     for account_id in rows["accounts"]:
         of_account = {name: by_account.get(account_id, []) for name, by_account in rows.items()}
-        of_account["media"] = rows["media"].get(model.SYSTEM_ACCOUNT_ID, []) + of_account["media"]
+        for shared in ("media", "allowed_addresses"):
+            of_account[shared] = rows[shared].get(model.SYSTEM_ACCOUNT_ID, []) + of_account[shared]
         try:
             found[account_id] = _account(of_account, contacts[account_id], cipher, media_dir)
         except (ValueError, KeyError, TypeError, OSError) as error:
@@ -238,6 +242,7 @@ def _account(
         blacklist=frozenset(each["phone_number"] for each in rows["blacklist"]),
         contact_groups={key: model.ContactGroup(key, name) for key, name in named.contact_groups.items()},
         talk_options={each["button"]: _talk_option(each, named) for each in rows["talk_options"]},
+        allowed_addresses=tuple(each["network"] for each in rows["allowed_addresses"]),
         default_virtual_number_id=row["default_virtual_number_id"],
     )
 

@@ -25,6 +25,9 @@ from trunkline.directory.load import Cipher
 from trunkline.directory.model import TrunkMode
 from trunkline.directory.plan import Action, Plan, difference
 from trunkline.directory.references import problems_of
+from trunkline.directory.trunks.addresses import Address
+from trunkline.directory.trunks.checks import problems_of_trunk
+from trunkline.directory.trunks.resolution import Resolved, resolve
 from trunkline.speech import Speech, audio
 
 SubscriptionCheck = Callable[[str, SubscriptionForm], list[str]]
@@ -69,12 +72,15 @@ class Prepared:
     request: Request
     plan: Plan
     sounds: Mapping[str, Sound] = field(repr=False)
+    resolved: Resolved = field(default_factory=dict)
+    """What the hosts of trunks stood for."""
 
 
 class Preparer:
     """Compares files with an account's directory; writes nothing.
 
     :param check_subscription: see :data:`SubscriptionCheck`; default: nothing is refused.
+    :param own: addresses of the installation, beside this machine's, which no trunk may have.
     """
 
     def __init__(
@@ -84,11 +90,13 @@ class Preparer:
         speech: Speech,
         media_dir: Path,
         check_subscription: SubscriptionCheck | None = None,
+        own: frozenset[Address] = frozenset(),
     ) -> None:
         self._db = db
         self._cipher = cipher
         self._speech = speech
         self._media_dir = media_dir.absolute()
+        self._own = own
         self._check_subscription = check_subscription or (lambda _key, _form: [])
 
     async def prepare(self, request: Request) -> Prepared:
@@ -99,12 +107,32 @@ class Preparer:
         async with self._db.connection() as connection:
             current = await read_current(connection, request.account_id, self._media_dir)
         sounds = await self._sounds(request, current)
-        return Prepared(request, self._compare(request, current, sounds).plan, sounds)
+        comparison = self._compare(request, current, sounds)
+        trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
+        resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
+        async with self._db.connection() as connection:
+            await self._check_trunks(connection, comparison, resolved)
+        return Prepared(request, comparison.plan, sounds, resolved)
 
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""
         current = await read_current(connection, prepared.request.account_id, self._media_dir, lock=True)
-        return self._compare(prepared.request, current, prepared.sounds)
+        comparison = self._compare(prepared.request, current, prepared.sounds)
+        await self._check_trunks(connection, comparison, prepared.resolved)
+        return comparison
+
+    async def _check_trunks(self, connection: Connection, comparison: Comparison, resolved: Resolved) -> None:
+        """:raises DirectoryFileError: a trunk that is written has an address that it may not have."""
+        trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
+        account_id = comparison.current.account_id
+        problems = [
+            f"trunks.{key}.{problem.field}: {problem.message}"
+            for key in comparison.plan.written("trunks")
+            if trunks[key].active
+            for problem in await problems_of_trunk(connection, account_id, trunks[key], resolved, self._own)
+        ]
+        if problems:
+            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
 
     def _compare(self, request: Request, current: Current, sounds: Mapping[str, Sound]) -> Comparison:
         wanted = with_kept_headers(_expanded(request, current), current.form)

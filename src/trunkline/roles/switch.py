@@ -28,6 +28,8 @@ from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.directory.contacts import save_contact
 from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.trunks.addresses import own_addresses
+from trunkline.directory.trunks.watch import TrunkIdentification, identifying
 from trunkline.engine import engine_config, engine_directory
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.runtime import asterisk, certificates, postgres, secrets
@@ -62,6 +64,8 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         snapshot = DirectorySnapshot(db, Cipher(own.master_key), settings.media_dir)
         await snapshot.start()
         stack.push_async_callback(snapshot.stop)
+        own_sip = own_addresses(settings.sip.bind, settings.sip.external_address)
+        identified = await stack.enter_async_context(identifying(snapshot, own_sip))
         writer = EventWriter(db, node, buffer_max=settings.switch.event_buffer_max)
         writer.start()
         stack.push_async_callback(writer.stop)
@@ -71,12 +75,13 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             directory=lambda: snapshot.current,
             writer=writer,
             performer=lambda one: Performer(engine, settings.spool_dir, one.refused),
+            sharing=lambda: identified.current.sharing,
             numbers=NumberChooser(db),
             save_contact=functools.partial(save_contact, db),
         )
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
-        await stack.enter_async_context(_configuring(engine, snapshot))
+        await stack.enter_async_context(_configuring(engine, snapshot, identified))
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = _Follower(db, engine, switch, registrar, snapshot, since, ready)
         await stack.enter_async_context(controlled(switch, own.control_token, port))
@@ -146,11 +151,14 @@ class _Follower:
 
 
 @contextlib.asynccontextmanager
-async def _configuring(engine: AsteriskEngine, snapshot: DirectorySnapshot) -> AsyncIterator[None]:
+async def _configuring(
+    engine: AsteriskEngine, snapshot: DirectorySnapshot, identified: TrunkIdentification
+) -> AsyncIterator[None]:
     """Bring the directory to the engine, at once and after every change."""
     changed = asyncio.Event()
     changed.set()
     unsubscribe = snapshot.subscribe(lambda *_: changed.set())
+    identified.subscribe(changed.set)
 
     async def follow() -> None:
         while True:
@@ -159,7 +167,7 @@ async def _configuring(engine: AsteriskEngine, snapshot: DirectorySnapshot) -> A
             changed.clear()
             try:
                 await engine.wait_up()
-                await engine.configure(engine_directory(snapshot.current))
+                await engine.configure(engine_directory(snapshot.current, identified.current))
             except (EngineError, TimeoutError, ValueError) as error:
                 _log.error("engine_not_configured", error=str(error))
                 if not isinstance(error, ValueError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.telephony.config.pjsip import BROWSER_PREFIX, TRUNK_PREFIX
+from trunkline.telephony.config.model import TRUNK_PREFIX
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.port import Endpoint, EndpointKind
 
 _TECHNOLOGY = "PJSIP/"

@@ -83,9 +83,17 @@ class Installation:
 
     :param settings: default: free ports and a data folder below ``folder``.
     :param folder: where its data and its terminal output (``up.log``) go.
+    :param trunk_addresses: what the operator allows all trunks; the world of tests is on loopback.
     """
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        *,
+        trunk_addresses: Sequence[str] = ("127.0.0.0/8",),
+    ) -> None:
+        self._trunk_addresses = trunk_addresses
         self.settings = settings or settings_on_free_ports(folder / "data")
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
@@ -95,6 +103,8 @@ class Installation:
         self._session = aiohttp.ClientSession()
         try:
             await self.start()
+            for address in self._trunk_addresses:
+                await self.run("trunk", "allow", address, "--every-account")
         except BaseException:
             await self._close()
             raise

@@ -25,6 +25,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.db.query import Page
 from trunkline.directory.numbers import changes, listing, private
 from trunkline.directory.numbers.changes import Chosen
+from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.reports.reader import Reader
 
 SUCCESS = (Field("success", FieldType.BOOLEAN, description="Always true."),)
@@ -124,8 +125,15 @@ async def _enable_private(call: Call, params: Params) -> dict[str, bool]:
     asked = "va" if params["is_used_for_va"] else "call_tracking"
     purpose = changes.purpose_for(call.caller.components, asked, "is_used_for_va")
     services = call.services
+    sip = services.settings.sip
     await private.enable_private(
-        services.db, services.secrets, call.account_id, _chosen(params), provider, purpose
+        services.db,
+        services.secrets,
+        call.account_id,
+        _chosen(params),
+        provider,
+        purpose,
+        own=own_addresses(sip.bind, sip.external_address),
     )
     return {"success": True}
 

@@ -48,6 +48,8 @@ class Account:
     contact_groups: Mapping[int, ContactGroup] = field(default_factory=dict)
     talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
     """By button."""
+    allowed_addresses: tuple[str, ...] = ()
+    """Addresses and networks that the operator allows its trunks, although they are private or somebody else's."""
     default_virtual_number_id: int | None = None
     """As chosen; :attr:`default_number` also answers when none was."""
 

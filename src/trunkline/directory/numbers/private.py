@@ -20,6 +20,9 @@ from trunkline.directory.forms import TrunkForm
 from trunkline.directory.load import Cipher
 from trunkline.directory.model import TrunkMode
 from trunkline.directory.numbers.changes import Chosen, drop_idle_private_trunks, take
+from trunkline.directory.trunks.addresses import Address
+from trunkline.directory.trunks.checks import problems_of_trunk
+from trunkline.directory.trunks.resolution import Resolved, resolve
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f;\\\x7f]")
 """What cannot stand in the engine's files."""
@@ -71,19 +74,29 @@ class Provider:
 
 
 async def enable_private(
-    database: Database, cipher: Cipher, account_id: int, chosen: Chosen, provider: Provider, purpose: str
+    database: Database,
+    cipher: Cipher,
+    account_id: int,
+    chosen: Chosen,
+    provider: Provider,
+    purpose: str,
+    *,
+    own: frozenset[Address] = frozenset(),
 ) -> None:
     """Let numbers of an account register at a provider: new ones, or ones that it has or may take by id.
 
     Sent again for the same numbers it changes their provider.
 
+    :param own: addresses of the installation, beside this machine's, which no trunk may have.
     :raises InvalidInput: a value that cannot be used; ``already_in_use``: somebody else has the number, or it is
         offered to others.
     :raises NotFound: ``virtual_phone_number_not_found`` for an id that is neither the account's nor offered.
     """
     trunk = provider.trunk()
+    resolved = await resolve([trunk.host])
     try:
         async with changing(database) as connection:
+            await _check_addresses(connection, account_id, trunk, resolved, own)
             numbers = await _numbers(connection, account_id, chosen, purpose)
             trunk_id = await _put_trunk(connection, cipher, account_id, trunk)
             for number_id in numbers:
@@ -94,6 +107,13 @@ async def enable_private(
             await drop_idle_private_trunks(connection, account_id)
     except Duplicate as error:
         raise _in_use(chosen) from error
+
+
+async def _check_addresses(
+    connection: Connection, account_id: int, trunk: TrunkForm, resolved: Resolved, own: frozenset[Address]
+) -> None:
+    for problem in await problems_of_trunk(connection, account_id, trunk, resolved, own):
+        raise InvalidInput(problem.message, field=_PARAMS[problem.field], value=problem.address)
 
 
 async def private_params(

@@ -18,6 +18,7 @@ from trunkline.telephony.config.model import (
     TrunkConfig,
     TrunkMode,
     TrunkTransport,
+    trunk_endpoint,
 )
 from trunkline.telephony.config.render import base_files, directory_files
 
@@ -36,5 +37,6 @@ __all__ = [
     "base_files",
     "changed_files",
     "directory_files",
+    "trunk_endpoint",
     "write_files",
 ]

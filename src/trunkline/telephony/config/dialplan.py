@@ -51,7 +51,7 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,Ringing()
  same => n,Wait({_RETRY})
  same => n,Goto(again)
- same => n(alone),Goto(tl-default,${{FILTER(0-9,${{EXTEN}})}},1)
+ same => n(alone),Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
 exten => h,1,NoOp()
 
@@ -84,21 +84,24 @@ exten => taken,1,Stasis({APP},taken)
  same => n,Hangup()
 
 [tl-default]
-exten => _X!,1,Hangup(41)
+exten => _[a-z0-9]!,1,Hangup(41)
 exten => s,1,Hangup(41)
 #include "extensions_defaults.conf"
 """
 
 
 def defaults(routes: Sequence[DefaultRoute]) -> str:
-    """``extensions_defaults.conf``: more lines of the context ``tl-default``."""
+    """``extensions_defaults.conf``: more extensions of the context ``tl-default``, ``<endpoint>~<number>``, without
+    dashes, which extensions do not count. A line, or a
+    trunk that does not carry the number, finds none."""
     text = "[tl-default](+)\n"
     for route in sorted(routes, key=lambda one: one.number):
         phones = f"${{PJSIP_DIAL_CONTACTS({route.line})}}"
         browsers = f"${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}{route.line})}}"
         both = f"${{IF($[${{LEN({phones})}} & ${{LEN({browsers})}}]?&)}}"
-        text += f"exten => {route.number},1,Dial({phones}{both}{browsers},{_DEFAULT_RING})\n"
-        text += " same => n,Hangup(41)\n"
+        for endpoint in sorted(set(route.endpoints)):
+            text += f"exten => {endpoint.replace('-', '')}~{route.number},1,Dial({phones}{both}{browsers},{_DEFAULT_RING})\n"
+            text += " same => n,Hangup(41)\n"
     return text
 
 

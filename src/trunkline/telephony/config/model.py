@@ -153,6 +153,17 @@ class LineConfig:
         _check_plain(self.ha1_md5, self.ha1_sha256)
 
 
+TRUNK_PREFIX = "trunk-"
+BY_ADDRESS = "-ip"
+"""Ends the name of an endpoint whose calls only their address identifies."""
+
+
+def trunk_endpoint(trunk_id: int | str, *, by_address: bool = False) -> str:
+    """Name of the engine's endpoint of a trunk. Calls to the carrier, and calls in that its registration identifies, are
+    its own; calls in that an address identifies may be those of any trunk with that address."""
+    return f"{TRUNK_PREFIX}{trunk_id}{BY_ADDRESS if by_address else ''}"
+
+
 class TrunkMode(StrEnum):
     ADDRESS = "address"
     """The carrier is known by where its calls come from."""
@@ -178,7 +189,8 @@ class TrunkConfig:
     """A carrier.
 
     :ivar id: unique among trunks.
-    :ivar addresses: addresses or networks its calls come from; ``host`` always counts when it is an address.
+    :ivar addresses: addresses or networks that identify its calls; ``host`` does not count. No two trunks may have the
+        same: the engine takes the first it finds.
     :ivar codecs: in order of preference.
     """
 
@@ -196,7 +208,12 @@ class TrunkConfig:
 
     @property
     def name(self) -> str:
-        return f"trunk-{self.id}"
+        return trunk_endpoint(self.id)
+
+    @property
+    def address_name(self) -> str:
+        """The endpoint of calls that only their address identifies."""
+        return trunk_endpoint(self.id, by_address=True)
 
     def __post_init__(self) -> None:
         _check_plain(self.id, self.host, self.username, *self.addresses, *self.codecs)
@@ -208,14 +225,16 @@ class TrunkConfig:
 
 @dataclass(frozen=True)
 class DefaultRoute:
-    """Which line rings when a call to ``number`` comes while nobody controls the engine."""
+    """Which line rings when a call to ``number`` comes by one of ``endpoints`` while nobody controls the engine."""
 
     number: str
     line: str
+    endpoints: Sequence[str]
 
     def __post_init__(self) -> None:
         if not self.number.isdigit() or not self.line.isdigit():
             raise ValueError(f"a default route takes digits, not {self.number!r} and {self.line!r}")
+        _check_plain(*self.endpoints)
 
 
 @dataclass(frozen=True)

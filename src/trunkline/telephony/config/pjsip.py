@@ -7,7 +7,6 @@ optional SRTP against DTLS, ICE and bundling). So it is two endpoints: ``<login>
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 
 from trunkline.telephony.config.model import (
@@ -21,7 +20,6 @@ from trunkline.telephony.config.modules import has_opus
 
 REALM = "trunkline"
 BROWSER_PREFIX = "web-"
-TRUNK_PREFIX = "trunk-"
 CONTEXT = "tl-in"
 _QUALIFY_SECONDS = 60
 _TLS_METHOD = "sslv23"
@@ -50,7 +48,7 @@ type = global
 user_agent = Trunkline
 default_realm = {REALM}
 default_from_user = anonymous
-endpoint_identifier_order = ip,line,username,auth_username
+endpoint_identifier_order = line,username,auth_username,ip
 keep_alive_interval = 60
 contact_expiration_check_interval = 15
 max_initial_qualify_time = 30
@@ -185,21 +183,24 @@ def _trunk(config: TrunkConfig) -> str:
     name = config.name
     suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
     server = f"sip:{config.host}:{config.port}{suffix}"
-    text = (
-        f"[{name}](tl-trunk)\ntransport = transport-{config.transport.value}\naors = {name}\n"
+    endpoint = (
+        f"transport = transport-{config.transport.value}\n"
         f"allow = {','.join(config.codecs)}\nfrom_domain = {config.host}\nsend_pai = yes\n"
     )
     if config.username:
-        text += f"outbound_auth = {name}\n"
+        endpoint += f"outbound_auth = {name}\n"
     if config.transport is TrunkTransport.TLS:
-        text += "media_encryption = sdes\n"
-    text += f"\n[{name}]\ntype = aor\ncontact = {server}\n"
+        endpoint += "media_encryption = sdes\n"
+    text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}\n[{name}]\ntype = aor\ncontact = {server}\n"
     if config.username:
         text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username}\n"
         text += f"password = {config.password}\n"
-    if matches := _matches(config):
-        text += f"\n[{name}]\ntype = identify\nendpoint = {name}\n"
-        text += "".join(f"match = {match}\n" for match in matches)
+    if config.addresses:
+        by_address = config.address_name
+        text += f"\n[{by_address}](tl-trunk)\n{endpoint}"
+        # a name would be resolved by the engine, to what nobody checked
+        text += f"\n[{by_address}]\ntype = identify\nendpoint = {by_address}\nsrv_lookups = no\n"
+        text += "".join(f"match = {match}\n" for match in sorted(set(config.addresses)))
     if config.mode is TrunkMode.REGISTER:
         client = f"sip:{config.username}@{config.host}:{config.port}{suffix}"
         text += (
@@ -210,14 +211,3 @@ def _trunk(config: TrunkConfig) -> str:
             f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n"
         )
     return text
-
-
-def _matches(config: TrunkConfig) -> list[str]:
-    matches = set(config.addresses)
-    try:
-        ipaddress.ip_address(config.host)
-        matches.add(config.host)
-    except ValueError:
-        if config.mode is TrunkMode.ADDRESS and not matches:
-            matches.add(config.host)
-    return sorted(matches)

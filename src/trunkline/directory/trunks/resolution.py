@@ -1,0 +1,50 @@
+"""Addresses that the host names of trunks stand for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from trunkline.directory.trunks.addresses import Network, parse
+
+TIMEOUT_SECONDS = 5.0
+"""For one name; what does not answer in time has no address."""
+
+_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="trunk-hosts")
+"""Of their own: a name whose server never answers keeps a thread busy, and others must not wait for it."""
+
+Resolved = Mapping[str, tuple[Network, ...]]
+"""By host name."""
+
+
+async def resolve(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
+    """Addresses of each host, sorted; a literal address is its own, a name that nobody knows has none.
+
+    A name is also what only the system's resolver reads as an address: ``127.1``, ``2130706433``.
+    """
+    wanted = sorted(set(hosts))
+    found = await asyncio.gather(*(_addresses(host) for host in wanted))
+    return dict(zip(wanted, found, strict=True))
+
+
+async def _addresses(host: str) -> tuple[Network, ...]:
+    literal = parse(host)
+    if literal is not None:
+        return (literal,)
+    loop = asyncio.get_running_loop()
+    try:
+        answers = await asyncio.wait_for(
+            loop.run_in_executor(_threads, _look_up, host),
+            TIMEOUT_SECONDS,
+        )
+    except (OSError, UnicodeError, TimeoutError):
+        return ()
+    networks = {parse(text) for text in answers}
+    return tuple(sorted((one for one in networks if one is not None), key=str))
+
+
+def _look_up(host: str) -> set[str]:
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    return {str(answer[4][0]).partition("%")[0] for answer in answers}

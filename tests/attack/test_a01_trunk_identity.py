@@ -1,0 +1,157 @@
+"""Nobody's trunk identifies what is another's: hostile trunk addresses change nothing for other accounts, and two
+accounts at one carrier address both work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from tests.attack.two_companies import TwoCompanies
+from trunkline.runtime import postgres
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.testing.installation import ApiError
+from trunkline.testing.outside import Answer, Ignore
+
+pytestmark = [
+    pytest.mark.attack,
+    pytest.mark.engine,
+    pytest.mark.xdist_group("two-companies"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+]
+
+PHONES = "127.0.0.3"
+PASSWORD_OF_PROVIDER = "tests-only-2750"
+HOSTILE: tuple[dict[str, str], ...] = (
+    {"server_address": "sip.example.com", "resolved_server_address": "0.0.0.0/0"},
+    {"server_address": "sip.example.com", "resolved_server_address": "127.0.0.0/8"},
+    {"server_address": "sip.example.com", "resolved_server_address": "127.0.0.1"},
+    {"server_address": "sip.example.com", "resolved_server_address": PHONES},
+    {"server_address": "sip.example.com", "resolved_server_address": "::ffff:127.0.0.3"},
+    {"server_address": "sip.example.com", "resolved_server_address": "::/0"},
+    {"server_address": "sip.example.com", "resolved_server_address": "10.0.0.5"},
+    {"server_address": "127.0.0.1"},
+    {"server_address": PHONES},
+    {"server_address": "localhost"},
+    {"server_address": "127.1"},
+    {"server_address": "2130706433"},
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(
+    asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[TwoCompanies]:
+    async with TwoCompanies(asterisk_install, tmp_path_factory.mktemp("pair")) as companies:
+        yield companies
+
+
+async def challenged(pair: TwoCompanies) -> None:
+    """Requests without a login from where phones are, as a line and as nobody, are asked for one."""
+    other = pair.other
+    for source in ("127.0.0.1", PHONES):
+        for user in (other.line, "nobody"):
+            for method in ("REGISTER", "INVITE"):
+                status = await pair.answer(source, method, user, other.number)
+                assert status == 401, (source, method, user)
+
+
+async def test_hostile_addresses_are_refused_and_change_nothing(pair: TwoCompanies) -> None:
+    for index, addresses in enumerate(HOSTILE):
+        with pytest.raises(ApiError) as refused:
+            await pair.installation.data_api(
+                pair.one.account,
+                "enable.private_number",
+                virtual_phone_number=f"4420794602{index:02}",
+                is_used_for_va=True,
+                login="u",
+                password=PASSWORD_OF_PROVIDER,
+                port="5060",
+                **addresses,
+            )
+        assert refused.value.mnemonic == "invalid_parameter_value", addresses
+        assert refused.value.error["data"]["field"] == list(addresses)[-1]
+    await challenged(pair)
+
+
+async def test_hostile_rows_do_not_reach_the_engine(pair: TwoCompanies) -> None:
+    """Whatever wrote them: what is in the tables is checked again before it is rendered."""
+    dsn = postgres.dsn(pair.installation.settings)
+    rows: list[tuple[Any, ...]] = [
+        ("register", "sip.example.com", [one["resolved_server_address"]])
+        for one in HOSTILE
+        if "resolved_server_address" in one
+    ]
+    rows += [("address", one["server_address"], []) for one in HOSTILE if len(one) == 1]
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        before = pair.trunks_file
+        for index, (mode, host, addresses) in enumerate(rows):
+            await connection.execute(
+                "insert into trunks (account_id, key, name, mode, host, username, addresses) values"
+                " (%s, %s, 'Hostile', %s, %s, 'u', %s::inet[]::cidr[])",
+                (pair.one.account.account_id, f"hostile-{index}", mode, host, addresses),
+            )
+        # One that is all right, after them: once the engine has it, it was told of all.
+        await connection.execute(
+            "insert into trunks (account_id, key, name, mode, host) values (%s, 'fair', 'Fair', 'address', '192.0.2.77')",
+            (pair.one.account.account_id,),
+        )
+        async with asyncio.timeout(20):
+            while "match = 192.0.2.77" not in pair.trunks_file:
+                await asyncio.sleep(0.1)
+        told = set(pair.trunks_file.splitlines()) - set(before.splitlines())
+        matches = {line for line in told if line.startswith("match")}
+        assert matches == {"match = 192.0.2.77"}
+        await asyncio.sleep(1)  # the engine reads what was written
+        await challenged(pair)
+        await connection.execute("delete from trunks where key like 'hostile-%' or key = 'fair'")
+
+
+async def test_two_accounts_at_one_carrier_address_get_their_own_calls(pair: TwoCompanies) -> None:
+    for company, stranger in ((pair.one, pair.other), (pair.other, pair.one)):
+        for number in (company.number, company.registered):
+            company.desk.forget()
+            stranger.desk.forget()
+            company.desk.on_call(Answer())
+            stranger.desk.on_call(Ignore())
+            customer = await pair.world.customer(pair.new_number())
+            if number == company.number:
+                call = await customer.dial(number)
+            else:
+                call = await pair.world.dial_registered(customer, number, company.user)
+            phone = await company.desk.next_call()
+            await asyncio.gather(call.answered(), phone.answered())
+            await call.hangup()
+            await phone.ended()
+            with pytest.raises(TimeoutError):
+                await stranger.desk.next_call(timeout=0.2)
+
+
+async def test_a_call_for_nobody_s_number_is_nobody_s(pair: TwoCompanies) -> None:
+    customer = await pair.world.customer(pair.new_number())
+    call = await customer.dial("97140000399")
+    await call.ended()
+    assert not call.is_answered
+
+
+async def test_a_call_of_one_account_s_phone_never_rings_the_other_s(pair: TwoCompanies) -> None:
+    """It goes to the carrier as every call to the world, and leaves with the account's own number."""
+    for company, stranger in ((pair.one, pair.other), (pair.other, pair.one)):
+        company.desk.forget()
+        stranger.desk.forget()
+        stranger.desk.on_call(Answer())
+        network = await pair.world.customer(stranger.number, name=f"network {stranger.number}")
+        network.on_call(Answer())
+        call = await company.desk.dial(stranger.number)
+        outside = await network.next_call()
+        await asyncio.gather(call.answered(), outside.answered())
+        assert outside.number.lstrip("+") == company.number
+        await call.hangup()
+        await outside.ended()
+        with pytest.raises(TimeoutError):
+            await stranger.desk.next_call(timeout=0.2)
