@@ -11,17 +11,28 @@ import orjson
 from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, company, number_of
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from trunkline.calls import commands, from_line, incoming, machine, requests
-from trunkline.calls.effects import Call, Effect, Take
+from trunkline.calls.effects import Answer, Call, Effect, Supervise, Take
 from trunkline.calls.live_look import LiveLook
 from trunkline.calls.presence import Presence
-from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Session, begin, evolve
+from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
 from trunkline.calls.switch import called_number
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
+from trunkline.core.errors import EffectRefused
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account
 from trunkline.events.catalogue import Event, EventType
-from trunkline.telephony.port import Arrived, Channel, EndpointKind, KeyPressed, Registered, Signal
+from trunkline.telephony.port import (
+    Arrived,
+    Channel,
+    EndpointKind,
+    KeyPressed,
+    Originate,
+    Registered,
+    Signal,
+    Supervision,
+    Target,
+)
 
 T0 = 1_772_366_400.0
 """Noon of 2026-03-01 UTC, a Sunday; 16:00 in the company's zone."""
@@ -39,6 +50,8 @@ _EPHEMERAL = {
     "pressed_at",
     "confirmed",
     "plays",
+    "taking",
+    "taken_late",
     "bridge",
 }
 
@@ -103,7 +116,13 @@ class Story:
             self.engine.pending = [
                 one for one in self.engine.pending if getattr(one, "channel", None) != channel
             ]
-        self.take(machine.failed(self.session, channel, self.look()))
+        leg = self.session.leg_of(channel)
+        effect: Effect = Answer(channel)
+        if chan.originated and not chan.answered:
+            effect = Call(Originate(channel, Target(chan.endpoint), 60, ""))
+        elif leg is not None and leg.role is Role.COACH:
+            effect = Supervise(channel, self.channel, Supervision.WHISPER)
+        self.take(machine.effect_failed(self.session, effect, EffectRefused("no"), self.look()))
         return self
 
     # --- going on

@@ -13,7 +13,7 @@ from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
-from trunkline.calls.performer import Performer
+from trunkline.calls.performer import Outcome, Performer
 from trunkline.calls.recovery import Recovery
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch import Switch
@@ -61,7 +61,9 @@ class Hands(Performer):
         self._twin = engine
         self.strangers: list[Channel] = []
 
-    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
+    def perform(
+        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+    ) -> None:
         self._twin.perform(effects)
 
     def hang_up_stranger(self, channel: Channel) -> None:

@@ -10,6 +10,7 @@ from tests.calls import company as c
 from tests.calls.test_any_command import MESSAGE, coached
 from tests.calls.test_recovery import Hands, House
 from trunkline.calls.effects import Effect
+from trunkline.calls.performer import Outcome
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.telephony.port import Channel, Registered
 
@@ -187,7 +188,9 @@ def test_who_left_meanwhile(desk: Desk, state: Callable[[Desk], None], who: str)
 class Lame(Hands):
     """Of a switch that is killed before it does what it decided."""
 
-    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
+    def perform(
+        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+    ) -> None:
         """Nothing."""
 
 
@@ -196,7 +199,9 @@ class Halting(Hands):
 
     left = 0
 
-    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
+    def perform(
+        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+    ) -> None:
         """The first ones, and no more."""
         now = effects[: self.left]
         Halting.left -= len(now)

@@ -67,6 +67,31 @@ def test_an_alias_stands_for_its_channel() -> None:
     assert journal.signals(list(journal.parse([line]))) == [Answered(Channel("x"), Instant(1.0))]
 
 
+def device(event: str, at: float, number: int) -> str:
+    """A line of a device that was called together with others, under the id ``x``."""
+    extra = '{"hangupcause":16,"hangupsource":""}' if event == "HANGUP" else ""
+    return row(event, at, f"x~{number}", f"PJSIP/1001-0000000{number}", alias="x", extra=extra)
+
+
+def test_devices_called_together_are_one_participant() -> None:
+    lines = [device("ANSWER", 1.0, 1), device("ANSWER", 1.1, 2), device("HANGUP", 1.2, 2)]
+    entries = list(journal.parse(lines))
+    assert journal.signals(entries) == [Answered(Channel("x"), Instant(1.0))]
+    ended = [*entries, *journal.parse([device("HANGUP", 9.0, 1)])]
+    assert journal.signals(ended)[1:] == [Ended(Channel("x"), Instant(9.0), 16, False)]
+
+
+def test_while_no_device_has_answered_the_last_one_ends_the_participant() -> None:
+    lines = [device("HANGUP", 1.0, 1), device("HANGUP", 2.0, 2)]
+    assert journal.signals(list(journal.parse(lines))) == [Ended(Channel("x"), Instant(2.0), 16, False)]
+    assert journal.signals(list(journal.parse(lines[:1])), alive={Channel("x"): {"x~2"}}) == []
+
+
+def test_a_device_that_answered_before_is_the_participant() -> None:
+    entries = list(journal.parse([device("HANGUP", 1.0, 2)]))
+    assert journal.signals(entries, winning={Channel("x"): "x~1"}, alive={Channel("x"): {"x~1"}}) == []
+
+
 @given(st.lists(st.text(alphabet='",\\{}0aHANGUP\n'), max_size=20))
 def test_damaged_lines_are_skipped(garbage: list[str]) -> None:
     for entry in journal.parse(line.replace("\n", "") + "\n" for line in garbage):

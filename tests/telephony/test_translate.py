@@ -86,7 +86,7 @@ def test_helpers_are_no_participants() -> None:
 
 def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
     translator = Translator()
-    translator.adopt("x~2", HOUSE)
+    translator.adopt_group(HOUSE, ["x~2"], "x~2")
     assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [Taken(HOUSE, NOW)]
     translator.keep_only(set())
     assert translator.members(HOUSE) == ["x"]
@@ -95,3 +95,46 @@ def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
 def test_what_nobody_reads_is_no_event() -> None:
     assert parse_event({"type": "ChannelVarset"}) is None
     assert parse_event({"type": "SomethingNew"}) is None
+
+
+# --- devices of a line after the connection, or the switch, was away
+
+
+def test_after_a_reconnect_the_devices_that_ring_are_one_group_still(group: Translator) -> None:
+    group.keep_only({"x~1", "x~2"})
+    group.adopt_group(HOUSE, ["x~1", "x~2"], rings=True)
+    assert fed(group, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
+    assert group.to_hang_up == ["x~1"]
+    assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
+
+
+def test_after_a_restart_the_devices_that_ring_are_one_group_still() -> None:
+    translator = Translator()
+    translator.adopt_group(HOUSE, ["x~1", "x~2"], rings=True)
+    assert sorted(translator.members(HOUSE)) == ["x~1", "x~2"]
+    assert fed(translator, Dialled(NOW, "RINGING", "", None, FIRST)) == []
+    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
+    assert translator.to_hang_up == ["x~1"]
+    assert fed(translator, ChannelDestroyed(NOW, FIRST, 26)) == []
+    assert fed(translator, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
+
+
+def test_who_answered_while_nobody_listened_wins_and_the_others_stop_ringing() -> None:
+    translator = Translator()
+    translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~1")
+    assert translator.to_hang_up == ["x~2"]
+    assert translator.members(HOUSE) == ["x~1"]
+    assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []
+
+
+def test_a_device_that_went_unheard_does_not_keep_the_group_alive(group: Translator) -> None:
+    group.keep_only({"x~2"})
+    group.adopt_group(HOUSE, ["x~2"])
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+
+
+def test_who_answered_and_ended_meanwhile_leaves_nobody_ringing() -> None:
+    translator = Translator()
+    translator.adopt_group(HOUSE, ["x~2"], "x~1")
+    assert translator.to_hang_up == ["x~2"]
+    assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []

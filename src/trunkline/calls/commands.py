@@ -11,12 +11,13 @@ from typing import Any
 from trunkline.calls import coach, managed, voice
 from trunkline.calls.effects import Hangup, Keys
 from trunkline.calls.requests import message_files
-from trunkline.calls.session import CoachMode, Leg, Phase
+from trunkline.calls.session import CoachMode, Leg, Phase, Session
 from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Channel
 
 Params = Mapping[str, Any]
 
@@ -172,6 +173,15 @@ def _records_always(turn: Turn, leg: Leg) -> bool:
 def _name(turn: Turn, employee_id: int | None) -> str | None:
     employee = turn.look.account.employees.get(employee_id or 0)
     return employee.full_name if employee is not None else None
+
+
+def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
+    """The parties that a command moves under our control first; none for other commands and other states."""
+    moves = name in ("hold_call", "run_scenario") or (name == "transfer_talk" and params.get("contact"))
+    ready = session.phase is Phase.TALK and session.ending is None and not session.reconnecting
+    if not (moves and ready and session.talking):
+        return ()
+    return tuple(leg.channel for leg in managed.talking(session))
 
 
 COMMANDS: dict[str, Callable[[Turn, Params], dict[str, Any] | None]] = {

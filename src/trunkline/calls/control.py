@@ -35,6 +35,7 @@ STATUS_OF = {
     errors.InvalidState: 409,
     errors.LimitExceeded: 429,
     errors.Unavailable: 503,
+    errors.EngineError: 503,
     errors.Refused: 400,
 }
 

@@ -1,19 +1,66 @@
-"""What the rules want done: data for the shell to perform, in order, on the engine."""
+"""What the rules want done: data for the shell to perform, in order, on the engine.
+
+Each effect has a :class:`Policy`: whether a command that needs it fails with it, and what is done instead when the engine
+does not carry it out. No failure of an optional effect ends a talk.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
 
 from trunkline.telephony.port import Bridge, Channel, Connect, Originate, Supervision
 
 
+class Compensation(StrEnum):
+    """What is done instead of an effect that the engine refused, or did not carry out in time."""
+
+    NOTHING = "nothing"
+    """The call goes on without it."""
+    AS_PLAYED = "as_played"
+    """The call goes on as if the sound had been played to its end."""
+    NO_MESSAGE = "no_message"
+    """The call goes on as if the contact had left an empty voice mail."""
+    NOT_RECORDED = "not_recorded"
+    """The leg counts as not recorded from now on."""
+    NOT_CONNECTED = "not_connected"
+    """The call goes on as if none of the dial targets could be reached."""
+    NOT_REACHED = "not_reached"
+    """The leg ends as one that could not be reached; its channel, should it exist, is hung up."""
+    COACH_LEAVES = "coach_leaves"
+    """The coach is hung up; the talk goes on."""
+    APART = "apart"
+    """A coach or a third party is hung up, a held contact stays on hold; without such a state the call is ended."""
+    END_CALL = "end_call"
+    """The call is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a failure of an effect means. A channel that is gone needs no compensation: its end follows as a signal.
+
+    :ivar required: a command fails when this effect of it fails.
+    :ivar compensation: what is done instead when the engine refused the effect or did not carry it out in time.
+    :ivar resumed: the recovery after a reconnect does it again, so it needs no compensation while the engine is away.
+    :ivar stops_turn: the effects after it in the same turn, except hang-ups, build on it and are left out when it fails.
+    """
+
+    required: bool
+    compensation: Compensation
+    resumed: bool = False
+    stops_turn: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
+    policy: ClassVar = Policy(required=True, compensation=Compensation.END_CALL, resumed=True)
     channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
 class PlayFiles:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.AS_PLAYED, resumed=True)
     channel: Channel
     play_id: str
     files: tuple[str, ...]
@@ -21,6 +68,7 @@ class PlayFiles:
 
 @dataclass(frozen=True, slots=True)
 class RecordMessage:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NO_MESSAGE, resumed=True)
     channel: Channel
     record_id: str
     path: str
@@ -31,17 +79,24 @@ class RecordMessage:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
+    policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_CONNECTED, resumed=True)
     channel: Channel
     connect: Connect
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_REACHED)
     originate: Originate
+
+    @property
+    def channel(self) -> Channel:
+        return self.originate.channel
 
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
+    policy: ClassVar = Policy(required=True, compensation=Compensation.NOTHING, resumed=True)
     channel: Channel
     cause: int = 16
 
@@ -50,6 +105,7 @@ class Hangup:
 class Take:
     """Pull what the engine connected into our hands."""
 
+    policy: ClassVar = Policy(required=True, compensation=Compensation.COACH_LEAVES, stops_turn=True)
     channels: tuple[Channel, ...]
 
     @property
@@ -59,6 +115,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class StopPlay:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
     channel: Channel
     play_id: str
 
@@ -67,6 +124,7 @@ class StopPlay:
 class Music:
     """Start music to a channel; ``file`` None = the hold music."""
 
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
     channel: Channel
     file: str | None = None
 
@@ -75,18 +133,21 @@ class Music:
 class Join:
     """Put a channel into a bridge of ours, which is made when it is not there."""
 
+    policy: ClassVar = Policy(required=True, compensation=Compensation.APART, resumed=True)
     channel: Channel
     bridge: Bridge
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING, resumed=True)
     channel: Channel
     bridge: Bridge
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
     channel: Channel
     keys: str
 
@@ -95,6 +156,7 @@ class Keys:
 class RecordVoice:
     """Begin or end recording a party's own voice."""
 
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOT_RECORDED)
     channel: Channel
     on: bool
     part: int = 1
@@ -103,6 +165,7 @@ class RecordVoice:
 
 @dataclass(frozen=True, slots=True)
 class Supervise:
+    policy: ClassVar = Policy(required=False, compensation=Compensation.COACH_LEAVES)
     channel: Channel
     target: Channel
     mode: Supervision

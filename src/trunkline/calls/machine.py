@@ -9,7 +9,7 @@ they share: legs, talks, hang-ups, the end.
 from __future__ import annotations
 
 from trunkline.calls import by_api, coach, dialing, from_line, incoming, managed, voice
-from trunkline.calls.effects import Hangup
+from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage
 from trunkline.calls.look import Look
 from trunkline.calls.reasons import (
     ANSWERED_ELSEWHERE,
@@ -23,6 +23,7 @@ from trunkline.calls.reasons import (
 from trunkline.calls.session import Expected, Leg, LegState, Phase, Role, Session, Undecided
 from trunkline.calls.summary import finished
 from trunkline.calls.turn import Turn
+from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -38,6 +39,7 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Ringing,
+    Taken,
     TargetStarted,
 )
 
@@ -52,6 +54,7 @@ CallSignal = (
     | PlayFinished
     | RecordFinished
     | KeyPressed
+    | Taken
 )
 """The signals that concern a session that has begun."""
 
@@ -108,6 +111,8 @@ def _react(turn: Turn, heard: CallSignal) -> None:
             _connect_finished(turn, heard)
         case Ended():
             _ended(turn, heard)
+        case Taken():
+            _taken(turn, heard)
         case PlayFinished():
             _played(turn, heard.play_id)
         case RecordFinished():
@@ -131,28 +136,97 @@ def settle(turn: Turn) -> None:
     _finish_when_empty(turn)
 
 
-def failed(session: Session, channel: Channel, look: Look) -> Turn:
-    """The engine refused an effect on a living channel: the call cannot go on as meant, so it is ended tidily."""
+def effect_failed(session: Session, effect: Effect, error: EngineError, look: Look) -> Turn:
+    """The engine did not carry out an effect: what its policy names is done instead."""
     turn = Turn(session, look, look.now)
-    if session.phase is Phase.ENDED:
+    policy = effect.policy
+    left_to_recovery = isinstance(error, EngineUnavailable) and policy.resumed
+    if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
         return turn
-    leg = session.leg_of(channel)
-    if leg is not None and leg.alive and leg.answered_at is None and by_api.is_own_channel(channel):
-        # An originate that never became a channel: nobody will tell of its end.
-        at_ours = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
-        reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
-        turn.end_leg(leg, reason, TEMPORARY_FAILURE)
-        if at_ours:
-            managed.leg_ended(turn, leg, reason)
-        else:
-            by_api.leg_failed(turn, leg)
-    elif leg is not None and leg.alive and leg.role is Role.COACH:
-        turn.do(Hangup(leg.channel, TEMPORARY_FAILURE))  # the talk itself is not touched
-    else:
+    try:
+        _compensate(turn, effect, error)
+        _finish_when_empty(turn)
+    except Exception as failure:
+        turn.failure = failure
         turn.ending(Reason.INTERNAL_ERROR)
         _hang_up_all(turn, TEMPORARY_FAILURE)
-    _finish_when_empty(turn)
+        _finish_when_empty(turn)
     return turn
+
+
+def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
+    session = turn.session
+    leg = session.leg_of(effect.channel)
+    compensation = effect.policy.compensation
+    if isinstance(effect, Dial) and isinstance(error, EffectTimedOut):
+        compensation = Compensation.END_CALL  # its targets may ring yet: only its end stops them
+    match effect, compensation:
+        case _, Compensation.NOT_REACHED:
+            if not isinstance(error, EffectRefused):
+                turn.do(Hangup(effect.channel, TEMPORARY_FAILURE))
+            _not_reached(turn, effect.channel)
+        case _, Compensation.NOT_RECORDED:
+            if leg is not None and leg.alive and leg.is_recorded:
+                turn.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
+        case _, Compensation.COACH_LEAVES:
+            _dismiss_coaches(turn)
+        case _ if session.ending is not None:
+            pass
+        case PlayFiles(), _:
+            _played(turn, effect.play_id)
+        case RecordMessage(), _:
+            incoming.message_recorded(turn, 0.0)
+        case Dial(), Compensation.NOT_CONNECTED:
+            refused = ConnectFinished(effect.channel, turn.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE)
+            _connect_finished(turn, refused)
+        case Join(), _ if leg is not None and managed.stays_apart(turn, leg, effect.bridge):
+            pass
+        case _, Compensation.END_CALL | Compensation.APART:
+            turn.ending(Reason.INTERNAL_ERROR)
+            _hang_up_all(turn, TEMPORARY_FAILURE)
+
+
+def _dismiss_coaches(turn: Turn) -> None:
+    for leg in turn.session.living:
+        if leg.role is Role.COACH and leg.answered_at is not None:
+            turn.do(Hangup(leg.channel, TEMPORARY_FAILURE))
+
+
+def _not_reached(turn: Turn, channel: Channel) -> None:
+    """An originate that never became a channel: no signal of its end will come."""
+    session = turn.session
+    leg = session.leg_of(channel)
+    if leg is None or not leg.alive or leg.answered_at is not None:
+        return
+    at_ours = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
+    reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
+    turn.end_leg(leg, reason, TEMPORARY_FAILURE)
+    if at_ours:
+        managed.leg_ended(turn, leg, reason)
+    else:
+        by_api.leg_failed(turn, leg)
+
+
+def _taken(turn: Turn, heard: Taken) -> None:
+    """A party came under our control although no command waits for it any more: the talk goes on in our bridge."""
+    session = turn.session
+    leg = session.leg_of(heard.channel)
+    if leg is None or not leg.alive or session.taking or session.ending is not None:
+        return
+    others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
+    if session.managed and not session.taken_late:
+        return
+    if not others:
+        turn.ending(hung_up(_other(leg.side)))
+        turn.do(Hangup(leg.channel))
+        return
+    if not session.managed:
+        session.dialling = None
+        session.expected = []
+        session.taken_late = True
+        turn.emit(EventType.CALL_TAKEN)
+    leg.bridge = None
+    turn.do(Join(leg.channel, managed.talk_bridge(session)))
 
 
 # --- legs appear and answer -------------------------------------------------------------------------------
@@ -264,6 +338,8 @@ def _left(turn: Turn, heard: Left) -> None:
     if leg is None or leg.bridge != heard.bridge:
         return
     leg.bridge = None
+    if session.taking:
+        return  # it goes on under our control, or its end follows
     for talk in [t for t in session.talks if t.ended_at is None]:
         if talk.has(leg):
             turn.end_talk(talk.leg_id)
@@ -350,7 +426,15 @@ def _ended(turn: Turn, heard: Ended) -> None:
     if session.message is not None and leg is session.contact:
         # The caller hung up while speaking, and the engine told of that first.
         incoming.message_recorded(turn, incoming.spoken_seconds(session, heard.at))
-    if session.dialling is None and (session.managed or session.follows_plan) and leg.role is not Role.COACH:
+    if session.taking and leg.role is not Role.COACH:
+        # The other party may have left the engine's bridge already: the engine does not end it then.
+        session.dialling = None
+        _decide(turn, reason)
+        turn.ending(reason)
+        _hang_up_all(turn, 16)
+    elif (
+        session.dialling is None and (session.managed or session.follows_plan) and leg.role is not Role.COACH
+    ):
         managed.leg_ended(turn, leg, reason)
     elif leg.channel in (session.dialling, _anchor_channel(session)):
         engine_clears = leg.channel == session.dialling

@@ -264,6 +264,34 @@ def say(turn: Turn, leg: Leg, files: tuple[str, ...], *, then_music: bool = True
     turn.do(PlayFiles(leg.channel, play_id, files))
 
 
+def stays_apart(turn: Turn, leg: Leg, bridge: Bridge) -> bool:
+    """A leg could not be put into a bridge: leave the call as it was before. False when there is no such state."""
+    session = turn.session
+    third = session.legs.get(session.third_leg_id or 0)
+    operator = session.legs.get(session.operator_leg_id or 0)
+    if leg.role is Role.COACH:
+        turn.do(Hangup(leg.channel))
+        return True
+    if bridge == consult_bridge(session):
+        if third is not None and third.alive:
+            turn.do(Hangup(third.channel))  # its end gives the operator back the held contact
+        return True
+    contact = session.contact
+    if session.reconnecting and contact is not None and operator is not None and operator.alive:
+        turn.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
+        for one in (contact, operator):
+            turn.do(Leave(one.channel, talk_bridge(session)))
+        _hold_music(turn, contact)
+        return True
+    return False
+
+
+def rejoin(turn: Turn) -> None:
+    """The talk was moved under our control for a command that was then refused: it goes on in our bridge."""
+    if turn.session.talking and not turn.session.managed and turn.session.ending is None:
+        _take_talk(turn)
+
+
 def starts_talk(session: Session, other: Leg) -> bool:
     """Whether a serving leg that meets the contact in a bridge talks with it by that."""
     if other.handed_over or other.sent_away or other.role is Role.COACH:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.calls.effects import (
@@ -25,37 +26,94 @@ from trunkline.calls.effects import (
     Supervise,
     Take,
 )
-from trunkline.core.errors import ChannelGone, EngineError
+from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
 
 _log = get_logger("calls")
 
-Refused = Callable[[int, Channel], None]
-"""Told when the engine refused an effect on a channel that should live: session id, channel."""
+Failed = Callable[[int, Effect, EngineError], None]
+"""Called when the engine did not carry out an effect: session id, effect, one of the four kinds of failure."""
+
+
+class Outcome:
+    """What became of the effects of one command."""
+
+    def __init__(self) -> None:
+        self.failure: EngineError | None = None
+        """Of the first required effect that failed. A hang-up of a channel that is gone has not failed."""
+        self._left = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def expect(self, count: int) -> None:
+        """So many more effects are to come."""
+        self._left += count
+        if count:
+            self._settled.clear()
+
+    def note(self, effect: Effect, failure: EngineError | None) -> None:
+        """One effect is done, or has failed."""
+        is_done = isinstance(effect, Hangup) and isinstance(failure, ChannelGone)
+        if effect.policy.required and not is_done:
+            self.failure = self.failure or failure
+        self._left -= 1
+        if not self._left:
+            self._settled.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Return when all is done; :class:`EffectTimedOut` when that takes longer."""
+        try:
+            await asyncio.wait_for(self._settled.wait(), seconds)
+        except TimeoutError:
+            raise EffectTimedOut(f"Asterisk did not carry out the command within {seconds:.0f} s") from None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The effects of one turn."""
+
+    outcome: Outcome | None
+    is_stopped: bool = False
 
 
 class Performer:
     """Performs effects. A channel that is gone needs nothing more: that is normal in races, and ignored."""
 
-    def __init__(self, engine: Engine, spool_dir: Path, refused: Refused) -> None:
+    def __init__(self, engine: Engine, spool_dir: Path, failed: Failed) -> None:
         self._engine = engine
         self._spool_dir = spool_dir
-        self._refused = refused
-        self._queues: dict[int, deque[Effect]] = {}
+        self._failed = failed
+        self._queues: dict[int, deque[tuple[Effect, _Batch]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def perform(self, call_session_id: int, effects: Sequence[Effect]) -> None:
-        """Queue effects; never waits."""
+    def perform(
+        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+    ) -> None:
+        """Queue the effects of a turn; never waits.
+
+        :param outcome: gets what becomes of them.
+        """
         if not effects:
             return
+        if outcome is not None:
+            outcome.expect(len(effects))
+        batch = _Batch(outcome)
+        queued = [(effect, batch) for effect in effects]
         queue = self._queues.get(call_session_id)
         if queue is not None:
-            queue.extend(effects)
+            queue.extend(queued)
             return
-        queue = self._queues[call_session_id] = deque(effects)
+        queue = self._queues[call_session_id] = deque(queued)
         item_task(self._drain(call_session_id, queue), name="effects", among=self._tasks)
+
+    async def take_control(self, channels: tuple[Channel, ...]) -> None:
+        """Pull channels that the engine connected under our control, before anything is decided that needs it.
+
+        :raises EngineError: it was not done; the channels are where they were, or their end follows as a signal.
+        """
+        await self._engine.take(channels)
 
     def hang_up_stranger(self, channel: Channel) -> None:
         """Turn away a call that has no session (Q.850 42, congestion)."""
@@ -71,38 +129,37 @@ class Performer:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _drain(self, call_session_id: int, queue: deque[Effect]) -> None:
+    async def _drain(self, call_session_id: int, queue: deque[tuple[Effect, _Batch]]) -> None:
         try:
             while queue:
-                effect = queue.popleft()
-                channel = effect.originate.channel if isinstance(effect, Call) else effect.channel
-                if not channel:
-                    continue
-                try:
-                    await self._do(call_session_id, effect)
-                except EngineError as error:
-                    if isinstance(error, ChannelGone):
-                        _log.debug(
-                            "effect_too_late",
-                            call_session_id=call_session_id,
-                            effect=type(effect).__name__,
-                            channel=channel,
-                            error=str(error),
-                        )
-                    else:
-                        _log.warning(
-                            "effect_refused",
-                            call_session_id=call_session_id,
-                            effect=type(effect).__name__,
-                            channel=channel,
-                            error=str(error),
-                        )
-                        if not isinstance(effect, Hangup):
-                            # A refused hang-up is done when the engine is back (recovery): asking again now
-                            # would only go round.
-                            self._refused(call_session_id, channel)
+                effect, batch = queue.popleft()
+                failure: EngineError | None = None
+                if effect.channel and not (batch.is_stopped and not isinstance(effect, Hangup)):
+                    failure = await self._one(call_session_id, effect)
+                    batch.is_stopped = batch.is_stopped or (failure is not None and effect.policy.stops_turn)
+                if batch.outcome is not None:
+                    batch.outcome.note(effect, failure)
         finally:
             self._queues.pop(call_session_id, None)
+
+    async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
+        """Perform an effect; what went wrong, after its compensation was queued."""
+        try:
+            await self._do(call_session_id, effect)
+        except EngineError as error:
+            is_gone = isinstance(error, ChannelGone)
+            (_log.debug if is_gone else _log.warning)(
+                "effect_too_late" if is_gone else "effect_failed",
+                call_session_id=call_session_id,
+                effect=type(effect).__name__,
+                channel=effect.channel,
+                kind=type(error).__name__,
+                compensation=None if is_gone else effect.policy.compensation,
+                error=str(error),
+            )
+            self._failed(call_session_id, effect, error)
+            return error
+        return None
 
     async def _do(self, call_session_id: int, effect: Effect) -> None:
         engine = self._engine

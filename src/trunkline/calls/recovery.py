@@ -123,6 +123,8 @@ class Recovery:
                 self._arrived_meanwhile(signal)
             return
         channel = getattr(signal, "channel", None)
+        if isinstance(signal, Answered) and self._is_on_its_way(signal.channel):
+            return
         anchor = signal.dialling if isinstance(signal, TargetStarted) else channel
         session = self._switch.channels.get(anchor) if anchor is not None else None
         if session is None:
@@ -138,6 +140,16 @@ class Recovery:
         ):
             session.dialling = signal.dialling  # a known target's story may be over: restoring told that
         self._switch.hear(signal)
+
+    def _is_on_its_way(self, channel: Channel) -> bool:
+        """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
+        seen = self._seen.get(channel)
+        return (
+            by_api.is_own_channel(channel)
+            and seen is not None
+            and not seen.in_our_hands
+            and seen.bridge is None
+        )
 
     def _arrived_meanwhile(self, arrived: Arrived) -> None:
         seen = self._seen.get(arrived.channel)
@@ -212,7 +224,7 @@ class Recovery:
             if seen is None:
                 switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
-            if seen.answered and leg.state is LegState.DIAL:
+            if seen.answered and leg.state is LegState.DIAL and not self._is_on_its_way(leg.channel):
                 switch.hear(Answered(leg.channel, at))
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)

@@ -265,6 +265,10 @@ class Session:
     pressed_at: Instant = NEVER
     confirmed: set[int] = field(default_factory=set)
     """Legs that pressed the key by which they take the call."""
+    taken_late: bool = False
+    """The engine moved the talk under our control after the command that asked for it had failed."""
+    taking: bool = False
+    """A command is moving the talk from the engine's bridge under our control; what it leaves there is no end of it."""
     plays: dict[str, int] = field(default_factory=dict)
     """Messages being played to legs in our hands: play id -> leg."""
 
@@ -458,6 +462,7 @@ def evolve(session: Session, event: Event) -> None:
         case EventType.CALL_HELD:
             session.operator_leg_id = data["leg_id"]
             session.managed = True
+            session.reconnecting = False
             move(session, Phase.HOLD)
         case EventType.CALL_UNHELD:
             session.reconnecting = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,17 +18,28 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from trunkline.calls import commands, from_line, incoming, machine, managed, requests, talk_options
+from trunkline.calls.effects import Effect
 from trunkline.calls.live_look import LiveLook
 from trunkline.calls.machine import CallSignal
 from trunkline.calls.numbers import NumberChooser
-from trunkline.calls.performer import Performer
+from trunkline.calls.performer import Outcome, Performer
 from trunkline.calls.presence import Presence
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.turn import Turn
 from trunkline.calls.view import live_call
 from trunkline.calls.writer import EventWriter
 from trunkline.core.clock import Instant
-from trunkline.core.errors import InvalidInput, NotFound, SwitchUnavailable, TrunklineError
+from trunkline.core.errors import (
+    ChannelGone,
+    EffectTimedOut,
+    EngineError,
+    EngineUnavailable,
+    InvalidInput,
+    InvalidState,
+    NotFound,
+    SwitchUnavailable,
+    TrunklineError,
+)
 from trunkline.core.ids import IdGenerator
 from trunkline.core.log import get_lines, get_logger
 from trunkline.core.phone import normalise
@@ -45,6 +57,7 @@ from trunkline.telephony.port import (
     EndpointKind,
     EngineDown,
     EngineUp,
+    HeartbeatReturned,
     KeyPressed,
     LoginFailed,
     Registered,
@@ -57,6 +70,9 @@ _log = get_logger("calls")
 _steps = get_lines("calls")
 
 WRITE_PATIENCE_SECONDS = 2.0
+
+COMMAND_SECONDS = 6.0
+"""How long a command waits for its effects: shorter than the other processes wait for the switch."""
 
 Clock = Callable[[], float]
 
@@ -114,7 +130,14 @@ class Switch:
         match signal:
             case Arrived():
                 self._arrived(signal)
-            case EngineUp() | EngineDown() | Registered() | Unregistered() | LoginFailed():
+            case (
+                EngineUp()
+                | EngineDown()
+                | HeartbeatReturned()
+                | Registered()
+                | Unregistered()
+                | LoginFailed()
+            ):
                 pass  # heard by those who keep registrations and by recovery
             case TargetStarted():
                 session = self.channels.get(signal.dialling)
@@ -142,16 +165,24 @@ class Switch:
         if leg is None or option is None:
             return
         more = {"employee_id": leg.employee_id, "user_id": None}
-        try:
-            for name, params in talk_options.commands(account, session, option):
-                self._command(session, name, {**more, **params})
-        except TrunklineError as error:
-            _log.info(
-                "talk_option_refused",
-                call_session_id=session.call_session_id,
-                button=option.button,
-                mnemonic=error.mnemonic,
-            )
+        wanted = [
+            (name, {**more, **params}) for name, params in talk_options.commands(account, session, option)
+        ]
+
+        async def perform() -> None:
+            try:
+                for name, params in wanted:
+                    await self._controlled_command(session, name, params)
+            except TrunklineError as error:
+                _log.info(
+                    "talk_option_refused",
+                    call_session_id=session.call_session_id,
+                    button=option.button,
+                    mnemonic=error.mnemonic,
+                    error=error.message,
+                )
+
+        item_task(perform(), name="talk-option", among=self._tasks)
 
     def _arrived(self, arrived: Arrived) -> None:
         waiting = self.channels.get(arrived.channel)
@@ -241,6 +272,7 @@ class Switch:
             return {"options": talk_options.shown(self._account(account_id))}
         session = self._own(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
+        outcome = Outcome()
         try:
             account = self._account(account_id)
             option = None
@@ -250,14 +282,54 @@ class Switch:
                 option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
             if option is not None:
                 for one, more in talk_options.commands(account, session, option):
-                    self._command(session, one, {**params, **more})
+                    await self._controlled_command(session, one, {**params, **more}, outcome)
             else:
-                result = self._command(session, name, params)
+                result = await self._controlled_command(session, name, params, outcome)
         finally:
             await self._written()
+        await outcome.settled(COMMAND_SECONDS)
+        if outcome.failure is not None:
+            raise _not_carried_out(session, outcome.failure)
         return result or {}
 
-    def _command(self, session: Session, name: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    async def _controlled_command(
+        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+    ) -> dict[str, Any] | None:
+        """Do one command; one that needs the talk under our control takes control first, before anything is decided.
+
+        :raises EngineError: control could not be taken; the talk goes on as it was.
+        """
+        parties = commands.control_needed(session, name, params)
+        if not parties:
+            return self._command(session, name, params, outcome)
+        self._rehearse(session, name, params)
+        if session.taking:
+            raise InvalidState("Another command on this call is being carried out", field="call_session_id")
+        session.taking = True
+        try:
+            await self._performer.take_control(parties)
+        except EngineError as error:
+            raise _not_carried_out(session, error) from error
+        finally:
+            session.taking = False
+        try:
+            return self._command(session, name, params, outcome)
+        except TrunklineError:
+            look = self._look(session.account_id, session)
+            if look is not None:
+                turn = Turn(session, look, Instant(self._clock()))
+                managed.rejoin(turn)
+                self.apply(turn)
+            raise
+
+    def _rehearse(self, session: Session, name: str, params: dict[str, Any]) -> None:
+        """Let the rules refuse a command before the engine is asked for anything. Rules are pure, so a copy will do."""
+        look = self.look(self._account(session.account_id), session)
+        commands.COMMANDS[name](Turn(copy.deepcopy(session), look, Instant(self._clock())), params)
+
+    def _command(
+        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+    ) -> dict[str, Any] | None:
         """Do one command. What it began before it was refused stands: the facts are written either way."""
         if name == talk_options.SAVE_CONTACT:
             self._keep_contact(session, params.get("contact_group_id"))
@@ -268,7 +340,7 @@ class Switch:
             result = commands.COMMANDS[name](turn, params)
             machine.settle(turn)
         finally:
-            self.apply(turn)
+            self.apply(turn, outcome)
         return result
 
     def _keep_contact(self, session: Session, contact_group_id: int | None) -> None:
@@ -361,8 +433,11 @@ class Switch:
 
     # --- carrying out
 
-    def apply(self, turn: Turn) -> None:
-        """Keep the session, count, log, write its events, perform its effects."""
+    def apply(self, turn: Turn, outcome: Outcome | None = None) -> None:
+        """Keep the session, count, log, write its events, perform its effects.
+
+        :param outcome: gets what becomes of the effects.
+        """
         session = turn.session
         self._shown.pop(session.call_session_id, None)
         if turn.failure is not None:
@@ -380,7 +455,7 @@ class Switch:
                 self.channels[Channel(event.data["channel"])] = session
         _tell_log(session, turn)
         self._writer.put(session, turn.events)
-        self._performer.perform(session.call_session_id, turn.effects)
+        self._performer.perform(session.call_session_id, turn.effects, outcome)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._performer.close_bridges(managed.bridges(session))
@@ -397,12 +472,12 @@ class Switch:
         """Hang up a channel that belongs to no call."""
         self._performer.hang_up_stranger(channel)
 
-    def refused(self, call_session_id: int, channel: Channel) -> None:
-        """The engine refused an effect."""
+    def effect_failed(self, call_session_id: int, effect: Effect, error: EngineError) -> None:
+        """The engine did not carry out an effect."""
         session = self.sessions.get(call_session_id)
         look = self._look(session.account_id, session) if session is not None else None
         if session is not None and look is not None:
-            self.apply(machine.failed(session, channel, look))
+            self.apply(machine.effect_failed(session, effect, error, look))
 
     def gone(self, channel: Channel, at: Instant) -> None:
         """A channel that should live does not: close its leg."""
@@ -449,6 +524,21 @@ class Switch:
         if made is None or made[0] is not account:
             made = self._fingerprints[account_id] = (account, fingerprint(account))
         return made[1]
+
+
+def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
+    """What the caller of a command is told when the engine did not carry it out."""
+    if isinstance(error, ChannelGone):
+        return InvalidState(
+            "The call ended, or a party of it hung up, while the command was carried out",
+            field="call_session_id",
+            value=session.call_session_id,
+        )
+    told = {
+        EngineUnavailable: "Asterisk cannot be reached now; the call goes on as it was. Try again in a few seconds.",
+        EffectTimedOut: "Asterisk did not respond in time; look at list.calls before you try again.",
+    }.get(type(error), "Asterisk refused the command; the log of the switch has the reason.")
+    return type(error)(told)
 
 
 def _tell_log(session: Session, turn: Turn) -> None:

@@ -74,7 +74,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
-            performer=lambda one: Performer(engine, settings.spool_dir, one.refused),
+            performer=lambda one: Performer(engine, settings.spool_dir, one.effect_failed),
             sharing=lambda: identified.current.sharing,
             numbers=NumberChooser(db),
             save_contact=functools.partial(save_contact, db),

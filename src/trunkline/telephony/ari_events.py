@@ -56,6 +56,15 @@ class Dialled:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelUserevent:
+    """An event that a client asked for (``POST /events/user``)."""
+
+    at: Instant
+    name: str
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelCreated:
     at: Instant
     channel: ChannelSnapshot
@@ -130,6 +139,7 @@ class RecordingFinished:
 AriEvent = (
     StasisStart
     | StasisEnd
+    | ChannelUserevent
     | Dialled
     | ChannelCreated
     | ChannelStateChange
@@ -189,6 +199,11 @@ def _dial(at: Instant, data: Mapping[str, Any]) -> Dialled:
     )
 
 
+def _user_event(at: Instant, data: Mapping[str, Any]) -> ChannelUserevent:
+    variables = data.get("userevent")
+    return ChannelUserevent(at, data["eventname"], variables if isinstance(variables, dict) else {})
+
+
 def _hangup_request(at: Instant, data: Mapping[str, Any]) -> ChannelHangupRequest:
     return ChannelHangupRequest(
         at, parse_channel(data["channel"]), int(data.get("cause", 0)), bool(data.get("soft", False))
@@ -214,6 +229,7 @@ def _recording_finished(at: Instant, data: Mapping[str, Any]) -> RecordingFinish
 _PARSERS: Mapping[str, Callable[[Instant, Mapping[str, Any]], AriEvent]] = {
     "StasisStart": _stasis_start,
     "StasisEnd": lambda at, data: StasisEnd(at, parse_channel(data["channel"])),
+    "ChannelUserevent": _user_event,
     "Dial": _dial,
     "ChannelCreated": lambda at, data: ChannelCreated(at, parse_channel(data["channel"])),
     "ChannelStateChange": lambda at, data: ChannelStateChange(at, parse_channel(data["channel"])),

@@ -15,6 +15,8 @@ from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.port import Channel
 from trunkline.telephony.translate import Translator
 
+_AMI_PATIENCE = 1.0
+"""Seconds that an action waits for a manager interface that is being reconnected."""
 _GONE = (404, 409, 412)
 _GONE_IN_AMI = (
     "No such channel",
@@ -55,11 +57,19 @@ class Control:
         try:
             return await self._ari.request(method, path, params, body)
         except AriError as error:
-            raise failure_of(error, f"{method} {path}") from error
+            failure = failure_of(error, f"{method} {path}")
+            if isinstance(failure, EngineUnavailable) and self._ari.is_up:
+                # Whether it was done is not known: after the reconnect the switch compares, and does it if it was not.
+                self._ari.reconnect(str(failure))
+            raise failure from error
 
     async def _act(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> AmiMessage:
         try:
+            # A connection that just broke is back in a moment.
+            await self._ami.wait_up(_AMI_PATIENCE)
             return await self._ami.action(action, headers)
+        except TimeoutError as error:
+            raise EngineUnavailable(f"{action}: the manager interface is not connected") from error
         except AmiError as error:
             raise failure_of(error, action) from error
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
+from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.telephony.ami import AmiClient
 from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.ari_events import AriEvent, ChannelDestroyed, StasisStart
@@ -18,8 +18,9 @@ from trunkline.telephony.port import Bridge, Channel, Supervision
 
 _EXISTS = 409
 _KEY_MS = 100
-_TAKE_SECONDS = 5.0
-_STASIS = "Stasis"
+_TAKE_SECONDS = 3.0
+_ARRIVAL_SECONDS = 0.5
+STASIS = "Stasis"
 _SUPERVISED = "supervised-"
 _MONITOR = "TL_MONITOR"
 # Never into what comes *from* the target: Asterisk often plays that at a fraction of its speed (decision 0022).
@@ -61,13 +62,23 @@ class Conversations(Control):
                 f"{prefix}Priority": "1",
             }
         arrivals = [self._expect(real) for real in wanted[:2]]
-        await self._act("Redirect", headers)
-        await self._all_come(wanted[:2], arrivals)
+        try:
+            await self._act("Redirect", headers)
+        except (EffectTimedOut, EngineUnavailable):
+            # The response is lost, the action perhaps not.
+            if not await self._have_come(wanted[:2], arrivals):
+                raise
+        except EngineError:
+            for real in wanted[:2]:
+                self._coming.pop(real, None)
+            raise
+        else:
+            await self._all_come(wanted[:2], arrivals)
         await self.take(channels[2:])
 
     async def _is_ours(self, real: str) -> bool:
         channel = await self._command("GET", f"/channels/{segment(real)}")
-        return bool(channel["dialplan"].get("app_name") == _STASIS)
+        return bool(channel["dialplan"].get("app_name") == STASIS)
 
     def _expect(self, real: str) -> asyncio.Future[None]:
         return self._coming.setdefault(real, asyncio.get_running_loop().create_future())
@@ -81,6 +92,18 @@ class Conversations(Control):
         finally:
             for real in reals:
                 self._coming.pop(real, None)
+
+    async def _have_come(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> bool:
+        """Whether channels come under our control although their redirect failed."""
+        try:
+            async with asyncio.timeout(_ARRIVAL_SECONDS):
+                await asyncio.gather(*arrivals)
+        except TimeoutError:
+            return False
+        finally:
+            for real in reals:
+                self._coming.pop(real, None)
+        return True
 
     # --- bridges
 

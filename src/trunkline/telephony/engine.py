@@ -17,12 +17,12 @@ from trunkline.core.tasks import core_task
 from trunkline.telephony import journal
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, Connected, Disconnected, segment
-from trunkline.telephony.ari_events import parse_channel
+from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, parse_channel
 from trunkline.telephony.config import Directory, EngineConfig, directory_files, write_files
-from trunkline.telephony.config.dialplan import APP, CONNECT
+from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
-from trunkline.telephony.conversations import Conversations
+from trunkline.telephony.conversations import STASIS, Conversations
 from trunkline.telephony.names import endpoint_of_channel
 from trunkline.telephony.port import (
     Answered,
@@ -32,6 +32,7 @@ from trunkline.telephony.port import (
     EndpointKind,
     EngineDown,
     EngineUp,
+    HeartbeatReturned,
     LoginFailed,
     Originate,
     RecordFinished,
@@ -61,6 +62,9 @@ _RELOADS = {
     "musiconhold.conf": ("res_musiconhold.so",),
 }
 _ALIAS = "CHANNEL(userfield)"
+_HEARTBEAT = "TrunklineHeartbeat"
+_ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
+_UP, _RINGING = "Up", "Ringing"
 _QUEUE_ALARM = 10_000
 _AMI_PATIENCE = 10.0
 _TRIM_SECONDS = 60.0
@@ -90,6 +94,8 @@ class AsteriskEngine(Conversations):
         self._trunks: Mapping[str, TrunkConfig] = {}
         self._stale: set[str] = set()
         self._contacts_known = asyncio.Event()
+        self._returned: tuple[str, set[str]] = ("", set())
+        """Token of the last heartbeat, and the interfaces that have brought it back."""
         self._core: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -124,6 +130,43 @@ class AsteriskEngine(Conversations):
         """Every signal in order, for ever. One consumer only."""
         while True:
             yield await self._signals.get()
+
+    # --- heartbeat
+
+    async def heartbeat(self, token: str) -> None:
+        """Cause an event on both event streams; :class:`HeartbeatReturned` follows when both have brought it back.
+
+        :param token: unique; comes back in the signal.
+        """
+        self._returned = (token, set())
+        await self._act("UserEvent", {"UserEvent": _HEARTBEAT, "Token": token})
+        params: dict[str, str | int] = {"application": APP}
+        await self._command("POST", f"/events/user/{_HEARTBEAT}", params, {"variables": {"token": token}})
+
+    def reconnect(self, reason: str) -> None:
+        """Open the connections anew that did not bring the last heartbeat back.
+
+        :param reason: for the log.
+        """
+        returned = self._returned[1]
+        if _ARI not in returned:
+            self._ari.reconnect(reason)
+        if _AMI not in returned:
+            self._ami.reconnect(reason)
+
+    @property
+    def missing(self) -> str:
+        """The interfaces that are not connected, or did not bring the last heartbeat back."""
+        up = {_ARI: self._ari.is_up, _AMI: self._ami.is_up}
+        return " and ".join(name for name in up if not up[name] or name not in self._returned[1])
+
+    def _heartbeat_returned(self, token: str, interface: str, at: Instant) -> None:
+        expected, returned = self._returned
+        if token != expected or interface in returned:
+            return
+        returned.add(interface)
+        if returned == {_ARI, _AMI}:
+            self._emit(HeartbeatReturned(at, token))
 
     # --- configuration while calls go on
 
@@ -266,8 +309,9 @@ class AsteriskEngine(Conversations):
         target = originate.target
         params: dict[str, str | int] = {
             "endpoint": name,
-            "app": APP,
-            "appArgs": "originated",
+            "context": ORIGINATED,
+            "extension": "answered",
+            "priority": 1,
             "channelId": real,
             "timeout": originate.ring_seconds,
             "callerId": f'"{_unquoted(target.caller_name)}" <{self._caller_number(target)}>',
@@ -310,11 +354,44 @@ class AsteriskEngine(Conversations):
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
         self._translator.keep_only({channel["id"] for channel in channels})
+        groups: dict[Channel, list[ChannelSnapshot]] = {}
+        for one in map(parse_channel, channels):
+            if alias := details.get(one.id, {}).get(_ALIAS):
+                groups.setdefault(Channel(alias), []).append(one)
+        winning = journal.winners(entries)
+        for public, devices in groups.items():
+            self._adopt_devices(public, devices, winning)
         await self._close_left_over(bridges)
+        self._drop_losers()
+        shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
         found = (
-            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"])) for data in channels
+            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"]))
+            for data in channels
+            if data["id"] in shown or not details.get(data["id"], {}).get(_ALIAS)
         )
-        return Survey(at, [one for one in found if one], journal.signals(entries))
+        alive = {public: [one.id for one in devices] for public, devices in groups.items()}
+        return Survey(at, [one for one in found if one], journal.signals(entries, winning, alive))
+
+    def _adopt_devices(
+        self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]
+    ) -> None:
+        """Know again the devices of a line that were called together, and which of them answered first."""
+        answered = sorted((one for one in devices if one.state == _UP), key=lambda one: one.app != STASIS)
+        winner = self._translator.winner(public) or winning.get(public)
+        if winner is None and answered:
+            winner = answered[0].id
+        if winner is not None:
+            winning[public] = winner
+        rings = any(one.state == _RINGING for one in devices)
+        self._translator.adopt_group(public, [one.id for one in devices], winner, rings=rings)
+
+    def _device_shown(
+        self, public: Channel, devices: Sequence[ChannelSnapshot], winning: Mapping[Channel, str]
+    ) -> str | None:
+        """The device that stands for all of its group: who answered, else one that rings."""
+        if public in winning:
+            return winning[public]
+        return max(devices, key=lambda one: one.state == _RINGING).id
 
     def _read_journal(self, since: Instant) -> list[journal.Entry]:
         return journal.read(self._config.paths.journal, since)
@@ -332,9 +409,7 @@ class AsteriskEngine(Conversations):
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None:
             return None
-        if alias := details.get(_ALIAS):
-            self._translator.adopt(channel.id, Channel(alias))
-        is_up = channel.state == "Up"
+        is_up = channel.state == _UP
         if is_up:
             self._translator.answered.add(channel.id)
         return SeenChannel(
@@ -343,8 +418,8 @@ class AsteriskEngine(Conversations):
             tag=data.get("accountcode", ""),
             created_at=channel.created_at,
             answered=is_up,
-            ringing=channel.state == "Ringing",
-            in_our_hands=channel.app == "Stasis",
+            ringing=channel.state == _RINGING,
+            in_our_hands=channel.app == STASIS,
             bridge=Bridge(bridge) if bridge else None,
             linked=details.get("CHANNEL(linkedid)", channel.id),
             calling_number=channel.caller_number,
@@ -363,6 +438,8 @@ class AsteriskEngine(Conversations):
                     self._emit(EngineUp(event.at))
                 case Disconnected():
                     self._emit(EngineDown(event.at))
+                case ChannelUserevent() if event.name == _HEARTBEAT:
+                    self._heartbeat_returned(str(event.variables.get("token", "")), _ARI, event.at)
                 case _:
                     try:
                         self._note(event)
@@ -370,8 +447,12 @@ class AsteriskEngine(Conversations):
                             self._emit(signal)
                     except Exception:  # one event that cannot be translated concerns its call only
                         self._log.exception("event_not_translated", detail=repr(event))
-                    while self._translator.to_hang_up:
-                        self._spawn(self._drop(self._translator.to_hang_up.pop()), "drop-device")
+                    self._drop_losers()
+
+    def _drop_losers(self) -> None:
+        """End the devices that ring, or answered too late, after another one of the same line took the call."""
+        while self._translator.to_hang_up:
+            self._spawn(self._drop(self._translator.to_hang_up.pop()), "drop-device")
 
     async def _drop(self, real: str) -> None:
         """End a device that rang for nothing: its phone shows "answered elsewhere"."""
@@ -386,6 +467,8 @@ class AsteriskEngine(Conversations):
                 case AmiDown():
                     self._contacts_known.clear()
                     self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
+                case AmiMessage() if message.event == "UserEvent" and message.get("UserEvent") == _HEARTBEAT:
+                    self._heartbeat_returned(message.get("Token"), _AMI, message.at)
                 case AmiMessage() if message.event == "ContactStatus":
                     self._on_contact(message)
                 case AmiMessage() if message.event in _LOGIN_FAILURES:

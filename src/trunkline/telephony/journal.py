@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,10 +88,45 @@ def rotate(path: Path, larger_than: int = ROTATE_BYTES) -> bool:
     return True
 
 
-def signals(entries: Sequence[Entry]) -> list[Signal]:
-    """What happened to participants, in the port's words. Ringing is not in the journal."""
-    found = (_signal(entry) for entry in entries)
-    return [signal for signal in found if signal is not None]
+def winners(entries: Sequence[Entry]) -> dict[Channel, str]:
+    """Of devices that were called together under one id: which answered first."""
+    found: dict[Channel, str] = {}
+    for entry in entries:
+        if entry.alias and entry.event == "ANSWER":
+            found.setdefault(Channel(entry.alias), entry.channel)
+    return found
+
+
+def signals(
+    entries: Sequence[Entry],
+    winning: Mapping[Channel, str] | None = None,
+    alive: Mapping[Channel, Collection[str]] | None = None,
+) -> list[Signal]:
+    """What happened to participants, in the port's words. Ringing is not in the journal.
+
+    Devices that were called together are one participant: the one that answered first is it, the others do not count;
+    while nobody has answered, it ends with the last of them.
+
+    :param winning: by the shared id: the device that answered first; from ``entries`` if it is not given here.
+    :param alive: by the shared id: the devices that live now.
+    """
+    winner = {**winners(entries), **(winning or {})}
+    ringing: dict[Channel, set[str]] = {public: set(reals) for public, reals in (alive or {}).items()}
+    for entry in entries:
+        if entry.alias:
+            ringing.setdefault(Channel(entry.alias), set()).add(entry.channel)
+    found: list[Signal] = []
+    for entry in entries:
+        if entry.alias:
+            public = Channel(entry.alias)
+            if entry.event == "HANGUP":
+                ringing[public].discard(entry.channel)
+            if (winner[public] != entry.channel) if public in winner else ringing[public]:
+                continue
+        signal = _signal(entry)
+        if signal is not None:
+            found.append(signal)
+    return found
 
 
 def _older(path: Path) -> Path:

@@ -183,6 +183,14 @@ class EngineDown:
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatReturned:
+    """A heartbeat came back through the engine: signals arrive, and commands are carried out."""
+
+    at: Instant
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """A device of a line is registered, refreshed, or its reachability was probed."""
 
@@ -231,6 +239,7 @@ Signal = (
     | KeyPressed
     | EngineUp
     | EngineDown
+    | HeartbeatReturned
     | Registered
     | Unregistered
     | LoginFailed

@@ -47,7 +47,7 @@ from trunkline.telephony.port import (
 from trunkline.telephony.results import connect_result
 
 WANTED = (
-    "StasisStart", "Dial", "ChannelHangupRequest", "ChannelDestroyed", "ChannelEnteredBridge",
+    "StasisStart", "ChannelUserevent", "Dial", "ChannelHangupRequest", "ChannelDestroyed", "ChannelEnteredBridge",
     "ChannelLeftBridge", "ChannelDtmfReceived", "PlaybackFinished", "RecordingFinished", "RecordingFailed",
 )  # fmt: skip
 """The events that are read here; Asterisk need not make the others."""
@@ -97,9 +97,31 @@ class Translator:
         if group := self._groups.pop(real, None):
             group.members.discard(real)
 
-    def adopt(self, real: str, public: Channel) -> None:
-        """A channel found alive that goes by another id."""
-        self._groups[real] = _Group(public, {real}, winner=real)
+    def adopt_group(
+        self, public: Channel, alive: Iterable[str], winner: str | None = None, *, rings: bool = False
+    ) -> None:
+        """Channels found alive that share one id: the devices of a line that were called together.
+
+        :param alive: all of them that live.
+        :param winner: the one that answered first, also if it has ended since; None = nobody has answered.
+        :param rings: at least one of them rings.
+        """
+        group = self._group(public) or _Group(public, set())
+        group.members = set(alive)
+        group.rang = group.rang or rings
+        group.winner = group.winner or winner
+        for member in group.members:
+            self._groups[member] = group
+        if group.winner is not None:
+            self.to_hang_up += sorted(group.members - {group.winner})
+
+    def winner(self, public: Channel) -> str | None:
+        """The channel of a group that answered first, as far as it is known here."""
+        group = self._group(public)
+        return group.winner if group is not None else None
+
+    def _group(self, public: Channel) -> _Group | None:
+        return next((group for group in self._groups.values() if group.public == public), None)
 
     def members(self, public: Channel) -> list[str]:
         """The real channels behind an id: itself, or the winner, or all that still ring."""
@@ -123,6 +145,8 @@ class Translator:
         self.answered &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
+        for group in self._groups.values():
+            group.members &= alive
 
     # --- events
 

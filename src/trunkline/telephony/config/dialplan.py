@@ -22,6 +22,8 @@ APP = "trunkline"
 """The Stasis application."""
 CONNECT = "tl-connect"
 CONTROLLED = "tl-controlled"
+ORIGINATED = "tl-originated"
+"""Where channels go that we originated, once they are answered."""
 CALLEE = "tl-callee"
 RECORD_CALLEE = "tl-record"
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
@@ -37,6 +39,17 @@ def base(config: EngineConfig) -> str:
     """``extensions.conf`` without the default routes."""
     spool = config.paths.spool
     tries = max(1, round(config.away_wait / _RETRY))
+
+    # A channel that comes to us while no switch is connected stays until one is, instead of being hung up.
+    def waiting(at: str) -> str:
+        return f""" same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
+ same => n,Set(TL_WAITS=$[0${{TL_WAITS}} + 1])
+ same => n,GotoIf($[${{TL_WAITS}} >= {tries}]?over)
+ same => n,Wait({_RETRY})
+ same => n,Goto({at})
+ same => n(over),Hangup(${{HANGUPCAUSE}})
+"""
+
     return f"""[general]
 static = yes
 writeprotect = yes
@@ -66,8 +79,7 @@ exten => record,1,MixMonitor(,br(${{TL_REC}}))
  same => n,Goto(plain,1)
 exten => plain,1,Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
  same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
- same => n,Hangup(${{HANGUPCAUSE}})
-
+{waiting("done")}
 [{CALLEE}]
 exten => number,1,Set(CONNECTEDLINE(num,i)=${{ARG1}})
  same => n,Return()
@@ -80,9 +92,11 @@ exten => s,1,MixMonitor(,br(${{ARG1}}/${{CHANNEL(uniqueid)}}.sln))
  same => n,Return()
 
 [{CONTROLLED}]
-exten => taken,1,Stasis({APP},taken)
- same => n,Hangup()
-
+exten => taken,1(again),Stasis({APP},taken)
+{waiting("again")}
+[{ORIGINATED}]
+exten => answered,1(again),Stasis({APP},originated)
+{waiting("again")}
 [tl-default]
 exten => _[a-z0-9]!,1,Hangup(41)
 exten => s,1,Hangup(41)

@@ -1,0 +1,206 @@
+"""Two devices of one line ring while the connection to Asterisk breaks, or the switch is replaced by another.
+
+The one that answers first has the call, the other stops ringing, and its end is not the end of the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.telephony.conftest import Heard, Pbx
+from trunkline.core.clock import Instant
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.telephony.port import (
+    Answered,
+    Channel,
+    Ended,
+    Endpoint,
+    EndpointKind,
+    EngineDown,
+    EngineUp,
+    Originate,
+    Registered,
+    Ringing,
+    SeenChannel,
+    Target,
+)
+from trunkline.testing import outside
+from trunkline.testing.outside.config import Registrar
+from trunkline.testing.proxy import FaultProxy
+
+pytestmark = [pytest.mark.drill, pytest.mark.engine]
+
+LINE = Endpoint(EndpointKind.LINE, "1001")
+MINE = Channel("leg-71")
+
+
+@pytest.fixture
+async def pbx(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[Pbx]:
+    pbx = Pbx(asterisk_install, tmp_path)
+    pbx.config = replace(pbx.config, away_wait=8)
+    await pbx.start()
+    try:
+        yield pbx
+    finally:
+        await pbx.stop()
+
+
+class Scene:
+    """Asterisk, the connections to it, and two devices of line 1001."""
+
+    def __init__(self, pbx: Pbx, world: outside.OutsideWorld, ari: FaultProxy, ami: FaultProxy) -> None:
+        self.pbx, self.world, self.ari, self.ami = pbx, world, ari, ami
+        self.devices: list[outside.Phone] = []
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, Heard]]:
+        ports = replace(self.pbx.config.ports, ari=self.ari.port, ami=self.ami.port)
+        async with AsteriskEngine(replace(self.pbx.config, ports=ports)) as engine:
+            heard = Heard(engine)
+            try:
+                await heard.wait(EngineUp)
+                yield engine, heard
+            finally:
+                await heard.close()
+
+    async def ring(self, engine: AsteriskEngine, heard: Heard) -> tuple[outside.Call, outside.Call]:
+        """Both devices ring under one id."""
+        self.devices = [await self.world.phone("1001", "secret", name=name) for name in ("desk", "mobile")]
+        await heard.wait(Registered, lambda _: len({one.uri for one in engine.contacts()}) == 2)
+        for device in self.devices:
+            device.on_call(outside.Ignore())
+        await engine.originate(Originate(MINE, Target(LINE, caller_number="12025550110"), 60, "71"))
+        calls = [await device.next_call() for device in self.devices]
+        for call in calls:
+            await call.ringing()
+        await heard.wait(Ringing, lambda one: one.channel == MINE)
+        return calls[0], calls[1]
+
+
+@pytest.fixture
+async def scene(pbx: Pbx, asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[Scene]:
+    ports = pbx.config.ports
+    async with AsyncExitStack() as stack:
+        ari = await stack.enter_async_context(FaultProxy(ports.ari))
+        ami = await stack.enter_async_context(FaultProxy(ports.ami))
+        world = outside.OutsideWorld(
+            asterisk_install,
+            tmp_path / "w",
+            Registrar("127.0.0.1", ports.udp),
+            Registrar("127.0.0.1", ports.tls),
+            pbx.world_ports,
+        )
+        yield Scene(pbx, await stack.enter_async_context(world), ari, ami)
+
+
+async def mine(engine: AsteriskEngine, since: Instant) -> list[SeenChannel]:
+    """What the switch looks at after each connect."""
+    return [one for one in (await engine.survey(since)).channels if one.channel == MINE]
+
+
+async def prove(
+    engine: AsteriskEngine, heard: Heard, first: outside.Call, second: outside.Call, answers: int = 1
+) -> None:
+    """The first has the call, the second rings no more, and nothing but the first's end ends the call."""
+    await heard.wait(Answered, lambda one: one.channel == MINE)
+    await second.ended()
+    [seen] = await mine(engine, Instant(time.time()))
+    assert (seen.answered, seen.in_our_hands) == (True, True)
+    assert not first.is_ended
+    assert not [one for one in heard.of(Ended) if one.channel == MINE]
+    await first.hangup()
+    await heard.wait(Ended, lambda one: one.channel == MINE)
+    assert len([one for one in heard.of(Answered) if one.channel == MINE]) == answers
+    assert len([one for one in heard.of(Ended) if one.channel == MINE]) == 1
+
+
+@pytest.mark.parametrize("winner", [0, 1])
+async def test_the_connection_breaks_while_two_devices_ring(scene: Scene, winner: int) -> None:
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+        for _ in range(2):
+            before, since = len(heard.of(EngineUp)), Instant(time.time())
+            scene.ari.reset()
+            scene.ami.reset()
+            await heard.wait(EngineUp, lambda _: len(heard.of(EngineUp)) > before)  # noqa: B023
+            [seen] = await mine(engine, since)
+            assert seen.ringing
+        await calls[winner].answer()
+        await prove(engine, heard, calls[winner], calls[1 - winner])
+
+
+@pytest.mark.parametrize("winner", [0, 1])
+async def test_another_switch_takes_over_while_two_devices_ring(scene: Scene, winner: int) -> None:
+    since = Instant(time.time())
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, heard):
+        [seen] = await mine(engine, since)
+        assert (seen.ringing, seen.answered) == (True, False)
+        await calls[winner].answer()
+        await prove(engine, heard, calls[winner], calls[1 - winner])
+
+
+@pytest.mark.parametrize("winner", [0, 1])
+async def test_a_device_answers_while_the_connection_is_away(scene: Scene, winner: int) -> None:
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+        since = Instant(time.time())
+        scene.ari.down()
+        await heard.wait(EngineDown)
+        await calls[winner].answer()
+        await calls[winner].answered()
+        scene.ari.heal()
+        await heard.wait(EngineUp, lambda _: len(heard.of(EngineUp)) > 1)
+        [seen] = await mine(engine, since)
+        assert seen.answered
+        await prove(engine, heard, calls[winner], calls[1 - winner])
+
+
+async def test_both_devices_answer_while_no_switch_is_there(scene: Scene) -> None:
+    since = Instant(time.time())
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+    for call in calls:
+        await call.answer()
+        await call.answered()
+    async with scene.engine() as (engine, heard):
+        [seen] = await mine(engine, since)
+        assert seen.answered
+        await prove(engine, heard, calls[0], calls[1])
+
+
+async def test_one_device_declines_while_no_switch_is_there(scene: Scene) -> None:
+    since = Instant(time.time())
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+    await calls[0].hangup(17)
+    await calls[0].ended()
+    async with scene.engine() as (engine, heard):
+        survey = await engine.survey(since)
+        assert not [one for one in survey.missed if isinstance(one, Ended)]
+        await calls[1].answer()
+        await heard.wait(Answered, lambda one: one.channel == MINE)
+        await calls[1].hangup()
+        await heard.wait(Ended, lambda one: one.channel == MINE)
+
+
+async def test_the_other_device_is_told_that_the_call_was_answered_elsewhere(scene: Scene) -> None:
+    since = Instant(time.time())
+    async with scene.engine() as (engine, heard):
+        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, heard):
+        await asyncio.gather(engine.survey(since), heard.wait(EngineUp))
+        await calls[1].answer()
+        await calls[0].ended()
+        assert calls[0].cause == 26
+        await engine.hangup(MINE)
+        await calls[1].ended()
