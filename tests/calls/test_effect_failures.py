@@ -1,0 +1,375 @@
+"""Every effect with every kind of failure: what the rules do instead, and what the command returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.story import Story
+from tests.calls.test_any_command import settled
+from tests.calls.test_managed import DORA, anna, contact, dialing, hold, phase_of, talk
+from tests.calls.test_recovery import Journal
+from trunkline.calls import machine
+from trunkline.calls.effects import (
+    Answer,
+    Call,
+    Compensation,
+    Dial,
+    Effect,
+    Hangup,
+    Join,
+    Keys,
+    Leave,
+    Music,
+    PlayFiles,
+    Policy,
+    RecordMessage,
+    RecordVoice,
+    StopPlay,
+    Supervise,
+    Take,
+)
+from trunkline.calls.managed import talk_bridge
+from trunkline.calls.performer import Outcome, Performer
+from trunkline.calls.session import Phase
+from trunkline.calls.switch import Switch
+from trunkline.core.errors import (
+    ChannelGone,
+    EffectRefused,
+    EffectTimedOut,
+    EngineError,
+    EngineUnavailable,
+    InvalidState,
+    TrunklineError,
+)
+from trunkline.directory.model import Directory
+from trunkline.events.catalogue import EventType
+from trunkline.telephony.port import (
+    Bridge,
+    Channel,
+    Connect,
+    Endpoint,
+    EndpointKind,
+    Originate,
+    Supervision,
+    Taken,
+    Target,
+)
+
+KINDS = (ChannelGone, EffectRefused, EffectTimedOut, EngineUnavailable)
+EFFECTS: tuple[type[Any], ...] = get_args(Effect)
+MOBILE = Target(Endpoint(EndpointKind.TRUNK, "trunk-1"), c.CUSTOMER)
+
+
+def _coached() -> Story:
+    story = talk()
+    story.command("add_coach", phone_number=DORA)
+    story.answer(c.DORA_LINE)
+    return story
+
+
+def _recorded() -> Story:
+    story = talk()
+    assert any(leg.is_recorded for leg in story.session.living)
+    return story
+
+
+def _greeted() -> Story:
+    return Story().arrive(c.FULL)
+
+
+def _ringing() -> Story:
+    story = _greeted()
+    story.engine.played(story.channel)
+    story.flow()
+    assert story.session.dialling == story.channel
+    return story
+
+
+def _undo(story: Story, effect: Effect) -> None:
+    """The engine did nothing of it."""
+    story.engine.pending.clear()
+    match effect:
+        case Call():
+            story.engine.channels.pop(effect.channel)
+        case Dial(channel):
+            for target in story.engine.targets(channel):
+                del story.engine.channels[target.channel]
+            story.engine.channels[channel].connect = None
+        case PlayFiles(channel):
+            story.engine.channels[channel].play = None
+
+
+def _coach(story: Story) -> Channel:
+    return next(leg.channel for leg in story.session.living if leg.role == "coach")
+
+
+CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = {
+    Answer: (talk, lambda story: Answer(contact(story))),
+    PlayFiles: (hold, lambda story: PlayFiles(contact(story), "message", ("x",))),
+    StopPlay: (hold, lambda story: StopPlay(contact(story), "message")),
+    RecordMessage: (talk, lambda story: RecordMessage(contact(story), "r", "x", 60, 5)),
+    Dial: (_ringing, lambda story: Dial(story.channel, Connect([MOBILE], 20))),
+    Call: (dialing, lambda story: Call(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, ""))),
+    Hangup: (talk, lambda story: Hangup(contact(story))),
+    Take: (_coached, lambda story: Take((contact(story), anna(story)))),
+    Music: (hold, lambda story: Music(contact(story))),
+    Join: (_coached, lambda story: Join(_coach(story), talk_bridge(story.session))),
+    Leave: (hold, lambda story: Leave(contact(story), talk_bridge(story.session))),
+    Keys: (talk, lambda story: Keys(contact(story), "1")),
+    RecordVoice: (_recorded, lambda story: RecordVoice(contact(story), on=True, part=1)),
+    Supervise: (_coached, lambda story: Supervise(_coach(story), anna(story), Supervision.WHISPER)),
+}
+"""Of each effect: a call in which it is usual, and the effect."""
+
+ENDS_THE_CALL = {Compensation.END_CALL}
+
+
+def test_each_effect_has_a_policy_and_a_case() -> None:
+    assert set(CASES) == set(EFFECTS)
+    for kind in EFFECTS:
+        assert isinstance(kind.policy, Policy), f"{kind.__name__}: say what its failure means"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("effect_type", EFFECTS)
+def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: type[EngineError]) -> None:
+    begin, make = CASES[effect_type]
+    story = begin()
+    effect, policy = make(story), effect_type.policy
+    before, talking = phase_of(story), story.session.talking
+    if kind is EffectRefused:
+        _undo(story, effect)
+    turn = machine.effect_failed(story.session, effect, kind("no"), story.look())
+    assert turn.failure is None
+    left_alone = kind is ChannelGone or (kind is EngineUnavailable and policy.resumed)
+    if left_alone or policy.compensation is Compensation.NOTHING:
+        assert not turn.events
+        assert not turn.effects
+    if policy.compensation not in ENDS_THE_CALL and not (effect_type is Dial and kind is EffectTimedOut):
+        assert story.session.ending is None, "only what nothing can replace ends a call"
+        assert story.session.talking == talking
+    story.take(turn)
+    story.flow()
+    if effect_type is Call and not left_alone:
+        assert phase_of(story) is Phase.HOLD  # the third party is gone, the contact is still held
+    elif policy.compensation not in ENDS_THE_CALL and effect_type is not Dial:
+        assert phase_of(story) is before
+    if effect_type in (Take, Join, Supervise) and not left_alone:
+        assert not [leg for leg in story.session.living if leg.role == "coach"], "the coach leaves"
+    if effect_type is RecordVoice and not left_alone:
+        assert not story.session.legs[_leg_of(story, effect.channel)].is_recorded
+    if policy.compensation in ENDS_THE_CALL and not left_alone:
+        assert story.end["finish_reason"] == "internal_error"
+    settled(story)
+
+
+def _leg_of(story: Story, channel: Channel) -> int:
+    leg = story.session.leg_of(channel)
+    assert leg is not None
+    return leg.leg_id
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_greeting_that_cannot_be_played_does_not_end_the_call(kind: type[EngineError]) -> None:
+    story = _greeted()
+    chan = story.engine.channels[story.channel]
+    assert chan.play is not None
+    effect = PlayFiles(story.channel, chan.play, ("x",))
+    chan.play = None
+    story.take(machine.effect_failed(story.session, effect, kind("no"), story.look()))
+    assert story.session.ending is None
+    assert (story.session.playing is None) == (kind in (EffectRefused, EffectTimedOut))
+
+
+@pytest.mark.parametrize("kind", [EffectRefused, EffectTimedOut])
+def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError]) -> None:
+    story = hold()
+    story.command("unhold_call", flow=False)
+    story.engine.pending.clear()
+    effect = Join(contact(story), talk_bridge(story.session))
+    story.take(machine.effect_failed(story.session, effect, kind("no"), story.look()))
+    story.flow()
+    assert phase_of(story) is Phase.HOLD
+    assert not story.session.reconnecting
+    story.command("unhold_call")
+    assert phase_of(story) is Phase.TALK
+
+
+def test_a_refused_connect_goes_on_with_the_scenario() -> None:
+    story = _ringing()
+    effect = Dial(story.channel, Connect([MOBILE], 20))
+    _undo(story, effect)
+    story.take(machine.effect_failed(story.session, effect, EffectRefused("no"), story.look()))
+    assert story.session.operation_key == "c"  # the voice mail that follows the group
+    assert story.session.ending is None
+
+
+class FailingEngine:
+    """Fails each command it is given with ``failure``; the names of the commands are in ``asked``."""
+
+    def __init__(self, failure: EngineError | None) -> None:
+        self.failure = failure
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def command(*_: Any, **__: Any) -> None:
+            self.asked.append(name)
+            if self.failure is not None:
+                raise self.failure
+
+        return command
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("effect_type", EFFECTS)
+async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
+    effect_type: type[Any], kind: type[EngineError], tmp_path: Path
+) -> None:
+    begin, make = CASES[effect_type]
+    effect = make(begin())
+    failed: list[tuple[Effect, EngineError]] = []
+    performer = Performer(FailingEngine(kind("no")), tmp_path, lambda _, *what: failed.append(what))
+    outcome = Outcome()
+    performer.perform(1, [effect], outcome)
+    await outcome.settled(5)
+    [(told, error)] = failed
+    assert (told, type(error)) == (effect, kind)
+    is_done = effect_type is Hangup and kind is ChannelGone
+    assert (outcome.failure is error) == (effect_type.policy.required and not is_done)
+
+
+async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(tmp_path: Path) -> None:
+    engine = FailingEngine(EffectRefused("no"))
+    performer = Performer(engine, tmp_path, lambda *_: None)
+    one, other, third = (Channel(name) for name in "abc")
+    outcome = Outcome()
+    performer.perform(
+        1, [Take((one, other)), Join(one, Bridge("b")), Join(other, Bridge("b")), Hangup(third)], outcome
+    )
+    performer.perform(1, [Music(one)])
+    await performer.settle()
+    assert engine.asked == ["take", "hangup", "start_music"]
+    assert isinstance(outcome.failure, EffectRefused)
+
+
+# --- commands
+
+
+async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, Journal, Story]:
+    story, engine, journal = talk(), FailingEngine(None), Journal()
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: story.account}),
+        writer=journal,  # type: ignore[arg-type]
+        performer=lambda one: Performer(engine, tmp_path, one.effect_failed),
+        clock=lambda: story.clock,
+    )
+    switch.restore(story.session)
+    return switch, engine, journal, story
+
+
+NEEDS_CONTROL = [("hold_call", {}), ("transfer_talk", {"contact": DORA})]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "params"), NEEDS_CONTROL)
+async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alone(
+    name: str, params: dict[str, Any], kind: type[EngineError], tmp_path: Path
+) -> None:
+    switch, engine, journal, story = await _switch_in_talk(tmp_path)
+    engine.failure = kind("no")
+    expected = InvalidState if kind is ChannelGone else kind
+    with pytest.raises(TrunklineError) as raised:
+        await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+    assert type(raised.value) is expected
+    assert raised.value.mnemonic == ("invalid_state" if kind is ChannelGone else "internal_error")
+    assert not journal.events
+    assert (phase_of(story), story.session.talking, story.session.taking) == (Phase.TALK, True, False)
+    assert engine.asked == ["take"]
+    engine.failure = None
+    await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
+    assert phase_of(story) is Phase.HOLD
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_optional_effect_that_fails_does_not_fail_the_command(
+    kind: type[EngineError], tmp_path: Path
+) -> None:
+    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    params = {"call_session_id": story.session.call_session_id, "dtmf_string": "5"}
+    engine.failure = kind("no")
+    await switch.command(c.ACCOUNT, "send_dtmf", params)
+    assert engine.asked == ["send_keys"]
+    assert story.session.talking
+
+
+@pytest.mark.parametrize("kind", [EffectRefused, EffectTimedOut, EngineUnavailable])
+async def test_a_release_that_was_not_carried_out_is_no_success(
+    kind: type[EngineError], tmp_path: Path
+) -> None:
+    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    engine.failure = kind("no")
+    with pytest.raises(kind):
+        await switch.command(c.ACCOUNT, "release_call", {"call_session_id": story.session.call_session_id})
+
+
+async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None:
+    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    free = asyncio.Event()
+
+    async def take(channels: Sequence[Channel]) -> None:
+        engine.asked.append("take")
+        await free.wait()
+
+    vars(engine)["take"] = take
+    params = {"call_session_id": story.session.call_session_id}
+    first = asyncio.ensure_future(switch.command(c.ACCOUNT, "hold_call", params))
+    while not engine.asked:
+        await asyncio.sleep(0)
+    with pytest.raises(InvalidState):
+        await switch.command(c.ACCOUNT, "hold_call", params)
+    free.set()
+    await first
+    assert phase_of(story) is Phase.HOLD
+
+
+async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_path: Path) -> None:
+    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    operator = anna(story)
+
+    async def take(channels: Sequence[Channel]) -> None:
+        engine.asked.append("take")
+        switch.gone(operator, story.look().now)
+
+    vars(engine)["take"] = take
+    with pytest.raises(InvalidState):
+        await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
+    assert story.session.ending is not None
+    await switch._performer.settle()
+    assert "hangup" in engine.asked
+
+
+def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
+    story = talk()
+    for channel in (contact(story), anna(story)):
+        chan = story.engine.channels[channel]
+        story.engine._leave(chan)
+        chan.connect = chan.dialler = None
+        story.engine.pending.append(_taken(story, channel))
+    story.flow()
+    assert phase_of(story) is Phase.TALK
+    assert story.session.managed
+    assert EventType.CALL_TAKEN in story.types
+    assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
+    story.hang_up()
+    assert story.end
+
+
+def _taken(story: Story, channel: Channel) -> Any:
+    return Taken(channel, story.engine.at())
