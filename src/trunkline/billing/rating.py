@@ -98,6 +98,10 @@ CallKey = tuple[int, int]
 """Account and call session."""
 
 
+CHANNEL = "trunkline_rating"
+"""NOTIFY channel: calls wait to be charged."""
+
+
 class BillingListener:
     """A listener of the relay."""
 
@@ -112,6 +116,7 @@ class BillingListener:
         ]
         if over:
             await conn.execute(_NOTE, tuple(list(column) for column in zip(*over, strict=True)))
+            await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
 
 
 class Rater:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 
@@ -10,16 +11,20 @@ import psycopg
 
 from trunkline.billing.fees import charge_fees
 from trunkline.billing.limits import enforce_limits
-from trunkline.billing.rating import Rater
+from trunkline.billing.rating import CHANNEL, Rater
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.jobs import Jobs
+from trunkline.db.leader import woken_by
 from trunkline.db.pool import Database
 
 _log = get_logger("billing")
 
-RATING_PERIOD = 1.0
-"""Seconds between two looks for calls that are over."""
+RATING_PERIOD = 10.0
+"""Seconds between two looks for calls that are over, when none is announced."""
+
+_REST_PERIOD = 1.0
+"""Seconds between two looks at least: calls that end together are charged together."""
 
 LIMITS_PERIOD = 30.0
 FEES_PERIOD = 600.0
@@ -32,9 +37,16 @@ async def run_billing(database: Database, jobs: Jobs) -> None:
 
     :param jobs: takes the mails that tell of limits; :class:`trunkline.billing.notices.Sender` does them.
     """
+    wake = asyncio.Event()
+    async with woken_by(database, CHANNEL, wake):
+        await _charge_for_ever(database, jobs, wake)
+
+
+async def _charge_for_ever(database: Database, jobs: Jobs, wake: asyncio.Event) -> None:
     rater = Rater(database)
     fees_at = limits_at = 0.0
     while True:
+        wake.clear()
         try:
             await rater.rate_waiting()
             if time.monotonic() >= fees_at:
@@ -46,4 +58,6 @@ async def run_billing(database: Database, jobs: Jobs) -> None:
         except (psycopg.Error, DatabaseUnavailable) as error:
             _log.warning("billing_waits", error=repr(error))
             await asyncio.sleep(_PAUSE)
-        await asyncio.sleep(RATING_PERIOD)
+        await asyncio.sleep(_REST_PERIOD)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), RATING_PERIOD)

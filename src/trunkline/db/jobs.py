@@ -22,17 +22,35 @@ from trunkline.core.log import get_logger
 
 _log = get_logger("db.jobs")
 
-HEARTBEAT_PERIOD = 1.0
-"""Seconds between two signs of life of a worker."""
+HEARTBEAT_PERIOD = 5.0
+"""Seconds between two heartbeats of a worker."""
 
-STALLED_AFTER = 5.0
-"""Seconds without a sign of life after which a worker counts as dead."""
+STALLED_AFTER = 15.0
+"""Seconds without a heartbeat after which a worker counts as dead."""
 
-_POLL_PERIOD = 0.25
-"""Seconds; also how late a job may notice that the one before it with the same lock has ended."""
+_POLL_PERIOD = 10.0
+"""Seconds after which a worker asks for jobs even when none is announced. All that may run are announced: new ones by the
+library, those that are put back or whose lock is free by triggers (``0023_jobs_wake.sql``)."""
 
-_RESCUE_PERIOD = 2.0
+_SCHEDULED_CHANNEL = "trunkline_jobs_scheduled"
+"""NOTIFY channel: a job was put back for a later time."""
+
+_SCHEDULED_PAUSE = 0.1
+"""Seconds between two looks for jobs that are due, at least."""
+
+_RESCUE_PERIOD = 5.0
 """Seconds between two looks for jobs of dead workers."""
+
+_ANNOUNCE_DUE = """
+select pg_notify('procrastinate_queue_v1#' || queue_name,
+    json_build_object('type', 'job_inserted', 'job_id', min(id))::text)
+from procrastinate_jobs where status = 'todo' and scheduled_at <= now() group by queue_name
+"""
+
+_NEXT_DUE = """
+select extract(epoch from min(scheduled_at) - now())::float8
+from procrastinate_jobs where status = 'todo' and scheduled_at > now()
+"""
 
 _SHUTDOWN_GRACE = 5.0
 """Seconds that running jobs have to end when the worker stops; then they are put back."""
@@ -90,6 +108,8 @@ class Jobs:
             max_size=max_connections,
         )
         self._app = procrastinate.App(connector=self._connector)
+        self._dsn = dsn
+        self._application_name = application_name
 
     def register(self, name: str, handler: Handler, *, queue: str) -> None:
         """Say who does jobs of this name; before :meth:`run`."""
@@ -134,6 +154,7 @@ class Jobs:
             try:
                 async with self._app.open_async(), asyncio.TaskGroup() as group:
                     group.create_task(self._rescue_for_ever(), name="jobs-rescue")
+                    group.create_task(self._announce_for_ever(), name="jobs-scheduled")
                     served: set[str] = set()
                     while True:
                         for queue, limit in queues().items():
@@ -166,6 +187,26 @@ class Jobs:
                 )
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
                 _log.warning("jobs_without_database", queue=queue, error=str(error))
+            await asyncio.sleep(_RECONNECT_PERIOD)
+
+    async def _announce_for_ever(self) -> None:
+        """Wake the workers when jobs that were put back become due."""
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._dsn, autocommit=True, application_name=f"{self._application_name} scheduled"
+                ) as connection:
+                    await connection.execute(f"listen {_SCHEDULED_CHANNEL}".encode())
+                    while True:
+                        await connection.execute(_ANNOUNCE_DUE)
+                        row = await (await connection.execute(_NEXT_DUE)).fetchone()
+                        due = None if row is None else row[0]
+                        wait = _POLL_PERIOD if due is None else min(max(due, 0.0) + 0.01, _POLL_PERIOD)
+                        async for _ in connection.notifies(timeout=wait, stop_after=1):
+                            pass
+                        await asyncio.sleep(_SCHEDULED_PAUSE)
+            except (psycopg.Error, OSError) as error:
+                _log.warning("jobs_without_database", queue="scheduled", error=str(error))
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _rescue_for_ever(self) -> None:

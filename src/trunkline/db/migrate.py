@@ -11,7 +11,7 @@ The job queue (procrastinate) brings its own schema: a revision of ours applies 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
@@ -19,13 +19,28 @@ from typing import Any
 
 import psycopg
 import sqlalchemy
-from alembic import command
+import sqlalchemy.exc
+from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
+from trunkline.core.log import get_logger
 from trunkline.db import jobs_schema, partitions
 from trunkline.db.pool import translated_errors
+
+LOCK_TIMEOUT_MS = 1000
+"""A revision waits so long for a lock on a table: whoever writes to the table meanwhile waits behind it."""
+
+LOCK_ATTEMPTS = 120
+"""Times that a revision is tried that does not get its locks."""
+
+_LOCK_PAUSE = 0.5
+"""Seconds between two tries: others write meanwhile."""
+
+_SET_TIMEOUT = f"set lock_timeout = {LOCK_TIMEOUT_MS}"
+
+_log = get_logger("db.migrate")
 
 _LOCK = 7_256_000
 """Advisory lock held during an upgrade: a second one waits, then finds nothing to do."""
@@ -35,23 +50,98 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
     """Bring a database (empty or with data) to the newest schema; returns the names of what was applied.
 
     Each revision is one transaction. Waits for another process that upgrades the same database. Blocks; from
-    a coroutine call it in a thread.
+    a coroutine call it in a thread. Others may use the database meanwhile: a revision that does not get a lock within
+    ``LOCK_TIMEOUT_MS`` is undone and tried again, so nobody waits longer than that behind it.
 
     :param to: a revision to stop at.
     :raises DatabaseUnavailable: the server is away.
+    :raises psycopg.errors.LockNotAvailable: a transaction of others has held a lock during all tries.
     """
     with translated_errors(), psycopg.connect(dsn, autocommit=True) as keeper:
         keeper.execute("select pg_advisory_lock(%s)", (_LOCK,))
         before = set(_applied(keeper))
-        with _config(dsn) as config:
-            command.upgrade(config, to)
+        _insist(lambda: _upgrade_schema(dsn, to))
         applied = [name for name in _lineage(to) if name not in before]
         if to == "head":
-            applied += jobs_schema.upgrade(keeper)
+            keeper.execute(_SET_TIMEOUT)
+            _insist(lambda: applied.extend(jobs_schema.upgrade(keeper)))
             todo = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
             if todo is not None:
-                keeper.execute(todo)
+                _insist(lambda: keeper.execute(todo))
         return applied
+
+
+def _upgrade_schema(dsn: str, to: str) -> None:
+    with _config(dsn) as config:
+        command.upgrade(config, to)
+
+
+def _insist(step: Callable[[], object]) -> None:
+    """Do a step that is undone when it does not get its locks; again until it does."""
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            step()
+            return
+        except (psycopg.errors.LockNotAvailable, sqlalchemy.exc.OperationalError) as error:
+            cause = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
+            if not isinstance(cause, psycopg.errors.LockNotAvailable):
+                raise
+            if attempt == LOCK_ATTEMPTS:
+                raise cause from error
+            _log.warning("migration_waits_for_lock", attempt=attempt, error=str(cause).strip())
+            time.sleep(_LOCK_PAUSE)
+
+
+def create_index(name: str, table: str, definition: str, *, unique: bool = False) -> None:
+    """For revisions: make an index while others write to the table, also when an attempt before was broken off.
+
+    Ends the revision's transaction, so it is the last thing that a revision does. On a partitioned table each partition
+    gets its index first.
+
+    :param name: of the index.
+    :param definition: what follows the table's name: ``(account_id, requested_at desc) where ...``.
+    """
+    with op.get_context().autocommit_block():
+        driver: Any = op.get_bind().connection.driver_connection
+        driver.execute("set lock_timeout = 0")  # a concurrent build blocks no writer while it waits
+        try:
+            _create_index(driver, name, table, definition, "unique index" if unique else "index")
+        finally:
+            driver.execute(_SET_TIMEOUT)
+
+
+def _create_index(driver: Any, name: str, table: str, definition: str, kind: str) -> None:
+    partitions_ = [
+        row[0]
+        for row in driver.execute(
+            "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass order by 1",
+            (table,),
+        )
+    ]
+    for part in partitions_:
+        own = f"{name}_{part.rpartition('.')[2].removeprefix(table).strip('_')}"
+        _create_plain_index(driver, own, part, definition, kind)
+    if not partitions_ and not _is_partitioned(driver, table):
+        _create_plain_index(driver, name, table, definition, kind)
+        return
+    driver.execute(f"create {kind} if not exists {name} on only {table} {definition}")
+    for part in partitions_:
+        own = f"{name}_{part.rpartition('.')[2].removeprefix(table).strip('_')}"
+        driver.execute(f"alter index {name} attach partition {own}")
+
+
+def _create_plain_index(driver: Any, name: str, table: str, definition: str, kind: str) -> None:
+    found = driver.execute(
+        "select indisvalid from pg_index where indexrelid = to_regclass(%s)", (name,)
+    ).fetchone()
+    if found == (False,):
+        driver.execute(f"drop index concurrently {name}")
+    driver.execute(f"create {kind} concurrently if not exists {name} on {table} {definition}")
+
+
+def _is_partitioned(driver: Any, table: str) -> bool:
+    row = driver.execute("select relkind = 'p' from pg_class where oid = %s::regclass", (table,)).fetchone()
+    return bool(row and row[0])
 
 
 def current(dsn: str) -> str | None:
@@ -81,7 +171,7 @@ def run_script(connection: sqlalchemy.Connection, text: str) -> None:
 def _config(dsn: str) -> Iterator[Config]:
     """Alembic's configuration with an open connection for ``env.py``."""
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool
+        "postgresql+psycopg://", creator=lambda: _connection(dsn), poolclass=NullPool
     )
     try:
         with engine.connect() as connection:
@@ -91,6 +181,13 @@ def _config(dsn: str) -> Iterator[Config]:
             yield config
     finally:
         engine.dispose()
+
+
+def _connection(dsn: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(dsn)
+    connection.execute(_SET_TIMEOUT)
+    connection.commit()
+    return connection
 
 
 def _lineage(to: str) -> list[str]:

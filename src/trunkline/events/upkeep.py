@@ -17,10 +17,10 @@ from trunkline.events.relay import Listener, retry_failures
 
 _log = get_logger("events.upkeep")
 
-_RETRY_PERIOD = 5.0
+_RETRY_PERIOD = 15.0
 """Seconds between two looks at what was put aside."""
 
-_PARTITION_ROUNDS = 720
+_PARTITION_ROUNDS = 240
 """Every so many looks (an hour) partitions are made ahead."""
 
 

@@ -1,0 +1,71 @@
+"""Workers are woken when a job may run: no test here waits for a worker's own look, which is an hour away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from trunkline.db import jobs as jobs_module
+from trunkline.db.jobs import Jobs, RunAgain
+from trunkline.db.pool import Database
+
+
+@pytest.fixture(autouse=True)
+def _no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "_POLL_PERIOD", 3600.0)
+
+
+@contextlib.asynccontextmanager
+async def _running(jobs: Jobs) -> AsyncIterator[None]:
+    task = asyncio.create_task(jobs.run({"one": 2}))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_next_job_of_a_lock_runs_when_the_one_before_ends(database: str) -> None:
+    done: list[int] = []
+    finished = asyncio.Event()
+
+    async def work(number: int) -> None:
+        await asyncio.sleep(0.05)
+        done.append(number)
+        if len(done) == 5:
+            finished.set()
+
+    jobs = Jobs(database)
+    jobs.register("work", work, queue="one")
+    async with await Database.open(database) as db, _running(jobs):
+        async with db.connection() as conn:
+            for number in range(5):
+                await jobs.order(conn, "work", {"number": number}, queue="one", lock="same")
+        async with asyncio.timeout(30):
+            await finished.wait()
+    assert done == [0, 1, 2, 3, 4]
+
+
+async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None:
+    attempts: dict[int, int] = {}
+    finished = asyncio.Event()
+
+    async def work(number: int) -> None:
+        attempts[number] = attempts.get(number, 0) + 1
+        if attempts[number] < 3:
+            raise RunAgain(0.1 * number)
+        if all(attempts.get(one) == 3 for one in range(4)):
+            finished.set()
+
+    jobs = Jobs(database)
+    jobs.register("work", work, queue="one")
+    async with await Database.open(database) as db, _running(jobs):
+        async with db.connection() as conn:
+            for number in range(4):
+                await jobs.order(conn, "work", {"number": number}, queue="one")
+        async with asyncio.timeout(30):
+            await finished.wait()
+    assert attempts == {0: 3, 1: 3, 2: 3, 3: 3}
