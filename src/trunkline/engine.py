@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from trunkline.core.engine_values import MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
@@ -29,6 +33,7 @@ from trunkline.telephony.config import (
     write_files,
 )
 
+_T = TypeVar("_T")
 _log = get_logger("engine")
 
 
@@ -60,35 +65,115 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     return config.paths.conf
 
 
-def engine_directory(directory: directory_model.Directory, identification: Identification) -> Directory:
-    """Lines, trunks, default lines and music of all accounts, as the engine knows them.
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row of an account that cannot be part of the engine's configuration, and so is left out of it.
+
+    :ivar entity: ``sip_line``, ``trunk``, ``virtual_number`` (its route while the switch is away) or ``media_file``.
+    :ivar name: of the row, as the account knows it.
+    """
+
+    account_id: int
+    entity: str
+    id: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """What one account brings to the engine, and which of its rows are left out."""
+
+    directory: Directory
+    refused: tuple[RefusedRow, ...] = ()
+
+
+def account_config(account: directory_model.Account, identification: Identification) -> AccountConfig:
+    """Lines, trunks, default lines and music of one account, as the engine knows them.
+
+    Never raises for a value: a row that cannot be configured concerns that row only.
 
     :param identification: which addresses identify which trunk; a trunk has no other.
     """
-    lines: list[LineConfig] = []
-    trunks: list[TrunkConfig] = []
-    defaults: list[DefaultRoute] = []
-    music: set[str] = set()
-    for account in directory.accounts.values():
-        # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
-        # their other calls.
-        lines += [_line(line) for line in account.lines.values()]
-        trunks += [
-            _trunk(trunk, identification.addresses.get(trunk.trunk_id, ()))
-            for trunk in account.trunks.values()
-            if trunk.is_active and trunk.trunk_id not in identification.unusable
-        ]
-        for number in account.numbers.values():
-            default = account.lines.get(number.default_sip_line_id or 0)
-            if account.is_active and default is not None and default.status is LineStatus.ACTIVE:
-                endpoints = _endpoints_of(account, number, identification)
-                defaults.append(DefaultRoute(number.phone_number, default.phone_number, endpoints))
-        music |= {str(media.path) for media in account.media.values()}
-    return Directory(lines, trunks, defaults, sorted(music))
+    rows = _Rows(account.account_id)
+    # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
+    # their other calls.
+    lines = rows.made(
+        "sip_line",
+        ((one.sip_line_id, one.phone_number, partial(_line, one)) for one in account.lines.values()),
+    )
+    trunks = rows.made(
+        "trunk",
+        (
+            (one.trunk_id, one.name, partial(_trunk, one, identification.addresses.get(one.trunk_id, ())))
+            for one in account.trunks.values()
+            if one.is_active and one.trunk_id not in identification.unusable
+        ),
+    )
+    rows.refused += _refused_addresses(account, identification)
+    music = rows.made(
+        "media_file",
+        ((one.media_file_id, one.name, partial(MediaPath, str(one.path))) for one in account.media.values()),
+    )
+    defaults = []
+    for number in account.numbers.values():
+        line = account.lines.get(number.default_sip_line_id or 0)
+        if account.is_active and line is not None and line.status is LineStatus.ACTIVE:
+            endpoints = _endpoints_of(account, number, identification)
+            make = partial(DefaultRoute.of, number.phone_number, line.phone_number, endpoints)
+            defaults += rows.made("virtual_number", [(number.virtual_number_id, number.phone_number, make)])
+    return AccountConfig(Directory(lines, trunks, defaults, sorted(set(music))), tuple(rows.refused))
+
+
+def _refused_addresses(
+    account: directory_model.Account, identification: Identification
+) -> Iterable[RefusedRow]:
+    for one in identification.refused:
+        if one.account_id == account.account_id:
+            yield RefusedRow(account.account_id, "trunk", one.trunk_id, one.trunk_name, one.text)
+
+
+def accounts_concerned(
+    directory: directory_model.Directory, before: Identification, after: Identification
+) -> set[int]:
+    """Accounts whose part of the engine's configuration a change of the identification may change."""
+    trunks = before.unusable ^ after.unusable
+    trunks |= {one.trunk_id for one in {*before.refused} ^ {*after.refused}}
+    trunks |= {
+        trunk_id
+        for trunk_id in before.addresses.keys() | after.addresses.keys()
+        if before.addresses.get(trunk_id) != after.addresses.get(trunk_id)
+    }
+    for leader in before.sharing.keys() | after.sharing.keys():
+        old, new = before.sharing.get(leader, frozenset()), after.sharing.get(leader, frozenset())
+        if old != new:
+            trunks |= old | new
+    return {
+        account.account_id
+        for account in directory.accounts.values()
+        if trunks and not trunks.isdisjoint({*account.trunks, *account.carriers})
+    }
+
+
+class _Rows:
+    """Makes the rows of an account and collects those that cannot be made."""
+
+    def __init__(self, account_id: int) -> None:
+        self._account_id = account_id
+        self.refused: list[RefusedRow] = []
+
+    def made(self, entity: str, rows: Iterable[tuple[int, str, Callable[[], _T]]]) -> list[_T]:
+        found: list[_T] = []
+        for id_, name, make in rows:
+            try:
+                found.append(make())
+            except ValueError as error:
+                self.refused.append(RefusedRow(self._account_id, entity, id_, name, str(error)))
+        return found
 
 
 def _line(line: SipLine) -> LineConfig:
-    return LineConfig(line.phone_number, line.ha1_md5, line.ha1_sha256)
+    return LineConfig.of(line.phone_number, line.ha1_md5, line.ha1_sha256)
 
 
 def _endpoints_of(
@@ -107,7 +192,7 @@ def _endpoints_of(
 
 
 def _trunk(trunk: Trunk, addresses: Sequence[str]) -> TrunkConfig:
-    return TrunkConfig(
+    return TrunkConfig.of(
         id=str(trunk.trunk_id),
         mode=TrunkMode(trunk.mode.value),
         host=trunk.host,

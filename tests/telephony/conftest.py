@@ -43,7 +43,7 @@ PATIENCE = 10.0
 
 def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> LineConfig:
     text = f"{login}:trunkline:{password}".encode()
-    return LineConfig(
+    return LineConfig.of(
         login, hashlib.md5(text).hexdigest(), hashlib.sha256(text).hexdigest(), max_contacts=max_contacts
     )
 
@@ -111,7 +111,7 @@ class Pbx:
         self.directory = Directory(
             lines=[line("1001"), line("1002"), line("1003")],
             trunks=[
-                TrunkConfig(
+                TrunkConfig.of(
                     "7",
                     TrunkMode.ADDRESS,
                     self.world_ports.carrier_address,
@@ -119,16 +119,19 @@ class Pbx:
                     addresses=[self.world_ports.carrier_address],
                 )
             ],
-            defaults=[DefaultRoute(NUMBER, "1001", ["trunk-7-ip"])],
+            defaults=[DefaultRoute.of(NUMBER, "1001", ["trunk-7-ip"])],
         )
         self._install = install
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def start(self, *, keep: bool = False) -> None:
+        """:param keep: start with the files that are there."""
         self.config.paths.create()
-        write_files(
-            self.config.paths.etc, {**base_files(self.config), **directory_files(self.config, self.directory)}
-        )
+        if not keep:
+            write_files(
+                self.config.paths.etc,
+                {**base_files(self.config), **directory_files(self.config, self.directory)},
+            )
         program = Program(self._install.command("-f", "-C", str(self.config.paths.conf)), open_files=20_000)
         with (self.config.paths.root / "console").open("wb") as console:
             self._process = await asyncio.create_subprocess_exec(

@@ -43,7 +43,7 @@ async def test_browsers_come_in_by_websocket_and_see_no_control_interface(pbx: P
 async def test_a_trunk_that_registers_brings_calls(house: House) -> None:
     ports = house.world.ports
     await house.world.carrier_login("company", "trunk-secret")
-    trunk = TrunkConfig(
+    trunk = TrunkConfig.of(
         "9",
         TrunkMode.REGISTER,
         ports.carrier_address,

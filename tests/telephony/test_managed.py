@@ -10,6 +10,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House
 from tests.telephony.test_calls import CUSTOMER, LINE
 from tests.telephony.test_survival import talk
+from trunkline.core.engine_values import MediaPath
 from trunkline.telephony.config import Directory
 from trunkline.telephony.port import (
     Answered,
@@ -39,7 +40,7 @@ async def test_taken_held_and_joined_again(house: House, tmp_path: Path) -> None
     write_wav(music.with_suffix(".wav"), sine(3100, 2.0))
     directory = house.pbx.directory
     await house.engine.configure(
-        Directory(directory.lines, directory.trunks, directory.defaults, [str(music)])
+        Directory(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
     )
     call, taken, arrival = await talk(house, "41", record=True)
     target = (await house.heard.wait(TargetStarted)).channel
@@ -78,7 +79,7 @@ async def test_music_instead_of_ringing(house: House, tmp_path: Path) -> None:
     write_wav(music.with_suffix(".wav"), sine(3100, 2.0))
     directory = house.pbx.directory
     await house.engine.configure(
-        Directory(directory.lines, directory.trunks, directory.defaults, [str(music)])
+        Directory(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
     )
     phone = await house.world.phone("1001", "secret")
     phone.on_call(outside.Ignore())

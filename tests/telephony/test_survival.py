@@ -13,6 +13,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House, line
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.runtime import certificates
@@ -134,7 +135,12 @@ async def test_lines_and_trunks_change_during_a_call(house: House) -> None:
     call, taken, arrival = await talk(house, "33")
     directory = house.pbx.directory
     await house.engine.configure(
-        Directory([*directory.lines, line("1004")], directory.trunks, directory.defaults, ["/nowhere/music"])
+        Directory(
+            [*directory.lines, line("1004")],
+            directory.trunks,
+            directory.defaults,
+            [MediaPath("/nowhere/music")],
+        )
     )
     late = await house.world.phone("1004", "secret")
     assert await late.registration() == "Registered"

@@ -97,6 +97,13 @@ class SwitchClient:
             found: dict[str, Any] = orjson.loads(await response.read())["result"]
             return found
 
+    async def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
+        """Rows of an account that cannot be part of the engine's configuration: ``account_id``, ``entity``, ``id``,
+        ``name``, ``reason``."""
+        async with self._open().get(f"{self._url}/directory/{account_id}") as response:
+            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]["rows_left_out"]
+            return found
+
     async def directory_fingerprint(self, account_id: int) -> str | None:
         """Of what the switch knows of an account, see :mod:`trunkline.directory.fingerprint`."""
         async with self._open().get(f"{self._url}/directory/{account_id}") as response:

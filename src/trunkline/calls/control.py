@@ -6,8 +6,8 @@
                     200 {"result": {...}} | 4xx/5xx {"error": {"kind", "mnemonic", "message", "field", "value", "params"}}
     GET  /status    figures for `trunkline status`
     GET  /directory/{account_id}
-                    200 {"result": {"fingerprint": 64 hex digits, or null without such an account}}: whether a change
-                    of the directory has come here
+                    200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
+                    of the directory has come here; "rows_left_out": of the engine's configuration}}
 
 Every request carries the instance's token. :mod:`trunkline.calls.client` is the other end.
 """
@@ -18,7 +18,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -40,11 +40,19 @@ STATUS_OF = {
 }
 
 
+class ConfigurationStatus(Protocol):
+    """What is known of the engine's configuration."""
+
+    def status(self) -> dict[str, Any]: ...
+    def rows_left_out(self, account_id: int) -> list[dict[str, Any]]: ...
+
+
 class Control:
     """Translates commands; the switch does them."""
 
-    def __init__(self, switch: Switch, token: str) -> None:
+    def __init__(self, switch: Switch, token: str, configuration: ConfigurationStatus | None = None) -> None:
         self._switch = switch
+        self._configuration = configuration
         self._token = f"Bearer {token}".encode()
 
     def app(self) -> web.Application:
@@ -67,11 +75,20 @@ class Control:
         return response
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json({"result": {**self._switch.status(), "tasks": len(asyncio.all_tasks())}})
+        configuration = {} if self._configuration is None else {"configuration": self._configuration.status()}
+        return _json(
+            {"result": {**self._switch.status(), **configuration, "tasks": len(asyncio.all_tasks())}}
+        )
 
     async def _fingerprint(self, request: web.Request) -> web.Response:
         account_id = int(request.match_info["account_id"])
-        return _json({"result": {"fingerprint": self._switch.directory_fingerprint(account_id)}})
+        result = {
+            "fingerprint": self._switch.directory_fingerprint(account_id),
+            "rows_left_out": []
+            if self._configuration is None
+            else self._configuration.rows_left_out(account_id),
+        }
+        return _json({"result": result})
 
     async def _command(self, request: web.Request) -> web.Response:
         try:
@@ -91,9 +108,11 @@ class Control:
 
 
 @asynccontextmanager
-async def controlled(switch: Switch, token: str, port: int) -> AsyncIterator[None]:
+async def controlled(
+    switch: Switch, token: str, port: int, configuration: ConfigurationStatus | None = None
+) -> AsyncIterator[None]:
     """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
-    runner = web.AppRunner(Control(switch, token).app(), access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(Control(switch, token, configuration).app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()

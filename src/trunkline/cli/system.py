@@ -32,9 +32,19 @@ def up() -> None:
 
 @click.command()
 @click.option("--json", is_flag=True, help="Print one JSON object.")
-def status(json: bool) -> None:
-    """What runs: processes, ports, calls, lines. Exit code 0 when all is up, 3 when not."""
+@click.option(
+    "--account", type=int, help="Print the rows of this account that Asterisk cannot have, and why."
+)
+def status(json: bool, account: int | None) -> None:
+    """What runs: processes, ports, calls, lines. Exit code 0 when all is up, 3 when not.
+
+    With --account: 0 when Asterisk has all rows of the account, 3 when not.
+    """
     settings = load_settings()
+    if account is not None:
+        rows = _rows_left_out(settings, account)
+        click.echo(json_format.dumps(rows, indent=2) if json else _readable_rows(rows))
+        sys.exit(3 if rows else 0)
     report = runtime_status.collect(settings, {"switch": lambda: _switch_status(settings)})
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
     if not report["up"]:
@@ -60,6 +70,22 @@ def _switch_status(settings: Settings) -> dict[str, Any]:
             return await client.status()
 
     return asyncio.run(ask())
+
+
+def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:
+    token = secrets.load(settings).control_token
+
+    async def ask() -> list[dict[str, Any]]:
+        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
+            return await client.rows_left_out(account_id)
+
+    return asyncio.run(ask())
+
+
+def _readable_rows(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "Asterisk has all rows of the account"
+    return "\n".join(f"{row['entity']} {row['id']} ({row['name']}): {row['reason']}" for row in rows)
 
 
 def _fetch(settings: Settings) -> AsteriskInstall:

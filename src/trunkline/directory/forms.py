@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_serializer, model_validator
 
+from trunkline.core.engine_values import HostAddress, SipSecret, SipUser, checked
 from trunkline.directory.form_fields import (
     BOTH,
     DAYS,
@@ -169,14 +170,20 @@ class BlacklistForm(Item):
     comment: str = ""
 
 
+def _sip_secret(password: SecretStr | None) -> SecretStr | None:
+    if password is not None:
+        SipSecret(password.get_secret_value())
+    return password
+
+
 class TrunkForm(Item):
     name: str = ""
     mode: TrunkMode = TrunkMode.ADDRESS
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+    host: Annotated[str, AfterValidator(checked(HostAddress))]
     port: Annotated[int, Field(ge=1, le=65535)] = 5060
     transport: Transport = Transport.UDP
-    username: Annotated[str, Field(pattern=r"^[^\s;\"<>\\]{1,128}$")] | None = None
-    password: Secret = None
+    username: Annotated[str, AfterValidator(checked(SipUser))] | None = None
+    password: Annotated[Secret, AfterValidator(_sip_secret)] = None
     addresses: Networks = ()
     codecs: Annotated[
         tuple[Literal["alaw", "ulaw", "g722", "opus"], ...], AfterValidator(distinct), Field(min_length=1)

@@ -29,17 +29,15 @@ from trunkline.db.pool import Database
 from trunkline.directory.contacts import save_contact
 from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.addresses import own_addresses
-from trunkline.directory.trunks.watch import TrunkIdentification, identifying
-from trunkline.engine import engine_config, engine_directory
+from trunkline.directory.trunks.watch import identifying
+from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
+from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import EngineDown, EngineUp
 
 _log = log.get_logger("roles")
-
-CONFIGURE_GATHER_SECONDS = 0.2
-"""Changes of the directory within this time reach the engine as one."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
 """After the engine is reached its registrations are listed; until then no line counts as offline."""
@@ -81,10 +79,10 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         )
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
-        await stack.enter_async_context(_configuring(engine, snapshot, identified))
+        configuration = await stack.enter_async_context(configuring(engine, snapshot, identified))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(db, engine, switch, registrar, snapshot, since, ready)
-        await stack.enter_async_context(controlled(switch, own.control_token, port))
+        follower = _Follower(db, engine, switch, registrar, snapshot, configuration, since, ready)
+        await stack.enter_async_context(controlled(switch, own.control_token, port, configuration))
         await until_stopped(stopped, call_signals=follower.run())
 
 
@@ -98,6 +96,7 @@ class _Follower:
         switch: Switch,
         registrar: Registrar,
         snapshot: DirectorySnapshot,
+        configuration: EngineConfigurator,
         since: Instant | None,
         ready: Callable[[], None],
     ) -> None:
@@ -106,6 +105,7 @@ class _Follower:
         self._switch = switch
         self._registrar = registrar
         self._snapshot = snapshot
+        self._configuration = configuration
         self._since = since
         self._ready = ready
         self._first = True
@@ -115,6 +115,7 @@ class _Follower:
             self._registrar.hear(heard)
             match heard:
                 case EngineUp():
+                    self._configuration.check()
                     await self._recover()
                 case EngineDown():
                     self._since = heard.at
@@ -148,38 +149,6 @@ class _Follower:
 
     def _settled(self) -> None:
         self._switch.presence.registrations_known = True
-
-
-@contextlib.asynccontextmanager
-async def _configuring(
-    engine: AsteriskEngine, snapshot: DirectorySnapshot, identified: TrunkIdentification
-) -> AsyncIterator[None]:
-    """Bring the directory to the engine, at once and after every change."""
-    changed = asyncio.Event()
-    changed.set()
-    unsubscribe = snapshot.subscribe(lambda *_: changed.set())
-    identified.subscribe(changed.set)
-
-    async def follow() -> None:
-        while True:
-            await changed.wait()
-            await asyncio.sleep(CONFIGURE_GATHER_SECONDS)
-            changed.clear()
-            try:
-                await engine.wait_up()
-                await engine.configure(engine_directory(snapshot.current, identified.current))
-            except (EngineError, TimeoutError, ValueError) as error:
-                _log.error("engine_not_configured", error=str(error))
-                if not isinstance(error, ValueError):
-                    await asyncio.sleep(1.0)
-                    changed.set()
-
-    task = core_task(follow(), name="engine-configuration")
-    try:
-        yield
-    finally:
-        unsubscribe()
-        await cancelled(task)
 
 
 @contextlib.asynccontextmanager

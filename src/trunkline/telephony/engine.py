@@ -12,16 +12,28 @@ from types import TracebackType
 from typing import Any, Self
 
 from trunkline.core.clock import Instant
-from trunkline.core.errors import ChannelGone, EngineError
+from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
 from trunkline.core.tasks import core_task
 from trunkline.telephony import journal
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
-from trunkline.telephony.ari import AriAddress, AriClient, Connected, Disconnected, segment
+from trunkline.telephony.applied import applied_digests, differences, reload
+from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
 from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, parse_channel
-from trunkline.telephony.config import Directory, EngineConfig, directory_files, write_files
+from trunkline.telephony.config import (
+    FOLDER,
+    SINGLE,
+    AccountFiles,
+    Directory,
+    EngineConfig,
+    Kind,
+    remove_files,
+    stale_files,
+    write_files,
+)
 from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
+from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
 from trunkline.telephony.names import endpoint_of_channel
 from trunkline.telephony.port import (
@@ -51,16 +63,7 @@ _LOGIN_FAILURES = {
     "InvalidAccountID": "unknown name",
     "FailedACL": "address not allowed",
 }
-_RELOADS = {
-    "pjsip_lines.conf": ("res_pjsip.so",),
-    "pjsip_trunks.conf": (
-        "res_pjsip.so",
-        "res_pjsip_endpoint_identifier_ip.so",
-        "res_pjsip_outbound_registration.so",
-    ),
-    "extensions_defaults.conf": ("pbx_config.so",),
-    "musiconhold.conf": ("res_musiconhold.so",),
-}
+_NOTHING = Directory()
 _ALIAS = "CHANNEL(userfield)"
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
@@ -90,8 +93,9 @@ class AsteriskEngine(Conversations):
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._registrations = Registrations()
-        self._directory = Directory()
-        self._trunks: Mapping[str, TrunkConfig] = {}
+        self._files = AccountFiles(config)
+        self._directories: dict[str, Directory] = {}
+        self._trunks: dict[str, TrunkConfig] = {}
         self._stale: set[str] = set()
         self._contacts_known = asyncio.Event()
         self._returned: tuple[str, set[str]] = ("", set())
@@ -170,19 +174,64 @@ class AsteriskEngine(Conversations):
 
     # --- configuration while calls go on
 
-    async def configure(self, directory: Directory) -> None:
-        """Make lines, trunks, default lines and music so. Reloads only what changed; no call notices.
+    def set_account(self, account: str, directory: Directory) -> frozenset[str]:
+        """What an account shall have from the next :meth:`apply` on. Renders this account only.
 
-        :class:`EngineError` when Asterisk does not take it; the files are written then, and a start of
-        Asterisk (or the same call again with any change) takes them.
+        :returns: names of lines and trunks that are left out since another account has them.
         """
-        self._directory = directory
-        self._trunks = {trunk.name: trunk for trunk in directory.trunks}
-        files = directory_files(self._config, directory)
-        changed = await asyncio.to_thread(write_files, self._config.paths.etc, files)
-        modules = dict.fromkeys(module for name in sorted(changed) for module in _RELOADS[name])
-        for module in modules:
-            await self._act("Reload", {"Module": module})
+        for trunk in self._directories.get(account, _NOTHING).trunks:
+            self._trunks.pop(trunk.name, None)
+        left_out = self._files.put(account, directory)
+        self._trunks |= {trunk.name: trunk for trunk in directory.trunks if trunk.name not in left_out}
+        self._directories[account] = directory
+        return left_out
+
+    def remove_account(self, account: str) -> None:
+        """The account shall have nothing from the next :meth:`apply` on."""
+        if account in self._directories:
+            self.set_account(account, Directory())
+            del self._directories[account]
+            self._files.remove(account)
+
+    async def apply(self) -> list[Kind]:
+        """Write what changed, then have Asterisk load each kind whose loaded state is not the wanted one; no call is
+        disturbed. Compares with what Asterisk has, so it is repeated until it returns.
+
+        :returns: the kinds that were reloaded.
+        :raises EngineError: Asterisk does not respond, or has not loaded what is wanted.
+        :raises OSError: the files cannot be written.
+        """
+        files, wanted = self._files.unwritten(), self._files.digests()
+        etc = self._config.paths.etc
+        await asyncio.to_thread(write_files, etc, files)
+        self._files.written(files)
+        try:
+            differing = differences(wanted, await applied_digests(self._ari, self._ami))
+            if differing:
+                await reload(self._ari, differing)
+                left = differences(wanted, await applied_digests(self._ari, self._ami))
+        except (AriError, AmiError) as error:
+            raise failure_of(error, "configure") from error
+        if differing and left:
+            raise EffectRefused(
+                f"Asterisk has not loaded {', '.join(left)}: see errors in {self._config.paths.root}/log/messages"
+            )
+        return differing
+
+    async def configure(self, directory: Directory) -> None:
+        """:meth:`set_account` and :meth:`apply`, for a directory that is not divided by accounts."""
+        self.set_account(SINGLE, directory)
+        await self.apply()
+
+    async def remove_stale_files(self) -> None:
+        """Remove files of accounts that are gone; after an :meth:`apply`, which has Asterisk forget them."""
+        wanted = self._files.all_files()
+        folder = self._config.paths.etc / FOLDER
+
+        def remove() -> None:
+            remove_files(folder, stale_files(os.listdir(folder) if folder.exists() else (), wanted))
+
+        await asyncio.to_thread(remove)
 
     async def reload_certificates(self) -> None:
         """Take a replaced certificate (same file names) for TLS and WSS. Connections and calls stay."""

@@ -6,7 +6,6 @@ share it. The password is kept encrypted, since the engine must log in with it.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +22,6 @@ from trunkline.directory.numbers.changes import Chosen, drop_idle_private_trunks
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk
 from trunkline.directory.trunks.resolution import Resolved, resolve
-
-_UNWRITABLE = re.compile(r"[\x00-\x1f;\\\x7f]")
-"""What cannot stand in the engine's files."""
 
 _PARAMS = {
     "host": "server_address",
@@ -52,10 +48,6 @@ class Provider:
 
         :raises InvalidInput: a value that cannot be used, by its name in the request.
         """
-        if _UNWRITABLE.search(self.password):
-            raise InvalidInput(
-                "the password has a character that phones cannot log in with", field="password"
-            )
         try:
             return TrunkForm.model_validate(
                 {

@@ -5,7 +5,8 @@ changed.
 changes while calls go on (lines, trunks, default lines of numbers, music) and is applied by reloads.
 """
 
-from trunkline.telephony.config.files import changed_files, write_files
+from trunkline.telephony.config.accounts import FOLDER, MARK, AccountFiles, Kind, stale_files
+from trunkline.telephony.config.files import changed_files, remove_files, write_files
 from trunkline.telephony.config.model import (
     DefaultRoute,
     Directory,
@@ -20,15 +21,20 @@ from trunkline.telephony.config.model import (
     TrunkTransport,
     trunk_endpoint,
 )
-from trunkline.telephony.config.render import base_files, directory_files
+from trunkline.telephony.config.render import SINGLE, base_files, directory_files
 
 __all__ = [
+    "FOLDER",
+    "MARK",
+    "SINGLE",
+    "AccountFiles",
     "DefaultRoute",
     "Directory",
     "EngineConfig",
     "EnginePaths",
     "EnginePorts",
     "EngineSecrets",
+    "Kind",
     "LineConfig",
     "NumberFormat",
     "TrunkConfig",
@@ -37,6 +43,8 @@ __all__ = [
     "base_files",
     "changed_files",
     "directory_files",
+    "remove_files",
+    "stale_files",
     "trunk_endpoint",
     "write_files",
 ]

@@ -56,6 +56,8 @@ writeprotect = yes
 autofallthrough = yes
 clearglobalvars = yes
 
+[globals]
+
 [{CONTEXT}]
 exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, Self
 
+from trunkline.core.engine_values import (
+    BadEngineValue,
+    Codec,
+    EndpointName,
+    Ha1,
+    HostAddress,
+    IpNetwork,
+    MediaPath,
+    PhoneDigits,
+    Port,
+    SipLogin,
+    SipSecret,
+    SipUser,
+    TrunkId,
+)
 from trunkline.core.settings import Settings
-
-_PLAIN = re.compile(r"[A-Za-z0-9._:+@/*-]*\Z")
 
 
 @dataclass(frozen=True)
@@ -140,17 +153,24 @@ class LineConfig:
     :ivar max_contacts: devices registered at once.
     """
 
-    login: str
-    ha1_md5: str = field(repr=False)
-    ha1_sha256: str = field(default="", repr=False)
+    login: SipLogin
+    ha1_md5: Ha1 = field(repr=False)
+    ha1_sha256: Ha1 = field(default=Ha1(""), repr=False)
     may_register: bool = True
     max_contacts: int = 10
     browser: bool = True
 
     def __post_init__(self) -> None:
-        if not self.login.isascii() or not self.login.isdigit():
-            raise ValueError(f"the login of a line is made of digits, not {self.login!r}")
-        _check_plain(self.ha1_md5, self.ha1_sha256)
+        _require(SipLogin, self.login)
+        _require(Ha1, self.ha1_md5, self.ha1_sha256)
+
+    @classmethod
+    def of(cls, login: str, ha1_md5: str, ha1_sha256: str = "", **other: Any) -> Self:
+        """From plain texts.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(SipLogin(login), Ha1(ha1_md5), Ha1(ha1_sha256), **other)
 
 
 TRUNK_PREFIX = "trunk-"
@@ -194,17 +214,62 @@ class TrunkConfig:
     :ivar codecs: in order of preference.
     """
 
-    id: str
+    id: TrunkId
     mode: TrunkMode
-    host: str
-    port: int = 5060
+    host: HostAddress
+    port: Port = Port(5060)  # noqa: RUF009 - immutable
     transport: TrunkTransport = TrunkTransport.UDP
-    username: str = ""
-    password: str = field(default="", repr=False)
-    addresses: Sequence[str] = ()
-    codecs: Sequence[str] = ("alaw", "ulaw", "g722")
+    username: SipUser | None = None
+    password: SipSecret = field(default=SipSecret(""), repr=False)
+    addresses: Sequence[IpNetwork] = ()
+    codecs: Sequence[Codec] = (Codec("alaw"), Codec("ulaw"), Codec("g722"))
     number_format: NumberFormat = NumberFormat.PLUS
     max_calls: int = 0
+
+    def __post_init__(self) -> None:
+        _require(TrunkId, self.id)
+        _require(HostAddress, self.host)
+        _require(Port, self.port)
+        _require(SipSecret, self.password)
+        _require(IpNetwork, *self.addresses)
+        _require(Codec, *self.codecs)
+        if self.username is not None:
+            _require(SipUser, self.username)
+        elif self.mode is TrunkMode.REGISTER:
+            raise BadEngineValue("a trunk that registers needs a login")
+
+    @classmethod
+    def of(
+        cls,
+        id: str,
+        mode: TrunkMode,
+        host: str,
+        port: int = 5060,
+        transport: TrunkTransport = TrunkTransport.UDP,
+        username: str = "",
+        password: str = "",
+        addresses: Iterable[str] = (),
+        codecs: Iterable[str] = ("alaw", "ulaw", "g722"),
+        number_format: NumberFormat = NumberFormat.PLUS,
+        max_calls: int = 0,
+    ) -> Self:
+        """From plain texts; a ``username`` of "" = none.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(
+            TrunkId(id),
+            mode,
+            HostAddress(host),
+            Port(port),
+            transport,
+            SipUser(username) if username else None,
+            SipSecret(password),
+            tuple(IpNetwork(one) for one in addresses),
+            tuple(Codec(one) for one in codecs),
+            number_format,
+            max_calls,
+        )
 
     @property
     def name(self) -> str:
@@ -215,26 +280,27 @@ class TrunkConfig:
         """The endpoint of calls that only their address identifies."""
         return trunk_endpoint(self.id, by_address=True)
 
-    def __post_init__(self) -> None:
-        _check_plain(self.id, self.host, self.username, *self.addresses, *self.codecs)
-        if re.search(r"[\r\n;\\]", self.password):
-            raise ValueError(
-                f"the password of trunk {self.id} has a character that cannot be configured: ; or \\"
-            )
-
 
 @dataclass(frozen=True)
 class DefaultRoute:
     """Which line rings when a call to ``number`` comes by one of ``endpoints`` while nobody controls the engine."""
 
-    number: str
-    line: str
-    endpoints: Sequence[str]
+    number: PhoneDigits
+    line: SipLogin
+    endpoints: Sequence[EndpointName]
 
     def __post_init__(self) -> None:
-        if not self.number.isdigit() or not self.line.isdigit():
-            raise ValueError(f"a default route takes digits, not {self.number!r} and {self.line!r}")
-        _check_plain(*self.endpoints)
+        _require(PhoneDigits, self.number)
+        _require(SipLogin, self.line)
+        _require(EndpointName, *self.endpoints)
+
+    @classmethod
+    def of(cls, number: str, line: str, endpoints: Iterable[str]) -> Self:
+        """From plain texts.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(PhoneDigits(number), SipLogin(line), tuple(EndpointName(one) for one in endpoints))
 
 
 @dataclass(frozen=True)
@@ -248,11 +314,15 @@ class Directory:
     lines: Sequence[LineConfig] = ()
     trunks: Sequence[TrunkConfig] = ()
     defaults: Sequence[DefaultRoute] = ()
-    music: Sequence[str] = ()
-    hold_music: str | None = None
+    music: Sequence[MediaPath] = ()
+    hold_music: MediaPath | None = None
+
+    def __post_init__(self) -> None:
+        _require(MediaPath, *self.music, *([self.hold_music] if self.hold_music else []))
 
 
-def _check_plain(*values: str) -> None:
+def _require(kind: type, *values: object) -> None:
+    """:raises TypeError: a value that was not checked: it is of another type."""
     for value in values:
-        if not _PLAIN.match(value):
-            raise ValueError(f"{value!r} has a character that cannot stand in the engine's configuration")
+        if not isinstance(value, kind):
+            raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")

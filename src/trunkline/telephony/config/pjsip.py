@@ -28,11 +28,15 @@ version alone, ``default`` is TLS 1.0 alone (measured with Asterisk 22.10)."""
 
 
 def base(config: EngineConfig) -> str:
-    """``pjsip.conf`` without lines and trunks."""
-    return "\n".join([_global(config), *_transports(config), _templates(config), _INCLUDES])
+    """``pjsip.conf``: what is not of accounts, and the kinds of objects that have no file of their own."""
+    return "\n".join([_global(config), *_transports(config), '#include "pjsip_peers.conf"\n'])
 
 
-_INCLUDES = '#include "pjsip_lines.conf"\n#include "pjsip_trunks.conf"\n'
+SORCERY = "[res_pjsip]\n" + "".join(
+    f"{type_} = config,pjsip_{type_}s.conf,criteria=type={type_}\n" for type_ in ("auth", "aor", "endpoint")
+)
+"""``sorcery.conf``. A reload parses a file once for each kind of object that may be in it, so the kinds of which there are
+many have a file each: it is parsed once, and only when it has changed."""
 
 
 def _global(config: EngineConfig) -> str:
@@ -91,7 +95,8 @@ def _transports(config: EngineConfig) -> Iterable[str]:
         )
 
 
-def _templates(config: EngineConfig) -> str:
+def templates(config: EngineConfig) -> str:
+    """``pjsip_templates.conf``, which the files of objects include."""
     common = f"""context = {CONTEXT}
 direct_media = no
 rtp_symmetric = yes
@@ -150,7 +155,7 @@ realm = {REALM}
 
 
 def lines(configs: Sequence[LineConfig]) -> str:
-    """``pjsip_lines.conf``."""
+    """All objects of lines."""
     return "\n".join(_line(config) for config in sorted(configs, key=lambda one: one.login))
 
 
@@ -175,17 +180,18 @@ def _line(config: LineConfig) -> str:
 
 
 def trunks(configs: Sequence[TrunkConfig]) -> str:
-    """``pjsip_trunks.conf``."""
+    """All objects of trunks."""
     return "\n".join(_trunk(config) for config in sorted(configs, key=lambda one: one.id))
 
 
 def _trunk(config: TrunkConfig) -> str:
     name = config.name
     suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
-    server = f"sip:{config.host}:{config.port}{suffix}"
+    host = config.host.in_uri
+    server = f"sip:{host}:{config.port}{suffix}"
     endpoint = (
         f"transport = transport-{config.transport.value}\n"
-        f"allow = {','.join(config.codecs)}\nfrom_domain = {config.host}\nsend_pai = yes\n"
+        f"allow = {','.join(config.codecs)}\nfrom_domain = {host}\nsend_pai = yes\n"
     )
     if config.username:
         endpoint += f"outbound_auth = {name}\n"
@@ -193,20 +199,21 @@ def _trunk(config: TrunkConfig) -> str:
         endpoint += "media_encryption = sdes\n"
     text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}\n[{name}]\ntype = aor\ncontact = {server}\n"
     if config.username:
-        text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username}\n"
-        text += f"password = {config.password}\n"
+        text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username.in_file}\n"
+        text += f"password = {config.password.in_file}\n"
     if config.addresses:
         by_address = config.address_name
         text += f"\n[{by_address}](tl-trunk)\n{endpoint}"
         # a name would be resolved by the engine, to what nobody checked
         text += f"\n[{by_address}]\ntype = identify\nendpoint = {by_address}\nsrv_lookups = no\n"
         text += "".join(f"match = {match}\n" for match in sorted(set(config.addresses)))
-    if config.mode is TrunkMode.REGISTER:
-        client = f"sip:{config.username}@{config.host}:{config.port}{suffix}"
+    if config.mode is TrunkMode.REGISTER and config.username:
+        user = config.username.in_uri
+        client = f"sip:{user}@{host}:{config.port}{suffix}"
         text += (
             f"\n[{name}]\ntype = registration\ntransport = transport-{config.transport.value}\n"
             f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n"
-            f"contact_user = {config.username}\nexpiration = 300\nretry_interval = 10\n"
+            f"contact_user = {user}\nexpiration = 300\nretry_interval = 10\n"
             "forbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = 4294967295\n"
             f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n"
         )

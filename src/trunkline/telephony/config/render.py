@@ -6,8 +6,12 @@ import itertools
 from collections.abc import Mapping
 
 from trunkline.telephony.config import dialplan, pjsip
+from trunkline.telephony.config.accounts import AccountFiles
 from trunkline.telephony.config.model import Directory, EngineConfig
 from trunkline.telephony.config.modules import present
+
+SINGLE = "0"
+"""Key of a directory that is not divided by accounts."""
 
 _AMI_EVENTS = (
     "ContactStatus", "FullyBooted", "Reload",
@@ -86,20 +90,17 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "features.conf": "[general]\n[featuremap]\n",
         "pjproject.conf": "[startup]\ntype = startup\nlog_mappings = no\n",
         "pjsip.conf": pjsip.base(config),
+        "pjsip_templates.conf": pjsip.templates(config),
+        "sorcery.conf": pjsip.SORCERY,
         "extensions.conf": dialplan.base(config),
     }
 
 
 def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, str]:
-    """File name to text, for what is reloaded while calls go on."""
-    return {
-        "pjsip_lines.conf": pjsip.lines(directory.lines),
-        "pjsip_trunks.conf": pjsip.trunks(directory.trunks),
-        "extensions_defaults.conf": dialplan.defaults(directory.defaults),
-        "musiconhold.conf": dialplan.music(
-            directory.music, directory.hold_music or f"{config.paths.root}/lib/silence"
-        ),
-    }
+    """File name to text, for what is reloaded while calls go on, when ``directory`` is all there is."""
+    files = AccountFiles(config)
+    files.put(SINGLE, directory)
+    return files.all_files()
 
 
 def _asterisk(config: EngineConfig) -> str:

@@ -1,0 +1,227 @@
+"""Keeps the engine's configuration as the directory wants it: compares and repeats until both match.
+
+A change renders the accounts that changed. Whether Asterisk has loaded it is read from Asterisk, after each reload, when
+the engine was reconnected (it may have been restarted) and every minute (somebody may have reloaded other files).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from trunkline.core.errors import EngineError
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
+from trunkline.directory.model import Account, Directory
+from trunkline.directory.trunks.identification import Identification
+from trunkline.engine import AccountConfig, RefusedRow, account_config, accounts_concerned
+from trunkline.roles.common import cancelled
+from trunkline.telephony import config as telephony_config
+
+GATHER_SECONDS = 0.2
+"""Changes of the directory within this time reach the engine as one."""
+VERIFY_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+"""Pause after a first failure; each further one doubles it, up to the last."""
+LAST_RETRY_SECONDS = 60.0
+
+_log = get_logger("engine")
+
+_NOT_FILES = "the configuration cannot be written: make room on the disk, or give the folder back to the user of the switch"
+
+
+class Applying(Protocol):
+    """The part of the engine that is configured."""
+
+    async def wait_up(self, timeout: float = ...) -> None: ...
+    def set_account(self, account: str, directory: telephony_config.Directory) -> frozenset[str]: ...
+    def remove_account(self, account: str) -> None: ...
+    async def apply(self) -> Sequence[str]: ...
+    async def remove_stale_files(self) -> None: ...
+
+
+class Watched(Protocol):
+    """The directory in memory."""
+
+    @property
+    def current(self) -> Directory: ...
+    def subscribe(self, listener: Callable[[Directory, frozenset[int]], None]) -> Callable[[], None]: ...
+
+
+class Identified(Protocol):
+    """What identifies trunks."""
+
+    @property
+    def current(self) -> Identification: ...
+    def subscribe(self, listener: Callable[[], None]) -> None: ...
+
+
+class EngineConfigurator:
+    """One engine's configuration.
+
+    :param render: what an account brings to the engine.
+    """
+
+    def __init__(
+        self,
+        engine: Applying,
+        snapshot: Watched,
+        identified: Identified,
+        render: Callable[[Account, Identification], AccountConfig] = account_config,
+    ) -> None:
+        self._engine = engine
+        self._snapshot = snapshot
+        self._identified = identified
+        self._identification = identified.current
+        self._render = render
+        self._changed: set[int] = set(snapshot.current.accounts)
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._refused: dict[int, tuple[RefusedRow, ...]] = {}
+        self._displaced: set[int] = set()
+        self._known: set[int] = set()
+        self._differs_since: float | None = time.time()
+        self._failures = 0
+        self._error = ""
+        self._tidy = False
+
+    def note(self, _directory: Directory, touched: frozenset[int]) -> None:
+        """These accounts changed."""
+        self._changed |= touched
+        self._wake.set()
+
+    def check(self) -> None:
+        """Compare with what Asterisk has, soon."""
+        self._wake.set()
+
+    def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
+        """Rows of an account that are left out of the engine's configuration, as :meth:`status` has them."""
+        return [asdict(row) for row in self._refused.get(account_id, ())]
+
+    def status(self) -> dict[str, Any]:
+        """For ``trunkline status``::
+
+            {"applied": false, "differs_since": 1766750000.1, "failures": 3, "error": "...",
+             "rows_left_out": [{"account_id", "entity", "id", "name", "reason"}, ...]}
+
+        ``differs_since`` in Unix seconds, null while Asterisk has what is wanted.
+        """
+        return {
+            "applied": self._differs_since is None,
+            "differs_since": self._differs_since,
+            "failures": self._failures,
+            "error": self._error,
+            "rows_left_out": [asdict(row) for _, rows in sorted(self._refused.items()) for row in rows],
+        }
+
+    async def run(self) -> None:
+        """Apply changes until cancelled."""
+        pause = VERIFY_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
+                await asyncio.sleep(GATHER_SECONDS)
+            self._wake.clear()
+            pause = VERIFY_SECONDS if await self._apply() else self._retry_pause()
+
+    def _retry_pause(self) -> float:
+        return float(min(LAST_RETRY_SECONDS, RETRY_SECONDS * 2 ** min(self._failures - 1, 10)))
+
+    async def _apply(self) -> bool:
+        if self._changed and self._differs_since is None:
+            self._differs_since = time.time()
+        await self._render_changed()
+        try:
+            await self._engine.wait_up()
+            reloaded = await self._engine.apply()
+            if not self._tidy:
+                await self._engine.remove_stale_files()
+                self._tidy = True
+        except (EngineError, TimeoutError) as error:
+            self._fail(str(error) or "Asterisk does not respond")
+            return False
+        except OSError as error:
+            self._fail(f"{_NOT_FILES}: {error}")
+            return False
+        if reloaded:
+            _log.info("engine_configured", reloaded=",".join(reloaded), after_failures=self._failures)
+        self._failures, self._error = 0, ""
+        self._differs_since = time.time() if self._changed else None
+        return True
+
+    def _fail(self, reason: str) -> None:
+        self._failures += 1
+        self._error = reason
+        if self._differs_since is None:
+            self._differs_since = time.time()
+        _log.error(
+            "engine_not_configured", error=reason, failures=self._failures, retry_in=self._retry_pause()
+        )
+
+    async def _render_changed(self) -> None:
+        """Render what changed, and what gave way to a name of another account, which may be free now."""
+        changed, self._changed = self._changed, set()
+        before, self._identification = self._identification, self._identified.current
+        if before is not self._identification:
+            changed |= accounts_concerned(self._snapshot.current, before, self._identification)
+        changed |= self._displaced if changed else set()
+        accounts = self._snapshot.current.accounts
+        for account_id in sorted(changed & self._known - accounts.keys()):
+            self._engine.remove_account(str(account_id))
+            self._known.discard(account_id)
+            self._displaced.discard(account_id)
+            self._report(account_id, ())
+            self._tidy = False
+        for account_id in sorted(changed & accounts.keys()):
+            self._render_one(accounts[account_id])
+            await asyncio.sleep(0)  # calls have their turn
+
+    def _render_one(self, account: Account) -> None:
+        account_id = account.account_id
+        self._known.add(account_id)
+        try:
+            made = self._render(account, self._identification)
+            displaced = self._engine.set_account(str(account_id), made.directory)
+        except (
+            Exception
+        ) as error:  # a mistake in rendering one account must not keep the others from the engine
+            _log.exception("account_not_rendered", account_id=account_id)
+            row = RefusedRow(account_id, "account", account_id, account.name, f"internal error: {error!r}")
+            self._report(account_id, (*self._refused.get(account_id, ()), row))
+            return
+        self._displaced.discard(account_id)
+        if displaced:
+            self._displaced.add(account_id)
+        others = tuple(
+            RefusedRow(account_id, "engine_name", 0, name, "another account has this name in the engine")
+            for name in sorted(displaced)
+        )
+        self._report(account_id, made.refused + others)
+
+    def _report(self, account_id: int, rows: tuple[RefusedRow, ...]) -> None:
+        before = self._refused.pop(account_id, ())
+        if rows:
+            self._refused[account_id] = rows
+        for row in rows:
+            if row not in before:
+                _log.error("row_left_out", **asdict(row))
+
+
+@contextlib.asynccontextmanager
+async def configuring(
+    engine: Applying, snapshot: Watched, identified: Identified
+) -> AsyncIterator[EngineConfigurator]:
+    """Bring the directory to the engine for the time of the block."""
+    configurator = EngineConfigurator(engine, snapshot, identified)
+    unsubscribe = snapshot.subscribe(configurator.note)
+    identified.subscribe(configurator.check)
+    task = core_task(configurator.run(), name="engine-configuration")
+    try:
+        yield configurator
+    finally:
+        unsubscribe()
+        await cancelled(task)
