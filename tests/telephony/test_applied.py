@@ -11,6 +11,7 @@ from tests.telephony.conftest import Pbx, line
 from trunkline.core.engine_values import MediaPath
 from trunkline.core.errors import EngineError
 from trunkline.telephony.applied import applied_digests
+from trunkline.telephony.ari import AriError
 from trunkline.telephony.config import (
     AccountFiles,
     Directory,
@@ -25,8 +26,13 @@ pytestmark = pytest.mark.engine
 
 
 async def is_there(engine: AsteriskEngine, endpoint: str) -> bool:
-    found = await engine._ari.get("/endpoints/PJSIP")
-    return endpoint in [one["resource"] for one in found]
+    try:
+        await engine._ari.get(f"/asterisk/config/dynamic/res_pjsip/endpoint/{endpoint}")
+    except AriError as error:
+        if error.status != 404:
+            raise
+        return False
+    return True
 
 
 async def attributes(engine: AsteriskEngine, type_: str, name: str) -> dict[str, str]:

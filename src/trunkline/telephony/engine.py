@@ -214,7 +214,7 @@ class AsteriskEngine(Conversations):
             raise failure_of(error, "configure") from error
         if differing and left:
             raise EffectRefused(
-                f"Asterisk has not loaded {', '.join(left)}: see errors in {self._config.paths.root}/log/messages"
+                f"Asterisk has not loaded {', '.join(left)}: see its errors in logs/asterisk.log of the data folder"
             )
         return differing
 
