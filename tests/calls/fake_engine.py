@@ -27,6 +27,7 @@ from trunkline.calls.effects import (
     Take,
 )
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import EndpointName
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -317,8 +318,8 @@ _RESULTS = {
 
 
 def a_line(login: str) -> Endpoint:
-    return Endpoint(EndpointKind.LINE, login)
+    return Endpoint.line(login)
 
 
 def a_trunk(trunk_id: int = 1) -> Endpoint:
-    return Endpoint(EndpointKind.TRUNK, f"trunk-{trunk_id}")
+    return Endpoint(EndpointKind.TRUNK, EndpointName(f"trunk-{trunk_id}"))

@@ -18,6 +18,7 @@ from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Ro
 from trunkline.calls.switch import called_number
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import Tag
 from trunkline.core.errors import EffectRefused
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account
@@ -119,7 +120,7 @@ class Story:
         leg = self.session.leg_of(channel)
         effect: Effect = Answer(channel)
         if chan.originated and not chan.answered:
-            effect = Call(Originate(channel, Target(chan.endpoint), 60, ""))
+            effect = Call(Originate(channel, Target(chan.endpoint), 60, Tag("")))
         elif leg is not None and leg.role is Role.COACH:
             effect = Supervise(channel, self.channel, Supervision.WHISPER)
         self.take(machine.effect_failed(self.session, effect, EffectRefused("no"), self.look()))

@@ -38,6 +38,7 @@ from trunkline.calls.managed import talk_bridge
 from trunkline.calls.performer import Outcome, Performer
 from trunkline.calls.session import Phase
 from trunkline.calls.switch import Switch
+from trunkline.core.engine_values import EndpointName, Tag
 from trunkline.core.errors import (
     ChannelGone,
     EffectRefused,
@@ -63,7 +64,7 @@ from trunkline.telephony.port import (
 
 KINDS = (ChannelGone, EffectRefused, EffectTimedOut, EngineUnavailable)
 EFFECTS: tuple[type[Any], ...] = get_args(Effect)
-MOBILE = Target(Endpoint(EndpointKind.TRUNK, "trunk-1"), c.CUSTOMER)
+MOBILE = Target.of(Endpoint(EndpointKind.TRUNK, EndpointName("trunk-1")), c.CUSTOMER)
 
 
 def _coached() -> Story:
@@ -111,11 +112,11 @@ def _coach(story: Story) -> Channel:
 
 CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = {
     Answer: (talk, lambda story: Answer(contact(story))),
-    PlayFiles: (hold, lambda story: PlayFiles(contact(story), "message", ("x",))),
+    PlayFiles: (hold, lambda story: PlayFiles(contact(story), "message", ("/x",))),
     StopPlay: (hold, lambda story: StopPlay(contact(story), "message")),
     RecordMessage: (talk, lambda story: RecordMessage(contact(story), "r", "x", 60, 5)),
     Dial: (_ringing, lambda story: Dial(story.channel, Connect([MOBILE], 20))),
-    Call: (dialing, lambda story: Call(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, ""))),
+    Call: (dialing, lambda story: Call(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, Tag("")))),
     Hangup: (talk, lambda story: Hangup(contact(story))),
     Take: (_coached, lambda story: Take((contact(story), anna(story)))),
     Music: (hold, lambda story: Music(contact(story))),

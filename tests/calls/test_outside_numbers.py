@@ -13,6 +13,7 @@ from trunkline.calls.effects import Dial, Hangup, Keys, RecordMessage
 from trunkline.calls.history import leg_row, session_row
 from trunkline.calls.outgoing import ToWorld, destination
 from trunkline.calls.session import Role
+from trunkline.core.engine_values import EndpointName
 from trunkline.directory.model import Account, Scenario
 from trunkline.telephony.port import Endpoint, EndpointKind
 
@@ -45,7 +46,10 @@ def test_a_talk_with_an_outside_number() -> None:
     story = Story().arrive(c.OUTSIDE)
     [dial] = [one for one in story.engine.done if isinstance(one, Dial)]
     [target] = dial.connect.targets
-    assert (target.endpoint, target.number) == (Endpoint(EndpointKind.TRUNK, "trunk-1"), c.PARTNER)
+    assert (target.endpoint, target.number) == (
+        Endpoint(EndpointKind.TRUNK, EndpointName("trunk-1")),
+        c.PARTNER,
+    )
     assert target.caller_number == number_of(c.OUTSIDE)
     assert dial.connect.ring_seconds == 20
     assert dial.connect.record

@@ -18,6 +18,7 @@ from trunkline.calls.recovery import Recovery
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch import Switch
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import Tag
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
@@ -155,7 +156,7 @@ class House:
         return SeenChannel(
             channel=channel,
             endpoint=chan.endpoint,
-            tag="",
+            tag=Tag(""),
             created_at=arrived.started_at if arrived is not None else Instant(self.clock),
             answered=chan.answered,
             ringing=False,

@@ -16,6 +16,7 @@ import pytest
 
 from tests.telephony.conftest import Heard, Pbx
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import Tag
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
@@ -23,7 +24,6 @@ from trunkline.telephony.port import (
     Channel,
     Ended,
     Endpoint,
-    EndpointKind,
     EngineDown,
     EngineUp,
     Originate,
@@ -38,7 +38,7 @@ from trunkline.testing.proxy import FaultProxy
 
 pytestmark = [pytest.mark.drill, pytest.mark.engine]
 
-LINE = Endpoint(EndpointKind.LINE, "1001")
+LINE = Endpoint.line("1001")
 MINE = Channel("leg-71")
 
 
@@ -77,7 +77,7 @@ class Scene:
         await heard.wait(Registered, lambda _: len({one.uri for one in engine.contacts()}) == 2)
         for device in self.devices:
             device.on_call(outside.Ignore())
-        await engine.originate(Originate(MINE, Target(LINE, caller_number="12025550110"), 60, "71"))
+        await engine.originate(Originate(MINE, Target.of(LINE, caller_number="12025550110"), 60, Tag("71")))
         calls = [await device.next_call() for device in self.devices]
         for call in calls:
             await call.ringing()

@@ -3,16 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import BadEngineValue, DisplayName, EndpointName, MediaPath, Tag
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.port import Channel, Connect, Endpoint, EndpointKind, Target
 from trunkline.telephony.registrations import Contact
 
-LINE = Endpoint(EndpointKind.LINE, "1001")
-TRUNK = Endpoint(EndpointKind.TRUNK, "trunk-7")
+LINE = Endpoint.line("1001")
+TRUNK = Endpoint(EndpointKind.TRUNK, EndpointName("trunk-7"))
 SPOOL = Path("/spool")
 
 
@@ -37,7 +39,7 @@ def test_what_is_dialled_for_a_line() -> None:
 
 
 def test_one_number_for_all_goes_as_an_argument() -> None:
-    found = variables(Connect([Target(LINE, caller_number="12025550110")], 20))
+    found = variables(Connect([Target.of(LINE, caller_number="12025550110")], 20))
     assert found == {
         "TL_DIAL": "PJSIP/1001",
         "TL_RING": "20",
@@ -46,7 +48,7 @@ def test_one_number_for_all_goes_as_an_argument() -> None:
 
 
 def test_each_target_shows_its_own_caller() -> None:
-    targets = [Target(LINE, None, "12025550110", "Dana (home), x"), Target(TRUNK, "1", "442079460100")]
+    targets = [Target.of(LINE, None, "12025550110", "Dana (home), x"), Target.of(TRUNK, "1", "442079460100")]
     found = variables(Connect(targets, 20, return_after_talk=False))
     assert found["TL_OPTS"] == "iIb(tl-callee^caller^1)"
     assert found["__TL_CA_1001"] == found["__TL_CA_web-1001"] == "Dana (home), x"
@@ -55,15 +57,40 @@ def test_each_target_shows_its_own_caller() -> None:
 
 def test_recording_needs_a_tag() -> None:
     assert "U(" not in variables(Connect([Target(LINE)], 20, record=True))["TL_OPTS"]
-    found = variables(Connect([Target(LINE)], 20, record=True, tag="77"))
+    found = variables(Connect([Target(LINE)], 20, record=True, tag=Tag("77")))
     assert found["TL_REC"] == "/spool/77/c1.sln"
     assert "U(tl-record^/spool/77)" in found["TL_OPTS"]
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "sip:x&PJSIP/trunk-7/sip:88216@192.0.2.1:5060",
+        "sip:x,60,U(tl-record^/etc)@192.0.2.1",
+        "sip:x@192.0.2.1;a=b&Local/1@tl-in",
+        "sip:x@192.0.2.1?Route=%3Csip:evil%3E",
+        'sip:"x"@192.0.2.1',
+        "sip:${X}@192.0.2.1",
+        "sip:x@192.0.2.1\n",
+        "tel:1",
+    ],
+)
+def test_the_address_a_phone_registers_with_dials_nobody_else(hostile: str) -> None:
+    good, bad = contact("1001", "sip:1001@192.0.2.1"), contact("1001", hostile)
+    assert line_names("1001", [good, bad]) == ["PJSIP/1001/sip:1001@192.0.2.1"]
+    assert line_names("1001", [bad]) == ["PJSIP/1001"]
+    assert line_names("1001", [bad, contact("web-1001", hostile)]) == ["PJSIP/1001", "PJSIP/web-1001"]
+
+
 @given(st.text(), st.text(), st.text())
 def test_nothing_a_caller_sends_becomes_an_option(number: str, caller: str, name: str) -> None:
-    found = variables(Connect([Target(TRUNK, number, caller, name)], 20))
-    quiet = variables(Connect([Target(TRUNK, "1", "2" if caller else "", "n" if name else "")], 20))
+    try:
+        target = Target.of(TRUNK, number, caller, name)
+    except BadEngineValue:
+        target = Target.of(TRUNK, "1", caller, name)
+    found = variables(Connect([target], 20))
+    shown = ("2" if target.caller_number else "", "n" if target.caller_name else "")
+    quiet = variables(Connect([Target.of(TRUNK, "1", *shown)], 20))
     assert found["TL_OPTS"].count("(") <= quiet["TL_OPTS"].count("(")
     assert "," not in found["TL_OPTS"]
     dialled = trunk_name("trunk-7", number)
@@ -76,14 +103,14 @@ def short(connect: Connect, known: str | None = "12025550110", name: str = "PJSI
 
 
 def test_the_usual_connect_is_one_word() -> None:
-    target = Target(LINE, caller_number="12025550110")
-    assert short(Connect([target], 20, tag="77", record=True)) == "r~20~77~1001~g"
-    assert short(Connect([target], 20, tag="77", return_after_talk=False)) == "p~20~77~1001~"
+    target = Target.of(LINE, caller_number="12025550110")
+    assert short(Connect([target], 20, tag=Tag("77"), record=True)) == "r~20~77~1001~g"
+    assert short(Connect([target], 20, tag=Tag("77"), return_after_talk=False)) == "p~20~77~1001~"
 
 
 def test_what_is_not_usual_takes_variables() -> None:
-    target = Target(LINE, caller_number="12025550110")
-    usual = Connect([target], 20, tag="77")
+    target = Target.of(LINE, caller_number="12025550110")
+    usual = Connect([target], 20, tag=Tag("77"))
     assert short(usual, known="12025550111") is None, (
         "the caller's own number is not what the phone shall show"
     )
@@ -91,7 +118,7 @@ def test_what_is_not_usual_takes_variables() -> None:
     assert short(usual, name="PJSIP/1001/sip:1001@192.0.2.1") is None
     assert short(usual, name="PJSIP/1001${EVIL}") is None
     assert short(usual, name=f"PJSIP/{'1' * 80}") is None, "longer than an extension may be"
-    assert short(replace(usual, tag="")) is None
-    assert short(replace(usual, music="/media/melody")) is None
-    assert short(replace(usual, announcement=("/media/hello",))) is None
-    assert short(replace(usual, targets=[replace(target, caller_name="Kim")])) is None
+    assert short(replace(usual, tag=Tag(""))) is None
+    assert short(replace(usual, music=MediaPath("/media/melody"))) is None
+    assert short(replace(usual, announcement=(MediaPath("/media/hello"),))) is None
+    assert short(replace(usual, targets=[replace(target, caller_name=DisplayName("Kim"))])) is None

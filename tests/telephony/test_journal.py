@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import EndpointName
 from trunkline.telephony import journal
 from trunkline.telephony.port import (
     Answered,
@@ -20,8 +21,8 @@ from trunkline.telephony.port import (
     TargetStarted,
 )
 
-TRUNK = Endpoint(EndpointKind.TRUNK, "trunk-7")
-LINE = Endpoint(EndpointKind.LINE, "1001")
+TRUNK = Endpoint(EndpointKind.TRUNK, EndpointName("trunk-7"))
+LINE = Endpoint.line("1001")
 
 
 def row(

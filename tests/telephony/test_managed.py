@@ -10,7 +10,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House
 from tests.telephony.test_calls import CUSTOMER, LINE
 from tests.telephony.test_survival import talk
-from trunkline.core.engine_values import MediaPath
+from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.telephony.config import Directory
 from trunkline.telephony.port import (
     Answered,
@@ -21,7 +21,6 @@ from trunkline.telephony.port import (
     ConnectFinished,
     Ended,
     Endpoint,
-    EndpointKind,
     Originate,
     Supervision,
     Taken,
@@ -87,7 +86,8 @@ async def test_music_instead_of_ringing(house: House, tmp_path: Path) -> None:
     call = await customer.dial(NUMBER)
     arrival = await house.heard.wait(Arrived)
     await house.engine.connect(
-        arrival.channel, Connect([Target(LINE)], 20, answer_first=True, music=str(music), tag="42")
+        arrival.channel,
+        Connect([Target(LINE)], 20, answer_first=True, music=MediaPath(str(music)), tag=Tag("42")),
     )
     await call.hears(3100)
     await call.hangup()
@@ -115,8 +115,8 @@ async def test_a_supervisor_hears_both_and_is_heard_as_allowed(house: House, mod
     boss = await house.world.phone("1002", "secret")
     boss.on_call(outside.Answer())
     supervisor = Channel("boss")
-    line = Endpoint(EndpointKind.LINE, "1002")
-    await house.engine.originate(Originate(supervisor, Target(line), 20, "45"))
+    line = Endpoint.line("1002")
+    await house.engine.originate(Originate(supervisor, Target(line), 20, Tag("45")))
     await house.heard.wait(Answered, lambda one: one.channel == supervisor)
     await house.engine.supervise(supervisor, target, mode)
     listening = await boss.next_call()
@@ -142,7 +142,7 @@ async def test_a_third_in_the_bridge_is_heard_by_both_and_is_on_no_track(house: 
     target = (await house.heard.wait(TargetStarted)).channel
     boss = await house.world.phone("1002", "secret")
     third, bridge = Channel("boss"), Bridge("b-46")
-    await house.engine.originate(Originate(third, Target(Endpoint(EndpointKind.LINE, "1002")), 20, "46"))
+    await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, Tag("46")))
     await house.heard.wait(Answered, lambda one: one.channel == third)
     await house.engine.take([arrival.channel, target])
     await house.engine.open_bridge(bridge)
@@ -177,7 +177,7 @@ async def test_who_talks_to_one_after_another_hears_each(house: House) -> None:
     await house.engine.take([arrival.channel, target])
 
     async def consult(third: Channel, bridge: Bridge) -> None:
-        await house.engine.originate(Originate(third, Target(Endpoint(EndpointKind.LINE, "1002")), 20, "47"))
+        await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, Tag("47")))
         await house.heard.wait(Answered, lambda one: one.channel == third)
         coming = await boss.next_call()
         await house.engine.open_bridge(bridge)

@@ -28,6 +28,7 @@ from trunkline.calls.reasons import ANSWERED_ELSEWHERE, Side
 from trunkline.calls.session import Leg, LegState
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import Tag
 from trunkline.directory.model import VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -200,7 +201,7 @@ def _originate(turn: Turn, aims: list[dialing.Aim], seconds: int) -> None:
     for target, data in aims:
         channel = Channel(f"{OWN_CHANNEL}{turn.look.next_id()}")
         turn.start_leg(channel, data)
-        turn.do(Call(Originate(channel, target, seconds, str(session.call_session_id))))
+        turn.do(Call(Originate(channel, target, seconds, Tag(str(session.call_session_id)))))
 
 
 def _contact_answered_first(turn: Turn, contact: Leg) -> None:

@@ -8,11 +8,12 @@ from trunkline.calls.outgoing import ToEmployee, ToLine, ToWorld, destination
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import CoachMode, Leg, Role
 from trunkline.calls.turn import Turn
+from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, first_free_phone
-from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Supervision, Target
+from trunkline.telephony.port import Channel, Endpoint, Originate, Supervision, Target
 
 RING_SECONDS = 60
 
@@ -40,7 +41,7 @@ def add(turn: Turn, phone_number: str | None, mode: CoachMode) -> None:
     target, data = aim
     channel = Channel(f"leg-{turn.look.next_id()}")
     turn.start_leg(channel, {**data, "role": Role.COACH, "side": Side.OPERATOR, "coach_mode": mode})
-    turn.do(Call(Originate(channel, target, RING_SECONDS, str(session.call_session_id))))
+    turn.do(Call(Originate(channel, target, RING_SECONDS, Tag(str(session.call_session_id)))))
 
 
 def leg_answered(turn: Turn, leg: Leg) -> bool:
@@ -84,8 +85,8 @@ def _named(turn: Turn, phone_number: str) -> dialing.Aim | None:
             )
             return aims[0] if aims else None
         case ToLine(line):
-            target = Target(
-                Endpoint(EndpointKind.LINE, line.phone_number),
+            target = Target.of(
+                Endpoint.line(line.phone_number),
                 caller_number=caller_number,
                 caller_name=caller_name,
             )

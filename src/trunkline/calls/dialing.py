@@ -10,6 +10,7 @@ from trunkline.calls.look import Look
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Expected, Leg, Role
 from trunkline.calls.turn import Turn
+from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
     Account,
@@ -81,7 +82,7 @@ def _number_of_trunk(account: Account, trunk: Trunk, own: VirtualNumber | None) 
 
 def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:
     """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants."""
-    return Target(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=caller_number or "")
+    return Target.of(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=caller_number or "")
 
 
 def phone_target(
@@ -97,8 +98,8 @@ def phone_target(
         if line is None:
             return None
         return (
-            Target(
-                Endpoint(EndpointKind.LINE, line.phone_number),
+            Target.of(
+                Endpoint.line(line.phone_number),
                 caller_number=caller_number,
                 caller_name=caller_name,
             ),
@@ -230,9 +231,9 @@ def dial(
                 targets=[target for target, _ in aims],
                 ring_seconds=ring_seconds,
                 record=session.record_wanted and not session.managed,  # else we record by ourselves
-                music=music,
-                announcement=announcement,
-                tag=str(session.call_session_id),
+                music=None if music is None else MediaPath(music),
+                announcement=tuple(MediaPath(file) for file in announcement),
+                tag=Tag(str(session.call_session_id)),
                 return_after_talk=False,
             ),
         )

@@ -30,7 +30,7 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Arrived, ConnectFinished, ConnectResult, Endpoint, EndpointKind, Target
+from trunkline.telephony.port import Arrived, ConnectFinished, ConnectResult, Endpoint, Target
 
 RING_SECONDS_TO_WORLD = 120
 """The network usually gives up earlier by itself."""
@@ -226,9 +226,7 @@ def _line_aim(
     obstacle = turn.look.phone_obstacle(phone)
     if obstacle is not None and owner is not None:
         return [], [Skipped(owner, phone, obstacle)], line.dial_time
-    target = Target(
-        Endpoint(EndpointKind.LINE, line.phone_number), caller_number=caller_number, caller_name=caller_name
-    )
+    target = Target.of(Endpoint.line(line.phone_number), caller_number=caller_number, caller_name=caller_name)
     data = dialing.line_leg(line, owner, caller_number, side=Side.CONTACT)
     return [(target, data)], [], line.dial_time
 

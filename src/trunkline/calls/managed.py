@@ -13,13 +13,14 @@ from trunkline.calls.outgoing import ToEmergency, ToEmployee, ToGroup, ToLine, T
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
 from trunkline.calls.turn import Turn
+from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.directory.model import Phone
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.interpreter import Candidate, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Bridge, Channel, Endpoint, EndpointKind, Originate, Target
+from trunkline.telephony.port import Bridge, Channel, Endpoint, Originate, Target
 
 THIRD_PARTY_RING_SECONDS = 60
 
@@ -70,7 +71,7 @@ def make_call(turn: Turn, to: str, message: tuple[str, ...]) -> None:
     leg_channel = Channel(f"leg-{turn.look.next_id()}")
     third = turn.start_leg(leg_channel, data)
     turn.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(message))
-    turn.do(Call(Originate(leg_channel, target, seconds, str(session.call_session_id))))
+    turn.do(Call(Originate(leg_channel, target, seconds, Tag(str(session.call_session_id)))))
     turn.do(Music(operator.channel, turn.look.system_media_path("ringback")))
 
 
@@ -473,8 +474,8 @@ def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
             phone = Phone(0, line.sip_line_id, None, line.channels_count, line.dial_time, is_active=True)
             if look.phone_obstacle(phone) is None:
                 owner = look.account.employee_of_line(line.sip_line_id)
-                target = Target(
-                    Endpoint(EndpointKind.LINE, line.phone_number),
+                target = Target.of(
+                    Endpoint.line(line.phone_number),
                     caller_number=caller,
                     caller_name=session.contact_full_name or "",
                 )

@@ -14,7 +14,7 @@ from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.interpreter import Candidate, Decision, Play, Ring, RingOutside, Skipped
-from trunkline.telephony.port import Endpoint, EndpointKind, Target
+from trunkline.telephony.port import Endpoint, Target
 
 RING_SECONDS_TO_WORLD = 60
 
@@ -72,7 +72,7 @@ def _number(turn: Turn, party: dict[str, Any]) -> Aims:
     }
     line = look.account.line_by_login(number)
     if line is not None:
-        target = Target(Endpoint(EndpointKind.LINE, number), caller_number=caller)
+        target = Target.of(Endpoint.line(number), caller_number=caller)
         return [(target, {**data, "sip_line_id": line.sip_line_id})], line.dial_time
     trunk = dialing.way_out(look, number, look.account.numbers.get(session.virtual_number_id or 0))
     if isinstance(trunk, Reason):

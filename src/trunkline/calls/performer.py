@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from trunkline.calls.effects import (
     Answer,
@@ -26,11 +27,14 @@ from trunkline.calls.effects import (
     Supervise,
     Take,
 )
-from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
+from trunkline.core import engine_values
+from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
+from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
 
+_V = TypeVar("_V", bound=EngineValue)
 _log = get_logger("calls")
 
 Failed = Callable[[int, Effect, EngineError], None]
@@ -167,7 +171,7 @@ class Performer:
             case Answer(channel):
                 await engine.answer(channel)
             case PlayFiles(channel, play_id, files):
-                await engine.play(channel, play_id, files)
+                await engine.play(channel, play_id, [_value(MediaPath, file) for file in files])
             case RecordMessage(channel, record_id, path, max_seconds, silence_seconds):
                 target = self._spool_dir / path
                 await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
@@ -190,17 +194,17 @@ class Performer:
             case StopPlay(channel, play_id):
                 await engine.stop_play(channel, play_id)
             case Music(channel, file):
-                await engine.start_music(channel, file)
+                await engine.start_music(channel, None if file is None else _value(MediaPath, file))
             case Join(channel, bridge):
                 await engine.open_bridge(bridge)
                 await engine.join(bridge, channel)
             case Leave(channel, bridge):
                 await engine.leave(bridge, channel)
             case Keys(channel, keys):
-                await engine.send_keys(channel, keys)
+                await engine.send_keys(channel, _value(engine_values.Keys, keys))
             case RecordVoice(channel, on, part):
                 if on:
-                    await engine.start_recording(channel, str(call_session_id), part)
+                    await engine.start_recording(channel, Tag(str(call_session_id)), part)
                 else:
                     await engine.stop_recording(channel)
             case Supervise(channel, target, mode):
@@ -216,3 +220,10 @@ class Performer:
         for bridge in bridges:
             with contextlib.suppress(EngineError):
                 await self._engine.close_bridge(bridge)
+
+
+def _value(kind: type[_V], text: str) -> _V:
+    try:
+        return kind(text)
+    except BadEngineValue as error:
+        raise EffectRefused(str(error)) from error

@@ -10,6 +10,7 @@ from trunkline.calls.look import Look
 from trunkline.calls.reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import EndpointName
 from trunkline.core.phone import dialled
 from trunkline.directory.model import Employee, Operation, Phone
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -179,7 +180,7 @@ class Turn:
             self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason)
 
     def trunk_endpoint(self, trunk_id: int) -> Endpoint:
-        return Endpoint(EndpointKind.TRUNK, f"trunk-{trunk_id}")
+        return Endpoint(EndpointKind.TRUNK, EndpointName(f"trunk-{trunk_id}"))
 
     def _ends_waiting(self, leg: Leg) -> bool:
         """Waiting ends when the first employee answers; on a call out of a line, when the called party does."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trunkline.core.engine_values import ContactUri
 from trunkline.telephony.config.dialplan import CALLEE, RECORD_CALLEE, music_class
 from trunkline.telephony.port import Channel, Connect, EndpointKind, Target
 from trunkline.telephony.registrations import Contact
@@ -16,10 +17,20 @@ _SAFE_NUMBER = re.compile(r"[^0-9+*#A-Za-z]")
 
 
 def line_names(login: str, contacts: Sequence[Contact]) -> list[str]:
-    """What to dial for a line: each registered device; the bare endpoint (which then fails) without any."""
+    """What to dial for a line: each registered device; the bare endpoint (which then fails) without any.
+
+    A phone writes the address of a device. One that would be read as another target or as an option of ``Dial()`` is
+    dialled as its endpoint, which Asterisk resolves by itself, or not at all when it has others.
+    """
     if len(contacts) == 1:
         return [f"PJSIP/{contacts[0].endpoint}"]
-    return [f"PJSIP/{contact.endpoint}/{contact.uri}" for contact in contacts] or [f"PJSIP/{login}"]
+    good = [contact for contact in contacts if ContactUri.is_good(contact.uri)]
+    endpoints = dict.fromkeys(contact.endpoint for contact in contacts)
+    return (
+        [f"PJSIP/{contact.endpoint}/{contact.uri}" for contact in good]
+        or [f"PJSIP/{endpoint}" for endpoint in endpoints]
+        or [f"PJSIP/{login}"]
+    )
 
 
 def trunk_name(endpoint: str, number: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.core.engine_values import EndpointName
 from trunkline.telephony.config.model import TRUNK_PREFIX
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.port import Endpoint, EndpointKind
@@ -14,11 +15,11 @@ def endpoint_of_channel(name: str) -> Endpoint | None:
     if not name.startswith(_TECHNOLOGY):
         return None
     bare, _, _counter = name.removeprefix(_TECHNOLOGY).rpartition("-")
-    return endpoint_of(bare)
+    return endpoint_of(bare) if EndpointName.is_good(bare) else None
 
 
 def endpoint_of(name: str) -> Endpoint:
     """A line for ``1001`` and ``web-1001``, a trunk for ``trunk-7``."""
     if name.startswith(TRUNK_PREFIX):
-        return Endpoint(EndpointKind.TRUNK, name)
-    return Endpoint(EndpointKind.LINE, name.removeprefix(BROWSER_PREFIX))
+        return Endpoint(EndpointKind.TRUNK, EndpointName(name))
+    return Endpoint(EndpointKind.LINE, EndpointName(name.removeprefix(BROWSER_PREFIX)))

@@ -18,6 +18,15 @@ from enum import StrEnum
 from typing import NewType, Protocol
 
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import (
+    CallerNumber,
+    DialNumber,
+    DisplayName,
+    EndpointName,
+    Keys,
+    MediaPath,
+    Tag,
+)
 
 Channel = NewType("Channel", str)
 """The engine's id of one participant's channel."""
@@ -35,7 +44,23 @@ class Endpoint:
     """A configured peer: a SIP line by its login (``0160001``), or a trunk as ``trunk-<id>``."""
 
     kind: EndpointKind
-    name: str
+    name: EndpointName
+
+    def __post_init__(self) -> None:
+        checked_values(EndpointName, self.name)
+
+    @classmethod
+    def line(cls, login: str) -> Endpoint:
+        """:raises BadEngineValue: no login of a line."""
+        return cls(EndpointKind.LINE, EndpointName(login))
+
+
+def checked_values(kind: type, *values: object) -> None:
+    """:raises TypeError: a text that was not checked: every value that reaches the engine is of a type that cannot hold a
+    bad one."""
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
 
 
 # --- signals: engine -> house -----------------------------------------------------------------------------
@@ -253,10 +278,31 @@ class Target:
     """Whom to dial: a line (all its registered devices at once), or a number through a trunk."""
 
     endpoint: Endpoint
-    number: str | None = None
-    caller_number: str = ""
+    number: DialNumber | None = None
+    caller_number: CallerNumber = CallerNumber("")  # noqa: RUF009 - immutable
     """What the target's phone shows."""
-    caller_name: str = ""
+    caller_name: DisplayName = DisplayName("")  # noqa: RUF009 - immutable
+
+    def __post_init__(self) -> None:
+        if self.number is not None:
+            checked_values(DialNumber, self.number)
+        checked_values(CallerNumber, self.caller_number)
+        checked_values(DisplayName, self.caller_name)
+
+    @classmethod
+    def of(
+        cls, endpoint: Endpoint, number: str | None = None, caller_number: str = "", caller_name: str = ""
+    ) -> Target:
+        """From plain texts. What is shown is cleaned: a caller of the world sends anything.
+
+        :raises BadEngineValue: the number cannot be dialled.
+        """
+        return cls(
+            endpoint,
+            None if number is None else DialNumber(number),
+            CallerNumber.cleaned(caller_number),
+            DisplayName.cleaned(caller_name),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +320,20 @@ class Connect:
     """
     answer_first: bool = False
     """Answer the dialling channel before dialling (needed for music instead of ring-back)."""
-    music: str | None = None
+    music: MediaPath | None = None
     """Media file (path without extension) played to the dialling channel instead of ring-back."""
-    announcement: Sequence[str] = ()
+    announcement: Sequence[MediaPath] = ()
     """Media files (paths without extension) that the target hears after answering, before it is connected."""
-    tag: str = ""
+    tag: Tag = Tag("")  # noqa: RUF009 - immutable
     """As :meth:`Engine.mark`, for the dialling channel and its targets, without a round trip of its own."""
     return_after_talk: bool = True
     """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
+
+    def __post_init__(self) -> None:
+        checked_values(Tag, self.tag)
+        checked_values(MediaPath, *self.announcement)
+        if self.music is not None:
+            checked_values(MediaPath, self.music)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +344,10 @@ class Originate:
     """Chosen by us."""
     target: Target
     ring_seconds: int
-    tag: str
+    tag: Tag
+
+    def __post_init__(self) -> None:
+        checked_values(Tag, self.tag)
 
 
 class Supervision(StrEnum):
@@ -344,14 +399,14 @@ class Engine(Protocol):
 
     def signals(self) -> AsyncIterator[Signal]: ...
 
-    async def mark(self, channel: Channel, tag: str) -> None:
+    async def mark(self, channel: Channel, tag: Tag) -> None:
         """Mark a channel and its future targets with the call session id; survives us."""
 
     async def ring(self, channel: Channel) -> None: ...
 
     async def answer(self, channel: Channel) -> None: ...
 
-    async def play(self, channel: Channel, play_id: str, files: Sequence[str]) -> None:
+    async def play(self, channel: Channel, play_id: str, files: Sequence[MediaPath]) -> None:
         """Play files (paths without extension) one after another, then :class:`PlayFinished`."""
 
     async def stop_play(self, channel: Channel, play_id: str) -> None: ...
@@ -393,15 +448,15 @@ class Engine(Protocol):
 
     async def leave(self, bridge: Bridge, channel: Channel) -> None: ...
 
-    async def start_music(self, channel: Channel, file: str | None = None) -> None:
+    async def start_music(self, channel: Channel, file: MediaPath | None = None) -> None:
         """Play a media file over and over (path without extension, one of the configured music; None = hold music)."""
 
     async def stop_music(self, channel: Channel) -> None: ...
 
-    async def send_keys(self, channel: Channel, keys: str) -> None:
+    async def send_keys(self, channel: Channel, keys: Keys) -> None:
         """Send DTMF to the party: ``0-9*#``, a ``.`` is a pause of one second before what follows."""
 
-    async def start_recording(self, channel: Channel, tag: str, part: int = 1) -> None:
+    async def start_recording(self, channel: Channel, tag: Tag, part: int = 1) -> None:
         """Record the party's own voice, as :class:`Connect` ``record`` does, from now on while it is bridged.
 
         From the second part on, to ``spool_dir/<tag>/<channel>.<part>.sln``.
