@@ -11,21 +11,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from trunkline import __version__
-from trunkline.apis.address import address_reader
+from trunkline.apis.address import address_reader, networks
 from trunkline.apis.call_api.stream import StreamDoor
 from trunkline.apis.catalogue import CALL_API, SURFACES
 from trunkline.apis.jsonrpc.call import Services
 from trunkline.apis.jsonrpc.door import JsonRpcDoor
 from trunkline.apis.jsonrpc.journal import Journal, MemoryJournal, RequestJournal
 from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.listener import ConnectionLimits, Listener
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
-from trunkline.core.settings import Settings
+from trunkline.core.settings import Settings, WebSettings
 from trunkline.core.tasks import core_task
 from trunkline.events.feed import CallFeed
 
@@ -36,6 +38,8 @@ _STOP_TIMEOUT = 5.0
 _BACKLOG = 1024
 """Connections that may wait to be accepted, so that a burst of clients (or of idle ones) refuses nobody."""
 _KEEP_ALIVE = 75.0
+_LINGERING = 2.0
+"""Seconds for which the rest of a body that is not wanted is read and dropped, so that the client reads the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,17 @@ def build_app(
     address_of = address_reader(services.settings)
     for surface in SURFACES:
         machine = Machine(surface, services, journal)
-        app.add_routes(JsonRpcDoor(machine, body_max=web_settings.body_max, address_of=address_of).routes())
-    if feed is not None:
-        door = StreamDoor(CALL_API, services, feed, address_of)
+        door = JsonRpcDoor(
+            machine,
+            body_max=web_settings.body_max,
+            body_seconds=web_settings.body_timeout,
+            address_of=address_of,
+        )
         app.add_routes(door.routes())
-        app.on_shutdown.append(door.close)
+    if feed is not None:
+        stream = StreamDoor(CALL_API, services, feed, address_of)
+        app.add_routes(stream.routes())
+        app.on_shutdown.append(stream.close)
     app.add_routes([web.get("/health", _health(services)), *routes])
     return app
 
@@ -81,21 +91,21 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
 
     :raises OSError: a port is taken, or the certificate of ``settings.certificates_dir`` cannot be read.
     """
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=_KEEP_ALIVE,
-        shutdown_timeout=_STOP_TIMEOUT,
-    )
+    options: dict[str, Any] = {
+        "access_log": None,
+        "auto_decompress": False,
+        "keepalive_timeout": _KEEP_ALIVE,
+        "lingering_time": _LINGERING,
+    }
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT, **options)
     await runner.setup()
+    assert runner.server is not None
+    listener = Listener(runner.server, _limits(settings.web), **options)
     watcher: asyncio.Task[None] | None = None
     http = https = None
     try:
         if settings.web.http_port:
-            await web.TCPSite(
-                runner, settings.web.http_bind, settings.web.http_port, backlog=_BACKLOG
-            ).start()
+            await listener.open(settings.web.http_bind, settings.web.http_port, None, _BACKLOG)
             http = f"http://{settings.web.http_bind}:{settings.web.http_port}"
         if settings.web.https_port:
             folder = settings.certificates_dir
@@ -103,13 +113,9 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
                 folder / "trunkline.crt", folder / "trunkline.key", settings.engine_certificate
             )
             watcher = core_task(certificate.watch(), name="certificate-watch")
-            await web.TCPSite(
-                runner,
-                settings.web.https_bind,
-                settings.web.https_port,
-                ssl_context=certificate.context,
-                backlog=_BACKLOG,
-            ).start()
+            await listener.open(
+                settings.web.https_bind, settings.web.https_port, certificate.context, _BACKLOG
+            )
             https = f"https://{settings.web.https_bind}:{settings.web.https_port}"
         _log.info("web is open", http=http, https=https)
         yield Doors(http, https)
@@ -117,7 +123,18 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
         if watcher is not None:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
+        await listener.close()
         await runner.cleanup()
+
+
+def _limits(web_settings: WebSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        total=web_settings.connections,
+        per_address=web_settings.connections_per_address,
+        handshake_seconds=web_settings.handshake_timeout,
+        head_seconds=web_settings.head_timeout,
+        unlimited=networks(web_settings.trusted_proxies),
+    )
 
 
 async def serve(app: web.Application, settings: Settings) -> None:

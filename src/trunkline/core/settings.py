@@ -83,6 +83,16 @@ class WebSettings(BaseModel):
     """Days for which the report of API requests is kept."""
     body_max: int = 1_048_576
     """Bytes of the largest request body of the JSON-RPC APIs."""
+    body_timeout: float = Field(default=30.0, gt=0)
+    """Seconds within which the body of a request must arrive."""
+    head_timeout: float = Field(default=10.0, gt=0)
+    """Seconds within which the head of a request must arrive."""
+    handshake_timeout: float = Field(default=10.0, gt=0)
+    """Seconds for a TLS handshake."""
+    connections: int = Field(default=4096, ge=1)
+    """Connections of clients at a time, in one process."""
+    connections_per_address: int = Field(default=256, ge=1)
+    """Of them, from one address; those of ``trusted_proxies`` have no such limit."""
     command_connections: int = Field(default=10, ge=2)
     """Connections to the database for commands, changes and the check of who asks."""
     report_connections: int = Field(default=8, ge=1)

@@ -1,8 +1,8 @@
 """The machine behind HTTP: ``POST /v4.0`` and the like, and the OpenRPC document beside it.
 
-Answers are HTTP 200 with JSON whatever happened in JSON-RPC; 413 with ``invalid_request`` for a body past
-the size limit. ``Content-Type`` and ``Accept`` of the request are not looked at. Bodies and tokens are
-never logged.
+Answers are HTTP 200 with JSON whatever happened in JSON-RPC; ``invalid_request`` with 413 for a body past the size
+limit and with 408 for one that does not arrive in time. ``Content-Type`` and ``Accept`` of the request are not looked
+at. Bodies and tokens are never logged.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from trunkline.apis.address import AddressOf
+from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.errors import rpc_error
 from trunkline.apis.jsonrpc.machine import Machine
@@ -27,13 +28,17 @@ _ONE_PIECE = 256 * 1024
 class JsonRpcDoor:
     """Routes of one API.
 
-    :param body_max: bytes of the largest body read.
+    :param body_max: bytes of the largest body read, inflated or not.
+    :param body_seconds: within which it must arrive.
     :param address_of: tells the client's address of a request.
     """
 
-    def __init__(self, machine: Machine, *, body_max: int, address_of: AddressOf) -> None:
+    def __init__(
+        self, machine: Machine, *, body_max: int, address_of: AddressOf, body_seconds: float = 30.0
+    ) -> None:
         self._machine = machine
         self._body_max = body_max
+        self._body_seconds = body_seconds
         self._address_of = address_of
         self._openrpc = document(machine.surface)
 
@@ -47,14 +52,14 @@ class JsonRpcDoor:
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         try:
-            body = await self._read(request)
-        except web.RequestPayloadError:
-            return await self._unreadable(request)
-        if body is None:
-            error = rpc_error(
-                self._machine.surface.api, "invalid_request", params={"body_max_bytes": self._body_max}
-            )
-            return web.Response(status=413, body=answer.failure(None, error, {}), content_type=_JSON)
+            body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
+        except BodyTooLarge:
+            return self._refusal(413, {"body_max_bytes": self._body_max})
+        except BodyTooSlow:
+            return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
+        except BodyUnreadable:
+            answered = await self._machine.respond(b"", self._address_of(request))
+            return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
         answered = await self._machine.respond(
             body, self._address_of(request), idempotency_key=request.headers.get(IDEMPOTENCY_HEADER)
         )
@@ -62,26 +67,19 @@ class JsonRpcDoor:
             return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
         return await _stream(request, answered)
 
-    async def _unreadable(self, request: web.Request) -> web.Response:
-        """The answer to a body that is not in the encoding that its header names."""
-        answered = await self._machine.respond(b"", self._address_of(request))
-        response = web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
-        # Nothing after the broken body can be found on this connection; nobody is to look for its end.
-        response.force_close()
-        request.content.feed_eof()
-        return response
+    def _refusal(self, status: int, params: dict[str, float]) -> web.Response:
+        error = rpc_error(self._machine.surface.api, "invalid_request", params=params)
+        body = answer.failure(None, error, {})
+        return _closing(web.Response(status=status, body=body, content_type=_JSON))
 
     async def describe(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._openrpc, content_type=_JSON, charset="utf-8")
 
-    async def _read(self, request: web.Request) -> bytes | None:
-        """The body, or None when it is larger than we read."""
-        body = bytearray()
-        async for chunk in request.content.iter_chunked(65_536):
-            body += chunk
-            if len(body) > self._body_max:
-                return None
-        return bytes(body)
+
+def _closing(response: web.Response) -> web.Response:
+    """Ends the connection: what is left of the body is not looked at."""
+    response.force_close()
+    return response
 
 
 async def _stream(request: web.Request, answered: Pieces) -> web.StreamResponse:

@@ -1,0 +1,259 @@
+"""Takes connections for the web process: so many at a time from one address, and each with deadlines.
+
+A connection counts from the moment it is accepted, before its TLS handshake, until it ends. The handshake and the head of
+a request must be complete within a time; the body has a deadline of its own (:mod:`trunkline.apis.body`), and idle
+connections end with the server's keep-alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from trunkline.apis.address import Network
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
+
+_log = get_logger("apis.listener")
+
+_PAUSE = 0.2
+"""Seconds without accepting after the system refused a connection (no file descriptors left)."""
+
+_REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """:ivar total: connections at a time.
+    :ivar per_address: of them, from one address.
+    :ivar handshake_seconds: for a TLS handshake.
+    :ivar head_seconds: for the head of a request, from the connection or from its first byte.
+    :ivar unlimited: networks (of proxies) whose addresses may have any number.
+    """
+
+    total: int
+    per_address: int
+    handshake_seconds: float
+    head_seconds: float
+    unlimited: tuple[Network, ...] = ()
+
+
+class ConnectionCount:
+    """How many connections are open, in all and by address."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._limits = limits
+        self._by_address: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        return self._by_address.total()
+
+    def of(self, address: str) -> int:
+        return self._by_address[address]
+
+    def enter(self, address: str) -> bool:
+        """Count one more, if the address may have it."""
+        known = ip_address(address)
+        is_free = any(known.version == one.version and known in one for one in self._limits.unlimited)
+        if self._by_address.total() >= self._limits.total:
+            return False
+        if not is_free and self._by_address[address] >= self._limits.per_address:
+            return False
+        self._by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+
+class Connection(RequestHandler):
+    """One connection: ends when the head of a request does not arrive in time.
+
+    :param head_seconds: that time.
+    :param when_lost: called once, at its end.
+    """
+
+    __slots__ = ("_deadline", "_head_seconds", "_when_lost")
+
+    def __init__(
+        self, server: web.Server, *, head_seconds: float, when_lost: Callable[[], None], **options: Any
+    ) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._head_seconds = head_seconds
+        self._when_lost: Callable[[], None] | None = when_lost
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self._forget_deadline()
+        elif self._deadline is None and self._is_between_requests():
+            self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+        if self._when_lost is not None:
+            self._when_lost()
+            self._when_lost = None
+
+    def _is_between_requests(self) -> bool:
+        return self._current_request is None and not self._messages and not self._upgraded
+
+    def _await_head(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(self._head_seconds, self._end)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end(self) -> None:
+        self._deadline = None
+        if self.transport is not None and self._is_between_requests():
+            self.transport.write(_REQUEST_TIMEOUT)
+            self.force_close()
+
+
+class Listener:
+    """Ports of one web process. Close it before the server's runner is cleaned up.
+
+    :param server: of the runner that was set up.
+    :param options: of each connection, as :class:`aiohttp.web.AppRunner` takes them.
+    """
+
+    def __init__(self, server: web.Server, limits: ConnectionLimits, **options: Any) -> None:
+        self._server = server
+        self._limits = limits
+        self._options = options
+        self._count = ConnectionCount(limits)
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._refused = 0
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now, with those whose handshake is not complete."""
+        return self._count.total
+
+    async def open(self, host: str, port: int, context: ssl.SSLContext | None, backlog: int) -> None:
+        """Take connections at all addresses of a host.
+
+        :raises OSError: the port is taken, or the host has no address here.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            bound = _bound(family, address, backlog)
+            self._sockets.append(bound)
+            self._accepting.append(core_task(self._accept(bound, context), name=f"accept-{port}"))
+
+    async def close(self) -> None:
+        """Take no more connections; those that are open stay."""
+        tasks: Sequence[asyncio.Task[None]] = (*self._accepting, *self._opening)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for bound in self._sockets:
+            bound.close()
+
+    async def _accept(self, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, peer = await loop.sock_accept(bound)
+            except ConnectionError:
+                continue
+            except OSError as error:
+                _log.error("a connection cannot be accepted", reason=str(error))
+                await asyncio.sleep(_PAUSE)
+                continue
+            address = _plain(peer[0])
+            if not self._count.enter(address):
+                accepted.close()
+                self._note_refusal(address)
+                continue
+            task = asyncio.create_task(self._open(accepted, address, context))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _note_refusal(self, address: str) -> None:
+        self._refused += 1
+        if self._refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th...
+            _log.warning("connections refused: too many are open", address=address, refused=self._refused)
+
+    async def _open(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+        left = _Once(lambda: self._count.leave(address))
+
+        def connection() -> Connection:
+            return Connection(
+                self._server, head_seconds=self._limits.head_seconds, when_lost=left.call, **self._options
+            )
+
+        seconds = None if context is None else self._limits.handshake_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    connection, accepted, ssl=context, ssl_handshake_timeout=seconds
+                )
+        except (OSError, TimeoutError):  # among them what TLS refuses
+            left.call()
+            with contextlib.suppress(OSError):
+                accepted.close()
+        except BaseException:
+            left.call()
+            accepted.close()
+            raise
+
+
+class _Once:
+    """Calls a function the first time."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def call(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
+
+
+def _bound(family: int, address: Any, backlog: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(backlog)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _plain(address: str) -> str:
+    known = ip_address(address.partition("%")[0])
+    if isinstance(known, IPv6Address) and known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(known)
