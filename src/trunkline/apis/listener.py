@@ -22,7 +22,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from trunkline.apis.address import Network
 from trunkline.core.log import get_logger
-from trunkline.core.tasks import core_task
+from trunkline.core.tasks import core_task, item_task
 
 _log = get_logger("apis.listener")
 
@@ -192,9 +192,7 @@ class Listener:
                 accepted.close()
                 self._note_refusal(address)
                 continue
-            task = asyncio.create_task(self._open(accepted, address, context))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            item_task(self._open(accepted, address, context), name="connection", among=self._opening)
 
     def _note_refusal(self, address: str) -> None:
         self._refused += 1
