@@ -14,6 +14,7 @@ from tests.apis.data_api.walk import (
     OWN,
     READS,
     Walk,
+    filters_of,
     names,
     operators_of,
     values_for,
@@ -27,6 +28,8 @@ from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 UNKNOWN = "wings"
+MANY = 1000
+"""Rows of a list that are compared; every list of the sample company is shorter."""
 WHOLE = 200
 """Rows of a list that are looked at."""
 
@@ -101,6 +104,36 @@ async def test_each_field(walk: Walk, method: Method) -> None:
             assert found[1] == total, name
         if "." in name and field.sortable:
             assert await _list(walk, method, {**least, "sort": [{"field": name}]}), name
+
+
+BY_ANY_EMPLOYEE = {("get.calls_report", "employee_id"), ("get.calls_report", "employee_full_name")}
+"""Filters on these find a call by any of its employees, not only by the one that is shown."""
+
+
+@pytest.mark.parametrize("method", LISTS, ids=_id)
+async def test_each_filter_returns_the_rows_that_python_would(walk: Walk, method: Method) -> None:
+    """Each field with each operator, over the values that are shown: also those inside arrays and objects."""
+    least = {**await walk.least(method), "limit": MANY} | _all_fields(method)
+    whole = await _list(walk, method, least)
+    if whole is None or not whole[0]:
+        return
+    rows, total = whole
+    if len(rows) < total:
+        assert method.name == "get.geolocations"  # a list of ours, longer than a page
+        return
+    for field in method.result:
+        if (method.name, field.name) in BY_ANY_EMPLOYEE:
+            continue
+        if not field.filterable or not any(field.name in row for row in rows):
+            continue
+        for operator, value, holds in filters_of(field, [row.get(field.name) for row in rows]):
+            condition = {"field": field.name, "operator": operator, "value": value}
+            kept = {method.result[0].name, field.name} if "fields" in least else set(rows[0])
+            asked = {**least, "filter": condition} | ({"fields": sorted(kept)} if "fields" in least else {})
+            found = await _list(walk, method, asked)
+            assert found is not None, condition
+            expected = [{name: row[name] for name in kept} for row in rows if holds(row.get(field.name))]
+            assert found[0] == expected, condition
 
 
 def _empty_texts(shown: Any, place: str = "") -> Iterator[str]:

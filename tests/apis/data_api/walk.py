@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -206,6 +208,73 @@ def _value_for(kind: FieldType, enum: tuple[str, ...]) -> Any:
         case FieldType.ENUM if enum:
             return enum[0]
     return "1"
+
+
+Filter = tuple[str, Any, Callable[[Any], bool]]
+"""Operator, value, and whether a shown value passes."""
+
+
+def filters_of(field: Field, shown: Sequence[Any]) -> Iterator[Filter]:
+    """Filters on a field with values that it has, and what each means, computed in Python from what is shown."""
+    values = [value for value in shown if value not in (None, [], {})]
+    if field.type in (FieldType.ARRAY, FieldType.OBJECT):
+        yield from _jsqueries(values)
+        return
+    for value in (
+        [min(values, key=str), max(values, key=str)][: len({str(one) for one in values})] if values else []
+    ):
+        yield "=", value, partial(_compared, operator.eq, value)
+        yield "!=", value, partial(operator.ne, value)
+        if field.type in (FieldType.NUMBER, FieldType.ISO8601):
+            yield "<", value, partial(_compared, operator.gt, value)
+            yield ">", value, partial(_compared, operator.lt, value)
+            yield "<=", value, partial(_compared, operator.ge, value)
+            yield ">=", value, partial(_compared, operator.le, value)
+        if field.type in (FieldType.NUMBER, FieldType.STRING, FieldType.ENUM):
+            yield "in", [value], partial(_compared, operator.eq, value)
+        if field.type is FieldType.STRING and "%" not in value and "\\" not in value:
+            part = value[:3]
+            yield "like", f"%{part}%", partial(_contains, part)
+            yield "regexp", re.escape(part), partial(_contains, part)
+
+
+def _compared(compare: Callable[[Any, Any], bool], value: Any, one: Any) -> bool:
+    """Null compares to nothing."""
+    return one is not None and compare(value, one)
+
+
+def _contains(part: str, one: Any) -> bool:
+    return one is not None and part in one
+
+
+def _jsqueries(values: Sequence[Any]) -> Iterator[Filter]:
+    """``jsquery`` for each key of objects and elements, with a value that is there."""
+    seen: set[tuple[str, str]] = set()
+    for value in values:
+        prefix = "#" if isinstance(value, list) else ""
+        for element in value if isinstance(value, list) else [value]:
+            for key, inner in element.items() if isinstance(element, dict) else [("", element)]:
+                if isinstance(inner, list | dict) or (prefix, key) in seen or len(str(inner)) > 200:
+                    continue
+                seen.add((prefix, key))
+                path = ".".join(part for part in (prefix, f'"{key}"' if key else "") if part)
+                yield "jsquery", f"{path} = {orjson.dumps(inner).decode()}", _has(key, inner)
+
+
+def _has(key: str, inner: Any) -> Callable[[Any], bool]:
+    def holds(one: Any) -> bool:
+        elements = one if isinstance(one, list) else [one]
+        return any(
+            (element.get(key, _MISSING) if isinstance(element, dict) else _MISSING) == inner
+            if key
+            else element == inner
+            for element in elements
+        )
+
+    return holds
+
+
+_MISSING = object()
 
 
 @dataclass

@@ -217,16 +217,20 @@ class _Values:
         self.params[name] = value
         return sql.Placeholder(name)
 
-    def ask(self, condition: Condition, texts: sql.Composable) -> sql.Composable:
-        """SQL that follows ``(expression`` and makes it true where the expression is a text that matches."""
+    def matches(self, condition: Condition, text: sql.Composable, texts: sql.Composable) -> sql.Composable:
+        """SQL that is true where ``text`` matches, and not true where it is null.
+
+        :param texts: statement that yields the texts of one row.
+        """
         asked = self.patterns.get(id(condition))
         if asked is None:
             number = len(self.patterns)
             pattern = cast("Pattern", condition.value)
             asked = _AskedPattern(pattern, texts, f"listed_{number}", f"is_match_{number}")
             self.patterns[id(condition)] = asked
-        return sql.SQL("= any({}::text[])) = {}").format(
-            sql.Placeholder(asked.listed), sql.Placeholder(asked.is_match)
+        # Null equals no element of an empty list: that comparison is false, not null.
+        return sql.SQL("({} is not null and ({} = any({}::text[])) = {})").format(
+            text, text, sql.Placeholder(asked.listed), sql.Placeholder(asked.is_match)
         )
 
 
@@ -317,8 +321,7 @@ def _condition(condition: Condition, values: _Values) -> sql.Composable:
     if operator is Operator.LIKE:
         return sql.SQL("({} like {})").format(subject, values.add(like_pattern(str(value))))
     if operator is Operator.REGEXP:
-        is_listed = values.ask(condition, sql.SQL("select {} as value").format(subject))
-        return sql.SQL("(({} {})").format(subject, is_listed)
+        return values.matches(condition, subject, sql.SQL("select {} as value").format(subject))
     return sql.SQL("({} {} {})").format(subject, _constant(_COMPARISONS[operator]), values.add(value))
 
 
@@ -371,7 +374,7 @@ def _structure(condition: Condition, values: _Values) -> sql.Composable:
         return sql.SQL("(not {})").format(empty)
     if isinstance(value, Query):
         path = values.add(value.jsonpath)
-        return sql.SQL("({} @@ {}::jsonpath)").format(subject, path)
+        return sql.SQL("({} @@ {}::jsonpath)").format(_queried(column, value), path)
     if operator in (Operator.LIKE, Operator.REGEXP):
         elements = _constant(_ELEMENTS).format(subject=subject)
         text = _constant(_ELEMENT_TEXT).format(key=values.add(column.match_name or ""))
@@ -379,11 +382,19 @@ def _structure(condition: Condition, values: _Values) -> sql.Composable:
             holds: sql.Composable = sql.SQL("{} like {}").format(text, values.add(like_pattern(str(value))))
         else:
             texts = sql.SQL("select {} as value from {}").format(text, elements)
-            holds = sql.SQL("({} {}").format(text, values.ask(condition, texts))
+            holds = values.matches(condition, text, texts)
         return sql.SQL("exists (select from {} where {})").format(elements, holds)
     wanted = value if isinstance(value, tuple) else (cast("Scalar", value),)
     holds = _holds(subject, [pattern for one in wanted for pattern in _patterns(column, one)], values)
     return holds if operator is not Operator.NOT_EQUAL else sql.SQL("({} is not true)").format(holds)
+
+
+def _queried(column: Column, query: Query) -> sql.SQL:
+    """What a jsquery looks at: the stored value, which an index may serve, unless the query may name a time. Times are
+    shown in the account's zone and stored otherwise, and a query means what is shown."""
+    differs = {inner.name for inner in column.nested if inner.type is ColumnType.ISO8601}
+    stored = column.shown is None or (query.keys is not None and not query.keys & differs)
+    return _constant(f"({column.sql})") if stored else _constant(f"({column.shown})::jsonb")
 
 
 def _holds(subject: sql.SQL, patterns: list[Any], values: _Values) -> sql.Composable:

@@ -46,9 +46,14 @@ class JsqueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query: ``jsonpath`` is a predicate for the operator ``@@``, which an index may serve."""
+    """A parsed query.
+
+    :ivar jsonpath: a predicate for the operator ``@@``, which an index may serve.
+    :ivar keys: the keys that it names; None when a step may be any key.
+    """
 
     jsonpath: str
+    keys: frozenset[str] | None = frozenset()
 
 
 _TOKEN = re.compile(
@@ -81,7 +86,7 @@ def parse(text: str) -> Query:
     parser = _Parser(tokens)
     predicate = parser.any_of("$", 1)
     parser.end()
-    return Query(predicate)
+    return Query(predicate, None if parser.any_key else frozenset(parser.keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ class _Parser:
 
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens = tokens
+        self.keys: set[str] = set()
+        self.any_key = False
         self._at = 0
         self._steps = 0
         self._descents = 0
@@ -163,15 +170,20 @@ class _Parser:
         token = self._next("a path")
         self._count(token)
         if token.kind == "string":
-            return "." + json.dumps(_unquoted(token.text), ensure_ascii=False)
+            return self._key(_unquoted(token.text))
         if token.kind == "word" and token.text.upper() not in _RESERVED:
-            return "." + json.dumps(token.text, ensure_ascii=False)
+            return self._key(token.text)
         if token.kind == "index":
             return f"[{int(token.text[1:])}]"
         marks = {"#": "[*]", "%": ".*", "*": ".**", "$": ""}
         if token.kind == "mark" and token.text in marks:
+            self.any_key |= token.text in "%*"
             return marks[token.text]
         raise JsqueryError(f"'{token.text}' is not a step of a path")
+
+    def _key(self, name: str) -> str:
+        self.keys.add(name)
+        return "." + json.dumps(name, ensure_ascii=False)
 
     def _count(self, step: _Token) -> None:
         self._steps += 1
