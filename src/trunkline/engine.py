@@ -181,6 +181,11 @@ def _endpoints_of(
 ) -> tuple[str, ...]:
     """Endpoints by which calls to the number may come: those of its account's trunks, and those of the addresses that
     they share with trunks of others."""
+    if not number.is_verified:  # only registrations of its account bring it calls
+        registered = (
+            one for one in account.trunks.values() if one.mode is directory_model.TrunkMode.REGISTER
+        )
+        return tuple(sorted(trunk_endpoint(one.trunk_id) for one in registered))
     own = {*account.trunks, *([number.carrier_trunk_id] if number.carrier_trunk_id is not None else [])}
     by_address = (leader for leader, members in identification.sharing.items() if members & own)
     return tuple(

@@ -39,8 +39,8 @@ async def client(db: Database, agent: NewAccount) -> int:
     client_id = (await Administration(db).create_account(profile, login="client")).account_id
     await give_plan(db, client_id)
     await db.execute(
-        "insert into virtual_numbers (account_id, virtual_number_id, phone_number, activation_date)"
-        " values (%s, 7001, '442079460100', '2026-03-02'), (%s, 7002, '442079460101', '2026-02-02')",
+        "insert into virtual_numbers (account_id, virtual_number_id, phone_number, activation_date, is_verified)"
+        " values (%s, 7001, '442079460100', '2026-03-02', true), (%s, 7002, '442079460101', '2026-02-02', true)",
         (client_id, client_id),
     )
     await db.execute(

@@ -74,8 +74,8 @@ def test_numbers_are_offered_and_withdrawn(home: Path) -> None:
 def test_a_number_that_somebody_has_keeps_its_id(home: Path, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
-            "insert into virtual_numbers (account_id, virtual_number_id, phone_number)"
-            " values (1001, 7777, '12025550114')"
+            "insert into virtual_numbers (account_id, virtual_number_id, phone_number, is_verified)"
+            " values (1001, 7777, '12025550114', true)"
         )
     run("numbers", "add", "12025550114")
     row = inventory()["12025550114"]

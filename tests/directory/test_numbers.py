@@ -49,8 +49,9 @@ async def test_a_number_of_the_inventory_is_live_at_once(desk: Desk, snapshot: D
 
 async def test_a_private_number_is_live_at_once(desk: Desk, snapshot: DirectorySnapshot) -> None:
     await private.enable_private(desk.db, desk.cipher, desk.account_id, Chosen(PRIVATE), PROVIDER, "va")
-    await until(lambda: number_in(snapshot, PRIVATE))
-    number = number_in(snapshot, PRIVATE)
+    await until(lambda: snapshot.current.accounts[desk.account_id].number_by_phone(PRIVATE))
+    assert number_in(snapshot, PRIVATE) is None  # nobody verified that it is the account's
+    number = snapshot.current.accounts[desk.account_id].number_by_phone(PRIVATE)
     assert number is not None
     assert number.trunk_id is not None
     _, trunk = snapshot.current.trunk(number.trunk_id) or pytest.fail("not there")

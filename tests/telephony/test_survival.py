@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.telephony.conftest import NUMBER, House, line
-from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
+from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.errors import ConfigurationError
@@ -98,7 +98,7 @@ async def test_live_call_is_found_again(house: House) -> None:
         assert first.bridge == second.bridge is not None
         assert first.answered
         assert not first.in_our_hands
-        assert (first.endpoint, second.endpoint) == (TRUNK, LINE)
+        assert (first.endpoint, second.endpoint) == (BY_ADDRESS, LINE)
         assert first.created_at == pytest.approx(arrival.started_at, abs=0.002)
         await call.hangup()
 

@@ -33,11 +33,12 @@ with payer as (
     union all
     select payer.account_id, month, 'number', v.virtual_number_id, v.phone_number,
         coalesce(i.monthly_charge, payer.number_fee), currency
-    from payer join virtual_numbers v using (account_id)
+    from payer join virtual_numbers v on v.account_id = payer.account_id and v.is_verified
     left join number_inventory i on i.phone_number = v.phone_number
     union all
     select payer.account_id, month, 'number_activation', v.virtual_number_id, v.phone_number, i.onetime_payment, currency
-    from payer join virtual_numbers v using (account_id) join number_inventory i on i.phone_number = v.phone_number
+    from payer join virtual_numbers v on v.account_id = payer.account_id and v.is_verified
+    join number_inventory i on i.phone_number = v.phone_number
     where date_trunc('month', v.activation_date at time zone payer.time_zone)::date = month
     union all
     select payer.account_id, month, 'line', l.sip_line_id, l.phone_number, payer.line_fee, currency

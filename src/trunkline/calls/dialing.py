@@ -81,8 +81,10 @@ def _number_of_trunk(account: Account, trunk: Trunk, own: VirtualNumber | None) 
 
 
 def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:
-    """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants."""
-    return Target.of(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=caller_number or "")
+    """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants. All calls to the
+    world are made here, so none shows a number that is not verified."""
+    shown = turn.look.account.caller_id(caller_number)
+    return Target.of(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
 
 
 def phone_target(

@@ -201,6 +201,15 @@ def _virtual_number(account: Account, params: Params) -> VirtualNumber:
             value=text,
             params={"virtual_phone_number": text},
         )
+    if not number.is_verified:
+        raise NotFound(
+            f"Virtual phone number {text} is not verified, so no call may show it; the operator of the installation can"
+            " verify it: `trunkline numbers assign`.",
+            mnemonic="virtual_phone_number_not_found",
+            field="virtual_phone_number",
+            value=text,
+            params={"virtual_phone_number": text},
+        )
     return number
 
 

@@ -15,7 +15,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
 from trunkline.directory.lists_file import apply_lists, read_lists
-from trunkline.directory.numbers import inventory
+from trunkline.directory.numbers import inventory, ownership
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
 
 offered_to_option = click.option(
@@ -99,6 +99,34 @@ def remove(phone: str) -> None:
     """Take a number off the inventory; an account that has it keeps it."""
     with_database(lambda db: inventory.withdraw_number(db, normalise(phone) or phone))
     click.echo("removed")
+
+
+@numbers.command()
+@click.argument("phone", metavar="NUMBER")
+@account_option
+@click.option("--take", is_flag=True, help="Also from an account that has it verified.")
+def assign(phone: str, account_id: int | None, take: bool) -> None:
+    """Make a number an account's for certain: its calls come there, and only that account shows it."""
+
+    async def work(db: Database) -> int:
+        whose = await chosen(Administration(db), account_id)
+        await ownership.assign(db, whose, phone, take=take)
+        return whose
+
+    click.echo(f"{normalise(phone)} is verified for account {with_database(work)}")
+
+
+@numbers.command()
+@json_option
+def claims(json: bool) -> None:
+    """Numbers that accounts say are theirs and nobody verified."""
+    rows = with_database(ownership.claims)
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        owner = f"verified for account {row['owner']}" if row["owner"] is not None else ""
+        click.echo(f"{row['phone_number']:<17}account {row['account_id']:<10}{owner}")
 
 
 @click.command()

@@ -38,13 +38,13 @@ class NumberRule(StrEnum):
 
 
 def candidates(account: Account, named: VirtualNumber) -> tuple[VirtualNumber, ...]:
-    """The numbers that may stand in for ``named``, by id: the active ones of its group; without a group itself."""
+    """The numbers that may stand in for ``named``, by id: the active, verified ones of its group; without a group itself."""
     if named.group is None:
         return (named,)
     fellows = (
         number
         for number in account.numbers.values()
-        if number.group == named.group and number.status is NumberStatus.ACTIVE
+        if number.group == named.group and number.is_verified and number.status is NumberStatus.ACTIVE
     )
     return tuple(sorted(fellows, key=lambda number: number.virtual_number_id))
 

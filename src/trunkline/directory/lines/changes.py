@@ -162,13 +162,13 @@ async def _caller_id(connection: Connection, account_id: int, phone_number: str 
         return {"virtual_number_id": None, "type": LineType.IN.value}
     cursor = await connection.execute(
         """select virtual_number_id from virtual_numbers
-           where account_id = %s and phone_number = %s and status = 'active'""",
+           where account_id = %s and phone_number = %s and status = 'active' and is_verified""",
         (account_id, normalise(phone_number) or phone_number),
     )
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(
-            f"{phone_number} is no active virtual number of this account: see get.sip_line_virtual_numbers.",
+            f"{phone_number} is no active, verified virtual number of this account: see get.sip_line_virtual_numbers.",
             field="virtual_phone_number",
             value=phone_number,
         )

@@ -85,7 +85,7 @@ SIP_LINES = Listing(
 LINE_NUMBERS = Listing(
     name="sip_line_virtual_numbers",
     table="virtual_numbers v",
-    where="v.account_id = %(account_id)s and v.status = 'active'",
+    where="v.account_id = %(account_id)s and v.status = 'active' and v.is_verified",
     order="v.virtual_number_id",
     columns=(string("virtual_phone_number", "v.phone_number", "filter default"),),
 )

@@ -90,12 +90,24 @@ class Account:
 
     @property
     def default_number(self) -> VirtualNumber | None:
-        """The number of calls that name none: the chosen one, else the active one with the lowest id."""
+        """The number of calls that name none: the chosen one, else the active and verified one with the lowest
+        id."""
         chosen = self.numbers.get(self.default_virtual_number_id or 0)
-        if chosen is not None and chosen.status is NumberStatus.ACTIVE:
+        if chosen is not None and chosen.is_verified and chosen.status is NumberStatus.ACTIVE:
             return chosen
-        active = (number for number in self.numbers.values() if number.status is NumberStatus.ACTIVE)
+        active = (
+            number
+            for number in self.numbers.values()
+            if number.is_verified and number.status is NumberStatus.ACTIVE
+        )
         return min(active, key=lambda number: number.virtual_number_id, default=None)
+
+    def caller_id(self, phone: str | None) -> str | None:
+        """What the world sees of a call that should show ``phone``: never a number that is not verified. None = nothing."""
+        number = self.number_by_phone(phone) if phone else None
+        if number is None or number.is_verified:
+            return phone
+        return self.default_number.phone_number if self.default_number is not None else None
 
     def line_by_login(self, login: str) -> SipLine | None:
         return self._lines_by_login.get(login)
@@ -137,12 +149,16 @@ class Directory:
         index = object.__setattr__
         accounts = self.accounts.values()
         index(self, "accounts", MappingProxyType(dict(self.accounts)))
-        index(self, "_numbers", {n.phone_number: (a, n) for a in accounts for n in a.numbers.values()})
+        index(
+            self,
+            "_numbers",
+            {n.phone_number: (a, n) for a in accounts for n in a.numbers.values() if n.is_verified},
+        )
         index(self, "_lines", {line.phone_number: (a, line) for a in accounts for line in a.lines.values()})
         index(self, "_trunks", {t.trunk_id: (a, t) for a in accounts for t in a.trunks.values()})
 
     def number(self, phone: str) -> tuple[Account, VirtualNumber] | None:
-        """Whose number this is (E.164 digits)."""
+        """Whose verified number this is (E.164 digits)."""
         return self._numbers.get(phone)
 
     def line(self, login: str) -> tuple[Account, SipLine] | None:

@@ -63,3 +63,6 @@ class VirtualNumber:
     carrier_trunk_id: int | None = None
     """Of a number from the inventory: a trunk of another account that brings its calls, and takes those out."""
     campaign: NumberCampaign | None = None
+    is_verified: bool = True
+    """Whether it is this account's for certain. Several accounts may have a number that is not; none of them shows it to
+    the world, and calls to it are theirs only where their own registration brings them."""

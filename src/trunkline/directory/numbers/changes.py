@@ -15,7 +15,7 @@ from psycopg import errors, sql
 from trunkline.core.errors import NotFound, PermissionDenied
 from trunkline.core.phone import normalise
 from trunkline.db.changes import changing, must_exist, update
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, Row
 from trunkline.directory.numbers.listing import MAY_BE_ENABLED
 
 PURPOSES = ("va", "call_tracking")
@@ -67,13 +67,20 @@ def purpose_for(components: Collection[str], asked: str | None, field: str) -> s
     return purpose
 
 
+_CHOSEN = f"{MAY_BE_ENABLED} and (i.phone_number = %(phone)s or i.number_capacity_id = any(%(ids)s))"
+_VERIFY = f"""
+    update virtual_numbers v set is_verified = true, category = i.category, type = %(purpose)s,
+        carrier_trunk_id = i.trunk_id
+    from number_inventory i
+    where v.account_id = %(account_id)s and v.phone_number = i.phone_number and {_CHOSEN}
+    returning v.virtual_number_id, i.number_capacity_id
+"""  # noqa: S608 - put together of our own words
 _ENABLE = f"""
     insert into virtual_numbers
-        (account_id, virtual_number_id, phone_number, category, type, carrier_trunk_id)
-    select %(account_id)s, i.number_capacity_id, i.phone_number, i.category, %(purpose)s, i.trunk_id
-    from number_inventory i
-    where {MAY_BE_ENABLED} and (i.phone_number = %(phone)s or i.number_capacity_id = any(%(ids)s))
-    returning virtual_number_id
+        (account_id, virtual_number_id, phone_number, category, type, carrier_trunk_id, is_verified)
+    select %(account_id)s, i.number_capacity_id, i.phone_number, i.category, %(purpose)s, i.trunk_id, true
+    from number_inventory i where {_CHOSEN}
+    returning virtual_number_id, virtual_number_id as number_capacity_id
 """  # noqa: S608 - put together of our own words
 
 
@@ -94,19 +101,20 @@ async def take(connection: Connection, account_id: int, chosen: Chosen, purpose:
 
     :raises NotFound: as above.
     """
-    cursor = await connection.execute(
-        _ENABLE.encode(),
-        {
-            "account_id": account_id,
-            "purpose": purpose,
-            "phone": chosen.digits,
-            "ids": list(chosen.ids),
-        },
-    )
-    taken = [int(row["virtual_number_id"]) for row in await cursor.fetchall()]
-    if not taken or not set(chosen.ids) <= set(taken):
-        raise chosen.missing(taken)
-    return taken
+    params = {
+        "account_id": account_id,
+        "purpose": purpose,
+        "phone": chosen.digits,
+        "ids": list(chosen.ids),
+    }
+    rows: list[Row] = []
+    for statement in (_VERIFY, _ENABLE):  # what the account had without verification becomes its own
+        cursor = await connection.execute(statement.encode(), params)
+        rows += await cursor.fetchall()
+    taken = {int(row["number_capacity_id"]): int(row["virtual_number_id"]) for row in rows}
+    if not taken or not set(chosen.ids) <= taken.keys():
+        raise chosen.missing(taken.keys())
+    return list(taken.values())
 
 
 async def disable_numbers(database: Database, account_id: int, chosen: Chosen) -> None:

@@ -81,7 +81,7 @@ async def inventory(database: Database) -> list[Row]:
         " i.location_mnemonic, i.location_name, trim_scale(i.onetime_payment)::text as onetime_payment,"
         " trim_scale(i.monthly_charge)::text as monthly_charge, trim_scale(i.min_charge)::text as min_charge,"
         " i.trunk_id, v.account_id as used_by from number_inventory i"
-        " left join virtual_numbers v on v.phone_number = i.phone_number order by i.phone_number"
+        " left join virtual_numbers v on v.phone_number = i.phone_number and v.is_verified order by i.phone_number"
     )
 
 
@@ -116,7 +116,7 @@ async def _put(
         " values (%(offered_to)s, %(phone)s, %(category)s, %(location)s, %(location_name)s, %(onetime)s,"
         " %(monthly)s, %(min)s, %(trunk_id)s,"
         # who has the number already has given it its id
-        " coalesce((select virtual_number_id from virtual_numbers where phone_number = %(phone)s),"
+        " coalesce((select virtual_number_id from virtual_numbers where phone_number = %(phone)s and is_verified),"
         " nextval(pg_get_serial_sequence('virtual_numbers', 'virtual_number_id'))))"
         " on conflict (phone_number) do update set category = excluded.category,"
         " location_mnemonic = excluded.location_mnemonic, location_name = excluded.location_name,"

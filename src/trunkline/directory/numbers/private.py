@@ -77,7 +77,8 @@ async def enable_private(
 ) -> None:
     """Let numbers of an account register at a provider: new ones, or ones that it has or may take by id.
 
-    Sent again for the same numbers it changes their provider.
+    Sent again for the same numbers it changes their provider. A number that is not of the inventory is not verified: calls
+    in come by the account's registration alone, and no call shows it.
 
     :param own: addresses of the installation, beside this machine's, which no trunk may have.
     :raises InvalidInput: a value that cannot be used; ``already_in_use``: somebody else has the number, or it is
@@ -164,7 +165,14 @@ async def _numbers(connection: Connection, account_id: int, chosen: Chosen, purp
             return await take(connection, account_id, chosen, purpose)
         except NotFound as error:
             raise _in_use(chosen) from error
-    values = {"phone_number": digits, "type": purpose}
+    cursor = await connection.execute(
+        "select from virtual_numbers v where v.account_id <> %s and v.phone_number = %s and v.is_verified",
+        (account_id, digits),
+    )
+    if await cursor.fetchone() is not None:
+        raise _in_use(chosen)
+    # Whoever says so is not the number's owner yet: see trunkline.directory.numbers.ownership.
+    values = {"phone_number": digits, "type": purpose, "is_verified": False}
     return [await insert(connection, "virtual_numbers", "virtual_number_id", account_id, values)]
 
 

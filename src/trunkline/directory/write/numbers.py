@@ -45,10 +45,13 @@ def line(work: Work, key: str) -> Columns:
 def number(work: Work, key: str) -> Columns:
     item: forms.VirtualNumberForm = work.item("virtual_numbers", key)
     same = ("name", "comment", "max_in_calls", "max_out_calls", "number_group")
-    return {
+    columns: Columns = {
         **{name: getattr(item, name) for name in same},
         "trunk_id": work.id("trunks", item.trunk),
     }
+    if key not in work.ids["virtual_numbers"]:
+        columns["is_verified"] = True  # who applies files is the operator
+    return columns
 
 
 async def number_links(work: Work, key: str) -> None:

@@ -1,0 +1,14 @@
+"""Verified numbers."""
+
+from __future__ import annotations
+
+from alembic import op
+
+from trunkline.db.migrate import run_sql
+
+revision = "0024"
+down_revision = "0023"
+
+
+def upgrade() -> None:
+    run_sql(op.get_bind(), "0024_verified_numbers.sql")

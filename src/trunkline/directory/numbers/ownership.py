@@ -1,0 +1,97 @@
+"""Whose a number is: verified by the operator of the installation, or by a call to the number.
+
+A number of the inventory is verified when an account enables it, one of a directory file when the file makes it. What an
+account writes by itself (``enable.private_number``) is not: several accounts may have such a number.
+"""
+
+from __future__ import annotations
+
+from trunkline.core.errors import InUse, InvalidInput, NotFound
+from trunkline.core.phone import normalise
+from trunkline.db.changes import one_at_a_time
+from trunkline.db.pool import Connection, Database, Row
+from trunkline.directory.model import SYSTEM_ACCOUNT_ID
+
+
+async def assign(database: Database, account_id: int, phone_number: str, *, take: bool = False) -> int:
+    """Make a number the account's for certain, as the operator; returns its id. The account gets it if it has not.
+
+    :param take: also from an account that has it verified, which keeps it unverified.
+    :raises InvalidInput: it is no number.
+    :raises InUse: another account has it verified.
+    """
+    digits = digits_of(phone_number)
+    async with database.connection() as connection:
+        owner = await _owner(connection, digits)
+        if owner is not None and owner != account_id:
+            if not take:
+                raise InUse(
+                    f"{digits} is verified for account {owner}; add --take to take it from there",
+                    value=phone_number,
+                )
+            await one_at_a_time(connection, owner)
+            await connection.execute(
+                "update virtual_numbers set is_verified = false, carrier_trunk_id = null"
+                " where account_id = %s and phone_number = %s",
+                (owner, digits),
+            )
+        cursor = await connection.execute(
+            "insert into virtual_numbers (account_id, phone_number, is_verified) values (%s, %s, true)"
+            " on conflict (account_id, phone_number) do update set is_verified = true returning virtual_number_id",
+            (account_id, digits),
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        await connection.execute(
+            "delete from number_verifications where account_id = %s and virtual_number_id = %s",
+            (account_id, row["virtual_number_id"]),
+        )
+        return int(row["virtual_number_id"])
+
+
+async def claims(database: Database) -> list[Row]:
+    """Numbers that are not verified, as ``account_id``, ``phone_number``, ``owner`` (account that has it verified)."""
+    return await database.fetch_all(
+        "select v.account_id, v.phone_number, o.account_id as owner from virtual_numbers v"
+        " left join virtual_numbers o on o.phone_number = v.phone_number and o.is_verified"
+        " and o.account_id <> v.account_id"
+        " where v.account_id <> %s and not v.is_verified order by v.phone_number, v.account_id",
+        (SYSTEM_ACCOUNT_ID,),
+    )
+
+
+def digits_of(phone_number: str) -> str:
+    """:raises InvalidInput: it is no number."""
+    digits = normalise(phone_number)
+    if digits is None:
+        raise InvalidInput("write the number in full, for example +12025550110", value=phone_number)
+    return digits
+
+
+async def number_id_of(connection: Connection, account_id: int, digits: str) -> int:
+    """An unverified number of the account, locked.
+
+    :raises NotFound: the account has no such number, or it is verified.
+    """
+    cursor = await connection.execute(
+        "select virtual_number_id from virtual_numbers"
+        " where account_id = %s and phone_number = %s and not is_verified for update",
+        (account_id, digits),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(
+            f"account {account_id} has no number {digits} that waits to be verified; see `trunkline numbers claims`",
+            value=digits,
+        )
+    return int(row["virtual_number_id"])
+
+
+async def _owner(connection: Connection, digits: str) -> int | None:
+    cursor = await connection.execute(
+        "select v.account_id from virtual_numbers v where v.account_id <> %s and v.phone_number = %s and v.is_verified"
+        " for update",
+        (SYSTEM_ACCOUNT_ID, digits),
+    )
+    row = await cursor.fetchone()
+    return int(row["account_id"]) if row is not None else None

@@ -1,0 +1,109 @@
+"""Nobody takes a number by saying that it is his: a claim blocks no owner, brings no calls and is shown to nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.directory.conftest import Desk, new_account, until
+from trunkline.core.errors import DirectoryFileError, InUse, InvalidInput, NotFound
+from trunkline.directory.numbers import changes, inventory, ownership, private
+from trunkline.directory.numbers.changes import Chosen
+from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.trunks.identification import identification
+from trunkline.engine import account_config
+
+pytestmark = pytest.mark.attack
+
+VICTIM = "442079460111"
+PROVIDER = private.Provider("squatter", "s3cret", "203.0.113.66", "5060")
+FILE = f"""
+trunks: {{carrier: {{host: 203.0.113.7}}}}
+sip_lines: {{"0160001": {{}}}}
+scenarios: {{main: {{operations: {{end: {{kind: hangup}}}}}}}}
+virtual_numbers: {{"{VICTIM}": {{trunk: carrier, default_line: "0160001", rules: [{{scenario: main}}]}}}}
+"""
+
+
+async def claim(desk: Desk, account_id: int, phone: str = VICTIM) -> None:
+    await private.enable_private(desk.db, desk.cipher, account_id, Chosen(phone), PROVIDER, "va")
+
+
+def owner(snapshot: DirectorySnapshot) -> int | None:
+    found = snapshot.current.number(VICTIM)
+    return found[0].account_id if found else None
+
+
+async def test_a_claim_does_not_keep_the_owner_out(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    squatter = await new_account(desk.db, "Squatter")
+    await claim(desk, squatter)
+    await until(lambda: squatter in snapshot.current.accounts)
+    await until(lambda: snapshot.current.accounts[squatter].number_by_phone(VICTIM))
+    assert owner(snapshot) is None
+    await desk.apply(FILE)
+    await until(lambda: owner(snapshot) == desk.account_id)
+    # and now that it is verified, nobody claims it
+    with pytest.raises(InvalidInput) as refused:
+        await claim(desk, await new_account(desk.db, "Third"))
+    assert refused.value.mnemonic == "already_in_use"
+    rows = await ownership.claims(desk.db)
+    assert [(row["account_id"], row["owner"]) for row in rows] == [(squatter, desk.account_id)]
+
+
+async def test_two_operators_files_cannot_have_one_number(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    await desk.apply(FILE)
+    other = await new_account(desk.db, "Other")
+    with pytest.raises(DirectoryFileError, match="trunkline numbers assign"):
+        await dataclasses.replace(desk, account_id=other).apply(f"virtual_numbers: {{'{VICTIM}': {{}}}}")
+    with pytest.raises(InUse):
+        await ownership.assign(desk.db, other, f"+{VICTIM}")
+    await ownership.assign(desk.db, other, f"+{VICTIM}", take=True)
+    await until(lambda: owner(snapshot) == other)
+    mine = snapshot.current.accounts[desk.account_id].number_by_phone(VICTIM)
+    assert mine is not None
+    assert not mine.is_verified
+
+
+async def test_a_number_of_the_inventory_is_verified_when_it_is_taken(
+    desk: Desk,
+    snapshot: DirectorySnapshot,
+) -> None:
+    """A claim from before it was offered keeps nobody from it; who claimed it may take it, too."""
+    squatter = await new_account(desk.db, "Squatter")
+    await claim(desk, squatter)
+    await claim(desk, desk.account_id)
+    await inventory.offer_numbers(desk.db, {VICTIM: inventory.OfferForm()})
+    await changes.enable_numbers(desk.db, desk.account_id, Chosen(VICTIM), "va")
+    await until(lambda: owner(snapshot) == desk.account_id)
+    with pytest.raises(NotFound):
+        await changes.enable_numbers(desk.db, squatter, Chosen(VICTIM), "va")
+
+
+async def test_the_engine_rings_no_line_of_a_claim(desk: Desk, snapshot: DirectorySnapshot) -> None:
+    """While the switch is away calls ring the default line: of the owner."""
+    squatter = await new_account(desk.db, "Squatter")
+    await claim(desk, squatter)
+    await dataclasses.replace(desk, account_id=squatter).apply("sip_lines: {'0160009': {}}")
+    await desk.db.execute(
+        "update virtual_numbers v set default_sip_line_id = l.sip_line_id from sip_lines l"
+        " where v.account_id = %s and l.account_id = v.account_id",
+        (squatter,),
+    )
+    await desk.apply(FILE)
+    await until(lambda: owner(snapshot) == desk.account_id)
+    await until(
+        lambda: any(one.default_sip_line_id for one in snapshot.current.accounts[squatter].numbers.values())
+    )
+    identified = identification(snapshot.current, {})
+    defaults = [
+        one
+        for account in snapshot.current.accounts.values()
+        for one in account_config(account, identified).directory.defaults
+    ]
+    [trunk] = snapshot.current.accounts[desk.account_id].trunks
+    [own] = snapshot.current.accounts[squatter].trunks
+    assert {(one.line, tuple(one.endpoints)) for one in defaults if one.number == VICTIM} == {
+        ("0160001", (f"trunk-{trunk}", f"trunk-{trunk}-ip")),
+        ("0160009", (f"trunk-{own}",)),
+    }
