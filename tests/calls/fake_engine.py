@@ -91,11 +91,16 @@ class FakeEngine:
     channels: dict[Channel, Chan] = field(default_factory=dict)
     pending: list[Signal] = field(default_factory=list)
     done: list[Effect] = field(default_factory=list)
+    names: str = "chan-%d"
+    """How the engine names channels, after their number."""
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _moment: itertools.count[int] = field(default_factory=itertools.count)
 
     def at(self) -> Instant:
         return Instant(self.now() + next(self._moment) * MOMENT)
+
+    def name_channels(self, names: str) -> None:
+        self.names = names
 
     # --- what the world does
 
@@ -250,7 +255,7 @@ class FakeEngine:
     # --- inside
 
     def _make(self, endpoint: Endpoint, channel: Channel | None = None) -> Chan:
-        chan = Chan(channel or Channel(f"chan-{next(self._ids)}"), endpoint)
+        chan = Chan(channel or Channel(self.names % next(self._ids)), endpoint)
         self.channels[chan.channel] = chan
         return chan
 

@@ -271,7 +271,7 @@ async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, Journa
         performer=lambda one: Performer(engine, tmp_path, one.effect_failed),
         clock=lambda: story.clock,
     )
-    switch.restore(story.session)
+    switch.restore(story.session, story.events)
     return switch, engine, journal, story
 
 

@@ -15,7 +15,7 @@ from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.performer import Outcome, Performer
 from trunkline.calls.recovery import Recovery
-from trunkline.calls.session import Phase, Session
+from trunkline.calls.session import Phase
 from trunkline.calls.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
@@ -48,8 +48,13 @@ class Journal:
     def __init__(self) -> None:
         self.events: dict[int, list[Event]] = {}
 
-    def put(self, session: Session, events: Sequence[Event]) -> None:
-        self.events.setdefault(session.call_session_id, []).extend(events)
+    def put(self, events: Sequence[Event], position: Instant | None = None) -> None:
+        for event in events:
+            assert event.call_session_id is not None
+            self.events.setdefault(event.call_session_id, []).append(event)
+
+    def restore(self, events: Sequence[Event]) -> None:
+        """What was kept stays kept."""
 
     async def flush(self) -> None:
         """All is kept at once."""
@@ -84,6 +89,7 @@ class House:
         self.directory = Directory({c.ACCOUNT: account or c.company()})
         self.told = Journal()
         self.missed: list[Signal] = []
+        self.flow_later: list[Signal] = []
         self.alive = True
         self.switch = self._switch()
 
@@ -135,18 +141,30 @@ class House:
         for events in self.told.events.values():
             session = told_on(None, events)
             if session.phase is not Phase.ENDED:
-                self.switch.restore(session)
-        known = {
-            event.data["channel"]
-            for events in self.told.events.values()
-            for event in events
-            if "channel" in event.data
-        }
+                self.switch.restore(session, events)
         survey = Survey(
             Instant(self.clock), [self._seen(one) for one in self.engine.channels], list(self.missed)
         )
-        Recovery(self.switch, self.directory, survey, known).run()
+        self.recover(survey)
         return self.flow()
+
+    def recover(self, survey: Survey) -> None:
+        for events in self.told.events.values():
+            ended = any(event.type is EventType.SESSION_FINISHED for event in events)
+            for event in events if ended else ():
+                if "channel" in event.data:
+                    self.switch.remember_ended(Channel(event.data["channel"]))
+        Recovery(self.switch, self.directory, survey).run()
+
+    def restart_with(
+        self, *, log: Sequence[Signal], listing: bool = True, channels: list[SeenChannel] | None = None
+    ) -> None:
+        """A new switch whose survey has these lines of the log, and perhaps not yet the channels."""
+        self.alive = True
+        self.switch = self._switch()
+        listed = [self._seen(one) for one in self.engine.channels] if listing else []
+        at = Instant(self.clock - 0.001)
+        self.recover(Survey(at, listed if channels is None else channels, list(log)))
 
     def _seen(self, channel: Channel) -> SeenChannel:
         chan = self.engine.channels[channel]
@@ -407,3 +425,97 @@ def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(told: bool) 
     house.at(20).engine.hang_up(customer)
     house.flow()
     assert house.end["finish_reason"] == "caller_disconnects"
+
+
+def asterisk_names(house: House) -> None:
+    """Channels are named as Asterisk names them from now on."""
+    house.engine.name_channels(f"{int(T0)}.%d")
+
+
+def sessions_begun(house: House) -> list[int]:
+    return [
+        call_session_id
+        for call_session_id, events in house.told.events.items()
+        for event in events
+        if event.type is EventType.SESSION_STARTED
+    ]
+
+
+def test_a_call_has_one_id_from_its_first_invite() -> None:
+    """Told, lost, begun by the CEL log, lost again and begun from the listing: the id, and so the recording, is one."""
+    house = House()
+    asterisk_names(house)
+    house.arrive(c.TWICE)
+    [first] = sessions_begun(house)
+    house.kill().forget().restart()
+    assert sessions_begun(house) == [first]
+    house.kill().forget().at(30).restart_with(log=[])
+    assert sessions_begun(house) == [first]
+
+
+@pytest.mark.parametrize("in_log", [True, False])
+@pytest.mark.parametrize("in_listing", [True, False])
+def test_a_call_that_begins_during_the_recovery_is_created_once(in_log: bool, in_listing: bool) -> None:
+    """Wherever the engine's answers stand between its channel and the signal of its arrival."""
+    house = House().kill()
+    asterisk_names(house)
+    house.at(50)
+    house.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
+    house.missed = house.flow_later = list(house.engine.pending)
+    house.engine.pending = []
+    house.restart_with(log=house.flow_later if in_log else [], listing=in_listing)
+    for signal in house.flow_later:
+        house.switch.hear(signal)
+    house.flow()
+    assert len(sessions_begun(house)) == 1
+    [session] = house.switch.sessions.values()
+    assert [leg.direction for leg in session.legs.values()] == ["in", "out"]
+    house.at(60).engine.answer(ring(house))
+    house.flow().at(70).engine.hang_up(next(iter(session.legs.values())).channel)
+    house.flow()
+    assert house.end["finish_reason"] == "caller_disconnects"
+    assert len(sessions_begun(house)) == 1
+
+
+def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
+    """The listing still has its channel, the CEL log has its end, and the signals of both come afterwards."""
+    house = House().kill()
+    asterisk_names(house)
+    house.at(50)
+    customer = house.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
+    house.flow_later = list(house.engine.pending)
+    listed = [house._seen(customer)]
+    house.at(52).engine.hang_up(customer)
+    house.flow_later = list(house.engine.pending)
+    house.engine.pending.clear()
+    house.restart_with(log=house.flow_later, channels=listed)
+    for signal in house.flow_later:
+        house.switch.hear(signal)
+    house.flow()
+    assert len(sessions_begun(house)) == 1
+    assert not house.switch.sessions
+
+
+def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
+    """The CEL log, read later, has it already."""
+    house = House()
+    asterisk_names(house)
+    house.arrive(c.TWICE)
+    house.kill()
+    house.at(9)
+    house.clock += 1
+    house.alive = True
+    house.switch = house._switch()
+    target = ring(house)
+    for events in house.told.events.values():
+        session = told_on(None, [event for event in events if event.data.get("channel") != target])
+        house.switch.restore(session, events)
+    at = Instant(T0 + 9)
+    channels = [house._seen(one) for one in house.engine.channels if one != target]
+    began = TargetStarted(
+        target, Instant(at + 0.5), channels[0].channel, house.engine.channels[target].endpoint, None
+    )
+    Recovery(house.switch, house.directory, Survey(at, channels, [began])).run()
+    [session] = house.switch.sessions.values()
+    assert session.leg_of(target) is not None
+    assert all(leg.alive for leg in session.legs.values())

@@ -18,7 +18,7 @@ from trunkline.calls.writer import EventWriter
 from trunkline.core.ids import IdGenerator, first_id_at
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import QUIET, Event, EventType
-from trunkline.events.store import call_events
+from trunkline.events.store import call_events, open_calls
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 
@@ -65,7 +65,7 @@ def told(events: Sequence[Event]) -> list[int]:
 async def test_a_call_is_kept_whole(db: Database) -> None:
     story = talk()
     async with writing(db) as writer:
-        writer.put(story.session, story.events)
+        writer.put(story.events)
         await writer.flush()
         assert writer.lag == 0
     found = await row(db, story.session)
@@ -91,7 +91,7 @@ async def test_a_call_is_kept_whole(db: Database) -> None:
 async def test_a_living_call_has_its_row(db: Database) -> None:
     story = Story().arrive(c.TO_ANNA)
     async with writing(db) as writer:
-        writer.put(story.session, story.events)
+        writer.put(story.events)
         await writer.flush()
         living = await row(db, story.session)
         assert (living["finish_time"], living["finish_reason"], living["total_duration"]) == (
@@ -101,7 +101,7 @@ async def test_a_living_call_has_its_row(db: Database) -> None:
         )
         told = len(story.events)
         story.at(5).hang_up()
-        writer.put(story.session, story.events[told:])
+        writer.put(story.events[told:])
         await writer.flush()
     ended = await row(db, story.session)
     assert (ended["total_duration"], ended["communication_number"]) == (5, living["communication_number"])
@@ -111,13 +111,13 @@ async def test_written_twice_is_written_once(db: Database) -> None:
     story = talk()
     for _ in range(2):
         async with writing(db) as writer:
-            writer.put(story.session, story.events)
+            writer.put(story.events)
             await writer.flush()
     assert await outbox(db) == told(story.events)
     assert (await row(db, story.session))["communication_number"] == 1
     async with writing(db) as writer:
         other = talk(seed=5)
-        writer.put(other.session, other.events)
+        writer.put(other.events)
         await writer.flush()
     assert (await row(db, other.session))["communication_number"] == 2
 
@@ -126,7 +126,7 @@ async def test_communications_are_counted_for_each_contact(db: Database) -> None
     stories = [talk(f"1202555010{one % 3}", seed=one * 4) for one in range(12)]
     async with writing(db) as first, writing(db) as second:
         for index, story in enumerate(stories):
-            (first, second)[index % 2].put(story.session, story.events)
+            (first, second)[index % 2].put(story.events)
         await asyncio.gather(first.flush(), second.flush())
     rows = [await row(db, story.session) for story in stories]
     for contact in {one["contact_phone_number"] for one in rows}:
@@ -141,7 +141,7 @@ async def test_a_month_without_partition_is_made(db: Database) -> None:
     story.arrive(c.TO_ANNA).at(3).hang_up()
     assert story.session.call_session_id >= first_id_at(far)
     async with writing(db) as writer:
-        writer.put(story.session, story.events)
+        writer.put(story.events)
         await writer.flush()
     assert (await row(db, story.session))["total_duration"] == 3
 
@@ -150,10 +150,10 @@ async def test_flush_waits_for_its_own_and_no_more(db: Database) -> None:
     async with writing(db) as writer:
         await writer.flush()  # nothing was put: nothing to wait for
         first, second = talk(), talk(seed=9)
-        writer.put(first.session, first.events)
+        writer.put(first.events)
         waiting = asyncio.create_task(writer.flush())
         await asyncio.sleep(0)
-        writer.put(second.session, second.events)
+        writer.put(second.events)
         async with asyncio.timeout(20):
             await waiting
         assert (await row(db, first.session))["total_duration"] == 36
@@ -168,33 +168,46 @@ def poisoned(story: Story, index: int) -> list[Event]:
     return events
 
 
-async def test_what_cannot_be_written_stops_nobody(db: Database) -> None:
+async def dead_letters(db: Database) -> list[tuple[str, int]]:
+    rows = await db.fetch_all("select stream, seq from dead_letters order by stream, seq")
+    return [(one["stream"], one["seq"]) for one in rows]
+
+
+async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_its_call(
+    db: Database,
+) -> None:
     stories = [talk(seed=one * 4) for one in range(3)]
     async with writing(db) as writer:
         for index, story in enumerate(stories):
-            writer.put(story.session, poisoned(story, 5) if index == 1 else story.events)
+            writer.put(poisoned(story, 5) if index == 1 else story.events)
         async with asyncio.timeout(20):
             await writer.flush()
         assert writer.lag == 0
+        assert writer.alarm is not None
+        assert "dead_letters" in writer.alarm
     for index, story in enumerate(stories):
-        assert (await row(db, story.session))["total_duration"] == 36
+        assert (await row(db, story.session))["finish_reason"] == "caller_disconnects"
         async with db.connection() as connection:
             kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
-        missing = {event.seq for event in story.events} - {event.seq for event in kept}
-        assert missing == ({story.events[5].seq} if index == 1 else set())
-    lost = stories[1].events[5].type not in QUIET
-    assert len(await outbox(db)) == sum(len(told(story.events)) for story in stories) - lost
+        assert len(kept) == (5 if index == 1 else len(story.events))
+    bad = stories[1]
+    assert await dead_letters(db) == [(one.stream, one.seq) for one in bad.events[5:]]
+    published = told([*stories[0].events, *bad.events[:5], *stories[2].events])
+    assert len(await outbox(db)) == len(published)
+    async with db.connection() as connection:
+        assert await open_calls(connection, 1) == [], "a call that is over is not taken up again"
 
 
 async def test_what_is_no_json_stops_nobody(db: Database) -> None:
     story, other = talk(), talk(seed=7)
     strange = replace(story.events[3], data={**story.events[3].data, "note": object()})
     async with writing(db) as writer:
-        writer.put(story.session, [*story.events[:3], strange, *story.events[4:]])
-        writer.put(other.session, other.events)
+        writer.put([*story.events[:3], strange, *story.events[4:]])
+        writer.put(other.events)
         async with asyncio.timeout(20):
             await writer.flush()
     assert (await row(db, other.session))["total_duration"] == 36
+    assert len(await dead_letters(db)) == len(story.events) - 3
 
 
 async def test_a_passing_error_loses_nothing(db: Database) -> None:
@@ -203,7 +216,7 @@ async def test_a_passing_error_loses_nothing(db: Database) -> None:
     async with db.connection() as holder:
         await holder.execute("lock table outbox in access exclusive mode")
         async with writing(db) as writer:
-            writer.put(story.session, story.events)
+            writer.put(story.events)
             await asyncio.sleep(0.3)
             await holder.execute(
                 "select pg_cancel_backend(pid) from pg_stat_activity"
@@ -230,12 +243,12 @@ async def test_while_the_database_is_away_events_wait(tmp_path: Path) -> None:
                 "insert into accounts (account_id, name, time_zone) values (%s, 'P', 'UTC')", (c.ACCOUNT,)
             )
             before = talk()
-            writer.put(before.session, before.events)
+            writer.put(before.events)
             await writer.flush()
             await asyncio.to_thread(server.stop)
             stories = [talk(seed=one * 5) for one in range(1, 3)]
             for story in stories:
-                writer.put(story.session, story.events)
+                writer.put(story.events)
             async with asyncio.timeout(20):
                 while writer.away_since is None:
                     await asyncio.sleep(0.05)
@@ -258,7 +271,7 @@ async def test_tags_go_into_their_history_once(db: Database) -> None:
     story.command("mark_call", set=[], unset=[1])
     async with writing(db) as writer:
         for _ in range(2):  # a batch whose end was not seen is written again
-            writer.put(story.session, story.events)
+            writer.put(story.events)
             await writer.flush()
     rows = await db.fetch_all("select * from tag_history order by tag_history_id")
     told = [(row["action"], row["tag_name"], row["is_auto"], row["user_login"]) for row in rows]
@@ -272,11 +285,13 @@ async def test_what_others_write_of_a_visit_stays(db: Database) -> None:
     """A sale may be recorded while the call lives; its row is written again after that."""
     story = Story()
     story.arrive(c.TO_ANNA, c.CUSTOMER)
-    story.session.visit = {"campaign_id": 3}
+    begun = replace(story.events[0], data={**story.events[0].data, "visit": {"campaign_id": 3}})
+    written = len(story.events)
     async with writing(db) as writer:
-        writer.put(story.session, story.events)
+        writer.put([begun, *story.events[1:]])
         await writer.flush()
         await db.execute("""update call_sessions set extra = extra || '{"sale_cost": 5}'""")
-        writer.put(story.session, story.events)
+        story.at(5).hang_up()
+        writer.put(story.events[written:])
         await writer.flush()
     assert (await row(db, story.session))["extra"] == {"campaign_id": 3, "sale_cost": 5}

@@ -1,16 +1,31 @@
-"""The way from the other processes to the switch that owns a call."""
+"""The way from the other processes to the switch that owns a call.
+
+A command about a call goes to the node whose number is in the call's id, at the address in the node's lease. Other commands
+go to the node of this instance's settings, or where that node has no lease, to the first one that lives. ``list_calls`` goes
+to all that live.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import orjson
+import psycopg
 
 from trunkline.core import errors
-from trunkline.core.errors import SwitchInterrupted, SwitchUnavailable, TrunklineError
+from trunkline.core.errors import (
+    DatabaseUnavailable,
+    LeaseLost,
+    SwitchInterrupted,
+    SwitchUnavailable,
+    TrunklineError,
+)
+from trunkline.core.ids import node_of
+from trunkline.db.pool import Database
 
 PATIENCE_SECONDS = 5.0
 """How long a command waits for a switch that is being restarted."""
@@ -25,15 +40,52 @@ REPEATABLE = frozenset({"release_call", "list_calls", "list_talk_options"})
 """Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
 
 
-class SwitchClient:
-    """Sends commands to the switch of this instance's node; an async context manager.
+LEASES_SECONDS = 1.0
+"""How old what is known of the leases may be; after a failed connection they are read anew."""
 
-    :param url: of the control door, ``http://127.0.0.1:8070``.
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    url: str
+    is_live: bool
+
+
+class _Leases:
+    """Which nodes there are, and where."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._nodes: dict[int, _Node] = {}
+        self._read_at = 0.0
+
+    async def nodes(self, *, anew: bool = False) -> dict[int, _Node]:
+        """By node number. What was read before, while the database is away."""
+        now = asyncio.get_running_loop().time()
+        if anew or not self._nodes or now - self._read_at > LEASES_SECONDS:
+            try:
+                rows = await self._db.fetch_all(
+                    "select node, control_url, expires_at > now() as is_live from switch_leases order by node"
+                )
+            except (DatabaseUnavailable, psycopg.Error):
+                return self._nodes
+            self._nodes = {row["node"]: _Node(row["control_url"], row["is_live"]) for row in rows}
+            self._read_at = now
+        return self._nodes
+
+
+class SwitchClient:
+    """Sends commands to switches; an async context manager.
+
+    :param url: of this instance's own node, ``http://127.0.0.1:8070``; for all commands where ``db`` is None.
     :param token: ``control.token`` of the instance.
+    :param db: with the leases.
+    :param node: of this instance.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, db: Database | None = None, node: int = 0) -> None:
         self._url = url
+        self._node = node
+        self._leases = _Leases(db) if db is not None else None
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session: aiohttp.ClientSession | None = None
 
@@ -77,11 +129,25 @@ class SwitchClient:
         body = orjson.dumps(
             {"name": name, "account_id": account_id, "params": params, "request_id": request_id}
         )
+        if self._leases is not None and name == "list_calls":
+            nodes = await self._leases.nodes()
+            live = [number for number, node in nodes.items() if node.is_live]
+            if len(live) > 1:
+                lists = await asyncio.gather(*(self._done_by(number, name, body) for number in live))
+                calls = b",".join(found for one in lists if (found := one[len(_RESULT) + 1 : -2]))
+                return _RESULT + b"[" + calls + b"]}"
+        call_session_id = params.get("call_session_id")
+        node = node_of(call_session_id) if isinstance(call_session_id, int) else None
+        return await self._done_by(node, name, body)
+
+    async def _done_by(self, node: int | None, name: str, body: bytes) -> bytes:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        failed = False
         while True:
+            url = await self._url_of(node, anew=failed)
             try:
-                return await self._send(body)
-            except aiohttp.ClientConnectorError as error:
+                return await self._send(url, body)
+            except (aiohttp.ClientConnectorError, LeaseLost) as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise SwitchUnavailable(
                         "The telephone switch does not answer; nothing was done. Try again in a few seconds."
@@ -89,7 +155,20 @@ class SwitchClient:
             except (aiohttp.ClientError, TimeoutError) as error:
                 if name not in REPEATABLE or asyncio.get_running_loop().time() > deadline:
                     raise _interrupted() from error
+            failed = True
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _url_of(self, node: int | None, *, anew: bool) -> str:
+        """Of a node's switch; of this instance's own for a call of no node that there is: it knows no such call."""
+        if self._leases is None:
+            return self._url
+        nodes = await self._leases.nodes(anew=anew)
+        found = nodes.get(node) if node is not None else None
+        if found is None and self._node in nodes:
+            found = nodes[self._node]
+        if found is None:
+            found = next((one for one in nodes.values() if one.is_live), None)
+        return found.url if found is not None else self._url
 
     async def status(self) -> dict[str, Any]:
         """Figures of the switch, see :meth:`trunkline.calls.switch.Switch.status`."""
@@ -110,8 +189,8 @@ class SwitchClient:
             found: str | None = orjson.loads(await response.read())["result"]["fingerprint"]
             return found
 
-    async def _send(self, body: bytes) -> bytes:
-        async with self._open().post(f"{self._url}/command", data=body) as response:
+    async def _send(self, url: str, body: bytes) -> bytes:
+        async with self._open().post(f"{url}/command", data=body) as response:
             said = await response.read()
         if said.startswith(_RESULT) and said.endswith(b"}"):
             return said

@@ -109,13 +109,17 @@ class Control:
 
 @asynccontextmanager
 async def controlled(
-    switch: Switch, token: str, port: int, configuration: ConfigurationStatus | None = None
+    switch: Switch,
+    token: str,
+    port: int,
+    configuration: ConfigurationStatus | None = None,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[None]:
     """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
     runner = web.AppRunner(Control(switch, token, configuration).app(), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
         yield
     finally:
         await runner.cleanup()

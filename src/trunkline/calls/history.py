@@ -1,6 +1,7 @@
 """What is kept of calls for reports: rows of sessions and legs, made from a session's state.
 
-Rows are written again whenever the session changed, whole: the last write is right, and a write may be repeated.
+A row is made from the fold of the stream up to an event, whose number is the row's ``version``, and written whole. A row
+of an older version than the one in the table is not written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from trunkline.events.catalogue import Event, EventType
 _SESSION_COLUMNS = (
     "account_id",
     "call_session_id",
+    "version",
     "node",
     "start_time",
     "finish_time",
@@ -101,7 +103,7 @@ _LEG_COLUMNS = (
 )
 
 
-def _upsert(table: str, columns: Sequence[str], keys: Sequence[str]) -> str:
+def _upsert(table: str, columns: Sequence[str], keys: Sequence[str], rows: str, newer: str = "") -> str:
     """One statement for any number of rows; column names are the constants above, never input."""
     kept = {  # what others write, too
         "communication_number": "coalesce(excluded.communication_number, {}.communication_number)",
@@ -112,13 +114,23 @@ def _upsert(table: str, columns: Sequence[str], keys: Sequence[str]) -> str:
     )
     names = ", ".join(columns)
     return (
-        f"insert into {table} ({names}) select {names} from jsonb_populate_recordset(null::{table}, %s::jsonb)"  # noqa: S608
-        f" on conflict ({', '.join(keys)}) do update set {changes}"
+        f"insert into {table} ({names}) select {names} from jsonb_populate_recordset(null::{table}, %({rows})s::jsonb)"  # noqa: S608
+        f" on conflict ({', '.join(keys)}) do update set {changes} {newer}"
     )
 
 
-_WRITE_SESSIONS = _upsert("call_sessions", _SESSION_COLUMNS, ("account_id", "call_session_id"))
-_WRITE_LEGS = _upsert("call_legs", _LEG_COLUMNS, ("account_id", "call_session_id", "leg_id"))
+_WRITE = (
+    "with legs as ("
+    + _upsert("call_legs", _LEG_COLUMNS, ("account_id", "call_session_id", "leg_id"), "legs")
+    + ") "
+    + _upsert(
+        "call_sessions",
+        _SESSION_COLUMNS,
+        ("account_id", "call_session_id"),
+        "sessions",
+        "where call_sessions.version < excluded.version",
+    )
+)
 
 _COUNT_COMMUNICATIONS = """
 with calls as (
@@ -143,18 +155,38 @@ from fresh join counted using (account_id) where phone = contact_phone_number
 """Sorted, so that two writers never wait for one another; a call that has its row has its number."""
 
 
+class Rows:
+    """The rows of one call as they were written last: a leg that did not change is not written again."""
+
+    def __init__(self) -> None:
+        self._legs: dict[int, dict[str, Any]] = {}
+
+    def changed_legs(self, session: Session) -> list[dict[str, Any]]:
+        """Rows of the legs that differ from what :meth:`keep` was given."""
+        rows = (leg_row(session, leg) for leg in session.legs.values())
+        return [row for row in rows if self._legs.get(row["leg_id"]) != row]
+
+    def keep(self, legs: Iterable[dict[str, Any]]) -> None:
+        """These rows are committed."""
+        self._legs.update((row["leg_id"], row) for row in legs)
+
+
 async def write(
-    connection: AsyncConnection[Any], sessions: Sequence[Session], begun: Iterable[Session], node: int
+    connection: AsyncConnection[Any],
+    sessions: Sequence[Session],
+    legs: Sequence[Mapping[str, Any]],
+    begun: Iterable[Session],
+    node: int,
 ) -> None:
-    """Write the rows of these sessions and their legs.
+    """Write the rows of these sessions, as their states are, and of these legs (:func:`leg_row`).
 
     :param begun: those of them that may have no row yet; who has none gets the contact's next communication number.
     """
     numbers = await _communication_numbers(connection, begun)
     rows = [session_row(session, node, numbers.get(session.call_session_id)) for session in sessions]
-    await connection.execute(_WRITE_SESSIONS, (orjson.dumps(rows).decode(),))
-    legs = [leg_row(session, leg) for session in sessions for leg in session.legs.values()]
-    await connection.execute(_WRITE_LEGS, (orjson.dumps(legs).decode(),))
+    await connection.execute(
+        _WRITE, {"sessions": orjson.dumps(rows).decode(), "legs": orjson.dumps(legs).decode()}
+    )
 
 
 _WRITE_TAGS = """
@@ -216,6 +248,7 @@ def session_row(session: Session, node: int, communication_number: int | None = 
     row: dict[str, Any] = {
         "account_id": session.account_id,
         "call_session_id": session.call_session_id,
+        "version": session.seq,
         "node": node,
         "start_time": _time(session.started_at),
         "finish_time": _time(session.finished_at),

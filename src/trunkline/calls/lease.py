@@ -1,40 +1,82 @@
-"""One switch a node: a lock in PostgreSQL that falls with its holder, and a row that tells where the switch is."""
+"""One switch a node: a lock in PostgreSQL that its holder's end frees, and a row with the holder's address and token.
+
+Each takeover adds one to the token. The event writer checks the token in the transaction of every write
+(:class:`trunkline.events.store.Fence`), and the update of the token waits for a write that is under way. So a former
+holder, whatever it believes, writes nothing after a takeover.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
+from psycopg.rows import dict_row
 
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.clock import Instant
+from trunkline.core.errors import LeaseLost
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.events.store import Fence
 
 LOCK_SPACE = 7_256_010
 """First key of the advisory lock; the second is the node."""
 
 RENEW_SECONDS = 2.0
 
+LEASE_CHANNEL = "trunkline_leases"
+"""NOTIFY channel with the number of a node that was taken over."""
+
+_RETRY_SECONDS = 0.1
+
+_FORMER = """
+select extract(epoch from position)::float8 as position from switch_leases where node = %s
+"""
+
+_TAKE_OVER = """
+insert into switch_leases (node, holder, control_url, expires_at, renewed_at, token)
+values (%s, %s, %s, now() + interval '10 seconds', now(), 1)
+on conflict (node) do update set holder = excluded.holder, control_url = excluded.control_url,
+    expires_at = excluded.expires_at, renewed_at = excluded.renewed_at, token = switch_leases.token + 1
+returning token, pg_notify(%s, %s)
+"""
+
+_RENEW = """
+update switch_leases set expires_at = now() + interval '10 seconds', renewed_at = now()
+where node = %s and token = %s
+"""
+
 _log = get_logger("calls")
+
+_Connection = psycopg.AsyncConnection[dict[str, Any]]
 
 
 class Lease:
     """Held from ``async with`` on; waits for the node's former switch to go.
 
-    The database's restart does not take the calls away: the lock is taken again as soon as it is back.
+    The database's restart does not take the calls away: the lock is taken again as soon as it is back, unless another
+    switch has taken the node over meanwhile. Then ``lost`` is called, and the core task of the lease fails with
+    :class:`LeaseLost`, which ends the process.
+
+    :param holder: of the process, for people.
     """
 
-    def __init__(self, db: Database, dsn: str, node: int, control_url: str) -> None:
-        self._db = db
+    def __init__(
+        self, dsn: str, node: int, control_url: str, *, holder: str, lost: Callable[[], None] = lambda: None
+    ) -> None:
         self._dsn = dsn
         self._node = node
         self._control_url = control_url
+        self._holder = holder
+        self._lost = lost
         self._task: asyncio.Task[None] | None = None
         self._held = asyncio.Event()
+        self._token: int | None = None
+        self.position: Instant | None = None
+        """Up to which the former switch handled the engine's signals and wrote their events; None = there was none."""
 
     async def __aenter__(self) -> Self:
         self._task = core_task(self._hold(), name="switch-lease")
@@ -46,45 +88,78 @@ class Lease:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def fence(self) -> Fence:
+        """What the event writer checks."""
+        if self._token is None:
+            raise LeaseLost("the lease is not held yet")
+        return Fence(self._node, self._token)
 
     async def _hold(self) -> None:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._dsn, autocommit=True, application_name="trunkline-switch-lease"
+                    self._dsn,
+                    autocommit=True,
+                    application_name="trunkline-switch-lease",
+                    row_factory=dict_row,
                 ) as connection:
+                    await connection.execute("listen trunkline_leases")
                     await self._lock(connection)
+                    await self._take(connection)
                     self._held.set()
                     while True:
-                        await asyncio.sleep(RENEW_SECONDS)
-                        await connection.execute("select 1")
-                        await self.renew()
-            except (psycopg.OperationalError, DatabaseUnavailable, OSError) as error:
+                        # Returns early at a notification, and raises at once when the connection breaks.
+                        async for _ in connection.notifies(timeout=RENEW_SECONDS, stop_after=1):
+                            pass
+                        await self._renew(connection)
+            except (psycopg.OperationalError, OSError) as error:
                 _log.warning("lease_without_database", error=str(error).splitlines()[0] if str(error) else "")
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except LeaseLost as error:
+                _log.error("lease_lost", node=self._node, error=error.message)
+                self._lost()
+                raise
 
-    async def _lock(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    async def _lock(self, connection: _Connection) -> None:
         said = False
         while True:
-            cursor = await connection.execute("select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, self._node))
+            cursor = await connection.execute(
+                "select pg_try_advisory_lock(%s, %s) as is_ours", (LOCK_SPACE, self._node)
+            )
             row = await cursor.fetchone()
-            if row is not None and row[0]:
+            if row is not None and row["is_ours"]:
                 return
-            if not said:
+            if self._token is not None:
+                # Perhaps the server has not noticed yet that our former connection is gone.
+                await self._renew(connection)
+            elif not said:
                 _log.warning(
                     "lease_taken", node=self._node, remedy="another switch of this node still runs: stop it"
                 )
                 said = True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def renew(self) -> None:
-        """Say that we live, and where; call first when recovery is over, for it reads the former sign of life."""
-        await self._db.execute(
-            "insert into switch_leases (node, holder, control_url, expires_at, renewed_at)"
-            " values (%s, %s, %s, now() + interval '10 seconds', now())"
-            " on conflict (node) do update set holder = excluded.holder, control_url = excluded.control_url,"
-            " expires_at = excluded.expires_at, renewed_at = excluded.renewed_at",
-            (self._node, f"{id(self):x}", self._control_url),
+    async def _take(self, connection: _Connection) -> None:
+        """Take the node over; after a break of the connection, see that nobody else has."""
+        if self._token is not None:
+            await self._renew(connection)
+            return
+        former = await (await connection.execute(_FORMER, (self._node,))).fetchone()
+        if former is not None and former["position"] is not None:
+            self.position = Instant(former["position"])
+        cursor = await connection.execute(
+            _TAKE_OVER, (self._node, self._holder, self._control_url, LEASE_CHANNEL, str(self._node))
         )
+        row = await cursor.fetchone()
+        assert row is not None
+        self._token = int(row["token"])
+        _log.info("lease_held", node=self._node, token=self._token)
+
+    async def _renew(self, connection: _Connection) -> None:
+        with contextlib.suppress(psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            cursor = await connection.execute(_RENEW, (self._node, self._token))
+            if cursor.rowcount == 0:
+                raise LeaseLost("another switch took over this node; this one must end")

@@ -29,7 +29,7 @@ from trunkline.calls.effects import (
 )
 from trunkline.core import engine_values
 from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
-from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError
+from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
@@ -85,7 +85,11 @@ class _Batch:
 class Performer:
     """Performs effects. A channel that is gone needs nothing more: that is normal in races, and ignored."""
 
-    def __init__(self, engine: Engine, spool_dir: Path, failed: Failed) -> None:
+    def __init__(
+        self, engine: Engine, spool_dir: Path, failed: Failed, is_fenced: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``is_fenced``: whether another switch commands the engine now; nothing is performed then."""
+        self._is_fenced = is_fenced
         self._engine = engine
         self._spool_dir = spool_dir
         self._failed = failed
@@ -138,7 +142,9 @@ class Performer:
             while queue:
                 effect, batch = queue.popleft()
                 failure: EngineError | None = None
-                if effect.channel and not (batch.is_stopped and not isinstance(effect, Hangup)):
+                if self._is_fenced():
+                    failure = EngineUnavailable("another switch commands the engine now")
+                elif effect.channel and not (batch.is_stopped and not isinstance(effect, Hangup)):
                     failure = await self._one(call_session_id, effect)
                     batch.is_stopped = batch.is_stopped or (failure is not None and effect.policy.stops_turn)
                 if batch.outcome is not None:

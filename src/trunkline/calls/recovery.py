@@ -1,13 +1,14 @@
 """What a restarted switch (or one that lost the engine for a while) does before it takes part again.
 
-The journal of events tells what was known; the engine's survey tells what lives now, and its own journal what
-happened meanwhile. From these the missing transitions follow, each once: by feeding what was missed through the
-same rules as always, then closing what died and taking up what lives.
+The open streams have what was written; the engine's survey has what lives now, and its CEL log what happened since the
+position up to which all signals were handled and written. From these the missing transitions follow, each once: what was
+missed goes through the same rules as always, then what died is closed and what lives is taken up.
+
+A call is found by its id, which follows from its first channel (:func:`trunkline.core.ids.id_of_channel`): the CEL log, the
+listing of channels and the signal of the arrival are of one call, whichever comes first.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from trunkline.calls import by_api, from_line, incoming, machine, managed
 from trunkline.calls.effects import Hangup
@@ -15,11 +16,11 @@ from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
 from trunkline.calls.switch import Switch
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
-from trunkline.core.ids import first_id_at
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
-from trunkline.events.store import call_events
+from trunkline.events import store
+from trunkline.events.catalogue import Event, call_stream
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -39,59 +40,66 @@ from trunkline.telephony.port import (
 _SAME_MOMENT = 0.0015
 """Seconds. The engine's events carry milliseconds, its journal microseconds: the same fact differs by less."""
 
-_LOOK_BACK = 6 * 3600
-"""Seconds before the outage in which a call may have begun whose channels the engine's journal still names."""
+POSITION_MARGIN = 5.0
+"""Seconds before the position from which the CEL log is read: how much later than its line in the log a signal may come.
+What was handled before makes no event when it comes again."""
+
+NEW_SECONDS = 2.0
+"""A channel that the CEL log does not have yet is not older, and its own signals come."""
 
 _log = get_logger("calls")
 
 
-async def open_sessions(db: Database, node: int) -> list[Session]:
-    """The sessions of this node that have not ended, as far as was written."""
-    rows = await db.fetch_all(
-        "select account_id, call_session_id from call_sessions where node = %s and finish_time is null"
-        " order by call_session_id",
-        (node,),
-    )
-    sessions: list[Session] = []
+async def open_sessions(db: Database, node: int) -> list[tuple[Session, list[Event]]]:
+    """The sessions of this node whose end is not written, with their stored events."""
     async with db.connection() as connection:
-        for row in rows:
-            session = replay(await call_events(connection, row["account_id"], row["call_session_id"]))
-            if session is not None and session.phase is not Phase.ENDED:
-                # What the engine was told about recording is no event: it goes by the employees of the talk.
-                session.record_wanted = session.record_wanted or not session.talks
-                sessions.append(session)
+        calls = await store.open_calls(connection, node)
+        stored = await store.events_of_calls(connection, calls)
+    sessions: list[tuple[Session, list[Event]]] = []
+    for _, call_session_id in calls:
+        events = stored[call_stream(call_session_id)]
+        session = replay(events)
+        if session is None:
+            _log.error("stream_without_beginning", call_session_id=call_session_id)
+            continue
+        # What the engine was told about recording is no event: it goes by the employees of the talk.
+        session.record_wanted = session.record_wanted or not session.talks
+        sessions.append((session, events))
     return sessions
 
 
-async def known_channels(db: Database, since: Instant) -> set[Channel]:
-    """Channels that some session of the recent past had: their stories are told already."""
-    rows = await db.fetch_all(
-        "select data ->> 'channel' as channel from call_events"
-        " where account_id in (select account_id from accounts) and call_session_id >= %s and type = 'leg_started'",
-        (first_id_at(int((since - _LOOK_BACK) * 1000)),),
-    )
-    return {Channel(row["channel"]) for row in rows if row["channel"]}
+async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[Channel]:
+    """First channels of calls that a former switch followed to their end: their streams are closed."""
+    channels = {one.channel: one for one in survey.missed if isinstance(one, Arrived)}
+    calls = {
+        channel: call
+        for channel, arrived in channels.items()
+        if channel not in switch.channels and (call := switch.call_of(arrived)) is not None
+    }
+    async with db.connection() as connection:
+        known = await store.known_calls(connection, calls.values())
+    return [channel for channel, call in calls.items() if call in known]
 
 
-async def last_sign_of_life(db: Database, node: int) -> Instant | None:
-    """When the last switch of this node renewed its lease; None = there was none."""
-    row = await db.fetch_one(
-        "select extract(epoch from renewed_at) as at from switch_leases where node = %s", (node,)
-    )
-    return Instant(float(row["at"])) if row is not None else None
+def unexplained(switch: Switch, survey: Survey) -> bool:
+    """Whether a channel is gone of whose end the CEL log says nothing yet: it may be written in a moment."""
+    there = {one.channel for one in survey.channels}
+    began = {one.channel for one in survey.missed if isinstance(one, Arrived | TargetStarted)}
+    ended = {one.channel for one in survey.missed if isinstance(one, Ended)}
+    living = {leg.channel for session in switch.sessions.values() for leg in session.living if leg.channel}
+    return bool((living | began) - there - ended)
 
 
 class Recovery:
     """Brings a switch in line with the engine."""
 
-    def __init__(
-        self, switch: Switch, directory: Directory, survey: Survey, known: Iterable[Channel]
-    ) -> None:
+    def __init__(self, switch: Switch, directory: Directory, survey: Survey) -> None:
         self._switch = switch
         self._directory = directory
         self._survey = survey
         self._fresh: set[int] = set()
-        self._known = set(known)
+        self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
+        self._fed: set[tuple[type[Signal], Channel, int]] = set()
         self._told_until: dict[int, Instant] = {}
         self._seen = {one.channel: one for one in survey.channels}
 
@@ -115,11 +123,21 @@ class Recovery:
             missed_signals=len(self._survey.missed),
         )
 
+    def was_fed(self, signal: Signal) -> bool:
+        """Whether a signal that waited during the recovery was in the CEL log: who talked is not published twice."""
+        if not isinstance(signal, Joined | Left):
+            return False
+        at = _ms(signal.at)
+        return any((type(signal), signal.channel, at + step) in self._fed for step in (-2, -1, 0, 1, 2))
+
     # --- what happened meanwhile
 
     def _catch_up(self, signal: Signal) -> None:
         if isinstance(signal, Arrived):
-            if signal.channel not in self._switch.channels and signal.channel not in self._known:
+            if (
+                signal.channel not in self._switch.channels
+                and signal.channel not in self._switch.past_channels
+            ):
                 self._arrived_meanwhile(signal)
             return
         channel = getattr(signal, "channel", None)
@@ -139,6 +157,8 @@ class Recovery:
             and not session.leg_of(signal.channel)
         ):
             session.dialling = signal.dialling  # a known target's story may be over: restoring told that
+        if isinstance(signal, Joined | Left):
+            self._fed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.hear(signal)
 
     def _is_on_its_way(self, channel: Channel) -> bool:
@@ -159,36 +179,40 @@ class Recovery:
 
     def _begin(self, arrived: Arrived, seen: SeenChannel | None) -> None:
         """A session for a call that went its way without us (to the default line, or by a lost decision)."""
-        turn = self._adopted(arrived, _tag(seen))
+        turn = self._adopted(arrived, seen)
         if turn is not None:
             # Whether the lost decision was to record is told by the sound that is there, or not.
             turn.session.record_wanted = True
             self._switch.apply(turn)
 
-    def _adopted(self, arrived: Arrived, call_session_id: int | None) -> Turn | None:
+    def _adopted(self, arrived: Arrived, seen: SeenChannel | None) -> Turn | None:
         switch = self._switch
-        identifier = call_session_id if call_session_id not in switch.sessions else None
+        identifier = switch.id_of(arrived.channel)
+        if identifier is None:
+            tag = _tag(seen)
+            identifier = tag if tag is not None and tag not in switch.sessions else switch.next_id()
         if arrived.endpoint.kind is EndpointKind.LINE:
             found = self._directory.line(arrived.endpoint.name)
             if found is None:
                 return None
             account, line = found
-            look = switch.look(account)
-            return from_line.adopt(arrived, line, look, identifier or look.next_id())
+            return from_line.adopt(arrived, line, switch.look(account), identifier)
         owner = switch.owner_of(self._directory, arrived)
         if owner is None:
             return None
-        look = switch.look(owner.account)
-        return incoming.adopt(arrived, owner.number, owner.trunk_id, look, identifier or look.next_id())
+        return incoming.adopt(arrived, owner.number, owner.trunk_id, switch.look(owner.account), identifier)
 
     # --- what lives
 
     def _adopt_unknown(self, seen: SeenChannel) -> None:
         switch = self._switch
-        if seen.channel in switch.channels:
+        if seen.channel in switch.channels or seen.channel in switch.past_channels:
             return
         if by_api.is_own_channel(seen.channel):
             switch.turn_away(seen.channel)  # of a request that was lost before it was answered
+            return
+        is_new = seen.created_at > self._survey.at - NEW_SECONDS
+        if is_new and seen.channel not in self._logged and not seen.tag:
             return
         arrived = Arrived(
             seen.channel,
@@ -222,7 +246,8 @@ class Recovery:
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)
             if seen is None:
-                switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
+                if leg.started_at < at:  # one that began after the listing is not in it
+                    switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
             if seen.answered and leg.state is LegState.DIAL and not self._is_on_its_way(leg.channel):
                 switch.hear(Answered(leg.channel, at))
@@ -287,6 +312,10 @@ class Recovery:
 def _talked(session: Session) -> bool:
     """Whether the contact has talked with somebody who did not hand it over."""
     return any(not session.legs[talk.leg_id].handed_over for talk in session.talks)
+
+
+def _ms(at: Instant) -> int:
+    return round(at * 1000)
 
 
 def _tag(seen: SeenChannel | None) -> int | None:

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import copy
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,17 +35,18 @@ from trunkline.core.errors import (
     EngineUnavailable,
     InvalidInput,
     InvalidState,
+    LeaseLost,
     NotFound,
     SwitchUnavailable,
     TrunklineError,
 )
-from trunkline.core.ids import IdGenerator
+from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_lines, get_logger
 from trunkline.core.phone import normalise
 from trunkline.core.tasks import item_task
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory, VirtualNumber
-from trunkline.events.catalogue import EventType
+from trunkline.events.catalogue import Event, EventType
 from trunkline.routing.emergency import emergency_number
 from trunkline.routing.interpreter import scenario_for
 from trunkline.telephony.port import (
@@ -96,14 +96,17 @@ class Switch:
         numbers: NumberChooser | None = None,
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
+        is_fenced: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``is_fenced``: whether another switch has taken the node over. This one does nothing any more then."""
         self.node = node
+        self._is_fenced = is_fenced
         self.presence = Presence()
         self.sessions: dict[int, Session] = {}
         self._shown: dict[int, tuple[str, bytes]] = {}
         """What list.calls tells of each call, until the call changes, and for which time zone."""
         self.channels: dict[Channel, Session] = {}
-        self.past_channels: deque[Channel] = deque(maxlen=PAST_CHANNELS)
+        self.past_channels: dict[Channel, None] = {}
         """Of calls that ended; the engine may tell of them once more after a reconnect."""
         self._accounts: dict[int, Account] = {}
         self._directory = directory
@@ -116,6 +119,10 @@ class Switch:
         self._numbers = numbers
         self._save_contact = save_contact
         self._tasks: set[asyncio.Task[None]] = set()
+        self._opened: set[int] = set()
+        """Live calls whose arrival this process decided upon."""
+        self.handled_until: Instant | None = None
+        """All of the engine's signals before this time are handled."""
 
     # --- what the engine says
 
@@ -189,6 +196,9 @@ class Switch:
         if waiting is not None:
             self._came_at_last(waiting, arrived)
             return
+        if arrived.channel in self.past_channels:
+            self._performer.hang_up_stranger(arrived.channel)  # recovery has closed its call
+            return
         if self._writer.full and not self._is_emergency(arrived):
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
             self._performer.hang_up_stranger(arrived.channel)
@@ -200,7 +210,9 @@ class Switch:
                 arrived.channel
             )  # a bug of ours: nobody waits for it on the line
             raise
-        if turn is None:
+        if turn is not None:
+            self._opened.add(turn.session.call_session_id)
+        else:
             _log.warning(
                 "call_refused",
                 reason="nobody_s_call",
@@ -220,7 +232,11 @@ class Switch:
     def _came_at_last(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""
         caller, look = session.initiator, self._look(session.account_id, session)
-        begun = session.scenario_id is not None or len(session.legs) > 1
+        begun = (
+            session.scenario_id is not None
+            or len(session.legs) > 1
+            or session.call_session_id in self._opened
+        )
         if look is None or caller is None or caller.answered_at is not None or begun or session.ending:
             return
         session.dialling = None  # it only seemed so: the engine had nobody to dial for it
@@ -233,7 +249,7 @@ class Switch:
 
     def _open(self, arrived: Arrived) -> Turn | None:
         directory = self._directory()
-        call_session_id = self._ids.next()
+        call_session_id = self.id_of(arrived.channel) or self._ids.next()
         if arrived.endpoint.kind is EndpointKind.LINE:
             found = directory.line(arrived.endpoint.name)
             if found is None:
@@ -262,6 +278,10 @@ class Switch:
 
         :raises TrunklineError: with the mnemonic of the method's page.
         """
+        if self._is_fenced():
+            raise LeaseLost(
+                "Another switch has taken this node over; nothing was done. Try again in a few seconds."
+            )
         if name == "list_calls":
             return self.list_calls(account_id, params)
         if name in requests.CHECKS:
@@ -454,14 +474,15 @@ class Switch:
             if event.type is EventType.LEG_STARTED and event.data["channel"]:
                 self.channels[Channel(event.data["channel"])] = session
         _tell_log(session, turn)
-        self._writer.put(session, turn.events)
+        self._writer.put(turn.events, self.handled_until)
         self._performer.perform(session.call_session_id, turn.effects, outcome)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._performer.close_bridges(managed.bridges(session))
 
-    def restore(self, session: Session) -> None:
-        """Take up a session that a former switch of this node began."""
+    def restore(self, session: Session, events: Sequence[Event]) -> None:
+        """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
+        self._writer.restore(events)
         self.sessions[session.call_session_id] = session
         session.dialling = machine.being_connected(session)
         for leg in session.living:
@@ -485,10 +506,36 @@ class Switch:
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
+        self._opened.discard(session.call_session_id)
         for leg in session.legs.values():
             if leg.channel:
                 self.channels.pop(leg.channel, None)
-                self.past_channels.append(leg.channel)
+                self.remember_ended(leg.channel)
+
+    def remember_ended(self, channel: Channel) -> None:
+        """This channel's call is over: what the engine says of it later begins no call."""
+        self.past_channels[channel] = None
+        if len(self.past_channels) > PAST_CHANNELS:
+            self.past_channels.pop(next(iter(self.past_channels)))
+
+    def next_id(self) -> int:
+        return self._ids.next()
+
+    def id_of(self, channel: Channel) -> int | None:
+        """Id of the call that this channel began; None when it does not follow from the channel."""
+        return id_of_channel(channel, self.node)
+
+    def call_of(self, arrived: Arrived) -> tuple[int, int] | None:
+        """Account and id of the call that came in by this channel; None when nobody's, or when no id follows."""
+        call_session_id = self.id_of(arrived.channel)
+        if call_session_id is None:
+            return None
+        directory = self._directory()
+        if arrived.endpoint.kind is EndpointKind.LINE:
+            line = directory.line(arrived.endpoint.name)
+            return (line[0].account_id, call_session_id) if line is not None else None
+        owner = self.owner_of(directory, arrived)
+        return (owner.account.account_id, call_session_id) if owner is not None else None
 
     def look(self, account: Account, session: Session | None = None) -> LiveLook:
         """What the rules may ask now; ``session``: the call that asks, once it has begun."""
@@ -511,6 +558,7 @@ class Switch:
             "registered_lines": sum(1 for line in devices if self.presence.is_online(line)),
             "registered_devices": sum(len(one) for one in devices.values()),
             "unwritten_events": self._writer.lag,
+            "events_alarm": self._writer.alarm,
             "busy_sessions": self._performer.busy,
         }
 

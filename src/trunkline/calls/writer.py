@@ -1,7 +1,13 @@
 """Events of live calls into PostgreSQL: in batches, in order, with outbox and history rows in one transaction.
 
-While the database is away events wait in memory; the calls go on. The buffer is bounded: when it is full the switch
-takes no new calls (:attr:`EventWriter.full`), so that nothing accepted is lost.
+The writer is the one sequencer of the streams of its node's open calls. It keeps a state of each call that is folded from
+exactly the events of the batches written so far and the one being written, so a row never contains more than its stream.
+A batch is fixed before it is written: a second attempt writes the same events, or finds them written.
+
+While the database cannot take events they wait in memory; the calls go on. This includes mistakes of an operator: a missing
+table, a lost permission, a full disk. The buffer is bounded: when it is full the switch takes no new calls
+(:attr:`EventWriter.full`), so that nothing accepted is lost. Only an event that no attempt can store is put into
+``dead_letters``, with the rest of its stream.
 """
 
 from __future__ import annotations
@@ -10,55 +16,118 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
 import psycopg
 
 from trunkline.calls import history
-from trunkline.calls.session import Session
+from trunkline.calls.session import Session, begin, evolve, replay
+from trunkline.core.clock import Instant, to_datetime
+from trunkline.core.errors import LeaseLost, StreamConflict
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType
-from trunkline.events.store import write_call_events
+from trunkline.events.store import Fence, call_events, check_lease, write_call_events
 
 GATHER_SECONDS = 0.02
-"""How long a first event waits for others: bounds both the delay of a notification and what kill -9 may take. Whoever
-waits for the writing (a command of a door) cuts it short."""
+"""Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the rest interval can
+extend it. If the process is killed, unwritten events are lost; recovery makes them again from the engine's log."""
 REST_SECONDS = 0.05
-"""Time between the beginnings of two writings, while nobody waits: the first event after a pause goes soon, a stream of
+"""Time between the beginnings of two writes, while nobody waits: the first event after a pause goes soon, a stream of
 them in larger batches."""
 BUSY_REST_SECONDS = 0.15
 """The same while many calls come: the rows of a call are written once for each batch it is in."""
 BUSY_EVENTS = 50
-"""A batch of more tells that many calls come: what sixty calls a second make in a rest."""
+"""A batch of more means that many calls come: what sixty calls a second make in a rest."""
 BATCH_MAX = 500
 RETRY_SECONDS_FIRST = 0.2
 RETRY_SECONDS_MAX = 5.0
+STOP_SECONDS = 5.0
 
 _log = get_logger("calls")
 
-Pending = tuple[Event, Session]
-
-HOPELESS = (
+UNSTORABLE = (
     psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.ProgrammingError,
-    psycopg.NotSupportedError,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.ForeignKeyViolation,
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
     TypeError,
     ValueError,
     LookupError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
 )
-"""What no second attempt mends: a value that cannot be written. All else (the database is away, out of space, a
-deadlock) is tried again until it works, so that nothing is lost."""
+"""What no second attempt mends: a value that cannot be stored. After all else (the database is away, a table is missing,
+a permission is lost, the disk is full, a deadlock) the writer waits and tries again until it works."""
+
+_CONFLICT = (StreamConflict, psycopg.errors.UniqueViolation)
+
+_DEAD_LETTER = """
+insert into dead_letters (account_id, stream, seq, type, occurred_at, data, error)
+values (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+_CLOSE = """
+with closed as (
+    update call_streams set is_open = false
+    where account_id = %(account_id)s and call_session_id = %(call_session_id)s and is_open
+)
+update call_sessions set finish_time = %(at)s, finish_reason = %(finish_reason)s, is_lost = %(is_lost)s
+where account_id = %(account_id)s and call_session_id = %(call_session_id)s and finish_time is null
+"""
+"""A call whose rest could not be stored is over nevertheless: recovery does not take it up, and reports show its end."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A call as far as it is written."""
+
+    account_id: int
+    call_session_id: int
+    version: int
+    """Number of the last event that is committed."""
+    state: Session | None
+    """Folded up to the last event that was in a batch."""
+    rows: history.Rows = field(default_factory=history.Rows)
+    dead: str | None = None
+    """Why the rest of this stream goes into ``dead_letters``."""
+    row_refused: bool = False
+
+
+@dataclass(slots=True)
+class _Portion:
+    """The events of one stream in one batch."""
+
+    stream: _Stream
+    events: list[Event]
+
+    @property
+    def is_first(self) -> bool:
+        return self.events[0].type is EventType.SESSION_STARTED
+
+    @property
+    def is_last(self) -> bool:
+        return any(event.type is EventType.SESSION_FINISHED for event in self.events)
+
+
+@dataclass(slots=True)
+class _Pending:
+    event: Event
+    position: Instant | None
 
 
 class EventWriter:
     """Takes events from the rules, keeps them until PostgreSQL has them.
 
-    :param written: called after each batch with the sessions in it.
+    :param fence: the lease under which this switch writes; None in tests.
+    :param lost: called once when another switch holds the lease: nothing is written any more.
     """
 
     def __init__(
@@ -67,13 +136,16 @@ class EventWriter:
         node: int,
         *,
         buffer_max: int,
-        written: Callable[[Sequence[Session]], None] = lambda _: None,
+        fence: Fence | None = None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = db
         self._node = node
+        self._fence = fence
+        self._lost = lost
         self._buffer_max = buffer_max
-        self._written = written
-        self._pending: deque[Pending] = deque()
+        self._streams: dict[int, _Stream] = {}
+        self._pending: deque[_Pending] = deque()
         self._put = 0
         self._done = 0
         self._goal = 0
@@ -83,20 +155,25 @@ class EventWriter:
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._alarm: str | None = None
+        self.dead_letters = 0
+        """Events that this process could not store."""
         self.away_since: float | None = None
-        """Loop time since which the database does not take our events; None = it does."""
+        """Loop time since which the database does not take events; None = it does."""
+        self.is_fenced = False
+        """Whether the lease is lost."""
 
     def start(self) -> None:
         self._task = core_task(self._run(), name="event-writer")
 
     async def stop(self) -> None:
         """Write what is left (as long as the database takes it) and end."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.flush(), 5)
+        if not self.is_fenced:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.flush(), STOP_SECONDS)
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     @property
     def lag(self) -> int:
@@ -107,16 +184,38 @@ class EventWriter:
     def full(self) -> bool:
         return len(self._pending) >= self._buffer_max
 
-    def put(self, session: Session, events: Sequence[Event]) -> None:
-        """Queue events of one session; never waits."""
+    @property
+    def alarm(self) -> str | None:
+        """Why events wait or were not stored; None when all is well."""
+        if self._alarm is not None:
+            return f"{self.lag} events wait: {self._alarm}"
+        if self.dead_letters:
+            return f"{self.dead_letters} events could not be stored: see table dead_letters"
+        return None
+
+    def restore(self, events: Sequence[Event]) -> None:
+        """Go on with a stream that a former switch wrote.
+
+        :param events: all of its stored events.
+        """
+        last = events[-1]
+        call_session_id = last.call_session_id
+        assert call_session_id is not None
+        self._streams[call_session_id] = _Stream(last.account_id, call_session_id, last.seq, replay(events))
+
+    def put(self, events: Sequence[Event], position: Instant | None = None) -> None:
+        """Queue events of one session; never waits.
+
+        :param position: all of the engine's signals before this time are handled, and their events were put.
+        """
         if not events:
             return
-        self._pending.extend((event, session) for event in events)
+        self._pending.extend(_Pending(event, position) for event in events)
         self._put += len(events)
         self._wake.set()
 
     async def flush(self) -> None:
-        """Wait until all that was put before is written (or was refused by the database, and logged)."""
+        """Wait until all that was put before is written (or is in ``dead_letters``)."""
         goal = self._put
         if self._done < goal:
             self._goal = goal
@@ -125,7 +224,6 @@ class EventWriter:
             await self._progress.wait_for(lambda: self._done >= goal)
 
     async def _run(self) -> None:
-        delay = RETRY_SECONDS_FIRST
         while True:
             await self._wake.wait()
             if len(self._pending) < BATCH_MAX:
@@ -135,21 +233,12 @@ class EventWriter:
                 continue
             batch = [self._pending[i] for i in range(min(len(self._pending), BATCH_MAX))]
             self._rest = BUSY_REST_SECONDS if len(batch) > BUSY_EVENTS else REST_SECONDS
-            try:
-                await self._write(batch)
-            except Exception as error:
-                self._away(error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_SECONDS_MAX)
-                continue
-            delay = RETRY_SECONDS_FIRST
-            self._back()
+            await self._insist(batch)
             for _ in batch:
                 self._pending.popleft()
             self._done += len(batch)
             if self._done >= self._goal:
                 self._hurry.clear()
-            self._written(_sessions(batch))
             async with self._progress:
                 self._progress.notify_all()
             if not self._pending:
@@ -163,100 +252,312 @@ class EventWriter:
                 await self._hurry.wait()
         self._began = loop.time()
 
-    async def _write(self, batch: Sequence[Pending]) -> None:
-        """Write a batch; raises only what trying again may mend."""
-        try:
-            await self._transaction(batch)
-        except psycopg.errors.CheckViolation:
-            await self._make_partitions(batch)
+    async def _insist(self, batch: Sequence[_Pending]) -> None:
+        """Write a batch, however long it takes.
+
+        :raises LeaseLost: which ends the process.
+        """
+        delay = RETRY_SECONDS_FIRST
+        portions: list[_Portion] | None = None
+        position = next((one.position for one in reversed(batch) if one.position is not None), None)
+        while True:
             try:
-                await self._transaction(batch)
-            except HOPELESS as error:
-                await self._one_by_one(batch, error)
-        except HOPELESS as error:
-            await self._one_by_one(batch, error)
-
-    async def _make_partitions(self, batch: Sequence[Pending]) -> None:
-        """For the month of each call: the writing failed for want of it."""
-        async with self._db.connection() as connection:
-            for session in _sessions(batch):
-                await ensure_for(connection, session.call_session_id)
-
-    async def _one_by_one(self, batch: Sequence[Pending], error: Exception) -> None:
-        """Something in the batch cannot be written: save all else, and say what was lost."""
-        sessions = _sessions(batch)
-        if len(sessions) > 1:
-            for session in sessions:
-                await self._write([item for item in batch if item[1] is session])
+                if portions is None:
+                    portions = await self._portions(batch)
+                await self._write(portions, position)
+            except LeaseLost as error:
+                self.is_fenced = True
+                _log.error("lease_lost", error=error.message, unwritten_events=self.lag)
+                self._lost()
+                raise
+            except Exception as error:
+                self._away(error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_SECONDS_MAX)
+                continue
+            self._back()
             return
-        for item in batch:
+
+    async def _portions(self, batch: Sequence[_Pending]) -> list[_Portion]:
+        """The batch by streams, whose states are folded up to the batch's last event."""
+        found: dict[int, _Portion] = {}
+        for pending in batch:
+            event = pending.event
+            call_session_id = event.call_session_id
+            assert call_session_id is not None
+            portion = found.get(call_session_id)
+            if portion is None:
+                stream = self._streams.get(call_session_id)
+                if stream is None:
+                    stream = await self._stream(event, call_session_id)
+                portion = found[call_session_id] = _Portion(stream, [])
+            portion.events.append(event)
+        for portion in found.values():
             try:
-                await self._events_only([item])
-            except HOPELESS as refused:
-                self._refused(item, refused)
+                _fold(portion)
+            except UNSTORABLE as error:
+                portion.stream.dead = f"{type(error).__name__}: {error}"
+                _log.exception("events_not_foldable", call_session_id=portion.stream.call_session_id)
+        return list(found.values())
+
+    async def _stream(self, event: Event, call_session_id: int) -> _Stream:
+        stored: list[Event] = []
+        if event.type is not EventType.SESSION_STARTED:
+            async with self._db.connection() as connection:
+                stored = await call_events(connection, event.account_id, call_session_id)
+            stored = [one for one in stored if one.seq < event.seq]
+        version = stored[-1].seq if stored else 0
+        stream = _Stream(event.account_id, call_session_id, version, replay(stored))
+        self._streams[call_session_id] = stream
+        return stream
+
+    # --- one batch
+
+    async def _write(self, portions: list[_Portion], position: Instant | None) -> None:
+        """Write portions that are not written yet; raises only what trying again may mend."""
+        partitions_made = False
+        while True:
+            todo = [one for one in portions if one.events and one.stream.dead is None]
+            try:
+                if todo:
+                    await self._transaction(todo, position)
+                break
+            except psycopg.errors.CheckViolation as error:
+                if partitions_made:
+                    await self._apart(todo, position, error)
+                    break
+                await self._make_partitions(todo)
+                partitions_made = True
+            except _CONFLICT as error:
+                await self._reconcile(todo, error)
+            except UNSTORABLE as error:
+                await self._apart(todo, position, error)
+                break
+        for portion in portions:
+            if portion.stream.dead is not None and portion.events:
+                await self._bury(portion)
+            portion.events = []
+
+    async def _transaction(
+        self, portions: Sequence[_Portion], position: Instant | None, *, rows: bool = True
+    ) -> None:
+        with_rows = [one for one in portions if rows and not one.stream.row_refused]
+        states = [one.stream.state for one in with_rows if one.stream.state is not None]
+        begun = [one.stream.state for one in with_rows if one.is_first and one.stream.state is not None]
+        legs = [
+            (one.stream, one.stream.rows.changed_legs(one.stream.state))
+            for one in with_rows
+            if one.stream.state is not None
+        ]
+        events = [event for one in portions for event in one.events]
+        async with self._db.connection() as connection:
+            await write_call_events(connection, events, self._fence, position)
+            await history.write_tags(connection, events)
+            if states:
+                await history.write(
+                    connection, states, [row for _, changed in legs for row in changed], begun, self._node
+                )
+        for stream, changed in legs:
+            stream.rows.keep(changed)
+        for portion in portions:
+            portion.stream.version = portion.events[-1].seq
+            if portion.is_last:
+                self._streams.pop(portion.stream.call_session_id, None)
+
+    async def _make_partitions(self, portions: Sequence[_Portion]) -> None:
+        """For the month of each call: the write may have failed for want of it."""
+        async with self._db.connection() as connection:
+            for portion in portions:
+                await ensure_for(connection, portion.stream.call_session_id)
+
+    async def _reconcile(self, portions: Sequence[_Portion], error: Exception) -> None:
+        """A stream has another version than expected. If it holds what was to be written, an earlier commit succeeded
+        though its answer was lost; else somebody else wrote to it, and the rest of the stream cannot be written."""
+        settled = False
+        for portion in portions:
+            stream = portion.stream
+            async with self._db.connection() as connection:
+                stored = await call_events(
+                    connection, stream.account_id, stream.call_session_id, after=portion.events[0].seq - 1
+                )
+            if not stored:
+                continue
+            settled = True
+            ours = portion.events[: len(stored)]
+            if len(ours) == len(stored) and all(map(_same, ours, stored)):
+                stream.version = stored[-1].seq
+                if portion.is_last and len(ours) == len(portion.events):
+                    self._streams.pop(stream.call_session_id, None)
+                portion.events = portion.events[len(stored) :]
+            else:
+                stream.dead = f"another writer has written event {stored[0].seq} of this stream"
+                _log.error(
+                    "stream_conflict",
+                    account_id=stream.account_id,
+                    call_session_id=stream.call_session_id,
+                    expected=portion.events[0].seq - 1,
+                    actual=stored[-1].seq,
+                    remedy="two processes write to one call: the rest of this call is in dead_letters",
+                )
+        if not settled:
+            # The version differs, yet no event is there: somebody changed the tables by hand.
+            await self._dead_by_version(portions, error)
+
+    async def _dead_by_version(self, portions: Sequence[_Portion], error: Exception) -> None:
+        if len(portions) > 1:
+            for portion in portions:
+                await self._write_alone(portion, None)
+            return
+        stream = portions[0].stream
+        stream.dead = f"the stream's version is not {stream.version}: {_first_line(error)}"
+        _log.error(
+            "stream_conflict",
+            account_id=stream.account_id,
+            call_session_id=stream.call_session_id,
+            expected=stream.version,
+            error=_first_line(error),
+            remedy="the rest of this call is in dead_letters",
+        )
+
+    async def _apart(self, portions: Sequence[_Portion], position: Instant | None, error: Exception) -> None:
+        """Something in the batch cannot be stored: find out which stream it is of, and store all others."""
+        if len(portions) == 1:
+            await self._write_up_to_unstorable(portions[0], position, error)
+            return
+        for portion in portions:
+            await self._write_alone(portion, position)
+
+    async def _write_alone(self, portion: _Portion, position: Instant | None) -> None:
+        await self._write([_Portion(portion.stream, list(portion.events))], position)
+        portion.events = []
+
+    async def _write_up_to_unstorable(
+        self, portion: _Portion, position: Instant | None, error: Exception
+    ) -> None:
+        """Store the events before the one that cannot be stored; the stream is dead from there."""
+        stream = portion.stream
+        await self._make_partitions([portion])
+        while portion.events:
+            one = _Portion(stream, portion.events[:1])
+            try:
+                await self._transaction([one], position, rows=False)
+            except _CONFLICT as conflict:
+                await self._reconcile([one], conflict)
+                if stream.dead is not None:
+                    return
+            except UNSTORABLE as refused:
+                stream.dead = _first_line(refused)
+                _log.error(
+                    "event_not_storable",
+                    account_id=stream.account_id,
+                    call_session_id=stream.call_session_id,
+                    seq=one.events[0].seq,
+                    type=one.events[0].type,
+                    error=_first_line(refused),
+                    remedy="this event and the rest of its call are in dead_letters: please report this",
+                )
+                break
+            portion.events = portion.events[1:]
+        await self._write_row(portion, error)
+
+    async def _write_row(self, portion: _Portion, error: Exception) -> None:
+        """The rows of a stream whose events were stored one by one."""
+        stream = portion.stream
+        async with self._db.connection() as connection:
+            stored = await call_events(connection, stream.account_id, stream.call_session_id)
+        state = replay(stored)
+        if state is None:
+            return
         try:
-            await self._rows_only(sessions)
-        except HOPELESS as refused:
+            async with self._db.connection() as connection:
+                await check_lease(connection, self._fence)
+                legs = [history.leg_row(state, leg) for leg in state.legs.values()]
+                await history.write(connection, [state], legs, [state], self._node)
+        except UNSTORABLE as refused:
+            stream.row_refused = True
             _log.error(
                 "history_refused",
-                call_session_id=sessions[0].call_session_id,
+                account_id=stream.account_id,
+                call_session_id=stream.call_session_id,
                 error=_first_line(refused),
-                remedy="the call's events are kept, its report row is not: this is a bug, please report it",
+                cause=_first_line(error),
+                remedy="the call's events are kept, its report row is not: please report this",
             )
-        _log.warning(
-            "batch_taken_apart", call_session_id=sessions[0].call_session_id, error=_first_line(error)
-        )
 
-    def _refused(self, item: Pending, error: Exception) -> None:
-        event, session = item
-        _log.error(
-            "event_refused",
-            call_session_id=session.call_session_id,
-            seq=event.seq,
-            type=event.type,
-            data=repr(dict(event.data)),
-            error=_first_line(error),
-        )
-
-    async def _transaction(self, batch: Sequence[Pending]) -> None:
-        begun = [session for event, session in batch if event.type is EventType.SESSION_STARTED]
+    async def _bury(self, portion: _Portion) -> None:
+        """Keep what cannot be stored as events where a person finds it."""
+        stream = portion.stream
         async with self._db.connection() as connection:
-            events = [event for event, _ in batch]
-            await write_call_events(connection, events)
-            await history.write_tags(connection, events)
-            await history.write(connection, _sessions(batch), begun, self._node)
+            await check_lease(connection, self._fence)
+            for event in portion.events:
+                await connection.execute(
+                    _DEAD_LETTER,
+                    (
+                        event.account_id,
+                        event.stream,
+                        event.seq,
+                        event.type.value,
+                        to_datetime(event.at),
+                        repr(dict(event.data)).replace("\x00", "\\x00"),
+                        (stream.dead or "").replace("\x00", "\\x00"),
+                    ),
+                )
+            for event in portion.events:
+                if event.type is EventType.SESSION_FINISHED:
+                    end = {name: event.data.get(name) for name in ("finish_reason", "is_lost")}
+                    call = {"account_id": stream.account_id, "call_session_id": stream.call_session_id}
+                    await connection.execute(_CLOSE, {**call, "at": to_datetime(event.at), **end})
+        self.dead_letters += len(portion.events)
+        if portion.is_last:
+            self._streams.pop(stream.call_session_id, None)
 
-    async def _events_only(self, batch: Sequence[Pending]) -> None:
-        async with self._db.connection() as connection:
-            events = [event for event, _ in batch]
-            await write_call_events(connection, events)
-            await history.write_tags(connection, events)
-
-    async def _rows_only(self, sessions: Sequence[Session]) -> None:
-        async with self._db.connection() as connection:
-            await history.write(connection, sessions, sessions, self._node)
+    # --- alarms
 
     def _away(self, error: Exception) -> None:
+        self._alarm = _first_line(error)
         if self.away_since is None:
             self.away_since = asyncio.get_running_loop().time()
             _log.error(
-                "database_away",
+                "events_wait",
                 error=_first_line(error),
-                remedy="calls go on; events wait in memory until PostgreSQL answers again",
+                remedy="calls go on; events wait in memory until PostgreSQL takes them: mend what the error names",
             )
         if self.full:
             _log.error(
-                "event_buffer_full", events=self.lag, remedy="new calls are refused until PostgreSQL answers"
+                "event_buffer_full",
+                events=self.lag,
+                remedy="new calls are refused until PostgreSQL takes events",
             )
 
     def _back(self) -> None:
         if self.away_since is not None:
-            _log.info("database_back", waited_events=self.lag)
+            _log.info("events_written_again", waited_events=self.lag)
             self.away_since = None
+            self._alarm = None
 
 
-def _sessions(batch: Sequence[Pending]) -> list[Session]:
-    return list({id(session): session for _, session in batch}.values())
+def _fold(portion: _Portion) -> None:
+    """Bring the writer's own state of the call to the last event of the portion."""
+    stream = portion.stream
+    for event in portion.events:
+        if stream.state is None:
+            if event.type is EventType.SESSION_STARTED:
+                stream.state = begin(event)
+        else:
+            evolve(stream.state, event)
+
+
+def _same(ours: Event, stored: Event) -> bool:
+    return (
+        ours.seq == stored.seq
+        and ours.type is stored.type
+        and abs(ours.at - stored.at) < 0.000_01
+        and _plain(ours.data) == _plain(stored.data)
+    )
+
+
+def _plain(data: Any) -> Any:
+    return orjson.loads(orjson.dumps(data))
 
 
 def _first_line(error: BaseException) -> str:

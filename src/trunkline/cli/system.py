@@ -66,7 +66,7 @@ def _switch_status(settings: Settings) -> dict[str, Any]:
     token = secrets.load(settings).control_token
 
     async def ask() -> dict[str, Any]:
-        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
+        async with SwitchClient(settings.switch.control_url, token) as client:
             return await client.status()
 
     return asyncio.run(ask())

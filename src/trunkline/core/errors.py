@@ -23,7 +23,10 @@
          +- EngineUnavailable      Asterisk
          +- DatabaseUnavailable    PostgreSQL
          +- SwitchUnavailable      the switch that owns the call
-             +- SwitchInterrupted  it had the command, and may have carried it out
+         |   +- SwitchInterrupted  it had the command, and may have carried it out
+         |   +- StreamOpen         the call's end is not written yet
+         |   +- LeaseLost          another switch took over the node
+         +- StreamConflict         another writer was at a stream of events
 
 Doors (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
 ``mnemonic``; features raise the leaf that fits and never a door's form.
@@ -153,3 +156,15 @@ class SwitchUnavailable(Unavailable):
 
 class SwitchInterrupted(SwitchUnavailable):
     """Whether the command was carried out is not known: do not send it again without looking."""
+
+
+class StreamOpen(SwitchUnavailable):
+    """Only its switch appends to the stream of a call that is not over."""
+
+
+class LeaseLost(SwitchUnavailable):
+    """This switch does not hold the node's lease any more: it may neither write nor command the engine."""
+
+
+class StreamConflict(Unavailable):
+    """A stream of events does not have the version that its writer expected."""

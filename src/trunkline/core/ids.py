@@ -5,14 +5,19 @@ the node inside, so that a command finds the switch that owns the call without a
 
     | 40 bits: milliseconds since 2024-01-01 UTC | 6 bits: node | 7 bits: counter |
 
-40 bits of milliseconds last until 2058. A node may make 128 ids in a millisecond; beyond that (or when the
-clock steps back) the generator borrows from the next millisecond and stays strictly increasing.
+40 bits of milliseconds last until 2058. A node may make 64 ids in a millisecond (counters 0 to 63); beyond that (or when
+the clock steps back) the generator borrows from the next millisecond and stays strictly increasing.
+
+A call that comes in from a phone or a trunk has an id that follows from its channel alone (counters 64 to 127,
+:func:`id_of_channel`), so that every source which names the channel gives the same id: the signal of its arrival, the
+listing of channels, and the CEL log.
 
 Calls that were uploaded, not carried, have ids of a node of their own (:func:`uploaded_id`).
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -23,6 +28,12 @@ NODE_BITS = 6
 COUNTER_BITS = 7
 _SHIFT = NODE_BITS + COUNTER_BITS
 MAX_NODE = (1 << NODE_BITS) - 1
+
+_OWN_COUNTERS = 1 << (COUNTER_BITS - 1)
+"""Ids of a millisecond that the generator makes; as many are left to calls that are named by their channel."""
+
+_CHANNEL_ID = re.compile(r"(?:.*-)?([0-9]{9,11})\.([0-9]+)", re.DOTALL)
+"""Asterisk's unique id of a channel: ``<Unix seconds>.<number of the channel>``, perhaps after the system's name."""
 
 UPLOAD_NODE = MAX_NODE
 """Node of uploaded calls; no switch may have it."""
@@ -53,13 +64,29 @@ class IdGenerator:
         ms = max(self._now_ms() - EPOCH_MS, self._last_ms)
         if ms == self._last_ms:
             self._counter += 1
-            if self._counter >> COUNTER_BITS:
+            if self._counter >= _OWN_COUNTERS:
                 ms += 1
                 self._counter = 0
         else:
             self._counter = 0
         self._last_ms = ms
         return (ms << _SHIFT) | (self._node << COUNTER_BITS) | self._counter
+
+
+def id_of_channel(channel: str, node: int) -> int | None:
+    """The id of the call that a channel of Asterisk began; None when the channel has no unique id of Asterisk's making.
+
+    The second is exact. Within it the ids follow the numbers of the channels, not the milliseconds; two channels of a second
+    have different ids unless 64 000 others lie between them.
+    """
+    found = _CHANNEL_ID.fullmatch(channel)
+    if found is None:
+        return None
+    number = int(found[2])
+    ms = int(found[1]) * 1000 + number // _OWN_COUNTERS % 1000 - EPOCH_MS
+    if not 0 <= ms < 1 << 40:
+        return None
+    return (ms << _SHIFT) | (node << COUNTER_BITS) | _OWN_COUNTERS | number % _OWN_COUNTERS
 
 
 def node_of(identifier: int) -> int:

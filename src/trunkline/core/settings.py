@@ -115,11 +115,20 @@ class SwitchSettings(BaseModel):
     node: int = Field(default=0, ge=0, le=62)
     """63 is the node of uploaded calls, which no switch carried."""
     control_port: PortNumber = 8070
-    """Loopback HTTP for commands from web."""
+    """HTTP for commands from web."""
+    control_bind: str = "127.0.0.1"
+    """Where commands are taken, and where other processes find the switch. Another address than loopback only within a
+    private network: the commands are not encrypted."""
     away_wait: int = 20
     """Seconds that a new call hears ring-back while the switch is away."""
     event_buffer_max: int = 100_000
     """Events kept in memory while PostgreSQL is away."""
+
+    @property
+    def control_url(self) -> str:
+        """Where the switch takes commands; kept in the lease of its node."""
+        host = f"[{self.control_bind}]" if ":" in self.control_bind else self.control_bind
+        return f"http://{host}:{self.control_port}"
 
 
 class RecordingSettings(BaseModel):

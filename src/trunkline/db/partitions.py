@@ -16,7 +16,7 @@ from psycopg import sql
 
 from trunkline.core.ids import first_id_at, unix_ms_of
 
-TABLES = ("call_sessions", "call_legs", "call_events", "leg_charges")
+TABLES = ("call_sessions", "call_legs", "call_events", "call_streams", "leg_charges")
 MONTHS_BACK = 1
 MONTHS_AHEAD = 3
 

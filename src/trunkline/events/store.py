@@ -1,19 +1,22 @@
-"""Events on their way into PostgreSQL: the call's own journal and the outbox, in one transaction.
+"""The event store: streams of numbered events, each with one sequencer.
 
-Writing is idempotent: an event is identified by ``(account_id, stream, seq)``; a second write of the same event
-changes nothing and puts nothing into the outbox.
+An append names the version it expects, the number of the last event that its writer knows. In one transaction it moves
+the stream's version, inserts the events and their outbox rows; with another version it raises :class:`StreamConflict`
+and writes nothing. While a call's stream is open, its switch alone appends to it. The event that closes it is
+``session_finished``; after that any process may append (:func:`append`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 from psycopg import AsyncConnection
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
+from trunkline.core.errors import LeaseLost, StreamConflict, StreamOpen
 from trunkline.events.catalogue import QUIET, Event, EventType, call_stream
 
 OUTBOX_CHANNEL = "trunkline_outbox"
@@ -25,27 +28,76 @@ CALLS_CHANNEL = "trunkline_calls"
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""
 
-_QUIET = [type_.value for type_ in QUIET]
-
-_WRITE_CALL_EVENTS = """
-with fresh as (
-    insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)
-    select account_id, call_session_id, seq, type, occurred_at, data
-    from jsonb_to_recordset(%(facts)s::jsonb) as fact(account_id bigint, call_session_id bigint, seq int, type text,
-        occurred_at timestamptz, data jsonb)
-    on conflict (account_id, call_session_id, seq) do nothing
-    returning account_id, call_session_id, seq, type, occurred_at, data
-)
-insert into outbox (account_id, stream, seq, type, occurred_at, data)
-select account_id, 'call:' || call_session_id, seq, type, occurred_at, data from fresh
-where type <> all(%(quiet)s::text[]) order by call_session_id, seq
-on conflict (account_id, stream, seq) do nothing
-"""
+_QUIET = frozenset(type_.value for type_ in QUIET)
 
 _ANNOUNCE = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as said(channel, payload)"
 
-_LAST_SEQ_OF_CALL = """
-select coalesce(max(seq), 0) as seq from call_events where account_id = %s and call_session_id = %s
+_STREAM = "account_id bigint, call_session_id bigint, expected int, version int, is_open boolean"
+_EVENT = "account_id bigint, call_session_id bigint, seq int, type text, occurred_at timestamptz, data jsonb"
+
+_HOLDS_LEASE: LiteralString = """
+    update switch_leases set position = greatest(position, %(position)s::timestamptz)
+    where node = %(node)s and token = %(token)s returning node
+"""
+"""The row lock lasts until the commit: a takeover, which changes the token, waits for it."""
+
+_NEEDS_NO_LEASE: LiteralString = "select 0 as node"
+
+_APPEND: LiteralString = """
+with holder as (__HOLDER__), wanted as materialized (
+    select * from jsonb_to_recordset(%(streams)s::jsonb) as w(__STREAM__)
+), moved as (
+    update call_streams s set version = w.version, is_open = s.is_open and w.is_open
+    from wanted w
+    where w.expected > 0 and s.account_id = w.account_id and s.call_session_id = w.call_session_id
+        and s.version = w.expected and s.call_session_id between %(first)s and %(last)s
+    returning s.account_id, s.call_session_id
+), begun as (
+    insert into call_streams (account_id, call_session_id, version, is_open)
+    select account_id, call_session_id, version, is_open from wanted where expected = 0
+    returning account_id, call_session_id
+), written as (
+    insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)
+    select account_id, call_session_id, seq, type, occurred_at, data
+    from jsonb_to_recordset(%(events)s::jsonb) as e(__EVENT__)
+), published as (
+    insert into outbox (account_id, stream, seq, type, occurred_at, data)
+    select account_id, 'call:' || call_session_id, seq, type, occurred_at, data
+    from jsonb_to_recordset(%(published)s::jsonb) as e(__EVENT__) order by call_session_id, seq
+), announced as (
+    select count(pg_notify(channel, payload)) as announced
+    from unnest(%(channels)s::text[], %(payloads)s::text[]) as n(channel, payload)
+)
+select (select count(*) from holder) as holders, (select announced from announced) as announced,
+    array(select row_to_json(w) from wanted w where not exists (select from moved m
+            where m.account_id = w.account_id and m.call_session_id = w.call_session_id)
+        and not exists (select from begun b
+            where b.account_id = w.account_id and b.call_session_id = w.call_session_id)) as unmoved
+""".replace("__STREAM__", _STREAM).replace("__EVENT__", _EVENT)
+
+_APPEND_AS_HOLDER: LiteralString = _APPEND.replace("__HOLDER__", _HOLDS_LEASE)
+_APPEND_AS_ANYBODY: LiteralString = _APPEND.replace("__HOLDER__", _NEEDS_NO_LEASE)
+
+_ADVANCE_CLOSED = """
+insert into call_streams as s (account_id, call_session_id, version, is_open)
+select %(account_id)s, %(call_session_id)s, coalesce(max(seq), 0) + 1, false
+from call_events where account_id = %(account_id)s and call_session_id = %(call_session_id)s
+on conflict (account_id, call_session_id) do update set version = s.version + 1 where not s.is_open
+returning version
+"""
+"""A call that is older than the table of streams has no row in it yet: its version is its last event's number."""
+
+_OPEN = """
+select account_id, call_session_id from call_streams
+where is_open and (call_session_id >> 7) & 63 = %s and account_id in (select account_id from accounts)
+order by call_session_id
+"""
+
+_KNOWN = """
+select account_id, call_session_id
+from unnest(%s::bigint[], %s::bigint[]) as wanted(account_id, call_session_id)
+    join call_streams using (account_id, call_session_id)
+where call_session_id between %s and %s
 """
 
 _EVENTS_OF_CALLS = """
@@ -62,27 +114,131 @@ returning last_seq
 """
 
 
-async def write_call_events(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
-    """Write numbered call events of any number of sessions and accounts, with their outbox rows.
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The lease under which a switch writes.
 
+    :ivar token: grows with each takeover of the node; a writer with an older one writes nothing.
+    """
+
+    node: int
+    token: int
+
+
+async def write_call_events(
+    connection: AsyncConnection[Any],
+    events: Sequence[Event],
+    fence: Fence | None = None,
+    position: Instant | None = None,
+) -> None:
+    """Append events to the streams of any number of calls and accounts, with their outbox rows. The expected version of a
+    stream is the number before its first event here; the numbers have no gaps.
+
+    :param fence: checked in the same statement; None for writers that hold no lease.
+    :param position: of the engine's signals, kept with the lease (:mod:`trunkline.calls.lease`).
+    :raises StreamConflict: a stream has another version. The caller's transaction must be rolled back.
+    :raises LeaseLost: another switch holds the node's lease. The same.
     :raises psycopg.Error: nothing is written then; the caller's transaction decides.
     """
     if not events:
         return
-    facts = [
-        {
-            "account_id": event.account_id,
-            "call_session_id": event.call_session_id,
-            "seq": event.seq,
-            "type": event.type.value,
-            "occurred_at": to_datetime(event.at),
-            "data": event.data,
-        }
-        for event in events
-    ]
-    await connection.execute(_WRITE_CALL_EVENTS, {"facts": orjson.dumps(facts).decode(), "quiet": _QUIET})
+    streams = _advances(events)
+    facts = [_fact(event) for event in events]
     said = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements(events))]
-    await connection.execute(_ANNOUNCE, ([channel for channel, _ in said], [payload for _, payload in said]))
+    ids = [stream["call_session_id"] for stream in streams]
+    cursor = await connection.execute(
+        _APPEND_AS_ANYBODY if fence is None else _APPEND_AS_HOLDER,
+        {
+            "streams": orjson.dumps(streams).decode(),
+            "events": orjson.dumps(facts).decode(),
+            "published": orjson.dumps([fact for fact in facts if fact["type"] not in _QUIET]).decode(),
+            "channels": [channel for channel, _ in said],
+            "payloads": [payload for _, payload in said],
+            "first": min(ids),
+            "last": max(ids),
+            "node": fence.node if fence else None,
+            "token": fence.token if fence else None,
+            "position": to_datetime(position) if position is not None else None,
+        },
+    )
+    row = await cursor.fetchone()
+    if not _value(row, "holders"):
+        raise _lease_lost()
+    for unmoved in _value(row, "unmoved"):
+        raise StreamConflict(
+            f"the stream of call {unmoved['call_session_id']} is not at version {unmoved['expected']}:"
+            " somebody else has written to it"
+        )
+
+
+async def check_lease(connection: AsyncConnection[Any], fence: Fence | None) -> None:
+    """Hold the lease until the transaction ends.
+
+    :raises LeaseLost: another switch holds it.
+    """
+    if fence is None:
+        return
+    holder = {"node": fence.node, "token": fence.token, "position": None}
+    cursor = await connection.execute(_HOLDS_LEASE, holder)
+    if cursor.rowcount == 0:
+        raise _lease_lost()
+
+
+def _lease_lost() -> LeaseLost:
+    return LeaseLost("another switch took over this node; this one must end")
+
+
+def _advances(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """For each stream: the version that is expected, and that it has then."""
+    streams: dict[tuple[int, int], dict[str, Any]] = {}
+    for event in events:
+        call_session_id = event.call_session_id
+        if call_session_id is None:
+            raise ValueError(f"{event.stream} is no stream of a call")
+        stream = streams.get((event.account_id, call_session_id))
+        if stream is None:
+            stream = streams[event.account_id, call_session_id] = {
+                "account_id": event.account_id,
+                "call_session_id": call_session_id,
+                "expected": event.seq - 1,
+                "version": event.seq - 1,
+                "is_open": True,
+            }
+        if event.seq != stream["version"] + 1:
+            raise ValueError(f"{event.stream}: event {event.seq} does not follow {stream['version']}")
+        stream["version"] = event.seq
+        if event.type is EventType.SESSION_FINISHED:
+            stream["is_open"] = False
+    return list(streams.values())
+
+
+def _fact(event: Event) -> dict[str, Any]:
+    return {
+        "account_id": event.account_id,
+        "call_session_id": event.call_session_id,
+        "seq": event.seq,
+        "type": event.type.value,
+        "occurred_at": to_datetime(event.at),
+        "data": event.data,
+    }
+
+
+async def open_calls(connection: AsyncConnection[Any], node: int) -> list[tuple[int, int]]:
+    """Account and session ids of a node's calls whose ``session_finished`` is not written, oldest first."""
+    cursor = await connection.execute(_OPEN, (node,))
+    return [(_value(row, "account_id"), _value(row, "call_session_id")) for row in await cursor.fetchall()]
+
+
+async def known_calls(
+    connection: AsyncConnection[Any], calls: Iterable[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Those of these calls (account and session ids) that have a stream, open or closed."""
+    wanted = list(calls)
+    if not wanted:
+        return set()
+    ids = [session for _, session in wanted]
+    cursor = await connection.execute(_KNOWN, ([account for account, _ in wanted], ids, min(ids), max(ids)))
+    return {(_value(row, "account_id"), _value(row, "call_session_id")) for row in await cursor.fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +277,24 @@ async def append(
     at: Instant,
     data: Mapping[str, Any],
 ) -> int:
-    """Add one event at the end of a stream and return its number.
+    """Add one event at the end of a closed call's stream, or of a line's, and return its number.
 
-    For those who do not own the stream's numbering: what happens to a call after its end, and lines. Waits for
-    other writers of the same stream until the transaction ends.
+    The row of the stream stays locked until the transaction ends, so that other writers of the same stream wait.
+
+    :raises StreamOpen: the call is not over; its switch alone appends.
     """
-    await connection.execute(
-        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{account_id}:{stream}",)
-    )
     kind, _, key = stream.partition(":")
     if kind == "call":
-        cursor = await connection.execute(_LAST_SEQ_OF_CALL, (account_id, int(key)))
-        row = await cursor.fetchone()
-        seq = int(_value(row, "seq")) + 1
-        event = Event(account_id, stream, seq, type_, at, data)
-        await write_call_events(connection, [event])
+        call = {"account_id": account_id, "call_session_id": int(key)}
+        row = await (await connection.execute(_ADVANCE_CLOSED, call)).fetchone()
+        if row is None:
+            raise StreamOpen(
+                "The end of this call is not written yet. Try again in a few seconds.",
+                field="call_session_id",
+                value=int(key),
+            )
+        seq = int(_value(row, "version"))
+        await _insert_event(connection, Event(account_id, stream, seq, type_, at, data))
         return seq
     cursor = await connection.execute(_APPEND_TO_LINE, (account_id, stream))
     seq = int(_value(await cursor.fetchone(), "last_seq"))
@@ -145,6 +304,24 @@ async def append(
     )
     await connection.execute("select pg_notify(%s, '')", (OUTBOX_CHANNEL,))
     return seq
+
+
+async def _insert_event(connection: AsyncConnection[Any], event: Event) -> None:
+    """One event whose stream's version was moved before."""
+    fact = {**_fact(event), "data": orjson.dumps(event.data).decode(), "stream": event.stream}
+    await connection.execute(
+        "insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)"
+        " values (%(account_id)s, %(call_session_id)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s::jsonb)",
+        fact,
+    )
+    if event.type not in QUIET:
+        await connection.execute(
+            "insert into outbox (account_id, stream, seq, type, occurred_at, data)"
+            " values (%(account_id)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s::jsonb)",
+            fact,
+        )
+    said = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements([event]))]
+    await connection.execute(_ANNOUNCE, ([channel for channel, _ in said], [payload for _, payload in said]))
 
 
 async def call_events(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -35,9 +37,23 @@ from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
-from trunkline.telephony.port import EngineDown, EngineUp
+from trunkline.telephony.port import (
+    EngineDown,
+    EngineUp,
+    LoginFailed,
+    Registered,
+    Signal,
+    Survey,
+    Unregistered,
+)
 
 _log = log.get_logger("roles")
+
+LOOK_AGAIN_SECONDS = 0.1
+LOOKS_AGAIN = 3
+
+FED_SECONDS = 5.0
+"""How long after a recovery signals may come that waited during it."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
 """After the engine is reached its registrations are listed; until then no line counts as offline."""
@@ -52,11 +68,12 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
     dsn = postgres.dsn(settings)
     own = secrets.load(settings)
     node = settings.switch.node
-    port = settings.switch.control_port
     async with contextlib.AsyncExitStack() as stack:
         db = await stack.enter_async_context(database(dsn, "trunkline-switch"))
-        await stack.enter_async_context(Lease(db, dsn, node, f"http://127.0.0.1:{port}"))
-        since = await recovery.last_sign_of_life(db, node)
+        fenced = asyncio.Event()
+        lease = await stack.enter_async_context(
+            Lease(dsn, node, settings.switch.control_url, holder=_holder(), lost=fenced.set)
+        )
         async with db.connection() as connection:
             await ensure_partitions(connection, datetime.now(UTC))
         snapshot = DirectorySnapshot(db, Cipher(own.master_key), settings.media_dir)
@@ -64,7 +81,9 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         stack.push_async_callback(snapshot.stop)
         own_sip = own_addresses(settings.sip.bind, settings.sip.external_address)
         identified = await stack.enter_async_context(identifying(snapshot, own_sip))
-        writer = EventWriter(db, node, buffer_max=settings.switch.event_buffer_max)
+        writer = EventWriter(
+            db, node, buffer_max=settings.switch.event_buffer_max, fence=lease.fence, lost=fenced.set
+        )
         writer.start()
         stack.push_async_callback(writer.stop)
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install)))
@@ -72,22 +91,32 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
-            performer=lambda one: Performer(engine, settings.spool_dir, one.effect_failed),
+            performer=lambda one: Performer(engine, settings.spool_dir, one.effect_failed, fenced.is_set),
             sharing=lambda: identified.current.sharing,
             numbers=NumberChooser(db),
             save_contact=functools.partial(save_contact, db),
+            is_fenced=fenced.is_set,
         )
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(db, engine, switch, registrar, snapshot, configuration, since, ready)
-        await stack.enter_async_context(controlled(switch, own.control_token, port, configuration))
+        follower = _Follower(db, engine, switch, registrar, snapshot, configuration, lease.position, ready)
+        address = settings.switch.control_port, configuration, settings.switch.control_bind
+        await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(stopped, call_signals=follower.run())
 
 
+def _holder() -> str:
+    """This process, for people who read the table of leases."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class _Follower:
-    """Follows the engine's signals; after each (re)connect it recovers first."""
+    """Follows the engine's signals; after each (re)connect it recovers first.
+
+    :param position: up to which a former switch handled all signals and wrote their events.
+    """
 
     def __init__(
         self,
@@ -97,7 +126,7 @@ class _Follower:
         registrar: Registrar,
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
-        since: Instant | None,
+        position: Instant | None,
         ready: Callable[[], None],
     ) -> None:
         self._db = db
@@ -106,7 +135,9 @@ class _Follower:
         self._registrar = registrar
         self._snapshot = snapshot
         self._configuration = configuration
-        self._since = since
+        self._position = position
+        self._recovery: recovery.Recovery | None = None
+        self._recovered_at = Instant(0.0)
         self._ready = ready
         self._first = True
 
@@ -118,34 +149,59 @@ class _Follower:
                     self._configuration.check()
                     await self._recover()
                 case EngineDown():
-                    self._since = heard.at
                     _log.error("engine_away", remedy="calls go on in Asterisk if it lives; reconnecting")
+                case _ if self._recovery is not None and self._recovery.was_fed(heard):
+                    pass
                 case _:
                     self._switch.hear(heard)
+                    self._handled(heard)
+
+    def _handled(self, heard: Signal) -> None:
+        """Move the position: what comes after a restart is read from the CEL log from there."""
+        if isinstance(heard, Registered | Unregistered | LoginFailed):
+            return
+        until = self._switch.handled_until
+        if until is None or heard.at > until:
+            self._switch.handled_until = heard.at
+            if self._recovery is not None and heard.at > self._recovered_at + FED_SECONDS:
+                self._recovery = None
 
     async def _recover(self) -> None:
-        margin = 10.0 if self._first else 1.0
-        since = Instant((self._since if self._since is not None else time.time()) - margin)
         if self._first:
-            for session in await recovery.open_sessions(self._db, self._switch.node):
-                self._switch.restore(session)
-        # Once we run we know ourselves what was told, also while the database is away.
-        known = await recovery.known_channels(self._db, since) if self._first else self._switch.past_channels
-        for attempt in range(20):
-            try:
-                survey = await self._engine.survey(since)
-                break
-            except EngineError as error:
-                _log.warning("survey_failed", error=str(error), attempt=attempt)
-                await asyncio.sleep(0.25)
-        else:
+            for session, events in await recovery.open_sessions(self._db, self._switch.node):
+                self._switch.restore(session, events)
+        position = self._switch.handled_until or self._position
+        since = Instant((position if position is not None else time.time()) - recovery.POSITION_MARGIN)
+        survey = await self._survey(since)
+        if survey is None:
             return  # the engine went away again; its return starts this anew
-        recovery.Recovery(self._switch, self._snapshot.current, survey, known).run()
+        if self._first:
+            # Once this process runs, it knows by itself which calls are over, also while the database is away.
+            for channel in await recovery.ended_channels(self._db, self._switch, survey):
+                self._switch.remember_ended(channel)
+        self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey)
+        self._recovery.run()
+        self._recovered_at = self._switch.handled_until = survey.at
         if self._first:
             self._first = False
             self._registrar.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
             self._ready()
+
+    async def _survey(self, since: Instant) -> Survey | None:
+        """What is there now, looked at once more while the CEL log may be late."""
+        survey: Survey | None = None
+        for attempt in range(20):
+            try:
+                survey = await self._engine.survey(since)
+            except EngineError as error:
+                _log.warning("survey_failed", error=str(error), attempt=attempt)
+                await asyncio.sleep(0.25)
+                continue
+            if attempt >= LOOKS_AGAIN or not recovery.unexplained(self._switch, survey):
+                break
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return survey
 
     def _settled(self) -> None:
         self._switch.presence.registrations_known = True

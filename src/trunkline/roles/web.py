@@ -44,7 +44,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             )
         ]
         switch = await stack.enter_async_context(
-            SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", own.control_token)
+            SwitchClient(settings.switch.control_url, own.control_token, db, settings.switch.node)
         )
         accounts = Accounts(db)
         library = Library(db, settings.recordings_dir)

@@ -46,7 +46,9 @@ def ports_of(settings: Settings) -> list[Port]:
         Port("sip.wss_port", Transport.TCP, sip.bind, sip.wss_port),
         Port("engine.ari_port", Transport.TCP, loopback, engine.ari_port),
         Port("engine.ami_port", Transport.TCP, loopback, engine.ami_port),
-        Port("switch.control_port", Transport.TCP, loopback, settings.switch.control_port),
+        Port(
+            "switch.control_port", Transport.TCP, settings.switch.control_bind, settings.switch.control_port
+        ),
         Port("web.http_port", Transport.TCP, web.http_bind, web.http_port),
         Port("web.https_port", Transport.TCP, web.https_bind, web.https_port),
     ]

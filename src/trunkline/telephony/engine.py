@@ -65,6 +65,7 @@ _LOGIN_FAILURES = {
 }
 _NOTHING = Directory()
 _ALIAS = "CHANNEL(userfield)"
+_LINKED = "CHANNEL(linkedid)"
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
 _UP, _RINGING = "Up", "Ringing"
@@ -394,12 +395,13 @@ class AsteriskEngine(Conversations):
 
     async def survey(self, since: Instant) -> Survey:
         at = _now()
-        channels, bridges, statuses, entries = await asyncio.gather(
+        channels, bridges, statuses = await asyncio.gather(
             self._command("GET", "/channels"),
             self._command("GET", "/bridges"),
-            self._list("Status", {"Variables": f"CHANNEL(linkedid),{_ALIAS}"}),
-            asyncio.to_thread(self._read_journal, since),
+            self._list("Status", {"Variables": f"{_LINKED},{_ALIAS}"}),
         )
+        # After the listings: what ended since is in the log, and what began since is told by signals, too.
+        entries = await asyncio.to_thread(self._read_journal, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
         self._translator.keep_only({channel["id"] for channel in channels})
@@ -413,10 +415,13 @@ class AsteriskEngine(Conversations):
         await self._close_left_over(bridges)
         self._drop_losers()
         shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
+        linked = {entry.channel: entry.linked for entry in entries if entry.event == "CHAN_START"}
+        linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
+        # The listings are of different moments. A channel whose call is not known yet is new, and left to its signals.
         found = (
-            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"]))
+            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"]), linked[data["id"]])
             for data in channels
-            if data["id"] in shown or not details.get(data["id"], {}).get(_ALIAS)
+            if data["id"] in linked and (data["id"] in shown or not details.get(data["id"], {}).get(_ALIAS))
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
         return Survey(at, [one for one in found if one], journal.signals(entries, winning, alive))
@@ -452,7 +457,7 @@ class AsteriskEngine(Conversations):
             await asyncio.to_thread(journal.rotate, self._config.paths.journal)
 
     def _seen(
-        self, data: Mapping[str, Any], details: Mapping[str, str], bridge: str | None
+        self, data: Mapping[str, Any], details: Mapping[str, str], bridge: str | None, linked: str
     ) -> SeenChannel | None:
         channel = parse_channel(data)
         endpoint = endpoint_of_channel(channel.name)
@@ -470,7 +475,7 @@ class AsteriskEngine(Conversations):
             ringing=channel.state == _RINGING,
             in_our_hands=channel.app == STASIS,
             bridge=Bridge(bridge) if bridge else None,
-            linked=details.get("CHANNEL(linkedid)", channel.id),
+            linked=linked,
             calling_number=channel.caller_number,
             called=channel.exten,
         )

@@ -8,10 +8,12 @@ also of channels that are gone. The file is rotated by the reader and so stays s
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from trunkline.core.clock import Instant
 from trunkline.telephony.names import endpoint_of_channel
@@ -31,6 +33,8 @@ from trunkline.telephony.port import (
 ROTATE_BYTES = 32 << 20
 """Rotated when larger; one older file is kept, so that this much is always readable."""
 _COLUMNS = 10
+_OUT_OF_ORDER_SECONDS = 2.0
+_SEARCHED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,46 @@ def parse(lines: Iterable[str]) -> Iterator[Entry]:
 
 
 def read(path: Path, since: Instant) -> list[Entry]:
-    """Entries from ``since`` on, oldest first, from the rotated file as well."""
+    """Entries from ``since`` on, oldest first, from the rotated file as well.
+
+    Lines are in the order of time but for moments, so the place to begin at is searched, not read up to.
+    """
     entries: list[Entry] = []
-    for file in (_older(path), path):
+    for name in (_older(path), path):
         try:
-            with file.open(newline="", errors="replace") as lines:
+            with name.open("rb") as file:
+                file.seek(_place_of(file, since - _OUT_OF_ORDER_SECONDS))
+                lines = io.TextIOWrapper(file, newline="", errors="replace")
                 entries += (entry for entry in parse(lines) if entry.at >= since)
         except FileNotFoundError:
             continue
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def _place_of(file: BinaryIO, since: float) -> int:
+    """Where a line begins such that no line before it is of ``since`` or later."""
+    low, high = 0, file.seek(0, io.SEEK_END)
+    while high - low > _SEARCHED_BYTES:
+        middle = (low + high) // 2
+        file.seek(middle)
+        file.readline()  # the rest of a line
+        at, begin = _time_of_next(file)
+        if at is None or begin >= high or at >= since:
+            high = middle
+        else:
+            low = begin
+    return low
+
+
+def _time_of_next(file: BinaryIO) -> tuple[Instant | None, int]:
+    """Time of the next line that is whole, and where it begins."""
+    while True:
+        begin = file.tell()
+        line = file.readline()
+        if not line:
+            return None, begin
+        for entry in parse([line.decode(errors="replace")]):
+            return entry.at, begin
 
 
 def rotate(path: Path, larger_than: int = ROTATE_BYTES) -> bool:

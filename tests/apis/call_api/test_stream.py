@@ -24,7 +24,7 @@ from trunkline.core.ids import IdGenerator
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.feed import CallFeed, EndReason, WatchEnded
-from trunkline.events.store import announcements, read_announcement, write_call_events
+from trunkline.events.store import CALLS_CHANNEL, announcements, read_announcement, write_call_events
 
 ACCOUNT = 1001
 _IDS = IdGenerator(0)
@@ -109,9 +109,9 @@ async def test_going_on_after_a_break(stage: _Stage) -> None:
     await stage.happen(*(_event(session, seq, EventType.LEG_RINGING, leg_id=seq) for seq in range(1, 6)))
     async with stage.watch(call_session_id=session, after=3) as socket:
         assert [(await _next(socket))["seq"] for _ in range(2)] == [4, 5]
-        await stage.happen(
-            _event(session, 5, EventType.LEG_RINGING), _event(session, 6, EventType.LEG_RINGING)
-        )
+        [again] = announcements([_event(session, 5, EventType.LEG_RINGING)])
+        await stage.db.execute("select pg_notify(%s, %s)", (CALLS_CHANNEL, again))
+        await stage.happen(_event(session, 6, EventType.LEG_RINGING))
         assert (await _next(socket))["seq"] == 6, "nothing twice"
     async with stage.watch(call_session_id=session, after=0) as socket:
         assert [(await _next(socket))["seq"] for _ in range(6)] == [1, 2, 3, 4, 5, 6]

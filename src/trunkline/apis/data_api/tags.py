@@ -103,7 +103,8 @@ async def _find(call: Call, params: Params) -> Communication:
 
 def _began_lately(number: int | None) -> bool:
     """Whether this may be a call of which the switch has told already and whose row is still to be written."""
-    return number is not None and 0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
+    # The time in an id is exact to the second.
+    return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
 
 
 async def _tags(call: Call, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:

@@ -1,0 +1,271 @@
+"""Streams of events and the rows made of them: one sequencer, nothing ahead of what is written, nothing dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.calls import company as c
+from tests.calls.story import Story
+from tests.calls.test_writer import dead_letters, outbox, row, talk, told
+from trunkline.calls import writer as writer_module
+from trunkline.calls.recovery import open_sessions
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.writer import EventWriter
+from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict, StreamOpen
+from trunkline.db.partitions import ensure_for
+from trunkline.db.pool import Connection, Database
+from trunkline.events.catalogue import Event, EventType, call_stream
+from trunkline.events.store import Fence, append, call_events, write_call_events
+
+pytestmark = pytest.mark.drill
+
+LIMIT = 20.0
+"""Seconds."""
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with await Database.open(database, max_size=6, wait_timeout=1.0) as db:
+        await db.execute(
+            "insert into accounts (account_id, name, time_zone) values (%s, 'Palm', 'Asia/Dubai')",
+            (c.ACCOUNT,),
+        )
+        yield db
+
+
+async def stored(db: Database, session: Session) -> list[Event]:
+    async with db.connection() as connection:
+        return await call_events(connection, c.ACCOUNT, session.call_session_id)
+
+
+@asynccontextmanager
+async def writing(db: Database, **options: Any) -> AsyncIterator[EventWriter]:
+    writer = EventWriter(db, 1, buffer_max=1000, **options)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop()
+
+
+class FailingOnce:
+    """A database whose n-th commit succeeds, but its answer does not arrive."""
+
+    def __init__(self, db: Database, commit: int) -> None:
+        self._db = db
+        self._left = commit
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with self._db.connection() as connection:
+            yield connection
+        self._left -= 1
+        if self._left == 0:
+            raise DatabaseUnavailable("the connection broke during commit")
+
+
+@pytest.mark.parametrize("batch_max", [1, 3, 7])
+async def test_a_row_holds_no_more_than_its_stream(
+    db: Database, monkeypatch: pytest.MonkeyPatch, batch_max: int
+) -> None:
+    """A backlog is written in several batches, though its calls are over in memory: killed between two batches, the
+    switch finds every call open whose end is not written, and no row tells of that end."""
+    monkeypatch.setattr(writer_module, "BATCH_MAX", batch_max)
+    stories = [talk(seed=one * 4) for one in range(2)]
+    commits = 0
+    write = EventWriter._transaction
+
+    async def checked(self: EventWriter, *arguments: Any, **more: Any) -> None:
+        nonlocal commits
+        await write(self, *arguments, **more)
+        commits += 1
+        still_open = {session.call_session_id for session, _ in await open_sessions(db, 1)}
+        for story in stories:
+            events = await stored(db, story.session)
+            if not events:
+                continue
+            found = await row(db, story.session)
+            is_over = any(event.type is EventType.SESSION_FINISHED for event in events)
+            assert found["version"] == events[-1].seq
+            assert (found["finish_time"] is not None) == is_over
+            assert (story.session.call_session_id in still_open) == (not is_over)
+
+    monkeypatch.setattr(EventWriter, "_transaction", checked)
+    async with writing(db) as writer:
+        for story in stories:
+            assert story.session.phase is Phase.ENDED
+            writer.put(story.events)
+        async with asyncio.timeout(LIMIT):
+            await writer.flush()
+    assert commits > 3
+    assert await outbox(db) == told([event for story in stories for event in story.events])
+    assert [(await row(db, story.session))["total_duration"] for story in stories] == [36, 36]
+
+
+@pytest.mark.parametrize("commit", [1, 2, 3])
+async def test_a_commit_whose_answer_is_lost_is_not_repeated(
+    db: Database, monkeypatch: pytest.MonkeyPatch, commit: int
+) -> None:
+    monkeypatch.setattr(writer_module, "BATCH_MAX", 5)
+    story = talk()
+    async with db.connection() as connection:
+        await ensure_for(connection, story.session.call_session_id)
+    async with writing(FailingOnce(db, commit)) as writer:  # type: ignore[arg-type]
+        writer.put(story.events)
+        async with asyncio.timeout(LIMIT):
+            await writer.flush()
+        assert writer.alarm is None
+    assert [event.seq for event in await stored(db, story.session)] == [event.seq for event in story.events]
+    assert await outbox(db) == told(story.events)
+    found = await row(db, story.session)
+    assert (found["communication_number"], found["total_duration"]) == (1, 36)
+    assert await dead_letters(db) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["call_events", "outbox", "call_streams", "call_sessions", "call_legs", "contact_counters"]
+)
+async def test_while_a_table_is_missing_events_wait(db: Database, table: str) -> None:
+    """An operator's mistake: nothing is dropped, and the alarm names it."""
+    story, other = talk(), talk(seed=5)
+    async with writing(db) as writer:
+        writer.put(story.events[:3])
+        await writer.flush()
+        await db.execute(f"alter table {table} rename to mislaid".encode())
+        writer.put(story.events[3:])
+        writer.put(other.events)
+        async with asyncio.timeout(LIMIT):
+            while table not in (writer.alarm or ""):
+                await asyncio.sleep(0.02)
+        assert writer.lag == len(story.events) + len(other.events) - 3
+        await db.execute(f"alter table mislaid rename to {table}".encode())
+        async with asyncio.timeout(LIMIT):
+            await writer.flush()
+    for one in (story, other):
+        assert len(await stored(db, one.session)) == len(one.events)
+        assert (await row(db, one.session))["total_duration"] == 36
+    assert await dead_letters(db) == []
+
+
+async def test_a_second_writer_of_a_stream_is_an_error(db: Database) -> None:
+    story = talk()
+    foreign = replace(story.events[4], data={"leg_id": 0})
+    async with writing(db) as writer:
+        writer.put(story.events[:4])
+        await writer.flush()
+        async with db.connection() as connection:
+            await write_call_events(connection, [foreign])
+        writer.put(story.events[4:])
+        other = talk(seed=5)
+        writer.put(other.events)
+        async with asyncio.timeout(LIMIT):
+            await writer.flush()
+        assert writer.alarm is not None
+    assert (await stored(db, story.session))[4].data == {"leg_id": 0}
+    assert await dead_letters(db) == [(one.stream, one.seq) for one in story.events[4:]]
+    assert (await row(db, other.session))["total_duration"] == 36
+
+
+async def test_an_append_with_another_version_raises_and_writes_nothing(db: Database) -> None:
+    story = talk()
+    async with writing(db) as writer:
+        writer.put(story.events[:6])
+        await writer.flush()
+    for wrong in (story.events[7:], story.events[4:]):
+        with pytest.raises((StreamConflict, psycopg.errors.UniqueViolation)):
+            async with db.connection() as connection:
+                await write_call_events(connection, wrong)
+    assert [event.seq for event in await stored(db, story.session)] == [1, 2, 3, 4, 5, 6]
+    async with db.connection() as connection:
+        await write_call_events(connection, story.events[6:])
+    assert len(await stored(db, story.session)) == len(story.events)
+
+
+async def test_others_append_to_a_call_only_after_its_end(db: Database) -> None:
+    story = talk()
+    stream = call_stream(story.session.call_session_id)
+
+    async def tag() -> int:
+        async with db.connection() as connection:
+            return await append(
+                connection, c.ACCOUNT, stream, EventType.TAG_SET, story.events[-1].at, {"tag_id": 1}
+            )
+
+    async with writing(db) as writer:
+        writer.put(story.events[:-1])
+        await writer.flush()
+        with pytest.raises(StreamOpen):
+            await tag()
+        writer.put(story.events[-1:])
+        await writer.flush()
+    last = story.events[-1].seq
+    assert sorted(await asyncio.gather(*(tag() for _ in range(5)))) == [last + one for one in range(1, 6)]
+    assert [event.seq for event in await stored(db, story.session)] == list(range(1, last + 6))
+    assert len(await outbox(db)) == len(told(story.events)) + 5
+
+
+async def test_a_switch_that_lost_its_lease_writes_nothing(db: Database) -> None:
+    await db.execute(
+        "insert into switch_leases (node, holder, control_url, expires_at, token) values (1, 'a', '', now(), 7)"
+    )
+    story = talk()
+    ended = asyncio.Event()
+    async with writing(db, fence=Fence(1, 7), lost=ended.set) as writer:
+        writer.put(story.events[:5], story.events[4].at)
+        await writer.flush()
+        position = await db.fetch_one("select extract(epoch from position)::float8 as at from switch_leases")
+        assert position is not None
+        assert position["at"] == pytest.approx(story.events[4].at, abs=0.001)
+        await db.execute("update switch_leases set token = 8 where node = 1")
+        writer.put(story.events[5:])
+        async with asyncio.timeout(LIMIT):
+            await ended.wait()
+        assert writer.is_fenced
+    assert len(await stored(db, story.session)) == 5
+    assert (await row(db, story.session))["finish_time"] is None
+    assert await dead_letters(db) == []
+
+
+async def test_a_takeover_waits_for_a_write_that_is_under_way(db: Database) -> None:
+    """The token is checked under the lock that the takeover needs: no write commits after it."""
+    await db.execute(
+        "insert into switch_leases (node, holder, control_url, expires_at, token) values (1, 'a', '', now(), 7)"
+    )
+    story = talk()
+    async with db.connection() as connection:
+        await ensure_for(connection, story.session.call_session_id)
+    async with db.connection() as connection:
+        await write_call_events(connection, story.events[:2], Fence(1, 7))
+        takeover = asyncio.create_task(db.execute("update switch_leases set token = 8 where node = 1"))
+        waiting = None
+        async with asyncio.timeout(LIMIT):
+            while waiting is None:
+                waiting = await db.fetch_one(
+                    "select 1 as one from pg_stat_activity where wait_event_type = 'Lock'"
+                    " and query like 'update switch_leases%' and datname = current_database()"
+                )
+        assert not takeover.done()
+    await takeover
+    with pytest.raises(LeaseLost):
+        async with db.connection() as connection:
+            await write_call_events(connection, story.events[2:], Fence(1, 7))
+    assert len(await stored(db, story.session)) == 2
+
+
+async def test_a_call_that_is_not_over_is_open_whatever_its_row_says(db: Database) -> None:
+    story = Story().arrive(c.TO_ANNA)
+    async with writing(db) as writer:
+        writer.put(story.events)
+        await writer.flush()
+    await db.execute("update call_sessions set finish_time = now() where account_id = %s", (c.ACCOUNT,))
+    [(session, events)] = await open_sessions(db, 1)
+    assert session.call_session_id == story.session.call_session_id
+    assert len(events) == len(story.events)
+    assert await open_sessions(db, 2) == []

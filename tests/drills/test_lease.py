@@ -1,0 +1,225 @@
+"""One switch a node: who lost the lease can neither write nor act; commands find the node of a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from tests.calls import company as c
+from trunkline.calls.client import SwitchClient
+from trunkline.calls.effects import Hangup
+from trunkline.calls.lease import LOCK_SPACE, Lease
+from trunkline.calls.performer import Performer
+from trunkline.calls.switch import Switch
+from trunkline.calls.writer import EventWriter
+from trunkline.core.errors import LeaseLost, SwitchUnavailable
+from trunkline.core.ids import IdGenerator, id_of_channel, node_of
+from trunkline.core.tasks import CoreTaskFailed, CoreTasks
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+from trunkline.runtime.ports import free_ports
+from trunkline.telephony.port import Channel
+
+pytestmark = pytest.mark.drill
+
+LIMIT = 20.0
+"""Seconds."""
+TOKEN = "token-of-tests"
+
+
+@pytest.fixture
+async def db(database: str) -> AsyncIterator[Database]:
+    async with await Database.open(database, max_size=6) as db:
+        yield db
+
+
+def lease(database: str, holder: str, node: int = 1, lost: asyncio.Event | None = None) -> Lease:
+    url = f"http://127.0.0.1:1/{holder}"
+    return Lease(database, node, url, holder=holder, lost=lost.set if lost else lambda: None)
+
+
+async def break_connections(db: Database) -> None:
+    """As a network does, or an administrator: the lock falls while its holder lives."""
+    await db.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'trunkline-switch-lease' and datname = current_database()"
+    )
+
+
+async def row(db: Database) -> dict[str, Any]:
+    found = await db.fetch_one("select * from switch_leases where node = 1")
+    assert found is not None
+    return found
+
+
+async def test_a_holder_keeps_its_lease_when_its_connection_breaks(db: Database, database: str) -> None:
+    lost = asyncio.Event()
+    async with lease(database, "a", lost=lost) as held:
+        token = held.fence.token
+        for _ in range(3):
+            await break_connections(db)
+            async with asyncio.timeout(LIMIT):
+                while not (
+                    await db.fetch_one(
+                        "select 1 as one from pg_locks where locktype = 'advisory' and classid = %s and granted"
+                        " and database = (select oid from pg_database where datname = current_database())",
+                        (LOCK_SPACE,),
+                    )
+                ):
+                    await asyncio.sleep(0.02)
+        assert not lost.is_set()
+        assert (await row(db))["token"] == token
+
+
+async def test_a_takeover_adds_to_the_token_and_keeps_the_position(db: Database, database: str) -> None:
+    async with lease(database, "a") as first:
+        assert first.position is None
+        await db.execute("update switch_leases set position = to_timestamp(1700000000.25)")
+    async with lease(database, "b") as second:
+        assert second.fence.token == first.fence.token + 1
+        assert second.position == 1_700_000_000.25
+        assert (await row(db))["holder"] == "b"
+
+
+async def switch_of(database: str, db: Database, lost: asyncio.Event) -> None:
+    """What a process of a switch does with its lease, until another one takes the node over."""
+    async with CoreTasks(), lease(database, "a", lost=lost):
+        await db.execute("update switch_leases set token = token + 1, holder = 'b' where node = 1")
+        await break_connections(db)
+        await asyncio.Event().wait()
+
+
+async def test_who_lost_the_lease_ends_itself(db: Database, database: str) -> None:
+    """It lives on, while the lock fell to another switch: it notices by itself, and its process ends."""
+    lost = asyncio.Event()
+    async with asyncio.timeout(LIMIT):
+        with pytest.raises(CoreTaskFailed):
+            await switch_of(database, db, lost)
+    assert lost.is_set()
+    assert (await row(db))["holder"] == "b"
+
+
+class Recorder:
+    """An engine that only counts what it is told to do."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    async def hangup(self, channel: Channel, cause: int = 16) -> None:
+        self.commands.append(channel)
+
+
+async def test_who_lost_the_lease_neither_commands_the_engine_nor_takes_commands(tmp_path: Path) -> None:
+    fenced = asyncio.Event()
+    engine = Recorder()
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: c.company()}),
+        writer=EventWriter(None, 1, buffer_max=10),  # type: ignore[arg-type]
+        performer=lambda one: Performer(engine, tmp_path, one.effect_failed, fenced.is_set),  # type: ignore[arg-type]
+        is_fenced=fenced.is_set,
+    )
+    performer = switch._performer
+    performer.perform(1, [Hangup(Channel("1"))])
+    await performer.settle()
+    assert engine.commands == ["1"]
+    performer.perform(1, [Hangup(Channel("2")), Hangup(Channel("3"))])
+    fenced.set()
+    await performer.settle()
+    assert engine.commands == ["1"]
+    with pytest.raises(LeaseLost):
+        await switch.command(c.ACCOUNT, "release_call", {"call_session_id": 1})
+
+
+async def test_an_id_follows_from_the_channel_alone() -> None:
+    first = id_of_channel("1772366400.17", 5)
+    assert first == id_of_channel("1772366400.17", 5)
+    assert first is not None
+    assert node_of(first) == 5
+    ids = [id_of_channel(f"1772366400.{number}", 5) for number in range(64_000)]
+    assert len(set(ids)) == len(ids)
+    later = id_of_channel("1772366401.3", 5)
+    assert later is not None
+    assert max(one for one in ids if one is not None) < later < 1 << 53
+    generator = IdGenerator(5, lambda: 1_772_366_400_000)
+    assert not {generator.next() for _ in range(10_000)} & set(ids)
+    assert id_of_channel("leg-559507046400128", 5) is None
+
+
+class Node:
+    """A switch's control interface that tells which node it is."""
+
+    def __init__(self, number: int, calls: Sequence[int]) -> None:
+        self.number = number
+        self.calls = calls
+        self.asked: list[str] = []
+        [self.port] = free_ports(1)
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        app = web.Application()
+        app.add_routes([web.post("/command", self._command)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+
+    async def _command(self, request: web.Request) -> web.Response:
+        command = orjson.loads(await request.read())
+        self.asked.append(command["name"])
+        result = list(self.calls) if command["name"] == "list_calls" else {"node": self.number}
+        return web.Response(body=orjson.dumps({"result": result}), content_type="application/json")
+
+
+async def publish(db: Database, node: Node, *, live: bool = True) -> None:
+    await db.execute(
+        "insert into switch_leases (node, holder, control_url, expires_at) values"
+        " (%(node)s, 'x', %(url)s, now() + make_interval(secs => %(seconds)s))"
+        " on conflict (node) do update set control_url = excluded.control_url, expires_at = excluded.expires_at",
+        {"node": node.number, "url": f"http://127.0.0.1:{node.port}", "seconds": 600 if live else -600},
+    )
+
+
+async def test_a_command_goes_to_the_node_of_its_call(db: Database) -> None:
+    async with AsyncExitStack() as stack:
+        nodes = [Node(0, [1, 2]), Node(3, [3]), Node(4, [])]
+        for node in nodes:
+            await node.start(stack)
+            await publish(db, node)
+        client = await stack.enter_async_context(SwitchClient("http://127.0.0.1:9", TOKEN, db, 0))
+        for node in nodes:
+            call = IdGenerator(node.number).next()
+            assert await client.command(1, "release_call", {"call_session_id": call}) == {"node": node.number}
+        assert await client.command(1, "start_simple_call", {}) == {"node": 0}
+        assert orjson.loads(await client.command_json(1, "list_calls", {})) == [1, 2, 3]
+        of_nobody = IdGenerator(9).next()
+        assert await client.command(1, "release_call", {"call_session_id": of_nobody}) == {"node": 0}
+
+
+async def test_a_command_follows_its_node_to_another_address(db: Database) -> None:
+    """The node was started again elsewhere between two commands: the lease has the new address."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(SwitchClient("http://127.0.0.1:9", TOKEN, db, 0))
+        call = IdGenerator(3).next()
+        gone, back = Node(3, []), Node(3, [])
+        await publish(db, gone)
+        waiting = asyncio.create_task(client.command(1, "hold_call", {"call_session_id": call}))
+        await back.start(stack)
+        await publish(db, back)
+        async with asyncio.timeout(LIMIT):
+            assert await waiting == {"node": 3}
+        assert back.asked == ["hold_call"]
+
+
+async def test_no_node_that_lives_is_an_error(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.calls.client.PATIENCE_SECONDS", 0.3)
+    await publish(db, Node(3, []))
+    async with SwitchClient("http://127.0.0.1:9", TOKEN, db, 3) as client:
+        with pytest.raises(SwitchUnavailable):
+            await client.command(1, "hold_call", {"call_session_id": IdGenerator(3).next()})
