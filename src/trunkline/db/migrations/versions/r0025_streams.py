@@ -6,9 +6,9 @@ from alembic import op
 
 from trunkline.db.migrate import run_sql
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 
 def upgrade() -> None:
-    run_sql(op.get_bind(), "0024_streams.sql")
+    run_sql(op.get_bind(), "0025_streams.sql")
