@@ -44,6 +44,7 @@ _EPHEMERAL = {
     "dialling",
     "connect_finished_at",
     "record_wanted",
+    "engine_records",
     "playing",
     "speaking_since",
     "heard",

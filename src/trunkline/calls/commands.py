@@ -13,7 +13,7 @@ from trunkline.calls.effects import Hangup, Keys
 from trunkline.calls.requests import message_files
 from trunkline.calls.session import CoachMode, Leg, Phase, Session
 from trunkline.calls.turn import Turn
-from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, SwitchUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -123,6 +123,10 @@ def record_call(turn: Turn, params: Params) -> None:
     if params["action"] == "on":
         if recording:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
+        if not turn.look.may_record:
+            raise SwitchUnavailable(
+                "The disk is nearly full: calls are not recorded; free space, then try again"
+            )
         for leg in legs:
             voice.begin(turn, leg, asked=True)
         return

@@ -226,13 +226,16 @@ def dial(
     session.expected = [Expected(target.endpoint, target.number, data) for target, data in aims]
     session.dialling = leg.channel
     session.record_wanted = _recording_possible(turn, leg, aims)
+    session.engine_records = turn.look.may_record
     turn.do(
         Dial(
             leg.channel,
             Connect(
                 targets=[target for target, _ in aims],
                 ring_seconds=ring_seconds,
-                record=session.record_wanted and not session.managed,  # else we record by ourselves
+                record=session.record_wanted
+                and session.engine_records
+                and not session.managed,  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),
                 tag=Tag(str(session.call_session_id)),

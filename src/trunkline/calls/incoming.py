@@ -11,6 +11,7 @@ from trunkline.calls.reasons import Side, cause_for_refusal
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
+from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise
 from trunkline.directory.model import NumberStatus, Operation, Scenario, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
@@ -178,15 +179,19 @@ def played(turn: Turn) -> None:
     _next(turn)
 
 
-def message_recorded(turn: Turn, seconds: float, *, go_on: bool = True) -> None:
-    """The voice mail is over: a key, silence, its longest time, or the contact hung up."""
+def message_recorded(turn: Turn, seconds: float, *, go_on: bool = True, refused: str | None = None) -> None:
+    """The voice mail is over: a key, silence, its longest time, or the contact hung up.
+
+    :param refused: why it was not recorded.
+    """
     session = turn.session
     message = session.message
     if message is None:
         return
+    more = {} if refused is None else {"refused": refused}
     turn.emit(
         EventType.VOICE_MAIL_LEFT,
-        **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS},
+        **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS, **more},
     )
     if go_on and session.contact is not None and session.contact.alive and session.ending is None:
         _next(turn)
@@ -346,6 +351,9 @@ def _take_message(turn: Turn, contact: Leg, decision: TakeMessage) -> None:
 
 def _record(turn: Turn, contact: Leg) -> None:
     message = turn.session.message or {}
+    if not turn.look.may_record:
+        message_recorded(turn, 0.0, refused=NOT_RECORDED)
+        return
     turn.session.speaking_since = turn.at
     turn.do(
         RecordMessage(

@@ -31,8 +31,11 @@ class LiveLook:
         ids: IdGenerator,
         now: Instant,
         session: Session | None = None,
+        *,
+        may_record: bool = True,
     ) -> None:
         """``session``: the call that looks; None when it is only about to begin."""
+        self._may_record = may_record
         self._session = session
         self._account = account
         self._presence = presence
@@ -50,6 +53,10 @@ class LiveLook:
     @property
     def local_time(self) -> datetime:
         return to_datetime(self._now).astimezone(self._account.time_zone)
+
+    @property
+    def may_record(self) -> bool:
+        return self._may_record
 
     def next_id(self) -> int:
         return self._ids.next()

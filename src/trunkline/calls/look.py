@@ -19,6 +19,10 @@ class Look(World, Protocol):
     @property
     def account(self) -> Account: ...
 
+    @property
+    def may_record(self) -> bool:
+        """Whether there is room for recordings."""
+
     def next_id(self) -> int:
         """A fresh id for a leg."""
 

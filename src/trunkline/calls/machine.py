@@ -296,6 +296,9 @@ def _talk_started(turn: Turn, contact: Leg, other: Leg) -> None:
         employee_phone_number=other.employee_phone_number,
     )
     if session.record_wanted and (session.record_asked or _records(turn, contact, other)):
+        if not session.managed and not session.engine_records:
+            voice.refuse(turn, contact)
+            return
         for leg in (contact, other):
             voice.begin(turn, leg, by_engine=not session.managed)
 

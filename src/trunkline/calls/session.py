@@ -254,6 +254,10 @@ class Session:
     """The channel given to the engine to connect, until it comes back or ends."""
     connect_finished_at: Instant = NEVER
     """When the newest connect came back: the same result told twice is not the next one's."""
+    record_refused: bool = False
+    """There was no room to record it."""
+    engine_records: bool = True
+    """The engine was told to record when it connects the parties; else there was no room."""
     record_wanted: bool = False
     playing: str | None = None
     speaking_since: Instant | None = None
@@ -453,6 +457,8 @@ def evolve(session: Session, event: Event) -> None:
             leg.recorded_parts += 1
             session.record_wanted = True
             session.record_asked = session.record_asked or bool(data.get("asked"))
+        case EventType.RECORDING_REFUSED:
+            session.record_refused = True
         case EventType.RECORDING_STOPPED:
             session.legs[data["leg_id"]].is_recorded = False
             if not data.get("paused"):

@@ -28,6 +28,7 @@ from trunkline.calls.turn import Turn
 from trunkline.calls.view import live_call
 from trunkline.calls.writer import EventWriter
 from trunkline.core.clock import Instant
+from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
     ChannelGone,
     EffectTimedOut,
@@ -93,6 +94,7 @@ class Switch:
         writer: EventWriter,
         performer: Callable[[Switch], Performer],
         sharing: Callable[[], Mapping[int, frozenset[int]]] = dict,
+        disk: Callable[[], DiskLevel] = lambda: DiskLevel.ENOUGH,
         numbers: NumberChooser | None = None,
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
@@ -112,6 +114,7 @@ class Switch:
         self._directory = directory
         self._sharing = sharing
         self._fingerprints: dict[int, tuple[Account, str]] = {}
+        self._disk = disk
         self._writer = writer
         self._clock = clock
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
@@ -201,6 +204,10 @@ class Switch:
             return
         if self._writer.full and not self._is_emergency(arrived):
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
+            self._performer.hang_up_stranger(arrived.channel)
+            return
+        if self._disk() >= DiskLevel.NO_CALLS and not self._is_emergency(arrived):
+            _log.error("call_refused", reason="disk_full", channel=arrived.channel)
             self._performer.hang_up_stranger(arrived.channel)
             return
         try:
@@ -386,6 +393,8 @@ class Switch:
             raise SwitchUnavailable(
                 "The database has been away too long: no new calls can be taken; try again later"
             )
+        if self._disk() >= DiskLevel.NO_CALLS:
+            raise SwitchUnavailable("The disk is full: no new calls can be taken; free space, then try again")
         params = self._numbered(account, name, params)
         request = requests.CHECKS[name](account, params)
         if self._numbers is not None:
@@ -540,7 +549,14 @@ class Switch:
     def look(self, account: Account, session: Session | None = None) -> LiveLook:
         """What the rules may ask now; ``session``: the call that asks, once it has begun."""
         self._accounts[account.account_id] = account
-        return LiveLook(account, self.presence, self._ids, Instant(self._clock()), session)
+        return LiveLook(
+            account,
+            self.presence,
+            self._ids,
+            Instant(self._clock()),
+            session,
+            may_record=self._disk() < DiskLevel.NO_RECORDINGS,
+        )
 
     def _look(self, account_id: int, session: Session | None = None) -> LiveLook | None:
         """None for an account that is not there; a call that lives ends by what was last known of its account."""
@@ -559,6 +575,7 @@ class Switch:
             "registered_devices": sum(len(one) for one in devices.values()),
             "unwritten_events": self._writer.lag,
             "events_alarm": self._writer.alarm,
+            "disk": self._disk().name.lower(),
             "busy_sessions": self._performer.busy,
         }
 

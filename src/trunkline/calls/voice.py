@@ -9,6 +9,7 @@ from __future__ import annotations
 from trunkline.calls.effects import RecordVoice
 from trunkline.calls.session import Leg
 from trunkline.calls.turn import Turn
+from trunkline.core.disk import NOT_RECORDED
 from trunkline.events.catalogue import EventType
 
 
@@ -20,6 +21,9 @@ def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False)
     """
     if leg.is_recorded:
         return
+    if not by_engine and not turn.look.may_record:
+        refuse(turn, leg)
+        return
     part = leg.recorded_parts + 1
     if not by_engine:
         turn.do(RecordVoice(leg.channel, on=True, part=part))
@@ -30,6 +34,12 @@ def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False)
         file=part_name(leg.channel, part),
         asked=asked,
     )
+
+
+def refuse(turn: Turn, leg: Leg) -> None:
+    """Do not record this talk, as there is no room; once for a call."""
+    if not turn.session.record_refused:
+        turn.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=NOT_RECORDED)
 
 
 def pause(turn: Turn, leg: Leg) -> None:

@@ -14,6 +14,7 @@ import click
 from trunkline import engine
 from trunkline.calls.client import SwitchClient
 from trunkline.cli.settings import load_settings
+from trunkline.core import disk
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk, instance, postgres, secrets
 from trunkline.runtime import status as runtime_status
@@ -45,7 +46,9 @@ def status(json: bool, account: int | None) -> None:
         rows = _rows_left_out(settings, account)
         click.echo(json_format.dumps(rows, indent=2) if json else _readable_rows(rows))
         sys.exit(3 if rows else 0)
-    report = runtime_status.collect(settings, {"switch": lambda: _switch_status(settings)})
+    report = runtime_status.collect(
+        settings, {"disk": lambda: disk.report(settings), "switch": lambda: _switch_status(settings)}
+    )
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
     if not report["up"]:
         sys.exit(3)

@@ -136,6 +136,25 @@ class RecordingSettings(BaseModel):
     mp3_bit_rate: int = 32_000
 
 
+class DiskSettings(BaseModel):
+    """What happens when the disk of the data folder fills up. Bytes that are free."""
+
+    alarm_free: int = Field(default=2_147_483_648, ge=0)
+    """Below it: an alarm in the log, in ``trunkline status`` and as an event."""
+    recordings_free: int = Field(default=536_870_912, ge=0)
+    """Below it calls are not recorded."""
+    calls_free: int = Field(default=134_217_728, ge=0)
+    """Below it new calls are refused, except to emergency numbers."""
+    period: float = Field(default=5.0, gt=0)
+    """Seconds between two looks."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DiskSettings:
+        if not self.alarm_free >= self.recordings_free >= self.calls_free:
+            raise ValueError("disk.alarm_free must not be below recordings_free, nor that below calls_free")
+        return self
+
+
 class NotificationSettings(BaseModel):
     """How deliveries leave the house."""
 
@@ -262,6 +281,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     switch: SwitchSettings = SwitchSettings()
     recording: RecordingSettings = RecordingSettings()
+    disk: DiskSettings = DiskSettings()
     notifications: NotificationSettings = NotificationSettings()
     mail: MailSettings = MailSettings()
     uploads: UploadSettings = UploadSettings()

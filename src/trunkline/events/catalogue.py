@@ -45,6 +45,8 @@ class EventType(StrEnum):
     time its recording began); asked: by a command"""
     RECORDING_STOPPED = "recording_stopped"
     """leg_id, paused: until the party talks again"""
+    RECORDING_REFUSED = "recording_refused"
+    """leg_id, reason: this talk was to be recorded and is not"""
     CALL_TAKEN = "call_taken"
     """the parties are connected by our own bridges from now on, not by the engine"""
     CALL_HELD = "call_held"

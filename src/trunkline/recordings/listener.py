@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.ids import node_of
 from trunkline.db.jobs import Jobs
 from trunkline.events.catalogue import Event, EventType
@@ -27,8 +28,18 @@ _TOGETHER = 20
 _MAKE = """
 insert into recordings (account_id, recording_id, call_session_id, leg_id, kind)
 select * from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
-on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
+on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do update
+set status = 'pending', failure = null where recordings.status = 'absent' and recordings.failure = %s
 returning account_id, recording_id, call_session_id
+"""
+
+
+_REFUSED = """
+insert into recordings (account_id, status, failure, recording_id, call_session_id, leg_id, kind)
+select made.account_id, 'absent', %s, made.recording_id, made.call_session_id, made.leg_id, made.kind
+from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
+    as made (account_id, recording_id, call_session_id, leg_id, kind)
+on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
 """
 
 
@@ -53,6 +64,9 @@ class RecordingListener:
     async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
         """See :class:`trunkline.events.relay.Listener`."""
         wanted = [one for event in events if (one := _wanted(event)) is not None]
+        refused = [one for event in events if (one := _refused(event)) is not None]
+        if refused:
+            await _note_refused(conn, refused)
         if wanted:
             await order(conn, self._jobs, wanted)
 
@@ -63,9 +77,34 @@ def _wanted(event: Event) -> Wanted | None:
         return None
     if event.type is EventType.SESSION_FINISHED and event.data.get("recorded"):
         return Wanted(event.account_id, session, None, RecordingKind.TALK)
-    if event.type is EventType.VOICE_MAIL_LEFT:
+    if event.type is EventType.VOICE_MAIL_LEFT and "refused" not in event.data:
         return Wanted(event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL)
     return None
+
+
+def _refused(event: Event) -> Wanted | None:
+    """A recording that there was no room for."""
+    session = event.call_session_id
+    if session is not None and event.type is EventType.RECORDING_REFUSED:
+        return Wanted(event.account_id, session, None, RecordingKind.TALK)
+    if session is not None and event.type is EventType.VOICE_MAIL_LEFT and "refused" in event.data:
+        return Wanted(event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL)
+    return None
+
+
+async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[Wanted]) -> None:
+    """A row that has the reason; a recording of another part of the call takes its place."""
+    await conn.execute(
+        _REFUSED,
+        (
+            NOT_RECORDED,
+            [one.account_id for one in refused],
+            [new_recording_id() for _ in refused],
+            [one.call_session_id for one in refused],
+            [one.leg_id for one in refused],
+            [one.kind.value for one in refused],
+        ),
+    )
 
 
 async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]) -> int:
@@ -78,6 +117,7 @@ async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]
             [one.call_session_id for one in wanted],
             [one.leg_id for one in wanted],
             [one.kind.value for one in wanted],
+            NOT_RECORDED,
         ),
     )
     made = await cursor.fetchall()

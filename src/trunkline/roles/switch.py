@@ -11,6 +11,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
+import psycopg
+from psycopg.types.json import Jsonb
+
 from trunkline.accounts.secrets import Cipher
 from trunkline.calls import recovery
 from trunkline.calls.control import controlled
@@ -22,7 +25,8 @@ from trunkline.calls.switch import Switch
 from trunkline.calls.writer import EventWriter
 from trunkline.core import log
 from trunkline.core.clock import Instant
-from trunkline.core.errors import ConfigurationError, EngineError, SetupError
+from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
@@ -87,7 +91,10 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         writer.start()
         stack.push_async_callback(writer.stop)
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install)))
+        disk = DiskWatch(folders_of(settings), settings.disk, changed=_disk_events(db, node))
+        await disk.look()
         switch = Switch(
+            disk=lambda: disk.level,
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
@@ -104,7 +111,22 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         follower = _Follower(db, engine, switch, registrar, snapshot, configuration, lease.position, ready)
         address = settings.switch.control_port, configuration, settings.switch.control_bind
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
-        await until_stopped(stopped, call_signals=follower.run())
+        await until_stopped(stopped, call_signals=follower.run(), disk=disk.run())
+
+
+def _disk_events(db: Database, node: int) -> Changed:
+    """Writes an event of the installation for each change; a database without room for it hinders nothing."""
+
+    async def changed(level: DiskLevel, free: int) -> None:
+        try:
+            await db.execute(
+                "insert into installation_events (node, type, data) values (%s, 'disk_level', %s)",
+                (node, Jsonb({"level": level.name.lower(), "free_bytes": free})),
+            )
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning("disk_event_not_written", error=str(error))
+
+    return changed
 
 
 def _holder() -> str:

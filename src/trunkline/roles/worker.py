@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+import psycopg
+
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.analysis import worker as analysis_worker
@@ -99,6 +101,6 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await deliveries.prune(db, settings.notifications.delivery_log_days)
             await repeats.prune(db)
             await tally.fold(db)
-        except TrunklineError as error:
-            _log.warning("housekeeping_failed", error=error.message)
+        except (TrunklineError, psycopg.Error) as error:
+            _log.warning("housekeeping_failed", error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

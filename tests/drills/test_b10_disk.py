@@ -1,0 +1,271 @@
+"""A disk that fills up: an alarm, then no recordings, then no new calls; nothing is half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.company import company, number_of
+from tests.calls.fake_engine import a_line
+from tests.calls.story import Story
+from tests.calls.test_effect_failures import FailingEngine
+from tests.calls.test_recovery import Journal
+from tests.notifications.rig import Rig, new_session_id, open_rig
+from tests.recordings.test_service import call
+from trunkline.calls.effects import Dial, RecordMessage, RecordVoice
+from trunkline.calls.live_look import LiveLook
+from trunkline.calls.performer import Performer
+from trunkline.calls.switch import Switch
+from trunkline.core.clock import Instant
+from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
+from trunkline.core.errors import SwitchUnavailable
+from trunkline.core.settings import DiskSettings
+from trunkline.db.jobs import Jobs
+from trunkline.directory.model import Directory
+from trunkline.events.catalogue import Event, EventType, call_stream
+from trunkline.recordings.listener import RecordingListener
+from trunkline.telephony.port import Arrived, Channel
+
+pytestmark = pytest.mark.drill
+
+SETTINGS = DiskSettings(alarm_free=1000, recordings_free=500, calls_free=100, period=0.01)
+
+
+@pytest.mark.parametrize(
+    ("free", "before", "level"),
+    [
+        (2000, DiskLevel.ENOUGH, DiskLevel.ENOUGH),
+        (999, DiskLevel.ENOUGH, DiskLevel.ALARM),
+        (1050, DiskLevel.ALARM, DiskLevel.ALARM),
+        (1101, DiskLevel.ALARM, DiskLevel.ENOUGH),
+        (499, DiskLevel.ALARM, DiskLevel.NO_RECORDINGS),
+        (520, DiskLevel.NO_RECORDINGS, DiskLevel.NO_RECORDINGS),
+        (520, DiskLevel.ALARM, DiskLevel.ALARM),
+        (560, DiskLevel.NO_RECORDINGS, DiskLevel.ALARM),
+        (0, DiskLevel.ENOUGH, DiskLevel.NO_CALLS),
+        (105, DiskLevel.NO_CALLS, DiskLevel.NO_CALLS),
+        (5000, DiskLevel.NO_CALLS, DiskLevel.ENOUGH),
+    ],
+)
+def test_levels(free: int, before: DiskLevel, level: DiskLevel) -> None:
+    assert level_of(free, SETTINGS, before) is level
+
+
+async def test_each_change_is_reported_once(tmp_path: Path) -> None:
+    free = {"data": 5000, "recordings": 5000}
+    changes: list[tuple[DiskLevel, int]] = []
+
+    async def changed(level: DiskLevel, left: int) -> None:
+        changes.append((level, left))
+
+    watch = DiskWatch(
+        [tmp_path / name for name in free], SETTINGS, changed=changed, probe=lambda path: free[path.name]
+    )
+    for left in (5000, 900, 900, 400, 50, 5000):
+        free["recordings"] = left
+        await watch.look()
+    assert changes == [
+        (DiskLevel.ALARM, 900),
+        (DiskLevel.NO_RECORDINGS, 400),
+        (DiskLevel.NO_CALLS, 50),
+        (DiskLevel.ENOUGH, 5000),
+    ]
+
+
+async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path) -> None:
+    def fails(_: Path) -> int:
+        raise OSError(5, "no answer")
+
+    watch = DiskWatch([tmp_path], SETTINGS, probe=fails)
+    watch.level = DiskLevel.NO_RECORDINGS
+    assert await watch.look() is DiskLevel.NO_RECORDINGS
+
+
+class _FullDisk(Story):
+    def look(self) -> LiveLook:
+        now = Instant(self.clock)
+        return LiveLook(self.account, self.presence, self.ids, now, self._session, may_record=False)
+
+
+def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
+    story = _FullDisk().arrive(c.TO_ANNA)
+    story.at(6).answer(c.ANNA_LINE)
+    story.at(36).hang_up()
+    [dial] = [one for one in story.engine.done if isinstance(one, Dial)]
+    assert not dial.connect.record
+    assert not [one for one in story.engine.done if isinstance(one, RecordVoice)]
+    [refused] = [event for event in story.events if event.type is EventType.RECORDING_REFUSED]
+    assert refused.data["reason"] == NOT_RECORDED
+    assert (story.end["recorded"], story.end["talk_duration"]) == (False, 30)
+
+
+def test_a_call_that_needs_no_recording_has_no_such_event() -> None:
+    quiet = company()
+    story = _FullDisk(quiet).arrive(c.TO_ANNA)
+    story.at(6).hang_up()
+    assert EventType.RECORDING_REFUSED not in story.types
+
+
+def test_voice_mail_takes_no_message() -> None:
+    story = _FullDisk().arrive(c.MAIL)
+    story.at(5).engine.played(story.channel)
+    story.flow()
+    assert not [one for one in story.engine.done if isinstance(one, RecordMessage)]
+    [left] = [event.data for event in story.events if event.type is EventType.VOICE_MAIL_LEFT]
+    assert (left["refused"], left["is_empty"]) == (NOT_RECORDED, True)
+
+
+async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
+    engine, level = FailingEngine(None), DiskLevel.NO_CALLS
+    performers: list[Performer] = []
+
+    def performer(switch: Switch) -> Performer:
+        performers.append(Performer(engine, tmp_path, switch.effect_failed))
+        return performers[0]
+
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: company()}),
+        writer=Journal(),  # type: ignore[arg-type]
+        performer=performer,
+        disk=lambda: level,
+        clock=lambda: 1_772_366_400.0,
+    )
+    now = Instant(1_772_366_400.0)
+    switch.hear(
+        Arrived(
+            Channel("one"),
+            now,
+            a_line(c.ANNA_LINE),
+            number_of(c.TO_ANNA),
+            c.ANNA_LINE,
+            "",
+            now,
+        )
+    )
+    await performers[0].settle()
+    assert engine.asked == ["hangup"]
+    assert not switch.sessions
+    with pytest.raises(SwitchUnavailable, match="disk"):
+        await switch.command(
+            c.ACCOUNT,
+            "start_simple_call",
+            {
+                "contact": "12025550111",
+                "operator": "12025550112",
+                "virtual_phone_number": number_of(c.TO_ANNA),
+            },
+        )
+    level = DiskLevel.NO_RECORDINGS
+    switch.hear(
+        Arrived(
+            Channel("two"),
+            now,
+            a_line(c.ANNA_LINE),
+            number_of(c.TO_ANNA),
+            c.ANNA_LINE,
+            "",
+            now,
+        )
+    )
+    assert len(switch.sessions) == 1
+    assert switch.status()["disk"] == "no_recordings"
+
+
+@pytest.fixture
+async def rig(database: str) -> AsyncIterator[Rig]:
+    async with open_rig(database) as rig:
+        yield rig
+
+
+async def test_the_row_has_the_reason(rig: Rig) -> None:
+    """Also when another part of the call is recorded after all."""
+    refused, later = new_session_id(), new_session_id()
+    listener = RecordingListener(Jobs(rig.dsn))
+    async with rig.db.connection() as conn:
+        for session in (refused, later):
+            event = Event(
+                rig.account_id,
+                call_stream(session),
+                3,
+                EventType.RECORDING_REFUSED,
+                Instant(1_700_000_000.0),
+                {"leg_id": 1, "reason": NOT_RECORDED},
+            )
+            await listener.on_events(conn, [event])
+        await listener.on_events(conn, call(rig.account_id, later))
+    rows = await rig.db.fetch_all(
+        "select call_session_id, status, failure from recordings where account_id = %s order by 1",
+        (rig.account_id,),
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (refused, "absent", NOT_RECORDED),
+        (later, "pending", None),
+    ]
+
+
+_ON_A_SMALL_DISK = """
+import asyncio, os, sys
+from pathlib import Path
+import numpy as np
+from trunkline.core.disk import DiskWatch, folders_of
+from trunkline.core.settings import DiskSettings, Settings
+from trunkline.recordings import assembly
+
+data = Path(sys.argv[1])
+settings = Settings(data_dir=data, disk=DiskSettings(alarm_free=3_200_000, recordings_free=2_000_000, calls_free=1_000_000))
+watch = DiskWatch(folders_of(settings), settings.disk)
+levels = [asyncio.run(watch.look()).name]
+for number in range(3):
+    (data / f"fill{number}").write_bytes(b"x" * 1_100_000)
+    levels.append(asyncio.run(watch.look()).name)
+folder = data / "recordings"
+chunks = (np.full((40_000, 2), 1000, dtype=np.int16) for _ in range(100))
+try:
+    assembly.write(chunks, 2, folder / "a.wav", folder / "a.mp3", 32_000)
+    levels.append("written")
+except OSError as error:
+    levels.append(error.__class__.__name__)
+levels.append(str(sorted(path.name for path in folder.iterdir())))
+for number in range(3):
+    (data / f"fill{number}").unlink()
+levels.append(asyncio.run(watch.look()).name)
+print(" ".join(levels))
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting a small file system needs root"
+)
+def test_on_a_real_small_disk_no_file_is_half_written(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(_ON_A_SMALL_DISK))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            'mount -t tmpfs -o size=4m small "$1" && exec "$2" "$3" "$1"',
+            "sh",
+            str(disk),
+            sys.executable,
+            str(script),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = done.stdout.strip().splitlines()
+    assert lines[-1] == "ENOUGH ALARM NO_RECORDINGS NO_CALLS OSError [] ENOUGH", done.stderr
