@@ -10,13 +10,16 @@ _E164 = re.compile(r"[1-9][0-9]{5,14}\Z")
 _EXTENSION = re.compile(r"(?P<number>[^.].*?)(?P<keys>\.{2}[0-9*#.]{0,30}[0-9*#])\Z")
 """Two dots or more: a single one may be the dressing of the number itself."""
 
+_LENGTH_MAX = 128
+"""Characters of a number with its dressing and its extension."""
+
 
 def normalise(text: str) -> str | None:
     """Digits of an E.164 number from its usual dressings (``+971 50-000 0001``, ``00971500000001``); None if it is none.
 
     What has an extension behind dots is not one number: see :func:`with_extension`.
     """
-    if ".." in text:
+    if ".." in text or len(text) > _LENGTH_MAX:
         return None
     bare = _DRESSING.sub("", text.strip())
     if bare.startswith("+"):
@@ -41,6 +44,8 @@ def with_extension(text: str) -> str | None:
     None if it is no number. The number is normalised, the dots stay: each is a pause.
     """
     bare = text.strip()
+    if len(bare) > _LENGTH_MAX:
+        return None
     found = _EXTENSION.match(bare)
     number = normalise(found["number"] if found else bare)
     return number if number is None or found is None else f"{number}{found['keys']}"

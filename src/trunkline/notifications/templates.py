@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications.variables import VARIABLES, Value
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_.-]*)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*(?:([A-Za-z0-9_.-]+)\s*)?\}\}")
 _OPENING = "{{"
 _UNICODE_ESCAPE = re.compile(r"\\u[0-9A-Fa-f]{4}")
 
@@ -176,7 +176,7 @@ def _placeholder_at(text: str, start: int, field: str, *, quoted: bool) -> tuple
         raise InvalidInput(
             f"A placeholder {_place(text, start)} is not finished; write it as {{{{name}}}}.", field=field
         )
-    name = match.group(1)
+    name = match.group(1) or ""
     if name not in VARIABLES:
         raise InvalidInput(
             f"There is no variable {name!r} ({_place(text, start)}); see the list of variables.",

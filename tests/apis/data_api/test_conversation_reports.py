@@ -72,6 +72,24 @@ async def test_a_chat(talks: Office) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("query", "is_found"),
+    [
+        ('#.tag_change_time = "2026-03-02 10:05:00"', True),
+        ('#.tag_change_time = "2026-03-02T06:05:00Z"', False),
+        ('#.tag_change_time IN ("x", "2026-03-02 10:05:00")', True),
+        ('#(tag_change_time = "2026-03-02 10:05:00" AND tag_id = 0)', False),
+        ('#.% = "2026-03-02 10:05:00"', True),
+        ('* = "2026-03-02 10:05:00"', True),
+        ('NOT #.tag_change_time = "2026-03-02 10:05:00"', False),
+    ],
+)
+async def test_a_filter_looks_at_times_as_they_are_shown(talks: Office, query: str, is_found: bool) -> None:
+    tags = {"field": "tags", "operator": "jsquery", "value": query}
+    rows = await talks.rows("get.chats_report", fields=["id"], filter=tags, **PERIOD)
+    assert [row["id"] for row in rows] == ([CHAT] if is_found else [])
+
+
 async def test_messages_of_a_chat_or_a_period(talks: Office) -> None:
     by_chat = await talks.rows("get.chat_messages_report", chat_id=CHAT)
     assert [(row["source"], row["text"]) for row in by_chat] == [
