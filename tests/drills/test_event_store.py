@@ -22,7 +22,7 @@ from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Connection, Database
 from trunkline.events.catalogue import Event, EventType, call_stream
-from trunkline.events.store import Fence, append, call_events, write_call_events
+from trunkline.events.store import _OPEN, Fence, append, call_events, write_call_events
 
 pytestmark = pytest.mark.drill
 
@@ -269,3 +269,29 @@ async def test_a_call_that_is_not_over_is_open_whatever_its_row_says(db: Databas
     assert session.call_session_id == story.session.call_session_id
     assert len(events) == len(story.events)
     assert await open_sessions(db, 2) == []
+
+
+def rows_touched(plan: dict[str, Any], table: str) -> int:
+    """Rows that the scans of a table and its partitions looked at."""
+    own = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    touched = own * plan["Actual Loops"] if plan.get("Relation Name", "").startswith(table) else 0
+    return int(touched + sum(rows_touched(one, table) for one in plan.get("Plans", ())))
+
+
+async def test_a_restart_reads_open_calls_however_many_are_over(db: Database) -> None:
+    story = Story().arrive(c.TO_ANNA)
+    first = story.session.call_session_id
+    async with writing(db) as writer:
+        writer.put(story.events)
+        await writer.flush()
+    await db.execute(
+        "insert into call_streams (account_id, call_session_id, version, is_open)"
+        " select %s, %s + n * 8192, 9, false from generate_series(1, 20000) as n",
+        (c.ACCOUNT, first),
+    )
+    await db.execute("analyze call_streams")
+    plan = await db.fetch_one(f"explain (analyze, format json) {_OPEN.replace('%s', '1')}".encode())
+    assert plan is not None
+    assert rows_touched(plan["QUERY PLAN"][0]["Plan"], "call_streams") == 1
+    [(session, _)] = await open_sessions(db, 1)
+    assert session.call_session_id == first

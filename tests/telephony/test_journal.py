@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,3 +114,41 @@ def test_reading_from_an_instant_over_a_rotation(tmp_path: Path) -> None:
     assert [entry.at for entry in journal.read(path, Instant(12.1))] == [12.1, 20.0, 20.1, 20.2, 20.3]
     assert journal.rotate(path, larger_than=10)
     assert len(journal.read(path, Instant(0.0))) == len(CALL) - 4
+
+
+@given(times=st.lists(st.floats(1000.0, 2000.0), min_size=1, max_size=400), since=st.floats(900.0, 2100.0))
+def test_reading_from_a_time_finds_all_since(
+    times: list[float], since: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "cel.csv"
+    extra = "x" * 400  # so that the place to begin at is searched
+    lines = [
+        row("ANSWER", at, f"1.{n}", "PJSIP/1001-0000000b", extra=extra) for n, at in enumerate(sorted(times))
+    ]
+    path.write_text("".join(lines))
+    found = journal.read(path, Instant(since))
+    assert [entry.at for entry in found] == [at for at in sorted(times) if at >= since]
+
+
+def test_reading_the_end_of_a_long_log_does_not_read_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cel.csv"
+    count = 50_000
+    path.write_text("".join(row("ANSWER", float(n), f"1.{n}", "PJSIP/1001-0000000b") for n in range(count)))
+    read = 0
+    parse = journal.parse
+
+    def counted(lines: Iterable[str]) -> Iterator[journal.Entry]:
+        def each() -> Iterator[str]:
+            nonlocal read
+            for line in lines:
+                read += 1
+                yield line
+
+        return parse(each())
+
+    monkeypatch.setattr(journal, "parse", counted)
+    found = journal.read(path, Instant(count - 100.0))
+    assert [entry.at for entry in found] == [float(n) for n in range(count - 100, count)]
+    assert read < count / 20

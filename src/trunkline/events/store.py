@@ -28,7 +28,7 @@ CALLS_CHANNEL = "trunkline_calls"
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""
 
-_QUIET = frozenset(type_.value for type_ in QUIET)
+_QUIET = [type_.value for type_ in QUIET]
 
 _ANNOUNCE = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as said(channel, payload)"
 
@@ -56,14 +56,15 @@ with holder as (__HOLDER__), wanted as materialized (
     insert into call_streams (account_id, call_session_id, version, is_open)
     select account_id, call_session_id, version, is_open from wanted where expected = 0
     returning account_id, call_session_id
+), event as materialized (
+    select * from jsonb_to_recordset(%(events)s::jsonb) as e(__EVENT__)
 ), written as (
     insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)
-    select account_id, call_session_id, seq, type, occurred_at, data
-    from jsonb_to_recordset(%(events)s::jsonb) as e(__EVENT__)
+    select account_id, call_session_id, seq, type, occurred_at, data from event
 ), published as (
     insert into outbox (account_id, stream, seq, type, occurred_at, data)
-    select account_id, 'call:' || call_session_id, seq, type, occurred_at, data
-    from jsonb_to_recordset(%(published)s::jsonb) as e(__EVENT__) order by call_session_id, seq
+    select account_id, 'call:' || call_session_id, seq, type, occurred_at, data from event
+    where type <> all(%(unpublished)s::text[]) order by call_session_id, seq
 ), announced as (
     select count(pg_notify(channel, payload)) as announced
     from unnest(%(channels)s::text[], %(payloads)s::text[]) as n(channel, payload)
@@ -151,7 +152,7 @@ async def write_call_events(
         {
             "streams": orjson.dumps(streams).decode(),
             "events": orjson.dumps(facts).decode(),
-            "published": orjson.dumps([fact for fact in facts if fact["type"] not in _QUIET]).decode(),
+            "unpublished": _QUIET,
             "channels": [channel for channel, _ in said],
             "payloads": [payload for _, payload in said],
             "first": min(ids),
