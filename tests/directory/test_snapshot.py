@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from cryptography.fernet import Fernet
 
+from tests.attack.test_a02_configuration_freeze import account as company
+from tests.attack.test_a02_configuration_freeze import line
 from tests.directory.conftest import Desk, new_account, until
 from tests.directory.test_apply import DEMO, SMALL
 from trunkline.accounts.secrets import Cipher
 from trunkline.db.migrate import upgrade
 from trunkline.db.pool import Database
-from trunkline.directory.model import Directory, OperationKind
+from trunkline.directory.blacklist import block_digits
+from trunkline.directory.contacts import save_contact
+from trunkline.directory.model import Account, Directory, OperationKind
 from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.runtime.postgres import EmbeddedPostgres
+
+
+def account(account_id: int, *logins: str) -> Account:
+    return company(account_id, [line(account_id, login) for login in logins])
 
 
 async def test_the_demo_company_as_the_switch_sees_it(desk: Desk, snapshot: DirectorySnapshot) -> None:
@@ -90,6 +99,83 @@ async def test_a_burst_of_commits_is_one_load(desk: Desk, snapshot: DirectorySna
         )
     await until(lambda: len(snapshot.current.accounts[desk.account_id].tags) == 40)
     assert len(seen) < 20
+
+
+async def test_a_contact_and_the_blacklist_concern_numbers_only(
+    desk: Desk, snapshot: DirectorySnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else of the account is read, and nobody renders anything for it."""
+    await desk.apply(SMALL)
+    await until(lambda: snapshot.current.line("0160001"))
+    heard: list[frozenset[int]] = []
+    snapshot.subscribe(lambda _directory, accounts: heard.append(accounts))
+    before = snapshot.current.accounts[desk.account_id]
+
+    async def no_account(*_: object) -> None:
+        raise AssertionError("an account was read")
+
+    monkeypatch.setattr("trunkline.directory.snapshot.load_accounts", no_account)
+
+    def now() -> Account:
+        return snapshot.current.accounts[desk.account_id]
+
+    number = "12025550177"
+    saved = await save_contact(desk.db, desk.account_id, number)
+    await until(lambda: number in now().contacts_by_phone)
+    assert now().contacts_by_phone[number].contact_id == saved
+    found = snapshot.current.line("0160001")
+    assert found is not None
+    assert found[0] is now(), "the indexes lead to the account of now"
+    await desk.db.execute(
+        "update contacts set last_name = 'Stone' where account_id = %s and contact_id = %s",
+        (desk.account_id, saved),
+    )
+    await until(lambda: now().contacts_by_phone[number].full_name == "Stone")
+    await block_digits(desk.db, desk.account_id, 0, number, "")
+    await until(lambda: number in now().blacklist)
+    await desk.db.execute("delete from blacklist where account_id = %s", (desk.account_id,))
+    await until(lambda: number not in now().blacklist)
+    group = await desk.db.fetch_one(
+        "select contact_group_id as id from contact_groups where account_id = %s and key = 'system-blacklist'",
+        (desk.account_id,),
+    )
+    assert group is not None
+    await desk.db.execute(
+        "insert into contact_group_members (account_id, contact_group_id, contact_id) values (%s, %s, %s)",
+        (desk.account_id, group["id"], saved),
+    )
+    await until(lambda: number in now().blacklist)
+    await desk.db.execute("delete from contacts where account_id = %s", (desk.account_id,))
+    await until(lambda: number not in now().contacts_by_phone and number not in now().blacklist)
+    await desk.db.execute(
+        "insert into blacklist (account_id, phone_number) select %s, (12025560000 + n)::text"
+        " from generate_series(1, 2000) n",
+        (desk.account_id,),
+    )
+    await until(lambda: len(now().blacklist) == 2000 + len(before.blacklist))
+    assert now().employees is before.employees
+    assert now().lines is before.lines
+    assert heard == []
+
+
+def test_a_directory_with_other_accounts_is_as_if_made_anew() -> None:
+    first, second = account(1, "1001", "1002"), account(2, "2001")
+    directory = Directory({1: first, 2: second})
+    for changed, gone in (
+        ({1: account(1, "1002", "1003")}, []),
+        ({1: account(1), 2: account(2, "1001", "2001")}, []),
+        ({2: account(2, "2001"), 3: account(3, "1001")}, [1]),
+        ({}, [2, 9]),
+    ):
+        directory = directory.with_accounts(changed, gone)
+        anew = Directory(directory.accounts)
+        for login in ("1001", "1002", "1003", "2001"):
+            found, expected = directory.line(login), anew.line(login)
+            assert (found is None) == (expected is None), login
+            assert found is None or expected is None or found[0] is expected[0]
+            assert directory.number(f"9{login}") == anew.number(f"9{login}")
+        assert {*directory.accounts} == {*anew.accounts}
+    assert {*directory.accounts} == {3}
 
 
 async def test_one_failing_listener_does_not_silence_the_others(

@@ -107,6 +107,21 @@ select p.account_id, p.phone_number, c.contact_id, c.full_name
 from contact_phones p join contacts c using (account_id, contact_id)
 where p.account_id = any(%s) order by c.contact_id desc"""
 
+_CONTACTS_OF_NUMBERS = """
+select p.phone_number, c.contact_id, c.full_name
+from contact_phones p join contacts c using (account_id, contact_id)
+where p.account_id = %(account_id)s and p.phone_number = any(%(numbers)s) order by c.contact_id desc"""
+
+_BLACKLISTED_NUMBERS = """
+select phone_number from blacklist
+where account_id = %(account_id)s and phone_number = any(%(numbers)s)
+union
+select p.phone_number
+from contact_groups g
+join contact_group_members m using (account_id, contact_group_id)
+join contact_phones p using (account_id, contact_id)
+where p.account_id = %(account_id)s and g.key = 'system-blacklist' and p.phone_number = any(%(numbers)s)"""
+
 ROWS_AT_ONCE = 500
 
 
@@ -160,6 +175,32 @@ async def load_accounts(
             _log.error("an account's directory cannot be read", account_id=account_id, error=repr(error))
         await asyncio.sleep(0)
     return Loaded(found, frozenset(broken))
+
+
+async def load_numbers(
+    connection: Connection, account: model.Account, numbers: Iterable[str]
+) -> model.Account:
+    """The account with the contacts and the blacklist of now, of these telephone numbers only."""
+    wanted = list(numbers)
+    params = {"account_id": account.account_id, "numbers": wanted}
+    contacts: dict[str, model.Contact | None] = dict.fromkeys(wanted)
+    for row in await (await connection.execute(_CONTACTS_OF_NUMBERS, params)).fetchall():
+        contacts[row["phone_number"]] = model.Contact(row["contact_id"], row["full_name"])
+    found = await (await connection.execute(_BLACKLISTED_NUMBERS, params)).fetchall()
+    refused = {row["phone_number"] for row in found}
+    return account.with_numbers(contacts, {number: number in refused for number in wanted})
+
+
+async def load_all_numbers(connection: Connection, account: model.Account) -> model.Account:
+    """The account with the contacts and the blacklist of now; nothing else is read."""
+    account_id = account.account_id
+    contacts = (await _contacts(connection, [account_id]))[account_id]
+    cursor = await connection.execute(_STATEMENTS["blacklist"], {"accounts": [account_id]})
+    refused = {row["phone_number"] for row in await cursor.fetchall()}
+    return account.with_numbers(
+        {**dict.fromkeys(account.contacts_by_phone), **contacts},
+        {**dict.fromkeys(account.blacklist, False), **dict.fromkeys(refused, True)},
+    )
 
 
 async def _contacts(

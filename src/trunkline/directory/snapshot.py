@@ -1,31 +1,42 @@
 """The directory in memory, kept fresh by the database's own announcements.
 
 Readers take :attr:`DirectorySnapshot.current`, which never waits. A committed change is announced on the
-channel ``trunkline_directory`` (payload: the account), and that account is read again; after each (re)connect
-everything is. While the database is away the last snapshot stays.
+channel ``trunkline_directory``, and what the payload names is read again: an account (``1001``), its contacts and
+blacklist (``1001:numbers``), or those of some telephone numbers (``1001:numbers:12025550110,12025550111``). After each
+(re)connect everything is. While the database is away the last snapshot stays.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
-from trunkline.directory.load import Cipher, Loaded, account_ids, load_accounts
-from trunkline.directory.model import SYSTEM_ACCOUNT_ID, Directory
+from trunkline.directory.load import (
+    Cipher,
+    Loaded,
+    account_ids,
+    load_accounts,
+    load_all_numbers,
+    load_numbers,
+)
+from trunkline.directory.model import SYSTEM_ACCOUNT_ID, Account, Directory
 
 CHANNEL = "trunkline_directory"
 GATHER_SECONDS = 0.03
 """How long a first announcement waits for others: a burst of commits becomes one load."""
 RETRY_SECONDS = 1.0
+NUMBERS_MAX = 1000
+"""Telephone numbers that are read one by one; of more, all of the account are."""
 
 Listener = Callable[[Directory, frozenset[int]], None]
-"""Called after each refresh with the new directory and the accounts that were read again (or are gone)."""
+"""Called after each refresh with the new directory and the accounts that were read again (or are gone). Not called when
+only contacts or blacklists changed: nothing is derived from them."""
 
 _log = get_logger("directory")
 
@@ -44,6 +55,8 @@ class DirectorySnapshot:
         self._current = Directory()
         self._listeners: list[Listener] = []
         self._stale: set[int] = set()
+        self._stale_numbers: dict[int, set[str] | None] = {}
+        """Telephone numbers to read again, by account; None = all of the account."""
         self._all_stale = False
         self._announced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,33 +100,56 @@ class DirectorySnapshot:
             await asyncio.sleep(RETRY_SECONDS)
 
     def _note(self, payload: str) -> None:
-        if payload.isdecimal() and int(payload) != SYSTEM_ACCOUNT_ID:
-            self._stale.add(int(payload))
+        account, _, what = payload.partition(":")
+        if account.isdecimal() and int(account) != SYSTEM_ACCOUNT_ID:
+            self._note_account(int(account), what)
         else:  # connected anew (something may have been missed), or the media set that all share changed
             self._all_stale = True
         self._announced.set()
+
+    def _note_account(self, account_id: int, what: str) -> None:
+        kind, _, numbers = what.partition(":")
+        if kind != "numbers":
+            self._stale.add(account_id)
+            return
+        self._add_numbers({account_id: {*numbers.split(",")} if numbers else None})
+
+    def _add_numbers(self, more: Mapping[int, set[str] | None]) -> None:
+        for account_id, numbers in more.items():
+            known = self._stale_numbers.get(account_id, set())
+            both = None if known is None or numbers is None else known | numbers
+            self._stale_numbers[account_id] = None if both is None or len(both) > NUMBERS_MAX else both
 
     async def _keep_fresh(self) -> None:
         while True:
             await self._announced.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._announced.clear()
-            stale, everything = frozenset(self._stale), self._all_stale
+            stale, numbers, everything = frozenset(self._stale), self._stale_numbers, self._all_stale
             self._stale.clear()
+            self._stale_numbers = {}
             self._all_stale = False
             try:
-                await self._refresh(None if everything else stale)
+                if everything or stale:
+                    await self._refresh(None if everything else stale)
+                # What became stale meanwhile is marked already, so nothing is read too early.
+                rest = {} if everything else {one: numbers[one] for one in numbers.keys() - stale}
+                if rest:
+                    await self._refresh_numbers(rest)
             except DatabaseUnavailable:
                 _log.warning("the directory stays as it is: the database does not answer")
-                self._again_later(stale, everything)
+                self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:  # this task is the only thing between a change and the calls: it must not die
                 _log.exception("the directory could not be read; trying again")
-                self._again_later(stale, everything)
+                self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _again_later(self, stale: frozenset[int], everything: bool) -> None:
+    def _again_later(
+        self, stale: frozenset[int], numbers: Mapping[int, set[str] | None], everything: bool
+    ) -> None:
         self._stale |= stale
+        self._add_numbers(numbers)
         self._all_stale |= everything
         self._announced.set()
 
@@ -127,14 +163,26 @@ class DirectorySnapshot:
             loaded = await load_accounts(connection, self._cipher, self._media_dir, wanted)
         self._publish(loaded, frozenset(wanted), everybody)
 
+    async def _refresh_numbers(self, numbers: Mapping[int, set[str] | None]) -> None:
+        """Read contacts and blacklist of these telephone numbers; those of an account that is not known come with it."""
+        made: dict[int, Account] = {}
+        async with self._db.connection() as connection:
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            for account_id, wanted in numbers.items():
+                account = self._current.accounts.get(account_id)
+                if account is not None:
+                    made[account_id] = await (
+                        load_all_numbers(connection, account)
+                        if wanted is None
+                        else load_numbers(connection, account, wanted)
+                    )
+        self._current = self._current.with_accounts(made)
+
     def _publish(self, loaded: Loaded, wanted: frozenset[int], everybody: bool) -> None:
         before = self._current.accounts
-        kept = {
-            account_id: account
-            for account_id, account in before.items()
-            if account_id in loaded.broken or (not everybody and account_id not in wanted)
-        }
-        self._current = Directory({**kept, **loaded.accounts})
+        read = before.keys() if everybody else wanted
+        gone = read - loaded.accounts.keys() - loaded.broken
+        self._current = self._current.with_accounts(loaded.accounts, gone)
         touched = wanted | before.keys() if everybody else wanted
         for listener in list(self._listeners):
             try:

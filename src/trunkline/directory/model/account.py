@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from trunkline.directory.model.content import Contact, ContactGroup, MediaFile, MediaKind, Tag
@@ -44,7 +46,7 @@ class Account:
     """The account's own and the system set."""
     tags: Mapping[int, Tag] = field(default_factory=dict)
     contacts_by_phone: Mapping[str, Contact] = field(default_factory=dict)
-    blacklist: frozenset[str] = frozenset()
+    blacklist: Set[str] = frozenset()
     contact_groups: Mapping[int, ContactGroup] = field(default_factory=dict)
     talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
     """By button."""
@@ -84,6 +86,26 @@ class Account:
             if line.employee_id is not None and line.employee_id in self.employees:
                 owners[line.sip_line_id] = self.employees[line.employee_id]
         return owners
+
+    def with_numbers(
+        self, contacts: Mapping[str, Contact | None], blacklisted: Mapping[str, bool]
+    ) -> Account:
+        """The account with other facts of some telephone numbers; what is made of the rest stays as it is.
+
+        :param contacts: by number; None: it has no contact any more.
+        """
+        changed = copy.copy(self)
+        put = object.__setattr__
+        gone = {number for number, contact in contacts.items() if contact is None}
+        kept = {**self.contacts_by_phone, **{n: c for n, c in contacts.items() if c is not None}}
+        for number in gone:
+            kept.pop(number, None)
+        put(changed, "contacts_by_phone", kept)
+        refused = set(self.blacklist)
+        refused |= {number for number, is_refused in blacklisted.items() if is_refused}
+        refused -= {number for number, is_refused in blacklisted.items() if not is_refused}
+        put(changed, "blacklist", frozenset(refused))
+        return changed
 
     def number_by_phone(self, phone: str) -> VirtualNumber | None:
         return self._numbers_by_phone.get(phone)
@@ -157,6 +179,30 @@ class Directory:
         index(self, "_lines", {line.phone_number: (a, line) for a in accounts for line in a.lines.values()})
         index(self, "_trunks", {t.trunk_id: (a, t) for a in accounts for t in a.trunks.values()})
 
+    def with_accounts(self, changed: Mapping[int, Account], gone: Iterable[int] = ()) -> Directory:
+        """With some accounts in place of those of the same id, and without some; the indexes of the others are kept."""
+        made = copy.copy(self)
+        put = object.__setattr__
+        accounts = dict(self.accounts)
+        numbers, lines, trunks = dict(self._numbers), dict(self._lines), dict(self._trunks)
+        for account_id in [*gone, *changed]:
+            old = accounts.pop(account_id, None)
+            if old is None:
+                continue
+            _drop(numbers, account_id, (n.phone_number for n in old.numbers.values()))
+            _drop(lines, account_id, (line.phone_number for line in old.lines.values()))
+            _drop(trunks, account_id, (t.trunk_id for t in old.trunks.values()))
+        for account_id, new in changed.items():
+            accounts[account_id] = new
+            numbers |= {n.phone_number: (new, n) for n in new.numbers.values()}
+            lines |= {line.phone_number: (new, line) for line in new.lines.values()}
+            trunks |= {t.trunk_id: (new, t) for t in new.trunks.values()}
+        put(made, "accounts", MappingProxyType(accounts))
+        put(made, "_numbers", numbers)
+        put(made, "_lines", lines)
+        put(made, "_trunks", trunks)
+        return made
+
     def number(self, phone: str) -> tuple[Account, VirtualNumber] | None:
         """Whose verified number this is (E.164 digits)."""
         return self._numbers.get(phone)
@@ -167,3 +213,14 @@ class Directory:
 
     def trunk(self, trunk_id: int) -> tuple[Account, Trunk] | None:
         return self._trunks.get(trunk_id)
+
+
+_K = TypeVar("_K")
+_T = TypeVar("_T")
+
+
+def _drop(index: dict[_K, tuple[Account, _T]], account_id: int, keys: Iterable[_K]) -> None:
+    """Remove what is the account's."""
+    for key in keys:
+        if key in index and index[key][0].account_id == account_id:
+            del index[key]
