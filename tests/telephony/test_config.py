@@ -128,7 +128,7 @@ def test_default_routes_and_music() -> None:
         ),
     )
     for endpoint in ("trunk7", "trunk9ip"):
-        assert f"exten => {endpoint}~442079460100,1,Dial(" in files["accounts/0-routes.conf"]
+        assert f"exten => {endpoint}~442079460100,1,Goto(tl-ring,1001,1)" in files["accounts/0-routes.conf"]
     assert "entry = /m/a" in files["musiconhold.conf"]
     with pytest.raises(BadEngineValue, match="digits"):
         DefaultRoute.of("44,1,System(x)", "1001", [])

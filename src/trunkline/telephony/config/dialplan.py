@@ -31,6 +31,10 @@ RECORD_CALLEE = "tl-record"
 _TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
 _PEER_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
 _WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
+RING = "tl-ring"
+# A phone writes the address of its device: one that holds a comma or an ampersand would be more targets, of anybody, or
+# options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
+_DEVICES = f"^(PJSIP/({BROWSER_PREFIX})?${{EXTEN}}/sips?:[A-Za-z0-9@:\\;=.+_~%!*'-]+&?)*$"
 _RETRY = 0.5
 _DEFAULT_RING = 60
 
@@ -99,6 +103,16 @@ exten => taken,1(again),Stasis({APP},taken)
 [{ORIGINATED}]
 exten => answered,1(again),Stasis({APP},originated)
 {waiting("again")}
+[{RING}]
+exten => _X!,1,Set(TL_PHONES=${{PJSIP_DIAL_CONTACTS(${{EXTEN}})}})
+ same => n,Set(TL_BROWSERS=${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}${{EXTEN}})}})
+ same => n,GotoIf($[${{REGEX("{_DEVICES}" ${{TL_PHONES}}${{TL_BROWSERS}})}}]?known)
+ same => n,Set(TL_PHONES=PJSIP/${{EXTEN}})
+ same => n,Set(TL_BROWSERS=PJSIP/{BROWSER_PREFIX}${{EXTEN}})
+ same => n(known),Set(TL_BOTH=${{IF($[${{LEN(${{TL_PHONES}})}} & ${{LEN(${{TL_BROWSERS}})}}]?&)}})
+ same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING})
+ same => n,Hangup(41)
+
 [tl-default]
 exten => _[a-z0-9]!,1,Hangup(41)
 exten => s,1,Hangup(41)
@@ -112,12 +126,8 @@ def defaults(routes: Sequence[DefaultRoute]) -> str:
     trunk that does not carry the number, finds none."""
     text = "[tl-default](+)\n"
     for route in sorted(routes, key=lambda one: one.number):
-        phones = f"${{PJSIP_DIAL_CONTACTS({route.line})}}"
-        browsers = f"${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}{route.line})}}"
-        both = f"${{IF($[${{LEN({phones})}} & ${{LEN({browsers})}}]?&)}}"
         for endpoint in sorted(set(route.endpoints)):
-            text += f"exten => {endpoint.replace('-', '')}~{route.number},1,Dial({phones}{both}{browsers},{_DEFAULT_RING})\n"
-            text += " same => n,Hangup(41)\n"
+            text += f"exten => {endpoint.replace('-', '')}~{route.number},1,Goto({RING},{route.line},1)\n"
     return text
 
 

@@ -1,0 +1,78 @@
+"""The address that a phone registers with is a text of its own choice; it never makes Asterisk dial somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import socket
+
+import pytest
+
+from tests.telephony.conftest import NUMBER, House, Pbx
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.testing import outside
+
+pytestmark = [pytest.mark.attack, pytest.mark.engine]
+
+HOSTILE = "x&PJSIP/1002/sip:y"
+"""As the user part of the address: valid by RFC 3261, and for ``Dial()`` a second target, another line."""
+
+
+def register(pbx: Pbx, login: str, user: str, password: str = "secret") -> socket.socket:
+    """Register a device over UDP under a chosen user part of its address; it answers nothing afterwards."""
+    device = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    device.bind(("127.0.0.1", 0))
+    device.settimeout(5)
+    port, server = device.getsockname()[1], f"127.0.0.1:{pbx.config.ports.udp}"
+    authorization = ""
+    for sequence in (1, 2):
+        device.sendto(
+            (
+                f"REGISTER sip:{server} SIP/2.0\r\n"
+                f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{sequence};rport\r\nMax-Forwards: 70\r\n"
+                f"From: <sip:{login}@{server}>;tag=a\r\nTo: <sip:{login}@{server}>\r\n"
+                f"Call-ID: device-{port}\r\nCSeq: {sequence} REGISTER\r\n"
+                f"Contact: <sip:{user}@127.0.0.1:{port}>\r\nExpires: 600\r\n{authorization}Content-Length: 0\r\n\r\n"
+            ).encode(),
+            ("127.0.0.1", pbx.config.ports.udp),
+        )
+        response = device.recv(65536).decode()
+        if response.startswith("SIP/2.0 200"):
+            return device
+        nonce = re.search(r'nonce="([^"]+)"', response)
+        assert nonce, response
+        first = hashlib.md5(f"{login}:trunkline:{password}".encode()).hexdigest()
+        second = hashlib.md5(f"REGISTER:sip:{server}".encode()).hexdigest()
+        proof = hashlib.md5(f"{first}:{nonce[1]}:00000001:b:auth:{second}".encode()).hexdigest()
+        opaque = re.search(r'opaque="([^"]*)"', response)
+        authorization = (
+            f'Authorization: Digest username="{login}", realm="trunkline", nonce="{nonce[1]}", uri="sip:{server}",'
+            f' response="{proof}", algorithm=MD5, cnonce="b", qop=auth, nc=00000001'
+            + (f', opaque="{opaque[1]}"' if opaque else "")
+            + "\r\n"
+        )
+    raise AssertionError(f"not registered: {response}")
+
+
+async def test_a_call_to_a_line_rings_its_own_devices_only(house: House) -> None:
+    """By the default route, while no switch runs, which leaves the dialling to Asterisk."""
+    phone = await house.world.phone("1001", "secret")
+    phone.on_call(outside.Answer(after=1.0))
+    device = await asyncio.to_thread(register, house.pbx, "1001", HOSTILE)
+    other = await asyncio.to_thread(register, house.pbx, "1002", "honest")
+    try:
+        customer = await house.world.customer("12025550110")
+        await house.engine.__aexit__(None, None, None)
+        call = await customer.dial(NUMBER)
+        taken = await phone.next_call()
+        async with AsteriskEngine(house.pbx.config) as engine:
+            await engine.wait_up()
+            channels = [one["name"] for one in await engine._ari.get("/channels")]
+        assert any(name.startswith("PJSIP/1001-") for name in channels), channels
+        assert not any("1002" in name for name in channels), channels
+        await taken.hangup()
+        await call.ended()
+    finally:
+        device.close()
+        other.close()
