@@ -6,9 +6,9 @@ from alembic import op
 
 from trunkline.db.migrate import run_sql
 
-revision = "0024"
-down_revision = "0023"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:
-    run_sql(op.get_bind(), "0024_changes_of_numbers.sql")
+    run_sql(op.get_bind(), "0026_changes_of_numbers.sql")
