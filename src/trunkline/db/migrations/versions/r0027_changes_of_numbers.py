@@ -6,9 +6,9 @@ from alembic import op
 
 from trunkline.db.migrate import run_sql
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 
 def upgrade() -> None:
-    run_sql(op.get_bind(), "0026_changes_of_numbers.sql")
+    run_sql(op.get_bind(), "0027_changes_of_numbers.sql")
