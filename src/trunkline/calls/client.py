@@ -176,6 +176,19 @@ class SwitchClient:
             found: dict[str, Any] = orjson.loads(await response.read())["result"]
             return found
 
+    async def login_bans(self) -> list[dict[str, Any]]:
+        """See :meth:`trunkline.calls.login_guard.LoginGuard.listed`."""
+        async with self._open().get(f"{self._url}/bans") as response:
+            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]
+            return found
+
+    async def lift_login_bans(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
+        """See :meth:`trunkline.calls.login_guard.LoginGuard.lift`."""
+        body = orjson.dumps({"ip": ip, "line": line})
+        async with self._open().post(f"{self._url}/bans/lift", data=body) as response:
+            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]
+            return found
+
     async def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
         """Rows of an account that cannot be part of the engine's configuration: ``account_id``, ``entity``, ``id``,
         ``name``, ``reason``."""

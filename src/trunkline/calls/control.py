@@ -9,6 +9,9 @@
                     200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
                     of the directory has come here; "rows_left_out": of the engine's configuration}}
 
+    GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.login_guard.LoginGuard.listed`
+    POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted
+
 Every request carries the instance's token. :mod:`trunkline.calls.client` is the other end.
 """
 
@@ -23,6 +26,7 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
+from trunkline.calls.login_guard import LoginGuard
 from trunkline.calls.switch import Switch
 from trunkline.core import errors
 from trunkline.core.errors import TrunklineError
@@ -50,9 +54,16 @@ class ConfigurationStatus(Protocol):
 class Control:
     """Translates commands; the switch does them."""
 
-    def __init__(self, switch: Switch, token: str, configuration: ConfigurationStatus | None = None) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        token: str,
+        configuration: ConfigurationStatus | None = None,
+        login_guard: LoginGuard | None = None,
+    ) -> None:
         self._switch = switch
         self._configuration = configuration
+        self._login_guard = login_guard
         self._token = f"Bearer {token}".encode()
 
     def app(self) -> web.Application:
@@ -61,6 +72,8 @@ class Control:
             [
                 web.post("/command", self._command),
                 web.get("/status", self._status),
+                web.get("/bans", self._bans),
+                web.post("/bans/lift", self._lift_bans),
                 web.get(r"/directory/{account_id:\d{1,18}}", self._fingerprint),
             ]
         )
@@ -75,10 +88,26 @@ class Control:
         return response
 
     async def _status(self, _request: web.Request) -> web.Response:
+        logins = {} if self._login_guard is None else {"login_bans": self._login_guard.status()}
         configuration = {} if self._configuration is None else {"configuration": self._configuration.status()}
         return _json(
-            {"result": {**self._switch.status(), **configuration, "tasks": len(asyncio.all_tasks())}}
+            {
+                "result": {
+                    **self._switch.status(),
+                    **configuration,
+                    **logins,
+                    "tasks": len(asyncio.all_tasks()),
+                }
+            }
         )
+
+    async def _bans(self, _request: web.Request) -> web.Response:
+        return _json({"result": [] if self._login_guard is None else self._login_guard.listed()})
+
+    async def _lift_bans(self, request: web.Request) -> web.Response:
+        wanted = orjson.loads(await request.read())
+        guard = self._login_guard
+        return _json({"result": [] if guard is None else guard.lift(wanted["ip"], wanted["line"])})
 
     async def _fingerprint(self, request: web.Request) -> web.Response:
         account_id = int(request.match_info["account_id"])
@@ -114,9 +143,12 @@ async def controlled(
     port: int,
     configuration: ConfigurationStatus | None = None,
     host: str = "127.0.0.1",
+    login_guard: LoginGuard | None = None,
 ) -> AsyncIterator[None]:
     """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
-    runner = web.AppRunner(Control(switch, token, configuration).app(), access_log=None, shutdown_timeout=2.0)
+    runner = web.AppRunner(
+        Control(switch, token, configuration, login_guard).app(), access_log=None, shutdown_timeout=2.0
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -23,7 +23,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.model import Directory, SipLine
 from trunkline.events.catalogue import EventType, line_stream
 from trunkline.events.store import append
-from trunkline.telephony.port import LoginFailed, Registered, Signal, Unregistered
+from trunkline.telephony.port import Registered, Signal, Unregistered
 
 GATHER_SECONDS = 0.1
 RETRY_SECONDS = 1.0
@@ -62,8 +62,6 @@ class Registrar:
                 self._since.pop((signal.line, signal.contact_uri), None)
                 lost = self._presence.unregister(signal)
                 self._mark(signal.line, EventType.LINE_LOST if lost else None, signal.at)
-            case LoginFailed():
-                _log.warning("login_failed", line=signal.line, ip=signal.ip, reason=signal.reason)
             case _:
                 pass
 

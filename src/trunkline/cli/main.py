@@ -18,6 +18,7 @@ COMMANDS = {
     "user": ("trunkline.cli.users", "Users: who may log in, and what each may do."),
     "key": ("trunkline.cli.users", "API keys."),
     "allow": ("trunkline.cli.users", "Allow-lists: which addresses may use an API."),
+    "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
     "db": ("trunkline.cli.database", "The database's schema."),
     "apply": ("trunkline.cli.directory", "Bring an account's directory to what a YAML file says."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),

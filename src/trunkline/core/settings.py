@@ -52,6 +52,18 @@ class SipSettings(BaseModel):
     """Seconds."""
     registration_expiry_max: int = 3600
     """Seconds."""
+    login_bans: bool = True
+    """Refuse addresses that guess passwords of lines, for a time that grows."""
+    login_ban_exempt: list[str] = Field(default_factory=list)
+    """Networks that are never banned."""
+
+    @field_validator("login_ban_exempt")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            ip_network(one)  # its ValueError says what is wrong
+        return value
+
     digest_algorithms: list[Literal["MD5", "SHA-256"]] = Field(default=["MD5"], min_length=1)
     """What phones may log in with, the preferred first. Many phones (and programs: SIPp 3.6, baresip 1.0) do not
     log in at all where SHA-256 is offered beside MD5."""

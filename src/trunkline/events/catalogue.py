@@ -91,6 +91,9 @@ class EventType(StrEnum):
     """sip_line_id, phone_number, ip, port, user_agent, devices (count now)"""
     LINE_LOST = "line_lost"
     """sip_line_id, phone_number, devices"""
+    LOGIN_BANNED = "login_banned"
+    """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
+    failures: somebody guessed passwords of this line, and is refused until then; one event for each ban"""
 
 
 QUIET = frozenset(

@@ -18,6 +18,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.calls import recovery
 from trunkline.calls.control import controlled
 from trunkline.calls.lease import Lease
+from trunkline.calls.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.numbers import NumberChooser
 from trunkline.calls.performer import Performer
 from trunkline.calls.registrar import Registrar, registering
@@ -107,9 +108,20 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified))
+        guard = LoginGuard(
+            engine,
+            db,
+            switch.presence,
+            lambda: snapshot.current,
+            settings.data / "sip-bans.json",
+            BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt),
+        )
+        await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(db, engine, switch, registrar, snapshot, configuration, lease.position, ready)
-        address = settings.switch.control_port, configuration, settings.switch.control_bind
+        follower = _Follower(
+            db, engine, switch, registrar, guard, snapshot, configuration, lease.position, ready
+        )
+        address = settings.switch.control_port, configuration, settings.switch.control_bind, guard
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(stopped, call_signals=follower.run(), disk=disk.run())
 
@@ -146,6 +158,7 @@ class _Follower:
         engine: AsteriskEngine,
         switch: Switch,
         registrar: Registrar,
+        guard: LoginGuard,
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
         position: Instant | None,
@@ -155,6 +168,7 @@ class _Follower:
         self._engine = engine
         self._switch = switch
         self._registrar = registrar
+        self._guard = guard
         self._snapshot = snapshot
         self._configuration = configuration
         self._position = position
@@ -170,6 +184,8 @@ class _Follower:
                 case EngineUp():
                     self._configuration.check()
                     await self._recover()
+                case LoginFailed():
+                    self._guard.hear(heard)
                 case EngineDown():
                     _log.error("engine_away", remedy="calls go on in Asterisk if it lives; reconnecting")
                 case _ if self._recovery is not None and self._recovery.was_fed(heard):

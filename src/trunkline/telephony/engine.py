@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +33,11 @@ from trunkline.telephony.config import (
 )
 from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
+from trunkline.telephony.config.pjsip import BANS_FILE, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
-from trunkline.telephony.names import endpoint_of_channel
+from trunkline.telephony.names import endpoint_of, endpoint_of_channel
 from trunkline.telephony.port import (
     Answered,
     Bridge,
@@ -45,6 +47,7 @@ from trunkline.telephony.port import (
     EngineDown,
     EngineUp,
     HeartbeatReturned,
+    LineAccess,
     LoginFailed,
     Originate,
     RecordFinished,
@@ -61,8 +64,9 @@ _LOGIN_FAILURES = {
     "InvalidPassword": "wrong password",
     "ChallengeResponseFailed": "wrong password",
     "InvalidAccountID": "unknown name",
-    "FailedACL": "address not allowed",
 }
+_NO_ACCOUNT = "<unknown>"
+"""What Asterisk calls a line that is not there, or that refuses the address."""
 _NOTHING = Directory()
 _ALIAS = "CHANNEL(userfield)"
 _LINKED = "CHANNEL(linkedid)"
@@ -95,6 +99,10 @@ class AsteriskEngine(Conversations):
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._registrations = Registrations()
         self._files = AccountFiles(config)
+        self._applying = asyncio.Lock()
+        self._access: Mapping[str, LineAccess] = {}
+        self._unloaded_bans = False
+        self._unapplied_access = False
         self._directories: dict[str, Directory] = {}
         self._trunks: dict[str, TrunkConfig] = {}
         self._stale: set[str] = set()
@@ -182,7 +190,7 @@ class AsteriskEngine(Conversations):
         """
         for trunk in self._directories.get(account, _NOTHING).trunks:
             self._trunks.pop(trunk.name, None)
-        left_out = self._files.put(account, directory)
+        left_out = self._files.put(account, self._restricted(directory))
         self._trunks |= {trunk.name: trunk for trunk in directory.trunks if trunk.name not in left_out}
         self._directories[account] = directory
         return left_out
@@ -202,6 +210,10 @@ class AsteriskEngine(Conversations):
         :raises EngineError: Asterisk does not respond, or has not loaded what is wanted.
         :raises OSError: the files cannot be written.
         """
+        async with self._applying:
+            return await self._apply()
+
+    async def _apply(self) -> list[Kind]:
         files, wanted = self._files.unwritten(), self._files.digests()
         etc = self._config.paths.etc
         await asyncio.to_thread(write_files, etc, files)
@@ -233,6 +245,37 @@ class AsteriskEngine(Conversations):
             remove_files(folder, stale_files(os.listdir(folder) if folder.exists() else (), wanted))
 
         await asyncio.to_thread(remove)
+
+    async def restrict_logins(self, addresses: Iterable[str], lines: Mapping[str, LineAccess]) -> None:
+        """Refuse all requests of these addresses, and at these lines (by login) what their access does not allow.
+
+        Replaces what was restricted before. Calls that are up go on.
+
+        :raises EngineError: Asterisk does not take it; call it again.
+        """
+        files = {BANS_FILE: bans(addresses)}
+        if await asyncio.to_thread(write_files, self._config.paths.etc, files):
+            self._unloaded_bans = True
+        if self._unloaded_bans:
+            await self._act("Reload", {"Module": "acl"})
+            self._unloaded_bans = False
+        before, self._access = self._access, dict(lines)
+        changed = {login for login in {*before, *lines} if before.get(login) != lines.get(login)}
+        for account, directory in list(self._directories.items()):
+            if any(line.login in changed for line in directory.lines):
+                self.set_account(account, directory)
+                self._unapplied_access = True
+        if self._unapplied_access:
+            await self.apply()
+            self._unapplied_access = False
+
+    def _restricted(self, directory: Directory) -> Directory:
+        """The directory with the access of its lines."""
+        if not self._access:
+            return directory
+        allowed = LineAccess()
+        lines = [replace(line, access=self._access.get(line.login, allowed)) for line in directory.lines]
+        return replace(directory, lines=lines)
 
     async def reload_certificates(self) -> None:
         """Take a replaced certificate (same file names) for TLS and WSS. Connections and calls stay."""
@@ -526,9 +569,21 @@ class AsteriskEngine(Conversations):
                 case AmiMessage() if message.event == "ContactStatus":
                     self._on_contact(message)
                 case AmiMessage() if message.event in _LOGIN_FAILURES:
-                    self._emit(_login_failed(message))
+                    self._emit(self._login_failed(message))
                 case _:
                     pass
+
+    def _login_failed(self, message: AmiMessage) -> LoginFailed:
+        transport, ip = _remote(message)
+        account = message.get("AccountID")
+        return LoginFailed(
+            at=message.at,
+            line="" if account == _NO_ACCOUNT else endpoint_of(account).name,
+            ip=ip,
+            reason=_LOGIN_FAILURES[message.event],
+            tried_password=message.event != "InvalidAccountID",
+            proven=transport != "UDP",
+        )
 
     def _on_contact(self, message: AmiMessage) -> None:
         endpoint, uri = message.get("EndpointName"), message.get("URI")
@@ -589,15 +644,10 @@ def _variables(message: AmiMessage) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _login_failed(message: AmiMessage) -> LoginFailed:
-    # IPV4/UDP/192.0.2.7/5060
-    address = message.get("RemoteAddress").split("/")
-    return LoginFailed(
-        at=message.at,
-        line=message.get("AccountID"),
-        ip=address[2] if len(address) > 2 else "",
-        reason=_LOGIN_FAILURES[message.event],
-    )
+def _remote(message: AmiMessage) -> tuple[str, str]:
+    """Transport and address of ``IPV4/UDP/192.0.2.7/5060``; empty when there is none."""
+    parts = message.get("RemoteAddress").split("/")
+    return (parts[1], parts[2]) if len(parts) > 2 else ("", "")
 
 
 def _unquoted(name: str) -> str:

@@ -244,8 +244,13 @@ class LoginFailed:
 
     at: Instant
     line: str
+    """Its login; "" when there is no such line."""
     ip: str
     reason: str
+    tried_password: bool = True
+    """False: the name alone was refused, as of an unlisted carrier."""
+    proven: bool = True
+    """False for UDP: the sender may have written any address (Asterisk does not report which nonce it sent where)."""
 
 
 Signal = (
@@ -348,6 +353,18 @@ class Originate:
 
     def __post_init__(self) -> None:
         checked_values(Tag, self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class LineAccess:
+    """From where a line may be used.
+
+    :ivar denied: addresses that are refused.
+    :ivar only: when not None, all others than these are refused.
+    """
+
+    denied: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
 
 
 class Supervision(StrEnum):

@@ -24,6 +24,7 @@ from trunkline.core.engine_values import (
     TrunkId,
 )
 from trunkline.core.settings import Settings
+from trunkline.telephony.port import LineAccess
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class LineConfig:
 
     :ivar ha1_md5, ha1_sha256: hex digests of ``login:trunkline:password``; "" leaves an algorithm out.
     :ivar max_contacts: devices registered at once.
+    :ivar access: from where it may be used.
     """
 
     login: SipLogin
@@ -159,6 +161,7 @@ class LineConfig:
     may_register: bool = True
     max_contacts: int = 10
     browser: bool = True
+    access: LineAccess = LineAccess()  # noqa: RUF009 - immutable
 
     def __post_init__(self) -> None:
         _require(SipLogin, self.login)

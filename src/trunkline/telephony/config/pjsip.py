@@ -17,10 +17,13 @@ from trunkline.telephony.config.model import (
     TrunkTransport,
 )
 from trunkline.telephony.config.modules import has_opus
+from trunkline.telephony.port import LineAccess
 
 REALM = "trunkline"
 BROWSER_PREFIX = "web-"
 CONTEXT = "tl-in"
+BANS = "tl-bans"
+BANS_FILE = "acl_bans.conf"
 _QUALIFY_SECONDS = 60
 _TLS_METHOD = "sslv23"
 """OpenSSL's name for "negotiate": TLS 1.2 and 1.3 (the library refuses older ones). ``tlsv1_2`` and ``tlsv1_3`` allow that
@@ -29,7 +32,10 @@ version alone, ``default`` is TLS 1.0 alone (measured with Asterisk 22.10)."""
 
 def base(config: EngineConfig) -> str:
     """``pjsip.conf``: what is not of accounts, and the kinds of objects that have no file of their own."""
-    return "\n".join([_global(config), *_transports(config), '#include "pjsip_peers.conf"\n'])
+    return "\n".join([_global(config), *_transports(config), _BANS, '#include "pjsip_peers.conf"\n'])
+
+
+_BANS = f"[{BANS}]\ntype = acl\nacl = {BANS}\n"
 
 
 SORCERY = "[res_pjsip]\n" + "".join(
@@ -170,13 +176,32 @@ def _line(config: LineConfig) -> str:
     text = (
         f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"
         f"[{login}](tl-aor)\nmax_contacts = {contacts}\n\n"
-        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n"
+        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{_access(config.access)}"
     )
     if config.browser:
         web = BROWSER_PREFIX + login
         text += f"\n[{web}](tl-aor)\nmax_contacts = {contacts}\n"
-        text += f"\n[{web}](tl-browser)\naors = {web}\nauth = {login}\n"
+        text += f"\n[{web}](tl-browser)\naors = {web}\nauth = {login}\n{_access(config.access)}"
     return text
+
+
+def _access(access: LineAccess) -> str:
+    """Rules of an endpoint; the last that matches an address decides."""
+    rules: list[str] = []
+    if access.only is not None:
+        rules += ["deny = 0.0.0.0/0", "deny = ::/0"]
+        rules += [f"permit = {ipaddress.ip_network(address)}" for address in access.only]
+    rules += [f"deny = {ipaddress.ip_network(address)}" for address in access.denied]
+    return "".join(f"{rule}\n" for rule in rules)
+
+
+def bans(addresses: Iterable[str]) -> str:
+    """``acl_bans.conf``: more rules of the named list ``tl-bans``."""
+    return "".join(f"deny = {ipaddress.ip_network(address)}\n" for address in sorted(addresses))
+
+
+ACCESS_LISTS = f'[{BANS}]\npermit = 0.0.0.0/0\npermit = ::/0\n#tryinclude "{BANS_FILE}"\n'
+"""``acl.conf``."""
 
 
 def trunks(configs: Sequence[TrunkConfig]) -> str:

@@ -15,7 +15,7 @@ SINGLE = "0"
 
 _AMI_EVENTS = (
     "ContactStatus", "FullyBooted", "Reload",
-    "InvalidPassword", "ChallengeResponseFailed", "InvalidAccountID", "FailedACL",
+    "InvalidPassword", "ChallengeResponseFailed", "InvalidAccountID",
 )  # fmt: skip
 
 _AMI_UNREAD = (
@@ -23,6 +23,7 @@ _AMI_UNREAD = (
     "HangupRequest", "SoftHangupRequest", "DialBegin", "DialState", "DialEnd", "BridgeCreate", "BridgeEnter",
     "BridgeLeave", "BridgeDestroy", "DTMFBegin", "DTMFEnd", "MixMonitorStart", "MixMonitorStop", "VarSet",
     "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "SuccessfulAuth", "ChallengeSent", "RequestBadFormat",
+    "FailedACL",
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
 
@@ -83,7 +84,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "cel.conf": _cel(config),
         "cel_custom.conf": _journal(config),
         "cdr.conf": "[general]\nenable = no\n",
-        "acl.conf": "",
+        "acl.conf": pjsip.ACCESS_LISTS,
         "ccss.conf": "[general]\n",
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
         "indications.conf": _INDICATIONS,

@@ -1,0 +1,271 @@
+"""Stops who guesses passwords of SIP lines: counts failed logins, has the engine refuse whom the rules ban.
+
+Bans are the node's: kept in a file of the data folder, so that a restart forgets none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import psycopg
+
+from trunkline.calls.login_bans import Ban, BanScope, LoginBans
+from trunkline.calls.presence import Presence
+from trunkline.core.clock import Instant, to_datetime
+from trunkline.core.errors import DatabaseUnavailable, EngineError
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+from trunkline.events.catalogue import EventType, line_stream
+from trunkline.events.store import append
+from trunkline.telephony.port import LineAccess, LoginFailed
+
+GATHER_SECONDS = 0.1
+"""Bans within this time reach the engine as one change."""
+EXPIRY_SECONDS = 30.0
+LOG_SECONDS = 60.0
+"""Failed logins of one address at one line are logged at most so often."""
+
+_log = get_logger("calls")
+
+
+class BanEnforcer(Protocol):
+    """What the guard needs of the engine."""
+
+    async def restrict_logins(self, addresses: Iterable[str], lines: dict[str, LineAccess]) -> None:
+        """Refuse all requests of these addresses, and at these lines what their access does not allow.
+
+        :raises EngineError: not done.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BanSettings:
+    """:ivar exempt: networks that are never banned."""
+
+    is_on: bool = True
+    exempt: Sequence[str] = ()
+
+
+class LoginGuard:
+    """Handles failed logins; an async context manager by :func:`guarding`."""
+
+    def __init__(
+        self,
+        engine: BanEnforcer,
+        db: Database,
+        presence: Presence,
+        directory: Callable[[], Directory],
+        file: Path,
+        settings: BanSettings = BanSettings(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine = engine
+        self._db = db
+        self._presence = presence
+        self._directory = directory
+        self._file = file
+        self._settings = settings
+        self._exempt = [ipaddress.ip_network(one) for one in settings.exempt]
+        self._clock = clock
+        self._bans = LoginBans()
+        self._begun: list[Ban] = []
+        self._failed_since: dict[tuple[str, str], int] = {}
+        self._logged_at: dict[tuple[str, str], float] = {}
+        self._changed = asyncio.Event()
+        self._load()
+
+    def hear(self, failed: LoginFailed) -> None:
+        """Count a failed login."""
+        self._log_failure(failed)
+        if (
+            not self._settings.is_on
+            or not failed.tried_password
+            or not failed.ip
+            or self._is_exempt(failed.ip)
+        ):
+            return
+        at_home = [device.ip for device in self._presence.devices(failed.line)]
+        begun = self._bans.failed(
+            failed.line,
+            failed.ip,
+            failed.at,
+            registered_at=at_home,
+            is_known_address=self._is_known(failed.ip),
+            is_proven=failed.proven,
+        )
+        if begun:
+            self._begun += begun
+            self._changed.set()
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The bans in force, for people: times in ISO 8601, UTC."""
+        self._expire()
+        return [_shown(ban) for ban in sorted(self._bans.bans, key=lambda ban: ban.since)]
+
+    def lift(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
+        """Lift bans of an address, a line, or both together; None for both: all. What was lifted."""
+        lifted = self._bans.lift(ip, line)
+        if lifted:
+            _log.info("login_bans_lifted", bans=len(lifted), ip=ip, line=line)
+            self._changed.set()
+        return [_shown(ban) for ban in lifted]
+
+    def status(self) -> dict[str, Any]:
+        """For ``trunkline status``."""
+        shown = self.listed()
+        return {"in_force": len(shown), "newest": shown[-5:]}
+
+    async def run(self) -> None:
+        """Bring bans to the engine, the file and the events until cancelled."""
+        self._changed.set()  # those of the last run
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._seconds_to_next_end())
+            await asyncio.sleep(GATHER_SECONDS)
+            if self._expire():
+                self._changed.set()
+            if not self._changed.is_set():
+                continue
+            self._changed.clear()
+            begun, self._begun = self._begun, []
+            for ban in begun:
+                _log.warning("login_banned", **_shown(ban))
+            try:
+                await self._enforce()
+            except EngineError as error:
+                _log.error("login_bans_not_enforced", error=str(error), remedy="tried again in a second")
+                await asyncio.sleep(1.0)
+                self._changed.set()
+            await asyncio.to_thread(self._save)
+            for ban in begun:
+                await self._publish(ban)
+
+    # ---
+
+    async def _enforce(self) -> None:
+        bans = self._bans.bans
+        lines: dict[str, LineAccess] = {}
+        for line in {ban.line for ban in bans if ban.line}:
+            denied = (ban.ip for ban in bans if ban.line == line and ban.scope is BanScope.ADDRESS_AND_LINE)
+            whole = next((ban for ban in bans if ban.line == line and ban.scope is BanScope.LINE), None)
+            lines[line] = LineAccess(tuple(sorted(denied)), whole.allowed if whole is not None else None)
+        addresses = sorted(ban.ip for ban in bans if ban.scope is BanScope.ADDRESS)
+        await self._engine.restrict_logins(addresses, lines)
+
+    async def _publish(self, ban: Ban) -> None:
+        """An event on the line's stream; of an address, on that of each account's line at which it was banned."""
+        lines = {ban.line} if ban.line else {one.line for one in self._bans.bans if one.ip == ban.ip}
+        told: set[int] = set()
+        for login in sorted(lines):
+            found = self._directory().line(login)
+            if found is None or found[0].account_id in told:
+                continue
+            account, line = found
+            told.add(account.account_id)
+            data = {
+                "sip_line_id": line.sip_line_id,
+                "phone_number": line.phone_number,
+                "scope": ban.scope.value,
+                "ip": ban.ip or None,
+                "until": float(ban.until),
+                "failures": ban.failures,
+            }
+            try:
+                async with self._db.connection() as connection:
+                    await append(
+                        connection,
+                        account.account_id,
+                        line_stream(line.sip_line_id),
+                        EventType.LOGIN_BANNED,
+                        ban.since,
+                        data,
+                    )
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                _log.warning("login_ban_not_published", line=login, error=str(error).splitlines()[0])
+
+    def _log_failure(self, failed: LoginFailed) -> None:
+        """At most one line a minute for one address at one line: guesses must not fill the log."""
+        key = (failed.ip, failed.line)
+        count = self._failed_since.get(key, 0) + 1
+        if failed.at - self._logged_at.get(key, 0.0) < LOG_SECONDS:
+            self._failed_since[key] = count
+            return
+        if len(self._logged_at) > 10_000:
+            self._logged_at.clear()
+            self._failed_since.clear()
+        self._logged_at[key] = failed.at
+        self._failed_since[key] = 0
+        event = "login_failed" if failed.tried_password else "login_unknown"
+        _log.warning(event, line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
+
+    def _is_exempt(self, ip: str) -> bool:
+        address = ipaddress.ip_address(ip)
+        return any(address in network for network in self._exempt)
+
+    def _is_known(self, ip: str) -> bool:
+        """Whether a line is registered from there, or a trunk's calls come from there."""
+        if any(device.ip == ip for devices in self._presence.all_devices().values() for device in devices):
+            return True
+        address = ipaddress.ip_address(ip)
+        trunks = (trunk for one in self._directory().accounts.values() for trunk in one.trunks.values())
+        return any(
+            ip == trunk.host or any(address in ipaddress.ip_network(one) for one in trunk.addresses)
+            for trunk in trunks
+        )
+
+    def _expire(self) -> bool:
+        over = self._bans.expire(Instant(self._clock()))
+        if over:
+            self._changed.set()
+        return bool(over)
+
+    def _seconds_to_next_end(self) -> float:
+        end = self._bans.next_end()
+        return EXPIRY_SECONDS if end is None else max(0.05, min(EXPIRY_SECONDS, end - self._clock()))
+
+    def _load(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                self._bans = LoginBans.from_json(orjson.loads(self._file.read_bytes()))
+            except ValueError as error:
+                _log.error("login_bans_not_read", file=str(self._file), error=str(error))
+
+    def _save(self) -> None:
+        partial = self._file.with_name(f".{self._file.name}.partial")
+        try:
+            partial.write_bytes(orjson.dumps(self._bans.to_json()))
+            partial.replace(self._file)
+        except OSError as error:
+            _log.error("login_bans_not_saved", error=str(error))
+
+
+def _shown(ban: Ban) -> dict[str, Any]:
+    return {
+        "scope": ban.scope.value,
+        "ip": ban.ip or None,
+        "line": ban.line or None,
+        "since": to_datetime(ban.since).isoformat(timespec="seconds"),
+        "until": to_datetime(ban.until).isoformat(timespec="seconds"),
+        "failures": ban.failures,
+    }
+
+
+@contextlib.asynccontextmanager
+async def guarding(guard: LoginGuard) -> AsyncIterator[None]:
+    """Enforce bans for the time of the block."""
+    task = core_task(guard.run(), name="login-guard")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

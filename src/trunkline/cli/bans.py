@@ -1,0 +1,71 @@
+"""``trunkline ban``: who is refused for guessing passwords of SIP lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import click
+
+from trunkline.calls.client import SwitchClient
+from trunkline.cli.accounts import json_option
+from trunkline.cli.database import print_json
+from trunkline.cli.settings import load_settings
+from trunkline.core.errors import InvalidInput, SwitchUnavailable
+from trunkline.runtime import secrets
+
+Bans = list[dict[str, Any]]
+
+
+@click.group()
+def ban() -> None:
+    """Bans of SIP logins: show, lift."""
+
+
+@ban.command("list")
+@json_option
+def list_bans(json: bool) -> None:
+    """Bans in force."""
+    _show(_ask(lambda client: client.login_bans()), json)
+
+
+@ban.command()
+@click.option("--ip", help="Lift what concerns this address.")
+@click.option("--line", help="Lift what concerns this line (its login).")
+@click.option("--all", "everything", is_flag=True, help="Lift all bans.")
+@json_option
+def lift(ip: str | None, line: str | None, everything: bool, json: bool) -> None:
+    """Let in again, and forget the failures: an address, a line, one address at one line, or all."""
+    if (ip is None and line is None) is not everything:
+        raise InvalidInput("say what to lift: --ip ADDRESS, --line LOGIN, both, or --all")
+    lifted = _ask(lambda client: client.lift_login_bans(ip, line))
+    _show(lifted, json)
+    if not json:
+        click.echo(f"{len(lifted)} lifted")
+
+
+def _ask(work: Callable[[SwitchClient], Awaitable[Bans]]) -> Bans:
+    settings = load_settings()
+    token = secrets.load(settings).control_token
+
+    async def ask() -> Bans:
+        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(ask())
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise SwitchUnavailable(
+            "the switch does not answer: bans are kept by it; see `trunkline status`"
+        ) from error
+
+
+def _show(bans: Bans, json: bool) -> None:
+    if json:
+        print_json(bans)
+        return
+    for one in bans:
+        place = f"{one['ip'] or 'all addresses':<40}{one['line'] or 'all lines':<14}"
+        click.echo(f"{place}until {one['until']}  {one['failures']} failures")

@@ -1,0 +1,99 @@
+"""A ban is told once: as an event of the line, in the log, and in the status; an unlisted carrier is not told as one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.calls.company import company
+from trunkline.calls.login_bans import FAILURES
+from trunkline.calls.login_guard import LoginGuard, guarding
+from trunkline.calls.presence import Presence
+from trunkline.core.clock import Instant
+from trunkline.core.errors import EngineError
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+from trunkline.telephony.port import LineAccess, LoginFailed
+
+pytestmark = pytest.mark.attack
+
+ATTACKER, LINE = "203.0.113.9", "0260002"
+GUIDE = Path(__file__).parents[2] / "docs/operations/security.md"
+
+
+class Engine:
+    """Takes what is refused, the second time that it is told."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.addresses: list[str] = []
+        self.lines: dict[str, LineAccess] = {}
+        self.done = asyncio.Event()
+
+    async def restrict_logins(self, addresses: Iterable[str], lines: dict[str, LineAccess]) -> None:
+        self.told += 1
+        if self.told == 1:
+            raise EngineError("not connected")
+        self.addresses, self.lines = list(addresses), dict(lines)
+        self.done.set()
+
+
+@pytest.fixture
+async def db(database: str) -> Database:
+    return await Database.open(database, application_name="test")
+
+
+async def test_one_event_for_each_ban(db: Database, tmp_path: Path) -> None:
+    account = company()
+    await db.execute(
+        "insert into accounts (account_id, name, time_zone) values (%s, 'Example', 'UTC')",
+        (account.account_id,),
+    )
+    engine = Engine()
+    now = 1_700_000_000.0
+    guard = LoginGuard(
+        engine,
+        db,
+        Presence(),
+        lambda: Directory({account.account_id: account}),
+        tmp_path / "bans.json",
+        clock=lambda: now,
+    )
+    for _ in range(50 * FAILURES):
+        guard.hear(LoginFailed(Instant(now), LINE, ATTACKER, "wrong password"))
+    async with guarding(guard), asyncio.timeout(20):
+        await engine.done.wait()
+        while not (rows := await db.fetch_all("select * from outbox where type = 'login_banned'")):
+            await asyncio.sleep(0.02)
+    assert engine.lines == {LINE: LineAccess(denied=(ATTACKER,))}
+    [row] = rows
+    assert (row["account_id"], row["stream"]) == (account.account_id, "line:2")
+    assert (row["data"]["ip"], row["data"]["phone_number"], row["data"]["scope"]) == (
+        ATTACKER,
+        LINE,
+        "address_and_line",
+    )
+    status = guard.status()
+    assert (status["in_force"], status["newest"][0]["ip"]) == (1, ATTACKER)
+    await db.close()
+
+
+def test_the_filter_for_fail2ban() -> None:
+    """Matches a banned address, and neither an unlisted carrier nor a phone with an old password."""
+    [pattern] = re.findall(r"^failregex = (.*)$", GUIDE.read_text(), re.MULTILINE)
+    matcher = re.compile(pattern.replace("<HOST>", r"(?P<host>\S+?)"))
+
+    def line(event: str, **more: str | None) -> str:
+        return json.dumps({"room": "calls", **more, "event": event, "role": "switch", "level": "warning"})
+
+    banned = matcher.search(line("login_banned", scope="address", ip=ATTACKER, line=None))
+    assert banned is not None
+    assert banned["host"] == ATTACKER
+    assert not matcher.search(line("login_unknown", line="", ip=ATTACKER, reason="unknown name"))
+    assert not matcher.search(line("login_failed", line=LINE, ip=ATTACKER, reason="wrong password"))
+    assert not matcher.search(line("login_banned", scope="address_and_line", ip=ATTACKER, line=LINE))
