@@ -90,7 +90,7 @@ class LoginGuard:
         if (
             not self._settings.is_on
             or not failed.tried_password
-            or not failed.ip
+            or not _is_address(failed.ip)
             or self._is_exempt(failed.ip)
         ):
             return
@@ -247,6 +247,14 @@ class LoginGuard:
             partial.replace(self._file)
         except OSError as error:
             _log.error("login_bans_not_saved", error=str(error))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(ban: Ban) -> dict[str, Any]:

@@ -7,6 +7,7 @@ optional SRTP against DTLS, ICE and bundling). So it is two endpoints: ``<login>
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 
 from trunkline.telephony.config.model import (
