@@ -78,6 +78,28 @@ async def test_a_holder_keeps_its_lease_when_its_connection_breaks(db: Database,
         assert (await row(db))["token"] == token
 
 
+async def test_a_missing_table_of_leases_does_not_end_the_switch(db: Database, database: str) -> None:
+    """An operator's mistake: calls go on, and the lease is renewed again once the table is back."""
+    lost = asyncio.Event()
+    async with lease(database, "a", lost=lost) as held:
+        await db.execute("alter table switch_leases rename to mislaid")
+        await break_connections(db)
+        async with asyncio.timeout(LIMIT):
+            while not await db.fetch_one(
+                "select 1 as one from pg_locks where locktype = 'advisory' and classid = %s and granted"
+                " and database = (select oid from pg_database where datname = current_database())",
+                (LOCK_SPACE,),
+            ):
+                await asyncio.sleep(0.02)
+        await db.execute("update mislaid set expires_at = now() - interval '1 hour'")
+        await db.execute("alter table mislaid rename to switch_leases")
+        async with asyncio.timeout(LIMIT):
+            while not await db.fetch_one("select 1 as one from switch_leases where expires_at > now()"):
+                await asyncio.sleep(0.05)
+        assert not lost.is_set()
+        assert (await row(db))["token"] == held.fence.token
+
+
 async def test_a_takeover_adds_to_the_token_and_keeps_the_position(db: Database, database: str) -> None:
     async with lease(database, "a") as first:
         assert first.position is None

@@ -8,7 +8,6 @@ holder, whatever it believes, writes nothing after a takeover.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -115,7 +114,9 @@ class Lease:
                         async for _ in connection.notifies(timeout=RENEW_SECONDS, stop_after=1):
                             pass
                         await self._renew(connection)
-            except (psycopg.OperationalError, OSError) as error:
+            except (psycopg.Error, OSError) as error:
+                # Away, or an operator's mistake (a missing table, a lost permission): calls go on, and nobody else can
+                # take the node over either.
                 _log.warning("lease_without_database", error=str(error).splitlines()[0] if str(error) else "")
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:
@@ -159,7 +160,13 @@ class Lease:
         _log.info("lease_held", node=self._node, token=self._token)
 
     async def _renew(self, connection: _Connection) -> None:
-        with contextlib.suppress(psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        try:
             cursor = await connection.execute(_RENEW, (self._node, self._token))
-            if cursor.rowcount == 0:
-                raise LeaseLost("another switch took over this node; this one must end")
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            # The lock is still held. The event writer has the alarm: it cannot write either.
+            _log.warning("lease_not_renewed", error=str(error).splitlines()[0] if str(error) else "")
+            return
+        if cursor.rowcount == 0:
+            raise LeaseLost("another switch took over this node; this one must end")
