@@ -16,11 +16,13 @@ scripts; elsewhere, and for ``\\Y``, only ASCII letters count.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, ParamSpec, TypeVar
 
 import re2
 
@@ -32,6 +34,13 @@ REPEAT_MAX = 100
 
 _MEMORY = 1 << 20
 """Bytes of one compiled pattern with its caches; a pattern that needs more is refused."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="patterns")
+"""Of their own: those of the event loop check passwords and look names up, and must not wait for patterns. As many as
+requests with patterns are under way at most."""
 
 _LETTER = r"\p{L}\p{M}\p{Nl}"
 _CLASSES = {
@@ -85,6 +94,11 @@ class Pattern:
         for text in texts:
             (yes if search(text) is not None else no).append(text)
         return yes, no
+
+
+async def in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Do work with patterns in a thread that nothing else waits for."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(work, *args, **kwargs))
 
 
 @lru_cache(maxsize=256)

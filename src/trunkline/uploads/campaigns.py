@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trunkline.core.errors import TooExpensive
-from trunkline.core.patterns import PatternError, compile_pattern
+from trunkline.core.patterns import PatternError, compile_pattern, in_thread
 from trunkline.db.pool import Database
 
 _OF_SITES = """
@@ -45,7 +44,7 @@ async def campaigns_of(db: Database, account_id: int, visits: Sequence[Visit]) -
     rows = await db.fetch_all(_OF_SITES, (account_id, sites))
     if not rows:
         return [None] * len(visits)
-    return await asyncio.to_thread(_choose, rows, visits, time.monotonic() + SECONDS_MAX)
+    return await in_thread(_choose, rows, visits, time.monotonic() + SECONDS_MAX)
 
 
 def _choose(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +12,7 @@ from psycopg.rows import scalar_row, tuple_row
 from psycopg.types.string import ByteaBinaryLoader
 
 from trunkline.core.errors import TooExpensive
-from trunkline.core.patterns import Pattern
+from trunkline.core.patterns import Pattern, in_thread
 from trunkline.db.query.compiler import CompiledQuery, PatternLookup
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ async def _matching(
             seen += len(texts)
             if seen > MAX_VALUES:
                 _refuse(f"'regexp' is tried on at most {MAX_VALUES} different values")
-            found = await asyncio.to_thread(budget.split, lookup.pattern, texts)
+            found = await in_thread(budget.split, lookup.pattern, texts)
             for side, some in enumerate(found):
                 sizes[side] += sum(map(len, some))
                 if sizes[side] <= MAX_LISTED:
