@@ -24,7 +24,7 @@ from pydantic import BaseModel, SecretStr
 from trunkline import __version__
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
-from trunkline.runtime import backlog, certificates, postgres, secrets
+from trunkline.runtime import backlog, certificates, handshakes, postgres, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
@@ -133,6 +133,7 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
     """Asterisk on the configuration that ``configure`` writes."""
     login = secrets.load(settings).ari
     configuration = settings.asterisk_dir / "asterisk.conf"
+    tls_ports = {port for port in (settings.sip.tls_port, settings.sip.wss_port) if port}
 
     def prepare() -> None:
         nonlocal configuration
@@ -145,17 +146,22 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
         ),
         prepare=prepare,
         probe=lambda: engine_answers(settings.engine.ari_port, login),
-        each_ready=_lengthen_backlog,
+        each_ready=lambda pid: _guard_ports(pid, tls_ports),
         stop_seconds=20,
         version=install.version,
     )
 
 
-def _lengthen_backlog(pid: int) -> str | None:
+def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
+    """What the engine has no setting for: long queues of new connections, and a deadline for handshakes."""
     try:
         backlog.lengthen(pid)
+        handshakes.watch(pid, tls_ports)
     except OSError as error:
-        return f"its queues of new connections stay short ({error.strerror}); SIP over TCP and TLS is easier to block"
+        return (
+            f"its queues of new connections stay short, and handshakes have no deadline ({error.strerror}); "
+            "SIP over TCP and TLS is easier to block"
+        )
     return None
 
 

@@ -1,0 +1,99 @@
+"""A connection to a TLS port of the engine that sends no handshake is ended by the supervisor; one that sends is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.telephony.conftest import Pbx
+from tests.telephony.conftest import pbx as pbx  # the fixture
+from trunkline.runtime import handshakes
+from trunkline.runtime.child_sockets import ESTABLISHED, LISTENING, TcpSocket
+
+pytestmark = pytest.mark.attack
+
+_SERVER = """
+import asyncio, sys
+async def serve(reader, writer):
+    await reader.read()
+    writer.close()
+async def main():
+    servers = [await asyncio.start_server(serve, "127.0.0.1", 0) for _ in range(2)]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+"""Accepts and waits, as a program without deadlines does."""
+
+
+@contextlib.asynccontextmanager
+async def _server() -> AsyncIterator[tuple[subprocess.Popen[str], list[int]]]:
+    child = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        yield child, [int(word) for word in (await asyncio.to_thread(child.stdout.readline)).split()]
+    finally:
+        child.kill()
+        child.wait()
+
+
+async def _closed(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+
+
+async def test_silent_connections_are_ended() -> None:
+    async with _server() as (child, (port, other_port)):
+        watching = handshakes.watch(child.pid, {port}, seconds=0.3, look_every=0.1)
+        silent = await asyncio.open_connection("127.0.0.1", port)
+        begun = await asyncio.open_connection("127.0.0.1", port)
+        begun[1].write(b"\x16\x03\x01\x02\x00\x01")
+        kept = await asyncio.open_connection("127.0.0.1", port)
+        kept[1].write(b"x" * handshakes.SMALLEST_HANDSHAKE)
+        elsewhere = await asyncio.open_connection("127.0.0.1", other_port)
+        await _closed(silent[0])
+        await _closed(begun[0])
+        late = await asyncio.open_connection("127.0.0.1", port)
+        await _closed(late[0])
+        assert not kept[0].at_eof()
+        assert not elsewhere[0].at_eof()
+        child.kill()
+        await asyncio.to_thread(watching.join, 30)
+        assert not watching.is_alive()
+
+
+def test_a_connection_is_looked_at_once() -> None:
+    deadlines = handshakes.Deadlines({5061}, 15)
+    one, two = TcpSocket("1", ESTABLISHED, 5061), TcpSocket("2", ESTABLISHED, 5061)
+    others = [TcpSocket("3", LISTENING, 5061), TcpSocket("4", ESTABLISHED, 5060)]
+    assert deadlines.due([one, *others], 0) == set()
+    assert deadlines.due([one, two, *others], 14) == set()
+    assert deadlines.due([one, two, *others], 15) == {"1"}
+    assert deadlines.due([one, two, *others], 29) == {"2"}
+    assert deadlines.due([one, two], 100) == set()
+    assert deadlines.due([], 101) == set()
+    assert deadlines.due([one], 102) == set()
+    assert deadlines.due([one], 117) == {"1"}
+
+
+@pytest.mark.engine
+async def test_the_engine_takes_a_handshake_and_loses_what_sends_none(pbx: Pbx) -> None:
+    ports = pbx.config.ports
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    async with pbx.engine():
+        handshakes.watch(pbx.pid, {ports.tls, ports.wss}, seconds=1.0, look_every=0.2)
+        for port in (ports.tls, ports.wss):
+            shaken = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+            silent = await asyncio.open_connection("127.0.0.1", port)
+            await _closed(silent[0])
+            assert not shaken[0].at_eof()
+            shaken[1].close()
