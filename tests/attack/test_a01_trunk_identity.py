@@ -89,7 +89,7 @@ async def test_hostile_rows_do_not_reach_the_engine(pair: TwoCompanies) -> None:
     ]
     rows += [("address", one["server_address"], []) for one in HOSTILE if len(one) == 1]
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        before = pair.trunks_file
+        before = pair.engine_files
         for index, (mode, host, addresses) in enumerate(rows):
             await connection.execute(
                 "insert into trunks (account_id, key, name, mode, host, username, addresses) values"
@@ -102,9 +102,9 @@ async def test_hostile_rows_do_not_reach_the_engine(pair: TwoCompanies) -> None:
             (pair.one.account.account_id,),
         )
         async with asyncio.timeout(20):
-            while "match = 192.0.2.77" not in pair.trunks_file:
+            while "match = 192.0.2.77" not in pair.engine_files:
                 await asyncio.sleep(0.1)
-        told = set(pair.trunks_file.splitlines()) - set(before.splitlines())
+        told = set(pair.engine_files.splitlines()) - set(before.splitlines())
         matches = {line for line in told if line.startswith("match")}
         assert matches == {"match = 192.0.2.77"}
         await asyncio.sleep(1)  # the engine reads what was written
@@ -137,6 +137,31 @@ async def test_a_call_for_nobody_s_number_is_nobody_s(pair: TwoCompanies) -> Non
     call = await customer.dial("97140000399")
     await call.ended()
     assert not call.is_answered
+
+
+async def test_a_number_is_verified_by_who_answers_it(pair: TwoCompanies) -> None:
+    """The call leaves by the operator's trunk and shows his number; who answers hears a voice."""
+    phone = "442079460288"
+    run = pair.installation.run
+    dsn = postgres.dsn(pair.installation.settings)
+    claimant = str(pair.other.account.account_id)
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute(
+            "insert into virtual_numbers (account_id, phone_number) values (%s, %s)", (claimant, phone)
+        )
+    subscriber = await pair.world.customer(phone)
+    subscriber.on_call(Answer())
+    operator = str(pair.one.account.account_id)
+    await run("numbers", "call", phone, "--account", claimant, "--by", operator)
+    call = await subscriber.next_call()
+    await call.answered()
+    assert call.number.lstrip("+") == pair.one.number
+    await call.ended(timeout=60)  # when all was said
+    with pytest.raises(RuntimeError, match="not the one that was said"):
+        await run("numbers", "confirm", phone, "000000", "--account", claimant)
+    assert phone in await run("numbers", "claims")
+    await run("numbers", "assign", phone, "--account", claimant)
+    assert phone not in await run("numbers", "claims")
 
 
 async def test_a_call_of_one_account_s_phone_never_rings_the_other_s(pair: TwoCompanies) -> None:

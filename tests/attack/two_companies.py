@@ -128,9 +128,10 @@ class TwoCompanies:
         return str(next(self._numbers))
 
     @property
-    def trunks_file(self) -> str:
-        """What the engine was told of trunks."""
-        return (self.installation.settings.asterisk_dir / "etc" / "pjsip_trunks.conf").read_text()
+    def engine_files(self) -> str:
+        """What the engine was told."""
+        etc = self.installation.settings.asterisk_dir / "etc"
+        return "\n".join(file.read_text() for file in sorted(etc.rglob("*.conf")))
 
     async def answer(self, source: str, method: str, user: str, called: str) -> int:
         """The final status that a request without a login gets, sent from a loopback address."""

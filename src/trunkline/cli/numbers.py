@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,14 +10,19 @@ import click
 from pydantic import ValidationError
 
 from trunkline.accounts.administration import Administration
+from trunkline.calls.client import SwitchClient
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.settings import load_settings
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
 from trunkline.directory.lists_file import apply_lists, read_lists
-from trunkline.directory.numbers import inventory, ownership
+from trunkline.directory.numbers import inventory, ownership, verification
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
+from trunkline.directory.spoken import SpokenTexts
+from trunkline.runtime import secrets
+from trunkline.speech import EspeakSpeech
 
 offered_to_option = click.option(
     "--for", "offered_to", type=int, default=EVERYBODY, metavar="AGENT", help="Only for this agent's clients."
@@ -114,6 +120,49 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
         return whose
 
     click.echo(f"{normalise(phone)} is verified for account {with_database(work)}")
+
+
+@numbers.command()
+@click.argument("phone", metavar="NUMBER")
+@account_option
+@click.option("--by", type=int, help="Account that calls; default: numbers.verification_account.")
+@click.option(
+    "--language", default="en", show_default=True, help="Of the voice; other than en hears digits only."
+)
+def call(phone: str, account_id: int | None, by: int | None, language: str) -> None:
+    """Call a NUMBER of an account and say a code there: whoever tells it has the number."""
+    settings = load_settings()
+    caller = by if by is not None else settings.numbers.verification_account
+    if caller is None:
+        raise InvalidInput("say by which account to call: --by, or the setting numbers.verification_account")
+
+    async def work(db: Database) -> None:
+        whose = await chosen(Administration(db), account_id)
+        code = await verification.new_code(db, whose, phone, datetime.now(UTC))
+        text = verification.message(code, language)
+        file = await SpokenTexts(EspeakSpeech(), settings.media_dir).file_of(text, language)
+        token = secrets.load(settings).control_token
+        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as switch:
+            params = verification.call_params(phone, text, file)
+            await switch.command(caller, "start_informer_call", params)
+
+    with_database(work)
+    click.echo("the number is being called; then: trunkline numbers confirm NUMBER CODE")
+
+
+@numbers.command()
+@click.argument("phone", metavar="NUMBER")
+@click.argument("code")
+@account_option
+def confirm(phone: str, code: str, account_id: int | None) -> None:
+    """Verify a NUMBER of an account by the CODE that was heard there."""
+
+    async def work(db: Database) -> None:
+        whose = await chosen(Administration(db), account_id)
+        await verification.confirm(db, whose, phone, code, datetime.now(UTC))
+
+    with_database(work)
+    click.echo("verified")
 
 
 @numbers.command()

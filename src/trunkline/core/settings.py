@@ -143,6 +143,14 @@ class SwitchSettings(BaseModel):
         return f"http://{host}:{self.control_port}"
 
 
+class NumberSettings(BaseModel):
+    """How accounts show that a number is theirs."""
+
+    verification_account: int | None = None
+    """Account of the operator whose default number and trunk make the calls that verify numbers; without one, clients
+    cannot ask for such calls."""
+
+
 class RecordingSettings(BaseModel):
     sample_rate: int = 8000
     mp3_bit_rate: int = 32_000
@@ -292,6 +300,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     web: WebSettings = WebSettings()
     switch: SwitchSettings = SwitchSettings()
+    numbers: NumberSettings = NumberSettings()
     recording: RecordingSettings = RecordingSettings()
     disk: DiskSettings = DiskSettings()
     notifications: NotificationSettings = NotificationSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from trunkline.apis.data_api.changes import change_method
@@ -21,9 +22,9 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     Result,
 )
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.db.query import Page
-from trunkline.directory.numbers import changes, listing, private
+from trunkline.directory.numbers import changes, listing, private, verification
 from trunkline.directory.numbers.changes import Chosen
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.reports.reader import Reader
@@ -138,6 +139,31 @@ async def _enable_private(call: Call, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
+async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
+    services, phone = call.services, params["virtual_phone_number"]
+    caller = services.settings.numbers.verification_account
+    if caller is None:
+        raise PermissionDenied(
+            "this installation does not verify numbers by calls: ask its operator to assign the number",
+            mnemonic="tariff_restrictions",
+            field="virtual_phone_number",
+        )
+    language = params["language"]
+    code = await verification.new_code(services.db, call.account_id, phone, datetime.now(UTC))
+    text = verification.message(code, language)
+    file = await services.speaker.file_of(text, language)
+    command = verification.call_params(phone, text, file)
+    await services.switch.command(caller, "start_informer_call", command, request_id=str(call.api_request_id))
+    return {"success": True}
+
+
+async def _confirm(call: Call, params: Params) -> dict[str, bool]:
+    await verification.confirm(
+        call.services.db, call.account_id, params["virtual_phone_number"], params["code"], datetime.now(UTC)
+    )
+    return {"success": True}
+
+
 async def _private_params(call: Call, params: Params) -> Result:
     services = call.services
     found = await private.private_params(
@@ -165,6 +191,14 @@ async def _prefixes(reader: Reader, params: Params) -> Page:
     return await reader.list(listing.COUNTRY_PREFIXES, params, values=listing.country_prefixes())
 
 
+_OWN_NUMBER = Param(
+    "virtual_phone_number",
+    ParamType.STRING,
+    required=True,
+    minimum=1,
+    maximum=32,
+    description="A number of the account that is not verified.",
+)
 _SEE = (("number_management", "select"),)
 _CHANGE = (("number_management", "update"),)
 
@@ -223,6 +257,45 @@ METHODS = (
         envelope=Envelope.DIRECT,
         permissions=(("number_management", "insert"),),
         errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
+    ),
+    change_method(
+        "start.virtual_number_verification",
+        "Calls a number that is not verified and says a code to who answers. Not in the reference.",
+        _start_verification,
+        params=(
+            _OWN_NUMBER,
+            Param(
+                "language",
+                ParamType.STRING,
+                default="en",
+                maximum=16,
+                description="Of the voice, BCP 47; other than English says digits only.",
+            ),
+        ),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+        permissions=(("number_management", "insert"),),
+        errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
+    ),
+    change_method(
+        "confirm.virtual_number",
+        "Verifies a number by the code that was heard there. Not in the reference.",
+        _confirm,
+        params=(
+            _OWN_NUMBER,
+            Param(
+                "code",
+                ParamType.STRING,
+                required=True,
+                secret=True,
+                pattern="[0-9]{1,16}",
+                description="Six digits.",
+            ),
+        ),
+        result=SUCCESS,
+        envelope=Envelope.DIRECT,
+        permissions=(("number_management", "insert"),),
+        errors=(_NUMBER_NOT_FOUND,),
     ),
     Method(
         api=Api.DATA,

@@ -6,7 +6,7 @@ account writes by itself (``enable.private_number``) is not: several accounts ma
 
 from __future__ import annotations
 
-from trunkline.core.errors import InUse, InvalidInput, NotFound
+from trunkline.core.errors import InUse, InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.changes import one_at_a_time
 from trunkline.db.pool import Connection, Database, Row
@@ -42,10 +42,7 @@ async def assign(database: Database, account_id: int, phone_number: str, *, take
         )
         row = await cursor.fetchone()
         assert row is not None
-        await connection.execute(
-            "delete from number_verifications where account_id = %s and virtual_number_id = %s",
-            (account_id, row["virtual_number_id"]),
-        )
+        await _forget_code(connection, account_id, digits)
         return int(row["virtual_number_id"])
 
 
@@ -68,25 +65,6 @@ def digits_of(phone_number: str) -> str:
     return digits
 
 
-async def number_id_of(connection: Connection, account_id: int, digits: str) -> int:
-    """An unverified number of the account, locked.
-
-    :raises NotFound: the account has no such number, or it is verified.
-    """
-    cursor = await connection.execute(
-        "select virtual_number_id from virtual_numbers"
-        " where account_id = %s and phone_number = %s and not is_verified for update",
-        (account_id, digits),
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(
-            f"account {account_id} has no number {digits} that waits to be verified; see `trunkline numbers claims`",
-            value=digits,
-        )
-    return int(row["virtual_number_id"])
-
-
 async def _owner(connection: Connection, digits: str) -> int | None:
     cursor = await connection.execute(
         "select v.account_id from virtual_numbers v where v.account_id <> %s and v.phone_number = %s and v.is_verified"
@@ -95,3 +73,9 @@ async def _owner(connection: Connection, digits: str) -> int | None:
     )
     row = await cursor.fetchone()
     return int(row["account_id"]) if row is not None else None
+
+
+async def _forget_code(connection: Connection, account_id: int, digits: str) -> None:
+    await connection.execute(
+        "delete from number_verifications where account_id = %s and phone_number = %s", (account_id, digits)
+    )

@@ -1,0 +1,178 @@
+"""A number is verified by a call to it: who answers hears a code, and whoever tells the code has the number.
+
+The call leaves by a trunk of the operator: by one of the account's own, its provider could answer every call. The code is
+kept as a hash; it is worth something for ten minutes and five attempts, and a number is called three times a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import errors
+
+from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
+from trunkline.db.changes import one_at_a_time
+from trunkline.db.pool import Connection, Database
+from trunkline.directory.model import SYSTEM_ACCOUNT_ID
+from trunkline.directory.numbers.ownership import digits_of
+
+CODE_DIGITS = 6
+VALID = timedelta(minutes=10)
+ATTEMPTS = 5
+WINDOW = timedelta(days=1)
+CALLS_OF_NUMBER = 3
+"""In :data:`WINDOW`, whichever accounts ask: the number may be somebody's who never heard of us."""
+CALLS_OF_ACCOUNT = 10
+"""In :data:`WINDOW`."""
+RING_SECONDS = 40
+
+
+async def new_code(database: Database, account_id: int, phone_number: str, now: datetime) -> str:
+    """A code to say to who answers the number; the one before is worth nothing from now on.
+
+    :raises InvalidInput: it is no number.
+    :raises NotFound: the account has no such number, or it is verified.
+    :raises InUse: another account has it verified.
+    :raises LimitExceeded: it was called often enough.
+    """
+    digits = digits_of(phone_number)
+    code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
+    salt = secrets.token_bytes(16)
+    hashed = await asyncio.to_thread(_hash, code, salt)
+    async with database.connection() as connection:
+        await one_at_a_time(connection, account_id)
+        await _check_claim(connection, account_id, digits)
+        await _count_call(connection, account_id, digits, now)
+        await connection.execute(
+            "insert into number_verifications (account_id, phone_number, salt, code_hash, attempts_left, expires_at)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (account_id, phone_number) do update set"
+            " salt = excluded.salt, code_hash = excluded.code_hash, attempts_left = excluded.attempts_left,"
+            " expires_at = excluded.expires_at",
+            (account_id, digits, salt, hashed, ATTEMPTS, now + VALID),
+        )
+    return code
+
+
+async def confirm(database: Database, account_id: int, phone_number: str, code: str, now: datetime) -> None:
+    """Verify the number by the code that was heard.
+
+    :raises InvalidInput: ``invalid_parameter_value`` of ``code``: it is another, too old, or was tried too often.
+    :raises NotFound: no such number in this account, or it is verified.
+    :raises InUse: another account verified it meanwhile.
+    """
+    digits = digits_of(phone_number)
+    async with (
+        database.connection() as connection
+    ):  # a wrong attempt counts: it is committed before it is judged
+        await _check_claim(connection, account_id, digits)
+        cursor = await connection.execute(
+            "update number_verifications set attempts_left = attempts_left - 1"
+            " where account_id = %s and phone_number = %s and attempts_left > 0 and expires_at > %s"
+            " returning salt, code_hash",
+            (account_id, digits, now),
+        )
+        row = await cursor.fetchone()
+    given = await asyncio.to_thread(_hash, code, bytes(row["salt"])) if row is not None else b""
+    if row is None or not hmac.compare_digest(bytes(row["code_hash"]), given):
+        raise InvalidInput(
+            "the code is not the one that was said, is too old or was tried too often; ask for another call",
+            field="code",
+            value=code,
+        )
+    try:
+        async with database.connection() as connection:
+            await connection.execute(
+                "update virtual_numbers set is_verified = true where account_id = %s and phone_number = %s",
+                (account_id, digits),
+            )
+            await connection.execute(
+                "delete from number_verifications where account_id = %s and phone_number = %s",
+                (account_id, digits),
+            )
+    except errors.UniqueViolation as error:
+        raise _in_use(digits) from error
+
+
+def message(code: str, language: str) -> str:
+    """What is said. Digits alone where the language is not English: every voice can say those."""
+    digits = ", ".join(code)
+    said = f"{digits}. {digits}. {digits}."
+    return f"Hello. Your verification code is {said}" if language.partition("-")[0] == "en" else said
+
+
+def call_params(phone_number: str, text: str, file: str) -> dict[str, Any]:
+    """Parameters of the switch's command ``start_informer_call``, from the default number of the account that calls."""
+    return {
+        "virtual_phone_number": None,
+        "contact": digits_of(phone_number),
+        "contact_message": {"type": "tts", "value": text, "file": file},
+        "dialing_timeout": RING_SECONDS,
+        "direction": "out",
+    }
+
+
+def _hash(code: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(code.encode(), salt=salt, n=2**14, r=8, p=1)
+
+
+async def _check_claim(connection: Connection, account_id: int, digits: str) -> None:
+    cursor = await connection.execute(
+        "select exists (select from virtual_numbers o where o.account_id <> %(account_id)s"
+        " and o.phone_number = %(phone)s and o.is_verified) as is_taken,"
+        " exists (select from virtual_numbers v where v.account_id = %(account_id)s"
+        " and v.phone_number = %(phone)s and not v.is_verified) as is_claimed",
+        {"account_id": account_id, "phone": digits},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    if not row["is_claimed"]:
+        raise NotFound(
+            f"the account has no number {digits} that waits to be verified",
+            mnemonic="virtual_phone_number_not_found",
+            field="virtual_phone_number",
+            value=digits,
+            params={"virtual_phone_number": digits},
+        )
+    if row["is_taken"]:
+        raise _in_use(digits)
+
+
+async def _count_call(connection: Connection, account_id: int, digits: str, now: datetime) -> None:
+    since = now - WINDOW
+    await connection.execute(
+        "delete from number_verification_calls where account_id = %s and called_at <= %s", (account_id, since)
+    )
+    cursor = await connection.execute(
+        "select count(*) filter (where c.account_id = %(account_id)s) as of_account,"
+        " count(*) filter (where c.phone_number = %(phone)s) as of_number from number_verification_calls c"
+        " where c.account_id <> %(nobody)s and c.called_at > %(since)s"
+        " and (c.account_id = %(account_id)s or c.phone_number = %(phone)s)",
+        {"account_id": account_id, "phone": digits, "since": since, "nobody": SYSTEM_ACCOUNT_ID},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    if row["of_number"] >= CALLS_OF_NUMBER or row["of_account"] >= CALLS_OF_ACCOUNT:
+        raise LimitExceeded(
+            f"a number is called {CALLS_OF_NUMBER} times a day, and {CALLS_OF_ACCOUNT} calls of an account verify numbers;"
+            " wait, or have the operator assign the number",
+            field="virtual_phone_number",
+            value=digits,
+        )
+    await connection.execute(
+        "insert into number_verification_calls (account_id, phone_number, called_at) values (%s, %s, %s)",
+        (account_id, digits, now),
+    )
+
+
+def _in_use(digits: str) -> InUse:
+    return InUse(
+        f"{digits} is verified for another account",
+        mnemonic="already_in_use",
+        field="virtual_phone_number",
+        value=digits,
+    )
