@@ -24,7 +24,7 @@ from trunkline.core.errors import ConfigurationError, SetupError
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.program import Program
-from trunkline.runtime.service import Backoff, Service, ServiceState
+from trunkline.runtime.service import Backoff, Report, Service, ServiceState
 from trunkline.runtime.supervisor import Supervisor, sole_instance, state_file
 
 _GOOD = """
@@ -388,3 +388,45 @@ def test_logs_rotate_by_size_and_keep_a_few(tmp_path: Path) -> None:
     assert all(path.stat().st_size <= 100 for path in tmp_path.iterdir())
     assert (tmp_path / "x.log").read_text().endswith("line 0039\n")
     assert log.last_line == "line 0039"
+
+
+def _report(line: str) -> Report | None:
+    if line == "well":
+        return Report(ready=True)
+    if line.startswith("ill "):
+        return Report(ready=False, reason=line.removeprefix("ill "))
+    return Report(ready=None) if line == "alive" else None
+
+
+async def test_a_service_that_says_it_cannot_work_is_not_ready_and_says_why(bench: _Bench) -> None:
+    text = """
+        import os, signal, sys
+        told = {signal.SIGUSR1: "ill Asterisk is silent", signal.SIGUSR2: "well"}
+        for number, line in told.items():
+            signal.signal(number, lambda _, __, line=line: print(line, flush=True))
+        open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+        print("ready", flush=True)
+        print("alive", flush=True)
+        while True:
+            signal.pause()
+    """
+    async with bench.up(_script(bench.folder, "one", text, report_of=_report)) as supervisor:
+        [pid] = _pids(bench.folder, "one")
+        os.kill(pid, signal.SIGUSR1)
+        await _until(lambda: supervisor.status()[0].state is ServiceState.NOT_READY)
+        assert supervisor.status()[0].reason == "Asterisk is silent"
+        [saved] = json.loads(state_file(bench.folder / "run").read_text())["services"]
+        assert (saved["state"], saved["reason"]) == ("not_ready", "Asterisk is silent")
+        os.kill(pid, signal.SIGUSR2)
+        await _until(lambda: supervisor.status()[0].state is ServiceState.READY)
+        assert supervisor.status()[0].reason == ""
+        assert supervisor.status()[0].restarts == 0
+    assert "alive" not in (bench.folder / "logs" / "one.log").read_text()
+
+
+async def test_a_service_that_reports_nothing_any_more_is_started_again(bench: _Bench) -> None:
+    service = _script(bench.folder, "one", _GOOD, report_of=_report, silent_seconds=0.3)
+    async with bench.up(service) as supervisor:
+        await _until(lambda: len(_pids(bench.folder, "one")) >= 2)
+        assert any("has not reported" in line for line in bench.said)
+        assert supervisor.status()[0].restarts >= 1

@@ -126,6 +126,8 @@ class Switch:
         """Live calls whose arrival this process decided upon."""
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
+        self.signal_path: Callable[[], dict[str, object]] | None = None
+        """Whether the engine's signals arrive; the role sets it."""
 
     # --- what the engine says
 
@@ -573,6 +575,7 @@ class Switch:
             "live_legs": sum(len(session.living) for session in self.sessions.values()),
             "registered_lines": sum(1 for line in devices if self.presence.is_online(line)),
             "registered_devices": sum(len(one) for one in devices.values()),
+            "signal_path": self.signal_path() if self.signal_path is not None else None,
             "unwritten_events": self._writer.lag,
             "events_alarm": self._writer.alarm,
             "disk": self._disk().name.lower(),

@@ -140,9 +140,10 @@ def _readable(report: dict[str, Any]) -> str:
     for process in report["processes"]:
         uptime = "" if process["uptime"] is None else _duration(process["uptime"])
         restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
+        reason = f"  ({process['reason']})" if process.get("reason") else ""
         lines.append(
             f"  {process['name']:<10}{process['version']:<10}{process['state']:<12}"
-            f"pid {process['pid'] or '-':<8}{uptime}{restarts}"
+            f"pid {process['pid'] or '-':<8}{uptime}{restarts}{reason}"
         )
     lines.append("")
     for port in report["ports"]:

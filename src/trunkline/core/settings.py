@@ -76,6 +76,9 @@ class EngineSettings(BaseModel):
     """``auto``: an installed Asterisk 20 or newer, else the private copy; ``private``; or the path of a program."""
     ari_port: PortNumber = 8088
     ami_port: PortNumber = 5038
+    ari_connect_port: PortNumber | None = None
+    """By which port the switch reaches ARI; default ``ari_port``. Another one when a relay stands between them."""
+    ami_connect_port: PortNumber | None = None
     max_calls: int = 0
     """0 = no limit."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
-import json
+import os
 import signal
 import sys
 
@@ -15,6 +14,8 @@ from trunkline.core import log
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
+from trunkline.roles.health import Health
+from trunkline.runtime.instance import SUPERVISED
 
 ROLES = ("switch", "web", "worker")
 
@@ -25,15 +26,10 @@ async def _main(role: str, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
 
-    def ready() -> None:
-        # What is there now stays: looking through it again and again would hold up calls.
-        gc.collect()
-        gc.freeze()
-        print(json.dumps({"ready": role}), flush=True)  # noqa: T201
-
+    health = Health(role, is_watched=SUPERVISED in os.environ)
     module = importlib.import_module(f"trunkline.roles.{role}")
-    async with CoreTasks(is_stopping=stopped.is_set):
-        await module.run(settings, ready, stopped)
+    async with CoreTasks(is_stopping=stopped.is_set), health.reported():
+        await module.run(settings, health, stopped)
 
 
 def main() -> None:

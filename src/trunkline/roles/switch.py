@@ -8,7 +8,7 @@ import functools
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -40,11 +40,14 @@ from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
+from trunkline.roles.health import Health
+from trunkline.roles.signal_path import SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     EngineDown,
     EngineUp,
+    HeartbeatReturned,
     LoginFailed,
     Registered,
     Signal,
@@ -64,7 +67,7 @@ REGISTRATIONS_SETTLE_SECONDS = 2.0
 """After the engine is reached its registrations are listed; until then no line counts as offline."""
 
 
-async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
+async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
     """The switch of this node, until ``stopped``."""
     install = asterisk.locate(settings)
     if install is None:
@@ -91,7 +94,8 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         )
         writer.start()
         stack.push_async_callback(writer.stop)
-        engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install)))
+        connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
+        engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
         disk = DiskWatch(folders_of(settings), settings.disk, changed=_disk_events(db, node))
         await disk.look()
         switch = Switch(
@@ -118,12 +122,20 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         )
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(
-            db, engine, switch, registrar, guard, snapshot, configuration, lease.position, ready
-        )
+        follower = _Follower(db, engine, switch, registrar, guard, snapshot, configuration, lease.position)
+
+        def path_changed(reason: str | None) -> None:
+            if reason is None:
+                health.ready()
+            else:
+                health.not_ready(reason)
+
+        path = SignalPath(engine, path_changed, lambda: follower.is_recovering)
+        follower.path = path
+        switch.signal_path = path.status
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
-        await until_stopped(stopped, call_signals=follower.run(), disk=disk.run())
+        await until_stopped(stopped, call_signals=follower.run(), disk=disk.run(), signal_path=path.run())
 
 
 def _disk_events(db: Database, node: int) -> Changed:
@@ -162,7 +174,6 @@ class _Follower:
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
         position: Instant | None,
-        ready: Callable[[], None],
     ) -> None:
         self._db = db
         self._engine = engine
@@ -174,16 +185,22 @@ class _Follower:
         self._position = position
         self._recovery: recovery.Recovery | None = None
         self._recovered_at = Instant(0.0)
-        self._ready = ready
         self._first = True
+        self.path: SignalPath | None = None
+        """Gets each signal; with it the first heartbeat returns only after the first recovery."""
+        self.is_recovering = False
 
     async def run(self) -> None:
         async for heard in self._engine.signals():
             self._registrar.hear(heard)
+            if self.path is not None and not (self._first and isinstance(heard, HeartbeatReturned)):
+                self.path.note(heard)
             match heard:
                 case EngineUp():
                     self._configuration.check()
+                    self.is_recovering = True
                     await self._recover()
+                    self.is_recovering = False
                 case LoginFailed():
                     self._guard.hear(heard)
                 case EngineDown():
@@ -224,22 +241,23 @@ class _Follower:
             self._first = False
             self._registrar.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
-            self._ready()
 
     async def _survey(self, since: Instant) -> Survey | None:
         """What is there now, looked at once more while the CEL log may be late."""
-        survey: Survey | None = None
-        for attempt in range(20):
+        looks = 0
+        while True:
             try:
                 survey = await self._engine.survey(since)
             except EngineError as error:
-                _log.warning("survey_failed", error=str(error), attempt=attempt)
+                _log.warning("survey_failed", error=str(error))
+                if not self._engine.is_connected:
+                    return None  # its return starts this anew
                 await asyncio.sleep(0.25)
                 continue
-            if attempt >= LOOKS_AGAIN or not recovery.unexplained(self._switch, survey):
-                break
+            if looks >= LOOKS_AGAIN or not recovery.unexplained(self._switch, survey):
+                return survey
+            looks += 1
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return survey
 
     def _settled(self) -> None:
         self._switch.presence.registrations_known = True

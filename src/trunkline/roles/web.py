@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
@@ -19,6 +18,7 @@ from trunkline.directory.spoken import SpokenTexts
 from trunkline.events.feed import CallFeed
 from trunkline.recordings.library import Library
 from trunkline.roles.common import database
+from trunkline.roles.health import Health
 from trunkline.runtime import postgres, secrets
 from trunkline.speech import EspeakSpeech
 
@@ -28,7 +28,7 @@ _UPLOAD_MS = 30_000
 """Milliseconds after which the server stops a statement of the class."""
 
 
-async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
+async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
     """The doors, until ``stopped``."""
     own = secrets.load(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -67,5 +67,5 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
             routes=routes,
         )
         await stack.enter_async_context(serving(app, settings))
-        ready()
+        health.ready()
         await stopped.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 import psycopg
 
@@ -34,6 +33,7 @@ from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
 from trunkline.reports import tally
 from trunkline.roles.common import database, until_stopped
+from trunkline.roles.health import Health
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
@@ -44,7 +44,7 @@ HOUSEKEEPING_PERIOD = 3600.0
 """Seconds."""
 
 
-async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Event) -> None:
+async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
     """Everything that need not happen at once, until ``stopped``."""
     dsn = postgres.dsn(settings)
     own = secrets.load(settings)
@@ -73,7 +73,7 @@ async def run(settings: Settings, ready: Callable[[], None], stopped: asyncio.Ev
         ]
         relay = Relay(db, listeners)
         await ensure_system_media(db, settings.media_dir, EspeakSpeech())
-        ready()
+        health.ready()
 
         def concurrency() -> dict[str, int]:
             return {

@@ -8,13 +8,15 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from trunkline.runtime.files import write_atomically
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
-from trunkline.runtime.service import Service
+from trunkline.runtime.service import Report, Service
 
 _PROBE_INTERVAL = 0.05
 _LONGEST_LINE = 1 << 20
@@ -34,8 +36,11 @@ class Child:
         output: BinaryIO,
         log: RotatingLog,
         pid_file: Path,
+        reported: Callable[[Report], None],
     ) -> None:
         self._service, self._process, self._log, self._pid_file = service, process, log, pid_file
+        self._reported = reported
+        self._reported_at = time.monotonic()
         self._said_ready = asyncio.Event()
         self._exited = asyncio.Event()
         self._ended = False
@@ -44,8 +49,17 @@ class Child:
         self._listener = asyncio.create_task(self._listen(output))
 
     @classmethod
-    def start(cls, service: Service, log: RotatingLog, pid_file: Path) -> Child:
-        """Start the service's program (a few milliseconds)."""
+    def start(
+        cls,
+        service: Service,
+        log: RotatingLog,
+        pid_file: Path,
+        reported: Callable[[Report], None] = lambda _: None,
+    ) -> Child:
+        """Start the service's program (a few milliseconds).
+
+        :param reported: called with each report of the process on its readiness.
+        """
         program = service.program()
         read_end, write_end = os.pipe()
         try:
@@ -64,7 +78,7 @@ class Child:
         finally:
             os.close(write_end)
         remember(pid_file, process.pid)
-        return cls(service, process, os.fdopen(read_end, "rb"), log, pid_file)
+        return cls(service, process, os.fdopen(read_end, "rb"), log, pid_file, reported)
 
     @property
     def pid(self) -> int:
@@ -87,6 +101,18 @@ class Child:
         finally:
             exited.cancel()
             ready.cancel()
+
+    async def silent(self) -> None:
+        """Return when it has made no report for ``silent_seconds``; never, when it makes none or has ended."""
+        limit = self._service.silent_seconds
+        if limit is None:
+            await self._exited.wait()
+            return
+        self._reported_at = time.monotonic()
+        while (left := self._reported_at + limit - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._exited.wait(), left)
+                return
 
     async def wait(self) -> int:
         """Wait for its end, end all it left behind, hear its last words; returns its exit code."""
@@ -160,11 +186,28 @@ class Child:
             self._hear(rest + b"\n")
 
     def _hear(self, lines: bytes) -> None:
-        self._log.write(lines)
+        if self._service.report_of is not None:
+            lines = b"".join(line for line in lines.splitlines(keepends=True) if self._is_for_log(line))
+        if lines:
+            self._log.write(lines)
         if self._service.is_ready_line and not self._said_ready.is_set():
             for line in lines.decode(errors="replace").splitlines():
                 if self._service.is_ready_line(line):
                     self._said_ready.set()
+
+    def _is_for_log(self, line: bytes) -> bool:
+        """Take note of a report. One that says only that the process lives is not for the log."""
+        report = (
+            self._service.report_of(line.decode(errors="replace").rstrip())
+            if self._service.report_of
+            else None
+        )
+        if report is None:
+            return True
+        self._reported_at = time.monotonic()
+        if report.ready is not None:
+            self._reported(report)
+        return report.ready is not None
 
 
 def remember(pid_file: Path, pid: int) -> None:

@@ -31,11 +31,14 @@ from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import check_free, ports_of
 from trunkline.runtime.program import Program
 from trunkline.runtime.secrets import Login
-from trunkline.runtime.service import Service
+from trunkline.runtime.service import Report, Service
 from trunkline.runtime.supervisor import Say, Supervisor, sole_instance
 
 ROLES = ("switch", "web", "worker")
 """In the order of their start."""
+
+SUPERVISED = "TRUNKLINE_SUPERVISED"
+"""Environment variable of a role whose reports somebody reads."""
 
 _DATABASE, _ENGINE = "postgres", "asterisk"
 _ENGINE_OPEN_FILES = 200_000
@@ -59,6 +62,10 @@ class Parts:
     migrate: Callable[[str], object]
     configure: Callable[[], Path]
     on_up: Callable[[], None]
+
+
+SILENT_SECONDS = 120.0
+"""A role whose event loop does not turn for so long is killed and started again: many times its longest pause."""
 
 
 def prepare_data_folder(settings: Settings) -> None:
@@ -166,26 +173,41 @@ def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
 
 
 def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Service:
-    """One of our own processes; it says ``{"ready": "<role>"}`` on its output when it is."""
+    """One of our own processes.
+
+    On its output it says ``{"ready": "<role>"}`` when it is, ``{"not_ready": "<role>", "reason": "..."}`` when it cannot do
+    its work any more, and ``{"alive": "<role>"}`` every few seconds.
+    """
+
+    def report_of(line: str) -> Report | None:
+        if not line.startswith(('{"ready"', '{"not_ready"', '{"alive"')):
+            return None
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        if said.get("ready") == role:
+            return Report(ready=True)
+        if said.get("not_ready") == role:
+            return Report(ready=False, reason=str(said.get("reason", "")))
+        return Report(ready=None) if said.get("alive") == role else None
 
     def says_ready(line: str) -> bool:
-        if not line.startswith("{"):
-            return False
-        try:
-            return bool(json.loads(line).get("ready") == role)
-        except ValueError:
-            return False
+        report = report_of(line)
+        return report is not None and report.ready is True
 
     return Service(
         name=role,
         needs=needs,
         program=lambda: Program(
             [sys.executable, "-m", "trunkline.roles", role],
-            environment=environment_of(settings),
+            environment={**environment_of(settings), SUPERVISED: "1"},
             open_files=_ROLE_OPEN_FILES,
             niceness=_NICENESS.get(role, 0),
         ),
         is_ready_line=says_ready,
+        report_of=report_of,
+        silent_seconds=SILENT_SECONDS,
         ready_seconds=_NICE_READY_SECONDS if role in _NICENESS else _READY_SECONDS,
         version=__version__,
     )

@@ -17,10 +17,24 @@ class ServiceState(StrEnum):
     """Its turn has not come."""
     STARTING = "starting"
     READY = "ready"
+    NOT_READY = "not_ready"
+    """It runs, and says that it cannot do its work now; ``reason`` says why."""
     BACKING_OFF = "backing_off"
     """It ended unasked and is started again in a moment."""
     STOPPING = "stopping"
     STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a process says of itself in a line of its output.
+
+    :ivar ready: True once it can do its work, False when it cannot any more; None: only that it lives.
+    :ivar reason: why it is not ready.
+    """
+
+    ready: bool | None
+    reason: str = ""
 
 
 def _nothing() -> None:
@@ -42,6 +56,8 @@ class Service:
     :ivar once_ready: called in a thread after it became ready for the first time, before those that need it start.
     :ivar each_ready: called in a thread with its pid each time it became ready; returns a line for the terminal, or None.
     :ivar is_ready_line: recognises the line of output by which it says that it is ready; None: ask ``probe``.
+    :ivar report_of: reads the lines by which it reports on itself after that; None for other lines.
+    :ivar silent_seconds: killed and started again when it has made no report for so long; None: it makes none.
     :ivar probe: asked in a thread some times a second until it says yes.
     :ivar ready_seconds: killed and started again when not ready by then.
     :ivar stop_seconds: killed when still there so long after ``stop_signal``.
@@ -55,6 +71,8 @@ class Service:
     once_ready: Callable[[], None] = _nothing
     each_ready: Callable[[int], str | None] = _nothing_of
     is_ready_line: Callable[[str], bool] | None = None
+    report_of: Callable[[str], Report | None] | None = None
+    silent_seconds: float | None = None
     probe: Callable[[], bool] | None = None
     ready_seconds: float = 60
     stop_signal: signal.Signals = signal.SIGTERM
@@ -64,13 +82,14 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How a service is now. ``restarts`` counts the starts after the first."""
+    """How a service is now. ``restarts`` counts the starts after the first; ``reason`` says why it is not ready."""
 
     name: str
     state: ServiceState
     pid: int | None
     restarts: int
     version: str
+    reason: str = ""
 
 
 class Backoff:

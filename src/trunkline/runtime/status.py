@@ -22,12 +22,12 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
 
         {"running": true, "up": true, "version": "0.1.0", "pid": 71, "uptime": 12.5, "data_dir": "/...",
          "processes": [{"name": "postgres", "state": "ready", "pid": 72, "restarts": 0, "uptime": 12.1,
-                        "version": "18.4"}, ...],
+                        "version": "18.4", "reason": ""}, ...],
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
                     "open": true}, ...]}
 
-    Times in seconds. ``up`` tells whether all processes became ready. Each hook adds a section by its name;
-    one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
+    Times in seconds. ``up`` tells whether all processes are ready; ``reason`` why one is not. Each hook adds a section by
+    its name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
     ports = [_port(port, running=state is not None) for port in ports_of(settings)]
@@ -46,6 +46,8 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
         )
         return report
     report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
+    # A process that says that it cannot work, or is being started again, is not up.
+    report["up"] = report["up"] and all(service["state"] == "ready" for service in state["services"])
     report["processes"] = [
         {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
         for service in state["services"]

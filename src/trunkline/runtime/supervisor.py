@@ -24,7 +24,7 @@ from trunkline.runtime.child import Child, end_left_over
 from trunkline.runtime.files import write_atomically
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import started_at
-from trunkline.runtime.service import Backoff, Service, ServiceState, ServiceStatus
+from trunkline.runtime.service import Backoff, Report, Service, ServiceState, ServiceStatus
 
 Say = Callable[[str], None]
 """Takes one line for the terminal."""
@@ -183,6 +183,7 @@ class Supervisor:
                     "pid": status.pid,
                     "restarts": status.restarts,
                     "version": status.version,
+                    "reason": status.reason,
                 }
                 for status in self.status()
             ],
@@ -208,6 +209,7 @@ class _Keeper:
         self._pid_file = run_dir / f"{service.name}.pid"
         self._state = ServiceState.WAITING
         self._child: Child | None = None
+        self._reason = ""
         self._starts = 0
         self._first: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -216,7 +218,12 @@ class _Keeper:
         child = self._child
         pid = child.pid if child is not None and child.exit_code is None else None
         return ServiceStatus(
-            self._service.name, self._state, pid, max(self._starts - 1, 0), self._service.version
+            self._service.name,
+            self._state,
+            pid,
+            max(self._starts - 1, 0),
+            self._service.version,
+            self._reason if self._state is ServiceState.NOT_READY else "",
         )
 
     async def start(self) -> None:
@@ -279,13 +286,14 @@ class _Keeper:
         begun = time.monotonic()
         await asyncio.to_thread(self._service.prepare)
         self._starts += 1
-        child = self._child = Child.start(self._service, self._log, self._pid_file)
+        child = self._child = Child.start(self._service, self._log, self._pid_file, self._reported)
         try:
             self._changed()
             if await child.wait_ready():
                 if (line := await asyncio.to_thread(self._service.each_ready, child.pid)) is not None:
                     self._say(f"{self._service.name}: {line}")
                 await self._has_become_ready(first, time.monotonic() - begun)
+                await self._watch(child)
             elif child.exit_code is None:
                 self._say(
                     f"{self._service.name}: not ready after {self._service.ready_seconds:.0f} s, killed"
@@ -302,6 +310,25 @@ class _Keeper:
         self._say(f"{self._service.name}: ready ({seconds:.1f} s)")
         if not first.done():
             first.set_result(None)
+
+    async def _watch(self, child: Child) -> None:
+        """Wait for the end of a process; one that makes no reports any more hangs, and is killed."""
+        await child.silent()
+        if child.exit_code is None:
+            self._say(
+                f"{self._service.name}: has not reported for {self._service.silent_seconds:.0f} s, killed"
+            )
+            child.kill()
+
+    def _reported(self, report: Report) -> None:
+        """What the process says of itself once it was ready."""
+        if self._state is ServiceState.READY and report.ready is False:
+            self._reason = report.reason
+            self._set(ServiceState.NOT_READY)
+            self._say(f"{self._service.name}: not ready: {report.reason}")
+        elif self._state is ServiceState.NOT_READY and report.ready is True:
+            self._set(ServiceState.READY)
+            self._say(f"{self._service.name}: ready again")
 
     def _set(self, state: ServiceState) -> None:
         self._state = state

@@ -84,17 +84,22 @@ class AsteriskEngine(Conversations):
     It does not start Asterisk; it connects, and comes back by itself whenever Asterisk does.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(
+        self, config: EngineConfig, *, ari_port: int | None = None, ami_port: int | None = None
+    ) -> None:
+        """Connect by other ports than Asterisk's own when they are given."""
         secrets, ports = config.secrets, config.ports
         self._config = config
         ari = AriClient(
-            AriAddress(ports.ari, secrets.ari_user, secrets.ari_password),
+            AriAddress(ari_port or ports.ari, secrets.ari_user, secrets.ari_password),
             APP,
             only=WANTED,
             subscribe_all=True,
         )
         super().__init__(
-            ari, AmiClient(AmiAddress(ports.ami, secrets.ami_user, secrets.ami_secret)), config.paths
+            ari,
+            AmiClient(AmiAddress(ami_port or ports.ami, secrets.ami_user, secrets.ami_secret)),
+            config.paths,
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._registrations = Registrations()
@@ -156,16 +161,27 @@ class AsteriskEngine(Conversations):
         params: dict[str, str | int] = {"application": APP}
         await self._command("POST", f"/events/user/{_HEARTBEAT}", params, {"variables": {"token": token}})
 
-    def reconnect(self, reason: str) -> None:
+    def reconnect(self, reason: str, *, calls: bool = True) -> None:
         """Open the connections anew that did not bring the last heartbeat back.
 
         :param reason: for the log.
+        :param calls: also that of the calls.
         """
         returned = self._returned[1]
-        if _ARI not in returned:
+        if calls and _ARI not in returned:
             self._ari.reconnect(reason)
         if _AMI not in returned:
             self._ami.reconnect(reason)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the event stream of calls stands."""
+        return self._ari.is_up
+
+    @property
+    def is_up(self) -> bool:
+        """Whether both connections stand."""
+        return self._ari.is_up and self._ami.is_up
 
     @property
     def missing(self) -> str:

@@ -35,6 +35,8 @@ RING = "tl-ring"
 # A phone writes the address of its device: one that holds a comma or an ampersand would be more targets, of anybody, or
 # options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
 _DEVICES = f"^(PJSIP/({BROWSER_PREFIX})?${{EXTEN}}/sips?:[A-Za-z0-9@:\\;=.+_~%!*'-]+&?)*$"
+_TALKED = ' | "${DIALSTATUS}" = "ANSWER"'
+"""Then the call is over: nobody waits in silence for a switch that would only hang up."""
 _RETRY = 0.5
 _DEFAULT_RING = 60
 
@@ -45,8 +47,8 @@ def base(config: EngineConfig) -> str:
     tries = max(1, round(config.away_wait / _RETRY))
 
     # A channel that comes to us while no switch is connected stays until one is, instead of being hung up.
-    def waiting(at: str) -> str:
-        return f""" same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
+    def waiting(at: str, unless: str = "") -> str:
+        return f""" same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"{unless}]?over)
  same => n,Set(TL_WAITS=$[0${{TL_WAITS}} + 1])
  same => n,GotoIf($[${{TL_WAITS}} >= {tries}]?over)
  same => n,Wait({_RETRY})
@@ -85,7 +87,7 @@ exten => record,1,MixMonitor(,br(${{TL_REC}}))
  same => n,Goto(plain,1)
 exten => plain,1,Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
  same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
-{waiting("done")}
+{waiting("done", _TALKED)}
 [{CALLEE}]
 exten => number,1,Set(CONNECTEDLINE(num,i)=${{ARG1}})
  same => n,Return()
