@@ -17,6 +17,7 @@ import pytest
 from tests.telephony.conftest import Heard, Pbx
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
+from trunkline.core.errors import EffectTimedOut, EngineUnavailable
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
@@ -26,6 +27,7 @@ from trunkline.telephony.port import (
     Endpoint,
     EngineDown,
     EngineUp,
+    HeartbeatReturned,
     Originate,
     Registered,
     Ringing,
@@ -204,3 +206,20 @@ async def test_the_other_device_is_told_that_the_call_was_answered_elsewhere(sce
         assert calls[0].cause == 26
         await engine.hangup(MINE)
         await calls[1].ended()
+
+
+async def test_a_heartbeat_returns_by_both_interfaces_or_its_lack_names_one(scene: Scene) -> None:
+    async with scene.engine() as (engine, heard):
+        await engine.wait_up()
+        await engine.heartbeat("first")
+        await heard.wait(HeartbeatReturned, lambda one: one.token == "first")
+        assert engine.missing == ""
+        scene.ami.silence()
+        with pytest.raises((EffectTimedOut, EngineUnavailable)):
+            await engine.heartbeat("second")
+        assert "AMI" in engine.missing
+        engine.reconnect("silent")
+        scene.ami.heal()
+        await engine.wait_up()
+        await engine.heartbeat("third")
+        await heard.wait(HeartbeatReturned, lambda one: one.token == "third")

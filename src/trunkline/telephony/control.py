@@ -65,8 +65,8 @@ class Control:
 
     async def _act(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> AmiMessage:
         try:
-            # A connection that just broke is back in a moment.
-            await self._ami.wait_up(_AMI_PATIENCE)
+            if not self._ami.is_up:  # a connection that just broke is back in a moment
+                await self._ami.wait_up(_AMI_PATIENCE)
             return await self._ami.action(action, headers)
         except TimeoutError as error:
             raise EngineUnavailable(f"{action}: the manager interface is not connected") from error

@@ -14,7 +14,7 @@ SINGLE = "0"
 """Key of a directory that is not divided by accounts."""
 
 _AMI_EVENTS = (
-    "ContactStatus", "FullyBooted", "Reload",
+    "ContactStatus", "FullyBooted", "Reload", "UserEvent",
     "InvalidPassword", "ChallengeResponseFailed", "InvalidAccountID",
 )  # fmt: skip
 
