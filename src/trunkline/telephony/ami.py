@@ -36,7 +36,14 @@ class AmiError(Exception):
 
 
 class AmiNotConnected(AmiError):  # noqa: N818 - what happened
-    """There is no connection, or it broke before the response: the action may have been carried out."""
+    """There is no connection, or it broke before the response.
+
+    :ivar sent: the action had been sent, so it may have been carried out.
+    """
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class AmiTimeout(AmiError):  # noqa: N818 - what happened
@@ -107,6 +114,7 @@ class AmiClient:
         self._pending: dict[str, _Pending] = {}
         self._ids = itertools.count(1)
         self._up = asyncio.Event()
+        self._was_up = False
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
         self._log = get_logger("telephony")
@@ -172,6 +180,7 @@ class AmiClient:
         except TimeoutError as error:
             raise AmiTimeout(f"Asterisk did not answer {name} within {_TIMEOUT:.0f} s") from error
         except OSError as error:
+            self._mark_down()  # the reader has not noticed yet
             raise AmiNotConnected(f"{name}: the connection to Asterisk broke: {error}") from error
         finally:
             self._pending.pop(action_id, None)
@@ -186,8 +195,14 @@ class AmiClient:
     def reconnect(self, reason: str) -> None:
         """Drop the connection; it is opened anew at once. Actions under way fail."""
         self._log.warning("ami_reconnecting", reason=reason)
+        self._mark_down()
         if self._writer is not None:
             self._writer.transport.abort()
+
+    def _mark_down(self) -> None:
+        if self._up.is_set():
+            self._up.clear()
+            self._queue.put_nowait(AmiDown(_now()))
 
     async def _run(self) -> None:
         pause = _FIRST_RETRY
@@ -198,10 +213,10 @@ class AmiClient:
                 self._log.debug("ami_not_connected", error=str(error))
             finally:
                 self._fail_pending()
-            if self._up.is_set():
-                self._up.clear()
+            if self._was_up:
+                self._was_up = False
                 pause = _FIRST_RETRY
-                self._queue.put_nowait(AmiDown(_now()))
+            self._mark_down()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LAST_RETRY)
 
@@ -231,6 +246,7 @@ class AmiClient:
             self._dispatch(message)
         if message.get("Response") == "Error":
             raise AmiError(f"Login: {message.get('Message')}")
+        self._was_up = True
         self._up.set()
         self._queue.put_nowait(AmiUp(_now()))
 
@@ -259,7 +275,7 @@ class AmiClient:
     def _fail_pending(self) -> None:
         for pending in self._pending.values():
             if not pending.done.done():
-                pending.done.set_exception(AmiNotConnected("the connection to Asterisk broke"))
+                pending.done.set_exception(AmiNotConnected("the connection to Asterisk broke", sent=True))
 
 
 async def _read_message(reader: asyncio.StreamReader) -> AmiMessage:

@@ -64,14 +64,17 @@ class Control:
             raise failure from error
 
     async def _act(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> AmiMessage:
-        try:
-            if not self._ami.is_up:  # a connection that just broke is back in a moment
-                await self._ami.wait_up(_AMI_PATIENCE)
-            return await self._ami.action(action, headers)
-        except TimeoutError as error:
-            raise EngineUnavailable(f"{action}: the manager interface is not connected") from error
-        except AmiError as error:
-            raise failure_of(error, action) from error
+        for is_last in (False, True):
+            try:
+                if not self._ami.is_up:  # a connection that just broke is back in a moment
+                    await self._ami.wait_up(_AMI_PATIENCE)
+                return await self._ami.action(action, headers)
+            except TimeoutError as error:
+                raise EngineUnavailable(f"{action}: the manager interface is not connected") from error
+            except AmiError as error:
+                if is_last or not isinstance(error, AmiNotConnected) or error.sent:
+                    raise failure_of(error, action) from error
+        raise AssertionError("the last attempt returns or raises")
 
     async def _list(self, action: str, headers: Mapping[str, str | Sequence[str]]) -> list[AmiMessage]:
         try:
