@@ -71,8 +71,8 @@ class CutStage(Stage):
         deadline = time.monotonic() + PATIENCE
         while True:
             for one in await self.living():
-                if one["id"] > before and one["legs"] and "talk" in json.dumps(one).lower():
-                    return call, phone, int(one["id"])
+                if one["call_session_id"] > before and len(one["legs"]) == 2:
+                    return call, phone, int(one["call_session_id"])
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
 
@@ -143,7 +143,7 @@ async def test_hold_while_the_manager_interface_is_away_fails_and_the_talk_goes_
         await stage.installation.call_api(stage.account, "hold.call", call_session_id=session)
     assert refused.value.mnemonic == "internal_error"
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
-    assert session in {one["id"] for one in await stage.living()}
+    assert session in {one["call_session_id"] for one in await stage.living()}
     stage.ami.heal()
     await stage.until("ready")
     await stage.installation.call_api(stage.account, "hold.call", call_session_id=session)
