@@ -30,6 +30,7 @@ pytestmark = [
 
 ANNA = "97140000200"
 PATIENCE = 60.0
+WORD = {"type": "tts", "value": "One moment, please"}
 
 
 class CutStage(Stage):
@@ -140,13 +141,17 @@ async def test_hold_while_the_manager_interface_is_away_fails_and_the_talk_goes_
     call, phone, session = await stage.talk()
     stage.ami.down()
     with pytest.raises(ApiError) as refused:
-        await stage.installation.call_api(stage.account, "hold.call", call_session_id=session)
+        await stage.installation.call_api(
+            stage.account, "hold.call", call_session_id=session, contact_message=WORD
+        )
     assert refused.value.mnemonic == "internal_error"
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     assert session in {one["call_session_id"] for one in await stage.living()}
     stage.ami.heal()
     await stage.until("ready")
-    await stage.installation.call_api(stage.account, "hold.call", call_session_id=session)
+    await stage.installation.call_api(
+        stage.account, "hold.call", call_session_id=session, contact_message=WORD
+    )
     await stage.installation.call_api(stage.account, "unhold.call", call_session_id=session)
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await stage.end(call, phone)
@@ -162,7 +167,9 @@ async def test_hold_just_after_a_cut_of_the_manager_interface_is_carried_out(
         stage.ami.reset()
     else:
         stage.ami.cut_reply(b"Action: Redirect")
-    await stage.installation.call_api(stage.account, "hold.call", call_session_id=session)
+    await stage.installation.call_api(
+        stage.account, "hold.call", call_session_id=session, contact_message=WORD
+    )
     await stage.installation.call_api(stage.account, "unhold.call", call_session_id=session)
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await stage.end(call, phone)
