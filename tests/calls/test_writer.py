@@ -190,6 +190,9 @@ async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_
         async with db.connection() as connection:
             kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
         assert len(kept) == (5 if index == 1 else len(story.events))
+    later = EventWriter(db, 1, buffer_max=10)
+    await later.count_dead_letters()
+    assert later.alarm == writer.alarm, "the next switch has the alarm, too"
     bad = stories[1]
     assert await dead_letters(db) == [(one.stream, one.seq) for one in bad.events[5:]]
     published = told([*stories[0].events, *bad.events[:5], *stories[2].events])

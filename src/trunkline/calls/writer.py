@@ -74,6 +74,10 @@ insert into dead_letters (account_id, stream, seq, type, occurred_at, data, erro
 values (%s, %s, %s, %s, %s, %s, %s)
 """
 
+_COUNT_DEAD_LETTERS = """
+select count(*) as count from dead_letters where account_id in (select account_id from accounts)
+"""
+
 _CLOSE = """
 with closed as (
     update call_streams set is_open = false
@@ -157,11 +161,16 @@ class EventWriter:
         self._task: asyncio.Task[None] | None = None
         self._alarm: str | None = None
         self.dead_letters = 0
-        """Events that this process could not store."""
+        """Events that could not be stored."""
         self.away_since: float | None = None
         """Loop time since which the database does not take events; None = it does."""
         self.is_fenced = False
         """Whether the lease is lost."""
+
+    async def count_dead_letters(self) -> None:
+        """Know of events that former switches could not store: the alarm stays until a person has dealt with them."""
+        row = await self._db.fetch_one(_COUNT_DEAD_LETTERS)
+        self.dead_letters = int(row["count"]) if row is not None else 0
 
     def start(self) -> None:
         self._task = core_task(self._run(), name="event-writer")
