@@ -154,7 +154,7 @@ async def test_old_lines_of_the_report_are_forgotten(real: _Real) -> None:
     )
     for days in (0, 29, 31, 400):
         await real.db.execute(line, (real.account.account_id, days))
-    assert await prune(real.db, 30) == 2
+    assert await prune(real.db, {real.account.account_id: 30}) == 2
     assert len(await real.rows()) == 2
 
 

@@ -219,9 +219,9 @@ async def test_old_deliveries_are_forgotten(rig: Rig, monkeypatch: pytest.Monkey
             " select account_id, delivery_id, 1, now(), 5 from made",
             (rig.account_id, hook, seq, state, days),
         )
-    assert await deliveries.prune(rig.db, 90) == 4
+    assert await deliveries.prune(rig.db, {rig.account_id: 90}) == 4
     assert [row["seq"] for row in await rig.deliveries()] == [1, 5, 6]
-    assert await deliveries.prune(rig.db, 90) == 0
+    assert await deliveries.prune(rig.db, {rig.account_id: 90}) == 0
     left = await rig.db.fetch_one(
         "select count(*) from delivery_attempts where account_id = %s", (rig.account_id,)
     )

@@ -30,6 +30,7 @@ COMMANDS = {
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, who has which, what a month cost."),
     "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
     "support": ("trunkline.cli.support", "Tickets, and the people who may be asked about them."),
+    "retention": ("trunkline.cli.retention", "For how many days recordings, calls and logs are kept."),
     "notification": ("trunkline.cli.notifications", "Who is told what; try it, read the log, send again."),
     "contract": ("trunkline.cli.contract", "How much of the API contract is served."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),

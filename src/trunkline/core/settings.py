@@ -178,6 +178,16 @@ class DiskSettings(BaseModel):
         return self
 
 
+class RetentionSettings(BaseModel):
+    """For how long data is kept where an account has no value of its own (``trunkline retention``); none = for ever."""
+
+    recordings_days: int | None = Field(default=None, ge=1)
+    calls_days: int | None = Field(default=None, ge=62)
+    """Calls with their legs, events, charges and recordings."""
+    spoken_texts_days: int | None = Field(default=None, ge=1)
+    """Days after which the sound of a text that was not used is removed."""
+
+
 class NotificationSettings(BaseModel):
     """How deliveries leave the house."""
 
@@ -306,6 +316,7 @@ class Settings(BaseSettings):
     numbers: NumberSettings = NumberSettings()
     recording: RecordingSettings = RecordingSettings()
     disk: DiskSettings = DiskSettings()
+    retention: RetentionSettings = RetentionSettings()
     notifications: NotificationSettings = NotificationSettings()
     mail: MailSettings = MailSettings()
     uploads: UploadSettings = UploadSettings()

@@ -67,6 +67,8 @@ async def store_sound(media_dir: Path, wav: bytes) -> StoredSound:
     target = media_dir / f"{stored.sha256}.wav"
     if not target.exists():
         await asyncio.to_thread(audio.write_atomically, target, wav)
+    else:
+        await asyncio.to_thread(target.touch)  # in use: what was not used for long may be removed
     return stored
 
 

@@ -6,6 +6,8 @@ Such a sound has no row in ``media_files``: it belongs to the call that plays it
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -47,11 +49,18 @@ class SpokenTexts:
         if not file.exists():
             self._known.pop(key, None)
             file = await self._speak(text, language)
+        await asyncio.to_thread(_touch, file)
         return str(file.with_suffix(""))
 
     async def _speak(self, text: str, language: str) -> Path:
         stored = await store_sound(self._media_dir, await self._speech.synthesise(text, language))
         return self._media_dir / f"{stored.sha256}.wav"
+
+
+def _touch(file: Path) -> None:
+    """It is in use: what was not used for long may be removed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(file)
 
 
 def _failed(task: asyncio.Task[Path]) -> bool:

@@ -459,16 +459,18 @@ async def give_up(db: Database, after: Mapping[EndpointKind, float]) -> int:
     return count
 
 
-async def prune(db: Database, days: int) -> int:
+async def prune(db: Database, days: Mapping[int, int | None]) -> int:
     """Forget deliveries that were made more than so many days ago and are over; how many that were.
+
+    :param days: by account; None = kept for ever.
 
     In small transactions, so that nobody waits for a long one. For the worker, hourly or so.
     """
     gone = await _remove_orphans(db)
-    for account in await db.fetch_all("select account_id from accounts"):
-        rows = _PRUNE_BATCH
+    for account_id, limit in days.items():
+        rows = 0 if limit is None else _PRUNE_BATCH
         while rows == _PRUNE_BATCH:
-            rows = await db.execute(_PRUNE, {**account, "days": days, "batch": _PRUNE_BATCH})
+            rows = await db.execute(_PRUNE, {"account_id": account_id, "days": limit, "batch": _PRUNE_BATCH})
             gone += rows
     return gone
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import psycopg
 
+from trunkline.accounts import retention
+from trunkline.accounts.retention import Kept
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.analysis import worker as analysis_worker
@@ -17,12 +20,15 @@ from trunkline.billing import notices
 from trunkline.billing.rating import BillingListener
 from trunkline.billing.worker import run_billing
 from trunkline.core import log
+from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.directory.media import ensure_system_media
+from trunkline.directory.spoken_retention import remove_spoken_texts
 from trunkline.events.relay import Listener, Relay
+from trunkline.events.retention import remove_calls
 from trunkline.events.upkeep import run_upkeep
 from trunkline.notifications import deliveries
 from trunkline.notifications import worker as notifications_worker
@@ -31,6 +37,7 @@ from trunkline.outbound.mail import mailer
 from trunkline.recordings import worker as recordings_worker
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
+from trunkline.recordings.retention import remove_recordings
 from trunkline.reports import tally
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
@@ -93,12 +100,40 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
 
 
+async def remove_old(db: Database, settings: Settings, now: float | None = None) -> None:
+    """Remove what accounts keep no longer, in small batches: logs, recordings, then calls, and unused spoken texts.
+
+    :param now: Unix seconds.
+    """
+    now = time.time() if now is None else now
+    accounts = await retention.of_all_accounts(db, settings)
+
+    def days(kind: Kept) -> dict[int, int | None]:
+        return {account_id: values[kind].days for account_id, values in accounts.items()}
+
+    def before(kind: Kept) -> dict[int, float | None]:
+        return {
+            account_id: None if limit is None else now - limit * 86_400
+            for account_id, limit in days(kind).items()
+        }
+
+    await journal.prune(db, days(Kept.REQUEST_LOG))
+    await deliveries.prune(db, days(Kept.DELIVERY_LOG))
+    sound, calls = before(Kept.RECORDINGS), before(Kept.CALLS)
+    latest = {one: [moment for moment in (sound[one], calls[one]) if moment is not None] for one in accounts}
+    await remove_recordings(
+        db, settings.recordings_dir, {one: max(moments) for one, moments in latest.items() if moments}
+    )
+    await remove_calls(db, calls, to_datetime(now))
+    if settings.retention.spoken_texts_days is not None:
+        await remove_spoken_texts(db, settings.media_dir, settings.retention.spoken_texts_days)
+
+
 async def _housekeeping(db: Database, settings: Settings) -> None:
     while True:
         try:
             await Accounts(db).prune()
-            await journal.prune(db, settings.web.request_log_days)
-            await deliveries.prune(db, settings.notifications.delivery_log_days)
+            await remove_old(db, settings)
             await repeats.prune(db)
             await tally.fold(db)
         except (TrunklineError, psycopg.Error) as error:

@@ -203,15 +203,17 @@ class RequestJournal:
                 await self._insert([entry])
 
 
-async def prune(db: Database, days: int) -> int:
+async def prune(db: Database, days: Mapping[int, int | None]) -> int:
     """Forget what is older than so many days; how many lines that were. For the worker, hourly or so.
+
+    :param days: by account; None = kept for ever.
 
     In small transactions, so that nobody waits for a long one.
     """
     gone = 0
-    for account in await db.fetch_all("select account_id from accounts"):
-        while True:
-            lines = await db.execute(_PRUNE, {**account, "days": days, "batch": _PRUNE_BATCH})
+    for account_id, limit in days.items():
+        while limit is not None:
+            lines = await db.execute(_PRUNE, {"account_id": account_id, "days": limit, "batch": _PRUNE_BATCH})
             gone += lines
             if lines < _PRUNE_BATCH:
                 break

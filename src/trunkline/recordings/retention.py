@@ -1,0 +1,68 @@
+"""Removes recordings that are kept no longer: first the row says so, then the files go.
+
+A break between the two leaves a row that is ``removed`` and still has a path: the next round deletes its files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trunkline.core.ids import first_id_at
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Database
+
+_log = get_logger("recordings")
+
+BATCH = 100
+"""Recordings of a transaction."""
+
+_REMOVE = """
+update recordings set status = 'removed', failure = 'removed: kept no longer' where account_id = %(account_id)s
+    and recording_id = any(array(
+        select recording_id from recordings
+        where account_id = %(account_id)s and status = 'ready' and call_session_id < %(before)s
+        order by call_session_id limit %(batch)s))
+"""
+
+_DELETE = """
+select recording_id, wav_path, mp3_path from recordings
+where account_id = %s and status = 'removed' and (wav_path is not null or mp3_path is not null) limit %s
+"""
+
+_GONE = """
+update recordings set wav_path = null, mp3_path = null
+where account_id = %s and recording_id = any(%s) and status = 'removed'
+"""
+
+
+async def remove_recordings(db: Database, folder: Path, before: Mapping[int, float]) -> int:
+    """Remove the recordings of old calls; how many.
+
+    :param folder: of the recordings.
+    :param before: by account: calls that began before this moment (Unix seconds).
+    """
+    count = 0
+    for account_id, moment in before.items():
+        ids = {"account_id": account_id, "before": first_id_at(int(moment * 1000)), "batch": BATCH}
+        while True:
+            marked = await db.execute(_REMOVE, ids)
+            rows = await db.fetch_all(_DELETE, (account_id, BATCH))
+            if rows:
+                await asyncio.to_thread(_delete_files, folder, rows)
+                await db.execute(_GONE, (account_id, [row["recording_id"] for row in rows]))
+            count += len(rows)
+            if marked < BATCH and len(rows) < BATCH:
+                break
+    if count:
+        _log.info("recordings_removed", count=count)
+    return count
+
+
+def _delete_files(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        for relative in (row["wav_path"], row["mp3_path"]):
+            if relative is not None:
+                (folder / relative).unlink(missing_ok=True)
