@@ -12,8 +12,9 @@ import pytest
 from tests.apis.support import TOKEN, House, mnemonic
 from trunkline.apis.catalogue import CALL_API, DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
-from trunkline.apis.jsonrpc.workloads import ConcurrencyLimit, Workload
+from trunkline.apis.jsonrpc.workloads import ConcurrencyLimit, Workload, limits_of
 from trunkline.core.errors import InvalidInput, LimitExceeded, TooExpensive
+from trunkline.core.settings import WebSettings
 
 A, B, C = 1, 2, 3
 
@@ -113,6 +114,16 @@ async def test_a_cancelled_request_keeps_no_place() -> None:
     assert crowd.inside == ["a2"]
     await crowd.cancel("a2")
     assert limit.running(A) == 0
+
+
+async def test_changes_of_all_accounts_leave_connections_to_commands() -> None:
+    limits = limits_of(WebSettings(command_connections=4, changes_per_account=2, queue_wait=0.01))
+    assert Workload.COMMAND not in limits
+    changes = limits[Workload.CHANGE]
+    async with changes.place(A), changes.place(B):
+        with pytest.raises(LimitExceeded):
+            async with changes.place(C):
+                pass
 
 
 def test_every_method_has_its_class() -> None:

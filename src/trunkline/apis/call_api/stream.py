@@ -30,6 +30,8 @@ from trunkline.events.catalogue import Event
 from trunkline.events.feed import CallFeed, EndReason, Watch, WatchEnded
 from trunkline.events.store import call_events
 
+MESSAGE_MAX = 4096
+"""Bytes of a message from the client, inflated; all of them are ignored."""
 HEARTBEAT_SECONDS = 20.0
 """Between two pings; a client that answers none is gone."""
 
@@ -132,7 +134,7 @@ class StreamDoor:
             caller = await self._admit(query.token, client_ip)
         except (RpcError, TrunklineError) as error:
             return self._refusal(error)
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS)
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_MAX)
         with self._feed.watching(caller.account_id, query.call_session_id) as watch:
             await socket.prepare(request)
             self._open.add(socket)

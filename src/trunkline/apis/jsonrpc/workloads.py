@@ -122,10 +122,11 @@ class ConcurrencyLimit:
 
 
 def limits_of(settings: WebSettings) -> Mapping[Workload, ConcurrencyLimit]:
-    """The limits of one process. Commands have none: nothing of theirs waits for another request."""
+    """The limits of one process. Commands have none, and changes of all accounts leave half of the connections to them:
+    nothing of theirs waits for another request."""
     queue, wait = settings.queued_per_account, settings.queue_wait
     totals = {
-        Workload.CHANGE: (settings.command_connections, settings.changes_per_account),
+        Workload.CHANGE: (settings.command_connections // 2, settings.changes_per_account),
         Workload.REPORT: (settings.report_connections, settings.reports_per_account),
         Workload.UPLOAD: (settings.upload_connections, settings.uploads_per_account),
     }
