@@ -69,6 +69,32 @@ def test_data_of_the_first_revision_is_kept(empty_database: str) -> None:
     assert _rows(empty_database, "select account_id from accounts where is_agent") == [{"account_id": 1}]
 
 
+def test_trunks_of_the_operator_keep_their_addresses_and_numbers_their_owners(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0021")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'One'), (2, 'Two')")
+        connection.execute(
+            "insert into trunks (account_id, key, name, mode, host, addresses, is_private) values"
+            " (1, 'gateway', 'Gateway', 'address', '192.168.1.5', '{198.51.100.0/24}', false),"
+            " (1, 'named', 'Named', 'register', 'sip.example.com', '{}', false),"
+            " (2, 'private-1', 'Private', 'register', '10.0.0.5', '{0.0.0.0/0}', true)"
+        )
+        connection.execute(
+            "insert into virtual_numbers (account_id, phone_number) values (1, '12025550110'), (2, '12025550111')"
+        )
+    migrate.upgrade(empty_database)
+    assert _rows(
+        empty_database, "select account_id, network::text as network from trunk_addresses order by 2"
+    ) == [{"account_id": 1, "network": "192.168.1.5/32"}, {"account_id": 1, "network": "198.51.100.0/24"}]
+    assert _rows(empty_database, "select distinct is_verified from virtual_numbers") == [
+        {"is_verified": True}
+    ]
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("insert into virtual_numbers (account_id, phone_number) values (2, '12025550110')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("update virtual_numbers set is_verified = true")
+
+
 def test_two_upgrades_at_once_take_turns(empty_database: str) -> None:
     results: list[list[str]] = []
     threads = [
