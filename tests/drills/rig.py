@@ -31,8 +31,8 @@ REGISTER = Path(__file__).parents[2] / "src/trunkline/bench/scenarios/register.x
 FIRST_CALLER = 971_500_000_000
 MOST_CALLS = 1_000_000
 """Numbers of the range for fiction that callers take in turn."""
-DRAIN_SECONDS = 120.0
-"""How long deliveries, recordings and charges of the last calls may take on a busy machine."""
+STALLED_SECONDS = 45.0
+"""Something is left to do, and for so long nothing moved: it never will."""
 _QUIET_SECONDS = 4.0
 _PAGE = 5000
 
@@ -175,25 +175,31 @@ class Rig:
     # --- the account
 
     async def settle(self) -> None:
-        """Wait until no call lives, all is written, and nothing new was delivered for some seconds."""
+        """Wait until nothing is left to do, or nothing moved for :data:`STALLED_SECONDS`."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + DRAIN_SECONDS
         for name in ("postgres", "asterisk", "switch", "worker", "web"):
             await self.ready(name)
-        await self.product.settle()
-        seen, since = -1, loop.time()
-        while loop.time() < deadline:
-            received = len(self.product.receiver.received)
-            if received != seen or await self._pending():
-                seen, since = received, loop.time()
-            elif loop.time() - since > _QUIET_SECONDS:
+        seen, since = (-1, -1), loop.time()
+        while True:
+            await asyncio.sleep(1.0)
+            left = await self._left_to_do()
+            now = (left, len(self.product.receiver.received))
+            if now != seen:
+                seen, since = now, loop.time()
+            quiet = loop.time() - since
+            if quiet > (STALLED_SECONDS if left else _QUIET_SECONDS):
                 return
-            await asyncio.sleep(0.5)
 
-    async def _pending(self) -> bool:
-        """Whether a finished call of the report still waits for its recording."""
-        rows = await self.report("get.calls_report", ["id", "talk_duration", "call_records"])
-        return any(row["talk_duration"] and not row["call_records"] for row in rows)
+    async def _left_to_do(self) -> int:
+        """Calls that live, events that are not written, and calls of the report without their end or recording."""
+        status = await self.product.switch_status()
+        rows = await self.report("get.calls_report", ["id", "talk_duration", "call_records", "finish_time"])
+        waiting = sum(
+            not row["finish_time"] or bool(row["talk_duration"] and not row["call_records"]) for row in rows
+        )
+        return waiting + sum(
+            int(status[name]) for name in ("live_calls", "unwritten_events", "busy_sessions")
+        )
 
     async def report(self, method: str, fields: Iterable[str]) -> list[Mapping[str, Any]]:
         """All rows of a report over the last hours."""

@@ -65,7 +65,7 @@ async def test_no_call_is_lost_doubled_or_stuck(
     count = max(2, round(kills * share))
     print(f"seed {seed}, {count} kills")
     dice = random.Random(seed)
-    async with asyncio.timeout(count * SECONDS_OF_A_KILL + 600), Rig(drill_phones, tmp_path) as rig:
+    async with asyncio.timeout(count * SECONDS_OF_A_KILL + 1200), Rig(drill_phones, tmp_path) as rig:
         await rig.start_calls(RATE)
         await asyncio.sleep(1.0)
         for _ in range(count):
