@@ -222,6 +222,52 @@ class Administration:
             (direction, allowed, account_id),
         )
 
+    async def set_outgoing_limits(
+        self,
+        account_id: int,
+        line: str | None,
+        *,
+        calls_per_minute: int | None,
+        concurrent_calls: int | None,
+        money_per_day: float | None,
+    ) -> None:
+        """Limits of calls to the world; those that are None become the installation's usual ones, 0 = no limit.
+
+        :param line: login of a line of the account; None: the account's own limits.
+        :raises NotFound: no such account or line.
+        """
+        changed = await self._db.execute(
+            "insert into outgoing_limits"
+            " (account_id, sip_line_id, calls_per_minute, concurrent_calls, money_per_day)"
+            " select a.account_id, coalesce(l.sip_line_id, 0), %(minute)s, %(once)s, %(money)s from accounts a"
+            " left join sip_lines l on l.account_id = a.account_id and l.phone_number = %(line)s"
+            " where a.account_id = %(account_id)s and (%(line)s::text is null or l.sip_line_id is not null)"
+            " on conflict (account_id, sip_line_id) do update set calls_per_minute = excluded.calls_per_minute,"
+            " concurrent_calls = excluded.concurrent_calls, money_per_day = excluded.money_per_day",
+            {
+                "account_id": account_id,
+                "line": line,
+                "minute": calls_per_minute,
+                "once": concurrent_calls,
+                "money": money_per_day,
+            },
+        )
+        if changed == 0:
+            await self.account(account_id)
+            raise NotFound(f"account {account_id} has no line {line}", field="line", value=line)
+
+    async def outgoing_limits(self, account_id: int) -> list[Row]:
+        """Limits of calls to the world that differ from the usual ones: ``line`` (None: the account's own),
+        ``calls_per_minute``, ``concurrent_calls``, ``money_per_day`` (None: the usual one)."""
+        return await self._db.fetch_all(
+            "select l.phone_number as line, o.calls_per_minute, o.concurrent_calls,"
+            " o.money_per_day::float as money_per_day"
+            " from outgoing_limits o left join sip_lines l"
+            " on l.account_id = o.account_id and l.sip_line_id = o.sip_line_id"
+            " where o.account_id = %s order by o.sip_line_id",
+            (account_id,),
+        )
+
     async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:
         """Let a network (or single address) use an API; returns it as stored. Twice is fine."""
         text = str(networks.parse_network(network))

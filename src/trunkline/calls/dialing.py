@@ -31,20 +31,23 @@ Aim = tuple[Target, dict[str, Any]]
 """A target for the engine, and the data of the leg it will become."""
 
 
-def way_out(look: Look, number: str, own: VirtualNumber | None) -> Trunk | Reason:
+def way_out(
+    look: Look, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
+) -> Trunk | Reason:
     """The trunk by which a call to a number of the world leaves, or why it may not leave.
 
     Each kind of call asks here: phones, the API, scenarios, forwarding, transfers, coaches. Emergency calls do not.
 
     :param number: E.164 digits.
     :param own: the virtual number that is shown.
+    :param sip_line_id: the line that dials, when one does.
     """
     if refused_direction(look.account, number) is not None:
         return Reason.LOCKED_NUMB
     trunk = look.trunk_for(own)
     if trunk is None:
         return Reason.SIP_TRUNK_IS_LOCKED
-    return look.trunk_obstacle(trunk) or trunk
+    return look.trunk_obstacle(trunk) or look.limit_obstacle(sip_line_id, number) or trunk
 
 
 def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | None:

@@ -115,6 +115,10 @@ class LiveLook:
             return Reason.NO_RESOURCES
         return None
 
+    def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
+        reached = self._presence.outgoing.obstacle(self._account, sip_line_id, number, self._now)
+        return reached.kind.reason if reached is not None else None
+
     def line_channels(self, sip_line_id: int) -> int:
         return self._presence.line_calls(sip_line_id)
 

@@ -33,6 +33,9 @@ class Look(World, Protocol):
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         """Why this trunk cannot take one more call; None = it can."""
 
+    def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
+        """Why no more calls to the world may be placed: limits of the account, and of the line that dials (if one does)."""
+
     def line_channels(self, sip_line_id: int) -> int:
         """Living sessions that use a SIP line, this call not counted."""
 

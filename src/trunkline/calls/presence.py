@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from trunkline.calls.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.turn import Turn
 from trunkline.events.catalogue import Event, EventType
@@ -21,6 +22,7 @@ class Presence:
         self._trunks: dict[int, int] = defaultdict(int)
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
+        self.outgoing = OutgoingUsage()
         self._idle_since: dict[int, float] = {}
         self.registrations_known = False
         """False until the engine told all registrations once; until then no line counts as offline."""
@@ -60,11 +62,13 @@ class Presence:
         """Count what the events of a turn begin and end."""
         for event in turn.events:
             self.count(turn.session, event)
+            self.outgoing.count(turn.session, event)
 
     def restore(self, session: Session) -> None:
         """Count a session that was rebuilt from its events."""
         if session.virtual_number_id is not None:
             self._numbers[session.virtual_number_id, session.direction].add(session.call_session_id)
+        self.outgoing.restore(session)
         for leg in session.living:
             if leg.channel:
                 self._occupy(session, leg)

@@ -37,6 +37,7 @@ from trunkline.core.errors import (
     InvalidInput,
     InvalidState,
     LeaseLost,
+    LimitExceeded,
     NotFound,
     SwitchUnavailable,
     TrunklineError,
@@ -399,6 +400,7 @@ class Switch:
             raise SwitchUnavailable("The disk is full: no new calls can be taken; free space, then try again")
         params = self._numbered(account, name, params)
         request = requests.CHECKS[name](account, params)
+        self._check_limits(account, request.contact)
         if self._numbers is not None:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)
@@ -406,6 +408,18 @@ class Switch:
         self.apply(turn)
         await self._written()
         return {"call_session_id": turn.session.call_session_id}
+
+    def _check_limits(self, account: Account, contact: str) -> None:
+        """:raises LimitExceeded: the account may place no more calls to the world now."""
+        if account.line_by_login(contact) is not None:
+            return
+        reached = self.presence.outgoing.obstacle(account, None, contact, Instant(self._clock()))
+        if reached is not None:
+            kind, limit = reached.kind.value, f"{reached.limit:g}"
+            raise LimitExceeded(
+                f"Limit per {kind} has been exceeded. Value of current limit per {kind} is {limit}",
+                params={"limit_type": kind, "limit_max_value": reached.limit},
+            )
 
     def _numbered(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
         """Fill in what the handbook's forms leave out: the default number, and a number's scenario."""

@@ -204,6 +204,49 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
     click.echo("changed")
 
 
+@account.command()
+@click.option("--line", help="Login of a line; without it, the account's own limits.")
+@click.option("--per-minute", type=click.IntRange(min=0), help="Calls to the world a minute.")
+@click.option("--at-once", type=click.IntRange(min=0), help="Calls to the world at a time.")
+@click.option("--money-per-day", type=click.FloatRange(min=0), help="In the account's currency.")
+@account_option
+@json_option
+def calls(
+    line: str | None,
+    per_minute: int | None,
+    at_once: int | None,
+    money_per_day: float | None,
+    account_id: int | None,
+    json: bool,
+) -> None:
+    """Show or set limits of calls to the world, of an account or a line.
+
+    0 = no limit; what is left out becomes the installation's usual limit. Without any option, what is set is shown.
+    """
+    wanted = (per_minute, at_once, money_per_day)
+
+    async def work(administration: Administration) -> list[dict[str, Any]]:
+        which = await chosen(administration, account_id)
+        if line is not None or wanted != (None, None, None):
+            await administration.set_outgoing_limits(
+                which,
+                line,
+                calls_per_minute=per_minute,
+                concurrent_calls=at_once,
+                money_per_day=money_per_day,
+            )
+        return await administration.outgoing_limits(which)
+
+    rows = administer(work)
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        limits = {name: value for name, value in row.items() if name != "line"}
+        shown = ", ".join(f"{name} {'usual' if value is None else value}" for name, value in limits.items())
+        click.echo(f"{row['line'] or 'account':<14}{shown}")
+
+
 def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:
     async def work(administration: Administration) -> dict[str, Any]:
         which = await chosen(administration, account_id)

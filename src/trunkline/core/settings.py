@@ -154,6 +154,19 @@ class NumberSettings(BaseModel):
     cannot ask for such calls."""
 
 
+class LimitSettings(BaseModel):
+    """Calls to the world that an account and a line may place, unless they have limits of their own
+    (``trunkline account calls``). 0 = no limit. Emergency calls are not limited."""
+
+    account_calls_per_minute: int = Field(default=300, ge=0)
+    account_concurrent_calls: int = Field(default=100, ge=0)
+    account_money_per_day: float = Field(default=0.0, ge=0)
+    """In the account's currency, by its tariff."""
+    line_calls_per_minute: int = Field(default=30, ge=0)
+    line_concurrent_calls: int = Field(default=10, ge=0)
+    line_money_per_day: float = Field(default=0.0, ge=0)
+
+
 class RecordingSettings(BaseModel):
     sample_rate: int = 8000
     mp3_bit_rate: int = 32_000
@@ -314,6 +327,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     switch: SwitchSettings = SwitchSettings()
     numbers: NumberSettings = NumberSettings()
+    limits: LimitSettings = LimitSettings()
     recording: RecordingSettings = RecordingSettings()
     disk: DiskSettings = DiskSettings()
     retention: RetentionSettings = RetentionSettings()

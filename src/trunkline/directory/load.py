@@ -37,6 +37,7 @@ _STATEMENTS: Mapping[str, str] = {
         from accounts a left join account_limits l on l.account_id = a.account_id and l.api = 'call_api'
         where a.account_id = any(%(accounts)s)""",
     "components": "select account_id, component from account_components where account_id = any(%(accounts)s)",
+    "outgoing_limits": "select * from outgoing_limits where account_id = any(%(accounts)s)",
     "security": "select * from security_rules where account_id = any(%(accounts)s)",
     "schedules": "select * from schedules where account_id = any(%(accounts)s)",
     # A status of the account's own says by itself which calls it lets through; the standard ones are known to calls.
@@ -285,6 +286,14 @@ def _account(
         talk_options={each["button"]: _talk_option(each, named) for each in rows["talk_options"]},
         allowed_addresses=tuple(each["network"] for each in rows["allowed_addresses"]),
         default_virtual_number_id=row["default_virtual_number_id"],
+        outgoing_limits={each["sip_line_id"]: _limits(each) for each in rows["outgoing_limits"]},
+    )
+
+
+def _limits(row: Row) -> model.OutgoingLimits:
+    money = row["money_per_day"]
+    return model.OutgoingLimits(
+        row["calls_per_minute"], row["concurrent_calls"], None if money is None else float(money)
     )
 
 

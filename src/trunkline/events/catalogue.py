@@ -91,6 +91,10 @@ class EventType(StrEnum):
     """sip_line_id, phone_number, ip, port, user_agent, devices (count now)"""
     LINE_LOST = "line_lost"
     """sip_line_id, phone_number, devices"""
+    # --- accounts
+    OUTGOING_LIMIT_REACHED = "outgoing_limit_reached"
+    """sip_line_id (null: the account's own limit), limit calls_per_minute|concurrent_calls|money_per_day, limit_max_value:
+    calls to the world are refused until it is not reached any more; once a minute, of money once an hour"""
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
     failures: somebody guessed passwords of this line, and is refused until then; one event for each ban"""
@@ -129,6 +133,10 @@ class Event:
 
 def call_stream(call_session_id: int) -> str:
     return f"call:{call_session_id}"
+
+
+def account_stream(account_id: int) -> str:
+    return f"account:{account_id}"
 
 
 def line_stream(sip_line_id: int) -> str:

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     OUT_CALL_NOT_ALLOWED = "out_call_not_allowed"
     EXTERNAL_CALL_NOT_ALLOWED = "external_call_not_allowed"
     INTERNAL_CALL_NOT_ALLOWED = "internal_call_not_allowed"
+    LIMIT_EXCEEDED = "limit_exceeded"
     LOCKED_NUMB = "locked_numb"
     INCORRECT_INPUT = "incorrect_input"
     INCORRECT_CONFIG = "incorrect_config"

@@ -15,9 +15,11 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.accounts.secrets import Cipher
+from trunkline.billing.spending import Spending, watching
 from trunkline.calls import recovery
 from trunkline.calls.control import controlled
 from trunkline.calls.lease import Lease
+from trunkline.calls.limit_recorder import recording_limits
 from trunkline.calls.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.numbers import NumberChooser
 from trunkline.calls.performer import Performer
@@ -34,6 +36,7 @@ from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.directory.contacts import save_contact
+from trunkline.directory.model import OutgoingLimits
 from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
@@ -110,6 +113,18 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             save_contact=functools.partial(save_contact, db),
             is_fenced=fenced.is_set,
         )
+        outgoing = switch.presence.outgoing
+        limits = settings.limits
+        outgoing.account_limits = OutgoingLimits(
+            limits.account_calls_per_minute, limits.account_concurrent_calls, limits.account_money_per_day
+        )
+        outgoing.line_limits = OutgoingLimits(
+            limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
+        )
+        spending = Spending(db, lambda: snapshot.current, lambda: outgoing.limited_by_money(snapshot.current))
+        outgoing.spent = spending.spent
+        await stack.enter_async_context(watching(spending))
+        await stack.enter_async_context(recording_limits(db, outgoing))
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified))

@@ -5,7 +5,7 @@ changes (:mod:`trunkline.directory.snapshot`). Ids are those of the tables; phon
 without plus; durations named ``_time`` or ``_seconds`` are seconds. No repr shows a secret.
 """
 
-from trunkline.directory.model.account import Account, Directory
+from trunkline.directory.model.account import Account, Directory, OutgoingLimits
 from trunkline.directory.model.content import (
     SYSTEM_ACCOUNT_ID,
     Contact,
@@ -56,6 +56,7 @@ __all__ = [
     "NumberStatus",
     "Operation",
     "OperationKind",
+    "OutgoingLimits",
     "Phone",
     "Rule",
     "Scenario",

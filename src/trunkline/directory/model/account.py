@@ -18,6 +18,18 @@ from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
 
 
 @dataclass(frozen=True, slots=True)
+class OutgoingLimits:
+    """Limits of calls to the world. None = the installation's usual one, 0 = none.
+
+    :ivar money_per_day: in the account's currency.
+    """
+
+    calls_per_minute: int | None = None
+    concurrent_calls: int | None = None
+    money_per_day: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Everything call rules need to know of one account."""
 
@@ -54,6 +66,8 @@ class Account:
     """Addresses and networks that the operator allows its trunks, although they are private or somebody else's."""
     default_virtual_number_id: int | None = None
     """As chosen; :attr:`default_number` also answers when none was."""
+    outgoing_limits: Mapping[int, OutgoingLimits] = field(default_factory=dict)
+    """By id of the line; 0 = the account's own."""
 
     _numbers_by_phone: Mapping[str, VirtualNumber] = field(init=False, repr=False, compare=False)
     _lines_by_login: Mapping[str, SipLine] = field(init=False, repr=False, compare=False)

@@ -1,0 +1,124 @@
+"""What accounts and lines have spent today on calls to the world, kept in memory for limits.
+
+Read from the charges now and then, away from the calls; calls that are not charged yet are priced by the account's price
+list as they are now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from decimal import Decimal
+
+import psycopg
+
+from trunkline.billing.rates import ZERO, Direction, LegFacts, PriceList, rate_leg
+from trunkline.billing.rating import price_list
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import core_task
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+
+PERIOD_SECONDS = 10.0
+
+_log = get_logger("billing")
+
+_CHARGED = """
+select c.account_id, i.calling_phone_number as login, sum(c.total_charge) as spent
+from leg_charges c join accounts a on a.account_id = c.account_id
+left join call_legs i on i.account_id = c.account_id and i.call_session_id = c.call_session_id
+    and i.direction = 'in' and i.calling_phone_number = any(%(logins)s)
+where c.account_id = any(%(accounts)s) and c.direction = 'out' and c.currency = a.currency
+    and c.start_time >= date_trunc('day', now() at time zone a.time_zone) at time zone a.time_zone
+group by c.account_id, i.calling_phone_number
+"""
+
+_LISTS = """
+select a.account_id, price.owner_id, price.tariff_price_id from accounts a cross join lateral (
+    select p.account_id as owner_id, p.tariff_price_id from tariff_prices p
+    where p.account_id in (0, a.parent_account_id) and p.tariff_plan_id = (
+        select h.tariff_plan_id from account_tariff_plans h
+        where h.account_id = a.account_id and h.since <= now() order by h.since desc limit 1
+    ) and p.currency = a.currency and p.valid_from <= (now() at time zone a.time_zone)::date
+    order by p.valid_from desc limit 1
+) price where a.account_id = any(%s)
+"""
+
+_RATES = "select * from tariff_rates where account_id = any(%s) and tariff_price_id = any(%s)"
+
+
+class Spending:
+    """Sums and prices of accounts with a limit of money.
+
+    :param limited: accounts that have one, now.
+    """
+
+    def __init__(
+        self, db: Database, directory: Callable[[], Directory], limited: Callable[[], Iterable[int]]
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._limited = limited
+        self._spent: dict[tuple[int, int | None], Decimal] = {}
+        self._lists: dict[int, PriceList] = {}
+
+    def spent(self, account_id: int, sip_line_id: int | None, calls: Iterable[tuple[str, int]]) -> float:
+        """Money of today, and of calls that are not charged yet (number and seconds each). No I/O."""
+        account = self._directory().accounts.get(account_id)
+        total = self._spent.get((account_id, sip_line_id), ZERO)
+        prices = self._lists.get(account_id)
+        if account is not None and prices is not None:
+            for number, seconds in calls:
+                facts = LegFacts(Direction.OUT, seconds, None, number, None, by_trunk=True)
+                total += rate_leg(facts, prices, account.country).total
+        return float(total)
+
+    async def refresh(self) -> None:
+        """Read sums and prices anew."""
+        accounts = sorted(self._limited())
+        directory = self._directory()
+        logins = {
+            line.phone_number: line.sip_line_id
+            for account_id in accounts
+            for line in directory.accounts[account_id].lines.values()
+        }
+        charged = await self._db.fetch_all(_CHARGED, {"accounts": accounts, "logins": list(logins)})
+        lists = await self._db.fetch_all(_LISTS, (accounts,))
+        rates = await self._db.fetch_all(
+            _RATES, ([row["owner_id"] for row in lists], [row["tariff_price_id"] for row in lists])
+        )
+        spent: dict[tuple[int, int | None], Decimal] = {}
+        for row in charged:
+            line = logins.get(row["login"] or "")
+            for who in {(row["account_id"], None), (row["account_id"], line)}:
+                spent[who] = spent.get(who, ZERO) + row["spent"]
+        self._spent = spent
+        self._lists = {
+            row["account_id"]: price_list(
+                row["tariff_price_id"],
+                [one for one in rates if one["tariff_price_id"] == row["tariff_price_id"]],
+            )
+            for row in lists
+        }
+
+    async def run(self) -> None:
+        """Keep it fresh until cancelled; survives the database's restarts."""
+        while True:
+            try:
+                await self.refresh()
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                _log.warning("spending_not_read", error=str(error).splitlines()[0])
+            await asyncio.sleep(PERIOD_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def watching(spending: Spending) -> AsyncIterator[None]:
+    """Keep it fresh for the time of the block."""
+    task = core_task(spending.run(), name="spending")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,202 @@
+"""How many calls to the world an account and a line may place, and for how much money. Pure, in memory.
+
+A stolen password or a mistake in a client is expensive within minutes. Calls to the world are the legs that leave by a
+trunk, whoever dials them; a line's are those of sessions that this line began. Emergency calls are counted, never refused.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trunkline.calls.session import Leg, Session
+from trunkline.core.clock import Instant
+from trunkline.directory.model import Account, Directory, OutgoingLimits
+from trunkline.events.catalogue import Event, EventType
+from trunkline.events.reasons import Reason
+
+MINUTE = 60.0
+_WINDOWS = {"calls_per_minute": MINUTE, "concurrent_calls": MINUTE, "money_per_day": 3600.0}
+
+
+class LimitKind(StrEnum):
+    CALLS_PER_MINUTE = "calls_per_minute"
+    CONCURRENT_CALLS = "concurrent_calls"
+    MONEY_PER_DAY = "money_per_day"
+
+    @property
+    def reason(self) -> Reason:
+        if self is LimitKind.MONEY_PER_DAY:
+            return Reason.LIMIT_EXCEEDED
+        return Reason.MAX_OUT_CALL_REACHED
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """A call that was refused.
+
+    :ivar sip_line_id: of the line whose limit it is; None = the account's.
+    """
+
+    account_id: int
+    sip_line_id: int | None
+    kind: LimitKind
+    limit: float
+    at: Instant
+
+
+Spent = Callable[[int, int | None, list[tuple[str, int]]], float]
+"""Money of today in the account's currency: account, line (None = all), and calls that are not charged yet, each a number
+and its seconds. 0 where nothing has a price. From memory."""
+
+CHARGED_AFTER = 30.0
+"""Seconds after the end of a call when its charge is taken for written."""
+
+Who = tuple[int, int | None]
+"""Account and line; None = the whole account."""
+
+
+@dataclass(slots=True)
+class _Uncharged:
+    number: str
+    answered_at: float
+    ended_at: float | None = None
+
+    def seconds(self, now: float) -> int:
+        return max(1, int((now if self.ended_at is None else self.ended_at) - self.answered_at))
+
+    def is_charged(self, now: float) -> bool:
+        return self.ended_at is not None and now - self.ended_at > CHARGED_AFTER
+
+
+class OutgoingUsage:
+    """Counts calls to the world of one switch."""
+
+    def __init__(self) -> None:
+        self.account_limits = OutgoingLimits()
+        """Of accounts that have none of their own; None in a field = no limit."""
+        self.line_limits = OutgoingLimits()
+        self.spent: Spent = lambda _account, _line, _calls: 0.0
+        self.reached: deque[LimitReached] = deque(maxlen=1000)
+        """To be published; the first of each window."""
+        self._begun: dict[Who, deque[float]] = defaultdict(deque)
+        self._living: dict[Who, set[int]] = defaultdict(set)
+        self._uncharged: dict[Who, dict[int, _Uncharged]] = defaultdict(dict)
+        self._told: dict[tuple[Who, LimitKind], float] = {}
+
+    # --- counting
+
+    def restore(self, session: Session) -> None:
+        """Count the living calls of a session that was rebuilt from its events."""
+        for leg in session.living:
+            if _leaves(leg):
+                for who in _of(session):
+                    self._living[who].add(leg.leg_id)
+                    if leg.answered_at is not None:
+                        number = leg.called_phone_number or ""
+                        self._uncharged[who][leg.leg_id] = _Uncharged(number, leg.answered_at)
+
+    def count(self, session: Session, event: Event) -> None:
+        if event.type not in (EventType.LEG_STARTED, EventType.LEG_ANSWERED, EventType.LEG_ENDED):
+            return
+        leg = session.legs[event.data["leg_id"]]
+        if not _leaves(leg):
+            return
+        for who in _of(session):
+            if event.type is EventType.LEG_STARTED:
+                self._living[who].add(leg.leg_id)
+                self._begun[who].append(event.at)
+            elif event.type is EventType.LEG_ANSWERED:
+                number = leg.called_phone_number or ""
+                self._uncharged[who][leg.leg_id] = _Uncharged(number, event.at)
+            else:
+                self._living[who].discard(leg.leg_id)
+                if not self._living[who]:
+                    del self._living[who]
+                if (open_one := self._uncharged[who].get(leg.leg_id)) is not None:
+                    open_one.ended_at = event.at
+
+    # --- asking
+
+    def obstacle(
+        self, account: Account, sip_line_id: int | None, number: str, now: Instant
+    ) -> LimitReached | None:
+        """The limit that forbids one more call; None = it may be placed."""
+        found = self._check((account.account_id, None), self.limits_of(account, None), number, now)
+        if found is None and sip_line_id is not None:
+            limits = self.limits_of(account, sip_line_id)
+            found = self._check((account.account_id, sip_line_id), limits, number, now)
+        if found is not None:
+            self._notice(found)
+        return found
+
+    def limits_of(self, account: Account, sip_line_id: int | None) -> OutgoingLimits:
+        """The limits in force: the account's or line's own, else the installation's."""
+        own = account.outgoing_limits.get(sip_line_id or 0, OutgoingLimits())
+        usual = self.account_limits if sip_line_id is None else self.line_limits
+        return OutgoingLimits(
+            usual.calls_per_minute if own.calls_per_minute is None else own.calls_per_minute,
+            usual.concurrent_calls if own.concurrent_calls is None else own.concurrent_calls,
+            usual.money_per_day if own.money_per_day is None else own.money_per_day,
+        )
+
+    def limited_by_money(self, directory: Directory) -> list[int]:
+        """Accounts that have a limit of money, of their own or of a line."""
+        usual = self.account_limits.money_per_day or self.line_limits.money_per_day
+        return [
+            account.account_id
+            for account in directory.accounts.values()
+            if usual or any(one.money_per_day for one in account.outgoing_limits.values())
+        ]
+
+    def _check(self, who: Who, limits: OutgoingLimits, number: str, now: Instant) -> LimitReached | None:
+        account_id, line = who
+        if limits.concurrent_calls and len(self._living.get(who, ())) >= limits.concurrent_calls:
+            return LimitReached(account_id, line, LimitKind.CONCURRENT_CALLS, limits.concurrent_calls, now)
+        if limits.calls_per_minute and self._in_last_minute(who, now) >= limits.calls_per_minute:
+            return LimitReached(account_id, line, LimitKind.CALLS_PER_MINUTE, limits.calls_per_minute, now)
+        if limits.money_per_day:
+            calls = [*self._calls_not_charged(who, now), (number, int(MINUTE))]
+            if self.spent(account_id, line, calls) <= limits.money_per_day:
+                return None
+            return LimitReached(account_id, line, LimitKind.MONEY_PER_DAY, limits.money_per_day, now)
+        return None
+
+    def _calls_not_charged(self, who: Who, now: Instant) -> list[tuple[str, int]]:
+        calls = self._uncharged.get(who, {})
+        for leg_id in [key for key, one in calls.items() if one.is_charged(now)]:
+            del calls[leg_id]
+        return [(one.number, one.seconds(now)) for one in calls.values()]
+
+    def _in_last_minute(self, who: Who, now: Instant) -> int:
+        begun = self._begun.get(who)
+        if begun is None:
+            return 0
+        while begun and begun[0] <= now - MINUTE:
+            begun.popleft()
+        if not begun:
+            del self._begun[who]
+        return len(begun)
+
+    def _notice(self, found: LimitReached) -> None:
+        """Once a window: refused calls must not become as many events."""
+        key = ((found.account_id, found.sip_line_id), found.kind)
+        if found.at - self._told.get(key, 0.0) < _WINDOWS[found.kind]:
+            return
+        self._told[key] = found.at
+        self.reached.append(found)
+
+
+def _leaves(leg: Leg) -> bool:
+    """Whether a leg is a call to the world."""
+    return leg.trunk_id is not None and leg.direction == "out" and bool(leg.channel)
+
+
+def _of(session: Session) -> tuple[Who, ...]:
+    """Whose call it is: the account's, and that of the line which began the session."""
+    first = session.initiator
+    line = first.sip_line_id if first is not None and first.direction == "in" else None
+    account = (session.account_id, None)
+    return (account,) if line is None else (account, (session.account_id, line))
