@@ -6,9 +6,9 @@ from alembic import op
 
 from trunkline.db.migrate import run_sql
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
-    run_sql(op.get_bind(), "0029_outgoing_limits.sql")
+    run_sql(op.get_bind(), "0030_outgoing_limits.sql")
