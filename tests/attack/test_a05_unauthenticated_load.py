@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import gc
 import gzip
+import os
 import socket
+import threading
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -18,10 +20,13 @@ import orjson
 import pytest
 
 from tests.apis.support import TOKEN, House, mnemonic
+from trunkline.accounts import passwords
 from trunkline.apis.body import MEMBERS_MAX, BodyTooLarge, BodyUnreadable, Inflater
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.web import Doors, build_app, serving
+from trunkline.core import patterns
 from trunkline.core.settings import Settings, WebSettings
+from trunkline.core.threads import NICENESS, half_of_the_processors
 from trunkline.runtime import certificates
 
 pytestmark = pytest.mark.attack
@@ -191,6 +196,24 @@ def test_inflating_gives_what_was_compressed() -> None:
     with pytest.raises(BodyUnreadable):
         inflater.feed(gzip.compress(b"x") * (MEMBERS_MAX + 1))
     assert inflater.produced == MEMBERS_MAX
+
+
+async def test_passwords_and_patterns_have_threads_that_come_after_the_event_loop() -> None:
+    """However many logins are tried: a few threads check them, at a lower priority, and others stay free."""
+    seen: set[tuple[str, int]] = set()
+
+    def noted(_password: str) -> bool:
+        own = threading.current_thread()
+        seen.add((own.name, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+        return True
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await asyncio.gather(*(passwords.in_thread(noted, "x") for _ in range(50)))
+    await patterns.in_thread(noted, "x")
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+    assert all(niceness >= NICENESS for _, niceness in seen)
+    checking = {name for name, _ in seen if name.startswith("passwords")}
+    assert 1 <= len(checking) <= half_of_the_processors()
 
 
 async def _until_closed(reader: asyncio.StreamReader) -> bytes:

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from trunkline.core.errors import InvalidInput
+from trunkline.core.threads import half_of_the_processors, working_threads
+
+_T = TypeVar("_T")
 
 SHORTEST, LONGEST = 8, 200
 """Characters."""
 
 _hasher = PasswordHasher()
+
+_threads = working_threads("passwords", half_of_the_processors())
+"""A hash takes some 50 ms on purpose, and who has no password yet may ask for any number of them."""
 
 
 @cache
@@ -32,14 +40,19 @@ def check_strength(password: str) -> None:
         raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters", field="password")
 
 
+async def in_thread(work: Callable[..., _T], *args: str | None) -> _T:
+    """Do work on passwords in the threads for it."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *args)
+
+
 async def hash_of(password: str) -> str:
     """The text to be stored."""
-    return await asyncio.to_thread(_hasher.hash, password)
+    return await in_thread(_hasher.hash, password)
 
 
 async def fits(password: str, stored: str | None) -> bool:
     """Whether the password belongs to the stored hash; False, after the same work, when there is none."""
-    return await asyncio.to_thread(_fits, password, stored)
+    return await in_thread(_fits, password, stored)
 
 
 def needs_rehash(stored: str) -> bool:

@@ -19,12 +19,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 import re2
+
+from trunkline.core.threads import working_threads
 
 LENGTH_MAX = 200
 """Characters of a pattern."""
@@ -38,7 +39,7 @@ _MEMORY = 1 << 20
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="patterns")
+_THREADS = working_threads("patterns", 16)
 """Of their own: those of the event loop check passwords and look names up, and must not wait for patterns. As many as
 requests with patterns are under way at most."""
 
