@@ -101,12 +101,38 @@ async def test_a_row_holds_no_more_than_its_stream(
     async with writing(db) as writer:
         for story in stories:
             assert story.session.phase is Phase.ENDED
-            writer.put(story.events)
+            for event in story.events:
+                writer.put([event])
         async with asyncio.timeout(LIMIT):
             await writer.flush()
     assert commits > 3
     assert await outbox(db) == told([event for story in stories for event in story.events])
     assert [(await row(db, story.session))["total_duration"] for story in stories] == [36, 36]
+
+
+async def test_the_events_of_one_decision_are_written_together(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that begins has its first leg: without the leg, a restarted switch would not find the call's channel."""
+    monkeypatch.setattr(writer_module, "BATCH_MAX", 1)
+    stories = [talk(seed=one * 4) for one in range(3)]
+    write = EventWriter._transaction
+    together: list[list[int]] = []
+
+    async def noted(self: EventWriter, portions: Any, *arguments: Any, **more: Any) -> None:
+        together.extend([event.seq for event in portion.events] for portion in portions)
+        await write(self, portions, *arguments, **more)
+
+    monkeypatch.setattr(EventWriter, "_transaction", noted)
+    async with writing(db) as writer:
+        for story in stories:
+            writer.put(story.events[:4])
+            writer.put(story.events[4:])
+        async with asyncio.timeout(LIMIT):
+            await writer.flush()
+    first, rest = [1, 2, 3, 4], [event.seq for event in stories[0].events[4:]]
+    assert [one for one in together if one[0] == 1][-1] == first
+    assert all(one in (first, rest) for one in together)
 
 
 @pytest.mark.parametrize("commit", [1, 2, 3])
@@ -118,7 +144,8 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(
     async with db.connection() as connection:
         await ensure_for(connection, story.session.call_session_id)
     async with writing(FailingOnce(db, commit)) as writer:  # type: ignore[arg-type]
-        writer.put(story.events)
+        for event in story.events:
+            writer.put([event])
         async with asyncio.timeout(LIMIT):
             await writer.flush()
         assert writer.alarm is None

@@ -44,6 +44,7 @@ BUSY_REST_SECONDS = 0.15
 BUSY_EVENTS = 50
 """A batch of more means that many calls come: what sixty calls a second make in a rest."""
 BATCH_MAX = 500
+"""Events of a batch; the last decision in it may exceed this."""
 RETRY_SECONDS_FIRST = 0.2
 RETRY_SECONDS_MAX = 5.0
 STOP_SECONDS = 5.0
@@ -123,7 +124,9 @@ class _Portion:
 
 @dataclass(slots=True)
 class _Pending:
-    event: Event
+    """The events of one decision: never split between batches, so that what is written is a state that the rules made."""
+
+    events: Sequence[Event]
     position: Instant | None
 
 
@@ -152,6 +155,7 @@ class EventWriter:
         self._pending: deque[_Pending] = deque()
         self._put = 0
         self._done = 0
+        self._lag = 0
         self._goal = 0
         self._began = 0.0
         self._rest = REST_SECONDS
@@ -187,11 +191,11 @@ class EventWriter:
     @property
     def lag(self) -> int:
         """Events not yet written."""
-        return len(self._pending)
+        return self._lag
 
     @property
     def full(self) -> bool:
-        return len(self._pending) >= self._buffer_max
+        return self._lag >= self._buffer_max
 
     @property
     def alarm(self) -> str | None:
@@ -213,14 +217,15 @@ class EventWriter:
         self._streams[call_session_id] = _Stream(last.account_id, call_session_id, last.seq, replay(events))
 
     def put(self, events: Sequence[Event], position: Instant | None = None) -> None:
-        """Queue events of one session; never waits.
+        """Queue the events of one decision about one session; never waits.
 
         :param position: all of the engine's signals before this time are handled, and their events were put.
         """
         if not events:
             return
-        self._pending.extend(_Pending(event, position) for event in events)
+        self._pending.append(_Pending(tuple(events), position))
         self._put += len(events)
+        self._lag += len(events)
         self._wake.set()
 
     async def flush(self) -> None:
@@ -235,17 +240,24 @@ class EventWriter:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            if len(self._pending) < BATCH_MAX:
+            if self._lag < BATCH_MAX:
                 await self._gather()
             if not self._pending:
                 self._wake.clear()
                 continue
-            batch = [self._pending[i] for i in range(min(len(self._pending), BATCH_MAX))]
-            self._rest = BUSY_REST_SECONDS if len(batch) > BUSY_EVENTS else REST_SECONDS
+            batch: list[_Pending] = []
+            count = 0
+            for pending in self._pending:
+                batch.append(pending)
+                count += len(pending.events)
+                if count >= BATCH_MAX:
+                    break
+            self._rest = BUSY_REST_SECONDS if count > BUSY_EVENTS else REST_SECONDS
             await self._insist(batch)
             for _ in batch:
                 self._pending.popleft()
-            self._done += len(batch)
+            self._done += count
+            self._lag -= count
             if self._done >= self._goal:
                 self._hurry.clear()
             async with self._progress:
@@ -290,8 +302,7 @@ class EventWriter:
     async def _portions(self, batch: Sequence[_Pending]) -> list[_Portion]:
         """The batch by streams, whose states are folded up to the batch's last event."""
         found: dict[int, _Portion] = {}
-        for pending in batch:
-            event = pending.event
+        for event in (event for pending in batch for event in pending.events):
             call_session_id = event.call_session_id
             assert call_session_id is not None
             portion = found.get(call_session_id)
