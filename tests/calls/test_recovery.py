@@ -496,6 +496,25 @@ def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     assert not house.switch.sessions
 
 
+def test_a_call_of_which_only_the_beginning_is_known_does_not_stay_for_ever() -> None:
+    house = House()
+    asterisk_names(house)
+    house.arrive(c.TWICE)
+    for events in house.told.events.values():
+        del events[1:]
+    house.kill()
+    house.engine.channels.clear()
+    house.missed.clear()
+    house.at(20).restart()
+    assert not house.switch.sessions
+    [events] = house.told.events.values()
+    assert [event.type for event in events] == [
+        EventType.SESSION_STARTED,
+        EventType.SESSION_ENDING,
+        EventType.SESSION_FINISHED,
+    ]
+
+
 def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     """The CEL log, read later, has it already."""
     house = House()

@@ -542,6 +542,12 @@ def _hang_up_all(turn: Turn, cause: int) -> None:
         turn.do(Hangup(leg.channel, cause))
 
 
+def abandon(turn: Turn) -> None:
+    """End a call of which nothing but its beginning is known: no channel can be found for it."""
+    turn.ending(Reason.INTERNAL_ERROR)
+    turn.emit(EventType.SESSION_FINISHED, **finished(turn.session, turn.at))
+
+
 def _finish_when_empty(turn: Turn) -> None:
     session = turn.session
     if session.phase is Phase.ENDED or not session.legs:

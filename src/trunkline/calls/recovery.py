@@ -269,7 +269,10 @@ class Recovery:
         if not session.living and found is not None:
             # All its legs are gone and only the last word is missing.
             turn = Turn(session, self._switch.look(found, session), self._survey.at)
-            machine.settle(turn)
+            if session.legs:
+                machine.settle(turn)
+            else:
+                machine.abandon(turn)
             self._switch.apply(turn)
             return
         if session.managed:
