@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,8 @@ from trunkline.core.engine_values import (
     Tag,
     TrunkId,
 )
-from trunkline.core.errors import EffectRefused, EngineUnavailable
+from trunkline.core.errors import DatabaseUnavailable, EffectRefused, EngineUnavailable
+from trunkline.db.pool import Database
 from trunkline.directory.model import (
     Account,
     BillingState,
@@ -50,9 +51,9 @@ from trunkline.directory.model import (
     TrunkMode,
 )
 from trunkline.directory.trunks.identification import Identification
-from trunkline.engine import AccountConfig, account_config
+from trunkline.engine import AccountConfig, RefusedRow, account_config
 from trunkline.roles import configuration
-from trunkline.roles.configuration import EngineConfigurator
+from trunkline.roles.configuration import EngineConfigurator, publish_row_left_out
 from trunkline.telephony.config import (
     AccountFiles,
     EngineConfig,
@@ -359,16 +360,21 @@ class FakeSnapshot:
         self._listener(self.current, frozenset(changed))
 
 
+async def nobody(_row: RefusedRow) -> None:
+    pass
+
+
 @asynccontextmanager
 async def configured(
     engine: FakeEngine,
     snapshot: FakeSnapshot,
     monkeypatch: pytest.MonkeyPatch,
     render: Callable[[Account, Identification], AccountConfig] = account_config,
+    publish: Callable[[RefusedRow], Awaitable[None]] = nobody,
 ) -> AsyncIterator[EngineConfigurator]:
     monkeypatch.setattr(configuration, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(configuration, "RETRY_SECONDS", 0.001)
-    configurator = EngineConfigurator(engine, snapshot, FakeIdentified(), render)
+    configurator = EngineConfigurator(engine, snapshot, FakeIdentified(), render, publish)
     snapshot.subscribe(configurator.note)
     task = asyncio.create_task(configurator.run())
     try:
@@ -401,6 +407,43 @@ async def test_changes_of_others_arrive_and_the_row_is_reported(monkeypatch: pyt
         snapshot.change(account(1, [line(1, "1001")], [trunk(1, 7)]))
         await until(lambda: "[trunk-7]" in engine.applied)
         assert configurator.status()["rows_left_out"] == []
+
+
+async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
+    """Also when the switch is started again."""
+    db = await Database.open(database)
+    try:
+        one = RefusedRow(1001, "trunk", 7, "carrier", "'a:b:c' is no server address")
+        for row in (one, one, replace(one, reason="another"), one):
+            await publish_row_left_out(db, row)
+        rows = await db.fetch_all(
+            "select type, data from outbox where account_id = %s order by occurred_at", (1001,)
+        )
+    finally:
+        await db.close()
+    assert [(row["type"], row["data"]["reason"]) for row in rows] == [
+        ("row_left_out", one.reason),
+        ("row_left_out", "another"),
+    ]
+    assert rows[0]["data"]["entity_id"] == 7
+
+
+async def test_who_cannot_be_told_now_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the engine is configured meanwhile."""
+    engine, told, is_away = FakeEngine(), [], [True]
+
+    async def publish(row: RefusedRow) -> None:
+        if is_away[0]:
+            raise DatabaseUnavailable("away")
+        told.append(row.id)
+
+    snapshot = FakeSnapshot(account(1, [line(1, "1001")], [trunk(1, 7, host="a:b:c")]))
+    async with configured(engine, snapshot, monkeypatch, publish=publish) as configurator:
+        await until(lambda: "[1001]" in engine.applied)
+        assert told == []
+        is_away[0] = False
+        configurator.check()
+        await until(lambda: told == [7])
 
 
 async def test_a_mistake_in_rendering_concerns_one_account(monkeypatch: pytest.MonkeyPatch) -> None:

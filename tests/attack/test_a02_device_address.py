@@ -30,14 +30,16 @@ def register(pbx: Pbx, login: str, user: str, password: str = "secret") -> socke
         device.sendto(
             (
                 f"REGISTER sip:{server} SIP/2.0\r\n"
-                f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{sequence};rport\r\nMax-Forwards: 70\r\n"
+                f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{port}x{sequence};rport\r\nMax-Forwards: 70\r\n"
                 f"From: <sip:{login}@{server}>;tag=a\r\nTo: <sip:{login}@{server}>\r\n"
                 f"Call-ID: device-{port}\r\nCSeq: {sequence} REGISTER\r\n"
                 f"Contact: <sip:{user}@127.0.0.1:{port}>\r\nExpires: 600\r\n{authorization}Content-Length: 0\r\n\r\n"
             ).encode(),
             ("127.0.0.1", pbx.config.ports.udp),
         )
-        response = device.recv(65536).decode()
+        response = ""
+        while not response.startswith("SIP/2.0 "):  # what the registrar asks of the device in between
+            response = device.recv(65536).decode()
         if response.startswith("SIP/2.0 200"):
             return device
         nonce = re.search(r'nonce="([^"]+)"', response)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.telephony.conftest import pbx
 from trunkline.core.settings import Settings
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.progress import PrintedProgress
 from trunkline.testing import foreign
 from trunkline.testing.foreign import ForeignPhones
+
+__all__ = ["pbx"]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ twice and must ignore types and keys it does not know.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -98,6 +99,10 @@ class EventType(StrEnum):
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
     failures: somebody guessed passwords of this line, and is refused until then; one event for each ban"""
+    # --- configuration
+    ROW_LEFT_OUT = "row_left_out"
+    """entity sip_line|trunk|virtual_number|media_file|..., entity_id, entity_name, reason: a row of the account cannot be
+    part of the engine's configuration"""
 
 
 QUIET = frozenset(
@@ -141,3 +146,8 @@ def account_stream(account_id: int) -> str:
 
 def line_stream(sip_line_id: int) -> str:
     return f"line:{sip_line_id}"
+
+
+def row_stream(entity: str, entity_id: int, reason: str) -> str:
+    """Of one fault of one row, which is told once."""
+    return f"row:{entity}:{entity_id}:{hashlib.sha256(reason.encode()).hexdigest()[:16]}"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from trunkline.core.clock import to_datetime
 from trunkline.events.catalogue import Event, EventType
 from trunkline.notifications.facts import CallFacts, Leg
-from trunkline.notifications.variables import CALL_GROUPS, LINE_GROUPS, VARIABLES, Group, Value
+from trunkline.notifications.variables import CALL_GROUPS, LINE_GROUPS, ROW_GROUPS, VARIABLES, Group, Value
 
 
 class Mnemonic(StrEnum):
@@ -55,6 +55,8 @@ class Mnemonic(StrEnum):
     """A SIP line has no registered phone any more."""
     LINE_RESTORED = "line_restored"
     """A SIP line has its first registered phone again."""
+    ROW_LEFT_OUT = "row_left_out"
+    """A line, trunk, number or sound has a value that the engine cannot have, and does not work until it is mended."""
 
 
 class Links(Protocol):
@@ -101,6 +103,7 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     ),
     EventType.LINE_LOST: (Mnemonic.LINE_LOST,),
     EventType.LINE_REGISTERED: (Mnemonic.LINE_RESTORED,),
+    EventType.ROW_LEFT_OUT: (Mnemonic.ROW_LEFT_OUT,),
 }
 
 
@@ -139,6 +142,8 @@ def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
                 if is_talk
                 else [Mnemonic.VOICE_MAIL_READY]
             )
+        case EventType.ROW_LEFT_OUT:
+            found.append(Mnemonic.ROW_LEFT_OUT)
         case EventType.LINE_LOST if not event.data.get("devices"):
             found.append(Mnemonic.LINE_LOST)
         case EventType.LINE_REGISTERED if event.data.get("devices") == 1:
@@ -166,7 +171,8 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
     ``notification_name`` and ``notification_mnemonic`` are the subscription's to add (:func:`named`).
     """
     of_call = event.call_session_id is not None
-    groups = CALL_GROUPS if of_call else LINE_GROUPS
+    of_row = event.type is EventType.ROW_LEFT_OUT
+    groups = CALL_GROUPS if of_call else ROW_GROUPS if of_row else LINE_GROUPS
     values: dict[str, Value] = {
         "notification_time": iso(event.at),
         "notification_timestamp": int(event.at),
@@ -178,6 +184,8 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
         values |= _people(event, facts)
         values |= _durations(event, facts)
         values |= _files(event, facts, background)
+    elif of_row:
+        values |= {name: event.data.get(name) for name in ("entity", "entity_id", "entity_name", "reason")}
     else:
         values |= _line(event.data)
     return {name: values.get(name) for name, variable in VARIABLES.items() if variable.group in groups}
@@ -200,6 +208,10 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
     if mnemonic in (Mnemonic.LINE_LOST, Mnemonic.LINE_RESTORED):
         values |= {"sip_line_id": 1, "sip_line_phone_number": "0160001", "devices": 0}
         return _only(values, LINE_GROUPS)
+    if mnemonic is Mnemonic.ROW_LEFT_OUT:
+        values |= {"entity": "trunk", "entity_id": 100, "entity_name": "Sample carrier"}
+        values |= {"reason": "'a:b:c' is no server address: write a host name or an IP address, without port"}
+        return _only(values, ROW_GROUPS)
     values |= {
         "call_session_id": 1,
         "communication_id": 1,

@@ -28,6 +28,7 @@ class Group(StrEnum):
     FILES = "tags, files"
     VISIT = "place and visit"
     LINE = "line"
+    ROW = "row left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ def _table() -> dict[str, Variable]:
         (Group.LINE, Kind.INTEGER, "sip_line_id"),
         (Group.LINE, Kind.STRING, "sip_line_phone_number ip user_agent"),
         (Group.LINE, Kind.INTEGER, "port devices"),
+        (Group.ROW, Kind.STRING, "entity"),
+        (Group.ROW, Kind.INTEGER, "entity_id"),
+        (Group.ROW, Kind.STRING, "entity_name reason"),
     ]
     return {name: Variable(name, kind, group) for group, kind, names in rows for name in names.split()}
 
@@ -93,5 +97,8 @@ VARIABLES: dict[str, Variable] = _table()
 LINE_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.LINE})
 """What notifications about a line carry."""
 
-CALL_GROUPS = frozenset(Group) - {Group.LINE}
+ROW_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.ROW})
+"""What notifications about a row of the configuration carry."""
+
+CALL_GROUPS = frozenset(Group) - {Group.LINE, Group.ROW}
 """What notifications about a call carry."""

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from trunkline.core.errors import EngineError
+import psycopg
+
+from trunkline.core.clock import Instant
+from trunkline.core.errors import DatabaseUnavailable, EngineError
 from trunkline.core.log import get_logger
-from trunkline.core.tasks import core_task
+from trunkline.core.tasks import core_task, item_task
+from trunkline.db.pool import Database
 from trunkline.directory.model import Account, Directory
 from trunkline.directory.trunks.identification import Identification
 from trunkline.engine import AccountConfig, RefusedRow, account_config, accounts_concerned
+from trunkline.events.catalogue import EventType, row_stream
+from trunkline.events.store import append
 from trunkline.roles.common import cancelled
 from trunkline.telephony import config as telephony_config
 
@@ -32,6 +39,10 @@ LAST_RETRY_SECONDS = 60.0
 _log = get_logger("engine")
 
 _NOT_FILES = "the configuration cannot be written: make room on the disk, or give the folder back to the user of the switch"
+
+
+async def _unpublished(_row: RefusedRow) -> None:
+    """Tells nobody."""
 
 
 class Applying(Protocol):
@@ -64,6 +75,7 @@ class EngineConfigurator:
     """One engine's configuration.
 
     :param render: what an account brings to the engine.
+    :param publish: tells the account of a row that is left out; may be called again for the same.
     """
 
     def __init__(
@@ -72,6 +84,7 @@ class EngineConfigurator:
         snapshot: Watched,
         identified: Identified,
         render: Callable[[Account, Identification], AccountConfig] = account_config,
+        publish: Callable[[RefusedRow], Awaitable[None]] = _unpublished,
     ) -> None:
         self._engine = engine
         self._snapshot = snapshot
@@ -88,6 +101,9 @@ class EngineConfigurator:
         self._failures = 0
         self._error = ""
         self._tidy = False
+        self._publish = publish
+        self._unpublished: list[RefusedRow] = []
+        self._publishing: set[asyncio.Task[None]] = set()
 
     def note(self, _directory: Directory, touched: frozenset[int]) -> None:
         """These accounts changed."""
@@ -126,6 +142,7 @@ class EngineConfigurator:
                 await asyncio.wait_for(self._wake.wait(), pause)
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
+            self._publish_later()
             pause = VERIFY_SECONDS if await self._apply() else self._retry_pause()
 
     def _retry_pause(self) -> float:
@@ -202,21 +219,51 @@ class EngineConfigurator:
         )
         self._report(account_id, made.refused + others)
 
+    def _publish_later(self) -> None:
+        """Beside all else: the database may be away while the engine is configured."""
+        if self._unpublished and not self._publishing:
+            item_task(self._publish_all(), name="rows-left-out", among=self._publishing)
+
+    async def _publish_all(self) -> None:
+        while self._unpublished:
+            try:
+                await self._publish(self._unpublished[0])
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                _log.warning("row_left_out_unpublished", error=str(error), remedy="it is tried again")
+                return
+            del self._unpublished[0]
+
     def _report(self, account_id: int, rows: tuple[RefusedRow, ...]) -> None:
         before = self._refused.pop(account_id, ())
         if rows:
             self._refused[account_id] = rows
         for row in rows:
             if row not in before:
+                self._unpublished.append(row)
                 _log.error("row_left_out", **asdict(row))
+
+
+async def publish_row_left_out(db: Database, row: RefusedRow) -> None:
+    """The event ROW_LEFT_OUT, once for each fault of each row, also when the switch is started again."""
+    stream = row_stream(row.entity, row.id, row.reason)
+    async with db.connection() as connection:
+        cursor = await connection.execute(
+            "select from stream_positions where account_id = %s and stream = %s", (row.account_id, stream)
+        )
+        if await cursor.fetchone() is not None:
+            return
+        data = {"entity": row.entity, "entity_id": row.id, "entity_name": row.name, "reason": row.reason}
+        await append(connection, row.account_id, stream, EventType.ROW_LEFT_OUT, Instant(time.time()), data)
 
 
 @contextlib.asynccontextmanager
 async def configuring(
-    engine: Applying, snapshot: Watched, identified: Identified
+    engine: Applying, snapshot: Watched, identified: Identified, db: Database
 ) -> AsyncIterator[EngineConfigurator]:
     """Bring the directory to the engine for the time of the block."""
-    configurator = EngineConfigurator(engine, snapshot, identified)
+    configurator = EngineConfigurator(
+        engine, snapshot, identified, publish=functools.partial(publish_row_left_out, db)
+    )
     unsubscribe = snapshot.subscribe(configurator.note)
     identified.subscribe(configurator.check)
     task = core_task(configurator.run(), name="engine-configuration")

@@ -127,7 +127,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await stack.enter_async_context(recording_limits(db, outgoing))
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
-        configuration = await stack.enter_async_context(configuring(engine, snapshot, identified))
+        configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
         guard = LoginGuard(
             engine,
             db,

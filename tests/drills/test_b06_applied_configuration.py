@@ -22,7 +22,7 @@ from trunkline.telephony.config import (
 )
 from trunkline.telephony.engine import AsteriskEngine
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.drill, pytest.mark.engine]
 
 
 async def is_there(engine: AsteriskEngine, endpoint: str) -> bool:
