@@ -185,14 +185,15 @@ class EngineConfigurator:
         before, self._identification = self._identification, self._identified.current
         if before is not self._identification:
             changed |= accounts_concerned(self._snapshot.current, before, self._identification)
-        changed |= self._displaced if changed else set()
+        if changed:
+            changed |= self._displaced
+            self._tidy = False
         accounts = self._snapshot.current.accounts
         for account_id in sorted(changed & self._known - accounts.keys()):
             self._engine.remove_account(str(account_id))
             self._known.discard(account_id)
             self._displaced.discard(account_id)
             self._report(account_id, ())
-            self._tidy = False
         for account_id in sorted(changed & accounts.keys()):
             self._render_one(accounts[account_id])
             await asyncio.sleep(0)  # calls have their turn

@@ -254,7 +254,7 @@ class AsteriskEngine(Conversations):
 
     async def remove_stale_files(self) -> None:
         """Remove files of accounts that are gone; after an :meth:`apply`, which has Asterisk forget them."""
-        wanted = self._files.all_files()
+        wanted = self._files.names()
         folder = self._config.paths.etc / FOLDER
 
         def remove() -> None:

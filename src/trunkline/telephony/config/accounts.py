@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 
@@ -97,6 +97,11 @@ class AccountFiles:
         self._owners: dict[str, str] = {}
         self._displaced: dict[str, frozenset[str]] = {}
         self._unwritten: dict[str, str] = {}
+        self._current: dict[Kind, str] = {}
+        """Digests of kinds of which nothing changed since they were made."""
+        self._unindexed: set[Kind] = set()
+        """Kinds whose index is to be made anew; once for any number of changes."""
+        self._templates = pjsip.templates(config)
         for kind in Kind:
             self._index(kind)
 
@@ -141,10 +146,16 @@ class AccountFiles:
 
     def digests(self) -> dict[Kind, str]:
         """Of what is wanted, as the marks carry them."""
-        return {kind: self._digest(kind) for kind in Kind}
+        for kind in Kind:
+            if kind not in self._current:
+                self._current[kind] = self._digest(kind)
+        return dict(self._current)
 
     def unwritten(self) -> dict[str, str]:
         """File name to text, of what changed since :meth:`written`."""
+        for kind in self._unindexed:
+            self._unwritten[INDEX[kind]] = self._index_text(kind)
+        self._unindexed.clear()
         return dict(self._unwritten)
 
     def written(self, files: Mapping[str, str]) -> None:
@@ -152,6 +163,10 @@ class AccountFiles:
         for name, text in files.items():
             if self._unwritten.get(name) == text:
                 del self._unwritten[name]
+
+    def names(self) -> set[str]:
+        """Of the files of accounts that are wanted."""
+        return {_file(kind, account) for kind, digests in self._digests.items() for account in digests}
 
     def all_files(self) -> dict[str, str]:
         """Every file that is wanted."""
@@ -174,10 +189,11 @@ class AccountFiles:
         self._index(kind)
 
     def _index(self, kind: Kind) -> None:
-        self._unwritten[INDEX[kind]] = self._index_text(kind)
+        self._current.pop(kind, None)
+        self._unindexed.add(kind)
 
     def _index_text(self, kind: Kind) -> str:
-        return self._body(kind) + _mark(kind, self._digest(kind), self._silence)
+        return self._body(kind) + _mark(kind, self.digests()[kind], self._silence)
 
     def _body(self, kind: Kind) -> str:
         if kind is Kind.MUSIC:
@@ -197,7 +213,7 @@ class AccountFiles:
             *(f"{account} {digest}" for account, digest in sorted(self._digests[kind].items())),
         ]
         if kind in _HEADS:
-            parts.append(pjsip.templates(self._config))
+            parts.append(self._templates)
         return _hash("\n".join(parts))
 
     @property
@@ -233,7 +249,7 @@ def _names(directory: Directory) -> list[str]:
     return [*(line.login for line in directory.lines), *(trunk.name for trunk in directory.trunks)]
 
 
-def stale_files(present: Iterable[str], wanted: Mapping[str, str]) -> list[str]:
+def stale_files(present: Iterable[str], wanted: Collection[str]) -> list[str]:
     """Of the names in the folder of accounts, those that no account has any more."""
     return [name for name in present if f"{FOLDER}/{name}" not in wanted]
 
