@@ -38,7 +38,16 @@ _log = get_logger("engine")
 
 
 def engine_config(settings: Settings, install: AsteriskInstall) -> EngineConfig:
-    """What Asterisk is to be, by these settings; the instance's secrets must have been made."""
+    """What Asterisk is to be, by these settings; the instance's secrets must have been made.
+
+    :raises ConfigurationError: Asterisk cannot name files in one of the folders, so no sound would be played.
+    """
+    for name, folder in (("media_dir", settings.media_dir), ("spool_dir", settings.spool_dir)):
+        if not MediaPath.is_good(str(folder.absolute())):
+            raise ConfigurationError(
+                f"{name}: Asterisk cannot name files in {folder}; choose a folder whose path has only letters, digits,"
+                " spaces and . _ ~ + @ = -"
+            )
     own = secrets.load(settings)
     logins = EngineSecrets(own.ari.user, own.ari.password, own.ami.user, own.ami.password)
     return EngineConfig.of(settings, logins, install.modules_dir, install.data_dir)

@@ -36,7 +36,8 @@ from trunkline.core.engine_values import (
     Tag,
     TrunkId,
 )
-from trunkline.core.errors import DatabaseUnavailable, EffectRefused, EngineUnavailable
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EffectRefused, EngineUnavailable
+from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.model import (
     Account,
@@ -51,9 +52,10 @@ from trunkline.directory.model import (
     TrunkMode,
 )
 from trunkline.directory.trunks.identification import Identification
-from trunkline.engine import AccountConfig, RefusedRow, account_config
+from trunkline.engine import AccountConfig, RefusedRow, account_config, engine_config
 from trunkline.roles import configuration
 from trunkline.roles.configuration import EngineConfigurator, publish_row_left_out
+from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     AccountFiles,
     EngineConfig,
@@ -284,6 +286,13 @@ def test_a_row_that_cannot_be_configured_is_left_out_alone(field: str, value: ob
         (1, "sip_line", 1),
     }
     assert all(row.reason for row in made.refused)
+
+
+def test_a_folder_that_asterisk_cannot_name_is_refused_at_the_start(tmp_path: Path) -> None:
+    install = AsteriskInstall.__new__(AsteriskInstall)
+    for name in ("a,b", "a;b", "a&b", "a(b", "a:b"):
+        with pytest.raises(ConfigurationError, match="media_dir"):
+            engine_config(Settings(data_dir=tmp_path / name), install)
 
 
 def test_two_accounts_never_have_objects_of_one_name() -> None:
