@@ -22,13 +22,13 @@ from trunkline.core.log import get_logger
 
 _log = get_logger("db.jobs")
 
-HEARTBEAT_PERIOD = 5.0
+HEARTBEAT_PERIOD = 8.0
 """Seconds between two heartbeats of a worker."""
 
-STALLED_AFTER = 15.0
+STALLED_AFTER = 20.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 
-_POLL_PERIOD = 10.0
+_POLL_PERIOD = 30.0
 """Seconds after which a worker asks for jobs even when none is announced. All that may run are announced: new ones by the
 library, those that are put back or whose lock is free by triggers (``0023_jobs_wake.sql``)."""
 
@@ -38,7 +38,7 @@ _SCHEDULED_CHANNEL = "trunkline_jobs_scheduled"
 _SCHEDULED_PAUSE = 0.1
 """Seconds between two looks for jobs that are due, at least."""
 
-_RESCUE_PERIOD = 5.0
+_RESCUE_PERIOD = 8.0
 """Seconds between two looks for jobs of dead workers."""
 
 _ANNOUNCE_DUE = """

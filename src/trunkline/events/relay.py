@@ -32,7 +32,7 @@ _log = get_logger("events.relay")
 _LOCK_KEY = 0x7472_6B6C_0001
 """Of the session lock that the leader holds."""
 
-_POLL_PERIOD = 10.0
+_POLL_PERIOD = 20.0
 """Seconds after which the outbox is looked at even when nobody announced anything."""
 
 _REST_PERIOD = 0.2

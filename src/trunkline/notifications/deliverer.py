@@ -44,7 +44,7 @@ _log = get_logger("notifications")
 _LOCK_KEY = 0x7472_6B6C_0002
 """Of the session lock that the leader holds."""
 
-_LOOK_PERIOD = 10.0
+_LOOK_PERIOD = 20.0
 """Seconds after which the table is read even when nothing is announced or known to be due."""
 
 _REST_PERIOD = 0.1
