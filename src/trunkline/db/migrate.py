@@ -26,7 +26,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool
 
 from trunkline.core.log import get_logger
-from trunkline.db import jobs_schema, partitions
+from trunkline.db import jobs_schema, partitions, row_security
 from trunkline.db.pool import translated_errors
 
 LOCK_TIMEOUT_MS = 1000
@@ -68,6 +68,13 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
             todo = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
             if todo is not None:
                 _insist(lambda: keeper.execute(todo))
+            for step in row_security.steps(keeper):
+                _insist(step)
+            if not row_security.has_roles(keeper):
+                _log.warning(
+                    "row_security_without_roles",
+                    remedy="make the roles that docs/install.md names under 'Your own PostgreSQL', then start again",
+                )
         return applied
 
 

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from trunkline.core.ids import first_id_at, unix_ms_of
+from trunkline.db.row_security import secured
 
 TABLES = ("call_sessions", "call_legs", "call_events", "call_streams", "leg_charges")
 MONTHS_BACK = 1
@@ -78,11 +79,13 @@ def statement(months: list[Month]) -> sql.Composed | None:
             if to_regclass({text}) is null and to_regclass({parent}) is not null then
                 create table {name} (like {table} including defaults including constraints);
                 alter table {table} attach partition {name} for values from ({first}) to ({end});
+                {secured}
             end if;"""
         ).format(
             text=sql.Literal(partition_name(table, month)),
             parent=sql.Literal(table),
             name=sql.Identifier(partition_name(table, month)),
+            secured=secured(sql.Literal(partition_name(table, month))),
             table=sql.Identifier(table),
             first=sql.Literal(month.first_id),
             end=sql.Literal(month.plus(1).first_id),

@@ -33,6 +33,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
+from trunkline.db import row_security
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -103,6 +104,8 @@ class Database:
         self.dsn = dsn
         self._application_name = application_name
         self._pool = pool
+        self.has_roles: bool | None = None
+        """Whether the roles of tenants can be taken; None = not asked yet."""
 
     @classmethod
     async def open(
@@ -167,6 +170,13 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def for_account(self, account_id: int, *, with_clients: bool = False) -> Database:
+        """The same connections, each transaction kept to the rows of an account by the server (:mod:`.row_security`).
+
+        :param with_clients: an agent's request about its clients: their rows, too.
+        """
+        return _AccountDatabase(self, row_security.Scope(account_id, with_clients))
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for one transaction: committed at the end, rolled back when the block raises."""
@@ -175,33 +185,51 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def reading(self, timeout_ms: int) -> AsyncIterator[Connection]:
+        """A transaction that only reads and sees one instant, begun by one message.
+
+        :param timeout_ms: the server cancels a longer statement; ``set local statement_timeout`` changes it.
+        """
+        with translated_errors():
+            async with self._pool.connection() as connection:
+                settings = {**await self._settings(connection), "statement_timeout": str(timeout_ms)}
+                mode = "isolation level repeatable read, read only"
+                async with _begun(connection, row_security.begin(settings, mode)):
+                    yield connection
+
+    async def _settings(self, connection: Connection) -> Mapping[str, str]:
+        """Settings that each transaction begins with."""
+        return {}
+
+    @asynccontextmanager
     async def _single(self) -> AsyncIterator[Connection]:
         """A connection for one statement, which is a transaction by itself: asking the server to begin and commit
         one would take three times as long."""
-        async with self.connection() as connection:
-            await connection.set_autocommit(True)
-            try:
+        with translated_errors():
+            async with self._pool.connection() as connection, _committing_each(connection):
                 yield connection
-            finally:
-                if connection.info.transaction_status == TransactionStatus.IDLE:
-                    await connection.set_autocommit(False)
+
+    async def _run(
+        self, connection: Connection, statement: Statement, parameters: Parameters
+    ) -> psycopg.AsyncCursor[Row]:
+        return await connection.execute(statement, parameters)
 
     async def fetch_all(self, statement: Statement, parameters: Parameters = None) -> list[Row]:
         """All rows of one statement, run in its own transaction."""
         async with self._single() as connection:
-            cursor = await connection.execute(statement, parameters)
+            cursor = await self._run(connection, statement, parameters)
             return await cursor.fetchall()
 
     async def fetch_one(self, statement: Statement, parameters: Parameters = None) -> Row | None:
         """The first row of one statement, None when there is none."""
         async with self._single() as connection:
-            cursor = await connection.execute(statement, parameters)
+            cursor = await self._run(connection, statement, parameters)
             return await cursor.fetchone()
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> int:
         """Run one statement; how many rows it touched."""
         async with self._single() as connection:
-            cursor = await connection.execute(statement, parameters)
+            cursor = await self._run(connection, statement, parameters)
             return cursor.rowcount
 
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
@@ -238,6 +266,91 @@ class Database:
             await connection.close()
             raise
         return connection
+
+
+class _AccountDatabase(Database):
+    """The view of a database that :meth:`Database.for_account` gives. Closing it closes nothing."""
+
+    def __init__(self, base: Database, scope: row_security.Scope) -> None:
+        super().__init__(base.dsn, base._application_name, base._pool)
+        self._base = base
+        self._scope = scope
+
+    def for_account(self, account_id: int, *, with_clients: bool = False) -> Database:
+        return self._base.for_account(account_id, with_clients=with_clients)
+
+    async def close(self) -> None:
+        """The connections are those of the database that made this view."""
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        with translated_errors():
+            async with self._pool.connection() as connection:
+                begin = row_security.begin(await self._settings(connection))
+                async with _begun(connection, begin):
+                    yield connection
+
+    async def _run(
+        self, connection: Connection, statement: Statement, parameters: Parameters
+    ) -> psycopg.AsyncCursor[Row]:
+        settings = await self._settings(connection)
+        if not settings:
+            return await connection.execute(statement, parameters)
+        async with connection.pipeline():  # one transaction and one round trip for both
+            await connection.execute(row_security.local_settings_query(settings))
+            return await connection.execute(statement, parameters)
+
+    async def _settings(self, connection: Connection) -> Mapping[str, str]:
+        if self._base.has_roles is None:
+            row = await (await connection.execute(row_security.HAS_ROLES.encode())).fetchone()
+            self._base.has_roles = bool(row and row["has_roles"])
+            if not connection.autocommit:
+                await connection.commit()
+        return self._scope.settings(has_roles=self._base.has_roles)
+
+
+@asynccontextmanager
+async def whole_installation(connection: Connection) -> AsyncIterator[None]:
+    """Within a transaction of :meth:`Database.for_account`: the block sees the rows of all accounts.
+
+    For the few questions whose answer lies with others: whether a number, a login or an address is taken.
+    """
+    cursor = await connection.execute(
+        "select current_setting('role') as role, current_setting('trunkline.account_id', true) as account"
+    )
+    before = await cursor.fetchone()
+    assert before is not None  # a select without a table has one row
+    await connection.execute(row_security.LEAVING.encode())
+    yield  # an error ends the transaction, and the setting with it
+    await connection.execute(
+        "select set_config('role', %s, true), set_config('trunkline.account_id', coalesce(%s, ''), true)",
+        (before["role"], before["account"]),
+    )
+
+
+@asynccontextmanager
+async def _begun(connection: Connection, begin: Statement) -> AsyncIterator[None]:
+    """A transaction that a script of ours begins, in place of the driver's own "begin"."""
+    async with _committing_each(connection):
+        try:
+            await connection.execute(begin, prepare=False)
+            yield
+        except BaseException:
+            await connection.rollback()
+            raise
+        await connection.commit()
+
+
+@asynccontextmanager
+async def _committing_each(connection: Connection) -> AsyncIterator[None]:
+    await connection.set_autocommit(True)
+    try:
+        yield
+    finally:
+        if connection.info.transaction_status == TransactionStatus.IDLE:
+            await connection.set_autocommit(False)
+        else:
+            await connection.close()  # the pool replaces it
 
 
 async def _wait_for_server(dsn: str, timeout: float) -> None:

@@ -230,7 +230,7 @@ class StreamDoor:
         """What was before, when asked for, then what comes; nothing of one call twice."""
         last = query.after or 0
         if query.call_session_id is not None and query.after is not None:
-            async with self._services.db.connection() as connection:
+            async with self._services.db.for_account(account_id).connection() as connection:
                 known = await call_events(connection, account_id, query.call_session_id, after=last)
             for event in known:
                 last = event.seq

@@ -7,6 +7,9 @@ from trunkline.apis.jsonrpc.declare import Api, Method
 from trunkline.apis.jsonrpc.errors import rpc_error
 from trunkline.apis.jsonrpc.surface import Surface
 
+_OF_CLIENTS = frozenset({"client_selected", "client_user", "client_user_new"})
+"""Resources of permissions for methods of agents about their clients."""
+
 _COMPONENT_ERRORS = {Api.CALL: "component_disabled", Api.DATA: "method_component_disabled"}
 
 
@@ -30,6 +33,11 @@ def check_agent(surface: Surface, method: Method, agent: CallerLike) -> None:
     """
     _check_api(surface, agent)
     _check_permissions(method, agent)
+
+
+def concerns_clients(method: Method, caller: CallerLike) -> bool:
+    """Whether the method works with the accounts of an agent's clients."""
+    return caller.is_agent and any(resource in _OF_CLIENTS for resource, _ in method.permissions)
 
 
 def _check_api(surface: Surface, caller: CallerLike) -> None:

@@ -171,6 +171,12 @@ class Services:
             for database in (own.get(workload),)
         }
 
+    def for_account(self, account_id: int, *, with_clients: bool = False) -> Services:
+        """These services with the database kept to the rows of an account; see :meth:`Database.for_account`."""
+        if self.database is None:
+            return self
+        return replace(self, database=self.database.for_account(account_id, with_clients=with_clients))
+
     def serving(self, workload: Workload) -> Services:
         """These services on the connections of that class of requests."""
         return self._by_workload[workload]

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.apis.jsonrpc import answer
-from trunkline.apis.jsonrpc.access import check_access, check_agent
+from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
 from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Result, Services
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
@@ -136,7 +136,9 @@ class Machine:
             caller=caller,
             client_ip=progress.client_ip,
             token=progress.token,
-            services=self._services.serving(progress.method.workload),
+            services=self._services.serving(progress.method.workload).for_account(
+                caller.account_id, with_clients=concerns_clients(progress.method, caller)
+            ),
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from trunkline.db.pool import Connection, Database
 
 REQUEST_TIMEOUT_MS = 30_000
-_START = sql.SQL("set transaction isolation level repeatable read, read only")
 _BOUND = sql.SQL("set local statement_timeout = {}")
 
 MAX_VALUES = 500_000
@@ -56,12 +55,12 @@ async def fetch_page(
     """
     budget = _Budget(time.monotonic() + timeout_ms / 1000)
     try:
-        async with database.connection() as connection:
-            await connection.execute(_START)
+        async with database.reading(timeout_ms) as connection:
             params = dict(query.params)
             for lookup in query.lookups:
                 params |= await _matching(connection, lookup, query.params, budget)
-            await budget.bind(connection)
+            if query.lookups:
+                await budget.bind(connection)
             rows, count = await _rows(connection, query, params)
             await budget.bind(connection)
             total = await _total(connection, query, params, count)

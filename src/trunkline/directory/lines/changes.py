@@ -12,7 +12,7 @@ from typing import Any
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.changes import changing, delete, insert, must_exist, one_at_a_time, update
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.directory.digest import ha1, new_password
 from trunkline.directory.model import BillingState, LineType
 
@@ -145,12 +145,13 @@ async def _line(connection: Connection, account_id: int, sip_line_id: int) -> Ma
 async def _free_login(connection: Connection) -> str:
     """A login that no line of the installation has, nor had from us before."""
     while True:
-        cursor = await connection.execute(
-            """
-            select n.login, exists (select from sip_lines l where l.phone_number = n.login) as is_taken
-            from (select nextval('sip_line_logins')::text as login) n"""
-        )
-        row = await cursor.fetchone()
+        async with whole_installation(connection):
+            cursor = await connection.execute(
+                """
+                select n.login, exists (select from sip_lines l where l.phone_number = n.login) as is_taken
+                from (select nextval('sip_line_logins')::text as login) n"""
+            )
+            row = await cursor.fetchone()
         assert row is not None
         if not row["is_taken"]:
             return str(row["login"])

@@ -98,7 +98,7 @@ VIRTUAL_NUMBERS = Listing(
 MAY_BE_ENABLED = """
     i.account_id in (0, %(account_id)s,
         (select a.parent_account_id from accounts a where a.account_id = %(account_id)s))
-    and not exists (select from virtual_numbers v where v.phone_number = i.phone_number and v.is_verified)
+    and not number_is_held(i.phone_number)
 """
 """Condition on ``number_inventory i``: offered to this account by the system or its agent, and nobody has it."""
 

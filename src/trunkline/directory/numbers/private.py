@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.changes import changing, insert, update
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.directory.forms import TrunkForm
 from trunkline.directory.load import Cipher
 from trunkline.directory.model import TrunkMode
@@ -159,17 +159,21 @@ async def _numbers(connection: Connection, account_id: int, chosen: Chosen, purp
             field="virtual_phone_number",
             value=chosen.phone_number,
         )
-    cursor = await connection.execute("select from number_inventory where phone_number = %s", (digits,))
-    if await cursor.fetchone() is not None:  # nobody takes a number that is offered to others by writing it
+    async with whole_installation(connection):
+        cursor = await connection.execute(
+            "select exists (select from number_inventory where phone_number = %(phone)s) as offered,"
+            " exists (select from virtual_numbers v where v.account_id <> %(account)s and v.phone_number = %(phone)s"
+            " and v.is_verified) as held",
+            {"phone": digits, "account": account_id},
+        )
+        elsewhere = await cursor.fetchone()
+    assert elsewhere is not None  # a select without a table has one row
+    if elsewhere["offered"]:  # nobody takes a number that is offered to others by writing it
         try:
             return await take(connection, account_id, chosen, purpose)
         except NotFound as error:
             raise _in_use(chosen) from error
-    cursor = await connection.execute(
-        "select from virtual_numbers v where v.account_id <> %s and v.phone_number = %s and v.is_verified",
-        (account_id, digits),
-    )
-    if await cursor.fetchone() is not None:
+    if elsewhere["held"]:
         raise _in_use(chosen)
     # Whoever says so is not the number's owner yet: see trunkline.directory.numbers.ownership.
     values = {"phone_number": digits, "type": purpose, "is_verified": False}

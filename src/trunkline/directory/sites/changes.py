@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.changes import changing, delete, insert, must_exist, one_at_a_time, update
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.directory.sites.redirects import known_redirect, redirect_to
 
 TABLE, ID = "sites", "site_id"
@@ -152,10 +152,12 @@ async def _must_exist(connection: Connection, account_id: int, values: Mapping[s
         field = "default_scenario_id"
         await must_exist(connection, "scenarios", "scenario_id", account_id, scenario, field=field)
     if client is not None:
-        cursor = await connection.execute(
-            "select from accounts where account_id = %s and parent_account_id = %s", (client, account_id)
-        )
-        if await cursor.fetchone() is None:
+        async with whole_installation(connection):
+            cursor = await connection.execute(
+                "select from accounts where account_id = %s and parent_account_id = %s", (client, account_id)
+            )
+            found = await cursor.fetchone()
+        if found is None:
             raise NotFound(
                 f"There is no client {client}: look it up with get.customers",
                 field="child_customer_id",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trunkline.db.pool import Connection
+from trunkline.db.pool import Connection, Row, whole_installation
 from trunkline.directory.forms import TrunkForm
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, TrunkMode
 from trunkline.directory.trunks.addresses import (
@@ -76,6 +76,14 @@ async def _used(
     connection: Connection, account_id: int, network: Network, *, identifies: bool
 ) -> AddressProblem | None:
     """Whether a phone, or a trunk of another account that is identified by its address, has this one."""
+    async with whole_installation(connection):
+        row = await _elsewhere(connection, account_id, network)
+    if row["phone"]:
+        return AddressProblem.PHONE
+    return AddressProblem.OTHER_TRUNK if row["trunk"] and identifies else None
+
+
+async def _elsewhere(connection: Connection, account_id: int, network: Network) -> Row:
     cursor = await connection.execute(
         "select exists (select from registrations r where r.account_id >= 0 and r.ip <<= %(network)s::cidr) as phone,"
         # a private number is identified by its registration, so it keeps nobody off its provider's address
@@ -86,6 +94,4 @@ async def _used(
     )
     row = await cursor.fetchone()
     assert row is not None
-    if row["phone"]:
-        return AddressProblem.PHONE
-    return AddressProblem.OTHER_TRUNK if row["trunk"] and identifies else None
+    return row
