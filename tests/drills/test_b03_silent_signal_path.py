@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.engine.stage import Stage
+from tests.engine.stage import COMPANY, LINE_PASSWORD, Stage
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer, Call
+from trunkline.testing.outside import Answer, Call, Ignore
 from trunkline.testing.proxy import FaultProxy
 
 pytestmark = [
@@ -48,6 +48,10 @@ class CutStage(Stage):
         )
         self.installation.settings = settings.model_copy(update={"engine": engine})
         await super()._set()
+        # Phones ring long enough for a restart of the switch on a busy machine.
+        company = self._folder / "patient.yaml"
+        company.write_text(COMPANY.read_text().replace("dial_time: 6", "dial_time: 45"))
+        await self.installation.apply(self.account, company, self.environment)
 
     def heal(self) -> None:
         for proxy in (self.ari, self.ami):
@@ -60,6 +64,17 @@ class CutStage(Stage):
             assert time.monotonic() < deadline, f"{found}\n{self.installation.log_tail(20)}"
             await asyncio.sleep(0.1)
         return found
+
+    async def registered(self, devices: int) -> None:
+        """Wait until the switch knows of so many devices."""
+        await self.until("ready")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            report = json.loads(await self.installation.run("status", "--json"))
+            if report["switch"]["registered_devices"] == devices:
+                return
+            assert time.monotonic() < deadline, report["switch"]
+            await asyncio.sleep(0.2)
 
     async def talk(self) -> tuple[Call, Call, int]:
         """A customer and Anna talk; their calls and the session's id."""
@@ -173,3 +188,40 @@ async def test_hold_just_after_a_cut_of_the_manager_interface_is_carried_out(
     await stage.installation.call_api(stage.account, "unhold.call", call_session_id=session)
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await stage.end(call, phone)
+
+
+@pytest.mark.parametrize("repetition", range(2))
+async def test_two_devices_ring_while_the_switch_loses_asterisk(stage: CutStage, repetition: int) -> None:
+    """Who answers first has the call; the other stops ringing, and that ends nothing."""
+    tablet = await stage.world.phone("0260001", LINE_PASSWORD, name="Anna's tablet")
+    try:
+        await stage.registered(4)
+        for device in (stage.anna, tablet):
+            device.forget()
+            device.on_call(Ignore())
+        customer = await stage.customer()
+        customer.on_call(Answer())
+        rows = await stage.installation.data_api(stage.account, "get.employees")
+        await stage.installation.call_api(
+            stage.account,
+            "start.employee_call",
+            first_call="employee",
+            contact=customer.name,
+            virtual_phone_number=ANNA,
+            employee={"id": next(row["id"] for row in rows["data"] if row["first_name"] == "Anna")},
+        )
+        rings, answers = await stage.anna.next_call(), await tablet.next_call()
+        await asyncio.gather(rings.ringing(), answers.ringing())
+        stage.ari.reset()
+        stage.ami.reset()
+        await answers.answer()
+        await rings.ended(PATIENCE)
+        contact = await customer.next_call(PATIENCE)
+        await answers.unmute()
+        await contact.hears(tablet.tone)
+        assert not answers.is_ended
+        await contact.hangup()
+        await answers.ended()
+    finally:
+        await tablet.unregister()
+        await stage.registered(3)
