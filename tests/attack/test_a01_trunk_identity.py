@@ -141,7 +141,7 @@ async def test_a_call_for_nobody_s_number_is_nobody_s(pair: TwoCompanies) -> Non
 
 async def test_a_number_is_verified_by_who_answers_it(pair: TwoCompanies) -> None:
     """The call leaves by the operator's trunk and shows his number; who answers hears a voice."""
-    phone = "442079460288"
+    phone = "97140000288"
     run = pair.installation.run
     dsn = postgres.dsn(pair.installation.settings)
     claimant = str(pair.other.account.account_id)
