@@ -11,8 +11,10 @@ import pytest
 from tests.apis.support import CALLER, House, mnemonic
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
+from trunkline.core.errors import InUse, LimitExceeded
 from trunkline.db import migrate, partitions, row_security
 from trunkline.db.pool import Database, whole_installation
+from trunkline.directory.numbers import verification
 
 pytestmark = pytest.mark.attack
 
@@ -221,3 +223,22 @@ def test_an_upgrade_secures_what_a_later_schema_adds(database: str) -> None:
             "select relrowsecurity, relforcerowsecurity from pg_class where relname = 'something_new'"
         ).fetchall()
     assert row == (True, True)
+
+
+async def test_a_number_of_another_account_is_known_to_be_taken(db: Database) -> None:
+    """A question whose answer lies with others is still answered, and tells nothing but that."""
+    await db.execute(
+        "insert into virtual_numbers (account_id, phone_number, is_verified) values"
+        " (1002, '12025550110', true), (1001, '12025550110', false), (1001, '12025550111', false)"
+    )
+    tenant = db.for_account(MINE)
+    now = datetime.now(UTC)
+    with pytest.raises(InUse):
+        await verification.new_code(tenant, MINE, "12025550110", now)
+    await db.execute(
+        "insert into number_verification_calls (account_id, phone_number, called_at)"
+        " select 1002, '12025550111', %s from generate_series(1, 100)",
+        (now,),
+    )
+    with pytest.raises(LimitExceeded):
+        await verification.new_code(tenant, MINE, "12025550111", now)

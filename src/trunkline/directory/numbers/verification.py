@@ -17,7 +17,7 @@ from psycopg import errors
 
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.db.changes import one_at_a_time
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.numbers.ownership import digits_of
 
@@ -121,14 +121,15 @@ def _hash(code: str, salt: bytes) -> bytes:
 
 
 async def _check_claim(connection: Connection, account_id: int, digits: str) -> None:
-    cursor = await connection.execute(
-        "select exists (select from virtual_numbers o where o.account_id <> %(account_id)s"
-        " and o.phone_number = %(phone)s and o.is_verified) as is_taken,"
-        " exists (select from virtual_numbers v where v.account_id = %(account_id)s"
-        " and v.phone_number = %(phone)s and not v.is_verified) as is_claimed",
-        {"account_id": account_id, "phone": digits},
-    )
-    row = await cursor.fetchone()
+    async with whole_installation(connection):
+        cursor = await connection.execute(
+            "select exists (select from virtual_numbers o where o.account_id <> %(account_id)s"
+            " and o.phone_number = %(phone)s and o.is_verified) as is_taken,"
+            " exists (select from virtual_numbers v where v.account_id = %(account_id)s"
+            " and v.phone_number = %(phone)s and not v.is_verified) as is_claimed",
+            {"account_id": account_id, "phone": digits},
+        )
+        row = await cursor.fetchone()
     assert row is not None
     if not row["is_claimed"]:
         raise NotFound(
@@ -147,14 +148,15 @@ async def _count_call(connection: Connection, account_id: int, digits: str, now:
     await connection.execute(
         "delete from number_verification_calls where account_id = %s and called_at <= %s", (account_id, since)
     )
-    cursor = await connection.execute(
-        "select count(*) filter (where c.account_id = %(account_id)s) as of_account,"
-        " count(*) filter (where c.phone_number = %(phone)s) as of_number from number_verification_calls c"
-        " where c.account_id <> %(nobody)s and c.called_at > %(since)s"
-        " and (c.account_id = %(account_id)s or c.phone_number = %(phone)s)",
-        {"account_id": account_id, "phone": digits, "since": since, "nobody": SYSTEM_ACCOUNT_ID},
-    )
-    row = await cursor.fetchone()
+    async with whole_installation(connection):
+        cursor = await connection.execute(
+            "select count(*) filter (where c.account_id = %(account_id)s) as of_account,"
+            " count(*) filter (where c.phone_number = %(phone)s) as of_number from number_verification_calls c"
+            " where c.account_id <> %(nobody)s and c.called_at > %(since)s"
+            " and (c.account_id = %(account_id)s or c.phone_number = %(phone)s)",
+            {"account_id": account_id, "phone": digits, "since": since, "nobody": SYSTEM_ACCOUNT_ID},
+        )
+        row = await cursor.fetchone()
     assert row is not None
     if row["of_number"] >= CALLS_OF_NUMBER or row["of_account"] >= CALLS_OF_ACCOUNT:
         raise LimitExceeded(
