@@ -141,7 +141,8 @@ class Stage:
             while not self._trunk:
                 endpoints = await self._ari.get("/endpoints")  # there may be none of PJSIP yet
                 names = (str(one["resource"]) for one in endpoints if one["technology"] == "PJSIP")
-                self._trunk = next((name for name in names if name.startswith("trunk-")), "")
+                trunks = (name for name in names if name.startswith("trunk-") and not name.endswith("-ip"))
+                self._trunk = next(trunks, "")
                 await asyncio.sleep(0.1)
 
 
