@@ -24,7 +24,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.errors import DatabaseUnavailable, StreamOpen
 from trunkline.core.ids import node_of, unix_ms_of
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
@@ -309,8 +309,16 @@ class RecordingMaker:
                     "channels": Jsonb([side.value for side in material.channels]),
                 },
             )
-            if cursor.rowcount:
-                await _append_ready(conn, account_id, row, events, written)
+            if not cursor.rowcount:
+                return
+            try:
+                async with conn.transaction():
+                    await _append_ready(conn, account_id, row, events, written)
+            except StreamOpen:
+                if any(event.type is EventType.SESSION_FINISHED for event in events):
+                    raise
+                # The call has no end in its events: its switch alone may add to them.
+                _log.warning("recording_ready_without_event", recording_id=row["recording_id"])
 
     async def _clear_spool(self, account_id: int, call_session_id: int) -> None:
         """Remove the session's spool folder when every recording of it is settled."""
