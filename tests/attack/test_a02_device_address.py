@@ -68,7 +68,7 @@ async def test_a_call_to_a_line_rings_its_own_devices_only(house: House) -> None
         async with AmiClient(ami) as client, asyncio.timeout(20):
             await client.wait_up()
             channels = ""
-            while "PJSIP/1001-" not in channels:
+            while "PJSIP/100" not in channels:
                 channels = await client.command("core show channels concise")
                 await asyncio.sleep(0.05)
             # all targets are called in one step, so the other line would be among them by now
