@@ -235,3 +235,14 @@ def test_an_emergency_call_that_was_declined_is_not_repeated() -> None:
     story.at(1).refuse(17)
     assert story.types[-1] is EventType.SESSION_FINISHED
     assert called_out(story) == ["112"]
+
+
+def test_an_emergency_call_shows_a_number_that_is_verified() -> None:
+    account = company()
+    own = account.numbers[c.TO_ANNA]
+    account = replace(account, numbers={**account.numbers, c.TO_ANNA: replace(own, is_verified=False)})
+    story = Story(account).dial(c.BORIS_LINE, "112")
+    [target] = [
+        target for one in story.engine.done if isinstance(one, Dial) for target in one.connect.targets
+    ]
+    assert target.caller_number not in ("", own.phone_number)

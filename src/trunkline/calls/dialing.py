@@ -70,15 +70,16 @@ def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | N
 
 
 def _number_of_trunk(account: Account, trunk: Trunk, own: VirtualNumber | None) -> VirtualNumber | None:
-    """The caller's own number if it may go by this trunk, else one that belongs to it, else the caller's own."""
+    """The caller's own number if it may go by this trunk, else a verified one that belongs to it, else the caller's own."""
     trunk_ids = (own.trunk_id, own.carrier_trunk_id) if own is not None else ()
-    if own is not None and (trunk.trunk_id in trunk_ids or trunk_ids == (None, None)):
+    if own is not None and own.is_verified and (trunk.trunk_id in trunk_ids or trunk_ids == (None, None)):
         return own
     of_trunk = (
         number
         for number in account.numbers.values()
         if trunk.trunk_id in (number.trunk_id, number.carrier_trunk_id)
         and number.status is NumberStatus.ACTIVE
+        and number.is_verified
     )
     return next(of_trunk, own or account.default_number)
 
