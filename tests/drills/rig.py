@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import math
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -33,6 +34,8 @@ MOST_CALLS = 1_000_000
 """Numbers of the range for fiction that callers take in turn."""
 STALLED_SECONDS = 45.0
 """Something is left to do, and for so long nothing moved: it never will."""
+ANSWER_MS = 60_000
+"""How long either side waits for the other: a killed Asterisk leaves calls without an answer."""
 _QUIET_SECONDS = 4.0
 _PAGE = 5000
 
@@ -92,6 +95,7 @@ class Rig:
         self._folder = folder / "sipp"
         self._caller_port, self._phone_port = free_ports(2)
         self.product = Product(folder, (CARRIER, self._caller_port))
+        self._media = random.randrange(40_000, 56_000, 8_000)
         self._logs: list[Path] = []
         self._numbers = itertools.count()
         self._carrier: Sipp | None = None
@@ -123,10 +127,22 @@ class Rig:
         )
         outcome = await registering.run(30)
         assert outcome.successful == EMPLOYEES, outcome.errors
-        phone = self._run(HERE / "callee.xml", PHONES, self._phone_port, ["-mp", 40_000], remote=False)
+        phone = self._run(
+            HERE / "callee.xml",
+            PHONES,
+            self._phone_port,
+            ["-mp", self._media, "-recv_timeout", ANSWER_MS],
+            remote=False,
+        )
         await phone.start()
         self._stack.push_async_callback(phone.stop)
         await self.product.wait_registered()
+
+    async def _lines_applied(self, timeout: float = 60.0) -> None:
+        """Wait until Asterisk has the lines that were applied."""
+        async with asyncio.timeout(timeout):
+            while len(await self.product.engine("endpoints/PJSIP")) < EMPLOYEES:
+                await asyncio.sleep(0.2)
 
     # --- calls
 
@@ -138,7 +154,20 @@ class Rig:
             f"calls{first}",
             ((str(FIRST_CALLER + n), NUMBERS[n % len(NUMBERS)]) for n in range(first, first + most)),
         )
-        arguments = ["-inf", calls, "-m", most, "-r", f"{rate:.0f}", "-l", 5000, "-mp", 50_000]
+        arguments = [
+            "-inf",
+            calls,
+            "-m",
+            most,
+            "-r",
+            f"{rate:.0f}",
+            "-l",
+            5000,
+            "-mp",
+            self._media + 4_000,
+            "-recv_timeout",
+            ANSWER_MS,
+        ]
         self._carrier = self._run(HERE / "caller.xml", CARRIER, self._caller_port, arguments)
         await self._carrier.start()
         self._stack.push_async_callback(self._carrier.stop)
