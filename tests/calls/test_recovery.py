@@ -386,6 +386,37 @@ def test_a_channel_of_a_lost_request_is_hung_up() -> None:
     assert not house.told.events
 
 
+@pytest.mark.parametrize("in_log", [True, False])
+@pytest.mark.parametrize("message", [None, {"type": "media", "value": c.GREETING}])
+def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dict[str, Any] | None) -> None:
+    """The click-to-call goes on: what recovery decides is no connect that failed, and is decided once."""
+    house = House()
+    params = {
+        "virtual_phone_number": c.number_of(1),
+        "contact": c.CUSTOMER,
+        "first_call": "employee",
+        "employee": {"id": c.BORIS},
+        "employee_message": message,
+    }
+    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
+    [first] = house.engine.channels
+    house.kill().engine.answer(first)
+    house.flow()
+    if not in_log:
+        house.missed.clear()
+    before = len(house.engine.done)
+    house.restart()
+    [done] = [one for one in house.engine.done[before:] if isinstance(one, Dial | PlayFiles)]
+    assert isinstance(done, Dial if message is None else PlayFiles)
+    if message is not None:
+        house.engine.played(first)
+        house.flow()
+    house.engine.answer(ring(house))
+    house.flow()
+    [session] = house.switch.sessions.values()
+    assert session.talking
+
+
 def test_signals_of_calls_long_over_begin_nothing() -> None:
     house, customer, _phone = talking()
     house.at(20).engine.hang_up(customer)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
 
+import pytest
+import pytest_asyncio
+
+from tests.drills.cut_stage import CutStage
 from tests.telephony.conftest import pbx
 from trunkline.core.settings import Settings
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -24,3 +28,21 @@ def drill_phones(asterisk_install: AsteriskInstall) -> ForeignPhones:
 def kills(request: pytest.FixtureRequest) -> int:
     """How many processes to kill."""
     return int(request.config.getoption("--kills"))
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def whole(
+    asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[CutStage]:
+    async with CutStage(asterisk_install, tmp_path_factory.mktemp("cut")) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def stage(whole: CutStage) -> AsyncIterator[CutStage]:
+    await whole.clear()
+    await whole.until("ready")
+    yield whole
+    whole.heal()
+    await whole.until("ready")
+    await whole.clear()

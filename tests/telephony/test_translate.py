@@ -127,6 +127,16 @@ def test_who_answered_while_nobody_listened_wins_and_the_others_stop_ringing() -
     assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []
 
 
+def test_a_device_that_comes_before_the_others_are_found_is_known_by_its_id() -> None:
+    translator = Translator()
+    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
+    assert fed(translator, StasisStart(NOW, FIRST, ("originated",), None)) == []
+    assert translator.to_hang_up == ["x~1"]
+    translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~1")
+    assert translator.to_hang_up == ["x~1", "x~1"]
+    assert translator.members(HOUSE) == ["x~2"]
+
+
 def test_a_device_that_went_unheard_does_not_keep_the_group_alive(group: Translator) -> None:
     group.keep_only({"x~2"})
     group.adopt_group(HOUSE, ["x~2"])

@@ -98,6 +98,8 @@ class Recovery:
         self._directory = directory
         self._survey = survey
         self._fresh: set[int] = set()
+        self._commanded: set[Channel] = set()
+        """Channels that the rules have given a command in this recovery."""
         self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
         self._fed: set[tuple[type[Signal], Channel, int]] = set()
         self._told_until: dict[int, Instant] = {}
@@ -105,6 +107,13 @@ class Recovery:
 
     def run(self) -> None:
         """Take up, catch up, close. What goes wrong with one call does not stop the others."""
+        self._switch.commanded = self._commanded
+        try:
+            self._run()
+        finally:
+            self._switch.commanded = None
+
+    def _run(self) -> None:
         before = set(self._switch.sessions)
         self._told_until = {key: session.last_at for key, session in self._switch.sessions.items()}
         for signal in self._survey.missed:
@@ -286,6 +295,8 @@ class Recovery:
         seen = self._seen.get(anchor.channel) if anchor is not None else None
         if found is None or anchor is None or seen is None or not anchor.alive:
             return
+        if anchor.channel in self._commanded:
+            return  # what was missed let the rules go on with it: the survey is older than that
         turn = Turn(session, self._switch.look(found, session), self._survey.at)
         if session.ending is not None:
             for leg in session.living:

@@ -111,6 +111,8 @@ class Switch:
         self.channels: dict[Channel, Session] = {}
         self.past_channels: dict[Channel, None] = {}
         """Of calls that ended; the engine may tell of them once more after a reconnect."""
+        self.commanded: set[Channel] | None = None
+        """During a recovery: the channels that got a command which a recovery repeats."""
         self._accounts: dict[int, Account] = {}
         self._directory = directory
         self._sharing = sharing
@@ -500,6 +502,8 @@ class Switch:
                 self.channels[Channel(event.data["channel"])] = session
         _tell_log(session, turn)
         self._writer.put(turn.events, self.handled_until)
+        if self.commanded is not None:
+            self.commanded.update(effect.channel for effect in turn.effects if effect.policy.resumed)
         self._performer.perform(session.call_session_id, turn.effects, outcome)
         if session.phase is Phase.ENDED:
             self._forget(session)

@@ -58,7 +58,7 @@ from trunkline.telephony.port import (
 )
 from trunkline.telephony.registrations import Contact, Registrations, contact_of
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
-from trunkline.telephony.translate import WANTED
+from trunkline.telephony.translate import WANTED, device_id
 
 _LOGIN_FAILURES = {
     "InvalidPassword": "wrong password",
@@ -398,7 +398,7 @@ class AsteriskEngine(Conversations):
         if len(names) == 1:
             await self._originate(originate, names[0], str(originate.channel))
             return
-        members = {f"{originate.channel}~{index}": name for index, name in enumerate(names, 1)}
+        members = {device_id(originate.channel, number): name for number, name in enumerate(names, 1)}
         self._translator.add_group(originate.channel, members)
         outcomes = await asyncio.gather(
             *(self._originate(originate, name, real) for real, name in members.items()),

@@ -56,6 +56,14 @@ _BYTES_PER_SECOND = 16_000
 _WAV_HEADER = 44
 
 
+_DEVICE = "~"
+
+
+def device_id(public: Channel, number: int) -> str:
+    """Id of one of several channels that are originated under one id of the house."""
+    return f"{public}{_DEVICE}{number}"
+
+
 @dataclass(slots=True)
 class _Group:
     """Channels originated at once under one id of the house."""
@@ -184,6 +192,7 @@ class Translator:
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None or not event.args:
             return []
+        self._know_device(channel.id)
         public = self.public(channel.id)
         match event.args:
             case ("in", *_):
@@ -208,6 +217,13 @@ class Translator:
             case ("taken", *_):
                 return [Taken(public, event.at)]
         return []
+
+    def _know_device(self, real: str) -> None:
+        """After a restart a device may come before the listing that finds the others: its id names its group."""
+        public, is_device, _ = real.partition(_DEVICE)
+        if is_device and real not in self._groups:
+            group = self._groups[real] = self._group(Channel(public)) or _Group(Channel(public), set())
+            group.members.add(real)
 
     def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
         self.answered.add(channel.id)
