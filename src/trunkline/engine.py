@@ -38,14 +38,14 @@ _log = get_logger("engine")
 
 
 def engine_config(settings: Settings, install: AsteriskInstall) -> EngineConfig:
-    """What Asterisk is to be, by these settings; the instance's secrets must have been made.
+    """The configuration of Asterisk for these settings; the instance's secrets must exist.
 
-    :raises ConfigurationError: Asterisk cannot name files in one of the folders, so no sound would be played.
+    :raises ConfigurationError: Asterisk cannot use files in one of the folders.
     """
     for name, folder in (("media_dir", settings.media_dir), ("spool_dir", settings.spool_dir)):
         if not MediaPath.is_good(str(folder.absolute())):
             raise ConfigurationError(
-                f"{name}: Asterisk cannot name files in {folder}; choose a folder whose path has only letters, digits,"
+                f"{name}: Asterisk cannot use files in {folder}; choose a folder whose path has only letters, digits,"
                 " spaces and . _ ~ + @ = -"
             )
     own = secrets.load(settings)
@@ -91,7 +91,7 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
-    """What one account brings to the engine, and which of its rows are left out."""
+    """The engine's configuration of one account, and its rows that are left out."""
 
     directory: Directory
     refused: tuple[RefusedRow, ...] = ()
@@ -100,7 +100,7 @@ class AccountConfig:
 def account_config(account: directory_model.Account, identification: Identification) -> AccountConfig:
     """Lines, trunks, default lines and music of one account, as the engine knows them.
 
-    Never raises for a value: a row that cannot be configured concerns that row only.
+    Never raises for a value: a row that cannot be configured is left out.
 
     :param identification: which addresses identify which trunk; a trunk has no other.
     """

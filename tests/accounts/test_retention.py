@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import sql
 
-from trunkline.accounts.retention import Days, Kept, of_all_accounts, reset, set_days
+from trunkline.accounts.retention import DataKind, Days, of_all_accounts, reset, set_days
 from trunkline.cli.main import commands
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.core.ids import first_id_at
@@ -85,8 +85,8 @@ async def test_recordings_by_account(database: str, settings: Settings) -> None:
         await _accounts(db)
         old = {one: await _call(db, settings, one, 40) for one in (LONG, SHORT, EVER)}
         new = {one: await _call(db, settings, one, 5) for one in (LONG, SHORT, EVER)}
-        await set_days(db, LONG, Kept.RECORDINGS, 60)
-        await set_days(db, SHORT, Kept.RECORDINGS, 30)
+        await set_days(db, LONG, DataKind.RECORDINGS, 60)
+        await set_days(db, SHORT, DataKind.RECORDINGS, 30)
         await remove_old(db, settings, NOW)
         rows = await db.fetch_all("select call_session_id, status, wav_path, mp3_path from recordings")
     gone = old[SHORT]
@@ -125,7 +125,7 @@ async def test_calls_go_with_all_that_is_theirs_and_open_ones_stay(database: str
         gone = [await _call(db, settings, SHORT, 100 + number / 100) for number in range(5)]
         open_ = await _call(db, settings, SHORT, 120, finished=False)
         kept = [await _call(db, settings, SHORT, 50), await _call(db, settings, EVER, 400)]
-        await set_days(db, SHORT, Kept.CALLS, 62)
+        await set_days(db, SHORT, DataKind.CALLS, 62)
         await remove_old(db, settings, NOW)
         left = {open_, *kept}
         assert not left & set(gone)
@@ -143,11 +143,11 @@ async def test_a_month_that_nobody_keeps_is_dropped(database: str, settings: Set
         for account_id in (LONG, SHORT, EVER):
             await _call(db, settings, account_id, 180)
         recent = await _call(db, settings, LONG, 70)
-        await set_days(db, LONG, Kept.CALLS, 100)
-        await set_days(db, SHORT, Kept.CALLS, 62)
+        await set_days(db, LONG, DataKind.CALLS, 100)
+        await set_days(db, SHORT, DataKind.CALLS, 62)
         await remove_old(db, settings, NOW)
         assert await _exists(db, months), "the third account keeps it for ever"
-        await set_days(db, EVER, Kept.CALLS, 90)
+        await set_days(db, EVER, DataKind.CALLS, 90)
         await remove_old(db, settings, NOW)
         assert not await _exists(db, months)
         assert await _left(db, "call_sessions") == {recent}
@@ -159,7 +159,7 @@ async def test_a_month_in_use_is_left_for_another_time(database: str, settings: 
     async with await Database.open(database) as db:
         await db.execute("insert into accounts (account_id, name) values (1, 'Long')")
         await _call(db, settings, LONG, 180)
-        await set_days(db, LONG, Kept.CALLS, 62)
+        await set_days(db, LONG, DataKind.CALLS, 62)
         async with await psycopg.AsyncConnection.connect(database) as reading:
             await reading.execute(f"select count(*) from {month}".encode())
             await remove_old(db, settings, NOW)
@@ -177,22 +177,22 @@ async def test_values_of_an_account_before_those_of_the_installation(database: s
     settings = Settings(data_dir=tmp_path, retention=RetentionSettings(recordings_days=90))
     async with await Database.open(database) as db:
         await _accounts(db)
-        await set_days(db, SHORT, Kept.RECORDINGS, 7)
-        await set_days(db, EVER, Kept.RECORDINGS, None)
-        await set_days(db, LONG, Kept.REQUEST_LOG, 5)
-        await reset(db, LONG, Kept.REQUEST_LOG)
+        await set_days(db, SHORT, DataKind.RECORDINGS, 7)
+        await set_days(db, EVER, DataKind.RECORDINGS, None)
+        await set_days(db, LONG, DataKind.REQUEST_LOG, 5)
+        await reset(db, LONG, DataKind.REQUEST_LOG)
         found = await of_all_accounts(db, settings)
         with pytest.raises(InvalidInput):
-            await set_days(db, SHORT, Kept.CALLS, 61)
+            await set_days(db, SHORT, DataKind.CALLS, 61)
         with pytest.raises(NotFound):
-            await set_days(db, 99, Kept.CALLS, 100)
-    assert {one: values[Kept.RECORDINGS] for one, values in found.items()} == {
+            await set_days(db, 99, DataKind.CALLS, 100)
+    assert {one: values[DataKind.RECORDINGS] for one, values in found.items()} == {
         LONG: Days(90, False),
         SHORT: Days(7, True),
         EVER: Days(None, True),
     }
-    assert found[LONG][Kept.REQUEST_LOG] == Days(90, False)
-    assert found[LONG][Kept.CALLS] == Days(None, False)
+    assert found[LONG][DataKind.REQUEST_LOG] == Days(90, False)
+    assert found[LONG][DataKind.CALLS] == Days(None, False)
 
 
 async def test_spoken_texts_that_nobody_uses(database: str, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ async def test_one_event_for_each_ban(db: Database, tmp_path: Path) -> None:
         clock=lambda: now,
     )
     for _ in range(50 * FAILURES):
-        guard.hear(LoginFailed(Instant(now), LINE, ATTACKER, "wrong password"))
+        guard.handle(LoginFailed(Instant(now), LINE, ATTACKER, "wrong password"))
     async with guarding(guard), asyncio.timeout(20):
         await engine.done.wait()
         while not (rows := await db.fetch_all("select * from outbox where type = 'login_banned'")):

@@ -56,7 +56,7 @@ async def guarded(pbx: Pbx, file: Path, **settings: Any) -> AsyncIterator[Guarde
                         presence.unregister(signal)
                     case LoginFailed():
                         made.failed.append(signal)
-                        guard.hear(signal)
+                        guard.handle(signal)
 
         task = asyncio.create_task(follow())
         try:
@@ -115,9 +115,9 @@ async def test_an_address_that_tries_many_lines_is_refused_at_all(pbx: Pbx, tmp_
         Guesser(pbx.config.ports.udp, OFFICE) as phone,
     ):
         for number in range(LINES):
-            house.guard.hear(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
+            house.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
             for _ in range(FAILURES):
-                house.guard.hear(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
+                house.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
 
         async def refused() -> bool:
             return await attacker.guess(OTHER, PASSWORD) in (0, 403)

@@ -162,7 +162,7 @@ def test_bans_end_and_leave_nothing(failures: list[tuple[str, str, float]]) -> N
     bans.expire(far)
     bans.expire(far)
     assert bans.bans == []
-    assert bans._places == {}
+    assert bans._counters == {}
 
 
 def test_udp_packets_lock_out_no_office_in_its_name() -> None:

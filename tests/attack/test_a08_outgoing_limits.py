@@ -11,7 +11,7 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story
 from tests.calls.test_recovery import House
-from trunkline.calls.limit_recorder import record
+from trunkline.calls.limit_events import publish
 from trunkline.calls.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
@@ -163,7 +163,7 @@ async def test_the_event_is_written_away_from_the_call(database: str) -> None:
         await db.execute(
             "insert into accounts (account_id, name, time_zone) values (%s, 'Example', 'UTC')", (c.ACCOUNT,)
         )
-        await record(db, usage)
+        await publish(db, usage)
         [row] = await db.fetch_all("select * from outbox where account_id = %s", (c.ACCOUNT,))
     assert (row["type"], row["stream"]) == ("outgoing_limit_reached", f"account:{c.ACCOUNT}")
     assert row["data"] == {"sip_line_id": LINE, "limit": "calls_per_minute", "limit_max_value": 30}

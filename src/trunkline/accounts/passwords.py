@@ -25,7 +25,7 @@ SHORTEST, LONGEST = 8, 200
 _hasher = PasswordHasher()
 
 _threads = working_threads("passwords", half_of_the_processors())
-"""A hash takes some 50 ms on purpose, and who has no password yet may ask for any number of them."""
+"""A hash takes about 50 ms on purpose, and a client without a password can request any number of them."""
 
 
 @cache

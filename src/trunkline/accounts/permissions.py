@@ -1,7 +1,7 @@
 """Roles of users, the permissions that each role has, and the resources that permissions name.
 
 A permission is a resource and an action. The reference names permissions for some methods; for all others this
-installation defines the six groups of :data:`GROUPS`. An owner or admin has every permission. Every other user has those
+installation defines the permissions of :data:`GROUPS`. An owner or admin has every permission. Every other user has those
 of the role and those granted one by one (``trunkline user permit``).
 """
 

@@ -12,16 +12,16 @@ from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 
 CALLS_MIN = 62
-"""Days for which calls are kept at least: the charges of this month and the one before are made of them."""
+"""Minimum days for which calls are kept: the charges of this month and the one before are computed from them."""
 
 _OWN = "select account_id, kind, days from account_retention where account_id = any(%s)"
 
 
-class Kept(StrEnum):
-    """What is kept for some time."""
+class DataKind(StrEnum):
+    """Kinds of data with a retention."""
 
     RECORDINGS = "recordings"
-    """Sound, of talks and of voice mail."""
+    """Audio of talks and of voice mail."""
     CALLS = "calls"
     """Calls with their legs, events and charges, and their recordings."""
     REQUEST_LOG = "request_log"
@@ -38,33 +38,33 @@ class Days:
     is_own: bool
 
 
-def defaults(settings: Settings) -> dict[Kept, int | None]:
+def defaults(settings: Settings) -> dict[DataKind, int | None]:
     """The installation's values."""
     return {
-        Kept.RECORDINGS: settings.retention.recordings_days,
-        Kept.CALLS: settings.retention.calls_days,
-        Kept.REQUEST_LOG: settings.web.request_log_days,
-        Kept.DELIVERY_LOG: settings.notifications.delivery_log_days,
+        DataKind.RECORDINGS: settings.retention.recordings_days,
+        DataKind.CALLS: settings.retention.calls_days,
+        DataKind.REQUEST_LOG: settings.web.request_log_days,
+        DataKind.DELIVERY_LOG: settings.notifications.delivery_log_days,
     }
 
 
-async def of_all_accounts(db: Database, settings: Settings) -> dict[int, dict[Kept, Days]]:
-    """What holds for each account, disabled ones included."""
+async def of_all_accounts(db: Database, settings: Settings) -> dict[int, dict[DataKind, Days]]:
+    """The values in force for each account, disabled ones included."""
     accounts = [row["account_id"] for row in await db.fetch_all("select account_id from accounts")]
     general = defaults(settings)
     found = {one: {kind: Days(days, False) for kind, days in general.items()} for one in accounts}
     for row in await db.fetch_all(_OWN, (accounts,)):
-        found[row["account_id"]][Kept(row["kind"])] = Days(row["days"], True)
+        found[row["account_id"]][DataKind(row["kind"])] = Days(row["days"], True)
     return found
 
 
-async def set_days(db: Database, account_id: int, kind: Kept, days: int | None) -> None:
+async def set_days(db: Database, account_id: int, kind: DataKind, days: int | None) -> None:
     """Keep an account's data for so many days; None = for ever.
 
     :raises InvalidInput: fewer than allowed.
     :raises NotFound: no such account.
     """
-    least = CALLS_MIN if kind is Kept.CALLS else 1
+    least = CALLS_MIN if kind is DataKind.CALLS else 1
     if days is not None and days < least:
         raise InvalidInput(f"Keep {kind} for {least} days at least.", field="days", value=str(days))
     try:
@@ -77,8 +77,8 @@ async def set_days(db: Database, account_id: int, kind: Kept, days: int | None) 
         raise NotFound(f"There is no account {account_id}.", field="account_id") from error
 
 
-async def reset(db: Database, account_id: int, kind: Kept) -> None:
-    """Let the installation's value hold for an account again."""
+async def reset(db: Database, account_id: int, kind: DataKind) -> None:
+    """Use the installation's value for an account again."""
     await db.execute(
         "delete from account_retention where account_id = %s and kind = %s", (account_id, kind.value)
     )

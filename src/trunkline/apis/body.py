@@ -1,7 +1,7 @@
-"""Reads the body of a request: so many bytes, within so much time, inflated no further than the limit.
+"""Reads the body of a request within limits of size and time; compressed bodies are decompressed no further than the limit.
 
 The HTTP server leaves compressed bodies as they are (``auto_decompress=False``), because it would inflate all of what a
-client sends before the limit is looked at.
+client sends before the limit is checked.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Inflater:
         return self._stream is not None and self._stream.eof
 
     def feed(self, data: bytes) -> bytes:
-        """What some more compressed bytes become.
+        """Decompress some more bytes.
 
         :raises BodyTooLarge: more than the limit in all.
         :raises BodyUnreadable: they are no such stream.

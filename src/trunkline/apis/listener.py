@@ -1,4 +1,4 @@
-"""Takes connections for the web process: so many at a time from one address, and each with deadlines.
+"""Accepts connections for the web process: a limited number from each address, and each with deadlines.
 
 A connection counts from the moment it is accepted, before its TLS handshake, until it ends. The handshake and the head of
 a request must be complete within a time; the body has a deadline of its own (:mod:`trunkline.apis.body`), and idle
@@ -184,7 +184,7 @@ class Listener:
             except ConnectionError:
                 continue
             except OSError as error:
-                _log.error("a connection cannot be accepted", reason=str(error))
+                _log.error("connection_not_accepted", reason=str(error))
                 await asyncio.sleep(_PAUSE)
                 continue
             address = _plain(peer[0])
@@ -197,7 +197,9 @@ class Listener:
     def _note_refusal(self, address: str) -> None:
         self._refused += 1
         if self._refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th...
-            _log.warning("connections refused: too many are open", address=address, refused=self._refused)
+            _log.warning(
+                "connections_refused", reason="too many are open", address=address, refused=self._refused
+            )
 
     async def _open(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
         left = _Once(lambda: self._count.leave(address))

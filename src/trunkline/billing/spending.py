@@ -1,7 +1,7 @@
 """What accounts and lines have spent today on calls to the world, kept in memory for limits.
 
-Read from the charges now and then, away from the calls; calls that are not charged yet are priced by the account's price
-list as they are now.
+The charges are read periodically in a background task; calls that are not charged yet are priced by the account's current
+price list.
 """
 
 from __future__ import annotations

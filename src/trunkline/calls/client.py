@@ -1,8 +1,8 @@
-"""The way from the other processes to the switch that owns a call.
+"""Sends commands from the other processes to the switch that owns a call.
 
 A command about a call goes to the node whose number is in the call's id, at the address in the node's lease. Other commands
-go to the node of this instance's settings, or where that node has no lease, to the first one that lives. ``list_calls`` goes
-to all that live.
+go to the node of this instance's settings or, if that node has no lease, to the first live node. ``list_calls`` goes to all
+live nodes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REPEATABLE = frozenset({"release_call", "list_calls", "list_talk_options"})
 
 
 LEASES_SECONDS = 1.0
-"""How old what is known of the leases may be; after a failed connection they are read anew."""
+"""Maximum age of the cached leases; after a failed connection they are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Leases:
         self._read_at = 0.0
 
     async def nodes(self, *, anew: bool = False) -> dict[int, _Node]:
-        """By node number. What was read before, while the database is away."""
+        """By node number; while the database is unavailable, the result of the last read."""
         now = asyncio.get_running_loop().time()
         if anew or not self._nodes or now - self._read_at > LEASES_SECONDS:
             try:
@@ -159,7 +159,8 @@ class SwitchClient:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _url_of(self, node: int | None, *, anew: bool) -> str:
-        """Of a node's switch; of this instance's own for a call of no node that there is: it knows no such call."""
+        """URL of a node's switch. For a call of an unknown node, this instance's own switch, which reports that the call
+        does not exist."""
         if self._leases is None:
             return self._url
         nodes = await self._leases.nodes(anew=anew)

@@ -45,7 +45,7 @@ STATUS_OF = {
 
 
 class ConfigurationStatus(Protocol):
-    """What is known of the engine's configuration."""
+    """State of the engine's configuration."""
 
     def status(self) -> dict[str, Any]: ...
     def rows_left_out(self, account_id: int) -> list[dict[str, Any]]: ...

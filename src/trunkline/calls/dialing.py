@@ -34,9 +34,9 @@ Aim = tuple[Target, dict[str, Any]]
 def way_out(
     look: Look, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
 ) -> Trunk | Reason:
-    """The trunk by which a call to a number of the world leaves, or why it may not leave.
+    """The trunk for a call to an outside number, or the reason why the call is not allowed.
 
-    Each kind of call asks here: phones, the API, scenarios, forwarding, transfers, coaches. Emergency calls do not.
+    All kinds of calls use this function: phones, the API, scenarios, forwarding, transfers, coaches; emergency calls do not.
 
     :param number: E.164 digits.
     :param own: the virtual number that is shown.
@@ -53,7 +53,7 @@ def way_out(
 def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | None:
     """An emergency number, by the next trunk that this call has not tried; None = there is no other.
 
-    No setting and no limit is asked. The trunk of the caller's own number comes first; trunks whose channels are all in
+    No setting and no limit is checked. The trunk of the caller's own number comes first; trunks whose channels are all in
     use come last. The caller id is a number of the trunk, since carriers refuse others.
     """
     account = turn.look.account

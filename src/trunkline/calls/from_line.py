@@ -125,7 +125,7 @@ def resume(turn: Turn, leg: Leg) -> None:
 def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
     """The called party was not reached: tell the caller's phone as the network would.
 
-    An emergency call that no trunk has carried so far goes on by the next one.
+    An emergency call that no trunk has carried so far is tried over the next one.
     """
     where = destination(turn.look.account, leg.called_phone_number or "")
     failed_to_leave = heard.result is ConnectResult.UNREACHABLE
@@ -187,7 +187,7 @@ def _to_world(turn: Turn, leg: Leg, where: ToWorld, number: VirtualNumber | None
 
 
 def _to_emergency(turn: Turn, leg: Leg, number: str) -> Reason | None:
-    """Call an emergency number, whatever is locked, empty or in use; why not, when no trunk is left."""
+    """Call an emergency number, whatever is locked or in use. Returns the reason when no trunk is left, else None."""
     aim = dialing.emergency_aim(turn, number, turn.look.account.numbers.get(_caller_id(turn, leg) or 0))
     if aim is None:
         return Reason.SIP_TRUNK_IS_LOCKED

@@ -1,8 +1,9 @@
-"""One switch a node: a lock in PostgreSQL that its holder's end frees, and a row with the holder's address and token.
+"""One switch per node: an advisory lock in PostgreSQL that is released when the connection of its holder ends, and a row
+with the address and the token of the holder.
 
 Each takeover adds one to the token. The event writer checks the token in the transaction of every write
 (:class:`trunkline.events.store.Fence`), and the update of the token waits for a write that is under way. So a former
-holder, whatever it believes, writes nothing after a takeover.
+holder writes nothing after a takeover.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ class Lease:
                             pass
                         await self._renew(connection)
             except (psycopg.Error, OSError) as error:
-                # Away, or an operator's mistake (a missing table, a lost permission): calls go on, and nobody else can
-                # take the node over either.
+                # PostgreSQL is unavailable, or a table or permission is missing: calls continue, and no other switch can
+                # take over the node either.
                 _log.warning("lease_without_database", error=str(error).splitlines()[0] if str(error) else "")
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:

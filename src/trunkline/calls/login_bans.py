@@ -1,14 +1,14 @@
-"""Who may no longer try passwords of SIP lines, and for how long. Pure: times are Unix seconds.
+"""Which addresses may no longer try passwords of SIP lines, and for how long. Pure: times are Unix seconds.
 
 Three scopes, from the narrowest:
 
 - ``address_and_line``: one address at one line. A phone with an old password stops nobody else in its office.
 - ``address``: all lines, after one address was banned at many lines: it tries a few passwords at each.
-- ``line``: all addresses but those where the line is registered, after many addresses tried it. The owner's phone goes on.
+- ``line``: all addresses but those where the line is registered, after many addresses tried it.
 
-A place that holds a registration may fail more often, and is banned for shorter times. The source of a UDP packet is
-whatever its sender writes (``is_proven`` is False): such failures never ban an address as a whole from which a line is
-registered or a trunk brings calls, so nobody can lock out an office or a carrier in its name.
+An address where the line is registered may fail more often, and is banned for shorter times. The source address of a UDP
+packet can be forged (``is_proven`` is False): such failures never ban an address as a whole when a line is registered from
+it or a trunk sends calls from it, so an attacker cannot ban an office or a carrier by forged packets.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ LINE_ADDRESSES = 10
 LINE_FAILURES = 50
 """...so often, until only its registered addresses are let in."""
 FLOOD, FLOOD_SECONDS = 300, 60.0
-"""Failures without a line from an address that nobody uses, within so many seconds, until it is banned as a whole."""
+"""Failures for names that are no line, within so many seconds, until an address without registration or trunk is banned as
+a whole."""
 
 STEPS = (60.0, 300.0, 1800.0, 7200.0, 86_400.0)
 """Seconds of the first ban, the second, and so on; the last for all that follow."""
@@ -69,13 +70,13 @@ STEPS_REGISTERED = (30.0, 60.0)
 STEPS_LINE = (300.0, 1800.0, 3600.0)
 REMEMBERED = 86_400.0
 """Seconds after the end of a ban during which the next one is longer."""
-MOST_PLACES = 20_000
-"""Places whose failures are kept; the oldest are forgotten first."""
+COUNTERS_MAX = 20_000
+"""Counters that are kept; the oldest are dropped first."""
 
 
 @dataclass(slots=True)
-class _Place:
-    """What is known of one address at one line, one address, or one line."""
+class _Counter:
+    """Failures of one address at one line, of one address, or at one line."""
 
     failures: int = 0
     last_at: float = 0.0
@@ -92,7 +93,7 @@ class LoginBans:
     """Counts failures and keeps the bans in force."""
 
     def __init__(self) -> None:
-        self._places: dict[Key, _Place] = {}
+        self._counters: dict[Key, _Counter] = {}
         self._bans: dict[Key, Ban] = {}
 
     @property
@@ -111,37 +112,37 @@ class LoginBans:
     ) -> list[Ban]:
         """Count a failure; the bans that begin with it.
 
-        :param line: "" for one that is not there, or that refuses this address already.
+        :param line: "" for a line that does not exist, or that already refuses this address.
         :param registered_at: addresses where the line is registered now.
         :param is_known_address: a line is registered from this address, or it is a trunk's.
-        :param is_proven: the address is its sender's own.
+        :param is_proven: the source address cannot be forged.
         """
         if not line:
             return [] if is_known_address else self._flooded(ip, at)
-        at_home = tuple(sorted(set(registered_at)))
+        registered = tuple(sorted(set(registered_at)))
         pair = self._count((BanScope.ADDRESS_AND_LINE, ip, line), at)
         begun: list[Ban] = []
-        limit = FAILURES_REGISTERED if ip in at_home else FAILURES
-        if pair.failures >= (FAILURES_AGAIN if self._remembers(pair, at) and ip not in at_home else limit):
-            steps = STEPS_REGISTERED if ip in at_home else STEPS
+        limit = FAILURES_REGISTERED if ip in registered else FAILURES
+        if pair.failures >= (FAILURES_AGAIN if self._remembers(pair, at) and ip not in registered else limit):
+            steps = STEPS_REGISTERED if ip in registered else STEPS
             begun += self._ban((BanScope.ADDRESS_AND_LINE, ip, line), at, steps)
             if is_proven or not is_known_address:
                 begun += self._ban_address(ip, at, is_known_address)
-        if at_home and ip not in at_home:
+        if registered and ip not in registered:
             target = self._count((BanScope.LINE, "", line), at)
             target.addresses.add(ip)
             if len(target.addresses) >= LINE_ADDRESSES and target.failures >= LINE_FAILURES:
-                begun += self._ban((BanScope.LINE, "", line), at, STEPS_LINE, at_home)
+                begun += self._ban((BanScope.LINE, "", line), at, STEPS_LINE, registered)
                 target.addresses.clear()
         return begun
 
     def expire(self, now: Instant) -> list[Ban]:
-        """Lift what is over; what was lifted."""
+        """Lift the bans that are over; returns them."""
         over = [ban for ban in self._bans.values() if ban.until <= now]
         for ban in over:
             self._lift(ban)
-        for key in [key for key, one in self._places.items() if not self._matters(one, key, now)]:
-            del self._places[key]
+        for key in [key for key, one in self._counters.items() if not self._is_needed(one, key, now)]:
+            del self._counters[key]
         return over
 
     def next_end(self) -> Instant | None:
@@ -149,20 +150,20 @@ class LoginBans:
         return min((ban.until for ban in self._bans.values()), default=None)
 
     def lift(self, ip: str | None, line: str | None) -> list[Ban]:
-        """Lift and forget what concerns an address, a line, or both together (None = any); what was lifted."""
+        """Lift the bans and drop the counters of an address, a line, or both together (None = any); returns the bans."""
 
         def concerns(key: Key) -> bool:
             return (ip is None or key[1] == ip) and (line is None or key[2] == line)
 
         lifted = [ban for key, ban in self._bans.items() if concerns(key)]
         self._bans = {key: ban for key, ban in self._bans.items() if not concerns(key)}
-        self._places = {key: place for key, place in self._places.items() if not concerns(key)}
+        self._counters = {key: place for key, place in self._counters.items() if not concerns(key)}
         return lifted
 
     # --- across restarts
 
     def to_json(self) -> dict[str, Any]:
-        return {"bans": [{**asdict(ban), "count": self._places[_key(ban)].bans} for ban in self.bans]}
+        return {"bans": [{**asdict(ban), "count": self._counters[_key(ban)].bans} for ban in self.bans]}
 
     @classmethod
     def from_json(cls, kept: Any) -> Self:
@@ -174,7 +175,7 @@ class LoginBans:
                 count = int(values.pop("count"))
                 ban = Ban(**{**values, "scope": BanScope(one["scope"]), "allowed": tuple(one["allowed"])})
                 made._bans[_key(ban)] = ban
-                made._places[_key(ban)] = _Place(bans=count, ban_ended=ban.until, last_at=ban.since)
+                made._counters[_key(ban)] = _Counter(bans=count, ban_ended=ban.until, last_at=ban.since)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a list of bans: {error}") from error
         return made
@@ -182,7 +183,8 @@ class LoginBans:
     # ---
 
     def _flooded(self, ip: str, at: Instant) -> list[Ban]:
-        """Requests without a line find no password; so many are a load, as of who goes on after a ban."""
+        """Requests without a line try no password; many of them are a load, for example from an address that continues after
+        a ban."""
         place = self._count((BanScope.ADDRESS, ip, ""), at)
         if at - place.burst_since > FLOOD_SECONDS:
             place.burst_since, place.failures = at, 1
@@ -202,7 +204,7 @@ class LoginBans:
     ) -> list[Ban]:
         if key in self._bans:
             return []
-        place = self._places[key]
+        place = self._counters[key]
         level = place.bans if self._remembers(place, at) else 0
         until = Instant(at + steps[min(level, len(steps) - 1)])
         ban = Ban(key[0], key[1], key[2], at, until, place.failures, allowed)
@@ -213,25 +215,25 @@ class LoginBans:
     def _lift(self, ban: Ban) -> None:
         self._bans.pop(_key(ban), None)
 
-    def _count(self, key: Key, at: Instant) -> _Place:
-        place = self._places.pop(key, None) or _Place()
-        self._places[key] = place  # the newest last
+    def _count(self, key: Key, at: Instant) -> _Counter:
+        place = self._counters.pop(key, None) or _Counter()
+        self._counters[key] = place  # the newest last
         place.failures = counted(place.failures, place.last_at, at) + 1
         if place.failures == 1:
             place.addresses.clear()
         place.last_at = at
-        while len(self._places) > MOST_PLACES:
-            oldest = next(iter(self._places))
+        while len(self._counters) > COUNTERS_MAX:
+            oldest = next(iter(self._counters))
             if oldest in self._bans:
-                self._places[oldest] = self._places.pop(oldest)
+                self._counters[oldest] = self._counters.pop(oldest)
                 break
-            del self._places[oldest]
+            del self._counters[oldest]
         return place
 
-    def _remembers(self, place: _Place, at: float) -> bool:
+    def _remembers(self, place: _Counter, at: float) -> bool:
         return place.bans > 0 and at - place.ban_ended < REMEMBERED
 
-    def _matters(self, place: _Place, key: Key, now: float) -> bool:
+    def _is_needed(self, place: _Counter, key: Key, now: float) -> bool:
         return key in self._bans or self._remembers(place, now) or counted(1, place.last_at, now) > 0
 
 

@@ -1,6 +1,6 @@
-"""Stops who guesses passwords of SIP lines: counts failed logins, has the engine refuse whom the rules ban.
+"""Counts failed logins of SIP lines and makes the engine refuse what the rules ban.
 
-Bans are the node's: kept in a file of the data folder, so that a restart forgets none.
+Bans belong to the node. They are kept in a file of the data folder, so that they survive a restart.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class LoginGuard:
         self._changed = asyncio.Event()
         self._load()
 
-    def hear(self, failed: LoginFailed) -> None:
+    def handle(self, failed: LoginFailed) -> None:
         """Count a failed login."""
         self._log_failure(failed)
         if (
@@ -94,12 +94,12 @@ class LoginGuard:
             or self._is_exempt(failed.ip)
         ):
             return
-        at_home = [device.ip for device in self._presence.devices(failed.line)]
+        registered_at = [device.ip for device in self._presence.devices(failed.line)]
         begun = self._bans.failed(
             failed.line,
             failed.ip,
             failed.at,
-            registered_at=at_home,
+            registered_at=registered_at,
             is_known_address=self._is_known(failed.ip),
             is_proven=failed.proven,
         )
@@ -113,7 +113,7 @@ class LoginGuard:
         return [_shown(ban) for ban in sorted(self._bans.bans, key=lambda ban: ban.since)]
 
     def lift(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
-        """Lift bans of an address, a line, or both together; None for both: all. What was lifted."""
+        """Lift bans of an address, a line, or both together; None for both: all. Returns the bans that were lifted."""
         lifted = self._bans.lift(ip, line)
         if lifted:
             _log.info("login_bans_lifted", bans=len(lifted), ip=ip, line=line)
@@ -126,7 +126,7 @@ class LoginGuard:
         return {"in_force": len(shown), "newest": shown[-5:]}
 
     async def run(self) -> None:
-        """Bring bans to the engine, the file and the events until cancelled."""
+        """Apply bans in the engine, save them and publish their events, until cancelled."""
         self._changed.set()  # those of the last run
         while True:
             with contextlib.suppress(TimeoutError):
@@ -143,7 +143,7 @@ class LoginGuard:
             try:
                 await self._enforce()
             except EngineError as error:
-                _log.error("login_bans_not_enforced", error=str(error), remedy="tried again in a second")
+                _log.error("login_bans_not_enforced", error=str(error), remedy="retrying in a second")
                 await asyncio.sleep(1.0)
                 self._changed.set()
             await asyncio.to_thread(self._save)
@@ -165,13 +165,13 @@ class LoginGuard:
     async def _publish(self, ban: Ban) -> None:
         """An event on the line's stream; of an address, on that of each account's line at which it was banned."""
         lines = {ban.line} if ban.line else {one.line for one in self._bans.bans if one.ip == ban.ip}
-        told: set[int] = set()
+        published: set[int] = set()
         for login in sorted(lines):
             found = self._directory().line(login)
-            if found is None or found[0].account_id in told:
+            if found is None or found[0].account_id in published:
                 continue
             account, line = found
-            told.add(account.account_id)
+            published.add(account.account_id)
             data = {
                 "sip_line_id": line.sip_line_id,
                 "phone_number": line.phone_number,
@@ -213,7 +213,7 @@ class LoginGuard:
         return any(address in network for network in self._exempt)
 
     def _is_known(self, ip: str) -> bool:
-        """Whether a line is registered from there, or a trunk's calls come from there."""
+        """Whether a line is registered from this address, or a trunk has it."""
         if any(device.ip == ip for devices in self._presence.all_devices().values() for device in devices):
             return True
         address = ipaddress.ip_address(ip)

@@ -198,17 +198,17 @@ def _not_reached(turn: Turn, channel: Channel) -> None:
     leg = session.leg_of(channel)
     if leg is None or not leg.alive or leg.answered_at is not None:
         return
-    at_ours = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
+    is_added = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
     reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
     turn.end_leg(leg, reason, TEMPORARY_FAILURE)
-    if at_ours:
+    if is_added:
         managed.leg_ended(turn, leg, reason)
     else:
         by_api.leg_failed(turn, leg)
 
 
 def _taken(turn: Turn, heard: Taken) -> None:
-    """A party came under our control although no command waits for it any more: the talk goes on in our bridge."""
+    """A party came under our control after the command that waited for it had failed: the talk continues in our bridge."""
     session = turn.session
     leg = session.leg_of(heard.channel)
     if leg is None or not leg.alive or session.taking or session.ending is not None:

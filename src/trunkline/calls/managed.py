@@ -288,7 +288,7 @@ def stays_apart(turn: Turn, leg: Leg, bridge: Bridge) -> bool:
 
 
 def rejoin(turn: Turn) -> None:
-    """The talk was moved under our control for a command that was then refused: it goes on in our bridge."""
+    """The talk was moved under our control for a command that was then refused: it continues in our bridge."""
     if turn.session.talking and not turn.session.managed and turn.session.ending is None:
         _take_talk(turn)
 

@@ -1,7 +1,7 @@
-"""How many calls to the world an account and a line may place, and for how much money. Pure, in memory.
+"""Limits on the number and the cost of outgoing calls of an account and of a line. Pure, in memory.
 
-A stolen password or a mistake in a client is expensive within minutes. Calls to the world are the legs that leave by a
-trunk, whoever dials them; a line's are those of sessions that this line began. Emergency calls are counted, never refused.
+A stolen password or an error in a client is expensive within minutes. Outgoing calls are the legs over a trunk, however
+they were dialled; those of a line belong to sessions that this line began. Emergency calls are counted, never refused.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Spent = Callable[[int, int | None, list[tuple[str, int]]], float]
 and its seconds. 0 where nothing has a price. From memory."""
 
 CHARGED_AFTER = 30.0
-"""Seconds after the end of a call when its charge is taken for written."""
+"""Seconds after the end of a call from which its charge counts as written."""
 
 Who = tuple[int, int | None]
 """Account and line; None = the whole account."""
@@ -72,7 +72,7 @@ class _Uncharged:
 
 
 class OutgoingUsage:
-    """Counts calls to the world of one switch."""
+    """Counts the outgoing calls of one switch."""
 
     def __init__(self) -> None:
         self.account_limits = OutgoingLimits()
@@ -84,7 +84,7 @@ class OutgoingUsage:
         self._begun: dict[Who, deque[float]] = defaultdict(deque)
         self._living: dict[Who, set[int]] = defaultdict(set)
         self._uncharged: dict[Who, dict[int, _Uncharged]] = defaultdict(dict)
-        self._told: dict[tuple[Who, LimitKind], float] = {}
+        self._noticed_at: dict[tuple[Who, LimitKind], float] = {}
 
     # --- counting
 
@@ -181,21 +181,21 @@ class OutgoingUsage:
         return len(begun)
 
     def _notice(self, found: LimitReached) -> None:
-        """Once a window: refused calls must not become as many events."""
+        """Report a limit once per window, so that refused calls do not cause as many events."""
         key = ((found.account_id, found.sip_line_id), found.kind)
-        if found.at - self._told.get(key, 0.0) < _WINDOWS[found.kind]:
+        if found.at - self._noticed_at.get(key, 0.0) < _WINDOWS[found.kind]:
             return
-        self._told[key] = found.at
+        self._noticed_at[key] = found.at
         self.reached.append(found)
 
 
 def _leaves(leg: Leg) -> bool:
-    """Whether a leg is a call to the world."""
+    """Whether a leg is an outgoing call over a trunk."""
     return leg.trunk_id is not None and leg.direction == "out" and bool(leg.channel)
 
 
 def _of(session: Session) -> tuple[Who, ...]:
-    """Whose call it is: the account's, and that of the line which began the session."""
+    """The keys that a session counts for: its account, and the line that began it."""
     first = session.initiator
     line = first.sip_line_id if first is not None and first.direction == "in" else None
     account = (session.account_id, None)

@@ -41,8 +41,8 @@ _SAME_MOMENT = 0.0015
 """Seconds. The engine's events carry milliseconds, its journal microseconds: the same fact differs by less."""
 
 POSITION_MARGIN = 5.0
-"""Seconds before the position from which the CEL log is read: how much later than its line in the log a signal may come.
-What was handled before makes no event when it comes again."""
+"""The CEL log is read from this many seconds before the position, because a signal may arrive later than its line in the
+log. A signal that was handled before causes no event when it is replayed."""
 
 NEW_SECONDS = 2.0
 """A channel that the CEL log does not have yet is not older, and its own signals come."""
@@ -82,7 +82,7 @@ async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[C
 
 
 def unexplained(switch: Switch, survey: Survey) -> bool:
-    """Whether a channel is gone of whose end the CEL log says nothing yet: it may be written in a moment."""
+    """Whether a channel is gone and its end is not in the CEL log yet: it may be written soon."""
     there = {one.channel for one in survey.channels}
     began = {one.channel for one in survey.missed if isinstance(one, Arrived | TargetStarted)}
     ended = {one.channel for one in survey.missed if isinstance(one, Ended)}
@@ -101,7 +101,7 @@ class Recovery:
         self._commanded: set[Channel] = set()
         """Channels that the rules have given a command in this recovery."""
         self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
-        self._fed: set[tuple[type[Signal], Channel, int]] = set()
+        self._replayed: set[tuple[type[Signal], Channel, int]] = set()
         self._told_until: dict[int, Instant] = {}
         self._seen = {one.channel: one for one in survey.channels}
 
@@ -132,12 +132,12 @@ class Recovery:
             missed_signals=len(self._survey.missed),
         )
 
-    def was_fed(self, signal: Signal) -> bool:
-        """Whether a signal that waited during the recovery was in the CEL log: who talked is not published twice."""
+    def was_replayed(self, signal: Signal) -> bool:
+        """Whether a signal that waited during the recovery was replayed from the CEL log; it must not be published twice."""
         if not isinstance(signal, Joined | Left):
             return False
         at = _ms(signal.at)
-        return any((type(signal), signal.channel, at + step) in self._fed for step in (-2, -1, 0, 1, 2))
+        return any((type(signal), signal.channel, at + step) in self._replayed for step in (-2, -1, 0, 1, 2))
 
     # --- what happened meanwhile
 
@@ -167,7 +167,7 @@ class Recovery:
         ):
             session.dialling = signal.dialling  # a known target's story may be over: restoring told that
         if isinstance(signal, Joined | Left):
-            self._fed.add((type(signal), signal.channel, _ms(signal.at)))
+            self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.hear(signal)
 
     def _is_on_its_way(self, channel: Channel) -> bool:

@@ -203,7 +203,7 @@ def _virtual_number(account: Account, params: Params) -> VirtualNumber:
         )
     if not number.is_verified:
         raise NotFound(
-            f"Virtual phone number {text} is not verified, so no call may show it; the operator of the installation can"
+            f"Virtual phone number {text} is not verified, so it cannot be a caller id; the operator of the installation can"
             " verify it: `trunkline numbers assign`.",
             mnemonic="virtual_phone_number_not_found",
             field="virtual_phone_number",
@@ -246,7 +246,7 @@ def _check_direction(account: Account, number: str, field: str) -> None:
     """:raises PermissionDenied: ``forbidden``, when the security settings close the number."""
     if (refused := refused_direction(account, number)) is not None:
         raise PermissionDenied(
-            f"Calls to {number} are closed by the account's security settings; allow {refused} calls there",
+            f"The account's security settings do not allow calls to {number}; allow {refused} calls there",
             mnemonic="forbidden",
             field=field,
             value=number,

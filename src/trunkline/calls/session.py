@@ -272,7 +272,8 @@ class Session:
     taken_late: bool = False
     """The engine moved the talk under our control after the command that asked for it had failed."""
     taking: bool = False
-    """A command is moving the talk from the engine's bridge under our control; what it leaves there is no end of it."""
+    """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
+    end the talk."""
     plays: dict[str, int] = field(default_factory=dict)
     """Messages being played to legs in our hands: play id -> leg."""
 

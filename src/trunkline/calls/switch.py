@@ -126,7 +126,7 @@ class Switch:
         self._save_contact = save_contact
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened: set[int] = set()
-        """Live calls whose arrival this process decided upon."""
+        """Live calls whose arrival this process handled."""
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None
@@ -227,7 +227,7 @@ class Switch:
         else:
             _log.warning(
                 "call_refused",
-                reason="nobody_s_call",
+                reason="no_account",
                 endpoint=arrived.endpoint.name,
                 called=arrived.called,
                 remedy="no account with this trunk has the called number verified, or the engine has an old directory:"
@@ -276,7 +276,7 @@ class Switch:
         )
 
     def owner_of(self, directory: Directory, arrived: Arrived) -> CallOwner | None:
-        """Whose call it is that came by a trunk."""
+        """The account of a call that came in over a trunk."""
         trunk_id, by_address = trunk_of(arrived.endpoint)
         sharing = self._sharing().get(trunk_id, frozenset({trunk_id})) if by_address else None
         return owner_of_call(directory, trunk_id, arrived.called, sharing)
@@ -292,7 +292,7 @@ class Switch:
         """
         if self._is_fenced():
             raise LeaseLost(
-                "Another switch has taken this node over; nothing was done. Try again in a few seconds."
+                "Another switch has taken over this node; nothing was done. Try again in a few seconds."
             )
         if name == "list_calls":
             return self.list_calls(account_id, params)
@@ -334,7 +334,7 @@ class Switch:
         parties = commands.control_needed(session, name, params)
         if not parties:
             return self._command(session, name, params, outcome)
-        self._rehearse(session, name, params)
+        self._check_command(session, name, params)
         if session.taking:
             raise InvalidState("Another command on this call is being carried out", field="call_session_id")
         session.taking = True
@@ -354,8 +354,8 @@ class Switch:
                 self.apply(turn)
             raise
 
-    def _rehearse(self, session: Session, name: str, params: dict[str, Any]) -> None:
-        """Let the rules refuse a command before the engine is asked for anything. Rules are pure, so a copy will do."""
+    def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
+        """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""
         look = self.look(self._account(session.account_id), session)
         commands.COMMANDS[name](Turn(copy.deepcopy(session), look, Instant(self._clock())), params)
 
@@ -399,7 +399,7 @@ class Switch:
                 "The database has been away too long: no new calls can be taken; try again later"
             )
         if self._disk() >= DiskLevel.NO_CALLS:
-            raise SwitchUnavailable("The disk is full: no new calls can be taken; free space, then try again")
+            raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
         params = self._numbered(account, name, params)
         request = requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
@@ -542,7 +542,7 @@ class Switch:
                 self.remember_ended(leg.channel)
 
     def remember_ended(self, channel: Channel) -> None:
-        """This channel's call is over: what the engine says of it later begins no call."""
+        """This channel's call is over: later signals of the channel begin no call."""
         self.past_channels[channel] = None
         if len(self.past_channels) > PAST_CHANNELS:
             self.past_channels.pop(next(iter(self.past_channels)))
@@ -613,18 +613,18 @@ class Switch:
 
 
 def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
-    """What the caller of a command is told when the engine did not carry it out."""
+    """The error of a command that the engine did not carry out."""
     if isinstance(error, ChannelGone):
         return InvalidState(
             "The call ended, or a party of it hung up, while the command was carried out",
             field="call_session_id",
             value=session.call_session_id,
         )
-    told = {
-        EngineUnavailable: "Asterisk cannot be reached now; the call goes on as it was. Try again in a few seconds.",
-        EffectTimedOut: "Asterisk did not respond in time; look at list.calls before you try again.",
+    message = {
+        EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
+        EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",
     }.get(type(error), "Asterisk refused the command; the log of the switch has the reason.")
-    return type(error)(told)
+    return type(error)(message)
 
 
 def _tell_log(session: Session, turn: Turn) -> None:
@@ -644,7 +644,7 @@ def _tell_log(session: Session, turn: Turn) -> None:
 
 
 class CallOwner(NamedTuple):
-    """Whose call it is that came by a trunk; ``number`` None: it is for no number of that account."""
+    """The account of a call that came in over a trunk; ``number`` None: the call is for no number of that account."""
 
     account: Account
     number: VirtualNumber | None
@@ -652,8 +652,7 @@ class CallOwner(NamedTuple):
 
 
 def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
-    """The trunk an endpoint is, and whether only an address identified it; 0, which is no trunk's, when its name is of
-    another make."""
+    """Id of the trunk of an endpoint (0 when the name is not one of a trunk), and whether only an address identified it."""
     name = endpoint.name.removeprefix("trunk-")
     digits = name.removesuffix("-ip")
     return (int(digits) if digits.isascii() and digits.isdigit() else 0), digits != name
@@ -662,10 +661,10 @@ def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
 def owner_of_call(
     directory: Directory, trunk_id: int, called: str, sharing: frozenset[int] | None = None
 ) -> CallOwner | None:
-    """Whose call it is that came by a trunk. None: nobody's, or there is no such trunk.
+    """The account of a call that came in over a trunk. None: no account, or there is no such trunk.
 
-    A verified number decides: its account has one of the trunks, or took the number from the inventory which one of them
-    serves. Else the call is of the account that has the trunk, when that is known: the trunk registered, or no other
+    A verified number decides, when its account has one of the trunks or took the number from the inventory that one of them
+    serves. Otherwise the call belongs to the account of the trunk if that is unambiguous: the trunk registered, or no other
     account has a trunk with that address.
 
     :param sharing: the trunks that have the address the call came from, all that identifies it; None: the registration of

@@ -37,7 +37,7 @@ def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False)
 
 
 def refuse(turn: Turn, leg: Leg) -> None:
-    """Do not record this talk, as there is no room; once for a call."""
+    """Do not record this talk, because the disk is nearly full; published once for a call."""
     if not turn.session.record_refused:
         turn.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=NOT_RECORDED)
 

@@ -4,8 +4,8 @@ The writer is the one sequencer of the streams of its node's open calls. It keep
 exactly the events of the batches written so far and the one being written, so a row never contains more than its stream.
 A batch is fixed before it is written: a second attempt writes the same events, or finds them written.
 
-While the database cannot take events they wait in memory; the calls go on. This includes mistakes of an operator: a missing
-table, a lost permission, a full disk. The buffer is bounded: when it is full the switch takes no new calls
+While the database cannot take events they wait in memory; the calls go on. This includes a missing table, a missing
+permission and a full disk. The buffer is bounded: when it is full the switch takes no new calls
 (:attr:`EventWriter.full`), so that nothing accepted is lost. Only an event that no attempt can store is put into
 ``dead_letters``, with the rest of its stream.
 """
@@ -65,8 +65,8 @@ UNSTORABLE = (
     AssertionError,
     AttributeError,
 )
-"""What no second attempt mends: a value that cannot be stored. After all else (the database is away, a table is missing,
-a permission is lost, the disk is full, a deadlock) the writer waits and tries again until it works."""
+"""Errors that no retry resolves: a value that cannot be stored. After any other error (the database is unavailable, a table
+or permission is missing, the disk is full, a deadlock) the writer waits and tries again until the write succeeds."""
 
 _CONFLICT = (StreamConflict, psycopg.errors.UniqueViolation)
 
@@ -87,7 +87,7 @@ with closed as (
 update call_sessions set finish_time = %(at)s, finish_reason = %(finish_reason)s, is_lost = %(is_lost)s
 where account_id = %(account_id)s and call_session_id = %(call_session_id)s and finish_time is null
 """
-"""A call whose rest could not be stored is over nevertheless: recovery does not take it up, and reports show its end."""
+"""Closes a call whose last events could not be stored: recovery does not restore it, and reports show its end."""
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class EventWriter:
         """Whether the lease is lost."""
 
     async def count_dead_letters(self) -> None:
-        """Know of events that former switches could not store: the alarm stays until a person has dealt with them."""
+        """Count events that former switches could not store: the alarm stays until an operator deletes them."""
         row = await self._db.fetch_one(_COUNT_DEAD_LETTERS)
         self.dead_letters = int(row["count"]) if row is not None else 0
 
@@ -253,7 +253,7 @@ class EventWriter:
                 if count >= BATCH_MAX:
                     break
             self._rest = BUSY_REST_SECONDS if count > BUSY_EVENTS else REST_SECONDS
-            await self._insist(batch)
+            await self._write_until_done(batch)
             for _ in batch:
                 self._pending.popleft()
             self._done += count
@@ -273,7 +273,7 @@ class EventWriter:
                 await self._hurry.wait()
         self._began = loop.time()
 
-    async def _insist(self, batch: Sequence[_Pending]) -> None:
+    async def _write_until_done(self, batch: Sequence[_Pending]) -> None:
         """Write a batch, however long it takes.
 
         :raises LeaseLost: which ends the process.
@@ -334,7 +334,7 @@ class EventWriter:
     # --- one batch
 
     async def _write(self, portions: list[_Portion], position: Instant | None) -> None:
-        """Write portions that are not written yet; raises only what trying again may mend."""
+        """Write portions that are not written yet; raises only errors that a retry may resolve."""
         partitions_made = False
         while True:
             todo = [one for one in portions if one.events and one.stream.dead is None]
@@ -344,18 +344,18 @@ class EventWriter:
                 break
             except psycopg.errors.CheckViolation as error:
                 if partitions_made:
-                    await self._apart(todo, position, error)
+                    await self._write_separately(todo, position, error)
                     break
                 await self._make_partitions(todo)
                 partitions_made = True
             except _CONFLICT as error:
                 await self._reconcile(todo, error)
             except UNSTORABLE as error:
-                await self._apart(todo, position, error)
+                await self._write_separately(todo, position, error)
                 break
         for portion in portions:
             if portion.stream.dead is not None and portion.events:
-                await self._bury(portion)
+                await self._dead_letter(portion)
             portion.events = []
 
     async def _transaction(
@@ -385,14 +385,14 @@ class EventWriter:
                 self._streams.pop(portion.stream.call_session_id, None)
 
     async def _make_partitions(self, portions: Sequence[_Portion]) -> None:
-        """For the month of each call: the write may have failed for want of it."""
+        """Make the partitions for the month of each call: the write may have failed because one was missing."""
         async with self._db.connection() as connection:
             for portion in portions:
                 await ensure_for(connection, portion.stream.call_session_id)
 
     async def _reconcile(self, portions: Sequence[_Portion], error: Exception) -> None:
         """A stream has another version than expected. If it holds what was to be written, an earlier commit succeeded
-        though its answer was lost; else somebody else wrote to it, and the rest of the stream cannot be written."""
+        and its response was lost; else another process wrote to it, and the rest of the stream cannot be written."""
         settled = False
         for portion in portions:
             stream = portion.stream
@@ -420,10 +420,10 @@ class EventWriter:
                     remedy="two processes write to one call: the rest of this call is in dead_letters",
                 )
         if not settled:
-            # The version differs, yet no event is there: somebody changed the tables by hand.
-            await self._dead_by_version(portions, error)
+            # The version differs, but there is no event: the tables were changed manually.
+            await self._dead_letter_by_version(portions, error)
 
-    async def _dead_by_version(self, portions: Sequence[_Portion], error: Exception) -> None:
+    async def _dead_letter_by_version(self, portions: Sequence[_Portion], error: Exception) -> None:
         if len(portions) > 1:
             for portion in portions:
                 await self._write_alone(portion, None)
@@ -439,8 +439,10 @@ class EventWriter:
             remedy="the rest of this call is in dead_letters",
         )
 
-    async def _apart(self, portions: Sequence[_Portion], position: Instant | None, error: Exception) -> None:
-        """Something in the batch cannot be stored: find out which stream it is of, and store all others."""
+    async def _write_separately(
+        self, portions: Sequence[_Portion], position: Instant | None, error: Exception
+    ) -> None:
+        """An event of the batch cannot be stored: write each stream separately, so that all others are stored."""
         if len(portions) == 1:
             await self._write_up_to_unstorable(portions[0], position, error)
             return
@@ -504,8 +506,8 @@ class EventWriter:
                 remedy="the call's events are kept, its report row is not: please report this",
             )
 
-    async def _bury(self, portion: _Portion) -> None:
-        """Keep what cannot be stored as events where a person finds it."""
+    async def _dead_letter(self, portion: _Portion) -> None:
+        """Insert the events that cannot be stored into ``dead_letters``, for an operator."""
         stream = portion.stream
         async with self._db.connection() as connection:
             await check_lease(connection, self._fence)
@@ -540,13 +542,13 @@ class EventWriter:
             _log.error(
                 "events_wait",
                 error=_first_line(error),
-                remedy="calls go on; events wait in memory until PostgreSQL takes them: mend what the error names",
+                remedy="calls continue; events wait in memory until PostgreSQL accepts them: resolve the error",
             )
         if self.full:
             _log.error(
                 "event_buffer_full",
                 events=self.lag,
-                remedy="new calls are refused until PostgreSQL takes events",
+                remedy="new calls are refused until PostgreSQL accepts events",
             )
 
     def _back(self) -> None:

@@ -149,7 +149,7 @@ def disable(account_id: int | None) -> None:
 
 
 @account.command()
-@click.option("--agent-lock", is_flag=True, help="Remove the lock of the account's agent, too.")
+@click.option("--agent-lock", is_flag=True, help="Also remove the lock by the account's agent.")
 @account_argument
 def enable(account_id: int | None, agent_lock: bool) -> None:
     """Let a disabled account in again."""
@@ -175,7 +175,7 @@ def component(name: str, state: str, account_id: int | None) -> None:
 @click.argument("state", type=click.Choice(["on", "off"]))
 @account_option
 def direction(direction: str, state: str, account_id: int | None) -> None:
-    """Whether calls may go in a direction: by phones, the API, scenarios and forwarding alike."""
+    """Allow or forbid calls in a direction: by phones, the API, scenarios and forwarding alike."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
@@ -206,9 +206,11 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
 
 @account.command()
 @click.option("--line", help="Login of a line; without it, the account's own limits.")
-@click.option("--per-minute", type=click.IntRange(min=0), help="Calls to the world a minute.")
-@click.option("--at-once", type=click.IntRange(min=0), help="Calls to the world at a time.")
-@click.option("--money-per-day", type=click.FloatRange(min=0), help="In the account's currency.")
+@click.option("--per-minute", type=click.IntRange(min=0), help="Outgoing calls per minute.")
+@click.option("--at-once", type=click.IntRange(min=0), help="Concurrent outgoing calls.")
+@click.option(
+    "--money-per-day", type=click.FloatRange(min=0), help="Charges of a day, in the account's currency."
+)
 @account_option
 @json_option
 def calls(
@@ -219,9 +221,10 @@ def calls(
     account_id: int | None,
     json: bool,
 ) -> None:
-    """Show or set limits of calls to the world, of an account or a line.
+    """Show or set limits on outgoing calls, of an account or a line.
 
-    0 = no limit; what is left out becomes the installation's usual limit. Without any option, what is set is shown.
+    0 = no limit. Each command replaces all three limits: an option that is left out is reset to the setting of the
+    installation, so --line alone resets the limits of that line. Without options, the limits are shown.
     """
     wanted = (per_minute, at_once, money_per_day)
 

@@ -1,4 +1,4 @@
-"""``trunkline ban``: who is refused for guessing passwords of SIP lines."""
+"""``trunkline ban``: addresses that are refused because they guessed passwords of SIP lines."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def list_bans(json: bool) -> None:
 
 
 @ban.command()
-@click.option("--ip", help="Lift what concerns this address.")
-@click.option("--line", help="Lift what concerns this line (its login).")
+@click.option("--ip", help="Lift the bans of this address.")
+@click.option("--line", help="Lift the bans at this line (its login).")
 @click.option("--all", "everything", is_flag=True, help="Lift all bans.")
 @json_option
 def lift(ip: str | None, line: str | None, everything: bool, json: bool) -> None:
-    """Let in again, and forget the failures: an address, a line, one address at one line, or all."""
+    """Lift bans and reset the counts of failures: of an address, a line, one address at one line, or all."""
     if (ip is None and line is None) is not everything:
-        raise InvalidInput("say what to lift: --ip ADDRESS, --line LOGIN, both, or --all")
+        raise InvalidInput("give --ip ADDRESS, --line LOGIN, both, or --all")
     lifted = _ask(lambda client: client.lift_login_bans(ip, line))
     _show(lifted, json)
     if not json:
@@ -58,7 +58,7 @@ def _ask(work: Callable[[SwitchClient], Awaitable[Bans]]) -> Bans:
         return asyncio.run(ask())
     except (aiohttp.ClientError, TimeoutError) as error:
         raise SwitchUnavailable(
-            "the switch does not answer: bans are kept by it; see `trunkline status`"
+            "the switch, which keeps the bans, does not respond; see `trunkline status`"
         ) from error
 
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
     "trunk": (
         "trunkline.cli.trunks",
-        "Addresses that trunks may have although they are refused by themselves.",
+        "Addresses that trunks may have although the rules refuse them.",
     ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, who has which, what a month cost."),
     "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),

@@ -110,9 +110,9 @@ def remove(phone: str) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 @account_option
-@click.option("--take", is_flag=True, help="Also from an account that has it verified.")
+@click.option("--take", is_flag=True, help="Also when it is verified for another account.")
 def assign(phone: str, account_id: int | None, take: bool) -> None:
-    """Make a number an account's for certain: its calls come there, and only that account shows it."""
+    """Verify a NUMBER for an account: its calls go there, and only that account may use it as a caller id."""
 
     async def work(db: Database) -> int:
         whose = await chosen(Administration(db), account_id)
@@ -125,16 +125,21 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 @account_option
-@click.option("--by", type=int, help="Account that calls; default: numbers.verification_account.")
+@click.option("--by", type=int, help="Account that makes the call; default: numbers.verification_account.")
 @click.option(
-    "--language", default="en", show_default=True, help="Of the voice; other than en hears digits only."
+    "--language",
+    default="en",
+    show_default=True,
+    help="Language of the voice; for other languages than English only the digits are spoken.",
 )
 def call(phone: str, account_id: int | None, by: int | None, language: str) -> None:
-    """Call a NUMBER of an account and say a code there: whoever tells it has the number."""
+    """Call a NUMBER of an account and speak a code, which `confirm` takes."""
     settings = load_settings()
     caller = by if by is not None else settings.numbers.verification_account
     if caller is None:
-        raise InvalidInput("say by which account to call: --by, or the setting numbers.verification_account")
+        raise InvalidInput(
+            "give the account that makes the call: --by, or the setting numbers.verification_account"
+        )
 
     async def work(db: Database) -> None:
         whose = await chosen(Administration(db), account_id)
@@ -155,7 +160,7 @@ def call(phone: str, account_id: int | None, by: int | None, language: str) -> N
 @click.argument("code")
 @account_option
 def confirm(phone: str, code: str, account_id: int | None) -> None:
-    """Verify a NUMBER of an account by the CODE that was heard there."""
+    """Verify a NUMBER of an account by the CODE of the call."""
 
     async def work(db: Database) -> None:
         whose = await chosen(Administration(db), account_id)
@@ -168,7 +173,7 @@ def confirm(phone: str, code: str, account_id: int | None) -> None:
 @numbers.command()
 @json_option
 def claims(json: bool) -> None:
-    """Numbers that accounts say are theirs and nobody verified."""
+    """Unverified numbers of accounts, and the account for which each is verified, if any."""
     rows = with_database(ownership.claims)
     if json:
         print_json(rows)

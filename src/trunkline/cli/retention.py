@@ -6,13 +6,13 @@ import click
 
 from trunkline.accounts import retention as rules
 from trunkline.accounts.administration import Administration
-from trunkline.accounts.retention import Days, Kept
+from trunkline.accounts.retention import DataKind, Days
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.db.pool import Database
 
-_kind = click.argument("kind", type=click.Choice([kind.value for kind in Kept]))
+_kind = click.argument("kind", type=click.Choice([kind.value for kind in DataKind]))
 
 
 @click.group()
@@ -25,7 +25,7 @@ def retention() -> None:
 def list_(json: bool) -> None:
     """The values of all accounts; * = set for the account."""
 
-    async def work(db: Database) -> dict[int, dict[Kept, Days]]:
+    async def work(db: Database) -> dict[int, dict[DataKind, Days]]:
         return await rules.of_all_accounts(db, load_settings())
 
     found = with_database(work)
@@ -53,7 +53,7 @@ def set_(kind: str, days: str, account_id: int | None) -> None:
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)
-        await rules.set_days(db, which, Kept(kind), number)
+        await rules.set_days(db, which, DataKind(kind), number)
         return which
 
     click.echo(f"account {with_database(work)} keeps {kind}: {_span(number)}")
@@ -63,17 +63,17 @@ def set_(kind: str, days: str, account_id: int | None) -> None:
 @_kind
 @account_option
 def reset(kind: str, account_id: int | None) -> None:
-    """Let the setting of the installation hold again for KIND."""
+    """Use the setting of the installation for KIND again."""
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)
-        await rules.reset(db, which, Kept(kind))
+        await rules.reset(db, which, DataKind(kind))
         return which
 
-    click.echo(f"account {with_database(work)} keeps {kind} as the installation does")
+    click.echo(f"account {with_database(work)} keeps {kind} as the setting of the installation says")
 
 
-def _words(kind: Kept, one: Days) -> str:
+def _words(kind: DataKind, one: Days) -> str:
     return f"{kind.value} {_span(one.days)}{'*' if one.is_own else ''}"
 
 

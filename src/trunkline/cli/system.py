@@ -34,12 +34,12 @@ def up() -> None:
 @click.command()
 @click.option("--json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--account", type=int, help="Print the rows of this account that Asterisk cannot have, and why."
+    "--account", type=int, help="Print the rows of this account that Asterisk cannot load, and why."
 )
 def status(json: bool, account: int | None) -> None:
-    """What runs: processes, ports, calls, lines. Exit code 0 when all is up, 3 when not.
+    """What runs: processes, ports, calls, lines. Exit code 0 when all processes are ready, 3 when not.
 
-    With --account: 0 when Asterisk has all rows of the account, 3 when not.
+    With --account: 0 when no row of the account is left out of Asterisk's configuration, 3 when one is.
     """
     settings = load_settings()
     if account is not None:
@@ -87,7 +87,7 @@ def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:
 
 def _readable_rows(rows: list[dict[str, Any]]) -> str:
     if not rows:
-        return "Asterisk has all rows of the account"
+        return "no row of the account is left out of Asterisk's configuration"
     return "\n".join(f"{row['entity']} {row['id']} ({row['name']}): {row['reason']}" for row in rows)
 
 

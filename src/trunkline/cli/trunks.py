@@ -16,7 +16,7 @@ every_account_option = click.option("--every-account", is_flag=True, help="For t
 
 @click.group()
 def trunk() -> None:
-    """Addresses that trunks may have although they are private, networks, or of something else."""
+    """Addresses that trunks may have although they are networks, private, or in use by something else."""
 
 
 @trunk.command()
@@ -25,7 +25,7 @@ def trunk() -> None:
 @every_account_option
 @click.option("--comment", default="", help="Shown in the list.")
 def allow(address: str, account_id: int | None, every_account: bool, comment: str) -> None:
-    """Allow the trunks of an account an ADDRESS or network."""
+    """Allow an ADDRESS or network for the trunks of an account."""
 
     async def work(db: Database) -> str:
         whose = await _whose(db, account_id, every_account)
@@ -39,7 +39,7 @@ def allow(address: str, account_id: int | None, every_account: bool, comment: st
 @account_option
 @every_account_option
 def disallow(address: str, account_id: int | None, every_account: bool) -> None:
-    """Take an ADDRESS or network off the list."""
+    """Remove an ADDRESS or network from the list."""
 
     async def work(db: Database) -> None:
         await addresses.disallow(db, await _whose(db, account_id, every_account), address)

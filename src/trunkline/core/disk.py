@@ -1,4 +1,4 @@
-"""How full the disk of the data folder is: looked at now and then, known in memory.
+"""How full the disk of the data folder is: measured periodically, kept in memory.
 
 Three thresholds: an alarm, no more recordings, no new calls. A level is left only when a tenth more is free than its
 threshold, so that it does not change back and forth.
@@ -29,7 +29,7 @@ Changed = Callable[["DiskLevel", int], Awaitable[None]]
 
 
 class DiskLevel(IntEnum):
-    """How full the disk is; what holds for a level holds for those above it."""
+    """How full the disk is; the consequences of a level apply at all higher levels, too."""
 
     ENOUGH = 0
     ALARM = 1
@@ -60,7 +60,7 @@ def level_of(free: int, settings: DiskSettings, before: DiskLevel = DiskLevel.EN
 
 
 def folders_of(settings: Settings) -> tuple[Path, ...]:
-    """Folders that may be on disks of their own; those that exist are looked at."""
+    """Folders that may be on disks of their own; those that exist are measured."""
     return (settings.data, settings.spool_dir, settings.recordings_dir, settings.postgres_dir)
 
 
@@ -79,7 +79,7 @@ def report(settings: Settings) -> dict[str, Any]:
 
 
 class DiskWatch:
-    """Keeps the level of some folders' disks; the fullest decides.
+    """Measures the disks of some folders; the fullest one determines the level.
 
     :param changed: called after each change of the level.
     """

@@ -1,8 +1,8 @@
 """Values that reach Asterisk, one type for each place: configuration files, dialplan, commands, SIP addresses.
 
-Each type is a text whose constructor refuses whatever could leave its place, so a function that takes the type needs no
-check of its own. A value that cannot be written is a :class:`BadEngineValue`, never a changed value; where a shortened
-or cleaned form is as good (a name on a display), the type has ``cleaned``.
+Each type is a text whose constructor refuses everything that is not valid in its place, so a function that takes the type
+needs no check of its own. A value that cannot be written is a :class:`BadEngineValue`, never a changed value; where a
+shortened or cleaned form is as good (a name on a display), the type has ``cleaned``.
 
 What may stand where: the parser of Asterisk's configuration files takes ``;`` as a comment unless ``\\`` precedes it
 and strips spaces around a value; ``Dial()`` takes ``,`` ``&`` ``(`` ``)`` ``^`` as separators; RFC 3261 section 25.1 says
@@ -18,11 +18,11 @@ from typing import ClassVar, Self
 from urllib.parse import quote
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, line separators and halves of surrogates: no place takes them."""
+"""Control characters, line separators and halves of surrogates: not valid in any place."""
 
 
 class BadEngineValue(ValueError):  # noqa: N818 - says what the value is
-    """A value that cannot stand in its place. The message never contains a secret."""
+    """A value that is not valid in its place. The message never contains a secret."""
 
 
 class EngineValue(str):

@@ -10,14 +10,14 @@
      |   +- AuthenticationFailed   who are you
      |   +- PermissionDenied       you may not (address, component, permission, security rule)
      |   +- LimitExceeded          too much (points, channels, sizes)
-     |   |   +- TooExpensive       the work was begun and ended at its bound: its points are spent
+     |   |   +- TooExpensive       the work was stopped at its limit: its points stay charged
      |   +- NotFound               no such thing in this account
      |   +- InvalidInput           a value that cannot be used
      |   +- InvalidState           not now (a command in a wrong call state)
      +- EngineError                Asterisk did not carry out a command
      |   +- ChannelGone            the channel has ended, or is no longer where the command needs it: normal in races
      |   +- EffectRefused          Asterisk refused it; nothing was done
-     |   +- EffectTimedOut         no response in time; it may be done yet
+     |   +- EffectTimedOut         no response in time; it may still be done
      |   +- EngineUnavailable      no connection, or it broke while Asterisk worked on it
      +- Unavailable                a part we need does not answer now; try again
          +- EngineUnavailable      Asterisk
@@ -26,7 +26,7 @@
          |   +- SwitchInterrupted  it had the command, and may have carried it out
          |   +- StreamOpen         the call's end is not written yet
          |   +- LeaseLost          another switch took over the node
-         +- StreamConflict         another writer was at a stream of events
+         +- StreamConflict         another process wrote to a stream of events
 
 Doors (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
 ``mnemonic``; features raise the leaf that fits and never a door's form.
@@ -97,7 +97,7 @@ class LimitExceeded(Refused):
 
 
 class TooExpensive(LimitExceeded):
-    """The request cost more than one request may. The work was done up to the bound, so its points stay spent."""
+    """The request cost more than one request may. The work was done up to the limit, so its points stay charged."""
 
     mnemonic = "error"
 
@@ -159,7 +159,7 @@ class SwitchInterrupted(SwitchUnavailable):
 
 
 class StreamOpen(SwitchUnavailable):
-    """Only its switch appends to the stream of a call that is not over."""
+    """The call is not over, so only its switch appends to its stream."""
 
 
 class LeaseLost(SwitchUnavailable):

@@ -9,7 +9,7 @@ the node inside, so that a command finds the switch that owns the call without a
 the clock steps back) the generator borrows from the next millisecond and stays strictly increasing.
 
 A call that comes in from a phone or a trunk has an id that follows from its channel alone (counters 64 to 127,
-:func:`id_of_channel`), so that every source which names the channel gives the same id: the signal of its arrival, the
+:func:`id_of_channel`), so that every source that names the channel yields the same id: the signal of its arrival, the
 listing of channels, and the CEL log.
 
 Calls that were uploaded, not carried, have ids of a node of their own (:func:`uploaded_id`).

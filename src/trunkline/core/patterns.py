@@ -40,8 +40,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _THREADS = working_threads("patterns", 16)
-"""Of their own: those of the event loop check passwords and look names up, and must not wait for patterns. As many as
-requests with patterns are under way at most."""
+"""A pool of their own, so that the threads of the event loop, which resolve names, do not wait for patterns. As many as
+concurrent requests with patterns at most."""
 
 _LETTER = r"\p{L}\p{M}\p{Nl}"
 _CLASSES = {
@@ -71,7 +71,7 @@ _OPTIONS = re.compile(r"\(\?([a-z]*)\)")
 
 
 class PatternError(ValueError):
-    """The text is not a pattern that is supported; the message tells the reader why."""
+    """The text is not a pattern that is supported; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Pattern:
 
 
 async def in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Do work with patterns in a thread that nothing else waits for."""
+    """Do work with patterns in the pool for patterns."""
     return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(work, *args, **kwargs))
 
 

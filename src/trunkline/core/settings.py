@@ -77,7 +77,7 @@ class EngineSettings(BaseModel):
     ari_port: PortNumber = 8088
     ami_port: PortNumber = 5038
     ari_connect_port: PortNumber | None = None
-    """By which port the switch reaches ARI; default ``ari_port``. Another one when a relay stands between them."""
+    """Port on which the switch connects to ARI, when a relay is between them; default ``ari_port``."""
     ami_connect_port: PortNumber | None = None
     max_calls: int = 0
     """0 = no limit."""
@@ -107,13 +107,13 @@ class WebSettings(BaseModel):
     connections: int = Field(default=4096, ge=1)
     """Connections of clients at a time, in one process."""
     connections_per_address: int = Field(default=256, ge=1)
-    """Of them, from one address; those of ``trusted_proxies`` have no such limit."""
+    """The same from one address; those of ``trusted_proxies`` have no such limit."""
     command_connections: int = Field(default=10, ge=2)
-    """Connections to the database for commands, changes and the check of who asks."""
+    """Connections to the database for commands, changes and authentication."""
     report_connections: int = Field(default=8, ge=1)
-    """Connections to the database that reports alone use."""
+    """Connections to the database that only reports use."""
     upload_connections: int = Field(default=4, ge=1)
-    """Connections to the database that uploads alone use."""
+    """Connections to the database that only uploads use."""
     changes_per_account: int = Field(default=3, ge=1)
     """Changes of one account under way at a time, in one process."""
     reports_per_account: int = Field(default=3, ge=1)
@@ -121,7 +121,7 @@ class WebSettings(BaseModel):
     uploads_per_account: int = Field(default=2, ge=1)
     """Uploads of one account under way at a time, in one process."""
     queued_per_account: int = Field(default=32, ge=0)
-    """Requests of one account and class that may wait for others of it."""
+    """Requests of one account and class that may wait."""
     queue_wait: float = Field(default=5.0, gt=0)
     """Seconds that a request waits for others of its account."""
 
@@ -132,8 +132,8 @@ class SwitchSettings(BaseModel):
     control_port: PortNumber = 8070
     """HTTP for commands from web."""
     control_bind: str = "127.0.0.1"
-    """Where commands are taken, and where other processes find the switch. Another address than loopback only within a
-    private network: the commands are not encrypted."""
+    """Address on which the switch accepts commands; other processes read it from the lease of its node. Commands are not
+    encrypted: use another address than loopback only within a private network."""
     away_wait: int = 20
     """Seconds that a new call hears ring-back while the switch is away."""
     event_buffer_max: int = 100_000
@@ -141,21 +141,21 @@ class SwitchSettings(BaseModel):
 
     @property
     def control_url(self) -> str:
-        """Where the switch takes commands; kept in the lease of its node."""
+        """URL on which the switch accepts commands; kept in the lease of its node."""
         host = f"[{self.control_bind}]" if ":" in self.control_bind else self.control_bind
         return f"http://{host}:{self.control_port}"
 
 
 class NumberSettings(BaseModel):
-    """How accounts show that a number is theirs."""
+    """How accounts verify that a number belongs to them."""
 
     verification_account: int | None = None
-    """Account of the operator whose default number and trunk make the calls that verify numbers; without one, clients
-    cannot ask for such calls."""
+    """Account of the operator whose default number and trunk are used for the calls that verify numbers; without one,
+    clients cannot request such calls."""
 
 
 class LimitSettings(BaseModel):
-    """Calls to the world that an account and a line may place, unless they have limits of their own
+    """Limits on outgoing calls of an account and a line, unless they have limits of their own
     (``trunkline account calls``). 0 = no limit. Emergency calls are not limited."""
 
     account_calls_per_minute: int = Field(default=300, ge=0)
@@ -176,18 +176,20 @@ class DiskSettings(BaseModel):
     """What happens when the disk of the data folder fills up. Bytes that are free."""
 
     alarm_free: int = Field(default=2_147_483_648, ge=0)
-    """Below it: an alarm in the log, in ``trunkline status`` and as an event."""
+    """Below it, an alarm is in the log, in ``trunkline status`` and in ``installation_events``."""
     recordings_free: int = Field(default=536_870_912, ge=0)
     """Below it calls are not recorded."""
     calls_free: int = Field(default=134_217_728, ge=0)
     """Below it new calls are refused, except to emergency numbers."""
     period: float = Field(default=5.0, gt=0)
-    """Seconds between two looks."""
+    """Seconds between two checks."""
 
     @model_validator(mode="after")
     def _ordered(self) -> DiskSettings:
         if not self.alarm_free >= self.recordings_free >= self.calls_free:
-            raise ValueError("disk.alarm_free must not be below recordings_free, nor that below calls_free")
+            raise ValueError(
+                "disk.alarm_free must not be less than disk.recordings_free, and that not less than disk.calls_free"
+            )
         return self
 
 
@@ -198,7 +200,7 @@ class RetentionSettings(BaseModel):
     calls_days: int | None = Field(default=None, ge=62)
     """Calls with their legs, events, charges and recordings."""
     spoken_texts_days: int | None = Field(default=None, ge=1)
-    """Days after which the sound of a text that was not used is removed."""
+    """Days after which the audio file of a spoken text that was not used is removed."""
 
 
 class NotificationSettings(BaseModel):
@@ -356,7 +358,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback_ports(self) -> frozenset[int]:
-        """Ports of services that only this machine may reach; no URL of a tenant leads there."""
+        """Ports of services that only this machine may reach; URLs of tenants are refused there."""
         ports = {
             self.database_port or 5432,
             self.engine.ari_port,

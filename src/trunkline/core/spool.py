@@ -1,7 +1,7 @@
 """Which switches record into the spool folder of this machine.
 
-The switch (and ``trunkline up``) leaves a marker in the folder, so a worker knows whose raw sound it can reach: on another
-machine, or where the folder is not mounted, there is no marker, and missing files mean nothing.
+The switch (and ``trunkline up``) writes a marker file into the folder. It shows a worker whose raw audio is there: on
+another machine, or where the folder is not mounted, there is no marker, so missing files do not mean that there is no audio.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _PREFIX = ".node-"
 
 
 def mark_spool(settings: Settings) -> None:
-    """Leave the marker of this machine's switch; again and again changes nothing."""
+    """Write the marker of this machine's switch; idempotent."""
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
     (settings.spool_dir / f"{_PREFIX}{settings.switch.node}").touch()
 
 
 def has_spool_of(spool: Path, node: int) -> bool:
-    """Whether the raw sound of a node's calls is in this folder."""
+    """Whether the raw audio of a node's calls is in this folder."""
     return (spool / f"{_PREFIX}{node}").exists()
 
 

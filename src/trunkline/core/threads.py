@@ -1,7 +1,7 @@
-"""Threads for work that takes processor time: of their own, so many at most, and behind the event loop.
+"""Thread pools for work that takes processor time: bounded, with a lower priority than the event loop.
 
-The threads of the event loop's default pool look names up and wait for disks; work that a client can ask for in any amount
-would keep them, and the processor, from the rest.
+The default pool of the event loop resolves names and waits for disks; work that a client can request in any amount would
+occupy it, and the processor.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 NICENESS = 10
-"""Of these threads: the event loop, which answers calls and commands, goes before them."""
+"""Of these threads, so that the event loop, which handles calls and commands, has priority."""
 
 
 def working_threads(name: str, most: int) -> ThreadPoolExecutor:
-    """At most so many threads, started when they are needed."""
+    """A pool of at most ``most`` threads, started when they are needed."""
     return ThreadPoolExecutor(max_workers=most, thread_name_prefix=name, initializer=_lower_priority)
 
 

@@ -29,14 +29,14 @@ STALLED_AFTER = 20.0
 """Seconds without a heartbeat after which a worker counts as dead."""
 
 _POLL_PERIOD = 30.0
-"""Seconds after which a worker asks for jobs even when none is announced. All that may run are announced: new ones by the
-library, those that are put back or whose lock is free by triggers (``0023_jobs_wake.sql``)."""
+"""Seconds after which a worker polls for jobs even when none is announced. Every job that may run is announced: a new one by
+the library, one that is rescheduled or whose lock is free by triggers (``0023_jobs_wake.sql``)."""
 
 _SCHEDULED_CHANNEL = "trunkline_jobs_scheduled"
-"""NOTIFY channel: a job was put back for a later time."""
+"""NOTIFY channel: a job was rescheduled for a later time."""
 
 _SCHEDULED_PAUSE = 0.1
-"""Seconds between two looks for jobs that are due, at least."""
+"""Minimum seconds between two queries for jobs that are due."""
 
 _RESCUE_PERIOD = 8.0
 """Seconds between two looks for jobs of dead workers."""
@@ -58,7 +58,7 @@ _SHUTDOWN_GRACE = 5.0
 _RECONNECT_PERIOD = 0.5
 
 _QUEUES_PERIOD = 30.0
-"""Seconds between two looks whether there are further queues to serve."""
+"""Seconds between two checks for further queues to serve."""
 
 _RETRY_CAP = 300.0
 
@@ -190,7 +190,7 @@ class Jobs:
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _announce_for_ever(self) -> None:
-        """Wake the workers when jobs that were put back become due."""
+        """Notify the workers when rescheduled jobs become due."""
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(

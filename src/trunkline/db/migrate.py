@@ -30,13 +30,13 @@ from trunkline.db import jobs_schema, partitions, row_security
 from trunkline.db.pool import translated_errors
 
 LOCK_TIMEOUT_MS = 1000
-"""A revision waits so long for a lock on a table: whoever writes to the table meanwhile waits behind it."""
+"""How long a revision waits for a lock on a table; writers of the table queue behind it meanwhile."""
 
 LOCK_ATTEMPTS = 120
-"""Times that a revision is tried that does not get its locks."""
+"""How many times a revision is tried when it does not get its locks."""
 
 _LOCK_PAUSE = 0.5
-"""Seconds between two tries: others write meanwhile."""
+"""Seconds between two tries, in which others can write."""
 
 _SET_TIMEOUT = f"set lock_timeout = {LOCK_TIMEOUT_MS}"
 
@@ -51,7 +51,7 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
 
     Each revision is one transaction. Waits for another process that upgrades the same database. Blocks; from
     a coroutine call it in a thread. Others may use the database meanwhile: a revision that does not get a lock within
-    ``LOCK_TIMEOUT_MS`` is undone and tried again, so nobody waits longer than that behind it.
+    ``LOCK_TIMEOUT_MS`` is rolled back and tried again, so no other process waits longer than that behind it.
 
     :param to: a revision to stop at.
     :raises DatabaseUnavailable: the server is away.
@@ -60,16 +60,16 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
     with translated_errors(), psycopg.connect(dsn, autocommit=True) as keeper:
         keeper.execute("select pg_advisory_lock(%s)", (_LOCK,))
         before = set(_applied(keeper))
-        _insist(lambda: _upgrade_schema(dsn, to))
+        _retry_on_lock(lambda: _upgrade_schema(dsn, to))
         applied = [name for name in _lineage(to) if name not in before]
         if to == "head":
             keeper.execute(_SET_TIMEOUT)
-            _insist(lambda: applied.extend(jobs_schema.upgrade(keeper)))
+            _retry_on_lock(lambda: applied.extend(jobs_schema.upgrade(keeper)))
             todo = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
             if todo is not None:
-                _insist(lambda: keeper.execute(todo))
+                _retry_on_lock(lambda: keeper.execute(todo))
             for step in row_security.steps(keeper):
-                _insist(step)
+                _retry_on_lock(step)
             if not row_security.has_roles(keeper):
                 _log.warning(
                     "row_security_without_roles",
@@ -83,8 +83,8 @@ def _upgrade_schema(dsn: str, to: str) -> None:
         command.upgrade(config, to)
 
 
-def _insist(step: Callable[[], object]) -> None:
-    """Do a step that is undone when it does not get its locks; again until it does."""
+def _retry_on_lock(step: Callable[[], object]) -> None:
+    """Do a step, which is rolled back when it does not get its locks; repeat it until it does."""
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:
             step()
@@ -100,7 +100,7 @@ def _insist(step: Callable[[], object]) -> None:
 
 
 def create_index(name: str, table: str, definition: str, *, unique: bool = False) -> None:
-    """For revisions: make an index while others write to the table, also when an attempt before was broken off.
+    """For revisions: create an index while others write to the table, also after an attempt that was interrupted.
 
     Ends the revision's transaction, so it is the last thing that a revision does. On a partitioned table each partition
     gets its index first.

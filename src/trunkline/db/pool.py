@@ -171,7 +171,7 @@ class Database:
         await self.close()
 
     def for_account(self, account_id: int, *, with_clients: bool = False) -> Database:
-        """The same connections, each transaction kept to the rows of an account by the server (:mod:`.row_security`).
+        """The same connections, with each transaction restricted to the rows of an account (:mod:`.row_security`).
 
         :param with_clients: an agent's request about its clients: their rows, too.
         """
@@ -313,7 +313,7 @@ class _AccountDatabase(Database):
 async def whole_installation(connection: Connection) -> AsyncIterator[None]:
     """Within a transaction of :meth:`Database.for_account`: the block sees the rows of all accounts.
 
-    For the few questions whose answer lies with others: whether a number, a login or an address is taken.
+    For the few queries that must read rows of other accounts: whether a number, a login or an address is taken.
     """
     cursor = await connection.execute(
         "select current_setting('role') as role, current_setting('trunkline.account_id', true) as account"

@@ -1,4 +1,4 @@
-"""Row-level security: PostgreSQL itself keeps a tenant's request to the rows of its account.
+"""Row-level security: PostgreSQL restricts the request of a tenant to the rows of its account.
 
 Every table with a column ``account_id``, and every partition of one, has row-level security enabled and forced, with these
 policies:
@@ -14,7 +14,7 @@ Handlers get a database that takes the role and the setting for each transaction
 their first statement, so no round trip is added.
 
 Where the owner may not make roles (a server of the operator's own, without ``createrole``), the policy ``system`` of the
-owner itself keeps to the setting while it is set.
+owner restricts it to the account of the setting while that is set.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def secured(partition: sql.Composable) -> sql.Composed:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a transaction is kept to.
+    """What a transaction is restricted to.
 
     :ivar account_id: whose rows are seen.
     :ivar with_clients: an agent's request about its clients: their rows, too.
@@ -253,4 +253,4 @@ HAS_ROLES = (
     " and pg_has_role(current_user, oid, 'set')"
     " and to_regprocedure('secure_table(regclass)') is not null), false) as has_roles"
 )
-"""Whether this connection may take the roles, in a schema whose tables know them."""
+"""Whether this connection may take the roles, in a schema whose tables have policies for them."""

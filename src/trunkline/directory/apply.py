@@ -22,8 +22,8 @@ from trunkline.speech import Speech
 
 _TAKEN = {
     "sip_lines_phone_number_key": "sip_lines: a login is taken by another account; choose another",
-    "virtual_numbers_verified": "virtual_numbers: a number belongs to another account already;"
-    " `trunkline numbers assign NUMBER --take` makes it this account's",
+    "virtual_numbers_verified": "virtual_numbers: a number is verified for another account;"
+    " `trunkline numbers assign NUMBER --take` moves it to this account",
     "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
 }
 

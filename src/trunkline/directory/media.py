@@ -68,7 +68,9 @@ async def store_sound(media_dir: Path, wav: bytes) -> StoredSound:
     if not target.exists():
         await asyncio.to_thread(audio.write_atomically, target, wav)
     else:
-        await asyncio.to_thread(target.touch)  # in use: what was not used for long may be removed
+        await asyncio.to_thread(
+            target.touch
+        )  # in use: retention removes files that were not used for a long time
     return stored
 
 

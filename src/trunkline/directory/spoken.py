@@ -58,7 +58,7 @@ class SpokenTexts:
 
 
 def _touch(file: Path) -> None:
-    """It is in use: what was not used for long may be removed."""
+    """Mark the file as used: retention removes files that were not used for a long time."""
     with contextlib.suppress(FileNotFoundError):
         os.utime(file)
 

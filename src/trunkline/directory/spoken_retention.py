@@ -1,4 +1,7 @@
-"""Removes the sound of spoken texts that were not used for long. Files that an account or the system set has are kept."""
+"""Removes the audio files of spoken texts that were not used for a long time.
+
+Files that an account or the system set has are kept.
+"""
 
 from __future__ import annotations
 

@@ -95,10 +95,10 @@ class EventType(StrEnum):
     # --- accounts
     OUTGOING_LIMIT_REACHED = "outgoing_limit_reached"
     """sip_line_id (null: the account's own limit), limit calls_per_minute|concurrent_calls|money_per_day, limit_max_value:
-    calls to the world are refused until it is not reached any more; once a minute, of money once an hour"""
+    outgoing calls are refused while the limit is reached; published once a minute, for money once an hour"""
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
-    failures: somebody guessed passwords of this line, and is refused until then; one event for each ban"""
+    failures: an address guessed passwords of this line and is refused until then; one event for each ban"""
     # --- configuration
     ROW_LEFT_OUT = "row_left_out"
     """entity sip_line|trunk|virtual_number|media_file|..., entity_id, entity_name, reason: a row of the account cannot be
@@ -149,5 +149,5 @@ def line_stream(sip_line_id: int) -> str:
 
 
 def row_stream(entity: str, entity_id: int, reason: str) -> str:
-    """Of one fault of one row, which is told once."""
+    """Stream of one fault of one row, which is published once."""
     return f"row:{entity}:{entity_id}:{hashlib.sha256(reason.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Removes calls that are kept no longer: whole months once all accounts have passed them, else rows in small batches.
+"""Removes calls whose retention is over: whole months when it is over for all accounts, else rows in small batches.
 
 A call that is open is never removed, nor one whose recordings still have files.
 """
@@ -23,7 +23,7 @@ BATCH = 200
 """Calls of a transaction."""
 
 LOCK_TIMEOUT = "500ms"
-"""A month that does not get its locks is dropped another time: whoever writes calls waits so long at most."""
+"""How long dropping a month waits for its locks, and so how long writers of calls wait at most; it is tried again later."""
 
 _OLD = """
 select call_session_id from call_sessions call
@@ -82,7 +82,7 @@ async def _remove_rows(db: Database, account_id: int, before: int) -> int:
 
 
 async def _drop_months(db: Database, before: Mapping[int, float | None], now: datetime) -> None:
-    """Drop months that hold nothing that anybody keeps."""
+    """Drop months in which no account keeps calls."""
     first_kept = Month.of(now).plus(-partitions.MONTHS_BACK)
     rows = await db.fetch_all(
         "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'call_sessions'::regclass"
@@ -109,7 +109,7 @@ async def _drop_months(db: Database, before: Mapping[int, float | None], now: da
 
 
 async def _may_go(conn: Connection, month: Month, passed: bool) -> bool:
-    """Whether a month has no call, or only such that nobody keeps, none of them open, and no recording with files."""
+    """Whether no call of a month is kept or open and no recording of it has files."""
     for table in partitions.TABLES:
         name = partitions.partition_name(table, month)
         cursor = await conn.execute("select to_regclass(%s) is not null as there", (name,))

@@ -168,7 +168,7 @@ async def write_call_events(
     for unmoved in _value(row, "unmoved"):
         raise StreamConflict(
             f"the stream of call {unmoved['call_session_id']} is not at version {unmoved['expected']}:"
-            " somebody else has written to it"
+            " another process has written to it"
         )
 
 

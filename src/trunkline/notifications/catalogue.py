@@ -56,7 +56,7 @@ class Mnemonic(StrEnum):
     LINE_RESTORED = "line_restored"
     """A SIP line has its first registered phone again."""
     ROW_LEFT_OUT = "row_left_out"
-    """A line, trunk, number or sound has a value that the engine cannot have, and does not work until it is mended."""
+    """A line, trunk, number or sound has a value that Asterisk cannot load, and does not work until it is corrected."""
 
 
 class Links(Protocol):

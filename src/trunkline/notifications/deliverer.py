@@ -116,7 +116,7 @@ class Deliverer:
         session.leads = True
         try:
             for seconds in await deliveries.due_later(conn):
-                session.alarm.after(seconds)
+                session.wake_times.after(seconds)
             await conn.commit()
             expiry = 0.0
             while True:
@@ -127,14 +127,14 @@ class Deliverer:
                     expiry = time.monotonic() + _EXPIRY_PERIOD
                 await asyncio.sleep(_REST_PERIOD)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), session.alarm.seconds(_LOOK_PERIOD))
+                    await asyncio.wait_for(self._wake.wait(), session.wake_times.seconds(_LOOK_PERIOD))
         finally:
             session.leads = False
 
 
 @dataclass(slots=True)
-class _Alarm:
-    """When something becomes due: moments of the monotonic clock, the nearest first."""
+class _WakeTimes:
+    """The next times (monotonic clock) at which something becomes due, the nearest first."""
 
     moments: list[float] = field(default_factory=list)
 
@@ -171,8 +171,8 @@ _Pending = tuple[Attempt, "asyncio.Future[Settlement]"]
 
 @dataclass(slots=True)
 class _SenderSession:
-    """What this process has under way. It outlives the leadership: an outcome that is not written yet when the database
-    goes away is written when it is back."""
+    """The deliveries of this process. It survives the loss of the leadership: an outcome that is not written when the
+    database becomes unavailable is written when it is back."""
 
     db: Database
     settings: NotificationSettings
@@ -181,7 +181,7 @@ class _SenderSession:
     wake: asyncio.Event
     leads: bool = False
     """Nothing more is sent while another process may lead."""
-    alarm: _Alarm = field(default_factory=_Alarm)
+    wake_times: _WakeTimes = field(default_factory=_WakeTimes)
     at_work: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     endpoints: dict[int, _Endpoint] = field(default_factory=dict)
     outcomes: list[_Pending] = field(default_factory=list)
@@ -204,7 +204,7 @@ class _SenderSession:
             if stream.key not in self.at_work and (stream.is_trial or not stream.rows[0]["is_early"]):
                 self._begin(stream)
             if stream.is_trial:
-                self.alarm.after(backoff.PROBE_LEASE)
+                self.wake_times.after(backoff.PROBE_LEASE)
         if seen and max(seen.values()) >= most:
             self.wake.set()
 
@@ -264,7 +264,7 @@ class _SenderSession:
             if settlement is not Settlement.WRITTEN:
                 return
             if attempt.status == "pending":
-                self.alarm.after(attempt.pause)
+                self.wake_times.after(attempt.pause)
                 return
 
     async def _attempt(self, row: Mapping[str, Any]) -> Attempt:
@@ -369,7 +369,7 @@ class _SenderSession:
         if seconds and (endpoint := self.endpoints.pop(subscription_id, None)):
             endpoint.is_suspended = True
         if seconds:
-            self.alarm.after(seconds)
+            self.wake_times.after(seconds)
         for attempt, future in pending:
             if not future.done():
                 future.set_result(settled[attempt.key])

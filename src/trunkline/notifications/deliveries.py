@@ -105,7 +105,7 @@ from endpoint_states state
 where state.suspended_until <= now()
 """
 
-# Rows that another transaction holds are left for the next look: a leader that waits for one waits for all tenants.
+# Rows that another transaction has locked are left for the next read, because a leader that waits delays all tenants.
 _START_TRIAL = """
 update endpoint_states set trial_stream = %(stream)s, suspended_until = now() + make_interval(secs => %(secs)s)
 where (account_id, subscription_id) in (

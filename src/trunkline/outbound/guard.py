@@ -1,8 +1,8 @@
 """Which addresses requests to a URL of a tenant may reach: the public internet, and networks that the operator names.
 
 An address is checked three times: as a literal in the URL (:meth:`Allowed.check_url`, for each redirect, too), after a
-name was resolved (:class:`GuardedResolver`), and when the socket is made (:mod:`.http`). The last one is the barrier: it
-sees the address that is connected to, whatever the URL looked like and whatever a name resolved to before.
+name was resolved (:class:`GuardedResolver`), and when the socket is made (:mod:`.http`). The last check is decisive: it
+has the address that is connected to, whatever the URL looked like and whatever a name resolved to before.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Allowed:
             permitted = self.permits(host.strip("[]"), port)
         except ValueError:
             if _NUMERIC_HOST.fullmatch(host):
-                raise ForbiddenAddress(f"{host} is no IP address; write four decimal numbers") from None
+                raise ForbiddenAddress(f"{host} is not an IP address; write four decimal numbers") from None
             return  # a name: the resolver checks what it stands for
         if not permitted:
             raise self.refusal(host)

@@ -1,4 +1,4 @@
-"""The HTTP client for URLs that tenants name. No other module makes one: a test checks it."""
+"""The HTTP client for URLs of tenants. No other module creates one; a test checks this."""
 
 from __future__ import annotations
 

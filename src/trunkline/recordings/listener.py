@@ -15,7 +15,7 @@ from trunkline.events.catalogue import Event, EventType
 from trunkline.recordings.links import RecordingKind, new_recording_id
 
 QUEUE = "recordings"
-"""Of jobs without a node, ordered before recordings had one: any worker passes them on."""
+"""Queue of jobs without a node, enqueued before jobs had one: any worker moves them to the node's queue."""
 
 JOB = "make_recordings"
 
@@ -83,7 +83,7 @@ def _wanted(event: Event) -> Wanted | None:
 
 
 def _refused(event: Event) -> Wanted | None:
-    """A recording that there was no room for."""
+    """A recording that was refused because the disk was nearly full."""
     session = event.call_session_id
     if session is not None and event.type is EventType.RECORDING_REFUSED:
         return Wanted(event.account_id, session, None, RecordingKind.TALK)
@@ -121,18 +121,18 @@ async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]
         ),
     )
     made = await cursor.fetchall()
-    await order_again(
+    await enqueue_again(
         conn, jobs, [(row["account_id"], row["recording_id"], row["call_session_id"]) for row in made]
     )
     return len(made)
 
 
 def queue_of(node: int) -> str:
-    """The queue of recordings whose raw sound is at a node: its workers are those that reach the node's spool folder."""
+    """The queue of recordings whose raw audio is on a node; workers that can read the node's spool folder serve it."""
     return f"{QUEUE}:{node}"
 
 
-async def order_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequence[Pending]) -> None:
+async def enqueue_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequence[Pending]) -> None:
     """Enqueue the jobs of recordings that are pending, each in the queue of its call's node."""
     by_node: dict[int, list[Pending]] = {}
     for one in recordings:

@@ -1,6 +1,6 @@
-"""Removes recordings that are kept no longer: first the row says so, then the files go.
+"""Removes recordings whose retention is over: first the row is set to ``removed``, then the files are deleted.
 
-A break between the two leaves a row that is ``removed`` and still has a path: the next round deletes its files.
+An interruption between the two leaves a row that is ``removed`` and still has a path: the next run deletes its files.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.recordings import assembly
 from trunkline.recordings.assembly import SAMPLE_BYTES, SIDES, Side, Source, Track, Written
 from trunkline.recordings.links import RecordingKind
-from trunkline.recordings.listener import JOB, Wanted, order, order_again
+from trunkline.recordings.listener import JOB, Wanted, enqueue_again, order
 
 _log = get_logger("recordings")
 
@@ -56,13 +56,14 @@ waits, the rarer, up to a minute."""
 _UNFINISHED_PERIOD_MAX = 60.0
 
 _ENDED_AFTER = 3600.0
-"""Seconds after the finish time of a call whose end has no event, when its sound is taken as it is."""
+"""Seconds after the finish time of a call without an end event, after which the recording is made from the audio that is
+there."""
 
 _PENDING_MAX = 86_400.0
 """Seconds after which a recording that cannot be made gets a final state with the reason."""
 
 _ELSEWHERE_PERIOD = 30.0
-"""Seconds until a job is tried again whose spool folder this worker does not reach."""
+"""Seconds until a job is tried again when this worker cannot read its spool folder."""
 
 _HEADER_BYTES = 44
 """Of a WAV file without sound; a raw file of that length is under 3 ms."""
@@ -71,7 +72,7 @@ _ORPHAN_EMPTY = 3600.0
 """Seconds that a spool folder of an unknown call is kept when it has no sound."""
 
 _ORPHAN_KEPT = 86_400.0
-"""Seconds that sound is kept which belongs to no recording."""
+"""Seconds for which audio that belongs to no recording is kept."""
 
 _SWEEP_AFTER = 120
 """Seconds after a session's end after which a spool folder of it should have become a recording."""
@@ -133,7 +134,7 @@ having bool_and(status in ('ready', 'absent'))
 """
 
 
-class RecordingFailed(Exception):  # noqa: N818 - a finding
+class RecordingFailed(Exception):  # noqa: N818 - what happened
     """The recording has its final state; the job is over."""
 
 
@@ -182,13 +183,13 @@ class RecordingMaker:
             raise trouble
 
     async def _pass_on(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
-        """Order recordings at the nodes of their calls."""
+        """Enqueue recordings in the queues of the nodes of their calls."""
         async with self._db.connection() as conn:
             for account_id, recording_id in recordings:
                 cursor = await conn.execute(_ROW, (account_id, recording_id))
                 row = await cursor.fetchone()
                 if row is not None and row["status"] == "pending":
-                    await order_again(conn, jobs, [(account_id, recording_id, row["call_session_id"])])
+                    await enqueue_again(conn, jobs, [(account_id, recording_id, row["call_session_id"])])
 
     async def _once(self, account_id: int, recording_id: str) -> None:
         """Unless another job is at it."""
@@ -247,7 +248,7 @@ class RecordingMaker:
         row = await self._db.fetch_one(_ROW, (account_id, recording_id))
         if row is None or row["age"] < _PENDING_MAX:
             return
-        reason = f"it could not be made for a day: {error!r}"[:500]
+        reason = f"could not be made for a day: {error!r}"[:500]
         _log.error("recording_failed", recording_id=recording_id, reason=reason)
         await self._db.execute(_FAILED, (reason, account_id, recording_id))
         raise RecordingFailed(reason) from error
@@ -364,7 +365,7 @@ class Sweeper:
             cursor = await conn.execute(_STUCK, (after, list(nodes), with_job))
             for row in await cursor.fetchall():
                 one = (row["account_id"], row["recording_id"], row["call_session_id"])
-                await order_again(conn, self._jobs, [one])
+                await enqueue_again(conn, self._jobs, [one])
                 ordered += 1
             if sessions:
                 cursor = await conn.execute(_DONE, (sessions, after))

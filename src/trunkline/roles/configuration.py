@@ -1,7 +1,7 @@
-"""Keeps the engine's configuration as the directory wants it: compares and repeats until both match.
+"""Applies the directory to the engine's configuration: compares and repeats until both match.
 
-A change renders the accounts that changed. Whether Asterisk has loaded it is read from Asterisk, after each reload, when
-the engine was reconnected (it may have been restarted) and every minute (somebody may have reloaded other files).
+A change renders the accounts that changed. The state that Asterisk has loaded is read from Asterisk after each reload, after
+each reconnect (Asterisk may have been restarted) and every minute (other files may have been reloaded manually).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ LAST_RETRY_SECONDS = 60.0
 
 _log = get_logger("engine")
 
-_NOT_FILES = "the configuration cannot be written: make room on the disk, or give the folder back to the user of the switch"
+_NOT_FILES = "the configuration cannot be written: free disk space, or make the user of the switch the owner of the folder"
 
 
 async def _unpublished(_row: RefusedRow) -> None:
-    """Tells nobody."""
+    """Publishes nothing."""
 
 
-class Applying(Protocol):
+class ConfigurableEngine(Protocol):
     """The part of the engine that is configured."""
 
     async def wait_up(self, timeout: float = ...) -> None: ...
@@ -55,7 +55,7 @@ class Applying(Protocol):
     async def remove_stale_files(self) -> None: ...
 
 
-class Watched(Protocol):
+class DirectorySource(Protocol):
     """The directory in memory."""
 
     @property
@@ -63,7 +63,7 @@ class Watched(Protocol):
     def subscribe(self, listener: Callable[[Directory, frozenset[int]], None]) -> Callable[[], None]: ...
 
 
-class Identified(Protocol):
+class IdentificationSource(Protocol):
     """What identifies trunks."""
 
     @property
@@ -74,15 +74,15 @@ class Identified(Protocol):
 class EngineConfigurator:
     """One engine's configuration.
 
-    :param render: what an account brings to the engine.
-    :param publish: tells the account of a row that is left out; may be called again for the same.
+    :param render: renders the configuration of an account.
+    :param publish: publishes that a row is left out; may be called again for the same row.
     """
 
     def __init__(
         self,
-        engine: Applying,
-        snapshot: Watched,
-        identified: Identified,
+        engine: ConfigurableEngine,
+        snapshot: DirectorySource,
+        identified: IdentificationSource,
         render: Callable[[Account, Identification], AccountConfig] = account_config,
         publish: Callable[[RefusedRow], Awaitable[None]] = _unpublished,
     ) -> None:
@@ -180,7 +180,7 @@ class EngineConfigurator:
         )
 
     async def _render_changed(self) -> None:
-        """Render what changed, and what gave way to a name of another account, which may be free now."""
+        """Render the accounts that changed, and those with a name that another account had, which may be free now."""
         changed, self._changed = self._changed, set()
         before, self._identification = self._identification, self._identified.current
         if before is not self._identification:
@@ -196,7 +196,7 @@ class EngineConfigurator:
             self._report(account_id, ())
         for account_id in sorted(changed & accounts.keys()):
             self._render_one(accounts[account_id])
-            await asyncio.sleep(0)  # calls have their turn
+            await asyncio.sleep(0)  # lets the event loop handle calls
 
     def _render_one(self, account: Account) -> None:
         account_id = account.account_id
@@ -215,13 +215,19 @@ class EngineConfigurator:
         if displaced:
             self._displaced.add(account_id)
         others = tuple(
-            RefusedRow(account_id, "engine_name", 0, name, "another account has this name in the engine")
+            RefusedRow(
+                account_id,
+                "engine_name",
+                0,
+                name,
+                "another account has a line or trunk of this name in the engine",
+            )
             for name in sorted(displaced)
         )
         self._report(account_id, made.refused + others)
 
     def _publish_later(self) -> None:
-        """Beside all else: the database may be away while the engine is configured."""
+        """Publish in the background: the database may be unavailable while the engine is configured."""
         if self._unpublished and not self._publishing:
             item_task(self._publish_all(), name="rows-left-out", among=self._publishing)
 
@@ -230,7 +236,7 @@ class EngineConfigurator:
             try:
                 await self._publish(self._unpublished[0])
             except (DatabaseUnavailable, psycopg.Error) as error:
-                _log.warning("row_left_out_unpublished", error=str(error), remedy="it is tried again")
+                _log.warning("row_left_out_unpublished", error=str(error), remedy="retrying")
                 return
             del self._unpublished[0]
 
@@ -259,7 +265,7 @@ async def publish_row_left_out(db: Database, row: RefusedRow) -> None:
 
 @contextlib.asynccontextmanager
 async def configuring(
-    engine: Applying, snapshot: Watched, identified: Identified, db: Database
+    engine: ConfigurableEngine, snapshot: DirectorySource, identified: IdentificationSource, db: Database
 ) -> AsyncIterator[EngineConfigurator]:
     """Bring the directory to the engine for the time of the block."""
     configurator = EngineConfigurator(

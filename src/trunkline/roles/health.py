@@ -1,12 +1,12 @@
-"""What a role reports on itself: ready, not ready and why, alive. One JSON object a line, on standard output.
+"""Health reports of a role: ready, not ready with a reason, alive. One JSON object per line, on standard output.
 
 ::
 
     {"ready": "switch"}                                  it can do its work (again)
     {"not_ready": "switch", "reason": "..."}             it cannot, since now
-    {"alive": "switch"}                                  every few seconds, if somebody reads it: its event loop turns
+    {"alive": "switch"}                                  every few seconds, if a supervisor reads it: its event loop runs
 
-The supervisor shows the first two in ``trunkline status``, and starts a process again that reports nothing any more.
+The supervisor shows the first two in ``trunkline status``, and restarts a process that stops reporting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from trunkline.core.tasks import core_task
 
 ALIVE_SECONDS = 10.0
-"""From one sign that the event loop turns to the next."""
+"""Seconds between two ``alive`` reports."""
 
 
 class Health:
@@ -39,10 +39,10 @@ class Health:
         """The process can do its work."""
         if not self._was_ready:
             self._was_ready = True
-            # What is there now stays: looking through it again and again would hold up calls.
+            # Objects that exist now are permanent; scanning them again and again would delay calls.
             gc.collect()
             gc.freeze()
-        _say({"ready": self._role})
+        _print({"ready": self._role})
 
     def not_ready(self, reason: str) -> None:
         """The process cannot do its work now.
@@ -50,11 +50,11 @@ class Health:
         :param reason: what is missing, for the reader of ``trunkline status``.
         """
         if self._was_ready:
-            _say({"not_ready": self._role, "reason": reason})
+            _print({"not_ready": self._role, "reason": reason})
 
     @contextlib.asynccontextmanager
     async def reported(self) -> AsyncIterator[None]:
-        """Report for the time of the block that the event loop turns."""
+        """Report for the time of the block that the event loop runs."""
         if not self._is_watched:
             yield
             return
@@ -68,8 +68,8 @@ class Health:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(ALIVE_SECONDS)
-            _say({"alive": self._role})
+            _print({"alive": self._role})
 
 
-def _say(report: dict[str, str]) -> None:
+def _print(report: dict[str, str]) -> None:
     print(json.dumps(report), flush=True)  # noqa: T201

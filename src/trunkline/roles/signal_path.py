@@ -1,8 +1,8 @@
-"""Whether signals of the engine arrive: a heartbeat through Asterisk and back by both event streams.
+"""Checks that signals of the engine arrive: a heartbeat through Asterisk and back over both event streams.
 
-An open connection proves nothing: it may be silent, or nobody may read what arrives. So the switch asks Asterisk for an
-event from time to time and expects it where it expects all signals. Without it the switch is not ready; connections that
-stay silent are opened anew; and if that does not help although Asterisk is connected, the process ends and is started again.
+An open connection may be silent, or its reader may have stopped. So the switch periodically requests an event from Asterisk
+and expects it on the path of all signals. Without it the switch is not ready; connections that stay silent are reconnected;
+if that does not help although Asterisk is connected, the process exits and is restarted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 4.0
 
 RECONNECT_SECONDS = 10.0
 """After so long without a heartbeat the connections that do not bring it back are opened anew; again after each such time.
-That of the calls stays as long as it brings other signals: a switch with much to do is late, not deaf."""
+The event stream of calls is kept while it delivers other signals: a busy switch is only late."""
 
 EXIT_SECONDS = 45.0
 """After so long without a heartbeat, while Asterisk is connected and sends nothing else, the process ends."""
@@ -42,7 +42,7 @@ _log = get_logger("roles")
 
 
 class SignalPathBroken(Exception):  # noqa: N818 - what happened
-    """Asterisk is connected, and yet its signals do not arrive."""
+    """Asterisk is connected, but its signals do not arrive."""
 
 
 class PathState(StrEnum):
@@ -107,7 +107,7 @@ class _Engine(Protocol):
 class SignalPath:
     """Sends heartbeats and judges their return.
 
-    :param changed: called with None when the path is good again, with the reason when it is not.
+    :param changed: called with None when the path is ready again, with the reason when it is not.
     :param recovering: whether the switch compares its calls with the engine now.
     """
 
@@ -147,7 +147,7 @@ class SignalPath:
     async def run(self) -> None:
         """Send heartbeats until cancelled. :class:`SignalPathBroken` when only a new process can help."""
         while True:
-            failure = await self._beat()
+            failure = await self._send_heartbeat()
             if failure is None:
                 self._set(PathState.READY, "")
                 await asyncio.sleep(PERIOD_SECONDS)
@@ -163,8 +163,8 @@ class SignalPath:
                 case Step.WAIT:
                     await asyncio.sleep(RETRY_SECONDS)
 
-    async def _beat(self) -> str | None:
-        """One heartbeat; why it failed, None when it returned in time."""
+    async def _send_heartbeat(self) -> str | None:
+        """Send one heartbeat; returns why it failed, None when it returned in time."""
         self._expected = f"{next(self._tokens)}"
         self._returned.clear()
         try:
@@ -193,6 +193,6 @@ class SignalPath:
             _log.error(
                 "signal_path_silent",
                 reason=reason,
-                remedy="calls go on in Asterisk if it lives; the connections are opened anew",
+                remedy="calls continue in Asterisk if it runs; reconnecting",
             )
             self._changed(reason)

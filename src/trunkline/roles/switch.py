@@ -19,7 +19,7 @@ from trunkline.billing.spending import Spending, watching
 from trunkline.calls import recovery
 from trunkline.calls.control import controlled
 from trunkline.calls.lease import Lease
-from trunkline.calls.limit_recorder import recording_limits
+from trunkline.calls.limit_events import publishing_limits
 from trunkline.calls.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.numbers import NumberChooser
 from trunkline.calls.performer import Performer
@@ -63,7 +63,7 @@ _log = log.get_logger("roles")
 LOOK_AGAIN_SECONDS = 0.1
 LOOKS_AGAIN = 3
 
-FED_SECONDS = 5.0
+REPLAYED_SECONDS = 5.0
 """How long after a recovery signals may come that waited during it."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
@@ -124,7 +124,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         spending = Spending(db, lambda: snapshot.current, lambda: outgoing.limited_by_money(snapshot.current))
         outgoing.spent = spending.spent
         await stack.enter_async_context(watching(spending))
-        await stack.enter_async_context(recording_limits(db, outgoing))
+        await stack.enter_async_context(publishing_limits(db, outgoing))
         registrar = Registrar(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(registrar))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
@@ -155,7 +155,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
 
 def _disk_events(db: Database, node: int) -> Changed:
-    """Writes an event of the installation for each change; a database without room for it hinders nothing."""
+    """Writes an event of the installation for each change of the level; a failure is only logged."""
 
     async def changed(level: DiskLevel, free: int) -> None:
         try:
@@ -170,7 +170,7 @@ def _disk_events(db: Database, node: int) -> Changed:
 
 
 def _holder() -> str:
-    """This process, for people who read the table of leases."""
+    """Name of this process in the table of leases, for operators."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -218,10 +218,10 @@ class _Follower:
                     await self._recover()
                     self.is_recovering = False
                 case LoginFailed():
-                    self._guard.hear(heard)
+                    self._guard.handle(heard)
                 case EngineDown():
                     _log.error("engine_away", remedy="calls go on in Asterisk if it lives; reconnecting")
-                case _ if self._recovery is not None and self._recovery.was_fed(heard):
+                case _ if self._recovery is not None and self._recovery.was_replayed(heard):
                     pass
                 case _:
                     self._switch.hear(heard)
@@ -234,7 +234,7 @@ class _Follower:
         until = self._switch.handled_until
         if until is None or heard.at > until:
             self._switch.handled_until = heard.at
-            if self._recovery is not None and heard.at > self._recovered_at + FED_SECONDS:
+            if self._recovery is not None and heard.at > self._recovered_at + REPLAYED_SECONDS:
                 self._recovery = None
 
     async def _recover(self) -> None:
@@ -247,7 +247,7 @@ class _Follower:
         if survey is None:
             return  # the engine went away again; its return starts this anew
         if self._first:
-            # Once this process runs, it knows by itself which calls are over, also while the database is away.
+            # From now on this process has the list of ended calls itself, also while the database is unavailable.
             for channel in await recovery.ended_channels(self._db, self._switch, survey):
                 self._switch.remember_ended(channel)
         self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey)

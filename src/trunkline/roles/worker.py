@@ -9,7 +9,7 @@ import time
 import psycopg
 
 from trunkline.accounts import retention
-from trunkline.accounts.retention import Kept
+from trunkline.accounts.retention import DataKind
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.analysis import worker as analysis_worker
@@ -108,18 +108,18 @@ async def remove_old(db: Database, settings: Settings, now: float | None = None)
     now = time.time() if now is None else now
     accounts = await retention.of_all_accounts(db, settings)
 
-    def days(kind: Kept) -> dict[int, int | None]:
+    def days(kind: DataKind) -> dict[int, int | None]:
         return {account_id: values[kind].days for account_id, values in accounts.items()}
 
-    def before(kind: Kept) -> dict[int, float | None]:
+    def before(kind: DataKind) -> dict[int, float | None]:
         return {
             account_id: None if limit is None else now - limit * 86_400
             for account_id, limit in days(kind).items()
         }
 
-    await journal.prune(db, days(Kept.REQUEST_LOG))
-    await deliveries.prune(db, days(Kept.DELIVERY_LOG))
-    sound, calls = before(Kept.RECORDINGS), before(Kept.CALLS)
+    await journal.prune(db, days(DataKind.REQUEST_LOG))
+    await deliveries.prune(db, days(DataKind.DELIVERY_LOG))
+    sound, calls = before(DataKind.RECORDINGS), before(DataKind.CALLS)
     latest = {one: [moment for moment in (sound[one], calls[one]) if moment is not None] for one in accounts}
     await remove_recordings(
         db, settings.recordings_dir, {one: max(moments) for one, moments in latest.items() if moments}

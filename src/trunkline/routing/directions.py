@@ -1,6 +1,6 @@
 """Which permissions of an account's security settings a number needs: one rule for every way to dial it. Pure.
 
-Phones, the API, scenarios, forwarding, transfers and coaches all ask :func:`refused_direction`. Source of the kinds:
+Phones, the API, scenarios, forwarding, transfers and coaches all use :func:`refused_direction`. Source of the kinds:
 the numbering plans in ``phonenumbers`` and ITU-T E.164 (assigned country codes of networks and services).
 """
 

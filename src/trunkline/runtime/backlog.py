@@ -1,7 +1,7 @@
 """A longer queue of connections that wait to be accepted, for a program that has no setting for it.
 
 Asterisk asks the kernel for 5 (SIP over TCP and TLS) or 10 (WSS, control interfaces), fixed when it was compiled: a few
-connections that stall in their handshake make the kernel drop those of others. ``listen()`` may be called again on a
+connections that stall in their handshake make the kernel drop those of other clients. ``listen()`` may be called again on a
 socket that listens, by any process that has it; the supervisor, as the parent, may copy its child's sockets.
 """
 

@@ -160,14 +160,14 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
 
 
 def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
-    """What the engine has no setting for: long queues of new connections, and a deadline for handshakes."""
+    """Apply what the engine has no setting for: long listen queues, and a deadline for handshakes."""
     try:
         backlog.lengthen(pid)
         handshakes.watch(pid, tls_ports)
     except OSError as error:
         return (
-            f"its queues of new connections stay short, and handshakes have no deadline ({error.strerror}); "
-            "SIP over TCP and TLS is easier to block"
+            f"listen queues stay short, and TLS handshakes have no deadline ({error.strerror}); "
+            "stalled connections can block SIP over TCP and TLS"
         )
     return None
 

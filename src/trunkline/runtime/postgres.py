@@ -37,7 +37,7 @@ STOP_SIGNAL = signal.SIGINT
 """Fast shutdown: clients are disconnected, nothing committed is lost."""
 
 SYSTEM_USER = "trunkline-postgres"
-"""Of the operating system: whom the server becomes when root starts it; shared by all instances of a machine."""
+"""System user under which the server runs when root starts it; shared by all instances of a machine."""
 
 _NAME = "trunkline"
 """Of the database and of its owner."""
@@ -158,7 +158,7 @@ class Cluster:
             return []
 
     def _user(self) -> User | None:
-        """Whom the server becomes: a user of its own for root (or who owns the folder already), oneself otherwise."""
+        """The user under which the server runs: for root the folder's owner or a user of its own, else the current user."""
         if os.geteuid() != 0:
             return None
         owner = self.folder.stat() if self.folder.exists() else None
@@ -173,7 +173,7 @@ class Cluster:
         if os.geteuid() != 0 or self.folder.stat().st_uid != _nobody():
             return
         uid, gid = system_user.ensure(SYSTEM_USER)
-        # The folder itself comes last: an interruption is made good by the next start.
+        # The folder itself comes last, so that the next start continues after an interruption.
         for parent, folders, files in os.walk(self.folder):
             for name in (*folders, *files):
                 os.chown(Path(parent) / name, uid, gid, follow_symlinks=False)

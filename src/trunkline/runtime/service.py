@@ -18,7 +18,7 @@ class ServiceState(StrEnum):
     STARTING = "starting"
     READY = "ready"
     NOT_READY = "not_ready"
-    """It runs, and says that it cannot do its work now; ``reason`` says why."""
+    """It runs, but reports that it cannot do its work now, with a ``reason``."""
     BACKING_OFF = "backing_off"
     """It ended unasked and is started again in a moment."""
     STOPPING = "stopping"
@@ -27,7 +27,7 @@ class ServiceState(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """What a process says of itself in a line of its output.
+    """A health report in a line of a process's output.
 
     :ivar ready: True once it can do its work, False when it cannot any more; None: only that it lives.
     :ivar reason: why it is not ready.

@@ -312,7 +312,7 @@ class _Keeper:
             first.set_result(None)
 
     async def _watch(self, child: Child) -> None:
-        """Wait for the end of a process; one that makes no reports any more hangs, and is killed."""
+        """Wait for the end of a process; kill it when it stops reporting."""
         await child.silent()
         if child.exit_code is None:
             self._say(
@@ -321,7 +321,7 @@ class _Keeper:
             child.kill()
 
     def _reported(self, report: Report) -> None:
-        """What the process says of itself once it was ready."""
+        """Handle a report of the process after it was ready."""
         if self._state is ServiceState.READY and report.ready is False:
             self._reason = report.reason
             self._set(ServiceState.NOT_READY)

@@ -65,7 +65,7 @@ class Conversations(Control):
         try:
             await self._act("Redirect", headers)
         except (EffectTimedOut, EngineUnavailable):
-            # The response is lost, the action perhaps not.
+            # The response is lost; the action may have been carried out.
             if not await self._have_come(wanted[:2], arrivals):
                 raise
         except EngineError:

@@ -488,7 +488,7 @@ class AsteriskEngine(Conversations):
     def _adopt_devices(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]
     ) -> None:
-        """Know again the devices of a line that were called together, and which of them answered first."""
+        """Restore the groups of devices of a line that were called together, and which device answered first."""
         answered = sorted((one for one in devices if one.state == _UP), key=lambda one: one.app != STASIS)
         winner = self._translator.winner(public) or winning.get(public)
         if winner is None and answered:
@@ -501,7 +501,7 @@ class AsteriskEngine(Conversations):
     def _device_shown(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: Mapping[Channel, str]
     ) -> str | None:
-        """The device that stands for all of its group: who answered, else one that rings."""
+        """The device that represents its group: the one that answered, else one that rings."""
         if public in winning:
             return winning[public]
         return max(devices, key=lambda one: one.state == _RINGING).id

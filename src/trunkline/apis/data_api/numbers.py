@@ -144,7 +144,7 @@ async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
     caller = services.settings.numbers.verification_account
     if caller is None:
         raise PermissionDenied(
-            "this installation does not verify numbers by calls: ask its operator to assign the number",
+            "this installation does not verify numbers by calls; ask its operator to assign the number",
             mnemonic="tariff_restrictions",
             field="virtual_phone_number",
         )
@@ -260,7 +260,7 @@ METHODS = (
     ),
     change_method(
         "start.virtual_number_verification",
-        "Calls a number that is not verified and says a code to who answers. Not in the reference.",
+        "Calls a number that is not verified and speaks a code. Not in the reference.",
         _start_verification,
         params=(
             _OWN_NUMBER,
@@ -269,7 +269,7 @@ METHODS = (
                 ParamType.STRING,
                 default="en",
                 maximum=16,
-                description="Of the voice, BCP 47; other than English says digits only.",
+                description="Language of the voice (BCP 47); for other languages than English only the digits are spoken.",
             ),
         ),
         result=SUCCESS,
@@ -279,7 +279,7 @@ METHODS = (
     ),
     change_method(
         "confirm.virtual_number",
-        "Verifies a number by the code that was heard there. Not in the reference.",
+        "Verifies a number by the code of the call. Not in the reference.",
         _confirm,
         params=(
             _OWN_NUMBER,

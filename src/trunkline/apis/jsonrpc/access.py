@@ -25,7 +25,7 @@ def check_access(surface: Surface, method: Method, caller: CallerLike) -> None:
 
 
 def check_agent(surface: Surface, method: Method, agent: CallerLike) -> None:
-    """Whether the user of an agent may use this method in the name of a client, which needs the client's rights, too.
+    """Whether the user of an agent may use this method on behalf of a client, beside the client's own rights.
 
     Components are those of the client's account.
 

@@ -144,8 +144,8 @@ class CipherPort(Protocol):
 class Services:
     """What handlers work with. ``database``, ``voice`` and ``cipher`` are None only in tests without them.
 
-    :ivar report_database: connections that reports alone use; None: they use those of all.
-    :ivar upload_database: connections that uploads alone use; None: they use those of all.
+    :ivar report_database: connections that only reports use; None: they use the shared ones.
+    :ivar upload_database: connections that only uploads use; None: they use the shared ones.
     """
 
     accounts: AccountsPort
@@ -172,7 +172,7 @@ class Services:
         }
 
     def for_account(self, account_id: int, *, with_clients: bool = False) -> Services:
-        """These services with the database kept to the rows of an account; see :meth:`Database.for_account`."""
+        """These services with the database restricted to the rows of an account; see :meth:`Database.for_account`."""
         if self.database is None:
             return self
         return replace(self, database=self.database.for_account(account_id, with_clients=with_clients))

@@ -225,7 +225,7 @@ class Method:
 
     @property
     def workload(self) -> Workload:
-        """Which connections and whose share of them a request takes."""
+        """The class of the request, which determines its connections and its limit."""
         if self.api is Api.CALL or self.verb in ("login", "logout"):
             return Workload.COMMAND
         if self.verb in ("get", "getobj"):

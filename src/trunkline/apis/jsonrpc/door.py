@@ -77,7 +77,7 @@ class JsonRpcDoor:
 
 
 def _closing(response: web.Response) -> web.Response:
-    """Ends the connection: what is left of the body is not looked at."""
+    """Close the connection after the response: the rest of the body is not read."""
     response.force_close()
     return response
 

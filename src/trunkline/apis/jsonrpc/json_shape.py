@@ -1,4 +1,4 @@
-"""How much a JSON text holds, found before it is read: so that reading it never takes long.
+"""Counts the values of a JSON text before it is parsed, so that parsing never takes long.
 
 One pass of compiled code over the bytes counts the values and names outside strings. The counts are exact for JSON; for
 other texts they are those of the part that a parser reads before it stops.
@@ -35,7 +35,7 @@ def has_many_values(body: bytes, most: int = VALUES_MAX) -> bool:
 def shape_of(body: bytes) -> Shape:
     """Counts of what stands outside strings."""
     if b"\\" in body:
-        # What is left of quotes then begins or ends a string.
+        # Each remaining quote begins or ends a string.
         body = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
     characters = np.frombuffer(body, dtype=np.uint8)
     # Wraps around at 256 and stays even or odd.

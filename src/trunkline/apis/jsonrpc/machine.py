@@ -15,8 +15,8 @@
 
 Points are reserved before the handler runs and given back unless the request succeeds, so that many requests at once
 never overspend and a failed one costs nothing, except one that was stopped because it took too long. They are mostly
-taken with the look-up of the token, which spares a question to the database; that they do not suffice is told at
-stage 7. Nothing a handler raises reaches a client but in the API's own words: unexpected errors become
+taken with the look-up of the token, which saves a query; too few points are reported at stage
+7. Nothing a handler raises reaches a client but in the API's own words: unexpected errors become
 ``internal_error`` with the number of an incident that is in our log.
 """
 
@@ -297,10 +297,10 @@ class Machine:
 
 
 def _named(error: Exception) -> Exception:
-    """The error, or the one of ours that a statement stopped at its time limit is."""
+    """The error; for a statement that was stopped at its time limit, :class:`TooExpensive`."""
     if not is_statement_timeout(error):
         return error
-    text = "The request takes too long: ask for less at once"
+    text = "The request takes too long: request less at once"
     named = TooExpensive(text, params={"error_message": text})
     named.__cause__ = error
     return named

@@ -1,8 +1,8 @@
 """Classes of requests, and how many of each class one account may have under way.
 
 Commands of calls, changes, reports and uploads have connections to the database of their own, and an account has a share
-of those: so a tenant whose reports are slow delays its own reports, and nobody's commands. A request beyond the share
-waits a bounded time in a bounded queue; free places go to the waiting accounts in turn.
+of those, so that slow reports of a tenant delay only its own reports. A request beyond the share waits a bounded time in a
+bounded queue; free places go to the waiting accounts in turn.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from trunkline.core.settings import WebSettings
 
 
 class Workload(StrEnum):
-    """What a request costs, and for whom it must stay possible."""
+    """Class of a request, by its cost and its urgency."""
 
     COMMAND = "commands"
-    """Acts on calls, opens and ends sessions: never waits for another request."""
+    """Commands on calls, log-in and log-out: never wait for another request."""
     CHANGE = "changes"
     """Changes of configuration; on the connections of commands."""
     REPORT = "reports"
@@ -116,14 +116,14 @@ class ConcurrencyLimit:
 
     def _exceeded(self) -> LimitExceeded:
         return LimitExceeded(
-            f"an account may have {self._per_account} {self._workload} under way; send fewer at once",
+            f"an account may run {self._per_account} {self._workload} concurrently; send fewer at once",
             params={"limit_type": f"concurrent {self._workload}", "limit_max_value": self._per_account},
         )
 
 
 def limits_of(settings: WebSettings) -> Mapping[Workload, ConcurrencyLimit]:
-    """The limits of one process. Commands have none, and changes of all accounts leave half of the connections to them:
-    nothing of theirs waits for another request."""
+    """The limits of one process. Commands have none, and changes of all accounts leave half of the connections to commands,
+    so that no command waits for another request."""
     queue, wait = settings.queued_per_account, settings.queue_wait
     totals = {
         Workload.CHANGE: (settings.command_connections // 2, settings.changes_per_account),

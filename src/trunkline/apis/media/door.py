@@ -10,8 +10,8 @@
 
 A token is a key or session of the recording's account: parameter ``access_token``, ``Authorization: Bearer`` or the
 console's cookie; its address must be on the allow-list, and its user needs the permission ``reports: select`` for
-recordings, ``configuration: select`` for media files. The form without a token can be switched off for an account. All
-that may not be had is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
+recordings, ``configuration: select`` for media files. The form without a token can be switched off for an account. Every
+refusal is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ values only ``[]`` and ``{}`` count as null: that is how the null of arrays and 
 ``!=`` is true for rows where the field is null. ``like`` has one wildcard, ``%`` (``\\%`` is a percent
 sign). A ``regexp`` is a pattern of :mod:`trunkline.core.patterns`; it never reaches the database. Arrays and objects
 take ``jsquery`` and, for convenience, ``=``, ``!=``, ``in``, ``like``, ``regexp`` with a scalar: true when an element
-(``!=``: no element) is it, or bears it as its id or name.
+(``!=``: no element) is it, or has it as its id or name.
 
 Errors (``field`` is a dotted path such as ``filter.filters.0.value``): ``unexpected_parameters`` for a key or
 a field that does not exist, ``filter_prohibited`` for a field that cannot be filtered,

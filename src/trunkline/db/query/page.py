@@ -108,7 +108,7 @@ async def _matching(
         while texts := await cursor.fetchmany(_FETCH):
             seen += len(texts)
             if seen > MAX_VALUES:
-                _refuse(f"'regexp' is tried on at most {MAX_VALUES} different values")
+                _refuse(f"'regexp' is matched against at most {MAX_VALUES} different values")
             found = await in_thread(budget.split, lookup.pattern, texts)
             for side, some in enumerate(found):
                 sizes[side] += sum(map(len, some))
@@ -118,17 +118,17 @@ async def _matching(
                     kept[side].clear()
     side = 0 if sizes[0] <= sizes[1] else 1
     if sizes[side] > MAX_LISTED:
-        _refuse("'regexp' is tried on texts that are too long in all")
+        _refuse("'regexp' is matched against too much text")
     return {lookup.listed: kept[side], lookup.is_match: side == 0}
 
 
 def _refuse(reason: str) -> NoReturn:
-    text = f"{reason}: ask for a shorter period or add a condition"
+    text = f"{reason}: request a shorter period or add a condition"
     raise TooExpensive(text, params={"error_message": text})
 
 
 def _too_long() -> TooExpensive:
-    text = "The request takes too long: ask for a shorter period or a simpler filter"
+    text = "The request takes too long: request a shorter period or use a simpler filter"
     return TooExpensive(text, params={"error_message": text})
 
 

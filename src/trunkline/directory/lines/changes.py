@@ -169,7 +169,7 @@ async def _caller_id(connection: Connection, account_id: int, phone_number: str 
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(
-            f"{phone_number} is no active, verified virtual number of this account: see get.sip_line_virtual_numbers.",
+            f"{phone_number} is not an active, verified virtual number of this account: see get.sip_line_virtual_numbers.",
             field="virtual_phone_number",
             value=phone_number,
         )

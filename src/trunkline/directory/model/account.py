@@ -42,7 +42,7 @@ class Account:
     is_active: bool
     components: frozenset[str]
     security: Mapping[str, bool]
-    """``mobile``, ``national``, ``international``, ``premium``: may calls go there? See :meth:`may_call`."""
+    """Whether calls may go to ``mobile``, ``national``, ``international`` and ``premium`` numbers. See :meth:`may_call`."""
     tts_message_max_length: int
     """Characters."""
     employees: Mapping[int, Employee] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Account:
     talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
     """By button."""
     allowed_addresses: tuple[str, ...] = ()
-    """Addresses and networks that the operator allows its trunks, although they are private or somebody else's."""
+    """Addresses and networks that the operator allows its trunks, although they are private or used by something else."""
     default_virtual_number_id: int | None = None
     """As chosen; :attr:`default_number` also answers when none was."""
     outgoing_limits: Mapping[int, OutgoingLimits] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class Account:
         return min(active, key=lambda number: number.virtual_number_id, default=None)
 
     def caller_id(self, phone: str | None) -> str | None:
-        """What the world sees of a call that should show ``phone``: never a number that is not verified. None = nothing."""
+        """The caller id of an outgoing call that should show ``phone``: never a number that is not verified. None = none."""
         number = self.number_by_phone(phone) if phone else None
         if number is None or number.is_verified:
             return phone
@@ -218,7 +218,7 @@ class Directory:
         return made
 
     def number(self, phone: str) -> tuple[Account, VirtualNumber] | None:
-        """Whose verified number this is (E.164 digits)."""
+        """The account for which this number (E.164 digits) is verified, and the number."""
         return self._numbers.get(phone)
 
     def line(self, login: str) -> tuple[Account, SipLine] | None:
@@ -234,7 +234,7 @@ _T = TypeVar("_T")
 
 
 def _drop(index: dict[_K, tuple[Account, _T]], account_id: int, keys: Iterable[_K]) -> None:
-    """Remove what is the account's."""
+    """Remove the entries of the account."""
     for key in keys:
         if key in index and index[key][0].account_id == account_id:
             del index[key]

@@ -64,5 +64,5 @@ class VirtualNumber:
     """Of a number from the inventory: a trunk of another account that brings its calls, and takes those out."""
     campaign: NumberCampaign | None = None
     is_verified: bool = True
-    """Whether it is this account's for certain. Several accounts may have a number that is not; none of them shows it to
-    the world, and calls to it are theirs only where their own registration brings them."""
+    """Whether the number is verified for this account. Several accounts may have a number that is not verified; it is never
+    a caller id, and an account receives calls to it only over its own registration."""

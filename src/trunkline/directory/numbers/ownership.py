@@ -1,7 +1,7 @@
-"""Whose a number is: verified by the operator of the installation, or by a call to the number.
+"""Which account owns a number: verified by the operator of the installation, or by a call to the number.
 
-A number of the inventory is verified when an account enables it, one of a directory file when the file makes it. What an
-account writes by itself (``enable.private_number``) is not: several accounts may have such a number.
+A number of the inventory is verified when an account enables it, one of a directory file when the file makes it. A number
+that an account adds by itself (``enable.private_number``) is not: several accounts may have it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 
 
 async def assign(database: Database, account_id: int, phone_number: str, *, take: bool = False) -> int:
-    """Make a number the account's for certain, as the operator; returns its id. The account gets it if it has not.
+    """Verify a number for an account, as the operator; returns its id. The number is added to the account if necessary.
 
-    :param take: also from an account that has it verified, which keeps it unverified.
+    :param take: also when it is verified for another account, which keeps it unverified.
     :raises InvalidInput: it is no number.
     :raises InUse: another account has it verified.
     """
@@ -26,7 +26,7 @@ async def assign(database: Database, account_id: int, phone_number: str, *, take
         if owner is not None and owner != account_id:
             if not take:
                 raise InUse(
-                    f"{digits} is verified for account {owner}; add --take to take it from there",
+                    f"{digits} is verified for account {owner}; use --take to move it",
                     value=phone_number,
                 )
             await one_at_a_time(connection, owner)

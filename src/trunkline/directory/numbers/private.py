@@ -77,8 +77,8 @@ async def enable_private(
 ) -> None:
     """Let numbers of an account register at a provider: new ones, or ones that it has or may take by id.
 
-    Sent again for the same numbers it changes their provider. A number that is not of the inventory is not verified: calls
-    in come by the account's registration alone, and no call shows it.
+    Sent again for the same numbers it changes their provider. A number that is not in the inventory is not verified: the
+    account receives calls to it only over its registration, and it is never a caller id.
 
     :param own: addresses of the installation, beside this machine's, which no trunk may have.
     :raises InvalidInput: a value that cannot be used; ``already_in_use``: somebody else has the number, or it is
@@ -168,14 +168,14 @@ async def _numbers(connection: Connection, account_id: int, chosen: Chosen, purp
         )
         elsewhere = await cursor.fetchone()
     assert elsewhere is not None  # a select without a table has one row
-    if elsewhere["offered"]:  # nobody takes a number that is offered to others by writing it
+    if elsewhere["offered"]:  # a number that is offered to others cannot be claimed
         try:
             return await take(connection, account_id, chosen, purpose)
         except NotFound as error:
             raise _in_use(chosen) from error
     if elsewhere["held"]:
         raise _in_use(chosen)
-    # Whoever says so is not the number's owner yet: see trunkline.directory.numbers.ownership.
+    # The number is not verified yet: see trunkline.directory.numbers.ownership.
     values = {"phone_number": digits, "type": purpose, "is_verified": False}
     return [await insert(connection, "virtual_numbers", "virtual_number_id", account_id, values)]
 

@@ -1,7 +1,7 @@
-"""A number is verified by a call to it: who answers hears a code, and whoever tells the code has the number.
+"""Verification of a number by a call to it that speaks a code, which the account then returns.
 
-The call leaves by a trunk of the operator: by one of the account's own, its provider could answer every call. The code is
-kept as a hash; it is worth something for ten minutes and five attempts, and a number is called three times a day.
+The call uses a trunk of the operator, because the provider of the account's own trunk could answer every call. The code is
+stored as a hash and is valid for ten minutes and five attempts; a number is called at most three times a day.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ VALID = timedelta(minutes=10)
 ATTEMPTS = 5
 WINDOW = timedelta(days=1)
 CALLS_OF_NUMBER = 3
-"""In :data:`WINDOW`, whichever accounts ask: the number may be somebody's who never heard of us."""
+"""In :data:`WINDOW`, for all accounts together: the number may belong to a person outside the installation."""
 CALLS_OF_ACCOUNT = 10
 """In :data:`WINDOW`."""
 RING_SECONDS = 40
 
 
 async def new_code(database: Database, account_id: int, phone_number: str, now: datetime) -> str:
-    """A code to say to who answers the number; the one before is worth nothing from now on.
+    """Make the code for a call to the number; the previous code becomes invalid.
 
     :raises InvalidInput: it is no number.
     :raises NotFound: the account has no such number, or it is verified.
@@ -59,7 +59,7 @@ async def new_code(database: Database, account_id: int, phone_number: str, now: 
 
 
 async def confirm(database: Database, account_id: int, phone_number: str, code: str, now: datetime) -> None:
-    """Verify the number by the code that was heard.
+    """Verify the number by the code of the call.
 
     :raises InvalidInput: ``invalid_parameter_value`` of ``code``: it is another, too old, or was tried too often.
     :raises NotFound: no such number in this account, or it is verified.
@@ -68,7 +68,7 @@ async def confirm(database: Database, account_id: int, phone_number: str, code: 
     digits = digits_of(phone_number)
     async with (
         database.connection() as connection
-    ):  # a wrong attempt counts: it is committed before it is judged
+    ):  # the attempt is committed before the code is compared, so a wrong one counts
         await _check_claim(connection, account_id, digits)
         cursor = await connection.execute(
             "update number_verifications set attempts_left = attempts_left - 1"
@@ -80,7 +80,7 @@ async def confirm(database: Database, account_id: int, phone_number: str, code: 
     given = await asyncio.to_thread(_hash, code, bytes(row["salt"])) if row is not None else b""
     if row is None or not hmac.compare_digest(bytes(row["code_hash"]), given):
         raise InvalidInput(
-            "the code is not the one that was said, is too old or was tried too often; ask for another call",
+            "the code is wrong, has expired or was tried too often; request another call",
             field="code",
             value=code,
         )
@@ -99,7 +99,7 @@ async def confirm(database: Database, account_id: int, phone_number: str, code: 
 
 
 def message(code: str, language: str) -> str:
-    """What is said. Digits alone where the language is not English: every voice can say those."""
+    """The text of the call; digits only where the language is not English, because every voice can speak them."""
     digits = ", ".join(code)
     said = f"{digits}. {digits}. {digits}."
     return f"Hello. Your verification code is {said}" if language.partition("-")[0] == "en" else said
@@ -133,7 +133,7 @@ async def _check_claim(connection: Connection, account_id: int, digits: str) -> 
     assert row is not None
     if not row["is_claimed"]:
         raise NotFound(
-            f"the account has no number {digits} that waits to be verified",
+            f"the account has no unverified number {digits}",
             mnemonic="virtual_phone_number_not_found",
             field="virtual_phone_number",
             value=digits,
@@ -160,8 +160,8 @@ async def _count_call(connection: Connection, account_id: int, digits: str, now:
     assert row is not None
     if row["of_number"] >= CALLS_OF_NUMBER or row["of_account"] >= CALLS_OF_ACCOUNT:
         raise LimitExceeded(
-            f"a number is called {CALLS_OF_NUMBER} times a day, and {CALLS_OF_ACCOUNT} calls of an account verify numbers;"
-            " wait, or have the operator assign the number",
+            f"at most {CALLS_OF_NUMBER} verification calls a day go to one number, and at most {CALLS_OF_ACCOUNT} are made"
+            " for one account; wait, or ask the operator to assign the number",
             field="virtual_phone_number",
             value=digits,
         )

@@ -22,13 +22,13 @@ _IF_INET6 = Path("/proc/net/if_inet6")
 
 
 class AddressProblem(StrEnum):
-    """Why an address cannot be a trunk's; the values are for the reader."""
+    """Why a trunk may not have an address; the values are parts of messages."""
 
-    NETWORK = "is a network, and a trunk is identified by single addresses only"
+    NETWORK = "is a network; only single addresses identify a trunk"
     LOOPBACK = "is this machine"
     PRIVATE = "is private or reserved, so it may belong to something else"
     OWN = "is an address of this machine"
-    OTHER_TRUNK = "identifies a trunk of another account already"
+    OTHER_TRUNK = "already identifies a trunk of another account"
     PHONE = "is in use by a registered phone"
 
 
@@ -85,7 +85,7 @@ def overlap(first: Network, second: Network) -> bool:
 def problem_of(
     network: Network, allowed: Iterable[Network], own: frozenset[Address]
 ) -> AddressProblem | None:
-    """Why this address cannot be a trunk's; None when it can, or the operator allowed it."""
+    """Why a trunk may not have this address; None when it may, or the operator allowed it."""
     if within(network, allowed):
         return None
     if not is_single(network):
@@ -118,7 +118,7 @@ def _interface_addresses() -> frozenset[Address]:
     if _IF_INET6.exists():
         for line in _IF_INET6.read_text().splitlines():
             found.add(ipaddress.IPv6Address(bytes.fromhex(line.split()[0])))
-    if not found:  # no procfs: what the machine's own name stands for
+    if not found:  # no procfs: the addresses of the host name
         try:
             answers = socket.getaddrinfo(socket.gethostname(), None)
         except OSError:

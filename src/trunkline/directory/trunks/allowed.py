@@ -1,4 +1,4 @@
-"""The operator's list of addresses that trunks may have although they are refused by themselves."""
+"""The operator's list of addresses that trunks may have although the rules refuse them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def allow(database: Database, account_id: int, address: str, comment: str 
 
 
 async def disallow(database: Database, account_id: int, address: str) -> None:
-    """Take it off the list; the engine then stops to identify trunks by it.
+    """Remove an address from the list; the engine then no longer identifies trunks by it.
 
     :raises NotFound: it is not on the list.
     """

@@ -75,7 +75,7 @@ async def _allowed(connection: Connection, account_id: int) -> list[Network]:
 async def _used(
     connection: Connection, account_id: int, network: Network, *, identifies: bool
 ) -> AddressProblem | None:
-    """Whether a phone, or a trunk of another account that is identified by its address, has this one."""
+    """Whether a phone, or a trunk of another account that an address identifies, has this address."""
     async with whole_installation(connection):
         row = await _elsewhere(connection, account_id, network)
     if row["phone"]:
@@ -86,7 +86,7 @@ async def _used(
 async def _elsewhere(connection: Connection, account_id: int, network: Network) -> Row:
     cursor = await connection.execute(
         "select exists (select from registrations r where r.account_id >= 0 and r.ip <<= %(network)s::cidr) as phone,"
-        # a private number is identified by its registration, so it keeps nobody off its provider's address
+        # a private number is identified by its registration, so it does not block the address of its provider
         " exists (select from trunks t where t.account_id <> %(account_id)s and t.is_active and not t.is_private"
         " and (exists (select from unnest(t.addresses) a where a && %(network)s::cidr)"
         " or (t.mode = 'address' and t.host = %(address)s))) as trunk",

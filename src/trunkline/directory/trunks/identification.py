@@ -1,7 +1,7 @@
-"""By which addresses the engine identifies trunks, and which trunks share one. Pure.
+"""The addresses by which the engine identifies trunks, and the trunks that share an address. Pure.
 
 Two accounts may have trunks at one carrier address. The engine identifies such an address as one trunk, the first of
-those that share it; whose a call is, the number that was called decides (:mod:`trunkline.calls.switch`).
+those that share it; the called number determines the account of a call (:mod:`trunkline.calls.switch`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from trunkline.directory.trunks.resolution import Resolved
 
 @dataclass(frozen=True, slots=True)
 class RefusedAddress:
-    """An address that a trunk has and may not have. ``host``: it is what the trunk's server stands for, so the whole
-    trunk is left out of the engine; else only the identification by this address is."""
+    """An address that a trunk has and may not have. ``host``: the trunk's host resolves to it, so the whole trunk is
+    left out of the engine; else only the identification by this address is."""
 
     account_id: int
     trunk_id: int
@@ -64,7 +64,7 @@ def hosts_of(directory: Directory) -> set[str]:
 def identification(
     directory: Directory, resolved: Resolved, own: frozenset[Address] = frozenset()
 ) -> Identification:
-    """Which addresses identify which trunk, now that host names stand for ``resolved``.
+    """Which addresses identify which trunk, when host names resolve to ``resolved``.
 
     A trunk that registers is identified by its registration; an address identifies it only where ``addresses`` lists it.
     """
@@ -78,7 +78,7 @@ def identification(
                 continue
             literal = parse(trunk.host)
             server = (literal,) if literal is not None else resolved.get(trunk.host)
-            if server is None:  # nobody knows yet what it stands for
+            if server is None:  # not resolved yet
                 unusable.add(trunk.trunk_id)
                 continue
             problems = _refused(account, trunk, server, allowed, own, host=True)

@@ -1,4 +1,4 @@
-"""Addresses that the host names of trunks stand for."""
+"""Resolves the host names of trunks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from trunkline.directory.trunks.addresses import Network, parse
 
 TIMEOUT_SECONDS = 5.0
-"""For one name; what does not answer in time has no address."""
+"""For one name; a name that is not resolved in time has no address."""
 
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="trunk-hosts")
-"""Of their own: a name whose server never answers keeps a thread busy, and others must not wait for it."""
+"""A pool of their own, because a name whose server never responds occupies a thread."""
 
 Resolved = Mapping[str, tuple[Network, ...]]
 """By host name."""
 
 
 async def resolve(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
-    """Addresses of each host, sorted; a literal address is its own, a name that nobody knows has none.
+    """Addresses of each host, sorted; a literal address is itself, a name that cannot be resolved has none.
 
     A name is also what only the system's resolver reads as an address: ``127.1``, ``2130706433``.
     """

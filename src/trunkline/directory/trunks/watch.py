@@ -1,4 +1,4 @@
-"""Keeps :class:`Identification` true while the directory and what host names stand for change."""
+"""Keeps :class:`Identification` up to date when the directory or the addresses of host names change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trunkline.directory.trunks.identification import (
 from trunkline.directory.trunks.resolution import resolve
 
 RESOLVE_AGAIN_SECONDS = 120.0
-"""How long an answer for a host name is used before it is asked again."""
+"""Seconds after which a host name is resolved again."""
 
 Resolve = Callable[[Iterable[str]], Awaitable[Mapping[str, tuple[Network, ...]]]]
 
@@ -56,11 +56,11 @@ class TrunkIdentification:
 
     @property
     def current(self) -> Identification:
-        """Never waits. A trunk whose host name nobody asked for yet is left out."""
+        """Never waits. A trunk whose host name is not resolved yet is left out."""
         return self._current
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when names were resolved to something else."""
+        """Call ``listener`` when a name was resolved to other addresses."""
         self._listeners.append(listener)
 
     def update(self, directory: Directory) -> None:
@@ -84,7 +84,7 @@ class TrunkIdentification:
         changed = {
             host: found
             for host, found in answers.items()
-            # a name server that does not answer for a moment takes nobody's trunk away
+            # a name server that does not respond for a while removes no trunk
             if host not in self._resolved or (found and self._resolved[host] != found)
         }
         self._resolved.update(changed)
@@ -97,7 +97,7 @@ class TrunkIdentification:
                 listener()
 
     async def run(self) -> None:
-        """Refresh when names are new, and now and then, until cancelled."""
+        """Refresh when names are new, and periodically, until cancelled."""
         while True:
             self._wake.clear()
             try:
@@ -125,7 +125,7 @@ class TrunkIdentification:
 async def identifying(
     snapshot: DirectorySnapshot, own: frozenset[Address]
 ) -> AsyncIterator[TrunkIdentification]:
-    """The identification of the snapshot's trunks, kept true for the time of the block; names are resolved first."""
+    """The identification of the snapshot's trunks, kept up to date for the time of the block; names are resolved first."""
     identified = TrunkIdentification(snapshot, own)
     await identified.refresh()
     unsubscribe = snapshot.subscribe(lambda directory, _: identified.update(directory))

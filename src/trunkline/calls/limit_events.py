@@ -1,4 +1,4 @@
-"""Publishes limits of outgoing calls that were reached, away from the calls themselves."""
+"""Publishes an event for each limit on outgoing calls that was reached, in a background task."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PERIOD_SECONDS = 1.0
 _log = get_logger("calls")
 
 
-async def record(db: Database, usage: OutgoingUsage) -> None:
-    """Publish what waits; what cannot be written now is kept for the next time."""
+async def publish(db: Database, usage: OutgoingUsage) -> None:
+    """Publish what waits; an event that cannot be written stays in the queue."""
     while usage.reached:
         reached = usage.reached[0]
-        await _publish(db, reached)
+        await _append(db, reached)
         if usage.reached and usage.reached[0] is reached:
             usage.reached.popleft()
 
 
-async def _publish(db: Database, reached: LimitReached) -> None:
+async def _append(db: Database, reached: LimitReached) -> None:
     data = {
         "sip_line_id": reached.sip_line_id,
         "limit": reached.kind.value,
@@ -49,18 +49,18 @@ async def _publish(db: Database, reached: LimitReached) -> None:
 
 
 @contextlib.asynccontextmanager
-async def recording_limits(db: Database, usage: OutgoingUsage) -> AsyncIterator[None]:
+async def publishing_limits(db: Database, usage: OutgoingUsage) -> AsyncIterator[None]:
     """Publish for the time of the block."""
 
     async def run() -> None:
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             try:
-                await record(db, usage)
+                await publish(db, usage)
             except (psycopg.Error, DatabaseUnavailable) as error:
                 _log.warning("outgoing_limit_not_published", error=str(error).splitlines()[0])
 
-    task = core_task(run(), name="limit-recorder")
+    task = core_task(run(), name="limit-events")
     try:
         yield
     finally:
