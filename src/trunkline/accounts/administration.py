@@ -25,8 +25,8 @@ SECURITY_RULES: Mapping[str, bool] = {
     "international": False,
     "premium": False,
 }
-"""May calls go in this direction, whoever dials? Default of the reference; ``premium`` is ours (satellite and international
-networks, premium-rate numbers: :mod:`trunkline.routing.directions`)."""
+"""Whether calls may go in this direction, for every way to dial. Defaults of the reference; ``premium`` is an addition
+(satellite and international networks, premium-rate numbers: :mod:`trunkline.routing.directions`)."""
 
 _KEYED = (Api.CALL_API, Api.DATA_API)
 """The APIs for which an owner gets a key at once."""

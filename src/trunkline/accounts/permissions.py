@@ -131,7 +131,7 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
     Role.INTEGRATOR: _INTEGRATOR,
     Role.MEMBER: frozenset(),
 }
-"""``"resource:action"`` that each role has by itself. :data:`UNRESTRICTED` roles have all, a member none."""
+"""``"resource:action"`` that each role has. :data:`UNRESTRICTED` roles have all, a member none."""
 
 
 def role_permits(role: Role, resource: str, action: str) -> bool:

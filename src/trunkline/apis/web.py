@@ -36,7 +36,7 @@ _log = get_logger("apis.web")
 _HEALTH_TIMEOUT = 2.0
 _STOP_TIMEOUT = 5.0
 _BACKLOG = 1024
-"""Connections that may wait to be accepted, so that a burst of clients (or of idle ones) refuses nobody."""
+"""Connections that may wait to be accepted, so that a burst of clients (or of idle ones) does not cause refusals."""
 _KEEP_ALIVE = 75.0
 _LINGERING = 2.0
 """Seconds for which the rest of a body that is not wanted is read and dropped, so that the client reads the answer."""

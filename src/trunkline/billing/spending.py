@@ -76,7 +76,7 @@ class Spending:
         return float(total)
 
     async def refresh(self) -> None:
-        """Read sums and prices anew."""
+        """Read sums and prices again."""
         accounts = sorted(self._limited())
         directory = self._directory()
         logins = {

@@ -1,4 +1,4 @@
-"""What the rules want done: data for the shell to perform, in order, on the engine.
+"""Effects of the rules: data that the shell performs on the engine, in order.
 
 Each effect has a :class:`Policy`: whether a command that needs it fails with it, and what is done instead when the engine
 does not carry it out. No failure of an optional effect ends a talk.

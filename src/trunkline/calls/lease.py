@@ -145,7 +145,7 @@ class Lease:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _take(self, connection: _Connection) -> None:
-        """Take the node over; after a break of the connection, see that nobody else has."""
+        """Take over the node; after a break of the connection, check that no other switch has."""
         if self._token is not None:
             await self._renew(connection)
             return

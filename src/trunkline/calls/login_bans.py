@@ -2,7 +2,7 @@
 
 Three scopes, from the narrowest:
 
-- ``address_and_line``: one address at one line. A phone with an old password stops nobody else in its office.
+- ``address_and_line``: one address at one line. A phone with an old password does not block other phones in its office.
 - ``address``: all lines, after one address was banned at many lines: it tries a few passwords at each.
 - ``line``: all addresses but those where the line is registered, after many addresses tried it.
 
@@ -61,8 +61,7 @@ LINE_ADDRESSES = 10
 LINE_FAILURES = 50
 """...so often, until only its registered addresses are let in."""
 FLOOD, FLOOD_SECONDS = 300, 60.0
-"""Failures for names that are no line, within so many seconds, until an address without registration or trunk is banned as
-a whole."""
+"""Failures without a line, within so many seconds, until an address without registration or trunk is banned as a whole."""
 
 STEPS = (60.0, 300.0, 1800.0, 7200.0, 86_400.0)
 """Seconds of the first ban, the second, and so on; the last for all that follow."""

@@ -62,7 +62,7 @@ async def open_sessions(db: Database, node: int) -> list[tuple[Session, list[Eve
         if session is None:
             _log.error("stream_without_beginning", call_session_id=call_session_id)
             continue
-        # What the engine was told about recording is no event: it goes by the employees of the talk.
+        # The recording option given to the engine is not an event: it follows from the employees of the talk.
         session.record_wanted = session.record_wanted or not session.talks
         sessions.append((session, events))
     return sessions

@@ -255,9 +255,9 @@ class Session:
     connect_finished_at: Instant = NEVER
     """When the newest connect came back: the same result told twice is not the next one's."""
     record_refused: bool = False
-    """There was no room to record it."""
+    """The call is not recorded because the disk was nearly full."""
     engine_records: bool = True
-    """The engine was told to record when it connects the parties; else there was no room."""
+    """The engine records when it connects the parties; False when the disk was nearly full."""
     record_wanted: bool = False
     playing: str | None = None
     speaking_since: Instant | None = None

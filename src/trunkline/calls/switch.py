@@ -555,7 +555,7 @@ class Switch:
         return id_of_channel(channel, self.node)
 
     def call_of(self, arrived: Arrived) -> tuple[int, int] | None:
-        """Account and id of the call that came in by this channel; None when nobody's, or when no id follows."""
+        """Account and id of the call that came in on this channel; None when it has no account, or no id follows."""
         call_session_id = self.id_of(arrived.channel)
         if call_session_id is None:
             return None
@@ -687,7 +687,7 @@ def owner_of_call(
     if len(accounts) > 1:
         return None
     [account] = accounts.values()
-    # An unverified number may be somebody else's: only calls by the account's own registration are for it.
+    # An unverified number may belong to another account: only calls over the account's own registration are for it.
     number_here = called_number(account, called) if sharing is None else None
     return CallOwner(account, number_here, min(owners))
 

@@ -37,7 +37,7 @@ GATHER_SECONDS = 0.02
 """Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the rest interval can
 extend it. If the process is killed, unwritten events are lost; recovery makes them again from the engine's log."""
 REST_SECONDS = 0.05
-"""Time between the beginnings of two writes, while nobody waits: the first event after a pause goes soon, a stream of
+"""Time between the beginnings of two writes, while no caller waits: the first event after a pause goes soon, a stream of
 them in larger batches."""
 BUSY_REST_SECONDS = 0.15
 """The same while many calls come: the rows of a call are written once for each batch it is in."""

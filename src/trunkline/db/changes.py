@@ -192,12 +192,12 @@ def _naming(values: Mapping[str, Any]) -> Iterator[None]:
 def _column_of(error: psycopg.errors.UniqueViolation, values: Mapping[str, Any]) -> str | None:
     """The last column of the unique key that a row breaks, if it is among the values.
 
-    The server names the key's columns to who may see the whole table, so for a tenant it is found by the name of the
-    constraint: ``<table>_<column>_..._key``.
+    The server names the key's columns only to roles that may read the whole table, so for a tenant it is found by the
+    name of the constraint: ``<table>_<column>_..._key``.
     """
-    told = _LAST_COLUMN.match(error.diag.message_detail or "")
-    if told is not None:
-        return told[1] if told[1] in values else None
+    found = _LAST_COLUMN.match(error.diag.message_detail or "")
+    if found is not None:
+        return found[1] if found[1] in values else None
     name = (error.diag.constraint_name or "").removesuffix("_key").removesuffix("_idx")
     fitting = [column for column in values if name.endswith(f"_{column}")]
     return max(fitting, key=len, default=None)

@@ -187,7 +187,7 @@ def has_roles(connection: psycopg.Connection[Any]) -> bool:
 
 
 def secured(partition: sql.Composable) -> sql.Composed:
-    """PL/pgSQL that secures a table just made, in a schema that knows how (an older one does not).
+    """PL/pgSQL that secures a new table, in a schema that has the function (an older one has not).
 
     :param partition: a literal with its name.
     """

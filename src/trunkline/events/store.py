@@ -1,9 +1,9 @@
 """The event store: streams of numbered events, each with one sequencer.
 
-An append names the version it expects, the number of the last event that its writer knows. In one transaction it moves
-the stream's version, inserts the events and their outbox rows; with another version it raises :class:`StreamConflict`
-and writes nothing. While a call's stream is open, its switch alone appends to it. The event that closes it is
-``session_finished``; after that any process may append (:func:`append`).
+An append has the version it expects, the number of the last event that its writer has read or written. In one
+transaction it moves the stream's version and inserts the events and their outbox rows; with another version it raises
+:class:`StreamConflict` and writes nothing. While a call's stream is open, its switch alone appends
+to it. The event that closes it is ``session_finished``; after that any process may append (:func:`append`).
 """
 
 from __future__ import annotations

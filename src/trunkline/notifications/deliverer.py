@@ -3,7 +3,7 @@
 Any number of workers may run one; one of them leads at a time and sends all, the others wait until its connection ends.
 The leader holds a session lock of PostgreSQL, so a killed leader frees it. What is under way is known in memory, and
 a delivery is written twice: when it is made, and when it is settled, together with others that ended at that time. Each
-outcome is settled by itself: a delivery that is deleted or locked meanwhile changes nothing for the others. An outcome
+outcome is written separately: a delivery that is deleted or locked meanwhile does not affect the others. An outcome
 that cannot be written because the database is away is kept and written later, by this process.
 
 A delivery that fails waits in the table until it is due again, and all of its stream with it. An endpoint that fails

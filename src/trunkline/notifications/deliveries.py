@@ -378,7 +378,7 @@ class Settlement(StrEnum):
 async def settle(
     conn: AsyncConnection[Any], attempts: Sequence[Attempt], *, without_texts: bool = False
 ) -> dict[DeliveryKey, Settlement]:
-    """Write the outcomes of attempts. Each delivery is settled by itself: one that is gone or held by another
+    """Write the outcomes of attempts. Each delivery is settled separately: one that is deleted or locked by another
     transaction neither delays nor undoes the others.
 
     Writing the same outcome a second time changes nothing.

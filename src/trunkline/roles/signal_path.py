@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 4.0
 """A heartbeat that has not returned by then makes the switch not ready."""
 
 RECONNECT_SECONDS = 10.0
-"""After so long without a heartbeat the connections that do not bring it back are opened anew; again after each such time.
+"""After so long without a heartbeat the connections that do not return it are reconnected; again after each such time.
 The event stream of calls is kept while it delivers other signals: a busy switch is only late."""
 
 EXIT_SECONDS = 45.0
@@ -74,7 +74,7 @@ class Watch:
     def step(self, now: float, *, connected: bool, recovering: bool) -> Step:
         """What to do now.
 
-        :param connected: both connections to Asterisk stand; otherwise they are being opened anew already.
+        :param connected: both connections to Asterisk are open; otherwise they are being reconnected already.
         :param recovering: the switch compares its calls with the engine and handles no signals meanwhile.
         """
         silent = now - max(self.returned_at, self.signal_at)

@@ -1,7 +1,7 @@
 """Emergency numbers: what reaches police, ambulance and fire brigade in a country. Pure.
 
-Numbers: 112 (GSM and the EU), 911 (North America) and 999 (the Commonwealth) everywhere, since people dial what they know
-from home, and the country's own from the short-number metadata of ``phonenumbers``.
+Numbers: 112 (GSM and the EU), 911 (North America) and 999 (the Commonwealth) everywhere, since travellers dial the
+numbers of their own country, and the country's own from the short-number metadata of ``phonenumbers``.
 """
 
 from __future__ import annotations

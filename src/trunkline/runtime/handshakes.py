@@ -1,6 +1,6 @@
 """A deadline for the first bytes of TLS connections to a program that has no setting for it.
 
-Asterisk keeps a connection to its TLS ports (SIP, WSS) for as long as the other side likes while the handshake has not
+Asterisk keeps a connection to its TLS ports (SIP, WSS) without a time limit while the handshake has not
 begun, each with a descriptor, and for WSS with a thread. The supervisor looks at the child's connections every few
 seconds and ends those that are older than the deadline and have sent less than the smallest handshake has.
 """

@@ -38,7 +38,7 @@ ROLES = ("switch", "web", "worker")
 """In the order of their start."""
 
 SUPERVISED = "TRUNKLINE_SUPERVISED"
-"""Environment variable of a role whose reports somebody reads."""
+"""Environment variable of a role whose reports the supervisor reads."""
 
 _DATABASE, _ENGINE = "postgres", "asterisk"
 _ENGINE_OPEN_FILES = 200_000
@@ -65,7 +65,7 @@ class Parts:
 
 
 SILENT_SECONDS = 120.0
-"""A role whose event loop does not turn for so long is killed and started again: many times its longest pause."""
+"""A role whose event loop does not run for this time is killed and restarted: many times its longest pause."""
 
 
 def prepare_data_folder(settings: Settings) -> None:
@@ -175,8 +175,8 @@ def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
 def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Service:
     """One of our own processes.
 
-    On its output it says ``{"ready": "<role>"}`` when it is, ``{"not_ready": "<role>", "reason": "..."}`` when it cannot do
-    its work any more, and ``{"alive": "<role>"}`` every few seconds.
+    On its output it reports ``{"ready": "<role>"}`` when it is, ``{"not_ready": "<role>", "reason": "..."}`` when it
+    cannot do its work any more, and ``{"alive": "<role>"}`` every few seconds.
     """
 
     def report_of(line: str) -> Report | None:

@@ -193,7 +193,7 @@ class AmiClient:
         return pending
 
     def reconnect(self, reason: str) -> None:
-        """Drop the connection; it is opened anew at once. Actions under way fail."""
+        """Drop the connection and reconnect at once. Actions in progress fail."""
         self._log.warning("ami_reconnecting", reason=reason)
         self._mark_down()
         if self._writer is not None:

@@ -1,4 +1,4 @@
-"""Which state of the accounts' configuration Asterisk has loaded, by the marks in it, and reloading what differs."""
+"""Reads from the marks which state of the accounts' configuration Asterisk has loaded, and reloads what differs."""
 
 from __future__ import annotations
 

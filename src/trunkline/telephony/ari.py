@@ -173,7 +173,7 @@ class AriClient:
         return await self.request("DELETE", path, params)
 
     def reconnect(self, reason: str) -> None:
-        """Drop the event stream and the pooled connections; both are opened anew at once."""
+        """Drop the event stream and the pooled connections, and reconnect at once."""
         self._log.warning("ari_reconnecting", reason=reason)
         self._http.close()
         self._dropped.set()

@@ -59,7 +59,7 @@ class Control:
         except AriError as error:
             failure = failure_of(error, f"{method} {path}")
             if isinstance(failure, EngineUnavailable) and self._ari.is_up:
-                # Whether it was done is not known: after the reconnect the switch compares, and does it if it was not.
+                # It may have been carried out: after the reconnect the recovery compares, and repeats it if necessary.
                 self._ari.reconnect(str(failure))
             raise failure from error
 
@@ -83,7 +83,7 @@ class Control:
             raise failure_of(error, action) from error
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Work on one thing beside all else."""
+        """Start a background task for one item."""
         item_task(work, name=name, among=self._tasks)
 
 

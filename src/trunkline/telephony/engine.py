@@ -162,10 +162,10 @@ class AsteriskEngine(Conversations):
         await self._command("POST", f"/events/user/{_HEARTBEAT}", params, {"variables": {"token": token}})
 
     def reconnect(self, reason: str, *, calls: bool = True) -> None:
-        """Open the connections anew that did not bring the last heartbeat back.
+        """Reconnect the interfaces that did not return the last heartbeat.
 
         :param reason: for the log.
-        :param calls: also that of the calls.
+        :param calls: also the event stream of calls.
         """
         returned = self._returned[1]
         if calls and _ARI not in returned:
@@ -175,17 +175,17 @@ class AsteriskEngine(Conversations):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the event stream of calls stands."""
+        """Whether the event stream of calls is open."""
         return self._ari.is_up
 
     @property
     def is_up(self) -> bool:
-        """Whether both connections stand."""
+        """Whether both connections are open."""
         return self._ari.is_up and self._ami.is_up
 
     @property
     def missing(self) -> str:
-        """The interfaces that are not connected, or did not bring the last heartbeat back."""
+        """The interfaces that are not connected, or did not return the last heartbeat."""
         up = {_ARI: self._ari.is_up, _AMI: self._ami.is_up}
         return " and ".join(name for name in up if not up[name] or name not in self._returned[1])
 
@@ -459,7 +459,7 @@ class AsteriskEngine(Conversations):
             self._command("GET", "/bridges"),
             self._list("Status", {"Variables": f"{_LINKED},{_ALIAS}"}),
         )
-        # After the listings: what ended since is in the log, and what began since is told by signals, too.
+        # After the listings: what ended since is in the log, and what began since is also reported by signals.
         entries = await asyncio.to_thread(self._read_journal, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}

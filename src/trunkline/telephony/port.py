@@ -436,7 +436,7 @@ class Engine(Protocol):
     async def connect(self, channel: Channel, connect: Connect) -> None: ...
 
     async def originate(self, originate: Originate) -> None:
-        """Begin to call; :class:`EffectRefused` when nobody can be called, as a line without devices.
+        """Begin to call; :class:`EffectRefused` when there is no target, such as a line without devices.
 
         :class:`Ended` without :class:`Answered` tells a failed attempt by its cause; ``by_party`` = refused.
         """

@@ -2,8 +2,8 @@
 
 A change of an account renders and writes the files of that account. An index (``pjsip_auths.conf``) includes the files
 of all accounts and ends with a mark: an object of its kind that carries the digest of everything the index includes.
-Asterisk loads the mark with the rest, so reading it back (:mod:`trunkline.telephony.applied`) tells which state of the
-files Asterisk has, whoever wrote or reloaded them.
+Asterisk loads the mark with the rest, so reading it back (:mod:`trunkline.telephony.applied`) shows which state of the
+files Asterisk has, whichever process wrote or reloaded them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _HEADS: Mapping[Kind, str] = dict.fromkeys(
 )
 
 _MARKS: Mapping[Kind, str] = {
-    # Nobody can log in or call by these: the endpoint is identified by a header that is named nowhere.
+    # These cannot be used to log in or call: the endpoint is identified by a header that is used nowhere.
     Kind.AUTHS: "type = auth\nauth_type = digest\nusername = {digest}\npassword = {digest}\n",
     Kind.AORS: "type = aor\nmax_contacts = 0\nvoicemail_extension = {digest}\n",
     Kind.ENDPOINTS: "type = endpoint\nidentify_by = header\nauth = tl-applied\ncontext = tl-nowhere\n"
@@ -100,7 +100,7 @@ class AccountFiles:
         self._current: dict[Kind, str] = {}
         """Digests of kinds of which nothing changed since they were made."""
         self._unindexed: set[Kind] = set()
-        """Kinds whose index is to be made anew; once for any number of changes."""
+        """Kinds whose index must be rendered again; once for any number of changes."""
         self._templates = pjsip.templates(config)
         for kind in Kind:
             self._index(kind)

@@ -32,11 +32,11 @@ _TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
 _PEER_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
 _WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
 RING = "tl-ring"
-# A phone writes the address of its device: one that holds a comma or an ampersand would be more targets, of anybody, or
+# A phone writes the address of its device: one that has a comma or an ampersand would be read as more targets or as
 # options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
 _DEVICES = f"^(PJSIP/({BROWSER_PREFIX})?${{EXTEN}}/sips?:[A-Za-z0-9@:\\;=.+_~%!*'-]+&?)*$"
 _TALKED = ' | "${DIALSTATUS}" = "ANSWER"'
-"""Then the call is over: nobody waits in silence for a switch that would only hang up."""
+"""After this time the call is hung up: a caller does not wait in silence for a switch that would only hang up."""
 _RETRY = 0.5
 _DEFAULT_RING = 60
 

@@ -286,7 +286,7 @@ class TrunkConfig:
 
 @dataclass(frozen=True)
 class DefaultRoute:
-    """Which line rings when a call to ``number`` comes by one of ``endpoints`` while nobody controls the engine."""
+    """Which line rings when a call to ``number`` comes in on one of ``endpoints`` while no switch controls the engine."""
 
     number: PhoneDigits
     line: SipLogin

@@ -230,7 +230,7 @@ def _trunk(config: TrunkConfig) -> str:
     if config.addresses:
         by_address = config.address_name
         text += f"\n[{by_address}](tl-trunk)\n{endpoint}"
-        # a name would be resolved by the engine, to what nobody checked
+        # the engine would resolve a name to addresses that were not checked
         text += f"\n[{by_address}]\ntype = identify\nendpoint = {by_address}\nsrv_lookups = no\n"
         text += "".join(f"match = {match}\n" for match in sorted(set(config.addresses)))
     if config.mode is TrunkMode.REGISTER and config.username:
