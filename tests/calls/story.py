@@ -52,8 +52,8 @@ _EPHEMERAL = {
     "pressed_at",
     "confirmed",
     "plays",
-    "taking",
-    "taken_late",
+    "taking_control",
+    "control_taken_late",
     "bridge",
 }
 

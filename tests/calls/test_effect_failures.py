@@ -291,7 +291,7 @@ async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alon
     assert type(raised.value) is expected
     assert raised.value.mnemonic == ("invalid_state" if kind is ChannelGone else "internal_error")
     assert not journal.events
-    assert (phase_of(story), story.session.talking, story.session.taking) == (Phase.TALK, True, False)
+    assert (phase_of(story), story.session.talking, story.session.taking_control) == (Phase.TALK, True, False)
     assert engine.asked == ["take"]
     engine.failure = None
     await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})

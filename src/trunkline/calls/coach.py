@@ -95,7 +95,7 @@ def _named(turn: Turn, phone_number: str) -> dialing.Aim | None:
             )
         case ToWorld(number, keys):
             own = look.account.numbers.get(turn.session.virtual_number_id or 0)
-            trunk = dialing.way_out(look, number, own)
+            trunk = dialing.outgoing_trunk(look, number, own)
             if not isinstance(trunk, Reason):
                 return dialing.contact_aim(turn, trunk, number, own.phone_number if own else None, keys=keys)
     return None

@@ -31,7 +31,7 @@ Aim = tuple[Target, dict[str, Any]]
 """A target for the engine, and the data of the leg it will become."""
 
 
-def way_out(
+def outgoing_trunk(
     look: Look, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
 ) -> Trunk | Reason:
     """The trunk for a call to an outside number, or the reason why the call is not allowed.
@@ -114,7 +114,7 @@ def phone_target(
     number = account.numbers.get(turn.session.virtual_number_id or 0)
     if phone.outside is None:
         return None
-    trunk = way_out(turn.look, phone.outside.number, number)
+    trunk = outgoing_trunk(turn.look, phone.outside.number, number)
     if isinstance(trunk, Reason):
         return None
     return (
@@ -130,7 +130,7 @@ def obstacle(turn: Turn, phone: Phone) -> Reason:
     if phone.outside is None:
         return Reason.EMPLOYEE_PHONE_NOT_FOUND
     own = turn.look.account.numbers.get(turn.session.virtual_number_id or 0)
-    way = way_out(turn.look, phone.outside.number, own)
+    way = outgoing_trunk(turn.look, phone.outside.number, own)
     return way if isinstance(way, Reason) else Reason.EMPLOYEE_PHONE_NOT_FOUND
 
 
@@ -185,7 +185,7 @@ def outside_aim(turn: Turn, kept: str) -> Aim | Reason:
     session, look = turn.session, turn.look
     own = look.account.numbers.get(session.virtual_number_id or 0)
     number, keys = dialled(kept)
-    trunk = way_out(look, number, own)
+    trunk = outgoing_trunk(look, number, own)
     if isinstance(trunk, Reason):
         return trunk
     target, data = contact_aim(turn, trunk, number, own.phone_number if own is not None else None, keys=keys)

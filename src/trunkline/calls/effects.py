@@ -30,8 +30,9 @@ class Compensation(StrEnum):
     """The leg ends as one that could not be reached; its channel, should it exist, is hung up."""
     COACH_LEAVES = "coach_leaves"
     """The coach is hung up; the talk goes on."""
-    APART = "apart"
-    """A coach or a third party is hung up, a held contact stays on hold; without such a state the call is ended."""
+    RESTORE = "restore"
+    """The call returns to its state before: a coach or a third party is hung up, a held contact stays on hold. Without such
+    a state the call is ended."""
     END_CALL = "end_call"
     """The call is ended."""
 
@@ -133,7 +134,7 @@ class Music:
 class Join:
     """Put a channel into a bridge of ours, which is made when it is not there."""
 
-    policy: ClassVar = Policy(required=True, compensation=Compensation.APART, resumed=True)
+    policy: ClassVar = Policy(required=True, compensation=Compensation.RESTORE, resumed=True)
     channel: Channel
     bridge: Bridge
 

@@ -178,7 +178,7 @@ def _to_world(turn: Turn, leg: Leg, where: ToWorld, number: VirtualNumber | None
         return Reason.LOCKED_NUMB
     if number.max_out_calls and look.number_calls(number.virtual_number_id, "out") >= number.max_out_calls:
         return Reason.MAX_OUT_CALL_REACHED
-    trunk = dialing.way_out(look, where.number, number, leg.sip_line_id)
+    trunk = dialing.outgoing_trunk(look, where.number, number, leg.sip_line_id)
     if isinstance(trunk, Reason):
         return Reason.INCORRECT_CONFIG if trunk is Reason.SIP_TRUNK_IS_LOCKED else trunk
     aim = dialing.contact_aim(turn, trunk, where.number, number.phone_number, keys=where.keys)

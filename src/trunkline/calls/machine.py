@@ -179,9 +179,9 @@ def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
         case Dial(), Compensation.NOT_CONNECTED:
             refused = ConnectFinished(effect.channel, turn.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE)
             _connect_finished(turn, refused)
-        case Join(), _ if leg is not None and managed.stays_apart(turn, leg, effect.bridge):
+        case Join(), _ if leg is not None and managed.restore_after_failed_join(turn, leg, effect.bridge):
             pass
-        case _, Compensation.END_CALL | Compensation.APART:
+        case _, Compensation.END_CALL | Compensation.RESTORE:
             turn.ending(Reason.INTERNAL_ERROR)
             _hang_up_all(turn, TEMPORARY_FAILURE)
 
@@ -211,10 +211,10 @@ def _taken(turn: Turn, heard: Taken) -> None:
     """A party came under our control after the command that waited for it had failed: the talk continues in our bridge."""
     session = turn.session
     leg = session.leg_of(heard.channel)
-    if leg is None or not leg.alive or session.taking or session.ending is not None:
+    if leg is None or not leg.alive or session.taking_control or session.ending is not None:
         return
     others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
-    if session.managed and not session.taken_late:
+    if session.managed and not session.control_taken_late:
         return
     if not others:
         turn.ending(hung_up(_other(leg.side)))
@@ -223,7 +223,7 @@ def _taken(turn: Turn, heard: Taken) -> None:
     if not session.managed:
         session.dialling = None
         session.expected = []
-        session.taken_late = True
+        session.control_taken_late = True
         turn.emit(EventType.CALL_TAKEN)
     leg.bridge = None
     turn.do(Join(leg.channel, managed.talk_bridge(session)))
@@ -341,7 +341,7 @@ def _left(turn: Turn, heard: Left) -> None:
     if leg is None or leg.bridge != heard.bridge:
         return
     leg.bridge = None
-    if session.taking:
+    if session.taking_control:
         return  # it goes on under our control, or its end follows
     for talk in [t for t in session.talks if t.ended_at is None]:
         if talk.has(leg):
@@ -429,7 +429,7 @@ def _ended(turn: Turn, heard: Ended) -> None:
     if session.message is not None and leg is session.contact:
         # The caller hung up while speaking, and the engine told of that first.
         incoming.message_recorded(turn, incoming.spoken_seconds(session, heard.at))
-    if session.taking and leg.role is not Role.COACH:
+    if session.taking_control and leg.role is not Role.COACH:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.dialling = None
         _decide(turn, reason)

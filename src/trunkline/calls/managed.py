@@ -265,7 +265,7 @@ def say(turn: Turn, leg: Leg, files: tuple[str, ...], *, then_music: bool = True
     turn.do(PlayFiles(leg.channel, play_id, files))
 
 
-def stays_apart(turn: Turn, leg: Leg, bridge: Bridge) -> bool:
+def restore_after_failed_join(turn: Turn, leg: Leg, bridge: Bridge) -> bool:
     """A leg could not be put into a bridge: leave the call as it was before. False when there is no such state."""
     session = turn.session
     third = session.legs.get(session.third_leg_id or 0)
@@ -451,7 +451,7 @@ def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
     match where:
         case ToWorld():
             number = look.account.numbers.get(session.virtual_number_id or 0)
-            trunk = dialing.way_out(look, where.number, number)
+            trunk = dialing.outgoing_trunk(look, where.number, number)
             if not isinstance(trunk, Reason):
                 shown = number.phone_number if number is not None else None
                 target, data = dialing.contact_aim(turn, trunk, where.number, shown, keys=where.keys)

@@ -74,7 +74,7 @@ def _number(turn: Turn, party: dict[str, Any]) -> Aims:
     if line is not None:
         target = Target.of(Endpoint.line(number), caller_number=caller)
         return [(target, {**data, "sip_line_id": line.sip_line_id})], line.dial_time
-    trunk = dialing.way_out(look, number, look.account.numbers.get(session.virtual_number_id or 0))
+    trunk = dialing.outgoing_trunk(look, number, look.account.numbers.get(session.virtual_number_id or 0))
     if isinstance(trunk, Reason):
         return [], 0
     # Carriers take only numbers of ours as caller id.

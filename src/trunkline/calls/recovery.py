@@ -81,7 +81,7 @@ async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[C
     return [channel for channel, call in calls.items() if call in known]
 
 
-def unexplained(switch: Switch, survey: Survey) -> bool:
+def has_unlogged_end(switch: Switch, survey: Survey) -> bool:
     """Whether a channel is gone and its end is not in the CEL log yet: it may be written soon."""
     there = {one.channel for one in survey.channels}
     began = {one.channel for one in survey.missed if isinstance(one, Arrived | TargetStarted)}
@@ -150,7 +150,7 @@ class Recovery:
                 self._arrived_meanwhile(signal)
             return
         channel = getattr(signal, "channel", None)
-        if isinstance(signal, Answered) and self._is_on_its_way(signal.channel):
+        if isinstance(signal, Answered) and self._waits_in_dialplan(signal.channel):
             return
         anchor = signal.dialling if isinstance(signal, TargetStarted) else channel
         session = self._switch.channels.get(anchor) if anchor is not None else None
@@ -170,7 +170,7 @@ class Recovery:
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.hear(signal)
 
-    def _is_on_its_way(self, channel: Channel) -> bool:
+    def _waits_in_dialplan(self, channel: Channel) -> bool:
         """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
         seen = self._seen.get(channel)
         return (
@@ -258,7 +258,7 @@ class Recovery:
                 if leg.started_at < at:  # one that began after the listing is not in it
                     switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
-            if seen.answered and leg.state is LegState.DIAL and not self._is_on_its_way(leg.channel):
+            if seen.answered and leg.state is LegState.DIAL and not self._waits_in_dialplan(leg.channel):
                 switch.hear(Answered(leg.channel, at))
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)

@@ -269,9 +269,9 @@ class Session:
     pressed_at: Instant = NEVER
     confirmed: set[int] = field(default_factory=set)
     """Legs that pressed the key by which they take the call."""
-    taken_late: bool = False
+    control_taken_late: bool = False
     """The engine moved the talk under our control after the command that asked for it had failed."""
-    taking: bool = False
+    taking_control: bool = False
     """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
     end the talk."""
     plays: dict[str, int] = field(default_factory=dict)

@@ -335,15 +335,15 @@ class Switch:
         if not parties:
             return self._command(session, name, params, outcome)
         self._check_command(session, name, params)
-        if session.taking:
+        if session.taking_control:
             raise InvalidState("Another command on this call is being carried out", field="call_session_id")
-        session.taking = True
+        session.taking_control = True
         try:
             await self._performer.take_control(parties)
         except EngineError as error:
             raise _not_carried_out(session, error) from error
         finally:
-            session.taking = False
+            session.taking_control = False
         try:
             return self._command(session, name, params, outcome)
         except TrunklineError:

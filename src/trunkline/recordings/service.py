@@ -170,7 +170,7 @@ class RecordingMaker:
         :param node: of their calls; None in jobs that were ordered before they named it.
         """
         if node is None and self._jobs is not None:
-            await self._pass_on(self._jobs, recordings)
+            await self._move_to_node_queues(self._jobs, recordings)
             return
         if node is not None and not has_spool_of(self._spool, node):
             _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=len(recordings))
@@ -182,7 +182,7 @@ class RecordingMaker:
         for trouble in sorted(troubles, key=lambda one: isinstance(one, RunAgain)):
             raise trouble
 
-    async def _pass_on(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
+    async def _move_to_node_queues(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
         """Enqueue recordings in the queues of the nodes of their calls."""
         async with self._db.connection() as conn:
             for account_id, recording_id in recordings:
@@ -388,7 +388,7 @@ class Sweeper:
         except FileNotFoundError:
             return {}
         now = time.time()
-        return {int(path.name): _looked_into(path, now) for path in names if int(path.name) < 1 << 63}
+        return {int(path.name): _folder_state(path, now) for path in names if int(path.name) < 1 << 63}
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +399,7 @@ class _Folder:
     has_sound: bool
 
 
-def _looked_into(path: Path, now: float) -> _Folder:
+def _folder_state(path: Path, now: float) -> _Folder:
     changed, has_sound = 0.0, False
     with contextlib.suppress(FileNotFoundError):
         changed = path.stat().st_mtime

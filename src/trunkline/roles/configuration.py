@@ -236,7 +236,7 @@ class EngineConfigurator:
             try:
                 await self._publish(self._unpublished[0])
             except (DatabaseUnavailable, psycopg.Error) as error:
-                _log.warning("row_left_out_unpublished", error=str(error), remedy="retrying")
+                _log.warning("row_left_out_not_published", error=str(error), remedy="retrying")
                 return
             del self._unpublished[0]
 

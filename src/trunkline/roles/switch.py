@@ -270,7 +270,7 @@ class _Follower:
                     return None  # its return starts this anew
                 await asyncio.sleep(0.25)
                 continue
-            if looks >= LOOKS_AGAIN or not recovery.unexplained(self._switch, survey):
+            if looks >= LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):
                 return survey
             looks += 1
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

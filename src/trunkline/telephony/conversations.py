@@ -66,7 +66,7 @@ class Conversations(Control):
             await self._act("Redirect", headers)
         except (EffectTimedOut, EngineUnavailable):
             # The response is lost; the action may have been carried out.
-            if not await self._have_come(wanted[:2], arrivals):
+            if not await self._have_arrived(wanted[:2], arrivals):
                 raise
         except EngineError:
             for real in wanted[:2]:
@@ -93,7 +93,7 @@ class Conversations(Control):
             for real in reals:
                 self._coming.pop(real, None)
 
-    async def _have_come(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> bool:
+    async def _have_arrived(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> bool:
         """Whether channels come under our control although their redirect failed."""
         try:
             async with asyncio.timeout(_ARRIVAL_SECONDS):

@@ -192,7 +192,7 @@ class Translator:
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None or not event.args:
             return []
-        self._know_device(channel.id)
+        self._add_to_group(channel.id)
         public = self.public(channel.id)
         match event.args:
             case ("in", *_):
@@ -218,8 +218,8 @@ class Translator:
                 return [Taken(public, event.at)]
         return []
 
-    def _know_device(self, real: str) -> None:
-        """After a restart a device may come before the listing that finds the others: its id names its group."""
+    def _add_to_group(self, real: str) -> None:
+        """After a restart a device may come before the listing that finds the others: its id has the id of its group."""
         public, is_device, _ = real.partition(_DEVICE)
         if is_device and real not in self._groups:
             group = self._groups[real] = self._group(Channel(public)) or _Group(Channel(public), set())

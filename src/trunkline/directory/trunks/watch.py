@@ -103,7 +103,7 @@ class TrunkIdentification:
             try:
                 await self.refresh()
             except Exception:  # e.g. no more threads; the last known addresses are better than none
-                _log.exception("trunk_hosts_unresolved", remedy="the last known addresses stay")
+                _log.exception("trunk_hosts_not_resolved", remedy="the last known addresses stay")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), RESOLVE_AGAIN_SECONDS / 2)
 
