@@ -46,6 +46,15 @@ FOREIGN = "442079460991"
         # The same country code, another country: the usual target of callers who ring once and hang up.
         ("US", "18764561234", [Direction.INTERNATIONAL]),
         ("AE", "999999999999", [Direction.INTERNATIONAL, Direction.PREMIUM]),
+        # Exchanges ignore digits behind a whole number: it is still the same one.
+        ("AE", "9719002123459", [Direction.NATIONAL, Direction.PREMIUM]),
+        ("GB", "44909879000012", [Direction.NATIONAL, Direction.PREMIUM]),
+        ("US", "1900555011199", [Direction.NATIONAL, Direction.PREMIUM]),
+        ("US", "141655501119", [Direction.INTERNATIONAL]),
+        ("GB", "4415341234567", [Direction.INTERNATIONAL]),
+        ("RU", "780912345678", [Direction.NATIONAL, Direction.PREMIUM]),
+        ("AE", "4470123456789", [Direction.INTERNATIONAL, Direction.PREMIUM]),
+        ("AE", "9715000000011", [Direction.MOBILE]),
     ],
 )
 def test_what_a_number_needs(country: str, number: str, needed: list[Direction]) -> None:

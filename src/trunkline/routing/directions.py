@@ -38,6 +38,9 @@ _PREMIUM_TYPES_ABROAD = _PREMIUM_TYPES | {
     PhoneNumberType.VOICEMAIL,
 }
 
+_SHORTEST = 4
+"""Digits with country code that are no number yet."""
+
 
 def direction_of(account: Account, number: str) -> str:
     """``mobile``, ``national`` or ``international``, seen from the account's country.
@@ -64,7 +67,7 @@ def refused_direction(account: Account, number: str) -> Direction | None:
 @lru_cache(maxsize=8192)
 def _needed(country: str, number: str) -> tuple[Direction, ...]:
     try:
-        parsed = phonenumbers.parse(f"+{number}", None)
+        parsed = _parsed(number)
     except phonenumbers.NumberParseException:
         # No assigned country code: some networks route such numbers nevertheless, at any price.
         return (Direction.INTERNATIONAL, Direction.PREMIUM)
@@ -76,6 +79,23 @@ def _needed(country: str, number: str) -> tuple[Direction, ...]:
         premium = kind in _PREMIUM_TYPES
         basic = Direction.MOBILE if kind == PhoneNumberType.MOBILE else Direction.NATIONAL
     return (basic, Direction.PREMIUM) if premium else (basic,)
+
+
+def _parsed(number: str) -> phonenumbers.PhoneNumber:
+    """The number, cut where the plan has a whole one: an exchange connects then and ignores what follows, so digits more
+    make no other number of it.
+
+    :raises NumberParseException: no assigned country code.
+    """
+    whole = phonenumbers.parse(f"+{number}", None)
+    for length in range(len(number), _SHORTEST, -1):
+        try:
+            one = phonenumbers.parse(f"+{number[:length]}", None)
+        except phonenumbers.NumberParseException:
+            break
+        if phonenumbers.is_valid_number(one):
+            return one
+    return whole
 
 
 def _is_abroad(parsed: phonenumbers.PhoneNumber, country: str) -> bool:

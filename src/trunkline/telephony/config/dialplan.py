@@ -74,7 +74,8 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,Goto(again)
  same => n(alone),Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
-exten => h,1,NoOp()
+; What follows a hang-up ends here, and who dials it: the steps of the pattern above would follow the first one.
+exten => h,1,Hangup(1)
 
 [{CONNECT}]
 exten => _r~.,1,MixMonitor(,br({spool}/{_TAG}/${{CHANNEL(uniqueid)}}.sln))
