@@ -190,7 +190,7 @@ class NotedVoice:
     said: list[tuple[str, str]] = field(default_factory=list)
     fails: Exception | None = None
 
-    async def file_of(self, text: str, language: str) -> str:
+    async def file_of(self, text: str, language: str, *, account_id: int = 0) -> str:
         self.said.append((text, language))
         if self.fails is not None:
             raise self.fails

@@ -111,7 +111,7 @@ class Voice:
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    async def file_of(self, text: str, language: str) -> str:
+    async def file_of(self, text: str, language: str, *, account_id: int = 0) -> str:
         self.said.append(text)
         return "/media/said"
 

@@ -12,9 +12,10 @@ import pytest
 from tests.apis.support import TOKEN, House, mnemonic
 from trunkline.apis.catalogue import CALL_API, DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
-from trunkline.apis.jsonrpc.workloads import ConcurrencyLimit, Workload, limits_of
+from trunkline.apis.jsonrpc.workloads import Workload, limits_of
 from trunkline.core.errors import InvalidInput, LimitExceeded, TooExpensive
 from trunkline.core.settings import WebSettings
+from trunkline.core.shares import ConcurrencyLimit
 
 A, B, C = 1, 2, 3
 

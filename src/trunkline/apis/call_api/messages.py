@@ -49,7 +49,7 @@ async def speak(call: Call, params: Params) -> dict[str, Any]:
 async def _spoken(call: Call, name: str, message: Params) -> dict[str, Any]:
     text = message["value"]
     try:
-        file = await call.services.speaker.file_of(text, call.caller.locale)
+        file = await call.services.speaker.file_of(text, call.caller.locale, account_id=call.account_id)
     except InvalidInput as error:
         raise InvalidInput(error.message, field=f"{name}.value", value=text) from error
     return {**message, "file": file}

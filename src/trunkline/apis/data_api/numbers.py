@@ -151,7 +151,7 @@ async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
     language = params["language"]
     code = await verification.new_code(services.db, call.account_id, phone, datetime.now(UTC))
     text = verification.message(code, language)
-    file = await services.speaker.file_of(text, language)
+    file = await services.speaker.file_of(text, language, account_id=call.account_id)
     command = verification.call_params(phone, text, file)
     await services.switch.command(caller, "start_informer_call", command, request_id=str(call.api_request_id))
     return {"success": True}

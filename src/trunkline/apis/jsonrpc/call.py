@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from trunkline.apis.jsonrpc.declare import Api, Method
-from trunkline.apis.jsonrpc.workloads import ConcurrencyLimit, Workload, limits_of
+from trunkline.apis.jsonrpc.workloads import Workload, limits_of
 from trunkline.core.settings import Settings
+from trunkline.core.shares import ConcurrencyLimit
 
 if TYPE_CHECKING:
     from trunkline.db.pool import Database
@@ -123,10 +124,12 @@ class SwitchPort(Protocol):
 class VoicePort(Protocol):
     """Speaks texts for callers to hear (``trunkline.directory.spoken.SpokenTexts``)."""
 
-    async def file_of(self, text: str, language: str) -> str:
+    async def file_of(self, text: str, language: str, *, account_id: int) -> str:
         """The sound file of a text: an absolute path without its extension.
 
+        :param account_id: who wants it; accounts take turns.
         :raises InvalidInput: no voice can say it.
+        :raises LimitExceeded: the account has too many texts waiting.
         :raises Unavailable: the synthesiser does not answer.
         """
         ...
