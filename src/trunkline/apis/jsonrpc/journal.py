@@ -7,9 +7,10 @@ kept, up to a bound; beyond it the oldest are dropped and the loss is logged.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -52,6 +53,10 @@ _PAUSE = 0.2
 """Seconds between two batches."""
 _REQUEST_LIMIT = 16_384
 """Bytes of parameters kept of one request."""
+_REFUSED_ROWS = 600
+"""Refused requests of one account that become a row, a minute: they cost no points, so nothing else bounds them."""
+_REFUSED_BYTES = 262_144
+"""Bytes of parameters kept of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ class RequestJournal:
         self._database = database
         self._waiting: deque[Entry] = deque()
         self._dropped = 0
+        self._refusals = _Refusals()
         self._ids: deque[int] = deque()
         self._ids_lock = asyncio.Lock()
         self._filled = asyncio.Event()
@@ -156,6 +162,12 @@ class RequestJournal:
             return self._ids.popleft()
 
     def write(self, entry: Entry) -> None:
+        kept = self._refusals.bounded(entry) if entry.error_mnemonic is not None else entry
+        if kept is None:
+            return
+        self._take(kept)
+
+    def _take(self, entry: Entry) -> None:
         if len(self._waiting) >= _KEPT:
             self._waiting.popleft()
             self._dropped += 1
@@ -201,6 +213,36 @@ class RequestJournal:
                 return
             for entry in batch:
                 await self._insert([entry])
+
+
+class _Refusals:
+    """What one account's refused requests may add to the report in a minute, so that no account fills the disk of all."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._rows: Counter[int] = Counter()
+        self._bytes: Counter[int] = Counter()
+
+    def bounded(self, entry: Entry) -> Entry | None:
+        """The line as it may be written: whole, without its parameters, or not at all."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._rows.clear()
+            self._bytes.clear()
+        account_id = entry.account_id
+        self._rows[account_id] += 1
+        if self._rows[account_id] > _REFUSED_ROWS:
+            if self._rows[account_id] == _REFUSED_ROWS + 1:
+                _log.warning(
+                    "refused requests are left out of the report for this minute", account_id=account_id
+                )
+            return None
+        size = len(orjson.dumps(entry.request))
+        if size <= _REQUEST_LIMIT and self._bytes[account_id] + size <= _REFUSED_BYTES:
+            self._bytes[account_id] += size
+            return entry
+        return replace(entry, request={"omitted_bytes": size})
 
 
 async def prune(db: Database, days: Mapping[int, int | None]) -> int:
