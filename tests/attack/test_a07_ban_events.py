@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import orjson
 import pytest
+import structlog
 
 from tests.calls.company import company
 from trunkline.calls.login_bans import FAILURES
@@ -83,13 +84,27 @@ async def test_one_event_for_each_ban(db: Database, tmp_path: Path) -> None:
     await db.close()
 
 
+async def test_a_password_for_no_line_is_logged_as_an_unknown_name(db: Database, tmp_path: Path) -> None:
+    guard = LoginGuard(Engine(), db, Presence(), Directory, tmp_path / "bans.json", clock=lambda: 0.0)
+    with structlog.testing.capture_logs() as logged:
+        for line in ("", LINE):
+            guard.handle(LoginFailed(Instant(1e9), line, ATTACKER, "wrong password"))
+    assert [(one["event"], one["reason"]) for one in logged] == [
+        ("login_unknown", "unknown name"),
+        ("login_failed", "wrong password"),
+    ]
+    await db.close()
+
+
 def test_the_filter_for_fail2ban() -> None:
     """Matches a banned address, and neither an unlisted carrier nor a phone with an old password."""
     [pattern] = re.findall(r"^failregex = (.*)$", GUIDE.read_text(), re.MULTILINE)
     matcher = re.compile(pattern.replace("<HOST>", r"(?P<host>\S+?)"))
 
     def line(event: str, **more: str | None) -> str:
-        return json.dumps({"room": "calls", **more, "event": event, "role": "switch", "level": "warning"})
+        return orjson.dumps(
+            {"room": "calls", **more, "event": event, "role": "switch", "level": "warning"}
+        ).decode()
 
     banned = matcher.search(line("login_banned", scope="address", ip=ATTACKER, line=None))
     assert banned is not None

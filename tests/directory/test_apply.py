@@ -13,7 +13,7 @@ from trunkline.core.errors import DirectoryFileError, NotFound
 from trunkline.directory.address_book.contacts import create_contact
 from trunkline.directory.address_book.groups import create_group
 from trunkline.directory.address_book.organizations import create_organization
-from trunkline.directory.blacklist import block
+from trunkline.directory.blacklist import block, block_digits
 from trunkline.directory.digest import Ha1
 from trunkline.directory.file import parse
 from trunkline.directory.forms import SECTIONS
@@ -212,6 +212,17 @@ async def test_passwords_of_lines(desk: Desk) -> None:
     assert (await desk.plan("sip_lines: {0160001: {}, 0160002: {}}")).is_empty
     changed = await desk.plan("sip_lines: {0160002: {password: s3cret-B}}")
     assert "    password: (none) -> new" in changed.lines()
+
+
+async def test_rows_that_other_commands_made_are_in_the_file(desk: Desk) -> None:
+    """``trunkline notification add`` makes keys of URLs, ``block.contact`` blocks lines and short numbers, too."""
+    for number in ("0160002", "102", "012345678901"):
+        assert await block_digits(desk.db, desk.account_id, 0, number, "")
+    await desk.apply(
+        "notifications: {crm.example/hook: {url: 'https://crm.example/hook', events: [lost_call]}}"
+    )
+    assert "crm.example/hook:" in await desk.export()
+    assert (await desk.plan("blacklist: {0160002: '', '102': ''}")).is_empty
 
 
 async def test_secrets_are_shown_nowhere(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -205,8 +205,12 @@ class LoginGuard:
             self._failed_since.clear()
         self._logged_at[key] = failed.at
         self._failed_since[key] = 0
-        event = "login_failed" if failed.tried_password else "login_unknown"
-        _log.warning(event, line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
+        if failed.tried_password and failed.line:
+            _log.warning("login_failed", line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
+        else:
+            _log.warning(
+                "login_unknown", line=failed.line, ip=failed.ip, reason="unknown name", attempts=count
+            )
 
     def _is_exempt(self, ip: str) -> bool:
         address = ipaddress.ip_address(ip)

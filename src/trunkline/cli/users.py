@@ -158,7 +158,7 @@ def permit(user: str, resource: str, action: str, revoke: bool, account_id: int 
         )
 
     administer(work)
-    click.echo(f"{user} may {'not ' if revoke else ''}{action} {resource}")
+    click.echo(f"{resource} {action} is {'no longer ' if revoke else ''}granted to {user} beside the role")
 
 
 @click.group()

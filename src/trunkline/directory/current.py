@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trunkline.core.errors import ConfigurationError, NotFound
 from trunkline.db.pool import Connection, Row
 from trunkline.directory.digest import Ha1
+from trunkline.directory.form_fields import PRESENT
 from trunkline.directory.forms import Form
 from trunkline.directory.model import OperationKind
 
@@ -124,7 +125,9 @@ async def read_current(
     }
     reader = _Reader(rows, media_dir)
     try:
-        form = Form.model_validate({"account": _account(account, rows), **reader.sections()})
+        form = Form.model_validate(
+            {"account": _account(account, rows), **reader.sections()}, context={PRESENT: True}
+        )
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in detail["loc"])

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from trunkline.core.phone import normalise, with_extension
 from trunkline.directory.schedule import clock, minutes
@@ -86,6 +86,7 @@ def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 _LOGIN = re.compile(r"[0-9]{3,15}\Z")
+_SHORT = re.compile(r"[0-9]{2,8}\Z")
 _BUTTON = re.compile(r"[0-9*#]{1,2}\Z")
 
 
@@ -93,6 +94,20 @@ def _key(text: str) -> str:
     if not _KEY.match(text):
         raise ValueError(f"{text!r} is no key; use small letters, digits, - and _ (at most 64)")
     return text
+
+
+def _subscription_key(text: str) -> str:
+    """``trunkline notification add`` makes keys of URLs."""
+    if not 1 <= len(text) <= 200:
+        raise ValueError("a subscription's key has 1 to 200 characters")
+    return text
+
+
+def _blocked(text: str, info: ValidationInfo) -> str:
+    """Callers may also be lines and short numbers: ``block.contact`` puts them into the blacklist as calls have them."""
+    if normalise(text) is None and (_SHORT.match(text) or (info.context or {}).get(PRESENT)):
+        return text
+    return _phone(text)
 
 
 def _login(text: str) -> str:
@@ -107,7 +122,12 @@ def _button(text: str) -> str:
     return text
 
 
+PRESENT = "present"
+"""In the context of a validation: the rows that are there, which other rules than a file's may have let in."""
+
 Key = Annotated[str, AfterValidator(_key)]
+SubscriptionKey = Annotated[str, AfterValidator(_subscription_key)]
+Blocked = Annotated[str, AfterValidator(_blocked)]
 Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]

@@ -17,6 +17,7 @@ from trunkline.core.engine_values import HostAddress, SipSecret, SipUser, checke
 from trunkline.directory.form_fields import (
     BOTH,
     DAYS,
+    Blocked,
     Button,
     Days,
     DialTime,
@@ -30,6 +31,7 @@ from trunkline.directory.form_fields import (
     Phone,
     Secret,
     Sides,
+    SubscriptionKey,
     TimeOfDay,
     Zone,
     distinct,
@@ -324,7 +326,7 @@ class Form(Item):
         None
     )
     blacklist: Annotated[
-        dict[Phone, Annotated[BlacklistForm, shorthand("comment")]] | None,
+        dict[Blocked, Annotated[BlacklistForm, shorthand("comment")]] | None,
         _Nothing,
         BeforeValidator(_list_of_keys),
     ] = None
@@ -337,7 +339,7 @@ class Form(Item):
     talk_options: Annotated[dict[Button, Annotated[TalkOptionForm, shorthand("kind")]] | None, _Nothing] = (
         None
     )
-    notifications: Annotated[dict[Key, SubscriptionForm] | None, _Nothing] = None
+    notifications: Annotated[dict[SubscriptionKey, SubscriptionForm] | None, _Nothing] = None
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Items of a section by key; empty when it is not in the file."""
