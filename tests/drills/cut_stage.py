@@ -15,6 +15,8 @@ from trunkline.testing.proxy import FaultProxy
 
 ANNA = "97140000200"
 PATIENCE = 60.0
+AWAY_WAIT = 30
+"""Seconds that a channel waits in Asterisk for a switch."""
 
 
 class CutStage(Stage):
@@ -30,7 +32,9 @@ class CutStage(Stage):
         engine = settings.engine.model_copy(
             update={"ari_connect_port": self.ari.port, "ami_connect_port": self.ami.port}
         )
-        self.installation.settings = settings.model_copy(update={"engine": engine})
+        # A switch that is killed by each test starts again later each time.
+        switch = settings.switch.model_copy(update={"away_wait": AWAY_WAIT})
+        self.installation.settings = settings.model_copy(update={"engine": engine, "switch": switch})
         await super()._set()
         # Phones ring long enough for a restart of the switch on a busy machine.
         company = self._folder / "patient.yaml"
