@@ -30,3 +30,27 @@ def test_ports_are_ports(name: str, port: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv(f"TRUNKLINE_{name}", port)
     with pytest.raises(ConfigurationError, match=name.lower().replace("__", r"\.")):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("dat_dir = 'x'", "dat_dir: "),
+        ("[sip]\nudp_prot = 1", r"sip\.udp_prot: "),
+        ("[sip]\nudp_port = 1\n[sip]\ntcp_port = 1", "is not TOML: .*line 3"),
+    ],
+)
+def test_a_wrong_file_is_refused(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trunkline.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=fault):
+        load_settings()
+
+
+def test_a_list_of_the_environment_is_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUNKLINE_SIP__LOGIN_BAN_EXEMPT", "192.0.2.0/24")
+    with pytest.raises(ConfigurationError, match="JSON"):
+        load_settings()

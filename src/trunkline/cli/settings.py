@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
+
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
@@ -17,3 +20,9 @@ def load_settings() -> Settings:
         raise ConfigurationError(
             f"the settings (TRUNKLINE_* variables, trunkline.toml) are wrong: {faults}"
         ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"the settings file (TRUNKLINE_CONFIG, trunkline.toml) is not TOML: {error}"
+        ) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}; lists in the environment are written as JSON") from error

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,7 +33,13 @@ def _checked_networks(value: list[str]) -> list[str]:
     return value
 
 
-class SipSettings(BaseModel):
+class _Group(BaseModel):
+    """An unknown name is refused, as at the top of the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SipSettings(_Group):
     """Where phones and trunks reach us. A port of 0 turns that transport off."""
 
     bind: str = "0.0.0.0"
@@ -69,7 +75,7 @@ class SipSettings(BaseModel):
     log in at all where SHA-256 is offered beside MD5."""
 
 
-class EngineSettings(BaseModel):
+class EngineSettings(_Group):
     """How our processes reach Asterisk; loopback only."""
 
     asterisk: str = "auto"
@@ -83,7 +89,7 @@ class EngineSettings(BaseModel):
     """0 = no limit."""
 
 
-class WebSettings(BaseModel):
+class WebSettings(_Group):
     """Doors for API clients and browsers. A port of 0 turns that door off."""
 
     http_bind: str = "127.0.0.1"
@@ -126,7 +132,7 @@ class WebSettings(BaseModel):
     """Seconds that a request waits for others of its account."""
 
 
-class SwitchSettings(BaseModel):
+class SwitchSettings(_Group):
     node: int = Field(default=0, ge=0, le=62)
     """63 is the node of uploaded calls, which no switch carried."""
     control_port: PortNumber = 8070
@@ -146,7 +152,7 @@ class SwitchSettings(BaseModel):
         return f"http://{host}:{self.control_port}"
 
 
-class NumberSettings(BaseModel):
+class NumberSettings(_Group):
     """How accounts verify that a number belongs to them."""
 
     verification_account: int | None = None
@@ -154,7 +160,7 @@ class NumberSettings(BaseModel):
     clients cannot request such calls."""
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(_Group):
     """Limits on outgoing calls of an account and a line, unless they have limits of their own
     (``trunkline account calls``). 0 = no limit. Emergency calls are not limited."""
 
@@ -167,12 +173,12 @@ class LimitSettings(BaseModel):
     line_money_per_day: float = Field(default=0.0, ge=0)
 
 
-class RecordingSettings(BaseModel):
+class RecordingSettings(_Group):
     sample_rate: int = 8000
     mp3_bit_rate: int = 32_000
 
 
-class DiskSettings(BaseModel):
+class DiskSettings(_Group):
     """What happens when the disk of the data folder fills up. Bytes that are free."""
 
     alarm_free: int = Field(default=2_147_483_648, ge=0)
@@ -193,7 +199,7 @@ class DiskSettings(BaseModel):
         return self
 
 
-class RetentionSettings(BaseModel):
+class RetentionSettings(_Group):
     """For how long data is kept where an account has no value of its own (``trunkline retention``); none = for ever."""
 
     recordings_days: int | None = Field(default=None, ge=1)
@@ -203,7 +209,7 @@ class RetentionSettings(BaseModel):
     """Days after which the audio file of a spoken text that was not used is removed."""
 
 
-class NotificationSettings(BaseModel):
+class NotificationSettings(_Group):
     """How deliveries leave the house."""
 
     allowed_private_networks: list[str] = Field(default_factory=list)
@@ -243,7 +249,7 @@ class MailSecurity(StrEnum):
     NONE = "none"
 
 
-class MailSettings(BaseModel):
+class MailSettings(_Group):
     """The server by which mails go out."""
 
     host: str | None = None
@@ -263,7 +269,7 @@ class MailSettings(BaseModel):
     """Seconds during which a mail that was not taken is tried again."""
 
 
-class UploadSettings(BaseModel):
+class UploadSettings(_Group):
     """How recordings of uploaded calls are fetched and looked into, and where their callbacks may go."""
 
     allowed_private_networks: list[str] = Field(default_factory=list)
@@ -293,7 +299,7 @@ class UploadSettings(BaseModel):
     """Seconds during which a callback is tried again."""
 
 
-class AnalysisSettings(BaseModel):
+class AnalysisSettings(_Group):
     """Voice analysis of recordings."""
 
     whisper_model: Path | None = None
