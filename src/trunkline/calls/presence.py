@@ -20,6 +20,7 @@ class Presence:
         self._phones: dict[int, set[int]] = defaultdict(set)
         self._groups: dict[int, set[int]] = defaultdict(set)
         self._trunks: dict[int, int] = defaultdict(int)
+        self._channels: dict[int, set[int]] = defaultdict(set)
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
         self.outgoing = OutgoingUsage()
@@ -74,6 +75,7 @@ class Presence:
                 self._occupy(session, leg)
 
     def _occupy(self, session: Session, leg: Leg) -> None:
+        self._channels[session.account_id].add(leg.leg_id)
         if leg.sip_line_id is not None:
             self._lines[leg.sip_line_id].add(session.call_session_id)
         if leg.phone_id:
@@ -98,6 +100,7 @@ class Presence:
                 leg = session.legs[event.data["leg_id"]]
                 if not leg.channel:
                     return
+                self._channels[session.account_id].discard(leg.leg_id)
                 living = [one for one in session.living if one is not leg]
                 if leg.sip_line_id is not None and all(one.sip_line_id != leg.sip_line_id for one in living):
                     self._lines[leg.sip_line_id].discard(session.call_session_id)
@@ -142,6 +145,13 @@ class Presence:
         """Other sessions than ``besides`` in which a telephone of the world serves or is called to."""
         own = {besides.call_session_id} if besides is not None else set()
         return len(self._outside.get((account_id, number), set()) - own)
+
+    def channels_of(self, account_id: int) -> int:
+        """Legs of an account that have a channel."""
+        return len(self._channels.get(account_id, ()))
+
+    def all_channels(self) -> int:
+        return sum(len(legs) for legs in self._channels.values())
 
     def trunk_calls(self, trunk_id: int) -> int:
         return self._trunks.get(trunk_id, 0)

@@ -24,6 +24,7 @@ from trunkline.calls.numbers import NumberChooser
 from trunkline.calls.performer import Outcome, Performer
 from trunkline.calls.presence import Presence
 from trunkline.calls.session import Phase, Session
+from trunkline.calls.shares import may_have_more
 from trunkline.calls.turn import Turn
 from trunkline.calls.view import live_call
 from trunkline.calls.writer import EventWriter
@@ -96,12 +97,14 @@ class Switch:
         performer: Callable[[Switch], Performer],
         sharing: Callable[[], Mapping[int, frozenset[int]]] = dict,
         disk: Callable[[], DiskLevel] = lambda: DiskLevel.ENOUGH,
+        channels_max: int = 0,
         numbers: NumberChooser | None = None,
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
         is_fenced: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``is_fenced``: whether another switch has taken the node over. This one does nothing any more then."""
+        """``channels_max``: for how many channels there are media ports; 0 = not known.
+        ``is_fenced``: whether another switch has taken the node over. This one does nothing any more then."""
         self.node = node
         self._is_fenced = is_fenced
         self.presence = Presence()
@@ -118,6 +121,7 @@ class Switch:
         self._sharing = sharing
         self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._disk = disk
+        self._channels_max = channels_max
         self._writer = writer
         self._clock = clock
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
@@ -215,6 +219,13 @@ class Switch:
             _log.error("call_refused", reason="disk_full", channel=arrived.channel)
             self._performer.hang_up_stranger(arrived.channel)
             return
+        account_id = self._account_of(arrived)
+        if account_id is not None and not self._has_room(account_id) and not self._is_emergency(arrived):
+            _log.warning(
+                "call_refused", reason="too_many_channels", account_id=account_id, channel=arrived.channel
+            )
+            self._performer.hang_up_stranger(arrived.channel)
+            return
         try:
             turn = self._open(arrived)
         except Exception:
@@ -236,6 +247,19 @@ class Switch:
             self._performer.hang_up_stranger(arrived.channel)
             return
         self.apply(turn)
+
+    def _account_of(self, arrived: Arrived) -> int | None:
+        directory = self._directory()
+        if arrived.endpoint.kind is EndpointKind.LINE:
+            found = directory.line(arrived.endpoint.name)
+            return found[0].account_id if found is not None else None
+        owner = self.owner_of(directory, arrived)
+        return owner.account.account_id if owner is not None else None
+
+    def _has_room(self, account_id: int) -> bool:
+        """Whether the account may begin a call: media ports are shared by all accounts."""
+        presence = self.presence
+        return may_have_more(presence.channels_of(account_id), presence.all_channels(), self._channels_max)
 
     def _is_emergency(self, arrived: Arrived) -> bool:
         found = self._directory().line(arrived.endpoint.name)
@@ -400,6 +424,12 @@ class Switch:
             )
         if self._disk() >= DiskLevel.NO_CALLS:
             raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
+        if not self._has_room(account_id):
+            channels = self.presence.channels_of(account_id)
+            raise LimitExceeded(
+                "The account has too many channels in use for now; end some, or try again later",
+                params={"limit_type": "concurrent channels", "limit_max_value": channels},
+            )
         params = self._numbered(account, name, params)
         request = requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)

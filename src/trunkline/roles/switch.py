@@ -104,6 +104,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await disk.look()
         switch = Switch(
             disk=lambda: disk.level,
+            channels_max=(settings.sip.rtp_port_last - settings.sip.rtp_port_first + 1) // 2,
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
