@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.telephony.conftest import House
+from trunkline.telephony.port import Arrived
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
 
@@ -16,5 +17,17 @@ async def test_a_word_of_the_dialplan_is_no_number(house: House, word: str) -> N
     call = await phone.dial(word)
     ended = await call.ended()
     assert ended - call.at_dial < 1.5
-    assert call.cause == 1
+    assert call.cause
+    await house.nobody_left()
+
+
+async def test_a_refused_call_keeps_its_cause(house: House) -> None:
+    phone = await house.world.phone("1002", "secret")
+    for cause in (17, 21):
+        call = await phone.dial("1001")
+        arrival = await house.heard.wait(Arrived)
+        house.heard.all.clear()
+        await house.engine.hangup(arrival.channel, cause)
+        await call.ended()
+        assert call.cause == cause
     await house.nobody_left()

@@ -74,8 +74,9 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,Goto(again)
  same => n(alone),Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
-; What follows a hang-up ends here, and who dials it: the steps of the pattern above would follow the first one.
-exten => h,1,Hangup(1)
+; What follows a hang-up ends here, and who dials it: the steps of the pattern above would follow the first one. No
+; cause: it would become that of each call.
+exten => h,1,Hangup()
 
 [{CONNECT}]
 exten => _r~.,1,MixMonitor(,br({spool}/{_TAG}/${{CHANNEL(uniqueid)}}.sln))
