@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,28 @@ from trunkline.db.migrate import upgrade
 from trunkline.db.pool import Database
 from trunkline.directory.blacklist import block_digits
 from trunkline.directory.contacts import save_contact
-from trunkline.directory.model import Account, Directory, OperationKind
+from trunkline.directory.model import Account, Directory, NumberStatus, OperationKind, VirtualNumber
 from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 
 def account(account_id: int, *logins: str) -> Account:
     return company(account_id, [line(account_id, login) for login in logins])
+
+
+def number(account_id: int, virtual_number_id: int) -> VirtualNumber:
+    return VirtualNumber(
+        account_id=account_id,
+        virtual_number_id=virtual_number_id,
+        phone_number="12025550110",
+        name="",
+        status=NumberStatus.ACTIVE,
+        trunk_id=None,
+        default_sip_line_id=None,
+        max_in_calls=0,
+        max_out_calls=0,
+        rules=(),
+    )
 
 
 async def test_the_demo_company_as_the_switch_sees_it(desk: Desk, snapshot: DirectorySnapshot) -> None:
@@ -176,6 +192,16 @@ def test_a_directory_with_other_accounts_is_as_if_made_anew() -> None:
             assert directory.number(f"9{login}") == anew.number(f"9{login}")
         assert {*directory.accounts} == {*anew.accounts}
     assert {*directory.accounts} == {3}
+
+
+def test_a_claim_of_a_changed_account_takes_no_number() -> None:
+    owner = dataclasses.replace(account(1), numbers={11: number(1, 11)})
+    other = dataclasses.replace(
+        account(2), numbers={21: dataclasses.replace(number(2, 21), is_verified=False)}
+    )
+    found = Directory({1: owner}).with_accounts({2: other}).number("12025550110")
+    assert found is not None
+    assert found[0] is owner
 
 
 async def test_one_failing_listener_does_not_silence_the_others(

@@ -16,7 +16,7 @@ _PREFIX = ".node-"
 def mark_spool(settings: Settings) -> None:
     """Write the marker of this machine's switch; idempotent."""
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    (settings.spool_dir / f"{_PREFIX}{settings.switch.node}").touch()
+    (settings.spool_dir / f"{_PREFIX}{settings.switch.node}").touch(mode=0o600)
 
 
 def has_spool_of(spool: Path, node: int) -> bool:

@@ -93,6 +93,8 @@ async def ensure_system_media(db: Database, media_dir: Path, speech: Speech) -> 
             wav = await speech.synthesise(sound.text, DEFAULT_LANGUAGE)
         else:
             wav = audio.wav(await asyncio.to_thread(sound.make))
+        if row is not None and there and row["sha256"] == hashlib.sha256(wav).hexdigest():
+            continue
         stored = await store_sound(media_dir, wav)
         if row is None or row["sha256"] != stored.sha256:
             await _write_row(db, key, sound, stored)

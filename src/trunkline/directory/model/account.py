@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -188,7 +188,7 @@ class Directory:
         index(
             self,
             "_numbers",
-            {n.phone_number: (a, n) for a in accounts for n in a.numbers.values() if n.is_verified},
+            {n.phone_number: (a, n) for a in accounts for n in _verified_numbers(a)},
         )
         index(self, "_lines", {line.phone_number: (a, line) for a in accounts for line in a.lines.values()})
         index(self, "_trunks", {t.trunk_id: (a, t) for a in accounts for t in a.trunks.values()})
@@ -208,7 +208,7 @@ class Directory:
             _drop(trunks, account_id, (t.trunk_id for t in old.trunks.values()))
         for account_id, new in changed.items():
             accounts[account_id] = new
-            numbers |= {n.phone_number: (new, n) for n in new.numbers.values()}
+            numbers |= {n.phone_number: (new, n) for n in _verified_numbers(new)}
             lines |= {line.phone_number: (new, line) for line in new.lines.values()}
             trunks |= {t.trunk_id: (new, t) for t in new.trunks.values()}
         put(made, "accounts", MappingProxyType(accounts))
@@ -231,6 +231,11 @@ class Directory:
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
+
+
+def _verified_numbers(account: Account) -> Iterator[VirtualNumber]:
+    """Numbers whose calls belong to the account; a claim brings it no calls of others."""
+    return (number for number in account.numbers.values() if number.is_verified)
 
 
 def _drop(index: dict[_K, tuple[Account, _T]], account_id: int, keys: Iterable[_K]) -> None:
