@@ -256,16 +256,24 @@ class Administration:
             await self.account(account_id)
             raise NotFound(f"account {account_id} has no line {line}", field="line", value=line)
 
-    async def outgoing_limits(self, account_id: int) -> list[Row]:
+    async def outgoing_limits(self, account_id: int, line: str | None = None) -> list[Row]:
         """Limits of calls to the world that differ from the usual ones: ``line`` (None: the account's own),
-        ``calls_per_minute``, ``concurrent_calls``, ``money_per_day`` (None: the usual one)."""
+        ``calls_per_minute``, ``concurrent_calls``, ``money_per_day`` (None: the usual one).
+
+        :param line: login; only of this line.
+        :raises NotFound: the account has no such line.
+        """
+        known = "select sip_line_id from sip_lines where account_id = %s and phone_number = %s"
+        if line is not None and await self._db.fetch_one(known, (account_id, line)) is None:
+            raise NotFound(f"account {account_id} has no line {line}", field="line", value=line)
         return await self._db.fetch_all(
             "select l.phone_number as line, o.calls_per_minute, o.concurrent_calls,"
             " o.money_per_day::float as money_per_day"
             " from outgoing_limits o left join sip_lines l"
             " on l.account_id = o.account_id and l.sip_line_id = o.sip_line_id"
-            " where o.account_id = %s order by o.sip_line_id",
-            (account_id,),
+            " where o.account_id = %(account_id)s and (%(line)s::text is null or l.phone_number = %(line)s)"
+            " order by o.sip_line_id",
+            {"account_id": account_id, "line": line},
         )
 
     async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:

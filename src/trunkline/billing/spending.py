@@ -15,7 +15,7 @@ import psycopg
 
 from trunkline.billing.rates import ZERO, Direction, LegFacts, PriceList, rate_leg
 from trunkline.billing.rating import price_list
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
@@ -109,7 +109,7 @@ class Spending:
             try:
                 await self.refresh()
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("spending_not_read", error=str(error).splitlines()[0])
+                _log.warning("spending_not_read", error=first_line(error))
             await asyncio.sleep(PERIOD_SECONDS)
 
 

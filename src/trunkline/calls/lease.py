@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from trunkline.core.clock import Instant
-from trunkline.core.errors import LeaseLost
+from trunkline.core.errors import LeaseLost, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.events.store import Fence
@@ -118,7 +118,7 @@ class Lease:
             except (psycopg.Error, OSError) as error:
                 # PostgreSQL is unavailable, or a table or permission is missing: calls continue, and no other switch can
                 # take over the node either.
-                _log.warning("lease_without_database", error=str(error).splitlines()[0] if str(error) else "")
+                _log.warning("lease_without_database", error=first_line(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:
                 _log.error("lease_lost", node=self._node, error=error.message)
@@ -167,7 +167,7 @@ class Lease:
             raise
         except psycopg.Error as error:
             # The lock is still held. The event writer has the alarm: it cannot write either.
-            _log.warning("lease_not_renewed", error=str(error).splitlines()[0] if str(error) else "")
+            _log.warning("lease_not_renewed", error=first_line(error))
             return
         if cursor.rowcount == 0:
             raise LeaseLost("another switch took over this node; this one must end")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import psycopg
 
 from trunkline.calls.outgoing_limits import LimitReached, OutgoingUsage
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
@@ -58,7 +58,7 @@ async def publishing_limits(db: Database, usage: OutgoingUsage) -> AsyncIterator
             try:
                 await publish(db, usage)
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("outgoing_limit_not_published", error=str(error).splitlines()[0])
+                _log.warning("outgoing_limit_not_published", error=first_line(error))
 
     task = core_task(run(), name="limit-events")
     try:

@@ -20,7 +20,7 @@ import psycopg
 from trunkline.calls.login_bans import Ban, BanScope, LoginBans
 from trunkline.calls.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import DatabaseUnavailable, EngineError
+from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
@@ -191,7 +191,7 @@ class LoginGuard:
                         data,
                     )
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("login_ban_not_published", line=login, error=str(error).splitlines()[0])
+                _log.warning("login_ban_not_published", line=login, error=first_line(error))
 
     def _log_failure(self, failed: LoginFailed) -> None:
         """At most one line a minute for one address at one line: guesses must not fill the log."""

@@ -16,7 +16,7 @@ import psycopg
 
 from trunkline.calls.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
@@ -83,13 +83,13 @@ class Registrar:
                 try:
                     await self._write(login, events)
                 except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                    _log.warning("registrations_unwritten", line=login, error=str(error).splitlines()[0])
+                    _log.warning("registrations_unwritten", line=login, error=first_line(error))
                     kept = self._changed.setdefault(login, [])
                     kept[:0] = events
                     self._wake.set()
                     await asyncio.sleep(RETRY_SECONDS)
                 except psycopg.Error as error:
-                    _log.error("registration_refused", line=login, error=str(error).splitlines()[0])
+                    _log.error("registration_refused", line=login, error=first_line(error))
 
     def _mark(self, login: str, event: EventType | None, at: Instant) -> None:
         events = self._changed.setdefault(login, [])

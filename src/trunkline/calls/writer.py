@@ -25,7 +25,7 @@ import psycopg
 from trunkline.calls import history
 from trunkline.calls.session import Session, begin, evolve, replay
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import LeaseLost, StreamConflict
+from trunkline.core.errors import LeaseLost, StreamConflict, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_for
@@ -429,13 +429,13 @@ class EventWriter:
                 await self._write_alone(portion, None)
             return
         stream = portions[0].stream
-        stream.dead = f"the stream's version is not {stream.version}: {_first_line(error)}"
+        stream.dead = f"the stream's version is not {stream.version}: {first_line(error)}"
         _log.error(
             "stream_conflict",
             account_id=stream.account_id,
             call_session_id=stream.call_session_id,
             expected=stream.version,
-            error=_first_line(error),
+            error=first_line(error),
             remedy="the rest of this call is in dead_letters",
         )
 
@@ -468,14 +468,14 @@ class EventWriter:
                 if stream.dead is not None:
                     return
             except UNSTORABLE as refused:
-                stream.dead = _first_line(refused)
+                stream.dead = first_line(refused)
                 _log.error(
                     "event_not_storable",
                     account_id=stream.account_id,
                     call_session_id=stream.call_session_id,
                     seq=one.events[0].seq,
                     type=one.events[0].type,
-                    error=_first_line(refused),
+                    error=first_line(refused),
                     remedy="this event and the rest of its call are in dead_letters: please report this",
                 )
                 break
@@ -501,8 +501,8 @@ class EventWriter:
                 "history_refused",
                 account_id=stream.account_id,
                 call_session_id=stream.call_session_id,
-                error=_first_line(refused),
-                cause=_first_line(error),
+                error=first_line(refused),
+                cause=first_line(error),
                 remedy="the call's events are kept, its report row is not: please report this",
             )
 
@@ -536,12 +536,12 @@ class EventWriter:
     # --- alarms
 
     def _away(self, error: Exception) -> None:
-        self._alarm = _first_line(error)
+        self._alarm = first_line(error)
         if self.away_since is None:
             self.away_since = asyncio.get_running_loop().time()
             _log.error(
                 "events_wait",
-                error=_first_line(error),
+                error=first_line(error),
                 remedy="calls continue; events wait in memory until PostgreSQL accepts them: resolve the error",
             )
         if self.full:
@@ -580,7 +580,3 @@ def _same(ours: Event, stored: Event) -> bool:
 
 def _plain(data: Any) -> Any:
     return orjson.loads(orjson.dumps(data))
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

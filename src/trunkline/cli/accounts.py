@@ -211,6 +211,7 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
 @click.option(
     "--money-per-day", type=click.FloatRange(min=0), help="Charges of a day, in the account's currency."
 )
+@click.option("--reset", is_flag=True, help="Reset all three limits to the settings of the installation.")
 @account_option
 @json_option
 def calls(
@@ -218,19 +219,22 @@ def calls(
     per_minute: int | None,
     at_once: int | None,
     money_per_day: float | None,
+    reset: bool,
     account_id: int | None,
     json: bool,
 ) -> None:
     """Show or set limits on outgoing calls, of an account or a line.
 
-    0 = no limit. Each command replaces all three limits: an option that is left out is reset to the setting of the
-    installation, so --line alone resets the limits of that line. Without options, the limits are shown.
+    0 = no limit. A command with a limit replaces all three: an option that is left out is reset to the setting of the
+    installation. Without a limit, the limits are shown: those of the line, or all.
     """
-    wanted = (per_minute, at_once, money_per_day)
+    is_change = (per_minute, at_once, money_per_day) != (None, None, None)
+    if reset and is_change:
+        raise InvalidInput("give limits or --reset, not both")
 
     async def work(administration: Administration) -> list[dict[str, Any]]:
         which = await chosen(administration, account_id)
-        if line is not None or wanted != (None, None, None):
+        if reset or is_change:
             await administration.set_outgoing_limits(
                 which,
                 line,
@@ -238,7 +242,7 @@ def calls(
                 concurrent_calls=at_once,
                 money_per_day=money_per_day,
             )
-        return await administration.outgoing_limits(which)
+        return await administration.outgoing_limits(which, None if reset or is_change else line)
 
     rows = administer(work)
     if json:
@@ -248,6 +252,8 @@ def calls(
         limits = {name: value for name, value in row.items() if name != "line"}
         shown = ", ".join(f"{name} {'usual' if value is None else value}" for name, value in limits.items())
         click.echo(f"{row['line'] or 'account':<14}{shown}")
+    if not rows:
+        click.echo("no limits of its own: the settings limits.* apply")
 
 
 def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import click
 
 from trunkline.calls.client import SwitchClient
 from trunkline.cli.accounts import json_option
 from trunkline.cli.database import print_json
 from trunkline.cli.settings import load_settings
-from trunkline.core.errors import InvalidInput, SwitchUnavailable
-from trunkline.runtime import secrets
+from trunkline.cli.switch import ask_switch
+from trunkline.core.errors import InvalidInput
 
 Bans = list[dict[str, Any]]
 
@@ -47,19 +45,7 @@ def lift(ip: str | None, line: str | None, everything: bool, json: bool) -> None
 
 
 def _ask(work: Callable[[SwitchClient], Awaitable[Bans]]) -> Bans:
-    settings = load_settings()
-    token = secrets.load(settings).control_token
-
-    async def ask() -> Bans:
-        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
-            return await work(client)
-
-    try:
-        return asyncio.run(ask())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise SwitchUnavailable(
-            "the switch, which keeps the bans, does not respond; see `trunkline status`"
-        ) from error
+    return ask_switch(load_settings(), work)
 
 
 def _show(bans: Bans, json: bool) -> None:

@@ -10,10 +10,10 @@ import click
 from pydantic import ValidationError
 
 from trunkline.accounts.administration import Administration
-from trunkline.calls.client import SwitchClient
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
+from trunkline.cli.switch import switch_client
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
@@ -21,7 +21,6 @@ from trunkline.directory.lists_file import apply_lists, read_lists
 from trunkline.directory.numbers import inventory, ownership, verification
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
 from trunkline.directory.spoken import SpokenTexts
-from trunkline.runtime import secrets
 from trunkline.speech import EspeakSpeech
 
 offered_to_option = click.option(
@@ -146,8 +145,7 @@ def call(phone: str, account_id: int | None, by: int | None, language: str) -> N
         code = await verification.new_code(db, whose, phone, datetime.now(UTC))
         text = verification.message(code, language)
         file = await SpokenTexts(EspeakSpeech(), settings.media_dir).file_of(text, language)
-        token = secrets.load(settings).control_token
-        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as switch:
+        async with switch_client(settings) as switch:
             params = verification.call_params(phone, text, file)
             await switch.command(caller, "start_informer_call", params)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import json as json_format
 import sys
@@ -12,11 +11,11 @@ from typing import Any
 import click
 
 from trunkline import engine
-from trunkline.calls.client import SwitchClient
 from trunkline.cli.settings import load_settings
+from trunkline.cli.switch import ask_switch
 from trunkline.core import disk
 from trunkline.core.settings import Settings
-from trunkline.runtime import asterisk, instance, postgres, secrets
+from trunkline.runtime import asterisk, instance, postgres
 from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts
@@ -66,23 +65,11 @@ def setup() -> None:
 
 def _switch_status(settings: Settings) -> dict[str, Any]:
     """Live calls, registered lines and lag, told by the switch."""
-    token = secrets.load(settings).control_token
-
-    async def ask() -> dict[str, Any]:
-        async with SwitchClient(settings.switch.control_url, token) as client:
-            return await client.status()
-
-    return asyncio.run(ask())
+    return ask_switch(settings, lambda client: client.status())
 
 
 def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:
-    token = secrets.load(settings).control_token
-
-    async def ask() -> list[dict[str, Any]]:
-        async with SwitchClient(f"http://127.0.0.1:{settings.switch.control_port}", token) as client:
-            return await client.rows_left_out(account_id)
-
-    return asyncio.run(ask())
+    return ask_switch(settings, lambda client: client.rows_left_out(account_id))
 
 
 def _readable_rows(rows: list[dict[str, Any]]) -> str:

@@ -168,3 +168,8 @@ class LeaseLost(SwitchUnavailable):
 
 class StreamConflict(Unavailable):
     """A stream of events does not have the version that its writer expected."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, for a log entry; the name of its class when it has no message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

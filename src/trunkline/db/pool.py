@@ -31,7 +31,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
 
@@ -84,7 +84,7 @@ def translated_errors() -> Iterator[None]:
         if not is_away(error):
             raise
         raise DatabaseUnavailable(
-            f"PostgreSQL does not answer ({_first_line(error)}); see `trunkline status` and its log"
+            f"PostgreSQL does not answer ({first_line(error)}); see `trunkline status` and its log"
         ) from error
 
 
@@ -252,7 +252,7 @@ class Database:
             except psycopg.OperationalError as error:
                 if not is_away(error):
                     raise
-                _log.warning("listener lost its connection", channel=channel, reason=_first_line(error))
+                _log.warning("listener lost its connection", channel=channel, reason=first_line(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -365,7 +365,3 @@ async def _wait_for_server(dsn: str, timeout: float) -> None:
             if time.monotonic() + _FIRST_PAUSE > deadline:
                 raise
         await asyncio.sleep(_FIRST_PAUSE)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

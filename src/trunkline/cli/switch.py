@@ -1,0 +1,39 @@
+"""Questions of commands to the switch of this instance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aiohttp
+
+from trunkline.calls.client import SwitchClient
+from trunkline.core.errors import SwitchUnavailable
+from trunkline.core.settings import Settings
+from trunkline.runtime import secrets
+
+T = TypeVar("T")
+
+
+def switch_client(settings: Settings) -> SwitchClient:
+    """A client of the switch at the address of the settings."""
+    return SwitchClient(settings.switch.control_url, secrets.load(settings).control_token)
+
+
+def ask_switch(settings: Settings, work: Callable[[SwitchClient], Awaitable[T]]) -> T:
+    """Run a coroutine with a client of the switch.
+
+    :raises SwitchUnavailable: the switch does not respond.
+    """
+
+    async def ask() -> T:
+        async with switch_client(settings) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(ask())
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise SwitchUnavailable(
+            f"the switch does not respond at {settings.switch.control_url}; `trunkline status` shows its process"
+        ) from error
