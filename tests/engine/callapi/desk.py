@@ -111,6 +111,7 @@ class Desk:
 
     async def talk_in(self, number: str = ANNAS_NUMBER, phone: Party | None = None) -> Talk:
         """A customer calls in and talks with the employee: connected by the engine."""
+        before = await self.stage.last_id()
         phone = phone or self.stage.anna
         phone.on_call(Answer())
         customer = await self.stage.customer()
@@ -118,10 +119,11 @@ class Desk:
         employee = await phone.next_call()
         await asyncio.gather(contact.answered(), employee.answered())
         session = await self.session_with(contact.party)
-        return Talk(session, contact, employee, session - 1)
+        return Talk(session, contact, employee, before)
 
     async def talk_by_api(self, first: str = "employee", **params: Any) -> Talk:
         """``start.employee_call`` with Anna."""
+        before = await self.stage.last_id()
         self.stage.anna.on_call(Answer())
         customer = await self.stage.customer()
         customer.on_call(Answer())
@@ -129,7 +131,7 @@ class Desk:
         contact, employee = await asyncio.gather(customer.next_call(), self.stage.anna.next_call())
         await asyncio.gather(contact.answered(), employee.answered())
         assert await self.session_with(contact.party) == session
-        return Talk(session, contact, employee, session - 1)
+        return Talk(session, contact, employee, before)
 
     async def start_employee_call(self, customer: Customer, first: str, **params: Any) -> int:
         employee = {"id": await self.employee_id("Anna")}
