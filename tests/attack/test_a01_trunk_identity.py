@@ -157,7 +157,7 @@ async def test_a_number_is_verified_by_who_answers_it(pair: TwoCompanies) -> Non
     await call.answered()
     assert call.number.lstrip("+") == pair.one.number
     await call.ended(timeout=60)  # when all was said
-    with pytest.raises(RuntimeError, match="not the one that was said"):
+    with pytest.raises(RuntimeError, match="the code is wrong"):
         await run("numbers", "confirm", phone, "000000", "--account", claimant)
     assert phone in await run("numbers", "claims")
     await run("numbers", "assign", phone, "--account", claimant)

@@ -175,9 +175,10 @@ class Stage:
     async def last_id(self) -> int:
         """Call before a test's own calls and give it to :meth:`row`: the calls that are there now are not meant then."""
         now = datetime.now(ZONE).strftime("%Y-%m-%d %H:%M:%S")
-        rows = await self._sessions(0)
-        newest = max((row["id"] for row in rows), default=0)
-        self._there[newest] = (now, {row["id"] for row in rows})
+        living = {int(call["call_session_id"]) for call in await self.living()}
+        finished = {row["id"] for row in await self._report(0)}
+        newest = max(living | finished, default=0)
+        self._there[newest] = (now, living | finished)
         return newest
 
     async def row(
@@ -230,19 +231,23 @@ class Stage:
         return list((await self.installation.call_api(self.account, "list.calls"))["data"])
 
     async def _sessions(self, after: int) -> list[dict[str, Any]]:
+        """The finished calls that were not there when :meth:`last_id` gave ``after``."""
+        since, there = self._there.get(after, ("", set()))
         # Ids of calls that come in follow the second, those of others the millisecond: a later call may have the lower one.
-        bound = first_id_at(unix_ms_of(after) - 3000) if after else 0
+        rows = await self._report(first_id_at(unix_ms_of(after) - 3000) if after else 0)
+        return [row for row in rows if row["start_time"] >= since and row["id"] not in there]
+
+    async def _report(self, after: int) -> list[dict[str, Any]]:
+        """The finished calls with a higher id than ``after``, by id."""
         result = await self.installation.data_api(
             self.account,
             "get.calls_report",
             **period(),
             fields=_SESSION_FIELDS,
-            filter={"field": "id", "operator": ">", "value": bound},
+            filter={"field": "id", "operator": ">", "value": after},
             sort=[{"field": "start_time", "order": "desc"}],
         )
-        since, there = self._there.get(after, ("", set()))
-        later = (row for row in result["data"] if row["start_time"] >= since and row["id"] not in there)
-        return sorted(later, key=lambda row: row["id"])
+        return sorted(result["data"], key=lambda row: row["id"])
 
     # --- proofs
 

@@ -133,7 +133,7 @@ async def test_a_tag_is_in_list_and_report(desk: Desk) -> None:
     assert living is not None
     assert living["tags"] == [{"tag_id": tag, "tag_name": "Important"}]
     await talk.contact.hangup()
-    await desk.stage.row(talk.before)
+    row = await desk.stage.row(talk.before)
     result = await desk.stage.installation.data_api(
         desk.stage.account,
         "get.calls_report",
@@ -141,6 +141,7 @@ async def test_a_tag_is_in_list_and_report(desk: Desk) -> None:
         fields=["id", "tags"],
         filter={"field": "id", "operator": "=", "value": talk.call_session_id},
     )
+    assert row["id"] == talk.call_session_id
     [tags] = [row["tags"] for row in result["data"]]
     assert [one["tag_name"] for one in tags] == ["Important"]
 
