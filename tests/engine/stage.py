@@ -231,8 +231,11 @@ class Stage:
         return list((await self.installation.call_api(self.account, "list.calls"))["data"])
 
     async def _sessions(self, after: int) -> list[dict[str, Any]]:
-        """The finished calls that were not there when :meth:`last_id` gave ``after``."""
-        since, there = self._there.get(after, ("", set()))
+        """The finished calls that were not there when :meth:`last_id` gave ``after``; for the id of a call, those with
+        a higher one."""
+        if after not in self._there:
+            return await self._report(after)
+        since, there = self._there[after]
         # Ids of calls that come in follow the second, those of others the millisecond: a later call may have the lower one.
         rows = await self._report(first_id_at(unix_ms_of(after) - 3000) if after else 0)
         return [row for row in rows if row["start_time"] >= since and row["id"] not in there]
