@@ -160,8 +160,10 @@ documentation_language = en_US
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ports.ami}\n\n[{USER}]\n"
         f"secret = {password}\nread = system,call\nwrite = system,call,reporting\n",
         "rtp.conf": f"[general]\nrtpstart = {ports.rtp_first}\nrtpend = {ports.rtp_last}\nstrictrtp = no\n",
+        # Asterisk runs h after a hang-up, before it answers the INVITE: the pattern would make a second call of each
+        # channel, and its refusal would replace the cause of the first.
         "extensions.conf": f"[{_CONTEXT}]\nexten => _[0-9a-zA-Z+*#]!,1,Stasis({APP},incoming)\n"
-        " same => n,Hangup()\n",
+        " same => n,Hangup()\nexten => h,1,Hangup()\n",
         "cel.conf": "[general]\nenable = no\n",
         "cdr.conf": "[general]\nenable = no\n",
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4010\n",

@@ -74,6 +74,8 @@ class OutsideWorld:
         self.pbx_tls = pbx_tls
         self.moments: list[Moment] = []
         self.parties: list[Party] = []
+        self.unknown_numbers: list[str] = []
+        """Called numbers that no party has, in the order of the calls."""
         self._install = install
         self._folders = Folders(folder, install.modules_dir, install.data_dir)
         self._password = secrets.token_urlsafe(16)
@@ -331,6 +333,7 @@ class OutsideWorld:
     def _take(self, event: StasisStart) -> None:
         party = self._called.get(event.channel.exten.removeprefix("+"))
         if party is None:
+            self.unknown_numbers.append(event.channel.exten)
             self._spawn(self._refuse(event.channel.id))
             return
         call = party.take_call(event.channel)
