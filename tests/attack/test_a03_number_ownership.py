@@ -9,9 +9,9 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.test_carriers import look
-from trunkline.calls import dialing, requests
-from trunkline.calls.switch import owner_of_call
-from trunkline.calls.turn import Turn
+from trunkline.calls.decision import Turn
+from trunkline.calls.flows import dialing, start_requests
+from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
 from trunkline.directory import number_choice
@@ -79,7 +79,7 @@ def test_no_call_shows_a_claim() -> None:
 def test_no_start_names_a_claim() -> None:
     phone = c.number_of(c.TO_ANNA)
     account = claimed(c.company(), phone)
-    for check in requests.CHECKS.values():
+    for check in start_requests.CHECKS.values():
         with pytest.raises(NotFound) as refused:
             check(account, {"virtual_phone_number": phone, "contact": "12025550119", "first_call": "contact"})
         assert refused.value.mnemonic == "virtual_phone_number_not_found"

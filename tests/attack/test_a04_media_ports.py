@@ -11,9 +11,9 @@ from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import Journal
-from trunkline.calls.performer import Performer
-from trunkline.calls.shares import may_have_more
-from trunkline.calls.switch import Switch
+from trunkline.calls.flows.shares import may_have_more
+from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
 from trunkline.directory.model import Directory

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from tests.calls.company import company
-from trunkline.calls.login_bans import FAILURES
-from trunkline.calls.login_guard import LoginGuard, guarding
-from trunkline.calls.presence import Presence
+from trunkline.calls.switch.login_bans import FAILURES
+from trunkline.calls.switch.login_guard import LoginGuard, guarding
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError
 from trunkline.db.pool import Database

@@ -13,9 +13,9 @@ import pytest
 
 from tests.attack.guesser import Guesser
 from tests.telephony.conftest import Pbx
-from trunkline.calls.login_bans import FAILURES, LINES
-from trunkline.calls.login_guard import BanSettings, LoginGuard, guarding
-from trunkline.calls.presence import Presence
+from trunkline.calls.switch.login_bans import FAILURES, LINES
+from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
+from trunkline.calls.switch.presence import Presence
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.telephony.engine import AsteriskEngine

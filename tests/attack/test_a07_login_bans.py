@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.calls import login_bans as rules
-from trunkline.calls.login_bans import Ban, BanScope, LoginBans
+from trunkline.calls.switch import login_bans as rules
+from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
 from trunkline.core.clock import Instant
 
 pytestmark = pytest.mark.attack

@@ -11,8 +11,8 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story
 from tests.calls.test_recovery import House
-from trunkline.calls.limit_events import publish
-from trunkline.calls.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
+from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
+from trunkline.calls.switch.limit_events import publish
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import LimitSettings

@@ -292,7 +292,7 @@ def test_the_setting_that_was_replaced_is_refused_by_name() -> None:
 CLIENTS = {
     "outbound/http.py": "the guarded client itself",
     "outbound/mail.py": "the operator's mail server, from the settings",
-    "calls/client.py": "switches, at addresses of their leases",
+    "calls/switch/rpc_client.py": "switches, at addresses of their leases",
     "telephony/ari.py": "the engine, on loopback",
     "telephony/ami.py": "the engine, on loopback",
     "telephony/http_pool.py": "the engine, on loopback",

@@ -10,13 +10,14 @@ import orjson
 
 from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, company, number_of
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
-from trunkline.calls import commands, from_line, incoming, machine, requests
+from trunkline.calls import commands, rules
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Answer, Call, Effect, Supervise, Take
-from trunkline.calls.live_look import LiveLook
-from trunkline.calls.presence import Presence
+from trunkline.calls.flows import inbound, outbound, start_requests
 from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
-from trunkline.calls.switch import called_number
-from trunkline.calls.turn import Turn
+from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.presence import Presence
+from trunkline.calls.switch.switch import called_number
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import EffectRefused
@@ -96,8 +97,8 @@ class Story:
 
     def start(self, name: str, **params: Any) -> Story:
         """A door starts a call."""
-        request = requests.CHECKS[name](self.account, params)
-        self.take(machine.start(request, self.look(), self.ids.next()))
+        request = start_requests.CHECKS[name](self.account, params)
+        self.take(rules.start(request, self.look(), self.ids.next()))
         return self.flow()
 
     def command(self, name: str, *, flow: bool = True, **params: Any) -> Story:
@@ -105,7 +106,7 @@ class Story:
         turn = Turn(self.session, self.look(), Instant(self.clock))
         try:
             self.answer_of_command = commands.COMMANDS[name](turn, params)
-            machine.settle(turn)
+            rules.settle(turn)
         finally:
             self.take(turn)
         return self.flow() if flow else self
@@ -124,7 +125,7 @@ class Story:
             effect = Call(Originate(channel, Target(chan.endpoint), 60, Tag("")))
         elif leg is not None and leg.role is Role.COACH:
             effect = Supervise(channel, self.channel, Supervision.WHISPER)
-        self.take(machine.effect_failed(self.session, effect, EffectRefused("no"), self.look()))
+        self.take(rules.effect_failed(self.session, effect, EffectRefused("no"), self.look()))
         return self
 
     # --- going on
@@ -145,16 +146,16 @@ class Story:
                 self.take(self._opened(signal))
             return
         if self._session is not None and not isinstance(signal, Registered):
-            self.take(machine.signal(self.session, signal, self.look()))  # type: ignore[arg-type]
+            self.take(rules.signal(self.session, signal, self.look()))  # type: ignore[arg-type]
 
     def _opened(self, arrived: Arrived) -> Turn:
         session_id = self.ids.next()
         if arrived.endpoint.kind is EndpointKind.LINE:
             line = self.account.line_by_login(arrived.endpoint.name)
             assert line is not None
-            return from_line.open_call(arrived, line, self.look(), session_id)
+            return outbound.open_call(arrived, line, self.look(), session_id)
         number = called_number(self.account, arrived.called)
-        return incoming.open_call(arrived, number, 1, self.look(), session_id)
+        return inbound.open_call(arrived, number, 1, self.look(), session_id)
 
     def take(self, turn: Turn) -> None:
         """What the switch does with a turn, and what must be true after each."""

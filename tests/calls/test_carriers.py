@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from tests.calls import company as c
-from trunkline.calls.live_look import LiveLook
-from trunkline.calls.presence import Presence
-from trunkline.calls.switch import owner_of_call
+from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.presence import Presence
+from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account, Directory, VirtualNumber

@@ -9,10 +9,10 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from trunkline.calls import client as client_module
-from trunkline.calls.client import SwitchClient
-from trunkline.calls.control import controlled
-from trunkline.calls.switch import Switch
+from trunkline.calls.switch import rpc_client as client_module
+from trunkline.calls.switch.rpc_client import SwitchClient
+from trunkline.calls.switch.rpc_server import controlled
+from trunkline.calls.switch.switch import Switch
 from trunkline.core import errors
 from trunkline.core.errors import SwitchUnavailable, TrunklineError
 

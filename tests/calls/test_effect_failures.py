@@ -14,7 +14,7 @@ from tests.calls.story import Story
 from tests.calls.test_any_command import settled
 from tests.calls.test_managed import DORA, anna, contact, dialing, hold, phase_of, talk
 from tests.calls.test_recovery import Journal
-from trunkline.calls import machine
+from trunkline.calls import rules
 from trunkline.calls.effects import (
     Answer,
     Call,
@@ -34,10 +34,10 @@ from trunkline.calls.effects import (
     Supervise,
     Take,
 )
-from trunkline.calls.managed import talk_bridge
-from trunkline.calls.performer import Outcome, Performer
+from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
-from trunkline.calls.switch import Switch
+from trunkline.calls.switch.executor import Outcome, Performer
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.engine_values import EndpointName, Tag
 from trunkline.core.errors import (
     ChannelGone,
@@ -146,7 +146,7 @@ def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: typ
     before, talking = phase_of(story), story.session.talking
     if kind is EffectRefused:
         _undo(story, effect)
-    turn = machine.effect_failed(story.session, effect, kind("no"), story.look())
+    turn = rules.effect_failed(story.session, effect, kind("no"), story.look())
     assert turn.failure is None
     left_alone = kind is ChannelGone or (kind is EngineUnavailable and policy.resumed)
     if left_alone or policy.compensation is Compensation.NOTHING:
@@ -183,7 +183,7 @@ def test_a_greeting_that_cannot_be_played_does_not_end_the_call(kind: type[Engin
     assert chan.play is not None
     effect = PlayFiles(story.channel, chan.play, ("x",))
     chan.play = None
-    story.take(machine.effect_failed(story.session, effect, kind("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, kind("no"), story.look()))
     assert story.session.ending is None
     assert (story.session.playing is None) == (kind in (EffectRefused, EffectTimedOut))
 
@@ -194,7 +194,7 @@ def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError
     story.command("unhold_call", flow=False)
     story.engine.pending.clear()
     effect = Join(contact(story), talk_bridge(story.session))
-    story.take(machine.effect_failed(story.session, effect, kind("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, kind("no"), story.look()))
     story.flow()
     assert phase_of(story) is Phase.HOLD
     assert not story.session.reconnecting
@@ -206,7 +206,7 @@ def test_a_refused_connect_goes_on_with_the_scenario() -> None:
     story = _ringing()
     effect = Dial(story.channel, Connect([MOBILE], 20))
     _undo(story, effect)
-    story.take(machine.effect_failed(story.session, effect, EffectRefused("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, EffectRefused("no"), story.look()))
     assert story.session.operation_key == "c"  # the voice mail that follows the group
     assert story.session.ending is None
 

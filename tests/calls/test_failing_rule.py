@@ -9,7 +9,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_recovery import House, ring
-from trunkline.calls import machine
+from trunkline.calls import rules
 from trunkline.calls.session import Phase, replay
 from trunkline.directory.model import Employee
 from trunkline.events.catalogue import EventType
@@ -66,7 +66,7 @@ def test_the_end_of_the_only_leg() -> None:
     )
     people.broken = True
     ended = Ended(story.ringing(), story.engine.at(), 17, by_party=True)
-    turn = machine.signal(story.session, ended, story.look())
+    turn = rules.signal(story.session, ended, story.look())
     assert isinstance(turn.failure, RuntimeError)
     assert story.session.phase is Phase.ENDED
     assert [event.type for event in turn.events].count(EventType.LEG_ENDED) == 1

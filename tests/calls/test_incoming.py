@@ -11,7 +11,7 @@ from tests.calls import company as c
 from tests.calls.company import company, number, number_of
 from tests.calls.story import Story, walk
 from trunkline.calls.effects import Dial, Hangup, PlayFiles, RecordMessage
-from trunkline.calls.history import session_row
+from trunkline.calls.records.history import session_row
 from trunkline.directory.model import (
     CallRecording,
     EmployeeStatus,

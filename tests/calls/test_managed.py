@@ -11,8 +11,8 @@ from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_any_command import coached, settled
 from trunkline.calls.effects import RecordVoice, Supervise
+from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import PHASES, Phase
-from trunkline.calls.view import live_call
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, TrunklineError
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason

@@ -10,8 +10,8 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_group, to_number
 from tests.calls.story import Story, walk
 from trunkline.calls.effects import Dial, Hangup, Keys, RecordMessage
-from trunkline.calls.history import leg_row, session_row
-from trunkline.calls.outgoing import ToWorld, destination
+from trunkline.calls.flows.number_plan import ToWorld, destination
+from trunkline.calls.records.history import leg_row, session_row
 from trunkline.calls.session import Role
 from trunkline.core.engine_values import EndpointName
 from trunkline.directory.model import Account, Scenario

@@ -13,10 +13,10 @@ from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
-from trunkline.calls.performer import Outcome, Performer
-from trunkline.calls.recovery import Recovery
 from trunkline.calls.session import Phase
-from trunkline.calls.switch import Switch
+from trunkline.calls.switch.executor import Outcome, Performer
+from trunkline.calls.switch.recovery import Recovery
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.directory.model import Account, Directory

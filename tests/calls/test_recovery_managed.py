@@ -10,8 +10,8 @@ from tests.calls import company as c
 from tests.calls.test_any_command import MESSAGE, coached
 from tests.calls.test_recovery import Hands, House
 from trunkline.calls.effects import Effect
-from trunkline.calls.performer import Outcome
 from trunkline.calls.session import Leg, Phase, Session
+from trunkline.calls.switch.executor import Outcome
 from trunkline.telephony.port import Channel, Registered
 
 DORA = "104"

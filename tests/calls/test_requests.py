@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of
-from trunkline.calls.requests import CHECKS
+from trunkline.calls.flows.start_requests import CHECKS
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied, Refused
 from trunkline.routing.directions import direction_of
 

@@ -9,7 +9,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.story import T0, Story
 from tests.calls.test_any_command import coached
-from trunkline.calls import talk_options
+from trunkline.calls.flows import feature_codes
 from trunkline.calls.session import Leg
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidState, NotFound
@@ -44,7 +44,7 @@ def anna(story: Story) -> Leg:
 
 
 def press(story: Story, leg: Leg, key: str, second: float) -> str | None:
-    option = talk_options.pressed(story.account, story.session, leg, key, Instant(T0 + second))
+    option = feature_codes.pressed(story.account, story.session, leg, key, Instant(T0 + second))
     return option.button if option is not None else None
 
 
@@ -62,7 +62,7 @@ def test_two_keys_only_without_delay() -> None:
     assert press(story, anna(story), "1", 10) is None
     assert press(story, anna(story), "2", 11) == "12"
     assert press(story, anna(story), "1", 20) is None
-    assert press(story, anna(story), "2", 20 + talk_options.KEY_PATIENCE_SECONDS + 0.1) is None
+    assert press(story, anna(story), "2", 20 + feature_codes.KEY_PATIENCE_SECONDS + 0.1) is None
 
 
 def test_keys_of_the_contact_call_nothing() -> None:
@@ -75,17 +75,17 @@ def test_keys_of_the_contact_call_nothing() -> None:
 def test_keys_on_hold_call_nothing() -> None:
     story = talk().command("hold_call")
     assert press(story, anna(story), "1", 10) is None
-    assert talk_options.by_dtmf(story.account, story.session, "1", Instant(T0 + 10)) is None
+    assert feature_codes.by_dtmf(story.account, story.session, "1", Instant(T0 + 10)) is None
 
 
 def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
     story = talk("out")
-    late = 5 + talk_options.OUTGOING_DELAY_SECONDS
+    late = 5 + feature_codes.OUTGOING_DELAY_SECONDS
     assert press(story, anna(story), "1", late - 1) is None
-    assert talk_options.by_dtmf(story.account, story.session, "1", Instant(T0 + late - 1)) is None
+    assert feature_codes.by_dtmf(story.account, story.session, "1", Instant(T0 + late - 1)) is None
     assert press(story, anna(story), "1", late + 1) == "1"
-    assert talk_options.by_dtmf(story.account, story.session, "12", Instant(T0 + late + 1)) is OPTIONS["12"]
-    assert talk_options.by_dtmf(story.account, story.session, "99", Instant(T0 + late + 1)) is None
+    assert feature_codes.by_dtmf(story.account, story.session, "12", Instant(T0 + late + 1)) is OPTIONS["12"]
+    assert feature_codes.by_dtmf(story.account, story.session, "99", Instant(T0 + late + 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
         (K.RECORD_TALK, {}, ("record_call", {"action": "off"})),
         (K.RUN_SCENARIO, {"scenario_id": 3}, ("run_scenario", {"scenario_id": 3})),
         (K.CALL_COACH, {}, ("add_coach", {"phone_number": None, "mode": None})),
-        (K.SAVE_NUMA, {"contact_group_id": 4}, (talk_options.SAVE_CONTACT, {"contact_group_id": 4})),
+        (K.SAVE_NUMA, {"contact_group_id": 4}, (feature_codes.SAVE_CONTACT, {"contact_group_id": 4})),
         (K.TRANSFER_CALL, {"number": c.CLARA_MOBILE}, ("transfer_talk", {"contact": c.CLARA_MOBILE})),
         (K.TRANSFER_CALL, {"group_id": c.ALL}, ("transfer_talk", {"contact": "200"})),
         (K.TRANSFER_CALL, {"employee_id": c.BORIS}, ("transfer_talk", {"contact": "102"})),
@@ -105,7 +105,7 @@ def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
 def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[str, dict[str, Any]]) -> None:
     story = talk()
     option = TalkOption("1", kind, "", settings)
-    assert talk_options.commands(story.account, story.session, option) == [command]
+    assert feature_codes.commands(story.account, story.session, option) == [command]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[s
 def test_what_cannot_be_done_in_a_call(kind: K, settings: dict[str, Any]) -> None:
     story = talk()
     with pytest.raises(InvalidState):
-        talk_options.commands(story.account, story.session, TalkOption("1", kind, "", settings))
+        feature_codes.commands(story.account, story.session, TalkOption("1", kind, "", settings))
 
 
 def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
@@ -126,17 +126,17 @@ def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
     story = talk()
     story.account = c.company(employees=people)
     option = TalkOption("1", K.TRANSFER_CALL, "", {"employee_id": c.CLARA})
-    assert talk_options.commands(story.account, story.session, option) == [
+    assert feature_codes.commands(story.account, story.session, option) == [
         ("transfer_talk", {"contact": c.CLARA_MOBILE})
     ]
 
 
 def test_no_such_option() -> None:
     with pytest.raises(NotFound) as error:
-        talk_options.find(c.company(talk_options=OPTIONS), "9")
+        feature_codes.find(c.company(talk_options=OPTIONS), "9")
     assert error.value.mnemonic == "talk_option_not_found"
 
 
 def test_as_the_door_lists_them() -> None:
-    shown = talk_options.shown(c.company(talk_options=OPTIONS))
+    shown = feature_codes.shown(c.company(talk_options=OPTIONS))
     assert shown[0] == {"button": "1", "mnemonic": "tag_call", "name": "Order", "button_value": None}

@@ -13,8 +13,8 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.story import T0, Story
+from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Session
-from trunkline.calls.writer import EventWriter
 from trunkline.core.ids import IdGenerator, first_id_at
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import QUIET, Event, EventType

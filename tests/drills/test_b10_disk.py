@@ -21,9 +21,9 @@ from tests.calls.test_recovery import Journal
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_service import call
 from trunkline.calls.effects import Dial, RecordMessage, RecordVoice
-from trunkline.calls.live_look import LiveLook
-from trunkline.calls.performer import Performer
-from trunkline.calls.switch import Switch
+from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
 from trunkline.core.errors import SwitchUnavailable

@@ -14,10 +14,10 @@ import pytest
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_writer import dead_letters, outbox, row, talk, told
-from trunkline.calls import writer as writer_module
-from trunkline.calls.recovery import open_sessions
+from trunkline.calls.records import event_writer as writer_module
+from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
-from trunkline.calls.writer import EventWriter
+from trunkline.calls.switch.recovery import open_sessions
 from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict, StreamOpen
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Connection, Database

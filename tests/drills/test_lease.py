@@ -13,12 +13,12 @@ import pytest
 from aiohttp import web
 
 from tests.calls import company as c
-from trunkline.calls.client import SwitchClient
 from trunkline.calls.effects import Hangup
-from trunkline.calls.lease import LOCK_SPACE, Lease
-from trunkline.calls.performer import Performer
-from trunkline.calls.switch import Switch
-from trunkline.calls.writer import EventWriter
+from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.lease import LOCK_SPACE, Lease
+from trunkline.calls.switch.rpc_client import SwitchClient
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.errors import LeaseLost, SwitchUnavailable
 from trunkline.core.ids import IdGenerator, id_of_channel, node_of
 from trunkline.core.tasks import CoreTaskFailed, CoreTasks
@@ -240,7 +240,7 @@ async def test_a_command_follows_its_node_to_another_address(db: Database) -> No
 
 
 async def test_no_node_that_lives_is_an_error(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.calls.client.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
     await publish(db, Node(3, []))
     async with SwitchClient("http://127.0.0.1:9", TOKEN, db, 3) as client:
         with pytest.raises(SwitchUnavailable):

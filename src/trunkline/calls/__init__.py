@@ -1,16 +1,17 @@
-"""Live calls: the rules of a call session, the switch that performs them, and what is kept of them.
+"""Live calls: the rules of a call session, the switch that runs them, and the records that are kept of them.
 
-=================  ==========================================================================================
-``reasons``        why a leg or a session ended: the wire's names, and how they follow from what the engine says
-``session``        the state of one call session; how each event changes it (``evolve``); no decisions
-``durations``      the six durations of a session, from its times
-``machine``        the rules: a signal or command in, events and effects out; pure
-``voice``          when a party's voice is recorded
-``outgoing``       what a dialled number means (pure)
-``look``           what the rules may ask about the world around a call: free lines, registrations, the hour
-``writer``         events and history rows into PostgreSQL, in batches
-``switch``         the shell: one process a node, owns the live calls
-``recovery``       what a restarted switch does before it takes part again
-``control``        the switch's door for commands from web; ``client`` is its other end
-=================  ==========================================================================================
+====================  =======================================================================================
+``rules``             the dispatcher of the rules: a signal or a command in, events and effects out; pure
+``decision``          what a rule returns: events and effects
+``context``           what a rule may ask about: free lines, registrations, the time of day
+``session``           the state of one call session, and how each event changes it (``evolve``); no decisions
+``effects``           what the switch does for a rule, and what a failure of it means
+``commands``          the commands on a live call
+``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes
+``flows``             the rules of each kind of call; pure
+``records``           events and history rows in PostgreSQL, and the figures computed from them
+``switch``            the running switch: one process per node, owns the live calls
+====================  =======================================================================================
+
+``switch`` imports ``records`` and the rules; ``flows`` import neither.
 """

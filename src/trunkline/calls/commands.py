@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trunkline.calls import coach, managed, voice
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Hangup, Keys
-from trunkline.calls.requests import message_files
+from trunkline.calls.flows import coaching, consultation, recording
+from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.session import CoachMode, Leg, Phase, Session
-from trunkline.calls.turn import Turn
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, SwitchUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
@@ -38,30 +38,30 @@ def disconnect_leg(turn: Turn, params: Params) -> None:
 
 
 def hold_call(turn: Turn, params: Params) -> None:
-    managed.hold(turn, message_files(turn.look.account, params, "contact_message"))
+    consultation.hold(turn, message_files(turn.look.account, params, "contact_message"))
 
 
 def unhold_call(turn: Turn, _params: Params) -> None:
-    managed.unhold(turn)
+    consultation.unhold(turn)
 
 
 def make_call(turn: Turn, params: Params) -> None:
-    managed.make_call(turn, params["to"], message_files(turn.look.account, params, "to_message"))
+    consultation.make_call(turn, params["to"], message_files(turn.look.account, params, "to_message"))
 
 
 def transfer_talk(turn: Turn, params: Params) -> None:
     """With ``contact`` (the handbook's form) a blind transfer: hold, call, hand over."""
     to = params.get("contact")
     if to is not None:
-        managed.third_party(turn, to)  # refuse before the contact is put on hold
+        consultation.third_party(turn, to)  # refuse before the contact is put on hold
         if turn.session.phase is Phase.TALK:
-            managed.hold(turn, ())
-        managed.make_call(turn, to, ())
-    managed.transfer(turn)
+            consultation.hold(turn, ())
+        consultation.make_call(turn, to, ())
+    consultation.transfer(turn)
 
 
 def restore_talk(turn: Turn, _params: Params) -> None:
-    managed.restore(turn)
+    consultation.restore(turn)
 
 
 def send_dtmf(turn: Turn, params: Params) -> None:
@@ -118,19 +118,19 @@ def record_call(turn: Turn, params: Params) -> None:
     session = turn.session
     if not session.talking or session.ending is not None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
-    legs = managed.talking(session)
-    recording = any(leg.is_recorded for leg in legs)
+    legs = consultation.talking(session)
+    recorded = any(leg.is_recorded for leg in legs)
     if params["action"] == "on":
-        if recording:
+        if recorded:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
         if not turn.look.may_record:
             raise SwitchUnavailable(
                 "The disk is nearly full: calls are not recorded; free space, then try again"
             )
         for leg in legs:
-            voice.begin(turn, leg, asked=True)
+            recording.begin(turn, leg, asked=True)
         return
-    if not recording:
+    if not recorded:
         raise InvalidState("The call recording is not enabled", mnemonic="record_already_stopped")
     if any(_records_always(turn, leg) for leg in legs):
         raise PermissionDenied(
@@ -138,16 +138,16 @@ def record_call(turn: Turn, params: Params) -> None:
             mnemonic="forbidden",
         )
     for leg in legs:
-        voice.end(turn, leg)
+        recording.end(turn, leg)
 
 
 def add_coach(turn: Turn, params: Params) -> None:
-    coach.add(turn, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
+    coaching.add(turn, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
 
 
 def run_scenario(turn: Turn, params: Params) -> None:
     """Only as a talk option."""
-    managed.run_scenario(turn, params["scenario_id"])
+    consultation.run_scenario(turn, params["scenario_id"])
 
 
 def block_contact(turn: Turn, _params: Params) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def control_needed(session: Session, name: str, params: Params) -> tuple[Channel
     ready = session.phase is Phase.TALK and session.ending is None and not session.reconnecting
     if not (moves and ready and session.talking):
         return ()
-    return tuple(leg.channel for leg in managed.talking(session))
+    return tuple(leg.channel for leg in consultation.talking(session))
 
 
 COMMANDS: dict[str, Callable[[Turn, Params], dict[str, Any] | None]] = {

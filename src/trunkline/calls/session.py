@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.reasons import Reason

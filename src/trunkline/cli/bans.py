@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from trunkline.calls.client import SwitchClient
+from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.cli.accounts import json_option
 from trunkline.cli.database import print_json
 from trunkline.cli.settings import load_settings

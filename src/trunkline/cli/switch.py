@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from trunkline.calls.client import SwitchClient
+from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.errors import SwitchUnavailable
 from trunkline.core.settings import Settings
 from trunkline.runtime import secrets

@@ -136,7 +136,7 @@ async def write_call_events(
     stream is the number before its first event here; the numbers have no gaps.
 
     :param fence: checked in the same statement; None for writers that hold no lease.
-    :param position: of the engine's signals, kept with the lease (:mod:`trunkline.calls.lease`).
+    :param position: of the engine's signals, kept with the lease (:mod:`trunkline.calls.switch.lease`).
     :raises StreamConflict: a stream has another version. The caller's transaction must be rolled back.
     :raises LeaseLost: another switch holds the node's lease. The same.
     :raises psycopg.Error: nothing is written then; the caller's transaction decides.

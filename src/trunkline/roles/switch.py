@@ -16,16 +16,16 @@ from psycopg.types.json import Jsonb
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
-from trunkline.calls import recovery
-from trunkline.calls.control import controlled
-from trunkline.calls.lease import Lease
-from trunkline.calls.limit_events import publishing_limits
-from trunkline.calls.login_guard import BanSettings, LoginGuard, guarding
-from trunkline.calls.numbers import NumberChooser
-from trunkline.calls.performer import Performer
-from trunkline.calls.registrar import Registrar, registering
-from trunkline.calls.switch import Switch
-from trunkline.calls.writer import EventWriter
+from trunkline.calls.flows.caller_id import NumberChooser
+from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.switch import recovery
+from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.lease import Lease
+from trunkline.calls.switch.limit_events import publishing_limits
+from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
+from trunkline.calls.switch.registrations import Registrar, registering
+from trunkline.calls.switch.rpc_server import controlled
+from trunkline.calls.switch.switch import Switch
 from trunkline.core import log
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of

@@ -11,7 +11,7 @@ from trunkline.apis.address import address_reader
 from trunkline.apis.jsonrpc.call import Services
 from trunkline.apis.media import door as media_door
 from trunkline.apis.web import build_app, serving
-from trunkline.calls.client import SwitchClient
+from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.settings import Settings
 from trunkline.directory.media_files import MediaFiles
 from trunkline.directory.spoken import SpokenTexts

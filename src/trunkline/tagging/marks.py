@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Switch(Protocol):
-    """The way to living calls (:class:`trunkline.calls.client.SwitchClient`)."""
+    """The way to living calls (:class:`trunkline.calls.switch.rpc_client.SwitchClient`)."""
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from trunkline.calls.history import country_of
+from trunkline.calls.records.history import country_of
 from trunkline.core.ids import UPLOAD_NODE
 from trunkline.db.pool import Connection
 from trunkline.uploads import people, rules

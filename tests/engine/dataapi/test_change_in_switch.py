@@ -16,7 +16,7 @@ import pytest
 
 from tests.engine.stage import ZONE, Stage
 from trunkline.accounts.secrets import Cipher
-from trunkline.calls.client import SwitchClient
+from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.db.pool import Database
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.load import load_accounts

@@ -108,7 +108,7 @@ class AccountsPort(Protocol):
 
 
 class SwitchPort(Protocol):
-    """The way to the switches (``trunkline.calls.client.SwitchClient``)."""
+    """The way to the switches (``trunkline.calls.switch.rpc_client.SwitchClient``)."""
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trunkline.calls.context import Look
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Dial
-from trunkline.calls.look import Look
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Expected, Leg, Role
-from trunkline.calls.turn import Turn
 from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (

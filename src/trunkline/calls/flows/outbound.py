@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from trunkline.calls import dialing
-from trunkline.calls.dialing import Aim
+from trunkline.calls.context import Look
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Hangup
-from trunkline.calls.incoming import refuse
-from trunkline.calls.look import Look
-from trunkline.calls.outgoing import (
+from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
+from trunkline.calls.flows import dialing
+from trunkline.calls.flows.dialing import Aim
+from trunkline.calls.flows.inbound import refuse
+from trunkline.calls.flows.number_plan import (
     Destination,
     ToEmergency,
     ToEmployee,
@@ -16,9 +18,7 @@ from trunkline.calls.outgoing import (
     ToWorld,
     destination,
 )
-from trunkline.calls.reasons import Side, cause_for_result, unanswered
 from trunkline.calls.session import Leg, Role
-from trunkline.calls.turn import Turn
 from trunkline.directory.model import (
     BillingState,
     Employee,

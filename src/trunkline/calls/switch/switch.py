@@ -16,18 +16,19 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from trunkline.calls import commands, from_line, incoming, machine, managed, requests, talk_options
+from trunkline.calls import commands, rules
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Effect
-from trunkline.calls.live_look import LiveLook
-from trunkline.calls.machine import CallSignal
-from trunkline.calls.numbers import NumberChooser
-from trunkline.calls.performer import Outcome, Performer
-from trunkline.calls.presence import Presence
+from trunkline.calls.flows import consultation, feature_codes, inbound, outbound, start_requests
+from trunkline.calls.flows.caller_id import NumberChooser
+from trunkline.calls.flows.shares import may_have_more
+from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.records.live_view import live_call
+from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
-from trunkline.calls.shares import may_have_more
-from trunkline.calls.turn import Turn
-from trunkline.calls.view import live_call
-from trunkline.calls.writer import EventWriter
+from trunkline.calls.switch.executor import Outcome, Performer
+from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -171,7 +172,7 @@ class Switch:
         look = self._look(session.account_id, session)
         if look is None:
             return
-        self.apply(machine.signal(session, signal, look))
+        self.apply(rules.signal(session, signal, look))
         if isinstance(signal, KeyPressed):
             self._key_pressed(session, signal, look.account)
 
@@ -179,13 +180,13 @@ class Switch:
         """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
         leg = session.leg_of(signal.channel)
         option = (
-            talk_options.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
+            feature_codes.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
         )
         if leg is None or option is None:
             return
         more = {"employee_id": leg.employee_id, "user_id": None}
         wanted = [
-            (name, {**more, **params}) for name, params in talk_options.commands(account, session, option)
+            (name, {**more, **params}) for name, params in feature_codes.commands(account, session, option)
         ]
 
         async def perform() -> None:
@@ -278,9 +279,9 @@ class Switch:
         session.dialling = None  # it only seemed so: the engine had nobody to dial for it
         turn = Turn(session, look, arrived.at)
         if caller.serves:
-            from_line.resume(turn, caller)
+            outbound.resume(turn, caller)
         else:
-            incoming.begin(turn, called_number(look.account, arrived.called))
+            inbound.begin(turn, called_number(look.account, arrived.called))
         self.apply(turn)
 
     def _open(self, arrived: Arrived) -> Turn | None:
@@ -291,11 +292,11 @@ class Switch:
             if found is None:
                 return None
             account, line = found
-            return from_line.open_call(arrived, line, self.look(account), call_session_id)
+            return outbound.open_call(arrived, line, self.look(account), call_session_id)
         owner = self.owner_of(directory, arrived)
         if owner is None:
             return None
-        return incoming.open_call(
+        return inbound.open_call(
             arrived, owner.number, owner.trunk_id, self.look(owner.account), call_session_id
         )
 
@@ -320,12 +321,12 @@ class Switch:
             )
         if name == "list_calls":
             return self.list_calls(account_id, params)
-        if name in requests.CHECKS:
+        if name in start_requests.CHECKS:
             return await self._start_call(account_id, name, params)
         if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
             raise InvalidInput(f"this switch knows no command {name!r}; is it of an older version?")
         if name == "list_talk_options":
-            return {"options": talk_options.shown(self._account(account_id))}
+            return {"options": feature_codes.shown(self._account(account_id))}
         session = self._own(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
         outcome = Outcome()
@@ -333,11 +334,13 @@ class Switch:
             account = self._account(account_id)
             option = None
             if name == "call_talk_option":
-                option = talk_options.find(account, params["button"])
+                option = feature_codes.find(account, params["button"])
             elif name == "send_dtmf":
-                option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
+                option = feature_codes.by_dtmf(
+                    account, session, params["dtmf_string"], Instant(self._clock())
+                )
             if option is not None:
-                for one, more in talk_options.commands(account, session, option):
+                for one, more in feature_codes.commands(account, session, option):
                     await self._controlled_command(session, one, {**params, **more}, outcome)
             else:
                 result = await self._controlled_command(session, name, params, outcome)
@@ -374,7 +377,7 @@ class Switch:
             look = self._look(session.account_id, session)
             if look is not None:
                 turn = Turn(session, look, Instant(self._clock()))
-                managed.rejoin(turn)
+                consultation.rejoin(turn)
                 self.apply(turn)
             raise
 
@@ -387,14 +390,14 @@ class Switch:
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
     ) -> dict[str, Any] | None:
         """Do one command. What it began before it was refused stands: the facts are written either way."""
-        if name == talk_options.SAVE_CONTACT:
+        if name == feature_codes.SAVE_CONTACT:
             self._keep_contact(session, params.get("contact_group_id"))
             return None
         look = self.look(self._account(session.account_id), session)
         turn = Turn(session, look, Instant(self._clock()))
         try:
             result = commands.COMMANDS[name](turn, params)
-            machine.settle(turn)
+            rules.settle(turn)
         finally:
             self.apply(turn, outcome)
         return result
@@ -431,12 +434,12 @@ class Switch:
                 params={"limit_type": "concurrent channels", "limit_max_value": channels},
             )
         params = self._numbered(account, name, params)
-        request = requests.CHECKS[name](account, params)
+        request = start_requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
         if self._numbers is not None:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)
-        turn = machine.start(request, self.look(account), self._ids.next())
+        turn = rules.start(request, self.look(account), self._ids.next())
         self.apply(turn)
         await self._written()
         return {"call_session_id": turn.session.call_session_id}
@@ -478,7 +481,7 @@ class Switch:
         return account
 
     def list_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
-        """A list of :func:`~trunkline.calls.view.live_call`, as JSON: kept until a call changes."""
+        """A list of :func:`~trunkline.calls.records.live_view.live_call`, as JSON: kept until a call changes."""
         zone = params["time_zone"]
         calls = [
             self._shown_call(session, zone)
@@ -537,13 +540,13 @@ class Switch:
         self._performer.perform(session.call_session_id, turn.effects, outcome)
         if session.phase is Phase.ENDED:
             self._forget(session)
-            self._performer.close_bridges(managed.bridges(session))
+            self._performer.close_bridges(consultation.bridges(session))
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
         """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
         self._writer.restore(events)
         self.sessions[session.call_session_id] = session
-        session.dialling = machine.being_connected(session)
+        session.dialling = rules.being_connected(session)
         for leg in session.living:
             self.channels[leg.channel] = session
         self.presence.restore(session)
@@ -557,7 +560,7 @@ class Switch:
         session = self.sessions.get(call_session_id)
         look = self._look(session.account_id, session) if session is not None else None
         if session is not None and look is not None:
-            self.apply(machine.effect_failed(session, effect, error, look))
+            self.apply(rules.effect_failed(session, effect, error, look))
 
     def gone(self, channel: Channel, at: Instant) -> None:
         """A channel that should live does not: close its leg."""

@@ -1,6 +1,6 @@
 """Registrations of lines: from the engine's signals to what others see of them.
 
-The switch's :class:`~trunkline.calls.presence.Presence` knows at once; table ``registrations`` and the events
+The switch's :class:`~trunkline.calls.switch.presence.Presence` knows at once; table ``registrations`` and the events
 LINE_REGISTERED and LINE_LOST follow in the background, so that a storm of registrations never delays a call.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from trunkline.calls.presence import Presence
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger

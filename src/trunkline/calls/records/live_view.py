@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
 
 _STATES = {

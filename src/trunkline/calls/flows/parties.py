@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.calls import dialing
-from trunkline.calls.dialing import Aim
-from trunkline.calls.reasons import Side
+from trunkline.calls.decision import Turn
+from trunkline.calls.finish_reasons import Side
+from trunkline.calls.flows import dialing
+from trunkline.calls.flows.dialing import Aim
 from trunkline.calls.session import Role
-from trunkline.calls.turn import Turn
 from trunkline.directory.model import Scenario
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason

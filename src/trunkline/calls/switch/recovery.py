@@ -10,11 +10,12 @@ listing of channels and the signal of the arrival are of one call, whichever com
 
 from __future__ import annotations
 
-from trunkline.calls import by_api, from_line, incoming, machine, managed
+from trunkline.calls import rules
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Hangup
+from trunkline.calls.flows import click_to_call, consultation, inbound, outbound
 from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
-from trunkline.calls.switch import Switch
-from trunkline.calls.turn import Turn
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
@@ -174,7 +175,7 @@ class Recovery:
         """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
         seen = self._seen.get(channel)
         return (
-            by_api.is_own_channel(channel)
+            click_to_call.is_own_channel(channel)
             and seen is not None
             and not seen.in_our_hands
             and seen.bridge is None
@@ -205,11 +206,11 @@ class Recovery:
             if found is None:
                 return None
             account, line = found
-            return from_line.adopt(arrived, line, switch.look(account), identifier)
+            return outbound.adopt(arrived, line, switch.look(account), identifier)
         owner = switch.owner_of(self._directory, arrived)
         if owner is None:
             return None
-        return incoming.adopt(arrived, owner.number, owner.trunk_id, switch.look(owner.account), identifier)
+        return inbound.adopt(arrived, owner.number, owner.trunk_id, switch.look(owner.account), identifier)
 
     # --- what lives
 
@@ -217,7 +218,7 @@ class Recovery:
         switch = self._switch
         if seen.channel in switch.channels or seen.channel in switch.past_channels:
             return
-        if by_api.is_own_channel(seen.channel):
+        if click_to_call.is_own_channel(seen.channel):
             switch.turn_away(seen.channel)  # of a request that was lost before it was answered
             return
         is_new = seen.created_at > self._survey.at - NEW_SECONDS
@@ -279,19 +280,19 @@ class Recovery:
             # All its legs are gone and only the last word is missing.
             turn = Turn(session, self._switch.look(found, session), self._survey.at)
             if session.legs:
-                machine.settle(turn)
+                rules.settle(turn)
             else:
-                machine.abandon(turn)
+                rules.abandon(turn)
             self._switch.apply(turn)
             return
         if session.managed:
             if found is not None:
                 ours = frozenset(one.channel for one in self._survey.channels if one.in_our_hands)
                 turn = Turn(session, self._switch.look(found, session), self._survey.at)
-                managed.resume(turn, ours)
+                consultation.resume(turn, ours)
                 self._switch.apply(turn)
             return
-        anchor = machine.anchor(session)
+        anchor = rules.anchor(session)
         seen = self._seen.get(anchor.channel) if anchor is not None else None
         if found is None or anchor is None or seen is None or not anchor.alive:
             return
@@ -312,14 +313,14 @@ class Recovery:
             result = ConnectResult.ANSWERED if _talked(session) else ConnectResult.NO_ANSWER
             self._switch.hear(ConnectFinished(anchor.channel, self._survey.at, result, 0))
         elif session.left_to_scenario:
-            incoming.resume(turn)
+            inbound.resume(turn)
         elif session.plan:
             if all(leg is anchor for leg in session.living):
-                by_api.leg_answered(turn, anchor)
+                click_to_call.leg_answered(turn, anchor)
         elif anchor.serves:
-            from_line.resume(turn, anchor)
+            outbound.resume(turn, anchor)
         else:
-            incoming.resume(turn)
+            inbound.resume(turn)
         self._switch.apply(turn)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from trunkline.calls import dialing, managed
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Call, Hangup, Supervise
-from trunkline.calls.outgoing import ToEmployee, ToLine, ToWorld, destination
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
+from trunkline.calls.flows import consultation, dialing
+from trunkline.calls.flows.number_plan import ToEmployee, ToLine, ToWorld, destination
 from trunkline.calls.session import CoachMode, Leg, Role
-from trunkline.calls.turn import Turn
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
@@ -29,7 +29,7 @@ def add(turn: Turn, phone_number: str | None, mode: CoachMode) -> None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
     if any(leg.role is Role.COACH and leg.alive for leg in session.legs.values()):
         raise InvalidState("A coach is on this call already", field="call_session_id")
-    _, operator = managed.talking(session)
+    _, operator = consultation.talking(session)
     aim = _named(turn, phone_number) if phone_number is not None else _own(turn, operator)
     if aim is None:
         raise InvalidInput(
@@ -48,14 +48,14 @@ def leg_answered(turn: Turn, leg: Leg) -> bool:
     """The coach picked up. True when the leg is a coach's."""
     if leg.role is not Role.COACH:
         return False
-    operator = managed.serving(turn.session)
+    operator = consultation.serving(turn.session)
     if operator is None or turn.session.ending is not None:
         turn.do(Hangup(leg.channel))  # whom to coach is gone
     else:
         mode = CoachMode(leg.coach_mode or CoachMode.WHISPER)
         turn.emit(EventType.COACH_JOINED, leg_id=leg.leg_id, target_leg_id=operator.leg_id, mode=mode)
         if mode is CoachMode.BARGE:
-            managed.join_talk(turn, leg)
+            consultation.join_talk(turn, leg)
         else:
             turn.do(Supervise(leg.channel, operator.channel, Supervision(mode)))
     return True

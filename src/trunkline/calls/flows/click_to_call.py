@@ -20,13 +20,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.calls import dialing, incoming, managed
+from trunkline.calls.context import Look
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Call, Hangup, Join, Keys, Music
-from trunkline.calls.look import Look
-from trunkline.calls.parties import aims_for, nobody, unreached
-from trunkline.calls.reasons import ANSWERED_ELSEWHERE, Side
+from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
+from trunkline.calls.flows import consultation, dialing, inbound
+from trunkline.calls.flows.parties import aims_for, nobody, unreached
 from trunkline.calls.session import Leg, LegState
-from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.directory.model import VirtualNumber
@@ -108,7 +108,7 @@ def leg_answered(turn: Turn, leg: Leg) -> None:
     elif leg.side is Side.CONTACT:
         _contact_answered_first(turn, leg)
     elif _awaits_key(turn, leg) or _has_message(turn, leg):
-        managed.say(turn, leg, _message(turn, leg))
+        consultation.say(turn, leg, _message(turn, leg))
     else:
         _call_contact(turn, leg)
 
@@ -131,7 +131,7 @@ def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
     """The engine could not connect the second party: the next phone, or the end."""
     second = turn.session.plan.get("second")
     if second is not None and second["kind"] == "scenario" and leg.side is Side.CONTACT:
-        incoming.not_connected(turn)
+        inbound.not_connected(turn)
     elif second is not None and second["kind"] == "employee":
         _dial_second(turn, leg)
     else:
@@ -168,7 +168,7 @@ def key_pressed(turn: Turn, leg: Leg, key: str) -> None:
         return
     session.confirmed.add(leg.leg_id)
     session.heard.add(leg.leg_id)
-    managed.hush(turn, leg)
+    consultation.hush(turn, leg)
     partner = _partner(turn, leg)
     if partner is None:
         _call_contact(turn, leg)
@@ -209,14 +209,14 @@ def _contact_answered_first(turn: Turn, contact: Leg) -> None:
     second = session.plan["second"]
     message = _message(turn, contact)
     if second is None:
-        managed.say(turn, contact, message)
+        consultation.say(turn, contact, message)
     elif second["kind"] == "scenario" and not message:
         _run_scenario(turn, second["scenario_id"])
     elif not message and not session.plan.get("our_message") and not session.plan.get("confirmation"):
         _dial_second(turn, contact)
     else:
         if message:
-            managed.say(turn, contact, message)
+            consultation.say(turn, contact, message)
         else:
             turn.do(Music(contact.channel, _music(turn)))
         _call_second(turn, contact)
@@ -232,7 +232,7 @@ def _run_scenario(turn: Turn, scenario_id: int) -> None:
         return
     if turn.session.scenario_id is None:
         turn.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
-    incoming.perform(turn, interpreter.start(turn.look.account, scenario, turn.look))
+    inbound.perform(turn, interpreter.start(turn.look.account, scenario, turn.look))
 
 
 # --- the second party -------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def _dial_second(turn: Turn, leg: Leg) -> None:
 
 def _second_answered(turn: Turn, partner: Leg, leg: Leg) -> None:
     if _awaits_key(turn, leg) or (not _meet_if_ready(turn, leg, partner) and _has_message(turn, leg)):
-        managed.say(turn, leg, _message(turn, leg))
+        consultation.say(turn, leg, _message(turn, leg))
     elif turn.session.managed is False:
         turn.do(Music(leg.channel, _music(turn)))
 
@@ -284,9 +284,9 @@ def _meet_if_ready(turn: Turn, leg: Leg, partner: Leg) -> bool:
     session = turn.session
     turn.emit(EventType.CALL_TAKEN)
     for one in (leg, partner):
-        managed.hush(turn, one)
+        consultation.hush(turn, one)
     for one in (leg, partner):
-        turn.do(Join(one.channel, managed.talk_bridge(session)))
+        turn.do(Join(one.channel, consultation.talk_bridge(session)))
     return True
 
 
@@ -327,7 +327,7 @@ def _scenario_message(turn: Turn) -> tuple[str, ...]:
     session = turn.session
     scenario = turn.look.account.scenarios.get(session.scenario_id or 0)
     operation = scenario.operation(session.operation_key) if scenario is not None else None
-    return incoming.employee_message(turn, operation) if operation is not None else ()
+    return inbound.employee_message(turn, operation) if operation is not None else ()
 
 
 def _music(turn: Turn) -> str | None:

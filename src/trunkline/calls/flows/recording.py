@@ -6,9 +6,9 @@ while consulting is in no file, and each part has its exact place in time, that 
 
 from __future__ import annotations
 
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import RecordVoice
 from trunkline.calls.session import Leg
-from trunkline.calls.turn import Turn
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.events.catalogue import EventType
 

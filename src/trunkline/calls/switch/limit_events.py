@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 
-from trunkline.calls.outgoing_limits import LimitReached, OutgoingUsage
+from trunkline.calls.flows.outgoing_limits import LimitReached, OutgoingUsage
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task

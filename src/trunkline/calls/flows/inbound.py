@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.calls import dialing
+from trunkline.calls.context import Look
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage
-from trunkline.calls.look import Look
-from trunkline.calls.reasons import Side, cause_for_refusal
+from trunkline.calls.finish_reasons import Side, cause_for_refusal
+from trunkline.calls.flows import dialing
 from trunkline.calls.session import Leg, Role, Session
-from trunkline.calls.turn import Turn
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise

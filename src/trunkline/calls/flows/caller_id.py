@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from trunkline.calls.by_api import StartCall
+from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.db.pool import Database
 from trunkline.directory.model import Account

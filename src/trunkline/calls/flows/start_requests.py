@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trunkline.calls.by_api import StartCall
+from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trunkline.core.phone import normalise
 from trunkline.directory.model import Account, Employee, VirtualNumber

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from trunkline.calls.outgoing_limits import OutgoingUsage
+from trunkline.calls.decision import Turn
+from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
-from trunkline.calls.turn import Turn
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
 

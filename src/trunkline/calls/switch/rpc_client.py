@@ -172,19 +172,19 @@ class SwitchClient:
         return found.url if found is not None else self._url
 
     async def status(self) -> dict[str, Any]:
-        """Figures of the switch, see :meth:`trunkline.calls.switch.Switch.status`."""
+        """Figures of the switch, see :meth:`trunkline.calls.switch.switch.Switch.status`."""
         async with self._open().get(f"{self._url}/status") as response:
             found: dict[str, Any] = orjson.loads(await response.read())["result"]
             return found
 
     async def login_bans(self) -> list[dict[str, Any]]:
-        """See :meth:`trunkline.calls.login_guard.LoginGuard.listed`."""
+        """See :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`."""
         async with self._open().get(f"{self._url}/bans") as response:
             found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]
             return found
 
     async def lift_login_bans(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
-        """See :meth:`trunkline.calls.login_guard.LoginGuard.lift`."""
+        """See :meth:`trunkline.calls.switch.login_guard.LoginGuard.lift`."""
         body = orjson.dumps({"ip": ip, "line": line})
         async with self._open().post(f"{self._url}/bans/lift", data=body) as response:
             found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]

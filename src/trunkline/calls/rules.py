@@ -1,17 +1,16 @@
-"""The rules of a call: what each signal and command means. Pure: no I/O, no clock, no chance.
+"""The rules of a call: what each signal and command means. Pure: no I/O, no clock, no randomness.
 
-Every handler may run twice with the same signal: what is already known makes no event. Which rules a session obeys
-(an incoming call through a scenario, a call out of a line, a call started by the API) follows from how it began;
-see :mod:`trunkline.calls.incoming`, :mod:`trunkline.calls.from_line` and :mod:`trunkline.calls.by_api`. Here is what
-they share: legs, talks, hang-ups, the end.
+Every handler may run twice with the same signal: what is already known makes no event. How a session began decides
+which flow handles it: :mod:`~trunkline.calls.flows.inbound`, :mod:`~trunkline.calls.flows.outbound` or
+:mod:`~trunkline.calls.flows.click_to_call`. This module has what the flows share: legs, talks, hang-ups, the end.
 """
 
 from __future__ import annotations
 
-from trunkline.calls import by_api, coach, dialing, from_line, incoming, managed, voice
+from trunkline.calls.context import Look
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage
-from trunkline.calls.look import Look
-from trunkline.calls.reasons import (
+from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     SUBSCRIBER_ABSENT,
     TEMPORARY_FAILURE,
@@ -20,9 +19,9 @@ from trunkline.calls.reasons import (
     hung_up,
     unanswered,
 )
+from trunkline.calls.flows import click_to_call, coaching, consultation, dialing, inbound, outbound, recording
+from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Expected, Leg, LegState, Phase, Role, Session, Undecided
-from trunkline.calls.summary import finished
-from trunkline.calls.turn import Turn
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
@@ -116,17 +115,17 @@ def _react(turn: Turn, heard: CallSignal) -> None:
         case PlayFinished():
             _played(turn, heard.play_id)
         case RecordFinished():
-            incoming.message_recorded(turn, heard.seconds, go_on=not heard.hung_up)
+            inbound.message_recorded(turn, heard.seconds, go_on=not heard.hung_up)
         case KeyPressed():
             leg = session.leg_of(heard.channel)
             if leg is not None:
                 turn.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
-                by_api.key_pressed(turn, leg, heard.key)
+                click_to_call.key_pressed(turn, leg, heard.key)
 
 
-def start(request: by_api.StartCall, look: Look, call_session_id: int) -> Turn:
+def start(request: click_to_call.StartCall, look: Look, call_session_id: int) -> Turn:
     """Command: a call by the API. It may be over at once, when the first party has no phone to ring."""
-    turn = by_api.open_call(request, look, call_session_id, look.now)
+    turn = click_to_call.open_call(request, look, call_session_id, look.now)
     _finish_when_empty(turn)
     return turn
 
@@ -175,11 +174,13 @@ def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
         case PlayFiles(), _:
             _played(turn, effect.play_id)
         case RecordMessage(), _:
-            incoming.message_recorded(turn, 0.0)
+            inbound.message_recorded(turn, 0.0)
         case Dial(), Compensation.NOT_CONNECTED:
             refused = ConnectFinished(effect.channel, turn.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE)
             _connect_finished(turn, refused)
-        case Join(), _ if leg is not None and managed.restore_after_failed_join(turn, leg, effect.bridge):
+        case Join(), _ if leg is not None and consultation.restore_after_failed_join(
+            turn, leg, effect.bridge
+        ):
             pass
         case _, Compensation.END_CALL | Compensation.RESTORE:
             turn.ending(Reason.INTERNAL_ERROR)
@@ -202,9 +203,9 @@ def _not_reached(turn: Turn, channel: Channel) -> None:
     reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
     turn.end_leg(leg, reason, TEMPORARY_FAILURE)
     if is_added:
-        managed.leg_ended(turn, leg, reason)
+        consultation.leg_ended(turn, leg, reason)
     else:
-        by_api.leg_failed(turn, leg)
+        click_to_call.leg_failed(turn, leg)
 
 
 def _taken(turn: Turn, heard: Taken) -> None:
@@ -226,7 +227,7 @@ def _taken(turn: Turn, heard: Taken) -> None:
         session.control_taken_late = True
         turn.emit(EventType.CALL_TAKEN)
     leg.bridge = None
-    turn.do(Join(leg.channel, managed.talk_bridge(session)))
+    turn.do(Join(leg.channel, consultation.talk_bridge(session)))
 
 
 # --- legs appear and answer -------------------------------------------------------------------------------
@@ -260,8 +261,8 @@ def _answered(turn: Turn, heard: Answered) -> None:
     if leg.direction == "out" and session.dialling not in (None, leg.channel):
         _decide(turn, Reason.ANOTHER_OPERATOR_ANSWER)
         _tell_of_unmade(turn, session.expected, SUBSCRIBER_ABSENT)
-    if not managed.leg_answered(turn, leg) and not coach.leg_answered(turn, leg):
-        by_api.leg_answered(turn, leg)
+    if not consultation.leg_answered(turn, leg) and not coaching.leg_answered(turn, leg):
+        click_to_call.leg_answered(turn, leg)
 
 
 def _joined(turn: Turn, heard: Joined) -> None:
@@ -278,7 +279,7 @@ def _joined(turn: Turn, heard: Joined) -> None:
         return
     for other in together:
         known = session.open_talk(other.leg_id) is not None
-        if other.side is Side.OPERATOR and not known and managed.starts_talk(session, other):
+        if other.side is Side.OPERATOR and not known and consultation.starts_talk(session, other):
             _talk_started(turn, contact, other)
 
 
@@ -297,10 +298,10 @@ def _talk_started(turn: Turn, contact: Leg, other: Leg) -> None:
     )
     if session.record_wanted and (session.record_asked or _records(turn, contact, other)):
         if not session.managed and not session.engine_records:
-            voice.refuse(turn, contact)
+            recording.refuse(turn, contact)
             return
         for leg in (contact, other):
-            voice.begin(turn, leg, by_engine=not session.managed)
+            recording.begin(turn, leg, by_engine=not session.managed)
 
 
 def _records(turn: Turn, *legs: Leg) -> bool:
@@ -320,16 +321,16 @@ def _played(turn: Turn, play_id: str) -> None:
     session = turn.session
     if play_id == session.playing:
         session.playing = None
-        incoming.played(turn)
+        inbound.played(turn)
         return
     leg = session.legs.get(session.plays.pop(play_id, 0))
     if leg is None or not leg.alive or session.ending is not None:
         return
     session.heard.add(leg.leg_id)
     if session.talks:
-        managed.message_heard(turn, leg)
+        consultation.message_heard(turn, leg)
     else:
-        by_api.message_heard(turn, leg)
+        click_to_call.message_heard(turn, leg)
 
 
 # --- legs go ----------------------------------------------------------------------------------------------
@@ -374,13 +375,13 @@ def _connect_finished(turn: Turn, heard: ConnectFinished) -> None:
         return
     _close_undone(turn, heard)
     if session.left_to_scenario:
-        incoming.not_connected(turn)
+        inbound.not_connected(turn)
     elif session.plan:
-        by_api.not_connected(turn, leg, heard)
+        click_to_call.not_connected(turn, leg, heard)
     elif leg.serves:
-        from_line.not_connected(turn, leg, heard)
+        outbound.not_connected(turn, leg, heard)
     else:
-        incoming.not_connected(turn)
+        inbound.not_connected(turn)
 
 
 def _tell_of_unmade(turn: Turn, expected: list[Expected], cause: int) -> None:
@@ -397,7 +398,7 @@ def _close_undone(turn: Turn, heard: ConnectFinished) -> None:
     """Targets the engine has given up but whose end it has not told yet: their reasons follow from the result."""
     cause = cause_for_result(heard.result, heard.cause)
     for leg in turn.session.living:
-        ours = by_api.is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
+        ours = click_to_call.is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
         if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
             turn.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
 
@@ -412,7 +413,7 @@ def _ended(turn: Turn, heard: Ended) -> None:
         _unanswered_ended(turn, leg, heard)
         return
     reason = (
-        managed.reason_of_leaving(session, leg)
+        consultation.reason_of_leaving(session, leg)
         or session.ending
         or hung_up(leg.side if heard.by_party else _other(leg.side))
     )
@@ -428,7 +429,7 @@ def _ended(turn: Turn, heard: Ended) -> None:
     turn.end_leg(leg, reason, heard.cause)
     if session.message is not None and leg is session.contact:
         # The caller hung up while speaking, and the engine told of that first.
-        incoming.message_recorded(turn, incoming.spoken_seconds(session, heard.at))
+        inbound.message_recorded(turn, inbound.spoken_seconds(session, heard.at))
     if session.taking_control and leg.role is not Role.COACH:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.dialling = None
@@ -438,7 +439,7 @@ def _ended(turn: Turn, heard: Ended) -> None:
     elif (
         session.dialling is None and (session.managed or session.follows_plan) and leg.role is not Role.COACH
     ):
-        managed.leg_ended(turn, leg, reason)
+        consultation.leg_ended(turn, leg, reason)
     elif leg.channel in (session.dialling, _anchor_channel(session)):
         engine_clears = leg.channel == session.dialling
         session.dialling = None
@@ -456,7 +457,7 @@ def being_connected(session: Session) -> Channel | None:
     if leg is None or not leg.alive or session.managed:
         return None
     called = any(
-        one.direction == "out" and not by_api.is_own_channel(one.channel) and not one.handed_over
+        one.direction == "out" and not click_to_call.is_own_channel(one.channel) and not one.handed_over
         for one in session.living
         if one is not leg
     )
@@ -487,13 +488,13 @@ def _unanswered_ended(turn: Turn, leg: Leg, heard: Ended) -> None:
         turn.end_leg(leg, Reason.OPERATOR_DISCONNECTS, heard.cause)
     elif leg.role is Role.COACH or leg.leg_id == session.third_leg_id:
         turn.end_leg(leg, reason, heard.cause)
-        managed.leg_ended(turn, leg, reason)
+        consultation.leg_ended(turn, leg, reason)
     elif heard.cause == ANSWERED_ELSEWHERE or _another_answered(session, leg):
         turn.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
     elif session.dialling is None or leg.channel == session.dialling or leg is session.initiator:
         # We called it ourselves (API): nobody else will explain.
         turn.end_leg(leg, reason, heard.cause)
-        by_api.leg_failed(turn, leg)
+        click_to_call.leg_failed(turn, leg)
     elif heard.cause in _QUIET_CAUSES and not heard.by_party:
         session.undecided.append(Undecided(leg.leg_id, heard.at, heard.cause))
     else:

@@ -9,10 +9,10 @@
                     200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
                     of the directory has come here; "rows_left_out": of the engine's configuration}}
 
-    GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.login_guard.LoginGuard.listed`
+    GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
     POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted
 
-Every request carries the instance's token. :mod:`trunkline.calls.client` is the other end.
+Every request carries the instance's token. :mod:`trunkline.calls.switch.rpc_client` is the other end.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any, Protocol
 import orjson
 from aiohttp import web
 
-from trunkline.calls.login_guard import LoginGuard
-from trunkline.calls.switch import Switch
+from trunkline.calls.switch.login_guard import LoginGuard
+from trunkline.calls.switch.switch import Switch
 from trunkline.core import errors
 from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from trunkline.calls.presence import Presence
 from trunkline.calls.session import Session
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import (
@@ -22,7 +22,7 @@ from trunkline.events.reasons import Reason
 
 
 class LiveLook:
-    """Implements :class:`trunkline.calls.look.Look`."""
+    """Implements :class:`trunkline.calls.context.Look`."""
 
     def __init__(
         self,

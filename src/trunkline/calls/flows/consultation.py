@@ -7,12 +7,12 @@ the parties: ``talk-<session>`` the contact and who serves, ``consult-<session>`
 
 from __future__ import annotations
 
-from trunkline.calls import dialing, incoming, voice
+from trunkline.calls.decision import Turn
 from trunkline.calls.effects import Call, Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
-from trunkline.calls.outgoing import ToEmergency, ToEmployee, ToGroup, ToLine, ToWorld, destination
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
+from trunkline.calls.flows import dialing, inbound, recording
+from trunkline.calls.flows.number_plan import ToEmergency, ToEmployee, ToGroup, ToLine, ToWorld, destination
 from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
-from trunkline.calls.turn import Turn
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.directory.model import Phone
@@ -123,7 +123,7 @@ def run_scenario(turn: Turn, scenario_id: int) -> None:
     turn.do(Hangup(operator.channel))
     _dismiss_coaches(turn)
     turn.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
-    incoming.perform(turn, interpreter.start(account, scenario, turn.look))
+    inbound.perform(turn, interpreter.start(account, scenario, turn.look))
 
 
 # --- what follows -----------------------------------------------------------------------------------------
@@ -354,7 +354,7 @@ def _part(turn: Turn, contact: Leg, operator: Leg) -> None:
     session.expected = []
     turn.do(Take((contact.channel, operator.channel)))
     for leg in (contact, operator):
-        voice.pause(turn, leg)
+        recording.pause(turn, leg)
         leg.bridge = None  # what is still told of the old bridge is no news any more
         if session.managed:
             turn.do(Leave(leg.channel, talk_bridge(session)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from trunkline.calls.context import Look
 from trunkline.calls.effects import Effect, Keys
-from trunkline.calls.look import Look
-from trunkline.calls.reasons import Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 import psycopg
 
-from trunkline.calls import history
+from trunkline.calls.records import history
 from trunkline.calls.session import Session, begin, evolve, replay
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import LeaseLost, StreamConflict, first_line

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import orjson
 import psycopg
 
-from trunkline.calls.login_bans import Ban, BanScope, LoginBans
-from trunkline.calls.presence import Presence
+from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
 from trunkline.core.log import get_logger
