@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.accounts import Cipher, brake, networks, passwords, tokens
+from trunkline.accounts import Cipher, login_throttle, networks, passwords, tokens
 from trunkline.accounts.model import Caller, CallerKind
 from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import Counter, Period, exceeded, period_start, seconds_left, tell, used_in
@@ -62,23 +62,27 @@ def test_points_told_are_never_negative(day: int, minute: int, used_d: int, used
 
 @given(st.integers(0, 100))
 def test_the_brake_only_gets_stronger(failures: int) -> None:
-    assert brake.wait_after(failures) <= brake.wait_after(failures + 1) <= brake.LONGEST_WAIT
-    assert (brake.wait_after(failures) == 0) == (failures < brake.FREE_FAILURES)
+    assert (
+        login_throttle.wait_after(failures)
+        <= login_throttle.wait_after(failures + 1)
+        <= login_throttle.LONGEST_WAIT
+    )
+    assert (login_throttle.wait_after(failures) == 0) == (failures < login_throttle.FREE_FAILURES)
 
 
 def test_the_brake_lets_go() -> None:
-    assert brake.remaining_wait(7, 100.0, 100.0) == 4
-    assert brake.remaining_wait(7, 100.0, 103.0) == 1
-    assert brake.remaining_wait(7, 100.0, 104.0) == 0
-    assert brake.remaining_wait(50, 100.0, 100.0 + brake.FORGOTTEN_AFTER + 1) == 0
+    assert login_throttle.remaining_wait(7, 100.0, 100.0) == 4
+    assert login_throttle.remaining_wait(7, 100.0, 103.0) == 1
+    assert login_throttle.remaining_wait(7, 100.0, 104.0) == 0
+    assert login_throttle.remaining_wait(50, 100.0, 100.0 + login_throttle.FORGOTTEN_AFTER + 1) == 0
     # A clock that stepped back must not lock somebody out for hours.
-    assert brake.remaining_wait(50, 100_000.0, 0.0) == brake.LONGEST_WAIT
+    assert login_throttle.remaining_wait(50, 100_000.0, 0.0) == login_throttle.LONGEST_WAIT
 
 
 def test_failures_are_counted_by_login_and_address() -> None:
-    assert brake.subject(" Anna ", "192.0.2.1") == brake.subject("anna", "192.0.2.1")
-    assert brake.subject("anna", "192.0.2.1") != brake.subject("anna", "192.0.2.2")
-    assert brake.subject("anna", None) != brake.subject("boris", None)
+    assert login_throttle.subject(" Anna ", "192.0.2.1") == login_throttle.subject("anna", "192.0.2.1")
+    assert login_throttle.subject("anna", "192.0.2.1") != login_throttle.subject("anna", "192.0.2.2")
+    assert login_throttle.subject("anna", None) != login_throttle.subject("boris", None)
 
 
 @pytest.mark.parametrize(

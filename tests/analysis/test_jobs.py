@@ -18,7 +18,7 @@ from tests.apis.data_api.office import Office, open_office
 from tests.reports.company import ACCOUNT
 from tests.uploads.customer import WAV, Customer, sends
 from tests.uploads.rig import call, settings_for, settled, working
-from trunkline.analysis.order import JOB, AnalysisListener, when_ready
+from trunkline.analysis.jobs import JOB, AnalysisListener, when_ready
 from trunkline.analysis.silero import SileroDetector
 from trunkline.analysis.work import Task, analyse
 from trunkline.analysis.worker import CONCURRENCY, analysing
@@ -278,8 +278,8 @@ async def test_an_uploaded_recording_is_analysed(office: Office, customer: Custo
     url = customer.serve("/talk", sends(path.read_bytes(), WAV))
     settings = settings_for(tmp_path, customer.certificate)
     record = {"employee_channel": "right", "employee_name": "Ruiz Ana", "record_url": url}
-    order = when_ready(Jobs(office.db.dsn), transcribe=False)
-    async with working(office, settings, [order]), analysed(office, settings):
+    enqueue = when_ready(Jobs(office.db.dsn), transcribe=False)
+    async with working(office, settings, [enqueue]), analysed(office, settings):
         await office.do("upload.calls", calls=[call("1", wav_records=[record])])
         row = (await settled(office, 1))["1"]
         assert row["status"] == "processed", row

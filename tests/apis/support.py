@@ -15,15 +15,15 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from trunkline.accounts.admission import Admission
 from trunkline.accounts.components import DEFAULT
 from trunkline.accounts.model import Caller, CallerKind, Login, Points
 from trunkline.accounts.permissions import Role
-from trunkline.apis.catalogue import SURFACES
+from trunkline.accounts.rate_limit import Admission
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Method, Services
-from trunkline.apis.jsonrpc.journal import MemoryJournal
-from trunkline.apis.jsonrpc.machine import Machine
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.core.errors import (
     AuthenticationFailed,
     LimitExceeded,
@@ -203,7 +203,7 @@ class House:
 
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     switch: NotedSwitch = field(default_factory=NotedSwitch)
-    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    request_log: MemoryRequestLog = field(default_factory=MemoryRequestLog)
     voice: NotedVoice = field(default_factory=NotedVoice)
     database: Database | None = None
     extra: Sequence[Method] = ()
@@ -212,19 +212,21 @@ class House:
     def services(self) -> Services:
         return Services(self.accounts, self.switch, SETTINGS, self.database, self.voice)
 
-    def machine(self, api: Api) -> Machine:
-        surface = next(s for s in SURFACES if s.api is api)
+    def dispatcher(self, api: Api) -> Dispatcher:
+        service_spec = next(s for s in SERVICE_SPECS if s.api is api)
         extra = [method for method in self.extra if method.api is api]
         if extra:
-            surface = Surface(api, surface.version, surface.title, (*surface.methods, *extra))
-        return Machine(surface, self.services, self.journal)
+            service_spec = ServiceSpec(
+                api, service_spec.version, service_spec.title, (*service_spec.methods, *extra)
+            )
+        return Dispatcher(service_spec, self.services, self.request_log)
 
     async def send(
         self, api: Api, body: bytes | Any, ip: str = ADDRESS, *, key: str | None = None
     ) -> dict[str, Any]:
         """The answer to a raw body, or to a message."""
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
-        answer: dict[str, Any] = orjson.loads(await self.machine(api).answer(raw, ip, idempotency_key=key))
+        answer: dict[str, Any] = orjson.loads(await self.dispatcher(api).answer(raw, ip, idempotency_key=key))
         return answer
 
     async def ask(

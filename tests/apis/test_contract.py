@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from tests.apis.data_api.walk import OWN
-from trunkline.apis.catalogue import CALL_API, SURFACES
+from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
 from trunkline.apis.contract import load_facts
 from trunkline.apis.contract.compare import compare, coverage
 from trunkline.apis.jsonrpc import Api, Field, Method, Param
 from trunkline.apis.jsonrpc.declare import walk_fields, walk_params
 from trunkline.cli.contract import contract
 
-DECLARED = [method for surface in SURFACES for method in surface.methods]
+DECLARED = [method for service_spec in SERVICE_SPECS for method in service_spec.methods]
 
 LISTED = {
     Api.CALL: {page["method"] for page in load_facts() if page["api"] == Api.CALL},
@@ -44,7 +44,7 @@ def _pages(method: Method) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("api", list(Api))
 def test_listed_methods_are_complete(api: Api) -> None:
-    methods = coverage(SURFACES)[api].methods
+    methods = coverage(SERVICE_SPECS)[api].methods
     incomplete = {name: methods[name] for name in LISTED[api] if not methods[name].complete}
     assert incomplete == {}
 
@@ -111,10 +111,10 @@ def test_command_prints_exactly_this_form() -> None:
     told = json.loads(result.output)
     assert set(told) == {"call_api", "data_api"}
     assert (told["call_api"]["total"], told["data_api"]["total"]) == (22, 327)
-    for surface in SURFACES:
-        part = told[surface.api]
+    for service_spec in SERVICE_SPECS:
+        part = told[service_spec.api]
         assert set(part) == {"served", "total", "methods"}
-        assert part["served"] == len([method for method in surface.methods if method.name not in OWN])
+        assert part["served"] == len([method for method in service_spec.methods if method.name not in OWN])
         assert len(part["methods"]) == part["total"]
         for method in part["methods"].values():
             assert set(method) == {"served", "missing_params", "missing_fields", "missing_errors"}
@@ -127,7 +127,7 @@ def test_command_prints_exactly_this_form() -> None:
 
 
 def test_the_call_api_is_served_whole() -> None:
-    told = coverage(SURFACES)[Api.CALL]
+    told = coverage(SERVICE_SPECS)[Api.CALL]
     assert (told.served, len(told.methods)) == (22, 22)
 
 

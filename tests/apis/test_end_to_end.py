@@ -19,10 +19,10 @@ from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Api as Meter
 from trunkline.accounts.model import NewAccount, Status
 from trunkline.accounts.service import Accounts
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Services
-from trunkline.apis.jsonrpc.journal import Entry, RequestJournal, prune
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, Entry, prune
 from trunkline.db.pool import Database
 
 
@@ -31,18 +31,18 @@ class _Real:
     db: Database
     account: NewAccount
     switch: NotedSwitch
-    journal: RequestJournal
+    request_log: DatabaseRequestLog
 
     @property
     def administration(self) -> Administration:
         return Administration(self.db)
 
     async def ask(self, api: Api, method: str, ip: str = "127.0.0.1", **params: Any) -> dict[str, Any]:
-        surface = next(surface for surface in SURFACES if surface.api is api)
+        service_spec = next(service_spec for service_spec in SERVICE_SPECS if service_spec.api is api)
         services = Services(Accounts(self.db), self.switch, SETTINGS, self.db)
         message = {"jsonrpc": "2.0", "id": "e2e", "method": method, "params": params}
-        machine = Machine(surface, services, self.journal)
-        answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), ip))
+        dispatcher = Dispatcher(service_spec, services, self.request_log)
+        answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), ip))
         return answer
 
     async def rows(self) -> list[dict[str, Any]]:
@@ -61,8 +61,8 @@ async def _opened(dsn: str, patience: float = 30.0) -> AsyncIterator[_Real]:
             password="a long password",
             allow=["127.0.0.0/8"],
         )
-        async with RequestJournal(db) as journal:
-            yield _Real(db, account, NotedSwitch({"list_calls": []}), journal)
+        async with DatabaseRequestLog(db) as request_log:
+            yield _Real(db, account, NotedSwitch({"list_calls": []}), request_log)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ async def test_report_of_requests(real: _Real) -> None:
     assert mnemonic(await real.ask(Api.CALL, "list.calls", access_token=key, direction="\0")) != "ok"
     assert mnemonic(await real.ask(Api.CALL, "no.such", access_token=key)) == "method_not_found"
     assert mnemonic(await real.ask(Api.CALL, "list.calls", access_token="x")) == "access_token_invalid"
-    await real.journal.__aexit__()
+    await real.request_log.__aexit__()
     success, failure = await real.rows()
     assert success["api_request_id"] == real.switch.commands[0][2]["api_request_id"]
     assert success["is_success"] is True
@@ -175,9 +175,9 @@ async def test_lines_wait_while_the_database_refuses_and_a_bad_one_hurts_no_othe
         duration_ms=3,
         requested_at=1_790_000_000.0,
     )
-    real.journal.write(good)
-    real.journal.write(dataclasses.replace(good, ip="no address"))
-    real.journal.write(good)
+    real.request_log.write(good)
+    real.request_log.write(dataclasses.replace(good, ip="no address"))
+    real.request_log.write(good)
     async with asyncio.timeout(20):
         while len(await real.rows()) < 2:
             await asyncio.sleep(0.05)

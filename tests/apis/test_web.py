@@ -19,7 +19,7 @@ from aiohttp import web
 from tests.apis.support import TOKEN, House
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.tls import ReloadedCertificate
-from trunkline.apis.web import Doors, build_app, serving
+from trunkline.apis.web import Endpoints, build_app, serving
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.runtime import certificates
 
@@ -29,14 +29,14 @@ Ports = Callable[[int], list[int]]
 @asynccontextmanager
 async def _open(
     house: House, settings: Settings, routes: list[web.RouteDef] | None = None
-) -> AsyncIterator[tuple[Doors, aiohttp.ClientSession]]:
+) -> AsyncIterator[tuple[Endpoints, aiohttp.ClientSession]]:
     services = Services(house.accounts, house.switch, settings)
-    app = build_app(services, journal=house.journal, routes=routes or [])
+    app = build_app(services, request_log=house.request_log, routes=routes or [])
     async with (
-        serving(app, settings) as doors,
+        serving(app, settings) as endpoints,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client,
     ):
-        yield doors, client
+        yield endpoints, client
 
 
 def _settings(tmp_path: Path, ports: Ports, **changes: object) -> Settings:
@@ -52,8 +52,8 @@ def _message(method: str = "logout.user") -> dict[str, object]:
 
 
 async def test_http_and_https_answer_alike(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
-        for base in (doors.http, doors.https):
+    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+        for base in (endpoints.http, endpoints.https):
             for path, method in (("/v4.0", "list.nothing"), ("/v2.0", "no.such"), ("/v4.0/", "x")):
                 async with client.post(f"{base}{path}", json=_message(method)) as response:
                     assert response.status == 200
@@ -64,8 +64,8 @@ async def test_http_and_https_answer_alike(tmp_path: Path, free_ports: Ports) ->
 
 
 async def test_content_type_does_not_matter_but_the_verb_does(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
-        url = f"{doors.http}/v4.0"
+    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+        url = f"{endpoints.http}/v4.0"
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             async with client.post(url, data=b"[]", headers={"Content-Type": kind}) as response:
                 answer = await response.json()
@@ -78,24 +78,24 @@ async def test_content_type_does_not_matter_but_the_verb_does(tmp_path: Path, fr
 
 async def test_large_body_is_refused_without_reading_it_all(tmp_path: Path, free_ports: Ports) -> None:
     settings = _settings(tmp_path, free_ports, body_max=1000)
-    async with _open(House(), settings) as (doors, client):
-        async with client.post(f"{doors.http}/v2.0", data=b" " * 1001) as response:
+    async with _open(House(), settings) as (endpoints, client):
+        async with client.post(f"{endpoints.http}/v2.0", data=b" " * 1001) as response:
             assert response.status == 413
             answer = await response.json()
             assert answer["error"]["data"]["mnemonic"] == "invalid_request"
             assert answer["error"]["data"]["params"] == {"body_max_bytes": 1000}
         bomb = {"Content-Encoding": "gzip"}
         async with client.post(
-            f"{doors.http}/v2.0", data=gzip.compress(b" " * 10_000_000), headers=bomb
+            f"{endpoints.http}/v2.0", data=gzip.compress(b" " * 10_000_000), headers=bomb
         ) as response:
             assert response.status == 413
 
 
 async def test_body_that_is_not_in_its_named_encoding(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (doors, client):
+    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
         for encoding in ("gzip", "deflate"):
             headers = {"Content-Encoding": encoding}
-            async with client.post(f"{doors.http}/v2.0", data=b'{"id": 1}', headers=headers) as response:
+            async with client.post(f"{endpoints.http}/v2.0", data=b'{"id": 1}', headers=headers) as response:
                 assert response.status == 200
                 assert (await response.json())["error"]["data"]["mnemonic"] == "parse_error"
 
@@ -104,8 +104,8 @@ async def test_body_that_is_not_in_its_named_encoding(tmp_path: Path, free_ports
 async def test_address_behind_a_proxy(tmp_path: Path, free_ports: Ports, *, trusted: bool) -> None:
     settings = _settings(tmp_path, free_ports, trusted_proxies=["127.0.0.1"] if trusted else [])
     headers = {"X-Forwarded-For": "203.0.113.77"}
-    async with _open(House(), settings) as (doors, client):
-        async with client.post(f"{doors.http}/v4.0", json=_message(), headers=headers) as response:
+    async with _open(House(), settings) as (endpoints, client):
+        async with client.post(f"{endpoints.http}/v4.0", json=_message(), headers=headers) as response:
             answer = await response.json()
         if trusted:
             assert answer["error"]["message"] == "Your IP 203.0.113.77 is not whitelisted"
@@ -121,20 +121,20 @@ async def test_other_doors_and_their_failures(tmp_path: Path, free_ports: Ports)
         raise RuntimeError("secret of the house")
 
     routes = [web.get("/fine", fine), web.get("/broken", broken)]
-    async with _open(House(), _settings(tmp_path, free_ports), routes) as (doors, client):
-        async with client.get(f"{doors.http}/fine") as response:
+    async with _open(House(), _settings(tmp_path, free_ports), routes) as (endpoints, client):
+        async with client.get(f"{endpoints.http}/fine") as response:
             assert await response.text() == "fine"
-        async with client.get(f"{doors.http}/broken") as response:
+        async with client.get(f"{endpoints.http}/broken") as response:
             assert response.status == 500
             assert "secret" not in await response.text()
-        async with client.get(f"{doors.http}/health") as response:
+        async with client.get(f"{endpoints.http}/health") as response:
             assert (response.status, (await response.json())["status"]) == (200, "ok")
 
 
 async def test_a_door_with_port_zero_is_off(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports, https_port=0)) as (doors, _client):
-        assert doors.https is None
-        assert doors.http is not None
+    async with _open(House(), _settings(tmp_path, free_ports, https_port=0)) as (endpoints, _client):
+        assert endpoints.https is None
+        assert endpoints.http is not None
 
 
 async def test_request_under_way_is_finished_at_the_stop(tmp_path: Path, free_ports: Ports) -> None:
@@ -153,8 +153,8 @@ async def test_request_under_way_is_finished_at_the_stop(tmp_path: Path, free_po
             async with client.get(url) as response:
                 return await response.text()
 
-        async with serving(build_app(services, routes=[web.get("/slow", slow)]), settings) as doors:
-            asking = asyncio.create_task(ask(f"{doors.http}/slow"))
+        async with serving(build_app(services, routes=[web.get("/slow", slow)]), settings) as endpoints:
+            asking = asyncio.create_task(ask(f"{endpoints.http}/slow"))
             await arrived.wait()
         assert await asking == "done"
 

@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from trunkline.accounts.administration import AccountProfile, Administration
-from trunkline.apis.jsonrpc.journal import Entry, RequestJournal
+from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, Entry
 from trunkline.db.pool import Database
 
 pytestmark = pytest.mark.attack
@@ -50,12 +50,12 @@ async def test_a_flood_of_refused_requests_adds_little_to_the_report(database: s
         hostile, victim = [
             (await administration.create_account(AccountProfile(name=name))).account_id for name in ("A", "B")
         ]
-        async with RequestJournal(db) as journal:
+        async with DatabaseRequestLog(db) as request_log:
             for _ in range(REQUESTS):
-                journal.write(_entry(hostile, "unexpected_parameters"))
-            journal.write(_entry(hostile, None))
+                request_log.write(_entry(hostile, "unexpected_parameters"))
+            request_log.write(_entry(hostile, None))
             for _ in range(5):
-                journal.write(_entry(victim, "unexpected_parameters"))
+                request_log.write(_entry(victim, "unexpected_parameters"))
         rows, size = await _kept(db, hostile)
         # the flood may fall into two minutes
         assert rows <= 2 * 600 + 1

@@ -23,7 +23,7 @@ from tests.apis.support import TOKEN, House, mnemonic
 from trunkline.accounts import passwords
 from trunkline.apis.body import MEMBERS_MAX, BodyTooLarge, BodyUnreadable, Inflater
 from trunkline.apis.jsonrpc import Services
-from trunkline.apis.web import Doors, build_app, serving
+from trunkline.apis.web import Endpoints, build_app, serving
 from trunkline.core import patterns
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.core.threads import NICENESS, half_of_the_processors
@@ -40,15 +40,15 @@ MIB = 1_048_576
 
 
 @contextlib.asynccontextmanager
-async def _web(folder: Path, ports: Ports, **changes: float) -> AsyncIterator[Doors]:
+async def _web(folder: Path, ports: Ports, **changes: float) -> AsyncIterator[Endpoints]:
     http, https = ports(2)
     fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
     settings = Settings(data_dir=folder, web=WebSettings.model_validate(fields))
     certificates.ensure(settings)
     house = House()
-    app = build_app(Services(house.accounts, house.switch, settings), journal=house.journal)
-    async with serving(app, settings) as doors:
-        yield doors
+    app = build_app(Services(house.accounts, house.switch, settings), request_log=house.request_log)
+    async with serving(app, settings) as endpoints:
+        yield endpoints
 
 
 class _Steps:
@@ -162,8 +162,8 @@ async def test_no_body_keeps_the_event_loop_busy(tmp_path: Path, free_ports: Por
     make, encoding, status, expected = _BODIES[name]
     body = await asyncio.to_thread(make)
     assert len(body) <= MIB
-    async with _web(tmp_path, free_ports) as doors, _watched() as steps:
-        port = _port(doors.http)
+    async with _web(tmp_path, free_ports) as endpoints, _watched() as steps:
+        port = _port(endpoints.http)
         answers = [await asyncio.to_thread(_post, port, body, encoding) for _ in range(3)]
     for told, text in answers:
         answer = orjson.loads(text)
@@ -238,13 +238,13 @@ _HEAD = b"POST /v4.0 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
 
 async def test_what_is_not_completed_in_time_is_closed(tmp_path: Path, free_ports: Ports) -> None:
     deadlines = {"head_timeout": 0.4, "body_timeout": 0.4, "handshake_timeout": 0.4}
-    async with _web(tmp_path, free_ports, **deadlines) as doors:
+    async with _web(tmp_path, free_ports, **deadlines) as endpoints:
         for port, beginning, expected in (
-            (_port(doors.http), b"", b"408"),
-            (_port(doors.http), _HEAD, b"408"),
-            (_port(doors.http), _HEAD + b"\r\n" + b"x" * 10, b"invalid_request"),
-            (_port(doors.https), b"", b""),
-            (_port(doors.https), b"\x16\x03\x01\x02\x00\x01", b""),
+            (_port(endpoints.http), b"", b"408"),
+            (_port(endpoints.http), _HEAD, b"408"),
+            (_port(endpoints.http), _HEAD + b"\r\n" + b"x" * 10, b"invalid_request"),
+            (_port(endpoints.https), b"", b""),
+            (_port(endpoints.https), b"\x16\x03\x01\x02\x00\x01", b""),
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(beginning)
@@ -253,14 +253,14 @@ async def test_what_is_not_completed_in_time_is_closed(tmp_path: Path, free_port
             assert expected in answer
             if not expected:
                 assert answer == b""
-        assert await _works(doors.http)
-        assert await _works(doors.https)
+        assert await _works(endpoints.http)
+        assert await _works(endpoints.https)
 
 
 async def test_a_head_that_trickles_is_closed(tmp_path: Path, free_ports: Ports) -> None:
     """Each byte does not give it more time."""
-    async with _web(tmp_path, free_ports, head_timeout=0.6) as doors:
-        reader, writer = await asyncio.open_connection("127.0.0.1", _port(doors.http))
+    async with _web(tmp_path, free_ports, head_timeout=0.6) as endpoints:
+        reader, writer = await asyncio.open_connection("127.0.0.1", _port(endpoints.http))
         closed = asyncio.create_task(_until_closed(reader))
         for number in range(10_000):
             if closed.done():
@@ -273,8 +273,8 @@ async def test_a_head_that_trickles_is_closed(tmp_path: Path, free_ports: Ports)
 
 
 async def test_a_second_head_has_the_same_time(tmp_path: Path, free_ports: Ports) -> None:
-    async with _web(tmp_path, free_ports, head_timeout=0.4) as doors:
-        reader, writer = await asyncio.open_connection("127.0.0.1", _port(doors.http))
+    async with _web(tmp_path, free_ports, head_timeout=0.4) as endpoints:
+        reader, writer = await asyncio.open_connection("127.0.0.1", _port(endpoints.http))
         writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"}")
         writer.write(b"GET /health HT")
@@ -283,14 +283,14 @@ async def test_a_second_head_has_the_same_time(tmp_path: Path, free_ports: Ports
 
 
 async def test_one_address_has_a_share_of_the_connections(tmp_path: Path, free_ports: Ports) -> None:
-    async with _web(tmp_path, free_ports, connections_per_address=5, handshake_timeout=60) as doors:
-        for port in (_port(doors.https), _port(doors.http)):
+    async with _web(tmp_path, free_ports, connections_per_address=5, handshake_timeout=60) as endpoints:
+        for port in (_port(endpoints.https), _port(endpoints.http)):
             held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await _until_closed(reader) == b""
             writer.close()
             other = socket.create_connection(
-                ("127.0.0.1", _port(doors.http)), source_address=("127.0.0.2", 0)
+                ("127.0.0.1", _port(endpoints.http)), source_address=("127.0.0.2", 0)
             )
             other.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=other)
@@ -301,7 +301,7 @@ async def test_one_address_has_a_share_of_the_connections(tmp_path: Path, free_p
                 writer.close()
                 with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
-            await _eventually_works(doors.http)
+            await _eventually_works(endpoints.http)
 
 
 async def _eventually_works(base: str | None) -> None:
@@ -314,10 +314,10 @@ async def _eventually_works(base: str | None) -> None:
 
 
 async def test_connections_in_all_are_bounded(tmp_path: Path, free_ports: Ports) -> None:
-    async with _web(tmp_path, free_ports, connections=3) as doors:
-        held = [await asyncio.open_connection("127.0.0.1", _port(doors.http)) for _ in range(3)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", _port(doors.https))
+    async with _web(tmp_path, free_ports, connections=3) as endpoints:
+        held = [await asyncio.open_connection("127.0.0.1", _port(endpoints.http)) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", _port(endpoints.https))
         assert await _until_closed(reader) == b""
         for _, one in (*held, (reader, writer)):
             one.close()
-        await _eventually_works(doors.https)
+        await _eventually_works(endpoints.https)

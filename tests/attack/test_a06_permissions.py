@@ -20,7 +20,7 @@ from trunkline.accounts.administration import Administration
 from trunkline.accounts.components import TITLES
 from trunkline.accounts.model import Action, Api
 from trunkline.accounts.permissions import GROUPS, RESOURCES, ROLE_PERMISSIONS, UNRESTRICTED, Role
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Method
 from trunkline.apis.permissions import FOR_EVERY_USER, table, with_permissions
 from trunkline.apis.web import build_app
@@ -31,7 +31,7 @@ from trunkline.events.feed import CallFeed
 
 pytestmark = pytest.mark.attack
 
-METHODS = [method for surface in SURFACES for method in surface.methods]
+METHODS = [method for service_spec in SERVICE_SPECS for method in service_spec.methods]
 GUARDED = [method for method in METHODS if method.name not in FOR_EVERY_USER]
 
 
@@ -106,8 +106,10 @@ def test_permissions_name_resources_that_can_be_granted() -> None:
 def test_the_documentation_names_each_permission() -> None:
     page = Path(__file__).parents[2] / "docs" / "api" / "permissions.md"
     text = page.read_text(encoding="utf-8")
-    for surface in SURFACES:
-        assert table(surface.methods) in text, f"{page.name}, {surface.title}:\n{table(surface.methods)}"
+    for service_spec in SERVICE_SPECS:
+        assert table(service_spec.methods) in text, (
+            f"{page.name}, {service_spec.title}:\n{table(service_spec.methods)}"
+        )
     for (resource, action), meaning in GROUPS.items():
         assert f"| `{resource}: {action}` | {meaning} |" in text
     for role in Role:
@@ -153,7 +155,7 @@ async def streaming(database: str) -> AsyncIterator[tuple[House, TestClient]]:  
         db = await stack.enter_async_context(await Database.open(database))
         feed = await stack.enter_async_context(CallFeed(db))
         house = House(database=db)
-        app = build_app(house.services, journal=house.journal, feed=feed)
+        app = build_app(house.services, request_log=house.request_log, feed=feed)
         yield house, await stack.enter_async_context(TestClient(TestServer(app)))
 
 

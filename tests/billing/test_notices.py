@@ -22,7 +22,7 @@ from trunkline.billing import notices
 from trunkline.billing.limits import enforce_limits
 from trunkline.billing.notices import Kind, Notice, Sender
 from trunkline.core.settings import MailSecurity, MailSettings, Settings
-from trunkline.db.jobs import Jobs, RunAgain
+from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import Mail, MailError, NullMailer, SmtpMailer, mailer, message_of
 from trunkline.runtime import certificates
@@ -173,7 +173,7 @@ async def test_a_refused_mail(answer: str, is_final: bool) -> None:
         if is_final:
             await sender.send(*send, datetime.now(UTC).timestamp())
         else:
-            with pytest.raises(RunAgain):
+            with pytest.raises(RetryLater):
                 await sender.send(*send, datetime.now(UTC).timestamp())
         await sender.send(*send, datetime.now(UTC).timestamp() - 61)
         assert server.got == []

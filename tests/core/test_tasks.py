@@ -18,7 +18,7 @@ SOURCE = Path(trunkline.__file__).parent
 AWAITED_WHERE_STARTED = {
     "apis/call_api/stream.py": "a watcher's three tasks: the handler awaits them",
     "core/cancellation.py": "wait_for",
-    "db/jobs.py": "_insisting awaits its task",
+    "db/jobs.py": "_cancel_until_done awaits its task",
     "directory/spoken.py": "a text is spoken once for all who ask; each of them awaits it",
     "notifications/deliverer.py": "deliveries of one stream: a failure is logged where it ends",
     "runtime/child.py": "the supervisor",

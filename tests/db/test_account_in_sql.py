@@ -32,7 +32,7 @@ ALLOWED = {
         "login_sessions",
     ): "by the hash of a token, which nobody can guess; and old ones of all",
     ("calls/records/history.py", "{}"): "rows of the switch, which bear their account as every column",
-    ("db/changes.py", "{}"): "the column is among the values that are inserted",
+    ("db/rows.py", "{}"): "the column is among the values that are inserted",
     ("db/query/compiler.py", "{}"): "the condition is that of the listing, which is looked at below",
     ("db/query/compiler.py", "{counts}"): "likewise",
     ("db/query/compiler.py", "{table}"): "likewise",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trunkline.db import jobs as jobs_module
-from trunkline.db.jobs import Jobs, RunAgain
+from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
 
 
@@ -43,7 +43,7 @@ async def test_the_next_job_of_a_lock_runs_when_the_one_before_ends(database: st
     async with await Database.open(database) as db, _running(jobs):
         async with db.connection() as conn:
             for number in range(5):
-                await jobs.order(conn, "work", {"number": number}, queue="one", lock="same")
+                await jobs.enqueue(conn, "work", {"number": number}, queue="one", lock="same")
         async with asyncio.timeout(30):
             await finished.wait()
     assert done == [0, 1, 2, 3, 4]
@@ -56,7 +56,7 @@ async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None
     async def work(number: int) -> None:
         attempts[number] = attempts.get(number, 0) + 1
         if attempts[number] < 3:
-            raise RunAgain(0.1 * number)
+            raise RetryLater(0.1 * number)
         if all(attempts.get(one) == 3 for one in range(4)):
             finished.set()
 
@@ -65,7 +65,7 @@ async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None
     async with await Database.open(database) as db, _running(jobs):
         async with db.connection() as conn:
             for number in range(4):
-                await jobs.order(conn, "work", {"number": number}, queue="one")
+                await jobs.enqueue(conn, "work", {"number": number}, queue="one")
         async with asyncio.timeout(30):
             await finished.wait()
     assert attempts == {0: 3, 1: 3, 2: 3, 3: 3}

@@ -15,14 +15,16 @@ import yaml
 from pydantic import BaseModel
 
 from tests.docs.pages import DOCS, ROOT, anchors, blocks, commands, links, name, pages, requests
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc.declare import Method, Param
 from trunkline.cli.main import COMMANDS
 from trunkline.cli.main import commands as trunkline
 from trunkline.core.settings import Settings
 from trunkline.directory import file as directory_file
 
-_METHODS = {f"/v{surface.version}": {m.name: m for m in surface.methods} for surface in SURFACES}
+_METHODS = {
+    f"/v{service_spec.version}": {m.name: m for m in service_spec.methods} for service_spec in SERVICE_SPECS
+}
 _TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 _UNWANTED = re.compile(re.escape(f"{ROOT}/"))
 """Where this checkout happens to lie is nobody else's business."""

@@ -106,7 +106,7 @@ async def test_sound_of_another_node_is_not_absent(rig: Rig, settings: Settings)
         row = await row_when(rig, "pending")
         jobs = Jobs(rig.dsn)
         async with rig.db.connection() as conn:
-            await jobs.order(
+            await jobs.enqueue(
                 conn,
                 "make_recordings",
                 {"recordings": [[rig.account_id, row["recording_id"]]]},

@@ -18,10 +18,10 @@ from trunkline.accounts import passwords
 from trunkline.accounts.administration import AccountProfile, add_account
 from trunkline.accounts.support import add_contact_person
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import array, enum, nested, number, optional_text, string, time
+from trunkline.db.rows import transaction
 
 
 class CustomerStatus(StrEnum):
@@ -157,7 +157,7 @@ async def create_customer(
     :raises NotFound: the agent has no such tariff plan.
     """
     passwords.check_strength(password)
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         await _check_plan(connection, agent_id, settings)
         profile = await _profile_like(connection, agent_id, name)
         try:
@@ -189,7 +189,7 @@ async def update_customer(
     """
     if "password" in changes:
         passwords.check_strength(changes["password"])
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         if await _status_of(connection, agent_id, customer_id, "id") is CustomerStatus.ARCHIVE:
             raise _no_customer(customer_id, "id")
         await _check_plan(connection, agent_id, changes)
@@ -210,7 +210,7 @@ async def set_tariff_plan(database: Database, agent_id: int, customer_id: int, t
     :raises NotFound: no such client, or tariff plan.
     """
     settings = {"tariff_plan_id": tariff_plan_id}
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         if await _status_of(connection, agent_id, customer_id, "customer_id") is CustomerStatus.ARCHIVE:
             raise _no_customer(customer_id, "customer_id")
         await _check_plan(connection, agent_id, settings)
@@ -225,7 +225,7 @@ async def set_customer_status(
     :raises NotFound: no such client.
     :raises InvalidState: not from the present status.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         present = await _status_of(connection, agent_id, customer_id, "customer_id")
         if present not in _MOVES[status]:
             raise InvalidState(

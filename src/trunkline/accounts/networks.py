@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from trunkline.core.errors import InvalidInput
 
 _EVERYBODY = IPv4Network("0.0.0.0/0")
-_COAT = IPv6Network("::ffff:0:0/96")
-_COAT_BITS = 96
+_V4_MAPPED = IPv6Network("::ffff:0:0/96")
+_V4_MAPPED_BITS = 96
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
@@ -41,9 +41,9 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
             field="network",
             value=text,
         ) from error
-    if isinstance(network, IPv6Network) and network.subnet_of(_COAT):
+    if isinstance(network, IPv6Network) and network.subnet_of(_V4_MAPPED):
         bare = IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
-        return IPv4Network((bare, network.prefixlen - _COAT_BITS))
+        return IPv4Network((bare, network.prefixlen - _V4_MAPPED_BITS))
     return network
 
 

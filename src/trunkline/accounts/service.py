@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from trunkline.accounts import access, networks
-from trunkline.accounts.admission import Admission, admit
 from trunkline.accounts.metering import Metering
 from trunkline.accounts.model import Caller, Login, Points
+from trunkline.accounts.rate_limit import Admission, admit
 from trunkline.accounts.sessions import Sessions
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import PermissionDenied

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from trunkline.accounts import brake, passwords, tokens
+from trunkline.accounts import login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Login, Status
 from trunkline.core.clock import to_datetime
@@ -34,9 +34,9 @@ class Sessions:
     async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
         """See :meth:`trunkline.accounts.service.Accounts.login`."""
         login = _storable(login).strip()
-        subject = brake.subject(login, address)
+        subject = login_throttle.subject(login, address)
         async with self._hashing:
-            await self._check_brake(subject, now)
+            await self._check_throttle(subject, now)
             row = await self._find(login)
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
@@ -61,7 +61,7 @@ class Sessions:
             )
             await connection.execute(
                 "delete from login_failures where last_failed_at < %s",
-                (moment - timedelta(seconds=brake.FORGOTTEN_AFTER),),
+                (moment - timedelta(seconds=login_throttle.FORGOTTEN_AFTER),),
             )
 
     async def _find(self, login: str) -> Row | None:
@@ -91,10 +91,10 @@ class Sessions:
                 )
         return Login(token, expires_at, *who)
 
-    async def _check_brake(self, subject: str, now: float) -> None:
+    async def _check_throttle(self, subject: str, now: float) -> None:
         async with self._db.connection() as connection:
             failures, last = await _failures(connection, subject)
-        wait = brake.remaining_wait(failures, last, now)
+        wait = login_throttle.remaining_wait(failures, last, now)
         if wait > 0:
             raise AuthenticationFailed(f"too many failed log-ins; try again in {wait:.0f} s")
 
@@ -111,7 +111,7 @@ class Sessions:
                 {
                     "subject": subject,
                     "now": to_datetime(now),
-                    "forgotten": to_datetime(now - brake.FORGOTTEN_AFTER),
+                    "forgotten": to_datetime(now - login_throttle.FORGOTTEN_AFTER),
                 },
             )
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import insert, transaction
 
 _PERSONS = """
     select p.contact_person_id as contact_id, p.full_name, nullif(p.position_name, '') as position_name,
@@ -90,7 +90,7 @@ async def write_ticket(
         "email": _way(person["emails"], "email", email_id),
         "user_login": user_login,
     }
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         return await insert(connection, "support_tickets", "ticket_id", account_id, values)
 
 

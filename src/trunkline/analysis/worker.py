@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.analysis.order import JOB, QUEUE
+from trunkline.analysis.jobs import JOB, QUEUE
 from trunkline.analysis.service import Analyst, Engine
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs

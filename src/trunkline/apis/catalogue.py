@@ -39,10 +39,10 @@ from trunkline.apis.data_api import (
 )
 from trunkline.apis.data_api import authentication as data_authentication
 from trunkline.apis.jsonrpc.declare import Api
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.permissions import with_permissions
 
-CALL_API = Surface(
+CALL_API = ServiceSpec(
     api=Api.CALL,
     version="4.0",
     title="Call API",
@@ -59,7 +59,7 @@ CALL_API = Surface(
     ),
 )
 
-DATA_API = Surface(
+DATA_API = ServiceSpec(
     api=Api.DATA,
     version="2.0",
     title="Data API",
@@ -95,4 +95,4 @@ DATA_API = Surface(
     aliases=tags.ALIASES,
 )
 
-SURFACES = (CALL_API, DATA_API)
+SERVICE_SPECS = (CALL_API, DATA_API)

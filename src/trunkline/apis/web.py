@@ -17,12 +17,12 @@ from aiohttp import web
 
 from trunkline import __version__
 from trunkline.apis.address import address_reader, networks
-from trunkline.apis.call_api.stream import StreamDoor
-from trunkline.apis.catalogue import CALL_API, SURFACES
+from trunkline.apis.call_api.stream import StreamEndpoint
+from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
 from trunkline.apis.jsonrpc.call import Services
-from trunkline.apis.jsonrpc.door import JsonRpcDoor
-from trunkline.apis.jsonrpc.journal import Journal, MemoryJournal, RequestJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
+from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.listener import ConnectionLimits, Listener
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.core.errors import DatabaseUnavailable
@@ -43,7 +43,7 @@ _LINGERING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Endpoints:
     """Where the application is reached: URLs, None for a door that is off."""
 
     http: str | None
@@ -53,7 +53,7 @@ class Doors:
 def build_app(
     services: Services,
     *,
-    journal: Journal | None = None,
+    request_log: RequestLog | None = None,
     feed: CallFeed | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
 ) -> web.Application:
@@ -64,21 +64,21 @@ def build_app(
     """
     app = web.Application(middlewares=[_guard])
     app.on_response_prepare.append(_set_headers)
-    if journal is None:
-        journal = _own_journal(app, services)
+    if request_log is None:
+        request_log = _own_request_log(app, services)
     web_settings = services.settings.web
     address_of = address_reader(services.settings)
-    for surface in SURFACES:
-        machine = Machine(surface, services, journal)
-        door = JsonRpcDoor(
-            machine,
+    for service_spec in SERVICE_SPECS:
+        dispatcher = Dispatcher(service_spec, services, request_log)
+        endpoint = JsonRpcEndpoint(
+            dispatcher,
             body_max=web_settings.body_max,
             body_seconds=web_settings.body_timeout,
             address_of=address_of,
         )
-        app.add_routes(door.routes())
+        app.add_routes(endpoint.routes())
     if feed is not None:
-        stream = StreamDoor(CALL_API, services, feed, address_of)
+        stream = StreamEndpoint(CALL_API, services, feed, address_of)
         app.add_routes(stream.routes())
         app.on_shutdown.append(stream.close)
     app.add_routes([web.get("/health", _health(services)), *routes])
@@ -86,7 +86,7 @@ def build_app(
 
 
 @asynccontextmanager
-async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doors]:
+async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Endpoints]:
     """Keep the doors open for the time of the block; then finish what is under way, and close.
 
     :raises OSError: a port is taken, or the certificate of ``settings.certificates_dir`` cannot be read.
@@ -118,7 +118,7 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Doo
             )
             https = f"https://{settings.web.https_bind}:{settings.web.https_port}"
         _log.info("web is open", http=http, https=https)
-        yield Doors(http, https)
+        yield Endpoints(http, https)
     finally:
         if watcher is not None:
             watcher.cancel()
@@ -143,17 +143,17 @@ async def serve(app: web.Application, settings: Settings) -> None:
         await asyncio.Event().wait()
 
 
-def _own_journal(app: web.Application, services: Services) -> Journal:
+def _own_request_log(app: web.Application, services: Services) -> RequestLog:
     if services.database is None:
-        return MemoryJournal()
-    journal = RequestJournal(services.database)
+        return MemoryRequestLog()
+    request_log = DatabaseRequestLog(services.database)
 
     async def keep(_app: web.Application) -> AsyncIterator[None]:
-        async with journal:
+        async with request_log:
             yield
 
     app.cleanup_ctx.append(keep)
-    return journal
+    return request_log
 
 
 def _health(services: Services) -> Callable[[web.Request], Awaitable[web.Response]]:

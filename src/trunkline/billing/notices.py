@@ -17,7 +17,7 @@ from typing import Any
 
 from trunkline.billing.tariffs import plain
 from trunkline.core.log import get_logger
-from trunkline.db.jobs import Jobs, RunAgain
+from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import Mail, Mailer, MailError
 
@@ -130,7 +130,7 @@ async def tell(database: Database, jobs: Jobs, client: Mapping[str, Any], notice
                     "message_id": f"limit.{mark}.{notice.period:%Y%m%d}.{place}",
                     "ordered_at": time.time(),
                 }
-                await jobs.order(connection, SEND, args, queue=QUEUE)
+                await jobs.enqueue(connection, SEND, args, queue=QUEUE)
     return told
 
 
@@ -155,4 +155,4 @@ class Sender:
                 return
             _log.warning("mail_waits", subject=subject, error=str(error))
             pause = min(max(_FIRST_PAUSE, age), _LONGEST_PAUSE)
-            raise RunAgain(pause * random.uniform(0.8, 1.2)) from error
+            raise RetryLater(pause * random.uniform(0.8, 1.2)) from error

@@ -15,8 +15,8 @@ from trunkline.billing.kinds import DirectionType
 from trunkline.billing.rates import Rate
 from trunkline.billing.tariff_file import ANY, PlanForm, PricesForm, TariffForm
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import transaction
 
 EVERYBODY = 0
 """Account of plans that all agents and accounts may have."""
@@ -71,7 +71,7 @@ async def pending_changes(database: Database, form: TariffForm, owner: int = EVE
 async def apply_tariffs(database: Database, form: TariffForm, owner: int = EVERYBODY) -> list[str]:
     """Make plans and price lists as the file says, all or nothing; what was changed. Arguments and errors as
     :func:`pending_changes`."""
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         await _check_owner(connection, owner)
         await connection.execute("lock table tariff_plans in share row exclusive mode")
         present, wanted = await _present(connection, form, owner), _wanted(form)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import orjson
 
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.contract.compare import ApiCoverage, MethodCoverage, coverage
 
 
@@ -14,7 +14,7 @@ from trunkline.apis.contract.compare import ApiCoverage, MethodCoverage, coverag
 @click.option("--all", "show_all", is_flag=True, help="List methods that are not served, too.")
 def contract(*, as_json: bool, show_all: bool) -> None:
     """Tell how much of the contract is served, method by method."""
-    found = coverage(SURFACES)
+    found = coverage(SERVICE_SPECS)
     if as_json:
         told = {str(api): part.as_json() for api, part in found.items()}
         click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())

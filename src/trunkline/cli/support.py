@@ -10,8 +10,8 @@ from trunkline.accounts import support as rooms
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
-from trunkline.db.changes import changing
 from trunkline.db.pool import Database
+from trunkline.db.rows import transaction
 
 
 @click.group()
@@ -63,7 +63,7 @@ def add_person(
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)
-        async with changing(db) as connection:
+        async with transaction(db) as connection:
             return await rooms.add_contact_person(
                 connection, which, name, position_name=position, emails=email, phones=phone
             )

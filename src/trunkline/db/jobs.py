@@ -66,7 +66,7 @@ Handler = Callable[..., Awaitable[None]]
 """Called with the job's arguments by name. Must bear to be run twice."""
 
 
-class RunAgain(Exception):  # noqa: N818 - not an error: the job asks for another time
+class RetryLater(Exception):  # noqa: N818 - not an error: the job asks for another time
     """Raised by a handler: put this job back, to be run again after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
@@ -78,7 +78,7 @@ class _Retry(BaseRetryStrategy):
     """A failed job is never dropped: it comes again with growing pauses, up to five minutes."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if isinstance(exception, RunAgain):
+        if isinstance(exception, RetryLater):
             return RetryDecision(retry_at=_after(exception.seconds))
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_at=_after(0))
@@ -115,7 +115,7 @@ class Jobs:
         """Say who does jobs of this name; before :meth:`run`."""
         self._app.task(name=name, queue=queue, retry=_Retry())(handler)
 
-    async def order(
+    async def enqueue(
         self,
         conn: AsyncConnection[Any],
         name: str,
@@ -172,7 +172,7 @@ class Jobs:
     async def _work(self, queue: str, limit: int) -> None:
         while True:
             try:
-                await _insisting(
+                await _cancel_until_done(
                     self._app.run_worker_async(
                         queues=[queue],
                         name=queue,
@@ -226,7 +226,7 @@ class Jobs:
             _log.warning("job_rescued", task=job.task_name, job_id=job.id)
 
 
-async def _insisting(work: Coroutine[Any, Any, None]) -> None:
+async def _cancel_until_done(work: Coroutine[Any, Any, None]) -> None:
     """Do the work; when cancelled, see that it ends: a library that swallows a cancellation is told again."""
     task = asyncio.ensure_future(work)
     try:

@@ -7,10 +7,10 @@ from typing import Any
 
 from trunkline.core.errors import NotFound, PermissionDenied
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, must_exist
 from trunkline.db.pool import Database
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import array, enum, number, string, time
+from trunkline.db.rows import lock_row, transaction
 
 STATUSES = ("draft", "planned", "in_process", "paused", "completed", "cancelled")
 NUMBER_STATUSES = (
@@ -74,8 +74,8 @@ async def delete_numbers(
     :raises PermissionDenied: a number with one of :data:`FINAL_STATUSES`.
     """
     asked = {normalise(sent) or sent: sent for sent in phone_numbers}
-    async with changing(database) as connection:
-        await must_exist(
+    async with transaction(database) as connection:
+        await lock_row(
             connection,
             "auto_call_campaigns",
             "auto_call_campaign_id",

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from trunkline.core.errors import Duplicate, InvalidInput
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, delete
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.db.query.columns import number, string, time
+from trunkline.db.rows import delete, transaction
 
 BLACKLIST = Listing(
     name="blacklist",
@@ -59,7 +59,7 @@ async def block_digits(
     db: Database, account_id: int, user_id: int, digits: str, comment: str
 ) -> Blocked | None:
     """As :func:`block`, of a number as calls have it; None when it is in the list."""
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         cursor = await connection.execute(
             """insert into blacklist (account_id, phone_number, comment, added_by)
                values (%(account_id)s, %(number)s, %(comment)s,
@@ -77,5 +77,5 @@ async def unblock(db: Database, account_id: int, blacklist_id: int) -> None:
 
     :raises NotFound: no such entry.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await delete(connection, "blacklist", "blacklist_id", account_id, blacklist_id)

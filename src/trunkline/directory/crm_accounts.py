@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.db.changes import changing, delete, insert, update
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.db.query.columns import boolean, enum, number, optional_text, string, structure, time
+from trunkline.db.rows import delete, insert, transaction, update
 
 TYPES = ("custom", "amocrm", "bitrix")
 CONVERSION_MODELS = ("last_before_deal", "last_before_contact", "last_before_lead")
@@ -53,7 +53,7 @@ async def create_crm_account(database: Database, account_id: int, values: Mappin
     :param values: ``name``, ``url``, ``deal_conversion_model`` and optional ones.
     :raises Duplicate: the name is taken.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         return await insert(
             connection, "crm_accounts", "crm_account_id", account_id, {**_DEFAULTS, **_without_nulls(values)}
         )
@@ -67,7 +67,7 @@ async def update_crm_account(
     :raises NotFound: no such CRM account here.
     :raises Duplicate: the name is taken.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         await update(
             connection,
             "crm_accounts",
@@ -84,7 +84,7 @@ async def delete_crm_account(database: Database, account_id: int, crm_account_id
     :raises NotFound: no such CRM account here.
     :raises InUse: something refers to it.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         await delete(connection, "crm_accounts", "crm_account_id", account_id, crm_account_id)
 
 

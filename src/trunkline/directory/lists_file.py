@@ -24,8 +24,8 @@ from psycopg.types.json import Jsonb
 from pydantic import AwareDatetime, Field
 
 from trunkline.core.errors import NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import transaction
 from trunkline.directory.file import read_items
 from trunkline.directory.form_fields import Item, Key, Name, Phone
 from trunkline.directory.web_analytics import Engine, SiteEventType
@@ -100,7 +100,7 @@ async def apply_lists(database: Database, account_id: int, lists: ListsForm) -> 
 
     :raises NotFound: a site or segment that an item names is not there.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         put = _Put(connection, account_id)
         for key, campaign in lists.auto_calls.items():
             await put.campaign(key, campaign)

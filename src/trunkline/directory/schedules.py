@@ -13,10 +13,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import Duplicate
-from trunkline.db.changes import changing, delete, insert_keyed, must_exist, one_at_a_time, update
 from trunkline.db.pool import Connection, Database
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import array, nested, number, string
+from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.employees.uses import refuse_if_used
 from trunkline.directory.schedule import DayKind
 
@@ -97,7 +97,7 @@ async def create_schedule(
     :param rules: as :func:`trunkline.directory.schedule.rule_from_json` reads them.
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         await _check_name(connection, account_id, name, None)
         row = {"name": name, "rules": Jsonb(list(rules))}
@@ -110,9 +110,9 @@ async def rename_schedule(db: Database, account_id: int, schedule_id: int, name:
     :raises NotFound: no such schedule.
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, schedule_id)
+        await lock_row(connection, _TABLE, _ID, account_id, schedule_id)
         await _check_name(connection, account_id, name, schedule_id)
         await update(connection, _TABLE, _ID, account_id, schedule_id, {"name": name})
 
@@ -123,9 +123,9 @@ async def delete_schedule(db: Database, account_id: int, schedule_id: int) -> No
     :raises NotFound: no such schedule.
     :raises InUse: an employee, a group, a number's rule or a scenario goes by it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, schedule_id)
+        await lock_row(connection, _TABLE, _ID, account_id, schedule_id)
         await refuse_if_used(connection, account_id, "schedule_id", schedule_id)
         await delete(connection, _TABLE, _ID, account_id, schedule_id)
 

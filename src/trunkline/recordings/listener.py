@@ -68,7 +68,7 @@ class RecordingListener:
         if refused:
             await _note_refused(conn, refused)
         if wanted:
-            await order(conn, self._jobs, wanted)
+            await enqueue(conn, self._jobs, wanted)
 
 
 def _wanted(event: Event) -> Wanted | None:
@@ -107,7 +107,7 @@ async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[Wanted]) -
     )
 
 
-async def order(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]) -> int:
+async def enqueue(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]) -> int:
     """Order recordings, each once; how many are new."""
     cursor = await conn.execute(
         _MAKE,
@@ -140,7 +140,7 @@ async def enqueue_again(conn: AsyncConnection[Any], jobs: Jobs, recordings: Sequ
     for node, those in by_node.items():
         for at in range(0, len(those), _TOGETHER):
             some = those[at : at + _TOGETHER]
-            await jobs.order(
+            await jobs.enqueue(
                 conn,
                 JOB,
                 {

@@ -29,14 +29,14 @@ from trunkline.core.ids import node_of, unix_ms_of
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
 from trunkline.core.spool import has_spool_of, nodes_of_spool
-from trunkline.db.jobs import Jobs, RunAgain
+from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Connection, Database
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.recordings import assembly
 from trunkline.recordings.assembly import SAMPLE_BYTES, SIDES, Side, Source, Track, Written
 from trunkline.recordings.links import RecordingKind
-from trunkline.recordings.listener import JOB, Wanted, enqueue_again, order
+from trunkline.recordings.listener import JOB, Wanted, enqueue, enqueue_again
 
 _log = get_logger("recordings")
 
@@ -174,12 +174,12 @@ class RecordingMaker:
             return
         if node is not None and not has_spool_of(self._spool, node):
             _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=len(recordings))
-            raise RunAgain(_ELSEWHERE_PERIOD)
+            raise RetryLater(_ELSEWHERE_PERIOD)
         outcomes = await asyncio.gather(*(self._once(*one) for one in recordings), return_exceptions=True)
         troubles = [
             one for one in outcomes if isinstance(one, BaseException) and not isinstance(one, RecordingFailed)
         ]
-        for trouble in sorted(troubles, key=lambda one: isinstance(one, RunAgain)):
+        for trouble in sorted(troubles, key=lambda one: isinstance(one, RetryLater)):
             raise trouble
 
     async def _move_to_node_queues(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
@@ -198,12 +198,12 @@ class RecordingMaker:
         self._under_way.add(recording_id)
         try:
             await self.make_recording(account_id, recording_id)
-        except (RunAgain, DatabaseUnavailable, psycopg.Error):
+        except (RetryLater, DatabaseUnavailable, psycopg.Error):
             raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 _log.error("no_space_for_recording", recording_id=recording_id)
-                raise RunAgain(_UNFINISHED_PERIOD_MAX) from error
+                raise RetryLater(_UNFINISHED_PERIOD_MAX) from error
             await self._fail_when_old(account_id, recording_id, error)
             raise
         except Exception as error:
@@ -220,13 +220,13 @@ class RecordingMaker:
         node = node_of(row["call_session_id"])
         if not has_spool_of(self._spool, node):
             _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=1)
-            raise RunAgain(_ELSEWHERE_PERIOD)
+            raise RetryLater(_ELSEWHERE_PERIOD)
         async with self._db.connection() as conn:
             events = await store.call_events(conn, account_id, row["call_session_id"])
         if not any(event.type is EventType.SESSION_FINISHED for event in events):
             # Until then the switch alone numbers the call's events.
             if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
-                raise RunAgain(min(max(_UNFINISHED_PERIOD, row["age"] / 10), _UNFINISHED_PERIOD_MAX))
+                raise RetryLater(min(max(_UNFINISHED_PERIOD, row["age"] / 10), _UNFINISHED_PERIOD_MAX))
             _log.warning("recording_of_unfinished_call", recording_id=recording_id)
         try:
             material = await self._material(row, events)
@@ -356,7 +356,7 @@ class Sweeper:
                 cursor = await conn.execute(_FORGOTTEN, (sessions, after))
                 for row in await cursor.fetchall():
                     talk = Wanted(row["account_id"], row["call_session_id"], None, RecordingKind.TALK)
-                    ordered += await order(conn, self._jobs, [talk])
+                    ordered += await enqueue(conn, self._jobs, [talk])
             with_job = [
                 str(recording[1])
                 for args in await self._jobs.arguments_of(conn, JOB)

@@ -20,7 +20,7 @@ from trunkline.reports.countries import country_names
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
-from trunkline.reports.tally import TALLY
+from trunkline.reports.rollup import ROLLUP
 from trunkline.reports.visit import TARGET_CALL, VISIT, extra_number, extra_text, sale, visitor_type
 
 _NUMBER = ColumnType.NUMBER
@@ -209,7 +209,7 @@ CALLS = Listing(
     where="s.account_id = %(account_id)s",
     order="s.start_time, s.call_session_id",
     key=("account_id", "call_session_id"),
-    tally=TALLY,
+    rollup=ROLLUP,
     columns=(*_SESSION, *_PEOPLE, *_VISIT, *_HANDBOOK),
     constants={"countries": Jsonb(country_names())},
 )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from trunkline.core.errors import NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Database
+from trunkline.db.rows import transaction
 from trunkline.reports.communications import TABLES, Kind
 
 COMMENTED = (Kind.CALL, Kind.OFFLINE_MESSAGE, Kind.CHAT, Kind.EMAIL)
@@ -35,7 +35,7 @@ async def add_comment(
     look = sql.SQL("select from {} where account_id = %s and {} = %s").format(
         sql.Identifier(table), sql.Identifier(key)
     )
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         found = await (await connection.execute(look, (author.account_id, communication_id))).fetchone()
         if found is None:
             raise NotFound(

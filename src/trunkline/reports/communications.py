@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from trunkline.db.query import Listing, Page
-from trunkline.db.query.columns import Tally, enum, number, time
+from trunkline.db.query.columns import Rollup, enum, number, time
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
 from trunkline.reports.period import date_condition
 from trunkline.reports.reader import Reader
@@ -103,7 +103,7 @@ def _own(name: str, kind: Kind, type: str) -> str:
     return sql
 
 
-def tally(kinds: tuple[Kind, ...]) -> Tally:
+def rollup(kinds: tuple[Kind, ...]) -> Rollup:
     """Counts of these kinds: calls by the hour, the few others one by one."""
     calls = "select account_id, 'call'::text as kind, hour, sessions as rows, is_finished as is_counted from call_counts"
     others = [
@@ -112,7 +112,7 @@ def tally(kinds: tuple[Kind, ...]) -> Tally:
         for kind in kinds
         if kind is not Kind.CALL
     ]
-    return Tally(
+    return Rollup(
         table=f"({' union all '.join([calls, *others])}) s",
         hour="s.hour",
         rows="s.rows",
@@ -160,7 +160,7 @@ COMMUNICATIONS = Listing(
     table=f"{union(REPORTED)} s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.id",
-    tally=tally(REPORTED),
+    rollup=rollup(REPORTED),
     columns=pick(
         {**VISIT, **sale("s.kind", "s.id"), **_COMMUNICATION},
         """

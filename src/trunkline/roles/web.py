@@ -9,7 +9,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import address_reader
 from trunkline.apis.jsonrpc.call import Services
-from trunkline.apis.media import door as media_door
+from trunkline.apis.media import endpoints as media_endpoints
 from trunkline.apis.web import build_app, serving
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.settings import Settings
@@ -49,7 +49,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         accounts = Accounts(db)
         library = Library(db, settings.recordings_dir)
         media_files = MediaFiles(db, settings.media_dir)
-        routes = media_door.routes(library, media_files, accounts, address_reader(settings))
+        routes = media_endpoints.routes(library, media_files, accounts, address_reader(settings))
         voice = SpokenTexts(EspeakSpeech(), settings.media_dir)
         feed = await stack.enter_async_context(CallFeed(db))
         app = build_app(

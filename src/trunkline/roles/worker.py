@@ -13,9 +13,9 @@ from trunkline.accounts.retention import DataKind
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.analysis import worker as analysis_worker
-from trunkline.analysis.order import AnalysisListener, when_ready
-from trunkline.apis.call_api import repeats
-from trunkline.apis.jsonrpc import journal
+from trunkline.analysis.jobs import AnalysisListener, when_ready
+from trunkline.apis.call_api import idempotency
+from trunkline.apis.jsonrpc import request_log
 from trunkline.billing import notices
 from trunkline.billing.rating import BillingListener
 from trunkline.billing.worker import run_billing
@@ -38,7 +38,7 @@ from trunkline.recordings import worker as recordings_worker
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
 from trunkline.recordings.retention import remove_recordings
-from trunkline.reports import tally
+from trunkline.reports import rollup
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
 from trunkline.runtime import postgres, secrets
@@ -117,7 +117,7 @@ async def remove_old(db: Database, settings: Settings, now: float | None = None)
             for account_id, limit in days(kind).items()
         }
 
-    await journal.prune(db, days(DataKind.REQUEST_LOG))
+    await request_log.prune(db, days(DataKind.REQUEST_LOG))
     await deliveries.prune(db, days(DataKind.DELIVERY_LOG))
     sound, calls = before(DataKind.RECORDINGS), before(DataKind.CALLS)
     latest = {one: [moment for moment in (sound[one], calls[one]) if moment is not None] for one in accounts}
@@ -134,8 +134,8 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
         try:
             await Accounts(db).prune()
             await remove_old(db, settings)
-            await repeats.prune(db)
-            await tally.fold(db)
+            await idempotency.prune(db)
+            await rollup.compact(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning("housekeeping_failed", error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

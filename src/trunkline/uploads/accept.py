@@ -121,7 +121,7 @@ async def _keep(connection: Connection, jobs: Jobs, account_id: int, rows: Seque
     kept = await cursor.fetchall()
     plain = [row["uploaded_call_id"] for row in kept if row["record_type"] is None]
     if plain:
-        await jobs.order(
+        await jobs.enqueue(
             connection,
             PROCESS_PLAIN,
             {"account_id": account_id, "uploaded_call_ids": plain},
@@ -130,13 +130,13 @@ async def _keep(connection: Connection, jobs: Jobs, account_id: int, rows: Seque
         )
     for row in kept:
         if row["record_type"] is not None:
-            await order(connection, jobs, account_id, row["uploaded_call_id"])
+            await enqueue(connection, jobs, account_id, row["uploaded_call_id"])
     return len(kept)
 
 
-async def order(connection: Connection, jobs: Jobs, account_id: int, uploaded_call_id: int) -> None:
+async def enqueue(connection: Connection, jobs: Jobs, account_id: int, uploaded_call_id: int) -> None:
     """Order the work on one call by itself."""
-    await jobs.order(
+    await jobs.enqueue(
         connection,
         PROCESS_CALL,
         {"account_id": account_id, "uploaded_call_id": uploaded_call_id},

@@ -12,8 +12,8 @@ import orjson
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput
-from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import insert, transaction
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
 from trunkline.uploads.deletions import delete_uploaded
@@ -45,7 +45,7 @@ async def upload_chats(
     checks.check_amount(chats, FIELD)
     contexts = [_context(chat, zone) for chat in chats]
     talks = [_messages(chat, context, zone) for chat, context in zip(chats, contexts, strict=True)]
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await conversation.one_at_a_time(connection, account_id, "chats")
         await conversation.check_contexts(connection, account_id, contexts, FIELD, "start_date_time")
         employees = await checks.existing(

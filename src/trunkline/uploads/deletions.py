@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, LiteralString
 
 from trunkline.core.errors import NotFound, PermissionDenied
-from trunkline.db.changes import changing
 from trunkline.db.pool import Database
+from trunkline.db.rows import transaction
 
 Kind = Literal["chat", "offline_message"]
 
@@ -34,7 +34,7 @@ async def delete_uploaded(db: Database, account_id: int, kind: Kind, communicati
     :raises NotFound: there is none of that id.
     :raises PermissionDenied: it came some other way.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         row = await (await connection.execute(_LOOK[kind], (account_id, communication_id))).fetchone()
         if row is None:
             raise NotFound(

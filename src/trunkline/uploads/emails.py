@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from psycopg.types.json import Jsonb
 
-from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import insert, transaction
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
 
@@ -25,7 +25,7 @@ async def upload_emails(
     """
     checks.check_amount(emails, FIELD)
     contexts = [_context(email, zone) for email in emails]
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await conversation.check_contexts(connection, account_id, contexts, FIELD, "date_time", "session_id")
         return [
             await _keep(connection, account_id, email, context)

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import Duplicate, InUse, InvalidInput, NotFound
-from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import insert, transaction
 from trunkline.uploads import checks, conversation
 from trunkline.uploads.conversation import Context
 from trunkline.uploads.deletions import delete_uploaded
@@ -36,7 +36,7 @@ async def upload_offline_messages(
     """
     checks.check_amount(messages, FIELD)
     contexts = [_context(message, zone) for message in messages]
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await conversation.one_at_a_time(connection, account_id, FIELD)
         await conversation.check_contexts(connection, account_id, contexts, FIELD, "date_time")
         fields = await _user_fields(connection, account_id, messages)
@@ -60,7 +60,7 @@ async def create_user_field(db: Database, account_id: int, ext_id: str, name: st
 
     :raises Duplicate: there is one of that ext_id.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         cursor = await connection.execute(
             "insert into offline_message_user_fields (account_id, ext_id, name, data_type) values (%s, %s, %s, %s)"
             " on conflict (account_id, ext_id) do nothing returning ext_id",
@@ -91,7 +91,7 @@ async def delete_user_field(db: Database, account_id: int, ext_id: str) -> None:
     :raises NotFound: no such field.
     :raises InUse: a message has it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await conversation.one_at_a_time(connection, account_id, FIELD)
         cursor = await connection.execute(
             "delete from offline_message_user_fields where account_id = %s and ext_id = %s returning ext_id",

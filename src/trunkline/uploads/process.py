@@ -107,7 +107,7 @@ class Processor:
             _log.warning("uploaded_batch_taken_apart", account_id=account_id, error=repr(error))
             async with self._db.connection() as connection:
                 for row in rows:
-                    await accept.order(connection, self._jobs, account_id, row["uploaded_call_id"])
+                    await accept.enqueue(connection, self._jobs, account_id, row["uploaded_call_id"])
 
     async def process(self, account_id: int, uploaded_call_id: int) -> None:
         """Settle one call."""

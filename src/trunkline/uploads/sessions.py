@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing, insert
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import insert, transaction
 from trunkline.uploads import campaigns, checks, conversation
 
 FIELD = "sessions"
@@ -74,7 +74,7 @@ async def upload_sessions(
     checks.check_amount(sessions, FIELD)
     times = [_time(session, zone) for session in sessions]
     found = await _campaigns(db, account_id, sessions)
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await conversation.one_at_a_time(connection, account_id, FIELD)
         await checks.existing(
             connection, account_id, "site", [("sessions.site_id", one["site_id"]) for one in sessions]

@@ -41,7 +41,7 @@ async def test_the_command_and_the_answer(method: str) -> None:
         assert data == []
     else:
         assert data == {"success": "true"}
-    assert house.journal.entries[0].call_session_id == (None if method.startswith("list.") else SESSION)
+    assert house.request_log.entries[0].call_session_id == (None if method.startswith("list.") else SESSION)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ async def test_an_example_works(example: Block, database: str) -> None:
         )
         house = House(database=db)
         house.switch.answers = dict(ANSWERS)
-        async with TestServer(build_app(house.services, journal=house.journal)) as server:
+        async with TestServer(build_app(house.services, request_log=house.request_log)) as server:
             process = await asyncio.create_subprocess_exec(
                 "bash",
                 "-euo",

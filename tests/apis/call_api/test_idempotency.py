@@ -17,7 +17,7 @@ from tests.apis.call_api.requests import ANSWERS, COMMANDS, REQUESTS, SESSION
 from tests.apis.support import TOKEN, House, NotedSwitch, mnemonic
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Caller
-from trunkline.apis.call_api import repeats
+from trunkline.apis.call_api import idempotency
 from trunkline.apis.jsonrpc import Api
 from trunkline.core.errors import NotFound, SwitchInterrupted, SwitchUnavailable
 from trunkline.core.ids import IdGenerator
@@ -53,7 +53,7 @@ class _Web:
         house = House(database=self.db)
         house.switch = switch or NotedSwitch(dict(ANSWERS))
         self.last_request += 100
-        house.journal._last = self.last_request
+        house.request_log._last = self.last_request
         self.act_as(house, self.account_id)
         return house
 
@@ -195,7 +195,7 @@ async def test_an_interrupted_first_attempt_is_never_dialled_again(web: _Web) ->
     house.switch.answers["start_simple_call"] = SwitchInterrupted("may have been carried out; look")
     broken = await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     assert broken["error"]["data"]["params"]["remedy"] == "may have been carried out; look"
-    await web.age(secs=repeats.DIALLING_SECONDS + 1)
+    await web.age(secs=idempotency.DIALLING_SECONDS + 1)
     house.switch.answers["start_simple_call"] = {"call_session_id": SESSION}
     for _ in range(2):
         answer = await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
@@ -219,7 +219,7 @@ async def test_a_session_that_was_started_is_found(web: _Web, died_with: BaseExc
         assert with_cancel
     assert await web.state() == "dialling"
     session = IdGenerator(0).next()
-    first_request = house.journal._last
+    first_request = house.request_log._last
     waiting = asyncio.create_task(other.ask(Api.CALL, "start.simple_call", SIMPLE, key="k"))
     await asyncio.sleep(0.2)
     assert not waiting.done(), "its outcome may still come"
@@ -273,7 +273,7 @@ async def test_a_web_process_killed_while_it_dials(
     if reached_the_switch:
         await web.session_started(session, int(note.read_text()))
     else:
-        await web.age(secs=repeats.DIALLING_SECONDS + 1)
+        await web.age(secs=idempotency.DIALLING_SECONDS + 1)
     other = web.process()
     answer = await other.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     assert other.switch.commands == []
@@ -288,9 +288,9 @@ async def test_an_attempt_that_died_before_it_dialled_is_replaced(web: _Web) -> 
     await web.db.execute(
         "insert into idempotency_keys (account_id, method, key, request_hash, api_request_id)"
         " select %s, 'start.simple_call', 'k', %s, 1",
-        (web.account_id, repeats.request_hash(COMMANDS["start.simple_call"][1])),
+        (web.account_id, idempotency.request_hash(COMMANDS["start.simple_call"][1])),
     )
-    await web.age(secs=repeats.CLAIM_SECONDS + 1)
+    await web.age(secs=idempotency.CLAIM_SECONDS + 1)
     assert mnemonic(await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) == "ok"
     assert len(house.switch.commands) == 1
 
@@ -298,14 +298,14 @@ async def test_an_attempt_that_died_before_it_dialled_is_replaced(web: _Web) -> 
 async def test_keys_are_over_after_a_day(web: _Web) -> None:
     house = web.process()
     await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
-    await web.age(hours=repeats.KEPT_HOURS, secs=1)
+    await web.age(hours=idempotency.KEPT_HOURS, secs=1)
     changed = {**SIMPLE, "direction": "out"}
     assert mnemonic(await house.ask(Api.CALL, "start.simple_call", changed, key="k")) == "ok"
     assert len(house.switch.commands) == 2
-    await repeats.prune(web.db)
+    await idempotency.prune(web.db)
     assert await web.state() == "done"
-    await web.age(hours=repeats.KEPT_HOURS, secs=1)
-    await repeats.prune(web.db)
+    await web.age(hours=idempotency.KEPT_HOURS, secs=1)
+    await idempotency.prune(web.db)
     assert await web.state() is None
 
 

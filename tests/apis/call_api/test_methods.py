@@ -43,7 +43,7 @@ async def test_session_from_login_to_logout(api: Api) -> None:
     assert closed["result"]["data"] == ({"success": True} if api is Api.CALL else {})
     again = await house.ask(api, "logout.user", token=data["access_token"])
     assert mnemonic(again) == "access_token_invalid"
-    assert [entry.request for entry in house.journal.entries] == [
+    assert [entry.request for entry in house.request_log.entries] == [
         {"login": LOGIN, "password": "***"},
         {"access_token": "***"},
     ]
@@ -73,7 +73,7 @@ async def test_simple_call_with_defaults() -> None:
             },
         )
     ]
-    entry = house.journal.entries[0]
+    entry = house.request_log.entries[0]
     assert (entry.api_request_id, entry.call_session_id, entry.points) == (1, 77, 1)
 
 

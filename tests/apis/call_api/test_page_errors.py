@@ -80,7 +80,7 @@ async def test_an_error_of_the_switch(method: str, code: int, mnemonic: str) -> 
     data = answer["error"]["data"]
     assert (data["field"], data["value"], data["params"]) == (field, value, params)
     assert house.accounts.used == 0
-    assert house.journal.entries[0].error_mnemonic == mnemonic
+    assert house.request_log.entries[0].error_mnemonic == mnemonic
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ async def test_a_call_that_is_not_there_or_not_ready(method: str, name: str) -> 
     answer = await house.ask(Api.CALL, method, {**REQUESTS[method], "call_session_id": str(SESSION)})
     assert fault(answer)[1:] == (name, TEXTS[name][0])
     assert answer["error"]["data"]["value"] == str(SESSION)
-    assert house.journal.entries[0].call_session_id == SESSION
+    assert house.request_log.entries[0].call_session_id == SESSION

@@ -66,7 +66,7 @@ async def stage(database: str) -> AsyncIterator[_Stage]:
         db = await stack.enter_async_context(await Database.open(database))
         feed = await stack.enter_async_context(CallFeed(db, queue_max=50))
         house = House(database=db)
-        app = build_app(house.services, journal=house.journal, feed=feed)
+        app = build_app(house.services, request_log=house.request_log, feed=feed)
         client = await stack.enter_async_context(TestClient(TestServer(app)))
         yield _Stage(house, db, feed, client)
 

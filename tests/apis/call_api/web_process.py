@@ -36,7 +36,7 @@ async def main(dsn: str, account_id: int, port: int, note: Path) -> None:
     house.switch = _SilentSwitch(note)
     house.accounts.callers[TOKEN] = replace(CALLER, account_id=account_id)
     house.accounts.networks[account_id] = ["127.0.0.0/8"]
-    runner = web.AppRunner(build_app(house.services, journal=house.journal))
+    runner = web.AppRunner(build_app(house.services, request_log=house.request_log))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     print("ready", flush=True)

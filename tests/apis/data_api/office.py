@@ -16,8 +16,8 @@ from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
-from trunkline.apis.jsonrpc.journal import MemoryJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 
 CIPHER = Cipher(Fernet.generate_key())
@@ -44,9 +44,9 @@ class Office:
     async def answer(self, method: str, **params: Any) -> dict[str, Any]:
         """The whole answer."""
         services = self.services or Services(self.accounts, NotedSwitch(), SETTINGS, self.db, cipher=CIPHER)
-        machine = Machine(DATA_API, services, MemoryJournal())
+        dispatcher = Dispatcher(DATA_API, services, MemoryRequestLog())
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": TOKEN, **params}}
-        answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), ADDRESS))
+        answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), ADDRESS))
         return answer
 
     async def do(self, method: str, **params: Any) -> dict[str, Any]:

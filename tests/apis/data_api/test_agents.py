@@ -18,8 +18,8 @@ from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Action, Status
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
-from trunkline.apis.jsonrpc.journal import RequestJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
@@ -36,18 +36,18 @@ class Agency:
     agent: NewAccount
     client: NewAccount
     stranger: NewAccount
-    journal: RequestJournal
+    request_log: DatabaseRequestLog
     address: str = AGENTS_ADDRESS
     token: str = field(default="", repr=False)
 
     async def answer(self, method: str, **params: Any) -> dict[str, Any]:
         """What the agent (or who holds ``token``) is answered at ``address``."""
-        machine = Machine(
-            DATA_API, Services(Accounts(self.db), NotedSwitch(), SETTINGS, self.db), self.journal
+        dispatcher = Dispatcher(
+            DATA_API, Services(Accounts(self.db), NotedSwitch(), SETTINGS, self.db), self.request_log
         )
         token = self.token or self.agent.keys["data_api"]
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": token, **params}}
-        answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), self.address))
+        answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), self.address))
         return answer
 
     async def do(self, method: str, **params: Any) -> Any:
@@ -132,8 +132,8 @@ def founded(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterat
 @pytest.fixture
 async def agency(postgres_server: EmbeddedPostgres, founded: Founded) -> AsyncIterator[Agency]:
     with copy_of(postgres_server, founded.database, "agency_in_a_test") as dsn:
-        async with await Database.open(dsn) as db, RequestJournal(db) as journal:
-            yield Agency(db, Administration(db), founded.agent, founded.client, founded.stranger, journal)
+        async with await Database.open(dsn) as db, DatabaseRequestLog(db) as request_log:
+            yield Agency(db, Administration(db), founded.agent, founded.client, founded.stranger, request_log)
 
 
 CUSTOMER: dict[str, Any] = {

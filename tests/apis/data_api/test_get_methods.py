@@ -16,12 +16,12 @@ import pytest
 from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
 from tests.reports.company import ACCOUNT, STRANGER, filled_database
 from trunkline.accounts.permissions import Role
-from trunkline.apis.catalogue import DATA_API, SURFACES
+from trunkline.apis.catalogue import DATA_API, SERVICE_SPECS
 from trunkline.apis.contract import load_facts
 from trunkline.apis.contract.compare import coverage
 from trunkline.apis.jsonrpc import Api, Services
-from trunkline.apis.jsonrpc.journal import MemoryJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
@@ -40,11 +40,11 @@ class Office:
 
     async def ask(self, method: str, **params: Any) -> dict[str, Any]:
         services = Services(self.accounts, NotedSwitch(), SETTINGS, self.db)
-        machine = Machine(DATA_API, services, MemoryJournal())
+        dispatcher = Dispatcher(DATA_API, services, MemoryRequestLog())
         period = PERIOD if method in REPORTS else {}
         sent = {"access_token": TOKEN, **period, **params}
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": sent}
-        answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), ADDRESS))
+        answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), ADDRESS))
         return answer
 
     async def rows(self, method: str, **params: Any) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def fields_of(method: str) -> list[dict[str, Any]]:
 
 
 def test_all_of_the_methods_are_complete() -> None:
-    methods = coverage(SURFACES)[Api.DATA].methods
+    methods = coverage(SERVICE_SPECS)[Api.DATA].methods
     assert {name for name in (*LISTS, "get.account") if not methods[name].complete} == set()
 
 

@@ -18,8 +18,8 @@ from tests.reports.company import ACCOUNT, STRANGER
 from tests.reports.lifelike import Values, insert
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
-from trunkline.apis.jsonrpc.journal import MemoryJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.core.errors import NotFound
 from trunkline.core.ids import first_id_at
 from trunkline.db.partitions import ensure_for
@@ -355,9 +355,11 @@ async def test_faults_of_sales(office: Office) -> None:
 
 
 async def ask_living(office: Office, switch: NotedSwitch, method: str, **params: Any) -> dict[str, Any]:
-    machine = Machine(DATA_API, Services(office.accounts, switch, SETTINGS, office.db), MemoryJournal())
+    dispatcher = Dispatcher(
+        DATA_API, Services(office.accounts, switch, SETTINGS, office.db), MemoryRequestLog()
+    )
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": TOKEN, **params}}
-    answer: dict[str, Any] = orjson.loads(await machine.answer(orjson.dumps(message), ADDRESS))
+    answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), ADDRESS))
     return answer
 
 

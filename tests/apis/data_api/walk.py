@@ -23,8 +23,8 @@ from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Field, FieldType, Method, Param, ParamType, Services
-from trunkline.apis.jsonrpc.journal import MemoryJournal
-from trunkline.apis.jsonrpc.machine import Machine
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 
 AGENT = 1003
@@ -298,12 +298,12 @@ class Walk:
             self.accounts, NotedSwitch(), SETTINGS, self.db, cipher=Cipher(Fernet.generate_key())
         )
         self._tokens: dict[str, str] = {}
-        self._machine = Machine(DATA_API, services, MemoryJournal())
+        self._dispatcher = Dispatcher(DATA_API, services, MemoryRequestLog())
 
     async def ask(self, method: Method, sent: Mapping[str, Any], *, address: str = ADDRESS) -> dict[str, Any]:
         """The whole answer; it never is an ``internal_error``."""
         message = {"jsonrpc": "2.0", "id": 1, "method": method.name, "params": sent}
-        answer: dict[str, Any] = orjson.loads(await self._machine.answer(orjson.dumps(message), address))
+        answer: dict[str, Any] = orjson.loads(await self._dispatcher.answer(orjson.dumps(message), address))
         assert mnemonic(answer) != "internal_error", (method.name, sent, answer)
         return answer
 

@@ -107,7 +107,7 @@ async def test_envelope_errors(
     assert answer["error"]["data"]["metadata"] == {}
     assert answer["id"] == request_id
     assert answer["jsonrpc"] == "2.0"
-    assert house.journal.entries == []
+    assert house.request_log.entries == []
 
 
 async def test_body_that_is_not_utf8_where_the_page_lists_it() -> None:
@@ -125,7 +125,7 @@ async def test_token_errors(api: Api, name: str) -> None:
     answer = await house.ask(api, "logout.user")
     assert fault(answer) == (-32001, name, _text(api, name))
     assert answer["error"]["data"]["metadata"] == {}
-    assert house.journal.entries == []
+    assert house.request_log.entries == []
 
 
 @BOTH
@@ -166,7 +166,7 @@ async def test_address(api: Api) -> None:
     assert fault(answer) == (-32003, "ip_not_whitelisted", "Your IP 203.0.113.9 is not whitelisted")
     assert answer["error"]["data"]["params"] == {"ip": "203.0.113.9"}
     assert answer["error"]["data"]["metadata"] == {}
-    assert house.journal.entries == []
+    assert house.request_log.entries == []
 
 
 @BOTH
@@ -262,7 +262,7 @@ async def test_parameter_errors(
     assert answer["error"]["data"]["metadata"]["limits"]["minute_remaining"] == 100, (
         "the point was given back"
     )
-    assert [entry.error_mnemonic for entry in house.journal.entries] == [name]
+    assert [entry.error_mnemonic for entry in house.request_log.entries] == [name]
 
 
 async def test_numeric_strings_are_numbers() -> None:

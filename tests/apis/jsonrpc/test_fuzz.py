@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.apis.support import TOKEN, House
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Call, Params, Result
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.errors import find_spec
-from trunkline.apis.jsonrpc.machine import Machine
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), st.text(max_size=20)),
@@ -32,23 +32,25 @@ async def _nothing(call: Call, params: Params) -> Result:
     return Result()
 
 
-def _without_database(surface: Surface) -> Surface:
+def _without_database(service_spec: ServiceSpec) -> ServiceSpec:
     """Handlers of the Data API read the database; here only what stands before them is tried."""
-    if surface.api is Api.CALL:
-        return surface
-    methods = [dataclasses.replace(method, handler=_nothing) for method in surface.methods]
-    return Surface(surface.api, surface.version, surface.title, methods)
+    if service_spec.api is Api.CALL:
+        return service_spec
+    methods = [dataclasses.replace(method, handler=_nothing) for method in service_spec.methods]
+    return ServiceSpec(service_spec.api, service_spec.version, service_spec.title, methods)
 
 
-_SURFACES = [_without_database(surface) for surface in SURFACES]
-_NAMES = sorted({param.name for surface in _SURFACES for m in surface.methods for param in m.params})
+_SERVICE_SPECS = [_without_database(service_spec) for service_spec in SERVICE_SPECS]
+_NAMES = sorted(
+    {param.name for service_spec in _SERVICE_SPECS for m in service_spec.methods for param in m.params}
+)
 
 
 @st.composite
 def _messages(draw: st.DrawFn) -> Any:
     """Requests that are almost right, so that they come far."""
-    surface = draw(st.sampled_from(_SURFACES))
-    method = draw(st.sampled_from([m.name for m in surface.methods]))
+    service_spec = draw(st.sampled_from(_SERVICE_SPECS))
+    method = draw(st.sampled_from([m.name for m in service_spec.methods]))
     params = draw(st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=6))
     if draw(st.booleans()):
         params["access_token"] = TOKEN
@@ -58,11 +60,11 @@ def _messages(draw: st.DrawFn) -> Any:
     return message
 
 
-def _check_answer(surface: Surface, body: bytes) -> None:
+def _check_answer(service_spec: ServiceSpec, body: bytes) -> None:
     house = House()
     house.switch.answers = {"start_simple_call": {"call_session_id": 1}, "list_calls": []}
-    machine = Machine(surface, house.services, house.journal)
-    raw = asyncio.run(machine.answer(body, "127.0.0.1"))
+    dispatcher = Dispatcher(service_spec, house.services, house.request_log)
+    raw = asyncio.run(dispatcher.answer(body, "127.0.0.1"))
     answer = orjson.loads(raw)
     assert set(answer) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
     assert answer["jsonrpc"] == "2.0"
@@ -72,20 +74,23 @@ def _check_answer(surface: Surface, body: bytes) -> None:
     error = answer["error"]
     assert house.accounts.used == 0
     assert error["data"]["mnemonic"] != "internal_error"
-    known = [find_spec(surface.api, method, error["data"]["mnemonic"]) for method in (*surface.methods, None)]
+    known = [
+        find_spec(service_spec.api, method, error["data"]["mnemonic"])
+        for method in (*service_spec.methods, None)
+    ]
     assert error["code"] in {spec.code for spec in known if spec is not None}
     assert isinstance(error["message"], str)
     assert set(error["data"]) == {"mnemonic", "field", "value", "params", "extended_helper", "metadata"}
 
 
-@pytest.mark.parametrize("surface", _SURFACES, ids=lambda surface: surface.api)
+@pytest.mark.parametrize("service_spec", _SERVICE_SPECS, ids=lambda service_spec: service_spec.api)
 @given(st.one_of(_JSON, _messages()).map(lambda message: orjson.dumps(message)))
 @settings(max_examples=100, deadline=None)
-def test_any_json(surface: Surface, body: bytes) -> None:
-    _check_answer(surface, body)
+def test_any_json(service_spec: ServiceSpec, body: bytes) -> None:
+    _check_answer(service_spec, body)
 
 
-@pytest.mark.parametrize("surface", _SURFACES, ids=lambda surface: surface.api)
+@pytest.mark.parametrize("service_spec", _SERVICE_SPECS, ids=lambda service_spec: service_spec.api)
 @given(st.binary(max_size=200))
 @example(b'{"jsonrpc":"2.0","id":1e999,"method":"m","params":{}}')
 @example(b'{"jsonrpc":"2.0","id":"\\ud800","method":"m","params":{}}')
@@ -95,8 +100,8 @@ def test_any_json(surface: Surface, body: bytes) -> None:
 @example("{}".encode("utf-16"))
 @example(b"\xef\xbb\xbf{}")
 @settings(max_examples=100, deadline=None)
-def test_any_bytes(surface: Surface, body: bytes) -> None:
-    _check_answer(surface, body)
+def test_any_bytes(service_spec: ServiceSpec, body: bytes) -> None:
+    _check_answer(service_spec, body)
 
 
 @given(st.binary(min_size=1, max_size=3), st.integers(0, 200))
@@ -112,5 +117,5 @@ def test_damaged_request(damage: bytes, place: int) -> None:
     )
     at = min(place, len(body))
     _check_answer(
-        next(s for s in SURFACES if s.api is Api.CALL), body[:at] + damage + body[at + len(damage) :]
+        next(s for s in SERVICE_SPECS if s.api is Api.CALL), body[:at] + damage + body[at + len(damage) :]
     )

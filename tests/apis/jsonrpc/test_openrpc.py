@@ -7,16 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from trunkline.apis.catalogue import SURFACES
+from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc.openrpc import document
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _TYPES = {"string", "number", "integer", "boolean", "array", "object", "null"}
 
 
-@pytest.fixture(params=SURFACES, ids=lambda surface: surface.api)
-def surface(request: pytest.FixtureRequest) -> Surface:
-    found: Surface = request.param
+@pytest.fixture(params=SERVICE_SPECS, ids=lambda service_spec: service_spec.api)
+def service_spec(request: pytest.FixtureRequest) -> ServiceSpec:
+    found: ServiceSpec = request.param
     return found
 
 
@@ -34,13 +34,13 @@ def _check_schema(schema: dict[str, Any]) -> None:
     assert set(schema.get("required", [])) <= set(schema.get("properties", {}))
 
 
-def test_document_follows_the_specification(surface: Surface) -> None:
-    told = orjson.loads(document(surface))
+def test_document_follows_the_specification(service_spec: ServiceSpec) -> None:
+    told = orjson.loads(document(service_spec))
     assert told["openrpc"].startswith("1.3.")
     assert told["info"]["title"]
-    assert told["info"]["version"] == surface.version
+    assert told["info"]["version"] == service_spec.version
     names = [method["name"] for method in told["methods"]]
-    assert names == [method.name for method in surface.methods]
+    assert names == [method.name for method in service_spec.methods]
     assert len(set(names)) == len(names)
     for method in told["methods"]:
         optional_seen = False
@@ -60,8 +60,8 @@ def test_document_follows_the_specification(surface: Surface) -> None:
                 assert error["message"]
 
 
-def test_every_declared_parameter_is_described(surface: Surface) -> None:
-    told = {method["name"]: method for method in orjson.loads(document(surface))["methods"]}
-    for method in surface.methods:
+def test_every_declared_parameter_is_described(service_spec: ServiceSpec) -> None:
+    told = {method["name"]: method for method in orjson.loads(document(service_spec))["methods"]}
+    for method in service_spec.methods:
         shown = {param["name"]: param["required"] for param in told[method.name]["params"]}
         assert shown == {param.name: param.required and not param.unless for param in method.params}

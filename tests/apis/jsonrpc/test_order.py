@@ -111,4 +111,4 @@ async def test_id_comes_back_as_it_was_sent(text: str) -> None:
             method.encode(),
             params,
         )
-        assert f'"id":{text},'.encode() in await house.machine(Api.CALL).answer(body, ADDRESS)
+        assert f'"id":{text},'.encode() in await house.dispatcher(Api.CALL).answer(body, ADDRESS)

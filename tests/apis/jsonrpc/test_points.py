@@ -37,7 +37,7 @@ async def test_weight_of_method_and_of_account() -> None:
     house.accounts.weights["get.probe"] = 7
     answer = await house.ask(Api.CALL, "get.probe", {"count": 2})
     assert answer["result"]["metadata"]["limits"]["minute_remaining"] == 88
-    assert [entry.points for entry in house.journal.entries] == [5, 7]
+    assert [entry.points for entry in house.request_log.entries] == [5, 7]
 
 
 async def test_cancelled_request_gives_its_points_back() -> None:

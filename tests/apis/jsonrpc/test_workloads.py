@@ -158,4 +158,4 @@ async def test_points_of_a_request_that_took_too_long_stay_spent(
     house = House(extra=[method])
     answer = await house.ask(Api.DATA, "get.something", token=TOKEN)
     assert (mnemonic(answer), house.accounts.used) == (told, spent)
-    assert house.journal.entries[-1].points == spent
+    assert house.request_log.entries[-1].points == spent

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from trunkline.apis.jsonrpc import Call, Field, FieldType, Param, Params, ParamType, Result
-from trunkline.apis.jsonrpc.pieces import Pieces
+from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.core.phone import normalise
 
 _LINE = re.compile(r"[0-9]{3,15}\Z", re.ASCII)
@@ -119,12 +119,12 @@ async def command(call: Call, name: str, params: Params) -> dict[str, Any]:
     )
 
 
-async def command_json(call: Call, name: str, params: Params) -> Pieces:
+async def command_json(call: Call, name: str, params: Params) -> Chunks:
     """As :func:`command`; the result as the switch wrote it."""
     made = await call.services.switch.command_json(
         call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
     )
-    return Pieces((made,))
+    return Chunks((made,))
 
 
 def _signed(call: Call, params: Params) -> dict[str, Any]:

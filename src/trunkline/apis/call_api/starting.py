@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.apis.call_api import common, messages
 from trunkline.apis.call_api.components import NUMBER_MANAGEMENT
-from trunkline.apis.call_api.repeats import Attempt, Repeats, request_hash
+from trunkline.apis.call_api.idempotency import Attempt, IdempotencyKeys, request_hash
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
@@ -120,8 +120,8 @@ async def start(call: Call, name: str, params: Params) -> Result:
     await messages.check(call, params)
     if call.idempotency_key is None:
         return Result(await common.command(call, name, await messages.speak(call, params)))
-    repeats = Repeats(call.services.db)
-    attempt = await repeats.claim(
+    idempotency_keys = IdempotencyKeys(call.services.db)
+    attempt = await idempotency_keys.claim(
         Attempt(
             account_id=call.account_id,
             method=call.method.name,
@@ -132,35 +132,35 @@ async def start(call: Call, name: str, params: Params) -> Result:
     )
     if attempt.answer is not None:
         return Result(attempt.answer)
-    return Result(await _first_time(call, name, params, repeats, attempt))
+    return Result(await _first_time(call, name, params, idempotency_keys, attempt))
 
 
 async def _first_time(
-    call: Call, name: str, params: Params, repeats: Repeats, attempt: Attempt
+    call: Call, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
 ) -> dict[str, Any]:
     """Dial, and leave behind what a repeated request must know, whatever happens."""
     try:
         spoken = await messages.speak(call, params)
     except Exception:
-        await _free(repeats, attempt)
+        await _free(idempotency_keys, attempt)
         raise
-    await repeats.dialling(attempt)
+    await idempotency_keys.dialling(attempt)
     try:
         answer = await common.command(call, name, spoken)
     except SwitchInterrupted:
         raise  # Nobody knows whether it dialled: the key stays taken.
     except (Refused, SwitchUnavailable):
-        await _free(repeats, attempt)
+        await _free(idempotency_keys, attempt)
         raise
     try:
-        await repeats.keep(attempt, answer)
+        await idempotency_keys.keep(attempt, answer)
     except DatabaseUnavailable as error:
         # The call is on its way and the client must know; a repeated request finds it by its session.
         _log.warning("answer_not_kept", method=attempt.method, reason=error.message)
     return answer
 
 
-async def _free(repeats: Repeats, attempt: Attempt) -> None:
+async def _free(idempotency_keys: IdempotencyKeys, attempt: Attempt) -> None:
     """Without a database the key stays taken for a while; the error that is on its way says more."""
     with contextlib.suppress(DatabaseUnavailable):
-        await repeats.give_up(attempt)
+        await idempotency_keys.give_up(attempt)

@@ -23,7 +23,7 @@ from trunkline.apis.jsonrpc.call import CallerLike, Services
 from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import to_number
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError, Unavailable
 from trunkline.events.catalogue import Event
@@ -102,17 +102,19 @@ class Query:
     after: int | None
 
 
-class StreamDoor:
+class StreamEndpoint:
     """The route of the stream.
 
     :param surface: of the Call API; its ``list.calls`` lends the rights.
     """
 
-    def __init__(self, surface: Surface, services: Services, feed: CallFeed, address_of: AddressOf) -> None:
-        method = surface.find("list.calls")
+    def __init__(
+        self, service_spec: ServiceSpec, services: Services, feed: CallFeed, address_of: AddressOf
+    ) -> None:
+        method = service_spec.find("list.calls")
         if method is None:
             raise ValueError("the stream needs list.calls")
-        self._surface = surface
+        self._service_spec = service_spec
         self._method: Method = method
         self._services = services
         self._feed = feed
@@ -120,7 +122,7 @@ class StreamDoor:
         self._open: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.AbstractRouteDef]:
-        return [web.get(f"{self._surface.path}/stream", self.stream)]
+        return [web.get(f"{self._service_spec.path}/stream", self.stream)]
 
     async def close(self, _app: web.Application) -> None:
         """End all streams: the process stops. For ``app.on_shutdown``."""
@@ -170,7 +172,7 @@ class StreamDoor:
         caller = await self._check(token, client_ip)
         if self._feed.watchers(caller.account_id) >= STREAMS_MAX:
             params = {"limit_type": "streams", "limit_max_value": STREAMS_MAX}
-            raise rpc_error(self._surface.api, "limit_exceeded", params=params)
+            raise rpc_error(self._service_spec.api, "limit_exceeded", params=params)
         return caller
 
     async def _check(self, token: str, client_ip: str) -> CallerLike:
@@ -179,10 +181,10 @@ class StreamDoor:
         :raises RpcError: see :func:`check_access`.
         :raises TrunklineError: token or address.
         """
-        accounts, api = self._services.accounts, self._surface.api
+        accounts, api = self._services.accounts, self._service_spec.api
         caller = await accounts.authenticate(token, api)
         accounts.check_address(caller, client_ip)
-        check_access(self._surface, self._method, caller)
+        check_access(self._service_spec, self._method, caller)
         return caller
 
     async def _converse(
@@ -255,12 +257,14 @@ class StreamDoor:
                 return
 
     def _error(self, mnemonic: str, field: str, value: Any = None) -> RpcError:
-        return rpc_error(self._surface.api, mnemonic, field=field, value=value)
+        return rpc_error(self._service_spec.api, mnemonic, field=field, value=value)
 
     def _refusal(self, error: RpcError | TrunklineError) -> web.Response:
-        told = error if isinstance(error, RpcError) else translate(error, self._surface.api, self._method)
+        told = (
+            error if isinstance(error, RpcError) else translate(error, self._service_spec.api, self._method)
+        )
         if told is None:
-            told = rpc_error(self._surface.api, "internal_error")
+            told = rpc_error(self._service_spec.api, "internal_error")
         status = _STATUS.get(told.mnemonic, {-32001: 401, -32602: 400}.get(told.code, 403))
         body = orjson.dumps({"error": told.as_json({})})
         return web.Response(status=status, body=body, content_type="application/json")

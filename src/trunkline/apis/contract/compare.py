@@ -19,7 +19,7 @@ from typing import Any
 from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc.declare import Api, Field, Method, Param, walk_fields, walk_params
 from trunkline.apis.jsonrpc.errors import find_spec
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _KINDS = {
     "text": "string",
@@ -75,18 +75,21 @@ class ApiCoverage:
         }
 
 
-def coverage(surfaces: Iterable[Surface]) -> dict[Api, ApiCoverage]:
+def coverage(service_specs: Iterable[ServiceSpec]) -> dict[Api, ApiCoverage]:
     """The reference against what these surfaces declare; an API without a surface is not served at all."""
-    by_api = {surface.api: surface for surface in surfaces}
+    by_api = {service_spec.api: service_spec for service_spec in service_specs}
     result = {}
     for api in Api:
-        surface = by_api.get(api)
+        service_spec = by_api.get(api)
         pages: dict[str, list[dict[str, Any]]] = {}
         for page in load_facts():
             if page["api"] == api:
                 pages.setdefault(page["method"], []).append(page)
         result[api] = ApiCoverage(
-            {name: compare(surface.find(name) if surface else None, facts) for name, facts in pages.items()}
+            {
+                name: compare(service_spec.find(name) if service_spec else None, facts)
+                for name, facts in pages.items()
+            }
         )
     return result
 

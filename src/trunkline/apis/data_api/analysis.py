@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from trunkline.analysis import order, reading
-from trunkline.apis.data_api.changes import change_method
+from trunkline.analysis import jobs, reading
+from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import titled
 from trunkline.apis.data_api.numbers import ENTITY_NOT_FOUND
 from trunkline.apis.jsonrpc import (
@@ -34,9 +34,9 @@ _SESSION = Param(
 )
 
 
-async def _order(call: Call, params: Params) -> dict[str, str]:
+async def _enqueue(call: Call, params: Params) -> dict[str, str]:
     db = call.services.db
-    await order.order_recognition(db, Jobs(db.dsn), call.account_id, params["call_session_id"])
+    await jobs.enqueue_recognition(db, Jobs(db.dsn), call.account_id, params["call_session_id"])
     return {"success": "true"}
 
 
@@ -139,11 +139,11 @@ METHODS = (
     change_method(
         "create.call_session_recognition_task",
         "Has the recordings of a call analysed and what was said written down.",
-        _order,
+        _enqueue,
         params=(_SESSION,),
         result=(Field("success", _STRING),),
         envelope=Envelope.DIRECT,
-        components=titled(order.COMPONENT),
+        components=titled(jobs.COMPONENT),
     ),
     Method(
         api=Api.DATA,
@@ -192,7 +192,7 @@ METHODS = (
         params=(ACCESS_TOKEN, USER_ID, _SESSION),
         result=(Field("call_session_id", _NUMBER), Field("recordings", _ARRAY, fields=_RECORDING)),
         envelope=Envelope.DATA_OBJECT,
-        components=titled(order.COMPONENT),
+        components=titled(jobs.COMPONENT),
         errors=(ENTITY_NOT_FOUND,),
         complete=True,
         handler=_analysis,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
 from trunkline.apis.jsonrpc import Call, Envelope, Param, Params, ParamType

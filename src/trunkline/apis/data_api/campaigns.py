@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from trunkline.apis.data_api.changes import (
+from trunkline.apis.data_api.change_methods import (
     ID,
     change_method,
     component_disabled,

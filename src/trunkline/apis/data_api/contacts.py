@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.apis.data_api.changes import ID, create_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Call, Param, Params, ParamType
 from trunkline.apis.jsonrpc.declare import Form

@@ -99,7 +99,7 @@ METHODS = (
             ("ac_ext", "select"),
         ),
         envelope=Envelope.ARRAY,
-        misplaced={
+        contract_overrides={
             "communications.communication_type": "communication_type",
             "communications.communication_id": "communication_id",
             "communications.attributes": "attributes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from urllib.parse import urlsplit
 
-from trunkline.apis.data_api.changes import ID, MADE_ID, change_method, create_method, delete_method
+from trunkline.apis.data_api.change_methods import ID, MADE_ID, change_method, create_method, delete_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Call, Envelope, Method, Param, Params, ParamType
 from trunkline.directory import crm_accounts

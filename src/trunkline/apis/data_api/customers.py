@@ -13,7 +13,7 @@ from typing import Any
 
 from trunkline.accounts import customers, support
 from trunkline.accounts.customers import CustomerStatus
-from trunkline.apis.data_api.changes import ID, change_method, create_method
+from trunkline.apis.data_api.change_methods import ID, change_method, create_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
 from trunkline.apis.jsonrpc import (

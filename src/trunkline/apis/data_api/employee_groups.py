@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from trunkline.apis.data_api.changes import (
+from trunkline.apis.data_api.change_methods import (
     ID,
     create_method,
     delete_method,

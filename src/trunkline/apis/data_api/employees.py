@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from trunkline.accounts.components import TITLES
-from trunkline.apis.data_api.changes import (
+from trunkline.apis.data_api.change_methods import (
     ID,
     create_method,
     delete_method,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, Read, list_method
 from trunkline.apis.jsonrpc import (
     GET_PARAMS,
@@ -40,7 +40,7 @@ _SORT_SHAPE = (
     Param("operator", ParamType.ENUM, description="Ignored: it is a filter's."),
     Param("value", ParamType.STRING, description="Ignored: it is a filter's."),
 )
-_MISPRINTED = (
+_PAGING_OVERRIDES = (
     *(param for param in GET_PARAMS if param.name != "sort"),
     Param("sort", ParamType.ARRAY, description="[{field, order}], order asc or desc.", shape=_SORT_SHAPE),
     _FILTERS,
@@ -69,12 +69,12 @@ def _flat(
 @cache
 def _error_codes() -> dict[str, int]:
     """Codes by mnemonic, and by method and mnemonic where a method has another."""
-    from trunkline.apis.catalogue import SURFACES  # it knows this module
+    from trunkline.apis.catalogue import SERVICE_SPECS  # it knows this module
 
     codes: dict[str, int] = {}
-    for surface in SURFACES:
-        codes |= {mnemonic: spec.code for mnemonic, spec in common_errors(surface.api).items()}
-        for method in surface.methods:
+    for service_spec in SERVICE_SPECS:
+        codes |= {mnemonic: spec.code for mnemonic, spec in common_errors(service_spec.api).items()}
+        for method in service_spec.methods:
             for mnemonic in {
                 *(spec.mnemonic for spec in method.errors),
                 *common_errors(method.api, method.verb),
@@ -115,7 +115,7 @@ METHODS = (
         Param(
             "report_type", ParamType.ENUM, required=True, description="Any word: there are no saved reports."
         ),
-        paging=_MISPRINTED,
+        paging=_PAGING_OVERRIDES,
     ),
     _flat(
         "get.visits",
@@ -128,7 +128,7 @@ METHODS = (
             required=True,
             description="The last 30 minutes instead of the period.",
         ),
-        paging=_MISPRINTED,
+        paging=_PAGING_OVERRIDES,
     ),
     _flat(
         "get.notifications", "Notifications that were sent.", journals.NOTIFICATIONS, journals.notifications

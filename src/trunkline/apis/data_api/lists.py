@@ -30,7 +30,7 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     Result,
 )
-from trunkline.apis.jsonrpc.pieces import Pieces
+from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.core.settings import Settings
 from trunkline.db.query import Column, Listing, Page
 from trunkline.reports.reader import Reader
@@ -56,7 +56,7 @@ def list_method(
     components: tuple[Component, ...] = (),
     permissions: tuple[tuple[str, str], ...] = (),
     envelope: Envelope = Envelope.DATA_ARRAY,
-    misplaced: Mapping[str, str] = MappingProxyType({}),
+    contract_overrides: Mapping[str, str] = MappingProxyType({}),
     paging: tuple[Param, ...] = GET_PARAMS,
 ) -> Method:
     """Declare a get method.
@@ -70,14 +70,14 @@ def list_method(
     async def handler(call: Call, asked: Params) -> Result:
         reader = reader_for(call)
         page = await (reader.list(listing, asked) if read is None else read(reader, asked))
-        return Result(Pieces(page.pieces), total_items=page.total_items)
+        return Result(Chunks(page.chunks), total_items=page.total_items)
 
     return Method(
         api=Api.DATA,
         name=name,
         summary=summary,
         params=(ACCESS_TOKEN, USER_ID, *paging, *params),
-        result=tuple(_field(column, misplaced) for column in listing.columns),
+        result=tuple(_field(column, contract_overrides) for column in listing.columns),
         envelope=envelope,
         components=components,
         permissions=permissions,
@@ -106,15 +106,15 @@ def titled(*names: str) -> tuple[Component, ...]:
     return tuple(Component(name, TITLES[name]) for name in names)
 
 
-def _field(column: Column, misplaced: Mapping[str, str], prefix: str = "") -> Field:
+def _field(column: Column, contract_overrides: Mapping[str, str], prefix: str = "") -> Field:
     name = prefix + column.name
     return Field(
         column.name,
         FieldType(column.type.value),
-        fields=tuple(_field(inner, misplaced, f"{name}.") for inner in column.nested),
+        fields=tuple(_field(inner, contract_overrides, f"{name}.") for inner in column.nested),
         enum=column.enum,
         filterable=column.filterable,
         sortable=column.sortable,
         default=column.default,
-        contract_name=misplaced.get(name),
+        contract_name=contract_overrides.get(name),
     )

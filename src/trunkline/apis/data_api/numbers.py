@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,

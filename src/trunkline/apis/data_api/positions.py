@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.apis.data_api.changes import ID, create_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
 from trunkline.directory.employees import positions

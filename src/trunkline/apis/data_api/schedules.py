@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from trunkline.apis.data_api.changes import ID, create_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
 from trunkline.core.errors import InvalidInput

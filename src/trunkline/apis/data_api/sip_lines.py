@@ -6,7 +6,7 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from trunkline.apis.data_api.changes import ID, change_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import ID, change_method, delete_method, update_method
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
 from trunkline.core.settings import Settings

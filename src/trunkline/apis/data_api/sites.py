@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from trunkline.apis.data_api.changes import ID, change_method, create_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import (
+    ID,
+    change_method,
+    create_method,
+    delete_method,
+    update_method,
+)
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
 from trunkline.apis.jsonrpc.declare import GET_PARAMS
@@ -167,7 +173,7 @@ METHODS = (
         listing.SITES,
         components=TRACKING,
         permissions=_SELECT,
-        misplaced={"site_blocks.site_block_id": "show_visitor_id.site_block_id"},
+        contract_overrides={"site_blocks.site_block_id": "show_visitor_id.site_block_id"},
     ),
     dataclasses.replace(
         _GETOBJ,

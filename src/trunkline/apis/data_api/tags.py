@@ -13,7 +13,13 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from trunkline.apis.data_api.changes import ID, change_method, create_method, delete_method, update_method
+from trunkline.apis.data_api.change_methods import (
+    ID,
+    change_method,
+    create_method,
+    delete_method,
+    update_method,
+)
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from trunkline.apis.data_api.changes import ID, Do, change_method
+from trunkline.apis.data_api.change_methods import ID, Do, change_method
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.data_api.uploads import check_size
 from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from trunkline.apis.data_api.changes import change_method
+from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, list_method, titled
 from trunkline.apis.jsonrpc import (
     Call,
@@ -116,7 +116,7 @@ async def _upload(call: Call, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
-_MISPLACED = {
+_CONTRACT_OVERRIDES = {
     "tags.tag_id": "tag_id",
     "records.employee_name": "employee_name",
     "records.employee_id": "employee_id",
@@ -141,6 +141,6 @@ METHODS = (
         UPLOADED_CALLS,
         read=uploaded_calls,
         params=PERIOD,
-        misplaced=_MISPLACED,
+        contract_overrides=_CONTRACT_OVERRIDES,
     ),
 )

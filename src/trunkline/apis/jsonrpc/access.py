@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.apis.jsonrpc.call import CallerLike
 from trunkline.apis.jsonrpc.declare import Api, Method
 from trunkline.apis.jsonrpc.errors import rpc_error
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _OF_CLIENTS = frozenset({"client_selected", "client_user", "client_user_new"})
 """Resources of permissions for methods of agents about their clients."""
@@ -13,25 +13,25 @@ _OF_CLIENTS = frozenset({"client_selected", "client_user", "client_user_new"})
 _COMPONENT_ERRORS = {Api.CALL: "component_disabled", Api.DATA: "method_component_disabled"}
 
 
-def check_access(surface: Surface, method: Method, caller: CallerLike) -> None:
+def check_access(service_spec: ServiceSpec, method: Method, caller: CallerLike) -> None:
     """Whether this user may use this method of this API in this account.
 
     :raises RpcError: ``forbidden`` (the API, or a permission, with its name in params), ``component_disabled``
         or ``method_component_disabled``.
     """
-    _check_api(surface, caller)
+    _check_api(service_spec, caller)
     _check_components(method, caller)
     _check_permissions(method, caller)
 
 
-def check_agent(surface: Surface, method: Method, agent: CallerLike) -> None:
+def check_agent(service_spec: ServiceSpec, method: Method, agent: CallerLike) -> None:
     """Whether the user of an agent may use this method on behalf of a client, beside the client's own rights.
 
     Components are those of the client's account.
 
     :raises RpcError: ``forbidden``.
     """
-    _check_api(surface, agent)
+    _check_api(service_spec, agent)
     _check_permissions(method, agent)
 
 
@@ -40,9 +40,9 @@ def concerns_clients(method: Method, caller: CallerLike) -> bool:
     return caller.is_agent and any(resource in _OF_CLIENTS for resource, _ in method.permissions)
 
 
-def _check_api(surface: Surface, caller: CallerLike) -> None:
-    if not surface.admits(caller):
-        raise rpc_error(surface.api, "forbidden")
+def _check_api(service_spec: ServiceSpec, caller: CallerLike) -> None:
+    if not service_spec.admits(caller):
+        raise rpc_error(service_spec.api, "forbidden")
 
 
 def _check_components(method: Method, caller: CallerLike) -> None:

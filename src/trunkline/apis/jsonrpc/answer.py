@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 
 from trunkline.apis.jsonrpc.call import PointsLike, Result
+from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Envelope, Field, FieldType, Method
 from trunkline.apis.jsonrpc.envelope import RequestId
 from trunkline.apis.jsonrpc.errors import RpcError
-from trunkline.apis.jsonrpc.pieces import Pieces
 
 
-def success(request_id: RequestId, result: Pieces) -> Pieces:
+def success(request_id: RequestId, result: Chunks) -> Chunks:
     """An answer around a result that is JSON already."""
     return result.within(b'{"jsonrpc":"2.0","id":' + _id_json(request_id) + b',"result":', b"}")
 
@@ -31,7 +31,7 @@ def _id_json(request_id: RequestId) -> bytes:
     return str(request_id).encode() if isinstance(request_id, int) else orjson.dumps(request_id)
 
 
-def result_json(method: Method, result: Result, metadata: Mapping[str, Any]) -> Pieces:
+def result_json(method: Method, result: Result, metadata: Mapping[str, Any]) -> Chunks:
     """The ``result`` member, in the method's envelope, with its metadata where that has room for it.
 
     :raises TypeError: the handler's data is not JSON.
@@ -40,11 +40,11 @@ def result_json(method: Method, result: Result, metadata: Mapping[str, Any]) -> 
     if result.total_items is not None:
         full["total_items"] = result.total_items
     data = complete(method.result, result.data) if method.complete else result.data
-    if isinstance(data, Pieces):
+    if isinstance(data, Chunks):
         if method.envelope is Envelope.ARRAY:
             return data
         return data.within(b'{"data":', b',"metadata":' + orjson.dumps(full) + b"}")
-    return Pieces((_in_envelope(method, data, full),))
+    return Chunks((_in_envelope(method, data, full),))
 
 
 def _in_envelope(method: Method, data: Any, full: Mapping[str, Any]) -> bytes:

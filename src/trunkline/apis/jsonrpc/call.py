@@ -80,7 +80,7 @@ class PointsLike(Protocol):
 
 
 class AdmissionLike(Protocol):
-    """Who asks, and the points taken, None when none were (``trunkline.accounts.admission.Admission``)."""
+    """Who asks, and the points taken, None when none were (``trunkline.accounts.rate_limit.Admission``)."""
 
     @property
     def caller(self) -> CallerLike: ...
@@ -252,7 +252,7 @@ class Call:
 class Result:
     """What a handler answers.
 
-    :param data: a dict (object envelopes), a list of dicts (array envelopes), or ``Pieces`` with that JSON
+    :param data: a dict (object envelopes), a list of dicts (array envelopes), or ``Chunks`` with that JSON
         already made (large reports); None for an empty object.
     :param total_items: rows that match in all; only get methods.
     :param metadata: further members of ``result.metadata``.

@@ -12,7 +12,7 @@ import orjson
 
 from trunkline.apis.jsonrpc.declare import Envelope, Field, FieldType, Method, Param, ParamType
 from trunkline.apis.jsonrpc.errors import common_errors
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _JSON_TYPES = {
     FieldType.STRING: "string",
@@ -24,22 +24,22 @@ _JSON_TYPES = {
 }
 
 
-def document(surface: Surface) -> bytes:
+def document(service_spec: ServiceSpec) -> bytes:
     """The document as JSON."""
     return orjson.dumps(
         {
             "openrpc": "1.3.2",
             "info": {
-                "title": surface.title,
-                "version": surface.version,
+                "title": service_spec.title,
+                "version": service_spec.version,
                 "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             },
-            "servers": [{"name": "this", "url": surface.path}],
-            "methods": [_method(method) for method in surface.methods],
+            "servers": [{"name": "this", "url": service_spec.path}],
+            "methods": [_method(method) for method in service_spec.methods],
             "components": {
                 "errors": {
                     spec.mnemonic: _error(spec.code, spec.mnemonic, spec.message)
-                    for spec in common_errors(surface.api).values()
+                    for spec in common_errors(service_spec.api).values()
                 }
             },
         },

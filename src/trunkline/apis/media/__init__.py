@@ -1,5 +1,5 @@
-"""The door for recordings: plays and downloads them, see :mod:`.door`."""
+"""The door for recordings: plays and downloads them, see :mod:`.endpoint`."""
 
-from trunkline.apis.media.door import routes
+from trunkline.apis.media.endpoints import routes
 
 __all__ = ["routes"]

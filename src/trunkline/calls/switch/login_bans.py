@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from trunkline.accounts.brake import counted
+from trunkline.accounts.login_throttle import counted
 from trunkline.core.clock import Instant
 
 

@@ -120,7 +120,7 @@ def nested(**types: ColumnType | Column) -> tuple[Column, ...]:
 
 
 @dataclass(frozen=True)
-class Tally:
+class Rollup:
     """Counts of a report's rows by the hour in which they began, exact at every instant.
 
     :param table: of the counts, with the listing's alias.
@@ -159,7 +159,7 @@ class Listing:
     columns: tuple[Column, ...]
     joins: str = ""
     key: tuple[str, ...] = ()
-    tally: Tally | None = None
+    rollup: Rollup | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -21,7 +21,7 @@ from trunkline.db.query.filters import Condition, Group, Node, Operator, Scalar
 from trunkline.db.query.jsquery import Query
 from trunkline.db.query.moments import Moment
 from trunkline.db.query.request import ListRequest, SortKey
-from trunkline.db.query.tally import can_sum, hours_of
+from trunkline.db.query.rollup import can_sum, hours_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +112,11 @@ def _lookups(listing: Listing, own: list[sql.Composable], values: _Values) -> tu
 def _count(listing: Listing, filter: Node | None, scope: sql.Composed, values: _Values) -> sql.Composed:
     """How many rows match: summed from counts by the hour where that is possible, else counted."""
     hours = hours_of(values.params) if can_sum(listing, filter) else None
-    if listing.tally is None or hours is None:
+    if listing.rollup is None or hours is None:
         return sql.Composed([sql.SQL("select count(*)"), scope])
-    tally = listing.tally
+    rollup = listing.rollup
     start, end = map(values.add, hours)
-    conditions: list[sql.Composable] = [_constant(f"({tally.where})")]
+    conditions: list[sql.Composable] = [_constant(f"({rollup.where})")]
     if filter is not None:
         conditions.append(_node(filter, values))
     began = _constant(f"{listing.alias}.start_time")
@@ -129,9 +129,9 @@ def _count(listing: Listing, filter: Node | None, scope: sql.Composed, values: _
         "select (select coalesce(sum({rows}), 0) from {counts}"
         " where {hour} >= {start} and {hour} < {end} and {where}){ends}"
     ).format(
-        rows=_constant(tally.rows),
-        counts=_constant(tally.table),
-        hour=_constant(tally.hour),
+        rows=_constant(rollup.rows),
+        counts=_constant(rollup.table),
+        hour=_constant(rollup.hour),
         start=start,
         end=end,
         where=sql.SQL(" and ").join(conditions),

@@ -265,13 +265,13 @@ def _known(listing: Listing, name: str, path: str) -> Column:
 
 
 def _only_keys(raw: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> None:
-    strangers = [key for key in raw if key not in allowed]
-    if strangers:
+    unknown_keys = [key for key in raw if key not in allowed]
+    if unknown_keys:
         raise InvalidInput(
             f"only {', '.join(allowed)} belong here",
             mnemonic="unexpected_parameters",
-            field=f"{path}.{strangers[0]}",
-            params={"parameters": [f"{path}.{key}" for key in strangers]},
+            field=f"{path}.{unknown_keys[0]}",
+            params={"parameters": [f"{path}.{key}" for key in unknown_keys]},
         )
 
 

@@ -31,7 +31,7 @@ _FETCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    pieces: tuple[bytes, ...]
+    chunks: tuple[bytes, ...]
     """A JSON array of objects, ready to be sent, in pieces."""
     count: int
     """Rows in it."""
@@ -41,7 +41,7 @@ class Page:
     @property
     def rows(self) -> bytes:
         """The array in one piece."""
-        return b"".join(self.pieces)
+        return b"".join(self.chunks)
 
 
 async def fetch_page(
@@ -135,15 +135,15 @@ def _too_long() -> TooExpensive:
 async def _rows(
     connection: Connection, query: CompiledQuery, params: dict[str, Any]
 ) -> tuple[tuple[bytes, ...], int]:
-    pieces = []
+    chunks = []
     count = 0
     async with connection.cursor(row_factory=tuple_row) as cursor:
         cursor.adapters.register_loader("text", ByteaBinaryLoader)  # JSON is passed on as it is
-        async for piece, rows in cursor.stream(query.rows, params, binary=True):
-            pieces += [b"," if count else b"[", piece]
+        async for chunk, rows in cursor.stream(query.rows, params, binary=True):
+            chunks += [b"," if count else b"[", chunk]
             count += rows
-    pieces.append(b"]" if count else b"[]")
-    return tuple(pieces), count
+    chunks.append(b"]" if count else b"[]")
+    return tuple(chunks), count
 
 
 async def _total(connection: Connection, query: CompiledQuery, params: dict[str, Any], count: int) -> int:

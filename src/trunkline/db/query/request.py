@@ -93,13 +93,13 @@ def _sort_key(raw: Any, listing: Listing, path: str) -> SortKey:
         raise InvalidInput(
             "a sort item is an object {field, order}", mnemonic="data_type_error", field=path, value=raw
         )
-    strangers = [key for key in raw if key not in ("field", "order")]
-    if strangers:
+    unknown_keys = [key for key in raw if key not in ("field", "order")]
+    if unknown_keys:
         raise InvalidInput(
             "only field and order belong here",
             mnemonic="unexpected_parameters",
-            field=f"{path}.{strangers[0]}",
-            params={"parameters": [f"{path}.{key}" for key in strangers]},
+            field=f"{path}.{unknown_keys[0]}",
+            params={"parameters": [f"{path}.{key}" for key in unknown_keys]},
         )
     if raw.get("field") is None:
         raise InvalidInput(

@@ -12,8 +12,8 @@ from typing import Any
 
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, delete, insert_keyed, must_all_exist, must_exist, update
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
 
 TABLE, ID = "contacts", "contact_id"
 MOST = 10
@@ -35,8 +35,8 @@ async def create_contact(db: Database, account_id: int, values: Mapping[str, Any
     """
     row = _row(values)
     phones = checked_phones(values["phone_numbers"])
-    async with changing(db) as connection:
-        await _must_exist(connection, account_id, values)
+    async with transaction(db) as connection:
+        await _lock_row(connection, account_id, values)
         contact_id = await insert_keyed(connection, TABLE, ID, account_id, row)
         await _put_phones(connection, account_id, contact_id, phones)
         await _put_groups(connection, account_id, contact_id, values.get("groups") or ())
@@ -50,9 +50,9 @@ async def update_contact(db: Database, account_id: int, contact_id: int, values:
     :raises InvalidInput: see :func:`create_contact`; also when the last name would be taken away.
     """
     row = _row(values)
-    async with changing(db) as connection:
-        await must_exist(connection, TABLE, ID, account_id, contact_id)
-        await _must_exist(connection, account_id, values)
+    async with transaction(db) as connection:
+        await lock_row(connection, TABLE, ID, account_id, contact_id)
+        await _lock_row(connection, account_id, values)
         await update(connection, TABLE, ID, account_id, contact_id, row)
         if "phone_numbers" in values:
             await _put_phones(connection, account_id, contact_id, checked_phones(values["phone_numbers"]))
@@ -65,8 +65,8 @@ async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, 
 
     :raises NotFound: one of them is no contact of this account.
     """
-    async with changing(db) as connection:
-        await must_all_exist(connection, TABLE, ID, account_id, ids, field=field)
+    async with transaction(db) as connection:
+        await lock_rows(connection, TABLE, ID, account_id, ids, field=field)
         for contact_id in dict.fromkeys(ids):
             await delete(connection, TABLE, ID, account_id, contact_id, field=field)
 
@@ -123,14 +123,14 @@ def _row(values: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-async def _must_exist(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+async def _lock_row(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
     places = (
         ("personal_manager_id", "employees", "employee_id"),
         ("organization_id", "contact_organizations", "organization_id"),
     )
     for field, table, id_column in places:
         if values.get(field) is not None:
-            await must_exist(connection, table, id_column, account_id, values[field], field=field)
+            await lock_row(connection, table, id_column, account_id, values[field], field=field)
 
 
 async def _put_phones(
@@ -151,7 +151,7 @@ async def _put_phones(
 async def _put_groups(
     connection: Connection, account_id: int, contact_id: int, groups: Sequence[int]
 ) -> None:
-    await must_all_exist(connection, "contact_groups", "contact_group_id", account_id, groups, field="groups")
+    await lock_rows(connection, "contact_groups", "contact_group_id", account_id, groups, field="groups")
     params = {"account_id": account_id, "contact_id": contact_id, "groups": list(dict.fromkeys(groups))}
     await connection.execute(
         """delete from contact_group_members

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.core.errors import Duplicate, InUse, PermissionDenied
-from trunkline.db.changes import changing, delete, insert_keyed, must_all_exist, must_exist, update
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
 
 TABLE, ID = "contact_groups", "contact_group_id"
 
@@ -17,7 +17,7 @@ async def create_group(db: Database, account_id: int, name: str, members: Sequen
     :raises Duplicate: there is one of that name.
     :raises NotFound: one of the members is no contact of this account.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await _name_is_free(connection, account_id, name, None)
         group_id = await insert_keyed(connection, TABLE, ID, account_id, {"name": name})
         await _put_members(connection, account_id, group_id, members)
@@ -33,8 +33,8 @@ async def update_group(
     :raises Duplicate: another group has that name.
     :raises PermissionDenied: the system's group would get another name.
     """
-    async with changing(db) as connection:
-        await must_exist(connection, TABLE, ID, account_id, group_id)
+    async with transaction(db) as connection:
+        await lock_row(connection, TABLE, ID, account_id, group_id)
         if name is not None:
             await _rename(connection, account_id, group_id, name)
         if members is not None:
@@ -48,8 +48,8 @@ async def delete_group(db: Database, account_id: int, group_id: int) -> None:
     :raises PermissionDenied: it is the system's.
     :raises InUse: a talk option puts callers into it.
     """
-    async with changing(db) as connection:
-        await must_exist(connection, TABLE, ID, account_id, group_id)
+    async with transaction(db) as connection:
+        await lock_row(connection, TABLE, ID, account_id, group_id)
         if await _is_system(connection, account_id, group_id):
             raise PermissionDenied("This group belongs to the system and stays", field="id", value=group_id)
         await _not_in_talk_options(connection, account_id, group_id)
@@ -112,7 +112,7 @@ async def _not_in_talk_options(connection: Connection, account_id: int, group_id
 async def _put_members(
     connection: Connection, account_id: int, group_id: int, members: Sequence[int]
 ) -> None:
-    await must_all_exist(connection, "contacts", "contact_id", account_id, members, field="members")
+    await lock_rows(connection, "contacts", "contact_id", account_id, members, field="members")
     params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(members))}
     await connection.execute(
         """delete from contact_group_members

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.db.changes import changing, delete, insert, update
 from trunkline.db.pool import Database
+from trunkline.db.rows import delete, insert, transaction, update
 
 _TABLE, _ID = "contact_organizations", "organization_id"
 
@@ -13,7 +13,7 @@ async def create_organization(db: Database, account_id: int, name: str) -> int:
 
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         return await insert(connection, _TABLE, _ID, account_id, {"name": name})
 
 
@@ -23,7 +23,7 @@ async def rename_organization(db: Database, account_id: int, organization_id: in
     :raises NotFound: no such organisation.
     :raises Duplicate: another has that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await update(connection, _TABLE, _ID, account_id, organization_id, {"name": name})
 
 
@@ -33,5 +33,5 @@ async def delete_organization(db: Database, account_id: int, organization_id: in
     :raises NotFound: no such organisation.
     :raises InUse: contacts belong to it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await delete(connection, _TABLE, _ID, account_id, organization_id)

@@ -8,8 +8,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied
-from trunkline.db.changes import changing, delete, insert, must_exist, update
 from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import delete, insert, lock_row, transaction, update
 from trunkline.directory.campaigns.conditions import check_conditions
 from trunkline.directory.campaigns.numbers import put_blocks
 
@@ -34,8 +34,8 @@ async def create_campaign(db: Database, account_id: int, values: Mapping[str, An
     row = {"site_id": values["site_id"], **_row(values)}
     blocks = values.get("site_blocks")
     _check_blocks(blocks, values.get("status") != "inactive")
-    async with changing(db) as connection:
-        await must_exist(connection, "sites", "site_id", account_id, values["site_id"], field="site_id")
+    async with transaction(db) as connection:
+        await lock_row(connection, "sites", "site_id", account_id, values["site_id"], field="site_id")
         campaign_id = await insert(connection, TABLE, ID, account_id, row)
         if blocks:
             await put_blocks(connection, account_id, campaign_id, values["site_id"], blocks)
@@ -50,7 +50,7 @@ async def update_campaign(db: Database, account_id: int, campaign_id: int, value
         campaign's own; of the system's, it says whose blocks are meant.
     :raises PermissionDenied: what is not to be changed of the system's campaign or an integrated one.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         present = await _locked(connection, account_id, campaign_id)
         site_id = await _site(connection, account_id, present, values)
         if present["type"] != "basic":
@@ -73,7 +73,7 @@ async def delete_campaign(db: Database, account_id: int, campaign_id: int) -> No
     :raises NotFound: no such campaign.
     :raises PermissionDenied: the system's campaign, or an integrated one.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         present = await _locked(connection, account_id, campaign_id)
         if present["type"] != "basic":
             raise PermissionDenied("This campaign is not yours to delete", field="id", value=campaign_id)
@@ -136,7 +136,7 @@ async def _site(connection: Connection, account_id: int, present: Row, values: M
             mnemonic="required_parameter_missed",
             field="site_id",
         )
-    await must_exist(connection, "sites", "site_id", account_id, site_id, field="site_id")
+    await lock_row(connection, "sites", "site_id", account_id, site_id, field="site_id")
     if present["site_id"] not in (None, site_id):
         raise InvalidInput("A campaign stays with its site", field="site_id", value=site_id)
     return int(site_id)

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import transaction
 
 MOST = 500
 """Records of one upload."""
@@ -48,13 +48,13 @@ async def upload_costs(db: Database, account_id: int, costs: Sequence[Cost]) -> 
                 field="costs.date_till",
                 value=cost.date_till.isoformat(),
             )
-    async with changing(db) as connection:
-        await _must_exist(connection, account_id, costs)
+    async with transaction(db) as connection:
+        await _lock_row(connection, account_id, costs)
         for cost in costs:
             await _put(connection, account_id, cost)
 
 
-async def _must_exist(connection: Connection, account_id: int, costs: Sequence[Cost]) -> None:
+async def _lock_row(connection: Connection, account_id: int, costs: Sequence[Cost]) -> None:
     cursor = await connection.execute("select site_id from sites where account_id = %s", (account_id,))
     sites = {row["site_id"] for row in await cursor.fetchall()}
     cursor = await connection.execute(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import NotFound
-from trunkline.db.changes import changing
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.db.query.columns import number, string
+from trunkline.db.rows import transaction
 
 DEFAULTS: Mapping[str, int] = {
     "entrance_page": 10,
@@ -51,7 +51,7 @@ async def update_weights(
     """
     chosen = {name: weight for name, weight in weights.items() if weight is not None}
     reset = [name for name, weight in weights.items() if weight is None]
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         done = await connection.execute(
             """update sites set parameter_weights = (parameter_weights || %s) - %s::text[]
                where account_id = %s and site_id = %s""",

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import (
-    changing,
+from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import (
     delete,
     insert_keyed,
-    must_all_exist,
-    must_exist,
+    lock_row,
+    lock_rows,
     one_at_a_time,
+    transaction,
     update,
 )
-from trunkline.db.pool import Connection, Database
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.numbers import WantedPhone, replace_phones
 from trunkline.directory.employees.operators import WantedOperator, put_operator, remove_operator
@@ -48,7 +48,7 @@ async def create_employee(db: Database, account_id: int, wanted: Wanted) -> int:
     :raises NotFound: a schedule, coach, group, status or position that is not there.
     :raises InvalidInput, Duplicate: see :func:`update_employee`.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         await _check(connection, account_id, None, wanted.columns)
         employee_id = await insert_keyed(connection, _TABLE, _ID, account_id, wanted.columns)
@@ -64,9 +64,9 @@ async def update_employee(db: Database, account_id: int, employee_id: int, wante
         a coach who is always called, but none is named.
     :raises Duplicate: ``already_in_use``: a short number, SIP line or chat login that another has.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, employee_id)
+        await lock_row(connection, _TABLE, _ID, account_id, employee_id)
         await _check(connection, account_id, employee_id, wanted.columns)
         await update(connection, _TABLE, _ID, account_id, employee_id, wanted.columns)
         await _parts(connection, account_id, employee_id, wanted)
@@ -78,9 +78,9 @@ async def delete_employee(db: Database, account_id: int, employee_id: int) -> No
     :raises NotFound: no such employee.
     :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to him.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, employee_id)
+        await lock_row(connection, _TABLE, _ID, account_id, employee_id)
         cursor = await connection.execute(
             """
             select 'SIP line ' || phone_number as place from sip_lines
@@ -105,7 +105,7 @@ async def _check(
     if (status_id := columns.get("status_id")) is not None:
         await _check_status(connection, account_id, status_id)
     if (schedule_id := columns.get("schedule_id")) is not None:
-        await must_exist(connection, "schedules", "schedule_id", account_id, schedule_id, field="schedule_id")
+        await lock_row(connection, "schedules", "schedule_id", account_id, schedule_id, field="schedule_id")
     if (extension := columns.get("extension")) is not None:
         await check_extension(
             connection,
@@ -126,7 +126,7 @@ async def _check_coach(
             raise InvalidInput(
                 "nobody coaches himself; name another employee", field="coach.coach_id", value=coach_id
             )
-        await must_exist(connection, _TABLE, _ID, account_id, coach_id, field="coach.coach_id")
+        await lock_row(connection, _TABLE, _ID, account_id, coach_id, field="coach.coach_id")
     if columns.get("coach_always_enabled") and coach_id is None:
         cursor = await connection.execute(
             "select coach_id from employees where account_id = %s and employee_id = %s",
@@ -168,7 +168,7 @@ async def _join_groups(
     connection: Connection, account_id: int, employee_id: int, group_ids: Sequence[int]
 ) -> None:
     """Be in these groups and no others; a new member is the last of his group."""
-    await must_all_exist(connection, "employee_groups", "group_id", account_id, group_ids, field="groups")
+    await lock_rows(connection, "employee_groups", "group_id", account_id, group_ids, field="groups")
     params = {"account_id": account_id, "employee_id": employee_id, "group_ids": list(group_ids)}
     await connection.execute(
         """delete from group_members where account_id = %(account_id)s and employee_id = %(employee_id)s

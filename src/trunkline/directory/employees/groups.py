@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline.core.errors import Duplicate, InvalidInput
-from trunkline.db.changes import (
-    changing,
+from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import (
     delete,
     insert_keyed,
-    must_all_exist,
-    must_exist,
+    lock_row,
+    lock_rows,
     one_at_a_time,
+    transaction,
     update,
 )
-from trunkline.db.pool import Connection, Database
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.uses import refuse_if_used
 
@@ -31,7 +31,7 @@ async def create_group(
     :raises NotFound: an employee who is not there.
     :raises Duplicate: there is a group of that name; ``already_in_use``: a short number that another has.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         await _check(connection, account_id, None, columns)
         group_id = await insert_keyed(connection, _TABLE, _ID, account_id, columns)
@@ -52,9 +52,9 @@ async def update_group(
     :raises NotFound: no such group, or an employee who is not there.
     :raises Duplicate: see :func:`create_group`.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        await lock_row(connection, _TABLE, _ID, account_id, group_id)
         await _check(connection, account_id, group_id, columns)
         await update(connection, _TABLE, _ID, account_id, group_id, columns)
         if employee_ids is not None:
@@ -67,9 +67,9 @@ async def delete_group(db: Database, account_id: int, group_id: int) -> None:
     :raises NotFound: no such group.
     :raises InUse: a scenario or a talk option calls it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        await lock_row(connection, _TABLE, _ID, account_id, group_id)
         await refuse_if_used(connection, account_id, "group_id", group_id)
         await delete(connection, _TABLE, _ID, account_id, group_id)
 
@@ -83,9 +83,9 @@ async def order_phones(
     :raises NotFound: no such group.
     :raises InvalidInput: not all of the group's phones, one twice, or one that is not the group's.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, _TABLE, _ID, account_id, group_id)
+        await lock_row(connection, _TABLE, _ID, account_id, group_id)
         cursor = await connection.execute(
             """
             select p.phone_id, p.employee_id from group_members m join employee_phones p
@@ -132,7 +132,7 @@ async def _members(
     connection: Connection, account_id: int, group_id: int, employee_ids: Sequence[int]
 ) -> None:
     """Have these members; who stays keeps the choices made for his phones."""
-    await must_all_exist(connection, "employees", "employee_id", account_id, employee_ids, field="members")
+    await lock_rows(connection, "employees", "employee_id", account_id, employee_ids, field="members")
     params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(employee_ids))}
     await connection.execute(
         """delete from group_members where account_id = %(account_id)s and group_id = %(group_id)s

@@ -12,8 +12,8 @@ from typing import Any
 
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import with_extension
-from trunkline.db.changes import insert, update
 from trunkline.db.pool import Connection, Row
+from trunkline.db.rows import insert, update
 
 FIELD = "phone_numbers.phone_number"
 SETTINGS = ("channels_count", "dial_time", "status")

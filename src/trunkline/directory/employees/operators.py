@@ -8,8 +8,8 @@ from typing import Any
 
 from trunkline.accounts import passwords
 from trunkline.core.errors import Duplicate, InvalidInput
-from trunkline.db.changes import insert, must_all_exist, must_exist, update
 from trunkline.db.pool import Connection
+from trunkline.db.rows import insert, lock_row, lock_rows, update
 
 _TABLE, _ID = "employee_operators", "employee_id"
 
@@ -34,13 +34,11 @@ async def put_operator(
     columns = wanted.columns
     if columns.get("position_id") is not None:
         where = "operator.operator_position_id"
-        await must_exist(
+        await lock_row(
             connection, "employee_positions", "position_id", account_id, columns["position_id"], field=where
         )
     if sites := columns.get("site_ids"):
-        await must_all_exist(
-            connection, "sites", "site_id", account_id, sites, field="operator.operator_sites"
-        )
+        await lock_rows(connection, "sites", "site_id", account_id, sites, field="operator.operator_sites")
     cursor = await connection.execute(
         "select employee_id from employee_operators where account_id = %s and lower(login) = lower(%s)",
         (account_id, columns["login"]),

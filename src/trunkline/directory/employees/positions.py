@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trunkline.db.changes import changing, delete, insert, update
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.db.query.columns import number, string
+from trunkline.db.rows import delete, insert, transaction, update
 
 POSITIONS = Listing(
     name="employee_positions",
@@ -26,7 +26,7 @@ async def create_position(db: Database, account_id: int, name: str) -> int:
 
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         return await insert(connection, _TABLE, _ID, account_id, {"name": name})
 
 
@@ -36,7 +36,7 @@ async def rename_position(db: Database, account_id: int, position_id: int, name:
     :raises NotFound: no such position.
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await update(connection, _TABLE, _ID, account_id, position_id, {"name": name})
 
 
@@ -46,5 +46,5 @@ async def delete_position(db: Database, account_id: int, position_id: int) -> No
     :raises NotFound: no such position.
     :raises InUse: an operator has it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await delete(connection, _TABLE, _ID, account_id, position_id)

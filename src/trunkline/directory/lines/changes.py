@@ -11,8 +11,8 @@ from typing import Any
 
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, delete, insert, must_exist, one_at_a_time, update
 from trunkline.db.pool import Connection, Database, whole_installation
+from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.digest import ha1, new_password
 from trunkline.directory.model import BillingState, LineType
 
@@ -39,9 +39,9 @@ async def create_line(
     :raises NotFound: no such employee, or no such active number.
     :raises LimitExceeded: ``data_limit_exceeded``: the employee has all the phones he can have.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, "employees", "employee_id", account_id, employee_id, field="employee_id")
+        await lock_row(connection, "employees", "employee_id", account_id, employee_id, field="employee_id")
         login, password = await _free_login(connection), new_password()
         digest = ha1(login, password)
         columns = {
@@ -65,7 +65,7 @@ async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: M
     :raises LimitExceeded: see :func:`create_line`.
     :raises InvalidInput: ``tariff_restrictions``: a line locked for its limits is not unlocked here.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         line = await _line(connection, account_id, sip_line_id)
         columns = {
@@ -85,7 +85,7 @@ async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: M
         employee_id = wanted.get("employee_id", line["employee_id"])
         if employee_id != line["employee_id"]:
             where = "employee_id"
-            await must_exist(connection, "employees", "employee_id", account_id, employee_id, field=where)
+            await lock_row(connection, "employees", "employee_id", account_id, employee_id, field=where)
             await _remove_phone(connection, account_id, sip_line_id)
             await _add_phone(connection, account_id, employee_id, sip_line_id)
         await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
@@ -96,7 +96,7 @@ async def change_password(db: Database, account_id: int, sip_line_id: int) -> st
 
     :raises NotFound: no such line.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         line = await _line(connection, account_id, sip_line_id)
         password = new_password()
         digest = ha1(line["phone_number"], password)
@@ -111,7 +111,7 @@ async def delete_line(db: Database, account_id: int, sip_line_id: int) -> None:
     :raises NotFound: no such line.
     :raises InUse: it is the default line of a virtual number.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         line = await _line(connection, account_id, sip_line_id)
         cursor = await connection.execute(

@@ -14,8 +14,8 @@ from psycopg import errors, sql
 
 from trunkline.core.errors import NotFound, PermissionDenied
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, must_exist, update
 from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import lock_row, transaction, update
 from trunkline.directory.numbers.listing import MAY_BE_ENABLED
 
 PURPOSES = ("va", "call_tracking")
@@ -123,7 +123,7 @@ async def disable_numbers(database: Database, account_id: int, chosen: Chosen) -
     :raises NotFound: ``virtual_phone_number_not_found``.
     :raises InUse: a campaign, a line or something else still uses one.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         cursor = await connection.execute(
             "delete from virtual_numbers where account_id = %(account_id)s"
             " and (phone_number = %(phone)s or virtual_number_id = any(%(ids)s)) returning virtual_number_id",
@@ -151,7 +151,7 @@ async def call_processing_rules(database: Database, account_id: int, number_id: 
     :raises NotFound: no such number in this account.
     """
     async with database.connection() as connection:
-        await must_exist(
+        await lock_row(
             connection,
             "virtual_numbers",
             "virtual_number_id",
@@ -176,7 +176,7 @@ async def set_rule_active(database: Database, account_id: int, rule_id: int, is_
 
     :raises NotFound: no such rule in this account.
     """
-    async with changing(database) as connection:
+    async with transaction(database) as connection:
         await update(
             connection,
             "call_processing_rules",

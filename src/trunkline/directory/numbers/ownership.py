@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from trunkline.core.errors import InUse, InvalidInput
 from trunkline.core.phone import normalise
-from trunkline.db.changes import one_at_a_time
 from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import one_at_a_time
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 
 

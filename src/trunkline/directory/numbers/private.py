@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import normalise
-from trunkline.db.changes import changing, insert, update
 from trunkline.db.pool import Connection, Database, whole_installation
+from trunkline.db.rows import insert, transaction, update
 from trunkline.directory.forms import TrunkForm
 from trunkline.directory.load import Cipher
 from trunkline.directory.model import TrunkMode
@@ -88,7 +88,7 @@ async def enable_private(
     trunk = provider.trunk()
     resolved = await resolve([trunk.host])
     try:
-        async with changing(database) as connection:
+        async with transaction(database) as connection:
             await _check_addresses(connection, account_id, trunk, resolved, own)
             numbers = await _numbers(connection, account_id, chosen, purpose)
             trunk_id = await _put_trunk(connection, cipher, account_id, trunk)

@@ -16,8 +16,8 @@ from typing import Any
 from psycopg import errors
 
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
-from trunkline.db.changes import one_at_a_time
 from trunkline.db.pool import Connection, Database, whole_installation
+from trunkline.db.rows import one_at_a_time
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.numbers.ownership import digits_of
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.db.changes import changing, delete, insert, must_exist, update
 from trunkline.db.pool import Database
+from trunkline.db.rows import delete, insert, lock_row, transaction, update
 
 _TABLE, _ID = "site_blocks", "site_block_id"
 
@@ -14,8 +14,8 @@ async def create_block(db: Database, account_id: int, site_id: int, name: str) -
     :raises NotFound: no such site.
     :raises Duplicate: the site has a block of that name.
     """
-    async with changing(db) as connection:
-        await must_exist(connection, "sites", "site_id", account_id, site_id, field="site_id")
+    async with transaction(db) as connection:
+        await lock_row(connection, "sites", "site_id", account_id, site_id, field="site_id")
         return await insert(connection, _TABLE, _ID, account_id, {"site_id": site_id, "name": name})
 
 
@@ -25,7 +25,7 @@ async def rename_block(db: Database, account_id: int, block_id: int, name: str |
     :raises NotFound: no such block.
     :raises Duplicate: the site has a block of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         values = {} if name is None else {"name": name}
         await update(connection, _TABLE, _ID, account_id, block_id, values)
 
@@ -36,5 +36,5 @@ async def delete_block(db: Database, account_id: int, block_id: int) -> None:
     :raises NotFound: no such block.
     :raises InUse: a campaign shows a number in it.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await delete(connection, _TABLE, _ID, account_id, block_id)

@@ -10,8 +10,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.changes import changing, delete, insert, must_exist, one_at_a_time, update
 from trunkline.db.pool import Connection, Database, whole_installation
+from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.sites.redirects import known_redirect, redirect_to
 
 TABLE, ID = "sites", "site_id"
@@ -68,9 +68,9 @@ async def create_site(
     :raises NotFound: no such scenario or client.
     """
     row = _row(values)
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await _must_exist(connection, account_id, values)
+        await _lock_row(connection, account_id, values)
         if (number := values.get("default_phone_number")) is not None:
             redirect = await redirect_to(connection, account_id, number)
             row["default_scenario_id"] = row.get("default_scenario_id") or redirect
@@ -95,10 +95,10 @@ async def update_site(db: Database, account_id: int, site_id: int, values: Mappi
     :raises Duplicate: another site has this domain.
     """
     row = _row(values)
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await must_exist(connection, TABLE, ID, account_id, site_id)
-        await _must_exist(connection, account_id, values)
+        await lock_row(connection, TABLE, ID, account_id, site_id)
+        await _lock_row(connection, account_id, values)
         row |= await _redirected(connection, account_id, site_id, row)
         await update(connection, TABLE, ID, account_id, site_id, row)
 
@@ -109,7 +109,7 @@ async def delete_site(db: Database, account_id: int, site_id: int) -> None:
     :raises NotFound: no such site.
     :raises InUse: it has campaigns.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         await delete(connection, TABLE, ID, account_id, site_id)
 
 
@@ -146,11 +146,11 @@ def _row(values: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-async def _must_exist(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
+async def _lock_row(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:
     scenario, client = values.get("default_scenario_id"), values.get("child_customer_id")
     if scenario is not None:
         field = "default_scenario_id"
-        await must_exist(connection, "scenarios", "scenario_id", account_id, scenario, field=field)
+        await lock_row(connection, "scenarios", "scenario_id", account_id, scenario, field=field)
     if client is not None:
         async with whole_installation(connection):
             cursor = await connection.execute(

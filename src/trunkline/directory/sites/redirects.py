@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from psycopg.types.json import Jsonb
 
-from trunkline.db.changes import insert
 from trunkline.db.pool import Connection
+from trunkline.db.rows import insert
 from trunkline.directory.model import OperationKind
 
 _OPERATION = "redirect"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trunkline.core.errors import InUse, PermissionDenied
-from trunkline.db.changes import changing, delete, insert_keyed, must_exist, update
 from trunkline.db.pool import Connection, Database
+from trunkline.db.rows import delete, insert_keyed, lock_row, transaction, update
 
 TABLE, ID = "tags", "tag_id"
 
@@ -14,7 +14,7 @@ async def create_tag(db: Database, account_id: int, name: str) -> int:
 
     :raises Duplicate: there is one of that name.
     """
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         return await insert_keyed(connection, TABLE, ID, account_id, {"name": name})
 
 
@@ -25,8 +25,8 @@ async def rename_tag(db: Database, account_id: int, tag_id: int, name: str | Non
     :raises Duplicate: another tag has that name.
     :raises PermissionDenied: it is the system's.
     """
-    async with changing(db) as connection:
-        await must_exist(connection, TABLE, ID, account_id, tag_id)
+    async with transaction(db) as connection:
+        await lock_row(connection, TABLE, ID, account_id, tag_id)
         await _own(connection, account_id, tag_id)
         if name is not None:
             await update(connection, TABLE, ID, account_id, tag_id, {"name": name})
@@ -39,8 +39,8 @@ async def delete_tag(db: Database, account_id: int, tag_id: int) -> None:
     :raises PermissionDenied: it is the system's.
     :raises InUse: a talk option gives it.
     """
-    async with changing(db) as connection:
-        await must_exist(connection, TABLE, ID, account_id, tag_id)
+    async with transaction(db) as connection:
+        await lock_row(connection, TABLE, ID, account_id, tag_id)
         await _own(connection, account_id, tag_id)
         cursor = await connection.execute(
             "select from talk_options where account_id = %s and (settings ->> 'tag_id')::bigint = %s",

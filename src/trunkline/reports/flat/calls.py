@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.db.query import Column, ColumnType, Listing, Page
-from trunkline.db.query.columns import Tally, array, duration, nested, number, string, time
+from trunkline.db.query.columns import Rollup, array, duration, nested, number, string, time
 from trunkline.reports.calls import PROCESSING_DURATION, RATING
 from trunkline.reports.comments import newest
 from trunkline.reports.countries import country_names
@@ -33,7 +33,7 @@ from trunkline.reports.flat.common import (
 from trunkline.reports.flat.story import CALL_EVENTS
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
-from trunkline.reports.tally import TALLY
+from trunkline.reports.rollup import ROLLUP
 from trunkline.reports.visit import VISIT, extra_text
 
 _STRING = ColumnType.STRING
@@ -158,14 +158,14 @@ _CALL = catalogue(
 )
 
 
-def _listing(name: str, words: str, tally: Tally | None = None, **own: Column) -> Listing:
+def _listing(name: str, words: str, rollup: Rollup | None = None, **own: Column) -> Listing:
     return Listing(
         name=name,
         table="call_sessions s",
         where="s.account_id = %(account_id)s",
         order="s.start_time, s.call_session_id",
         key=("account_id", "call_session_id"),
-        tally=tally,
+        rollup=rollup,
         columns=pick({**VISIT, **_CALL, **own}, words),
         constants={"countries": Jsonb(country_names()), "reasons": Jsonb(dict(REASON_DESCRIPTIONS))},
     )
@@ -183,7 +183,7 @@ CALLS = _listing(
     site_domain_naked:fsd site_name:fsd crm_contact_name:fsd call_country_name:fs call_region_name:fs
     coaches:fsd is_coach_handled_call:fsd virtual_number_comment:fs tags:fd cdrs
     """,
-    TALLY,
+    ROLLUP,
 )
 
 CALL_DETAILS = _listing(
@@ -218,7 +218,7 @@ RATED_CALLS = _listing(
     call_finish_date_time:fsd coaches:fsd is_coach_handled_call:fsd virtual_number_comment:fs
     is_blacklisted_phone:fsd
     """,
-    TALLY,
+    ROLLUP,
 )
 
 _OVER = f"{condition('s')} and s.finish_time is not null"

@@ -12,7 +12,7 @@ from typing import Any
 from trunkline.db.query import ColumnType, Listing, Page
 from trunkline.db.query.columns import array, nested, number, string, time
 from trunkline.reports.chats import INITIATORS, STATUSES
-from trunkline.reports.communications import IN_PERIOD, LOST, Kind, tally, union
+from trunkline.reports.communications import IN_PERIOD, LOST, Kind, rollup, union
 from trunkline.reports.fields import attributes, catalogue, choice, names_of, pick, text_id, yes_or_no
 from trunkline.reports.flat.common import (
     CALL_STATUSES,
@@ -104,7 +104,7 @@ COMMUNICATIONS = Listing(
     table=f"{union(tuple(Kind))} s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.id",
-    tally=tally(tuple(Kind)),
+    rollup=rollup(tuple(Kind)),
     columns=pick(
         {**VISIT, **_COMMUNICATION},
         """

@@ -103,7 +103,7 @@ class Entry:
         }
 
 
-class Journal(Protocol):
+class RequestLog(Protocol):
     """Where the lines of the report go."""
 
     async def next_id(self) -> int:
@@ -115,7 +115,7 @@ class Journal(Protocol):
         ...
 
 
-class MemoryJournal:
+class MemoryRequestLog:
     """Keeps the lines in a list: for tests and for doors that run without a database."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class MemoryJournal:
         self.entries.append(entry)
 
 
-class RequestJournal:
+class DatabaseRequestLog:
     """Writes to table ``api_requests``. Use as an async context manager: the rest is written at exit."""
 
     def __init__(self, database: Database) -> None:
@@ -143,7 +143,7 @@ class RequestJournal:
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> RequestJournal:
+    async def __aenter__(self) -> DatabaseRequestLog:
         self._task = core_task(self._write_forever(), name="request-journal")
         return self
 

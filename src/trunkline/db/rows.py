@@ -30,7 +30,7 @@ _LAST_COLUMN = re.compile(r"Key \((?:\w+, )*(\w+)\)=")
 
 
 @asynccontextmanager
-async def changing(db: Database) -> AsyncIterator[Connection]:
+async def transaction(db: Database) -> AsyncIterator[Connection]:
     """One transaction. What its unique and foreign keys refuse becomes an error of ours.
 
     :raises Duplicate: another row has this value already.
@@ -106,7 +106,7 @@ async def update(
     :raises Duplicate: another row has one of the values.
     """
     if not values:
-        await must_exist(connection, table, id_column, account_id, row_id, field=field)
+        await lock_row(connection, table, id_column, account_id, row_id, field=field)
         return
     statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(
         sql.Identifier(table),
@@ -144,7 +144,7 @@ async def delete(
         raise _no_such(row_id, field)
 
 
-async def must_exist(
+async def lock_row(
     connection: Connection, table: str, id_column: str, account_id: int, row_id: int, *, field: str = "id"
 ) -> None:
     """Hold a row so that nobody deletes it before this transaction ends.
@@ -158,7 +158,7 @@ async def must_exist(
         raise _no_such(row_id, field)
 
 
-async def must_all_exist(
+async def lock_rows(
     connection: Connection, table: str, id_column: str, account_id: int, ids: Sequence[int], *, field: str
 ) -> None:
     """Hold rows so that nobody deletes them before this transaction ends.

@@ -98,7 +98,7 @@ def request_hash(params: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(orjson.dumps(params, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-class Repeats:
+class IdempotencyKeys:
     """The keys of all accounts."""
 
     def __init__(self, db: Database) -> None:

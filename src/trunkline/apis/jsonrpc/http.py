@@ -12,20 +12,20 @@ from aiohttp import web
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
+from trunkline.apis.jsonrpc.chunks import Chunks
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.errors import rpc_error
-from trunkline.apis.jsonrpc.machine import Machine
 from trunkline.apis.jsonrpc.openrpc import document
-from trunkline.apis.jsonrpc.pieces import Pieces
 
 _JSON = "application/json"
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
-_ONE_PIECE = 256 * 1024
+_ONE_CHUNK = 256 * 1024
 """Bytes of an answer up to which it is sent at once."""
 
 
-class JsonRpcDoor:
+class JsonRpcEndpoint:
     """Routes of one API.
 
     :param body_max: bytes of the largest body read, inflated or not.
@@ -34,16 +34,16 @@ class JsonRpcDoor:
     """
 
     def __init__(
-        self, machine: Machine, *, body_max: int, address_of: AddressOf, body_seconds: float = 30.0
+        self, dispatcher: Dispatcher, *, body_max: int, address_of: AddressOf, body_seconds: float = 30.0
     ) -> None:
-        self._machine = machine
+        self._dispatcher = dispatcher
         self._body_max = body_max
         self._body_seconds = body_seconds
         self._address_of = address_of
-        self._openrpc = document(machine.surface)
+        self._openrpc = document(dispatcher.service_spec)
 
     def routes(self) -> list[web.RouteDef]:
-        path = self._machine.surface.path
+        path = self._dispatcher.service_spec.path
         return [
             web.post(path, self.call),
             web.post(f"{path}/", self.call),
@@ -58,17 +58,17 @@ class JsonRpcDoor:
         except BodyTooSlow:
             return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
         except BodyUnreadable:
-            answered = await self._machine.respond(b"", self._address_of(request))
+            answered = await self._dispatcher.respond(b"", self._address_of(request))
             return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
-        answered = await self._machine.respond(
+        answered = await self._dispatcher.respond(
             body, self._address_of(request), idempotency_key=request.headers.get(IDEMPOTENCY_HEADER)
         )
-        if answered.size <= _ONE_PIECE:
+        if answered.size <= _ONE_CHUNK:
             return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
         return await _stream(request, answered)
 
     def _refusal(self, status: int, params: dict[str, float]) -> web.Response:
-        error = rpc_error(self._machine.surface.api, "invalid_request", params=params)
+        error = rpc_error(self._dispatcher.service_spec.api, "invalid_request", params=params)
         body = answer.failure(None, error, {})
         return _closing(web.Response(status=status, body=body, content_type=_JSON))
 
@@ -82,14 +82,14 @@ def _closing(response: web.Response) -> web.Response:
     return response
 
 
-async def _stream(request: web.Request, answered: Pieces) -> web.StreamResponse:
+async def _stream(request: web.Request, answered: Chunks) -> web.StreamResponse:
     """Send a large answer piece by piece, as fast as the client reads."""
     response = web.StreamResponse()
     response.content_type = _JSON
     response.charset = "utf-8"
     response.content_length = answered.size
     await response.prepare(request)
-    for piece in answered.pieces:
-        await response.write(piece)
+    for chunk in answered.chunks:
+        await response.write(chunk)
     await response.write_eof()
     return response

@@ -32,13 +32,13 @@ from typing import Any
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
 from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Result, Services
+from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
 from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
-from trunkline.apis.jsonrpc.journal import Entry, Journal
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
-from trunkline.apis.jsonrpc.pieces import Pieces
-from trunkline.apis.jsonrpc.surface import Surface
+from trunkline.apis.jsonrpc.request_log import Entry, RequestLog
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.core.errors import SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
 from trunkline.db.pool import is_statement_timeout
@@ -67,41 +67,43 @@ class _Progress:
     call_session_id: int | None = None
 
 
-class Machine:
+class Dispatcher:
     """Answers the requests of one API."""
 
-    def __init__(self, surface: Surface, services: Services, journal: Journal) -> None:
-        self._surface = surface
+    def __init__(self, service_spec: ServiceSpec, services: Services, request_log: RequestLog) -> None:
+        self._service_spec = service_spec
         self._services = services
-        self._journal = journal
+        self._request_log = request_log
 
     @property
-    def surface(self) -> Surface:
-        return self._surface
+    def service_spec(self) -> ServiceSpec:
+        return self._service_spec
 
     async def answer(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> bytes:
         """As :meth:`respond`, in one piece."""
         return (await self.respond(body, client_ip, idempotency_key=idempotency_key)).joined()
 
-    async def respond(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> Pieces:
+    async def respond(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> Chunks:
         """The answer to the body of a request; never raises, except when cancelled.
 
         :param idempotency_key: the header that came with it; methods that take none ignore it.
         """
-        api = self._surface.api
+        api = self._service_spec.api
         try:
-            request = read_request(body, api, self._surface.find)
+            request = read_request(body, api, self._service_spec.find)
         except RpcError as error:
-            return Pieces((answer.failure(request_id_of(body), error, self._surface.version_metadata()),))
-        method = self._surface.find(request.method)
+            return Chunks(
+                (answer.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
+            )
+        method = self._service_spec.find(request.method)
         if method is None:
             unknown = rpc_error(api, "method_not_found", field="method", value=request.method)
-            return Pieces((answer.failure(request.id, unknown, self._surface.version_metadata()),))
+            return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
         progress = _Progress(request, method, client_ip, time.monotonic(), key)
         return await self._answer(progress)
 
-    async def _answer(self, progress: _Progress) -> Pieces:
+    async def _answer(self, progress: _Progress) -> Chunks:
         try:
             result = await self._run(progress)
         except Exception as raised:
@@ -110,25 +112,25 @@ class Machine:
             await self._give_back(progress, keep_points=isinstance(error, TooExpensive))
             metadata = await self._metadata(progress, told)
             self._write(progress, told)
-            return Pieces((answer.failure(progress.request.id, told, metadata),))
+            return Chunks((answer.failure(progress.request.id, told, metadata),))
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(progress))
             raise
         self._write(progress, None)
         return answer.success(progress.request.id, result)
 
-    async def _run(self, progress: _Progress) -> Pieces:
+    async def _run(self, progress: _Progress) -> Chunks:
         """All stages after the method; the JSON of the result."""
         await self._identify(progress)
         caller = await self._act_for_client(progress)
         progress.caller = caller
         self._services.accounts.check_address(caller, progress.client_ip)
-        check_access(self._surface, progress.method, caller)
+        check_access(self._service_spec, progress.method, caller)
         await self._reserve(progress, caller)
         if progress.params is None:
             progress.params = ParamChecker(progress.method).check(progress.request.params)
             progress.params.pop("access_token", None)
-        progress.api_request_id = await self._journal.next_id()
+        progress.api_request_id = await self._request_log.next_id()
         call = Call(
             method=progress.method,
             request_id=progress.request.id,
@@ -197,7 +199,7 @@ class Machine:
         if not caller.is_agent:
             raise rpc_error(method.api, "forbidden", method=method, field="user_id", value=sent)
         self._services.accounts.check_address(caller, progress.client_ip)
-        check_agent(self._surface, method, caller)
+        check_agent(self._service_spec, method, caller)
         return await self._services.accounts.acting_for(caller, int(user_id))
 
     async def _reserve(self, progress: _Progress, caller: CallerLike) -> None:
@@ -205,7 +207,7 @@ class Machine:
             return
         weight = self._weight(progress, caller)
         progress.points = await self._services.accounts.reserve_points(
-            caller.account_id, self._surface.api, weight
+            caller.account_id, self._service_spec.api, weight
         )
         progress.reserved = weight
 
@@ -225,7 +227,7 @@ class Machine:
             ):
                 reserved, progress.reserved = progress.reserved, 0
                 progress.points = await accounts.refund_points(
-                    progress.caller.account_id, self._surface.api, reserved, progress.points.at
+                    progress.caller.account_id, self._service_spec.api, reserved, progress.points.at
                 )
             if progress.identity is not None:
                 await accounts.logout(progress.identity.token)
@@ -234,7 +236,7 @@ class Machine:
 
     def _tell(self, error: Exception, progress: _Progress) -> RpcError:
         """What the client is told; logs what it must not be told."""
-        api, method = self._surface.api, progress.method
+        api, method = self._service_spec.api, progress.method
         if isinstance(error, RpcError):
             return error
         if isinstance(error, TrunklineError) and not isinstance(error, Unavailable):
@@ -254,7 +256,7 @@ class Machine:
         return rpc_error(api, "internal_error", method=method, params=params)
 
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
-        metadata = dict(self._surface.version_metadata())
+        metadata = dict(self._service_spec.version_metadata())
         if progress.points is not None:
             metadata.update(answer.limits(progress.points))
         return metadata
@@ -262,11 +264,11 @@ class Machine:
     async def _metadata(self, progress: _Progress, told: RpcError) -> dict[str, Any]:
         """Metadata of a failure: with limits once the account is known, except after the silent errors."""
         if told.mnemonic in SILENT or progress.caller is None:
-            return dict(self._surface.version_metadata())
+            return dict(self._service_spec.version_metadata())
         if progress.points is None:
             try:
                 progress.points = await self._services.accounts.points(
-                    progress.caller.account_id, self._surface.api
+                    progress.caller.account_id, self._service_spec.api
                 )
             except Exception as error:
                 _log.warning("limits not told", reason=str(error))
@@ -276,11 +278,11 @@ class Machine:
         caller = progress.caller
         if caller is None or (told is not None and told.mnemonic in SILENT):
             return
-        self._journal.write(
+        self._request_log.write(
             Entry(
                 account_id=caller.account_id,
                 api_request_id=progress.api_request_id,
-                api=self._surface.api,
+                api=self._service_spec.api,
                 method=progress.method.name,
                 user_id=caller.user_id,
                 user_login=caller.login,

@@ -1,15 +1,15 @@
 """Counts of calls by the hour (table ``call_counts``), which totals of long periods are summed from.
 
-PostgreSQL keeps them: each statement that changes calls adds a line with the difference. :func:`fold` makes few lines of
+PostgreSQL keeps them: each statement that changes calls adds a line with the difference. :func:`compact` makes few lines of
 many; sums are the same before, meanwhile and afterwards.
 """
 
 from __future__ import annotations
 
 from trunkline.db.pool import Database
-from trunkline.db.query.columns import Tally
+from trunkline.db.query.columns import Rollup
 
-TALLY = Tally(
+ROLLUP = Rollup(
     table="call_counts s",
     hour="s.hour",
     rows="s.sessions",
@@ -20,7 +20,7 @@ TALLY = Tally(
 _CROWDED = 16
 """Lines of an hour from which on it is worth folding them."""
 
-_FOLD = """
+_COMPACT = """
 with crowded as (
     select account_id, hour from call_counts group by account_id, hour having count(*) > %(lines)s
 ), gone as (
@@ -33,6 +33,6 @@ group by account_id, hour, direction, is_lost, is_finished having sum(sessions) 
 """
 
 
-async def fold(db: Database) -> None:
+async def compact(db: Database) -> None:
     """Fold the lines of each crowded hour, of all accounts. For the worker, hourly or so; any number may run it."""
-    await db.execute(_FOLD, {"lines": _CROWDED})
+    await db.execute(_COMPACT, {"lines": _CROWDED})

@@ -16,8 +16,8 @@ from tests.reports.directory_rows import store_directory
 from tests.reports.lifelike import id_at, insert, stories
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
-from trunkline.db.query.tally import whole_hours
-from trunkline.reports import tally
+from trunkline.db.query.rollup import whole_hours
+from trunkline.reports import rollup
 from trunkline.reports.calls import calls_report
 from trunkline.reports.reader import Reader
 
@@ -91,7 +91,7 @@ async def test_totals_are_exact(
         )
         await connection.execute("delete from call_sessions where call_session_id = any(%s)", (ids[::4],))
     if folded:
-        await tally.fold(db)
+        await rollup.compact(db)
     shown = [moment.astimezone(KOLKATA).strftime("%Y-%m-%d %H:%M:%S") for moment in period]
     params: dict[str, Any] = {"date_from": shown[0], "date_till": shown[1], "include_ongoing_calls": ongoing}
     if filter is not None:
@@ -106,7 +106,7 @@ async def test_folding_leaves_few_lines(db: Database) -> None:
         row["start_time"] = FIRST
     async with db.connection() as connection:
         await insert(connection, "call_sessions", told)
-    await tally.fold(db)
+    await rollup.compact(db)
     [lines] = await db.fetch_all("select count(*) as n, sum(sessions)::int as calls from call_counts")
     assert lines["calls"] == 300
     assert lines["n"] <= 4

@@ -41,17 +41,17 @@ def routes(
     library: Library, media_files: MediaFiles, accounts: Accounts, address_of: AddressOf
 ) -> list[web.RouteDef]:
     """The door's routes, for the application that the web role composes."""
-    door = _Door(library, media_files, accounts, address_of)
-    guarded = {"talk": door.talk, "wav": door.wav, "voice_mail": door.voice_mail}
-    found = [web.get(f"/media/{_KEY}{slash}", door.full) for slash in ("", "/")]
+    endpoint = _MediaEndpoints(library, media_files, accounts, address_of)
+    guarded = {"talk": endpoint.talk, "wav": endpoint.wav, "voice_mail": endpoint.voice_mail}
+    found = [web.get(f"/media/{_KEY}{slash}", endpoint.full) for slash in ("", "/")]
     for name, handler in guarded.items():
         found += [web.get(f"/system/media/{name}/{_KEY}{slash}", handler) for slash in ("", "/")]
     file = PATH + r"{media_file_id:\d{1,18}}"
-    found += [web.get(file + slash, door.media_file) for slash in ("", "/")]
+    found += [web.get(file + slash, endpoint.media_file) for slash in ("", "/")]
     return found
 
 
-class _Door:
+class _MediaEndpoints:
     def __init__(
         self, library: Library, media_files: MediaFiles, accounts: Accounts, address_of: AddressOf
     ) -> None:

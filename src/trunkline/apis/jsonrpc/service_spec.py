@@ -11,7 +11,7 @@ from trunkline.apis.jsonrpc.declare import Api, Method
 
 
 @dataclass(frozen=True)
-class Surface:
+class ServiceSpec:
     """An API as served at one path.
 
     :param version: as in the path, ``4.0``.

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class Chunks:
     """One JSON value; the pieces follow one another without anything between them."""
 
-    pieces: Sequence[bytes]
+    chunks: Sequence[bytes]
 
-    def within(self, before: bytes, after: bytes) -> Pieces:
+    def within(self, before: bytes, after: bytes) -> Chunks:
         """The value with text before and behind it."""
-        return Pieces((before, *self.pieces, after))
+        return Chunks((before, *self.chunks, after))
 
     @property
     def size(self) -> int:
         """Bytes in all."""
-        return sum(map(len, self.pieces))
+        return sum(map(len, self.chunks))
 
     def joined(self) -> bytes:
-        return b"".join(self.pieces)
+        return b"".join(self.chunks)

@@ -1,4 +1,4 @@
-"""Totals of long periods from counts by the hour, where a listing keeps some (:class:`.columns.Tally`). Pure.
+"""Totals of long periods from counts by the hour, where a listing keeps some (:class:`.columns.Rollup`). Pure.
 
 The whole hours of the period are summed from the counts, what is left at both ends is counted in the rows. Filters may
 name only what the counts distinguish; for all others, and for periods without a whole hour, the rows are counted.
@@ -30,8 +30,8 @@ def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime] | N
 
 def can_sum(listing: Listing, filter: Node | None) -> bool:
     """Whether the counts distinguish all that the filter looks at."""
-    tally = listing.tally
-    return tally is not None and all(sql in tally.columns for sql in _looked_at(filter))
+    rollup = listing.rollup
+    return rollup is not None and all(sql in rollup.columns for sql in _looked_at(filter))
 
 
 def hours_of(params: Mapping[str, Any]) -> tuple[datetime, datetime] | None:

@@ -10,17 +10,17 @@ from aiohttp.test_utils import TestServer
 
 from tests.apis.support import TOKEN, House
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
-from trunkline.apis.jsonrpc.door import JsonRpcDoor
-from trunkline.apis.jsonrpc.pieces import Pieces
+from trunkline.apis.jsonrpc.chunks import Chunks
+from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 
 
-def large_method(pieces: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Method:
+def large_method(chunks: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Method:
     """Answers with that many rows, one in each piece."""
 
     async def handler(call: Call, params: Params) -> Result:
-        rows = [orjson.dumps({"number": number, "text": "x" * 1000}) for number in range(pieces)]
+        rows = [orjson.dumps({"number": number, "text": "x" * 1000}) for number in range(chunks)]
         return Result(
-            Pieces((b"[", b",".join(rows[:1]), *(b"," + row for row in rows[1:]), b"]")), total_items=pieces
+            Chunks((b"[", b",".join(rows[:1]), *(b"," + row for row in rows[1:]), b"]")), total_items=chunks
         )
 
     return Method(Api.DATA, "get.large", "Large.", (ACCESS_TOKEN,), (), envelope, handler)
@@ -29,9 +29,11 @@ def large_method(pieces: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Metho
 @pytest.mark.parametrize("count", [1, 3, 2000])
 async def test_over_http(count: int) -> None:
     house = House(extra=(large_method(count),))
-    door = JsonRpcDoor(house.machine(Api.DATA), body_max=10_000, address_of=lambda _request: "127.0.0.1")
+    endpoint = JsonRpcEndpoint(
+        house.dispatcher(Api.DATA), body_max=10_000, address_of=lambda _request: "127.0.0.1"
+    )
     app = web.Application()
-    app.add_routes(door.routes())
+    app.add_routes(endpoint.routes())
     message = {"jsonrpc": "2.0", "id": 'a"b', "method": "get.large", "params": {"access_token": TOKEN}}
     async with TestServer(app) as server, aiohttp.ClientSession() as client:
         for _ in range(2):  # on one connection: the first answer ended where it said
@@ -52,5 +54,5 @@ async def test_an_envelope_that_is_the_array() -> None:
 
 
 def test_pieces() -> None:
-    pieces = Pieces((b"1", b"2")).within(b"[", b"]")
-    assert (pieces.joined(), pieces.size) == (b"[12]", 4)
+    chunks = Chunks((b"1", b"2")).within(b"[", b"]")
+    assert (chunks.joined(), chunks.size) == (b"[12]", 4)

@@ -22,7 +22,7 @@ _ANALYSABLE = """
     and jsonb_array_length(recording.channels) = 2
 """
 
-_ORDER_READY = f"""
+_ENQUEUE_READY = f"""
 insert into call_analyses (account_id, recording_id, call_session_id, transcript_status)
 select recording.account_id, recording.recording_id, recording.call_session_id, %(transcript)s
 from recordings recording
@@ -33,7 +33,7 @@ on conflict (account_id, recording_id) do nothing
 returning recording_id
 """  # noqa: S608 - constants of ours
 
-_ORDER_SESSION = f"""
+_ENQUEUE_SESSION = f"""
 insert into call_analyses (account_id, recording_id, call_session_id, transcript_status)
 select recording.account_id, recording.recording_id, recording.call_session_id, 'pending'
 from recordings recording
@@ -53,9 +53,9 @@ def when_ready(jobs: Jobs, transcribe: bool) -> WhenReady:
     """
     transcript = TranscriptStatus.PENDING if transcribe else TranscriptStatus.NOT_ASKED
 
-    async def order(connection: Connection, account_id: int, recording_id: str) -> None:
+    async def enqueue(connection: Connection, account_id: int, recording_id: str) -> None:
         cursor = await connection.execute(
-            _ORDER_READY,
+            _ENQUEUE_READY,
             {
                 "account_id": account_id,
                 "recording_id": recording_id,
@@ -64,9 +64,9 @@ def when_ready(jobs: Jobs, transcribe: bool) -> WhenReady:
             },
         )
         if await cursor.fetchone() is not None:
-            await _order_job(connection, jobs, account_id, recording_id)
+            await _enqueue_job(connection, jobs, account_id, recording_id)
 
-    return order
+    return enqueue
 
 
 class AnalysisListener:
@@ -75,27 +75,27 @@ class AnalysisListener:
     name = "analysis"
 
     def __init__(self, jobs: Jobs, transcribe: bool) -> None:
-        self._order = when_ready(jobs, transcribe)
+        self._enqueue = when_ready(jobs, transcribe)
 
     async def on_events(self, conn: Connection, events: Sequence[Event]) -> None:
         """See :class:`trunkline.events.relay.Listener`."""
         for event in events:
             if event.type is EventType.RECORDING_READY and event.data.get("kind") == "talk":
-                await self._order(conn, event.account_id, str(event.data["recording_id"]))
+                await self._enqueue(conn, event.account_id, str(event.data["recording_id"]))
 
 
-async def order_recognition(db: Database, jobs: Jobs, account_id: int, call_session_id: int) -> int:
+async def enqueue_recognition(db: Database, jobs: Jobs, account_id: int, call_session_id: int) -> int:
     """Have all recordings of a call analysed (again) and written down; how many there are.
 
     :raises NotFound: no such call, or it has no stereo recording.
     """
     async with db.connection() as connection:
         cursor = await connection.execute(
-            _ORDER_SESSION, {"account_id": account_id, "call_session_id": call_session_id}
+            _ENQUEUE_SESSION, {"account_id": account_id, "call_session_id": call_session_id}
         )
         rows = await cursor.fetchall()
         for row in rows:
-            await _order_job(connection, jobs, account_id, row["recording_id"])
+            await _enqueue_job(connection, jobs, account_id, row["recording_id"])
     if not rows:
         raise NotFound(
             f"There is no call {call_session_id} with a stereo recording that is ready: look its id up in the report of"
@@ -106,8 +106,8 @@ async def order_recognition(db: Database, jobs: Jobs, account_id: int, call_sess
     return len(rows)
 
 
-async def _order_job(connection: Connection, jobs: Jobs, account_id: int, recording_id: str) -> None:
-    await jobs.order(
+async def _enqueue_job(connection: Connection, jobs: Jobs, account_id: int, recording_id: str) -> None:
+    await jobs.enqueue(
         connection,
         JOB,
         {"account_id": account_id, "recording_id": recording_id},
