@@ -6,6 +6,9 @@ bin := .venv/bin
 workers ?= 2
 kills ?= 300
 
+# Tests start several hundred Python processes: without files to read the compiled modules from, each compiles all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 

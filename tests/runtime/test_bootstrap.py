@@ -69,6 +69,7 @@ def test_it_installs_what_is_locked_and_then_leaves_the_network_alone(checkout: 
     assert len(checkout.calls) == 1
     assert "--locked" in checkout.calls[0]
     assert "--no-dev" in checkout.calls[0]
+    assert "--compile-bytecode" in checkout.calls[0]
     assert checkout.run().returncode == 0
     assert len(checkout.calls) == 1
 
