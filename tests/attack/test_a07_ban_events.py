@@ -103,7 +103,7 @@ def test_the_filter_for_fail2ban() -> None:
 
     def line(event: str, **more: str | None) -> str:
         return orjson.dumps(
-            {"room": "calls", **more, "event": event, "role": "switch", "level": "warning"}
+            {"package": "calls", **more, "event": event, "role": "switch", "level": "warning"}
         ).decode()
 
     banned = matcher.search(line("login_banned", scope="address", ip=ATTACKER, line=None))

@@ -17,7 +17,7 @@ from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Session
 from trunkline.core.ids import IdGenerator, first_id_at
 from trunkline.db.pool import Database
-from trunkline.events.catalogue import QUIET, Event, EventType
+from trunkline.events.catalogue import UNPUBLISHED, Event, EventType
 from trunkline.events.store import call_events, open_calls
 from trunkline.runtime.postgres import EmbeddedPostgres
 
@@ -59,7 +59,7 @@ async def outbox(db: Database) -> list[int]:
 
 def told(events: Sequence[Event]) -> list[int]:
     """Numbers of those that go through the outbox."""
-    return [event.seq for event in events if event.type not in QUIET]
+    return [event.seq for event in events if event.type not in UNPUBLISHED]
 
 
 async def test_a_call_is_kept_whole(db: Database) -> None:

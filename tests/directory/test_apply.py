@@ -16,9 +16,9 @@ from trunkline.directory.address_book.organizations import create_organization
 from trunkline.directory.blacklist import block, block_digits
 from trunkline.directory.digest import Ha1
 from trunkline.directory.file import parse
-from trunkline.directory.forms import SECTIONS
 from trunkline.directory.plan import Action
 from trunkline.directory.prepare import Request
+from trunkline.directory.schemas import SECTIONS
 from trunkline.directory.tags.changes import create_tag
 from trunkline.directory.trunks.allowed import allow
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.directory.forms import SECTIONS
 from trunkline.directory.plan import Action, FieldChange, difference
+from trunkline.directory.schemas import SECTIONS
 
 values = st.recursive(
     st.none()
@@ -55,8 +55,8 @@ def test_nothing_between_equals(present: dict[str, Any]) -> None:
 def test_following_the_plan_leads_to_what_is_wanted(
     present: dict[str, Any], wanted: dict[str, Any], delete: bool
 ) -> None:
-    doomed = {section: ["k1", "k2", "k3"] for section in wanted} if delete else {}
-    plan = difference(present, wanted, doomed)
+    to_delete = {section: ["k1", "k2", "k3"] for section in wanted} if delete else {}
+    plan = difference(present, wanted, to_delete)
     state = copy.deepcopy(present)
     for change in plan.changes:
         section = state.setdefault(change.section, {})
@@ -78,7 +78,7 @@ def test_following_the_plan_leads_to_what_is_wanted(
             assert set(state.get(section, {})) == set(demanded) | set(present.get(section, {}))
     for section in set(present) - set(wanted):
         assert state[section] == present[section]
-    assert difference(state, wanted, doomed).is_empty
+    assert difference(state, wanted, to_delete).is_empty
 
 
 def test_fields_are_told_by_their_paths() -> None:

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tests.directory.conftest import Desk, until
-from trunkline.directory.employees.changes import Wanted, create_employee, delete_employee, update_employee
+from trunkline.directory.employees.changes import (
+    EmployeePatch,
+    create_employee,
+    delete_employee,
+    update_employee,
+)
 from trunkline.directory.employees.groups import create_group, order_phones, update_group
-from trunkline.directory.employees.numbers import WantedPhone
+from trunkline.directory.employees.numbers import PhonePatch
 from trunkline.directory.lines.changes import change_password, create_line, delete_line, update_line
 from trunkline.directory.model import Account, EmployeeStatus
 from trunkline.directory.schedules import create_schedule
@@ -33,9 +38,9 @@ async def test_every_change_is_live(desk: Desk, snapshot: DirectorySnapshot) -> 
     ida = await create_employee(
         db,
         account_id,
-        Wanted(
+        EmployeePatch(
             {"last_name": "Reed", "extension": "201", "schedule_id": shifts},
-            phones=[WantedPhone("442079460100", {"dial_time": 9})],
+            phones=[PhonePatch("442079460100", {"dial_time": 9})],
         ),
     )
     line = await create_line(db, account_id, ida, None)
@@ -55,7 +60,7 @@ async def test_every_change_is_live(desk: Desk, snapshot: DirectorySnapshot) -> 
     account = await seen(snapshot, desk, lambda one: group in one.groups and one.groups[group].phone_ids)
     assert account.groups[group].phones_of(account.employees[ida]) == (own,)
 
-    await update_employee(db, account_id, ida, Wanted({"status_id": 2}))
+    await update_employee(db, account_id, ida, EmployeePatch({"status_id": 2}))
     await seen(snapshot, desk, lambda one: one.employees[ida].status is EmployeeStatus.BREAK)
     own_status = await db.fetch_one(
         """insert into employee_statuses (account_id, name, color, in_external_allowed)
@@ -63,7 +68,7 @@ async def test_every_change_is_live(desk: Desk, snapshot: DirectorySnapshot) -> 
         (account_id,),
     )
     assert own_status is not None
-    await update_employee(db, account_id, ida, Wanted(own_status))
+    await update_employee(db, account_id, ida, EmployeePatch(own_status))
     await seen(snapshot, desk, lambda one: one.employees[ida].in_external_allowed == frozenset())
     assert snapshot.current.accounts[account_id].employees[ida].in_internal_allowed == {"in", "out"}
     before = account.lines[line.sip_line_id].ha1_md5
@@ -82,7 +87,7 @@ async def test_every_change_is_live(desk: Desk, snapshot: DirectorySnapshot) -> 
 async def test_rows_of_the_api_are_at_home_in_files(desk: Desk) -> None:
     db, account_id = desk.db, desk.account_id
     shifts = await create_schedule(db, account_id, "Shifts", SHIFTS)
-    ida = await create_employee(db, account_id, Wanted({"last_name": "Reed", "schedule_id": shifts}))
+    ida = await create_employee(db, account_id, EmployeePatch({"last_name": "Reed", "schedule_id": shifts}))
     await create_line(db, account_id, ida, None)
     group = await create_group(
         db, account_id, {"name": "Desk", "channels_count": 4, "queue_enabled": True}, [ida]

@@ -16,7 +16,7 @@ from trunkline.core.ids import IdGenerator
 from trunkline.core.settings import NotificationSettings
 from trunkline.db.pool import Database
 from trunkline.events import store
-from trunkline.events.catalogue import QUIET, Event, EventType, call_stream
+from trunkline.events.catalogue import UNPUBLISHED, Event, EventType, call_stream
 from trunkline.events.relay import Relay
 from trunkline.notifications.listener import NotificationListener
 from trunkline.notifications.subscriptions import Draft, Subscriptions
@@ -114,7 +114,7 @@ def new_session_id() -> int:
 
 def relayed(events: Sequence[Event]) -> list[Event]:
     """Those of them that go through the outbox."""
-    return [event for event in events if event.type not in QUIET]
+    return [event for event in events if event.type not in UNPUBLISHED]
 
 
 def story(account_id: int, session: int | None = None, start: float | None = None) -> list[Event]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.notifications.rig import links_of, story
 from trunkline.core.clock import Instant
-from trunkline.events.catalogue import QUIET, Event, EventType, call_stream, line_stream
+from trunkline.events.catalogue import UNPUBLISHED, Event, EventType, call_stream, line_stream
 from trunkline.notifications.catalogue import (
     Background,
     Mnemonic,
@@ -18,7 +18,7 @@ from trunkline.notifications.catalogue import (
     sample,
     variables,
 )
-from trunkline.notifications.facts import CallFacts, fold
+from trunkline.notifications.facts import CallFacts, aggregate
 from trunkline.notifications.variables import CALL_GROUPS, LINE_GROUPS, VARIABLES, Kind
 
 SESSION = 700
@@ -29,7 +29,7 @@ def told(events: list[Event]) -> list[tuple[str, dict[str, Any]]]:
     """All notifications of a call, in order."""
     found = []
     for count, event in enumerate(events, 1):
-        facts = fold(events[:count])
+        facts = aggregate(events[:count])
         mnemonics = follow(event, facts)
         assert set(mnemonics) <= possible(event.type)
         found += [(m.value, variables(event, facts, BACKGROUND)) for m in mnemonics]
@@ -209,11 +209,11 @@ def test_events_may_lack_what_they_should_have() -> None:
     """A listener ignores what it does not know and bears what is missing."""
     for type_ in EventType:
         event = Event(1, call_stream(SESSION), 1, type_, Instant(1.0), {})
-        facts = fold([event])
+        facts = aggregate([event])
         follow(event, facts)
         variables(event, facts, Background(""))
 
 
 def test_what_may_be_told_or_recorded_goes_through_the_outbox() -> None:
-    assert {type_ for type_ in QUIET if possible(type_)} == set()
-    assert QUIET.isdisjoint({EventType.SESSION_FINISHED, EventType.VOICE_MAIL_LEFT}), "make recordings"
+    assert {type_ for type_ in UNPUBLISHED if possible(type_)} == set()
+    assert UNPUBLISHED.isdisjoint({EventType.SESSION_FINISHED, EventType.VOICE_MAIL_LEFT}), "make recordings"

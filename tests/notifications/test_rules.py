@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications import backoff
-from trunkline.notifications.gate import Gate
+from trunkline.notifications.concurrency_limit import KeyedConcurrencyLimit
 from trunkline.notifications.sender import sign
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.outbound import is_public
@@ -46,7 +46,7 @@ def test_suspensions_begin_late_and_end() -> None:
 
 
 async def test_the_gate_keeps_its_number() -> None:
-    gate, inside, most, turned_away = Gate(3), 0, 0, 0
+    gate, inside, most, turned_away = KeyedConcurrencyLimit(3), 0, 0, 0
 
     async def visit() -> None:
         nonlocal inside, most, turned_away

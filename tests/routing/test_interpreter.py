@@ -52,7 +52,7 @@ NOON = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - wall clock of the account's
 
 
 @dataclass
-class World:
+class Availability:
     """The moment, as told."""
 
     local_time: datetime = NOON
@@ -80,61 +80,61 @@ def only(scenario_id: int) -> Scenario:
 
 
 def test_operations_follow_one_another() -> None:
-    account, flow, world = company(), only(c.FULL), World()
-    first = start(account, flow, world)
+    account, flow, availability = company(), only(c.FULL), Availability()
+    first = start(account, flow, availability)
     assert isinstance(first, Play)
     assert first.media_file_ids == (c.GREETING,)
-    second = after(account, flow, first.operation, world)
+    second = after(account, flow, first.operation, availability)
     assert isinstance(second, Ring)
     assert [one.employee.employee_id for one in second.candidates] == [c.ANNA, c.BORIS]
-    third = again(account, flow, second.operation, world, {c.ANNA, c.BORIS})
+    third = again(account, flow, second.operation, availability, {c.ANNA, c.BORIS})
     assert isinstance(third, TakeMessage)
     assert (third.max_seconds, third.silence_seconds) == (60, 4)
-    last = after(account, flow, third.operation, world)
+    last = after(account, flow, third.operation, availability)
     assert isinstance(last, End)
     assert last.reason is Reason.SCENARIO_DISCONNECTS
-    assert isinstance(resume(account, flow, second.operation, world), Ring)
+    assert isinstance(resume(account, flow, second.operation, availability), Ring)
 
 
 @pytest.mark.parametrize(("schedule", "key"), [(c.ALWAYS, "b"), (c.NEVER, "c"), (99, "b")])
 def test_the_schedule_decides(schedule: int, key: str) -> None:
     flow = scenario(1, ("a", *hours(schedule, "b", "c")), ("b", *to_employee(c.ANNA)), ("c", *voicemail()))
-    decision = start(company(), flow, World())
+    decision = start(company(), flow, Availability())
     assert [one.key for one in decision.entered] == ["a", key]
 
 
 def test_in_turn_and_longest_idle() -> None:
     account = company()
-    world = World(idle={c.ANNA: 100.0, c.BORIS: 50.0})
-    turn = start(account, only(c.IN_TURN), world)
+    availability = Availability(idle={c.ANNA: 100.0, c.BORIS: 50.0})
+    turn = start(account, only(c.IN_TURN), availability)
     assert isinstance(turn, Ring)
     assert [one.employee.employee_id for one in turn.candidates] == [c.ANNA]
-    following = again(account, only(c.IN_TURN), turn.operation, world, {c.ANNA})
+    following = again(account, only(c.IN_TURN), turn.operation, availability, {c.ANNA})
     assert isinstance(following, Ring)
     assert [one.employee.employee_id for one in following.candidates] == [c.BORIS]
-    idle = start(account, only(c.IDLE), world)
+    idle = start(account, only(c.IDLE), availability)
     assert isinstance(idle, Ring)
     assert [one.employee.employee_id for one in idle.candidates] == [c.BORIS]
 
 
 def test_phones_in_their_order() -> None:
     account, flow = company(), only(c.TO_ANNA)
-    first = start(account, flow, World())
+    first = start(account, flow, Availability())
     assert isinstance(first, Ring)
     assert (first.candidates[0].phone.phone_id, first.ring_seconds) == (11, 30)
-    second = again(account, flow, first.operation, World(), {11})
+    second = again(account, flow, first.operation, Availability(), {11})
     assert isinstance(second, Ring)
     assert second.candidates[0].phone.phone_id == 12
-    assert isinstance(again(account, flow, first.operation, World(), {11, 12}), End)
+    assert isinstance(again(account, flow, first.operation, Availability(), {11, 12}), End)
 
 
 def test_who_is_passed_over_is_told_with_the_operation() -> None:
-    world = World(
+    availability = Availability(
         obstacles={11: Reason.SIP_OFFLINE, 12: Reason.OPERATOR_CHANNELS_BUSY, 21: Reason.SIP_OFFLINE}
     )
-    decision = start(company(), only(c.FULL), world)
+    decision = start(company(), only(c.FULL), availability)
     assert isinstance(decision, Play)
-    decision = after(company(), only(c.FULL), decision.operation, world)
+    decision = after(company(), only(c.FULL), decision.operation, availability)
     assert isinstance(decision, TakeMessage)
     assert [(one.phone.phone_id if one.phone else 0, one.reason) for one in decision.skipped] == [
         (11, Reason.SIP_OFFLINE),
@@ -153,7 +153,7 @@ def test_who_is_passed_over_is_told_with_the_operation() -> None:
     ],
 )
 def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], reason: Reason) -> None:
-    decision = start(company(), only(c.TO_ANNA), World(obstacles=obstacles))
+    decision = start(company(), only(c.TO_ANNA), Availability(obstacles=obstacles))
     assert isinstance(decision, End)
     assert decision.reason is reason
 
@@ -174,7 +174,7 @@ def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], r
     ],
 )
 def test_why_an_employee_cannot_be_rung(changes: dict[str, Any], reason: Reason) -> None:
-    decision = start(company(**changes), only(c.TO_ANNA), World())
+    decision = start(company(**changes), only(c.TO_ANNA), Availability())
     assert isinstance(decision, End)
     assert decision.reason is reason
 
@@ -188,7 +188,7 @@ def test_groups_that_cannot_be_rung() -> None:
         ({"groups": empty}, Reason.GROUP_WITHOUT_PHONES),
         ({"groups": closed}, Reason.GROUP_INACTIVE_BY_SCHEDULE),
     ):
-        decision = start(company(**changes), only(c.ALL), World())
+        decision = start(company(**changes), only(c.ALL), Availability())
         assert isinstance(decision, End)
         assert decision.reason is reason
 
@@ -235,11 +235,11 @@ def test_the_scenario_of_a_campaigns_number() -> None:
 
 def test_an_outside_number_is_called_once_then_what_follows() -> None:
     account, flow = company(), only(c.OUTSIDE)
-    call = start(account, flow, World())
+    call = start(account, flow, Availability())
     assert isinstance(call, RingOutside)
     assert (call.number, call.ring_seconds, call.music_media_file_id) == (c.PARTNER, 20, None)
-    assert isinstance(again(account, flow, call.operation, World(), set()), TakeMessage)
-    assert isinstance(resume(account, flow, call.operation, World()), RingOutside)
+    assert isinstance(again(account, flow, call.operation, Availability(), set()), TakeMessage)
+    assert isinstance(resume(account, flow, call.operation, Availability()), RingOutside)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_when_an_outside_number_is_called(
     number: str, changes: dict[str, Any], calls: dict[str, int], reason: Reason | None
 ) -> None:
     flow = scenario(1, ("a", *to_number(number, "b", channels=2)), ("b", *greeting(None, 1)))
-    decision = start(company(**changes), flow, World(calls_outside=calls))
+    decision = start(company(**changes), flow, Availability(calls_outside=calls))
     if reason is None:
         assert isinstance(decision, RingOutside)
         return
@@ -274,7 +274,9 @@ def test_when_an_outside_number_is_called(
     assert skipped.operation is not None
     assert skipped.operation.key == "a"
     end = start(
-        company(**changes), scenario(1, ("a", *to_number(number, channels=2))), World(calls_outside=calls)
+        company(**changes),
+        scenario(1, ("a", *to_number(number, channels=2))),
+        Availability(calls_outside=calls),
     )
     assert isinstance(end, End)
     assert end.reason is reason
@@ -321,8 +323,8 @@ def test_any_scenario_comes_to_something(
     made: list[tuple[OperationKind, dict[str, Any]]], obstacles: dict[int, Reason]
 ) -> None:
     flow = scenario(1, *((key, *one) for key, one in zip("abcdef", made, strict=False)))
-    account, world = company(), World(obstacles=obstacles)
-    decision = start(account, flow, world)
+    account, availability = company(), Availability(obstacles=obstacles)
+    decision = start(account, flow, availability)
     for _ in range(20):
         assert len(decision.entered) <= interpreter.MAX_TRANSITIONS
         assert decision.entered or decision.skipped or isinstance(decision, Ring | End)
@@ -330,8 +332,8 @@ def test_any_scenario_comes_to_something(
             assert decision.reason
             return
         if isinstance(decision, Ring):
-            _rounds(account, flow, decision, world)
-        decision = after(account, flow, decision.operation, world)
+            _rounds(account, flow, decision, availability)
+        decision = after(account, flow, decision.operation, availability)
 
 
 def _grouped(strategy: Strategy, phone_ids: tuple[int, ...] | None) -> list[tuple[int, int]]:
@@ -339,7 +341,7 @@ def _grouped(strategy: Strategy, phone_ids: tuple[int, ...] | None) -> list[tupl
     account = company()
     group = replace(account.groups[c.ALL], strategy=strategy, phone_ids=phone_ids)
     account = replace(account, groups={c.ALL: group})
-    ring = start(account, scenario(1, ("a", *to_group(c.ALL))), World())
+    ring = start(account, scenario(1, ("a", *to_group(c.ALL))), Availability())
     assert isinstance(ring, Ring)
     return [(one.employee.employee_id, one.phone.phone_id) for one in ring.candidates]
 
@@ -355,7 +357,7 @@ def test_a_group_rings_the_phones_chosen_for_it() -> None:
 
 
 def test_a_group_with_all_its_calls_is_passed_over() -> None:
-    full = World(full_groups={c.ALL})
+    full = Availability(full_groups={c.ALL})
     flow = scenario(1, ("a", *to_group(c.ALL, "b")), ("b", *to_employee(c.ANNA)))
     ring = start(company(), flow, full)
     assert isinstance(ring, Ring)
@@ -365,7 +367,7 @@ def test_a_group_with_all_its_calls_is_passed_over() -> None:
     assert end.reason is Reason.OPERATOR_CHANNELS_BUSY
 
 
-def _rounds(account: Account, flow: Scenario, ring: Ring, world: World) -> None:
+def _rounds(account: Account, flow: Scenario, ring: Ring, availability: Availability) -> None:
     """Ringing round after round tries each once, and ends."""
     tried: set[int] = set()
     by_group = "group_id" in ring.operation.settings
@@ -374,9 +376,9 @@ def _rounds(account: Account, flow: Scenario, ring: Ring, world: World) -> None:
         assert decision.candidates
         found = {one.employee.employee_id if by_group else one.phone.phone_id for one in decision.candidates}
         assert not found & tried
-        assert not any(one.phone.phone_id in world.obstacles for one in decision.candidates)
+        assert not any(one.phone.phone_id in availability.obstacles for one in decision.candidates)
         tried |= found
-        decision = again(account, flow, ring.operation, world, tried)
+        decision = again(account, flow, ring.operation, availability, tried)
         if not isinstance(decision, Ring) or decision.entered:
             return
     pytest.fail("the same people are rung again and again")

@@ -7,10 +7,10 @@ from typing import Protocol
 from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, Trunk, VirtualNumber
 from trunkline.events.reasons import Reason
-from trunkline.routing.interpreter import World
+from trunkline.routing.interpreter import Availability
 
 
-class Look(World, Protocol):
+class Look(Availability, Protocol):
     """One moment, seen from one account. All answers come from memory."""
 
     @property

@@ -18,8 +18,8 @@ from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.apply import Applied, DirectoryFiles
 from trunkline.directory.file import read_file, to_yaml
-from trunkline.directory.forms import Form, SubscriptionForm
 from trunkline.directory.prepare import Prepared, Request
+from trunkline.directory.schemas import Form, SubscriptionForm
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.runtime import secrets

@@ -78,16 +78,16 @@ class Lines:
     """None: as the loggers do."""
     role = ""
 
-    def __init__(self, room: str) -> None:
-        self._room = room
-        self._logger = get_logger(room)
+    def __init__(self, package: str) -> None:
+        self._package = package
+        self._logger = get_logger(package)
 
     def info(self, event: str, **fields: Any) -> None:
         if Lines.out is None:
             self._logger.info(event, **fields)
             return
         line = {
-            "room": self._room,
+            "package": self._package,
             **fields,
             "event": event,
             "role": Lines.role,
@@ -136,7 +136,7 @@ def configure(role: str, *, json: bool = True, level: str = "info") -> None:
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger bound to the room's name."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(room=name)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(package=name)
     return logger
 
 

@@ -10,12 +10,12 @@ from psycopg import errors
 
 from trunkline.core.errors import DirectoryFileError
 from trunkline.db.pool import Database
-from trunkline.directory.current import read_current
-from trunkline.directory.forms import Form
 from trunkline.directory.load import Cipher
 from trunkline.directory.media import ensure_system_media, store_sound
 from trunkline.directory.plan import Plan
 from trunkline.directory.prepare import Prepared, Preparer, Request, SubscriptionCheck
+from trunkline.directory.schemas import Form
+from trunkline.directory.state_reader import read_current
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.write import Writer
 from trunkline.speech import Speech

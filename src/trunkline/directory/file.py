@@ -1,4 +1,4 @@
-"""Directory files: YAML in, a checked :class:`~trunkline.directory.forms.Form` out, and back.
+"""Directory files: YAML in, a checked :class:`~trunkline.directory.schemas.Form` out, and back.
 
 All scalars but true, false and null are read as text, so that ``0160001`` and ``18:00`` mean what they look
 like (plain YAML 1.1 makes an octal number of one and a count of minutes of the other). ``${NAME}`` and
@@ -19,11 +19,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trunkline.core.errors import DirectoryFileError
-from trunkline.directory import form_scenarios, forms
-from trunkline.directory.form_fields import Item
-from trunkline.directory.forms import SECTIONS, Form
+from trunkline.directory import scenario_schemas, schemas
 from trunkline.directory.model import OperationKind, TalkOptionKind
 from trunkline.directory.references import problems_of
+from trunkline.directory.schema_fields import Item
+from trunkline.directory.schemas import SECTIONS, Form
 
 _ItemT = TypeVar("_ItemT", bound=Item)
 
@@ -249,7 +249,7 @@ def _refuse(problems: list[str]) -> None:
 def _field_names() -> list[str]:
     classes = [
         each
-        for module in (forms, form_scenarios)
+        for module in (schemas, scenario_schemas)
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, BaseModel)
     ]

@@ -27,7 +27,7 @@ from trunkline.core.errors import NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import transaction
 from trunkline.directory.file import read_items
-from trunkline.directory.form_fields import Item, Key, Name, Phone
+from trunkline.directory.schema_fields import Item, Key, Name, Phone
 from trunkline.directory.web_analytics import Engine, SiteEventType
 
 

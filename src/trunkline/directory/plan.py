@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from trunkline.directory.file import HIDDEN, is_sensitive_header
-from trunkline.directory.forms import SECTIONS
+from trunkline.directory.schemas import SECTIONS
 
-Facts = Mapping[str, Mapping[str, Mapping[str, Any]]]
+NormalisedState = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Section to key to field to value. The section ``account`` has the one key ``""``."""
 
 ORDER = "order"
@@ -101,7 +101,10 @@ class Plan:
 
 
 def difference(
-    current: Facts, wanted: Facts, doomed: Mapping[str, Iterable[str]], listing: Collection[str] = ()
+    current: NormalisedState,
+    wanted: NormalisedState,
+    to_delete: Mapping[str, Iterable[str]],
+    listing: Collection[str] = (),
 ) -> Plan:
     """What to write so that ``current`` becomes ``wanted``.
 
@@ -117,7 +120,7 @@ def difference(
                 changes.append(Change(Action.CREATE, section, key, _label(facts)))
             elif fields := tuple(_field_changes(present[key], facts)):
                 changes.append(Change(Action.UPDATE, section, key, _label({**present[key], **facts}), fields))
-        going = set(doomed.get(section, ()))
+        going = set(to_delete.get(section, ()))
         for key, facts in present.items():
             if key in demanded:
                 continue

@@ -10,21 +10,21 @@ from pathlib import Path
 
 from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.db.pool import Connection, Database
-from trunkline.directory.current import Current, read_current
-from trunkline.directory.facts import (
+from trunkline.directory.file import HIDDEN, named
+from trunkline.directory.load import Cipher
+from trunkline.directory.model import TrunkMode
+from trunkline.directory.normalised_state import (
     SPOKEN_PREFIX,
     expanded,
-    facts_of,
+    normalised_state_of,
     outcome,
     used_media,
     with_kept_headers,
 )
-from trunkline.directory.file import HIDDEN, named
-from trunkline.directory.forms import SECTIONS, Form, MediaForm, SubscriptionForm, TrunkForm
-from trunkline.directory.load import Cipher
-from trunkline.directory.model import TrunkMode
 from trunkline.directory.plan import Action, Plan, difference
 from trunkline.directory.references import problems_of
+from trunkline.directory.schemas import SECTIONS, Form, MediaForm, SubscriptionForm, TrunkForm
+from trunkline.directory.state_reader import CurrentState, read_current
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk
 from trunkline.directory.trunks.resolution import Resolved, resolve
@@ -58,7 +58,7 @@ class Sound:
 class Comparison:
     """The difference, and all that writing it needs."""
 
-    current: Current
+    current: CurrentState
     wanted: Form
     """Expanded, with kept headers."""
     result: Form
@@ -134,22 +134,22 @@ class Preparer:
         if problems:
             raise DirectoryFileError("\n".join(problems), params={"problems": problems})
 
-    def _compare(self, request: Request, current: Current, sounds: Mapping[str, Sound]) -> Comparison:
+    def _compare(self, request: Request, current: CurrentState, sounds: Mapping[str, Sound]) -> Comparison:
         wanted = with_kept_headers(_expanded(request, current), current.form)
-        doomed = _doomed(request, current, wanted)
-        result = outcome(current.form, wanted, doomed)
-        present = facts_of(current.form, current.sha256)
+        to_delete = _to_delete(request, current, wanted)
+        result = outcome(current.form, wanted, to_delete)
+        present = normalised_state_of(current.form, current.sha256)
         contents = {**current.sha256, **{key: sound.sha256 for key, sound in sounds.items()}}
-        demanded = facts_of(wanted, contents, self._new_secrets(wanted, current))
+        demanded = normalised_state_of(wanted, contents, self._new_secrets(wanted, current))
         listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
-        plan = difference(present, demanded, doomed, listing)
+        plan = difference(present, demanded, to_delete, listing)
         problems = [*problems_of(result), *self._own_problems(wanted, current, plan)]
         if problems:
             problems = [_explained(each, plan) for each in problems]
             raise DirectoryFileError("\n".join(problems), params={"problems": problems})
         return Comparison(current, wanted, result, plan)
 
-    def _own_problems(self, wanted: Form, current: Current, plan: Plan) -> list[str]:
+    def _own_problems(self, wanted: Form, current: CurrentState, plan: Plan) -> list[str]:
         """Problems that lie in one item and what is stored of it."""
         problems: list[str] = []
         trunks: Mapping[str, TrunkForm] = wanted.section("trunks")
@@ -168,7 +168,7 @@ class Preparer:
             problems += self._check_subscription(key, subscription)
         return problems
 
-    def _new_secrets(self, wanted: Form, current: Current) -> set[tuple[str, str]]:
+    def _new_secrets(self, wanted: Form, current: CurrentState) -> set[tuple[str, str]]:
         """Items whose secret is given and differs from the stored one."""
         new: set[tuple[str, str]] = set()
         for key, line in wanted.section("sip_lines").items():
@@ -182,11 +182,11 @@ class Preparer:
                     new.add((section, key))
         return new
 
-    def _decrypted(self, current: Current, section: str, key: str) -> str | None:
+    def _decrypted(self, current: CurrentState, section: str, key: str) -> str | None:
         encrypted = current.encrypted.get((section, key))
         return None if encrypted is None else self._cipher.decrypt(encrypted)
 
-    async def _sounds(self, request: Request, current: Current) -> dict[str, Sound]:
+    async def _sounds(self, request: Request, current: CurrentState) -> dict[str, Sound]:
         """Contents of media files that come from a file, or are spoken and not there yet."""
         wanted = _expanded(request, current)
         present: Mapping[str, MediaForm] = current.form.section("media")
@@ -219,25 +219,25 @@ class Preparer:
         return await self._speech.synthesise(media.text, media.language or "")
 
 
-def _expanded(request: Request, current: Current) -> Form:
+def _expanded(request: Request, current: CurrentState) -> Form:
     account = request.form.account
     return expanded(named(request.form), (account and account.locale) or current.locale)
 
 
-def _doomed(request: Request, current: Current, wanted: Form) -> dict[str, set[str]]:
+def _to_delete(request: Request, current: CurrentState, wanted: Form) -> dict[str, set[str]]:
     """Keys that go: unlisted ones when that was asked for, and texts that nothing speaks any more."""
-    doomed = {
+    to_delete = {
         section: set(current.form.section(section)) - set(wanted.section(section))
         for section in SECTIONS
         if request.delete and getattr(request.form, section) is not None
     }
-    used = used_media(outcome(current.form, wanted, doomed))
+    used = used_media(outcome(current.form, wanted, to_delete))
     spoken = {key for key in current.form.section("media") if key.startswith(SPOKEN_PREFIX)}
     listed = request.form.section("media")
-    doomed.setdefault("media", set())
-    doomed["media"] |= {key for key in spoken if key not in used and key not in listed}
-    doomed["media"] -= {key for key in spoken if key in used}
-    return doomed
+    to_delete.setdefault("media", set())
+    to_delete["media"] |= {key for key in spoken if key not in used and key not in listed}
+    to_delete["media"] -= {key for key in spoken if key in used}
+    return to_delete
 
 
 def _explained(problem: str, plan: Plan) -> str:

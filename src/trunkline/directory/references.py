@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from trunkline.core.phone import dialled
-from trunkline.directory import form_scenarios
-from trunkline.directory.forms import Form
+from trunkline.directory import scenario_schemas
 from trunkline.directory.media import SYSTEM_SET
+from trunkline.directory.schemas import Form
 
 _KINDS = {
     "tags": "tag",
@@ -96,7 +96,7 @@ class _References:
             yield f"{where}: no such {_KINDS[section]}: {key}"
 
     def _operation(
-        self, scenario: form_scenarios.ScenarioForm, operation: form_scenarios.OperationForm, at: str
+        self, scenario: scenario_schemas.ScenarioForm, operation: scenario_schemas.OperationForm, at: str
     ) -> Iterator[str]:
         for branch in ("next", "open", "closed"):
             target = getattr(operation, branch, None)
@@ -104,7 +104,7 @@ class _References:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
         for field, section in (("employee", "employees"), ("group", "groups"), ("schedule", "schedules")):
             yield from self._there(section, getattr(operation, field, None), f"{at}.{field}")
-        if isinstance(operation, form_scenarios.ForwardNumberForm):
+        if isinstance(operation, scenario_schemas.ForwardNumberForm):
             number = dialled(operation.number).number
             if number in self._form.section("virtual_numbers"):
                 yield f"{at}.number: {number} is a virtual number of this account; the call would come back to it"
@@ -112,7 +112,7 @@ class _References:
         media: Iterable[str] = getattr(operation, "media", ())
         for index, key in enumerate(media):
             yield from self._there("media", key, f"{at}.media[{index}]")
-        message: form_scenarios.EmployeeMessageForm | None = getattr(operation, "employee_message", None)
+        message: scenario_schemas.EmployeeMessageForm | None = getattr(operation, "employee_message", None)
         for index, key in enumerate(message.media if message else ()):
             yield from self._there("media", key, f"{at}.employee_message.media[{index}]")
 

@@ -105,7 +105,7 @@ class EventType(StrEnum):
     part of the engine's configuration"""
 
 
-QUIET = frozenset(
+UNPUBLISHED = frozenset(
     {
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.LEG_STARTED, EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,

@@ -52,7 +52,7 @@ with taken as (
 select * from taken order by outbox_id
 """
 
-_PUT_ASIDE = """
+_DEAD_LETTER = """
 insert into event_failures (account_id, listener, stream, seq, type, occurred_at, data, error)
 values (%(account_id)s, %(listener)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s, %(error)s)
 on conflict (account_id, listener, stream, seq) do nothing
@@ -157,7 +157,7 @@ async def _hear_all(conn: AsyncConnection[Any], listener: Listener, rows: list[d
                 seq=row["seq"],
                 error=_describe(error),
             )
-            await _put_aside(conn, listener.name, row, error)
+            await _dead_letter(conn, listener.name, row, error)
 
 
 async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int = 50) -> int:
@@ -208,11 +208,11 @@ async def _hear(conn: AsyncConnection[Any], listener: Listener, events: Sequence
     return None
 
 
-async def _put_aside(
+async def _dead_letter(
     conn: AsyncConnection[Any], listener: str, row: dict[str, Any], error: Exception
 ) -> None:
     await conn.execute(
-        _PUT_ASIDE, {**row, "data": Jsonb(row["data"]), "listener": listener, "error": _describe(error)}
+        _DEAD_LETTER, {**row, "data": Jsonb(row["data"]), "listener": listener, "error": _describe(error)}
     )
 
 

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import LeaseLost, StreamConflict, StreamOpen
-from trunkline.events.catalogue import QUIET, Event, EventType, call_stream
+from trunkline.events.catalogue import UNPUBLISHED, Event, EventType, call_stream
 
 OUTBOX_CHANNEL = "trunkline_outbox"
 """NOTIFY channel that wakes the relay."""
@@ -28,7 +28,7 @@ CALLS_CHANNEL = "trunkline_calls"
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""
 
-_QUIET = [type_.value for type_ in QUIET]
+_UNPUBLISHED = [type_.value for type_ in UNPUBLISHED]
 
 _ANNOUNCE = "select pg_notify(channel, payload) from unnest(%s::text[], %s::text[]) as said(channel, payload)"
 
@@ -152,7 +152,7 @@ async def write_call_events(
         {
             "streams": orjson.dumps(streams).decode(),
             "events": orjson.dumps(facts).decode(),
-            "unpublished": _QUIET,
+            "unpublished": _UNPUBLISHED,
             "channels": [channel for channel, _ in said],
             "payloads": [payload for _, payload in said],
             "first": min(ids),
@@ -315,7 +315,7 @@ async def _insert_event(connection: AsyncConnection[Any], event: Event) -> None:
         " values (%(account_id)s, %(call_session_id)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s::jsonb)",
         fact,
     )
-    if event.type not in QUIET:
+    if event.type not in UNPUBLISHED:
         await connection.execute(
             "insert into outbox (account_id, stream, seq, type, occurred_at, data)"
             " values (%(account_id)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s::jsonb)",

@@ -54,7 +54,7 @@ class CallFacts:
         return list(dict.fromkeys(id_ for id_ in ids if id_ is not None))
 
 
-def fold(events: Iterable[Event]) -> CallFacts:
+def aggregate(events: Iterable[Event]) -> CallFacts:
     """The facts after these events of one call, which come in the order of their numbers."""
     facts = CallFacts()
     for event in events:

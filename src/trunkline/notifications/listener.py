@@ -14,7 +14,7 @@ from trunkline.events.catalogue import Event
 from trunkline.notifications import catalogue
 from trunkline.notifications.catalogue import Background, Links
 from trunkline.notifications.deliveries import make
-from trunkline.notifications.facts import CallFacts, fold
+from trunkline.notifications.facts import CallFacts, aggregate
 
 LinksOf = Callable[[int, str, str], Links]
 """``(call_session_id, recording_id, kind)``: where that recording can be fetched."""
@@ -112,7 +112,7 @@ def _facts(event: Event, journal: list[Event]) -> CallFacts:
     """The call's journal up to this event; later events are not told yet."""
     if event.call_session_id is None:
         return CallFacts()
-    return fold([*(one for one in journal if one.seq < event.seq), event])
+    return aggregate([*(one for one in journal if one.seq < event.seq), event])
 
 
 def _deliveries(

@@ -44,7 +44,7 @@ on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordingRequest:
     """A recording that is to be made; ``leg_id`` of a message's."""
 
     account_id: int
@@ -71,28 +71,32 @@ class RecordingListener:
             await enqueue(conn, self._jobs, wanted)
 
 
-def _wanted(event: Event) -> Wanted | None:
+def _wanted(event: Event) -> RecordingRequest | None:
     session = event.call_session_id
     if session is None:
         return None
     if event.type is EventType.SESSION_FINISHED and event.data.get("recorded"):
-        return Wanted(event.account_id, session, None, RecordingKind.TALK)
+        return RecordingRequest(event.account_id, session, None, RecordingKind.TALK)
     if event.type is EventType.VOICE_MAIL_LEFT and "refused" not in event.data:
-        return Wanted(event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL)
+        return RecordingRequest(
+            event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL
+        )
     return None
 
 
-def _refused(event: Event) -> Wanted | None:
+def _refused(event: Event) -> RecordingRequest | None:
     """A recording that was refused because the disk was nearly full."""
     session = event.call_session_id
     if session is not None and event.type is EventType.RECORDING_REFUSED:
-        return Wanted(event.account_id, session, None, RecordingKind.TALK)
+        return RecordingRequest(event.account_id, session, None, RecordingKind.TALK)
     if session is not None and event.type is EventType.VOICE_MAIL_LEFT and "refused" in event.data:
-        return Wanted(event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL)
+        return RecordingRequest(
+            event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL
+        )
     return None
 
 
-async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[Wanted]) -> None:
+async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[RecordingRequest]) -> None:
     """A row that has the reason; a recording of another part of the call takes its place."""
     await conn.execute(
         _REFUSED,
@@ -107,7 +111,7 @@ async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[Wanted]) -
     )
 
 
-async def enqueue(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Wanted]) -> int:
+async def enqueue(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[RecordingRequest]) -> int:
     """Order recordings, each once; how many are new."""
     cursor = await conn.execute(
         _MAKE,

@@ -36,7 +36,7 @@ from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.recordings import assembly
 from trunkline.recordings.assembly import SAMPLE_BYTES, SIDES, Side, Source, Track, Written
 from trunkline.recordings.links import RecordingKind
-from trunkline.recordings.listener import JOB, Wanted, enqueue, enqueue_again
+from trunkline.recordings.listener import JOB, RecordingRequest, enqueue, enqueue_again
 
 _log = get_logger("recordings")
 
@@ -355,7 +355,9 @@ class Sweeper:
             if sessions:
                 cursor = await conn.execute(_FORGOTTEN, (sessions, after))
                 for row in await cursor.fetchall():
-                    talk = Wanted(row["account_id"], row["call_session_id"], None, RecordingKind.TALK)
+                    talk = RecordingRequest(
+                        row["account_id"], row["call_session_id"], None, RecordingKind.TALK
+                    )
                     ordered += await enqueue(conn, self._jobs, [talk])
             with_job = [
                 str(recording[1])

@@ -1,6 +1,6 @@
 """The scenario interpreter: from an operation to the next thing that takes time.
 
-Pure: it knows the account's directory, asks the :class:`World` about the moment, and returns a decision. Operations
+Pure: it knows the account's directory, asks the :class:`Availability` about the moment, and returns a decision. Operations
 without duration (schedule branches) are passed through at once and listed in ``entered``, so that every operation
 a call touched is known.
 """
@@ -34,7 +34,7 @@ DEFAULT_SILENCE_SECONDS = 5
 DEFAULT_RING_SECONDS = 60
 
 
-class World(Protocol):
+class Availability(Protocol):
     """What the interpreter asks about the moment."""
 
     @property
@@ -179,41 +179,47 @@ def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime)
     return None
 
 
-def start(account: Account, scenario: Scenario, world: World) -> Decision:
+def start(account: Account, scenario: Scenario, availability: Availability) -> Decision:
     """Enter a scenario at its first operation."""
     first = scenario.operations[0].key if scenario.operations else None
-    return _run(account, scenario, first, world)
+    return _run(account, scenario, first, availability)
 
 
-def after(account: Account, scenario: Scenario, operation: Operation, world: World) -> Decision:
+def after(account: Account, scenario: Scenario, operation: Operation, availability: Availability) -> Decision:
     """The operation is done (played, recorded, nobody answered): what comes next."""
-    return _run(account, scenario, operation.settings.get("next"), world)
+    return _run(account, scenario, operation.settings.get("next"), availability)
 
 
 def again(
-    account: Account, scenario: Scenario, operation: Operation, world: World, tried: Collection[int]
+    account: Account,
+    scenario: Scenario,
+    operation: Operation,
+    availability: Availability,
+    tried: Collection[int],
 ) -> Decision:
     """A round of ringing brought nobody: the next round of the same operation, or what follows it.
 
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
     """
     if operation.kind is OperationKind.FORWARD_NUMBER:
-        return after(account, scenario, operation, world)  # it is called once
-    ring = _ring(account, operation, world, tried, ())
+        return after(account, scenario, operation, availability)  # it is called once
+    ring = _ring(account, operation, availability, tried, ())
     if isinstance(ring, Ring) and ring.candidates:
         return ring
-    following = after(account, scenario, operation, world)
+    following = after(account, scenario, operation, availability)
     if isinstance(ring, Ring) and ring.skipped:
         return _with_skipped(following, ring.skipped)
     return following
 
 
-def resume(account: Account, scenario: Scenario, operation: Operation, world: World) -> Decision:
+def resume(
+    account: Account, scenario: Scenario, operation: Operation, availability: Availability
+) -> Decision:
     """Do an operation once more from its beginning, after an interruption."""
-    return _run(account, scenario, operation.key, world)
+    return _run(account, scenario, operation.key, availability)
 
 
-def _run(account: Account, scenario: Scenario, key: str | None, world: World) -> Decision:
+def _run(account: Account, scenario: Scenario, key: str | None, availability: Availability) -> Decision:
     by_key = {operation.key: operation for operation in scenario.operations}
     entered: list[Operation] = []
     skipped: tuple[Skipped, ...] = ()
@@ -233,10 +239,10 @@ def _run(account: Account, scenario: Scenario, key: str | None, world: World) ->
                 )
             case OperationKind.SCHEDULE:
                 schedule = account.schedules.get(settings["schedule_id"])
-                is_open = schedule is None or schedule.is_open(world.local_time)
+                is_open = schedule is None or schedule.is_open(availability.local_time)
                 key = settings.get("open" if is_open else "closed")
             case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP:
-                ring = _ring(account, operation, world, (), tuple(entered))
+                ring = _ring(account, operation, availability, (), tuple(entered))
                 if isinstance(ring, Reason):
                     refusal = ring
                     key = settings.get("next")
@@ -248,7 +254,7 @@ def _run(account: Account, scenario: Scenario, key: str | None, world: World) ->
                     key = settings.get("next")
             case OperationKind.FORWARD_NUMBER:
                 outside = _ring_outside(operation, tuple(entered))
-                refusal = _number_obstacle(account, settings, world)
+                refusal = _number_obstacle(account, settings, availability)
                 if refusal is None:
                     return _with_skipped(outside, skipped)
                 skipped += (outside.not_called(refusal),)
@@ -274,36 +280,36 @@ def _run(account: Account, scenario: Scenario, key: str | None, world: World) ->
 def _ring(
     account: Account,
     operation: Operation,
-    world: World,
+    availability: Availability,
     tried: Collection[int],
     entered: tuple[Operation, ...],
 ) -> Ring | Reason:
     if operation.kind is OperationKind.FORWARD_EMPLOYEE:
-        return _ring_employee(account, operation, world, tried, entered)
-    return _ring_group(account, operation, world, tried, entered)
+        return _ring_employee(account, operation, availability, tried, entered)
+    return _ring_group(account, operation, availability, tried, entered)
 
 
 def _ring_employee(
     account: Account,
     operation: Operation,
-    world: World,
+    availability: Availability,
     tried: Collection[int],
     entered: tuple[Operation, ...],
 ) -> Ring | Reason:
     employee = account.employees.get(operation.settings["employee_id"])
     if employee is None:
         return Reason.EMPLOYEES_NOT_EXISTS
-    obstacle = employee_obstacle(account, employee, world.local_time)
+    obstacle = employee_obstacle(account, employee, availability.local_time)
     if obstacle is not None:
         return _round(operation, entered, (), (Skipped(employee, None, obstacle),))
-    candidate, skipped = first_free_phone(employee, world, tried)
+    candidate, skipped = first_free_phone(employee, availability, tried)
     return _round(operation, entered, (candidate,) if candidate else (), skipped)
 
 
 def _ring_group(
     account: Account,
     operation: Operation,
-    world: World,
+    availability: Availability,
     tried: Collection[int],
     entered: tuple[Operation, ...],
 ) -> Ring | Reason:
@@ -312,21 +318,21 @@ def _ring_group(
         return Reason.EMPLOYEES_NOT_EXISTS
     if group.schedule_id is not None:
         schedule = account.schedules.get(group.schedule_id)
-        if schedule is not None and not schedule.is_open(world.local_time):
+        if schedule is not None and not schedule.is_open(availability.local_time):
             return Reason.GROUP_INACTIVE_BY_SCHEDULE
     if not group.employee_ids:
         return Reason.GROUP_WITHOUT_PHONES
-    busy = world.group_obstacle(group)
+    busy = availability.group_obstacle(group)
     if busy is not None:
         return busy
     members = [employee for employee in members_of(account, group) if employee.employee_id not in tried]
     strategy = operation.settings.get("strategy") or group.strategy
     if strategy == "longest_idle":
-        members.sort(key=lambda employee: world.idle_since(employee.employee_id))
+        members.sort(key=lambda employee: availability.idle_since(employee.employee_id))
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for employee in members:
-        obstacle = employee_obstacle(account, employee, world.local_time)
+        obstacle = employee_obstacle(account, employee, availability.local_time)
         if obstacle is not None:
             skipped.append(Skipped(employee, None, obstacle, group))
             continue
@@ -334,7 +340,7 @@ def _ring_group(
         if not phones:
             skipped.append(Skipped(employee, None, Reason.EMPLOYEE_WITHOUT_PHONES, group))
             continue
-        candidate, refused = first_free_phone(employee, world, (), phones)
+        candidate, refused = first_free_phone(employee, availability, (), phones)
         skipped.extend(Skipped(s.employee, s.phone, s.reason, group) for s in refused)
         if candidate is not None:
             candidates.append(Candidate(employee, candidate.phone, group))
@@ -354,7 +360,9 @@ def _ring_outside(operation: Operation, entered: tuple[Operation, ...]) -> RingO
     )
 
 
-def _number_obstacle(account: Account, settings: Mapping[str, Any], world: World) -> Reason | None:
+def _number_obstacle(
+    account: Account, settings: Mapping[str, Any], availability: Availability
+) -> Reason | None:
     """Why an outside number may not be called, or cannot be just now."""
     number = dialled(settings["number"]).number
     if account.number_by_phone(number) is not None:
@@ -363,7 +371,7 @@ def _number_obstacle(account: Account, settings: Mapping[str, Any], world: World
         return Reason.LOCKED_NUMB
     if refused_direction(account, number) is not None:
         return Reason.EXTERNAL_CALL_NOT_ALLOWED
-    return world.number_obstacle(number, settings.get("channels"))
+    return availability.number_obstacle(number, settings.get("channels"))
 
 
 def members_of(account: Account, group: Group) -> list[Employee]:
@@ -403,7 +411,10 @@ _STATUS_OBSTACLES = {
 
 
 def first_free_phone(
-    employee: Employee, world: World, tried: Collection[int], phones: Sequence[Phone] | None = None
+    employee: Employee,
+    availability: Availability,
+    tried: Collection[int],
+    phones: Sequence[Phone] | None = None,
 ) -> tuple[Candidate | None, tuple[Skipped, ...]]:
     """The first phone, in dialing order, that can ring now; and those before it that cannot.
 
@@ -413,7 +424,7 @@ def first_free_phone(
     for phone in employee.phones if phones is None else phones:
         if phone.phone_id in tried:
             continue
-        reason = Reason.EMPLOYEE_PHONE_INACTIVE if not phone.is_active else world.phone_obstacle(phone)
+        reason = Reason.EMPLOYEE_PHONE_INACTIVE if not phone.is_active else availability.phone_obstacle(phone)
         if reason is None:
             return Candidate(employee, phone), tuple(skipped)
         skipped.append(Skipped(employee, phone, reason))

@@ -100,7 +100,7 @@ def _prepare_reach() -> int:
     return capability
 
 
-def _stand_back(niceness: int) -> None:
+def _lower_priority(niceness: int) -> None:
     os.nice(niceness)
     # Where the kernel shares processors among sessions, a process is nice only to those of its own, and this one
     # has a session of its own: the session must be nice, too.
@@ -114,7 +114,7 @@ def main() -> None:
     if order.get("open_files"):
         _raise_open_files(order["open_files"])
     if order.get("niceness"):
-        _stand_back(order["niceness"])
+        _lower_priority(order["niceness"])
     if order.get("uid") is not None:
         _become(order["uid"], order["gid"], order.get("reach", False))
     if order.get("death_signal"):

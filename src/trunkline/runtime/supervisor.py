@@ -83,8 +83,8 @@ class Supervisor:
     ) -> None:
         self._run_dir = run_dir
         self._say = say
-        self._keepers = [
-            _Keeper(
+        self._runners = [
+            _ServiceRunner(
                 service, run_dir, RotatingLog(logs_dir / f"{service.name}.log"), say, backoff(), self._save
             )
             for service in services
@@ -94,13 +94,13 @@ class Supervisor:
 
     def status(self) -> list[ServiceStatus]:
         """How each service is now."""
-        return [keeper.status() for keeper in self._keepers]
+        return [runner.status() for runner in self._runners]
 
     def request_stop(self) -> None:
         """Make :meth:`run` stop everything and return; asked twice, it no longer waits for anybody."""
         if self._stop.is_set():
-            for keeper in self._keepers:
-                keeper.kill()
+            for runner in self._runners:
+                runner.kill()
         self._stop.set()
 
     async def run(self, on_up: Callable[[], None] | None = None) -> None:
@@ -142,16 +142,16 @@ class Supervisor:
         """Start each service when those it needs are ready; the first failure ends it."""
         starts: dict[str, asyncio.Task[None]] = {}
 
-        async def start(keeper: _Keeper) -> None:
-            for name in keeper.needs:
+        async def start(runner: _ServiceRunner) -> None:
+            for name in runner.needs:
                 await starts[name]
-            await keeper.start()
+            await runner.start()
 
         failed: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
-                for keeper in self._keepers:
-                    starts[keeper.name] = group.create_task(start(keeper))
+                for runner in self._runners:
+                    starts[runner.name] = group.create_task(start(runner))
         except* TrunklineError as errors:
             failed.extend(errors.exceptions)
         if failed:
@@ -160,16 +160,16 @@ class Supervisor:
             raise failed[0] from None
 
     async def _bring_down(self) -> None:
-        if any(keeper.status().pid for keeper in self._keepers):
+        if any(runner.status().pid for runner in self._runners):
             self._say("stopping")
-        for keeper in reversed(self._keepers):
-            await keeper.stop()
+        for runner in reversed(self._runners):
+            await runner.stop()
         state_file(self._run_dir).unlink(missing_ok=True)
 
     def end_left_over(self) -> None:
         """End what a dead supervisor of this data folder left running. Blocks."""
-        for keeper in reversed(self._keepers):
-            keeper.end_left_over()
+        for runner in reversed(self._runners):
+            runner.end_left_over()
 
     def _save(self) -> None:
         state = {
@@ -191,7 +191,7 @@ class Supervisor:
         write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o600, durable=False)
 
 
-class _Keeper:
+class _ServiceRunner:
     """Keeps one service running."""
 
     def __init__(

@@ -85,7 +85,7 @@ async def find_tags(
     return {tag_id: found[tag_id] for tag_id in wanted}
 
 
-def by_hand(tags: Iterable[Tag], *, field: str) -> None:
+def require_user_tag(tags: Iterable[Tag], *, field: str) -> None:
     """Tags of the system tell of facts, and are given with these.
 
     :raises PermissionDenied: one of them is the system's.

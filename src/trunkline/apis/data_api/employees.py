@@ -23,8 +23,8 @@ from trunkline.apis.jsonrpc import Call, Component, Param, Params, ParamType
 from trunkline.db.query import Page
 from trunkline.directory.employees import changes
 from trunkline.directory.employees.listing import EMPLOYEES
-from trunkline.directory.employees.numbers import SETTINGS, WantedPhone
-from trunkline.directory.employees.operators import WantedOperator
+from trunkline.directory.employees.numbers import SETTINGS, PhonePatch
+from trunkline.directory.employees.operators import OperatorPatch
 from trunkline.directory.employees.statuses import IS_DELETED, STATISTICS, STATISTICS_BY_ID, STATUSES
 from trunkline.directory.model import CallRecording, EmployeeStatus
 from trunkline.reports.reader import Reader
@@ -183,10 +183,10 @@ def _check_components(call: Call, params: Params) -> None:
     require_component(call, params, CONSULTANT, "operator")
 
 
-def _wanted(params: Params) -> changes.Wanted:
+def _wanted(params: Params) -> changes.EmployeePatch:
     operator = params.get("operator")
     phones = params.get("phone_numbers")
-    return changes.Wanted(
+    return changes.EmployeePatch(
         columns={**_columns(params), **_calls(params), **_coach(params), **_extension(params)},
         group_ids=params["groups"] or () if "groups" in params else None,
         phones=None if phones is None else [_phone(phone) for phone in phones],
@@ -258,14 +258,14 @@ def _extension(params: Params) -> dict[str, Any]:
     }
 
 
-def _phone(told: Mapping[str, Any]) -> WantedPhone:
+def _phone(told: Mapping[str, Any]) -> PhonePatch:
     settings = {name: told[name] for name in SETTINGS if name in told}
-    return WantedPhone(told["phone_number"], settings, told.get("phone_id"))
+    return PhonePatch(told["phone_number"], settings, told.get("phone_id"))
 
 
-def _operator(told: Mapping[str, Any]) -> WantedOperator:
+def _operator(told: Mapping[str, Any]) -> OperatorPatch:
     columns = {column: told[name] for name, column in _OPERATOR_COLUMNS.items() if name in told}
-    return WantedOperator(columns, told["operator_password"])
+    return OperatorPatch(columns, told["operator_password"])
 
 
 async def _statuses(reader: Reader, params: Params) -> Page:

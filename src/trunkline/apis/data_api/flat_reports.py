@@ -21,7 +21,7 @@ from trunkline.apis.jsonrpc.errors import common_errors, find_spec
 from trunkline.db.query import Listing, Page
 from trunkline.reports.comments import COMMENTED, MAX_LENGTH, Author, add_comment
 from trunkline.reports.communications import Kind
-from trunkline.reports.flat import calls, chats, communications, journals, visits
+from trunkline.reports.flat import calls, chats, communications, logs, visits
 from trunkline.reports.reader import Reader
 
 _REPORT = Param(
@@ -86,7 +86,7 @@ def _error_codes() -> dict[str, int]:
 
 
 async def _api_requests(reader: Reader, params: Params) -> Page:
-    return await journals.api_requests(reader, params, _error_codes())
+    return await logs.api_requests(reader, params, _error_codes())
 
 
 async def _comment(call: Call, params: Params) -> dict[str, bool]:
@@ -130,11 +130,9 @@ METHODS = (
         ),
         paging=_PAGING_OVERRIDES,
     ),
-    _flat(
-        "get.notifications", "Notifications that were sent.", journals.NOTIFICATIONS, journals.notifications
-    ),
-    _flat("get.api_requests", "Requests to the APIs.", journals.API_REQUESTS, _api_requests),
-    _flat("get.tags_history", "Tags that were set.", journals.TAGS_HISTORY, journals.tags_history),
+    _flat("get.notifications", "Notifications that were sent.", logs.NOTIFICATIONS, logs.notifications),
+    _flat("get.api_requests", "Requests to the APIs.", logs.API_REQUESTS, _api_requests),
+    _flat("get.tags_history", "Tags that were set.", logs.TAGS_HISTORY, logs.tags_history),
     change_method(
         "create.communication_comment",
         "Adds a comment to a communication.",

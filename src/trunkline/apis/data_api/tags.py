@@ -121,7 +121,7 @@ async def _tags(call: Call, tag_ids: list[int], field: str) -> dict[int, marks.T
 async def _set_tag(call: Call, params: Params) -> None:
     found = await _find(call, params)
     [tag] = (await _tags(call, [params["tag_id"]], "tag_id")).values()
-    marks.by_hand([tag], field="tag_id")
+    marks.require_user_tag([tag], field="tag_id")
     changed = await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
     if not changed.given:
         raise Duplicate("The communication bears this tag already", field="tag_id", value=tag.tag_id)
@@ -144,7 +144,7 @@ async def _set_tags(call: Call, params: Params) -> dict[str, Any]:
     together = params.get("tag_ids")
     wanted = [(item, together if together is not None else [item["tag_id"]]) for item in params["items"]]
     tags = await _tags(call, [tag_id for _, ids in wanted for tag_id in ids], "tag_ids")
-    marks.by_hand(tags.values(), field="tag_ids")
+    marks.require_user_tag(tags.values(), field="tag_ids")
     found = [(await _find(call, item), ids) for item, ids in wanted]
     marker = await _marker(call)
     for communication, ids in found:
@@ -163,7 +163,7 @@ async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
     """The communication's tags become these. The system's stay: they tell of facts."""
     found = await _find(call, params)
     tags = await _tags(call, params["tag_ids"], "tag_ids")
-    marks.by_hand((tag for tag in tags.values() if tag.tag_id not in found.tag_ids), field="tag_ids")
+    marks.require_user_tag((tag for tag in tags.values() if tag.tag_id not in found.tag_ids), field="tag_ids")
     async with call.services.db.connection() as connection:
         sale = await sales.sale_tag(connection, call.account_id)
     gone = found.tag_ids - tags.keys() - {sale.tag_id}

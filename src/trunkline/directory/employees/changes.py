@@ -18,15 +18,15 @@ from trunkline.db.rows import (
     update,
 )
 from trunkline.directory.employees.extensions import check_extension
-from trunkline.directory.employees.numbers import WantedPhone, replace_phones
-from trunkline.directory.employees.operators import WantedOperator, put_operator, remove_operator
+from trunkline.directory.employees.numbers import PhonePatch, replace_phones
+from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
 from trunkline.directory.employees.uses import refuse_if_used, refuse_places
 
 _TABLE, _ID = "employees", "employee_id"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EmployeePatch:
     """What an employee shall become. What is not said stays (or is the usual, of a new one).
 
     :param columns: of table ``employees``.
@@ -37,12 +37,12 @@ class Wanted:
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     group_ids: Sequence[int] | None = None
-    phones: Sequence[WantedPhone] | None = None
-    operator: WantedOperator | None = None
+    phones: Sequence[PhonePatch] | None = None
+    operator: OperatorPatch | None = None
     no_operator: bool = False
 
 
-async def create_employee(db: Database, account_id: int, wanted: Wanted) -> int:
+async def create_employee(db: Database, account_id: int, wanted: EmployeePatch) -> int:
     """Add an employee; the id.
 
     :raises NotFound: a schedule, coach, group, status or position that is not there.
@@ -56,7 +56,7 @@ async def create_employee(db: Database, account_id: int, wanted: Wanted) -> int:
         return employee_id
 
 
-async def update_employee(db: Database, account_id: int, employee_id: int, wanted: Wanted) -> None:
+async def update_employee(db: Database, account_id: int, employee_id: int, wanted: EmployeePatch) -> None:
     """Change an employee.
 
     :raises NotFound: no such employee, or one of what he shall have is not there.
@@ -153,7 +153,7 @@ async def _check_status(connection: Connection, account_id: int, status_id: int)
         )
 
 
-async def _parts(connection: Connection, account_id: int, employee_id: int, wanted: Wanted) -> None:
+async def _parts(connection: Connection, account_id: int, employee_id: int, wanted: EmployeePatch) -> None:
     if wanted.group_ids is not None:
         await _join_groups(connection, account_id, employee_id, wanted.group_ids)
     if wanted.phones is not None:

@@ -20,7 +20,7 @@ SETTINGS = ("channels_count", "dial_time", "status")
 
 
 @dataclass(frozen=True, slots=True)
-class WantedPhone:
+class PhonePatch:
     """One entry of the list that an employee shall have.
 
     :param number: login of a SIP line, or a number of the world.
@@ -46,7 +46,7 @@ class _Target:
 
 
 async def replace_phones(
-    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[WantedPhone]
+    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[PhonePatch]
 ) -> None:
     """Give an employee exactly these phones, in this order. Settings that are not given stay, or are the usual ones.
 
@@ -102,7 +102,7 @@ async def _own_lines(connection: Connection, account_id: int, employee_id: int) 
 
 
 async def _targets(
-    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[WantedPhone]
+    connection: Connection, account_id: int, employee_id: int, wanted: Sequence[PhonePatch]
 ) -> list[_Target]:
     cursor = await connection.execute(
         """
@@ -160,7 +160,7 @@ async def _phones(
     return await cursor.fetchall()
 
 
-def _present(entry: WantedPhone, target: _Target, own: Sequence[Row], kept: set[int]) -> int | None:
+def _present(entry: PhonePatch, target: _Target, own: Sequence[Row], kept: set[int]) -> int | None:
     """The employee's phone that an entry is about."""
     if entry.phone_id is not None:
         if entry.phone_id not in {row["phone_id"] for row in own}:

@@ -15,7 +15,7 @@ _TABLE, _ID = "employee_operators", "employee_id"
 
 
 @dataclass(frozen=True, slots=True)
-class WantedOperator:
+class OperatorPatch:
     """:param columns: of table ``employee_operators``, without the password's hash."""
 
     columns: Mapping[str, Any]
@@ -23,7 +23,7 @@ class WantedOperator:
 
 
 async def put_operator(
-    connection: Connection, account_id: int, employee_id: int, wanted: WantedOperator
+    connection: Connection, account_id: int, employee_id: int, wanted: OperatorPatch
 ) -> None:
     """Give an employee chat settings, or change those he has.
 

@@ -16,8 +16,8 @@ from pydantic import Field
 from trunkline.core.errors import InUse, NotFound
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.directory.file import read_items
-from trunkline.directory.form_fields import Item, Key, Phone
 from trunkline.directory.geography import place_name
+from trunkline.directory.schema_fields import Item, Key, Phone
 
 EVERYBODY = 0
 """Account of what is offered to all."""

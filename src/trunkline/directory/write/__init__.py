@@ -1,7 +1,7 @@
 """Write a compared directory file inside one transaction.
 
 Order: what must be unique is freed, items are written without what they say of each other, then the links
-between them, and last what goes is deleted. The parts are by feature; :mod:`.work` is what they share.
+between them, and last what goes is deleted. The parts are by feature; :mod:`.write_context` is what they share.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trunkline.directory.plan import Action
 from trunkline.directory.prepare import Comparison, Sound
 from trunkline.directory.write import contacts, numbers, people, scenarios, subscriptions
 from trunkline.directory.write.account import write_account
-from trunkline.directory.write.work import TABLES, Columns, Work
+from trunkline.directory.write.write_context import TABLES, Columns, WriteContext
 
 _DELETE_ORDER = (
     "notifications",
@@ -36,15 +36,15 @@ _DELETE_ORDER = (
     "blacklist",
 )
 
-Maker = Callable[[Work, str], Columns]
+Maker = Callable[[WriteContext, str], Columns]
 """Columns of an item by its key, without what it says of others that may not be there yet."""
 
-Linker = Callable[[Work, str], Awaitable[None]]
+Linker = Callable[[WriteContext, str], Awaitable[None]]
 """Writes what an item says of others, and the rows that belong to it."""
 
 
 def _named(section: str) -> Maker:
-    return lambda work, key: {"name": work.item(section, key).name}
+    return lambda context, key: {"name": context.item(section, key).name}
 
 
 _MAKERS: Mapping[str, Maker] = {
@@ -53,7 +53,7 @@ _MAKERS: Mapping[str, Maker] = {
     "tags": _named("tags"),
     "contacts": contacts.contact,
     "contact_groups": _named("contact_groups"),
-    "blacklist": lambda work, key: {"comment": work.item("blacklist", key).comment},
+    "blacklist": lambda context, key: {"comment": context.item("blacklist", key).comment},
     "trunks": numbers.trunk,
     "virtual_numbers": numbers.number,
     "sip_lines": numbers.line,
@@ -83,31 +83,31 @@ class Writer:
         current = comparison.current
         ids = {section: dict(known) for section, known in current.ids.items()}
         self._plan = comparison.plan
-        self._work = Work(connection, current.account_id, comparison.wanted, cipher, sounds, ids)
+        self._work = WriteContext(connection, current.account_id, comparison.wanted, cipher, sounds, ids)
 
     async def write(self) -> dict[str, str]:
         """Write all; new passwords by SIP login."""
         if self._plan.is_empty:
             return {}
-        work = self._work
-        account = work.wanted.account if self._plan.written("account") else None
+        context = self._work
+        account = context.wanted.account if self._plan.written("account") else None
         if account is not None:
-            await write_account(work.connection, work.account_id, account)
+            await write_account(context.connection, context.account_id, account)
         await self._free_unique_names()
         for section in TABLES:
             for key in self._plan.written(section):
-                await work.put(section, key, _MAKERS[section](work, key))
+                await context.put(section, key, _MAKERS[section](context, key))
         await self._links()
         if account is not None and account.default_number is not None:
-            await work.run(
+            await context.run(
                 """update accounts set default_virtual_number_id = %(number)s
                    where account_id = %(account_id)s""",
-                number=work.id("virtual_numbers", account.default_number),
+                number=context.id("virtual_numbers", account.default_number),
             )
         for section in _DELETE_ORDER:
             await self._delete(section)
-        await people.line_owners(work)
-        return work.passwords
+        await people.line_owners(context)
+        return context.passwords
 
     async def _links(self) -> None:
         system = await self._work.rows(

@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from trunkline.db.pool import Connection
-from trunkline.directory.forms import AccountForm
+from trunkline.directory.schemas import AccountForm
 
 
 async def write_account(connection: Connection, account_id: int, account: AccountForm) -> None:

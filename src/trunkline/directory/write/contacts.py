@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from trunkline.directory import forms
-from trunkline.directory.write.work import Columns, Work
+from trunkline.directory import schemas
+from trunkline.directory.write.write_context import Columns, WriteContext
 
 
-def contact(work: Work, key: str) -> Columns:
-    item: forms.ContactForm = work.item("contacts", key)
+def contact(context: WriteContext, key: str) -> Columns:
+    item: schemas.ContactForm = context.item("contacts", key)
     return {name: getattr(item, name) for name in ("first_name", "last_name", "patronymic")}
 
 
-async def contact_phones(work: Work, key: str) -> None:
-    contact_id = work.ids["contacts"][key]
-    phones = list(work.item("contacts", key).phones)
-    await work.run(
+async def contact_phones(context: WriteContext, key: str) -> None:
+    contact_id = context.ids["contacts"][key]
+    phones = list(context.item("contacts", key).phones)
+    await context.run(
         "delete from contact_phones where account_id = %(account_id)s and contact_id = %(contact_id)s",
         contact_id=contact_id,
     )
-    await work.run(
+    await context.run(
         """insert into contact_phones (account_id, contact_id, phone_number)
            select %(account_id)s, %(contact_id)s, unnest(%(phones)s::text[])""",
         contact_id=contact_id,
@@ -26,19 +26,19 @@ async def contact_phones(work: Work, key: str) -> None:
     )
 
 
-async def contact_members(work: Work, key: str) -> None:
-    members = work.item("contact_groups", key).members
+async def contact_members(context: WriteContext, key: str) -> None:
+    members = context.item("contact_groups", key).members
     if members is None:
         return
-    group_id = work.ids["contact_groups"][key]
-    ids = [work.ids["contacts"][member] for member in members]
-    await work.run(
+    group_id = context.ids["contact_groups"][key]
+    ids = [context.ids["contacts"][member] for member in members]
+    await context.run(
         """delete from contact_group_members where account_id = %(account_id)s
            and contact_group_id = %(group_id)s and contact_id <> all(%(ids)s)""",
         group_id=group_id,
         ids=ids,
     )
-    await work.run(
+    await context.run(
         """insert into contact_group_members (account_id, contact_group_id, contact_id)
            select %(account_id)s, %(group_id)s, unnest(%(ids)s::bigint[]) on conflict do nothing""",
         group_id=group_id,

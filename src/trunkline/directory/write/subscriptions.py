@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from psycopg.types.json import Jsonb
 
-from trunkline.directory import forms
-from trunkline.directory.write.work import Columns, Work
+from trunkline.directory import schemas
+from trunkline.directory.write.write_context import Columns, WriteContext
 
 
-def subscription(work: Work, key: str) -> Columns:
-    item: forms.SubscriptionForm = work.item("notifications", key)
+def subscription(context: WriteContext, key: str) -> Columns:
+    item: schemas.SubscriptionForm = context.item("notifications", key)
     columns = {
         **{name: getattr(item, name) for name in ("name", "url", "method")},
         "events": list(item.events),
@@ -18,5 +18,5 @@ def subscription(work: Work, key: str) -> Columns:
         "is_active": item.active,
     }
     if item.secret:
-        columns["secret_encrypted"] = work.cipher.encrypt(item.secret.get_secret_value())
+        columns["secret_encrypted"] = context.cipher.encrypt(item.secret.get_secret_value())
     return columns

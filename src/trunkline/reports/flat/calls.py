@@ -20,6 +20,7 @@ from trunkline.reports.comments import newest
 from trunkline.reports.countries import country_names
 from trunkline.reports.fields import catalogue, choice, pick, text_id, yes_or_no
 from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
+from trunkline.reports.flat.call_events import CALL_EVENTS
 from trunkline.reports.flat.common import (
     CALL_STATUSES,
     CALL_TYPES,
@@ -30,7 +31,6 @@ from trunkline.reports.flat.common import (
     records_of,
     tags_of,
 )
-from trunkline.reports.flat.story import CALL_EVENTS
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
 from trunkline.reports.rollup import ROLLUP

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trunkline.directory.file import HIDDEN
-from trunkline.directory.form_scenarios import OperationForm, ScenarioForm
-from trunkline.directory.forms import SECTIONS, Form, MediaForm
-from trunkline.directory.plan import ORDER, Facts
+from trunkline.directory.plan import ORDER, NormalisedState
+from trunkline.directory.scenario_schemas import OperationForm, ScenarioForm
+from trunkline.directory.schemas import SECTIONS, Form, MediaForm
 
 SPOKEN_PREFIX = "say-"
 """Keys of media files made from a text written in an operation; they come and go with their texts."""
@@ -66,12 +66,12 @@ def _title(text: str) -> str:
     return line if len(line) <= 60 else f"{line[:59]}…"
 
 
-def outcome(current: Form, wanted: Form, doomed: Mapping[str, Collection[str]]) -> Form:
-    """The directory after ``wanted`` was applied over ``current`` and ``doomed`` items are gone."""
+def outcome(current: Form, wanted: Form, to_delete: Mapping[str, Collection[str]]) -> Form:
+    """The directory after ``wanted`` was applied over ``current`` and ``to_delete`` items are gone."""
     sections: dict[str, Any] = {}
     for section in SECTIONS:
         items = {**current.section(section), **wanted.section(section)}
-        gone = set(doomed.get(section, ())) - set(wanted.section(section))
+        gone = set(to_delete.get(section, ())) - set(wanted.section(section))
         sections[section] = {key: item for key, item in items.items() if key not in gone}
     return Form.model_construct(account=wanted.account, **sections)
 
@@ -88,7 +88,9 @@ def used_media(form: Form) -> set[str]:
     return used
 
 
-def facts_of(form: Form, sha256: Mapping[str, str], new_secrets: Collection[tuple[str, str]] = ()) -> Facts:
+def normalised_state_of(
+    form: Form, sha256: Mapping[str, str], new_secrets: Collection[tuple[str, str]] = ()
+) -> NormalisedState:
     """Facts of an expanded form.
 
     :param sha256: content of media files by key.

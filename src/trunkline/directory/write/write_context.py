@@ -9,9 +9,9 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from trunkline.db.pool import Connection
-from trunkline.directory.forms import Form
 from trunkline.directory.load import Cipher
 from trunkline.directory.prepare import Sound
+from trunkline.directory.schemas import Form
 
 # section -> table, id column, key column
 TABLES: Mapping[str, tuple[str, str, str]] = {
@@ -35,7 +35,7 @@ Columns = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WriteContext:
     """One file being written over one connection."""
 
     connection: Connection

@@ -10,30 +10,30 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class _Door:
+class _Slots:
     free: asyncio.Semaphore
     users: int = field(default=0)
 
 
-class Gate:
+class KeyedConcurrencyLimit:
     """At most ``limit`` inside for each key, and as many waiting; who comes on top is turned away at once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._doors: dict[Hashable, _Door] = {}
+        self._slots: dict[Hashable, _Slots] = {}
 
     @contextlib.asynccontextmanager
     async def enter(self, key: Hashable) -> AsyncIterator[bool]:
         """Wait for a place; yields False when there are too many already."""
-        door = self._doors.setdefault(key, _Door(asyncio.Semaphore(self._limit)))
-        if door.users >= 2 * self._limit:
+        slots = self._slots.setdefault(key, _Slots(asyncio.Semaphore(self._limit)))
+        if slots.users >= 2 * self._limit:
             yield False
             return
-        door.users += 1
+        slots.users += 1
         try:
-            async with door.free:
+            async with slots.free:
                 yield True
         finally:
-            door.users -= 1
-            if door.users == 0:
-                del self._doors[key]
+            slots.users -= 1
+            if slots.users == 0:
+                del self._slots[key]

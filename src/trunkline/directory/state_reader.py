@@ -13,15 +13,15 @@ from pydantic import ValidationError
 from trunkline.core.errors import ConfigurationError, NotFound
 from trunkline.db.pool import Connection, Row
 from trunkline.directory.digest import Ha1
-from trunkline.directory.form_fields import PRESENT
-from trunkline.directory.forms import Form
 from trunkline.directory.model import OperationKind
+from trunkline.directory.schema_fields import PRESENT
+from trunkline.directory.schemas import Form
 
 _Items = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentState:
     """What is there. ``ids`` are the rows' ids by section and key."""
 
     account_id: int
@@ -105,7 +105,7 @@ _ID_COLUMNS = {
 
 async def read_current(
     connection: Connection, account_id: int, media_dir: Path, *, lock: bool = False
-) -> Current:
+) -> CurrentState:
     """Read an account's directory.
 
     :param lock: keep other appliers out until the transaction ends.
@@ -134,7 +134,7 @@ async def read_current(
         raise ConfigurationError(
             f"The present directory cannot be written as a file: {path}: {detail['msg']}"
         ) from error
-    return Current(
+    return CurrentState(
         account_id=account_id,
         form=form,
         locale=account["locale"],

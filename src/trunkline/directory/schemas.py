@@ -14,7 +14,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_serializer, model_validator
 
 from trunkline.core.engine_values import HostAddress, SipSecret, SipUser, checked
-from trunkline.directory.form_fields import (
+from trunkline.directory.model import (
+    CallRecording,
+    EmployeeStatus,
+    NumberFormat,
+    Strategy,
+    Transport,
+    TrunkMode,
+)
+from trunkline.directory.scenario_schemas import ScenarioForm, TalkOptionForm
+from trunkline.directory.schedule import DayKind, are_days
+from trunkline.directory.schema_fields import (
     BOTH,
     DAYS,
     Blocked,
@@ -38,16 +48,6 @@ from trunkline.directory.form_fields import (
     in_order,
     shorthand,
 )
-from trunkline.directory.form_scenarios import ScenarioForm, TalkOptionForm
-from trunkline.directory.model import (
-    CallRecording,
-    EmployeeStatus,
-    NumberFormat,
-    Strategy,
-    Transport,
-    TrunkMode,
-)
-from trunkline.directory.schedule import DayKind, are_days
 
 
 class AccountForm(Item):

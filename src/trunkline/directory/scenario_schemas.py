@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trunkline.directory.form_fields import DialTime, Item, Key, OutsidePhone, Phone, shorthand
 from trunkline.directory.model import OperationKind, ShownNumber, Strategy, TalkOptionKind
+from trunkline.directory.schema_fields import DialTime, Item, Key, OutsidePhone, Phone, shorthand
 
 
 class _Operation(Item):
