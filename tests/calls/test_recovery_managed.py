@@ -8,10 +8,12 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.test_any_command import MESSAGE, coached
-from tests.calls.test_recovery import Hands, House
+from tests.calls.test_recovery import Hands, House, once
 from trunkline.calls.effects import Effect
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.calls.switch.executor import Outcome
+from trunkline.core.errors import InvalidState
+from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Channel, Registered
 
 DORA = "104"
@@ -183,6 +185,24 @@ def test_who_left_meanwhile(desk: Desk, state: Callable[[Desk], None], who: str)
         desk.engine.hang_up(desk.customer)
         desk.flow()
     assert desk.end["finish_reason"]
+
+
+def test_the_third_party_rings_out_while_no_switch_is_there(desk: Desk) -> None:
+    """The call is on hold from then on, as if a switch had been there: nobody is left to be sent away."""
+    dialing(desk)
+    desk.kill()
+    desk.engine.ring_out(desk.ringing(c.DORA_LINE))
+    desk.flow()
+    desk.again()
+    assert desk.session.phase is Phase.HOLD
+    assert desk.engine.hearing(desk.customer) == {"music"}
+    with pytest.raises(InvalidState):
+        desk.do("restore_talk")
+    desk.do("unhold_call")
+    assert _phase(desk) is Phase.TALK
+    desk.engine.hang_up(desk.customer)
+    desk.flow()
+    once(desk.story(), EventType.CONSULT_ENDED, EventType.LEG_ENDED)
 
 
 class Lame(Hands):
