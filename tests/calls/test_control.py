@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from trunkline.calls.switch import rpc_client as client_module
 from trunkline.calls.switch.rpc_client import SwitchClient
@@ -121,6 +122,50 @@ async def test_strangers_are_turned_away(free_ports: Ports) -> None:
             async with session.post(f"{url(port)}/command", data=body, headers=right) as response:
                 assert response.status == 400
     assert not desk.commands
+
+
+_QUESTIONS: list[Callable[[SwitchClient], Awaitable[object]]] = [
+    lambda client: client.status(),
+    lambda client: client.login_bans(),
+    lambda client: client.lift_login_bans(None, None),
+    lambda client: client.rows_left_out(7),
+    lambda client: client.directory_fingerprint(7),
+]
+
+
+@pytest.mark.parametrize("question", _QUESTIONS)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b"[]", b"null", b"7", b'{"result": null}', b'{"error": "no"}']
+)
+async def test_what_responds_at_the_address_is_no_switch(
+    question: Callable[[SwitchClient], Awaitable[object]], body: bytes, free_ports: Ports
+) -> None:
+    [port] = free_ports(1)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=200)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        async with SwitchClient(url(port), TOKEN) as client:
+            with pytest.raises(SwitchUnavailable, match="switch"):
+                await question(client)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("question", _QUESTIONS)
+async def test_a_question_with_a_wrong_token_is_refused_with_the_reason(
+    question: Callable[[SwitchClient], Awaitable[object]], free_ports: Ports
+) -> None:
+    [port] = free_ports(1)
+    async with door(Desk(), port), SwitchClient(url(port), "guess") as client:
+        with pytest.raises(TrunklineError, match="wrong token"):
+            await question(client)
 
 
 async def test_a_command_waits_for_a_switch_that_restarts(free_ports: Ports) -> None:

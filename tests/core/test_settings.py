@@ -54,3 +54,37 @@ def test_a_list_of_the_environment_is_json(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("TRUNKLINE_SIP__LOGIN_BAN_EXEMPT", "192.0.2.0/24")
     with pytest.raises(ConfigurationError, match="JSON"):
         load_settings()
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::", "0:0::0"])
+def test_an_address_that_no_client_can_reach_is_not_for_the_lease(
+    everywhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_BIND", everywhere)
+    with pytest.raises(ConfigurationError, match="control_address"):
+        load_settings()
+    for address in (everywhere, "", "two words", "http://192.0.2.7", "127.0.0.300", "192.0.2.7:8070"):
+        monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_ADDRESS", address)
+        with pytest.raises(ConfigurationError, match="control_address"):
+            load_settings()
+    for address, host in (
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("switch.example", "switch.example"),
+        ("switch-1", "switch-1"),
+    ):
+        monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_ADDRESS", address)
+        settings = load_settings().switch
+        assert settings.control_url == f"http://{host}:{settings.control_port}"
+        assert settings.control_bind == everywhere
+
+
+def test_the_switch_is_reached_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().switch.control_url == "http://127.0.0.1:8070"
+    monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_BIND", "2001:db8::7")
+    assert load_settings().switch.control_url == "http://[2001:db8::7]:8070"
+    monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_BIND", "not an address")
+    with pytest.raises(ConfigurationError, match="control_bind"):
+        load_settings()

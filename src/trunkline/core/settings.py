@@ -8,9 +8,10 @@ different ``data_dir`` and ports, nothing else.
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,17 @@ from pydantic_settings import (
 from trunkline.core.errors import ConfigurationError
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _is_reachable_host(value: str) -> bool:
+    """Whether a value is an IP address that a client can connect to, or a host name."""
+    try:
+        return not ip_address(value).is_unspecified
+    except ValueError:
+        # The last label of a host name has a letter: 127.0.0.300 is none.
+        label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+        is_name = re.fullmatch(rf"({label}\.)*{label}", value) is not None
+        return is_name and not value.rpartition(".")[2].isdigit()
 
 
 def _checked_networks(value: list[str]) -> list[str]:
@@ -138,18 +150,36 @@ class SwitchSettings(_Group):
     control_port: PortNumber = 8070
     """HTTP for commands from web."""
     control_bind: str = "127.0.0.1"
-    """Address on which the switch accepts commands; other processes read it from the lease of its node. Commands are not
-    encrypted: use another address than loopback only within a private network."""
+    """IP address on which the switch accepts commands. Commands are not encrypted: use another address than loopback only
+    within a private network."""
+    control_address: str | None = None
+    """Address or host name by which other processes reach the switch, which they read from the lease of its node; None =
+    ``control_bind``. Required when ``control_bind`` stands for all addresses of the machine."""
     away_wait: int = 20
     """Seconds that a new call hears ring-back while the switch is away."""
     event_buffer_max: int = 100_000
     """Events kept in memory while PostgreSQL is away."""
 
+    @model_validator(mode="after")
+    def _reachable(self) -> SwitchSettings:
+        try:
+            bound = ip_address(self.control_bind)
+        except ValueError:
+            raise ValueError("control_bind must be an IP address") from None
+        if bound.is_unspecified and self.control_address is None:
+            raise ValueError(
+                f"control_bind {self.control_bind} stands for all addresses of this machine; set control_address to the"
+                " one by which the web processes reach the switch (127.0.0.1 when all are on this machine)"
+            )
+        if self.control_address is not None and not _is_reachable_host(self.control_address):
+            raise ValueError("control_address must be an IP address of one machine, or a host name")
+        return self
+
     @property
     def control_url(self) -> str:
         """URL on which the switch accepts commands; kept in the lease of its node."""
-        host = f"[{self.control_bind}]" if ":" in self.control_bind else self.control_bind
-        return f"http://{host}:{self.control_port}"
+        host = self.control_address or self.control_bind
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.control_port}"
 
 
 class NumberSettings(_Group):

@@ -8,6 +8,7 @@ live nodes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -172,36 +173,70 @@ class SwitchClient:
         return found.url if found is not None else self._url
 
     async def status(self) -> dict[str, Any]:
-        """Figures of the switch, see :meth:`trunkline.calls.switch.switch.Switch.status`."""
-        async with self._open().get(f"{self._url}/status") as response:
-            found: dict[str, Any] = orjson.loads(await response.read())["result"]
-            return found
+        """Figures of the switch, see :meth:`trunkline.calls.switch.switch.Switch.status`.
+
+        This and the following methods raise :class:`TrunklineError` as the switch raised it, :class:`SwitchUnavailable`
+        when what responds at the address is no switch of this version, and :class:`aiohttp.ClientError` or
+        :class:`TimeoutError` when nothing responds.
+        """
+        found: dict[str, Any] = await self._asked("GET", "/status")
+        return found
 
     async def login_bans(self) -> list[dict[str, Any]]:
         """See :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`."""
-        async with self._open().get(f"{self._url}/bans") as response:
-            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]
-            return found
+        found: list[dict[str, Any]] = await self._asked("GET", "/bans", kind=list)
+        return found
 
     async def lift_login_bans(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
         """See :meth:`trunkline.calls.switch.login_guard.LoginGuard.lift`."""
-        body = orjson.dumps({"ip": ip, "line": line})
-        async with self._open().post(f"{self._url}/bans/lift", data=body) as response:
-            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]
-            return found
+        found: list[dict[str, Any]] = await self._asked(
+            "POST", "/bans/lift", {"ip": ip, "line": line}, kind=list
+        )
+        return found
 
     async def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
         """Rows of an account that cannot be part of the engine's configuration: ``account_id``, ``entity``, ``id``,
         ``name``, ``reason``."""
-        async with self._open().get(f"{self._url}/directory/{account_id}") as response:
-            found: list[dict[str, Any]] = orjson.loads(await response.read())["result"]["rows_left_out"]
-            return found
+        directory = await self._asked("GET", f"/directory/{account_id}", fields=("rows_left_out",))
+        found: list[dict[str, Any]] = directory["rows_left_out"]
+        return found
 
     async def directory_fingerprint(self, account_id: int) -> str | None:
         """Of what the switch knows of an account, see :mod:`trunkline.directory.fingerprint`."""
-        async with self._open().get(f"{self._url}/directory/{account_id}") as response:
-            found: str | None = orjson.loads(await response.read())["result"]["fingerprint"]
-            return found
+        directory = await self._asked("GET", f"/directory/{account_id}", fields=("fingerprint",))
+        found: str | None = directory["fingerprint"]
+        return found
+
+    async def _asked(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        kind: type = dict,
+        fields: Sequence[str] = (),
+    ) -> Any:
+        """The ``result`` of a request to the switch of the settings.
+
+        :param kind: type of the result.
+        :param fields: what the result must contain.
+        """
+        data = orjson.dumps(body) if body is not None else None
+        async with self._open().request(method, f"{self._url}{path}", data=data) as response:
+            said = await response.read()
+        try:
+            answer = orjson.loads(said)
+            if "error" in answer:
+                raise _raised(answer["error"])
+            result = answer["result"]
+            if not isinstance(result, kind) or any(field not in result for field in fields):
+                raise ValueError("not the result of this request")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SwitchUnavailable(
+                f"The response of {self._url}{path} (status {response.status}) is not one of a switch of this version;"
+                " check which program has the port of switch.control_port"
+            ) from error
+        return result
 
     async def _send(self, url: str, body: bytes) -> bytes:
         async with self._open().post(f"{url}/command", data=body) as response:
