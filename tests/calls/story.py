@@ -43,6 +43,7 @@ _EPHEMERAL = {
     "expected",
     "undecided",
     "dialling",
+    "unconfirmed_dial",
     "connect_finished_at",
     "record_wanted",
     "engine_records",

@@ -19,6 +19,7 @@ from trunkline.calls.switch.recovery import Recovery
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
+from trunkline.core.errors import EngineUnavailable
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
@@ -66,11 +67,16 @@ class Hands(Performer):
     def __init__(self, engine: FakeEngine) -> None:
         self._twin = engine
         self.strangers: list[Channel] = []
+        self.pending: set[int] = set()
+        """Sessions whose effects are not carried out yet."""
 
     def perform(
         self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
     ) -> None:
         self._twin.perform(effects)
+
+    def has_pending(self, call_session_id: int) -> bool:
+        return call_session_id in self.pending
 
     def hang_up_stranger(self, channel: Channel) -> None:
         self.strangers.append(channel)
@@ -414,6 +420,93 @@ def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dic
     house.engine.answer(ring(house))
     house.flow()
     [session] = house.switch.sessions.values()
+    assert session.talking
+
+
+def _reconnect(house: House) -> None:
+    """The connection to the engine broke and is back; the switch lived on, and signals of between are only in the log."""
+    survey = Survey(
+        Instant(house.clock), [house._seen(one) for one in house.engine.channels], list(house.missed)
+    )
+    house.recover(survey)
+    house.flow()
+
+
+def _dial_of(house: House, channel: Channel) -> Dial:
+    return next(
+        one for one in reversed(house.engine.done) if isinstance(one, Dial) and one.channel == channel
+    )
+
+
+def _lose_the_dial(house: House, channel: Channel) -> Dial:
+    """The connect does not get to the engine."""
+    dial = _dial_of(house, channel)
+    house.engine.pending.clear()
+    for target in house.engine.targets(channel):
+        del house.engine.channels[target.channel]
+    house.engine.channels[channel].connect = None
+    return dial
+
+
+def test_a_connect_that_the_engine_did_not_get_is_repeated() -> None:
+    house = House()
+    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    house.switch.hear(house.engine.pending.pop(0))
+    house.missed.append(Arrived(channel, house.engine.at(), a_trunk(), "", "", "", Instant(house.clock)))
+    [session] = house.switch.sessions.values()
+    dial = _lose_the_dial(house, channel)
+    house.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
+    _reconnect(house)
+    assert [one.connect.targets for one in house.engine.done if isinstance(one, Dial)] == [
+        dial.connect.targets
+    ] * 2
+    house.engine.answer(ring(house))
+    house.flow()
+    assert session.talking
+    assert [leg.is_talked for leg in session.legs.values() if leg.serves] == [True]
+
+
+def test_a_connect_that_is_not_sent_yet_did_not_come_back() -> None:
+    """The connection broke while many connects waited: this one is sent after the recovery."""
+    house = House()
+    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    house.switch.hear(house.engine.pending.pop(0))
+    [session] = house.switch.sessions.values()
+    dial = _lose_the_dial(house, channel)
+    house.hands.pending.add(session.call_session_id)
+    done = len(house.engine.done)
+    _reconnect(house)
+    assert len(house.engine.done) == done
+    assert session.ending is None
+    house.engine.perform([dial])
+    house.flow()
+    house.engine.answer(ring(house))
+    house.flow()
+    assert session.talking
+
+
+@pytest.mark.parametrize("came_back", [False, True])
+def test_a_connect_whose_response_was_lost_is_not_repeated(came_back: bool) -> None:
+    house = House()
+    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    house.switch.hear(house.engine.pending.pop(0))
+    [session] = house.switch.sessions.values()
+    dial = _dial_of(house, channel)
+    house.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
+    house.kill()  # what happens is in the log only
+    if came_back:
+        house.engine.ring_out(channel)
+        house.engine.pending = [one for one in house.engine.pending if not isinstance(one, ConnectFinished)]
+    house.flow()
+    house.alive = True
+    _reconnect(house)
+    dials = [one for one in house.engine.done if isinstance(one, Dial)]
+    assert dials[0] is dial
+    # When it came back, the second phone is called.
+    assert len(dials) == 1 + came_back
+    assert dial.connect.targets[0] not in [one.connect.targets[0] for one in dials[1:]]
+    house.engine.answer(ring(house))
+    house.flow()
     assert session.talking
 
 

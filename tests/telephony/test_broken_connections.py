@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from trunkline.telephony import ami, ari
+from trunkline.telephony import ami, ari, http_pool
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiNotConnected, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, AriError
-from trunkline.telephony.http_pool import HttpError, HttpPool
+from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
 from trunkline.testing.proxy import FaultProxy
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -67,6 +68,54 @@ def test_a_request_without_a_server_is_an_http_error() -> None:
                     await pool.request("GET", "/", None, None)
             proxy.heal()
             assert await pool.request("GET", "/", None, None) == (200, b"{}")
+            pool.close()
+
+    on_uvloop(work())
+
+
+def test_the_wait_for_a_free_connection_is_no_late_response() -> None:
+    """Many commands at once, after a large recovery: each is late only when Asterisk is late with it."""
+    limit = 2.0
+
+    async def work() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    await asyncio.sleep(limit / 4)
+                    writer.write(RESPONSE)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            pool = HttpPool("127.0.0.1", server.sockets[0].getsockname()[1], "Basic eA==", 1, limit)
+            answers = await asyncio.gather(*(pool.request("GET", "/", None, None) for _ in range(6)))
+            assert {status for status, _ in answers} == {200}
+            pool.close()
+
+    on_uvloop(work())
+
+
+def test_a_request_that_was_never_sent_is_no_late_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_pool, "PLACE_SECONDS", 0.3)
+
+    async def work() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                await reader.readexactly(1 << 20)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            pool = HttpPool("127.0.0.1", server.sockets[0].getsockname()[1], "Basic eA==", 1, 60.0)
+            sent = asyncio.ensure_future(pool.request("GET", "/", None, None))
+            await asyncio.sleep(0)
+            with pytest.raises(HttpError) as caught:
+                await pool.request("GET", "/", None, None)
+            assert not isinstance(caught.value, HttpTimeout)
+            sent.cancel()
+            await asyncio.gather(sent, return_exceptions=True)
+            with pytest.raises(HttpTimeout):
+                await pool.request("GET", "/", None, None, 0.1)
             pool.close()
 
     on_uvloop(work())

@@ -140,6 +140,8 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, look: Lo
     turn = Turn(session, look, look.now)
     policy = effect.policy
     left_to_recovery = isinstance(error, EngineUnavailable) and policy.resumed
+    if left_to_recovery and isinstance(effect, Dial) and session.dialling == effect.channel:
+        session.unconfirmed_dial = effect.channel
     if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
         return turn
     try:
@@ -235,6 +237,7 @@ def _taken(turn: Turn, heard: Taken) -> None:
 
 def _target_started(turn: Turn, heard: TargetStarted) -> None:
     session = turn.session
+    session.unconfirmed_dial = None
     if session.leg_of(heard.channel) is not None:
         return
     fitting = [
@@ -354,7 +357,7 @@ def _connect_finished(turn: Turn, heard: ConnectFinished) -> None:
     if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
         return
     session.connect_finished_at = heard.at
-    session.dialling = None
+    session.dialling = session.unconfirmed_dial = None
     expected, session.expected = session.expected, []
     leg = session.leg_of(heard.channel)
     if leg is None or not leg.alive:

@@ -252,6 +252,9 @@ class Session:
     undecided: list[Undecided] = field(default_factory=list)
     dialling: Channel | None = None
     """The channel given to the engine to connect, until it comes back or ends."""
+    unconfirmed_dial: Channel | None = None
+    """The channel of a connect that Asterisk may not have got, because the connection to it broke: the recovery after the
+    reconnect repeats it unless one of its targets has appeared."""
     connect_finished_at: Instant = NEVER
     """When the newest connect came back: the same result told twice is not the next one's."""
     record_refused: bool = False

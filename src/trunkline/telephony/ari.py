@@ -142,14 +142,16 @@ class AriClient:
         path: str,
         params: Mapping[str, str | int] | None = None,
         body: Any = None,
+        timeout: float | None = None,
     ) -> Any:
         """One command; the decoded answer, None when it is empty. :class:`AriError` otherwise.
 
         :param path: below ``/ari``, its variable parts quoted with :func:`segment`.
+        :param timeout: seconds that Asterisk may take; None = the usual ones.
         """
         data = orjson.dumps(body) if body is not None else None
         try:
-            status, raw = await self._http.request(method, f"/ari{path}", params, data)
+            status, raw = await self._http.request(method, f"/ari{path}", params, data, timeout)
         except HttpError as error:
             raise AriError(
                 0,

@@ -48,14 +48,21 @@ class Control:
         path: str,
         params: Mapping[str, str | int] | None = None,
         body: Any = None,
+        timeout: float | None = None,
     ) -> Any:
-        return await self._command(method, f"/channels/{segment(self._real(channel))}{path}", params, body)
+        path = f"/channels/{segment(self._real(channel))}{path}"
+        return await self._command(method, path, params, body, timeout)
 
     async def _command(
-        self, method: str, path: str, params: Mapping[str, str | int] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        body: Any = None,
+        timeout: float | None = None,
     ) -> Any:
         try:
-            return await self._ari.request(method, path, params, body)
+            return await self._ari.request(method, path, params, body, timeout)
         except AriError as error:
             failure = failure_of(error, f"{method} {path}")
             if isinstance(failure, EngineUnavailable) and self._ari.is_up:

@@ -75,6 +75,9 @@ _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
 _UP, _RINGING = "Up", "Ringing"
 _QUEUE_ALARM = 10_000
 _AMI_PATIENCE = 10.0
+CONNECT_SECONDS = 30.0
+"""How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
+ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
 _TRIM_SECONDS = 60.0
 
 
@@ -379,19 +382,23 @@ class AsteriskEngine(Conversations):
         known = self._translator.callers.get(self._real(channel))
         if short := short_connect(connect, dial, numbers, known):
             await self._on(
-                channel, "POST", "/continue", {"context": CONNECT, "extension": short, "priority": 1}
+                channel,
+                "POST",
+                "/continue",
+                {"context": CONNECT, "extension": short, "priority": 1},
+                timeout=CONNECT_SECONDS,
             )
             return
         variables = dial_variables(channel, connect, dial, numbers, self._config.paths.spool)
         if connect.tag:
             variables |= _marks(connect.tag)
-        await self._on(channel, "POST", "/variables", body={"variables": variables})
+        await self._on(channel, "POST", "/variables", body={"variables": variables}, timeout=CONNECT_SECONDS)
         place: dict[str, str | int] = {
             "context": CONNECT,
             "extension": "record" if connect.record and connect.tag else "plain",
             "priority": 1,
         }
-        await self._on(channel, "POST", "/continue", place)
+        await self._on(channel, "POST", "/continue", place, timeout=CONNECT_SECONDS)
 
     async def originate(self, originate: Originate) -> None:
         names = self._dial_names(originate.target)

@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 _IDLE_SECONDS = 30.0  # Asterisk closes after 60
 _HEAD_LIMIT = 1 << 16
+PLACE_SECONDS = 30.0
+"""How long a request waits until fewer than ``limit`` others are under way."""
 
 
 class HttpError(Exception):
@@ -54,7 +56,8 @@ class HttpPool:
     """At most ``limit`` requests under way at once; more wait.
 
     :param authorization: value of that header.
-    :param timeout: seconds for a request, waiting included.
+    :param timeout: seconds that the server may take for a request, unless the request has its own. The time that a request
+        waits for others does not count: a response is late only if the server is.
     """
 
     def __init__(self, host: str, port: int, authorization: str, limit: int, timeout: float) -> None:
@@ -67,19 +70,39 @@ class HttpPool:
         self._pruning: asyncio.TimerHandle | None = None
 
     async def request(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, body: bytes | None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        body: bytes | None,
+        timeout: float | None = None,
     ) -> tuple[int, bytes]:
-        """Status and body. :class:`HttpError` when there is no answer."""
+        """Status and body.
+
+        :param timeout: seconds that the server may take; None = those of the pool.
+        :raises HttpTimeout: the request was sent, and no response came in time.
+        :raises HttpError: there is no response, or the request was not sent within :data:`PLACE_SECONDS`.
+        """
         target = f"{path}?{urlencode(params)}" if params else path
         head = f"{method} {target} HTTP/1.1\r\n{self._common}Content-Length: {len(body or b'')}\r\n"
         if body is not None:
             head += "Content-Type: application/json\r\n"
         message = head.encode() + b"\r\n" + (body or b"")
+        seconds = self._timeout if timeout is None else timeout
         try:
-            async with asyncio.timeout(self._timeout), self._places:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise HttpError(
+                f"not sent: other requests have been under way for {PLACE_SECONDS:.0f} s"
+            ) from error
+        try:
+            async with asyncio.timeout(seconds):
                 return await self._exchange(message)
         except TimeoutError as error:
-            raise HttpTimeout(f"no response within {self._timeout:.0f} s") from error
+            raise HttpTimeout(f"no response within {seconds:.0f} s") from error
+        finally:
+            self._places.release()
 
     def close(self) -> None:
         """Close the connections that are not in use; later requests open new ones."""

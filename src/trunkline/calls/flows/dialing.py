@@ -228,7 +228,7 @@ def dial(
     """
     session = turn.session
     session.expected = [Expected(target.endpoint, target.number, data) for target, data in aims]
-    session.dialling = leg.channel
+    session.dialling, session.unconfirmed_dial = leg.channel, None
     session.record_wanted = _recording_possible(turn, leg, aims)
     session.engine_records = turn.look.may_record
     turn.do(

@@ -127,6 +127,10 @@ class Performer:
         """Turn away a call that has no session (Q.850 42, congestion)."""
         self.perform(0, [Hangup(channel, 42)])
 
+    def has_pending(self, call_session_id: int) -> bool:
+        """Whether effects of a session are under way or queued."""
+        return call_session_id in self._queues
+
     @property
     def busy(self) -> int:
         """Sessions with effects under way."""

@@ -101,6 +101,8 @@ class Recovery:
         self._fresh: set[int] = set()
         self._commanded: set[Channel] = set()
         """Channels that the rules have given a command in this recovery."""
+        self._pending: set[int] = set()
+        """Calls with effects from before this recovery that are not carried out yet."""
         self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
         self._replayed: set[tuple[type[Signal], Channel, int]] = set()
         self._told_until: dict[int, Instant] = {}
@@ -116,6 +118,9 @@ class Recovery:
 
     def _run(self) -> None:
         before = set(self._switch.sessions)
+        self._pending = {
+            key for key, one in self._switch.sessions.items() if self._switch.has_pending_effects(one)
+        }
         self._told_until = {key: session.last_at for key, session in self._switch.sessions.items()}
         for signal in self._survey.missed:
             self._catch_up(signal)
@@ -296,8 +301,13 @@ class Recovery:
         seen = self._seen.get(anchor.channel) if anchor is not None else None
         if found is None or anchor is None or seen is None or not anchor.alive:
             return
-        if anchor.channel in self._commanded:
-            return  # what was missed let the rules go on with it: the survey is older than that
+        if anchor.channel in self._commanded or session.call_session_id in self._pending:
+            # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
+            # connection broke is followed by another recovery.
+            return
+        if session.unconfirmed_dial == anchor.channel and seen.in_our_hands:
+            session.dialling = None  # Asterisk did not get the connect: it is repeated below
+        session.unconfirmed_dial = None
         turn = Turn(session, self._switch.look(found, session), self._survey.at)
         if session.ending is not None:
             for leg in session.living:

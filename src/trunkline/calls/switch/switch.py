@@ -551,6 +551,10 @@ class Switch:
             self.channels[leg.channel] = session
         self.presence.restore(session)
 
+    def has_pending_effects(self, session: Session) -> bool:
+        """Whether effects that the rules decided on are not carried out yet."""
+        return self._performer.has_pending(session.call_session_id)
+
     def turn_away(self, channel: Channel) -> None:
         """Hang up a channel that belongs to no call."""
         self._performer.hang_up_stranger(channel)
