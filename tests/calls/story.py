@@ -57,6 +57,7 @@ _EPHEMERAL = {
     "taking_control",
     "control_taken_late",
     "bridge",
+    "is_redirected",
 }
 
 

@@ -374,3 +374,34 @@ def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
 
 def _taken(story: Story, channel: Channel) -> Any:
     return Taken(channel, story.engine.at())
+
+
+@pytest.mark.parametrize("arrived_before", range(3))
+def test_a_barge_in_whose_redirect_is_late_leaves_the_parties_talking(arrived_before: int) -> None:
+    """The redirect of the two timed out, but is carried out: before the failure is known, after it, or in two halves."""
+    story = talk()
+    story.command("add_coach", phone_number=DORA, mode="barge")
+    perform, story.engine.perform = story.engine.perform, lambda _: None  # type: ignore[method-assign]
+    coach = story.answer(c.DORA_LINE)
+    story.engine.perform = perform  # type: ignore[method-assign]
+    two = (contact(story), anna(story))
+    story.engine.pending.clear()
+    for channel in two:
+        story.engine.channels[channel].connect = story.engine.channels[channel].dialler = None
+        story.engine.channels[channel].bridge = None
+    taken = [_taken(story, channel) for channel in two]
+    for signal in taken[:arrived_before]:
+        story.hear(signal)
+    story.take(machine.effect_failed(story.session, Take(two), EffectTimedOut("no"), story.look()))
+    for signal in taken[arrived_before:]:
+        story.hear(signal)
+    story.flow()
+    assert coach not in story.engine.channels
+    assert {one.channel for one in story.engine.channels.values()} == set(two)
+    assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
+    assert story.session.talking
+    assert EventType.TALK_ENDED not in story.types
+    story.command("hold_call").command("unhold_call")
+    assert phase_of(story) is Phase.TALK
+    story.hang_up()
+    assert story.end["finish_reason"] == "caller_disconnects"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from trunkline.calls.context import Look
 from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage
+from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage, Take
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     SUBSCRIBER_ABSENT,
@@ -169,6 +169,9 @@ def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
         case _, Compensation.NOT_RECORDED:
             if leg is not None and leg.alive and leg.is_recorded:
                 turn.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
+        case Take(), _:
+            _dismiss_coaches(turn)
+            _control_taken_late(turn, effect)
         case _, Compensation.COACH_LEAVES:
             _dismiss_coaches(turn)
         case _ if session.ending is not None:
@@ -195,6 +198,19 @@ def _dismiss_coaches(turn: Turn) -> None:
             turn.do(Hangup(leg.channel, TEMPORARY_FAILURE))
 
 
+def _control_taken_late(turn: Turn, effect: Take) -> None:
+    """The redirect of two who talk did not succeed in time, but it may be carried out: who is or comes under our control
+    continues in our bridge."""
+    session = turn.session
+    if not session.managed or not session.talking or session.ending is not None:
+        return
+    session.control_taken_late = True
+    for channel in effect.channels:
+        leg = session.leg_of(channel)
+        if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
+            turn.do(Join(channel, managed.talk_bridge(session)))
+
+
 def _not_reached(turn: Turn, channel: Channel) -> None:
     """An originate that never became a channel: no signal of its end will come."""
     session = turn.session
@@ -214,10 +230,13 @@ def _taken(turn: Turn, heard: Taken) -> None:
     """A party came under our control after the command that waited for it had failed: the talk continues in our bridge."""
     session = turn.session
     leg = session.leg_of(heard.channel)
+    if leg is not None:
+        leg.is_redirected = True
     if leg is None or not leg.alive or session.taking_control or session.ending is not None:
         return
     others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
-    if session.managed and not session.control_taken_late:
+    is_apart = session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK)
+    if session.managed and (is_apart or not session.control_taken_late):
         return
     if not others:
         turn.ending(hung_up(_other(leg.side)))

@@ -140,6 +140,8 @@ class Leg:
     """The third party whom the operator did not want any more."""
     bridge: Bridge | None = None
     """Ephemeral: the bridge it is in."""
+    is_redirected: bool = False
+    """Ephemeral: it came under our control from the engine's bridge."""
 
     @property
     def alive(self) -> bool:
