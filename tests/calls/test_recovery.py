@@ -423,6 +423,37 @@ def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dic
     assert session.talking
 
 
+@pytest.mark.parametrize("in_log", [True, False])
+@pytest.mark.parametrize("message", [None, {"type": "media", "value": c.GREETING}])
+def test_an_employee_answers_and_is_gone_before_a_switch_is_there(
+    in_log: bool, message: dict[str, Any] | None
+) -> None:
+    """The dialplan hung up what waited longer than ``switch.away_wait``: the contact is not called any more."""
+    house = House()
+    params = {
+        "virtual_phone_number": c.number_of(1),
+        "contact": c.CUSTOMER,
+        "first_call": "employee",
+        "employee": {"id": c.BORIS},
+        "contact_message": message,
+    }
+    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
+    [first] = house.engine.channels
+    house.kill().at(1).engine.answer(first)
+    house.at(22).engine.perform([Hangup(first)])
+    house.flow()
+    if not in_log:
+        house.missed = [one for one in house.missed if not isinstance(one, Ended)]
+    before = len(house.engine.done)
+    house.restart()
+    assert house.engine.done[before:] == []
+    events = house.story()
+    assert [event.type for event in events].count(EventType.LEG_ANSWERED) == 1
+    [leg] = [event for event in events if event.type is EventType.LEG_STARTED]
+    assert leg.data["employee_id"] == c.BORIS
+    assert house.end["finish_reason"] == "internal_error"
+
+
 def _reconnect(house: House) -> None:
     """The connection to the engine broke and is back; the switch lived on, and signals of between are only in the log."""
     survey = Survey(

@@ -448,6 +448,9 @@ def _ended(turn: Turn, heard: Ended) -> None:
     )
     if leg is session.initiator and leg.answered_at is None and session.ending is None:
         reason = hung_up(leg.side)
+    if session.plan and len(session.legs) == 1 and not heard.by_party and session.ending is None:
+        # Nobody else was called yet, so nobody else hung up: it waited in vain for a switch, or the engine ended it.
+        reason = Reason.INTERNAL_ERROR
     turn.end_leg(leg, reason, heard.cause)
     if session.message is not None and leg is session.contact:
         # The caller hung up while speaking, and the engine told of that first.

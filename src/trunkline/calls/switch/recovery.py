@@ -156,8 +156,12 @@ class Recovery:
                 self._arrived_meanwhile(signal)
             return
         channel = getattr(signal, "channel", None)
-        if isinstance(signal, Answered) and self._waits_in_dialplan(signal.channel):
-            return
+        if isinstance(signal, Answered):
+            if self._waits_in_dialplan(signal.channel):
+                return
+            if self._answered_and_left(signal):
+                self._note_answer(signal)
+                return
         anchor = signal.dialling if isinstance(signal, TargetStarted) else channel
         session = self._switch.channels.get(anchor) if anchor is not None else None
         if session is None:
@@ -185,6 +189,25 @@ class Recovery:
             and not seen.in_our_hands
             and seen.bridge is None
         )
+
+    def _answered_and_left(self, signal: Answered) -> bool:
+        """Whether a channel that we originated answered and is gone: it hung up, or waited too long for a switch."""
+        return (
+            by_api.is_own_channel(signal.channel)
+            and signal.channel not in self._seen
+            and signal.at <= self._survey.at
+        )
+
+    def _note_answer(self, signal: Answered) -> None:
+        """Write the answer, and nothing that would follow from it: there is nobody to connect or to call others for."""
+        session = self._switch.channels.get(signal.channel)
+        leg = session.leg_of(signal.channel) if session is not None else None
+        account = self._directory.accounts.get(session.account_id) if session is not None else None
+        if session is None or leg is None or account is None or leg.state is not LegState.DIAL:
+            return
+        turn = Turn(session, self._switch.look(account, session), signal.at)
+        turn.answer_leg(leg)
+        self._switch.apply(turn)
 
     def _arrived_meanwhile(self, arrived: Arrived) -> None:
         seen = self._seen.get(arrived.channel)

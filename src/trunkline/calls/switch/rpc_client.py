@@ -213,7 +213,7 @@ class SwitchClient:
         path: str,
         body: dict[str, Any] | None = None,
         *,
-        kind: type = dict,
+        kind: type[dict[str, Any]] | type[list[Any]] = dict,
         fields: Sequence[str] = (),
     ) -> Any:
         """The ``result`` of a request to the switch of the settings.
