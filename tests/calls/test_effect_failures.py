@@ -394,7 +394,7 @@ def test_a_barge_in_whose_redirect_is_late_leaves_the_parties_talking(
     taken = [_taken(story, channel) for channel in two]
     for signal in taken[:arrived_before]:
         story.hear(signal)
-    story.take(machine.effect_failed(story.session, Take(two), EffectTimedOut("no"), story.look()))
+    story.take(rules.effect_failed(story.session, Take(two), EffectTimedOut("no"), story.look()))
     for signal in taken[arrived_before:]:
         story.hear(signal)
     story.flow()

@@ -208,7 +208,7 @@ def _control_taken_late(turn: Turn, effect: Take) -> None:
     for channel in effect.channels:
         leg = session.leg_of(channel)
         if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
-            turn.do(Join(channel, managed.talk_bridge(session)))
+            turn.do(Join(channel, consultation.talk_bridge(session)))
 
 
 def _not_reached(turn: Turn, channel: Channel) -> None:

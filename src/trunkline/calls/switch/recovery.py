@@ -193,7 +193,7 @@ class Recovery:
     def _answered_and_left(self, signal: Answered) -> bool:
         """Whether a channel that we originated answered and is gone: it hung up, or waited too long for a switch."""
         return (
-            by_api.is_own_channel(signal.channel)
+            click_to_call.is_own_channel(signal.channel)
             and signal.channel not in self._seen
             and signal.at <= self._survey.at
         )
