@@ -19,13 +19,13 @@ Bans = list[dict[str, Any]]
 
 @click.group()
 def ban() -> None:
-    """Bans of SIP logins: show, lift."""
+    """Bans of SIP logins: list, lift."""
 
 
 @ban.command("list")
 @json_option
 def list_bans(json: bool) -> None:
-    """Bans in force."""
+    """List the bans in force."""
     _show(_ask(lambda client: client.login_bans()), json)
 
 

@@ -26,20 +26,20 @@ from trunkline.testing import foreign
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A few minutes, and rougher.")
+@click.option("--quick", is_flag=True, help="A shorter run with less precision.")
 @click.option(
     "--part",
     "chosen",
     multiple=True,
     type=click.Choice(list(parts.PARTS)),
-    help="Only this part; may be given again. Default: all.",
+    help="Only this part; may be repeated. Default: all.",
 )
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("bench-report.json"),
     show_default=True,
-    help="Where the report goes.",
+    help="Path of the report.",
 )
 @click.option(
     "--folder",
@@ -47,7 +47,7 @@ from trunkline.testing import foreign
     help="Keep everything (data, logs) here; default: a new temporary folder.",
 )
 def bench(quick: bool, chosen: tuple[str, ...], report: Path, folder: Path | None) -> None:
-    """Measure against a bare peer on this machine. Exit code 1 when something was lost, wrong or left."""
+    """Measure against a bare peer on this machine. Exit code 1 for lost calls, wrong results or leaks."""
     log.configure("bench", json=False, level="warning")
     settings = load_settings()
     progress = PrintedProgress()

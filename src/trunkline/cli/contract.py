@@ -11,9 +11,9 @@ from trunkline.apis.contract.compare import ApiCoverage, MethodCoverage, coverag
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, with every method of the reference.")
-@click.option("--all", "show_all", is_flag=True, help="List methods that are not served, too.")
+@click.option("--all", "show_all", is_flag=True, help="Also list methods that are not implemented.")
 def contract(*, as_json: bool, show_all: bool) -> None:
-    """Tell how much of the contract is served, method by method."""
+    """Show the coverage of the contract for each method."""
     found = coverage(SERVICE_SPECS)
     if as_json:
         told = {str(api): part.as_json() for api, part in found.items()}

@@ -20,7 +20,7 @@ from trunkline.runtime import postgres
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT = 5.0
-"""Seconds: a person waits."""
+"""Seconds."""
 
 
 def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
@@ -71,7 +71,7 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Bring the schema to this version's; `trunkline up` does it by itself."""
+    """Upgrade the schema to this version; `trunkline up` does this automatically."""
     migrate = _schema_tool()
     applied = migrate.upgrade(postgres.dsn(load_settings()))
     click.echo(f"applied: {', '.join(applied)}" if applied else "nothing to do")
@@ -80,7 +80,7 @@ def upgrade() -> None:
 @db.command()
 @click.option("--json", is_flag=True, help="Print one JSON object.")
 def current(json: bool) -> None:
-    """Which revision the database has, and which this version wants."""
+    """Show the revision of the database and the one that this version requires."""
     migrate = _schema_tool()
     has, wants = migrate.current(postgres.dsn(load_settings())), migrate.newest()
     if json:

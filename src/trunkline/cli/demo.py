@@ -50,7 +50,7 @@ def demo() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("demo-report.json"),
     show_default=True,
-    help="Where the report goes.",
+    help="Path of the report.",
 )
 @click.option(
     "--folder",
@@ -58,7 +58,7 @@ def demo() -> None:
     help="Keep everything (data, logs, recordings) here; default: a new temporary folder.",
 )
 def run(report: Path, folder: Path | None) -> None:
-    """A customer calls the demo company, on an installation of its own. Exit code 0 when all truly happened."""
+    """Run a call to the demo company on a separate installation. Exit code 0 if all checks pass."""
     log.configure("demo", json=False, level="warning")
     progress = PrintedProgress()
     try:
@@ -98,7 +98,7 @@ def load(account_id: int | None) -> None:
 
 @demo.command()
 def call() -> None:
-    """A customer calls the demo company of the running installation; its recording is left for you to hear."""
+    """Run a call to the demo company of the running installation and save its recording."""
     log.configure("demo", json=False, level="warning")
     settings = load_settings()
     install = asterisk.ensure(settings)
@@ -111,7 +111,7 @@ def call() -> None:
 
 
 def registrar_of(settings: Settings) -> Registrar:
-    """Where simulated phones on this machine find the PBX.
+    """The address of the PBX for simulated phones on this machine.
 
     :raises Unavailable: SIP over UDP is off.
     """
@@ -122,7 +122,7 @@ def registrar_of(settings: Settings) -> Registrar:
 
 
 async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> None:
-    """Play carrier, customer and one employee against the running installation."""
+    """Simulate carrier, customer and one employee for the running installation."""
     account, trunk = await _demo_company(db, settings)
     # The carrier calls from where the company's trunk expects it.
     ports = replace(choose_ports(), carrier_address=trunk.host, carrier=trunk.port)
@@ -148,7 +148,7 @@ async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> N
 
 
 async def _demo_company(db: Database, settings: Settings) -> tuple[Account, Trunk]:
-    """The account that has the demo company's number, and the trunk it comes by."""
+    """The account that has the demo company's number, and the number's trunk."""
     snapshot = DirectorySnapshot(db, Cipher(secrets.load(settings).master_key), settings.media_dir)
     await snapshot.start()
     try:

@@ -31,10 +31,10 @@ from trunkline.speech import EspeakSpeech
 @account_option
 @click.option("--delete", is_flag=True, help="Delete items that the file's sections do not list.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: bool, json: bool) -> None:
-    """Bring an account's directory to what FILE says, all or nothing; the difference is shown first."""
+    """Apply FILE to an account's directory in one transaction; the difference is shown first."""
     form, folder = read_file(file, os.environ), file.absolute().parent
     settings = load_settings()
 
@@ -85,7 +85,7 @@ def directory_files(db: Database, settings: Settings) -> DirectoryFiles:
 
 
 def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:
-    """What the notifications room says of a subscription, as lines of a directory file's problems."""
+    """The problems that ``notifications`` finds in a subscription, as lines for a directory file."""
     draft = Draft(
         key=key,
         name=form.name or key,

@@ -1,4 +1,4 @@
-"""``trunkline``: a command's module is imported only when called, so each starts fast and stands alone."""
+"""``trunkline``: the module of a command is imported only when the command runs, so that each command starts fast."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from trunkline.core.errors import TrunklineError
 
 COMMANDS = {
     "up": ("trunkline.cli.system", "Start the PBX and keep it running; Ctrl-C stops it."),
-    "status": ("trunkline.cli.system", "What runs: processes, ports, calls, lines."),
+    "status": ("trunkline.cli.system", "Show processes, ports, calls and lines."),
     "setup": ("trunkline.cli.system", "Fetch what is needed to run, without starting anything."),
-    "account": ("trunkline.cli.accounts", "Accounts: make, show, disable; components, limits, directions."),
+    "account": ("trunkline.cli.accounts", "Accounts: create, show, disable; components, limits, directions."),
     "user": ("trunkline.cli.users", "Users: who may log in, and what each may do."),
     "key": ("trunkline.cli.users", "API keys."),
     "allow": ("trunkline.cli.users", "Allow-lists: which addresses may use an API."),
     "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
     "db": ("trunkline.cli.database", "The database's schema."),
-    "apply": ("trunkline.cli.directory", "Bring an account's directory to what a YAML file says."),
+    "apply": ("trunkline.cli.directory", "Apply a YAML file to an account's directory."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
     "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
     "trunk": (
         "trunkline.cli.trunks",
         "Addresses that trunks may have although the rules refuse them.",
     ),
-    "tariff": ("trunkline.cli.tariffs", "Plans and prices, who has which, what a month cost."),
+    "tariff": ("trunkline.cli.tariffs", "Plans and prices, their accounts, monthly statements."),
     "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
-    "support": ("trunkline.cli.support", "Tickets, and the people who may be asked about them."),
+    "support": ("trunkline.cli.support", "Support tickets and the contact persons of accounts."),
     "retention": ("trunkline.cli.retention", "For how many days recordings, calls and logs are kept."),
-    "notification": ("trunkline.cli.notifications", "Who is told what; try it, read the log, send again."),
-    "contract": ("trunkline.cli.contract", "How much of the API contract is served."),
+    "notification": (
+        "trunkline.cli.notifications",
+        "Webhook subscriptions: change, test, show the log, send again.",
+    ),
+    "contract": ("trunkline.cli.contract", "Show the coverage of the API contract."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
     "bench": ("trunkline.cli.bench", "Measure against a bare Asterisk on this machine."),
 }
-"""Command name: its module, which has it under the same name, and its line in ``--help``."""
+"""Command name: the module that contains the command under the same name, and its line in ``--help``."""
 
 
 class _LazyGroup(click.Group):
@@ -48,7 +51,7 @@ class _LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{cmd_name} of {COMMANDS[cmd_name][0]} is no command")
+            raise TypeError(f"{cmd_name} of {COMMANDS[cmd_name][0]} is not a command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -30,7 +30,7 @@ _STATUSES = ("pending", "delivered", "failed")
 
 
 def _work(account_id: int | None, task: Callable[[Database, Subscriptions, int], Awaitable[T]]) -> T:
-    """Run a task with the subscriptions of the account meant."""
+    """Run a task with the subscriptions of the chosen account."""
     cipher = Cipher(secrets.load(load_settings()).master_key)
 
     async def run(db: Database) -> T:
@@ -42,14 +42,14 @@ def _work(account_id: int | None, task: Callable[[Database, Subscriptions, int],
 
 @click.group()
 def notification() -> None:
-    """Notifications: who is told what; try them, read their log, send again."""
+    """Webhook subscriptions: change, test, show the log, send again."""
 
 
 @notification.command("list")
 @account_option
 @json_option
 def list_(account_id: int | None, json: bool) -> None:
-    """The account's subscriptions."""
+    """List the account's subscriptions."""
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> list[Subscription]:
         return await subscriptions.all(which)
@@ -67,12 +67,15 @@ def list_(account_id: int | None, json: bool) -> None:
 
 
 @notification.command()
-@click.option("--url", required=True, help="May hold {{name}} in path and query.")
+@click.option("--url", required=True, help="May contain {{name}} in path and query.")
 @click.option(
     "--event", "events", multiple=True, required=True, type=click.Choice([m.value for m in Mnemonic])
 )
-@click.option("--key", help="Its handle; the same key replaces. Default: the URL's host and path.")
-@click.option("--name", help="What receivers see as notification_name. Default: the key.")
+@click.option(
+    "--key",
+    help="Identifies the subscription; an existing one is replaced. Default: the URL's host and path.",
+)
+@click.option("--name", help="The value of notification_name. Default: the key.")
 @click.option("--method", type=click.Choice(METHODS), default="POST", show_default=True)
 @click.option(
     "--template",
@@ -96,7 +99,7 @@ def add(
     account_id: int | None,
     json: bool,
 ) -> None:
-    """Make a subscription, or replace the one with the same key."""
+    """Create a subscription, or replace the one with the same key."""
     handle = key or url.partition("://")[2].partition("?")[0][:200]
     draft = Draft(
         key=handle,
@@ -138,7 +141,7 @@ def remove(subscription_id: int, account_id: int | None) -> None:
 @account_option
 @json_option
 def test(subscription_id: int, event: str | None, account_id: int | None, json: bool) -> None:
-    """Send a sample the way real notifications go; the worker must be running."""
+    """Send a sample as a delivery; the worker must be running."""
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
         return await subscriptions.send_sample(which, subscription_id, event)
@@ -159,7 +162,7 @@ def test(subscription_id: int, event: str | None, account_id: int | None, json: 
 def log(
     subscription_id: int | None, status: str | None, limit: int, account_id: int | None, json: bool
 ) -> None:
-    """Deliveries, newest first, each with its last attempt."""
+    """List deliveries, newest first, each with its last attempt."""
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> list[dict[str, Any]]:
         return await subscriptions.log(which, subscription_id=subscription_id, status=status, limit=limit)
@@ -192,7 +195,7 @@ def replay_(delivery_id: int, account_id: int | None) -> None:
 @account_option
 @json_option
 def callback_secret_(account_id: int | None, json: bool) -> None:
-    """The secret that signs the account's callbacks of uploaded calls."""
+    """Print the secret that signs the account's callbacks of uploaded calls."""
     cipher = Cipher(secrets.load(load_settings()).master_key)
 
     async def task(_db: Database, _subscriptions: Subscriptions, which: int) -> str:
@@ -208,7 +211,7 @@ def callback_secret_(account_id: int | None, json: bool) -> None:
 @notification.command()
 @json_option
 def variables(json: bool) -> None:
-    """What a template may use."""
+    """List the variables of templates."""
     if json:
         print_json([asdict(variable) for variable in VARIABLES.values()])
         return

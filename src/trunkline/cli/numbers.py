@@ -27,7 +27,10 @@ offered_to_option = click.option(
     "--for", "offered_to", type=int, default=EVERYBODY, metavar="AGENT", help="Only for this agent's clients."
 )
 trunk_account_option = click.option(
-    "--account", "account_id", type=int, help="Whose trunk it is; not needed while there is one account."
+    "--account",
+    "account_id",
+    type=int,
+    help="Account of the trunk; not needed while there is only one account.",
 )
 
 
@@ -43,7 +46,7 @@ def numbers() -> None:
 @click.option("--onetime", type=Decimal, default=Decimal(0), help="Payment for enabling.")
 @click.option("--monthly", type=Decimal, default=Decimal(0), help="Charge a month.")
 @click.option("--minimum", type=Decimal, default=Decimal(0), help="Smallest charge a month.")
-@click.option("--trunk", help="Key of the trunk that brings its calls.")
+@click.option("--trunk", help="Key of the trunk on which its calls arrive.")
 @trunk_account_option
 @offered_to_option
 def add(
@@ -57,7 +60,7 @@ def add(
     account_id: int | None,
     offered_to: int,
 ) -> None:
-    """Put numbers into the inventory, or change what is told of them."""
+    """Add numbers to the inventory, or change their data."""
     offer = {
         "category": category,
         "location": location,
@@ -78,14 +81,14 @@ def add(
 @trunk_account_option
 @offered_to_option
 def import_file(file: Path, account_id: int | None, offered_to: int) -> None:
-    """Put the numbers of a YAML FILE into the inventory."""
+    """Add the numbers of a YAML FILE to the inventory."""
     _offer(inventory.read_inventory(file), account_id, offered_to)
 
 
 @numbers.command("list")
 @json_option
 def list_numbers(json: bool) -> None:
-    """The inventory, and who has which number."""
+    """List the inventory with the account of each number."""
     rows = with_database(inventory.inventory)
     if json:
         print_json(rows)
@@ -101,7 +104,7 @@ def list_numbers(json: bool) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 def remove(phone: str) -> None:
-    """Take a number off the inventory; an account that has it keeps it."""
+    """Remove a number from the inventory; an account that has it keeps it."""
     with_database(lambda db: inventory.withdraw_number(db, normalise(phone) or phone))
     click.echo("removed")
 
@@ -111,7 +114,7 @@ def remove(phone: str) -> None:
 @account_option
 @click.option("--take", is_flag=True, help="Also when it is verified for another account.")
 def assign(phone: str, account_id: int | None, take: bool) -> None:
-    """Verify a NUMBER for an account: its calls go there, and only that account may use it as a caller id."""
+    """Verify a NUMBER for an account: the account gets its calls, and no other may use it as a caller id."""
 
     async def work(db: Database) -> int:
         whose = await chosen(Administration(db), account_id)
@@ -129,10 +132,10 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
     "--language",
     default="en",
     show_default=True,
-    help="Language of the voice; for other languages than English only the digits are spoken.",
+    help="Language of the announcement; in other languages than English it has only the digits.",
 )
 def call(phone: str, account_id: int | None, by: int | None, language: str) -> None:
-    """Call a NUMBER of an account and speak a code, which `confirm` takes."""
+    """Call a NUMBER of an account and announce a code for `confirm`."""
     settings = load_settings()
     caller = by if by is not None else settings.numbers.verification_account
     if caller is None:
@@ -171,7 +174,7 @@ def confirm(phone: str, code: str, account_id: int | None) -> None:
 @numbers.command()
 @json_option
 def claims(json: bool) -> None:
-    """Unverified numbers of accounts, and the account for which each is verified, if any."""
+    """List unverified numbers of accounts, and the account for which each is verified, if any."""
     rows = with_database(ownership.claims)
     if json:
         print_json(rows)
@@ -185,7 +188,7 @@ def claims(json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @account_option
 def lists(file: Path, account_id: int | None) -> None:
-    """Make or change the auto call campaigns, segments and events of a YAML FILE."""
+    """Create or change the auto call campaigns, segments and events of a YAML FILE."""
     form = read_lists(file)
 
     async def work(db: Database) -> int:

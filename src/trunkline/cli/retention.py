@@ -17,13 +17,13 @@ _kind = click.argument("kind", type=click.Choice([kind.value for kind in DataKin
 
 @click.group()
 def retention() -> None:
-    """For how many days recordings, calls and logs are kept."""
+    """Retention of recordings, calls and logs, in days."""
 
 
 @retention.command("list")
 @json_option
 def list_(json: bool) -> None:
-    """The values of all accounts; * = set for the account."""
+    """List the values of all accounts; * = set for the account."""
 
     async def work(db: Database) -> dict[int, dict[DataKind, Days]]:
         return await rules.of_all_accounts(db, load_settings())
@@ -63,7 +63,7 @@ def set_(kind: str, days: str, account_id: int | None) -> None:
 @_kind
 @account_option
 def reset(kind: str, account_id: int | None) -> None:
-    """Use the setting of the installation for KIND again."""
+    """Return to the setting of the installation for KIND."""
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)

@@ -1,4 +1,4 @@
-"""The settings of a command, with errors a person can read."""
+"""The settings of a command, with readable errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trunkline.core.settings import Settings
 
 
 def load_settings() -> Settings:
-    """Settings from environment and file; :class:`ConfigurationError` names what is wrong in them."""
+    """Settings from environment and file; :class:`ConfigurationError` names the invalid ones."""
     try:
         return Settings()
     except ValidationError as error:

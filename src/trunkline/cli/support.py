@@ -16,14 +16,14 @@ from trunkline.db.rows import transaction
 
 @click.group()
 def support() -> None:
-    """Tickets, and the people who may be asked about them."""
+    """Support tickets and the contact persons of accounts."""
 
 
 @support.command()
-@click.option("--closed", is_flag=True, help="Those that are done.")
+@click.option("--closed", is_flag=True, help="List closed tickets.")
 @json_option
 def tickets(closed: bool, json: bool) -> None:
-    """Open tickets of all accounts."""
+    """List the open tickets of all accounts."""
     rows = with_database(lambda db: rooms.tickets(db, closed=closed))
     if json:
         print_json(rows)
@@ -41,7 +41,7 @@ def tickets(closed: bool, json: bool) -> None:
 @click.argument("ticket_id", type=int)
 @account_option
 def close(ticket_id: int, account_id: int | None) -> None:
-    """Say that a ticket is done."""
+    """Close a ticket."""
 
     async def work(db: Database) -> None:
         await rooms.close_ticket(db, await chosen(Administration(db), account_id), ticket_id)
@@ -59,7 +59,7 @@ def close(ticket_id: int, account_id: int | None) -> None:
 def add_person(
     name: str, position: str, email: tuple[str, ...], phone: tuple[str, ...], account_id: int | None
 ) -> None:
-    """Add a person of an account, with addresses and telephones."""
+    """Add a contact person of an account, with e-mail addresses and telephone numbers."""
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)
@@ -75,7 +75,7 @@ def add_person(
 @account_option
 @json_option
 def persons(account_id: int | None, json: bool) -> None:
-    """The people of an account."""
+    """List the contact persons of an account."""
 
     async def work(db: Database) -> list[dict[str, Any]]:
         return await rooms.contact_persons(db, await chosen(Administration(db), account_id))
@@ -93,7 +93,7 @@ def persons(account_id: int | None, json: bool) -> None:
 @click.argument("contact_id", type=int)
 @account_option
 def remove_person(contact_id: int, account_id: int | None) -> None:
-    """Remove a person of an account; tickets stay."""
+    """Remove a contact person of an account; tickets are kept."""
 
     async def work(db: Database) -> None:
         await rooms.remove_contact_person(db, await chosen(Administration(db), account_id), contact_id)

@@ -1,4 +1,4 @@
-"""Questions of commands to the switch of this instance."""
+"""Requests of CLI commands to the switch of this instance."""
 
 from __future__ import annotations
 

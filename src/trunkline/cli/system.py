@@ -36,7 +36,7 @@ def up() -> None:
     "--account", type=int, help="Print the rows of this account that Asterisk cannot load, and why."
 )
 def status(json: bool, account: int | None) -> None:
-    """What runs: processes, ports, calls, lines. Exit code 0 when all processes are ready, 3 when not.
+    """Show processes, ports, calls and lines. Exit code 0 when all processes are ready, 3 when not.
 
     With --account: 0 when no row of the account is left out of Asterisk's configuration, 3 when one is.
     """
@@ -55,7 +55,7 @@ def status(json: bool, account: int | None) -> None:
 
 @click.command()
 def setup() -> None:
-    """Fetch what is needed to run, without starting anything. Returns at once when it is there."""
+    """Fetch what is needed to run, without starting anything. Does nothing when all is present."""
     settings = load_settings()
     if settings.database_url is None:
         postgres.binaries()
@@ -64,7 +64,7 @@ def setup() -> None:
 
 
 def _switch_status(settings: Settings) -> dict[str, Any]:
-    """Live calls, registered lines and lag, told by the switch."""
+    """Live calls, registered lines and lag, as reported by the switch."""
     return ask_switch(settings, lambda client: client.status())
 
 
@@ -102,7 +102,7 @@ def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
 
 
 def _load_ahead() -> None:
-    """Import what will be needed while the database and the engine are starting: it takes as long as they do."""
+    """Import modules while the database and the engine start, so that the import takes no extra time."""
     for name in ("trunkline.db.migrate", "trunkline.roles.welcome"):
         importlib.import_module(name)
 

@@ -23,7 +23,7 @@ from trunkline.db.pool import Database
 
 @click.group()
 def tariff() -> None:
-    """Plans and prices, who has which, what a month cost."""
+    """Plans and prices, their accounts, monthly statements."""
 
 
 @tariff.command()
@@ -32,10 +32,10 @@ def tariff() -> None:
     "--for", "owner", type=int, default=EVERYBODY, metavar="AGENT", help="Plans of this agent's clients."
 )
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def apply(file: Path, owner: int, dry_run: bool, yes: bool, json: bool) -> None:
-    """Make plans and prices as FILE says, all or nothing; the difference is shown first."""
+    """Apply the plans and prices of FILE in one transaction; the difference is shown first."""
     form = read_tariffs(file)
 
     async def work(db: Database) -> tuple[list[str], bool]:
@@ -56,7 +56,7 @@ def apply(file: Path, owner: int, dry_run: bool, yes: bool, json: bool) -> None:
 @tariff.command("list")
 @json_option
 def list_plans(json: bool) -> None:
-    """All plans, their price lists, and how many accounts have each."""
+    """List all plans, their price lists, and the number of accounts of each."""
     rows = with_database(tariffs.list_plans)
     if json:
         print_json(rows)
@@ -71,7 +71,7 @@ def list_plans(json: bool) -> None:
 @click.argument("plan", required=False)
 @account_option
 def assign(plan: str | None, account_id: int | None) -> None:
-    """Give an account the PLAN of this key from now on; without PLAN, none."""
+    """Assign the PLAN with this key to an account; without PLAN, remove its plan."""
 
     async def work(db: Database) -> int:
         which = await chosen(Administration(db), account_id)
@@ -87,7 +87,7 @@ def assign(plan: str | None, account_id: int | None) -> None:
 @account_option
 @json_option
 def show_statement(month: str | None, account_id: int | None, json: bool) -> None:
-    """What a month cost an account: fees and calls."""
+    """Print an account's charges of a month: fees and calls."""
 
     async def work(db: Database) -> Statement:
         administration = Administration(db)
@@ -119,7 +119,7 @@ def _month(text: str | None, zone: ZoneInfo) -> Any:
 
 
 def _as_json(told: Statement) -> dict[str, Any]:
-    """Amounts as text, so that they stay exact."""
+    """Amounts as text, to keep them exact."""
     return {
         "account_id": told.account_id,
         "month": f"{told.month:%Y-%m}",

@@ -51,7 +51,7 @@ def disallow(address: str, account_id: int | None, every_account: bool) -> None:
 @trunk.command("list")
 @json_option
 def list_addresses(json: bool) -> None:
-    """All addresses that are allowed, and to whom."""
+    """List the allowed addresses and their accounts."""
     rows = with_database(addresses.allowed)
     if json:
         print_json(rows)

@@ -39,7 +39,7 @@ def user() -> None:
 
 @user.command("create")
 @click.option("--login", required=True)
-@click.option("--password", help="Made up and shown once by default.")
+@click.option("--password", help="Generated and shown once by default.")
 @click.option("--name", "full_name", default="")
 @click.option("--email")
 @click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.MEMBER.value)
@@ -58,7 +58,7 @@ def create_user(
     account_id: int | None,
     json: bool,
 ) -> None:
-    """Make a user."""
+    """Create a user."""
     secret = password if password is not None else tokens.new_password()
 
     async def work(administration: Administration) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def create_user(
 @account_option
 @json_option
 def list_users(account_id: int | None, json: bool) -> None:
-    """The users of an account."""
+    """List the users of an account."""
 
     async def work(administration: Administration) -> list[dict[str, Any]]:
         return await administration.users.list_users(await chosen(administration, account_id))
@@ -96,7 +96,7 @@ def list_users(account_id: int | None, json: bool) -> None:
 
 @user.command()
 @user_option
-@click.password_option(help="Asked for by default.")
+@click.password_option(help="Read from a prompt by default.")
 @account_option
 def password(user: str, password: str, account_id: int | None) -> None:
     """Change a password; the user's sessions end."""
@@ -123,7 +123,7 @@ def disable_user(user: str, account_id: int | None) -> None:
 @user_option
 @account_option
 def enable_user(user: str, account_id: int | None) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user."""
     _set_user_status(user, account_id, Status.ACTIVE)
 
 
@@ -132,7 +132,7 @@ def enable_user(user: str, account_id: int | None) -> None:
 @click.argument("role", type=click.Choice([role.value for role in Role]))
 @account_option
 def set_role(user: str, role: str, account_id: int | None) -> None:
-    """Give a user another role."""
+    """Change the role of a user."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
@@ -146,10 +146,10 @@ def set_role(user: str, role: str, account_id: int | None) -> None:
 @user_option
 @click.argument("resource", type=click.Choice(RESOURCES), metavar="RESOURCE")
 @click.argument("action", type=click.Choice([action.value for action in Action]))
-@click.option("--revoke", is_flag=True, help="Take the permission away.")
+@click.option("--revoke", is_flag=True, help="Revoke the permission.")
 @account_option
 def permit(user: str, resource: str, action: str, revoke: bool, account_id: int | None) -> None:
-    """Grant a user a permission beside those of the role, such as `employees select`."""
+    """Grant a user a permission in addition to those of the role, such as `employees select`."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
@@ -168,12 +168,12 @@ def key() -> None:
 
 @key.command("create")
 @user_option
-@click.option("--name", default="", help="To recognise it by.")
+@click.option("--name", default="", help="Name for lists.")
 @click.option("--expires-in", metavar="SPAN", help="30m, 12h or 90d; permanent by default.")
 @account_option
 @json_option
 def create_key(user: str, name: str, expires_in: str | None, account_id: int | None, json: bool) -> None:
-    """Make a key; it is shown this once."""
+    """Create a key; it is shown only now."""
     expires_at = datetime.now(UTC) + _span(expires_in) if expires_in is not None else None
 
     async def work(administration: Administration) -> NewKey:
@@ -194,7 +194,7 @@ def create_key(user: str, name: str, expires_in: str | None, account_id: int | N
 @account_option
 @json_option
 def list_keys(account_id: int | None, json: bool) -> None:
-    """The keys of an account, without their tokens."""
+    """List the keys of an account, without their tokens."""
 
     async def work(administration: Administration) -> list[dict[str, Any]]:
         return await administration.users.list_keys(await chosen(administration, account_id))
@@ -214,7 +214,7 @@ def list_keys(account_id: int | None, json: bool) -> None:
 @click.argument("key_id", type=int)
 @account_option
 def block_key(key_id: int, account_id: int | None) -> None:
-    """Block a key for good."""
+    """Block a key permanently."""
 
     async def work(administration: Administration) -> None:
         await administration.users.block_key(await chosen(administration, account_id), key_id)
@@ -241,7 +241,7 @@ _api_option = click.option(
 def add_address(
     networks: tuple[str, ...], apis: tuple[str, ...], comment: str, account_id: int | None
 ) -> None:
-    """Let networks or addresses use the APIs; 0.0.0.0/0 means everybody."""
+    """Allow networks or addresses to use the APIs; 0.0.0.0/0 allows all."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
@@ -258,7 +258,7 @@ def add_address(
 @_api_option
 @account_option
 def remove_address(networks: tuple[str, ...], apis: tuple[str, ...], account_id: int | None) -> None:
-    """Take networks off the lists; without --api off all lists that hold them."""
+    """Remove networks from the allow-lists; without --api from all lists."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
@@ -280,7 +280,7 @@ def remove_address(networks: tuple[str, ...], apis: tuple[str, ...], account_id:
 @account_option
 @json_option
 def list_addresses(account_id: int | None, json: bool) -> None:
-    """The allow-lists of an account."""
+    """Show the allow-lists of an account."""
 
     async def work(administration: Administration) -> list[dict[str, Any]]:
         return await administration.allowed_addresses(await chosen(administration, account_id))

@@ -1,4 +1,4 @@
--- Reports over many millions of calls (docs/decisions/0018-reports-at-size.md). An index on the time of a report carries
+-- Reports over many millions of calls (docs/decisions/0018-reports-on-large-tables.md). An index on the time of a report carries
 -- what is asked for most, so that it is counted, and passed over, without a look at the rows.
 
 create index call_sessions_time on call_sessions
