@@ -8,18 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from trunkline.core.engine_values import MediaPath
+from trunkline.core.engine_values import CallerNumber, EmergencyRouteName, MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
 from trunkline.directory import model as directory_model
 from trunkline.directory.model import LineStatus, SipLine, Trunk
 from trunkline.directory.trunks.identification import Identification
+from trunkline.routing.emergency import emergency_caller, emergency_numbers, emergency_trunks
 from trunkline.runtime import certificates, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     DefaultRoute,
     Directory,
+    EmergencyRoute,
     EngineConfig,
     EngineSecrets,
     LineConfig,
@@ -107,9 +109,13 @@ def account_config(account: directory_model.Account, identification: Identificat
     rows = _Rows(account.account_id)
     # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
     # their other calls.
+    routes = _EmergencyRoutes(account)
     lines = rows.made(
         "sip_line",
-        ((one.sip_line_id, one.phone_number, partial(_line, one)) for one in account.lines.values()),
+        (
+            (one.sip_line_id, one.phone_number, partial(_line, one, routes.of(one)))
+            for one in account.lines.values()
+        ),
     )
     trunks = rows.made(
         "trunk",
@@ -131,7 +137,8 @@ def account_config(account: directory_model.Account, identification: Identificat
             endpoints = _endpoints_of(account, number, identification)
             make = partial(DefaultRoute.of, number.phone_number, line.phone_number, endpoints)
             defaults += rows.made("virtual_number", [(number.virtual_number_id, number.phone_number, make)])
-    return AccountConfig(Directory(lines, trunks, defaults, sorted(set(music))), tuple(rows.refused))
+    directory = Directory(lines, trunks, defaults, sorted(set(music)), emergency=routes.all)
+    return AccountConfig(directory, tuple(rows.refused))
 
 
 def _refused_addresses(
@@ -181,8 +188,41 @@ class _Rows:
         return found
 
 
-def _line(line: SipLine) -> LineConfig:
-    return LineConfig.of(line.phone_number, line.ha1_md5, line.ha1_sha256)
+class _EmergencyRoutes:
+    """Emergency routes of an account: lines with the same trunks and caller ids share one."""
+
+    def __init__(self, account: directory_model.Account) -> None:
+        self._account = account
+        self._made: dict[tuple[tuple[str, str], ...], EmergencyRoute] = {}
+
+    def of(self, line: SipLine) -> EmergencyRouteName | None:
+        """Name of the route of a line; None when the account has no trunk."""
+        account, own = self._account, self._account.numbers.get(line.virtual_number_id or 0)
+        trunks = emergency_trunks(account, own)
+        ways = tuple((trunk_endpoint(trunk.trunk_id), self._caller(trunk, own)) for trunk in trunks)
+        if not ways:
+            return None
+        if ways not in self._made:
+            name = f"{account.account_id}~{len(self._made)}"
+            self._made[ways] = EmergencyRoute.of(name, emergency_numbers(account.country), ways)
+        return self._made[ways].name
+
+    @property
+    def all(self) -> list[EmergencyRoute]:
+        """Those that lines use."""
+        return list(self._made.values())
+
+    def _caller(self, trunk: Trunk, own: directory_model.VirtualNumber | None) -> str:
+        found = emergency_caller(self._account, trunk, own)
+        number = self._account.caller_id(found.phone_number if found is not None else None) or ""
+        plus = (
+            _NUMBER_FORMATS[trunk.number_format] is NumberFormat.PLUS and number.isdigit() and len(number) > 6
+        )
+        return str(CallerNumber.cleaned(f"+{number}" if plus else number))
+
+
+def _line(line: SipLine, emergency: EmergencyRouteName | None) -> LineConfig:
+    return LineConfig.of(line.phone_number, line.ha1_md5, line.ha1_sha256, emergency=emergency)
 
 
 def _endpoints_of(

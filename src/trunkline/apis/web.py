@@ -25,15 +25,14 @@ from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.listener import ConnectionLimits, Listener
 from trunkline.apis.tls import ReloadedCertificate
-from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.core.tasks import core_task
+from trunkline.db.probe import DatabaseProbe
 from trunkline.events.feed import CallFeed
 
 _log = get_logger("apis.web")
 
-_HEALTH_TIMEOUT = 2.0
 _STOP_TIMEOUT = 5.0
 _BACKLOG = 1024
 """Connections that may wait to be accepted, so that a burst of clients (or of idle ones) does not cause refusals."""
@@ -57,7 +56,7 @@ def build_app(
     feed: CallFeed | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
 ) -> web.Application:
-    """The application: JSON-RPC APIs, ``GET /health``, and the routes of other doors.
+    """The application: JSON-RPC APIs, ``GET /health`` and ``GET /health/live``, and the routes of other doors.
 
     :param feed: of what happens to calls; without one there is no stream of it.
     :param journal: where the report of requests goes; else the services' database, or memory without one.
@@ -81,7 +80,7 @@ def build_app(
         stream = StreamEndpoint(CALL_API, services, feed, address_of)
         app.add_routes(stream.routes())
         app.on_shutdown.append(stream.close)
-    app.add_routes([web.get("/health", _health(services)), *routes])
+    app.add_routes([web.get("/health/live", _live), web.get("/health", _own_health(app, services)), *routes])
     return app
 
 
@@ -156,10 +155,26 @@ def _own_request_log(app: web.Application, services: Services) -> RequestLog:
     return request_log
 
 
-def _health(services: Services) -> Callable[[web.Request], Awaitable[web.Response]]:
+async def _live(_request: web.Request) -> web.Response:
+    """200 while the event loop of this process runs. It asks nothing else: a restart brings no database back."""
+    return web.json_response({"status": "ok", "version": __version__})
+
+
+def _own_health(app: web.Application, services: Services) -> Callable[[web.Request], Awaitable[web.Response]]:
+    probe = DatabaseProbe(services.database.dsn) if services.database is not None else None
+
+    async def close(_app: web.Application) -> None:
+        if probe is not None:
+            await probe.close()
+
+    app.on_cleanup.append(close)
+
     async def health(_request: web.Request) -> web.Response:
-        """200 while requests can be served, 503 when the database is away."""
-        database = await _database_state(services)
+        """200 while requests can be served, 503 when the database is away.
+
+        Anybody may ask, so it uses no connection of the requests and asks the database at most once per second.
+        """
+        database = "none" if probe is None else "ok" if await probe.responds() else "away"
         told = {
             "status": "ok" if database != "away" else "degraded",
             "version": __version__,
@@ -168,17 +183,6 @@ def _health(services: Services) -> Callable[[web.Request], Awaitable[web.Respons
         return web.json_response(told, status=200 if told["status"] == "ok" else 503)
 
     return health
-
-
-async def _database_state(services: Services) -> str:
-    if services.database is None:
-        return "none"
-    try:
-        async with asyncio.timeout(_HEALTH_TIMEOUT):
-            await services.database.fetch_one("select 1 as one")
-    except (DatabaseUnavailable, TimeoutError):
-        return "away"
-    return "ok"
 
 
 @web.middleware

@@ -19,7 +19,7 @@ from trunkline.billing.tariffs import rate_of
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
-from trunkline.db.partitions import Month, ensure_for, month_of_id
+from trunkline.db.partitions import ensure_months, month_of_id
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.events.catalogue import Event, EventType
 
@@ -126,8 +126,6 @@ class Rater:
         self._db = database
         self._lists: dict[int, tuple[int, PriceList]] = {}
         """Price lists by id, with the revision that was read."""
-        self._months: set[Month] = set()
-        """Whose partitions are there."""
 
     async def rate_waiting(self) -> int:
         """Charge calls until none waits that can be charged now; how many were looked at.
@@ -165,7 +163,7 @@ class Rater:
         legs = await self._of(connection, _LEGS, done)
         lists = await self._price_lists(connection, legs)
         charges = [_charge_row(leg, lists.get(leg["tariff_price_id"])) for leg in legs]
-        await self._make_partitions(connection, {leg["call_session_id"] for leg in legs})
+        await ensure_months(connection, {month_of_id(leg["call_session_id"]) for leg in legs})
         await connection.execute(_CHARGE, (orjson.dumps(charges).decode(),))
         given_up = {_key(row) for row in rows if row["is_old"]} - done
         for _, call_session_id in given_up:
@@ -194,12 +192,6 @@ class Rater:
                 own = [row for row in rates if row["tariff_price_id"] == price_id]
                 self._lists[price_id] = (revisions[price_id], price_list(price_id, own))
         return {price_id: self._lists[price_id][1] for price_id in revisions}
-
-    async def _make_partitions(self, connection: Connection, calls: set[int]) -> None:
-        for month, call in {month_of_id(call): call for call in calls}.items():
-            if month not in self._months:
-                await ensure_for(connection, call)
-                self._months.add(month)
 
 
 def price_list(tariff_price_id: int, rows: Sequence[Row]) -> PriceList:

@@ -252,6 +252,13 @@ class Tag(EngineValue):
     pattern = re.compile(r"[0-9A-Za-z_-]{0,64}")
 
 
+class EmergencyRouteName(EngineValue):
+    """Names the emergency route of a line in the dialplan: the account and a number."""
+
+    what, form = "name of an emergency route", "<account>~<number>"
+    pattern = re.compile(r"[0-9]{1,19}~[0-9]{1,9}")
+
+
 class Keys(EngineValue):
     """DTMF; a dot is a pause of one second."""
 

@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -111,6 +112,21 @@ async def ensure_partitions(connection: psycopg.AsyncConnection[Any], now: datet
 async def ensure_for(connection: psycopg.AsyncConnection[Any], call_session_id: int) -> None:
     """Make the partitions that keep this call, wherever it lies in time."""
     await _run(connection, [month_of_id(call_session_id)])
+
+
+async def ensure_months(connection: psycopg.AsyncConnection[Any], months: Iterable[Month]) -> None:
+    """Make the partitions of these months that are not there, in the connection's transaction.
+
+    Asks the database each time: retention drops months, so a process cannot remember which are there. While none is
+    missing, no lock is taken.
+    """
+    wanted = {partition_name(table, month): month for month in months for table in TABLES}
+    cursor = await connection.execute(
+        "select name from unnest(%s::text[]) name where to_regclass(name) is null", (list(wanted),)
+    )
+    missing = {row["name"] if isinstance(row, dict) else row[0] for row in await cursor.fetchall()}
+    if todo := sorted({wanted[name] for name in missing}):
+        await _run(connection, todo)
 
 
 async def _run(connection: psycopg.AsyncConnection[Any], months: list[Month]) -> None:

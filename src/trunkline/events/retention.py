@@ -84,13 +84,14 @@ async def _remove_rows(db: Database, account_id: int, before: int) -> int:
 async def _drop_months(db: Database, before: Mapping[int, float | None], now: datetime) -> None:
     """Drop months in which no account keeps calls."""
     first_kept = Month.of(now).plus(-partitions.MONTHS_BACK)
+    # The name by a join: a cast of the id gives a number for a partition that another worker has just dropped.
     rows = await db.fetch_all(
-        "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'call_sessions'::regclass"
+        "select relname from pg_inherits join pg_class on oid = inhrelid where inhparent = 'call_sessions'::regclass"
     )
     months = sorted(
         Month(int(year), int(month))
         for row in rows
-        for year, month in [row["name"].rpartition(".")[2].removeprefix("call_sessions_").split("_")]
+        for year, month in [row["relname"].removeprefix("call_sessions_").split("_")]
     )
     limits = [None if moment is None else first_id_at(int(moment * 1000)) for moment in before.values()]
     for month in months:

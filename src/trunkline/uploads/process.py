@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.core.errors import DatabaseUnavailable
-from trunkline.core.ids import first_id_at
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
 from trunkline.db import partitions
 from trunkline.db.jobs import Jobs
-from trunkline.db.partitions import Month, month_of_id
+from trunkline.db.partitions import month_of_id
 from trunkline.db.pool import Connection, Database
 from trunkline.uploads import accept, callbacks
 from trunkline.uploads.decoder import Decoded, Decoder
@@ -84,7 +83,6 @@ class Processor:
         self._downloader = Downloader(settings.uploads, settings.loopback_ports)
         self._decoder = Decoder(settings.uploads, settings.recording.mp3_bit_rate)
         self._when_ready = tuple(when_ready)
-        self._months: set[Month] = set()
 
     async def close(self) -> None:
         await self._downloader.close()
@@ -212,13 +210,8 @@ class Processor:
 
     async def _make_partitions(self, calls: Sequence[UploadedCall]) -> None:
         """In a transaction of its own: whoever makes a partition keeps others from it till the end."""
-        months = {month_of_id(call.session_id) for call in calls} - self._months
-        if not months:
-            return
         async with self._db.connection() as connection:
-            for month in sorted(months):
-                await partitions.ensure_for(connection, max(month.first_id, first_id_at(0)))
-        self._months |= months
+            await partitions.ensure_months(connection, {month_of_id(call.session_id) for call in calls})
 
 
 _OURS = "The call could not be processed for a reason of ours; upload it again later."

@@ -13,10 +13,8 @@ from trunkline.calls.session import Expected, Leg, Role
 from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
-    Account,
     CallRecording,
     Employee,
-    NumberStatus,
     Phone,
     SipLine,
     Trunk,
@@ -24,6 +22,7 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing.directions import refused_direction
+from trunkline.routing.emergency import emergency_caller, emergency_trunks
 from trunkline.routing.interpreter import Candidate
 from trunkline.telephony.port import Connect, Endpoint, EndpointKind, Target, TargetStarted
 
@@ -58,30 +57,12 @@ def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | N
     """
     account = turn.look.account
     tried = {leg.trunk_id for leg in turn.session.legs.values()}
-    first = turn.look.trunk_for(own)
-    trunks = [first] if first is not None else []
-    trunks += [one for one in (*account.trunks.values(), *account.carriers.values()) if one.is_active]
-    trunks = [one for one in trunks if one.trunk_id not in tried]
+    trunks = [one for one in emergency_trunks(account, own) if one.trunk_id not in tried]
     trunk = min(trunks, key=lambda one: turn.look.trunk_obstacle(one) is not None, default=None)
     if trunk is None:
         return None
-    shown = _number_of_trunk(account, trunk, own)
+    shown = emergency_caller(account, trunk, own)
     return contact_aim(turn, trunk, number, shown.phone_number if shown is not None else None)
-
-
-def _number_of_trunk(account: Account, trunk: Trunk, own: VirtualNumber | None) -> VirtualNumber | None:
-    """The caller's own number if it may go by this trunk, else a verified one that belongs to it, else the caller's own."""
-    trunk_ids = (own.trunk_id, own.carrier_trunk_id) if own is not None else ()
-    if own is not None and own.is_verified and (trunk.trunk_id in trunk_ids or trunk_ids == (None, None)):
-        return own
-    of_trunk = (
-        number
-        for number in account.numbers.values()
-        if trunk.trunk_id in (number.trunk_id, number.carrier_trunk_id)
-        and number.status is NumberStatus.ACTIVE
-        and number.is_verified
-    )
-    return next(of_trunk, own or account.default_number)
 
 
 def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:

@@ -100,13 +100,7 @@ class LiveLook:
         return self._presence.idle_since(employee_id)
 
     def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
-        if number is not None and number.trunk_id is not None:
-            trunk = self._account.trunks.get(number.trunk_id)
-            return trunk if trunk is not None and trunk.is_active else None
-        if number is not None and number.carrier_trunk_id is not None:
-            carrier = self._account.carriers.get(number.carrier_trunk_id)
-            return carrier if carrier is not None and carrier.is_active else None
-        return next((trunk for trunk in self._account.trunks.values() if trunk.is_active), None)
+        return self._account.trunk_for(number)
 
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         if not trunk.is_active:

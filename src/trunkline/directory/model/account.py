@@ -145,6 +145,17 @@ class Account:
             return phone
         return self.default_number.phone_number if self.default_number is not None else None
 
+    def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
+        """The trunk by which calls with this caller id leave: the number's own, else its carrier's, else the account's first
+        active one."""
+        if number is not None and number.trunk_id is not None:
+            trunk = self.trunks.get(number.trunk_id)
+            return trunk if trunk is not None and trunk.is_active else None
+        if number is not None and number.carrier_trunk_id is not None:
+            carrier = self.carriers.get(number.carrier_trunk_id)
+            return carrier if carrier is not None and carrier.is_active else None
+        return next((trunk for trunk in self.trunks.values() if trunk.is_active), None)
+
     def line_by_login(self, login: str) -> SipLine | None:
         return self._lines_by_login.get(login)
 

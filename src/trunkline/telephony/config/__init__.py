@@ -10,6 +10,7 @@ from trunkline.telephony.config.files import changed_files, remove_files, write_
 from trunkline.telephony.config.model import (
     DefaultRoute,
     Directory,
+    EmergencyRoute,
     EngineConfig,
     EnginePaths,
     EnginePorts,
@@ -30,6 +31,7 @@ __all__ = [
     "AccountFiles",
     "DefaultRoute",
     "Directory",
+    "EmergencyRoute",
     "EngineConfig",
     "EnginePaths",
     "EnginePorts",

@@ -78,8 +78,8 @@ def account_texts(directory: Directory) -> dict[Kind, str]:
         if found is not None:
             kind = _KIND_OF.get(found[1], Kind.PEERS)
             texts[kind] = texts.get(kind, "") + section
-    if directory.defaults:
-        texts[Kind.ROUTES] = dialplan.defaults(directory.defaults)
+    if directory.defaults or directory.emergency:
+        texts[Kind.ROUTES] = dialplan.defaults(directory.defaults) + dialplan.emergency(directory.emergency)
     return texts
 
 

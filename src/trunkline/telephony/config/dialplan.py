@@ -1,7 +1,8 @@
 """The dialplan: every call asks us, we say whom to connect, ``Dial()`` connects and returns to us.
 
 It works without us as far as it can: a call that nobody takes hears ring-back, then rings the default
-line of its number; a call under way needs nobody until it is over. Variables that
+line of its number, or leaves for an emergency number by the route of its line; a call under way needs nobody until it
+is over. Variables that
 :meth:`AsteriskEngine.connect` sets:
 
 ``TL_DIAL`` what to dial, ``TL_RING`` seconds, ``TL_OPTS`` options of ``Dial``, ``TL_REC`` file of
@@ -15,7 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from trunkline.telephony.config.model import DefaultRoute, EngineConfig
+from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT
 
 APP = "trunkline"
@@ -39,12 +40,21 @@ _TALKED = ' | "${DIALSTATUS}" = "ANSWER"'
 """After this time the call is hung up: a caller does not wait in silence for a switch that would only hang up."""
 _RETRY = 0.5
 _DEFAULT_RING = 60
+_EMERGENCY = "tl-emergency"
+_EMERGENCY_WAIT = 2.0
+"""Seconds that a call to an emergency number waits for a switch before the dialplan places it by itself: a switch that
+reconnects is back sooner, and one that was killed starts for longer."""
+_EMERGENCY_RING = 120
+# What was dialled, without dressing; empty when it has characters that an emergency number cannot have.
+_DIGITS = "${IF($[${LEN(${FILTER(a-zA-Z*#,${EXTEN})})} = 0]?${FILTER(0-9,${EXTEN})})}"
 
 
 def base(config: EngineConfig) -> str:
     """``extensions.conf`` without the default routes."""
     spool = config.paths.spool
     tries = max(1, round(config.away_wait / _RETRY))
+    emergency_tries = max(1, round(min(_EMERGENCY_WAIT, config.away_wait) / _RETRY))
+    emergency = f'${{TL_TRIES}} = {emergency_tries} & "${{TL_EMERGENCY}}" != ""'
 
     # A channel that comes to us while no switch is connected stays until one is, instead of being hung up.
     def waiting(at: str, unless: str = "") -> str:
@@ -68,6 +78,7 @@ clearglobalvars = yes
 exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
  same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
+ same => n,GosubIf($[{emergency}]?{_EMERGENCY},${{TL_EMERGENCY}},1({_DIGITS}))
  same => n,GotoIf($[${{TL_TRIES}} >= {tries}]?alone)
  same => n,Ringing()
  same => n,Wait({_RETRY})
@@ -117,6 +128,10 @@ exten => _X!,1,Set(TL_PHONES=${{PJSIP_DIAL_CONTACTS(${{EXTEN}})}})
  same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING})
  same => n,Hangup(41)
 
+; The emergency route of a line: returns when the argument is no emergency number. No variable that a caller sets is used.
+[{_EMERGENCY}]
+exten => _[0-9]!,1,Return()
+
 [tl-default]
 exten => _[a-z0-9]!,1,Hangup(41)
 exten => s,1,Hangup(41)
@@ -132,6 +147,23 @@ def defaults(routes: Sequence[DefaultRoute]) -> str:
     for route in sorted(routes, key=lambda one: one.number):
         for endpoint in sorted(set(route.endpoints)):
             text += f"exten => {endpoint.replace('-', '')}~{route.number},1,Goto({RING},{route.line},1)\n"
+    return text
+
+
+def emergency(routes: Sequence[EmergencyRoute]) -> str:
+    """More extensions of the context ``tl-emergency``, one for each route: dials the emergency number by the first way that
+    carries it. Returns only when what was dialled is no emergency number."""
+    if not routes:
+        return ""
+    text = f"[{_EMERGENCY}](+)\n"
+    for route in sorted(routes, key=lambda one: one.name):
+        numbers = "|".join(route.numbers)
+        text += f'exten => {route.name},1,GotoIf($[${{REGEX("^({numbers})$" ${{ARG1}})}}]?way0)\n same => n,Return()\n'
+        for index, (endpoint, caller) in enumerate(route.ways):
+            shown = f"b({CALLEE}^number^1({caller}))" if caller else ""
+            text += f" same => n(way{index}),Dial(PJSIP/${{ARG1}}@{endpoint},{_EMERGENCY_RING},iI{shown})\n"
+            text += ' same => n,GotoIf($["${DIALSTATUS}" != "CHANUNAVAIL" & "${DIALSTATUS}" != "CONGESTION"]?over)\n'
+        text += " same => n(over),Hangup(${HANGUPCAUSE})\n"
     return text
 
 

@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from trunkline.core.engine_values import (
     BadEngineValue,
+    CallerNumber,
     Codec,
+    EmergencyRouteName,
     EndpointName,
     Ha1,
     HostAddress,
@@ -153,6 +155,7 @@ class LineConfig:
     :ivar ha1_md5, ha1_sha256: hex digests of ``login:trunkline:password``; "" leaves an algorithm out.
     :ivar max_contacts: devices registered at once.
     :ivar access: from where it may be used.
+    :ivar emergency: how its calls to emergency numbers leave while no switch controls the engine; None = not at all.
     """
 
     login: SipLogin
@@ -162,10 +165,13 @@ class LineConfig:
     max_contacts: int = 10
     browser: bool = True
     access: LineAccess = LineAccess()  # noqa: RUF009 - immutable
+    emergency: EmergencyRouteName | None = None
 
     def __post_init__(self) -> None:
         _require(SipLogin, self.login)
         _require(Ha1, self.ha1_md5, self.ha1_sha256)
+        if self.emergency is not None:
+            _require(EmergencyRouteName, self.emergency)
 
     @classmethod
     def of(cls, login: str, ha1_md5: str, ha1_sha256: str = "", **other: Any) -> Self:
@@ -307,6 +313,38 @@ class DefaultRoute:
 
 
 @dataclass(frozen=True)
+class EmergencyRoute:
+    """How calls of lines to emergency numbers leave while no switch controls the engine. No setting and no limit applies.
+
+    :ivar numbers: the emergency numbers.
+    :ivar ways: endpoint of a trunk and the caller's number that it is given ("" = none), the preferred first.
+    """
+
+    name: EmergencyRouteName
+    numbers: Sequence[PhoneDigits]
+    ways: Sequence[tuple[EndpointName, CallerNumber]]
+
+    def __post_init__(self) -> None:
+        _require(EmergencyRouteName, self.name)
+        _require(PhoneDigits, *self.numbers)
+        for endpoint, caller in self.ways:
+            _require(EndpointName, endpoint)
+            _require(CallerNumber, caller)
+
+    @classmethod
+    def of(cls, name: str, numbers: Iterable[str], ways: Iterable[tuple[str, str]]) -> Self:
+        """From plain texts.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(
+            EmergencyRouteName(name),
+            tuple(PhoneDigits(one) for one in sorted(numbers)),
+            tuple((EndpointName(endpoint), CallerNumber(caller)) for endpoint, caller in ways),
+        )
+
+
+@dataclass(frozen=True)
 class Directory:
     """What changes while calls go on.
 
@@ -319,6 +357,7 @@ class Directory:
     defaults: Sequence[DefaultRoute] = ()
     music: Sequence[MediaPath] = ()
     hold_music: MediaPath | None = None
+    emergency: Sequence[EmergencyRoute] = ()
 
     def __post_init__(self) -> None:
         _require(MediaPath, *self.music, *([self.hold_music] if self.hold_music else []))

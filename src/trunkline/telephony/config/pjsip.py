@@ -174,15 +174,18 @@ def _line(config: LineConfig) -> str:
         if digest
     )
     contacts = config.max_contacts if config.may_register else 0
+    more = _access(config.access)
+    if config.emergency is not None:
+        more += f"set_var = TL_EMERGENCY={config.emergency}\n"
     text = (
         f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"
         f"[{login}](tl-aor)\nmax_contacts = {contacts}\n\n"
-        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{_access(config.access)}"
+        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{more}"
     )
     if config.browser:
         web = BROWSER_PREFIX + login
         text += f"\n[{web}](tl-aor)\nmax_contacts = {contacts}\n"
-        text += f"\n[{web}](tl-browser)\naors = {web}\nauth = {login}\n{_access(config.access)}"
+        text += f"\n[{web}](tl-browser)\naors = {web}\nauth = {login}\n{more}"
     return text
 
 
