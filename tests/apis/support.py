@@ -24,6 +24,7 @@ from trunkline.apis.jsonrpc import Api, Method, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import (
     AuthenticationFailed,
     LimitExceeded,
@@ -163,11 +164,13 @@ class NotedSwitch:
 
     answers: dict[str, Any] = field(default_factory=dict)
     commands: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    checks: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    """Questions whether a command would be refused; the answer to it is in ``answers``, too."""
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
     ) -> dict[str, Any]:
-        self.commands.append((account_id, name, params))
+        (self.checks if name == CHECK else self.commands).append((account_id, name, params))
         answer = self.answers.get(name, {})
         if isinstance(answer, Exception):
             raise answer

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import Journal
-from trunkline.calls.flows.shares import may_have_more
+from trunkline.calls.flows.shares import free_channels, reserved
 from trunkline.calls.switch.executor import Performer
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
@@ -28,12 +30,29 @@ NOW = Instant(1_772_366_400.0)
 @pytest.mark.parametrize("hungry", [1, 2, 5, 20])
 def test_there_is_always_room_for_who_has_little(hungry: int) -> None:
     capacity, own = 2500, [0] * hungry
-    while any(may_have_more(one, sum(own), capacity) for one in own):
+    while any(free_channels(one, sum(own), capacity) for one in own):
         for account in range(hungry):
-            own[account] += may_have_more(own[account], sum(own), capacity)
+            own[account] += free_channels(own[account], sum(own), capacity) > 0
     assert sum(own) < capacity
-    assert may_have_more(0, sum(own), capacity)
+    assert free_channels(0, sum(own), capacity)
     assert sum(own) > capacity * 0.85, "and most of it can be used"
+
+
+@pytest.mark.parametrize("capacity", [10, 20, 200, 2500])
+def test_however_many_are_hungry_emergency_calls_have_channels(capacity: int) -> None:
+    own = [0] * capacity
+    for account in range(capacity):
+        own[account] += free_channels(0, sum(own), capacity) > 0
+    assert sum(own) == capacity - reserved(capacity)
+    assert reserved(capacity) >= 2, "one call"
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 300))
+def test_so_many_channels_one_by_one(own: int, others: int, capacity: int) -> None:
+    free = free_channels(own, own + others, capacity)
+    for number in range(free):
+        assert free_channels(own + number, own + others + number, capacity) == free - number
+    assert free_channels(own + free, own + others + free, capacity) == 0
 
 
 async def test_a_flood_of_calls_to_one_tenant(tmp_path: Path) -> None:

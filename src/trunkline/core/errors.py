@@ -138,6 +138,10 @@ class EffectRefused(EngineError):  # noqa: N818 - see Refused
     """Asterisk refused the command; nothing was done."""
 
 
+class NoChannelFree(EffectRefused):
+    """The account has its share of the engine's channels in use; nothing was done."""
+
+
 class EffectTimedOut(EngineError):  # noqa: N818 - see Refused
     """Asterisk did not respond in time; the command may still be carried out."""
 

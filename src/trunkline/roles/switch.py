@@ -104,7 +104,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await disk.look()
         switch = Switch(
             disk=lambda: disk.level,
-            channels_max=(settings.sip.rtp_port_last - settings.sip.rtp_port_first + 1) // 2,
+            channels_max=_channels_max(settings),
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
@@ -153,6 +153,12 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(stopped, call_signals=follower.run(), disk=disk.run(), signal_path=path.run())
+
+
+def _channels_max(settings: Settings) -> int:
+    """Channels that the engine can have: each needs two media ports, and an operator may allow fewer."""
+    by_ports = (settings.sip.rtp_port_last - settings.sip.rtp_port_first + 1) // 2
+    return min(by_ports, settings.engine.max_calls or by_ports)
 
 
 def _disk_events(db: Database, node: int) -> Changed:

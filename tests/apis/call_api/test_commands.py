@@ -11,7 +11,8 @@ from tests.apis.support import House, mnemonic
 from trunkline.apis.catalogue import CALL_API
 from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Api
-from trunkline.core.errors import InvalidInput, Unavailable
+from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.core.errors import InvalidInput, LimitExceeded, Unavailable
 
 PAGES = {page["method"]: page for page in load_facts() if page["api"] == Api.CALL}
 NEEDS_DATABASE = {"block.contact"}
@@ -300,6 +301,24 @@ async def test_a_text_too_long_is_neither_spoken_nor_dialled(method: str, name: 
     assert (error["data"]["field"], error["data"]["value"]) == (f"{name}.value", _TEXT["value"])
     assert error["data"]["params"] == {"tts_message_max_length": 20, "sent_tts_message_length": 21}
     assert (house.voice.said, house.switch.commands, house.accounts.used) == ([], [], 0)
+
+
+@pytest.mark.parametrize(("method", "name"), WITH_MESSAGE)
+async def test_nothing_is_spoken_for_a_command_that_the_switch_would_refuse(method: str, name: str) -> None:
+    house = _house()
+    house.switch.answers[CHECK] = LimitExceeded("too many calls", params={"limit_type": "calls_per_minute"})
+    answer = await house.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})
+    assert mnemonic(answer) == "limit_exceeded"
+    assert (house.voice.said, house.switch.commands) == ([], [])
+    [(_, _, params)] = house.switch.checks
+    assert params["command"] == COMMANDS[method][0]
+    assert params[name] == {**_TEXT, "file": ""}
+
+
+async def test_a_command_without_a_text_is_sent_at_once() -> None:
+    house = _house()
+    await house.ask(Api.CALL, "start.simple_call", REQUESTS["start.simple_call"])
+    assert house.switch.checks == []
 
 
 async def test_a_text_that_no_voice_can_say() -> None:

@@ -1,4 +1,5 @@
-"""Messages to the parties of a call: a text is spoken here, before the switch is asked, so that it never waits.
+"""Messages to the parties of a call: a text is spoken here, before the switch is asked, so that it never waits. Speaking
+takes long, so the switch is asked before whether it would refuse the command.
 
 What reaches the switch: ``{"type": "media", "value": "2501"}`` as sent, or ``{"type": "tts", "value": text,
 "file": "/media/<sha256>"}``, the file without its extension.
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from trunkline.apis.call_api import common
 from trunkline.apis.jsonrpc import Call, Params
+from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InvalidInput, LimitExceeded
 
 NAMES = ("contact_message", "employee_message", "operator_message", "to_message")
@@ -35,14 +38,20 @@ async def check(call: Call, params: Params) -> None:
             )
 
 
-async def speak(call: Call, params: Params) -> dict[str, Any]:
+async def speak(call: Call, command: str, params: Params) -> dict[str, Any]:
     """The parameters with a sound file for each text.
 
+    :param command: of the switch, for which the texts are.
+    :raises TrunklineError: the switch would refuse the command now; nothing is spoken then.
     :raises InvalidInput: no voice can say a text.
     """
+    texts = [name for name in NAMES if _is_text(params.get(name))]
+    if not texts:
+        return dict(params)
+    unspoken = {name: {**params[name], "file": ""} for name in texts}
+    await common.command(call, CHECK, {**params, **unspoken, "command": command})
     return {
-        name: await _spoken(call, name, value) if name in NAMES and _is_text(value) else value
-        for name, value in params.items()
+        name: await _spoken(call, name, value) if name in texts else value for name, value in params.items()
     }
 
 

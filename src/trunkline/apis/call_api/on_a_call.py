@@ -45,7 +45,7 @@ def call_method(
             await do(call, asked)
         else:
             await messages.check(call, asked)
-            await common.command(call, command, await messages.speak(call, asked))
+            await common.command(call, command, await messages.speak(call, command, asked))
         return common.DONE
 
     return Method(

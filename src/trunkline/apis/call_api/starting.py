@@ -119,7 +119,7 @@ async def start(call: Call, name: str, params: Params) -> Result:
     """
     await messages.check(call, params)
     if call.idempotency_key is None:
-        return Result(await common.command(call, name, await messages.speak(call, params)))
+        return Result(await common.command(call, name, await messages.speak(call, name, params)))
     idempotency_keys = IdempotencyKeys(call.services.db)
     attempt = await idempotency_keys.claim(
         Attempt(
@@ -140,7 +140,7 @@ async def _first_time(
 ) -> dict[str, Any]:
     """Dial, and leave behind what a repeated request must know, whatever happens."""
     try:
-        spoken = await messages.speak(call, params)
+        spoken = await messages.speak(call, name, params)
     except Exception:
         await _free(idempotency_keys, attempt)
         raise

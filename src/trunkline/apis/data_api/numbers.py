@@ -22,6 +22,7 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     Result,
 )
+from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.db.query import Page
 from trunkline.directory.numbers import changes, listing, private, verification
@@ -149,11 +150,15 @@ async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
             field="virtual_phone_number",
         )
     language = params["language"]
+    unspoken = verification.call_params(phone, "", "")
+    request_id = str(call.api_request_id)
+    check = {**unspoken, "command": "start_informer_call"}
+    await services.switch.command(caller, CHECK, check, request_id=request_id)
     code = await verification.new_code(services.db, call.account_id, phone, datetime.now(UTC))
     text = verification.message(code, language)
     file = await services.speaker.file_of(text, language, account_id=call.account_id)
     command = verification.call_params(phone, text, file)
-    await services.switch.command(caller, "start_informer_call", command, request_id=str(call.api_request_id))
+    await services.switch.command(caller, "start_informer_call", command, request_id=request_id)
     return {"success": True}
 
 

@@ -1,7 +1,8 @@
 """How many channels an account may have: each needs one of the media ports, which all accounts share. Pure.
 
-An account may have eight times the channels that are free. So one account alone gets eight ninths of all, several hungry
-ones get equal parts, and some stay free for an account that has few, and for emergency calls.
+A part of the ports is reserved for emergency calls. Of the others an account may have eight times the channels that are
+free. So one account alone gets eight ninths of them, several hungry ones get equal parts, and some stay free for an
+account that has few.
 """
 
 from __future__ import annotations
@@ -9,12 +10,25 @@ from __future__ import annotations
 FACTOR = 8
 """A larger one leaves less free."""
 
+UNLIMITED = 1_000_000
+"""More channels than any engine has."""
 
-def may_have_more(own: int, used: int, capacity: int) -> bool:
-    """Whether an account may begin one more call.
+
+def reserved(capacity: int) -> int:
+    """Channels that only emergency calls may use: one in fifty, at least four (two calls), at most a fifth.
+
+    :param capacity: how many there may be.
+    """
+    return min(max(4, capacity // 50), capacity // 5)
+
+
+def free_channels(own: int, used: int, capacity: int) -> int:
+    """How many more channels an account may have now.
 
     :param own: its channels now.
     :param used: those of all accounts.
     :param capacity: how many there may be; 0 = not known.
     """
-    return not capacity or own < FACTOR * (capacity - used)
+    if not capacity:
+        return UNLIMITED
+    return max(0, -((own - FACTOR * (capacity - reserved(capacity) - used)) // (FACTOR + 1)))

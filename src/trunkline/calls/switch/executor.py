@@ -93,6 +93,9 @@ class Performer:
         self._engine = engine
         self._spool_dir = spool_dir
         self._failed = failed
+        self.admit: Callable[[int, Effect], Effect] = lambda _call_session_id, effect: effect
+        """Called with the session id and each effect right before it is performed; returns what is performed instead, or
+        raises an :class:`EngineError` when nothing may be."""
         self._queues: dict[int, deque[tuple[Effect, _Batch]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -159,7 +162,7 @@ class Performer:
     async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
         """Perform an effect; what went wrong, after its compensation was queued."""
         try:
-            await self._do(call_session_id, effect)
+            await self._do(call_session_id, self.admit(call_session_id, effect))
         except EngineError as error:
             is_gone = isinstance(error, ChannelGone)
             (_log.debug if is_gone else _log.warning)(

@@ -21,6 +21,10 @@ class Presence:
         self._groups: dict[int, set[int]] = defaultdict(set)
         self._trunks: dict[int, int] = defaultdict(int)
         self._channels: dict[int, set[int]] = defaultdict(set)
+        self._pending: dict[int, int] = {}
+        """By session: channels that the engine was told to open and that are no legs yet."""
+        self._pending_of: dict[int, int] = defaultdict(int)
+        """The same by account."""
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
         self.outgoing = OutgoingUsage()
@@ -74,6 +78,33 @@ class Presence:
             if leg.channel:
                 self._occupy(session, leg)
 
+    def dialling(self, session: Session, channels: int) -> None:
+        """The engine is told to open so many channels for a session, in place of those that are pending yet.
+
+        Each leg that begins is one of them. The rest (a line with several devices has one leg) is released when one is
+        answered, when no called leg is left, or with the session.
+        """
+        self._pending_of[session.account_id] += channels - self._pending.pop(session.call_session_id, 0)
+        if channels > 0:
+            self._pending[session.call_session_id] = channels
+        if not self._pending_of[session.account_id]:
+            del self._pending_of[session.account_id]
+
+    def _count_pending(self, session: Session, event: Event) -> None:
+        pending = self._pending.get(session.call_session_id)
+        if pending is None:
+            return
+        leg = session.legs.get(event.data.get("leg_id", 0))
+        called = leg is not None and leg.direction == "out"
+        if event.type is EventType.LEG_STARTED and called and event.data["channel"]:
+            self.dialling(session, pending - 1)
+        elif event.type is EventType.SESSION_FINISHED or (called and event.type is EventType.LEG_ANSWERED):
+            self.dialling(session, 0)
+        elif called and event.type is EventType.LEG_ENDED:
+            others = (one for one in session.living if one is not leg and one.direction == "out")
+            if not any(one.answered_at is None for one in others):
+                self.dialling(session, 0)
+
     def _occupy(self, session: Session, leg: Leg) -> None:
         self._channels[session.account_id].add(leg.leg_id)
         if leg.sip_line_id is not None:
@@ -88,6 +119,7 @@ class Presence:
             self._outside[outside].add(session.call_session_id)
 
     def count(self, session: Session, event: Event) -> None:
+        self._count_pending(session, event)
         number = (session.virtual_number_id, session.direction)
         match event.type:
             case EventType.SESSION_STARTED if session.virtual_number_id is not None:
@@ -147,11 +179,12 @@ class Presence:
         return len(self._outside.get((account_id, number), set()) - own)
 
     def channels_of(self, account_id: int) -> int:
-        """Legs of an account that have a channel."""
-        return len(self._channels.get(account_id, ()))
+        """Channels of an account: legs that have one, and those that the engine was told to open."""
+        return len(self._channels.get(account_id, ())) + self._pending_of.get(account_id, 0)
 
     def all_channels(self) -> int:
-        return sum(len(legs) for legs in self._channels.values())
+        """Those of all accounts."""
+        return sum(map(len, self._channels.values())) + sum(self._pending_of.values())
 
     def trunk_calls(self, trunk_id: int) -> int:
         return self._trunks.get(trunk_id, 0)

@@ -37,7 +37,11 @@ _RETRY_SECONDS = 0.1
 _RESULT = b'{"result":'
 """How the switch's answer begins unless it is an error."""
 
-REPEATABLE = frozenset({"release_call", "list_calls", "list_talk_options"})
+CHECK = "check_command"
+"""Command that does nothing: refuses what the command in ``params["command"]`` would refuse with these parameters now. It is
+sent before slow or paid work for a command."""
+
+REPEATABLE = frozenset({CHECK, "release_call", "list_calls", "list_talk_options"})
 """Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
 
 

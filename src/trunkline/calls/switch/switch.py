@@ -11,6 +11,7 @@ import contextlib
 import copy
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,10 +19,11 @@ import orjson
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Effect
+from trunkline.calls.effects import Call, Dial, Effect
 from trunkline.calls.flows import consultation, feature_codes, inbound, outbound, start_requests
 from trunkline.calls.flows.caller_id import NumberChooser
-from trunkline.calls.flows.shares import may_have_more
+from trunkline.calls.flows.click_to_call import StartCall
+from trunkline.calls.flows.shares import UNLIMITED, free_channels
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
@@ -29,6 +31,7 @@ from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.executor import Outcome, Performer
 from trunkline.calls.switch.live_context import LiveLook
 from trunkline.calls.switch.presence import Presence
+from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -40,6 +43,7 @@ from trunkline.core.errors import (
     InvalidState,
     LeaseLost,
     LimitExceeded,
+    NoChannelFree,
     NotFound,
     SwitchUnavailable,
     TrunklineError,
@@ -66,6 +70,7 @@ from trunkline.telephony.port import (
     LoginFailed,
     Registered,
     Signal,
+    Target,
     TargetStarted,
     Unregistered,
 )
@@ -127,6 +132,7 @@ class Switch:
         self._clock = clock
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
         self._performer = performer(self)
+        self._performer.admit = self._admitted
         self._numbers = numbers
         self._save_contact = save_contact
         self._tasks: set[asyncio.Task[None]] = set()
@@ -259,8 +265,65 @@ class Switch:
 
     def _has_room(self, account_id: int) -> bool:
         """Whether the account may begin a call: media ports are shared by all accounts."""
-        presence = self.presence
-        return may_have_more(presence.channels_of(account_id), presence.all_channels(), self._channels_max)
+        return self._free_channels(account_id) > 0
+
+    def _free_channels(self, account_id: int, counted: int = 0) -> int:
+        """How many channels the account may add.
+
+        :param counted: of those to be added, how many are counted as in use already.
+        """
+        own, used = self.presence.channels_of(account_id), self.presence.all_channels()
+        return free_channels(own - counted, used - counted, self._channels_max)
+
+    def _admitted(self, call_session_id: int, effect: Effect) -> Effect:
+        """An effect without the targets for which the account has no channels left, or the effect as it is.
+
+        All legs that a call adds pass here, whoever asks for them; those to emergency numbers are never left out.
+
+        :raises NoChannelFree: there is none left for the first target.
+        """
+        session = self.sessions.get(call_session_id)
+        if session is None or not isinstance(effect, Dial | Call):
+            return effect
+        account_id, is_call = session.account_id, isinstance(effect, Call)
+        targets = [effect.originate.target] if isinstance(effect, Call) else list(effect.connect.targets)
+        free = UNLIMITED
+        if not any(self._is_emergency_target(account_id, target) for target in targets):
+            free = self._free_channels(account_id, counted=1 if is_call else 0)
+        admitted, needed = 0, 0
+        for target in targets:
+            more = self._devices_of(target)
+            if needed + more > free and (admitted or free == 0):
+                break
+            admitted, needed = admitted + 1, needed + more
+        if admitted < len(targets):
+            _log.warning(
+                "targets_refused",
+                reason="too_many_channels",
+                account_id=account_id,
+                call_session_id=call_session_id,
+                refused=len(targets) - admitted,
+            )
+        if admitted == 0:
+            raise NoChannelFree("the account has too many channels in use for now")
+        self.presence.dialling(session, needed - 1 if is_call else needed)
+        if isinstance(effect, Call) or admitted == len(targets):
+            return effect
+        return replace(effect, connect=replace(effect.connect, targets=targets[:admitted]))
+
+    def _devices_of(self, target: Target) -> int:
+        """Channels that the engine opens for a target: one for each device of a line."""
+        if target.endpoint.kind is not EndpointKind.LINE:
+            return 1
+        return max(1, len(self.presence.devices(target.endpoint.name)))
+
+    def _is_emergency_target(self, account_id: int, target: Target) -> bool:
+        account = self._directory().accounts.get(account_id)
+        return (
+            account is not None
+            and target.endpoint.kind is EndpointKind.TRUNK
+            and emergency_number(target.number or "", account.country) is not None
+        )
 
     def _is_emergency(self, arrived: Arrived) -> bool:
         found = self._directory().line(arrived.endpoint.name)
@@ -321,6 +384,9 @@ class Switch:
             )
         if name == "list_calls":
             return self.list_calls(account_id, params)
+        if name == CHECK:
+            self._check(account_id, params["command"], params)
+            return {}
         if name in start_requests.CHECKS:
             return await self._start_call(account_id, name, params)
         if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
@@ -384,7 +450,14 @@ class Switch:
     def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
         """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""
         look = self.look(self._account(session.account_id), session)
-        commands.COMMANDS[name](Turn(copy.deepcopy(session), look, Instant(self._clock())), params)
+        turn = Turn(copy.deepcopy(session), look, Instant(self._clock()))
+        commands.COMMANDS[name](turn, params)
+        for effect in turn.effects:
+            if isinstance(effect, Call) and not self._may_add(session.account_id, effect.originate.target):
+                raise _too_many_channels(self.presence.channels_of(session.account_id))
+
+    def _may_add(self, account_id: int, target: Target) -> bool:
+        return self._has_room(account_id) or self._is_emergency_target(account_id, target)
 
     def _command(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
@@ -419,7 +492,32 @@ class Switch:
 
         item_task(keep(), name="save-contact", among=self._tasks)
 
+    def _check(self, account_id: int, name: str, params: dict[str, Any]) -> None:
+        """See :data:`CHECK`. What needs the database (the choice of a number) and what takes effect later is not checked.
+
+        :raises TrunklineError: as the command.
+        """
+        if name in start_requests.CHECKS:
+            self._checked_start(account_id, name, params)
+            return
+        session = self._own(account_id, params["call_session_id"])
+        if name in commands.COMMANDS:
+            self._check_command(session, name, params)
+
     async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        account, params, request = self._checked_start(account_id, name, params)
+        if self._numbers is not None:
+            rule = params.get("virtual_phone_usage_rule")
+            request = await self._numbers.chosen(account, request, rule)
+        turn = rules.start(request, self.look(account), self._ids.next())
+        self.apply(turn)
+        await self._written()
+        return {"call_session_id": turn.session.call_session_id}
+
+    def _checked_start(
+        self, account_id: int, name: str, params: dict[str, Any]
+    ) -> tuple[Account, dict[str, Any], StartCall]:
+        """The account, the parameters with what they leave out, and the request, when such a call may be started now."""
         account = self._account(account_id)
         if self._writer.full:
             raise SwitchUnavailable(
@@ -428,21 +526,11 @@ class Switch:
         if self._disk() >= DiskLevel.NO_CALLS:
             raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
         if not self._has_room(account_id):
-            channels = self.presence.channels_of(account_id)
-            raise LimitExceeded(
-                "The account has too many channels in use for now; end some, or try again later",
-                params={"limit_type": "concurrent channels", "limit_max_value": channels},
-            )
+            raise _too_many_channels(self.presence.channels_of(account_id))
         params = self._numbered(account, name, params)
         request = start_requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
-        if self._numbers is not None:
-            rule = params.get("virtual_phone_usage_rule")
-            request = await self._numbers.chosen(account, request, rule)
-        turn = rules.start(request, self.look(account), self._ids.next())
-        self.apply(turn)
-        await self._written()
-        return {"call_session_id": turn.session.call_session_id}
+        return account, params, request
 
     def _check_limits(self, account: Account, contact: str) -> None:
         """:raises LimitExceeded: the account may place no more calls to the world now."""
@@ -649,6 +737,14 @@ class Switch:
         return made[1]
 
 
+def _too_many_channels(channels: int) -> LimitExceeded:
+    """:param channels: of the account now."""
+    return LimitExceeded(
+        "The account has too many channels in use for now; end some, or try again later",
+        params={"limit_type": "concurrent channels", "limit_max_value": channels},
+    )
+
+
 def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
     """The error of a command that the engine did not carry out."""
     if isinstance(error, ChannelGone):
@@ -657,6 +753,8 @@ def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
             field="call_session_id",
             value=session.call_session_id,
         )
+    if isinstance(error, NoChannelFree):
+        return _too_many_channels(sum(1 for leg in session.living if leg.channel))
     message = {
         EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
         EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",

@@ -52,6 +52,9 @@ _CONTROL_FROM_HERE = "\n".join(
     for letters in itertools.product(*((letter, letter.upper()) for letter in "ari"))
 )
 
+_EMERGENCY_CALLS = 20
+"""Calls that Asterisk takes beyond the operator's limit, for emergency numbers."""
+
 _INDICATIONS = """[general]
 country = xx
 
@@ -107,7 +110,8 @@ def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, 
 def _asterisk(config: EngineConfig) -> str:
     paths = config.paths
     root = paths.root
-    limit = f"maxcalls = {config.max_calls}\n" if config.max_calls else ""
+    # The switch keeps the limit, except for emergency calls; Asterisk has no exception, so its own limit is higher.
+    limit = f"maxcalls = {config.max_calls + _EMERGENCY_CALLS}\n" if config.max_calls else ""
     return f"""[directories](!)
 [directories]
 astetcdir => {paths.etc}

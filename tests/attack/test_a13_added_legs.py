@@ -1,0 +1,210 @@
+"""Legs that a running call adds (a group that rings, a consultation, a coach) count for the share of channels, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apis.call_api.requests import COMMANDS
+from tests.calls import company as c
+from tests.calls.company import company, number_of
+from tests.calls.fake_engine import a_line
+from tests.calls.story import Story
+from tests.calls.test_effect_failures import FailingEngine
+from tests.calls.test_managed import DORA, contact, phase_of, talk
+from tests.calls.test_recovery import Journal
+from trunkline.calls.flows.shares import free_channels, reserved
+from trunkline.calls.session import Phase
+from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.switch.switch import Switch
+from trunkline.core.clock import Instant
+from trunkline.core.errors import LimitExceeded, NotFound
+from trunkline.directory.model import Account, Directory, OutgoingLimits
+from trunkline.telephony.port import Arrived, Channel, Connect, Registered
+
+pytestmark = pytest.mark.attack
+
+NOW = Instant(1_772_366_400.0)
+
+
+class Engine(FailingEngine):
+    """Does all it is told, and keeps with which targets it was told to connect."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.connects: list[Connect] = []
+
+    async def connect(self, _channel: Channel, connect: Connect) -> None:
+        self.connects.append(connect)
+
+
+@dataclass
+class Rig:
+    """A switch over an engine that rings whom it is told and never gets an answer."""
+
+    switch: Switch
+    engine: Engine
+    performers: list[Performer]
+
+    def arrive(self, channel: str, called: str, line: str = c.ANNA_LINE) -> None:
+        self.switch.hear(Arrived(Channel(channel), NOW, a_line(line), called, line, "", NOW))
+
+    async def settle(self) -> None:
+        await self.performers[0].settle()
+
+    @property
+    def dialled(self) -> list[int]:
+        """Targets of each connect so far."""
+        return [len(one.targets) for one in self.engine.connects]
+
+
+def rig(folder: Path, account: Account, capacity: int) -> Rig:
+    engine, performers = Engine(), []
+
+    def performer(switch: Switch) -> Performer:
+        performers.append(Performer(engine, folder, switch.effect_failed))
+        return performers[0]
+
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: account}),
+        writer=Journal(),  # type: ignore[arg-type]
+        performer=performer,
+        channels_max=capacity,
+        clock=lambda: float(NOW),
+    )
+    return Rig(switch, engine, performers)
+
+
+@pytest.mark.parametrize("capacity", [10, 20, 40])
+async def test_calls_that_ring_many_phones_leave_ports_for_emergency_calls(
+    tmp_path: Path, capacity: int
+) -> None:
+    it = rig(tmp_path, company(), capacity)
+    for number in range(3 * capacity):
+        it.arrive(f"flood-{number}", c.DORA_LINE)
+        await it.settle()
+    assert it.dialled
+    assert it.switch.presence.all_channels() <= capacity - reserved(capacity)
+    before = it.dialled
+    it.arrive("emergency", "112")
+    await it.settle()
+    assert it.dialled == [*before, 1], "an emergency call is placed whatever is in use"
+
+
+async def test_each_device_of_a_line_is_a_channel(tmp_path: Path) -> None:
+    it = rig(tmp_path, company(), 20)
+    for number in range(9):
+        device = Registered(
+            NOW,
+            c.DORA_LINE,
+            f"sip:{number}@127.0.0.1",
+            "127.0.0.1",
+            5060 + number,
+            "udp",
+            "",
+            None,
+            None,
+            None,
+        )
+        it.switch.presence.register(device)
+    it.arrive("one", c.DORA_LINE)
+    await it.settle()
+    assert it.switch.presence.channels_of(c.ACCOUNT) == 10
+    assert it.dialled == [1]
+
+
+def running(story: Story, folder: Path, free: int) -> tuple[Switch, FailingEngine]:
+    """A switch with the call of the story, and so many channels left to its account."""
+    engine = FailingEngine(None)
+    own = len([leg for leg in story.session.living if leg.channel])
+    capacity = next(one for one in range(2, 200) if free_channels(own, own, one) == free)
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: story.account}),
+        writer=Journal(),  # type: ignore[arg-type]
+        performer=lambda one: Performer(engine, folder, one.effect_failed),
+        channels_max=capacity,
+        clock=lambda: story.clock,
+    )
+    switch.restore(story.session, story.events)
+    return switch, engine
+
+
+ADDING: list[tuple[str, dict[str, Any]]] = [
+    ("transfer_talk", {"contact": DORA}),
+    ("add_coach", {"phone_number": DORA, "mode": "whisper"}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), ADDING)
+async def test_a_running_call_adds_no_leg_beyond_the_share(
+    name: str, params: dict[str, Any], tmp_path: Path
+) -> None:
+    story = talk()
+    switch, engine = running(story, tmp_path, free=0)
+    with pytest.raises(LimitExceeded):
+        await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+    assert "originate" not in engine.asked
+    assert contact(story)
+    assert phase_of(story) in (Phase.TALK, Phase.HOLD)
+
+
+@pytest.mark.parametrize(("name", "params"), ADDING)
+async def test_the_check_before_a_text_is_spoken_refuses_and_changes_nothing(
+    name: str, params: dict[str, Any], tmp_path: Path
+) -> None:
+    story = talk()
+    asked = {"call_session_id": story.session.call_session_id, **params, "command": name}
+    switch, engine = running(story, tmp_path, free=0)
+    with pytest.raises(LimitExceeded):
+        await switch.command(c.ACCOUNT, CHECK, asked)
+    switch, engine = running(story, tmp_path, free=1)
+    assert await switch.command(c.ACCOUNT, CHECK, asked) == {}
+    with pytest.raises(NotFound):
+        await switch.command(c.ACCOUNT + 1, CHECK, asked)
+    assert engine.asked == []
+    assert phase_of(story) is Phase.TALK
+
+
+async def test_the_check_of_a_start_refuses_what_the_start_refuses(tmp_path: Path) -> None:
+    it = rig(tmp_path, company(), 20)
+    asked = {
+        **COMMANDS["start.simple_call"][1],
+        "contact": "12025550111",
+        "operator": "12025550112",
+        "virtual_phone_number": number_of(c.TO_ANNA),
+        "contact_message": {"type": "tts", "value": "Good day", "file": ""},
+    }
+    check = {**asked, "command": "start_simple_call"}
+    assert await it.switch.command(c.ACCOUNT, CHECK, check) == {}
+    assert not it.switch.sessions
+    it.switch.presence.outgoing.account_limits = OutgoingLimits(calls_per_minute=1, concurrent_calls=1)
+    await it.switch.command(c.ACCOUNT, "start_simple_call", asked)
+    for name, params in (("start_simple_call", asked), (CHECK, check)):
+        with pytest.raises(LimitExceeded) as raised:
+            await it.switch.command(c.ACCOUNT, name, params)
+        assert raised.value.params["limit_type"] == "concurrent_calls"
+    await it.settle()
+
+
+@pytest.mark.parametrize(("name", "params"), ADDING)
+async def test_a_running_call_adds_a_leg_within_the_share(
+    name: str, params: dict[str, Any], tmp_path: Path
+) -> None:
+    story = talk()
+    switch, engine = running(story, tmp_path, free=1)
+    await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+    assert "originate" in engine.asked
+
+
+async def test_a_number_is_a_group_of_phones(tmp_path: Path) -> None:
+    it = rig(tmp_path, company(), 200)
+    it.arrive("one", number_of(c.ALL))
+    await it.settle()
+    counted = it.switch.presence.channels_of(c.ACCOUNT)
+    assert counted == 1 + sum(it.dialled)
