@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trunkline.bench import changes, parts, synthetic
 from trunkline.bench.calls import right_ends
 from trunkline.bench.load import Search
-from trunkline.bench.setting import Finding, Setting
+from trunkline.bench.setting import Figure, Finding, Setting
 from trunkline.bench.statistics import Spread, pooled, spread
 
 
@@ -75,7 +75,8 @@ def test_ends_of_calls_are_compared_with_what_the_caller_saw(ends: dict[str, int
 
 async def test_parts_run_by_name_each_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def part(setting: Setting) -> Finding:
-        return Finding(True, "lines", {"folder": str(setting.folder)})
+        figures = {"rate_ms": Figure(7.0, 5.0), "share": Figure(0.7, 0.6, is_least=True)}
+        return Finding(True, "lines", {"folder": str(setting.folder)}, figures)
 
     monkeypatch.setattr(
         parts, "PARTS", {name: parts.Part(f"about {name}", "how", part) for name in ("one", "two")}
@@ -83,8 +84,29 @@ async def test_parts_run_by_name_each_in_its_folder(tmp_path: Path, monkeypatch:
     setting = Setting(None, None, tmp_path, True, lambda _: None)  # type: ignore[arg-type]
     both, second = await parts.run((), setting), await parts.run(("two",), setting)
     assert list(both) == ["one", "two"]
-    assert parts.report(second) == {"two": {"ok": True, "method": "how", "folder": str(tmp_path / "two")}}
-    assert parts.tables(second) == "two: about two\nlines"
+    figures = {
+        "rate_ms": {"value": 7.0, "aim": 5.0, "met": False},
+        "share": {"value": 0.7, "aim": 0.6, "met": True},
+    }
+    assert parts.report(second) == {
+        "two": {"ok": True, "method": "how", "figures": figures, "folder": str(tmp_path / "two")}
+    }
+    missed = "aims that are not met:\n  two: rate_ms is 7.0, the aim is at most 5.0"
+    assert parts.tables(second) == f"two: about two\nlines\n\n{missed}"
+
+
+@pytest.mark.parametrize(
+    ("figure", "met"),
+    [
+        (Figure(5.0, 5.0), True),
+        (Figure(5.1, 5.0), False),
+        (Figure(0.6, 0.6, is_least=True), True),
+        (Figure(0.5, 0.6, is_least=True), False),
+        (Figure(None, 5.0), False),
+    ],
+)
+def test_a_figure_meets_its_aim_up_to_the_aim_itself(figure: Figure, met: bool) -> None:
+    assert figure.met is met
 
 
 def test_delays_of_changes_are_told_by_kind_and_together() -> None:

@@ -114,6 +114,68 @@ async def _until(condition: Callable[[], bool], seconds: float = 15) -> None:
         await asyncio.sleep(0.02)
 
 
+_WAITING = """
+    import os, signal, sys
+    from pathlib import Path
+    here = Path(sys.argv[1])
+    if os.environ.pop("TRUNKLINE_STANDBY", None):
+        with here.with_name("standbys").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+        if not os.read(0, 1):
+            sys.exit(0)
+    with here.open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+    print("ready", flush=True)
+    signal.pause()
+"""
+"""As a role does: a standby waits on its standard input; here it notes its pid before."""
+
+
+def _standbys(folder: Path) -> list[int]:
+    file = folder / "standbys"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+async def _noted(pids: Callable[[], list[int]], count: int) -> None:
+    await _until(lambda: len(pids()) == count)
+
+
+async def test_the_standby_replaces_a_killed_process_and_another_one_is_launched(bench: _Bench) -> None:
+    service = _script(bench.folder, "one", _WAITING, has_standby=True)
+    async with bench.up(service):
+        for kills in (1, 2):
+            await _noted(lambda: _standbys(bench.folder), kills)
+            os.kill(_pids(bench.folder, "one")[-1], signal.SIGKILL)
+            await _noted(lambda: _pids(bench.folder, "one"), kills + 1)
+            assert _pids(bench.folder, "one")[-1] == _standbys(bench.folder)[kills - 1]
+        await _noted(lambda: _standbys(bench.folder), 3)
+        assert is_alive(_standbys(bench.folder)[-1])
+    assert not any(is_alive(pid) for pid in _standbys(bench.folder) + _pids(bench.folder, "one"))
+
+
+async def test_a_standby_that_has_ended_is_replaced_by_a_new_process(bench: _Bench) -> None:
+    service = _script(bench.folder, "one", _WAITING, has_standby=True)
+    async with bench.up(service):
+        await _until(lambda: len(_standbys(bench.folder)) == 1)
+        [standby] = _standbys(bench.folder)
+        os.kill(standby, signal.SIGKILL)
+        await asyncio.to_thread(os.waitid, os.P_PID, standby, os.WEXITED | os.WNOWAIT)
+        os.kill(_pids(bench.folder, "one")[0], signal.SIGKILL)
+        await _until(lambda: len(_standbys(bench.folder)) == 2)
+        assert len(_pids(bench.folder, "one")) == 2
+        assert standby not in _pids(bench.folder, "one")
+
+
+def test_a_role_as_standby_does_nothing_and_ends_when_its_input_is_closed(tmp_path: Path) -> None:
+    environment = {**os.environ, "TRUNKLINE_DATA_DIR": str(tmp_path / "data"), "TRUNKLINE_STANDBY": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "trunkline.roles", "switch"],
+        env=environment, input=b"", capture_output=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert not (tmp_path / "data").exists()
+
+
 async def test_services_start_in_order_and_stop_in_reverse(bench: _Bench) -> None:
     happened: list[str] = []
     text = """

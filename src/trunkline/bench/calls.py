@@ -14,7 +14,7 @@ from trunkline.bench.load import CARRIER, PHONES, Search, Side, Step
 from trunkline.bench.plain import PlainAsterisk
 from trunkline.bench.processes import cpu_seconds
 from trunkline.bench.product import LINE_PASSWORD, LINES, NUMBERS, Product
-from trunkline.bench.setting import Finding, Say, Setting, rows
+from trunkline.bench.setting import Figure, Finding, Say, Setting, rows
 from trunkline.bench.statistics import Spread, pooled
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.testing.foreign import ForeignPhones
@@ -26,6 +26,9 @@ METHOD = (
     "on one clock. Ratios are plain to Trunkline for delays and Trunkline to plain for rates: 1 is equal, less is "
     "slower."
 )
+
+AIM_RATE_RATIO = 0.6
+"""Of plain ``Dial()``: loss-free calls per second (decisions 0015 and 0016)."""
 
 _RIGHT_END = "caller_disconnects"
 """Of a call that was answered: the carrier's side hangs up."""
@@ -131,7 +134,7 @@ async def run(setting: Setting) -> Finding:
         data = await measure(stage, QUICK if setting.quick else FULL, setting.say)
     sessions = data["sessions"]
     ok = data["left_after_load"]["clean"] and sessions["all_reported"] and sessions["right_ends"]
-    return Finding(ok, table(data), data)
+    return Finding(ok, table(data), data, figures(data))
 
 
 async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
@@ -284,6 +287,11 @@ def right_ends(ends: Mapping[str, int], attempted: int, answered: int) -> bool:
     otherwise. Pure."""
     right = ends.get(_RIGHT_END, 0)
     return right >= answered and sum(ends.values()) - right <= attempted - answered
+
+
+def figures(data: Mapping[str, Any]) -> dict[str, Figure]:
+    """The figures that have an aim."""
+    return {"loss_free_rate_ratio": Figure(data["calls_per_second"]["ratio"], AIM_RATE_RATIO, is_least=True)}
 
 
 def table(data: Mapping[str, Any]) -> str:

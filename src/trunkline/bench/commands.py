@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ import aiohttp
 import orjson
 
 from trunkline.bench.product import NUMBERS, Product
-from trunkline.bench.setting import Finding, Say, Setting, rows
+from trunkline.bench.setting import Figure, Finding, Say, Setting, rows
 from trunkline.bench.sink import Answered, SipSink
 from trunkline.bench.statistics import spread
 from trunkline.runtime import secrets
@@ -39,6 +39,9 @@ METHOD = (
     "clients at full speed in turn, against a web server of the same make that returns the same bytes. The last column is "
     "how much more Trunkline takes, in ms, or for rates Trunkline to bare."
 )
+AIM_MORE_MS = 5.0
+"""More than the bare command, at p99."""
+
 CARRIER = "127.0.0.2"
 _BARE = "bare"
 """The bare client's application in the engine, and what its channels are called."""
@@ -356,9 +359,17 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     return found
 
 
+def figures(report: Mapping[str, Any]) -> dict[str, Figure]:
+    """The figures that have an aim."""
+    return {
+        "start_to_invite_p99_more_ms": Figure(report["start_to_invite_ms"]["more_p99"], AIM_MORE_MS),
+        "release_to_bye_p99_more_ms": Figure(report["release_to_bye_ms"]["more_p99"], AIM_MORE_MS),
+    }
+
+
 async def run(setting: Setting) -> Finding:
     """See :mod:`trunkline.bench.parts`."""
     async with staged(setting.folder) as stage:
         report = await measure(stage, QUICK if setting.quick else FULL, setting.say)
     table = rows(("", "bare", "Trunkline", ""), _lines(report))
-    return Finding(not report["left"], table, report)
+    return Finding(not report["left"], table, report, figures(report))

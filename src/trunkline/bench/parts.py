@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from trunkline.bench import calls, changes, commands, reports
+from trunkline.bench import calls, changes, commands, idle, reports
 from trunkline.bench.setting import Finding, Setting
 
 
@@ -37,6 +37,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             commands.run,
         ),
         "changes": Part("from a change by the Data API until calls go by it", changes.METHOD, changes.run),
+        "idle": Part("CPU without calls, and restarts of the switch", idle.METHOD, idle.run),
         "reports": Part(
             "reports over 1 and 10 million calls, against SQL by hand", reports.METHOD, reports.run
         ),
@@ -56,12 +57,32 @@ async def run(names: tuple[str, ...], setting: Setting) -> dict[str, Finding]:
 
 
 def report(findings: Mapping[str, Finding]) -> dict[str, Any]:
-    """``{name: {"ok", "method", ...data}}``."""
+    """``{name: {"ok", "method", "figures": {name: {"value", "aim", "met"}}, ...data}}``."""
     return {
-        name: {"ok": found.ok, "method": PARTS[name].method, **found.data} for name, found in findings.items()
+        name: {
+            "ok": found.ok,
+            "method": PARTS[name].method,
+            "figures": {figure: one.report() for figure, one in found.figures.items()},
+            **found.data,
+        }
+        for name, found in findings.items()
     }
 
 
+def missed(findings: Mapping[str, Finding]) -> list[str]:
+    """A line for each figure that does not meet its aim."""
+    return [
+        f"{name}: {figure} is {one.value}, the aim is {'at least' if one.is_least else 'at most'} {one.aim}"
+        for name, found in findings.items()
+        for figure, one in found.figures.items()
+        if not one.met
+    ]
+
+
 def tables(findings: Mapping[str, Finding]) -> str:
-    """For a terminal."""
-    return "\n\n".join(f"{name}: {PARTS[name].about}\n{found.table}" for name, found in findings.items())
+    """For a terminal: a table for each part, then the figures that do not meet their aims."""
+    found = [f"{name}: {PARTS[name].about}\n{found.table}" for name, found in findings.items()]
+    behind = missed(findings)
+    if behind:
+        found.append("\n".join(("aims that are not met:", *(f"  {line}" for line in behind))))
+    return "\n\n".join(found)

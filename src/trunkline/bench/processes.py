@@ -33,3 +33,32 @@ def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
         return used.get(pid, 0.0) + sum(total(child) for child in children[pid])
 
     return {name: total(pid) for name, pid in roots.items()}
+
+
+def wakeups(pids: Mapping[str, int]) -> dict[str, int]:
+    """Voluntary context switches so far of all threads of these processes; 0 for one that has ended."""
+    return {
+        name: sum(_switches(task) for task in Path(f"/proc/{pid}/task").glob("*"))
+        for name, pid in pids.items()
+    }
+
+
+def _switches(task: Path) -> int:
+    try:
+        lines = (task / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
+def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:
+    """Megabytes of memory of these processes, pages that several share divided among them (PSS)."""
+    return {name: _pss(pid) for name, pid in pids.items()}
+
+
+def _pss(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return round(next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024, 1)

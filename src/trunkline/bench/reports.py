@@ -24,7 +24,7 @@ import orjson
 
 from trunkline.bench import synthetic
 from trunkline.bench.questions import Question, questions
-from trunkline.bench.setting import Finding, Say, Setting
+from trunkline.bench.setting import Figure, Finding, Say, Setting
 from trunkline.bench.uploads import upload
 from trunkline.runtime import postgres
 from trunkline.testing.installation import Account, Installation
@@ -37,6 +37,9 @@ METHOD = (
     "get.calls_report with limit 10000 and default fields. Upload: batches of 50 calls "
     "without recordings by four clients into the full table."
 )
+AIM_RATIO = 1.3
+"""Times the bare peer's time (decision 0018)."""
+
 SIZES = (1_000_000, 10_000_000)
 QUICK_SIZES = (20_000, 200_000)
 UPLOADED = 10_000
@@ -93,7 +96,17 @@ async def run(setting: Setting) -> Finding:
             "memory_mb": memory,
             "upload": asdict(uploaded),
         },
+        figures(timings),
     )
+
+
+def figures(timings: Mapping[int, Mapping[str, Timing]]) -> dict[str, Figure]:
+    """The figures that have an aim: by size and question, our time against the bare peer's."""
+    return {
+        f"{name.replace(' ', '_')}_at_{size}_ratio": Figure(round(one.ours / one.theirs, 2), AIM_RATIO)
+        for size, found in timings.items()
+        for name, one in found.items()
+    }
 
 
 async def _account(installation: Installation, number: int) -> Account:

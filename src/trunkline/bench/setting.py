@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,17 +34,43 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A measured value and its aim.
+
+    :ivar value: in the unit that the figure's name ends with; None: nothing was measured.
+    :ivar is_least: the aim is the least value that meets it; otherwise the greatest.
+    """
+
+    value: float | None
+    aim: float
+    is_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the value meets the aim."""
+        if self.value is None:
+            return False
+        return self.value >= self.aim if self.is_least else self.value <= self.aim
+
+    def report(self) -> dict[str, float | bool | None]:
+        """For ``bench-report.json``."""
+        return {"value": self.value, "aim": self.aim, "met": self.met}
+
+
+@dataclass(frozen=True)
 class Finding:
     """What a part found.
 
     :ivar ok: nothing was lost, wrong or left over; says nothing of speed.
     :ivar table: lines for a terminal, see :func:`rows`.
-    :ivar data: JSON values for the report; ``"ok"`` and ``"method"`` are added to it.
+    :ivar data: JSON values for the report; ``"ok"``, ``"method"`` and ``"figures"`` are added to it.
+    :ivar figures: those that have an aim, by name.
     """
 
     ok: bool
     table: str
     data: dict[str, Any]
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def rows(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import os
 import signal
 import sys
+import time
+from types import ModuleType
 
 import uvloop
 
@@ -14,20 +17,33 @@ from trunkline.core import log
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
-from trunkline.roles.health import Health
+from trunkline.roles.health import Health, StartPhases
 from trunkline.runtime.instance import SUPERVISED
+from trunkline.runtime.processes import uptime
+from trunkline.runtime.standby import wait_for_start
 
 ROLES = ("switch", "web", "worker")
 
 
-async def _main(role: str, settings: Settings) -> None:
+def _load(role: str) -> ModuleType:
+    """Import the role. What this makes stays, so the garbage collector does not look at it, now or later."""
+    gc.disable()
+    try:
+        return importlib.import_module(f"trunkline.roles.{role}")
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+async def _main(
+    role: str, module: ModuleType, settings: Settings, phases: StartPhases, *, was_standby: bool
+) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
 
-    health = Health(role, is_watched=SUPERVISED in os.environ)
-    module = importlib.import_module(f"trunkline.roles.{role}")
+    health = Health(role, is_watched=SUPERVISED in os.environ, phases=phases, was_standby=was_standby)
     async with CoreTasks(is_stopping=stopped.is_set), health.reported():
         await module.run(settings, health, stopped)
 
@@ -39,8 +55,12 @@ def main() -> None:
     settings = Settings()
     is_json = settings.log_json if settings.log_json is not None else not sys.stderr.isatty()
     log.configure(sys.argv[1], json=is_json, level=settings.log_level)
+    module = _load(sys.argv[1])  # after the log is configured: modules make their loggers at import
+    was_standby = wait_for_start()
+    phases = StartPhases(time.monotonic() - (0.0 if was_standby else uptime(os.getpid()) or 0.0))
+    phases.done("load")
     try:
-        uvloop.run(_main(sys.argv[1], settings))
+        uvloop.run(_main(sys.argv[1], module, settings, phases, was_standby=was_standby))
     except ConfigurationError as error:
         raise SystemExit(f"trunkline {sys.argv[1]}: {error.message}") from error
     except CoreTaskFailed:

@@ -15,12 +15,38 @@ import asyncio
 import contextlib
 import gc
 import json
+import time
 from collections.abc import AsyncIterator
 
+from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 
 ALIVE_SECONDS = 10.0
 """Seconds between two ``alive`` reports."""
+
+_log = get_logger("roles")
+
+
+class StartPhases:
+    """How long the parts of a start take, for the log line ``started``.
+
+    :param began: when the start began, in seconds of ``time.monotonic()``.
+    """
+
+    def __init__(self, began: float) -> None:
+        self._began = self._last = began
+        self._milliseconds: dict[str, int] = {}
+
+    def done(self, name: str) -> None:
+        """A phase has ended; it began where the last one ended."""
+        now = time.monotonic()
+        self._milliseconds[name] = round((now - self._last) * 1000)
+        self._last = now
+
+    def log(self, *, was_standby: bool) -> None:
+        """Write the line: milliseconds of each phase, and in all."""
+        total = round((self._last - self._began) * 1000)
+        _log.info("started", total_ms=total, phases_ms=self._milliseconds, was_standby=was_standby)
 
 
 class Health:
@@ -28,9 +54,13 @@ class Health:
 
     :param role: its name.
     :param is_watched: a supervisor reads the reports.
+    :param phases: of the start, which the first report of readiness ends.
+    :param was_standby: the process had loaded its program before it was started.
     """
 
-    def __init__(self, role: str, *, is_watched: bool) -> None:
+    def __init__(self, role: str, *, is_watched: bool, phases: StartPhases, was_standby: bool) -> None:
+        self.phases = phases
+        self._was_standby = was_standby
         self._role = role
         self._is_watched = is_watched
         self._was_ready = False
@@ -42,6 +72,8 @@ class Health:
             # Objects that exist now are permanent; scanning them again and again would delay calls.
             gc.collect()
             gc.freeze()
+            self.phases.done("readiness")
+            self.phases.log(was_standby=self._was_standby)
         _print({"ready": self._role})
 
     def not_ready(self, reason: str) -> None:

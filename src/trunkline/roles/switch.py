@@ -43,7 +43,7 @@ from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
-from trunkline.roles.health import Health
+from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.signal_path import SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
@@ -85,10 +85,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         lease = await stack.enter_async_context(
             Lease(dsn, node, settings.switch.control_url, holder=_holder(), lost=fenced.set)
         )
+        health.phases.done("database_and_lease")
         async with db.connection() as connection:
             await ensure_partitions(connection, datetime.now(UTC))
+        health.phases.done("partitions")
         snapshot = DirectorySnapshot(db, Cipher(own.master_key), settings.media_dir)
         await snapshot.start()
+        health.phases.done("directory")
         stack.push_async_callback(snapshot.stop)
         own_sip = own_addresses(settings.sip.bind, settings.sip.external_address)
         identified = await stack.enter_async_context(identifying(snapshot, own_sip))
@@ -139,7 +142,9 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(db, engine, switch, registrar, guard, snapshot, configuration, lease.position)
+        follower = _Follower(
+            db, engine, switch, registrar, guard, snapshot, configuration, lease.position, health.phases
+        )
 
         def path_changed(reason: str | None) -> None:
             if reason is None:
@@ -149,6 +154,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
         path = SignalPath(engine, path_changed, lambda: follower.is_recovering)
         follower.path = path
+        health.phases.done("services")
         switch.signal_path = path.status
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
@@ -197,7 +203,9 @@ class _Follower:
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
         position: Instant | None,
+        phases: StartPhases,
     ) -> None:
+        self._phases = phases
         self._db = db
         self._engine = engine
         self._switch = switch
@@ -246,6 +254,7 @@ class _Follower:
 
     async def _recover(self) -> None:
         if self._first:
+            self._phases.done("engine_connected")
             for session, events in await recovery.open_sessions(self._db, self._switch.node):
                 self._switch.restore(session, events)
         position = self._switch.handled_until or self._position
@@ -262,6 +271,7 @@ class _Follower:
         self._recovered_at = self._switch.handled_until = survey.at
         if self._first:
             self._first = False
+            self._phases.done("recovery")
             self._registrar.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
 

@@ -17,6 +17,7 @@ from trunkline.runtime.files import write_atomically
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.service import Report, Service
+from trunkline.runtime.standby import Standby, launch
 
 _PROBE_INTERVAL = 0.05
 _LONGEST_LINE = 1 << 20
@@ -55,30 +56,16 @@ class Child:
         log: RotatingLog,
         pid_file: Path,
         reported: Callable[[Report], None] = lambda _: None,
+        standby: Standby | None = None,
     ) -> Child:
         """Start the service's program (a few milliseconds).
 
         :param reported: called with each report of the process on its readiness.
+        :param standby: started in place of a new process when it still waits.
         """
-        program = service.program()
-        read_end, write_end = os.pipe()
-        try:
-            process = subprocess.Popen(
-                program.launch_argv(),
-                env=program.launch_environment(),
-                cwd=program.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError:
-            os.close(read_end)
-            raise
-        finally:
-            os.close(write_end)
+        process, output = (standby.start() if standby is not None else None) or launch(service, standby=False)
         remember(pid_file, process.pid)
-        return cls(service, process, os.fdopen(read_end, "rb"), log, pid_file, reported)
+        return cls(service, process, output, log, pid_file, reported)
 
     @property
     def pid(self) -> int:

@@ -43,6 +43,8 @@ SUPERVISED = "TRUNKLINE_SUPERVISED"
 _DATABASE, _ENGINE = "postgres", "asterisk"
 _ENGINE_OPEN_FILES = 200_000
 _ROLE_OPEN_FILES = 65_536
+_STANDBYS = frozenset({"switch"})
+"""Roles whose restart callers wait for. A standby takes memory, so the others have none."""
 _NICENESS = {"worker": 10}
 """Deliveries and encoding may come later; calls may not."""
 _READY_SECONDS, _NICE_READY_SECONDS = 60, 240
@@ -210,6 +212,7 @@ def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Se
         silent_seconds=SILENT_SECONDS,
         ready_seconds=_NICE_READY_SECONDS if role in _NICENESS else _READY_SECONDS,
         version=__version__,
+        has_standby=role in _STANDBYS,
     )
 
 

@@ -62,6 +62,8 @@ class Service:
     :ivar ready_seconds: killed and started again when not ready by then.
     :ivar stop_seconds: killed when still there so long after ``stop_signal``.
     :ivar version: for ``trunkline status``.
+    :ivar has_standby: keep a second process that has loaded the program and starts when the first one ends
+        (:mod:`trunkline.runtime.standby`).
     """
 
     name: str
@@ -78,6 +80,7 @@ class Service:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15
     version: str = ""
+    has_standby: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from trunkline.runtime.files import write_atomically
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import started_at
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState, ServiceStatus
+from trunkline.runtime.standby import Standby
 
 Say = Callable[[str], None]
 """Takes one line for the terminal."""
@@ -209,6 +210,7 @@ class _ServiceRunner:
         self._pid_file = run_dir / f"{service.name}.pid"
         self._state = ServiceState.WAITING
         self._child: Child | None = None
+        self._standby: Standby | None = None
         self._reason = ""
         self._starts = 0
         self._first: asyncio.Future[None] | None = None
@@ -240,6 +242,9 @@ class _ServiceRunner:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._set(ServiceState.STOPPED)
+        if self._standby is not None:
+            await asyncio.to_thread(self._standby.end)
+            self._standby = None
         if self._first is not None and self._first.done() and not self._first.cancelled():
             # Seen by whoever waited in start(), if anybody still did.
             self._first.exception()
@@ -286,7 +291,8 @@ class _ServiceRunner:
         begun = time.monotonic()
         await asyncio.to_thread(self._service.prepare)
         self._starts += 1
-        child = self._child = Child.start(self._service, self._log, self._pid_file, self._reported)
+        standby, self._standby = self._standby, None
+        child = self._child = Child.start(self._service, self._log, self._pid_file, self._reported, standby)
         try:
             self._changed()
             if await child.wait_ready():
@@ -310,6 +316,14 @@ class _ServiceRunner:
         self._say(f"{self._service.name}: ready ({seconds:.1f} s)")
         if not first.done():
             first.set_result(None)
+        if self._service.has_standby and self._standby is None:
+            # Not earlier: the process that starts needs the processors more.
+            try:
+                self._standby = Standby(self._service, self._log)
+            except OSError as error:
+                self._say(
+                    f"{self._service.name}: no standby ({error.strerror}); the next restart takes longer"
+                )
 
     async def _watch(self, child: Child) -> None:
         """Wait for the end of a process; kill it when it stops reporting."""
