@@ -54,7 +54,7 @@ def _pids(folder: Path, name: str) -> list[int]:
 
 
 def _quick() -> Backoff:
-    return Backoff(first=0.05, most=0.1, healthy=30)
+    return Backoff(first=0.05, most=0.1, most_ready=0.1, healthy=30)
 
 
 class _Bench:
@@ -427,17 +427,18 @@ def test_one_supervisor_for_a_data_folder(tmp_path: Path) -> None:
         pass
 
 
-@given(st.lists(st.floats(0, 60), max_size=30))
-def test_backoff_doubles_up_to_its_limit_and_starts_over_after_health(lives: list[float]) -> None:
-    rule = Backoff(first=0.2, most=10, healthy=30)
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), max_size=30))
+def test_backoff_doubles_up_to_its_limits_and_starts_over_after_health(
+    lives: list[tuple[float, bool]],
+) -> None:
+    rule = Backoff(first=0.2, most=10, most_ready=0.8, healthy=5)
     previous = None
-    for lived in lives:
-        wait = rule.after(lived)
-        assert 0.2 <= wait <= 10
-        if lived >= 30 or previous is None:
+    for lived, was_ready in lives:
+        wait = rule.after(lived, was_ready=was_ready)
+        if previous is None or (was_ready and lived >= 5):
             assert wait == 0.2
         else:
-            assert wait == min(previous * 2, 10)
+            assert wait == min(previous * 2, 0.8 if was_ready else 10)
         previous = wait
 
 

@@ -24,8 +24,6 @@ from trunkline.core.tasks import core_task
 ALIVE_SECONDS = 10.0
 """Seconds between two ``alive`` reports."""
 
-_log = get_logger("roles")
-
 
 class StartPhases:
     """How long the parts of a start take, for the log line ``started``.
@@ -46,7 +44,10 @@ class StartPhases:
     def log(self, *, was_standby: bool) -> None:
         """Write the line: milliseconds of each phase, and in all."""
         total = round((self._last - self._began) * 1000)
-        _log.info("started", total_ms=total, phases_ms=self._milliseconds, was_standby=was_standby)
+        # The logger is made here: the entry point imports this module before it configures the log.
+        get_logger("roles").info(
+            "started", total_ms=total, phases_ms=self._milliseconds, was_standby=was_standby
+        )
 
 
 class Health:

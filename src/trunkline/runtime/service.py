@@ -99,18 +99,21 @@ class Backoff:
     """Seconds to wait before the next start: doubling while starts fail, from the beginning once one lasted.
 
     :param first: the shortest wait.
-    :param most: the longest.
-    :param healthy: a process that lived so long was fine.
+    :param most: the longest after a process that was not ready.
+    :param most_ready: the longest after one that was: what it serves waits for it, and it can start.
+    :param healthy: a process that was ready and lived so long was fine.
     """
 
-    def __init__(self, first: float = 0.2, most: float = 10, healthy: float = 30) -> None:
-        self._first, self._most, self._healthy = first, most, healthy
+    def __init__(
+        self, first: float = 0.2, most: float = 10, most_ready: float = 0.8, healthy: float = 5
+    ) -> None:
+        self._first, self._most, self._most_ready, self._healthy = first, most, most_ready, healthy
         self._next = first
 
-    def after(self, lived: float) -> float:
+    def after(self, lived: float, *, was_ready: bool) -> float:
         """The wait after a process that lived so many seconds."""
-        if lived >= self._healthy:
+        if was_ready and lived >= self._healthy:
             self._next = self._first
-        wait = self._next
-        self._next = min(wait * 2, self._most)
+        wait = min(self._next, self._most_ready if was_ready else self._most)
+        self._next = wait * 2
         return wait

@@ -1,9 +1,9 @@
 """Starts processes, each when those it needs are ready; keeps them running; stops them in reverse order.
 
-A process that ends unasked is started again after a wait that doubles from 0.2 s to 10 s; the others go on
-meanwhile. When the supervisor itself dies, even by SIGKILL, the kernel ends its children: an instance nobody
-watches would neither restart what fails nor let the next ``trunkline up`` in. What still lingers is ended by
-that next start.
+A process that ends unasked is started again after a wait that doubles from 0.2 s to 10 s, or to 0.8 s while it becomes
+ready each time; the others go on meanwhile. When the supervisor itself dies, even by SIGKILL, the kernel ends its children:
+an instance nobody watches would neither restart what fails nor let the next ``trunkline up`` in. What still lingers is ended
+by that next start.
 """
 
 from __future__ import annotations
@@ -212,6 +212,7 @@ class _ServiceRunner:
         self._child: Child | None = None
         self._standby: Standby | None = None
         self._reason = ""
+        self._was_ready = False
         self._starts = 0
         self._first: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -262,6 +263,7 @@ class _ServiceRunner:
         failures = 0
         while True:
             begun = time.monotonic()
+            self._was_ready = False
             try:
                 await self._run_once(first)
             except Exception as error:
@@ -275,7 +277,7 @@ class _ServiceRunner:
                 first.set_exception(self._does_not_start())
                 return
             self._set(ServiceState.BACKING_OFF)
-            wait = self._backoff.after(time.monotonic() - begun)
+            wait = self._backoff.after(time.monotonic() - begun, was_ready=self._was_ready)
             self._say(f"{self._service.name}: starts again in {wait:.1f} s")
             await asyncio.sleep(wait)
 
@@ -312,6 +314,7 @@ class _ServiceRunner:
     async def _has_become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
         if not first.done():
             await asyncio.to_thread(self._service.once_ready)
+        self._was_ready = True
         self._set(ServiceState.READY)
         self._say(f"{self._service.name}: ready ({seconds:.1f} s)")
         if not first.done():

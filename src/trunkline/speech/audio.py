@@ -10,13 +10,18 @@ import os
 import tempfile
 import wave
 from pathlib import Path
-
-import av
-import numpy as np
-from av.audio.resampler import AudioResampler
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Samples: TypeAlias = NDArray[np.int16]
+
+# The libraries of sound are imported where they are used: most processes import this module and make no sound, and their
+# start would take a quarter of a second longer.
 
 RATE = 8000
 """Samples a second."""
@@ -25,8 +30,6 @@ MAX_SECONDS = 1800
 """The longest audio accepted from outside: a guard against files that unpack without end."""
 SILENCE_DBFS = -60.0
 
-Samples = NDArray[np.int16]
-
 
 def decode(source: bytes | Path, *, max_seconds: int = MAX_SECONDS) -> bytes:
     """PCM of any audio file (WAV, MP3, OGG, FLAC, M4A, the sound of a video ...).
@@ -34,6 +37,9 @@ def decode(source: bytes | Path, *, max_seconds: int = MAX_SECONDS) -> bytes:
     :raises InvalidInput: no audio in it, damaged, or longer than ``max_seconds``.
     :raises OSError: a path that cannot be read.
     """
+    import av
+    from av.audio.resampler import AudioResampler
+
     stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
     limit = max_seconds * RATE * SAMPLE_BYTES
     pcm = bytearray()
@@ -86,6 +92,8 @@ def duration_ms(pcm: bytes) -> int:
 
 def level_dbfs(pcm: bytes) -> float:
     """Loudness (root mean square) in dB below full scale; -inf for digital silence."""
+    import numpy as np
+
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
     rms = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
     return 20 * float(np.log10(rms / 32768)) if rms > 0 else float("-inf")
@@ -98,6 +106,9 @@ def is_silent(pcm: bytes) -> bool:
 
 def resample(samples: Samples, rate: int) -> bytes:
     """PCM of mono samples of another rate."""
+    import av
+    from av.audio.resampler import AudioResampler
+
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate
     resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
@@ -113,6 +124,8 @@ def write_mp3(source: Path, target: Path, *, bit_rate: int = 32_000) -> None:
     :param bit_rate: bits a second.
     :raises InvalidInput: the source is no audio.
     """
+    import av
+
     part = target.with_name(f".{target.name}.part")
     try:
         with av.open(str(source)) as reader, av.open(str(part), "w", format="mp3") as writer:

@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import sys
 
-import numpy as np
-
 from trunkline.core.errors import InvalidInput, Unavailable
 from trunkline.speech import audio, espeak_child
 from trunkline.speech.espeak_child import FAILED, SAMPLE_RATE_BYTES, UNKNOWN_LANGUAGE
@@ -78,5 +76,7 @@ class EspeakSpeech:
 
 
 def _to_pcm(output: bytes) -> bytes:
+    import numpy as np
+
     rate = int.from_bytes(output[:SAMPLE_RATE_BYTES], "little")
     return audio.resample(np.frombuffer(output[SAMPLE_RATE_BYTES:], dtype="<i2"), rate)

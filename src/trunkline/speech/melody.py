@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.speech.audio import RATE
 
-_Wave = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    _Wave: TypeAlias = NDArray[np.float64]
 
 _PEAK = 0.35
 """Of full scale: a little softer than speech."""
@@ -46,6 +48,8 @@ HOLD = Tune(
 
 def melody(tune: Tune, *, repeats: int = 2) -> bytes:
     """The tune, as a loop without a gap: what rings beyond its end is laid over its beginning."""
+    import numpy as np
+
     step = int(tune.note_seconds * RATE)
     notes = tune.notes.split()
     length = step * len(notes)
@@ -61,6 +65,8 @@ def melody(tune: Tune, *, repeats: int = 2) -> bytes:
 
 def tone(hertz: float, seconds: float, *, silence: float = 0.0) -> bytes:
     """One steady tone with soft edges, then ``silence`` seconds of nothing."""
+    import numpy as np
+
     moments = np.arange(int(seconds * RATE)) / RATE
     sound = np.sin(2 * np.pi * hertz * moments) * _PEAK
     edge = min(int(0.01 * RATE), sound.size // 2)
@@ -72,6 +78,8 @@ def tone(hertz: float, seconds: float, *, silence: float = 0.0) -> bytes:
 
 def _struck(note: int, *, seconds: float) -> _Wave:
     """A struck note that dies away."""
+    import numpy as np
+
     moments = np.arange(int(seconds * RATE)) / RATE
     hertz = 440 * 2 ** ((note - 69) / 12)
     sound = np.zeros(moments.size)
@@ -88,9 +96,13 @@ def _struck(note: int, *, seconds: float) -> _Wave:
 
 def _lay(sound: _Wave, start: int, part: _Wave) -> None:
     """Add ``part`` from ``start`` on, round the end of the loop."""
+    import numpy as np
+
     places = (start + np.arange(part.size)) % sound.size
     np.add.at(sound, places, part)
 
 
 def _pcm(sound: _Wave) -> bytes:
+    import numpy as np
+
     return (np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes()

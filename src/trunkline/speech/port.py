@@ -5,8 +5,6 @@ from __future__ import annotations
 import unicodedata
 from typing import Protocol
 
-import numpy as np
-
 from trunkline.core.errors import InvalidInput
 from trunkline.speech import audio
 
@@ -53,6 +51,8 @@ class NullSpeech:
     """Twin without a synthesiser: a soft tone, 60 ms for each character, another pitch for another text."""
 
     async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
+        import numpy as np
+
         said = speakable(text)
         seconds = len(said) * 0.06
         pitch = 300 + sum(f"{language}:{said}".encode()) % 400
