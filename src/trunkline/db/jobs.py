@@ -19,6 +19,7 @@ from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import AsyncConnection
 
 from trunkline.core.log import get_logger
+from trunkline.db.waiting import EventConnection
 
 _log = get_logger("db.jobs")
 
@@ -104,6 +105,7 @@ class Jobs:
         self._connector = procrastinate.PsycopgConnector(
             conninfo=dsn,
             kwargs={"application_name": application_name},
+            connection_class=EventConnection,
             min_size=1,
             max_size=max_connections,
         )
@@ -193,7 +195,7 @@ class Jobs:
         """Notify the workers when rescheduled jobs become due."""
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
+                async with await EventConnection.connect(
                     self._dsn, autocommit=True, application_name=f"{self._application_name} scheduled"
                 ) as connection:
                     await connection.execute(f"listen {_SCHEDULED_CHANNEL}".encode())

@@ -34,6 +34,7 @@ from psycopg_pool import AsyncConnectionPool
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
+from trunkline.db.waiting import EventConnection
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -142,7 +143,7 @@ class Database:
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             kwargs={"row_factory": dict_row, "application_name": application_name},
-            connection_class=psycopg.AsyncConnection[DictRow],
+            connection_class=EventConnection,
             min_size=min_size,
             max_size=max_size,
             configure=configure,
@@ -257,7 +258,7 @@ class Database:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _connect_listener(self, channel: str) -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(
+        connection = await EventConnection.connect(
             self.dsn, autocommit=True, application_name=f"{self._application_name} listener"
         )
         try:

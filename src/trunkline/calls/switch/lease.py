@@ -20,6 +20,7 @@ from trunkline.core.clock import Instant
 from trunkline.core.errors import LeaseLost, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
+from trunkline.db.waiting import EventConnection
 from trunkline.events.store import Fence
 
 LOCK_SPACE = 7_256_010
@@ -100,7 +101,7 @@ class Lease:
     async def _hold(self) -> None:
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
+                async with await EventConnection.connect(
                     self._dsn,
                     autocommit=True,
                     application_name="trunkline-switch-lease",
