@@ -22,6 +22,7 @@ from trunkline.bench.questions import questions
 from trunkline.db.pool import Database
 from trunkline.db.query import page
 from trunkline.db.query.compiler import CompiledQuery
+from trunkline.db.row_security import TENANT
 
 SESSIONS = 12_000
 ALL = (ACCOUNT, 901, 902, 903, 904)
@@ -61,7 +62,7 @@ async def test_usual_reports_read_only_the_months_that_are_asked_for_by_an_index
                 for day in (first - DAY * 2, first + DAY * 20, first + DAY * 50, last + DAY * 2)
             }
             for statement in (query.rows, query.count):
-                for node in scans(await explained(db, statement, query)):
+                for node in scans(await explained(db.for_account(ACCOUNT), statement, query)):
                     told = (question.name, node)
                     month = _MONTH.match(node["Relation Name"])
                     assert month, told
@@ -74,8 +75,13 @@ async def test_usual_reports_read_only_the_months_that_are_asked_for_by_an_index
 
 
 async def explained(db: Database, statement: sql.Composed, query: CompiledQuery) -> Node:
-    """The plan of a statement, run where a table as small as this one is not simply read from end to end."""
+    """The plan of a statement, run where a table as small as this one is not simply read from end to end.
+
+    :param db: restricted to the rows of the account, as for a request: the policies are part of the plan.
+    """
     async with db.connection() as connection:
+        role = await (await connection.execute("select current_user::text as name")).fetchone()
+        assert role == {"name": TENANT}
         await connection.execute("set local enable_seqscan = off")
         cursor = await connection.execute(
             sql.SQL("explain (analyze, format json, timing off) ") + statement, query.params
