@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.shared_database import Databases, administer
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -61,23 +60,34 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     """Name of a database with the whole schema and no rows; to be copied, not used."""
     from trunkline.db.migrate import upgrade
 
-    _administer(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
+    administer(postgres_server, f"CREATE DATABASE {_TEMPLATE}")
     upgrade(postgres_server.dsn_of(_TEMPLATE))
     return _TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: EmbeddedPostgres, migrated_template: str) -> Databases:
+    """Lends the migrated databases of the fixture ``database``."""
+    return Databases(postgres_server, migrated_template)
+
+
 @pytest.fixture
-def database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
-    """Connection URI of a fresh migrated database, dropped afterwards."""
-    with _own_database(postgres_server, f"TEMPLATE {migrated_template}") as dsn:
+def database(databases: Databases) -> Iterator[str]:
+    """Connection URI of a migrated database, equal to a new one."""
+    with databases.lend() as dsn:
         yield dsn
 
 
 @pytest.fixture
 def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """Connection URI of a database without any table, dropped afterwards."""
-    with _own_database(postgres_server, "") as dsn:
-        yield dsn
+    name = f"test_{next(_numbers)}"
+    # Takes a tenth of the time that logging each page does, and nothing here outlives a crash.
+    administer(postgres_server, f"create database {name} strategy file_copy")
+    try:
+        yield postgres_server.dsn_of(name)
+    finally:
+        administer(postgres_server, f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture(scope="session")
@@ -90,19 +100,3 @@ def asterisk_install() -> AsteriskInstall:
 def free_ports() -> Callable[[int], list[int]]:
     """``free_ports(n)``: n ports free for TCP and UDP."""
     return find_free_ports
-
-
-@contextmanager
-def _own_database(server: EmbeddedPostgres, options: str) -> Iterator[str]:
-    name = f"test_{next(_numbers)}"
-    # Takes a tenth of the time that logging each page does, and nothing here outlives a crash.
-    _administer(server, f"CREATE DATABASE {name} STRATEGY file_copy {options}")
-    try:
-        yield server.dsn_of(name)
-    finally:
-        _administer(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _administer(server: EmbeddedPostgres, statement: str) -> None:
-    with psycopg.connect(server.dsn_of("postgres"), autocommit=True) as connection:
-        connection.execute(statement.encode())
