@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from trunkline.accounts import Cipher, login_throttle, networks, passwords, tokens
 from trunkline.accounts.model import Caller, CallerKind
 from trunkline.accounts.permissions import Role
-from trunkline.accounts.points import Counter, Period, exceeded, period_start, seconds_left, tell, used_in
+from trunkline.accounts.points import (
+    Counter,
+    Period,
+    exceeded,
+    period_start,
+    seconds_left,
+    remaining_points,
+    used_in,
+)
 from trunkline.core.errors import ConfigurationError, InvalidInput
 
 MOMENTS = st.floats(0, 4e9)
@@ -53,7 +61,7 @@ def test_points_told_are_never_negative(day: int, minute: int, used_d: int, used
         Period.DAY: Counter(period_start(Period.DAY, now), used_d),
         Period.MINUTE: Counter(period_start(Period.MINUTE, now), used_m),
     }
-    points = tell({Period.DAY: day, Period.MINUTE: minute}, counters, now)
+    points = remaining_points({Period.DAY: day, Period.MINUTE: minute}, counters, now)
     assert points.day_remaining == max(0, day - used_d)
     assert points.minute_remaining == max(0, minute - used_m)
     if points.day_remaining < 5:

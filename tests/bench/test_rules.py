@@ -23,7 +23,7 @@ def test_search_ends_next_to_the_limit(limit: float, first: int, precision: floa
     search = Search(first, precision)
     steps = 0
     while not search.over:
-        search.told(search.next, search.next <= limit)
+        search.record(search.next, search.next <= limit)
         steps += 1
         assert steps < 60
     assert search.best <= limit
@@ -35,7 +35,7 @@ def test_search_of_what_never_goes_clean_ends_at_nothing() -> None:
     for _ in range(60):
         if search.over:
             break
-        search.told(search.next, clean=False)
+        search.record(search.next, clean=False)
     assert search.over
     assert search.best == 0.0
 

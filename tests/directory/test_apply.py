@@ -191,7 +191,7 @@ async def test_a_login_of_another_account_is_refused_and_nothing_changes(desk: D
 async def test_a_change_between_look_and_apply_is_refused(desk: Desk) -> None:
     prepared = await desk.files.prepare(Request(desk.account_id, parse(SMALL, {}), desk.folder))
     await desk.apply("trunks: {carrier: {host: 192.0.2.99}}")
-    with pytest.raises(DirectoryFileError, match="changed by somebody else"):
+    with pytest.raises(DirectoryFileError, match="was changed meanwhile"):
         await desk.files.apply(prepared)
     assert await counts(desk, "employees") == [0]
 

@@ -37,13 +37,13 @@ BY_TOKEN: LiteralString = f"""
     select found.kind, found.key_id, found.api, found.expires_at, found.blocked_at, found.last_used_at,
         {_USER}
     from found join users u using (account_id, user_id) join accounts a using (account_id)
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 _CLIENT_USER: LiteralString = f"""
     select {_USER}
     from users u join accounts a using (account_id)
     where a.parent_account_id = %(agent)s and u.user_id = %(user_id)s
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 _KEY_USE_STEP = 60
 """Seconds: ``last_used_at`` of a key is no more precise than this, which spares a write a request."""
@@ -62,7 +62,7 @@ async def find_caller(db: Database, token: str, api: str, now: datetime) -> Call
 
 
 async def judged(db: Database, row: Row | None, api: str, now: datetime) -> Caller:
-    """What a row of :data:`BY_TOKEN` says; errors as of :func:`find_caller`."""
+    """The caller of a row of :data:`BY_TOKEN`; errors as of :func:`find_caller`."""
     if row is None or (row["api"] is not None and row["api"] != api):
         raise AuthenticationFailed(
             "the access token is not known here; log in again or use a key of this installation",

@@ -1,7 +1,7 @@
 """Making and changing accounts: for the command line, the console, and partners.
 
 Everything takes effect at once (:class:`~trunkline.accounts.service.Accounts` caches nothing; the switch
-hears of accounts, components and security rules by NOTIFY).
+gets changes of accounts, components and security rules by NOTIFY).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def check_profile(profile: AccountProfile) -> None:
 
 
 class Administration:
-    """Accounts and what belongs to a whole account; :attr:`users` for users and their keys."""
+    """Accounts and their settings; :attr:`users` for users and their keys."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -322,7 +322,7 @@ async def add_account(
 ) -> NewAccount:
     """Make an account in the transaction of the connection; see :meth:`Administration.create_account`.
 
-    :param with_keys: False: the owner gets no keys, since nobody would be told them.
+    :param with_keys: False: the owner gets no keys, because they would not be shown.
     """
     check_profile(profile)
     allowed = [str(networks.parse_network(text)) for text in allow]

@@ -2,8 +2,8 @@
 
 Names and titles are those of the reference (Call API, "Components"; Data API, "Permissions and components").
 Basic sets, for which the reference has only a title, are named after it; ``recording``, ``coach`` and
-``call_center``, for which it has only a name, have titles of ours; ``upload_sessions``, ``email_tracking`` and
-``speech_analytics``, for which it has only a title, have names of ours.
+``call_center``, for which it has only a name, have titles defined here; ``upload_sessions``, ``email_tracking`` and
+``speech_analytics``, for which it has only a title, have names defined here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Clients of an agent (partner) account: accounts of their own that the agent makes, sets limits for and locks.
 
 Whether a client may work is ``accounts.status``, as for every account: it follows from the operator's lock and the
-agent's, which are set apart. ``customers`` has the reason of the agent's lock and what else the agent set. A client
+agent's, which are separate. ``customers`` has the reason of the agent's lock and the agent's other settings. A client
 without a row there (made on the command line) has the defaults.
 """
 
@@ -153,7 +153,7 @@ async def create_customer(
     address is on its allow-list yet.
 
     :param settings: values for :data:`SETTINGS`; ``email`` and ``tariff_plan_id`` among them.
-    :raises InvalidInput: ``already_in_use``: somebody logs in with this address; a password too short or long.
+    :raises InvalidInput: ``already_in_use``: another user has this address as login; a password too short or long.
     :raises NotFound: the agent has no such tariff plan.
     """
     passwords.check_strength(password)
@@ -306,7 +306,7 @@ async def _put_settings(
 
 
 async def put_status(connection: Connection, agent_id: int, customer_id: int, status: CustomerStatus) -> None:
-    """Set a status in the transaction of the connection, from whichever it is: limits and debts lock, too.
+    """Set a status in the transaction of the connection, from any status: limits and debts also lock accounts.
 
     A lock of the operator stays.
     """
@@ -337,7 +337,7 @@ async def _move_owner(connection: Connection, customer_id: int, email: str) -> N
         )
     except psycopg.errors.UniqueViolation as error:
         raise InvalidInput(
-            "somebody logs in with this address already",
+            "another user has this address as login",
             mnemonic="already_in_use",
             field="email",
             value=email,

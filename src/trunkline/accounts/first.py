@@ -13,7 +13,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 async def ensure_first_account(db: Database, profile: AccountProfile | None = None) -> NewAccount | None:
-    """Make the first account when the database has none; this machine may use it, nobody else.
+    """Create the first account when the database has none; only this machine may use it.
 
     :returns: what must be printed once; None when there is an account already.
     """

@@ -1,4 +1,4 @@
-"""The brake on guessing passwords: after some failures in a row each further one costs a longer wait.
+"""Throttling of password guessing: after some failures in a row each failure doubles the wait.
 
 Pure rules; times are Unix seconds.
 """
@@ -12,7 +12,7 @@ LONGEST_WAIT = 60.0
 """Seconds; short enough that guessing cannot lock an honest user out for long."""
 
 FORGOTTEN_AFTER = 900.0
-"""Seconds without a failure after which the count starts anew."""
+"""Seconds without a failure after which the count is reset."""
 
 
 def subject(login: str, address: str | None) -> str:
@@ -33,6 +33,6 @@ def counted(failures: int, last_failed_at: float, now: float) -> int:
 
 
 def remaining_wait(failures: int, last_failed_at: float, now: float) -> float:
-    """Seconds still to wait; 0 = go on."""
+    """Remaining seconds to wait; 0 = continue."""
     wait = wait_after(counted(failures, last_failed_at, now))
     return max(0.0, min(wait, last_failed_at + wait - now))

@@ -8,13 +8,13 @@ from typing import Any, LiteralString
 from psycopg import errors
 
 from trunkline.accounts.model import Points
-from trunkline.accounts.points import Counter, Period, exceeded, period_start, tell
+from trunkline.accounts.points import Counter, Period, exceeded, period_start, remaining_points
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import LimitExceeded
 from trunkline.db.pool import Connection, Database, Row
 
-# One statement, so that it costs one question to the server. Both counters or none: when one limit stands in the way its
-# row does not come back, and the division by zero undoes the other. It does not wait for the disk: a crash may forget
+# One statement, so that it costs one round trip to the server. Both counters or none: when one limit is exceeded its
+# row does not come back, and the division by zero undoes the other. It does not wait for the disk: a crash may lose
 # points of the last moment.
 TAKEN: LiteralString = """
     taken as (
@@ -29,7 +29,7 @@ TAKEN: LiteralString = """
             (select w.cap from wanted w where w.period = p.period) as cap
     )
 """
-"""Takes the points of ``wanted`` (account_id, period, period_start, cap, weight) from each counter that has so many."""
+"""Takes the points of ``wanted`` (account_id, period, period_start, cap, weight) from each counter with enough points."""
 
 _TAKE: LiteralString = f"""
     with lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
@@ -42,7 +42,7 @@ _TAKE: LiteralString = f"""
     ),
     {TAKEN}
     select period, period_start, used, cap, 1 / (count(*) over () - 1) as both from taken
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 # In the order of _TAKE, so that the two never wait for each other crosswise.
 _GIVE_BACK = """
@@ -66,7 +66,7 @@ _READ = """
 
 
 class Metering:
-    """Takes, gives back and tells points."""
+    """Takes, returns and reads points."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -85,7 +85,7 @@ class Metering:
                 f"this account may spend {limit} points a {period}; wait or have the limit raised",
                 params={"limit_type": period.value, "limit_max_value": limit},
             )
-        return _tell(rows, now)
+        return _remaining_points(rows, now)
 
     async def give_back(self, account_id: int, api: str, weight: int, taken_at: float, now: float) -> Points:
         """See :meth:`trunkline.accounts.service.Accounts.refund_points`."""
@@ -96,11 +96,11 @@ class Metering:
 
     async def read(self, account_id: int, api: str, now: float) -> Points:
         """Limits and what is left; an account without limits for that API has none to spend."""
-        return _tell(await self._db.fetch_all(_READ, {"account_id": account_id, "api": api}), now)
+        return _remaining_points(await self._db.fetch_all(_READ, {"account_id": account_id, "api": api}), now)
 
 
 async def _lightly(connection: Connection) -> None:
-    """Let this transaction not wait for the disk: a crash may forget points of the last moment."""
+    """Commit this transaction not wait for the disk: a crash may lose points of the last moment."""
     await connection.execute("set local synchronous_commit = off")
 
 
@@ -115,7 +115,7 @@ def parameters(account_id: int, api: str, weight: int, now: float) -> Mapping[st
     }
 
 
-def _tell(rows: Iterable[Row], now: float) -> Points:
+def _remaining_points(rows: Iterable[Row], now: float) -> Points:
     limits = dict.fromkeys(Period, 0)
     counters: dict[Period, Counter] = {}
     for row in rows:
@@ -123,4 +123,4 @@ def _tell(rows: Iterable[Row], now: float) -> Points:
         limits[period] = row["cap"]
         if row["period_start"] is not None:
             counters[period] = Counter(row["period_start"].timestamp(), row["used"])
-    return tell(limits, counters, now)
+    return remaining_points(limits, counters, now)

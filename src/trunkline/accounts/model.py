@@ -1,4 +1,4 @@
-"""What the accounts room gives to others: who asks, opened sessions, points, created accounts and keys."""
+"""Public types of ``accounts``: callers, opened sessions, points, created accounts and keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trunkline.accounts.permissions import Role, role_permits
 
 
 class Api(StrEnum):
-    """The doors that have their own allow-list; all but the console have points, too."""
+    """The APIs that have their own allow-list; all except the console also have points."""
 
     CALL_API = "call_api"
     DATA_API = "data_api"
@@ -52,11 +52,11 @@ class Action(StrEnum):
 class Caller:
     """Who asks: a user of an account, by a key or a session.
 
-    :ivar permissions: ``"resource:action"`` granted to this user beside those of the role (:mod:`.permissions`).
+    :ivar permissions: ``"resource:action"`` granted to this user in addition to those of the role (:mod:`.permissions`).
     :ivar components: what the account has switched on (wire names, see :mod:`.components`).
     :ivar is_agent: the account is a partner's, which may act for the users of its clients.
     :ivar api: the API that is used (:class:`Api`); ``networks`` may use it, and ``weights`` are the account's own
-        weights of its methods. All that a request needs to know of its account comes in one look-up.
+        weights of its methods. One query returns all data of the account that a request needs.
     """
 
     account_id: int
@@ -83,7 +83,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A session that was opened. The token is known to the caller only: we keep its hash."""
+    """A session that was opened. Only the caller has the token: the database has its hash."""
 
     access_token: str = field(repr=False)
     expires_at: datetime

@@ -1,7 +1,7 @@
 """Addresses and networks of allow-lists. Pure.
 
-An IPv4 address in an IPv6 coat (``::ffff:192.0.2.1``, what a dual-stack socket reports) is that IPv4 address.
-``0.0.0.0/0`` means all addresses of either kind: the reference tells users to write it for "everybody".
+An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``, as reported by a dual-stack socket) is that IPv4 address.
+``0.0.0.0/0`` means all addresses of either kind: the reference defines it as "everybody".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _V4_MAPPED_BITS = 96
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address that a socket or a header reports, without coat and zone; None if it is none."""
+    """The address from a socket or a header, unmapped and without zone; None if it is invalid."""
     try:
         address = ip_address(text.strip().strip("[]").partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
 """Passwords: hashed with argon2id (the library's low-memory profile of RFC 9106) in a thread.
 
-Verifying takes the same work for a user that is unknown or has no password, so that the time tells nothing.
+Verifying takes the same work for a user that is unknown or has no password, so that the response time does not differ.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _threads = working_threads("passwords", half_of_the_processors())
 
 @cache
 def _nobody() -> str:
-    """A hash that no password fits."""
+    """A hash that matches no password."""
     return _hasher.hash(secrets.token_urlsafe(32))
 
 
@@ -51,7 +51,7 @@ async def hash_of(password: str) -> str:
 
 
 async def fits(password: str, stored: str | None) -> bool:
-    """Whether the password belongs to the stored hash; False, after the same work, when there is none."""
+    """Whether the password matches the stored hash; False, after the same work, when there is none."""
     return await in_thread(_fits, password, stored)
 
 

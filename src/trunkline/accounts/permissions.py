@@ -15,7 +15,7 @@ Permission = tuple[str, str]
 
 
 class Role(StrEnum):
-    """What a user may do in the account without permissions of its own; :data:`ROLE_PERMISSIONS`."""
+    """The rights of a user without further permissions; :data:`ROLE_PERMISSIONS`."""
 
     OWNER = "owner"
     ADMIN = "admin"

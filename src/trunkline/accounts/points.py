@@ -54,7 +54,7 @@ def used_in(period: Period, counter: Counter | None, now: float) -> int:
     return counter.used
 
 
-def tell(limits: Mapping[Period, int], counters: Mapping[Period, Counter], now: float) -> Points:
+def remaining_points(limits: Mapping[Period, int], counters: Mapping[Period, Counter], now: float) -> Points:
     """Limits and what is left, as the metadata of an answer shows it."""
 
     def remaining(period: Period) -> int:
@@ -72,5 +72,5 @@ def tell(limits: Mapping[Period, int], counters: Mapping[Period, Counter], now: 
 
 
 def exceeded(points: Points, weight: int) -> Period:
-    """Which limit stands in the way of a method of that weight; the day's first, it lasts longer."""
+    """The limit that a method of that weight exceeds; the day's first, because it lasts longer."""
     return Period.DAY if points.day_remaining < weight else Period.MINUTE

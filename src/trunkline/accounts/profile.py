@@ -1,4 +1,4 @@
-"""What an account and its user may know of themselves."""
+"""The profile of an account and its user, as visible to themselves."""
 
 from __future__ import annotations
 

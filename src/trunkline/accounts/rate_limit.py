@@ -1,8 +1,8 @@
-"""From a token to who asks, and the points of the request, by one question to the server.
+"""The caller of a token and the points of the request, by one query.
 
-The statement takes points only where all that it can see speaks for the request; whoever asks must still be checked
+The statement takes points only if the data that it reads permit the request; the caller must still be checked
 by the rules (:mod:`.access`, :mod:`.networks`), and points of a request that is refused then are given back. Where it
-took none, :class:`~trunkline.accounts.metering.Metering` tries and says why not.
+took none, :class:`~trunkline.accounts.metering.Metering` tries again and returns the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from psycopg import errors
 from trunkline.accounts import access, networks, tokens
 from trunkline.accounts.metering import TAKEN, parameters
 from trunkline.accounts.model import Caller, Points
-from trunkline.accounts.points import Counter, Period, tell
+from trunkline.accounts.points import Counter, Period, remaining_points
 from trunkline.core.clock import to_datetime
 from trunkline.db.pool import Database, Row
 
@@ -38,13 +38,13 @@ _ADMIT: LiteralString = f"""
     ),
     {TAKEN}
     select who.*, (
-        -- One counter of two: a limit stands in the way, and the division by zero undoes the other.
+        -- One counter of two: a limit is exceeded, and the division by zero rolls back the other.
         select case count(*) when 2 then jsonb_object_agg(
                 t.period, jsonb_build_array(extract(epoch from t.period_start), t.used, t.cap))
             when 1 then to_jsonb(1 / (count(*) - 1)) end
         from taken t) as taken
     from who
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +84,4 @@ def _points(row: Row | None, now: float) -> Points | None:
         return None
     counters = {Period(name): Counter(float(start), used) for name, (start, used, _) in row["taken"].items()}
     limits = {Period(name): cap for name, (_, _, cap) in row["taken"].items()}
-    return tell(limits, counters, now)
+    return remaining_points(limits, counters, now)

@@ -1,7 +1,7 @@
 """Secrets that must be read again (trunk passwords, signing keys): encrypted at rest with the master key.
 
 The master key is a file of the instance (``secrets/master.key``), outside of the database, so a copy of the
-database alone tells nothing.
+database alone does not disclose them.
 """
 
 from __future__ import annotations

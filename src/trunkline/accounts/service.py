@@ -1,4 +1,4 @@
-"""Accounts as the doors use them: who asks, from where, how much is left. Administration is next door
+"""Accounts for the APIs: callers, their addresses, remaining points. Administration is separate
 (:mod:`trunkline.accounts.administration`)."""
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Accounts:
         return await access.find_caller(self._db, token, api, to_datetime(self._clock()))
 
     async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> Admission:
-        """As :meth:`authenticate`, and takes the points of a request where nothing seems to stand in its way, by one
+        """As :meth:`authenticate`, and takes the points of a request if the account's data permit it, by one
         question. The address must still be checked; points of a request that is refused must be given back; where
         none were taken, :meth:`reserve_points` is to be asked.
 
-        :param weight: of the method, unless the account has a weight of its own for it.
+        :param weight: of the method, unless the account has another weight for it.
         """
         return await admit(self._db, token, api, method, weight, ip, self._clock())
 
@@ -116,7 +116,7 @@ class Accounts:
         return caller.weights.get(method)
 
     async def tts_message_max_length(self, account_id: int, api: str) -> int:
-        """Characters that one spoken message of this API may have; 0 for an account without limits."""
+        """Maximum characters of one text message of this API; 0 for an account without limits."""
         row = await self._db.fetch_one(
             "select tts_message_max_length from account_limits where account_id = %s and api = %s",
             (account_id, api),

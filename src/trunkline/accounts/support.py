@@ -1,4 +1,4 @@
-"""People of an account whom support may ask, and the tickets they write."""
+"""Contact persons of an account for support, and tickets."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 
 _LONGEST = 512
-"""Characters; no token of ours is that long, so nothing longer is hashed."""
+"""Characters; no valid token is longer, so longer texts are not hashed."""
 
 
 def new_token() -> str:
@@ -18,7 +18,7 @@ def new_token() -> str:
 
 
 def new_password() -> str:
-    """A password for somebody who will be shown it once: 96 random bits, 16 characters."""
+    """A password that is shown once: 96 random bits, 16 characters."""
     return secrets.token_urlsafe(12)
 
 

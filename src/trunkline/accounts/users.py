@@ -114,7 +114,7 @@ class Users:
     async def set_permission(
         self, account_id: int, user_id: int, resource: str, action: Action, granted: bool
     ) -> None:
-        """Grant a user a permission ``[resource: action]`` beside those of the role, or take it away.
+        """Grant a user a permission ``[resource: action]`` in addition to those of the role, or revoke it.
 
         :raises InvalidInput: no method names this resource; one granted earlier can still be taken away.
         """
@@ -142,7 +142,7 @@ class Users:
             if expires_at.tzinfo is None:
                 raise InvalidInput("the end of a key needs a time zone", field="expires_at")
             if expires_at <= datetime.now(UTC):
-                raise InvalidInput("the end of a key lies in the future", field="expires_at")
+                raise InvalidInput("the end of a key must be in the future", field="expires_at")
         await self._check_user(account_id, user_id)
         async with self._db.connection() as connection:
             return await add_key(connection, account_id, user_id, name, expires_at)
@@ -162,7 +162,7 @@ class Users:
             )
 
     async def list_keys(self, account_id: int) -> list[Row]:
-        """The keys of an account, told apart by name and the token's last characters."""
+        """The keys of an account, with name and the token's last characters."""
         return await self._db.fetch_all(
             "select key_id, user_id, name, token_hint, expires_at, blocked_at, created_at, last_used_at"
             " from api_keys where account_id = %s order by key_id",

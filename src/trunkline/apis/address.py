@@ -1,4 +1,4 @@
-"""Which address a request came from: the peer's, or what trusted proxies say. The same for all doors."""
+"""The address of a request: the peer's, or the one from trusted proxies. The same for all APIs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 
 def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The client's address: the peer's own, or what trusted proxies say about it.
+    """The client's address: the peer's own, or the one that trusted proxies report.
 
     :param peer: address of the other end of the connection; None (a Unix socket) counts as loopback.
     :param forwarded_for: the values of all ``X-Forwarded-For`` headers, in order.

@@ -1,4 +1,4 @@
-"""Reads the body of a request within limits of size and time; compressed bodies are decompressed no further than the limit.
+"""Reads the body of a request within limits of size and time; compressed bodies are decompressed only up to the limit.
 
 The HTTP server leaves compressed bodies as they are (``auto_decompress=False``), because it would inflate all of what a
 client sends before the limit is checked.
@@ -37,7 +37,7 @@ class BodyTooSlow(BodyError):  # noqa: N818
 
 
 async def read_body(request: web.Request, *, limit: int, seconds: float) -> bytes:
-    """The whole body, inflated.
+    """The complete body, decompressed.
 
     :param limit: bytes, as they come and inflated.
     :param seconds: until the last byte.
@@ -67,7 +67,7 @@ async def read_body(request: web.Request, *, limit: int, seconds: float) -> byte
 
 
 class Inflater:
-    """Inflates a gzip or deflate stream, no further than one byte past the limit.
+    """Decompresses a gzip or deflate stream, up to one byte past the limit.
 
     :ivar produced: bytes inflated so far.
     """

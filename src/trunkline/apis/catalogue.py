@@ -1,4 +1,4 @@
-"""All methods of the JSON-RPC APIs: the one place that knows which modules declare them."""
+"""All methods of the JSON-RPC APIs: the list of the modules that declare them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Accepts connections for the web process: a limited number from each address, and each with deadlines.
 
 A connection counts from the moment it is accepted, before its TLS handshake, until it ends. The handshake and the head of
-a request must be complete within a time; the body has a deadline of its own (:mod:`trunkline.apis.body`), and idle
+a request must be complete within a time; the body has a separate deadline (:mod:`trunkline.apis.body`), and idle
 connections end with the server's keep-alive.
 """
 

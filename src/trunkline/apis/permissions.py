@@ -1,4 +1,4 @@
-"""Which permission each method needs: the one that its declaration names (from the reference), else a default of ours.
+"""Which permission each method needs: the one that its declaration names (from the reference), else a default.
 
 A method without either cannot be served: :func:`with_permissions` raises when the catalogue is made.
 """

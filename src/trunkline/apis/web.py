@@ -1,6 +1,6 @@
-"""The web role: one application with all doors, on plain HTTP and on HTTPS.
+"""The web role: one application with all endpoints, on plain HTTP and on HTTPS.
 
-``build_app`` composes the doors over services; ``serving`` keeps them open. Doors of other rooms
+``build_app`` composes the endpoints; ``serving`` listens. Endpoints of other packages
 (recordings, the console) come as routes. Requests are not logged here: their tokens are in bodies and
 links, and the report of requests is kept in the database.
 """
@@ -38,12 +38,12 @@ _BACKLOG = 1024
 """Connections that may wait to be accepted, so that a burst of clients (or of idle ones) does not cause refusals."""
 _KEEP_ALIVE = 75.0
 _LINGERING = 2.0
-"""Seconds for which the rest of a body that is not wanted is read and dropped, so that the client reads the answer."""
+"""Seconds for which the rest of a refused body is read and dropped, so that the client reads the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the application is reached: URLs, None for a door that is off."""
+    """URLs of the application, None for a disabled one."""
 
     http: str | None
     https: str | None
@@ -59,7 +59,7 @@ def build_app(
     """The application: JSON-RPC APIs, ``GET /health`` and ``GET /health/live``, and the routes of other doors.
 
     :param feed: of what happens to calls; without one there is no stream of it.
-    :param journal: where the report of requests goes; else the services' database, or memory without one.
+    :param request_log: storage of the request log; else the services' database, or memory without one.
     """
     app = web.Application(middlewares=[_guard])
     app.on_response_prepare.append(_set_headers)
@@ -86,7 +86,7 @@ def build_app(
 
 @asynccontextmanager
 async def serving(app: web.Application, settings: Settings) -> AsyncIterator[Endpoints]:
-    """Keep the doors open for the time of the block; then finish what is under way, and close.
+    """Serve requests during the block; then finish the ones in progress, and close.
 
     :raises OSError: a port is taken, or the certificate of ``settings.certificates_dir`` cannot be read.
     """
@@ -137,7 +137,7 @@ def _limits(web_settings: WebSettings) -> ConnectionLimits:
 
 
 async def serve(app: web.Application, settings: Settings) -> None:
-    """Keep the doors open until cancelled."""
+    """Serve requests until cancelled."""
     async with serving(app, settings):
         await asyncio.Event().wait()
 
@@ -180,7 +180,7 @@ def _own_health(app: web.Application, services: Services) -> Callable[[web.Reque
             "version": __version__,
             "database": database,
         }
-        return web.json_response(told, status=200 if told["status"] == "ok" else 503)
+        return web.json_response(state, status=200 if state["status"] == "ok" else 503)
 
     return health
 
@@ -189,7 +189,7 @@ def _own_health(app: web.Application, services: Services) -> Callable[[web.Reque
 async def _guard(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """An error nobody expected is logged with its route and tells the client nothing."""
+    """An unexpected error is logged with its route; the client gets no details."""
     try:
         return await handler(request)
     except web.HTTPException:

@@ -144,7 +144,7 @@ async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
     say(f"CPU per call: plain {cost['plain']:.1f} ms, Trunkline {cost['total']:.1f} ms {cost['by_process']}")
     delays = {f"{rate:.0f}": await _delays(stage, plan, rate, say) for rate in plan.delay_rates}
     rates = await _rates(stage, plan, say)
-    told_after = await _wait_told(stage)
+    published_after = await _wait_published(stage)
     left = await _left(stage, before)
     ends = await stage.product.ends()
     return {
@@ -160,7 +160,7 @@ async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
             "all_reported": sum(ends.values()) >= stage.ours.attempted,
             "right_ends": right_ends(ends, stage.ours.attempted, stage.ours.answered),
             "webhooks_received": len(stage.product.receiver.received),
-            "all_told_after_seconds": told_after,
+            "all_told_after_seconds": published_after,
         },
     }
 
@@ -204,7 +204,7 @@ async def _used(stage: Stage, work: Awaitable[object]) -> _Used:
 
 async def _ours_to_the_end(stage: Stage, plan: Plan) -> None:
     await stage.call(stage.ours, _COST_RATE, plan.delay_seconds)
-    await _wait_told(stage)
+    await _wait_published(stage)
 
 
 async def _delays(stage: Stage, plan: Plan, rate: float, say: Say) -> dict[str, Any]:
@@ -241,7 +241,7 @@ async def _rates(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
                 if search.over:
                     continue
                 step = await stage.call(side, search.next, plan.step_seconds)
-                search.told(step.rate, step.clean)
+                search.record(step.rate, step.clean)
                 steps[side.name].append({**asdict(step), "clean": step.clean})
                 say(
                     f"  {side.name:<9} {step.rate:4.0f} calls/s: {step.failed} failed, "
@@ -256,7 +256,7 @@ async def _rates(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
     return {"plain": plain, "trunkline": ours, "ratio": round(ratio, 3), "searches": found, "steps": steps}
 
 
-async def _wait_told(stage: Stage, timeout: float = 300.0) -> float | None:
+async def _wait_published(stage: Stage, timeout: float = 300.0) -> float | None:
     """Seconds until the receiver was told nothing new for three seconds; None if that took too long."""
     loop = asyncio.get_running_loop()
     began = loop.time()

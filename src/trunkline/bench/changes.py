@@ -264,10 +264,10 @@ async def run(setting: Setting) -> Finding:
     async with _company(setting.folder) as company:
         await measure(company, 1, lambda _: None)  # warm
         found, lost = await measure(company, _QUICK_ROUNDS if setting.quick else _ROUNDS, setting.say)
-    told = figures(found)
+    summaries = figures(found)
     lines = [
         (f"{name}, ms", f"{one['p50']:.0f}", f"{one['p99']:.0f}", f"{one.get('worst', 0):.0f}")
-        for name, one in told.items()
+        for name, one in summaries.items()
     ]
     table = rows(("", "p50", "p99", "worst"), lines)
     aims = {

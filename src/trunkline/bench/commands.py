@@ -172,8 +172,8 @@ async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
     await _commands(stage, 10)  # warm
     before = await stage.product.left()
     starts, releases = await _commands(stage, plan.calls)
-    say(_told("start.simple_call to INVITE", starts))
-    say(_told("release.call to BYE", releases))
+    say(_summary("start.simple_call to INVITE", starts))
+    say(_summary("release.call to BYE", releases))
     await stage.product.settle()
     listing = await _listing(stage, plan, say)
     await stage.product.settle()
@@ -230,7 +230,7 @@ def _compared(ours: list[float], bare: list[float]) -> dict[str, Any]:
     }
 
 
-def _told(name: str, found: dict[str, Any]) -> str:
+def _summary(name: str, found: dict[str, Any]) -> str:
     bare, ours = found["bare"], found["trunkline"]
     return (
         f"{name}: bare {bare['p50']:.1f} / {bare['p99']:.1f} ms, "
@@ -274,7 +274,7 @@ async def _listed(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
     found = _compared(delays["trunkline"], delays["bare"])
     per_second = {name: round(sorted(each)[len(each) // 2], 1) for name, each in rates.items()}
     say(
-        f"list.calls of {living} calls ({len(answer) // 1000} kB): {_told('one', found)}; "
+        f"list.calls of {living} calls ({len(answer) // 1000} kB): {_summary('one', found)}; "
         f"{per_second['bare']:.0f} / {per_second['trunkline']:.0f} requests/s (bare / Trunkline)"
     )
     return {

@@ -148,7 +148,7 @@ class Search:
     def over(self) -> bool:
         return self._worst is not None and self._worst - self.best <= max(1.0, self._precision * self._worst)
 
-    def told(self, rate: float, clean: bool) -> None:
+    def record(self, rate: float, clean: bool) -> None:
         """The outcome of a step at :attr:`next`."""
         if clean:
             self.best = max(self.best, rate)

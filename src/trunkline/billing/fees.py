@@ -1,8 +1,8 @@
 """Monthly fees: for the account, each of its numbers and each of its SIP lines; and what enabling a number costs.
 
-A month is the account's, by its own calendar. Whatever the account has at any time of a month costs the whole month's
-fee, at the price of the moment it is charged. A number of the inventory costs what the inventory says, another what the
-plan says.
+A month is the account's, by its own calendar. An item that the account has at any time of a month costs the full monthly
+fee, at the price at the time of the charge. The price of a number is that of the inventory, or else that of the
+plan.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 
 _MOBILE = frozenset({PhoneNumberType.MOBILE})
-"""Where a plan does not tell fixed lines from mobiles (North America), a number counts as fixed."""
+"""Where a numbering plan does not distinguish fixed lines from mobiles (North America), a number counts as fixed."""
 
 
 class DirectionType(StrEnum):

@@ -53,7 +53,7 @@ where s.account_id = %(account_id)s and s.start_time >= %(period_start)s and s.s
 async def enforce_limits(database: Database, jobs: Jobs, now: datetime) -> int:
     """Lock the clients that have reached a limit, let in those that were locked and have not; how many changed.
 
-    Who wants to know of it, or of a threshold, is sent a mail (:mod:`trunkline.billing.notices`).
+    Notices on limits and thresholds are sent by mail (:mod:`trunkline.billing.notices`).
 
     :param now: aware.
     """
@@ -91,7 +91,7 @@ async def _used(database: Database, client: Mapping[str, Any], now: datetime) ->
 
 
 async def _move(database: Database, client: Any, wanted: CustomerStatus) -> bool:
-    """Set the status, unless somebody else changed it meanwhile."""
+    """Set the status, unless it was changed meanwhile."""
     async with database.connection() as connection:
         cursor = await connection.execute(
             "select from customers where account_id = %s and customer_id = %s and status = %s for no key update",

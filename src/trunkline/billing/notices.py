@@ -1,7 +1,7 @@
-"""Mails that tell of limits: a client has reached one, or the threshold before it.
+"""Mails on limits: a client has reached one, or the threshold before it.
 
 What was reached is noted in ``customer_notices``, in one transaction with the jobs that send the mails: each is sent at
-least once, and nobody is told twice of the same amount in the same month or day.
+least once, and there is one notice for the same amount in the same month or day.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Kind(StrEnum):
 
 
 Used = Mapping[Kind, Decimal | int]
-"""How much a client has used in its present month or day; kinds that nobody asked for are left out."""
+"""How much a client has used in its present month or day; kinds without a request are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Notice:
 
 
 def reached(client: Mapping[str, Any], used: Used) -> list[Notice]:
-    """What a client has reached and somebody wants to know. Pure.
+    """The limits and thresholds that a client has reached and that need a notice. Pure.
 
     :param client: settings of ``customers``, ``month`` and ``day``.
     """
@@ -100,7 +100,7 @@ def wording(notice: Notice, name: str, currency: str) -> tuple[str, str]:
 
 
 async def tell(database: Database, jobs: Jobs, client: Mapping[str, Any], notices: Sequence[Notice]) -> int:
-    """Order the mails of what was not told yet; how many notices that were.
+    """Enqueue the mails of new notices; returns the number of notices.
 
     :param client: ``agent_id``, ``customer_id``, ``name``, ``currency`` and settings of ``customers``.
     """

@@ -1,7 +1,7 @@
 """What a leg costs. Pure: no clock, no database, no binary fractions.
 
-A leg that runs by a trunk costs what the rate of its direction with the longest matching prefix says: the prefix of the
-number that is called, which of a call in is ours (a toll-free number costs whom it belongs to). Legs to devices of our
+A leg that runs by a trunk costs the rate of its direction with the longest matching prefix: the prefix of the
+called number, which for an incoming call is the virtual number (a toll-free number is charged to its owner). Legs to devices of our
 own cost nothing. Amounts are rounded once a leg, half up, to four places.
 """
 
@@ -38,11 +38,11 @@ class Rate:
     first_step: int = 60
     """What is charged at least."""
     step: int = 60
-    """What follows is charged in whole steps: 60 for minutes, 1 for seconds."""
+    """Later steps: 60 for minutes, 1 for seconds."""
     free_seconds: int = 0
     """A leg that is not longer costs nothing; a longer one is charged from its first second."""
     direction_type: DirectionType | None = None
-    """None: what the number itself tells."""
+    """None: derived from the number."""
 
     def __post_init__(self) -> None:
         if self.first_step < 1 or self.step < 1 or self.free_seconds < 0:
@@ -71,7 +71,7 @@ class PriceList:
 
 @dataclass(frozen=True, slots=True)
 class LegFacts:
-    """What of a leg its price depends on. ``duration``: whole seconds from the answer, 0 without one."""
+    """The values of a leg that determine its price. ``duration``: whole seconds from the answer, 0 without one."""
 
     direction: Direction
     duration: int
@@ -80,7 +80,7 @@ class LegFacts:
     own_number: str | None
     """The virtual number of the call."""
     by_trunk: bool
-    """False: to or from a device of ours."""
+    """False: to or from a device of the PBX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ def rate_leg(leg: LegFacts, prices: PriceList | None, country: str) -> Charge:
     if not leg.by_trunk:
         return Charge(0, None, ZERO, ZERO, DirectionType.LOCAL, None)
     other = leg.called if leg.direction is Direction.OUT else leg.calling
-    told = type_of_number(other, leg.own_number, country)
+    default_type = type_of_number(other, leg.own_number, country)
     priced = leg.called if leg.direction is Direction.OUT else leg.own_number or leg.called
     found = prices.find(leg.direction, priced) if prices is not None else None
     if found is None:
-        return Charge(0, None, ZERO, ZERO, told, None)
+        return Charge(0, None, ZERO, ZERO, default_type, None)
     prefix, rate = found
     seconds = chargeable_seconds(rate, leg.duration)
     fee = rate.connection_fee if seconds else ZERO
     return Charge(
-        seconds, rate.cost_per_minute, fee, amount(rate, seconds), rate.direction_type or told, prefix
+        seconds, rate.cost_per_minute, fee, amount(rate, seconds), rate.direction_type or default_type, prefix
     )

@@ -1,8 +1,8 @@
 """Charges the legs of calls that are over: once each, with all that made the price.
 
-The relay tells of every call that has finished (:class:`BillingListener`); it waits in ``unrated_calls`` until a rater
+The relay passes every finished call to :class:`BillingListener`; it waits in ``unrated_calls`` until a rater
 took it, in one transaction with its charges. A second rating of the same call changes nothing. Calls that were uploaded
-never come by here: nobody carried them for us.
+are not charged: no trunk carried them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LATER_SECONDS = 10
 """When to look again for a call whose rows are not written yet."""
 _FAILED_SECONDS = 300
 _PATIENCE_HOURS = 24
-"""After so long a call without rows is given up: its history could not be written, which the switch has told."""
+"""Time after which a call without rows is given up: its history could not be written, which the switch has logged."""
 
 _NOTE = """
 insert into unrated_calls (account_id, call_session_id, ended_at)
@@ -79,7 +79,7 @@ _CHARGE = f"""
 insert into leg_charges ({_COLUMNS})
 select {_COLUMNS} from jsonb_populate_recordset(null::leg_charges, %s::jsonb)
 on conflict (account_id, call_session_id, leg_id) do nothing
-"""  # noqa: S608 - constants of ours
+"""  # noqa: S608 - consists of constants
 
 _DONE = """
 delete from unrated_calls q using unnest(%s::bigint[], %s::bigint[]) as u(account_id, call_session_id)
@@ -130,7 +130,7 @@ class Rater:
     async def rate_waiting(self) -> int:
         """Charge calls until none waits that can be charged now; how many were looked at.
 
-        A call that cannot be charged is put off and told in the log; it stops no other.
+        A call that cannot be charged is postponed and logged; it does not stop others.
         """
         looked_at = 0
         while taken := await self._batch(BATCH):
@@ -178,7 +178,7 @@ class Rater:
         return await (await connection.execute(statement, _columns_of(calls))).fetchall()
 
     async def _price_lists(self, connection: Connection, legs: Sequence[Row]) -> dict[int, PriceList]:
-        """The price lists of these legs, by id; those that changed since are read anew."""
+        """The price lists of these legs, by id; changed ones are read again."""
         revisions = {leg["tariff_price_id"]: leg["revision"] for leg in legs if leg["tariff_price_id"]}
         owners = {leg["owner_id"] for leg in legs if leg["tariff_price_id"]}
         stale = [

@@ -18,7 +18,7 @@
               971800: 0.10
 
 ``rounding`` is ``minute`` (60/60), ``second`` (1/1) or ``first/step`` in seconds; it, ``free_seconds`` and
-``connection_fee`` may stand beside the rates, for all of them, or in one rate. Numbers are read as they are written:
+``connection_fee`` may be next to the rates, for all of them, or in one rate. Numbers are read as they are written:
 no amount is ever a binary fraction.
 """
 
@@ -79,7 +79,7 @@ FreeSeconds = Annotated[int, Field(ge=0, le=3600)]
 
 
 class RateForm(Item):
-    """A price; ``0.15`` alone is its ``per_minute``. What is left out, the price list says for all."""
+    """A price; ``0.15`` alone is its ``per_minute``. Omitted values are those of the price list."""
 
     per_minute: Price
     connection_fee: Price | None = None
@@ -145,7 +145,7 @@ class PlanForm(Item):
 
 
 class TariffForm(Item):
-    """A whole file. What it does not name stays as it is."""
+    """A tariff file. Items that it does not contain are not changed."""
 
     plans: dict[Key, PlanForm]
 

@@ -1,7 +1,7 @@
 """Applies tariff files: what would change, and the change itself. Also which plan an account has.
 
 A price list of a plan is known by its currency and its first day. Applying a file makes those it names exactly as it
-says and leaves all others; a second time it changes nothing. Calls that were charged stay as they are.
+says and leaves all others; a second time it changes nothing. Charges of past calls are not changed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 Facts = Mapping[str, str]
-"""What a plan says, each thing under a name for people."""
+"""The values of a plan, each under a readable name."""
 
 
 async def pending_changes(database: Database, form: TariffForm, owner: int = EVERYBODY) -> list[str]:
@@ -192,7 +192,7 @@ def _wanted(form: TariffForm) -> dict[str, str]:
             monthly = prices.monthly
             facts[f"{start} monthly"] = _fees(monthly.account, monthly.number, monthly.line)
             for direction, prefix, rate in prices.rates():
-                facts[f"{start} {direction} {prefix or ANY}"] = _told(rate)
+                facts[f"{start} {direction} {prefix or ANY}"] = _rate_text(rate)
     return facts
 
 
@@ -207,15 +207,15 @@ async def _present(connection: Connection, form: TariffForm, owner: int) -> dict
         facts[f"{start} monthly"] = _fees(row["account_fee"], row["number_fee"], row["line_fee"])
     for row in await _all(connection, _RATES, params):
         start = _list_name(row["key"], row["currency"], row["valid_from"])
-        facts[f"{start} {row['direction']} {row['prefix'] or ANY}"] = _told(rate_of(row))
+        facts[f"{start} {row['direction']} {row['prefix'] or ANY}"] = _rate_text(rate_of(row))
     named = {
         _list_name(key, one.currency, one.valid_from)
         for key, plan in form.plans.items()
         for one in plan.prices
     }
     return {
-        name: told
-        for name, told in facts.items()
+        name: shown
+        for name, shown in facts.items()
         if name.endswith(" name") or " ".join(name.split()[:4]) in named
     }
 
@@ -248,7 +248,7 @@ def _difference(present: Facts, wanted: Facts) -> list[str]:
 
 
 def _under(facts: Facts, start: str) -> dict[str, str]:
-    return {name: told for name, told in facts.items() if name.startswith(f"{start} ")}
+    return {name: shown for name, shown in facts.items() if name.startswith(f"{start} ")}
 
 
 def _list_name(key: str, currency: str, valid_from: Any) -> str:
@@ -259,7 +259,7 @@ def _fees(account: Decimal, number: Decimal, line: Decimal) -> str:
     return f"account {plain(account)}, number {plain(number)}, line {plain(line)}"
 
 
-def _told(rate: Rate) -> str:
+def _rate_text(rate: Rate) -> str:
     parts = [f"{plain(rate.cost_per_minute)} a minute"]
     if rate.connection_fee:
         parts.append(f"connection {plain(rate.connection_fee)}")

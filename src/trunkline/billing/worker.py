@@ -35,7 +35,7 @@ _PAUSE = 5.0
 async def run_billing(database: Database, jobs: Jobs) -> None:
     """Charge until cancelled; survives the database's restarts. Any number of workers may do so.
 
-    :param jobs: takes the mails that tell of limits; :class:`trunkline.billing.notices.Sender` does them.
+    :param jobs: queue of the mails on limits; :class:`trunkline.billing.notices.Sender` sends them.
     """
     wake = asyncio.Event()
     async with woken_by(database, CHANNEL, wake):

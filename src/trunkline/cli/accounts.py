@@ -39,7 +39,7 @@ async def chosen(administration: Administration, account_id: int | None) -> int:
     accounts = await administration.list_accounts()
     if len(accounts) != 1:
         raise InvalidInput(
-            "say which account by its id; `trunkline account list` shows them"
+            "name the account by its id; `trunkline account list` shows the ids"
             if accounts
             else "there is no account yet; make one with `trunkline account create --name NAME`"
         )
@@ -197,7 +197,7 @@ def direction(direction: str, state: str, account_id: int | None) -> None:
 def limit(api: str, day: int | None, minute: int | None, account_id: int | None) -> None:
     """Change the points of an account per day and minute."""
     if day is None and minute is None:
-        raise InvalidInput("say what to change: --day POINTS, --minute POINTS or both")
+        raise InvalidInput("send at least one value: --day POINTS, --minute POINTS or both")
 
     async def work(administration: Administration) -> None:
         await administration.set_limits(
@@ -257,7 +257,7 @@ def calls(
         shown = ", ".join(f"{name} {'usual' if value is None else value}" for name, value in limits.items())
         click.echo(f"{row['line'] or 'account':<14}{shown}")
     if not rows:
-        click.echo("no limits of its own: the settings limits.* apply")
+        click.echo("no own limits: the settings limits.* apply")
 
 
 def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:

@@ -16,8 +16,8 @@ def contract(*, as_json: bool, show_all: bool) -> None:
     """Show the coverage of the contract for each method."""
     found = coverage(SERVICE_SPECS)
     if as_json:
-        told = {str(api): part.as_json() for api, part in found.items()}
-        click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        report = {str(api): part.as_json() for api, part in found.items()}
+        click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return
     for api, part in found.items():
         click.echo(f"{api}: {part.served} of {len(part.methods)} methods")

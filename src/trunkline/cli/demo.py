@@ -106,7 +106,7 @@ def call() -> None:
         with_database(lambda db: _call(db, settings, install))
     except TimeoutError as error:
         raise Unavailable(
-            f"{error}; does everything run? `trunkline status` tells, and logs/switch.log of the data folder"
+            f"{error}; check `trunkline status` and logs/switch.log of the data folder"
         ) from error
 
 
@@ -116,7 +116,7 @@ def registrar_of(settings: Settings) -> Registrar:
     :raises Unavailable: SIP over UDP is off.
     """
     if not settings.sip.udp_port:
-        raise Unavailable("the simulated phones speak SIP over UDP, and sip.udp_port is 0")
+        raise Unavailable("the simulated phones use SIP over UDP, and sip.udp_port is 0")
     everywhere = settings.sip.bind in ("0.0.0.0", "::")
     return Registrar("127.0.0.1" if everywhere else settings.sip.bind, settings.sip.udp_port)
 
@@ -176,4 +176,6 @@ async def _recording(db: Database, account_id: int, since: float, timeout: float
         if row is not None and row["status"] == "ready":
             return row
         await asyncio.sleep(0.2)
-    raise Unavailable(f"no recording after {timeout:.0f} s; does the worker run? `trunkline status` tells")
+    raise Unavailable(
+        f"no recording after {timeout:.0f} s; check with `trunkline status` that the worker runs"
+    )

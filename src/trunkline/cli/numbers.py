@@ -194,7 +194,7 @@ def lists(file: Path, account_id: int | None) -> None:
     async def work(db: Database) -> int:
         return await apply_lists(db, await chosen(Administration(db), account_id), form)
 
-    click.echo(f"{with_database(work)} items are as the file says")
+    click.echo(f"{with_database(work)} items match the file")
 
 
 def _offer(form: InventoryForm, account_id: int | None, offered_to: int) -> None:

@@ -70,7 +70,7 @@ def reset(kind: str, account_id: int | None) -> None:
         await rules.reset(db, which, DataKind(kind))
         return which
 
-    click.echo(f"account {with_database(work)} keeps {kind} as the setting of the installation says")
+    click.echo(f"account {with_database(work)} keeps {kind} according to the setting of the installation")
 
 
 def _words(kind: DataKind, one: Days) -> str:

@@ -95,18 +95,18 @@ def show_statement(month: str | None, account_id: int | None, json: bool) -> Non
         zone = ZoneInfo((await administration.account(which))["time_zone"])
         return await statement(db, which, _month(month, zone))
 
-    told = with_database(work)
+    report = with_database(work)
     if json:
-        print_json(_as_json(told))
+        print_json(_as_json(report))
         return
-    click.echo(f"account {told.account_id}, {told.month:%Y-%m}, plan {told.plan or 'none'}")
-    for fee in told.fees:
+    click.echo(f"account {report.account_id}, {report.month:%Y-%m}, plan {report.plan or 'none'}")
+    for fee in report.fees:
         click.echo(f"  {fee['kind']:<20}{fee['item']:<20}{plain(fee['amount']):>14} {fee['currency']}")
-    for row in told.calls:
+    for row in report.calls:
         kind = f"{row['direction']} {row['direction_type'] or 'unknown'}"
         length = f"{row['legs']} legs, {row['chargeable_duration']} s"
         click.echo(f"  {kind:<20}{length:<20}{plain(row['amount']):>14} {row['currency']}")
-    click.echo(f"  {'total':<40}{plain(told.total):>14} {told.currency}")
+    click.echo(f"  {'total':<40}{plain(report.total):>14} {report.currency}")
 
 
 def _month(text: str | None, zone: ZoneInfo) -> Any:
@@ -118,18 +118,18 @@ def _month(text: str | None, zone: ZoneInfo) -> Any:
         raise InvalidInput("write the month as 2026-12") from None
 
 
-def _as_json(told: Statement) -> dict[str, Any]:
+def _as_json(report: Statement) -> dict[str, Any]:
     """Amounts as text, to keep them exact."""
     return {
-        "account_id": told.account_id,
-        "month": f"{told.month:%Y-%m}",
-        "plan": told.plan,
-        "currency": told.currency,
-        "fees": [{**row, "amount": plain(row["amount"])} for row in told.fees],
-        "calls": [{**row, "amount": plain(row["amount"])} for row in told.calls],
-        "fees_total": plain(told.fees_total),
-        "calls_total": plain(told.calls_total),
-        "total": plain(told.total),
+        "account_id": report.account_id,
+        "month": f"{report.month:%Y-%m}",
+        "plan": report.plan,
+        "currency": report.currency,
+        "fees": [{**row, "amount": plain(row["amount"])} for row in report.fees],
+        "calls": [{**row, "amount": plain(row["amount"])} for row in report.calls],
+        "fees_total": plain(report.fees_total),
+        "calls_total": plain(report.calls_total),
+        "total": plain(report.total),
     }
 
 

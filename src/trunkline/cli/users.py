@@ -158,7 +158,9 @@ def permit(user: str, resource: str, action: str, revoke: bool, account_id: int 
         )
 
     administer(work)
-    click.echo(f"{resource} {action} is {'no longer ' if revoke else ''}granted to {user} beside the role")
+    click.echo(
+        f"{resource} {action} is {'no longer ' if revoke else ''}granted to {user} in addition to the role"
+    )
 
 
 @click.group()

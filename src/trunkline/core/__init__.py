@@ -2,5 +2,5 @@
 
 from trunkline.core import cancellation
 
-# Here, because whatever waits imports something of this room first.
+# Here, because every module that waits imports something of this package first.
 cancellation.repair()

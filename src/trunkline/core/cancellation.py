@@ -1,7 +1,7 @@
 """A cancellation must arrive: before Python 3.12 ``asyncio.wait_for`` may lose one.
 
-When the result and a cancellation come in the same turn of the loop, the older function returns the result and forgets
-that it was cancelled. A task that works for ever then never ends, and whoever stops it waits for ever. The pool of
+When the result and a cancellation arrive in the same iteration of the loop, the older function returns the result and loses
+the cancellation. A task without an end then never ends, and its caller waits for ever. The pool of
 connections and the workers of jobs wait with that function too, so it is replaced for the whole process and not only
 avoided here.
 """

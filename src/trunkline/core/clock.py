@@ -1,4 +1,4 @@
-"""Time as the house passes it around: Unix seconds as ``float`` in rules, aware UTC ``datetime`` at the edges."""
+"""Representation of times: Unix seconds as ``float`` in rules, aware UTC ``datetime`` in interfaces."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Values that reach Asterisk, one type for each place: configuration files, dialplan, commands, SIP addresses.
 
 Each type is a text whose constructor refuses everything that is not valid in its place, so a function that takes the type
-needs no check of its own. A value that cannot be written is a :class:`BadEngineValue`, never a changed value; where a
+needs no further check. A value that cannot be written is a :class:`BadEngineValue`, never a changed value; where a
 shortened or cleaned form is as good (a name on a display), the type has ``cleaned``.
 
-What may stand where: the parser of Asterisk's configuration files takes ``;`` as a comment unless ``\\`` precedes it
+Permitted characters: the parser of Asterisk's configuration files takes ``;`` as a comment unless ``\\`` precedes it
 and strips spaces around a value; ``Dial()`` takes ``,`` ``&`` ``(`` ``)`` ``^`` as separators; RFC 3261 section 25.1 says
 which characters of a SIP address are escaped.
 """
@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators and halves of surrogates: not valid in any place."""
 
 
-class BadEngineValue(ValueError):  # noqa: N818 - says what the value is
+class BadEngineValue(ValueError):  # noqa: N818 - the name describes the value
     """A value that is not valid in its place. The message never contains a secret."""
 
 
@@ -204,7 +204,7 @@ class DialNumber(EngineValue):
 
 
 class PhoneDigits(EngineValue):
-    """A virtual number of ours."""
+    """A virtual number of this PBX."""
 
     what, form = "telephone number", "1 to 32 digits"
     pattern = re.compile(r"[0-9]{1,32}")
@@ -239,7 +239,7 @@ class DisplayName(EngineValue):
 
 
 class ContactUri(EngineValue):
-    """The SIP address of a registered device as it may stand in ``Dial()``. A phone writes it, so it may hold anything."""
+    """The SIP address of a registered device, for ``Dial()``. It comes from the phone, so it is not trusted."""
 
     what, form = "address of a device", "a SIP address"
     pattern = re.compile(r"sips?:[A-Za-z0-9@:;=.+_~%!*'\[\]-]{1,400}")

@@ -2,9 +2,9 @@
 
 ::
 
-    TrunklineError                 has a mnemonic, a text that tells the reader what to do, a place
-     +- ConfigurationError         settings, files, the machine: the admin can mend it
-     |   +- SetupError             something needed to run cannot be had
+    TrunklineError                 has a mnemonic, a text that describes what to do, a place
+     +- ConfigurationError         settings, files, the machine: the admin can correct it
+     |   +- SetupError             a required component is missing
      |   +- DirectoryFileError     a directory file (YAML) that cannot be applied
      +- Refused                    the caller asked for what is not allowed or does not exist
      |   +- AuthenticationFailed   who are you
@@ -29,7 +29,7 @@
          +- StreamConflict         another process wrote to a stream of events
 
 Doors (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
-``mnemonic``; features raise the leaf that fits and never a door's form.
+``mnemonic``; features raise the most specific class and never an error of an API.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ UPLOAD_NODE = MAX_NODE
 
 _EARLY_FIRST_MS = 3_600_000
 _EARLY_SPAN_MS = 80_000_000
-"""Where ids of calls before the epoch lie: within its first day (and not at its very beginning, so that they are far
+"""The range of ids of calls before the epoch: within its first day (and not at its very beginning, so that they are far
 from the ids of everything that is simply numbered)."""
 
 
@@ -108,7 +108,7 @@ def uploaded_id(started_ms: int, number: int) -> int:
     """An id for a call that began then (Unix milliseconds, any past) and was not carried by us.
 
     Two calls of the same second have different ids unless their numbers are a multiple of 128 000 apart. Calls before
-    2024 lie in the first day of the epoch.
+    2024 are in the first day of the epoch.
     """
     if started_ms < EPOCH_MS:
         span, first = _EARLY_SPAN_MS, EPOCH_MS + _EARLY_FIRST_MS

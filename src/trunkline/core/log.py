@@ -19,7 +19,7 @@ _SECRET_KEYS = frozenset(
 
 GATHER_SECONDS = 0.05
 """How long a line may wait for others, so that a stream of them costs few writes; an error goes out at once, with all
-that came before it. So much is lost of what a process said before it was killed."""
+that came before it. A killed process loses at most the lines of this period."""
 
 
 class _Gathered:
@@ -55,7 +55,7 @@ class _Gathered:
 
 
 class _JsonLogger:
-    """What structlog hands its finished lines to."""
+    """The logger that receives the finished lines from structlog."""
 
     def __init__(self, out: _Gathered) -> None:
         self.debug = self.info = self.warning = out.write
@@ -69,7 +69,7 @@ class _JsonLogger:
 
 
 class Lines:
-    """Writes lines at level info like a logger's, at a fifth of its cost: for what every step of a call tells.
+    """Writes lines at level info like a logger's, at a fifth of its cost: for the log lines of each step of a call.
 
     Made by :func:`get_lines`. Masks nothing: only for fields that hold no secret.
     """
@@ -135,7 +135,7 @@ def configure(role: str, *, json: bool = True, level: str = "info") -> None:
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger bound to the room's name."""
+    """A logger bound to the package's name."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(package=name)
     return logger
 

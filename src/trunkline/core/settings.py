@@ -41,7 +41,7 @@ def _is_reachable_host(value: str) -> bool:
 
 def _checked_networks(value: list[str]) -> list[str]:
     for one in value:
-        ip_network(one)  # its ValueError says what is wrong
+        ip_network(one)  # its ValueError has the reason
     return value
 
 
@@ -79,12 +79,12 @@ class SipSettings(_Group):
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
         for one in value:
-            ip_network(one)  # its ValueError says what is wrong
+            ip_network(one)  # its ValueError has the reason
         return value
 
     digest_algorithms: list[Literal["MD5", "SHA-256"]] = Field(default=["MD5"], min_length=1)
     """What phones may log in with, the preferred first. Many phones (and programs: SIPp 3.6, baresip 1.0) do not
-    log in at all where SHA-256 is offered beside MD5."""
+    log in where both SHA-256 and MD5 are offered."""
 
 
 class EngineSettings(_Group):
@@ -102,7 +102,7 @@ class EngineSettings(_Group):
 
 
 class WebSettings(_Group):
-    """Doors for API clients and browsers. A port of 0 turns that door off."""
+    """HTTP and HTTPS for API clients and browsers. A port of 0 disables it."""
 
     http_bind: str = "127.0.0.1"
     http_port: PortNumber = 8080
@@ -111,7 +111,7 @@ class WebSettings(_Group):
     public_url: str | None = None
     """How clients reach us from outside (for links in recordings); default from the request."""
     trusted_proxies: list[str] = Field(default_factory=list)
-    """Networks whose ``X-Forwarded-For`` is believed."""
+    """Networks whose ``X-Forwarded-For`` header is trusted."""
     request_log_days: int = Field(default=90, ge=1)
     """Days for which the report of API requests is kept."""
     body_max: int = 1_048_576
@@ -154,9 +154,9 @@ class SwitchSettings(_Group):
     within a private network."""
     control_address: str | None = None
     """Address or host name by which other processes reach the switch, which they read from the lease of its node; None =
-    ``control_bind``. Required when ``control_bind`` stands for all addresses of the machine."""
+    ``control_bind``. Required when ``control_bind`` means all addresses of the machine."""
     away_wait: int = 20
-    """Seconds that a new call hears ring-back while the switch is away."""
+    """Seconds for which a new call gets ring-back while the switch does not run."""
     event_buffer_max: int = 100_000
     """Events kept in memory while PostgreSQL is away."""
 
@@ -183,7 +183,7 @@ class SwitchSettings(_Group):
 
 
 class NumberSettings(_Group):
-    """How accounts verify that a number belongs to them."""
+    """Verification of numbers by accounts."""
 
     verification_account: int | None = None
     """Account of the operator whose default number and trunk are used for the calls that verify numbers; without one,
@@ -230,7 +230,7 @@ class DiskSettings(_Group):
 
 
 class RetentionSettings(_Group):
-    """For how long data is kept where an account has no value of its own (``trunkline retention``); none = for ever."""
+    """Retention of data of accounts without their own value (``trunkline retention``); none = for ever."""
 
     recordings_days: int | None = Field(default=None, ge=1)
     calls_days: int | None = Field(default=None, ge=62)
@@ -240,7 +240,7 @@ class RetentionSettings(_Group):
 
 
 class NotificationSettings(_Group):
-    """How deliveries leave the house."""
+    """Sending of deliveries."""
 
     allowed_private_networks: list[str] = Field(default_factory=list)
     """Private networks that webhooks may be sent to. All others, this machine included, are out of reach."""
@@ -312,7 +312,7 @@ class UploadSettings(_Group):
         return _checked_networks(value)
 
     trusted_certificates: Path | None = None
-    """A PEM file with certification authorities of your own, believed beside those of the system."""
+    """A PEM file with your own certification authorities, trusted in addition to those of the system."""
     download_timeout: float = Field(default=30.0, gt=0)
     """Seconds for one recording: connecting, redirects and the last byte."""
     file_max: int = Field(default=52_428_800, ge=1)
@@ -324,7 +324,7 @@ class UploadSettings(_Group):
     decode_memory: int = Field(default=1_073_741_824, ge=268_435_456)
     """Bytes of address space of the process that does it."""
     callback_timeout: float = Field(default=15.0, gt=0)
-    """Seconds for one attempt to tell a callback URL."""
+    """Seconds for one request to a callback URL."""
     callback_give_up_after: int = Field(default=86_400, ge=0)
     """Seconds during which a callback is tried again."""
 
@@ -333,11 +333,11 @@ class AnalysisSettings(_Group):
     """Voice analysis of recordings."""
 
     whisper_model: Path | None = None
-    """Folder of a faster-whisper model that writes down what was said (needs the extra ``transcription``)."""
+    """Folder of a faster-whisper model for transcripts (needs the extra ``transcription``)."""
     language: str | None = None
-    """Two letters of the language that is spoken; default: found out from the sound."""
+    """Two-letter code of the spoken language; default: detected from the audio."""
     transcribe_all: bool = False
-    """Write down every analysed recording, not only those that somebody asks for."""
+    """Transcribe every analysed recording, not only the requested ones."""
     timeout: float = Field(default=1800.0, gt=0)
     """Seconds that one recording may take."""
 
@@ -405,7 +405,7 @@ class Settings(BaseSettings):
         }
         return frozenset(ports - {0})
 
-    # Layout of the data folder: one place, so that no two rooms disagree about a path.
+    # Layout of the data folder, defined only here, so that all packages use the same paths.
 
     @cached_property
     def data(self) -> Path:

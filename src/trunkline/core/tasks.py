@@ -49,7 +49,7 @@ class CoreTasks:
     block raises :class:`CoreTaskFailed`. If closing takes longer than ``SHUTDOWN_SECONDS``, ``give_up`` is called.
 
     :param is_stopping: True once the process was asked to stop; a core task may return from then on.
-    :param give_up: ends the process without any further closing.
+    :param give_up: ends the process without closing anything.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Jobs: work that a transaction orders and some worker does, at least once. A thin coat over procrastinate.
+"""Jobs: work that a transaction enqueues and a worker runs, at least once. A thin wrapper of procrastinate.
 
 A job is ordered on the connection of the transaction that needs it: it exists if and only if that commits.
 Jobs with the same lock run one after another, in the order in which they were ordered, over all workers. A
@@ -27,7 +27,7 @@ HEARTBEAT_PERIOD = 8.0
 """Seconds between two heartbeats of a worker."""
 
 STALLED_AFTER = 20.0
-"""Seconds without a heartbeat after which a worker counts as dead."""
+"""Seconds without a heartbeat after which a worker is considered stopped."""
 
 _POLL_PERIOD = 30.0
 """Seconds after which a worker polls for jobs even when none is announced. Every job that may run is announced: a new one by
@@ -40,7 +40,7 @@ _SCHEDULED_PAUSE = 0.1
 """Minimum seconds between two queries for jobs that are due."""
 
 _RESCUE_PERIOD = 8.0
-"""Seconds between two looks for jobs of dead workers."""
+"""Seconds between two checks for jobs of stopped workers."""
 
 _ANNOUNCE_DUE = """
 select pg_notify('procrastinate_queue_v1#' || queue_name,
@@ -64,10 +64,10 @@ _QUEUES_PERIOD = 30.0
 _RETRY_CAP = 300.0
 
 Handler = Callable[..., Awaitable[None]]
-"""Called with the job's arguments by name. Must bear to be run twice."""
+"""Called with the job's arguments by name. Must be idempotent."""
 
 
-class RetryLater(Exception):  # noqa: N818 - not an error: the job asks for another time
+class RetryLater(Exception):  # noqa: N818 - not an error: the job requests another time
     """Raised by a handler: put this job back, to be run again after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
@@ -76,7 +76,7 @@ class RetryLater(Exception):  # noqa: N818 - not an error: the job asks for anot
 
 
 class _Retry(BaseRetryStrategy):
-    """A failed job is never dropped: it comes again with growing pauses, up to five minutes."""
+    """A failed job is never dropped: it is retried with growing pauses, up to five minutes."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, RetryLater):
@@ -94,7 +94,7 @@ def _after(seconds: float) -> datetime:
 
 
 class Jobs:
-    """Orders and runs jobs of one database.
+    """Enqueues and runs jobs of one database.
 
     :param dsn: of the database. No connection is opened before :meth:`run`.
     """
@@ -114,7 +114,7 @@ class Jobs:
         self._application_name = application_name
 
     def register(self, name: str, handler: Handler, *, queue: str) -> None:
-        """Say who does jobs of this name; before :meth:`run`."""
+        """Register the handler for jobs of this name; before :meth:`run`."""
         self._app.task(name=name, queue=queue, retry=_Retry())(handler)
 
     async def enqueue(
@@ -126,10 +126,10 @@ class Jobs:
         queue: str,
         lock: str | None = None,
     ) -> None:
-        """Order a job within the transaction of ``conn``.
+        """Enqueue a job within the transaction of ``conn``.
 
         :param args: JSON values.
-        :param lock: jobs with the same lock keep their order and never run side by side.
+        :param lock: jobs with the same lock keep their order and never run concurrently.
         """
         task = self._app.configure_task(name, queue=queue, lock=lock, allow_unknown=True, connection=conn)
         await task.defer_async(**args)
@@ -167,7 +167,7 @@ class Jobs:
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
                 _log.warning("jobs_without_database", error=str(error))
             finally:
-                # A pool that was still being opened would go on trying by itself.
+                # A pool that is still being opened would continue to connect.
                 await self._app.close_async()
             await asyncio.sleep(_RECONNECT_PERIOD)
 
@@ -229,7 +229,7 @@ class Jobs:
 
 
 async def _cancel_until_done(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; when cancelled, see that it ends: a library that swallows a cancellation is told again."""
+    """Run the work. On cancellation, cancel it until it ends: the library can lose a cancellation."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task})

@@ -1,7 +1,7 @@
 """The job queue's own schema, kept in step with the installed library.
 
-The library ships its whole schema and, for existing databases, one SQL file a change. Our revision ``0002``
-applies the whole schema as of the version installed then and notes all its change files as seen. After a
+The library contains its complete schema and, for existing databases, one SQL file for each change. Revision ``0002``
+applies the complete schema of the installed version and records all its change files as applied. After a
 library upgrade the files not seen are applied in the order of their names. The application is stopped during
 an upgrade, so the library's distinction of changes "pre" and "post" a rolling deployment is of no matter.
 """
@@ -31,7 +31,7 @@ def unseen(seen: set[str], files: list[Path]) -> list[Path]:
 
 
 def upgrade(connection: psycopg.Connection[Any]) -> list[str]:
-    """Apply unseen changes, each in a transaction of its own; returns their names.
+    """Apply new changes, each in a separate transaction; returns their names.
 
     :param connection: in autocommit mode.
     """

@@ -1,6 +1,6 @@
 """One leader among any number of processes: who holds a session lock of PostgreSQL.
 
-The lock lives as long as its connection, so a killed leader frees it by dying.
+The lock ends with its connection, so a killed leader releases it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _RECONNECT_PERIOD = 0.5
 async def lead_when_possible(
     db: Database, key: int, lead: Callable[[Connection], Awaitable[None]], what: str
 ) -> None:
-    """Lead whenever nobody else does, until cancelled; survives the database's restarts.
+    """Lead when no other process does, until cancelled; continues after restarts of the database.
 
     :param key: as :func:`leading`.
-    :param lead: called with the connection that holds the lock, for as long as it lives.
+    :param lead: called with the connection that holds the lock, until it ends.
     :param what: is led; for the log.
     """
     while True:
@@ -66,7 +66,7 @@ async def woken_by(db: Database, channel: str, wake: asyncio.Event) -> AsyncIter
 async def leading(db: Database, key: int) -> AsyncIterator[Connection | None]:
     """The connection that holds the lock of this key, to be used by the leader alone; None when another leads.
 
-    :param key: of an advisory lock; the house's begin with 0x7472_6B6C.
+    :param key: of an advisory lock; those of Trunkline begin with 0x7472_6B6C.
     """
     async with db.connection() as conn:
         cursor = await conn.execute("select pg_try_advisory_lock(%s) as won", (key,))

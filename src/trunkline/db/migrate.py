@@ -1,9 +1,9 @@
 """Schema migrations: Alembic revisions in :mod:`trunkline.db.migrations`, forward only.
 
 A revision is a module ``versions/rNNNN_topic.py`` with ``revision = "NNNN"`` and ``down_revision``, mostly
-running the SQL file ``NNNN_topic.sql`` beside it. A revision that has been released is never changed.
+running the SQL file ``NNNN_topic.sql`` next to it. A revision that has been released is never changed.
 
-The job queue (procrastinate) brings its own schema: a revision of ours applies it, and each later
+The job queue (procrastinate) has its own schema: a revision applies it, and each later
 :func:`upgrade` applies those of the library's own migrations that this database has not seen
 (:mod:`trunkline.db.jobs_schema`).
 """
@@ -158,12 +158,12 @@ def current(dsn: str) -> str | None:
 
 
 def newest() -> str:
-    """The newest revision that this program knows."""
+    """The newest revision of this program."""
     return _lineage("head")[-1]
 
 
 def run_sql(connection: sqlalchemy.Connection, name: str) -> None:
-    """For revisions: run a SQL file of the migrations folder as it stands (no parameters, any statements)."""
+    """For revisions: run a SQL file of the migrations folder unchanged (no parameters, any statements)."""
     text = resources.files("trunkline.db.migrations").joinpath(name).read_text(encoding="utf-8")
     run_script(connection, text)
 

@@ -110,7 +110,7 @@ async def ensure_partitions(connection: psycopg.AsyncConnection[Any], now: datet
 
 
 async def ensure_for(connection: psycopg.AsyncConnection[Any], call_session_id: int) -> None:
-    """Make the partitions that keep this call, wherever it lies in time."""
+    """Create the partitions for this call, for any time."""
     await _run(connection, [month_of_id(call_session_id)])
 
 

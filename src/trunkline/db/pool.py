@@ -1,4 +1,4 @@
-"""The database as the house uses it: one pool a process, rows as dictionaries, times in UTC.
+"""Access to the database: one pool for each process, rows as dictionaries, times in UTC.
 
 ::
 
@@ -7,7 +7,7 @@
         await connection.execute("update ...")
     rows = await db.fetch_all("select ... where account_id = %s", (account_id,))
     async for payload in db.listen("trunkline_directory"):
-        ...                                        # "" after each (re)connect: read all anew
+        ...                                        # "" after each (re)connect: read all again
 
 Errors that mean "the server is away" become :class:`~trunkline.core.errors.DatabaseUnavailable`; all others
 (a violated constraint, a statement cancelled by its time limit) stay what the driver raises.
@@ -55,24 +55,24 @@ _RECONNECT = 2.0
 """Seconds after which the pool gives up one series of attempts; the next request begins another. A longer
 series, whose pauses double, would keep requests waiting long after the server is back."""
 
-# A call's journal is read several times after the call: a quicker reader of JSON is felt.
+# A call's events are read several times after the call, so a faster JSON parser is worthwhile.
 set_json_loads(orjson.loads)
 
-# It reports each attempt of each connection; the error that a request gets, and the listener, say it once.
+# It logs each attempt of each connection; the error of the request and the listener log it once.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 _log = get_logger("db")
 
 
 def is_away(error: psycopg.Error) -> bool:
-    """Whether a driver's error says that the server cannot be reached now, so that trying later may help."""
+    """Whether a driver's error means that the server is unreachable at present, so that a retry may succeed."""
     if not isinstance(error, psycopg.OperationalError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _AWAY_STATES
 
 
 def is_statement_timeout(error: BaseException) -> bool:
-    """Whether a driver's error says that the server stopped a statement at its time limit."""
+    """Whether a driver's error means that the server cancelled a statement at its time limit."""
     return isinstance(error, psycopg.errors.QueryCanceled)
 
 
@@ -90,7 +90,7 @@ def translated_errors() -> Iterator[None]:
 
 
 async def _check(connection: Connection) -> None:
-    """Ask whether the server is still there only if its socket has something to say, as one that it closed has:
+    """Check the server only if its socket is readable, as a closed one is:
     a question before each use is as dear as most uses."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
@@ -234,10 +234,10 @@ class Database:
             return cursor.rowcount
 
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
-        """Payloads notified on a channel, for as long as the reader wants them.
+        """Payloads notified on a channel, until the reader stops.
 
-        Uses a connection of its own, and connects again (0.1 s doubling to 5 s) when it breaks. Yields ``""``
-        after each connect, as notifications may have been missed before it: the reader reads all anew.
+        Uses a separate connection, and connects again (0.1 s doubling to 5 s) when it breaks. Yields ``""``
+        after each connect, as notifications may have been missed: the reader must read all again.
         Closing the generator closes the connection.
         """
         pause = _FIRST_PAUSE
@@ -331,7 +331,7 @@ async def whole_installation(connection: Connection) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _begun(connection: Connection, begin: Statement) -> AsyncIterator[None]:
-    """A transaction that a script of ours begins, in place of the driver's own "begin"."""
+    """A transaction that begins with a script instead of the driver's "begin"."""
     async with _committing_each(connection):
         try:
             await connection.execute(begin, prepare=False)

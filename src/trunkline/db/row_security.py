@@ -79,7 +79,7 @@ language sql stable security definer set search_path from current as $$
     select exists (select from accounts where account_id = client and parent_account_id = {_CURRENT})
 $$;
 
--- The few questions of a tenant whose answer lies with others.
+-- The few queries of a tenant that need rows of others.
 create or replace function number_is_held(number text) returns boolean
 language plpgsql stable security definer set search_path from current as $$
 declare

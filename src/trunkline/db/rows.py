@@ -1,4 +1,4 @@
-"""Changes of configuration rows: made whole or not at all, with errors a door can tell.
+"""Changes of configuration rows in one transaction, with errors that an API can return.
 
 ::
 
@@ -7,7 +7,7 @@
         await update(connection, "tags", "tag_id", account_id, tag_id, {"name": "Urgent"})
         await delete(connection, "tags", "tag_id", account_id, tag_id)
 
-Names of tables and columns are constants of ours, never a client's words.
+Names of tables and columns are constants, never values of a client.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from trunkline.db.pool import Connection, Database
 _DUPLICATE = "This exists already: choose another value, or change what exists."
 _IN_USE = "Something else uses this: take it out there first."
 _LAST_COLUMN = re.compile(r"Key \((?:\w+, )*(\w+)\)=")
-"""The most particular column of a unique key, in what PostgreSQL tells of the row that breaks it."""
+"""The most specific column of a unique key, from PostgreSQL's message on the conflicting row."""
 
 
 @asynccontextmanager
 async def transaction(db: Database) -> AsyncIterator[Connection]:
-    """One transaction. What its unique and foreign keys refuse becomes an error of ours.
+    """One transaction. Violations of unique and foreign keys are translated into errors of ``core``.
 
     :raises Duplicate: another row has this value already.
     :raises InUse: another row refers to the one that should go.
@@ -49,7 +49,7 @@ async def transaction(db: Database) -> AsyncIterator[Connection]:
 
 
 async def one_at_a_time(connection: Connection, account_id: int) -> None:
-    """Until this transaction ends, nobody else changes the account's directory who asks this, or applies a file.
+    """Lock the account's directory until this transaction ends, against other callers and directory files.
 
     For changes that look at other rows before they write.
     """
@@ -79,7 +79,7 @@ async def insert(
 async def insert_keyed(
     connection: Connection, table: str, id_column: str, account_id: int, values: Mapping[str, Any]
 ) -> int:
-    """Add a row of a table whose rows bear keys for directory files; its key becomes ``api-<id>``."""
+    """Insert into a table whose rows have keys for directory files; the key becomes ``api-<id>``."""
     numbers = await connection.execute(
         "select nextval(pg_get_serial_sequence(%s, %s)) as id", (table, id_column)
     )
@@ -147,7 +147,7 @@ async def delete(
 async def lock_row(
     connection: Connection, table: str, id_column: str, account_id: int, row_id: int, *, field: str = "id"
 ) -> None:
-    """Hold a row so that nobody deletes it before this transaction ends.
+    """Lock a row so that it is not deleted before this transaction ends.
 
     :raises NotFound: no such row in this account.
     """
@@ -161,7 +161,7 @@ async def lock_row(
 async def lock_rows(
     connection: Connection, table: str, id_column: str, account_id: int, ids: Sequence[int], *, field: str
 ) -> None:
-    """Hold rows so that nobody deletes them before this transaction ends.
+    """Lock rows so that they are not deleted before this transaction ends.
 
     :param field: parameter that named them.
     :raises NotFound: for the first that is no row of this account.
@@ -179,7 +179,7 @@ async def lock_rows(
 
 @contextmanager
 def _naming(values: Mapping[str, Any]) -> Iterator[None]:
-    """A value that another row has is told by the column that it was given for."""
+    """The error for a value that another row has names the column of the value."""
     try:
         yield
     except psycopg.errors.UniqueViolation as error:

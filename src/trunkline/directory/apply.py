@@ -87,7 +87,7 @@ class DirectoryFiles:
                 comparison = await self._preparer.compare(connection, prepared)
                 if comparison.plan != prepared.plan:
                     raise DirectoryFileError(
-                        "The directory was changed by somebody else meanwhile; look at the difference again."
+                        "The directory was changed meanwhile; check the difference again."
                     )
                 writer = Writer(connection, self._cipher, comparison, prepared.sounds)
                 passwords = await writer.write()

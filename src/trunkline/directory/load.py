@@ -417,8 +417,8 @@ def _group(
     phone_ids: Mapping[int, Sequence[int]],
 ) -> model.Group:
     """:param chosen: what was said of the group's phones; those nothing was said of ring after them."""
-    said = {each["phone_id"] for each in chosen}
-    rest = [one for member in members for one in phone_ids.get(member, ()) if one not in said]
+    listed = {each["phone_id"] for each in chosen}
+    rest = [one for member in members for one in phone_ids.get(member, ()) if one not in listed]
     return _made(
         model.Group,
         row,

@@ -123,7 +123,7 @@ class DayRuleForm(Item):
         if not are_days(self.type, self.days):
             raise ValueError(f"these are no days of the type {self.type.value}")
         if self.first and self.last and self.last < self.first:
-            raise ValueError("last lies before first")
+            raise ValueError("last is before first")
         return self
 
 

@@ -2,8 +2,8 @@
 
 An event is a fact in the past: ``type`` names it, ``data`` is a JSON object with the keys listed here, times are
 Unix seconds (float) inside ``data`` and ``at``. Events of one *stream* are numbered from 1 without gaps; the
-stream of a call is ``call:<call_session_id>``, of a line ``line:<sip_line_id>``. A listener must bear an event
-twice and must ignore types and keys it does not know.
+stream of a call is ``call:<call_session_id>``, of a line ``line:<sip_line_id>``. A listener must be idempotent
+and must ignore unknown types and keys.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class EventType(StrEnum):
     CALL_TAKEN = "call_taken"
     """the parties are connected by our own bridges from now on, not by the engine"""
     CALL_HELD = "call_held"
-    """leg_id (of who holds): the contact hears a message or music; both sides are in our hands from now on"""
+    """leg_id (of who holds): the contact hears a message or music; the switch controls both channels from now on"""
     CALL_UNHELD = "call_unheld"
-    """leg_id: contact and operator are being joined again; that they talk is told by talk_started"""
+    """leg_id: contact and operator are being joined again; talk_started follows when they talk"""
     THIRD_PARTY_CALLED = "third_party_called"
-    """leg_id (the third party's), message (files it hears before anybody talks to it)"""
+    """leg_id (the third party's), message (files that are played to it before the talk)"""
     CONSULT_STARTED = "consult_started"
     """leg_id (the third party's), operator_leg_id: they hear each other, the contact does not hear them"""
     CONSULT_ENDED = "consult_ended"

@@ -1,9 +1,9 @@
-"""What happens to calls, as it happens, to whoever watches: one listener on the database a process.
+"""Events of calls for watchers, as they occur: one listener on the database for each process.
 
 A watcher sees the events of its account's calls (or of one call) from the moment it begins, in the order of each
 call. It never holds anybody up: one that does not keep up is ended (:class:`WatchEnded`), and so are all when the
 database was away, as events may have been missed. They begin again, with :func:`trunkline.events.store.call_events`
-for what lies between.
+for the events between.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class EndReason(StrEnum):
     MISSED = "missed"
 
 
-class WatchEnded(Exception):  # noqa: N818 - says how a watch ends, not that something failed
-    """No more events come: the watcher begins anew."""
+class WatchEnded(Exception):  # noqa: N818 - the end of a watch, not a failure
+    """No more events follow: the watcher must start again."""
 
     def __init__(self, reason: EndReason) -> None:
         super().__init__(reason.value)
@@ -66,7 +66,7 @@ class Watch:
         self._wake = asyncio.Event()
 
     def offer(self, event: Event) -> None:
-        """Take an event, or end when there is no room."""
+        """Queue an event, or end the watch when the queue is full."""
         if self._ended is None and self._call_session_id in (None, event.call_session_id):
             try:
                 self._queue.put_nowait(event)

@@ -1,7 +1,7 @@
 """Why a leg or a call session ended: the vocabulary of the reports' tables.
 
 The names are those of ``get.calls_report`` and ``get.call_legs_report``. "Caller" there means the contact (the
-customer), "operator" means whoever serves from our side, also when the operator placed the call.
+customer), "operator" means the party that serves the contact, also when the operator placed the call.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The relay: takes events out of the outbox, in order, and lets every listener hear them.
+"""The relay: takes events out of the outbox, in order, and passes them to every listener.
 
 Any number of workers may run a relay; one of them leads at a time. Who leads holds a session lock of
 PostgreSQL on the connection it works on, so a killed leader frees it by dying and the others take over within
 a second. One transaction per batch: listeners write their rows and jobs, the outbox rows go; both
 or neither. So nothing is lost, and what a listener wrote is written once.
 
-A listener that fails on one event stops nobody: what it wrote for this event is undone, the event is put
-aside for it in ``event_failures``, an error is logged, and it is tried again later (:func:`retry_failures`).
+A listener that fails on one event does not stop others: its changes for this event are rolled back, the event is
+dead-lettered for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LOCK_KEY = 0x7472_6B6C_0001
 """Of the session lock that the leader holds."""
 
 _POLL_PERIOD = 20.0
-"""Seconds after which the outbox is looked at even when nobody announced anything."""
+"""Seconds after which the outbox is read even without a notification."""
 
 _REST_PERIOD = 0.2
 """Seconds of rest after a batch: the first event after a pause goes at once, a stream of them in larger batches."""
@@ -75,17 +75,17 @@ _UNKNOWN_TYPE = ValueError("unknown event type: written by a newer version, whic
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of events."""
+    """A consumer of events."""
 
     @property
     def name(self) -> str:
-        """Stable: under it events are put aside for this listener."""
+        """Stable: events are dead-lettered under this name."""
         ...
 
     async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
         """Write rows and jobs on ``conn`` (dict rows), nothing else: no network, no files.
 
-        Events come in the order of their streams. May hear an event twice, and alone after it failed in company.
+        Events come in the order of their streams. May get an event twice, and singly after its batch failed.
         """
         ...
 
@@ -94,7 +94,7 @@ class Relay:
     """Empties the outbox.
 
     :param db: its connections have dict rows.
-    :param listeners: heard in this order; names must differ.
+    :param listeners: called in this order; names must differ.
     """
 
     def __init__(self, db: Database, listeners: Sequence[Listener]) -> None:
@@ -127,7 +127,7 @@ class Relay:
 
 
 async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener], limit: int = _BATCH) -> int:
-    """Let the listeners hear the oldest events and take these out of the outbox, in one transaction.
+    """Pass the oldest events to the listeners and delete them from the outbox, in one transaction.
 
     :returns: how many events there were.
     :raises psycopg.OperationalError: the database went away; nothing happened.
@@ -136,19 +136,19 @@ async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener],
         cursor = await conn.execute(_TAKE, (limit,))
         rows = await cursor.fetchall()
         for listener in listeners if rows else ():
-            await _hear_all(conn, listener, rows)
+            await _notify_batch(conn, listener, rows)
     await conn.commit()
     return len(rows)
 
 
-async def _hear_all(conn: AsyncConnection[Any], listener: Listener, rows: list[dict[str, Any]]) -> None:
-    """Together, as that is quick; one by one when that fails, to find the one that cannot be borne."""
+async def _notify_batch(conn: AsyncConnection[Any], listener: Listener, rows: list[dict[str, Any]]) -> None:
+    """As a batch, which is faster; one by one if the batch fails, to find the event that fails."""
     known = [event for event in map(_event_of, rows) if event is not None]
-    if len(known) == len(rows) and await _hear(conn, listener, known) is None:
+    if len(known) == len(rows) and await _notify(conn, listener, known) is None:
         return
     for row in rows:
         event = _event_of(row)
-        error = await _hear(conn, listener, [event]) if event else _UNKNOWN_TYPE
+        error = await _notify(conn, listener, [event]) if event else _UNKNOWN_TYPE
         if error is not None:
             _log.error(
                 "listener_failed",
@@ -161,7 +161,7 @@ async def _hear_all(conn: AsyncConnection[Any], listener: Listener, rows: list[d
 
 
 async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int = 50) -> int:
-    """Try again what was put aside and is due; returns how many are settled now. Call it every few
+    """Retry dead-lettered events that are due; returns the number of settled ones. Call it every few
     seconds."""
     by_name = {listener.name: listener for listener in listeners}
     settled = 0
@@ -171,7 +171,7 @@ async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int
             event, listener = _event_of(row), by_name.get(row["listener"])
             if event is None or listener is None:
                 continue
-            error = await _hear(conn, listener, [event])
+            error = await _notify(conn, listener, [event])
             key = (row["account_id"], row["failure_id"])
             if error is None:
                 settled += 1
@@ -196,7 +196,9 @@ async def backlog(db: Database) -> tuple[int, float]:
     return int(row["waiting"]), max(0.0, float(row["lag"]))
 
 
-async def _hear(conn: AsyncConnection[Any], listener: Listener, events: Sequence[Event]) -> Exception | None:
+async def _notify(
+    conn: AsyncConnection[Any], listener: Listener, events: Sequence[Event]
+) -> Exception | None:
     try:
         async with conn.transaction():
             await listener.on_events(conn, events)

@@ -23,7 +23,7 @@ OUTBOX_CHANNEL = "trunkline_outbox"
 """NOTIFY channel that wakes the relay."""
 
 CALLS_CHANNEL = "trunkline_calls"
-"""NOTIFY channel that tells which events of which calls were written, see :class:`Written`."""
+"""NOTIFY channel with the events that were written for each call, see :class:`Written`."""
 
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""
@@ -145,7 +145,7 @@ async def write_call_events(
         return
     streams = _advances(events)
     facts = [_fact(event) for event in events]
-    said = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements(events))]
+    notices = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements(events))]
     ids = [stream["call_session_id"] for stream in streams]
     cursor = await connection.execute(
         _APPEND_AS_ANYBODY if fence is None else _APPEND_AS_HOLDER,
@@ -153,8 +153,8 @@ async def write_call_events(
             "streams": orjson.dumps(streams).decode(),
             "events": orjson.dumps(facts).decode(),
             "unpublished": _UNPUBLISHED,
-            "channels": [channel for channel, _ in said],
-            "payloads": [payload for _, payload in said],
+            "channels": [channel for channel, _ in notices],
+            "payloads": [payload for _, payload in notices],
             "first": min(ids),
             "last": max(ids),
             "node": fence.node if fence else None,
@@ -253,7 +253,7 @@ class Written:
 
 
 def announcements(events: Iterable[Event]) -> list[str]:
-    """Payloads that tell of these events: ``account:session:first:last,...``."""
+    """Payloads for these events: ``account:session:first:last,...``."""
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     for event in events:
         call_session_id = event.call_session_id
@@ -266,7 +266,7 @@ def announcements(events: Iterable[Event]) -> list[str]:
 
 
 def read_announcement(payload: str) -> list[Written]:
-    """What a payload of :data:`CALLS_CHANNEL` tells."""
+    """The content of a payload of :data:`CALLS_CHANNEL`."""
     return [Written(*(int(number) for number in part.split(":"))) for part in payload.split(",") if part]
 
 
@@ -321,8 +321,10 @@ async def _insert_event(connection: AsyncConnection[Any], event: Event) -> None:
             " values (%(account_id)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s::jsonb)",
             fact,
         )
-    said = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements([event]))]
-    await connection.execute(_ANNOUNCE, ([channel for channel, _ in said], [payload for _, payload in said]))
+    notices = [(OUTBOX_CHANNEL, ""), *((CALLS_CHANNEL, payload) for payload in announcements([event]))]
+    await connection.execute(
+        _ANNOUNCE, ([channel for channel, _ in notices], [payload for _, payload in notices])
+    )
 
 
 async def call_events(

@@ -1,4 +1,4 @@
-"""What a worker does for the events besides relaying them: partitions ahead, second tries of what was put aside."""
+"""Maintenance of events by a worker: partitions for coming months, retries of dead-lettered events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trunkline.events.relay import Listener, retry_failures
 _log = get_logger("events.upkeep")
 
 _RETRY_PERIOD = 15.0
-"""Seconds between two looks at what was put aside."""
+"""Seconds between two retries of dead-lettered events."""
 
 _PARTITION_ROUNDS = 240
 """Every so many looks (an hour) partitions are made ahead."""

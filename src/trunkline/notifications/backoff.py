@@ -32,7 +32,7 @@ def pause(attempts: int, chance: float) -> float:
 
 
 def suspension(failures: int) -> float:
-    """Seconds to leave an endpoint alone after so many failures in a row; 0 = go on."""
+    """Seconds of suspension of an endpoint after so many failures in a row; 0 = none."""
     if failures < SUSPEND_AFTER:
         return 0.0
     return min(FIRST_SUSPENSION * 2.0 ** min(failures - SUSPEND_AFTER, 10), LONGEST_SUSPENSION)

@@ -20,7 +20,7 @@ from trunkline.db.pool import Connection
 from trunkline.notifications.deliveries import CHANNEL
 
 ENDPOINTS_MAX = 64
-"""Origins of an account that are endpoints of their own; further ones share these."""
+"""Origins of an account with a separate endpoint each; further ones share these."""
 
 _FIND = "select subscription_id from callback_endpoints where account_id = %s and origin = %s"
 

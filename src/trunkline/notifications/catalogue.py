@@ -34,7 +34,7 @@ class Mnemonic(StrEnum):
     EMPLOYEE_ANSWER = "employee_answer"
     """An employee picked up; once for each who does."""
     CALL_CONNECTED = "call_connected"
-    """A talk began: two parties hear each other; again after a transfer."""
+    """A talk began: two parties are connected; also after a transfer."""
     TALK_FINISHED = "talk_finished"
     """A talk ended; ``talk_time_duration`` is that talk's."""
     EMPLOYEE_DISCONNECT = "employee_disconnect"
@@ -43,7 +43,7 @@ class Mnemonic(StrEnum):
     CALL_FINISH = "call_finish"
     """The call is over, with its durations."""
     LOST_CALL = "lost_call"
-    """A call that came in ended and nobody had talked to the contact."""
+    """An incoming call ended without a talk with the contact."""
     CALL_RECORD_COMPLETED = "call_record_completed"
     CALL_RECORD_READY = "call_record_ready"
     """The recording of the talks is there, with its links."""
@@ -60,7 +60,7 @@ class Mnemonic(StrEnum):
 
 
 class Links(Protocol):
-    """Addresses of a recording; made by the recordings room."""
+    """Addresses of a recording; made by ``recordings``."""
 
     @property
     def file(self) -> str: ...
@@ -108,7 +108,7 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
 
 
 def possible(type_: EventType) -> frozenset[Mnemonic]:
-    """Notifications that may follow from an event of this type; cheap, to know whether anybody wants them."""
+    """Notifications that may follow from an event of this type; a fast check for subscriptions."""
     return frozenset(_ALWAYS.get(type_, ()) + _SOMETIMES.get(type_, ()))
 
 
@@ -291,7 +291,7 @@ def _people(event: Event, facts: CallFacts) -> dict[str, Value]:
 
 
 def _employee_leg(event: Event, facts: CallFacts) -> Leg | None:
-    """The employee whom the event is about, else the one who has the call."""
+    """The employee of the event, else the one who has the call."""
     own = facts.leg(event.data.get("leg_id"))
     if own is not None and own.employee_id is not None:
         return own

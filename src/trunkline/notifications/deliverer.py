@@ -7,7 +7,7 @@ outcome is written separately: a delivery that is deleted or locked meanwhile do
 that cannot be written because the database is away is kept and written later, by this process.
 
 A delivery that fails waits in the table until it is due again, and all of its stream with it. An endpoint that fails
-repeatedly is suspended; its deliveries then delay no others, whatever their number.
+repeatedly is suspended; then any number of its deliveries delays no others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LOCK_KEY = 0x7472_6B6C_0002
 """Of the session lock that the leader holds."""
 
 _LOOK_PERIOD = 20.0
-"""Seconds after which the table is read even when nothing is announced or known to be due."""
+"""Seconds after which the table is read even without a notification or a due time."""
 
 _REST_PERIOD = 0.1
 """Seconds between two reads at least."""
@@ -111,7 +111,7 @@ class Deliverer:
             await self._session.end()
 
     async def _lead(self, conn: Connection) -> None:
-        """Look for what is due, for as long as the connection lives that holds the lock."""
+        """Send due deliveries until the connection that holds the lock ends."""
         session = self._session
         session.leads = True
         try:

@@ -1,6 +1,6 @@
 """Deliveries in their table, which is the truth and the queue in one.
 
-A delivery is pending until it is delivered or given up. ``next_attempt_at`` says when it is due; those of one
+A delivery is pending until it is delivered or given up. ``next_attempt_at`` is its due time; those of one
 *stream* (a call's notifications for one subscription) go one after another, oldest first. Statements take many rows
 at once, as every event of every call comes through here.
 """
@@ -25,7 +25,7 @@ from trunkline.notifications.sender import Outcome
 _log = get_logger("notifications")
 
 CHANNEL = "trunkline_deliveries"
-"""NOTIFY channel that wakes who delivers."""
+"""NOTIFY channel for the deliverer."""
 
 DeliveryKey = tuple[int, int]
 """Account and delivery id."""
@@ -159,7 +159,7 @@ from outcome join deliveries delivery using (account_id, delivery_id)
     left join held using (account_id, delivery_id)
 """
 
-# Deliveries that were under way together when an endpoint died suspend it, but count as one failure beyond that.
+# Deliveries that were in progress together when an endpoint failed suspend it, but count as one failure beyond that.
 _ENDPOINT_FAILED = """
 insert into endpoint_states as state (account_id, subscription_id, failures)
 select account_id, subscription_id, 1 from (
@@ -252,7 +252,7 @@ async def make(conn: AsyncConnection[Any], rows: Sequence[Mapping[str, Any]]) ->
 
 
 async def replay(db: Database, account_id: int, delivery_id: int) -> None:
-    """Send a delivery once more, whatever became of it; with the subscription's present address and template.
+    """Send a delivery again in any state, with the subscription's present address and template.
 
     :raises NotFound: no such delivery in this account.
     :raises InvalidState: its subscription is switched off.
@@ -421,7 +421,7 @@ def concerns_endpoint(attempt: Attempt) -> bool:
 
 
 async def note_endpoint(db: Database, attempts: Sequence[Attempt]) -> float:
-    """Write what outcomes show about one endpoint, in a transaction of its own.
+    """Write the state of one endpoint from outcomes, in a separate transaction.
 
     A state that another transaction holds is left as it is: the next outcome shows the same.
 
@@ -464,7 +464,7 @@ async def prune(db: Database, days: Mapping[int, int | None]) -> int:
 
     :param days: by account; None = kept for ever.
 
-    In small transactions, so that nobody waits for a long one. For the worker, hourly or so.
+    In small transactions, so that others do not wait for a long one. Called by the worker every hour.
     """
     gone = await _remove_orphans(db)
     for account_id, limit in days.items():

@@ -1,7 +1,7 @@
-"""What is known of a call at one of its events: its journal up to there, folded. Pure.
+"""The state of a call at one of its events: an aggregate of its event log up to there. Pure.
 
-Notifications are made from the journal and not from the call's row, because the row may already be ahead of
-the event that is being told."""
+Notifications are made from the event log and not from the call's row, because the row may already include later
+events."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Leg:
     employee_phone_number: str | None = None
     answered_at: Instant | None = None
     talk_started_at: Instant | None = None
-    """Of the talk that goes on or was the last."""
+    """Of the present or the last talk."""
     talk_seconds: int | None = None
     """Length of its last talk, when over."""
 
 
 @dataclass(slots=True)
 class CallFacts:
-    """A call as far as told."""
+    """The state of a call after the given events."""
 
     started_at: Instant | None = None
     session: dict[str, Any] = field(default_factory=dict)
-    """``data`` of session_started, overwritten by what session_finished says."""
+    """``data`` of session_started, overwritten by that of session_finished."""
     scenario_id: int | None = None
     scenario_name: str | None = None
     legs: dict[int, Leg] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Hears events and makes a delivery for each subscription that wants to be told, in the event's own
+"""Handles events and makes a delivery for each subscription to the event, in the event's own
 transaction."""
 
 from __future__ import annotations
@@ -103,13 +103,13 @@ def _is_wanted(event: Event, subscriptions: list[dict[str, Any]]) -> bool:
 
 
 async def _journals(conn: AsyncConnection[Any], events: Sequence[Event]) -> dict[str, list[Event]]:
-    """The journals of the events' calls, by stream."""
+    """The event logs of the events' calls, by stream."""
     calls = {(e.account_id, e.call_session_id) for e in events if e.call_session_id is not None}
     return await store.events_of_calls(conn, calls)
 
 
 def _facts(event: Event, journal: list[Event]) -> CallFacts:
-    """The call's journal up to this event; later events are not told yet."""
+    """The call's event log up to this event, without later events."""
     if event.call_session_id is None:
         return CallFacts()
     return aggregate([*(one for one in journal if one.seq < event.seq), event])

@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     status_code: int | None
     error: str | None
@@ -52,7 +52,7 @@ class Outcome:
     response_excerpt: str | None
     duration_ms: int
     endpoint_failed: bool
-    """The endpoint itself is in trouble (nobody there, no answer in time, not found, forbidden, 5xx, ...): it
+    """The endpoint itself failed (no connection, no response in time, not found, forbidden, 5xx, ...): it
     would treat any other delivery alike."""
 
     @property
@@ -70,7 +70,7 @@ class Sender:
     """Sends requests; keeps connections between them. Close it at the end.
 
     :param allowed: addresses that may be reached; default: what the settings of notifications allow.
-    :param trusted_certificates: a PEM file of authorities that are trusted beside those of the system.
+    :param trusted_certificates: a PEM file of authorities that are trusted in addition to those of the system.
     """
 
     def __init__(

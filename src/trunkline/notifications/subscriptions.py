@@ -1,4 +1,4 @@
-"""Subscriptions: who wants to be told what, where and how. Checked when they are saved."""
+"""Subscriptions: events, URL and format of deliveries. Checked when they are saved."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ order by delivery.delivery_id desc limit %(limit)s
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A subscription as somebody wants it.
+    """A subscription to be saved.
 
     :ivar key: its handle in the account; a second draft with the same key replaces the first.
     :ivar url: may hold ``{{name}}`` in path and query.

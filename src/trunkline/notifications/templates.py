@@ -1,7 +1,7 @@
 """Templates of notification bodies and addresses: text with ``{{name}}`` placeholders. Pure.
 
-In JSON a placeholder inside a string is inserted escaped; an unquoted one becomes a JSON value of its own
-(string quoted, number, boolean, null, array), so whatever the values are, the result is valid JSON. Elsewhere
+In JSON a placeholder inside a string is inserted escaped; an unquoted one becomes a separate JSON value
+(string quoted, number, boolean, null, array), so the result is valid JSON for all values. Elsewhere
 lists are comma separated and what has no value is empty. A template is checked when it is saved: an unknown
 variable, an unfinished placeholder or a frame that is no JSON is refused with its place."""
 
@@ -44,7 +44,7 @@ CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A variable's place in a template. ``quoted``: it stands inside a JSON string."""
+    """A variable's place in a template. ``quoted``: inside a JSON string."""
 
     name: str
     quoted: bool
@@ -83,7 +83,7 @@ def format_of(text: str, content_type: str | None) -> Format:
 
 
 def parse_body(text: str, content_type: str | None = None, *, field: str = "body_template") -> Template:
-    """Check a body template and take it apart.
+    """Check a body template and parse it.
 
     :param content_type: of the subscription's own headers, if it has one.
     :param field: named in errors.
@@ -120,7 +120,7 @@ def parse_url(text: str, *, field: str = "url") -> Template:
         )
     if _OPENING in address.netloc:
         raise InvalidInput(
-            "A placeholder may stand in the path or the query, not in the host's name.",
+            "A placeholder may be in the path or the query, not in the host name.",
             field=field,
             value=text,
         )
@@ -194,7 +194,7 @@ def _place(text: str, position: int) -> str:
 
 
 def _check_json(template: Template, text: str, field: str) -> None:
-    # With null for every unquoted placeholder: null is a whole JSON value and glues to nothing, so a frame
+    # With null for every unquoted placeholder: null is a complete JSON value and cannot join its context, so a frame
     # that is valid with it is valid with every other value in its place.
     sample = template.render({})
     try:
@@ -226,7 +226,7 @@ def _json(value: object) -> str:
 
 
 def plain(value: Value) -> str:
-    """A value as it stands in ordinary text."""
+    """A value in ordinary text."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Requests of ours to addresses that clients name: where they may go."""
+"""Outbound requests to addresses that clients name, and their restrictions."""
 
 from trunkline.outbound.guard import Allowed, ForbiddenAddress, GuardedResolver, is_public
 from trunkline.outbound.http import guarded_session

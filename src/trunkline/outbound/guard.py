@@ -2,7 +2,7 @@
 
 An address is checked three times: as a literal in the URL (:meth:`Allowed.check_url`, for each redirect, too), after a
 name was resolved (:class:`GuardedResolver`), and when the socket is made (:mod:`.http`). The last check is decisive: it
-has the address that is connected to, whatever the URL looked like and whatever a name resolved to before.
+has the address of the connection, for any URL and any earlier resolution of the name.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _is_public_v4(ip: ipaddress.IPv4Address) -> bool:
 
 
 def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
+    """The IPv4 address that an IPv6 address contains."""
     if ip in _NAT64 or (int(ip) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip.ipv4_mapped or ip.sixtofour
@@ -97,7 +97,7 @@ def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 class Allowed:
     """Where requests may go: the public internet, and the networks named.
 
-    :param networks: private networks that are allowed beside it.
+    :param networks: private networks that are also allowed.
     :param setting: name of the setting with these networks, for the error.
     :param closed_ports: ports of this installation's own services on loopback; never reached, even where loopback is
         among the networks.
@@ -144,7 +144,7 @@ class Allowed:
         except ValueError:
             if _NUMERIC_HOST.fullmatch(host):
                 raise ForbiddenAddress(f"{host} is not an IP address; write four decimal numbers") from None
-            return  # a name: the resolver checks what it stands for
+            return  # a name: the resolver checks its addresses
         if not permitted:
             raise self.refusal(host)
 

@@ -1,4 +1,4 @@
-"""Mail that leaves the house, and its twin for houses that send none."""
+"""Sending of mail, and a null implementation for installations that send none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One stereo recording from the raw files of its parties: the contact on the left, our side on the right.
 
-A raw file holds what one party said while bridged: 16-bit little-endian samples, mono, 8000 a second, from its own
-beginning. :func:`plan` (pure) says which file belongs on which side and where in time it begins; :func:`mix` joins
+A raw file holds the audio of one party while bridged: 16-bit little-endian samples, mono, 8000 a second, from its own
+beginning. :func:`plan` (pure) determines the side and the start time of each file; :func:`mix` joins
 them chunk by chunk, so an hour needs no more memory than a second; :func:`write` makes WAV and MP3 of that.
 """
 
@@ -30,7 +30,7 @@ _CHUNK = SAMPLE_RATE * 5
 """Samples mixed at a time."""
 
 _MP3_EFFORT = "7"
-"""0 = slowest and best, 9 = fastest; speech of 8000 Hz loses nothing that one hears."""
+"""0 = slowest and best, 9 = fastest; speech of 8000 Hz has no audible loss."""
 
 _LONGEST = 24 * 3600
 """Seconds; an offset beyond it is a broken clock, not a call."""
@@ -56,7 +56,7 @@ class Track:
 
 
 def plan(events: Iterable[Event]) -> list[Track]:
-    """The tracks of a call, from its journal. Pure.
+    """The tracks of a call, from its event log. Pure.
 
     The recording begins with the first recorded talk and goes on in step with the clock: what was not recorded (a
     hold, a consultation) is silence. A file begins where its RECORDING_STARTED was, or where its party began to talk

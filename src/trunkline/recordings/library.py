@@ -1,4 +1,4 @@
-"""Finds made recordings for those who may hear them."""
+"""Finds recordings for playback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Found:
     wav: Path | None
     mp3: Path | None
     is_open: bool
-    """Whether its account lets it be heard by its address alone."""
+    """Whether its account permits access by the address alone."""
 
 
 class Library:
@@ -38,9 +38,9 @@ class Library:
         self._folder = folder
 
     async def find(self, call_session_id: int, recording_id: str) -> Found | None:
-        """The recording of a call with this id. Whether the asker may hear it is the door's to say.
+        """The recording of a call with this id. The endpoint checks the access rights.
 
-        Ids are compared in constant time, so that answers do not tell how much of a guess was right.
+        Ids are compared in constant time, so that response times do not disclose a part of an id.
         """
         if not RECORDING_ID.match(recording_id) or call_session_id >= 1 << 63:
             return None
@@ -64,7 +64,7 @@ class Library:
 
 
 async def set_open_links(db: Database, account_id: int, allowed: bool) -> None:
-    """Whether an account's recordings may be heard by whoever knows their unguessable address."""
+    """Whether an account's recordings are accessible by their unguessable address alone."""
     await db.execute(
         "update accounts set open_recording_links = %s where account_id = %s", (allowed, account_id)
     )

@@ -1,4 +1,4 @@
-"""Addresses of recordings, in the forms that existing clients know. Pure."""
+"""Addresses of recordings, in the formats of existing clients. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RecordingKind(StrEnum):
 
 
 def new_recording_id() -> str:
-    """An id that nobody guesses."""
+    """An unguessable id."""
     return secrets.token_hex(32)
 
 
@@ -30,7 +30,7 @@ class Links:
     wav: str
     """WAV; the reader must log in."""
     full: str
-    """MP3; whoever knows the address may listen, unless the account forbids it."""
+    """MP3; accessible by the address alone, unless the account forbids it."""
 
 
 class LinkMaker:

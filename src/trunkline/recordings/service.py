@@ -1,6 +1,6 @@
-"""Makes recordings from what the engine spooled, and tells that they are there.
+"""Makes recordings from the engine's spool, and publishes them.
 
-The steps bear to be broken off anywhere and done again: files appear complete under names that the recording's id
+The steps can be interrupted anywhere and repeated: files appear complete under names that the recording's id
 decides, then the row and the event ``recording_ready`` are written in one transaction, and only then the spool is
 removed.
 """
@@ -139,7 +139,7 @@ class RecordingFailed(Exception):  # noqa: N818 - what happened
 
 
 class Absent(Exception):  # noqa: N818 - a finding
-    """There is nothing to make a recording of; says why."""
+    """There is no audio for the recording; has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class RecordingMaker:
             written = await asyncio.to_thread(
                 _assemble, material, self._recordings / wav, self._recordings / mp3, self._bit_rate
             )
-        await self._tell(account_id, row, events, material, written, wav, mp3)
+        await self._publish(account_id, row, events, material, written, wav, mp3)
         await self._clear_spool(account_id, row["call_session_id"])
 
     async def _fail_when_old(self, account_id: int, recording_id: str, error: Exception) -> None:
@@ -278,15 +278,15 @@ class RecordingMaker:
         for event in events:
             if event.type is EventType.VOICE_MAIL_LEFT and event.data.get("leg_id") == row["leg_id"]:
                 return self._inside_spool(str(event.data["path"]))
-        raise Absent("the event that told of the message is gone")
+        raise Absent("the event of the message no longer exists")
 
     def _inside_spool(self, relative: str) -> Path:
         path = (self._spool / relative).resolve()
         if not path.is_relative_to(self._spool.resolve()):
-            raise Absent(f"{relative} lies outside of the spool")
+            raise Absent(f"{relative} is outside of the spool")
         return path
 
-    async def _tell(
+    async def _publish(
         self,
         account_id: int,
         row: Mapping[str, Any],
@@ -333,7 +333,7 @@ class RecordingMaker:
 
 
 class Sweeper:
-    """Orders recordings that were never ordered or never made, and removes spool folders that belong to no open call and
+    """Enqueues recordings that were never enqueued or never made, and removes spool folders that belong to no open call and
     no pending recording."""
 
     def __init__(self, db: Database, jobs: Jobs, settings: Settings) -> None:
@@ -484,7 +484,7 @@ def _wav_data_offset(path: Path) -> int:
     with wave.open(str(path)) as file:
         if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, assembly.SAMPLE_RATE):
             raise wave.Error("not 16-bit mono of 8000 Hz")
-    # The header is not written back when the writer was killed, so its length is not believed; its place is.
+    # The header is not written back when the writer was killed, so its length is ignored; its position is used.
     head = path.open("rb").read(4096)
     return head.index(b"data") + 8
 

@@ -1,8 +1,8 @@
 """``get.communications_report``: calls, chats, offline messages and goals in one list; and the union behind it.
 
-The kinds are joined by a plain ``union all`` without conditions of its own. PostgreSQL then treats them as parts of one
+The kinds are joined by a plain ``union all`` without further conditions. PostgreSQL then treats them as parts of one
 table: the period, the account and the filter reach the indexes of each kind, a kind that the filter excludes is not
-read at all, and a page in order of time is merged from the heads of the indexes, whatever the length of the period.
+read at all, and a page in order of time is merged from the heads of the indexes, for any length of the period.
 A condition inside an arm, or columns of differing types, would undo this.
 """
 
@@ -76,7 +76,7 @@ def union(kinds: tuple[Kind, ...]) -> str:
 
     Columns: ``kind``, ``id``, ``date_time``, what all have in common, and what is null for most kinds. ``call_id`` is
     the call's id, by which its month is found; the others have the bound of the period there. ``start_time`` is
-    ``date_time`` again, under the name that totals know it by.
+    ``date_time`` again, under the name that totals use.
     """
     return "(" + " union all ".join(_arm(kind) for kind in kinds) + ")"
 
@@ -126,7 +126,7 @@ IN_PERIOD = f"{date_condition('s')} and s.call_id >= %(first_id)s and s.call_id 
 
 
 def of_visit(alias: str, date_time: str) -> str:
-    """SQL of the communications that came of a visitor session, as a JSON array in order of time.
+    """SQL of the communications that resulted from a visitor session, as a JSON array in order of time.
 
     :param alias: of the row of ``visitor_sessions``.
     :param date_time: SQL that shows ``c.date_time``.

@@ -95,7 +95,7 @@ def attributes(lost: str = "null", target: str = "null") -> Column:
 def choice(name: str, id_sql: str, words: Mapping[str, str] | str) -> Column:
     """``{"value", "value_id"}``: one of a set, by its name for people and its id.
 
-    Filters with ``=``, ``!=`` and ``in`` compare the id; ``jsquery``, ``like`` and ``regexp`` look at the whole.
+    Filters with ``=``, ``!=`` and ``in`` compare the id; ``jsquery``, ``like`` and ``regexp`` use the whole value.
 
     :param id_sql: text, null for none.
     :param words: names by id, or SQL of such a dictionary; an id without a name is its own.
@@ -125,7 +125,7 @@ def text_id(name: str, sql: str) -> Column:
 
 
 def literal(words: Mapping[str, str]) -> str:
-    """A dictionary of ours as SQL, to be looked up in with ``->>``."""
+    """A constant dictionary as SQL, for look-ups with ``->>``."""
     text = json.dumps(dict(words), ensure_ascii=False).replace("'", "''").replace("%", "%%")
     return f"'{text}'::jsonb"
 

@@ -1,7 +1,7 @@
 """The period of a report: ``date_from`` and ``date_till`` in the account's zone, both seconds included.
 
-A period is at most three calendar months, unless a report's page says otherwise. A report of calls reads monthly
-partitions by id, so a period also gives the range of call session ids that can lie in it.
+A period is at most three calendar months, unless a report's page has another limit. A report of calls reads monthly
+partitions by id, so a period also gives the range of its call session ids.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Span:
 
 THREE_MONTHS = Span(months=3)
 _MARGIN = timedelta(days=1)
-"""Between the time inside a session's id and the times of what belongs to it: a leg may start long after its
+"""Difference between the time inside a session's id and the times of its rows: a leg may start long after its
 session, and the clocks of nodes differ."""
 
 _FIRST_DAY = to_datetime(EPOCH_MS / 1000)
@@ -81,7 +81,7 @@ def parse_period(params: Mapping[str, Any], zone: ZoneInfo, longest: Span = THRE
     last = _moment(params, "date_till", zone)
     if first.earliest > last.earliest:
         raise InvalidInput(
-            "date_till lies before date_from",
+            "date_till is before date_from",
             mnemonic="invalid_parameters_combination",
             field="date_till",
             value=params["date_till"],

@@ -36,7 +36,7 @@ class Reader:
     ) -> Page:
         """One page of a list. ``params``: ``fields``, ``filter``, ``sort``, ``limit``, ``offset``.
 
-        :param condition: SQL of ours that narrows the list.
+        :param condition: constant SQL that narrows the list.
         :param values: what the condition, or the listing itself, refers to.
         :raises InvalidInput: see :mod:`trunkline.db.query`.
         """
@@ -52,7 +52,7 @@ class Reader:
     ) -> Page:
         """One page of a report over the period ``date_from`` .. ``date_till`` of ``params``.
 
-        :param condition: SQL of ours that binds the period (:func:`trunkline.reports.period.condition`); None: the
+        :param condition: constant SQL that binds the period (:func:`trunkline.reports.period.condition`); None: the
             listing's table binds it.
         :param longest: how long the period may be.
         :param values: what else the condition refers to.

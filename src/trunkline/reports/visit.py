@@ -1,6 +1,6 @@
-"""Columns about the visit, the source and the sale behind a communication, of whatever kind.
+"""Columns about the visit, the source and the sale of a communication of any kind.
 
-The product does not follow visitors itself: what an upload or an integration knows of a visit is kept with the
+The product does not track visitors itself: the data of a visit from an upload or an integration are stored with the
 communication in ``extra``, under the wire names (times as ISO 8601 in UTC), and is null otherwise. Names of sites and
 campaigns that are not kept there are those of the directory today.
 """
@@ -57,7 +57,7 @@ def extra_time(name: str) -> str:
 
 
 def site_value(column: str, site_id: str = extra_number("site_id")) -> str:
-    """SQL of a column of the site that a communication belongs to."""
+    """SQL of a column of the communication's site."""
     return f"(select x.{column} from sites x where x.account_id = s.account_id and x.site_id = {site_id})"
 
 
@@ -125,7 +125,7 @@ VISIT: Catalogue = catalogue(
     *_numbers("source_id"),
     *_texts("source_name", "source_new", "channel_new", "channel_code", "ext_id"),
 )
-"""What can be known of a visit, whatever the kind of the communication."""
+"""Columns of a visit, for all kinds of communications."""
 
 
 def visitor_type(new: str, returned: str, unknown: str) -> Column:
@@ -146,7 +146,7 @@ TARGET_CALL = (
 
 
 def sale(kind: str, id_sql: str) -> Catalogue:
-    """``sale_date`` of the latest and ``sale_cost`` of all sales that came of a communication.
+    """``sale_date`` of the latest and ``sale_cost`` of all sales of a communication.
 
     :param kind: SQL of its kind; ``id_sql``: of its ``communication_id``.
     """

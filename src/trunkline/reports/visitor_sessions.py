@@ -60,7 +60,7 @@ OWN = catalogue(
     string("ext_id", "s.ext_id"),
     number("source_id", "s.source_id"),
 )
-"""What a visitor session knows otherwise than a communication knows it of its visit."""
+"""Columns of a visitor session that differ from those of a communication's visit."""
 
 VISITOR_SESSIONS = Listing(
     name="visitor_sessions",

@@ -33,7 +33,7 @@ GATHER_SECONDS = 0.2
 """Changes of the directory within this time reach the engine as one."""
 VERIFY_SECONDS = 60.0
 RETRY_SECONDS = 1.0
-"""Pause after a first failure; each further one doubles it, up to the last."""
+"""Pause after the first failure; each further failure doubles it, up to a maximum."""
 LAST_RETRY_SECONDS = 60.0
 
 _log = get_logger("engine")
@@ -124,7 +124,7 @@ class EngineConfigurator:
             {"applied": false, "differs_since": 1766750000.1, "failures": 3, "error": "...",
              "rows_left_out": [{"account_id", "entity", "id", "name", "reason"}, ...]}
 
-        ``differs_since`` in Unix seconds, null while Asterisk has what is wanted.
+        ``differs_since`` in Unix seconds, null while Asterisk has the required configuration.
         """
         return {
             "applied": self._differs_since is None,

@@ -235,7 +235,7 @@ class _Follower:
                 case LoginFailed():
                     self._guard.handle(heard)
                 case EngineDown():
-                    _log.error("engine_away", remedy="calls go on in Asterisk if it lives; reconnecting")
+                    _log.error("engine_away", remedy="calls continue in Asterisk if it runs; reconnecting")
                 case _ if self._recovery is not None and self._recovery.was_replayed(heard):
                     pass
                 case _:
@@ -261,7 +261,7 @@ class _Follower:
         since = Instant((position if position is not None else time.time()) - recovery.POSITION_MARGIN)
         survey = await self._survey(since)
         if survey is None:
-            return  # the engine went away again; its return starts this anew
+            return  # the engine disconnected again; its return restarts this
         if self._first:
             # From now on this process has the list of ended calls itself, also while the database is unavailable.
             for channel in await recovery.ended_channels(self._db, self._switch, survey):
@@ -284,7 +284,7 @@ class _Follower:
             except EngineError as error:
                 _log.warning("survey_failed", error=str(error))
                 if not self._engine.is_connected:
-                    return None  # its return starts this anew
+                    return None  # its return restarts this
                 await asyncio.sleep(0.25)
                 continue
             if looks >= LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):

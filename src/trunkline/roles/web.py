@@ -1,4 +1,4 @@
-"""The web role: the doors for API clients and browsers."""
+"""The web role: the endpoints for API clients and browsers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UPLOAD_MS = 30_000
 
 
 async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
-    """The doors, until ``stopped``."""
+    """Serve the endpoints until ``stopped``."""
     own = secrets.load(settings)
     async with contextlib.AsyncExitStack() as stack:
         sizes = settings.web

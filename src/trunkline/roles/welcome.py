@@ -23,7 +23,7 @@ async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
     base = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
     say(f"Ready. APIs at {base}/v4.0 and {base}/v2.0; phones at SIP port {settings.sip.udp_port}")
     if made is not None:
-        say("A first account was made. This is shown once; keep it:")
+        say("A first account was created. This is shown only once; save it:")
         say(f"  account   {made.account_id}")
         say(f"  login     {made.login}")
         say(f"  password  {made.password}")

@@ -101,7 +101,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
 
 async def remove_old(db: Database, settings: Settings, now: float | None = None) -> None:
-    """Remove what accounts keep no longer, in small batches: logs, recordings, then calls, and unused spoken texts.
+    """Remove data whose retention is over, in small batches: logs, recordings, then calls, and unused spoken texts.
 
     :param now: Unix seconds.
     """

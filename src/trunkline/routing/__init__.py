@@ -1,1 +1,1 @@
-"""What happens to a call on a virtual number: which scenario, which operation next, whom to ring. Pure rules."""
+"""Rules for a call on a virtual number: the scenario, the next operation, the phones to ring. Pure."""

@@ -45,7 +45,7 @@ _SHORTEST = 4
 def direction_of(account: Account, number: str) -> str:
     """``mobile``, ``national`` or ``international``, seen from the account's country.
 
-    Numbers of the same country are mobile or national; a number whose kind the plan does not tell is national. A
+    Numbers of the same country are mobile or national; a number whose kind the plan does not define is national. A
     number of another country under the same country code (+1 876 seen from the United States) is international.
     """
     return _needed(account.country, number)[0].value

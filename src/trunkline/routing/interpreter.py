@@ -1,6 +1,6 @@
 """The scenario interpreter: from an operation to the next thing that takes time.
 
-Pure: it knows the account's directory, asks the :class:`Availability` about the moment, and returns a decision. Operations
+Pure: it gets the account's directory and the present :class:`Availability`, and returns a decision. Operations
 without duration (schedule branches) are passed through at once and listed in ``entered``, so that every operation
 a call touched is known.
 """
@@ -82,7 +82,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Play media to the contact, then go on with :func:`after`."""
+    """Play media to the contact, then continue with :func:`after`."""
 
     entered: tuple[Operation, ...]
     operation: Operation
@@ -104,7 +104,7 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class RingOutside:
-    """Call a telephone of the world; when it is not reached, go on with :func:`again`."""
+    """Call an outside number; when it is not reached, continue with :func:`again`."""
 
     entered: tuple[Operation, ...]
     operation: Operation
@@ -121,7 +121,7 @@ class RingOutside:
 
 @dataclass(frozen=True, slots=True)
 class TakeMessage:
-    """Play the greeting, then record what the contact says."""
+    """Play the greeting, then record the contact's message."""
 
     entered: tuple[Operation, ...]
     operation: Operation
@@ -186,7 +186,7 @@ def start(account: Account, scenario: Scenario, availability: Availability) -> D
 
 
 def after(account: Account, scenario: Scenario, operation: Operation, availability: Availability) -> Decision:
-    """The operation is done (played, recorded, nobody answered): what comes next."""
+    """The decision after a finished operation (played, recorded, no answer)."""
     return _run(account, scenario, operation.settings.get("next"), availability)
 
 
@@ -197,7 +197,7 @@ def again(
     availability: Availability,
     tried: Collection[int],
 ) -> Decision:
-    """A round of ringing brought nobody: the next round of the same operation, or what follows it.
+    """The decision after a round of ringing without an answer: the next round of the operation, or the next operation.
 
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
     """
@@ -454,7 +454,7 @@ def ring_seconds(operation: Operation, phones: Iterable[Phone]) -> int:
 
 
 def _only_reason(skipped: Sequence[Skipped]) -> Reason | None:
-    """The reason to end with when all were skipped: the common one, else that nobody was reached."""
+    """The finish reason when all were skipped: the common one, else that no operator was reached."""
     reasons = {item.reason for item in skipped}
     if len(reasons) == 1:
         return next(iter(reasons))

@@ -1,7 +1,7 @@
 """Where Asterisk comes from: an installed one (20 or newer), else a private copy fetched from Debian.
 
 The private copy brings its own C library and is started through its own loader, so it runs on Debian
-releases that do not carry Asterisk. It lies in ``settings.runtime / "asterisk"``, contains no absolute path
+releases without an Asterisk package. It is in ``settings.runtime / "asterisk"``, contains no absolute path
 (the folder may be moved), appears by one rename, and may be deleted at any time: it is fetched again.
 """
 
@@ -107,7 +107,7 @@ def locate(settings: Settings) -> AsteriskInstall | None:
 def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
     """The Asterisk this instance uses, fetched first if need be (some 25 MB).
 
-    Interrupted at any point, the next call goes on; two calls at once are fine. :class:`SetupError` says what
+    After an interruption the next call continues; concurrent calls are safe. :class:`SetupError` describes what
     is missing and the remedy.
     """
     if found := locate(settings):

@@ -42,7 +42,7 @@ def ensure(settings: Settings, now: datetime | None = None) -> None:
         return
     if certificate.exists():
         raise ConfigurationError(
-            f"{certificate} has no {key.name} beside it; put the key there, or remove the certificate "
+            f"{certificate} has no {key.name} next to it; put the key there, or remove the certificate "
             "to get a new one"
         )
     # The key first: interrupted here, the next start makes the certificate for the key that is there.
@@ -74,7 +74,7 @@ def publish(settings: Settings) -> bool:
     except (OSError, ssl.SSLError) as error:
         new.unlink(missing_ok=True)
         raise ConfigurationError(
-            f"{certificate} and {key.name} beside it cannot be used together ({error}); put a PEM certificate and "
+            f"{certificate} and {key.name} next to it cannot be used together ({error}); put a PEM certificate and "
             "its key without a password there"
         ) from error
     os.replace(new, copy)
@@ -106,7 +106,7 @@ def _new_key() -> bytes:
 def _self_signed(key_pem: bytes, names: list[x509.GeneralName], now: datetime) -> bytes:
     key = serialization.load_pem_private_key(key_pem, None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ConfigurationError("trunkline.key has no trunkline.crt beside it; put the certificate there")
+        raise ConfigurationError("trunkline.key has no trunkline.crt next to it; put the certificate there")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Trunkline")])
     certificate = (
         x509.CertificateBuilder()

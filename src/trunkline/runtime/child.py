@@ -1,4 +1,4 @@
-"""One run of one supervised process: started, heard, stopped, with everything it started itself."""
+"""One run of a supervised process: start, output, stop, including its child processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Child:
         self._service, self._process, self._log, self._pid_file = service, process, log, pid_file
         self._reported = reported
         self._reported_at = time.monotonic()
-        self._said_ready = asyncio.Event()
+        self._reported_ready = asyncio.Event()
         self._exited = asyncio.Event()
         self._ended = False
         self._pid_handle = os.pidfd_open(process.pid)
@@ -102,19 +102,19 @@ class Child:
                 return
 
     async def wait(self) -> int:
-        """Wait for its end, end all it left behind, hear its last words; returns its exit code."""
+        """Wait for its end, end its remaining child processes, read the rest of its output; returns its exit code."""
         await self._exited.wait()
         if not self._ended:
             self._ended = True
             self._end_group()
-            # The output ends when nobody holds the pipe any more; who left the group may.
+            # The output ends when no process has the pipe open; a process that left the group may.
             await asyncio.wait({self._listener}, timeout=1)
             self._listener.cancel()
             self._pid_file.unlink(missing_ok=True)
         return self._process.returncode
 
     async def stop(self) -> None:
-        """Ask it to end, insist after ``stop_seconds``, leave nothing."""
+        """Send the stop signal, kill it after ``stop_seconds``, with all its child processes."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(self._service.stop_signal)
@@ -143,7 +143,7 @@ class Child:
     async def _ready(self) -> None:
         probe = self._service.probe
         if probe is None:
-            await self._said_ready.wait()
+            await self._reported_ready.wait()
             return
         while True:
             if await asyncio.to_thread(probe):
@@ -165,25 +165,25 @@ class Child:
         while content := await stream.read(65536):
             lines, newline, rest = (rest + content).rpartition(b"\n")
             if newline:
-                self._hear(lines + newline)
+                self._handle_lines(lines + newline)
             elif len(rest) > _LONGEST_LINE:
                 self._log.write(rest + b"\n")
                 rest = b""
         if rest:
-            self._hear(rest + b"\n")
+            self._handle_lines(rest + b"\n")
 
-    def _hear(self, lines: bytes) -> None:
+    def _handle_lines(self, lines: bytes) -> None:
         if self._service.report_of is not None:
             lines = b"".join(line for line in lines.splitlines(keepends=True) if self._is_for_log(line))
         if lines:
             self._log.write(lines)
-        if self._service.is_ready_line and not self._said_ready.is_set():
+        if self._service.is_ready_line and not self._reported_ready.is_set():
             for line in lines.decode(errors="replace").splitlines():
                 if self._service.is_ready_line(line):
-                    self._said_ready.set()
+                    self._reported_ready.set()
 
     def _is_for_log(self, line: bytes) -> bool:
-        """Take note of a report. One that says only that the process lives is not for the log."""
+        """Record a report. Heartbeats are not logged."""
         report = (
             self._service.report_of(line.decode(errors="replace").rstrip())
             if self._service.report_of
@@ -204,7 +204,7 @@ def remember(pid_file: Path, pid: int) -> None:
 
 
 def end_left_over(pid_file: Path, stop_signal: signal.Signals, seconds: float) -> bool:
-    """End the process a dead supervisor left behind, with its group; False when there was none. Blocks."""
+    """End the process that a killed supervisor left running, with its group; False when there was none. Blocks."""
     try:
         note = json.loads(pid_file.read_text())
         pid, started = int(note["pid"]), note["started"]

@@ -1,6 +1,6 @@
 """Packages from a Debian archive, unpacked into a private folder: nothing is installed on the system.
 
-apt does the work with folders of our own and an empty list of installed packages, so it resolves the whole
+apt runs with separate folders and an empty list of installed packages, so it resolves the whole
 closure (C library included), checks signatures as always, and needs no root. The mirror, proxies and keyrings
 are the machine's own.
 """
@@ -69,9 +69,9 @@ def _codename() -> str:
 
 
 class PrivateApt:
-    """apt with a state of its own under ``folder``.
+    """apt with separate state under ``folder``.
 
-    :param folder: kept between attempts, so an interrupted fetch goes on where it was; may be deleted after.
+    :param folder: kept between attempts, so an interrupted fetch continues; may be deleted after.
     :param source: a one-line source (``deb [...] URI SUITE main``); None takes the machine's own sources.
     """
 
@@ -119,7 +119,7 @@ class PrivateApt:
         )
 
     def update(self) -> None:
-        """Fetch the package lists; :class:`SetupError` when they cannot be had after several attempts."""
+        """Fetch the package lists; :class:`SetupError` when they cannot be fetched after several attempts."""
         for attempt in range(_ATTEMPTS):
             # Warnings (one of several own sources being away) are fine as long as the package is found later.
             result = self._run("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
@@ -129,12 +129,12 @@ class PrivateApt:
                 raise SetupError(
                     "the Debian mirror serves package lists that have expired: set this machine's clock right or, if "
                     "the mirror is a snapshot on purpose, put 'Acquire::Check-Valid-Until \"false\";' into a file in "
-                    f"/etc/apt/apt.conf.d, then run the same command again. apt says: {_last_line(result.stderr)}"
+                    f"/etc/apt/apt.conf.d, then run the same command again. output of apt: {_last_line(result.stderr)}"
                 )
             time.sleep(2**attempt)
         raise SetupError(
             "the Debian package lists cannot be fetched; check the network (and the proxy set for apt), "
-            f"then run the same command again. apt says: {_last_line(result.stderr)}"
+            f"then run the same command again. output of apt: {_last_line(result.stderr)}"
         )
 
     def candidate(self, name: str) -> str | None:
@@ -154,7 +154,7 @@ class PrivateApt:
             for _uri, file, size in _PRINTED_URI.findall(printed.stdout)
         }
         if not packages:
-            raise SetupError(f"apt finds no way to install {wanted[0]}: {_last_line(printed.stderr)}")
+            raise SetupError(f"apt cannot install {wanted[0]}: {_last_line(printed.stderr)}")
         edges = self._dependencies(list(packages))
         cut = tuple(without)
         reached: set[str] = set()
@@ -204,7 +204,7 @@ class PrivateApt:
                     progress(Step(what, done / _MEGA, total / _MEGA, "MB"))
         raise SetupError(
             f"{len(absent)} packages could not be fetched; check the network, then run the same command "
-            f"again (it goes on where it stopped). apt says: {_last_line(errors)}"
+            f"again (it continues where it stopped). output of apt: {_last_line(errors)}"
         )
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -229,7 +229,7 @@ def unpack(files: Sequence[Path], root: Path, what: str, progress: Progress) -> 
             file.unlink(missing_ok=True)
             raise SetupError(
                 f"the package {file.name} is damaged and was removed; run the same command again. "
-                f"dpkg-deb says: {_last_line(result.stderr)}"
+                f"output of dpkg-deb: {_last_line(result.stderr)}"
             )
 
     root.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic creation of files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_atomically(path: Path, content: bytes, mode: int, *, durable: bool = T
 
 
 def create_once(path: Path, content: bytes, mode: int) -> bool:
-    """Create a file unless it is there; False when it was. Of two at once, one wins and the file is whole."""
+    """Create a file unless it exists; False if it exists. Of two concurrent calls one succeeds; the file is complete."""
     new = _beside(path, content, mode, durable=True)
     try:
         os.link(new, path)

@@ -29,7 +29,7 @@ SMALLEST_HANDSHAKE = 150
 """Bytes that a client sends at least until its handshake is complete."""
 
 _BYTES_RECEIVED = 128
-"""Where ``tcpi_bytes_received`` stands in the kernel's ``tcp_info`` (Linux 4.1 or newer)."""
+"""Offset of ``tcpi_bytes_received`` in the kernel's ``tcp_info`` (Linux 4.1 or newer)."""
 
 
 @dataclass

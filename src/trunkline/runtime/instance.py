@@ -1,6 +1,6 @@
 """One instance on one machine: which services it is made of, and running them.
 
-What knows the database schema, Asterisk's configuration or the roles stands above this room and is handed in
+Functions that depend on the database schema, Asterisk's configuration or the roles are in higher layers and are passed in
 as :class:`Parts`.
 """
 
@@ -48,7 +48,7 @@ _STANDBYS = frozenset({"switch"})
 _NICENESS = {"worker": 10}
 """Deliveries and encoding may come later; calls may not."""
 _READY_SECONDS, _NICE_READY_SECONDS = 60, 240
-"""Who stands back on a machine that others keep busy is late to start; killing it for that would only make it later."""
+"""A process with low priority starts slowly on a busy machine; killing it would only delay it more."""
 
 
 @dataclass(frozen=True)
@@ -175,24 +175,24 @@ def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
 
 
 def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Service:
-    """One of our own processes.
+    """A role of Trunkline.
 
     On its output it reports ``{"ready": "<role>"}`` when it is, ``{"not_ready": "<role>", "reason": "..."}`` when it
-    cannot do its work any more, and ``{"alive": "<role>"}`` every few seconds.
+    can no longer do its work, and ``{"alive": "<role>"}`` every few seconds.
     """
 
     def report_of(line: str) -> Report | None:
         if not line.startswith(('{"ready"', '{"not_ready"', '{"alive"')):
             return None
         try:
-            said = json.loads(line)
+            message = json.loads(line)
         except ValueError:
             return None
-        if said.get("ready") == role:
+        if message.get("ready") == role:
             return Report(ready=True)
-        if said.get("not_ready") == role:
-            return Report(ready=False, reason=str(said.get("reason", "")))
-        return Report(ready=None) if said.get("alive") == role else None
+        if message.get("not_ready") == role:
+            return Report(ready=False, reason=str(message.get("reason", "")))
+        return Report(ready=None) if message.get("alive") == role else None
 
     def says_ready(line: str) -> bool:
         report = report_of(line)
@@ -230,7 +230,7 @@ def engine_answers(port: int, login: Login) -> bool:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Variables that give a child process exactly these settings, wherever they came from."""
+    """Environment variables that give a child process exactly these settings, from any source."""
     absolute = settings.model_copy(update={"data_dir": settings.data, "runtime_dir": settings.runtime})
     return _flat("TRUNKLINE", absolute)
 

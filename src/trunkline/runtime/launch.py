@@ -1,9 +1,9 @@
-"""Becomes another program in the way the supervisor wants its children: run as a script, never imported.
+"""Executes another program with the supervisor's settings for child processes: run as a script, never imported.
 
 ``python -I -S launch.py '{"argv": [...], ...}'`` sets, in the child itself and so without races:
 
-- the signal it gets when its parent dies, however it dies (``death_signal``, 0 = none);
-- how far it stands back when processors are short (``niceness``);
+- the signal it gets when its parent ends in any way (``death_signal``, 0 = none);
+- its priority for the processor (``niceness``);
 - the umask: what it makes is for its user alone;
 - the limit of open files (``open_files``, as far as the machine allows);
 - the user (``uid``, ``gid``), and, when ``reach`` is set, the one capability to pass through folders closed

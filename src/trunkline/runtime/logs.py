@@ -11,7 +11,7 @@ from typing import BinaryIO
 class RotatingLog:
     """Appends to ``path``; when it is full it becomes ``path.1``, that ``path.2``, and so on.
 
-    Rotates between writes only, so write whole lines. Remembers the last line for messages.
+    Rotates between writes only, so write whole lines. Keeps the last line for messages.
     """
 
     def __init__(self, path: Path, *, most_bytes: int = 10_000_000, kept: int = 4) -> None:

@@ -58,7 +58,7 @@ def ports_of(settings: Settings) -> list[Port]:
 
 
 def check_free(ports: Iterable[Port]) -> None:
-    """:class:`ConfigurationError` in one sentence when a port cannot be had or two settings name the same."""
+    """:class:`ConfigurationError` when a port is not available or two settings have the same port."""
     wanted: dict[tuple[Transport, int], Port] = {}
     for port in ports:
         other = wanted.setdefault((port.transport, port.number), port)
@@ -80,7 +80,7 @@ def check_free(ports: Iterable[Port]) -> None:
 
 
 def is_open(port: Port) -> bool:
-    """Whether somebody on this machine listens there."""
+    """Whether a process on this machine listens there."""
     return bool(_listeners(port))
 
 

@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: the server that comes with the environment, on a folder of the instance.
 
-Clients reach it through a Unix socket; the server believes the kernel about who is calling, so there is no
-password, and only the user who runs Trunkline is let in. An optional TCP port on loopback wants the generated
+Clients reach it through a Unix socket; the kernel authenticates the client (peer authentication), so there is no
+password, and only the user who runs Trunkline can connect. An optional TCP port on loopback requires the generated
 password. PostgreSQL refuses to run as root: then it runs as the system user ``trunkline-postgres``, made for it, which owns
 the data (:mod:`trunkline.runtime.system_user`).
 """
@@ -103,7 +103,7 @@ class Cluster:
 
     @property
     def dsn(self) -> str:
-        """Connection URI of the house's database, over the Unix socket."""
+        """Connection URI of the database, over the Unix socket."""
         return self.dsn_of(_NAME)
 
     def dsn_of(self, database: str) -> str:
@@ -130,7 +130,7 @@ class Cluster:
             self._make_socket_dir()
 
     def program(self) -> Program:
-        """The server in the foreground, to be started by somebody who watches it; stop it by STOP_SIGNAL."""
+        """The server in the foreground, to be started by a supervisor; stop it by STOP_SIGNAL."""
         options = {"unix_socket_directories": str(self.socket_dir), "port": str(self._port or _SOCKET_PORT)}
         options["listen_addresses"] = "127.0.0.1" if self._port else ""
         if not self._durable:
@@ -158,7 +158,7 @@ class Cluster:
             return []
 
     def _user(self) -> User | None:
-        """The user under which the server runs: for root the folder's owner or a user of its own, else the current user."""
+        """The user under which the server runs: for root the folder's owner or a separate user, else the current user."""
         if os.geteuid() != 0:
             return None
         owner = self.folder.stat() if self.folder.exists() else None
@@ -182,7 +182,7 @@ class Cluster:
         os.chown(self.folder, uid, gid)
 
     def _create(self) -> None:
-        """Build the folder beside its place and rename it, so an interruption leaves nothing half made."""
+        """Create the folder under a temporary name and rename it, so an interruption leaves no incomplete folder."""
         if self.folder.exists() and any(self.folder.iterdir()):
             raise SetupError(
                 f"{self.folder} is neither empty nor a database; move it away or choose another data folder"
@@ -229,7 +229,7 @@ class Cluster:
         _write_owned(folder / "pg_ident.conf", f'trunkline "{me}" {_NAME}\n', user)
 
     def _clear_left_over(self) -> None:
-        """Stop a server that outlived its supervisor; forget a pid that a reboot gave to somebody else."""
+        """Stop a server that still runs after its supervisor ended; ignore a pid that was reused after a reboot."""
         lines = self._pid_file()
         if not lines:
             return
@@ -252,7 +252,9 @@ class Cluster:
                 os.chown(folder, user.uid, user.gid)
         status = folder.lstat()
         if status.st_uid != owner or not folder.is_dir() or folder.is_symlink():
-            raise SetupError(f"{folder} belongs to somebody else; remove it or choose a shorter data folder")
+            raise SetupError(
+                f"{folder} belongs to another user; remove it or choose a shorter path of the data folder"
+            )
 
 
 class EmbeddedPostgres:
@@ -270,7 +272,7 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Connection URI of the house's database."""
+        """Connection URI of the database."""
         return self.cluster.dsn
 
     def dsn_of(self, database: str) -> str:
@@ -280,7 +282,7 @@ class EmbeddedPostgres:
     def start(self, timeout: float = 30) -> None:
         """Start and wait until it takes connections; :class:`DatabaseUnavailable` with its last words if not.
 
-        Call it from a thread that lives as long as the server: the kernel ties the child to it.
+        Call it from a thread that runs as long as the server: the kernel's death signal depends on that thread.
         """
         self.cluster.prepare()
         program = self.cluster.program()
@@ -364,4 +366,4 @@ def _run_to_end(program: Program, name: str, words: str = "") -> None:
     # Single-user mode reports a refused statement in words only.
     if result.returncode or "ERROR:" in result.stderr:
         tail = "; ".join((result.stderr or result.stdout).strip().splitlines()[-3:])
-        raise SetupError(f"the database cannot be made, {name} says: {tail}")
+        raise SetupError(f"the database cannot be created, output of {name}: {tail}")

@@ -1,4 +1,4 @@
-"""What the kernel tells about processes (``/proc``)."""
+"""Data on processes from the kernel (``/proc``)."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def _stat(pid: int) -> list[str] | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name stands in brackets and may hold anything, brackets included.
+    # The name is in brackets and may contain any characters, including brackets.
     return text.rpartition(")")[2].split()

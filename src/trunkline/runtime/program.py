@@ -1,4 +1,4 @@
-"""A program to be run as a child: what to run, as whom, and what becomes of it when we die."""
+"""A program to be run as a child: its arguments, its user, and its end when the parent ends."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Program:
 
     :ivar argv: program and arguments.
     :ivar environment: variables over the ones inherited.
-    :ivar user: whom to become, None to stay.
+    :ivar user: the user to run as, None for the present one.
     :ivar open_files: raise the limit of open files to this, as far as allowed; 0 leaves it.
-    :ivar niceness: added to its own, so that it stands back (up to 19) when there is more to do than processors do.
-    :ivar death_signal: what the kernel sends the child when its parent dies (even by SIGKILL); None: nothing.
+    :ivar niceness: added to the present niceness (up to 19), for a lower priority.
+    :ivar death_signal: the signal that the kernel sends to the child when its parent ends (even by SIGKILL); None: none.
     """
 
     argv: Sequence[str]

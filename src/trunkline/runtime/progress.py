@@ -1,4 +1,4 @@
-"""How long-running set-up steps tell what they are doing."""
+"""Progress reports of long set-up steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 @dataclass(frozen=True)
 class Step:
-    """Where a set-up step stands.
+    """The progress of a set-up step.
 
     :ivar what: a phrase, ``fetching Asterisk``.
     :ivar done, total: how far it is, in ``unit``; ``total`` 0 means unknown.

@@ -1,7 +1,7 @@
 """The secrets of an instance: made once, readable by their owner only, never logged.
 
 ``master.key`` encrypts what must be stored readable (trunk passwords); losing it loses those, so it belongs
-in the backup. ``engine.json`` and ``control.token`` guard loopback doors between our own processes.
+in the backup. ``engine.json`` and ``control.token`` authenticate loopback connections between the processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Secrets:
 
     :ivar master_key: a Fernet key (URL-safe base64).
     :ivar ari, ami: logins of Asterisk's two interfaces.
-    :ivar control_token: bearer token of the switch's command door.
+    :ivar control_token: bearer token of the switch's command server.
     """
 
     master_key: bytes = field(repr=False)
@@ -69,7 +69,7 @@ def load(settings: Settings) -> Secrets:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"a file in {folder} is damaged; restore it from the backup (engine.json and control.token may "
-            "also be deleted: they are made anew by `trunkline up`)"
+            "also be deleted: `trunkline up` creates them again)"
         ) from error
     return Secrets(master_key, ari, ami, token)
 

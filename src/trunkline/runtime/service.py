@@ -11,7 +11,7 @@ from trunkline.runtime.program import Program
 
 
 class ServiceState(StrEnum):
-    """Where a supervised process stands."""
+    """The state of a supervised process."""
 
     WAITING = "waiting"
     """Its turn has not come."""
@@ -29,7 +29,7 @@ class ServiceState(StrEnum):
 class Report:
     """A health report in a line of a process's output.
 
-    :ivar ready: True once it can do its work, False when it cannot any more; None: only that it lives.
+    :ivar ready: True once it can do its work, False when it no longer can; None: a heartbeat.
     :ivar reason: why it is not ready.
     """
 
@@ -50,15 +50,15 @@ class Service:
     """A process to be kept running.
 
     :ivar name: of the process, its log file and its pid file.
-    :ivar program: made anew for every start.
+    :ivar program: created for every start.
     :ivar needs: names of services that must be ready before its first start.
     :ivar prepare: called in a thread before every start; what it raises ends the bring-up.
     :ivar once_ready: called in a thread after it became ready for the first time, before those that need it start.
     :ivar each_ready: called in a thread with its pid each time it became ready; returns a line for the terminal, or None.
-    :ivar is_ready_line: recognises the line of output by which it says that it is ready; None: ask ``probe``.
+    :ivar is_ready_line: recognises the line of output that reports readiness; None: use ``probe``.
     :ivar report_of: reads the lines by which it reports on itself after that; None for other lines.
     :ivar silent_seconds: killed and started again when it has made no report for so long; None: it makes none.
-    :ivar probe: asked in a thread some times a second until it says yes.
+    :ivar probe: called in a thread some times a second until it returns True.
     :ivar ready_seconds: killed and started again when not ready by then.
     :ivar stop_seconds: killed when still there so long after ``stop_signal``.
     :ivar version: for ``trunkline status``.
@@ -85,7 +85,7 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How a service is now. ``restarts`` counts the starts after the first; ``reason`` says why it is not ready."""
+    """The state of a service. ``restarts`` counts the starts after the first; ``reason`` is set when it is not ready."""
 
     name: str
     state: ServiceState

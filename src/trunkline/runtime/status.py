@@ -1,4 +1,4 @@
-"""What runs, gathered from the supervisor's state file and the kernel: works whatever state things are in."""
+"""The state of the processes, from the supervisor's state file and the kernel, in any state of the instance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
                     "open": true}, ...]}
 
-    Times in seconds. ``up`` tells whether all processes are ready; ``reason`` why one is not. Each hook adds a section by
+    Times in seconds. ``up`` is true when all processes are ready; ``reason`` is set for one that is not. Each hook adds a section by
     its name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
@@ -46,7 +46,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
         )
         return report
     report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
-    # A process that says that it cannot work, or is being started again, is not up.
+    # A process that reports not ready, or is being restarted, is not up.
     report["up"] = report["up"] and all(service["state"] == "ready" for service in state["services"])
     report["processes"] = [
         {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}

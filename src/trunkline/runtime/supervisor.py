@@ -69,7 +69,7 @@ class Supervisor:
     :param services: those that are needed before those that need them; stopped from last to first.
     :param run_dir: pid files and the state file.
     :param logs_dir: one log file per service.
-    :param say: gets a line for everything worth telling on the terminal.
+    :param say: gets the lines for the terminal.
     :param backoff: makes the rule of waiting, one for each service.
     """
 
@@ -107,7 +107,7 @@ class Supervisor:
     async def run(self, on_up: Callable[[], None] | None = None) -> None:
         """Bring everything up, call ``on_up``, watch until :meth:`request_stop` or a stopping signal.
 
-        :class:`SetupError` when a service cannot be brought up; whatever happens, nothing is left running.
+        :class:`SetupError` when a service cannot be started; no process is left running in any case.
         """
         loop = asyncio.get_running_loop()
         for number in _STOPPING_SIGNALS:
@@ -156,7 +156,7 @@ class Supervisor:
         except* TrunklineError as errors:
             failed.extend(errors.exceptions)
         if failed:
-            # One is enough to tell; what needed it failed for the same reason. Raised out here: Python 3.11.2, which
+            # One error is sufficient; dependent services failed for the same reason. Raised out here: Python 3.11.2, which
             # is Debian 12's, wraps what is raised in the clause above.
             raise failed[0] from None
 
@@ -168,7 +168,7 @@ class Supervisor:
         state_file(self._run_dir).unlink(missing_ok=True)
 
     def end_left_over(self) -> None:
-        """End what a dead supervisor of this data folder left running. Blocks."""
+        """End processes that a killed supervisor of this data folder left running. Blocks."""
         for runner in reversed(self._runners):
             runner.end_left_over()
 
@@ -230,7 +230,7 @@ class _ServiceRunner:
         )
 
     async def start(self) -> None:
-        """Start keeping; returns when it was ready once, raises when that cannot be had."""
+        """Start the service; returns when it was ready once, raises when it cannot be started."""
         self._first = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep(self._first))
         await asyncio.shield(self._first)
@@ -247,7 +247,7 @@ class _ServiceRunner:
             await asyncio.to_thread(self._standby.end)
             self._standby = None
         if self._first is not None and self._first.done() and not self._first.cancelled():
-            # Seen by whoever waited in start(), if anybody still did.
+            # Raised by start() if its caller still waits.
             self._first.exception()
         self._log.close()
 
@@ -288,7 +288,7 @@ class _ServiceRunner:
         )
 
     async def _run_once(self, first: asyncio.Future[None]) -> None:
-        """Start it, wait for its end, say why."""
+        """Start it, wait for its end, return the reason."""
         self._set(ServiceState.STARTING)
         begun = time.monotonic()
         await asyncio.to_thread(self._service.prepare)

@@ -32,12 +32,12 @@ class EspeakSpeech:
         self._slots = asyncio.Semaphore(MAX_PROCESSES)
 
     async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
-        said = speakable(text)
+        words = speakable(text)
         async with self._slots:
-            code, output = await self._run_child(said, language)
+            code, output = await self._run_child(words, language)
         if code == UNKNOWN_LANGUAGE:
             raise InvalidInput(
-                f"No voice speaks {language!r}; give a language like en, en-US, ar, ru, de, fr.",
+                f"There is no voice for {language!r}; send a language such as en, en-US, ar, ru, de, fr.",
                 field="language",
                 value=language,
             )
@@ -45,7 +45,7 @@ class EspeakSpeech:
             raise Unavailable("The speech synthesiser failed on this text; try a simpler text.", field="text")
         pcm = await asyncio.to_thread(_to_pcm, output)
         if audio.is_silent(pcm):
-            raise InvalidInput("No voice can say this text; write words.", field="text", value=text)
+            raise InvalidInput("This text cannot be synthesized; send words.", field="text", value=text)
         return audio.wav(pcm)
 
     async def _run_child(self, text: str, language: str) -> tuple[int, bytes]:

@@ -52,10 +52,10 @@ def speak(text: bytes, language: str, words_a_minute: int) -> tuple[int, bytes]:
         callback = _Callback(on_samples)
         library.espeak_SetSynthCallback(callback)
         # size_t and unsigned int arguments: ctypes would pass ints as C int, which fits all of these
-        said = library.espeak_Synth(
+        result = library.espeak_Synth(
             text, ctypes.c_size_t(len(text) + 1), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
         )
-        if said != _OK or library.espeak_Synchronize() != _OK:
+        if result != _OK or library.espeak_Synchronize() != _OK:
             return FAILED, b""
     return 0, rate.to_bytes(SAMPLE_RATE_BYTES, "little") + b"".join(pieces)
 

@@ -33,14 +33,14 @@ def speakable(text: str) -> str:
     """
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput(
-            f"The text has {len(text)} characters; at most {MAX_CHARACTERS} can be spoken at once.",
+            f"The text has {len(text)} characters; at most {MAX_CHARACTERS} can be synthesized at once.",
             field="text",
             params={"max_length": MAX_CHARACTERS},
         )
-    said = " ".join("".join(" " if _is_unspeakable(each) else each for each in text).split())
-    if not any(each.isalnum() for each in said):
-        raise InvalidInput("There is nothing to say in this text; write words.", field="text", value=text)
-    return said
+    words = " ".join("".join(" " if _is_unspeakable(each) else each for each in text).split())
+    if not any(each.isalnum() for each in words):
+        raise InvalidInput("This text has no speakable characters; send words.", field="text", value=text)
+    return words
 
 
 def _is_unspeakable(character: str) -> bool:

@@ -1,5 +1,5 @@
-"""What people mark communications with: tags, and the sales that came of them.
+"""Marks of communications: tags and sales.
 
-Tags stand in the communication's own row, as reports show them; each change is noted in ``tag_history``. A call
-that still lives belongs to its switch, which writes its row: its tags are changed there.
+Tags are in the communication's row, in the format of reports; each change is recorded in ``tag_history``. The row of a
+live call is written by its switch, which also changes its tags.
 """

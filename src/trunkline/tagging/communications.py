@@ -54,7 +54,7 @@ PLACES: Mapping[Kind, Place] = {
 class Communication:
     """One that was found.
 
-    :param lives: a call whose row its switch still writes.
+    :param lives: a live call, whose row is written by its switch.
     :param tags: as the row holds them.
     """
 

@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Switch(Protocol):
-    """The way to living calls (:class:`trunkline.calls.switch.rpc_client.SwitchClient`)."""
+    """Commands to live calls (:class:`trunkline.calls.switch.rpc_client.SwitchClient`)."""
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
@@ -86,7 +86,7 @@ async def find_tags(
 
 
 def require_user_tag(tags: Iterable[Tag], *, field: str) -> None:
-    """Tags of the system tell of facts, and are given with these.
+    """Tags of the system record facts and are set with them.
 
     :raises PermissionDenied: one of them is the system's.
     """
@@ -114,7 +114,7 @@ class Marker:
         """Give these tags and take those; what is there already, or is not, is left alone.
 
         :raises NotFound: no such communication.
-        :raises Unavailable: the switch of a living call does not answer; nothing was done.
+        :raises Unavailable: the switch of a live call does not respond; nothing was done.
         """
         if not give and not take:
             return Changed()
@@ -141,22 +141,22 @@ class Marker:
             **self._author.as_data(),
         }
         try:
-            told = await self._switch.command(
+            response = await self._switch.command(
                 self._author.account_id, "mark_call", params, request_id=self._request_id
             )
         except NotFound as error:
             if error.mnemonic != "call_session_not_found":
                 raise
             return None
-        return Changed(frozenset(told["set"]), frozenset(told["unset"]))
+        return Changed(frozenset(response["set"]), frozenset(response["unset"]))
 
     async def _in_row(
         self, connection: Connection, found: Communication, give: Sequence[Tag], take: frozenset[int]
     ) -> Changed:
         now = await _now(connection)
-        borne = {tag["tag_id"]: tag["tag_name"] for tag in found.tags}
-        given = [tag for tag in give if tag.tag_id not in borne]
-        taken = [tag_id for tag_id in borne if tag_id in take]
+        present = {tag["tag_id"]: tag["tag_name"] for tag in found.tags}
+        given = [tag for tag in give if tag.tag_id not in present]
+        taken = [tag_id for tag_id in present if tag_id in take]
         if not given and not taken:
             return Changed()
         kept = [tag for tag in found.tags if tag["tag_id"] not in take]
@@ -164,7 +164,7 @@ class Marker:
         for tag in given:
             await self._note(connection, found, EventType.TAG_SET, tag.tag_id, tag.name, now)
         for tag_id in taken:
-            await self._note(connection, found, EventType.TAG_UNSET, tag_id, borne[tag_id], now)
+            await self._note(connection, found, EventType.TAG_UNSET, tag_id, present[tag_id], now)
         return Changed(frozenset(tag.tag_id for tag in given), frozenset(taken))
 
     def _entry(self, tag: Tag, now: datetime) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class Marker:
         tag_name: str,
         now: datetime,
     ) -> None:
-        """In the history of tags; of our own calls also in their journal, so that subscribers hear of it."""
+        """Record in the history of tags; for calls of the PBX also in their event log, for subscribers."""
         await connection.execute(
             _NOTE,
             {

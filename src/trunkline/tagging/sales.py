@@ -1,4 +1,4 @@
-"""Sales that came of communications.
+"""Sales of communications.
 
 A communication may bring several; reports show their sum and the newest one's time. The system's tag ``Sale`` tells
 that there are any; taking the tag away takes the sales away.
@@ -30,7 +30,7 @@ class Sale:
 
 
 async def sale_tag(connection: Connection, account_id: int) -> Tag:
-    """The system's tag that tells of a sale."""
+    """The system's tag for a sale."""
     cursor = await connection.execute(
         "select tag_id, name, color, is_system from tags where account_id = %s and key = %s",
         (account_id, TAG_KEY),
@@ -98,7 +98,7 @@ async def forget(db: Database, account_id: int, kind: Kind, communication_id: in
 
 
 async def _show(connection: Connection, account_id: int, kind: Kind, communication_id: int) -> None:
-    """What reports show of a communication's sales stands in its row."""
+    """The values of a communication's sales for reports are in its row."""
     place = PLACES[kind]
     statement = sql.SQL(
         """

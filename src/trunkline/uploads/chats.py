@@ -93,7 +93,7 @@ def _message(message: Mapping[str, Any], context: Context, zone: ZoneInfo) -> _M
     is_operator = message["source"] == "operator"
     if is_operator and employee_id is None:
         raise InvalidInput(
-            "say which employee wrote this",
+            "send the employee who wrote this",
             mnemonic="required_parameter_missed",
             field="chats.messages.employee_id",
         )

@@ -56,7 +56,7 @@ def not_in_future(moment: datetime, field: str, sent: Any) -> None:
     :raises InvalidInput: mnemonic ``invalid_date_time``.
     """
     if moment > datetime.now(UTC) + CLOCK_MARGIN:
-        raise wrong_time(f"{field} lies in the future", field, sent)
+        raise wrong_time(f"{field} is in the future", field, sent)
 
 
 def wrong_time(message: str, field: str, sent: Any) -> InvalidInput:

@@ -172,7 +172,7 @@ def _riff(file: BinaryIO) -> dict[str, Any]:
         else:
             file.seek(length + length % 2, os.SEEK_CUR)
     if shape is None:
-        raise Fault("decode", "The WAV does not say how its sound is to be read (no `fmt ` before `data`).")
+        raise Fault("decode", "The WAV has no format (no `fmt ` before `data`).")
     tag, channels, rate, _, block, bits = shape
     there = size - file.tell()
     if length > there and length not in _STREAMED:

@@ -239,8 +239,8 @@ def _contact(call: UploadedCall, known: _Known) -> dict[str, Any]:
 async def _session_row(
     connection: Connection, call: UploadedCall, tags: list[dict[str, Any]], known: _Known
 ) -> dict[str, Any]:
-    told = rules.durations(call)
-    answer = None if call.is_lost else call.start_time + timedelta(seconds=told.wait)
+    spent = rules.durations(call)
+    answer = None if call.is_lost else call.start_time + timedelta(seconds=spent.wait)
     ours = known.numbers.get(call.our_phone_number or "", {})
     extra = await visit_behind(
         connection,
@@ -267,11 +267,11 @@ async def _session_row(
         "virtual_phone_number": call.our_phone_number,
         **_contact(call, known),
         "communication_number": known.communication_numbers.get(call.session_id),
-        "wait_duration": told.wait,
-        "total_wait_duration": max(told.total - told.talk, 0),
-        "talk_duration": told.talk,
-        "clean_talk_duration": told.talk,
-        "total_duration": told.total,
+        "wait_duration": spent.wait,
+        "total_wait_duration": max(spent.total - spent.talk, 0),
+        "talk_duration": spent.talk,
+        "clean_talk_duration": spent.talk,
+        "total_duration": spent.total,
         "postprocess_duration": 0,
         "tags": tags,
         "country_code": country_of(call.contact_phone_number),

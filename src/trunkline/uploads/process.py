@@ -179,8 +179,8 @@ class Processor:
                 return
             await write_calls(connection, [call], {call.session_id: kept})
             for record in call.records:
-                for tell in self._when_ready:
-                    await tell(connection, account_id, record.recording_id)
+                for notify in self._when_ready:
+                    await notify(connection, account_id, record.recording_id)
             await self._processed(connection, account_id, [row])
 
     async def _processed(

@@ -62,10 +62,10 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
 
     :param spoken: length of each of the call's recordings, seconds.
     """
-    told = durations(call)
-    answer = None if call.is_lost else call.start_time + timedelta(seconds=told.wait)
+    spent = durations(call)
+    answer = None if call.is_lost else call.start_time + timedelta(seconds=spent.wait)
     finish = (
-        call.finish_time if answer is None else max(call.finish_time, answer + timedelta(seconds=told.talk))
+        call.finish_time if answer is None else max(call.finish_time, answer + timedelta(seconds=spent.talk))
     )
     planned = [
         LegPlan(
@@ -73,17 +73,19 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
             call.start_time,
             answer,
             finish,
-            None if answer is None else told.talk,
-            told.total,
+            None if answer is None else spent.talk,
+            spent.total,
             is_contact=True,
         )
     ]
     if answer is None:
         return planned + [
-            LegPlan(_leg_id(call, position), call.start_time, None, finish, None, told.total, record=position)
+            LegPlan(
+                _leg_id(call, position), call.start_time, None, finish, None, spent.total, record=position
+            )
             for position in range(len(spoken))
         ]
-    bounds = _bounds(told.talk, spoken)
+    bounds = _bounds(spent.talk, spoken)
     for position, (first, last) in enumerate(bounds):
         began = answer + timedelta(seconds=first)
         ended = answer + timedelta(seconds=last)

@@ -107,7 +107,7 @@ def message(name: str, *, required: bool = False) -> Param:
 
 
 SUCCESS = Field("success", FieldType.STRING, description="The text true.")
-"""Management methods of the Call API say ``"true"``, a text; ``logout.user`` says ``true``."""
+"""Management methods of the Call API return the text ``"true"``; ``logout.user`` returns ``true``."""
 
 DONE = Result({"success": "true"})
 

@@ -15,7 +15,7 @@ async def _add_coach(call: Call, params: Params) -> None:
 
 
 async def _block_contact(call: Call, params: Params) -> None:
-    """The switch knows the number and what it has loaded; whether it is blocked already, the table decides."""
+    """The switch has the number and its loaded directory; the table determines whether the number is already blocked."""
     number = (await common.command(call, "block_contact", params))["contact_phone_number"]
     comment = f"{call.caller.login}, call {params['call_session_id']}"
     if await block_digits(call.services.db, call.account_id, call.caller.user_id, number, comment) is None:

@@ -79,4 +79,4 @@ TALK_OPTION_ERRORS = (
     NO_ACTIVE_PHONE_NUMBER,
     SCENARIO_NOT_FOUND,
 )
-"""What the methods answer that a talk option stands for."""
+"""Errors of the methods that a talk option calls."""

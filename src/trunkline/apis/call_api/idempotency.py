@@ -2,11 +2,11 @@
 
 Kept in the database for a day, so that it holds over all web processes and over their deaths. A claim goes
 through states: ``claimed`` (nothing dialled yet), ``dialling`` (the switch was asked), ``done`` (the answer is
-known). A refusal frees the key: nothing was dialled. Of an attempt that died:
+known). A refusal releases the key: nothing was dialled. For an interrupted attempt:
 
 - while ``claimed``: after :data:`CLAIM_SECONDS` the next request takes its place;
-- while ``dialling``: its session is looked up by the number of the first request; when there is none, nobody knows
-  whether a phone rang, and every further request is told so. It is never dialled again.
+- while ``dialling``: its session is looked up by the number of the first request; when there is none, it is unknown
+  whether a phone rang, and every further request gets that error. It is never dialled again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ HEADER = "Idempotency-Key"
 KEPT_HOURS = 24
 KEY_MAX = 255
 CLAIM_SECONDS = 35
-"""After so long an attempt that has not dialled may be replaced; if it lives it notices (``dialling`` fails)."""
+"""Seconds after which an attempt that has not dialled may be replaced; if it still runs, ``dialling`` fails."""
 DIALLING_SECONDS = 20
-"""After so long an attempt that dials is dead: the way to the switch gives up earlier."""
+"""Seconds after which an attempt that dials is considered failed: the request to the switch times out earlier."""
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
@@ -94,7 +94,7 @@ class Attempt:
 
 
 def request_hash(params: Mapping[str, Any]) -> bytes:
-    """Tells requests with other parameters apart; checked parameters, so that ``+971 50...`` is ``97150...``."""
+    """Distinguishes requests with other parameters; of checked parameters, so that ``+971 50...`` is ``97150...``."""
     return hashlib.sha256(orjson.dumps(params, option=orjson.OPT_SORT_KEYS)).digest()
 
 

@@ -19,7 +19,7 @@ NAMES = ("contact_message", "employee_message", "operator_message", "to_message"
 
 
 async def check(call: Call, params: Params) -> None:
-    """Whether the texts among the messages are short enough. Nothing is spoken yet.
+    """Check the length of the texts among the messages, before any synthesis.
 
     :raises LimitExceeded: ``tts_text_exceeded``.
     """

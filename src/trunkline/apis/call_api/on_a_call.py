@@ -1,4 +1,4 @@
-"""How the methods that act on a living call are declared: they differ in parameters and errors, no more."""
+"""Declarations of the methods that act on a live call; they differ only in parameters and errors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def call_method(
     forms: tuple[Form, ...] = (),
     do: Callable[[Call, Params], Awaitable[None]] | None = None,
 ) -> Method:
-    """Declare a method that acts on the call ``call_session_id`` and says that it did.
+    """Declare a method that acts on the call ``call_session_id`` and returns success.
 
-    :param params: beside ``access_token`` and ``call_session_id``.
-    :param do: None: checks and speaks its messages and has the switch do the command of that name.
+    :param params: in addition to ``access_token`` and ``call_session_id``.
+    :param do: None: checks and synthesizes the messages and sends the command of that name to the switch.
     """
     command = name.replace(".", "_")
 

@@ -46,7 +46,7 @@ CONTACT_FIRST: Mapping[str, Any] = {
     "virtual_phone_usage_rule": "fixed",
     "direction": "in",
 }
-"""What looser forms mean where they do not say it."""
+"""Default values of the further accepted forms."""
 
 
 def start_method(
@@ -63,7 +63,7 @@ def start_method(
     """Declare a method that starts a call and answers with its session.
 
     :param form: its looser form.
-    :param ours: the value of ``first_call`` that means our own side.
+    :param ours: the value of ``first_call`` that means the operator's side.
     :param handler: None: checks the rules between parameters and has the switch do the command of that name.
     """
     command = name.replace(".", "_")
@@ -91,7 +91,7 @@ def start_method(
 def check_rules(call: Call, params: Params, *, ours: str) -> None:
     """Rules between parameters.
 
-    :param ours: the value of ``first_call`` that means our own side.
+    :param ours: the value of ``first_call`` that means the operator's side.
     :raises TrunklineError: ``invalid_parameters_combination``, ``component_disabled``.
     """
     if params.get("early_switching") and params.get("switch_at_once") and params["first_call"] == ours:
@@ -115,7 +115,7 @@ async def start(call: Call, name: str, params: Params) -> Result:
 
     :param name: of the switch's command.
     :raises TrunklineError: what the texts or the switch refuse; ``invalid_parameter_value`` for a key that was
-        used for other parameters; :class:`SwitchInterrupted` when nobody knows whether the first attempt dialled.
+        used for other parameters; :class:`SwitchInterrupted` when it is unknown whether the first attempt dialled.
     """
     await messages.check(call, params)
     if call.idempotency_key is None:
@@ -138,7 +138,7 @@ async def start(call: Call, name: str, params: Params) -> Result:
 async def _first_time(
     call: Call, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
 ) -> dict[str, Any]:
-    """Dial, and leave behind what a repeated request must know, whatever happens."""
+    """Dial, and in every case store the data for repeated requests."""
     try:
         spoken = await messages.speak(call, name, params)
     except Exception:
@@ -148,19 +148,19 @@ async def _first_time(
     try:
         answer = await common.command(call, name, spoken)
     except SwitchInterrupted:
-        raise  # Nobody knows whether it dialled: the key stays taken.
+        raise  # It is unknown whether it dialled: the key remains in use.
     except (Refused, SwitchUnavailable):
         await _free(idempotency_keys, attempt)
         raise
     try:
         await idempotency_keys.keep(attempt, answer)
     except DatabaseUnavailable as error:
-        # The call is on its way and the client must know; a repeated request finds it by its session.
+        # The call has started and the client must get its id; a repeated request finds it by its session.
         _log.warning("answer_not_kept", method=attempt.method, reason=error.message)
     return answer
 
 
 async def _free(idempotency_keys: IdempotencyKeys, attempt: Attempt) -> None:
-    """Without a database the key stays taken for a while; the error that is on its way says more."""
+    """Without a database the key remains in use for some time; the original error has the cause."""
     with contextlib.suppress(DatabaseUnavailable):
         await idempotency_keys.give_up(attempt)

@@ -2,8 +2,8 @@
 
 Rights are those of ``list.calls``. The token comes in ``access_token`` or as ``Authorization: Bearer``, which keeps
 it out of the logs of proxies. Before the upgrade a refusal is an HTTP error with the API's error as JSON; after it
-the close code tells: 1008 the rights are gone, 1012 events may have been missed, 1013 the client is too slow. The
-client then connects again, with ``after`` when it watches one call.
+the close code has the reason: 1008 the permission was revoked, 1012 events may have been missed, 1013 the client is
+too slow. The client then connects again, with ``after`` when it watches one call.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ SHOWN = (
     "recording_id",
     "file_duration",
 )
-"""Members of an event that clients see; all else (channels, files, plans) is ours."""
+"""Members of an event that clients get; all others (channels, files, plans) are internal."""
 
 _STATUS = {
     "limit_exceeded": 429,
@@ -190,7 +190,7 @@ class StreamEndpoint:
     async def _converse(
         self, socket: web.WebSocketResponse, watch: Watch, caller: CallerLike, query: Query, client_ip: str
     ) -> None:
-        """Send until somebody ends it."""
+        """Send until one side ends it."""
         sending = asyncio.create_task(self._send(socket, watch, caller, query), name="stream")
         checking = asyncio.create_task(self._keep_checking(query.token, client_ip), name="stream-check")
         listening = asyncio.create_task(_until_closed(socket), name="stream-in")
@@ -260,13 +260,13 @@ class StreamEndpoint:
         return rpc_error(self._service_spec.api, mnemonic, field=field, value=value)
 
     def _refusal(self, error: RpcError | TrunklineError) -> web.Response:
-        told = (
+        rpc_failure = (
             error if isinstance(error, RpcError) else translate(error, self._service_spec.api, self._method)
         )
-        if told is None:
-            told = rpc_error(self._service_spec.api, "internal_error")
-        status = _STATUS.get(told.mnemonic, {-32001: 401, -32602: 400}.get(told.code, 403))
-        body = orjson.dumps({"error": told.as_json({})})
+        if rpc_failure is None:
+            rpc_failure = rpc_error(self._service_spec.api, "internal_error")
+        status = _STATUS.get(rpc_failure.mnemonic, {-32001: 401, -32602: 400}.get(rpc_failure.code, 403))
+        body = orjson.dumps({"error": rpc_failure.as_json({})})
         return web.Response(status=status, body=body, content_type="application/json")
 
 
@@ -286,6 +286,6 @@ def message_of(event: Event) -> str:
 
 
 async def _until_closed(socket: web.WebSocketResponse) -> None:
-    """Read and forget what the client says, until it goes."""
+    """Read and discard the client's messages until it disconnects."""
     async for _message in socket:
         pass

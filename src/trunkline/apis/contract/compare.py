@@ -167,9 +167,9 @@ def _left_out(row: Mapping[str, Any], enum: tuple[str, ...]) -> list[str]:
     return [value for value in values if value not in enum]
 
 
-def _same_kind(told: str, declared: str) -> bool:
+def _same_kind(described: str, declared: str) -> bool:
     """Whether both are the same kind of JSON; words of the reference that name no type are not judged."""
-    kind = _KINDS.get(told, told)
+    kind = _KINDS.get(described, described)
     return kind not in _JSON_KINDS or kind == _KINDS.get(declared, declared)
 
 

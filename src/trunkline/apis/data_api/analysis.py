@@ -1,5 +1,5 @@
 """Voice analysis: ``create.call_session_recognition_task``, ``getobj.call_session_recognition_info``, and
-``getobj.call_analysis``, which is ours: the reference has no place for the figures."""
+``getobj.call_analysis``, an extension: the reference has no method for the figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the Data API's changing methods are declared: what a feature does, and a few words.
+"""Declarations of the Data API's methods that change data: the function of the feature, and a description.
 
 ::
 
@@ -117,7 +117,7 @@ def delete_method(
 def require_component(call: Call, params: Params, component: Component, *names: str) -> None:
     """Whether the account has what these parameters need; those that are not there need nothing.
 
-    :param names: dotted for what stands in an object (``extension.extension_queue_enabled``).
+    :param names: dotted for members of an object (``extension.extension_queue_enabled``).
     :raises PermissionDenied: ``parameter_component_disabled``.
     """
     if component.name in call.caller.components:

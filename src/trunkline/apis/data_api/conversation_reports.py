@@ -1,4 +1,4 @@
-"""Reports of communications beside calls, of visits and of campaigns."""
+"""Reports of communications other than calls, of visits and of campaigns."""
 
 from __future__ import annotations
 

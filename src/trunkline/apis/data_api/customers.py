@@ -1,7 +1,7 @@
-"""Clients of agents, and what an account and its support have to say to one another.
+"""Clients of agents, and the communication of an account with its support.
 
 An agent's own methods name no user: they are about its clients. Everything else an agent asks is asked in the name
-of a client's user (``user_id``), with that client's allow-list, rights, limits and journal.
+of a client's user (``user_id``), with that client's allow-list, rights, limits and request log.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ async def _ticket(call: Call, params: Params) -> dict[str, bool]:
 
 
 def _of_agents(method: Method) -> Method:
-    """A method that agents call in their own name, and nobody else may."""
+    """A method that only agents may call, for themselves."""
     handler = method.handler
 
     async def guarded(call: Call, params: Params) -> Result:

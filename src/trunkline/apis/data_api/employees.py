@@ -216,7 +216,7 @@ def _columns(params: Params) -> dict[str, Any]:
 
 
 def _calls(params: Params) -> dict[str, list[str]]:
-    """The four columns of allowed directions, as far as the request says something of them."""
+    """The four columns of allowed directions, as far as the request has them."""
     columns: dict[str, list[str]] = {}
     if "calls_available" in params:
         allowed = [] if params["calls_available"] is False else list(_BOTH)
@@ -230,8 +230,8 @@ def _calls(params: Params) -> dict[str, list[str]]:
     for side in _SIDES:
         name = f"{side}_allowed_call_directions"
         if name in params:
-            told = _BOTH if params[name] is None else params[name]
-            columns[f"{side}_allowed"] = [way for way in _BOTH if way in told]
+            values = _BOTH if params[name] is None else params[name]
+            columns[f"{side}_allowed"] = [way for way in _BOTH if way in values]
     return columns
 
 
@@ -248,24 +248,24 @@ def _coach(params: Params) -> dict[str, Any]:
 def _extension(params: Params) -> dict[str, Any]:
     if "extension" not in params:
         return {}
-    told = params["extension"] or {"extension_phone_number": None}
+    values = params["extension"] or {"extension_phone_number": None}
     return {
-        "extension": told["extension_phone_number"],
+        "extension": values["extension_phone_number"],
         **{
-            name: told.get(name, False)
+            name: values.get(name, False)
             for name in ("extension_voice_mail_enabled", "extension_queue_enabled")
         },
     }
 
 
-def _phone(told: Mapping[str, Any]) -> PhonePatch:
-    settings = {name: told[name] for name in SETTINGS if name in told}
-    return PhonePatch(told["phone_number"], settings, told.get("phone_id"))
+def _phone(values: Mapping[str, Any]) -> PhonePatch:
+    settings = {name: values[name] for name in SETTINGS if name in values}
+    return PhonePatch(values["phone_number"], settings, values.get("phone_id"))
 
 
-def _operator(told: Mapping[str, Any]) -> OperatorPatch:
-    columns = {column: told[name] for name, column in _OPERATOR_COLUMNS.items() if name in told}
-    return OperatorPatch(columns, told["operator_password"])
+def _operator(values: Mapping[str, Any]) -> OperatorPatch:
+    columns = {column: values[name] for name, column in _OPERATOR_COLUMNS.items() if name in values}
+    return OperatorPatch(columns, values["operator_password"])
 
 
 async def _statuses(reader: Reader, params: Params) -> Page:

@@ -1,6 +1,6 @@
 """How a get method of the Data API is declared: a :class:`~trunkline.db.query.Listing` and a few words.
 
-A further method is its listing (in the feature that owns the rows) and::
+To add a method, declare its listing (in the feature that owns the rows) and::
 
     list_method("get.tags", "Tags of the account.", TAGS, permissions=(("tag_management", "select"),))
 
@@ -62,7 +62,7 @@ def list_method(
     """Declare a get method.
 
     :param read: reads a page; None: all rows of the listing that the filter lets pass.
-    :param params: parameters beside ``access_token``, ``user_id`` and those of every list.
+    :param params: parameters other than ``access_token``, ``user_id`` and those of every list.
     :param misplaced: dotted names of fields that the reference's table has under other names, and those.
     :param paging: how the method declares the parameters of every list, if otherwise.
     """

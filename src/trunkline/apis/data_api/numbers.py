@@ -81,7 +81,7 @@ _PURPOSE = Param(
 
 
 def _chosen(params: Params) -> Chosen:
-    """The numbers that are meant: one of the two parameters says so."""
+    """The numbers of the request, from one of its two parameters."""
     phone, ids = params.get("virtual_phone_number"), params.get("number_capacity_ids")
     if phone is not None and ids is not None:
         raise InvalidInput(
@@ -102,7 +102,7 @@ async def _enable(call: Call, params: Params) -> dict[str, bool]:
     chosen, asked = _chosen(params), params.get("number_capacity_component")
     if chosen.ids and asked is None:
         raise InvalidInput(
-            "say what the numbers are for",
+            "send the purpose of the numbers",
             mnemonic="required_parameter_missed",
             field="number_capacity_component",
         )

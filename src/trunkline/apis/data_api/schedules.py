@@ -49,12 +49,12 @@ _RULES = Param(
 
 async def _create(call: Call, params: Params) -> int:
     today = datetime.now(call.caller.time_zone).date()
-    told = params["schedules"]
-    if not told:
+    values = params["schedules"]
+    if not values:
         raise InvalidInput(
             "give one rule at least: a schedule without any is never open", field="schedules", value=[]
         )
-    rules = [_rule(rule, today) for rule in told]
+    rules = [_rule(rule, today) for rule in values]
     return await schedules.create_schedule(call.services.db, call.account_id, params["name"], rules)
 
 
@@ -66,53 +66,55 @@ async def _delete(call: Call, params: Params) -> None:
     await schedules.delete_schedule(call.services.db, call.account_id, params["id"])
 
 
-def _rule(told: Mapping[str, Any], today: date) -> dict[str, Any]:
+def _rule(values: Mapping[str, Any], today: date) -> dict[str, Any]:
     """As the table keeps it. A cycle begins with its first day, else with the day it was made."""
-    kind, days = DayKind(told["activity_days"]["type"]), told["activity_days"]["days"]
+    kind, days = DayKind(values["activity_days"]["type"]), values["activity_days"]["days"]
     if not are_days(kind, days):
         raise InvalidInput(
             f"these are no days of the type {kind.value}", field="schedules.activity_days.days", value=days
         )
-    first, last = _date(told, "activity_date_from"), _date(told, "activity_date_till")
+    first, last = _date(values, "activity_date_from"), _date(values, "activity_date_till")
     if first and last and last < first:
         raise InvalidInput(
-            "activity_date_till lies before activity_date_from",
+            "activity_date_till is before activity_date_from",
             mnemonic="invalid_parameters_combination",
             field="schedules.activity_date_till",
-            value=told["activity_date_till"],
+            value=values["activity_date_till"],
         )
     return {
         "type": kind.value,
         "days": days,
-        "times": [_time_range(times) for times in told.get("activity_time", ())],
+        "times": [_time_range(times) for times in values.get("activity_time", ())],
         "first": first and first.isoformat(),
         "last": last and last.isoformat(),
         "anchor": (first or today).isoformat() if kind is DayKind.CYCLE else None,
     }
 
 
-def _time_range(told: Mapping[str, str]) -> dict[str, str]:
-    since, till = _time(told, "time_from"), _time(told, "time_till")
+def _time_range(values: Mapping[str, str]) -> dict[str, str]:
+    since, till = _time(values, "time_from"), _time(values, "time_till")
     if till <= since:
         raise InvalidInput(
             "time_till must be later than time_from; write a night as two ranges",
             mnemonic="invalid_parameters_combination",
             field="schedules.activity_time.time_till",
-            value=told["time_till"],
+            value=values["time_till"],
         )
     return {"from": clock(since), "till": clock(till)}
 
 
-def _time(told: Mapping[str, str], name: str) -> int:
+def _time(values: Mapping[str, str], name: str) -> int:
     try:
-        return minutes(told[name])
+        return minutes(values[name])
     except ValueError as error:
         field = f"schedules.activity_time.{name}"
-        raise InvalidInput(str(error), mnemonic="invalid_date_time", field=field, value=told[name]) from error
+        raise InvalidInput(
+            str(error), mnemonic="invalid_date_time", field=field, value=values[name]
+        ) from error
 
 
-def _date(told: Mapping[str, Any], name: str) -> date | None:
-    text = told.get(name)
+def _date(values: Mapping[str, Any], name: str) -> date | None:
+    text = values.get(name)
     if text is None:
         return None
     try:

@@ -59,7 +59,7 @@ async def _delete(call: Call, params: Params) -> None:
 
 
 def sip_server(settings: Settings) -> str:
-    """``host:port`` that phones register at: the address told to the outside, else the only one listened at, else the
+    """``host:port`` that phones register at: the external address, else the only one of the listener, else the
     web's, else this machine's."""
     sip = settings.sip
     alone = sip.bind if sip.bind not in ("0.0.0.0", "::") else None

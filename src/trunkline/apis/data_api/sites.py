@@ -26,7 +26,7 @@ _STRING = ParamType.STRING
 _BOOLEAN = ParamType.BOOLEAN
 
 TRACKING = titled("call_tracking", "consultant", "lead", "sitephone")
-"""One of these opens what belongs to sites and campaigns."""
+"""The methods of sites and campaigns need one of these."""
 
 _SELECT = (("site_selected", "select"),)
 _INSERT = (("site_new", "insert"),)

@@ -108,7 +108,7 @@ async def _find(call: Call, params: Params) -> Communication:
 
 
 def _began_lately(number: int | None) -> bool:
-    """Whether this may be a call of which the switch has told already and whose row is still to be written."""
+    """Whether this may be a call that the switch has published but not yet written."""
     # The time in an id is exact to the second.
     return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
 
@@ -124,7 +124,7 @@ async def _set_tag(call: Call, params: Params) -> None:
     marks.require_user_tag([tag], field="tag_id")
     changed = await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
     if not changed.given:
-        raise Duplicate("The communication bears this tag already", field="tag_id", value=tag.tag_id)
+        raise Duplicate("The communication already has this tag", field="tag_id", value=tag.tag_id)
 
 
 async def _unset_tag(call: Call, params: Params) -> None:
@@ -132,7 +132,7 @@ async def _unset_tag(call: Call, params: Params) -> None:
     tag_id = params["tag_id"]
     changed = await (await _marker(call)).mark(found.kind, found.communication_id, (), [tag_id])
     if not changed.taken:
-        raise NotFound("The communication does not bear this tag", field="tag_id", value=tag_id)
+        raise NotFound("The communication does not have this tag", field="tag_id", value=tag_id)
     async with call.services.db.connection() as connection:
         is_sale = tag_id == (await sales.sale_tag(connection, call.account_id)).tag_id
     if is_sale:
@@ -160,7 +160,7 @@ async def _set_tags(call: Call, params: Params) -> dict[str, Any]:
 
 
 async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
-    """The communication's tags become these. The system's stay: they tell of facts."""
+    """Replace the communication's tags with these. Tags of the system are kept: they record facts."""
     found = await _find(call, params)
     tags = await _tags(call, params["tag_ids"], "tag_ids")
     marks.require_user_tag((tag for tag in tags.values() if tag.tag_id not in found.tag_ids), field="tag_ids")
@@ -168,13 +168,13 @@ async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
         sale = await sales.sale_tag(connection, call.account_id)
     gone = found.tag_ids - tags.keys() - {sale.tag_id}
     await (await _marker(call)).mark(found.kind, found.communication_id, list(tags.values()), gone)
-    borne = list(tags.values())
+    present = list(tags.values())
     if sale.tag_id in found.tag_ids and sale.tag_id not in tags:
-        borne.append(sale)
+        present.append(sale)
     return {
         "communication_id": found.communication_id,
         "communication_type": found.kind.value,
-        "items": [{"id": tag.tag_id, "name": tag.name, "color": _COLOR} for tag in borne],
+        "items": [{"id": tag.tag_id, "name": tag.name, "color": _COLOR} for tag in present],
     }
 
 
@@ -251,8 +251,8 @@ _FORMS = (
 )
 
 
-def _told(name: str, type: FieldType) -> Field:
-    """A field of an item: the reference's table has it beside the items."""
+def _result_field(name: str, type: FieldType) -> Field:
+    """A field of an item: the reference's table has it next to the items."""
     return Field(name, type, filterable=True, sortable=True, contract_name=name)
 
 
@@ -273,9 +273,9 @@ _SET_TAGS = dataclasses.replace(
                 filterable=True,
                 sortable=True,
                 fields=(
-                    _told("id", FieldType.NUMBER),
-                    _told("communication_id", FieldType.NUMBER),
-                    _told("communication_type", FieldType.ENUM),
+                    _result_field("id", FieldType.NUMBER),
+                    _result_field("communication_id", FieldType.NUMBER),
+                    _result_field("communication_type", FieldType.ENUM),
                 ),
             ),
         ),

@@ -1,4 +1,4 @@
-"""Uploads beside calls: chats, offline messages with their user fields, e-mails, visits; and their deletions."""
+"""Uploads other than calls: chats, offline messages with their user fields, e-mails, visits; and their deletions."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ _CHAT = (
 )
 
 _OFFLINE_MESSAGE = (
-    # The reference calls the time required and tells what happens without it: so it is not. One of the two beside it
+    # The reference describes the time as required but also defines its default: so it is optional. One of the two beside it
     # is always there.
     Param("date_time", _MOMENT, required=True, unless=("phone", "email"), description="Now, unless sent."),
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),

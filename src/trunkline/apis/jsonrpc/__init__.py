@@ -1,8 +1,8 @@
-"""One JSON-RPC 2.0 machine for all APIs that speak it.
+"""One JSON-RPC 2.0 dispatcher for all APIs that use it.
 
 ``declare`` what a method is, ``call`` what a handler sees, ``params`` checks parameters, ``envelope``
-reads requests, ``errors`` knows every error of each API, ``dispatcher`` puts a request through its stages in
-order, ``endpoint`` is HTTP, ``request_log`` keeps the report of requests, ``openrpc`` describes it all.
+reads requests, ``errors`` defines the errors of each API, ``dispatcher`` runs the stages of a request in
+order, ``http`` is the HTTP endpoint, ``request_log`` stores the requests, ``openrpc`` makes the description.
 """
 
 from trunkline.apis.jsonrpc.call import Call, Identity, Result, Services

@@ -25,7 +25,7 @@ def check_access(service_spec: ServiceSpec, method: Method, caller: CallerLike) 
 
 
 def check_agent(service_spec: ServiceSpec, method: Method, agent: CallerLike) -> None:
-    """Whether the user of an agent may use this method on behalf of a client, beside the client's own rights.
+    """Whether the user of an agent may use this method on behalf of a client, in addition to the client's own rights.
 
     Components are those of the client's account.
 

@@ -32,7 +32,7 @@ def _id_json(request_id: RequestId) -> bytes:
 
 
 def result_json(method: Method, result: Result, metadata: Mapping[str, Any]) -> Chunks:
-    """The ``result`` member, in the method's envelope, with its metadata where that has room for it.
+    """The ``result`` member, in the method's envelope, with its metadata if the envelope has a place for it.
 
     :raises TypeError: the handler's data is not JSON.
     """
@@ -78,7 +78,7 @@ def limits(points: PointsLike) -> dict[str, dict[str, int]]:
 def complete(fields: tuple[Field, ...], data: Any) -> Any:
     """Data with every declared field, in declared order: null, [] or {} where the handler gave nothing.
 
-    Members that are not declared are left out, so that nothing of ours reaches a client by accident.
+    Members that are not declared are left out, so that internal data do not reach a client by accident.
     """
     shape = _shape_of(fields)
     if isinstance(data, list):
@@ -99,7 +99,7 @@ class _Shape:
 
 
 _SHAPES: dict[int, _Shape] = {}
-"""By the identity of the fields, which a shape keeps alive: fields are declared once, and to hash them is slow."""
+"""Keyed by the identity of the fields, to which a shape refers: fields are declared once, and hashing them is slow."""
 
 
 def _shape_of(fields: tuple[Field, ...]) -> _Shape:

@@ -1,7 +1,7 @@
 """What a handler gets (:class:`Call`) and gives back (:class:`Result`), and the services it may use.
 
-The services are ports: the accounts service and the way to the switches fit them as they are, tests bring
-twins that keep everything in memory.
+The services are protocols: the accounts service and the client of the switches implement them, tests have
+fakes that keep everything in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CallerLike(Protocol):
-    """Who asks, as the accounts service tells (``trunkline.accounts.Caller``)."""
+    """The caller, as returned by the accounts service (``trunkline.accounts.Caller``)."""
 
     @property
     def account_id(self) -> int: ...
@@ -80,7 +80,7 @@ class PointsLike(Protocol):
 
 
 class AdmissionLike(Protocol):
-    """Who asks, and the points taken, None when none were (``trunkline.accounts.rate_limit.Admission``)."""
+    """The caller and the points taken, None when none were (``trunkline.accounts.rate_limit.Admission``)."""
 
     @property
     def caller(self) -> CallerLike: ...
@@ -89,7 +89,7 @@ class AdmissionLike(Protocol):
 
 
 class AccountsPort(Protocol):
-    """The part of the accounts service that the doors use; errors are those of
+    """The part of the accounts service that the APIs use; errors are those of
     :mod:`trunkline.core.errors`."""
 
     async def authenticate(self, token: str, api: str) -> CallerLike: ...
@@ -122,13 +122,13 @@ class SwitchPort(Protocol):
 
 
 class VoicePort(Protocol):
-    """Speaks texts for callers to hear (``trunkline.directory.spoken.SpokenTexts``)."""
+    """Synthesizes texts for callers (``trunkline.directory.spoken.SpokenTexts``)."""
 
     async def file_of(self, text: str, language: str, *, account_id: int) -> str:
         """The sound file of a text: an absolute path without its extension.
 
-        :param account_id: who wants it; accounts take turns.
-        :raises InvalidInput: no voice can say it.
+        :param account_id: the requesting account; accounts are served in turn.
+        :raises InvalidInput: it cannot be synthesized.
         :raises LimitExceeded: the account has too many texts waiting.
         :raises Unavailable: the synthesiser does not answer.
         """
@@ -221,7 +221,7 @@ class Call:
     """One checked request.
 
     :param request_id: the ``id`` of the envelope.
-    :param api_request_id: its number in the request journal.
+    :param api_request_id: its number in the request log.
     :param caller: whose rights and data it works with (for an agent acting for a client: the client's user).
     :param client_ip: the address it came from.
     :param token: the access token it came with (only ``logout.user`` needs it).

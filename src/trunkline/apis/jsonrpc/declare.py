@@ -43,7 +43,7 @@ Identify = Callable[["Services", "Api", Params, str], Awaitable["Identity"]]
 
 
 class Api(StrEnum):
-    """The APIs that speak this JSON-RPC; the value is the name in the database and in ``trunkline
+    """The APIs that use this JSON-RPC; the value is the name in the database and in ``trunkline
     contract``."""
 
     CALL = "call_api"
@@ -51,7 +51,7 @@ class Api(StrEnum):
 
 
 class ParamType(StrEnum):
-    """What a parameter must be. ``NUMBER`` is whole unless :attr:`Param.fractional`; its numeric string
+    """The type of a parameter. ``NUMBER`` is whole unless :attr:`Param.fractional`; its numeric string
     will do."""
 
     STRING = "string"
@@ -98,11 +98,11 @@ class Param:
     :param maximum: largest number, longest text, or most items.
     :param pattern: regular expression that the whole text must match, else ``invalid_parameter_value``.
     :param convert: last step: gives the value the handler sees; None = ``invalid_parameter_value``.
-    :param secret: never echoed in an error nor written to the request journal.
-    :param shape: what an ``OBJECT`` usually holds, told but not checked here (a filter has two forms).
+    :param secret: neither returned in an error nor written to the request log.
+    :param shape: the usual members of an ``OBJECT``, documented but not checked here (a filter has two forms).
     :param contract_type: its type in the reference, where that calls a number a string.
     :param blank: may be empty text though it is required.
-    :param unless: names of parameters beside it: required only if none of them is sent.
+    :param unless: names of other parameters: required only if none of them is sent.
     """
 
     name: str
@@ -132,8 +132,8 @@ class Field:
     """One field of a result.
 
     :param fields: what an ``OBJECT``, or each object of an ``ARRAY``, holds.
-    :param filterable: may stand in ``filter``.
-    :param sortable: may stand in ``sort``.
+    :param filterable: permitted in ``filter``.
+    :param sortable: permitted in ``sort``.
     :param default: returned when ``fields`` is not sent.
     :param contract_name: its dotted name in the reference, where that table misplaces it.
     :param contract_type: its type in the reference, where that table misprints it.
@@ -171,7 +171,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A looser way to ask, accepted beside the reference's own.
+    """A further form of the parameters, accepted in addition to the reference's own.
 
     :param applies: whether a request (parameters as sent) uses this form.
     :param params: what this form takes, in place of the method's own parameters.
@@ -196,7 +196,7 @@ class Method:
     :param errors: those printed on the method's own page; they go before the common ones of the same
         mnemonic.
     :param weight: points a success costs unless the account has its own weight for the method.
-    :param identify: for methods without ``access_token``: tells who calls from the parameters.
+    :param identify: for methods without ``access_token``: returns the caller from the parameters.
     :param takes_idempotency_key: a request repeated with the same ``Idempotency-Key`` header is answered, not
         done again; the handler sees the key.
     :param complete: fill fields the handler left out with null, [] or {} (not for methods with ``fields``).

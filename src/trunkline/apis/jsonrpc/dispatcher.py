@@ -50,7 +50,7 @@ _AWAY = "A part of the service does not answer now; send the request again in a 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a request came: what the answer's metadata, the refund and the journal need."""
+    """The progress of a request: the data for the response's metadata, the refund and the request log."""
 
     request: Request
     method: Method
@@ -108,11 +108,11 @@ class Dispatcher:
             result = await self._run(progress)
         except Exception as raised:
             error = _named(raised)
-            told = self._tell(error, progress)
+            rpc_failure = self._client_error(error, progress)
             await self._give_back(progress, keep_points=isinstance(error, TooExpensive))
-            metadata = await self._metadata(progress, told)
-            self._write(progress, told)
-            return Chunks((answer.failure(progress.request.id, told, metadata),))
+            metadata = await self._metadata(progress, rpc_failure)
+            self._write(progress, rpc_failure)
+            return Chunks((answer.failure(progress.request.id, rpc_failure, metadata),))
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(progress))
             raise
@@ -181,7 +181,7 @@ class Dispatcher:
             progress.reserved = self._weight(progress, admitted.caller)
 
     async def _act_for_client(self, progress: _Progress) -> CallerLike:
-        """The caller whose data is meant: the client's user when an agent says so."""
+        """The caller whose data is used: the client's user if an agent names one."""
         caller, method = progress.caller, progress.method
         assert caller is not None
         if not any(param.name == "user_id" for param in method.params):
@@ -234,18 +234,20 @@ class Dispatcher:
         except Exception:
             _log.exception("points or session not given back", method=progress.method.name)
 
-    def _tell(self, error: Exception, progress: _Progress) -> RpcError:
-        """What the client is told; logs what it must not be told."""
+    def _client_error(self, error: Exception, progress: _Progress) -> RpcError:
+        """The error for the client; internal errors are only logged."""
         api, method = self._service_spec.api, progress.method
         if isinstance(error, RpcError):
             return error
         if isinstance(error, TrunklineError) and not isinstance(error, Unavailable):
-            told = translate(error, api, method)
-            if told is not None and told.mnemonic != "internal_error":
-                told.field = _field_as_sent(method, progress.request.params, told.field)
-                if told.value is not None:
-                    told.value = _as_sent(progress.request.params, told.field, told.value)
-                return told
+            rpc_failure = translate(error, api, method)
+            if rpc_failure is not None and rpc_failure.mnemonic != "internal_error":
+                rpc_failure.field = _field_as_sent(method, progress.request.params, rpc_failure.field)
+                if rpc_failure.value is not None:
+                    rpc_failure.value = _as_sent(
+                        progress.request.params, rpc_failure.field, rpc_failure.value
+                    )
+                return rpc_failure
         incident = uuid.uuid4().hex[:12]
         params = {"incident_id": incident}
         if isinstance(error, Unavailable):
@@ -261,9 +263,9 @@ class Dispatcher:
             metadata.update(answer.limits(progress.points))
         return metadata
 
-    async def _metadata(self, progress: _Progress, told: RpcError) -> dict[str, Any]:
+    async def _metadata(self, progress: _Progress, rpc_failure: RpcError) -> dict[str, Any]:
         """Metadata of a failure: with limits once the account is known, except after the silent errors."""
-        if told.mnemonic in SILENT or progress.caller is None:
+        if rpc_failure.mnemonic in SILENT or progress.caller is None:
             return dict(self._service_spec.version_metadata())
         if progress.points is None:
             try:
@@ -271,12 +273,12 @@ class Dispatcher:
                     progress.caller.account_id, self._service_spec.api
                 )
             except Exception as error:
-                _log.warning("limits not told", reason=str(error))
+                _log.warning("limits not available", reason=str(error))
         return self._known_metadata(progress)
 
-    def _write(self, progress: _Progress, told: RpcError | None) -> None:
+    def _write(self, progress: _Progress, rpc_failure: RpcError | None) -> None:
         caller = progress.caller
-        if caller is None or (told is not None and told.mnemonic in SILENT):
+        if caller is None or (rpc_failure is not None and rpc_failure.mnemonic in SILENT):
             return
         self._request_log.write(
             Entry(
@@ -288,7 +290,7 @@ class Dispatcher:
                 user_login=caller.login,
                 ip=progress.client_ip,
                 points=progress.reserved,
-                error_mnemonic=told.mnemonic if told else None,
+                error_mnemonic=rpc_failure.mnemonic if rpc_failure else None,
                 request=masked(progress.method, progress.request.params),
                 request_id=str(progress.request.id),
                 call_session_id=progress.call_session_id or _call_session_of(progress.params),
@@ -317,7 +319,7 @@ def _field_as_sent(method: Method, sent: Params, field: str | None) -> str | Non
 def _as_sent(sent: Any, field: str | None, value: Any) -> Any:
     """The value of a field (``employee.id``) as the client sent it; handlers see it converted.
 
-    Of a list in which one thing is wrong, that thing: who sent fifty numbers wants to know which.
+    For a list with one invalid item, that item, so that the client can find it.
     """
     for name in (field or "").split("."):
         if not isinstance(sent, dict) or name not in sent:

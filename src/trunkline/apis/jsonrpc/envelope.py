@@ -1,4 +1,4 @@
-"""Reads the body of a request into a :class:`Request`, or says what is wrong with it. Pure.
+"""Parses the body of a request into a :class:`Request`, or raises its first error. Pure.
 
 Stages, in order:
 
@@ -12,7 +12,7 @@ neither text
    nor number; ``params`` is not an object.
 4. ``notifications_not_supported``: all of that is well but there is no ``id``.
 
-Members that the specification does not know are ignored.
+Members that are not in the specification are ignored.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Request:
 def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
     """The request in a body.
 
-    :raises RpcError: see the module; :func:`request_id_of` tells which id to answer with.
+    :raises RpcError: see the module; :func:`request_id_of` returns the id for the response.
     """
     if has_many_values(body):
         raise rpc_error(api, "invalid_request", params={"values_max": VALUES_MAX})
@@ -129,7 +129,7 @@ def _has_each_name_once(body: bytes, names: int) -> bool:
 
     :param names: of all objects as they were read, where the second of two equal names replaces the first.
     """
-    # Each name is followed by a colon; further colons may stand in strings.
+    # Each name is followed by a colon; strings may contain more colons.
     return body.count(b":") == names or shape_of(body).names == names
 
 

@@ -52,7 +52,7 @@ SILENT = frozenset(
         "ip_not_whitelisted",
     }
 )
-"""Errors after which no limits are told and no line is written in the report of requests."""
+"""Errors without limits in the metadata and without a row in the request log."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -61,7 +61,7 @@ class RpcError(Exception):
 
     :param field: dotted name of the parameter at fault.
     :param value: what the client sent there, unchanged.
-    :param params: values that stand in the places of the text.
+    :param params: values for the placeholders of the text.
     """
 
     code: int
@@ -102,7 +102,7 @@ def common_errors(api: Api, verb: str | None = None) -> Mapping[str, ErrorSpec]:
 
 
 def find_spec(api: Api, method: Method | None, mnemonic: str) -> ErrorSpec | None:
-    """The error of that name as this method answers it; None when neither its page nor the lists know it."""
+    """The error of that name for this method; None when neither its page nor the lists have it."""
     if method is not None:
         for spec in method.errors:
             if spec.mnemonic == mnemonic:
@@ -121,7 +121,7 @@ def rpc_error(
 ) -> RpcError:
     """The API's error of that name.
 
-    :raises KeyError: the API has no such error (a mistake of ours, never of a client).
+    :raises KeyError: the API has no such error (a fault of the server, never of a client).
     """
     spec = find_spec(api, method, mnemonic)
     if spec is None:
@@ -130,7 +130,7 @@ def rpc_error(
 
 
 def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcError | None:
-    """What a client is told of an error raised on purpose.
+    """The error that a client gets for an error raised on purpose.
 
     None when the API has no such error for this method: the caller answers ``internal_error`` and logs.
     """

@@ -1,6 +1,6 @@
-"""The machine behind HTTP: ``POST /v4.0`` and the like, and the OpenRPC document beside it.
+"""HTTP endpoints of the dispatcher: ``POST /v4.0`` and ``POST /v2.0``, and their OpenRPC documents.
 
-Answers are HTTP 200 with JSON whatever happened in JSON-RPC; ``invalid_request`` with 413 for a body past the size
+Responses are HTTP 200 with JSON, also for JSON-RPC errors; ``invalid_request`` with 413 for a body past the size
 limit and with 408 for one that does not arrive in time. ``Content-Type`` and ``Accept`` of the request are not looked
 at. Bodies and tokens are never logged.
 """
@@ -30,7 +30,7 @@ class JsonRpcEndpoint:
 
     :param body_max: bytes of the largest body read, inflated or not.
     :param body_seconds: within which it must arrive.
-    :param address_of: tells the client's address of a request.
+    :param address_of: returns the client's address of a request.
     """
 
     def __init__(

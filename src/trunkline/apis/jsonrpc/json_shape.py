@@ -33,7 +33,7 @@ def has_many_values(body: bytes, most: int = VALUES_MAX) -> bool:
 
 
 def shape_of(body: bytes) -> Shape:
-    """Counts of what stands outside strings."""
+    """Counts of characters outside strings."""
     if b"\\" in body:
         # Each remaining quote begins or ends a string.
         body = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")

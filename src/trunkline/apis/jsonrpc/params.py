@@ -2,12 +2,12 @@
 
 The order in which faults are found is fixed, so that clients and tests can rely on it: names that the
 method does not have (all of them at once), then each declared parameter in order: missing, of the wrong
-type, a value not allowed. What stands in an object is checked in the same way, with dotted names
+type, a value not allowed. Members of an object are checked in the same way, with dotted names
 (``employee.id``).
 
 - A number may come as its numeric string (``"12"``); text never as a number, booleans never as text.
 - ``null`` for a required parameter is a missing one, for others it means "not sent", unless the
-  declaration gives ``null`` a meaning of its own.
+  declaration defines a meaning of ``null``.
 - Text may not hold the NUL character, which PostgreSQL cannot keep.
 """
 
@@ -184,7 +184,7 @@ _CHECKS = {
 
 
 def to_number(value: Any, *, fractional: bool = False) -> int | float | None:
-    """A number from JSON or from its numeric string; None when it is none, or not whole where it must be."""
+    """A number from JSON or from its numeric string; None when it is not a number, or not whole where required."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

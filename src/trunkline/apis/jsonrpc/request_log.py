@@ -116,7 +116,7 @@ class RequestLog(Protocol):
 
 
 class MemoryRequestLog:
-    """Keeps the lines in a list: for tests and for doors that run without a database."""
+    """Keeps the rows in a list: for tests and for APIs that run without a database."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -224,7 +224,7 @@ class _Refusals:
         self._bytes: Counter[int] = Counter()
 
     def bounded(self, entry: Entry) -> Entry | None:
-        """The line as it may be written: whole, without its parameters, or not at all."""
+        """The row as far as it may be written: complete, without its parameters, or None."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
             self._minute = minute
@@ -250,7 +250,7 @@ async def prune(db: Database, days: Mapping[int, int | None]) -> int:
 
     :param days: by account; None = kept for ever.
 
-    In small transactions, so that nobody waits for a long one.
+    In small transactions, so that others do not wait for a long one.
     """
     gone = 0
     for account_id, limit in days.items():

@@ -15,7 +15,7 @@ class ServiceSpec:
     """An API as served at one path.
 
     :param version: as in the path, ``4.0``.
-    :param latest_version: when it differs, this version is deprecated and every answer says so.
+    :param latest_version: when it differs, this version is deprecated and every response contains that.
     :param aliases: further names of methods, which samples of the reference use, to their own.
     """
 

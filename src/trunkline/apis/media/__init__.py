@@ -1,4 +1,4 @@
-"""The door for recordings: plays and downloads them, see :mod:`.endpoint`."""
+"""HTTP endpoints for playing and downloading recordings, see :mod:`.endpoints`."""
 
 from trunkline.apis.media.endpoints import routes
 

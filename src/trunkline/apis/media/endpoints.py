@@ -11,7 +11,7 @@
 A token is a key or session of the recording's account: parameter ``access_token``, ``Authorization: Bearer`` or the
 console's cookie; its address must be on the allow-list, and its user needs the permission ``reports: select`` for
 recordings, ``configuration: select`` for media files. The form without a token can be switched off for an account. Every
-refusal is 404, whatever the reason. ``Range`` is honoured; ``?download=1`` saves instead of playing.
+refusal is 404 for every reason. ``Range`` is supported; ``?download=1`` saves instead of playing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _KEY = r"{communication_id:\d{1,18}}/{recording_id}"
 def routes(
     library: Library, media_files: MediaFiles, accounts: Accounts, address_of: AddressOf
 ) -> list[web.RouteDef]:
-    """The door's routes, for the application that the web role composes."""
+    """The routes, for the application of the web role."""
     endpoint = _MediaEndpoints(library, media_files, accounts, address_of)
     guarded = {"talk": endpoint.talk, "wav": endpoint.wav, "voice_mail": endpoint.voice_mail}
     found = [web.get(f"/media/{_KEY}{slash}", endpoint.full) for slash in ("", "/")]

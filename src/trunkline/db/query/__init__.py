@@ -3,7 +3,7 @@
 A list is declared once (:class:`Listing` with its :class:`Column` s); a request is parsed against it
 (:func:`parse_request`, pure), compiled to parametrised SQL (:func:`compile_request`, pure) and run by
 :func:`fetch_page`. What a client may ask, and what the pieces mean, is written in ``filters``, ``jsquery``
-and ``moments``; what a declaration may say, in ``columns``.
+and ``moments``; the declarations are in ``columns``.
 """
 
 from trunkline.db.query.columns import Column, ColumnType, Listing

@@ -38,7 +38,7 @@ class ColumnType(StrEnum):
 class Column:
     """One field of a list.
 
-    SQL expressions are constants of ours over the aliases of the listing's source; ``%(account_id)s``,
+    SQL expressions are constants over the aliases of the listing's source; ``%(account_id)s``,
     ``%(time_zone)s`` and the listing's constants may be used in them, so a literal percent sign is ``%%``.
     """
 
@@ -147,7 +147,7 @@ class Listing:
     :param order: order when the request gives none, and tie-breaker after the request's own; total.
     :param key: columns of a large table's primary key: pages far down, and pages in an order that the request gives,
         are then cut by keys alone. The conditions that always hold must look at the table only.
-    :param tally: counts that the total of a long period can be summed from; for reports whose rows have a
+    :param rollup: counts that the total of a long period can be summed from; for reports whose rows have a
         ``start_time``, over parameters ``period_start`` and ``period_end``.
     :param constants: values that the SQL refers to by name, e.g. dictionaries of descriptions.
     """

@@ -30,7 +30,7 @@ class PatternLookup:
 
     :ivar values: statement that yields the distinct texts of the field, of the rows in question.
     :ivar listed: name of the parameter that takes a list of those texts.
-    :ivar is_match: name of the parameter that says whether the list has those that match (true) or the others.
+    :ivar is_match: name of the parameter that is true when the list has those that match, false when it has the others.
     """
 
     pattern: Pattern
@@ -42,7 +42,7 @@ class PatternLookup:
 @dataclass(frozen=True, slots=True)
 class CompiledQuery:
     """``rows`` yields, in order, pieces of the page: JSON objects with commas between them, and how many they are.
-    ``count`` yields one number. Both need the parameters of ``lookups`` beside ``params``."""
+    ``count`` yields one number. Both need the parameters of ``lookups`` in addition to ``params``."""
 
     rows: sql.Composed
     count: sql.Composed
@@ -64,7 +64,7 @@ def compile_request(
     """SQL of a request.
 
     :param time_zone: IANA name of the account's zone, in which times are shown.
-    :param where: one more condition (a constant of ours) over ``params``, e.g. the period of a report.
+    :param where: one more condition (a constant) over ``params``, e.g. the period of a report.
     """
     values = _Values(
         {**listing.constants, **(params or {}), "account_id": account_id, "time_zone": time_zone}
@@ -148,7 +148,7 @@ _IN_PIECES = sql.SQL(
     " (select row_to_json(r)::text as json, row_number() over () as place from ({}) r) rows"
     " group by (place - 1) / 250 order by min(place)"
 )
-"""Rows joined by the server: a row of its own for each would cost the client as much as the server."""
+"""Rows joined by the server: separate rows would cost the client as much time as the server."""
 
 
 def _rows(
@@ -175,7 +175,7 @@ def _rows(
             sql.SQL("{}.{name} = page.{name}").format(alias, name=sql.Identifier(name))
             for name in listing.key
         )
-        # The listing's own conditions again: they tell which partitions to look in.
+        # The listing's conditions again: they determine the partitions.
         page = sql.SQL(
             "(select {alias}.* from (select {cut}) page join {table} on {same} where {own}) {alias}"
         ).format(alias=alias, cut=cut, table=_constant(listing.table), same=same, own=own)
@@ -201,7 +201,7 @@ class _AskedPattern:
 
 
 class _Values:
-    """Parameters of the statement under names of our own.
+    """Parameters of the statement under generated names.
 
     :ivar patterns: the conditions with patterns, by their identity.
     :ivar narrowing: conditions of the filter that hold for each row and contain no pattern.
@@ -406,7 +406,7 @@ def _holds(subject: sql.SQL, patterns: list[Any], values: _Values) -> sql.Compos
 
 
 def _patterns(column: Column, value: Scalar) -> list[Any]:
-    """What a structure contains when it (or one of its elements) is, or bears as id or name, this value."""
+    """What a structure contains when it (or one of its elements) is, or has as id or name, this value."""
     plain: Any = float(value) if isinstance(value, Decimal) else value
     if column.match_id is None and column.match_name is None:
         parts: list[Any] = [plain]

@@ -268,7 +268,7 @@ def _only_keys(raw: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> N
     unknown_keys = [key for key in raw if key not in allowed]
     if unknown_keys:
         raise InvalidInput(
-            f"only {', '.join(allowed)} belong here",
+            f"only {', '.join(allowed)} are allowed here",
             mnemonic="unexpected_parameters",
             field=f"{path}.{unknown_keys[0]}",
             params={"parameters": [f"{path}.{key}" for key in unknown_keys]},
@@ -301,7 +301,7 @@ def _number(raw: Any, path: str) -> int | Decimal:
         number = Decimal(str(raw))
     if not number.is_finite() or abs(number) > Decimal(10) ** 40:
         _invalid("a finite number below 1e40 is expected", path, raw)
-    # Whole numbers stay integers: a numeric parameter beside a bigint column would switch its index off.
+    # Whole numbers stay integers: a numeric parameter compared with a bigint column would not use its index.
     return int(number) if number == number.to_integral_value() else number
 
 

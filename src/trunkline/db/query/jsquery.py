@@ -41,7 +41,7 @@ JsonScalar = str | int | Decimal | bool | None
 
 
 class JsqueryError(ValueError):
-    """The text is not a query of the subset; the message says where."""
+    """The text is not a query of the subset; the message has the position."""
 
 
 @dataclass(frozen=True, slots=True)

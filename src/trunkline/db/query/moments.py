@@ -1,7 +1,7 @@
 """Local wall-clock times of an account and the instants they mean, including the days on which clocks change.
 
 ``YYYY-MM-DD hh:mm:ss`` names one second of the account's wall clock. When clocks go back, the name covers two
-seconds an hour apart; when they go forward, the names inside the gap cover none. A :class:`Moment` says both
+seconds an hour apart; when they go forward, the times in the gap cover none. A :class:`Moment` has both
 exactly, so that every operator has one meaning:
 
 ======== ==========================================
@@ -29,7 +29,7 @@ _YEARS = range(1970, 2200)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The instants (aware, UTC) that one wall-clock second stands for."""
+    """The instants (aware, UTC) of one wall-clock second."""
 
     spans: tuple[tuple[datetime, datetime], ...]
     """Half-open spans of one second: one, two (clocks went back) or none (clocks went forward)."""

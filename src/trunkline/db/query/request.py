@@ -1,6 +1,6 @@
 """What a list request asks: its fields, filter, order and page, checked against a :class:`Listing`. Pure.
 
-Limits: ``limit`` 1000 unless said, at most 10 000; ``offset`` 0 unless said, at most 100 000.
+Limits: ``limit`` is 1000 by default, at most 10 000; ``offset`` is 0 by default, at most 100 000.
 
 Errors: ``unexpected_parameters`` (no such field, no such key in a sort object), ``sort_prohibited``,
 ``data_type_error``, ``invalid_parameter_value``, ``required_parameter_missed`` and those of
@@ -96,7 +96,7 @@ def _sort_key(raw: Any, listing: Listing, path: str) -> SortKey:
     unknown_keys = [key for key in raw if key not in ("field", "order")]
     if unknown_keys:
         raise InvalidInput(
-            "only field and order belong here",
+            "only field and order are allowed here",
             mnemonic="unexpected_parameters",
             field=f"{path}.{unknown_keys[0]}",
             params={"parameters": [f"{path}.{key}" for key in unknown_keys]},

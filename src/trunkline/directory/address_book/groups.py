@@ -51,7 +51,9 @@ async def delete_group(db: Database, account_id: int, group_id: int) -> None:
     async with transaction(db) as connection:
         await lock_row(connection, TABLE, ID, account_id, group_id)
         if await _is_system(connection, account_id, group_id):
-            raise PermissionDenied("This group belongs to the system and stays", field="id", value=group_id)
+            raise PermissionDenied(
+                "This group belongs to the system and cannot be deleted", field="id", value=group_id
+            )
         await _not_in_talk_options(connection, account_id, group_id)
         await delete(connection, TABLE, ID, account_id, group_id)
 
@@ -80,7 +82,7 @@ async def _keep_name(connection: Connection, account_id: int, group_id: int, nam
     )
     if await cursor.fetchone() is None:
         raise PermissionDenied(
-            "This group belongs to the system and keeps its name", field="name", value=name
+            "This group belongs to the system and cannot be renamed", field="name", value=name
         )
 
 

@@ -124,7 +124,9 @@ async def _check_coach(
     if coach_id is not None:
         if coach_id == employee_id:
             raise InvalidInput(
-                "nobody coaches himself; name another employee", field="coach.coach_id", value=coach_id
+                "an employee cannot be their own coach; send another employee",
+                field="coach.coach_id",
+                value=coach_id,
             )
         await lock_row(connection, _TABLE, _ID, account_id, coach_id, field="coach.coach_id")
     if columns.get("coach_always_enabled") and coach_id is None:

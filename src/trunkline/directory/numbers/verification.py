@@ -101,8 +101,12 @@ async def confirm(database: Database, account_id: int, phone_number: str, code: 
 def message(code: str, language: str) -> str:
     """The text of the call; digits only where the language is not English, because every voice can speak them."""
     digits = ", ".join(code)
-    said = f"{digits}. {digits}. {digits}."
-    return f"Hello. Your verification code is {said}" if language.partition("-")[0] == "en" else said
+    digits_text = f"{digits}. {digits}. {digits}."
+    return (
+        f"Hello. Your verification code is {digits_text}"
+        if language.partition("-")[0] == "en"
+        else digits_text
+    )
 
 
 def call_params(phone_number: str, text: str, file: str) -> dict[str, Any]:

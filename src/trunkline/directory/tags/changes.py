@@ -56,4 +56,6 @@ async def _own(connection: Connection, account_id: int, tag_id: int) -> None:
         "select from tags where account_id = %s and tag_id = %s and is_system", (account_id, tag_id)
     )
     if await cursor.fetchone() is not None:
-        raise PermissionDenied("This tag belongs to the system and stays as it is", field="id", value=tag_id)
+        raise PermissionDenied(
+            "This tag belongs to the system and cannot be changed", field="id", value=tag_id
+        )

@@ -24,7 +24,7 @@ _NAMES = {
     "tag_set": ("tag_set", "Tag"),
     "session_finished": ("finish", "Call finished"),
 }
-"""Mnemonic and name of each kind of event that is told."""
+"""Mnemonic and name of each reported kind of event."""
 
 _MNEMONICS = literal({kind: mnemonic for kind, (mnemonic, _) in _NAMES.items()})
 _TITLES = literal({kind: title for kind, (_, title) in _NAMES.items()})

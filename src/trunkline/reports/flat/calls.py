@@ -2,7 +2,7 @@
 
 Ours where the reference leaves it open: a lost call is processed when there was a talk with that contact since; a
 forced transfer is one without a consultation; the time of dialling is from the first ring of a party we called until
-one of them picked up; the contact in a CRM and the type of forwarding are what an integration told, else null; a
+one of them picked up; the contact in a CRM and the type of forwarding come from an integration, else null; a
 coach is a prompter when the coach whispered.
 """
 

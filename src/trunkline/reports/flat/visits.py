@@ -1,6 +1,6 @@
 """``get.visits``: visits of sites as a person reads them.
 
-Ours where the reference leaves it open: with ``is_realtime`` the visits of the last 30 minutes come, whatever the
+Behaviour that the reference leaves open: ``is_realtime`` returns the visits of the last 30 minutes, for any
 period; the time of a communication is in Unix seconds, as the table has it a number; of rules of call tracking and
 advertising systems is shown what an upload brought.
 """

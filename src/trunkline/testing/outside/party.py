@@ -277,7 +277,7 @@ class Call:
         try:
             match behaviour:
                 case Answer():
-                    await self._answer_as_told(behaviour, channel_name)
+                    await self._answer_with(behaviour, channel_name)
                 case Ignore():
                     await self._ring()
                 case Refuse():
@@ -291,23 +291,23 @@ class Call:
             if not self.is_ended:
                 raise
 
-    async def _answer_as_told(self, told: Answer, channel_name: str) -> None:
-        if told.early_media:
+    async def _answer_with(self, answer_as: Answer, channel_name: str) -> None:
+        if answer_as.early_media:
             await self._line.ari.post(self._path("/progress"))
             self.note(What.EARLY_MEDIA)
             await self.listen(channel_name)
             await self.unmute()
-        elif told.after:
+        elif answer_as.after:
             await self._ring()
-        if told.after:
-            await asyncio.sleep(told.after)
+        if answer_as.after:
+            await asyncio.sleep(answer_as.after)
         await self.answer()
         # Answering ends what played before.
         await self.unmute()
-        if not told.early_media:
+        if not answer_as.early_media:
             await self.listen(channel_name)
-        if told.hang_up_after is not None:
-            await asyncio.sleep(told.hang_up_after)
+        if answer_as.hang_up_after is not None:
+            await asyncio.sleep(answer_as.hang_up_after)
             await self.hangup()
 
     async def _ring(self) -> None:

@@ -170,7 +170,7 @@ class OutsideWorld:
         """
         registrar = self.pbx_tls if transport is Transport.TLS else self.pbx
         if registrar is None:
-            raise ValueError("the world was not told where the PBX takes TLS")
+            raise ValueError("the TLS address of the PBX is not set")
         identity = Identity(
             f"device-{len(self.parties) + 1}",
             login,
@@ -322,11 +322,11 @@ class OutsideWorld:
             if isinstance(event, StasisStart) and event.args == ("incoming",):
                 self._take(event)
             elif isinstance(event, Dialled):
-                self._tell(event.peer.id, event)
+                self._dispatch_to_party(event.peer.id, event)
             elif (channel := getattr(event, "channel", None)) is not None:
-                self._tell(channel.id, event)
+                self._dispatch_to_party(channel.id, event)
 
-    def _tell(self, channel: str, event: object) -> None:
+    def _dispatch_to_party(self, channel: str, event: object) -> None:
         if call := self._calls.get(channel):
             call.on_event(event)  # type: ignore[arg-type]
 
