@@ -18,8 +18,8 @@ from trunkline.accounts.points import (
     Period,
     exceeded,
     period_start,
-    seconds_left,
     remaining_points,
+    seconds_left,
     used_in,
 )
 from trunkline.core.errors import ConfigurationError, InvalidInput

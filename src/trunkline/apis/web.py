@@ -56,7 +56,7 @@ def build_app(
     feed: CallFeed | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
 ) -> web.Application:
-    """The application: JSON-RPC APIs, ``GET /health`` and ``GET /health/live``, and the routes of other doors.
+    """The application: JSON-RPC APIs, ``GET /health`` and ``GET /health/live``, and the routes of other endpoints.
 
     :param feed: of what happens to calls; without one there is no stream of it.
     :param request_log: storage of the request log; else the services' database, or memory without one.
@@ -175,7 +175,7 @@ def _own_health(app: web.Application, services: Services) -> Callable[[web.Reque
         Anybody may ask, so it uses no connection of the requests and asks the database at most once per second.
         """
         database = "none" if probe is None else "ok" if await probe.responds() else "away"
-        told = {
+        state = {
             "status": "ok" if database != "away" else "degraded",
             "version": __version__,
             "database": database,

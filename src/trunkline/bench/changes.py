@@ -272,6 +272,6 @@ async def run(setting: Setting) -> Finding:
     table = rows(("", "p50", "p99", "worst"), lines)
     aims = {
         f"{name.replace(' ', '_')}_worst_ms": Figure(None if name in lost else one.get("worst"), AIM_MS)
-        for name, one in told.items()
+        for name, one in summaries.items()
     }
-    return Finding(not lost, table, {"milliseconds": told, "never_came": lost}, aims)
+    return Finding(not lost, table, {"milliseconds": summaries, "never_came": lost}, aims)

@@ -1,8 +1,8 @@
 """What a leg costs. Pure: no clock, no database, no binary fractions.
 
 A leg that runs by a trunk costs the rate of its direction with the longest matching prefix: the prefix of the
-called number, which for an incoming call is the virtual number (a toll-free number is charged to its owner). Legs to devices of our
-own cost nothing. Amounts are rounded once a leg, half up, to four places.
+called number, which for an incoming call is the virtual number (a toll-free number is charged to its owner). Legs to
+devices of the PBX cost nothing. Amounts are rounded once a leg, half up, to four places.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Starts processes, each when those it needs are ready; keeps them running; stops them in reverse order.
 
-A process that ends unasked is started again after a wait that doubles from 0.2 s to 10 s, or to 0.8 s while it becomes
-ready each time; the others go on meanwhile. When the supervisor itself dies, even by SIGKILL, the kernel ends its children:
+A process that ends unexpectedly is restarted after a wait that doubles from 0.2 s to 10 s, or to 0.8 s while it becomes
+ready each time; the others continue meanwhile. When the supervisor itself ends, even by SIGKILL, the kernel ends its children:
 an instance nobody watches would neither restart what fails nor let the next ``trunkline up`` in. What still lingers is ended
 by that next start.
 """

@@ -48,14 +48,14 @@ def _is_unspeakable(character: str) -> bool:
 
 
 class NullSpeech:
-    """Twin without a synthesiser: a soft tone, 60 ms for each character, another pitch for another text."""
+    """Fake without a synthesiser: a soft tone, 60 ms for each character, another pitch for another text."""
 
     async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
         import numpy as np
 
-        said = speakable(text)
-        seconds = len(said) * 0.06
-        pitch = 300 + sum(f"{language}:{said}".encode()) % 400
+        words = speakable(text)
+        seconds = len(words) * 0.06
+        pitch = 300 + sum(f"{language}:{words}".encode()) % 400
         moments = np.arange(int(seconds * audio.RATE)) / audio.RATE
         samples = (np.sin(2 * np.pi * pitch * moments) * 6000).astype("<i2")
         return audio.wav(samples.tobytes())

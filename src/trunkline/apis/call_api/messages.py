@@ -1,5 +1,5 @@
-"""Messages to the parties of a call: a text is spoken here, before the switch is asked, so that it never waits. Speaking
-takes long, so the switch is asked before whether it would refuse the command.
+"""Messages to the parties of a call: a text is synthesized here, before the command to the switch, which never waits.
+Because synthesis is slow, the switch first checks whether it would refuse the command.
 
 What reaches the switch: ``{"type": "media", "value": "2501"}`` as sent, or ``{"type": "tts", "value": text,
 "file": "/media/<sha256>"}``, the file without its extension.
@@ -41,9 +41,9 @@ async def check(call: Call, params: Params) -> None:
 async def speak(call: Call, command: str, params: Params) -> dict[str, Any]:
     """The parameters with a sound file for each text.
 
-    :param command: of the switch, for which the texts are.
-    :raises TrunklineError: the switch would refuse the command now; nothing is spoken then.
-    :raises InvalidInput: no voice can say a text.
+    :param command: the command of the switch that uses the texts.
+    :raises TrunklineError: the switch would refuse the command; then no text is synthesized.
+    :raises InvalidInput: a text cannot be synthesized.
     """
     texts = [name for name in NAMES if _is_text(params.get(name))]
     if not texts:

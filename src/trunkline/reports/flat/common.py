@@ -158,7 +158,7 @@ def listed(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of ``get.communications`` and ``get.visits`` in the usual form.
 
     Their tables have ``filters``, an array, where all others have a tree in ``filter``, and put words of filters
-    under ``sort``; their samples are like the others. Both are taken; what stands in ``filters`` holds together with
+    under ``sort``; their samples are like the others. Both are accepted; the conditions of ``filters`` apply together with
     what stands in ``filter``.
     """
     filters = [*params.get("filters", ()), *([params["filter"]] if params.get("filter") else [])]
