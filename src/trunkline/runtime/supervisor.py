@@ -1,9 +1,9 @@
 """Starts processes, each when those it needs are ready; keeps them running; stops them in reverse order.
 
 A process that ends unexpectedly is restarted after a wait that doubles from 0.2 s to 10 s, or to 0.8 s while it becomes
-ready each time; the others continue meanwhile. When the supervisor itself ends, even by SIGKILL, the kernel ends its children:
-an instance nobody watches would neither restart what fails nor let the next ``trunkline up`` in. What still lingers is ended
-by that next start.
+ready each time; the others continue meanwhile. When the supervisor itself ends, even by SIGKILL, the kernel ends its
+children: an unsupervised instance would neither restart what fails nor let the next ``trunkline up`` start. The next start
+ends what still runs.
 """
 
 from __future__ import annotations
