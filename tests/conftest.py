@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
 from tests.shared_database import Databases, administer
+from trunkline.accounts import passwords
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -94,6 +96,18 @@ def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 def asterisk_install() -> AsteriskInstall:
     """An Asterisk to start; fetched if this machine has none."""
     return asterisk.ensure(Settings(), PrintedProgress())
+
+
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords that are set and checked in this process take a hundredth of the time.
+
+    ``tests/accounts/test_rules.py``, the attacks and all processes of the product have the real parameters.
+    """
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    passwords._nobody.cache_clear()
+    yield
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def companies(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iter
 
 
 @pytest.fixture
-async def db(companies: SharedDatabase) -> AsyncIterator[Database]:
+async def db(companies: SharedDatabase, quick_passwords: None) -> AsyncIterator[Database]:
     await companies.empty()
     async with await Database.open(companies.dsn, max_size=8) as db:
         yield db

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 
 from tests.apis.data_api.test_agents import CUSTOMER, Agency, customer, plan
-from tests.apis.data_api.test_agents import agency as agency  # fixtures
-from tests.apis.data_api.test_agents import founded as founded
+from tests.apis.data_api.test_agents import agency as agency  # fixture
 from trunkline.accounts.customers import CustomerStatus, put_status
 from trunkline.accounts.model import Status
 from trunkline.db import migrate, migrations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from tests.db.query_sample import COLORS, SAMPLE, TABLE, Row, holds
+from tests.shared_database import administer
 from trunkline.core.errors import InvalidInput, LimitExceeded
 from trunkline.db.pool import Database
 from trunkline.db.query import Page, compile_request, fetch_page, parse_request
 from trunkline.db.query.page import REQUEST_TIMEOUT_MS
+from trunkline.runtime.postgres import EmbeddedPostgres
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NAMES = ["", "a", "b_c", "50%", "ab", "abc", "A", "x\\y", "Zoë", "971500000010", "Mira Stone"]
@@ -201,10 +203,24 @@ def _sent(node: Any) -> Any:
     return node
 
 
+@pytest.fixture(scope="module")
+def sample_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """A database with nothing but the sample's table."""
+    administer(postgres_server, "create database sample strategy file_copy")
+    try:
+        dsn = postgres_server.dsn_of("sample")
+        with psycopg.connect(dsn) as connection:
+            connection.execute(TABLE.encode())
+        yield dsn
+    finally:
+        administer(postgres_server, "drop database sample with (force)")
+
+
 @pytest.fixture
-async def db(empty_database: str) -> AsyncIterator[Database]:
-    async with await Database.open(empty_database) as opened:
-        await opened.execute(TABLE)
+async def db(sample_database: str) -> AsyncIterator[Database]:
+    async with await Database.open(sample_database) as opened:
+        await opened.execute("truncate sample")
+        await opened.execute("drop sequence if exists q")
         yield opened
 
 

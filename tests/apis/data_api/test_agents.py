@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
 
 from tests.apis.support import SETTINGS, NotedSwitch, mnemonic
@@ -21,7 +19,6 @@ from trunkline.apis.jsonrpc import Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog
 from trunkline.db.pool import Database
-from trunkline.runtime.postgres import EmbeddedPostgres
 
 AGENTS_ADDRESS = "192.0.2.10"
 CLIENTS_ADDRESS = "198.51.100.20"
@@ -83,16 +80,6 @@ class Agency:
         return [(row["method"], row["user_login"]) for row in rows]
 
 
-@dataclass
-class Founded:
-    """A database in which the three accounts are made, to be copied: their passwords take long to hash."""
-
-    database: str
-    agent: NewAccount
-    client: NewAccount
-    stranger: NewAccount
-
-
 async def found(dsn: str) -> tuple[NewAccount, NewAccount, NewAccount]:
     async with await Database.open(dsn) as db:
         administration = Administration(db)
@@ -112,28 +99,11 @@ async def found(dsn: str) -> tuple[NewAccount, NewAccount, NewAccount]:
     return agent, client, stranger
 
 
-@contextmanager
-def copy_of(server: EmbeddedPostgres, template: str, name: str) -> Iterator[str]:
-    """Connection URI of a copied database; dropped at the end."""
-    with psycopg.connect(server.dsn_of("postgres"), autocommit=True) as administrator:
-        administrator.execute(f"create database {name} strategy file_copy template {template}".encode())
-        try:
-            yield server.dsn_of(name)
-        finally:
-            administrator.execute(f"drop database {name} with (force)".encode())
-
-
-@pytest.fixture(scope="module")
-def founded(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[Founded]:
-    with copy_of(postgres_server, migrated_template, "agency") as dsn:
-        yield Founded("agency", *asyncio.run(found(dsn)))
-
-
 @pytest.fixture
-async def agency(postgres_server: EmbeddedPostgres, founded: Founded) -> AsyncIterator[Agency]:
-    with copy_of(postgres_server, founded.database, "agency_in_a_test") as dsn:
-        async with await Database.open(dsn) as db, DatabaseRequestLog(db) as request_log:
-            yield Agency(db, Administration(db), founded.agent, founded.client, founded.stranger, request_log)
+async def agency(database: str, quick_passwords: None) -> AsyncIterator[Agency]:
+    agent, client, stranger = await found(database)
+    async with await Database.open(database) as db, DatabaseRequestLog(db) as request_log:
+        yield Agency(db, Administration(db), agent, client, stranger, request_log)
 
 
 CUSTOMER: dict[str, Any] = {

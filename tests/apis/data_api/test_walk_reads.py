@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.apis.data_api.walk import (
     LISTS,
@@ -34,6 +35,10 @@ WHOLE = 200
 """Rows of a list that are looked at."""
 
 
+of_the_module = pytest.mark.asyncio(loop_scope="module")
+"""Runs in the event loop of the fixture ``db``."""
+
+
 def _id(method: Method) -> str:
     return method.name
 
@@ -44,10 +49,16 @@ def company(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterat
         yield dsn
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def db(company: str) -> AsyncIterator[Database]:
+    """The tests only read: a connection keeps what it learnt of the schema for all of them."""
+    async with await Database.open(company) as opened:
+        yield opened
+
+
 @pytest.fixture
-async def walk(company: str) -> AsyncIterator[Walk]:
-    async with await Database.open(company) as db:
-        yield Walk(db)
+def walk(db: Database) -> Walk:
+    return Walk(db)
 
 
 def test_the_walk_meets_what_the_reference_lists() -> None:
@@ -58,6 +69,7 @@ def test_the_walk_meets_what_the_reference_lists() -> None:
     assert {method.name for method in LISTS} >= {"get.employees", "get.calls_report"}
 
 
+@of_the_module
 @pytest.mark.parametrize("method", READS, ids=_id)
 async def test_it_answers(walk: Walk, method: Method) -> None:
     answer = await walk.ask(method, await walk.least(method))
@@ -71,6 +83,7 @@ async def test_it_answers(walk: Walk, method: Method) -> None:
         assert not set(_empty_texts(answer["result"]))
 
 
+@of_the_module
 @pytest.mark.parametrize("method", LISTS, ids=_id)
 async def test_each_field(walk: Walk, method: Method) -> None:
     """Selected alone, sorted, and under a filter of all its operators, which =null and !=null make true."""
@@ -110,6 +123,7 @@ BY_ANY_EMPLOYEE = {("get.calls_report", "employee_id"), ("get.calls_report", "em
 """Filters on these find a call by any of its employees, not only by the one that is shown."""
 
 
+@of_the_module
 @pytest.mark.parametrize("method", LISTS, ids=_id)
 async def test_each_filter_returns_the_rows_that_python_would(walk: Walk, method: Method) -> None:
     """Each field with each operator, over the values that are shown: also those inside arrays and objects."""
@@ -238,6 +252,7 @@ def _condition(field: Any, operator: str = "=null", **value: Any) -> dict[str, A
     return {"filter": {"field": field, "operator": operator, **value}}
 
 
+@of_the_module
 @pytest.mark.parametrize("method", LISTS, ids=_id)
 async def test_what_a_list_cannot_be_asked(walk: Walk, method: Method) -> None:
     least = await walk.least(method)
@@ -288,6 +303,7 @@ def _faults_of(name: str, field: Field) -> list[tuple[dict[str, Any], str, str]]
 PERIODS = [method for method in READS if {"date_from", "date_till"} <= names(method)]
 
 
+@of_the_module
 @pytest.mark.parametrize("method", PERIODS, ids=_id)
 async def test_periods(walk: Walk, method: Method) -> None:
     least = await walk.least(method)
