@@ -69,3 +69,27 @@ async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None
         async with asyncio.timeout(30):
             await finished.wait()
     assert attempts == {0: 3, 1: 3, 2: 3, 3: 3}
+
+
+async def test_the_job_library_sends_one_statement_for_each_use(database: str) -> None:
+    finished = asyncio.Event()
+
+    async def work() -> None:
+        finished.set()
+
+    jobs = Jobs(database)
+    jobs.register("work", work, queue="one")
+    async with await Database.open(database) as db, _running(jobs):
+        async with db.connection() as conn:
+            await jobs.enqueue(conn, "work", {}, queue="one")
+        async with asyncio.timeout(30):
+            await finished.wait()
+            while await db.fetch_one("select 1 from procrastinate_jobs"):
+                await asyncio.sleep(0.02)
+        last = await db.fetch_all(
+            "select query from pg_stat_activity where application_name = 'trunkline-jobs'"
+            " and datname = current_database()"
+        )
+    # The last statement of a transaction would be "commit".
+    assert any("procrastinate" in row["query"] for row in last)
+    assert not [row["query"] for row in last if row["query"].lower() == "commit"]

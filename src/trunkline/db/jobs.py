@@ -17,9 +17,10 @@ from procrastinate import exceptions as procrastinate_errors
 from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.log import get_logger
-from trunkline.db.waiting import EventConnection
+from trunkline.db.waiting import EventConnection, check_when_readable
 
 _log = get_logger("db.jobs")
 
@@ -93,6 +94,19 @@ def _after(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
+def _pool(**options: Any) -> AsyncConnectionPool[Any]:
+    """The pool of the library, which asks the server before each use whether it is still there."""
+    return AsyncConnectionPool(**{**options, "check": check_when_readable})
+
+
+async def _autocommit(connection: AsyncConnection[Any]) -> None:
+    """Each use of a connection by the library is one statement and needs no transaction around it.
+
+    A job that is enqueued in a transaction uses the connection of that transaction.
+    """
+    await connection.set_autocommit(True)
+
+
 class Jobs:
     """Enqueues and runs jobs of one database.
 
@@ -106,6 +120,8 @@ class Jobs:
             conninfo=dsn,
             kwargs={"application_name": application_name},
             connection_class=EventConnection,
+            pool_factory=_pool,
+            configure=_autocommit,
             min_size=1,
             max_size=max_connections,
         )

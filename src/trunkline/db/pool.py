@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -34,7 +33,7 @@ from psycopg_pool import AsyncConnectionPool
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
-from trunkline.db.waiting import EventConnection
+from trunkline.db.waiting import EventConnection, check_when_readable
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -89,15 +88,6 @@ def translated_errors() -> Iterator[None]:
         ) from error
 
 
-async def _check(connection: Connection) -> None:
-    """Check the server only if its socket is readable, as a closed one is:
-    a question before each use is as dear as most uses."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
-
-
 class Database:
     """A pool of connections. Made by :meth:`open`, ended by :meth:`close`."""
 
@@ -147,7 +137,7 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             configure=configure,
-            check=_check,
+            check=check_when_readable,
             timeout=wait_timeout,
             reconnect_timeout=_RECONNECT,
             name=application_name,
