@@ -1,4 +1,4 @@
-"""Numbers whose calls are refused: the list and its changes. The switch knows of a change at once."""
+"""Numbers whose calls are refused: the list and its changes. Changes take effect in the switch at once."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Blocked:
 
     blacklist_id: int
     phone_number: str
-    """Digits of E.164, whatever form it came in."""
+    """Digits of E.164, from any form."""
 
 
 async def block(db: Database, account_id: int, user_id: int, phone_number: str, comment: str) -> Blocked:
     """Refuse calls of this number from now on.
 
-    :param user_id: who adds it; the name is kept beside the number.
+    :param user_id: the user who adds it; the name is stored with the number.
     :raises InvalidInput: no telephone number.
     :raises Duplicate: it is in the list.
     """

@@ -1,4 +1,4 @@
-"""Contacts saved while a call goes on."""
+"""Contacts saved during a call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts in CRM systems, to which deals and leads belong: configuration, and how far loading has come."""
+"""Accounts in CRM systems with deals and leads: configuration, and the progress of loading."""
 
 from __future__ import annotations
 

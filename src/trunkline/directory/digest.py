@@ -33,7 +33,7 @@ class Ha1:
 def ha1(login: str, password: str) -> Ha1:
     """HA1 of a line's login and password for our realm."""
     secret = f"{login}:{REALM}:{password}".encode()
-    # MD5 because desk phones in use know nothing better (RFC 2617); those that do are offered SHA-256 first
+    # MD5 because common desk phones support nothing else (RFC 2617); others are offered SHA-256 first
     return Ha1(hashlib.md5(secret, usedforsecurity=False).hexdigest(), hashlib.sha256(secret).hexdigest())
 
 

@@ -143,7 +143,7 @@ def _named(item: Any, key: str) -> Any:
 
 
 def check(form: Form, spoken_of: Iterable[str] = ()) -> None:
-    """Refuse a form whose items name what is not in it (``spoken_of``: further media keys).
+    """Refuse a form whose items refer to missing items (``spoken_of``: further media keys).
 
     :raises DirectoryFileError: as :func:`read_file`.
     """

@@ -1,4 +1,4 @@
-"""Whether two views of an account are the same, without showing either: each process can tell what it goes by."""
+"""Comparison of two copies of an account without disclosing them: each process can return its fingerprint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trunkline.directory.model import Account
 
 
 def fingerprint(account: Account) -> str:
-    """64 hexadecimal digits made of all that calls know of an account, its secrets included: equal accounts have equal
+    """64 hexadecimal digits of an account's data for calls, including secrets: equal accounts have equal
     ones, in every process and after every restart.
 
     :raises TypeError: the account holds a kind of value that has no plain form here.

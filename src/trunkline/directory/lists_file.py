@@ -83,7 +83,7 @@ class EventForm(Item):
 
 
 class ListsForm(Item):
-    """A whole file."""
+    """A lists file."""
 
     auto_calls: Annotated[dict[Key, AutoCallForm], Field(default_factory=dict)]
     segments: Annotated[dict[Key, SegmentForm], Field(default_factory=dict)]

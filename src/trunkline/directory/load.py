@@ -40,7 +40,7 @@ _STATEMENTS: Mapping[str, str] = {
     "outgoing_limits": "select * from outgoing_limits where account_id = any(%(accounts)s)",
     "security": "select * from security_rules where account_id = any(%(accounts)s)",
     "schedules": "select * from schedules where account_id = any(%(accounts)s)",
-    # A status of the account's own says by itself which calls it lets through; the standard ones are known to calls.
+    # A status that the account defined has its permitted calls; those of the standard ones are constants.
     "employees": """
         select e.*, s.in_external_allowed as status_in_external, s.in_internal_allowed as status_in_internal,
                s.out_external_allowed as status_out_external, s.out_internal_allowed as status_out_internal
@@ -136,7 +136,7 @@ class Cipher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load found. ``broken`` accounts exist but cannot be used; the log says why."""
+    """The result of a load. ``broken`` accounts exist but cannot be used; the log has the reason."""
 
     accounts: Mapping[int, model.Account]
     broken: frozenset[int]
@@ -416,7 +416,7 @@ def _group(
     chosen: Sequence[Mapping[str, Any]],
     phone_ids: Mapping[int, Sequence[int]],
 ) -> model.Group:
-    """:param chosen: what was said of the group's phones; those nothing was said of ring after them."""
+    """:param chosen: the configured phones of the group; the others ring after them."""
     listed = {each["phone_id"] for each in chosen}
     rest = [one for member in members for one in phone_ids.get(member, ()) if one not in listed]
     return _made(

@@ -1,4 +1,4 @@
-"""Media files: sound that callers hear, stored by its content, and the system set that every account has.
+"""Media files: audio for callers, stored by its content, and the system set of every account.
 
 A file is ``<media_dir>/<sha256>.wav`` (16-bit PCM, 8000 Hz, mono); the row ``media_files`` gives it a key and
 a name. Files are never changed and, because a live call may be playing one, never deleted here.
@@ -55,7 +55,7 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
         "Technical problem", "We cannot connect your call now. Please try again later."
     ),
 }
-"""Key (the mnemonic) to what it is; every account sees these beside its own files."""
+"""Key (the mnemonic) to description; every account has these in addition to its own files."""
 
 
 async def store_sound(media_dir: Path, wav: bytes) -> StoredSound:
@@ -75,7 +75,7 @@ async def store_sound(media_dir: Path, wav: bytes) -> StoredSound:
 
 
 async def ensure_system_media(db: Database, media_dir: Path, speech: Speech) -> None:
-    """Make what is missing of the system set: files and rows. A second run writes nothing and speaks nothing.
+    """Create missing files and rows of the system set. A second run changes nothing.
 
     :raises Unavailable: the synthesiser or the database does not answer.
     """

@@ -1,6 +1,6 @@
-"""Media files as a list, and one of them to be heard: an account's own and the system set.
+"""The list of media files, and the playback of one: an account's own and the system set.
 
-Ours where the reference leaves it open: ``duration`` is rounded to whole seconds; ``normalization`` is false, files
+Behaviour that the reference leaves open: ``duration`` is rounded to whole seconds; ``normalization`` is false, files
 sound as loud as they came; ``play_link`` needs a token, like the links of recordings.
 """
 
@@ -15,7 +15,7 @@ from trunkline.db.query.columns import boolean, enum, number, string
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, MediaKind
 
 PATH = "/system/media/file/"
-"""Under which a media file is heard, before its number."""
+"""Path prefix of a media file's address, before its number."""
 
 MEDIA_FILES = Listing(
     name="media_files",

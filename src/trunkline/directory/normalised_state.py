@@ -18,14 +18,14 @@ _SECRETS = frozenset({"password", "secret"})
 
 
 def spoken_key(text: str, language: str) -> str:
-    """Key of the media file that speaks a text: the same text is made once."""
+    """Key of the media file of a text: the same text is synthesized once."""
     return SPOKEN_PREFIX + hashlib.sha256(f"{language}\n{text}".encode()).hexdigest()[:16]
 
 
 def expanded(form: Form, language: str) -> Form:
-    """The form with each text in an operation replaced by a media file that speaks it.
+    """The form with each text in an operation replaced by its media file.
 
-    :param language: of texts that do not say theirs.
+    :param language: default language of texts.
     """
     media: dict[str, MediaForm] = {
         key: item.model_copy(update={"language": item.language or language}) if item.text else item
@@ -44,7 +44,7 @@ def expanded(form: Form, language: str) -> Form:
 
 
 def _spoken(operation: OperationForm, language: str, media: dict[str, MediaForm]) -> Any:
-    """The operation with its texts replaced; the files that speak them are added to ``media``."""
+    """The operation with its texts replaced; their files are added to ``media``."""
     message = getattr(operation, "employee_message", None)
     if message is not None:
         update = {"employee_message": _with_media(message, language, media)}
@@ -67,7 +67,7 @@ def _title(text: str) -> str:
 
 
 def outcome(current: Form, wanted: Form, to_delete: Mapping[str, Collection[str]]) -> Form:
-    """The directory after ``wanted`` was applied over ``current`` and ``to_delete`` items are gone."""
+    """The directory after ``wanted`` was applied to ``current`` and ``to_delete`` items were deleted."""
     sections: dict[str, Any] = {}
     for section in SECTIONS:
         items = {**current.section(section), **wanted.section(section)}
@@ -132,7 +132,7 @@ def _account_facts(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _media_facts(fields: dict[str, Any], sha256: str | None) -> dict[str, Any]:
-    """What it says and its content; where a file lay when it was read does not matter."""
+    """Its text and content; the path of the source file is not compared."""
     return {**{name: fields[name] for name in ("name", "text", "language")}, "sha256": sha256}
 
 

@@ -38,7 +38,7 @@ class NumberRule(StrEnum):
 
 
 def candidates(account: Account, named: VirtualNumber) -> tuple[VirtualNumber, ...]:
-    """The numbers that may stand in for ``named``, by id: the active, verified ones of its group; without a group itself."""
+    """The numbers that may replace ``named``, by id: the active, verified ones of its group; without a group itself."""
     if named.group is None:
         return (named,)
     fellows = (
@@ -54,7 +54,7 @@ def choose(
 ) -> VirtualNumber:
     """The number to call with.
 
-    :param contact: whom to call, E.164 digits without plus; anything else is of no region.
+    :param contact: the number to call, E.164 digits without plus; anything else is of no region.
     :param remembered: id of the number among the candidates that the contact was called with before.
     """
     if rule is NumberRule.FIXED:
@@ -84,7 +84,7 @@ def of_region(numbers: Sequence[VirtualNumber], contact: str) -> list[VirtualNum
 @dataclass(frozen=True, slots=True)
 class _Region:
     country: str
-    """ISO 3166 alpha-2; the main country of a calling code that does not tell its countries apart."""
+    """ISO 3166 alpha-2; the main country of a calling code of several countries."""
     area: str
     """Area code; empty for numbers that have none, like most mobile ones."""
 

@@ -1,4 +1,4 @@
-"""The difference between the directory that is and the one a file wants. Pure; decides what apply will write.
+"""The difference between the present directory and that of a file. Pure; determines what apply writes.
 
 An item is compared as *facts*: a JSON-like mapping of its fields. A field that the wanted facts lack is left
 as it is; everything else must become equal. That a secret changes is a fact, its value is not.
@@ -106,10 +106,10 @@ def difference(
     to_delete: Mapping[str, Iterable[str]],
     listing: Collection[str] = (),
 ) -> Plan:
-    """What to write so that ``current`` becomes ``wanted``.
+    """The changes that turn ``current`` into ``wanted``.
 
-    :param doomed: keys by section to delete; those that are wanted or not there are passed over.
-    :param listing: sections whose present but unwanted items are told in ``unlisted``.
+    :param to_delete: keys by section to delete; wanted and missing ones are ignored.
+    :param listing: sections whose present but unwanted items are listed in ``unlisted``.
     """
     changes: list[Change] = []
     unlisted: list[str] = []

@@ -31,7 +31,7 @@ from trunkline.directory.trunks.resolution import Resolved, resolve
 from trunkline.speech import Speech, audio
 
 SubscriptionCheck = Callable[[str, SubscriptionForm], list[str]]
-"""Problems of a subscription (key, form) that only the notifications room can see: events, template."""
+"""Problems of a subscription (key, form) that only ``notifications`` can detect: events, template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class Prepared:
     plan: Plan
     sounds: Mapping[str, Sound] = field(repr=False)
     resolved: Resolved = field(default_factory=dict)
-    """What the hosts of trunks stood for."""
+    """The resolved hosts of trunks."""
 
 
 class Preparer:
     """Compares files with an account's directory; writes nothing.
 
     :param check_subscription: see :data:`SubscriptionCheck`; default: nothing is refused.
-    :param own: addresses of the installation, beside this machine's, which no trunk may have.
+    :param own: addresses of the installation, in addition to this machine's, which no trunk may have.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Preparer:
         return Comparison(current, wanted, result, plan)
 
     def _own_problems(self, wanted: Form, current: CurrentState, plan: Plan) -> list[str]:
-        """Problems that lie in one item and what is stored of it."""
+        """Problems of a single item and its stored values."""
         problems: list[str] = []
         trunks: Mapping[str, TrunkForm] = wanted.section("trunks")
         for key, trunk in trunks.items():
@@ -187,7 +187,7 @@ class Preparer:
         return None if encrypted is None else self._cipher.decrypt(encrypted)
 
     async def _sounds(self, request: Request, current: CurrentState) -> dict[str, Sound]:
-        """Contents of media files that come from a file, or are spoken and not there yet."""
+        """Contents of media files that come from a file, or from a text that is not synthesized yet."""
         wanted = _expanded(request, current)
         present: Mapping[str, MediaForm] = current.form.section("media")
         sounds: dict[str, Sound] = {}
@@ -209,7 +209,7 @@ class Preparer:
     async def _wav(
         self, media: MediaForm, folder: Path, present: MediaForm | None, sha256: str | None
     ) -> bytes | None:
-        """Content of a media file; None when the stored one says the same already."""
+        """Content of a media file; None when the stored one has the same content."""
         if media.text is None:
             pcm = await asyncio.to_thread(audio.decode, folder / (media.file or ""))
             return audio.wav(pcm)
@@ -225,7 +225,7 @@ def _expanded(request: Request, current: CurrentState) -> Form:
 
 
 def _to_delete(request: Request, current: CurrentState, wanted: Form) -> dict[str, set[str]]:
-    """Keys that go: unlisted ones when that was asked for, and texts that nothing speaks any more."""
+    """Keys to delete: unlisted ones if requested, and texts that are no longer used."""
     to_delete = {
         section: set(current.form.section(section)) - set(wanted.section(section))
         for section in SECTIONS

@@ -1,4 +1,4 @@
-"""What items of a directory say of each other: every key that is named must be there. Pure."""
+"""References between items of a directory: every referenced key must exist. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OPTION_REFERENCES = {
 
 
 def problems_of(form: Form, more_media: frozenset[str] = frozenset()) -> list[str]:
-    """One line for each thing that is not right between the items of a whole directory.
+    """One line for each inconsistency between the items of a directory.
 
     :param more_media: keys of media files that will be there though the form does not list them.
     """

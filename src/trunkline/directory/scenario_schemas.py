@@ -16,7 +16,7 @@ class _Operation(Item):
 
 
 class _Says(Item):
-    """What is heard: media files one after another, or a text that is spoken."""
+    """An announcement: media files one after another, or a text."""
 
     media: tuple[Key, ...] = ()
     text: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
@@ -30,7 +30,7 @@ class _Says(Item):
 
 
 class EmployeeMessageForm(_Says):
-    """What an employee hears before he is connected."""
+    """The announcement to an employee before the connection."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -72,7 +72,7 @@ class ForwardGroupForm(_Forward):
 
 
 class ForwardNumberForm(_Operation):
-    """An outside telephone that is nobody's here: called by the trunk of the number that the call came to."""
+    """An outside number of no employee: called by the trunk of the number that the call came to."""
 
     kind: Literal[OperationKind.FORWARD_NUMBER]
     number: OutsidePhone

@@ -20,7 +20,7 @@ MINUTES_A_DAY = 24 * 60
 class Interval:
     """Open from minute ``start`` until (excluding) minute ``end`` of the days it begins on.
 
-    ``end`` at or before ``start`` means the next day: 22:00-06:00 is a night, 09:00-09:00 a whole day.
+    ``end`` at or before ``start`` means the next day: 22:00-06:00 is a night, 09:00-09:00 a full day.
     """
 
     days: frozenset[int]
@@ -40,7 +40,7 @@ class Exceptional:
 
 
 class DayKind(StrEnum):
-    """By what the days of a rule are chosen; the docstring says what its ``days`` are."""
+    """The kind of the days of a rule; the docstring defines its ``days``."""
 
     DAYS_OF_WEEK = "days_of_week"
     """0 = Sunday .. 6 = Saturday."""
@@ -102,7 +102,7 @@ def is_open(
 
     A date with exceptions has the hours of its exceptions only; a night that began the day before ends at
     midnight before such a date. A night that began on such a date runs on into an ordinary next day.
-    On other dates it is open when an interval or a rule says so.
+    On other dates it is open during its intervals and rules.
     """
     today = local.date()
     minute = local.hour * 60 + local.minute
@@ -145,7 +145,7 @@ def clock(minute: int) -> str:
 
 
 def interval_from_json(data: Mapping[str, Any]) -> Interval:
-    """Of ``{"days": [1..7], "from": "09:00", "till": "18:00"}``, as the table ``schedules`` keeps it."""
+    """Of ``{"days": [1..7], "from": "09:00", "till": "18:00"}``, in the format of the table ``schedules``."""
     return Interval(frozenset(data["days"]), minutes(data["from"]), minutes(data["till"]))
 
 
@@ -176,7 +176,7 @@ def are_days(kind: DayKind, days: Sequence[int]) -> bool:
 
 def rule_from_json(data: Mapping[str, Any], weekend: frozenset[int] = USUAL_WEEKEND) -> Rule:
     """Of ``{"type": "cycle", "days": [2, 2], "times": [{"from": "09:00", "till": "18:00"}], "first": "2026-12-01",
-    "last": null, "anchor": "2026-12-01"}``, as the table ``schedules`` keeps it."""
+    "last": null, "anchor": "2026-12-01"}``, in the format of the table ``schedules``."""
     first, last, anchor = (data.get(name) for name in ("first", "last", "anchor"))
     return Rule(
         kind=DayKind(data["type"]),

@@ -22,7 +22,7 @@ from trunkline.directory.schedule import DayKind
 
 _TABLE, _ID = "schedules", "schedule_id"
 
-# What a weekly interval of a directory file is in the words of a rule: {"days": [1..7], "from", "till"}.
+# A weekly interval of a directory file as a rule: {"days": [1..7], "from", "till"}.
 _OF_INTERVAL = """
     select jsonb_build_object('type', 'days_of_week', 'days', part.days, 'times', case
             when part.since = '00:00' and part.till = '24:00' then '[]'::jsonb
@@ -53,7 +53,7 @@ from (
     select item as rule, 0 as kind, place from jsonb_array_elements(s.rules) with ordinality as o (item, place)
     union all {_OF_INTERVAL}
 ) r)
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 _STRING = ColumnType.STRING
 

@@ -80,7 +80,7 @@ def distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
-    """Of lists whose order says nothing: sorted, each thing once."""
+    """For lists without a significant order: sorted, without duplicates."""
     return tuple(sorted(set(items)))
 
 

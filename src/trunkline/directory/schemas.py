@@ -2,7 +2,7 @@
 
 Items name each other by key. A key is a short name; of SIP lines it is the login, of virtual numbers and
 blacklisted numbers the number itself (E.164 digits). Durations are seconds. What is left out has the default
-written here; a whole section that is left out is not touched.
+written here; a section that is left out is not changed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class IntervalForm(Item):
 
 
 class ExceptionForm(Item):
-    """A date with hours of its own, or closed."""
+    """A date with other hours, or closed."""
 
     date: date
     closed: bool = False
@@ -135,7 +135,7 @@ class ScheduleForm(Item):
 
 
 class MediaForm(Item):
-    """A sound: of a file, or spoken from a text."""
+    """A sound: from a file, or synthesized from a text."""
 
     name: str = ""
     file: str | None = None
@@ -202,7 +202,7 @@ class TrunkForm(Item):
 
 
 class RuleForm(Item):
-    """The scenario of a number's calls; with a schedule only while that is open. The first that fits wins."""
+    """The scenario of a number's calls; with a schedule only while that is open. The first open rule applies."""
 
     scenario: Key
     schedule: Key | None = None
@@ -217,7 +217,7 @@ class VirtualNumberForm(Item):
     max_in_calls: Annotated[int, Field(ge=0)] = 0
     max_out_calls: Annotated[int, Field(ge=0)] = 0
     number_group: Key | None = None
-    """Numbers with the same word here may stand in for each other."""
+    """Numbers with the same value are interchangeable."""
     rules: tuple[RuleForm, ...] = ()
 
 
@@ -287,7 +287,7 @@ class GroupForm(Item):
 
 
 class SubscriptionForm(Item):
-    """A URL that is told of events. Without ``secret`` an old subscription keeps its own."""
+    """A URL that receives events. Without ``secret`` an existing subscription keeps its own."""
 
     name: str = ""
     url: Annotated[str, Field(pattern=r"^https?://")]
@@ -315,7 +315,7 @@ _Nothing = BeforeValidator(_empty_items)
 
 
 class Form(Item):
-    """A whole directory file. A section that is None is not in the file."""
+    """A directory file. A section that is None is not in the file."""
 
     account: AccountForm | None = None
     schedules: Annotated[dict[Key, ScheduleForm] | None, _Nothing] = None

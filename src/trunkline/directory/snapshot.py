@@ -45,7 +45,7 @@ class DirectorySnapshot:
     """One process's view of all accounts.
 
     :param cipher: opens trunk passwords.
-    :param media_dir: where media files lie; paths in the directory are absolute.
+    :param media_dir: folder of the media files; paths in the directory are absolute.
     """
 
     def __init__(self, db: Database, cipher: Cipher, media_dir: Path) -> None:
@@ -103,7 +103,7 @@ class DirectorySnapshot:
         account, _, what = payload.partition(":")
         if account.isdecimal() and int(account) != SYSTEM_ACCOUNT_ID:
             self._note_account(int(account), what)
-        else:  # connected anew (something may have been missed), or the media set that all share changed
+        else:  # connected again (notifications may have been missed), or the shared media set changed
             self._all_stale = True
         self._announced.set()
 

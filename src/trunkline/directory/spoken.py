@@ -1,4 +1,4 @@
-"""Texts spoken for single calls: each text once, kept in the media folder by its sound's content.
+"""Texts synthesized for single calls: each text once, stored in the media folder by the content of its sound.
 
 Such a sound has no row in ``media_files``: it belongs to the call that plays it, not to the directory.
 """
@@ -19,7 +19,7 @@ KEPT = 512
 """Texts whose file is known without speaking them again."""
 
 AT_ONCE = 2
-"""Texts that are spoken at a time, one of each account."""
+"""Texts that are synthesized at a time, one of each account."""
 _QUEUE = 250
 """Texts of one account that may wait: as many as it has points a minute."""
 _WAIT = 30.0
@@ -42,9 +42,9 @@ class SpokenTexts:
         """The sound file of a text: an absolute path without its extension.
 
         :param language: BCP 47.
-        :param account_id: who wants it.
+        :param account_id: the requesting account.
         :raises LimitExceeded: too many texts of the account wait.
-        :raises InvalidInput: nothing to say, too long, or no voice for it.
+        :raises InvalidInput: no speakable text, too long, or no voice for it.
         :raises Unavailable: the synthesiser failed or took too long.
         """
         key = (account_id, text, language)
@@ -55,7 +55,7 @@ class SpokenTexts:
         self._known.move_to_end(key)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
-        # Shielded: whoever asked first may leave, the others still wait for the same sound.
+        # Shielded: the first caller may be cancelled while others still wait for the same sound.
         file = await asyncio.shield(task)
         if not file.exists():
             self._known.pop(key, None)

@@ -18,7 +18,7 @@ _FILE = re.compile(r"[0-9a-f]{64}\Z")
 async def remove_spoken_texts(db: Database, folder: Path, days: int) -> int:
     """Remove sound files that were not used for so many days and belong to no media file; how many.
 
-    The same text is the same file for all accounts, so there is one number of days for all. It is spoken again when it
+    The same text is the same file for all accounts, so there is one number of days for all. It is synthesized again when it
     is needed again.
     """
     old = await asyncio.to_thread(_old_files, folder, time.time() - days * 86_400)

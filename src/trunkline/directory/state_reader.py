@@ -375,7 +375,7 @@ OPTION_REFERENCES = (
     ("group_id", "group", "groups"),
     ("contact_group_id", "contact_group", "contact_groups"),
 )
-"""References of talk options, likewise."""
+"""References of talk options, in the same format."""
 
 
 def _key_column(section: str) -> str:

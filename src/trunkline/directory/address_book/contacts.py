@@ -1,6 +1,6 @@
 """Changes of contacts. The switch shows a caller's name, and blocks who is in the system's group, at once.
 
-Ours where the reference leaves it open: a number may belong to several contacts (calls show the one that was
+Behaviour that the reference leaves open: a number may belong to several contacts (calls show the one that was
 made first); numbers and addresses are kept in the order in which they were given.
 """
 
@@ -44,7 +44,7 @@ async def create_contact(db: Database, account_id: int, values: Mapping[str, Any
 
 
 async def update_contact(db: Database, account_id: int, contact_id: int, values: Mapping[str, Any]) -> None:
-    """Change what is in ``values``, the rest stays; lists are replaced whole, None takes a value away.
+    """Change the columns in ``values``; lists are replaced completely, None removes a value.
 
     :raises NotFound: no such contact, employee, organisation or group.
     :raises InvalidInput: see :func:`create_contact`; also when the last name would be taken away.
@@ -61,7 +61,7 @@ async def update_contact(db: Database, account_id: int, contact_id: int, values:
 
 
 async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, field: str = "id") -> None:
-    """Remove contacts, all or none; what calls know of them stays.
+    """Remove contacts, all or none; the data of calls are not changed.
 
     :raises NotFound: one of them is no contact of this account.
     """

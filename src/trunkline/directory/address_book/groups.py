@@ -87,7 +87,7 @@ async def _keep_name(connection: Connection, account_id: int, group_id: int, nam
 
 
 async def _name_is_free(connection: Connection, account_id: int, name: str, own_id: int | None) -> None:
-    """Directory files may name two groups alike, so that no index of the table can say this.
+    """Directory files may have two groups of one name, so this is not an index of the table.
 
     :raises Duplicate: it is taken.
     """

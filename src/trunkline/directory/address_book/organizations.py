@@ -1,4 +1,4 @@
-"""Organisations that contacts belong to."""
+"""Organisations of contacts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def delete_organization(db: Database, account_id: int, organization_id: in
     """Remove an organisation.
 
     :raises NotFound: no such organisation.
-    :raises InUse: contacts belong to it.
+    :raises InUse: it has contacts.
     """
     async with transaction(db) as connection:
         await delete(connection, _TABLE, _ID, account_id, organization_id)

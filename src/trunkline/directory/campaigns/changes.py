@@ -44,10 +44,10 @@ async def create_campaign(db: Database, account_id: int, values: Mapping[str, An
 
 
 async def update_campaign(db: Database, account_id: int, campaign_id: int, values: Mapping[str, Any]) -> None:
-    """Change what is in ``values``, the rest stays; lists are replaced whole, None means the default.
+    """Change the columns in ``values``; lists are replaced completely, None means the default.
 
     :param values: as :func:`create_campaign`, with ``cost_ratio`` and ``cost_ratio_operator``; ``site_id`` is the
-        campaign's own; of the system's, it says whose blocks are meant.
+        campaign's own; of the system's, it selects the site of the blocks.
     :raises PermissionDenied: what is not to be changed of the system's campaign or an integrated one.
     """
     async with transaction(db) as connection:
@@ -149,7 +149,7 @@ async def _clear_blocks(connection: Connection, account_id: int, campaign_id: in
 
 
 async def _check_tracking(connection: Connection, account_id: int, campaign_id: int) -> None:
-    """Blocks with dynamic call tracking need its settings, whichever of the two was changed."""
+    """Blocks with dynamic call tracking need its settings, after a change of either."""
     cursor = await connection.execute(
         """select from campaigns c join campaign_blocks b using (account_id, campaign_id)
            where account_id = %s and campaign_id = %s and c.dynamic_call_tracking is null

@@ -1,4 +1,4 @@
-"""Which visits belong to a campaign: what its conditions may say. Pure."""
+"""Conditions that assign visits to a campaign. Pure."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``cost`` in the account's currency for whole days, both included; 0 takes the period's cost away."""
+    """``cost`` in the account's currency for whole days, both included; 0 removes the period's cost."""
 
     campaign_id: int
     site_id: int

@@ -22,7 +22,7 @@ async def put_blocks(
 
     :param blocks: ``site_block_id``, ``phone_number_id``; ``redirection_phone_number_id`` and
         ``dynamic_call_tracking_enabled`` as known.
-    :raises NotFound: no such block on this site; no such number to be had.
+    :raises NotFound: no such block on this site; no such number is available.
     :raises InvalidInput: a block twice; ``already_in_use``: another campaign has the call tracking number;
         ``required_parameter_missed``, ``invalid_parameters_combination``: its redirection; a redirection to what is
         no number of the PBX.
@@ -55,7 +55,7 @@ async def put_blocks(
 
 
 async def _lock_numbers(connection: Connection, account_id: int, blocks: Sequence[Mapping[str, Any]]) -> None:
-    """Two campaigns that want the same number at once take turns."""
+    """Serialises concurrent campaigns that use the same number."""
     await connection.execute(
         """select from virtual_numbers where account_id = %s and virtual_number_id = any(%s)
            order by virtual_number_id for no key update""",

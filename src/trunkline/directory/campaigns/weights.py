@@ -1,4 +1,4 @@
-"""How much each kind of condition counts when a visit fits several campaigns of a site."""
+"""Weights of the kinds of conditions when a visit matches several campaigns of a site."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ _TABLE, _ID = "employees", "employee_id"
 
 @dataclass(frozen=True, slots=True)
 class EmployeePatch:
-    """What an employee shall become. What is not said stays (or is the usual, of a new one).
+    """The new values of an employee. Other values are kept (or have the default, for a new one).
 
     :param columns: of table ``employees``.
-    :param group_ids, phones: the whole list; None = not said.
-    :param operator: chat settings; None = not said.
+    :param group_ids, phones: the complete list; None = unchanged.
+    :param operator: chat settings; None = unchanged.
     :param no_operator: the employee shall have no chat settings.
     """
 
@@ -73,7 +73,7 @@ async def update_employee(db: Database, account_id: int, employee_id: int, wante
 
 
 async def delete_employee(db: Database, account_id: int, employee_id: int) -> None:
-    """Remove an employee; he leaves his groups, and the user who is this employee is nobody's from then on.
+    """Remove an employee from all groups; the user of this employee then has no employee.
 
     :raises NotFound: no such employee.
     :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to him.

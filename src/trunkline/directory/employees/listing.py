@@ -1,4 +1,4 @@
-"""Employees as a list, with what belongs to them: groups, phones, coach, schedule, chat settings.
+"""The list of employees, with groups, phones, coach, schedule and chat settings.
 
 Ours where the reference leaves it open: a list without ``sort`` is ordered by id; an employee may be called
 (``calls_available``, ``allowed_in_call_types``) when at least one direction is allowed to them; the login is

@@ -83,7 +83,7 @@ async def replace_phones(
 
 
 async def _own_lines(connection: Connection, account_id: int, employee_id: int) -> None:
-    """A line belongs to the employee whose phone it is."""
+    """Assign a line to the employee who has it as a phone."""
     params = {"account_id": account_id, "employee_id": employee_id}
     await connection.execute(
         """update sip_lines l set employee_id = null

@@ -1,7 +1,7 @@
 """Statuses of employees and the time spent in them.
 
-The standard statuses belong to no account; an account may have more of its own. What changes an employee's
-status is noted by the database itself (``employee_status_changes``), whoever changes it.
+The standard statuses have no account; an account may define more. A trigger of the database records every change of an
+employee's status (``employee_status_changes``).
 """
 
 from __future__ import annotations

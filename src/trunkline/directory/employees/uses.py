@@ -12,7 +12,7 @@ async def refuse_if_used(connection: Connection, account_id: int, name: str, row
     """Whether a scenario's operation or a talk option names this row.
 
     :param name: of the id in the settings: ``employee_id``, ``group_id``, ``schedule_id``.
-    :raises InUse: it does; the message says where.
+    :raises InUse: it does; the message names the place.
     """
     cursor = await connection.execute(
         """

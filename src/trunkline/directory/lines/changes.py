@@ -92,7 +92,7 @@ async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: M
 
 
 async def change_password(db: Database, account_id: int, sip_line_id: int) -> str:
-    """Give a line a new password, which is told once. Phones with the old one are refused from then on.
+    """Give a line a new password, which is returned once. Phones with the old one are refused afterwards.
 
     :raises NotFound: no such line.
     """

@@ -1,6 +1,6 @@
 """SIP lines as a list, and the numbers they may show.
 
-Ours where the reference leaves it open: ``ip_addresses`` are objects; ``ip`` and ``date_time`` beside it, which the
+Behaviour that the reference leaves open: ``ip_addresses`` are objects; ``ip`` and ``date_time`` next to it, which the
 reference's sample has, are those of the latest registration. A password is never shown: it is not kept. ``status``
 and ``dial_time`` are those of the line in its employee's phones.
 """
@@ -15,7 +15,7 @@ _STRING = ColumnType.STRING
 
 REGISTERED = "Зарегистрирован"
 NOT_REGISTERED = "Не зарегистрирован"
-"""The reference's words for a line's state: values of the wire, not ours to translate."""
+"""The reference's names of a line's state: values of the API, not translated."""
 
 _LIVE = (
     "from registrations r where r.account_id = l.account_id and r.sip_line_id = l.sip_line_id"

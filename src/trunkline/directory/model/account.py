@@ -31,7 +31,7 @@ class OutgoingLimits:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Everything call rules need to know of one account."""
+    """The data of one account for call rules."""
 
     account_id: int
     name: str
@@ -166,7 +166,7 @@ class Account:
         return self._groups_by_extension.get(extension)
 
     def employee_of_line(self, sip_line_id: int) -> Employee | None:
-        """Who talks on this line, if it belongs to anybody."""
+        """The employee of this line, if there is one."""
         return self._employees_by_line.get(sip_line_id)
 
     def system_media(self, mnemonic: str) -> MediaFile | None:

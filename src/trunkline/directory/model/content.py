@@ -22,7 +22,7 @@ class MediaFile:
     name: str
     kind: MediaKind
     path: Path
-    """Absolute, without extension, as the engine wants it; the file is ``path`` + ``.wav``."""
+    """Absolute, without extension, as the engine requires it; the file is ``path`` + ``.wav``."""
     duration_ms: int
 
 

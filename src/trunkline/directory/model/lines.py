@@ -37,7 +37,7 @@ class Transport(StrEnum):
 
 
 class NumberFormat(StrEnum):
-    """How a trunk wants numbers written."""
+    """The format of numbers on a trunk."""
 
     E164 = "e164"
     PLUS_E164 = "+e164"
@@ -73,7 +73,7 @@ class Trunk:
     username: str | None
     password: str | None = field(repr=False)
     addresses: tuple[str, ...]
-    """Networks (``192.0.2.0/24``) its calls come from, beside ``host``."""
+    """Networks (``192.0.2.0/24``) its calls come from, in addition to ``host``."""
     codecs: tuple[str, ...]
     max_channels: int
     """0 = no limit."""

@@ -18,7 +18,7 @@ class NumberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which scenario takes a number's calls, and when (no schedule = always). The first that fits wins."""
+    """The scenario for a number's calls, and its schedule (none = always). The first open rule applies."""
 
     call_processing_rule_id: int
     scenario_id: int
@@ -59,7 +59,7 @@ class VirtualNumber:
     """0 = no limit."""
     rules: tuple[Rule, ...]
     group: str | None = None
-    """Numbers of one group may stand in for each other, see :mod:`trunkline.directory.number_choice`."""
+    """Numbers of one group are interchangeable, see :mod:`trunkline.directory.number_choice`."""
     carrier_trunk_id: int | None = None
     """Of a number from the inventory: a trunk of another account that brings its calls, and takes those out."""
     campaign: NumberCampaign | None = None

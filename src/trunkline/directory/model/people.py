@@ -73,7 +73,7 @@ class Employee:
     schedule_id: int | None
     is_active: bool
     coach_id: int | None = None
-    """Employee who is called when a coach is wanted."""
+    """Employee who is called as coach."""
     coach_always_enabled: bool = False
     """Whether the coach is called to all calls that come in to the employee."""
 

@@ -22,12 +22,12 @@ class OperationKind(StrEnum):
     """{"media_file_ids": [int], "next": key|null}"""
     FORWARD_EMPLOYEE = "forward_employee"
     """{"employee_id": int, "ring_seconds": int|null (null = each phone's dial_time),
-    "music_media_file_id": int|null, "next": key|null (taken when nobody answered),
-    "employee_message_media_file_ids": [int] (what the employee hears before being connected; may lack = none),
+    "music_media_file_id": int|null, "next": key|null (used without an answer),
+    "employee_message_media_file_ids": [int] (played to the employee before the connection; absent = none),
     "shown_number": ShownNumber (may lack = contact)}"""
     FORWARD_GROUP = "forward_group"
     """{"group_id": int, "strategy": Strategy|null (null = the group's), "ring_seconds": int,
-    "music_media_file_id": int|null, "next": key|null (taken when nobody answered),
+    "music_media_file_id": int|null, "next": key|null (used without an answer),
     "employee_message_media_file_ids" and "shown_number" as above}"""
     FORWARD_NUMBER = "forward_number"
     """{"number": of an outside telephone, maybe with an extension (:func:`trunkline.core.phone.with_extension`),

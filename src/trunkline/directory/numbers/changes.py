@@ -31,7 +31,7 @@ class Chosen:
 
     @property
     def digits(self) -> str | None:
-        """The number as we write it; what nobody can read stays as it is, and will not be found."""
+        """The number in normalised form; an unparsable text is returned unchanged and will not be found."""
         if self.phone_number is None:
             return None
         return normalise(self.phone_number) or self.phone_number
@@ -74,14 +74,14 @@ _VERIFY = f"""
     from number_inventory i
     where v.account_id = %(account_id)s and v.phone_number = i.phone_number and {_CHOSEN}
     returning v.virtual_number_id, i.number_capacity_id
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 _ENABLE = f"""
     insert into virtual_numbers
         (account_id, virtual_number_id, phone_number, category, type, carrier_trunk_id, is_verified)
     select %(account_id)s, i.number_capacity_id, i.phone_number, i.category, %(purpose)s, i.trunk_id, true
     from number_inventory i where {_CHOSEN}
     returning virtual_number_id, virtual_number_id as number_capacity_id
-"""  # noqa: S608 - put together of our own words
+"""  # noqa: S608 - consists of constants
 
 
 async def enable_numbers(database: Database, account_id: int, chosen: Chosen, purpose: str) -> None:
@@ -92,7 +92,7 @@ async def enable_numbers(database: Database, account_id: int, chosen: Chosen, pu
     try:
         async with database.connection() as connection:
             await take(connection, account_id, chosen, purpose)
-    except errors.UniqueViolation as error:  # somebody else was faster
+    except errors.UniqueViolation as error:  # a concurrent request took it
         raise chosen.missing(()) from error
 
 
@@ -172,7 +172,7 @@ async def call_processing_rules(database: Database, account_id: int, number_id: 
 
 
 async def set_rule_active(database: Database, account_id: int, rule_id: int, is_active: bool) -> None:
-    """Switch a rule on or off; the switch hears of it at once.
+    """Activate or deactivate a rule; it takes effect in the switch at once.
 
     :raises NotFound: no such rule in this account.
     """

@@ -1,7 +1,7 @@
 """The inventory: numbers that accounts may enable, put there by who runs the installation.
 
 A number is offered to all accounts, or to the clients of one agent (and the agent itself). It stays listed while
-somebody has it, and can be taken again when that account gives it back.
+an account has it, and is available again when that account returns it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OfferForm(Item):
 
 
 class InventoryForm(Item):
-    """A whole file: numbers with what is told of them."""
+    """An inventory file: numbers with their data."""
 
     numbers: dict[Phone, OfferForm]
 

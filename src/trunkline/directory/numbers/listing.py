@@ -100,7 +100,7 @@ MAY_BE_ENABLED = """
         (select a.parent_account_id from accounts a where a.account_id = %(account_id)s))
     and not number_is_held(i.phone_number)
 """
-"""Condition on ``number_inventory i``: offered to this account by the system or its agent, and nobody has it."""
+"""Condition on ``number_inventory i``: offered to this account by the system or its agent, and without an account."""
 
 AVAILABLE_NUMBERS = Listing(
     name="available_virtual_numbers",
@@ -123,7 +123,7 @@ _CATEGORY_ROWS = ", ".join(f"({number_}, '{name}')" for number_, name in enumera
 
 CAPACITY_CATEGORIES = Listing(
     name="number_capacity_categories",
-    table=f"(select id, name from (values {_CATEGORY_ROWS}) as given (id, name)) n",  # noqa: S608 - ours
+    table=f"(select id, name from (values {_CATEGORY_ROWS}) as given (id, name)) n",  # noqa: S608 - consists of constants
     where="true",  # the same for all accounts
     order="n.id",
     columns=(number("id", "n.id", "filter sort default"), string("name", "n.name", "filter sort default")),

@@ -1,4 +1,4 @@
-"""Private numbers: those of a provider with whom the account has its own contract.
+"""Private numbers: numbers of a provider with which the account has its own contract.
 
 Such a number brings a trunk along that registers at the provider. Numbers with the same login at the same server
 share it. The password is kept encrypted, since the engine must log in with it.
@@ -35,7 +35,7 @@ _PARAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where a private number lives; ``address``: of the server's calls, when its name resolves to another."""
+    """The provider of a private number; ``address``: source of the server's calls, if its name resolves to another."""
 
     login: str
     password: str = field(repr=False)
@@ -80,8 +80,8 @@ async def enable_private(
     Sent again for the same numbers it changes their provider. A number that is not in the inventory is not verified: the
     account receives calls to it only over its registration, and it is never a caller id.
 
-    :param own: addresses of the installation, beside this machine's, which no trunk may have.
-    :raises InvalidInput: a value that cannot be used; ``already_in_use``: somebody else has the number, or it is
+    :param own: addresses of the installation, in addition to this machine's, which no trunk may have.
+    :raises InvalidInput: a value that cannot be used; ``already_in_use``: another account has the number, or it is
         offered to others.
     :raises NotFound: ``virtual_phone_number_not_found`` for an id that is neither the account's nor offered.
     """

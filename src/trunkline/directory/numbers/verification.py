@@ -1,4 +1,4 @@
-"""Verification of a number by a call to it that speaks a code, which the account then returns.
+"""Verification of a number by a call that announces a code, which the account then sends back.
 
 The call uses a trunk of the operator, because the provider of the account's own trunk could answer every call. The code is
 stored as a hash and is valid for ten minutes and five attempts; a number is called at most three times a day.
@@ -99,7 +99,7 @@ async def confirm(database: Database, account_id: int, phone_number: str, code: 
 
 
 def message(code: str, language: str) -> str:
-    """The text of the call; digits only where the language is not English, because every voice can speak them."""
+    """The text of the call; digits only where the language is not English, because every voice supports them."""
     digits = ", ".join(code)
     digits_text = f"{digits}. {digits}. {digits}."
     return (

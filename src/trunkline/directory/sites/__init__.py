@@ -1,5 +1,5 @@
 """Websites whose visitors call, and their blocks (places where a number is shown): lists and changes.
 
-The product serves no websites: what belongs to pages (visitor ids, links in widgets, lifetimes of cookies) is kept
-and told to those who ask. Calls refer to sites by the campaigns that own the numbers.
+The product serves no websites: data for pages (visitor ids, links in widgets, lifetimes of cookies) are stored
+and returned on request. Calls refer to sites by the campaigns that own the numbers.
 """

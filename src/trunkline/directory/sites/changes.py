@@ -1,4 +1,4 @@
-"""Changes of sites. A site begins with one block; calls on numbers of its campaigns know it at once."""
+"""Changes of sites. A new site has one block; calls on numbers of its campaigns use it at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DEFAULTS: Mapping[str, Any] = {
     "show_visitor_id": None,
     "child_customer_id": None,
 }
-"""What a site has unless said, and has again when an update says null."""
+"""Default values of a site, also for null in an update."""
 
 _REQUIRED = ("domain_name", "default_phone_number", "industry_id")
 _OBJECTS = ("widget_link", "show_visitor_id")
@@ -50,7 +50,7 @@ class Made:
 
 
 def domain(text: str) -> str | None:
-    """A domain in lower case; None when the text is none (a protocol or a path belongs to no domain)."""
+    """A domain in lower case; None when the text is not a domain (with a protocol or a path)."""
     name = text.strip().rstrip(".").lower()
     return name if _DOMAIN.match(name) else None
 
@@ -104,7 +104,7 @@ async def update_site(db: Database, account_id: int, site_id: int, values: Mappi
 
 
 async def delete_site(db: Database, account_id: int, site_id: int) -> None:
-    """Remove a site and its blocks; what calls know of it stays.
+    """Remove a site and its blocks; the data of calls are not changed.
 
     :raises NotFound: no such site.
     :raises InUse: it has campaigns.

@@ -1,4 +1,4 @@
-"""Changes of tags. What bears a tag keeps the name under which it was given, also when the tag is gone."""
+"""Changes of tags. A tagged communication keeps the name of the tag at that time, also after the tag is deleted."""
 
 from __future__ import annotations
 

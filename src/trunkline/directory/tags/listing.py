@@ -1,6 +1,6 @@
 """The account's tags, in the old form of ``get.tags`` and the new one: one list serves both.
 
-``rating`` (communications that people gave the tag in the last seven days) and ``state`` are told only when asked
+``rating`` (communications that people gave the tag in the last seven days) and ``state`` are returned only when requested
 for (``is_include_rating``). The product sets no tags by rules
 of its own: ``is_auto`` is false, ``condition`` empty and ``state`` ``off``.
 """

@@ -1,7 +1,7 @@
 """Which addresses a trunk may have. Pure, but for :func:`own_addresses`.
 
 A trunk is identified by its registration (the line parameter of RFC 3261 contacts) where there is one. An address
-identifies a trunk only when nobody else can use it: no network, no loopback, private or own address, unless the
+identifies a trunk only when no other party can use it: no network, no loopback, private or own address, unless the
 operator allowed it (``trunkline trunk allow``).
 """
 
@@ -71,7 +71,7 @@ def written(network: Network) -> str:
 
 
 def within(network: Network, allowed: Iterable[Network]) -> bool:
-    """Whether one of ``allowed`` contains the whole of ``network``."""
+    """Whether one of ``allowed`` contains ``network`` completely."""
     return any(
         network.version == one.version and network.subnet_of(one)  # type: ignore[arg-type]
         for one in allowed

@@ -44,8 +44,8 @@ async def problems_of_trunk(
 ) -> list[TrunkProblem]:
     """Addresses of the trunk's server, and those its calls come from, that it may not have.
 
-    :param resolved: what the trunk's host stands for, resolved before the transaction of the connection began.
-    :param own: further addresses of the installation, beside this machine's.
+    :param resolved: the addresses of the trunk's host, resolved before the transaction of the connection began.
+    :param own: further addresses of the installation, in addition to this machine's.
     """
     own = own_addresses() | own
     allowed = await _allowed(connection, account_id)

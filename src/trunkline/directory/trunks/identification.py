@@ -26,7 +26,7 @@ from trunkline.directory.trunks.resolution import Resolved
 
 @dataclass(frozen=True, slots=True)
 class RefusedAddress:
-    """An address that a trunk has and may not have. ``host``: the trunk's host resolves to it, so the whole trunk is
+    """A forbidden address of a trunk. ``host``: the trunk's host resolves to it, so the whole trunk is
     left out of the engine; else only the identification by this address is."""
 
     account_id: int

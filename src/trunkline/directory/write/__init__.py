@@ -1,6 +1,6 @@
 """Write a compared directory file inside one transaction.
 
-Order: what must be unique is freed, items are written without what they say of each other, then the links
+Order: unique values are released, items are written without references to each other, then the links
 between them, and last what goes is deleted. The parts are by feature; :mod:`.write_context` is what they share.
 """
 
@@ -37,10 +37,10 @@ _DELETE_ORDER = (
 )
 
 Maker = Callable[[WriteContext, str], Columns]
-"""Columns of an item by its key, without what it says of others that may not be there yet."""
+"""Columns of an item by its key, without references to items that may not exist yet."""
 
 Linker = Callable[[WriteContext, str], Awaitable[None]]
-"""Writes what an item says of others, and the rows that belong to it."""
+"""Writes the references of an item, and its dependent rows."""
 
 
 def _named(section: str) -> Maker:

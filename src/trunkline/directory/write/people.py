@@ -86,7 +86,7 @@ async def group_members(context: WriteContext, key: str) -> None:
 
 
 async def line_owners(context: WriteContext) -> None:
-    """A line belongs to the employee whose phone it is."""
+    """Assign lines to the employees who have them as phones."""
     await context.run(
         """
         update sip_lines l set employee_id = o.employee_id

@@ -1,4 +1,4 @@
-"""What all parts of writing a directory file share: the connection, what is wanted, ids by key, and statements."""
+"""Shared state for writing a directory file: the connection, the wanted form, ids by key, and statements."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class WriteContext:
     async def put_list(
         self, table: str, id_column: str, present: Mapping[Any, int], wanted: Sequence[tuple[Any, Columns]]
     ) -> None:
-        """Rows that belong to one item: those whose mark stays keep their id, the others go or come."""
+        """Dependent rows of one item: rows with an unchanged mark keep their id, the others are deleted or inserted."""
         marks = {mark for mark, _ in wanted}
         gone = [identifier for mark, identifier in present.items() if mark not in marks]
         statement = sql.SQL("delete from {} where account_id = %(account_id)s and {} = any(%(gone)s)").format(
