@@ -81,7 +81,7 @@ class RefusedRow:
     """A row of an account that cannot be part of the engine's configuration, and so is left out of it.
 
     :ivar entity: ``sip_line``, ``trunk``, ``virtual_number`` (its route while the switch is away) or ``media_file``.
-    :ivar name: of the row, as the account knows it.
+    :ivar name: of the row, as shown to the account.
     """
 
     account_id: int
@@ -100,7 +100,7 @@ class AccountConfig:
 
 
 def account_config(account: directory_model.Account, identification: Identification) -> AccountConfig:
-    """Lines, trunks, default lines and music of one account, as the engine knows them.
+    """Lines, trunks, default lines and music of one account, in the types of the engine's configuration.
 
     Never raises for a value: a row that cannot be configured is left out.
 

@@ -2,7 +2,7 @@
 
 Reads a :class:`~trunkline.analysis.work.Task` as JSON from standard input, writes what
 :func:`~trunkline.analysis.work.analyse` returns, or ``{"failure": text}``, to standard output. It gives way to calls
-(niceness) and dies with its parent.
+(niceness) and ends with its parent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> int:
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as session:
         session.write(str(_NICENESS))  # the session is its own, and the kernel may look at it first
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints is not our answer
+    os.dup2(2, 1)  # the output of libraries is not a part of the response
     with answers:
         json.dump(_answer(json.load(sys.stdin)), answers)
     return 0

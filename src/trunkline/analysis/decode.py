@@ -14,7 +14,7 @@ from trunkline.analysis.model import SAMPLE_RATE, Source
 from trunkline.core.errors import InvalidInput
 
 MAX_SECONDS = 4 * 3600
-"""More is cut off: it would not fit into the memory of one analysis."""
+"""The rest is cut off because of the memory of one analysis."""
 
 
 def decode(path: Path) -> tuple[NDArray[np.int16], Source]:

@@ -1,4 +1,4 @@
-"""Orders the analysis of recordings: of each stereo one as soon as it is ready, and again when somebody asks.
+"""Enqueues the analysis of recordings: of each stereo one when it is ready, and again on request.
 
 Only of accounts that have the component ``speech_analytics``.
 """
@@ -31,7 +31,7 @@ where recording.account_id = %(account_id)s and recording.recording_id = %(recor
         where component.account_id = recording.account_id and component.component = %(component)s)
 on conflict (account_id, recording_id) do nothing
 returning recording_id
-"""  # noqa: S608 - constants of ours
+"""  # noqa: S608 - consists of constants
 
 _ENQUEUE_SESSION = f"""
 insert into call_analyses (account_id, recording_id, call_session_id, transcript_status)
@@ -49,7 +49,7 @@ WhenReady = Callable[[Connection, int, str], Awaitable[None]]
 def when_ready(jobs: Jobs, transcribe: bool) -> WhenReady:
     """For who makes recordings ready: to be called with account and recording, in that transaction.
 
-    :param transcribe: whether what is said is written down without being asked for.
+    :param transcribe: whether all recordings are transcribed without a request.
     """
     transcript = TranscriptStatus.PENDING if transcribe else TranscriptStatus.NOT_ASKED
 
@@ -70,7 +70,7 @@ def when_ready(jobs: Jobs, transcribe: bool) -> WhenReady:
 
 
 class AnalysisListener:
-    """A listener of the relay: hears that a recording of our own is ready."""
+    """A listener of the relay for ready recordings of the PBX."""
 
     name = "analysis"
 

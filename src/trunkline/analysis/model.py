@@ -43,7 +43,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """What one side said in one go."""
+    """A phrase of one side without a pause."""
 
     start: float
     end: float

@@ -49,7 +49,7 @@ order by recording.created_at, analysis.recording_id
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What was said in a call. ``phrases``: ``{"phrase_id", "phrase", "is_operator", "said_at"}``, in order."""
+    """The transcript of a call. ``phrases``: ``{"phrase_id", "phrase", "is_operator", "said_at"}``, in order."""
 
     start_time: datetime
     contact_phone_number: str | None
@@ -64,7 +64,7 @@ async def recognition(
 ) -> Recognition:
     """What was written down of a call.
 
-    :param search: only phrases in which one of these texts occurs, in whatever case; None or empty: all.
+    :param search: only phrases in which one of these texts occurs, case-insensitive; None or empty: all.
     :raises NotFound: no such call.
     """
     call = await _call(db, account_id, call_session_id)

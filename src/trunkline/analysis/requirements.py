@@ -1,6 +1,6 @@
 """The requirements for WAV files of the page of ``upload.calls``, one by one. Pure.
 
-The page gives the lower edge of the frequencies as 330 Hz; telephony's own is 300 Hz. Both are told.
+The page gives the lower edge of the frequencies as 330 Hz; telephony's own is 300 Hz. Both are reported.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Requirement:
 
 
 def requirements(source: Source, talk: Talk, sounds: Mapping[Side, Sound]) -> list[Requirement]:
-    """All of them, in the page's order. Of two sides, the worse counts; one that never spoke does not."""
+    """All of them, in the page's order. The worse of two sides is used; a side without speech is ignored."""
     heard = [sound for sound in sounds.values() if sound.signal_to_noise is not None]
     low = _worst(max, [sound.frequency_low for sound in heard])
     high = _worst(min, [sound.frequency_high for sound in heard])

@@ -1,4 +1,4 @@
-"""Does the jobs: has a recording analysed in a process of its own and stores what came out, in one transaction.
+"""Runs the jobs: analyses a recording in a separate process and stores the results in one transaction.
 
 May be broken off anywhere and done again.
 """

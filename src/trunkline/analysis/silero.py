@@ -22,7 +22,7 @@ FRAME = 256
 FRAME_SECONDS = FRAME / SAMPLE_RATE
 
 _CONTEXT = 32
-"""Samples before each frame that the model wants to see again."""
+"""Samples before each frame that the model needs as context."""
 
 _STATE = 128
 
@@ -74,7 +74,7 @@ class SileroDetector:
 
 
 def model_file() -> Path:
-    """Where the model lies.
+    """The path of the model.
 
     :raises SetupError: the package is not installed.
     """

@@ -1,4 +1,4 @@
-"""How well one channel can be heard: noise, frequencies, clipping. Pure; sound goes in as 16-bit samples.
+"""Audio quality of one channel: noise, frequencies, clipping. Pure; the input is 16-bit samples.
 
 Everything is an estimate from what was recorded, not a measurement of the line.
 """
@@ -57,7 +57,7 @@ class Sound:
 
 
 def sound(samples: Samples, speech: Sequence[Span]) -> Sound:
-    """:param speech: where this channel speaks, in seconds, in order."""
+    """:param speech: spans with speech in this channel, in seconds, in order."""
     frames = len(samples) // FRAME
     speaks = _frames_in(speech, frames, 0.0)
     rests = ~_frames_in(speech, frames, _AWAY_FROM_SPEECH)
@@ -79,7 +79,7 @@ def sound(samples: Samples, speech: Sequence[Span]) -> Sound:
 
 
 def clipped_samples(samples: Samples) -> int:
-    """How many samples stand at the upper or lower stop, in runs."""
+    """Number of samples at the maximum or minimum value, in runs."""
     count = 0
     for at_stop in (samples >= _CLIPPED, samples <= -_CLIPPED):
         edges = np.flatnonzero(np.diff(np.concatenate(([0], at_stop.view(np.int8), [0]))))
@@ -113,7 +113,7 @@ def _spectra(samples: Samples) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 
 def _frames_in(spans: Sequence[Span], frames: int, around: float) -> NDArray[np.bool_]:
-    """Frames that lie wholly within the spans, each widened by ``around`` seconds."""
+    """Frames completely within the spans, each widened by ``around`` seconds."""
     inside = np.zeros(frames, dtype=np.bool_)
     per_second = SAMPLE_RATE / FRAME
     for span in spans:

@@ -1,6 +1,6 @@
 """Arithmetic of stretches of time. Pure.
 
-Lists of spans that these functions return are in order and apart from one another.
+The returned lists of spans are in order and without overlaps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trunkline.analysis.model import Span
 BEGINS_AT = 0.5
 """Probability of speech from which speech begins (the default of the model's authors)."""
 GOES_ON_AT = 0.35
-"""And above which it goes on."""
+"""Probability above which a span continues."""
 SHORTEST_SPEECH = 0.2
 """Seconds; less is a click or a cough."""
 SHORTEST_PAUSE = 0.2
@@ -40,7 +40,7 @@ def speech(probabilities: Sequence[float], frame: float, length: float) -> list[
 
 
 def joined(spans: Iterable[Span], gap: float = 0.0) -> list[Span]:
-    """The spans, those that touch or are less than ``gap`` apart made one."""
+    """The spans, with those that touch or are less than ``gap`` apart merged."""
     result: list[Span] = []
     for span in sorted(spans):
         if result and (span.start <= result[-1].end or span.start - result[-1].end < gap):
@@ -51,7 +51,7 @@ def joined(spans: Iterable[Span], gap: float = 0.0) -> list[Span]:
 
 
 def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
-    """Where both are. Each must be in order and apart."""
+    """Intersection of both lists. Each must be in order and without overlaps."""
     result = []
     i = j = 0
     while i < len(one) and j < len(other):

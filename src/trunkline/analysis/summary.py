@@ -1,4 +1,4 @@
-"""A summary of what was said: the phrases that tell most, in the order in which they were said. Pure.
+"""A summary of a transcript: the most significant phrases, in order of time. Pure.
 
 No model writes it; words that come up often across the talk weigh more, and a phrase is worth the mean of its words.
 It needs no knowledge of the language.
@@ -21,7 +21,7 @@ _FEWEST_WORDS = 2
 
 
 def summary(phrases: Sequence[Phrase]) -> str | None:
-    """One line a phrase, ``employee: ...``; None when nothing was said that could be summed up."""
+    """One line a phrase, ``employee: ...``; None without significant phrases."""
     words = [_WORD.findall(phrase.text.casefold()) for phrase in phrases]
     counts = Counter(word for each in words for word in set(each))
     worth = [

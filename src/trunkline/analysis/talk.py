@@ -10,7 +10,7 @@ from trunkline.analysis import spans
 from trunkline.analysis.model import Side, Span
 
 LONGEST_PAUSE = 2.0
-"""Seconds that somebody may pause within a monologue."""
+"""Maximum pause within a monologue, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class SideTalk:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A talk. Ratios are 0 to 1; None where nobody spoke."""
+    """A talk. Ratios are 0 to 1; None without speech."""
 
     duration: float
     sides: Mapping[Side, SideTalk]
     talk_ratio: float | None
-    """The employee's part of all that was spoken."""
+    """The employee's part of the speech."""
     listen_ratio: float | None
     """The contact's part: what the employee listened to."""
     overlaps: tuple[Span, ...]
@@ -94,7 +94,7 @@ def _side(own: Sequence[Span], other: Sequence[Span], duration: float) -> SideTa
 
 
 def _goes_on(pause: float, again: float, other: Sequence[Span]) -> bool:
-    """Whether somebody who paused and spoke again still held the floor."""
+    """Whether a side that paused continues the same monologue."""
     if again - pause > LONGEST_PAUSE:
         return False
     following = bisect_right(other, pause, key=lambda span: span.end)

@@ -1,7 +1,7 @@
-"""Writes down what was said. Behind a port: a transcriber is heavy, and most instances have none.
+"""Transcription, as a protocol: a transcriber is large, and most instances have none.
 
 :class:`WhisperTranscriber` works with a model in a folder of this machine and never fetches one; it needs the extra
-``transcription`` (``faster-whisper``). :class:`NullTranscriber` stands where none is set up, and says what to do.
+``transcription`` (``faster-whisper``). :class:`NullTranscriber` is used where none is set up; its error describes the steps.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _WHISPER_RATE = 16_000
 
 class Transcriber(Protocol):
     name: str
-    """What ``recognition_worker_type`` tells."""
+    """The value of ``recognition_worker_type``."""
 
     def transcribe(self, samples: NDArray[np.int16], speech: Sequence[Span]) -> list[tuple[Span, str]]:
-        """What one side said, phrase by phrase, in order.
+        """The phrases of one side, in order.
 
         :param samples: of 8000 Hz, one channel.
         :param speech: where there is speech.
-        :raises Unavailable: no transcriber is set up; the text says what to do.
+        :raises Unavailable: no transcriber is set up; the text describes what to do.
         """
         ...
 
@@ -89,7 +89,7 @@ class WhisperTranscriber:
 def transcriber_for(model: str | None, language: str | None) -> Transcriber:
     """The transcriber that the settings ask for.
 
-    :raises SetupError: it cannot be had.
+    :raises SetupError: it cannot be loaded.
     """
     return NullTranscriber() if model is None else WhisperTranscriber(Path(model), language)
 

@@ -31,7 +31,7 @@ class Task:
     """:param path: of the WAV.
 
     :param sides: who is on which channel.
-    :param came_as: facts of the file before it was converted to what lies at ``path``, where it was.
+    :param came_as: format of the original file, if the file at ``path`` was converted.
     """
 
     path: str
@@ -68,7 +68,7 @@ def analyse(task: Task, detector: Detector, transcriber: Transcriber | None) -> 
 
 
 def figures(talked: Talk, sounds: Mapping[Side, Sound], sides: Sequence[Side]) -> dict[str, Any]:
-    """The figures as they are stored and told: seconds, Hz, dB, ratios of 0 to 1."""
+    """The figures in the stored and returned format: seconds, Hz, dB, ratios of 0 to 1."""
     return {
         "duration": _rounded(talked.duration),
         "talk_ratio": _rounded(talked.talk_ratio),

@@ -1,7 +1,7 @@
-"""The bare peer of the reports: a web server that runs given SQL and returns the rows. A program of its own.
+"""The bare peer of the reports: a web server that runs given SQL and returns the rows. A separate program.
 
 ``python -m trunkline.bench.bare_sql DSN`` reads ``{name: {"rows", "count", "limit", "offset"}}`` from its standard input,
-answers ``POST /{name}`` with ``{"data": [...], "total_items": n}``, listens on a port of its own choice, and prints the
+answers ``POST /{name}`` with ``{"data": [...], "total_items": n}``, listens on a free port, and prints the
 port.
 """
 

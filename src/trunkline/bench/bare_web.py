@@ -1,6 +1,6 @@
-"""The bare peer of an API: a web server of the same make that returns what it was given. A program of its own.
+"""The bare peer of an API: a web server with the same library that returns a given response. A separate program.
 
-``python -m trunkline.bench.bare_web`` reads the answer from its standard input, listens on a port of its own choice, and
+``python -m trunkline.bench.bare_web`` reads the answer from its standard input, listens on a free port, and
 prints the port.
 """
 

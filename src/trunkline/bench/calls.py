@@ -167,7 +167,7 @@ async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
 
 async def _cost(stage: Stage, plan: Plan) -> dict[str, Any]:
     """Milliseconds of CPU per call, what is done after the call (recording, deliveries) included, less what the
-    processes use when nobody calls."""
+    processes use without calls."""
     idle = await _used(stage, asyncio.sleep(_IDLE_SECONDS))
     ours = await _used(stage, _ours_to_the_end(stage, plan))
     plain = await _used(stage, stage.call(stage.plain, _COST_RATE, plan.delay_seconds))
@@ -257,7 +257,7 @@ async def _rates(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
 
 
 async def _wait_published(stage: Stage, timeout: float = 300.0) -> float | None:
-    """Seconds until the receiver was told nothing new for three seconds; None if that took too long."""
+    """Seconds until the receiver got no new request for three seconds; None after the time limit."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     received = stage.product.receiver.received
@@ -283,7 +283,7 @@ async def _left(stage: Stage, before: Mapping[str, int]) -> dict[str, Any]:
 
 
 def right_ends(ends: Mapping[str, int], attempted: int, answered: int) -> bool:
-    """Whether each call that was answered is told as one that its caller ended, and none but those that failed
+    """Whether the report has each answered call as ended by its caller, and no others but those that failed
     otherwise. Pure."""
     right = ends.get(_RIGHT_END, 0)
     return right >= answered and sum(ends.values()) - right <= attempted - answered

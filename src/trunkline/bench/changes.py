@@ -64,13 +64,13 @@ class Company:
         return result.get("data", result)
 
     async def create(self, method: str, **params: Any) -> Any:
-        """The same; remembers the id under the name of what was made."""
+        """The same; stores the id under the name of the new item."""
         made = await self.ask(method, **params)
         self.made[method.partition(".")[2]] = made["id"]
         return made
 
     async def fingerprint(self) -> str:
-        """Of what the switch knows of the account."""
+        """Fingerprint of the switch's copy of the account."""
         settings = self.installation.settings
         url = f"http://127.0.0.1:{settings.switch.control_port}/directory/{self.account.account_id}"
         async with self.http.get(url, headers={"Authorization": f"Bearer {self.token}"}) as response:

@@ -5,7 +5,7 @@ Both go to the product's own Asterisk, in turn, one at a time::
     start.simple_call -> INVITE       against  POST /channels -> INVITE
     release.call      -> BYE          against  DELETE /channels/{id} -> BYE
 
-A SIP party of our own takes the calls and tells when the kernel received each message. ``list.calls`` with many living
+A SIP party of the benchmark receives the calls and reports the kernel's time of each message. ``list.calls`` with many live
 calls is measured against a bare web server that returns the same bytes.
 """
 
@@ -57,7 +57,7 @@ class Plan:
     """How thorough a run is.
 
     :ivar calls: of each side.
-    :ivar living: calls that live while ``list.calls`` is measured.
+    :ivar living: number of live calls while ``list.calls`` is measured.
     :ivar lists: single requests of each side.
     :ivar rounds: of requests at full speed, of ``seconds`` each, per side.
     """
@@ -139,7 +139,7 @@ class Stage:
         return str(next(self._numbers))
 
     async def wait_trunk(self, timeout: float = 20.0) -> None:
-        """Until the engine knows the carrier, which it does a moment after the directory was applied."""
+        """Wait until the engine has loaded the carrier, shortly after the directory was applied."""
         async with asyncio.timeout(timeout):
             while not self._trunk:
                 endpoints = await self._ari.get("/endpoints")  # there may be none of PJSIP yet

@@ -1,4 +1,4 @@
-"""The fifth measurement: what an installation uses while nobody calls, and how long a killed switch is away.
+"""The fifth measurement: what an installation uses without calls, and the time until a killed switch is back.
 
 Idle: CPU time and wake-ups of each process from the kernel's accounts, with registered lines and without calls. Restart:
 from SIGKILL of the switch until the supervisor has its report of readiness, without calls and during 20 calls per second.

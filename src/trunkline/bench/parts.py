@@ -1,6 +1,6 @@
 """What can be measured: each part by its name, one module each.
 
-A part is an ``async def run(setting) -> Finding`` in a module of its own, and a line in :data:`PARTS`. ``trunkline
+A part is an ``async def run(setting) -> Finding`` in a separate module, and a line in :data:`PARTS`. ``trunkline
 bench`` runs all of them one after another, or those named with ``--part``.
 """
 
@@ -47,7 +47,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
 
 
 async def run(names: tuple[str, ...], setting: Setting) -> dict[str, Finding]:
-    """Measure the parts of these names, all when none is named, each in a folder of its own."""
+    """Measure the parts of these names, all when none is named, each in a separate folder."""
     findings: dict[str, Finding] = {}
     for name, part in PARTS.items():
         if not names or name in names:

@@ -92,7 +92,7 @@ class PlainAsterisk:
 
     def _files(self) -> dict[str, str]:
         root, install = self._folder, self._install
-        # The modules of the product, less its journal: the difference shall be what we do, not what we load.
+        # The modules of the product without its CEL log: the difference is the work of the product, not the loaded modules.
         modules = [
             name for name in present(install.modules_dir) if not name.startswith(("cel_", "res_cdrel"))
         ]

@@ -125,7 +125,7 @@ class Product:
                 raise TimeoutError(f"not all lines registered: {await self.switch_status()}")
             await asyncio.sleep(0.2)
 
-    # --- what it says of itself
+    # --- status
 
     async def switch_status(self) -> dict[str, Any]:
         settings = self.installation.settings
@@ -149,7 +149,7 @@ class Product:
         return cpu_seconds({name: int(self.installation.process(name)["pid"]) for name in _PROCESSES})
 
     async def settle(self) -> None:
-        """Until no call lives and all is written; it may be that this never comes, which the figures then show."""
+        """Wait until no call is live and all is written; if this does not happen, the figures show it."""
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS
         while asyncio.get_running_loop().time() < deadline:
             status = await self.switch_status()
@@ -158,7 +158,7 @@ class Product:
             await asyncio.sleep(0.2)
 
     async def left(self) -> dict[str, int]:
-        """What must be as before once no call lives."""
+        """Figures that must be as before once no call is live."""
         status = await self.switch_status()
         return {
             "channels": len(await self.engine("channels")),

@@ -1,10 +1,10 @@
-"""What reports are typically asked, each with the best SQL we can write by hand for the same answer.
+"""Typical report requests, each with the best hand-written SQL for the same result.
 
-The SQL may know all that we know of the data: how ids carry time, which indexes there are, what the answer may leave
+The SQL may use all properties of the data: the time in ids, the indexes, and the parts that the result may leave
 uncounted. Where a plain statement was as fast as a clever one, it is the plain one.
 """
 
-# ruff: noqa: S608 - all of this is ours
+# ruff: noqa: S608 - consists of constants
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trunkline.core.ids import first_id_at
 ZONE = ZoneInfo("Asia/Dubai")
 EMPLOYEE, TAG, SCENARIO = FIRST_EMPLOYEE + 17, FIRST_TAG + 9, FIRST_SCENARIO + 5
 _COUNTED = ("true", "is_lost")
-"""Conditions that the counts by the hour (table ``call_counts``) know."""
+"""Conditions that the counts by the hour (table ``call_counts``) distinguish."""
 _MARGIN = timedelta(days=1)
 """Between the time inside an id and the time of a row."""
 
@@ -56,12 +56,12 @@ _REPORTS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "get.call_legs_report": ("call_legs", "leg_id", LEG_FIELDS),
     "get.financial_call_legs_report": ("leg_charges", "leg_id", MONEY_FIELDS),
 }
-"""Table, what its rows are told apart by, and how fields are shown."""
+"""Table, its key, and the format of fields."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request, and the statements that answer it by hand.
+    """One request, and its hand-written statements.
 
     :ivar params: of the method, without ``access_token``.
     :ivar rows: yields the rows as one JSON array and how many they are.

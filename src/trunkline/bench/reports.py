@@ -1,6 +1,6 @@
 """The third measurement: reports over a million and ten million calls, against SQL written by hand.
 
-A whole installation answers over HTTP; beside it a bare web server of the same make runs the hand-written statements and
+A complete installation responds over HTTP; a bare web server with the same library runs the hand-written statements and
 returns their rows. One client asks both in turn, and what they answer must be equal.
 """
 
@@ -49,7 +49,7 @@ _ZONE = "Asia/Dubai"
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds, medians; ``rows`` in the answer, ``total`` in all; whether both sides said the same."""
+    """Milliseconds, medians; ``rows`` in the answer, ``total`` in all; whether both responses are equal."""
 
     ours: float
     theirs: float

@@ -61,7 +61,7 @@ class Figure:
 class Finding:
     """What a part found.
 
-    :ivar ok: nothing was lost, wrong or left over; says nothing of speed.
+    :ivar ok: no losses, wrong results or leaks; independent of speed.
     :ivar table: lines for a terminal, see :func:`rows`.
     :ivar data: JSON values for the report; ``"ok"``, ``"method"`` and ``"figures"`` are added to it.
     :ivar figures: those that have an aim, by name.

@@ -1,4 +1,4 @@
-"""A SIP party that answers every call and knows, from the kernel's clock, when each request arrived."""
+"""A SIP party that answers every call and has the arrival time of each request from the kernel's clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Answered:
 class SipSink:
     """Listens on UDP, rings no one, answers at once, without sound; an async context manager.
 
-    Calls are told apart by the number that was dialled: dial each number once.
+    Calls are distinguished by the dialled number: dial each number once.
     """
 
     def __init__(self, address: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The few figures that are told of many measurements."""
+"""Summary figures of many measurements."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Call sessions of a long past, with their legs and what these cost: lifelike, skewed, made by PostgreSQL itself.
 
 One account has the rows that are asked for, four smaller ones share a tenth more. Months are filled side by side: each is
-loaded as a table of its own, indexed as the partitioned table is, and then attached. Phone numbers begin with 999, a
-country code that nobody has.
+loaded as a separate table, indexed as the partitioned table is, and then attached. Phone numbers begin with 999, a
+unassigned country code.
 
 Who and what is skewed: few employees, contacts, tags and scenarios have most of the calls; office hours have most of
-them; one in six incoming calls is lost, one in sixteen is handed over, three in ten bear a tag or two.
+them; one in six incoming calls is lost, one in sixteen is handed over, three in ten have one or two tags.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def contacts(sessions: int) -> int:
 
 
 def split_by_weight(total: int, weights: Sequence[float]) -> list[int]:
-    """Split a whole number by weight; the parts add up to ``total`` whatever the weights are.
+    """Split a whole number by weight; the sum of the parts is ``total`` for all weights.
 
     Rounds the running sum instead of each part: parts that are rounded one by one may add up to more or less.
     """

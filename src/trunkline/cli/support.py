@@ -1,4 +1,4 @@
-"""``trunkline support``: people of accounts whom support may ask, and the tickets they write."""
+"""``trunkline support``: contact persons of accounts, and tickets."""
 
 from __future__ import annotations
 

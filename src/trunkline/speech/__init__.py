@@ -1,4 +1,4 @@
-"""Text to speech and audio files: what is heard by callers, made and converted."""
+"""Text to speech and audio files: creation and conversion of announcements."""
 
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.speech.port import DEFAULT_LANGUAGE, MAX_CHARACTERS, NullSpeech, Speech

@@ -1,4 +1,4 @@
-"""Audio as the house keeps it: 16-bit PCM, 8000 Hz, mono; WAV on disk. All else is converted on its way in.
+"""Audio in the stored format: 16-bit PCM, 8000 Hz, mono; WAV on disk. Other formats are converted when they are imported.
 
 ``pcm`` is always raw little-endian 16-bit mono at :data:`RATE`.
 """
@@ -100,7 +100,7 @@ def level_dbfs(pcm: bytes) -> float:
 
 
 def is_silent(pcm: bytes) -> bool:
-    """Whether nothing can be heard."""
+    """Whether the audio is silent."""
     return level_dbfs(pcm) < SILENCE_DBFS
 
 

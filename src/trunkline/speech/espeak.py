@@ -1,6 +1,6 @@
-"""espeak-ng behind the speech port, each text in a process of its own.
+"""The speech protocol with espeak-ng, each text in a separate process.
 
-The library keeps global state, is not thread-safe and may crash on odd input; a child that lives for one text
+The library keeps global state, is not thread-safe and may crash on odd input; a child process for each text
 turns all of that into an error message. A text takes some tens of milliseconds.
 """
 

@@ -1,4 +1,4 @@
-"""The process that lives for one text: ``python espeak_child.py LANGUAGE WORDS_A_MINUTE``.
+"""The process that synthesizes one text: ``python espeak_child.py LANGUAGE WORDS_A_MINUTE``.
 
 Reads UTF-8 text from standard input; writes the sample rate (4 bytes, little-endian), then mono 16-bit PCM of
 that rate. Exit code 0, or one of those below. Run as a file, not as a module: it must import nothing heavy.

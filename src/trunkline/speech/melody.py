@@ -1,4 +1,4 @@
-"""Music and tones made from nothing, so that no audio file lies in the repository. All pure; PCM out."""
+"""Generated music and tones, so that the repository has no audio files. All pure; the result is PCM."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tune:
 
 
 DIALING = Tune(
-    # major pentatonic over I - vi - IV - V: friendly, and no two neighbours that clash on a bad line
+    # major pentatonic over I - vi - IV - V: consonant also on lines with low quality
     notes="72 - 76 79 81 79 76 -   69 - 72 76 79 76 72 -   65 - 69 72 77 72 69 -   67 - 71 74 79 74 71 -",
     bass=(48, 45, 41, 43),
     note_seconds=0.3125,
@@ -77,7 +77,7 @@ def tone(hertz: float, seconds: float, *, silence: float = 0.0) -> bytes:
 
 
 def _struck(note: int, *, seconds: float) -> _Wave:
-    """A struck note that dies away."""
+    """A note that decays."""
     import numpy as np
 
     moments = np.arange(int(seconds * RATE)) / RATE

@@ -1,4 +1,4 @@
-"""Text to speech as the house asks for it, and its silent-server twin for tests."""
+"""The protocol of text to speech, and its fake for tests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Speech(Protocol):
         """A WAV file (16-bit PCM, 8000 Hz, mono) of the text.
 
         :param language: BCP 47 (``en``, ``en-US``, ``ar``, ``ru``).
-        :raises InvalidInput: nothing to say, too long (``params["max_length"]``), or no voice for it.
+        :raises InvalidInput: no speakable text, too long (``params["max_length"]``), or no voice for it.
         :raises Unavailable: the synthesiser failed or took too long.
         """
         ...
 
 
 def speakable(text: str) -> str:
-    """The text without what no voice can say (control characters, joiners), single-spaced.
+    """The text without unspeakable characters (control characters, joiners), single-spaced.
 
     :raises InvalidInput: nothing remains, or too much (``params["max_length"]``).
     """

@@ -1,6 +1,6 @@
-"""The story of the product, told with real calls: a customer calls, a phone rings, they talk, all is kept.
+"""A demonstration with real calls: a customer calls, a phone rings, they talk, the results are stored.
 
-It starts an installation of its own with the demo company and plays carrier, customer and desk phones. Every
+It starts a separate installation with the demo company and simulates carrier, customer and desk phones. Every
 step is printed as it happens and checked afterwards; the report holds the same as data.
 """
 
@@ -81,7 +81,7 @@ class Conversation:
 
     @property
     def talked(self) -> Interval:
-        """When both heard each other, Unix seconds."""
+        """Start of the talk, Unix seconds."""
         return Interval(self.employee.at_answer, self.employee.at_end)
 
 
@@ -108,7 +108,7 @@ async def converse(
 
 
 async def run(install: AsteriskInstall, folder: Path, say: Say) -> dict[str, Any]:
-    """The whole story in ``folder``; its report, with ``"ok": true`` only when everything truly happened."""
+    """Run the demonstration in ``folder``; its report, with ``"ok": true`` only if all checks pass."""
     timeline = Timeline(say)
     installation = Installation(folder / "pbx")
     ports = choose_ports()
@@ -229,7 +229,7 @@ async def _recording(
 
 
 async def _delivered(receiver: WebhookReceiver) -> list[dict[str, Any]]:
-    """The bodies of what was told, once all that is awaited has come, in the order of their coming."""
+    """The bodies of the deliveries, once all expected ones have arrived, in the order of arrival."""
     wanted = set(_AWAITED)
     accepted = await receiver.wait_for(lambda got: wanted <= {request.json()["event"] for request in got})
     return [request.json() for request in accepted]

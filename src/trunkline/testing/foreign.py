@@ -1,6 +1,6 @@
 """Phones that others wrote: SIPp and baresip, installed ones or a private copy from the machine's own Debian suite.
 
-The copy lies in ``RUNTIME/phones``, is started through its own loader like the private Asterisk, appears by one
+The copy is in ``RUNTIME/phones``, is started through its own loader like the private Asterisk, appears by one
 rename, and may be deleted at any time: it is fetched again (8 MB).
 """
 
@@ -46,7 +46,7 @@ def locate(runtime: Path) -> ForeignPhones | None:
 
 
 def ensure(runtime: Path, progress: Progress = silent) -> ForeignPhones:
-    """The phones, fetched first if need be; :class:`SetupError` says what is missing and the remedy."""
+    """The phones, fetched if necessary; :class:`SetupError` has the missing parts and the remedy."""
     if found := locate(runtime):
         return found
     if absent := debian.missing_tools():

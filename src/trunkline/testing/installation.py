@@ -1,4 +1,4 @@
-"""The whole product as its users start it, in a folder of its own: for end-to-end tests and the demo."""
+"""The complete product in a separate folder, started as by users: for end-to-end tests and the demo."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class Installation:
             await asyncio.sleep(_POLL)
 
     def log_tail(self, lines: int = 40) -> str:
-        """The end of what ``trunkline up`` and the roles said."""
+        """The end of the output of ``trunkline up`` and the roles."""
         logs = [self._log, *sorted(self.settings.logs_dir.glob("*.log"))]
         return "\n".join(f"--- {log.name}\n{_tail(log, lines)}" for log in logs if log.exists())
 
@@ -204,7 +204,7 @@ class Installation:
         return {**inherited, **instance.environment_of(self.settings)}
 
     async def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """Run ``trunkline`` with these arguments; its standard output. Failing raises with what it said."""
+        """Run ``trunkline`` with these arguments; its standard output. Raises with the output when it fails."""
         process = await asyncio.create_subprocess_exec(
             *_command(*arguments),
             stdin=asyncio.subprocess.DEVNULL,
@@ -220,7 +220,7 @@ class Installation:
         return output.decode()
 
     async def create_account(self, name: str, time_zone: str = "Asia/Dubai") -> Account:
-        """A company of its own; loopback may use its APIs."""
+        """A separate account; loopback may use its APIs."""
         made = json.loads(
             await self.run(
                 "account",
@@ -237,7 +237,7 @@ class Installation:
         return Account(made["account_id"], made["login"], made["password"], made["keys"])
 
     async def apply(self, account: Account, file: Path, environment: Mapping[str, str] | None = None) -> Any:
-        """Apply a directory file; what ``trunkline apply --json`` says."""
+        """Apply a directory file; the output of ``trunkline apply --json``."""
         arguments = ("apply", str(file), "--account", str(account.account_id), "--yes", "--json")
         return json.loads(await self.run(*arguments, environment=environment))
 
@@ -263,7 +263,7 @@ class Installation:
         return await self._rpc("/v2.0", account.keys["data_api"], method, params)
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
-        """Status and body of a URL of ours."""
+        """Status and body of a URL of the installation."""
         async with self._http.get(url, headers=headers) as response:
             return response.status, await response.read()
 

@@ -49,7 +49,7 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """Connections that stand now."""
+        """Number of open connections."""
         return len(self._pairs)
 
     def reset(self) -> None:

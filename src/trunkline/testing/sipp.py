@@ -1,4 +1,4 @@
-"""SIPp as a child: a scenario is run, its own counters tell what came of it."""
+"""SIPp as a child process: runs a scenario and reads the result from its counters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outcome:
     :ivar successful, failed: calls.
     :ivar retransmitted: messages that SIPp sent again, by method or status (``{"INVITE": 3}``).
     :ivar seconds: how long it ran.
-    :ivar errors: what it said of unexpected messages.
+    :ivar errors: its output on unexpected messages.
     """
 
     successful: int
@@ -47,7 +47,7 @@ class Sipp:
     ) -> None:
         self._base = folder / f"{scenario.stem}-{next(_runs)}"
         self._scenario = scenario
-        # SIPp writes some files beside the scenario, so it gets a copy.
+        # SIPp writes some files next to the scenario, so it gets a copy.
         self._argv = [
             *program, "-sf", scenario.name, "-nostdin",
             "-trace_counts", "-trace_stat", "-fd", "1", "-stf", str(self._file("stat")),

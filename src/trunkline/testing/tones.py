@@ -1,9 +1,9 @@
-"""Who hears whom, by tones: every party plays a sine of its own frequency, and audio tells which were heard.
+"""Detection of audio paths by tones: every party plays a sine of its own frequency, which is detected in the audio.
 
 Sound is 16-bit PCM, mono, as a numpy array of floats in -1..1. Detection is made for what telephony does to a
 sine: G.711 quantisation, mixing of several parties, G.722 and Opus in between, speech and music around it.
-A tone counts when it stays for :data:`SHORTEST` seconds; frequencies should be :data:`SPACING` Hz apart and
-lie above speech (:data:`LOWEST`), because a spoken vowel is made of sines, too.
+A tone counts when it lasts for :data:`SHORTEST` seconds; frequencies should be :data:`SPACING` Hz apart and
+above speech (:data:`LOWEST`), because a spoken vowel also consists of sines.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SHORTEST = 0.2
 
 _WINDOW = 0.1
 _HOP = 0.02
-# Half would put edges exactly; a little less bears codecs. Speech hardly ever holds one frequency so loud.
+# Half would give exact edges; a little less tolerates codecs. Speech rarely has one frequency of that level.
 _HEARD = 0.4 * LOUDNESS
 _SILENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From ``start`` to ``end``, seconds from the beginning of the sound (or Unix seconds where said)."""
+    """From ``start`` to ``end``, seconds from the beginning of the sound (or Unix seconds where documented)."""
 
     start: float
     end: float
@@ -100,7 +100,7 @@ def read_wav(path: Path) -> tuple[list[Sound], int]:
 
 
 def heard(sound: Sound, frequencies: Iterable[float], rate: int = RATE) -> dict[float, list[Interval]]:
-    """When each of the frequencies sounded, seconds from the beginning; a tone never heard has no intervals.
+    """The intervals of each frequency, in seconds from the beginning; an absent tone has no intervals.
 
     Edges are exact to about 20 ms. A gap shorter than :data:`SHORTEST` (lost packets, a re-bridge) does not
     cut an interval in two.
@@ -114,7 +114,7 @@ def heard(sound: Sound, frequencies: Iterable[float], rate: int = RATE) -> dict[
 
 
 def sounding(sound: Sound, rate: int = RATE) -> list[Interval]:
-    """When anything at all could be heard."""
+    """The intervals with any audio."""
     frames = _frames(sound, rate)
     return _intervals(np.sqrt((frames**2).mean(axis=1)) >= _SILENT, len(sound) / rate)
 
@@ -125,7 +125,7 @@ def total(intervals: Sequence[Interval]) -> float:
 
 
 def channel_frequencies(path: Path, frequencies: Iterable[float]) -> list[dict[float, float]]:
-    """For each channel of a WAV file: the frequencies heard on it, with their seconds."""
+    """For each channel of a WAV file: its detected frequencies, with their seconds."""
     channels, rate = read_wav(path)
     wanted = list(frequencies)
     found = (heard(channel, wanted, rate) for channel in channels)
@@ -134,7 +134,7 @@ def channel_frequencies(path: Path, frequencies: Iterable[float]) -> list[dict[f
 
 @dataclass(frozen=True, slots=True)
 class Ear:
-    """What one party heard: its sound, and the Unix time of the first sample."""
+    """The received audio of one party: the samples, and the Unix time of the first one."""
 
     party: str
     sound: Sound
@@ -143,10 +143,10 @@ class Ear:
 
 
 def hears_matrix(ears: Iterable[Ear], tones: Mapping[str, float]) -> dict[str, dict[str, list[Interval]]]:
-    """For each listening party: whom it heard and when (Unix seconds). Parties it never heard are left out.
+    """For each listening party: the audible parties with times (Unix seconds). Inaudible ones are omitted.
 
     :param tones: the tone of each party; a party with several ears (call legs) gets them together in time.
-        A party that hears its own tone is listed, too: that is an echo, and a fault.
+        A party that receives its own tone is also listed: that is an echo, and a fault.
     """
     matrix: dict[str, dict[str, list[Interval]]] = {}
     for ear in ears:

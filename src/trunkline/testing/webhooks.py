@@ -1,4 +1,4 @@
-"""A receiver of notifications on this machine: keeps what it is sent, and fails as told."""
+"""A receiver of notifications on this machine: stores the requests, and fails on demand."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class WebhookReceiver:
     async def wait_for(
         self, wanted: Callable[[list[Received]], bool], timeout: float = 15.0
     ) -> list[Received]:
-        """The accepted requests as soon as they are what is wanted; :class:`TimeoutError` with what came else."""
+        """The accepted requests once they match the condition; otherwise :class:`TimeoutError` with the requests."""
         try:
             async with asyncio.timeout(timeout):
                 while not wanted(self.accepted):

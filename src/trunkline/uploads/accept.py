@@ -64,7 +64,7 @@ set {", ".join(f"{name} = excluded.{name}" for name in _AGAIN)}, error_code = nu
     settled_at = null
 where uploaded_calls.status = 'error' and uploaded_calls.failures < {MAX_FAILURES}
 returning uploaded_call_id, record_type
-"""  # noqa: S608 - constants of ours
+"""  # noqa: S608 - consists of constants
 
 _NUMBERS = "select nextval('uploaded_call_ids') as number from generate_series(1, %s)"
 
@@ -150,9 +150,7 @@ def _row(batch: Batch, call: Mapping[str, Any]) -> dict[str, Any]:
     start = checks.instant(call["start_time"], batch.zone, "calls.start_time")
     finish = checks.instant(call["finish_time"], batch.zone, "calls.finish_time")
     if finish < start:
-        raise checks.wrong_time(
-            "finish_time lies before start_time", "calls.finish_time", call["finish_time"]
-        )
+        raise checks.wrong_time("finish_time is before start_time", "calls.finish_time", call["finish_time"])
     checks.not_in_future(finish, "calls.finish_time", call["finish_time"])
     direction = call.get("direction", "in")
     calling, called = _numbers(call, direction)

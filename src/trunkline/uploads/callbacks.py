@@ -25,7 +25,7 @@ async def enqueue(
     """Make the callback of a change of an uploaded call if its uploader asked for this status.
 
     :param row: of ``uploaded_calls``; the transaction has changed it, so no other one adds to its stream.
-    :param more: further fields: ``call_session_id`` or ``error_code`` and ``error_message``.
+    :param more: additional fields: ``call_session_id`` or ``error_code`` and ``error_message``.
     """
     callback = row["callback"]
     if status not in callback.get("events", ()):

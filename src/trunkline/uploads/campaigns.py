@@ -1,4 +1,4 @@
-"""Which advertising campaign a visit belongs to, by the conditions of the site's campaigns."""
+"""The advertising campaign of a visit, by the conditions of the site's campaigns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chats of other systems: taken in whole, or not at all; deleted again."""
+"""Upload of chats of other systems in one transaction, and their deletion."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _message(message: Mapping[str, Any], context: Context, zone: ZoneInfo) -> _M
     at = checks.instant(sent, zone, "chats.messages.date_time")
     checks.not_in_future(at, "chats.messages.date_time", sent)
     if at < context.at:
-        raise checks.wrong_time("it lies before the chat", "chats.messages.date_time", sent)
+        raise checks.wrong_time("it is before the chat", "chats.messages.date_time", sent)
     employee_id = message.get("employee_id")
     is_operator = message["source"] == "operator"
     if is_operator and employee_id is None:

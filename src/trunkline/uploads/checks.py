@@ -20,7 +20,7 @@ REQUEST_MAX = 524_288
 """Bytes of the JSON of one request."""
 
 CLOCK_MARGIN = timedelta(minutes=5)
-"""Between the customer's clocks and ours: how far in the future a thing may have happened."""
+"""Permitted difference of the customer's clock: seconds that an uploaded time may be in the future."""
 
 _URL_MAX = 4096
 

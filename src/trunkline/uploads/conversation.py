@@ -1,4 +1,4 @@
-"""What chats, offline messages and e-mails that are uploaded have in common: where they come from, and from whom."""
+"""Common parts of uploaded chats, offline messages and e-mails: their source and contact."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ async def check_contexts(
     time_field: str,
     visit_field: str = "visitor_session_id",
 ) -> None:
-    """That the visits, campaigns and sites exist, speak of the same, and that the visit came before.
+    """Check that the visits, campaigns and sites exist, match each other, and that the visit was earlier.
 
-    :param field: name of the array that the things stand in.
-    :param time_field: name of the parameter that says when they happened.
-    :param visit_field: name of the one that says in which visit.
+    :param field: name of the array of the items.
+    :param time_field: name of the parameter with their time.
+    :param visit_field: name of the parameter with the visit.
     :raises InvalidInput, NotFound: they do not.
     """
     kinds = {"visitor_session": visit_field, "campaign": "campaign_id", "site": "site_id"}
@@ -113,7 +113,7 @@ def real_campaign(campaign_id: int | None, field: str) -> None:
 
 
 def campaign_needs_site(campaign_id: int | None, site_id: int | None, field: str) -> None:
-    """The campaign of visitors without one belongs to no site, so one must be said.
+    """The campaign of visitors without a campaign has no site, so the site is required.
 
     :raises InvalidInput: none was.
     """
@@ -122,7 +122,7 @@ def campaign_needs_site(campaign_id: int | None, site_id: int | None, field: str
 
 
 def reached(thing: Mapping[str, Any], field: str) -> tuple[str | None, str | None]:
-    """Phone number and e-mail address of whom it came from; one of them at least.
+    """Phone number and e-mail address of the sender; at least one of them.
 
     :raises InvalidInput: neither, or not what it should be.
     """
@@ -134,7 +134,7 @@ def reached(thing: Mapping[str, Any], field: str) -> tuple[str | None, str | Non
 
 
 def somewhere(context: Context, field: str) -> Context:
-    """The context, which must say something.
+    """The context, which must not be empty.
 
     :raises InvalidInput: it does not.
     """
@@ -178,14 +178,14 @@ async def known(
 
 
 async def one_at_a_time(connection: Connection, account_id: int, what: LiteralString) -> None:
-    """Uploads of this kind wait for one another till the end of the transaction: so an ``ext_id`` comes once."""
+    """Serialise uploads of this kind until the end of the transaction, so that an ``ext_id`` is unique."""
     await connection.execute(_LOCK, (what, account_id))
 
 
 async def contact_of(
     connection: Connection, account_id: int, phone: str | None, email: str | None
 ) -> dict[str, Any]:
-    """Columns that tell of the contact, and how many communications there were with it."""
+    """Columns of the contact, and the number of communications with it."""
     sent = {"account_id": account_id, "phone": phone, "email": email}
     row = await (await connection.execute(_CONTACT, sent)).fetchone()
     counted = await (await connection.execute(_COUNT, (account_id, phone or email))).fetchone()

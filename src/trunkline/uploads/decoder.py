@@ -1,4 +1,4 @@
-"""Looks into a recording that a stranger sent, in a process of its own with little memory and little time."""
+"""Analyses an untrusted recording in a separate process with limits of memory and time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A recording that can be heard. ``source``: what it was when it came."""
+    """A playable recording. ``source``: the format of the upload."""
 
     duration_ms: int
     source: dict[str, Any]
@@ -62,7 +62,7 @@ class Decoder:
         self._slots = asyncio.Semaphore(_MAX_PROCESSES)
 
     async def decode(self, kind: RecordType, source: Path) -> Decoded:
-        """Check a fetched file and make beside it what is kept of it. An MP3 is kept as it came.
+        """Check a fetched file and write the stored formats next to it. An MP3 is stored unchanged.
 
         :raises UploadFailed: it is not what it should be, or costs more than it may.
         """
@@ -91,7 +91,7 @@ class Decoder:
         return Decoded(answer["duration_ms"], answer["source"], mp3, wav)
 
     async def _run(self, task: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-        """What the child said; None when it died or took too long. It is gone when this returns, however it does."""
+        """The output of the child; None when it failed or took too long. It has ended in any case when this returns."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",

@@ -1,8 +1,8 @@
 """The process that looks into one recording: ``python decoder_child.py PARENT_PID``.
 
 Reads one JSON object (see :class:`trunkline.uploads.decoder.Task`) from standard input; writes one to standard output:
-``{"duration_ms", "samples", "source": {...}}`` or ``{"fault", "message"}``. What strangers sent is parsed by native code
-here, so this process has little memory, little time, and dies with its parent. Run as a file, not as a module: it must
+``{"duration_ms", "samples", "source": {...}}`` or ``{"fault", "message"}``. Untrusted data are parsed by native code
+here, so this process has limits of memory and time, and ends with its parent. Run as a file, not as a module: it must
 import nothing that it does not need.
 """
 
@@ -31,7 +31,7 @@ _PCM_TAGS = (1, 3, 6, 7, 0xFFFE)
 """PCM of whole numbers, of fractions, A-law, mu-law, and \"look into the extension\"."""
 
 _STREAMED = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF - 36)
-"""Lengths that a writer leaves who did not know the length when it began."""
+"""Lengths in headers of writers that did not have the length at the start."""
 
 _PART = 0.98
 """Of the frames that an MP3 announces must be there."""
@@ -92,7 +92,7 @@ def _wav(task: dict[str, Any]) -> dict[str, Any]:
     if source["format_tag"] not in _PCM_TAGS:
         raise Fault("processing", f"The WAV is coded (format {source['format_tag']:#06x}); send 16-bit PCM.")
     if source["sample_rate"] != SAMPLE_RATE:
-        # Never resampled: what the analysis says of the band of 330-3400 Hz would be about our filter.
+        # Never resampled: the analysis of the band of 330-3400 Hz would measure the resampling filter.
         raise Fault("processing", f"The sample rate is {source['sample_rate']} Hz; send {SAMPLE_RATE} Hz.")
     if source["duration_ms"] < task["min_ms"]:
         raise Fault(
@@ -153,7 +153,7 @@ def _resampled(container: Any, resampler: Any) -> Iterator[Any]:
 
 
 def _riff(file: BinaryIO) -> dict[str, Any]:
-    """What the header of a WAV says, once it holds together."""
+    """The values of a consistent WAV header."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
@@ -247,7 +247,7 @@ _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 
 
 
 def _frame_bytes(frame: bytes) -> int | None:
-    """Length of a layer III frame by its header; None when it has none that tells."""
+    """Length of a layer III frame by its header; None when it is not valid."""
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0 or (frame[1] >> 1) & 3 != 1:
         return None
     version, index, rate = (frame[1] >> 3) & 3, frame[2] >> 4, (frame[2] >> 2) & 3

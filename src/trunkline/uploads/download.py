@@ -56,7 +56,7 @@ class Downloader:
     async def fetch(self, url: str, kind: RecordType, target: Path) -> int:
         """Put what is at a URL into a new file; its bytes.
 
-        Redirects are followed, a few, each looked at anew. Compressed answers are inflated no further than the limit.
+        A few redirects are followed, each with the same checks. Compressed responses are decompressed only up to the limit.
 
         :raises UploadFailed: with the code of what went wrong; the file may hold a part then.
         """

@@ -1,6 +1,6 @@
-"""Writes uploaded calls as call sessions with their legs, so that they stand in every report.
+"""Writes uploaded calls as call sessions with their legs, so that every report includes them.
 
-A call is written once: whoever writes it again changes nothing.
+A call is written once: writing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WRITE_SESSIONS = f"""
 insert into call_sessions ({_SESSION_COLUMNS}, is_internal, scenario_operations, attributes)
 select {_SESSION_COLUMNS}, false, '[]', '{{}}' from jsonb_populate_recordset(null::call_sessions, %s::jsonb)
 on conflict (account_id, call_session_id) do nothing returning call_session_id
-"""  # noqa: S608 - constants of ours
+"""  # noqa: S608 - consists of constants
 
 _WRITE_LEGS = f"""
 insert into call_legs ({_LEG_COLUMNS}, is_coach)

@@ -15,13 +15,13 @@ class UploadStatus(StrEnum):
     NOT_PROCESSED = "not_processed"
     CANCELLED = "cancelled"
     PROCESSED = "processed"
-    """It is a call session; its recordings can be heard."""
+    """It is a call session with playable recordings."""
     ERROR = "error"
     """It came to nothing; the same ``ext_id`` may be uploaded again, see :data:`MAX_FAILURES`."""
 
 
 CALLBACK_EVENTS = (UploadStatus.PROCESSED, UploadStatus.IN_PROCESS, UploadStatus.ERROR)
-"""What a client may want to be told of."""
+"""Events of callbacks."""
 
 MAX_FAILURES = 3
 """Failed uploads of an ``ext_id`` after which it is not taken any more."""
@@ -44,7 +44,7 @@ class ErrorCode(StrEnum):
     WAV_PROCESSING = "wav_processing_error"
 
 
-class UploadFailed(Exception):  # noqa: N818 - a finding, told to the client
+class UploadFailed(Exception):  # noqa: N818 - a result that is returned to the client
     """An uploaded call that cannot become a call session; ``message`` is what its uploader reads."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
@@ -57,7 +57,7 @@ class RecordType(StrEnum):
     WAV = "wav"
     """For speech analytics: stereo, who is on which channel is known; an MP3 is made of it."""
     MP3 = "mp3"
-    """To be heard."""
+    """For playback."""
 
 
 class Channel(StrEnum):
@@ -67,7 +67,7 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One recording of a call, and who speaks in it. Either both of the employee are unknown, or the name is known."""
+    """One recording of a call, and its speaker. Either both of the employee are unknown, or the name is known."""
 
     url: str
     recording_id: str
@@ -106,7 +106,7 @@ class UploadedCall:
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
-        """Columns of ``uploaded_calls`` that are fields as they stand: all but the recordings."""
+        """Columns of ``uploaded_calls`` that are fields without conversion: all but the recordings."""
         return tuple(one.name for one in fields(cls) if one.name not in ("record_type", "records"))
 
     @property

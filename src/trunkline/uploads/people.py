@@ -26,14 +26,14 @@ select %s, tag_id, 'api-' || tag_id, %s from made
 on conflict (account_id, name) do nothing returning tag_id
 """
 
-# Held till the end of the transaction: two calls that name a new employee make one.
+# Held until the end of the transaction, so that two calls with the same new employee create one.
 _LOCK = (
     "select pg_advisory_xact_lock(hashtextextended('uploaded-employee:' || %s::text || ':' || lower(%s), 0))"
 )
 
 
 async def employee_named(connection: Connection, account_id: int, full_name: str) -> int:
-    """The employee of that full name, in whatever case; made if there is none."""
+    """The employee of that full name, case-insensitive; created if there is none."""
     parameters = (account_id, full_name)
     row = await (await connection.execute(_FIND_EMPLOYEE, parameters)).fetchone()
     if row is None:
@@ -53,7 +53,7 @@ async def tag_named(connection: Connection, account_id: int, name: str) -> int:
     row = await (await connection.execute(_FIND_TAG, parameters)).fetchone()
     if row is None:
         row = await (await connection.execute(_MAKE_TAG, parameters)).fetchone()
-    if row is None:  # somebody else made it meanwhile
+    if row is None:  # created concurrently
         row = await (await connection.execute(_FIND_TAG, parameters)).fetchone()
     assert row is not None
     return int(row["tag_id"])

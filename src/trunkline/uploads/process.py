@@ -1,6 +1,6 @@
-"""Works on uploaded calls: fetches their recordings, looks into them, makes them call sessions, tells the uploader.
+"""Processes uploaded calls: fetches and analyses their recordings, creates call sessions, enqueues callbacks.
 
-Every step bears to be broken off and done again: what is fetched lies in a folder of the call that each attempt empties
+Every step can be interrupted and repeated: fetched files are in a folder of the call that each attempt empties
 first; files of finished recordings are named by the recording, whose id was chosen when the call was accepted; rows are
 written in the one transaction that settles the call.
 """
@@ -38,11 +38,11 @@ from trunkline.uploads.model import (
 _log = get_logger("uploads")
 
 WhenReady = Callable[[Connection, int, str], Awaitable[None]]
-"""Called with account and recording id, in the transaction in which a recording becomes ready: whoever has work to do
+"""Called with account and recording id, in the transaction in which a recording becomes ready: a listener with work to do
 on it orders the job there."""
 
 _RUNS_MAX = 6
-"""Attempts of a worker on one call, ended by faults of ours, after which it fails with ``internal_error``."""
+"""Attempts of a worker on one call, ended by faults of the server, after which it fails with ``internal_error``."""
 
 _TAKE = """
 update uploaded_calls set status = 'in_process', runs = runs + 1
@@ -209,7 +209,7 @@ class Processor:
             await callbacks.enqueue(connection, account_id, row, UploadStatus.ERROR, more)
 
     async def _make_partitions(self, calls: Sequence[UploadedCall]) -> None:
-        """In a transaction of its own: whoever makes a partition keeps others from it till the end."""
+        """In a separate transaction, because creating a partition locks the table until its end."""
         async with self._db.connection() as connection:
             await partitions.ensure_months(connection, {month_of_id(call.session_id) for call in calls})
 

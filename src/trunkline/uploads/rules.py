@@ -1,4 +1,4 @@
-"""What an uploaded call looks like in the reports: durations and legs from the little that is told of it. Pure."""
+"""Representation of an uploaded call in reports: durations and legs from the uploaded data. Pure."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class LegPlan:
     """Seconds talked; None when it was not answered."""
     total_duration: int
     record: int | None = None
-    """Which of the call's records this leg spoke in; None: the contact, or nobody recorded."""
+    """Index of the leg's record in the call; None: the contact, or no record."""
     is_contact: bool = False
     is_transfered: bool = False
     """The call was handed on to it."""
 
 
 def durations(call: UploadedCall) -> Durations:
-    """What was sent counts; what was not follows from the rest. They may exceed the total when the client said so."""
+    """Uploaded values are used; missing ones are derived. They may exceed the total if the client sent such values."""
     total = max(round((call.finish_time - call.start_time).total_seconds()), 0)
     if call.is_lost:
         wait = total if call.wait_duration is None else call.wait_duration
@@ -54,7 +54,7 @@ def durations(call: UploadedCall) -> Durations:
 
 
 def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
-    """The contact's leg, and one for each record (for an answered call without records: one, of nobody known). Of a
+    """The contact's leg, and one for each record (for an answered call without records: one, without a name). Of a
     lost call none was answered.
 
     The talk is shared among the records in their order, each as long as its recording, the last to the end; so the

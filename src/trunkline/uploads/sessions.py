@@ -54,7 +54,7 @@ TEXTS = (
     "entrance_page_url",
     "entrance_page_title",
 )
-"""What may be told of a visit in words."""
+"""Text fields of a visit."""
 
 _ENGINES = {1: "yandex.direct", 2: "google.adwords", 7: "vk.ads", 8: "mytarget.ads"}
 """Advertising systems that the report of visits has a word for, by ``adv_system``."""
@@ -117,7 +117,7 @@ def _time(session: Mapping[str, Any], zone: ZoneInfo) -> datetime:
     at = checks.instant(sent, zone, "sessions.date_time")
     local = at.astimezone(zone).replace(tzinfo=None)
     if local < FIRST_TIME:
-        raise checks.wrong_time("it lies before 2011", "sessions.date_time", sent)
+        raise checks.wrong_time("it is before 2011", "sessions.date_time", sent)
     checks.not_in_future(at, "sessions.date_time", sent)
     end = local + timedelta(seconds=session.get("duration", 0))
     if end.date() != local.date():

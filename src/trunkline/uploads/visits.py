@@ -22,7 +22,7 @@ async def visit_behind(
 ) -> dict[str, Any]:
     """What a communication keeps in ``extra`` of where it came from, under the names of the reports.
 
-    A known visit tells all. Else a campaign brings its site along.
+    A known visit has all data. Otherwise a campaign determines its site.
     """
     if visitor_session_id is not None:
         row = await (await connection.execute(_OF_VISIT, (account_id, visitor_session_id))).fetchone()

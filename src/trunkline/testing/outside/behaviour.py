@@ -24,7 +24,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Ring for ``after`` seconds if any, then refuse with the SIP answer that belongs to a Q.850 cause."""
+    """Ring for ``after`` seconds if any, then refuse with the SIP response of a Q.850 cause."""
 
     cause: int
     after: float = 0.0
@@ -51,7 +51,7 @@ def no_such_number() -> Refuse:
 
 
 def ring_then_give_up(after: float) -> Refuse:
-    """480 Temporarily Unavailable after ringing: the network gives up on a phone nobody picks up."""
+    """480 Temporarily Unavailable after ringing: the network ends an unanswered call."""
     return Refuse(_NO_ANSWER, after)
 
 

@@ -25,7 +25,7 @@ res_stasis_broadcast res_statsd res_stun_monitor
 
 
 class Transport(StrEnum):
-    """How a party reaches the PBX. The carrier has an address of its own, as carriers have."""
+    """Transport of a party to the PBX. The carrier has a separate address, like real carriers."""
 
     UDP = "udp"
     TCP = "tcp"
@@ -51,7 +51,7 @@ class Ports:
     """Where the outside world listens. ``sip`` takes three in a row: UDP and TCP, TLS, the carrier's UDP.
 
     :ivar phones_address: source of the phones' traffic.
-    :ivar carrier_address: source of the carrier's; another one, so that a PBX can tell them apart.
+    :ivar carrier_address: source of the carrier's; another one, so that a PBX can distinguish them.
     """
 
     http: int
@@ -129,7 +129,7 @@ _STATE = ("varlib", "db", "keys", "spool", "run")
 def static_files(
     folders: Folders, ports: Ports, password: str, certificate: Path, key: Path
 ) -> dict[str, str]:
-    """File name to text, for what does not change while the world lives."""
+    """File name to text, for files that do not change at runtime."""
     root = folders.root
     return {
         "asterisk.conf": f"""[directories](!)
@@ -214,7 +214,7 @@ def _endpoint(codecs: Sequence[str], *, srtp: bool) -> str:
 
 def _sound_from(address: str) -> str:
     """Send sound from the address that the SDP names. From any other the PBX lets it pass only after it has watched the
-    source for a while, and begins anew whenever packets come close together, as they do on a busy machine."""
+    source for some time, and restarts when packets arrive close together, as on a busy machine."""
     return f"media_address = {address}\nbind_rtp_to_media_address = yes\n"
 
 

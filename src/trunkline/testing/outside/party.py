@@ -1,7 +1,7 @@
 """The people outside: desk phones and customers, and their calls.
 
-A party is called and behaves as told (:meth:`Party.on_call`), or calls (``dial``). While a call is up it
-plays its own tone; what it hears is kept from the first moment, and :meth:`Call.ear` gives that to
+A party is called and follows its behaviour (:meth:`Party.on_call`), or calls (``dial``). During a call it
+plays its own tone; its received audio is recorded from the start, and :meth:`Call.ear` passes that to
 :mod:`trunkline.testing.tones`.
 """
 
@@ -32,7 +32,7 @@ from trunkline.testing.outside.config import APP, Identity, Registrar, Transport
 from trunkline.testing.tones import Ear
 
 PATIENCE = 15.0
-"""Seconds that waiting for something of a call takes at most, unless said otherwise."""
+"""Default maximum wait for an event of a call, in seconds."""
 _NORMAL_CLEARING = 16
 _POLL = 0.05
 _LONGEST_RING = 120
@@ -55,7 +55,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing noticed by one party. ``at`` is Unix seconds; ``cause`` is Q.850 and belongs to an end."""
+    """One event of one party. ``at`` is Unix seconds; ``cause`` is Q.850, of an end."""
 
     at: float
     party: str
@@ -66,7 +66,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Line:
-    """The two connections to the outside Asterisk, and where it keeps what parties heard."""
+    """The two connections to the outside Asterisk, and the folder of the received audio."""
 
     ari: AriClient
     ami: AmiClient
@@ -77,7 +77,7 @@ class Call:
     """One call of one party, as this party sees it.
 
     :ivar tone: what its party plays.
-    :ivar number: whom it dialled, or who its phone shows as calling.
+    :ivar number: the dialled number, or the displayed caller id.
     :ivar name: the name its phone shows, for an incoming call.
     :ivar moments: what happened, in order.
     :ivar keys: keys the other side pressed.
@@ -112,7 +112,7 @@ class Call:
 
     @property
     def at_dial(self) -> float:
-        """Unix seconds of the INVITE, whichever way it went."""
+        """Unix seconds of the INVITE, in either direction."""
         return self.at(What.DIALLED) or self.at(What.INVITED) or 0.0
 
     @property
@@ -127,7 +127,7 @@ class Call:
 
     @property
     def at_end(self) -> float:
-        """Unix seconds, 0 while it lives."""
+        """Unix seconds, 0 while it is live."""
         return self.at(What.ENDED) or 0.0
 
     @property
@@ -144,13 +144,13 @@ class Call:
 
     @property
     def cause(self) -> int:
-        """Q.850 cause of the end, 0 while it lives."""
+        """Q.850 cause of the end, 0 while it is live."""
         return next((moment.cause for moment in self.moments if moment.what is What.ENDED), 0)
 
     async def wait(self, what: What, timeout: float = PATIENCE) -> float:
         """Unix seconds of the first time it happened; :class:`TimeoutError` when it does not come.
 
-        A call that ended will not do anything else: that is said at once.
+        An ended call has no further events: the wait fails at once.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -188,7 +188,7 @@ class Call:
         await self._line.ari.post(self._path("/dtmf"), dtmf=keys, between=round(between * 1000))
 
     async def mute(self) -> None:
-        """Play the tone no longer: the party keeps quiet."""
+        """Stop the tone: the party is silent."""
         await self._line.ari.delete(self._path("/moh"))
 
     async def unmute(self) -> None:
@@ -199,10 +199,10 @@ class Call:
         """Play a sound file (WAV, 8000 Hz, mono) once; :meth:`mute` first."""
         await self._line.ari.post(self._path("/play"), media=f"sound:{file.with_suffix('')}")
 
-    # --- what it hears
+    # --- received audio
 
     async def ear(self) -> Ear:
-        """All it heard up to now. Its place in time is exact to some 50 ms while both sides send."""
+        """All received audio. Its times are exact to about 50 ms while both sides send."""
         if self.is_ended:
             await self._settled()
             sound, until = tones.read_raw(self._file), self.at(What.ENDED) or 0.0
@@ -213,7 +213,7 @@ class Call:
     async def hears(self, tone: float, seconds: float = 0.5, timeout: float = PATIENCE) -> None:
         """Wait until, from now on, a tone sounded for so long without a break; else :class:`TimeoutError`.
 
-        Asterisk writes what is heard in gulps of half a second: so late this may come.
+        Asterisk writes received audio in blocks of half a second, so the result is delayed by up to that time.
         """
         past = len(tones.read_raw(self._file))
         deadline = time.monotonic() + timeout
@@ -242,7 +242,7 @@ class Call:
         self._changed.set()
 
     def on_event(self, event: AriEvent) -> None:
-        """Take what the engine says about this call's channel."""
+        """Handle an engine event of this call's channel."""
         match event:
             case StasisStart():
                 self.in_hand.set()
@@ -273,7 +273,7 @@ class Call:
             await self.unmute()
 
     async def behave(self, behaviour: Behaviour, channel_name: str) -> None:
-        """Live through an incoming call as told; the other side may end it at any moment."""
+        """Handle an incoming call according to its behaviour; the other side may end it at any moment."""
         try:
             match behaviour:
                 case Answer():
@@ -434,7 +434,7 @@ class Phone(Party):
         await self.wait_registration("Registered")
 
     async def try_again(self) -> None:
-        """Register anew after a refusal; how it goes, :meth:`wait_registration` tells."""
+        """Register again after a refusal; :meth:`wait_registration` waits for the result."""
         await self._line.ami.action("PJSIPRegister", {"Registration": self.identity.name})
 
     async def unregister(self) -> None:

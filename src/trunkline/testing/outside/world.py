@@ -37,7 +37,7 @@ from trunkline.testing.outside.party import (
 from trunkline.testing.tones import Interval
 
 ALL_TONES = tuple(1010.0 + 110.0 * number for number in range(22))
-"""Given to the parties in turn, unless they are told another. None is a multiple of another's."""
+"""Assigned to the parties in turn, unless another is given. None is a multiple of another."""
 _TONE_SECONDS = 10
 _NO_SUCH_NUMBER = 1
 _CODECS = ("alaw", "ulaw")
@@ -47,7 +47,7 @@ _RTP_PORTS = 1000
 def choose_ports() -> Ports:
     """Ports free now."""
     http, ami, sip, tls, carrier = free_ports(5)
-    # Above what the kernel hands out to clients nothing else of ours listens.
+    # Above the kernel's range of ephemeral ports; no other part of Trunkline listens there.
     rtp = 40_000 + secrets.randbelow(20) * _RTP_PORTS
     return Ports(http, ami, sip, tls, carrier, rtp, rtp + _RTP_PORTS - 1)
 
@@ -87,7 +87,7 @@ class OutsideWorld:
         self._tasks: set[asyncio.Task[None]] = set()
         self._process: asyncio.subprocess.Process | None = None
         self._stack = contextlib.AsyncExitStack()
-        # Of a channel that came in, only who subscribes to all hears the end.
+        # The end of an incoming channel is sent only to subscribers of all channels.
         ari = AriClient(
             AriAddress(self.ports.http, config.USER, self._password), config.APP, subscribe_all=True
         )
@@ -164,7 +164,7 @@ class OutsideWorld:
         """A phone of a SIP line; several of one line are several devices.
 
         :param ha1: logs in with the digest of its password instead.
-        :param name: in the matrix of who hears whom; default: the login.
+        :param name: in the matrix of audio paths; default: the login.
         :param register: wait until it is registered; without, it is left as its first attempt leaves it (see
             :meth:`Phone.wait_registration`).
         """
@@ -199,7 +199,7 @@ class OutsideWorld:
         codecs: Sequence[str] = _CODECS,
         display: str = "",
     ) -> Customer:
-        """Somebody the carrier's network knows by this number (digits, no plus)."""
+        """A customer with this number (digits, no plus) in the carrier's network."""
         identity = Identity(f"customer-{number}", number, display or number, Transport.CARRIER, codecs)
         customer = Customer(name or number, tone or self._free_tone(), identity, self._line, self._adopt)
         customer.registrar = self.pbx
@@ -229,7 +229,7 @@ class OutsideWorld:
         return await customer.dial_uri(number, f"sip:{number}@{address}")
 
     async def hang_up_all(self) -> None:
-        """End every call that still lives, and wait until it has ended."""
+        """End every live call, and wait until it has ended."""
         living = [call for call in self._calls.values() if not call.is_ended]
         await asyncio.gather(*(call.hangup() for call in living))
         for call in living:
@@ -247,7 +247,7 @@ class OutsideWorld:
         return {party.name: party.tone for party in self.parties}
 
     async def hears(self, calls: Iterable[Call] | None = None) -> dict[str, dict[str, list[Interval]]]:
-        """Who heard whom and when (Unix seconds), over these calls or over all."""
+        """The audio paths between parties with their times (Unix seconds), of these calls or of all."""
         wanted = list(calls) if calls is not None else list(self._calls.values())
         speaking = {party.tone: party.name for party in self.parties}
         # Where tones had to be given twice, those who are on these calls are meant.
