@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
+from tests.distribution import Controller, distribute
 from tests.shared_database import Databases, administer
 from trunkline.accounts import passwords
 from trunkline.core.settings import Settings
@@ -37,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(), "controller of test groups")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     folders = [config.rootpath / "tests" / name for name in _REAL_TIME]
     for item in items:
@@ -44,6 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         real_time = marked or any(item.path.is_relative_to(folder) for folder in folders)
         if real_time and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_REAL_TIME_SECONDS))
+    distribute(config, items)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""How tests are spread over processes (``pytest -n 2 --dist loadgroup``).
+
+Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
+a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
+processes begin first, so that no process is left alone with a long one at the end.
+
+pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
+each worker writes the groups of what it collected to a file, and the scheduler reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_FILE = "groups_file"
+"""Key of the file's name among what a worker gets from the controller."""
+
+_REAL_PROCESSES = ("engine", "phones", "drill")
+"""Marks."""
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no types
+    """A group of tests is one piece of work; pieces are given out in the order in which workers collected them."""
+
+    def __init__(self, config: pytest.Config, log: Any, file: Path) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+        self._file = file
+        self._groups: dict[str, str] = {}
+
+    def schedule(self) -> None:
+        self._groups = json.loads(self._file.read_text())
+        super().schedule()
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self._groups.get(nodeid, nodeid)
+
+
+class Controller:
+    """Plugin of the process that gives out work."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def _file(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="test-groups-")
+        return Path(self._folder.name) / "groups.json"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a new worker where to write."""
+        node.workerinput[_FILE] = str(self._file)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """In the place of the scheduler of pytest-xdist."""
+        return GroupScheduling(config, log, self._file) if config.getvalue("dist") == "loadgroup" else None
+
+    def pytest_unconfigure(self) -> None:
+        """Remove the file."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker: sort the tests, and write the groups for the scheduler."""
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is None:
+        return
+    groups = {item.nodeid: group for item in items if (group := group_of(item))}
+    sizes = Counter(groups.values())
+
+    def begins(item: pytest.Item) -> tuple[int, int]:
+        group = groups.get(item.nodeid)
+        has_processes = any(item.get_closest_marker(name) for name in _REAL_PROCESSES)
+        return (0, -sizes[group]) if group and has_processes else (1 if has_processes else 2, 0)
+
+    items.sort(key=begins)
+    file = Path(workerinput[_FILE])
+    # Workers write the same at the same time.
+    new = file.with_name(f"{file.name}.{workerinput['workerid']}")
+    new.write_text(json.dumps(groups))
+    new.replace(file)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Name of the test's group; empty for none."""
+    named = {str(mark.args[0]) for mark in item.iter_markers("xdist_group")}
+    if named:
+        return "_".join(sorted(named))
+    info = getattr(item, "_fixtureinfo", None)
+    path = item.nodeid.split("::")[0]
+    definitions = (
+        [one for several in info.name2fixturedefs.values() for one in several] if info is not None else []
+    )
+    is_of_the_module = any(one.scope == "module" and str(one.baseid) == path for one in definitions)
+    return path if is_of_the_module else ""
