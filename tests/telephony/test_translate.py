@@ -129,12 +129,75 @@ def test_who_answered_while_nobody_listened_wins_and_the_others_stop_ringing() -
 
 def test_a_device_that_comes_before_the_others_are_found_is_known_by_its_id() -> None:
     translator = Translator()
-    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
-    assert fed(translator, StasisStart(NOW, FIRST, ("originated",), None)) == []
+    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == []
+    assert translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~2") == [Answered(HOUSE, NOW)]
     assert translator.to_hang_up == ["x~1"]
-    translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~1")
-    assert translator.to_hang_up == ["x~1", "x~1"]
     assert translator.members(HOUSE) == ["x~2"]
+
+
+@pytest.fixture(params=["reconnected", "restarted"])
+def away(request: pytest.FixtureRequest, group: Translator) -> Translator:
+    """Both devices rang when the connection, or the switch, went away."""
+    if request.param == "restarted":
+        return Translator()
+    group.unsettle()
+    return group
+
+
+def test_who_answered_first_has_the_call_also_when_another_device_enters_first(away: Translator) -> None:
+    """Both wait in the dialplan for a switch, and each tries at its own moments."""
+    entered = [
+        StasisStart(NOW, SECOND, ("originated",), None),
+        StasisStart(NOW, FIRST, ("originated",), None),
+    ]
+    assert fed(away, *entered) == []
+    assert away.to_hang_up == []
+    assert away.adopt_group(HOUSE, ["x~1", "x~2"], "x~1") == [Answered(HOUSE, NOW)]
+    assert away.to_hang_up == ["x~2"]
+    assert away.members(HOUSE) == ["x~1"]
+    assert fed(away, ChannelDestroyed(NOW, SECOND, 26)) == []
+    assert fed(away, ChannelDestroyed(NOW, FIRST, 16)) == [Ended(HOUSE, NOW, 16, False)]
+
+
+def test_the_end_of_the_first_before_it_is_known_as_such_ends_the_call(away: Translator) -> None:
+    entered = [
+        StasisStart(NOW, SECOND, ("originated",), None),
+        StasisStart(NOW, FIRST, ("originated",), None),
+    ]
+    assert fed(away, *entered, ChannelDestroyed(NOW, FIRST, 16)) == []
+    assert away.adopt_group(HOUSE, ["x~1", "x~2"], "x~1") == [
+        Answered(HOUSE, NOW),
+        Ended(HOUSE, NOW, 16, False),
+    ]
+    assert away.to_hang_up == ["x~2"]
+    assert fed(away, ChannelDestroyed(NOW, SECOND, 26)) == []
+
+
+def test_devices_that_all_ended_before_the_listing_end_the_call_once(away: Translator) -> None:
+    entered = [
+        StasisStart(NOW, SECOND, ("originated",), None),
+        StasisStart(NOW, FIRST, ("originated",), None),
+    ]
+    ended = [ChannelDestroyed(NOW, SECOND, 17), ChannelDestroyed(NOW, FIRST, 16)]
+    assert fed(away, *entered, *ended) == []
+    away.keep_only(set())
+    assert away.settle_ended({HOUSE: "x~1"}) == [Answered(HOUSE, NOW), Ended(HOUSE, NOW, 16, False)]
+    assert away.settle_ended({}) == []
+
+
+def test_devices_that_only_rang_and_all_ended_before_the_listing_end_the_call(group: Translator) -> None:
+    group.unsettle()
+    assert fed(group, ChannelDestroyed(NOW, FIRST, 17), ChannelDestroyed(NOW, SECOND, 19)) == []
+    assert group.settle_ended({}) == [Ended(HOUSE, NOW, 19, False)]
+
+
+def test_who_has_the_call_keeps_it_over_a_reconnect(group: Translator) -> None:
+    fed(group, StasisStart(NOW, SECOND, ("originated",), None))
+    group.unsettle()
+    group.to_hang_up.clear()
+    assert fed(group, StasisStart(NOW, FIRST, ("originated",), None)) == []
+    assert group.to_hang_up == ["x~1"]
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
 
 
 def test_a_device_that_went_unheard_does_not_keep_the_group_alive(group: Translator) -> None:

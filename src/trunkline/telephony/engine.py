@@ -478,6 +478,8 @@ class AsteriskEngine(Conversations):
         winning = journal.winners(entries)
         for public, devices in groups.items():
             self._adopt_devices(public, devices, winning)
+        for signal in self._translator.settle_ended(winning):
+            self._emit(signal)
         await self._close_left_over(bridges)
         self._drop_losers()
         shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
@@ -503,7 +505,8 @@ class AsteriskEngine(Conversations):
         if winner is not None:
             winning[public] = winner
         rings = any(one.state == _RINGING for one in devices)
-        self._translator.adopt_group(public, [one.id for one in devices], winner, rings=rings)
+        for signal in self._translator.adopt_group(public, [one.id for one in devices], winner, rings=rings):
+            self._emit(signal)
 
     def _device_shown(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: Mapping[Channel, str]
@@ -557,6 +560,7 @@ class AsteriskEngine(Conversations):
                         await asyncio.wait_for(self._contacts_known.wait(), _AMI_PATIENCE)
                     self._emit(EngineUp(event.at))
                 case Disconnected():
+                    self._translator.unsettle()
                     self._emit(EngineDown(event.at))
                 case ChannelUserevent() if event.name == _HEARTBEAT:
                     self._heartbeat_returned(str(event.variables.get("token", "")), _ARI, event.at)

@@ -7,7 +7,7 @@ answer goes on under the one id that the house chose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,10 @@ class _Group:
     members: set[str]
     winner: str | None = None
     rang: bool = False
+    settled: bool = True
+    """False while a device may have answered without an event: which one was first is in the CEL log only."""
+    withheld: list[tuple[str, Signal]] = field(default_factory=list)
+    """Answers and ends of devices of a group that is not settled, by device."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class Translator:
     to_hang_up: list[str] = field(default_factory=list)
     """Channels of a group that lost; whoever feeds the translator ends them."""
     _groups: dict[str, _Group] = field(default_factory=dict)
+    _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
 
     # --- groups and recordings, told by the engine
@@ -105,23 +110,63 @@ class Translator:
         if group := self._groups.pop(real, None):
             group.members.discard(real)
 
+    def unsettle(self) -> None:
+        """Events may be lost from now on.
+
+        Devices that answer meanwhile wait in the dialplan and enter in any order when the connection is back, so the
+        first to enter is not the first that answered. Until :meth:`adopt_group`, which has it from the CEL log, no device
+        of a group that nobody has answered yet has the call, and their answers and ends are withheld.
+        """
+        for group in self._groups.values():
+            if group.winner is None:
+                self._hold(group)
+
+    def _hold(self, group: _Group) -> None:
+        group.settled = False
+        self._unsettled[group.public] = group
+
     def adopt_group(
         self, public: Channel, alive: Iterable[str], winner: str | None = None, *, rings: bool = False
-    ) -> None:
+    ) -> list[Signal]:
         """Channels found alive that share one id: the devices of a line that were called together.
 
         :param alive: all of them that live.
         :param winner: the one that answered first, also if it has ended since; None = nobody has answered.
         :param rings: at least one of them rings.
+        :returns: the signals of the winner that were withheld.
         """
-        group = self._group(public) or _Group(public, set())
-        group.members = set(alive)
+        group = self._unsettled.get(public) or self._group(public) or _Group(public, set())
+        ended = {real for real, signal in group.withheld if isinstance(signal, Ended)}
+        group.members = set(alive) - ended
         group.rang = group.rang or rings
         group.winner = group.winner or winner
         for member in group.members:
             self._groups[member] = group
+        return self._settle(group)
+
+    def settle_ended(self, winners: Mapping[Channel, str]) -> list[Signal]:
+        """The groups that were not adopted have no device that lives.
+
+        :param winners: the devices that answered first, by the id of the group.
+        :returns: their signals that were withheld.
+        """
+        found: list[Signal] = []
+        for public, group in list(self._unsettled.items()):
+            group.winner = group.winner or winners.get(public)
+            found += self._settle(group)
+        return found
+
+    def _settle(self, group: _Group) -> list[Signal]:
+        """End the wait of a group for its winner, who is the first to have entered if nothing else is known."""
+        self._unsettled.pop(group.public, None)
+        withheld, group.withheld, group.settled = group.withheld, [], True
+        answered = (real for real, signal in withheld if isinstance(signal, Answered))
+        group.winner = group.winner or next(answered, None)
         if group.winner is not None:
             self.to_hang_up += sorted(group.members - {group.winner})
+            return [signal for real, signal in withheld if real == group.winner]
+        # Nobody answered: the call ends with the last device.
+        return [signal for _, signal in withheld[-1:] if not group.members]
 
     def winner(self, public: Channel) -> str | None:
         """The channel of a group that answered first, as far as it is known here."""
@@ -153,7 +198,7 @@ class Translator:
         self.answered &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
-        for group in self._groups.values():
+        for group in [*self._groups.values(), *self._unsettled.values()]:
             group.members &= alive
 
     # --- events
@@ -222,13 +267,20 @@ class Translator:
         """After a restart a device may come before the listing that finds the others: its id has the id of its group."""
         public, is_device, _ = real.partition(_DEVICE)
         if is_device and real not in self._groups:
-            group = self._groups[real] = self._group(Channel(public)) or _Group(Channel(public), set())
+            group = self._unsettled.get(Channel(public)) or self._group(Channel(public))
+            if group is None:
+                group = _Group(Channel(public), set())
+                self._hold(group)
+            self._groups[real] = group
             group.members.add(real)
 
     def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
         self.answered.add(channel.id)
         group = self._groups.get(channel.id)
         if group is not None:
+            if not group.settled:
+                group.withheld.append((channel.id, Answered(group.public, event.at)))
+                return []
             if group.winner is not None and group.winner != channel.id:
                 self.to_hang_up.append(channel.id)
                 return []
@@ -287,6 +339,9 @@ class Translator:
         group = self._groups.pop(real, None)
         if group is not None:
             group.members.discard(real)
+            if not group.settled:
+                group.withheld.append((real, Ended(public, event.at, event.cause, by_party)))
+                return []
             if group.winner != real and (group.winner is not None or group.members):
                 return []
         return [Ended(public, event.at, event.cause, by_party)]
