@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.engine.stage import wait_known
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.testing.installation import Account, Installation
 from trunkline.testing.outside import OutsideWorld, Phone, choose_ports
@@ -115,11 +116,7 @@ class TwoCompanies:
                 self.other = company
         for company in (self.one, self.other):
             phone = await self.world.phone(company.line, PASSWORD, name=company.account.login, register=False)
-            for _ in range(40):  # the engine may not know the line for a moment
-                if await phone.wait_registration("Registered", "Rejected", "Stopped") == "Registered":
-                    break
-                await asyncio.sleep(0.25)
-                await phone.try_again()
+            await wait_known(self.installation, company.account, phone)
             company.phone = phone
             await self.world.carrier_registered(company.user)
 

@@ -14,16 +14,16 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import aiohttp
+import psycopg
 import pytest
 
 from trunkline.core.ids import first_id_at, unix_ms_of
-from trunkline.runtime import secrets
+from trunkline.runtime import postgres, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.speech.audio import decode
 from trunkline.testing import tones
 from trunkline.testing.installation import Account, ApiError, Installation, settings_on_free_ports
 from trunkline.testing.outside import (
-    ALL_TONES,
     Call,
     Customer,
     Ignore,
@@ -43,8 +43,10 @@ AWAY_WAIT = 8
 busy machine, and short enough to see the end of it."""
 PRECISION = 0.3
 """Seconds."""
-CUSTOMER_TONES = ALL_TONES[8:]
-"""The phones have those before."""
+REPORTED_SECONDS = 60.0
+"""Time limit of a report or a notification about a call that ended, also on a busy machine."""
+REGISTERED_SECONDS = 60.0
+"""Time limit of a registration; a change of the configuration that it needs may still be on its way."""
 MEDIA_TONES = {"word_to_contact": 1065.0, "word_to_employee": 1175.0, "long_word": 1285.0, "tune": 1395.0}
 """What the company's media files sound like; between the tones of the parties."""
 MEDIA_SECONDS = {"word_to_contact": 1.2, "word_to_employee": 1.2, "long_word": 5.0, "tune": 2.0}
@@ -130,21 +132,31 @@ class Stage:
         self.boris = await self.phone("0260002", "Boris")
         self.clara = await self.phone("0260003", "Clara")
 
-    async def phone(self, login: str, name: str, transport: Transport = Transport.UDP) -> Phone:
-        """A registered phone; right after the set-up the engine may not know the line for a moment."""
-        phone = await self.world.phone(login, LINE_PASSWORD, name=name, transport=transport, register=False)
-        for _ in range(20):
-            if await phone.wait_registration("Registered", "Rejected", "Stopped") == "Registered":
-                return phone
-            await asyncio.sleep(0.5)
-            await phone.try_again()
-        raise TimeoutError(f"{name} cannot register")
+    async def phone(
+        self,
+        login: str,
+        name: str,
+        *,
+        transport: Transport = Transport.UDP,
+        codecs: Sequence[str] = ("alaw", "ulaw"),
+        srtp: bool = False,
+    ) -> Phone:
+        """A device of a line, registered and known to the switch."""
+        phone = await self.world.phone(
+            login,
+            LINE_PASSWORD,
+            name=name,
+            transport=transport,
+            codecs=codecs,
+            srtp=srtp,
+            register=False,
+        )
+        await wait_known(self.installation, self.account, phone)
+        return phone
 
     async def customer(self) -> Customer:
         """Somebody who never called before."""
-        number = next(self._numbers)
-        tone = CUSTOMER_TONES[number % len(CUSTOMER_TONES)]
-        return await self.world.customer(str(number), tone=tone)
+        return await self.world.customer(str(next(self._numbers)))
 
     async def mobile(self) -> Customer:
         """The mobile phone of Erik, an employee without a line."""
@@ -158,8 +170,8 @@ class Stage:
         """The owner of a number, without memory."""
         for party in self.world.parties:
             if party.identity.user == number:
-                party.forget()
                 assert isinstance(party, Customer)
+                self.world.renew(party)
                 return party
         return await self.world.customer(number)
 
@@ -182,14 +194,14 @@ class Stage:
         return newest
 
     async def row(
-        self, after: int, *, recorded: bool = False, expected: int = 1, timeout: float = 20.0
+        self, after: int, *, recorded: bool = False, expected: int = 1, timeout: float = REPORTED_SECONDS
     ) -> dict[str, Any]:
         """The newest of the ``expected`` sessions after ``after`` in ``get.calls_report``, once all are finished."""
         return await self._row(after, "full_record_file_link" if recorded else "id", expected, timeout)
 
     async def row_with(self, after: int, field: str) -> dict[str, Any]:
         """The one session after ``after`` once it has a value in this field."""
-        return await self._row(after, field, 1, 20.0)
+        return await self._row(after, field, 1, REPORTED_SECONDS)
 
     async def _row(self, after: int, field: str, expected: int, timeout: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
@@ -216,7 +228,9 @@ class Stage:
         )
         return sorted(result["data"], key=lambda leg: leg["id"])
 
-    async def told(self, call_session_id: int, events: Sequence[str], timeout: float = 20.0) -> list[str]:
+    async def told(
+        self, call_session_id: int, events: Sequence[str], timeout: float = REPORTED_SECONDS
+    ) -> list[str]:
         """What the receiver was told of a call, once all of ``events`` came."""
 
         def of_call(got: Sequence[Any]) -> list[str]:
@@ -316,6 +330,28 @@ class Stage:
         )
         assert status == 200, body
         return len(json.loads(body))
+
+
+async def wait_known(installation: Installation, account: Account, phone: Phone) -> None:
+    """Wait until a device is registered and the switch knows it; :class:`TimeoutError` otherwise.
+
+    A line that was made a moment before may still be refused, so it registers again. The device gets its response before
+    the switch gets the event: a call that comes between the two does not ring it.
+    """
+    async with asyncio.timeout(REGISTERED_SECONDS):
+        while await phone.wait_registration("Registered", "Rejected", "Stopped") != "Registered":
+            await asyncio.sleep(0.2)
+            await phone.try_again()
+        dsn = postgres.dsn(installation.settings)
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            while True:
+                found = await connection.execute(
+                    "select 1 from registrations where account_id = %s and contact_uri like %s",
+                    (account.account_id, f"sip:{phone.identity.name}@%"),
+                )
+                if await found.fetchone():
+                    return
+                await asyncio.sleep(0.1)
 
 
 def period() -> dict[str, str]:

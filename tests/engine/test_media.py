@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import LINE_PASSWORD, PRECISION, Stage
+from tests.engine.stage import PRECISION, Stage
 from trunkline.testing.outside import Answer, Ignore, Transport
 
 pytestmark = [
@@ -31,9 +31,7 @@ ANNA, DORA = "9714000020" + "0", "9714000020" + "5"
 async def test_a_phone_of_this_kind_talks_and_is_recorded(
     stage: Stage, transport: Transport, codec: str, srtp: bool
 ) -> None:
-    phone = await stage.world.phone(
-        "0260004", LINE_PASSWORD, name=f"Dora {codec}", transport=transport, codecs=(codec,), srtp=srtp
-    )
+    phone = await stage.phone("0260004", f"Dora {codec}", transport=transport, codecs=(codec,), srtp=srtp)
     try:
         phone.on_call(Answer(after=0.5))
         before = await stage.last_id()
@@ -54,7 +52,7 @@ async def test_a_phone_of_this_kind_talks_and_is_recorded(
 
 
 async def test_all_devices_of_a_line_ring_and_the_first_talks(stage: Stage) -> None:
-    tablet = await stage.world.phone("0260001", LINE_PASSWORD, name="Anna's tablet")
+    tablet = await stage.phone("0260001", "Anna's tablet")
     try:
         stage.anna.on_call(Ignore())
         tablet.on_call(Answer(after=1.0))

@@ -13,11 +13,13 @@ from typing import TypeVar
 
 import pytest
 
+from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
+from trunkline.telephony import journal
 from trunkline.telephony.config import (
     DefaultRoute,
     Directory,
@@ -38,7 +40,8 @@ from trunkline.testing.outside import OutsideWorld, Registrar, choose_ports
 
 S = TypeVar("S")
 NUMBER = "442079460100"
-PATIENCE = 10.0
+PATIENCE = 30.0
+"""Seconds that waiting for an event takes at most, also on a busy machine."""
 
 
 def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> LineConfig:
@@ -173,6 +176,15 @@ class House:
         self.engine = engine
         self.heard = heard
         self.world = world
+
+    async def logged(self, event: str, *channels: str) -> None:
+        """Wait until the CEL log has this event of each channel: Asterisk writes it after the parties have noticed."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                entries = journal.read(self.pbx.config.paths.journal, Instant(0.0))
+                if set(channels) <= {entry.channel for entry in entries if entry.event == event}:
+                    return
+                await asyncio.sleep(0.05)
 
     async def nobody_left(self) -> None:
         """Wait until no channel is left in the engine."""

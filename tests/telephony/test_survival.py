@@ -42,6 +42,9 @@ from trunkline.testing.tones import read_raw, read_wav, sine, write_wav
 
 pytestmark = pytest.mark.engine
 
+PRECISION = 0.3
+"""Seconds."""
+
 
 async def talk(house: House, tag: str, *, record: bool = False) -> tuple[outside.Call, outside.Call, Arrived]:
     """A customer talks with the phone of line 1001."""
@@ -66,6 +69,8 @@ async def test_call_ends_while_the_switch_is_dead(house: House) -> None:
     hung_up = time.time()
     await taken.hangup()
     await call.ended()
+    await house.logged("HANGUP", arrival.channel, started.channel)
+    ended = time.time()
     async with AsteriskEngine(house.pbx.config) as engine:
         await engine.wait_up()
         survey = await engine.survey(died)
@@ -75,7 +80,7 @@ async def test_call_ends_while_the_switch_is_dead(house: House) -> None:
         assert ends[started.channel].by_party
         assert not ends[arrival.channel].by_party
         assert all(one.cause == 16 for one in ends.values())
-        assert all(one.at == pytest.approx(hung_up, abs=0.5) for one in ends.values())
+        assert all(hung_up < one.at < ended for one in ends.values())
         everything = (await engine.survey(Instant(0.0))).missed
         assert {one.channel for one in everything if isinstance(one, Joined)} == set(ends)
         assert [one.called for one in everything if isinstance(one, Arrived)] == [NUMBER]
@@ -242,12 +247,13 @@ async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None
     await call.send_keys("5")
     assert (await house.heard.wait(KeyPressed)).key == "5"
     path = tmp_path / "deep" / "message.wav"
+    began = time.monotonic()
     await house.engine.record(channel, "r1", str(path), 30, 0, beep=False)
     await asyncio.sleep(1.5)
     await call.hangup()
     recorded = await house.heard.wait(RecordFinished)
     assert recorded.record_id == "r1"
-    assert recorded.seconds == pytest.approx(1.5, abs=0.4)
+    assert 0.5 < recorded.seconds < time.monotonic() - began + PRECISION
     (sound,), rate = read_wav(path)
     assert len(sound) / rate == pytest.approx(recorded.seconds, abs=0.01)
     assert heard_tones(sound, [customer.tone])[customer.tone]

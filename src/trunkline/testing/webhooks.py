@@ -78,7 +78,7 @@ class WebhookReceiver:
         self._delay = seconds
 
     async def wait_for(
-        self, wanted: Callable[[list[Received]], bool], timeout: float = 15.0
+        self, wanted: Callable[[list[Received]], bool], timeout: float = 40.0
     ) -> list[Received]:
         """The accepted requests once they match the condition; otherwise :class:`TimeoutError` with the requests."""
         try:

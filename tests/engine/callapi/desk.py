@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ MESSAGE_KINDS = frozenset(MEDIA_TONES)
 _SETTLING = 0.45
 """Seconds until a command has reached every ear: gulps of the mixer, and placing in time by 50 ms."""
 _EDGE = 0.1
+_LIMIT = 60.0
+"""Seconds that waiting for a state takes at most, also on a busy machine."""
 
 
 Heard = Mapping[Call, Collection[Call | str]]
@@ -149,13 +152,15 @@ class Desk:
 
     async def session_with(self, number: str) -> int:
         """The living session with this contact, once it talks."""
-        for _ in range(50):
+        deadline = time.monotonic() + _LIMIT
+        while True:
             for call in await self.stage.living():
                 talks = any(leg["state"] == "Conversation" for leg in call["legs"])
                 if call["contact_phone_number"] == number and talks:
                     return int(call["call_session_id"])
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{number} does not talk: {await self.stage.living()}")
             await asyncio.sleep(0.05)
-        raise TimeoutError(f"{number} does not talk: {await self.stage.living()}")
 
     async def living(self, session: int) -> Mapping[str, Any] | None:
         """The session in ``list.calls``."""
@@ -164,10 +169,10 @@ class Desk:
 
     async def until_states(self, session: int, **wanted: str) -> None:
         """Until the legs of employees (by first name) and the ``contact`` are in these states."""
-        seen: dict[str, str] = {}
-        for _ in range(60):
+        deadline = time.monotonic() + _LIMIT
+        while True:
             call = await self.living(session)
-            seen = {}
+            seen: dict[str, str] = {}
             for leg in call["legs"] if call else ():
                 name = leg["employee_full_name"]
                 seen[name.split()[-1] if name else ("other" if leg["is_operator"] else "contact")] = leg[
@@ -175,38 +180,36 @@ class Desk:
                 ]
             if seen == wanted:
                 return
+            assert time.monotonic() < deadline, f"legs are {seen}, not {wanted}"
             await asyncio.sleep(0.05)
-        raise AssertionError(f"legs are {seen}, not {wanted}")
 
     async def until_living(self, session: int) -> None:
         """Until a switch that was just started answers for the session."""
-        for _ in range(60):
-            try:
+        deadline = time.monotonic() + _LIMIT
+        while True:
+            # Not yet: ApiError.
+            with contextlib.suppress(ApiError):
                 if await self.living(session) is not None:
                     return
-            except ApiError:
-                pass  # not yet
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{session} is not known any more")
             await asyncio.sleep(0.1)
-        raise TimeoutError(f"{session} is not known any more")
 
     async def engine_bridges(self) -> int:
         """Bridges of the product's own Asterisk, a moment after a call."""
-        for _ in range(20):
-            count = await self.stage.engine_count("bridges")
-            if count == 0:
-                break
+        deadline = time.monotonic() + _LIMIT
+        while (count := await self.stage.engine_count("bridges")) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         return count
 
     async def gone(self, session: int) -> None:
         """Until the session does not live any more, and the engine has no channel of it."""
-        for _ in range(100):
-            if await self.living(session) is None and await self.stage.engine_channels() == 0:
-                return
+        deadline = time.monotonic() + _LIMIT
+        while await self.living(session) is not None or await self.stage.engine_channels():
+            assert time.monotonic() < deadline, (
+                f"still lives: {await self.stage.living()}, {await self.stage.engine_channels()}"
+            )
             await asyncio.sleep(0.05)
-        raise AssertionError(
-            f"still lives: {await self.stage.living()}, {await self.stage.engine_channels()}"
-        )
 
     # --- who hears whom
 

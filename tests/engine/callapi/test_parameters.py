@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.engine.callapi.desk import ANNAS_NUMBER, MUSIC, Desk
-from tests.engine.stage import LINE_PASSWORD
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.testing import tones
 from trunkline.testing.outside import Answer, Call, Customer, Ignore
@@ -199,7 +198,7 @@ async def test_a_call_by_api_to_a_line_with_two_devices_is_recorded(
 ) -> None:
     """Both ring; who answers talks, and the recording has both voices."""
     stage = desk.stage
-    tablet = await stage.world.phone("0260001", LINE_PASSWORD, name="Anna's tablet")
+    tablet = await stage.phone("0260001", "Anna's tablet")
     try:
         stage.anna.on_call(Ignore())
         tablet.on_call(Answer(after=0.6))

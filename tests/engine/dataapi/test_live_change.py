@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.engine.stage import Stage
+from tests.engine.stage import REGISTERED_SECONDS, Stage, wait_known
 from trunkline.testing.outside import Answer, Phone
 
 pytestmark = [
@@ -19,8 +19,6 @@ pytestmark = [
 
 NUMBER = "97140000200"
 EXTENSION = "277"
-SETTLED = 10.0
-"""Seconds; a change is there within one, a machine that is busy may take more."""
 
 
 async def phone_with(stage: Stage, login: str, password: str) -> Phone:
@@ -28,18 +26,9 @@ async def phone_with(stage: Stage, login: str, password: str) -> Phone:
     return await stage.world.phone(login, password, name="Nadia", register=False)
 
 
-async def registered(phone: Phone) -> None:
-    """Wait until a device is let in: a change needs a moment to reach the engine."""
-    deadline = time.monotonic() + SETTLED
-    while await phone.wait_registration("Registered", "Rejected", "Stopped") != "Registered":
-        assert time.monotonic() < deadline, "not registered"
-        await asyncio.sleep(0.2)
-        await phone.try_again()
-
-
 async def refused(phone: Phone) -> None:
     """Wait until a device is turned away."""
-    deadline = time.monotonic() + SETTLED
+    deadline = time.monotonic() + REGISTERED_SECONDS
     while await phone.wait_registration("Registered", "Rejected", "Stopped") == "Registered":
         assert time.monotonic() < deadline, "still registered"
         await asyncio.sleep(0.2)
@@ -63,7 +52,7 @@ async def test_a_line_made_changed_and_removed_by_the_api(stage: Stage) -> None:
 
     # The phone registers with the password that was shown, and a colleague reaches it by its short number.
     nadia = await phone_with(stage, login, password)
-    await registered(nadia)
+    await wait_known(stage.installation, stage.account, nadia)
     nadia.on_call(Answer())
     before = await stage.last_id()
     calling = await stage.anna.dial(EXTENSION)
@@ -79,7 +68,7 @@ async def test_a_line_made_changed_and_removed_by_the_api(stage: Stage) -> None:
     # A new password: the old one is turned away.
     renewed = str((await do("update.sip_line_password", id=line["id"]))["password"])
     successor = await phone_with(stage, login, renewed)
-    await registered(successor)
+    await wait_known(stage.installation, stage.account, successor)
     await nadia.try_again()
     await refused(nadia)
 

@@ -31,8 +31,8 @@ from trunkline.testing.outside.behaviour import Answer, Behaviour, Ignore, Refus
 from trunkline.testing.outside.config import APP, Identity, Registrar, Transport
 from trunkline.testing.tones import Ear
 
-PATIENCE = 15.0
-"""Default maximum wait for an event of a call, in seconds."""
+PATIENCE = 40.0
+"""Default maximum wait for an event of a call, in seconds; long enough for a busy machine."""
 _NORMAL_CLEARING = 16
 _POLL = 0.05
 _LONGEST_RING = 120

@@ -37,7 +37,9 @@ from trunkline.testing.outside.party import (
 from trunkline.testing.tones import Interval
 
 ALL_TONES = tuple(1010.0 + 110.0 * number for number in range(22))
-"""Assigned to the parties in turn, unless another is given. None is a multiple of another."""
+"""Assigned to the parties, unless another is given. None is a multiple of another."""
+_PHONE_TONES, _CUSTOMER_TONES = ALL_TONES[:8], ALL_TONES[8:]
+"""No phone has a tone of a customer: they talk with each other."""
 _TONE_SECONDS = 10
 _NO_SUCH_NUMBER = 1
 _CODECS = ("alaw", "ulaw")
@@ -83,6 +85,8 @@ class OutsideWorld:
         self._called: dict[str, Party] = {}
         self._calls: dict[str, Call] = {}
         self._tones: set[float] = set()
+        self._tone_used: dict[float, int] = {}
+        """The place of the last use of each tone among all uses."""
         self._reconfiguring = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._process: asyncio.subprocess.Process | None = None
@@ -182,7 +186,7 @@ class OutsideWorld:
             registrar,
             srtp,
         )
-        phone = Phone(name or login, tone or self._free_tone(), identity, self._line, self._adopt)
+        phone = Phone(name or login, self._tone(tone, _PHONE_TONES), identity, self._line, self._adopt)
         phone.registrar = registrar
         await self._add(phone, identity.name)
         if register:
@@ -201,7 +205,9 @@ class OutsideWorld:
     ) -> Customer:
         """A customer with this number (digits, no plus) in the carrier's network."""
         identity = Identity(f"customer-{number}", number, display or number, Transport.CARRIER, codecs)
-        customer = Customer(name or number, tone or self._free_tone(), identity, self._line, self._adopt)
+        customer = Customer(
+            name or number, self._tone(tone, _CUSTOMER_TONES), identity, self._line, self._adopt
+        )
         customer.registrar = self.pbx
         await self._add(customer, number)
         return customer
@@ -262,8 +268,20 @@ class OutsideWorld:
 
     # --- inside
 
-    def _free_tone(self) -> float:
-        return ALL_TONES[len(self.parties) % len(ALL_TONES)]
+    def renew(self, customer: Customer) -> None:
+        """Forget the calls of a customer of former tests. From now on it has another tone: its last one may have been
+        given to a customer it is called by next."""
+        customer.forget()
+        customer.tone = self._tone(None, _CUSTOMER_TONES)
+
+    def _tone(self, given: float | None, among: Sequence[float]) -> float:
+        """The given tone, or the one that has not been given to a party or been in a call for the longest time."""
+        tone = given or min(among, key=lambda one: self._tone_used.get(one, 0))
+        self._use_tone(tone)
+        return tone
+
+    def _use_tone(self, tone: float) -> None:
+        self._tone_used[tone] = max(self._tone_used.values(), default=0) + 1
 
     async def _add(self, party: Party, called_as: str) -> None:
         self.parties.append(party)
@@ -293,8 +311,8 @@ class OutsideWorld:
 
     def _write_parties(self) -> bool:
         """Write what depends on the parties; whether there are new tones."""
-        # One tone is there from the start: without any, Asterisk turns endless music off for good.
-        new = {ALL_TONES[0], *(party.tone for party in self.parties)} - self._tones
+        # Without any from the start, Asterisk turns endless music off for good; and who is given another needs no reload.
+        new = {*ALL_TONES, *(party.tone for party in self.parties)} - self._tones
         for tone in new:
             folder = self._folders.tones / tone_class(tone)
             folder.mkdir(exist_ok=True)
@@ -311,6 +329,7 @@ class OutsideWorld:
 
     def _adopt(self, channel: str, call: Call) -> None:
         self._calls[channel] = call
+        self._use_tone(call.tone)
 
     def _spawn(self, work: object) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[call-overload]
