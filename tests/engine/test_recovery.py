@@ -118,9 +118,9 @@ async def test_the_default_line_rings_when_the_switch_stays_away(stage: Stage) -
     try:
         await asyncio.sleep(0.3)
         call = await customer.dial(ANNA)
-        await call.ringing(timeout=5)
-        phone = await stage.anna.next_call(timeout=AWAY_WAIT + 10)
-        assert phone.at_dial - call.at_dial == pytest.approx(AWAY_WAIT, abs=2.0)
+        await call.ringing()
+        phone = await stage.anna.next_call()
+        assert phone.at_dial - call.at_dial > AWAY_WAIT - 2.0
         await asyncio.gather(call.answered(), phone.answered())
         await call.hears(phone.tone)
         await phone.hears(call.tone)
