@@ -8,7 +8,8 @@ Three scopes, from the narrowest:
 
 An address where the line is registered may fail more often, and is banned for shorter times. The source address of a UDP
 packet can be forged (``is_proven`` is False): such failures never ban an address as a whole when a line is registered from
-it or a trunk sends calls from it, so an attacker cannot ban an office or a carrier by forged packets.
+it or a trunk sends calls from it, and never ban an address at a line that is registered from it. So an attacker cannot ban a
+registered phone, an office or a carrier by forged packets.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ class LoginBans:
         if not line:
             return [] if is_known_address else self._flooded(ip, at)
         registered = tuple(sorted(set(registered_at)))
+        if ip in registered and not is_proven:
+            return []
         pair = self._count((BanScope.ADDRESS_AND_LINE, ip, line), at)
         begun: list[Ban] = []
         limit = FAILURES_REGISTERED if ip in registered else FAILURES

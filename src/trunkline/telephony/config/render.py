@@ -52,6 +52,19 @@ _CONTROL_FROM_HERE = "\n".join(
     for letters in itertools.product(*((letter, letter.upper()) for letter in "ari"))
 )
 
+# The SIP library writes a whole packet to the log when it cannot parse it, so anybody could fill the log. Its errors of
+# levels 1 and 2 are of packets; what concerns the operator (a port in use, a certificate) is reported by Asterisk, too.
+_PJPROJECT = """[startup]
+type = startup
+log_mappings = no
+
+[log_mappings]
+type = log_mappings
+asterisk_error = 0
+asterisk_warning =
+asterisk_debug = 1,2,3,4,5,6
+"""
+
 _EMERGENCY_CALLS = 20
 """Calls that Asterisk takes beyond the operator's limit, for emergency numbers."""
 
@@ -92,7 +105,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
         "indications.conf": _INDICATIONS,
         "features.conf": "[general]\n[featuremap]\n",
-        "pjproject.conf": "[startup]\ntype = startup\nlog_mappings = no\n",
+        "pjproject.conf": _PJPROJECT,
         "pjsip.conf": pjsip.base(config),
         "pjsip_templates.conf": pjsip.templates(config),
         "sorcery.conf": pjsip.SORCERY,
