@@ -84,6 +84,61 @@ def test_a_connection_is_looked_at_once() -> None:
     assert deadlines.due([one], 117) == {"1"}
 
 
+def test_the_youngest_connections_beyond_the_limit() -> None:
+    limit = handshakes.AddressLimit({5061}, 2)
+
+    def of(address: str, *inodes: str, port: int = 5061) -> list[TcpSocket]:
+        return [TcpSocket(inode, ESTABLISHED, port, address) for inode in inodes]
+
+    assert limit.beyond(of("A", "1", "2")) == set()
+    assert limit.beyond([*of("A", "9", "1", "2"), *of("B", "3", "4"), *of("A", "5", "6", port=5060)]) == {"9"}
+    assert limit.beyond([*of("A", "2", "7", "8"), *of("B", "3", "4")]) == {"8"}
+    assert handshakes.AddressLimit({5061}, 0).beyond(of("A", *map(str, range(100)))) == set()
+
+
+@pytest.mark.engine
+async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx) -> None:
+    """A thousand connections of one address that begin a handshake and stop; another address is served."""
+    port, most = pbx.config.ports.tls, 50
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    async with pbx.engine():
+        handshakes.watch(pbx.pid, {port}, look_every=0.2, per_address=most)
+        halves = []
+        for number in range(1000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.31", 0))
+            writer.write(_half_handshake())
+            halves.append((reader, writer))
+            if number % 100 == 99:
+                await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(60):
+                while sum(not reader.at_eof() for reader, _ in halves) > most:
+                    await asyncio.gather(*(_drained(reader) for reader, _ in halves))
+            other = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+            assert not other[0].at_eof()
+            other[1].close()
+        finally:
+            for _, writer in halves:
+                writer.transport.abort()
+
+
+def _half_handshake() -> bytes:
+    """A whole ClientHello, to which nothing follows."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trust = ssl.create_default_context()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        trust.wrap_bio(incoming, outgoing, server_hostname="pbx.example").do_handshake()
+    return outgoing.read()
+
+
+async def _drained(reader: asyncio.StreamReader) -> None:
+    """Read what is there, so that the end of the connection is seen."""
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(0.01):
+            await reader.read(65536)
+
+
 @pytest.mark.engine
 async def test_the_engine_takes_a_handshake_and_loses_what_sends_none(pbx: Pbx) -> None:
     ports = pbx.config.ports

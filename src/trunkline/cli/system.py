@@ -124,6 +124,8 @@ def _readable(report: dict[str, Any]) -> str:
         f"{'up' if report['up'] else 'coming up'}, pid {report['pid']}, for {_duration(report['uptime'])}"
     )
     lines.append("")
+    if report["missing"]:
+        lines += [f"not ready: {', '.join(report['missing'])}", ""]
     for process in report["processes"]:
         uptime = "" if process["uptime"] is None else _duration(process["uptime"])
         restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
@@ -136,7 +138,7 @@ def _readable(report: dict[str, Any]) -> str:
     for port in report["ports"]:
         state = "" if port["open"] else "  not open"
         lines.append(f"  {port['setting']:<22}{port['transport']:<5}{port['address']}:{port['port']}{state}")
-    known = {"running", "up", "version", "data_dir", "processes", "ports", "pid", "uptime"}
+    known = {"running", "up", "version", "data_dir", "processes", "missing", "ports", "pid", "uptime"}
     for name in sorted(report.keys() - known):
         lines += ["", f"{name}: {json_format.dumps(report[name], indent=2)}"]
     return "\n".join(lines)

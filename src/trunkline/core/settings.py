@@ -75,6 +75,9 @@ class SipSettings(_Group):
     login_ban_exempt: list[str] = Field(default_factory=list)
     """Networks that are never banned."""
 
+    tls_connections_per_address: int = Field(default=500, ge=0)
+    """Connections from one address to the TLS and WSS ports; 0 = no limit."""
+
     @field_validator("login_ban_exempt")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:

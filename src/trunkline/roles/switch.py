@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import psycopg
@@ -156,9 +157,19 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         follower.path = path
         health.phases.done("services")
         switch.signal_path = path.status
-        address = settings.switch.control_port, configuration, settings.switch.control_bind, guard
+        trunks = functools.partial(_trunks, engine, settings)
+        address = settings.switch.control_port, configuration, settings.switch.control_bind, guard, trunks
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(stopped, call_signals=follower.run(), disk=disk.run(), signal_path=path.run())
+
+
+async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, object]] | None:
+    """See :data:`trunkline.calls.switch.rpc_server.TrunkStates`."""
+    try:
+        found = await engine.registrations_at_carriers(settings.logs_dir / "asterisk.log")
+    except EngineError:
+        return None
+    return [asdict(one) for one in found]
 
 
 def _channels_max(settings: Settings) -> int:

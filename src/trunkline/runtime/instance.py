@@ -40,7 +40,7 @@ ROLES = ("switch", "web", "worker")
 SUPERVISED = "TRUNKLINE_SUPERVISED"
 """Environment variable of a role whose reports the supervisor reads."""
 
-_DATABASE, _ENGINE = "postgres", "asterisk"
+DATABASE, ENGINE = "postgres", "asterisk"
 _ENGINE_OPEN_FILES = 200_000
 _ROLE_OPEN_FILES = 65_536
 _STANDBYS = frozenset({"switch"})
@@ -118,8 +118,8 @@ def services_of(settings: Settings, install: AsteriskInstall, parts: Parts) -> l
     services = [] if cluster is None else [database_service(cluster, parts.migrate)]
     services.append(engine_service(settings, install, parts.configure))
     # Our own processes take the longest to start; those that do not need the engine do not wait for it.
-    database = [] if cluster is None else [_DATABASE]
-    needs = {"switch": [*database, _ENGINE]}
+    database = [] if cluster is None else [DATABASE]
+    needs = {"switch": [*database, ENGINE]}
     services += [role_service(settings, role, needs.get(role, database)) for role in ROLES]
     return services
 
@@ -127,7 +127,7 @@ def services_of(settings: Settings, install: AsteriskInstall, parts: Parts) -> l
 def database_service(cluster: postgres.Cluster, migrate: Callable[[str], object]) -> Service:
     """The embedded PostgreSQL, migrated once it runs."""
     return Service(
-        name=_DATABASE,
+        name=DATABASE,
         program=cluster.program,
         prepare=cluster.prepare,
         probe=cluster.is_ready,
@@ -149,23 +149,23 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
         configuration = configure()
 
     return Service(
-        name=_ENGINE,
+        name=ENGINE,
         program=lambda: Program(
             install.command("-f", "-n", "-C", str(configuration)), open_files=_ENGINE_OPEN_FILES
         ),
         prepare=prepare,
         probe=lambda: engine_answers(settings.engine.ari_port, login),
-        each_ready=lambda pid: _guard_ports(pid, tls_ports),
+        each_ready=lambda pid: _guard_ports(pid, tls_ports, settings.sip.tls_connections_per_address),
         stop_seconds=20,
         version=install.version,
     )
 
 
-def _guard_ports(pid: int, tls_ports: set[int]) -> str | None:
+def _guard_ports(pid: int, tls_ports: set[int], per_address: int) -> str | None:
     """Apply what the engine has no setting for: long listen queues, and a deadline for handshakes."""
     try:
         backlog.lengthen(pid)
-        handshakes.watch(pid, tls_ports)
+        handshakes.watch(pid, tls_ports, per_address=per_address)
     except OSError as error:
         return (
             f"listen queues stay short, and TLS handshakes have no deadline ({error.strerror}); "

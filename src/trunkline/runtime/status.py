@@ -9,6 +9,7 @@ from typing import Any
 from trunkline import __version__
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk
+from trunkline.runtime.instance import DATABASE, ENGINE, ROLES
 from trunkline.runtime.ports import Port, is_open, ports_of
 from trunkline.runtime.processes import is_alive, started_at, uptime
 from trunkline.runtime.supervisor import state_file
@@ -26,8 +27,9 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
                     "open": true}, ...]}
 
-    Times in seconds. ``up`` is true when all processes are ready; ``reason`` is set for one that is not. Each hook adds a
-    section by its name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
+    Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all processes
+    are ready; ``reason`` is set for one that is not. Each hook adds a section by its name; one that fails gives
+    ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
     ports = [_port(port, running=state is not None) for port in ports_of(settings)]
@@ -37,6 +39,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
         "version": __version__,
         "data_dir": str(settings.data),
         "processes": [],
+        "missing": sorted(_configured(settings)),
         "ports": ports,
     }
     if state is None:
@@ -48,6 +51,8 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
     # A process that reports not ready, or is being restarted, is not up.
     report["up"] = report["up"] and all(service["state"] == "ready" for service in state["services"])
+    ready = {service["name"] for service in state["services"] if service["state"] == "ready"}
+    report["missing"] = sorted(_configured(settings) - ready)
     report["processes"] = [
         {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
         for service in state["services"]
@@ -55,6 +60,12 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     for name, hook in (hooks or {}).items():
         report[name] = _ask(hook)
     return report
+
+
+def _configured(settings: Settings) -> set[str]:
+    """Names of the processes that an instance with these settings consists of."""
+    database = {DATABASE} if settings.database_url is None else set()
+    return {*database, ENGINE, *ROLES}
 
 
 def _running_state(settings: Settings) -> dict[str, Any] | None:

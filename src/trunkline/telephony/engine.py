@@ -20,6 +20,11 @@ from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, Am
 from trunkline.telephony.applied import applied_digests, differences, reload
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
 from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, parse_channel
+from trunkline.telephony.carrier_registrations import (
+    LOG_BYTES,
+    CarrierRegistration,
+    carrier_registrations,
+)
 from trunkline.telephony.config import (
     FOLDER,
     SINGLE,
@@ -641,6 +646,15 @@ class AsteriskEngine(Conversations):
                     if contact := contact_of(message, message.at):
                         self._emit(self._registrations.put(contact, message.at))
 
+    async def registrations_at_carriers(self, log: Path) -> list[CarrierRegistration]:
+        """The state of each registration of ours at a carrier.
+
+        :param log: Asterisk's log, whose end has the carriers' responses; may be absent.
+        :raises EngineError: there is no connection to Asterisk.
+        """
+        messages = await self._list("PJSIPShowRegistrationsOutbound", {})
+        return carrier_registrations(messages, await asyncio.to_thread(_end_of, log, LOG_BYTES))
+
     async def _list_contacts(self) -> None:
         with contextlib.suppress(AmiError):
             messages = await self._ami.listing("PJSIPShowContacts")
@@ -683,3 +697,13 @@ def _unquoted(name: str) -> str:
 
 def _now() -> Instant:
     return Instant(time.time())
+
+
+def _end_of(path: Path, size: int) -> str:
+    """The last bytes of a file, "" when it is absent."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read(size).decode(errors="replace")
+    except OSError:
+        return ""

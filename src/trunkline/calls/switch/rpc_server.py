@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -44,6 +44,10 @@ STATUS_OF = {
 }
 
 
+TrunkStates = Callable[[], Awaitable[list[dict[str, Any]] | None]]
+"""The state of each registration at a carrier, None while it cannot be known."""
+
+
 class ConfigurationStatus(Protocol):
     """State of the engine's configuration."""
 
@@ -60,7 +64,9 @@ class Control:
         token: str,
         configuration: ConfigurationStatus | None = None,
         login_guard: LoginGuard | None = None,
+        trunks: TrunkStates | None = None,
     ) -> None:
+        self._trunks = trunks
         self._switch = switch
         self._configuration = configuration
         self._login_guard = login_guard
@@ -90,12 +96,14 @@ class Control:
     async def _status(self, _request: web.Request) -> web.Response:
         logins = {} if self._login_guard is None else {"login_bans": self._login_guard.status()}
         configuration = {} if self._configuration is None else {"configuration": self._configuration.status()}
+        trunks = {} if self._trunks is None else {"registrations_at_carriers": await self._trunks()}
         return _json(
             {
                 "result": {
                     **self._switch.status(),
                     **configuration,
                     **logins,
+                    **trunks,
                     "tasks": len(asyncio.all_tasks()),
                 }
             }
@@ -144,10 +152,13 @@ async def controlled(
     configuration: ConfigurationStatus | None = None,
     host: str = "127.0.0.1",
     login_guard: LoginGuard | None = None,
+    trunks: TrunkStates | None = None,
 ) -> AsyncIterator[None]:
     """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
     runner = web.AppRunner(
-        Control(switch, token, configuration, login_guard).app(), access_log=None, shutdown_timeout=2.0
+        Control(switch, token, configuration, login_guard, trunks).app(),
+        access_log=None,
+        shutdown_timeout=2.0,
     )
     await runner.setup()
     try:
