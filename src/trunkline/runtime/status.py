@@ -27,8 +27,8 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
                     "open": true}, ...]}
 
-    Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all processes
-    are ready; ``reason`` is set for one that is not. Each hook adds a section by its name; one that fails gives
+    Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all
+    processes are ready; ``reason`` is set for one that is not. Each hook adds a section by its name; one that fails gives
     ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
