@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=8, help="how many processes a drill kills (default: %(default)s)"
     )
+    parser.addoption("--kills-report", metavar="FILE", help="where the drill writes its table, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.drills.cut_stage import CutStage
+from tests.drills.kills_table import KillsTable
 from tests.telephony.conftest import pbx
 from trunkline.core.settings import Settings
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -28,6 +30,15 @@ def drill_phones(asterisk_install: AsteriskInstall) -> ForeignPhones:
 def kills(request: pytest.FixtureRequest) -> int:
     """How many processes to kill."""
     return int(request.config.getoption("--kills"))
+
+
+@pytest.fixture(scope="session")
+def kills_table(request: pytest.FixtureRequest) -> Iterator[KillsTable]:
+    """What became of the calls of each drill with kills; printed at the end."""
+    report = request.config.getoption("--kills-report")
+    table = KillsTable(Path(report) if report else None)
+    yield table
+    print("\n" + table.text)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from trunkline.bench.load import CARRIER, PHONES
-from trunkline.bench.product import EMPLOYEES, LINE_PASSWORD, LINES, NUMBERS, ZONE, Product
+from trunkline.bench.product import EMPLOYEES, LINE_PASSWORD, LINES, NUMBERS, ZONE, Change, Product
+from trunkline.runtime import status
 from trunkline.runtime.ports import free_ports
 from trunkline.testing.foreign import ForeignPhones
 from trunkline.testing.installation import Installation
@@ -34,6 +36,8 @@ MOST_CALLS = 1_000_000
 """Numbers of the range for fiction that callers take in turn."""
 STALLED_SECONDS = 45.0
 """Something is left to do, and for so long nothing moved: it never will."""
+READY_SECONDS = 300.0
+"""After which a killed process that is not ready never will be."""
 ANSWER_MS = 60_000
 """How long either side waits for the other: a killed Asterisk leaves calls without an answer."""
 _QUIET_SECONDS = 4.0
@@ -62,6 +66,8 @@ class Account:
     """What became of the calls, each entry a list of what is wrong; empty lists are right.
 
     :ivar lost: completed calls without a finished row of the right reason in the report.
+    :ivar cut: no fault: completed calls that were up when Asterisk was killed, and whose end or sound went with it. Asterisk
+        confirms a BYE before it reports the end, and writes sound by blocks. Their rows are there, once, with an end.
     :ivar duplicated: numbers with more than one row, events or recordings that came twice under different ids.
     :ivar stuck: rows without an end, recordings that are not ready, live calls, channels.
     :ivar unpublished: finished calls without their webhooks.
@@ -74,11 +80,12 @@ class Account:
     unpublished: list[str]
     unrecorded: list[str]
     uncharged: list[str]
+    cut: list[str]
 
     @property
     def faults(self) -> dict[str, list[str]]:
         """The first ones of each kind."""
-        return {name: found[:12] for name, found in vars(self).items() if found}
+        return {name: found[:12] for name, found in vars(self).items() if found and name != "cut"}
 
     @property
     def figures(self) -> dict[str, int]:
@@ -89,12 +96,18 @@ class Account:
 class Rig:
     """The product with its company, a carrier that calls and phones that answer, as an async context manager."""
 
-    def __init__(self, phones: ForeignPhones, folder: Path) -> None:
+    def __init__(self, phones: ForeignPhones, folder: Path, settings: Change | None = None) -> None:
+        """``settings``: what an installation of its own has otherwise."""
         self.kills: Counter[str] = Counter()
+        self.engine_killed_at: list[float] = []
+        """Unix seconds."""
+        self.times_to_ready: list[float] = []
+        """Seconds from each kill (the first of those that came before the process was ready again) until it was ready."""
+        self._watches: dict[str, asyncio.Task[None]] = {}
         self._sipp = phones.sipp
         self._folder = folder / "sipp"
         self._caller_port, self._phone_port = free_ports(2)
-        self.product = Product(folder, (CARRIER, self._caller_port))
+        self.product = Product(folder, (CARRIER, self._caller_port), settings)
         self._media = random.randrange(40_000, 56_000, 8_000)
         self._logs: list[Path] = []
         self._numbers = itertools.count()
@@ -110,6 +123,9 @@ class Rig:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for watch in self._watches.values():
+            watch.cancel()
+        await asyncio.gather(*self._watches.values(), return_exceptions=True)
         await self._stack.aclose()
 
     @property
@@ -192,10 +208,25 @@ class Rig:
     async def kill(self, name: str) -> None:
         """SIGKILL one process, if it runs at this moment."""
         with contextlib.suppress(ProcessLookupError, TypeError, KeyError):
-            self.installation.kill(name)
+            killed = self.installation.kill(name)
             self.kills[name] += 1
+            if name == "asterisk":
+                self.engine_killed_at.append(time.time())
+            watch = self._watches.get(name)
+            if watch is None or watch.done():
+                self._watches[name] = asyncio.create_task(self._watch(name, killed))
 
-    async def ready(self, name: str, timeout: float = 60.0) -> None:
+    async def _watch(self, name: str, killed: int) -> None:
+        """Measure how long a process is away."""
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(0.05)
+            found = self.installation.process(name)
+            if found["state"] == "ready" and found["pid"] not in (None, killed):
+                self.times_to_ready.append(time.monotonic() - began)
+                return
+
+    async def ready(self, name: str, timeout: float = READY_SECONDS) -> None:
         """Wait until a process is ready."""
         async with asyncio.timeout(timeout):
             while self.installation.process(name)["state"] != "ready":
@@ -206,17 +237,21 @@ class Rig:
     async def settle(self) -> None:
         """Wait until nothing is left to do, or nothing moved for :data:`STALLED_SECONDS`."""
         loop = asyncio.get_running_loop()
-        for name in ("postgres", "asterisk", "switch", "worker", "web"):
+        names = [one["name"] for one in status.collect(self.installation.settings)["processes"]]
+        for name in names:
             await self.ready(name)
-        seen, since = (-1, -1), loop.time()
+        seen, since, pause = (-1, -1), loop.time(), 1.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(pause)
+            began = loop.time()
             left = await self._left_to_do()
+            # The report of many calls is work; the product needs the machine for what is left to do.
+            pause = max(1.0, 3 * (loop.time() - began))
             now = (left, len(self.product.receiver.received))
             if now != seen:
                 seen, since = now, loop.time()
             quiet = loop.time() - since
-            if quiet > (STALLED_SECONDS if left else _QUIET_SECONDS):
+            if quiet > max(STALLED_SECONDS if left else _QUIET_SECONDS, 3 * pause):
                 return
 
     async def _left_to_do(self) -> int:
@@ -257,6 +292,7 @@ class Rig:
         fields = [
             "id",
             "contact_phone_number",
+            "start_time",
             "finish_reason",
             "finish_time",
             "talk_duration",
@@ -266,9 +302,13 @@ class Rig:
         by_number: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_number.setdefault(row["contact_phone_number"], []).append(row)
-        lost = []
+        lost, cut = [], []
         for number in sorted(tally.completed):
             found = by_number.get(number, [])
+            if len(found) == 1 and self._was_up_at_a_kill_of_asterisk(found[0]):
+                if found[0]["finish_reason"] != "caller_disconnects":
+                    cut.append(f"{found[0]['id']}: {found[0]['finish_reason']}")
+                continue
             if not any(row["finish_time"] and row["finish_reason"] == "caller_disconnects" for row in found):
                 lost.append(
                     f"{number}: {[(row['id'], row['finish_reason'], row['finish_time']) for row in found]}"
@@ -285,13 +325,24 @@ class Rig:
             if left[name]
         ]
         completed = {row["id"] for number in tally.completed for row in by_number.get(number, [])}
-        unrecorded = [
-            f"{row['id']}: {row['talk_duration']} s, records {row['call_records']}"
-            for row in rows
-            if row["id"] in completed and row["talk_duration"] and len(row["call_records"] or ()) != 1
-        ]
+        unrecorded: list[str] = []
+        for row in rows:
+            if row["id"] in completed and row["talk_duration"] and len(row["call_records"] or ()) != 1:
+                what = f"{row['id']}: {row['talk_duration']} s, records {row['call_records']}"
+                is_cut = not row["call_records"] and self._was_up_at_a_kill_of_asterisk(row)
+                (cut if is_cut else unrecorded).append(what)
         unpublished = self._webhooks({row["id"] for row in rows if row["finish_time"]}, completed, duplicated)
-        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges())
+        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges(), cut)
+
+    def _was_up_at_a_kill_of_asterisk(self, row: Mapping[str, Any]) -> bool:
+        """Whether a finished call began before a kill and did not end before it; reports have whole seconds."""
+        if not row["finish_time"]:
+            return False
+        begin, end = (
+            datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
+            for name in ("start_time", "finish_time")
+        )
+        return any(begin <= at <= end + 1.0 for at in self.engine_killed_at)
 
     def _webhooks(self, finished: set[int], completed: set[int], duplicated: list[str]) -> list[str]:
         """What webhooks are missing; adds to ``duplicated`` those that came under two delivery ids."""

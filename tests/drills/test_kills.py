@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.drills.kills_table import KillsTable
 from tests.drills.rig import Rig
 from trunkline.testing.foreign import ForeignPhones
 
 RATE = 20.0
-SECONDS_OF_A_KILL = 6.0
-"""At the most, on the average: until the process is ready again and until it is killed once more."""
+SECONDS_OF_A_KILL = 60.0
+"""At the most, on the average: until the process is ready again and until it is killed once more, on a busy machine too."""
 
 Kill = Callable[[Rig, random.Random], Awaitable[None]]
 
@@ -59,25 +60,23 @@ async def kill_the_engine(rig: Rig, dice: random.Random) -> None:
     ids=["switch", "any", "asterisk"],
 )
 async def test_no_call_is_lost_doubled_or_stuck(
-    kill: Kill, share: float, kills: int, drill_phones: ForeignPhones, tmp_path: Path
+    kill: Kill, share: float, kills: int, drill_phones: ForeignPhones, tmp_path: Path, kills_table: KillsTable
 ) -> None:
     seed = random.randrange(1_000_000)
     count = max(2, round(kills * share))
     print(f"seed {seed}, {count} kills")
     dice = random.Random(seed)
-    async with asyncio.timeout(count * SECONDS_OF_A_KILL + 1200), Rig(drill_phones, tmp_path) as rig:
+    async with Rig(drill_phones, tmp_path) as rig:
         await rig.start_calls(RATE)
         await asyncio.sleep(1.0)
-        for _ in range(count):
-            await kill(rig, dice)
+        async with asyncio.timeout(count * SECONDS_OF_A_KILL + 300):
+            for _ in range(count):
+                await kill(rig, dice)
         await asyncio.sleep(2.0)
         await rig.stop_calls()
-        await rig.settle()
+        await rig.settle()  # ends when nothing moves any more
         account = await rig.count(engine_killed=kill is kill_the_engine)
         tally = rig.tally
-        print(
-            f"kills {dict(rig.kills)}: {len(tally.dialled)} calls, {len(tally.answered)} answered, "
-            f"{len(tally.completed)} completed; {account.figures}"
-        )
+        kills_table.add(kill.__name__.removeprefix("kill_").replace("_", " "), seed, rig, account)
         assert len(tally.completed) > count  # calls went on at all
         assert account.faults == {}, f"seed {seed}"

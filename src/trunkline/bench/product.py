@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ EMPLOYEES = 16
 """A line takes 20 calls at once at most, so the load is spread."""
 NUMBERS = [f"971400005{index:02}" for index in range(EMPLOYEES)]
 LINES = [f"05600{index:02}" for index in range(EMPLOYEES)]
+Change = Callable[[Settings], Settings]
 _EVENTS = (
     "in_call_session", "call_connected", "talk_finished", "call_session_finished", "call_record_completed", "lost_call",
 )  # fmt: skip
@@ -81,10 +82,12 @@ class Product:
     """A running installation with its company, as an async context manager.
 
     :param carrier: address and port the calls come from.
+    :param change: of its settings.
     """
 
-    def __init__(self, folder: Path, carrier: tuple[str, int]) -> None:
-        self.installation = Installation(folder / "pbx", _settings(folder / "pbx" / "data"))
+    def __init__(self, folder: Path, carrier: tuple[str, int], change: Change | None = None) -> None:
+        settings = _settings(folder / "pbx" / "data")
+        self.installation = Installation(folder / "pbx", settings if change is None else change(settings))
         self.receiver = WebhookReceiver()
         self.account: Account
         self._folder = folder
