@@ -18,10 +18,11 @@ class FaultProxy:
     """Forwards connections to a port of loopback; an async context manager.
 
     :param target: port of the server.
+    :param port: where it listens; 0 = a free one.
     :ivar port: where clients connect to.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
         self._pairs: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
@@ -29,10 +30,10 @@ class FaultProxy:
         self._passing = asyncio.Event()
         self._passing.set()
         self._cut_reply_to: bytes | None = None
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, _LOOPBACK, 0)
+        self._server = await asyncio.start_server(self._serve, _LOOPBACK, self.port)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
