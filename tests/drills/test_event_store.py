@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,10 +19,12 @@ from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.recovery import open_sessions
 from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict, StreamOpen
+from trunkline.db.migrate import upgrade
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Connection, Database
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import _OPEN, Fence, append, call_events, write_call_events
+from trunkline.runtime.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.drill
 
@@ -30,13 +32,43 @@ LIMIT = 20.0
 """Seconds."""
 
 
+_OWNER = "operators_owner"
+_WRITTEN = ("call_events", "outbox", "call_streams", "call_sessions", "call_legs", "contact_counters")
+
+
+@pytest.fixture(scope="module")
+def owners_template(postgres_server: EmbeddedPostgres) -> str:
+    """Name of a database as an operator makes it: its owner is no superuser."""
+    name = "owners_template"
+    with psycopg.connect(postgres_server.dsn_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"create role {_OWNER} login createrole".encode())
+        connection.execute(f"create database {name} owner {_OWNER}".encode())
+    upgrade(f"{postgres_server.dsn_of(name)}&options=-crole%3D{_OWNER}")
+    return name
+
+
+@pytest.fixture
+def owners_database(postgres_server: EmbeddedPostgres, owners_template: str) -> Iterator[str]:
+    """Connection URI of a fresh database for a session whose role is its owner."""
+    name = "owners_database"
+    with psycopg.connect(postgres_server.dsn_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name} owner {_OWNER} template {owners_template}".encode())
+        try:
+            yield f"{postgres_server.dsn_of(name)}&options=-crole%3D{_OWNER}"
+        finally:
+            connection.execute(f"drop database {name} with (force)".encode())
+
+
+async def _make_account(db: Database) -> None:
+    await db.execute(
+        "insert into accounts (account_id, name, time_zone) values (%s, 'Palm', 'Asia/Dubai')", (c.ACCOUNT,)
+    )
+
+
 @pytest.fixture
 async def db(database: str) -> AsyncIterator[Database]:
     async with await Database.open(database, max_size=6, wait_timeout=1.0) as db:
-        await db.execute(
-            "insert into accounts (account_id, name, time_zone) values (%s, 'Palm', 'Asia/Dubai')",
-            (c.ACCOUNT,),
-        )
+        await _make_account(db)
         yield db
 
 
@@ -156,29 +188,70 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(
     assert await dead_letters(db) == []
 
 
-@pytest.mark.parametrize(
-    "table", ["call_events", "outbox", "call_streams", "call_sessions", "call_legs", "contact_counters"]
-)
-async def test_while_a_table_is_missing_events_wait(db: Database, table: str) -> None:
+@pytest.mark.parametrize("table", _WRITTEN)
+async def test_while_a_table_is_missing_events_wait(db: Database, database: str, table: str) -> None:
     """An operator's mistake: nothing is dropped, and the alarm names it."""
+    begin, end = f"alter table {table} rename to mislaid", f"alter table mislaid rename to {table}"
+    await _events_wait(db, database, begin, end, table)
+
+
+async def _events_wait(db: Database, admin: str, begin: str, end: str, *words: str) -> None:
+    """Under a fault nothing is written, nothing is dropped, and the alarm has these words; after its end all is written.
+
+    :param admin: connection URI by which a superuser begins and ends the fault.
+    """
     story, other = talk(), talk(seed=5)
-    async with writing(db) as writer:
+    async with (
+        await psycopg.AsyncConnection.connect(admin, autocommit=True) as operator,
+        writing(db) as writer,
+    ):
         writer.put(story.events[:3])
         await writer.flush()
-        await db.execute(f"alter table {table} rename to mislaid".encode())
+        await operator.execute(begin.encode())
         writer.put(story.events[3:])
         writer.put(other.events)
         async with asyncio.timeout(LIMIT):
-            while table not in (writer.alarm or ""):
+            while not all(word in (writer.alarm or "") for word in words):
                 await asyncio.sleep(0.02)
         assert writer.lag == len(story.events) + len(other.events) - 3
-        await db.execute(f"alter table mislaid rename to {table}".encode())
+        await operator.execute(end.encode())
         async with asyncio.timeout(LIMIT):
             await writer.flush()
+        assert writer.alarm is None
     for one in (story, other):
         assert len(await stored(db, one.session)) == len(one.events)
         assert (await row(db, one.session))["total_duration"] == 36
+    assert sorted(await outbox(db)) == sorted(told([*story.events, *other.events]))
     assert await dead_letters(db) == []
+
+
+@pytest.mark.parametrize("table", _WRITTEN)
+async def test_while_a_permission_is_missing_events_wait(
+    owners_database: str, postgres_server: EmbeddedPostgres, table: str
+) -> None:
+    async with await Database.open(owners_database, max_size=6, wait_timeout=1.0) as db:
+        await _make_account(db)
+        await _events_wait(
+            db,
+            postgres_server.dsn_of("owners_database"),
+            f"revoke all on {table} from {_OWNER}",
+            f"grant all on {table} to {_OWNER}",
+            f"permission denied for table {table}",
+        )
+
+
+@pytest.mark.parametrize("table", _WRITTEN)
+async def test_while_a_disk_is_full_events_wait(db: Database, database: str, table: str) -> None:
+    """Stands for the disk: a trigger that raises what PostgreSQL reports (53100) when it cannot extend a file."""
+    await _events_wait(
+        db,
+        database,
+        "create function disk_full() returns trigger language plpgsql as $$ begin raise exception using"
+        " errcode = '53100', message = 'could not extend file: No space left on device'; end $$;"
+        f" create trigger disk_full before insert or update on {table} for each row execute function disk_full()",
+        f"drop trigger disk_full on {table}",
+        "No space left on device",
+    )
 
 
 async def test_a_second_writer_of_a_stream_is_an_error(db: Database) -> None:
