@@ -8,6 +8,7 @@ import random
 import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -27,9 +28,14 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-needs_ss = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ss") is None, reason="ss -K needs root, and iproute2"
-)
+CAN_DESTROY = os.geteuid() == 0 and shutil.which("ss") is not None
+
+
+class Link(NamedTuple):
+    """A connection of the switch to Asterisk."""
+
+    proxy: FaultProxy
+    engine_port: int
 
 
 class Ports:
@@ -47,64 +53,46 @@ class Ports:
         return settings.model_copy(update={"engine": engine})
 
 
-async def _count(rig: Rig, seed: int) -> None:
-    await asyncio.sleep(2.0)
-    await rig.stop_calls()
-    await rig.settle()
-    account = await rig.count()
-    restarts = rig.installation.process("switch")["restarts"]
-    print(f"{len(rig.tally.completed)} completed, {restarts} restarts of the switch; {account.figures}")
-    assert len(rig.tally.completed) > RESETS
-    assert account.faults == {}, f"seed {seed}"
-
-
-async def test_no_call_is_lost_when_a_proxy_resets_connections(
+async def test_no_call_is_lost_when_connections_are_reset(
     drill_phones: ForeignPhones, tmp_path: Path
 ) -> None:
-    """On both sides, with SO_LINGER 0: requests, responses and events that are under way are lost."""
+    """Requests, responses and events that are under way are lost: by a proxy, on both sides, with SO_LINGER 0; and, where
+    this is root and the kernel can, by ``ss -K``, which destroys the sockets that are in use."""
     seed = random.randrange(1_000_000)
     dice, ports = random.Random(seed), Ports()
     rig = Rig(drill_phones, tmp_path, ports)
+    destroyed = 0
     async with AsyncExitStack() as stack:
         engine = ports.settings.engine
-        proxies = [
-            await stack.enter_async_context(FaultProxy(engine.ari_port, ports.ari)),
-            await stack.enter_async_context(FaultProxy(engine.ami_port, ports.ami)),
+        links = [
+            Link(await stack.enter_async_context(FaultProxy(engine.ari_port, ports.ari)), engine.ari_port),
+            Link(await stack.enter_async_context(FaultProxy(engine.ami_port, ports.ami)), engine.ami_port),
         ]
         await stack.enter_async_context(rig)
         await rig.start_calls(RATE)
         await asyncio.sleep(1.0)
         for _ in range(RESETS):
             await asyncio.sleep(dice.choice((0.02, 0.2, 1.0, 2.5)) * dice.random())
-            for proxy in dice.choice(([0], [1], [0, 1])):
-                proxies[proxy].reset()
-        await _count(rig, seed)
-
-
-@needs_ss
-async def test_no_call_is_lost_when_the_kernel_resets_connections(
-    drill_phones: ForeignPhones, tmp_path: Path
-) -> None:
-    """``ss -K``: the sockets are destroyed while Asterisk and the switch use them."""
-    seed = random.randrange(1_000_000)
-    dice = random.Random(seed)
-    async with Rig(drill_phones, tmp_path) as rig:
-        engine = rig.installation.settings.engine
-        if not await _destroy(engine.ami_port):
-            pytest.skip("the kernel has no CONFIG_INET_DIAG_DESTROY")
-        await rig.start_calls(RATE)
-        await asyncio.sleep(1.0)
-        for _ in range(RESETS):
-            await asyncio.sleep(dice.choice((0.02, 0.2, 1.0, 2.5)) * dice.random())
-            for port in dice.choice(
-                ([engine.ari_port], [engine.ami_port], [engine.ari_port, engine.ami_port])
-            ):
-                await _destroy(port)
-        await _count(rig, seed)
+            for link in dice.choice((links[:1], links[1:], links)):
+                if CAN_DESTROY and dice.random() < 0.5:
+                    destroyed += await _destroy(dice.choice((link.proxy.port, link.engine_port)))
+                else:
+                    link.proxy.reset()
+        await asyncio.sleep(2.0)
+        await rig.stop_calls()
+        await rig.settle()
+        account = await rig.count()
+        restarts = rig.installation.process("switch")["restarts"]
+        print(
+            f"seed {seed}: {RESETS} resets, {destroyed} of them by ss -K; {len(rig.tally.completed)} calls completed,"
+            f" {restarts} restarts of the switch; {account.figures}"
+        )
+        assert len(rig.tally.completed) > RESETS
+        assert account.faults == {}, f"seed {seed}"
 
 
 async def _destroy(port: int) -> bool:
-    """Destroy the connections to a port of loopback; whether one was destroyed, which ``ss`` lists."""
+    """Destroy the connections to a port of loopback; False where the kernel cannot (CONFIG_INET_DIAG_DESTROY)."""
     process = await asyncio.create_subprocess_exec(
         *("ss", "-H", "-K", "-t", "state", "established", "dst", "127.0.0.1", "dport", "=", f":{port}"),
         stdout=asyncio.subprocess.PIPE,
