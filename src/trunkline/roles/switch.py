@@ -24,6 +24,7 @@ from trunkline.calls.switch.executor import Performer
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
+from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
 from trunkline.calls.switch.registrations import Registrar, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
@@ -160,7 +161,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         trunks = functools.partial(_trunks, engine, settings)
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard, trunks
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
-        await until_stopped(stopped, call_signals=follower.run(), disk=disk.run(), signal_path=path.run())
+        await until_stopped(
+            stopped,
+            call_signals=follower.run(),
+            disk=disk.run(),
+            signal_path=path.run(),
+            lost_signals=follower.find_lost_signals(),
+        )
 
 
 async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, object]] | None:
@@ -262,6 +269,36 @@ class _Follower:
             self._switch.handled_until = heard.at
             if self._recovery is not None and heard.at > self._recovered_at + REPLAYED_SECONDS:
                 self._recovery = None
+
+    async def find_lost_signals(self) -> None:
+        """Compare live calls with Asterisk's channels now and then, and recover when signals were lost."""
+        lost_signals = LostSignals(self._switch.has_pending_effects)
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS)
+            is_late = self.is_recovering or self._engine.signals_waiting > 0
+            if is_late or not self._engine.is_connected or not self._switch.sessions:
+                lost_signals.forget()
+                continue
+            listed_at = Instant(time.time())
+            try:
+                there = await self._engine.channels()
+            except EngineError:
+                lost_signals.forget()
+                continue
+            lost = lost_signals.check(self._switch.sessions.values(), there, listed_at)
+            if not lost:
+                continue
+            _log.error(
+                "signals_lost",
+                calls=len(lost),
+                first=lost[0].call_session_id,
+                remedy="channels ended and Asterisk did not report it; the calls are brought in line by the CEL log",
+            )
+            since = min(session.last_at for session in lost)
+            until = self._switch.handled_until
+            self._switch.handled_until = since if until is None else min(until, since)
+            lost_signals.forget()
+            self._engine.resynchronise(f"signals of {len(lost)} calls were lost")
 
     async def _recover(self) -> None:
         if self._first:

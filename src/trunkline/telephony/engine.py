@@ -181,6 +181,23 @@ class AsteriskEngine(Conversations):
         if _AMI not in returned:
             self._ami.reconnect(reason)
 
+    async def channels(self) -> frozenset[Channel]:
+        """All channels that exist now. Raises :class:`EngineError`."""
+        listed = await self._command("GET", "/channels")
+        return frozenset(self._translator.public(channel["id"]) for channel in listed)
+
+    def resynchronise(self, reason: str) -> None:
+        """Reconnect the event stream of calls: :class:`EngineUp` follows, and with it a comparison of all calls.
+
+        :param reason: for the log.
+        """
+        self._ari.reconnect(reason)
+
+    @property
+    def signals_waiting(self) -> int:
+        """Signals that arrived and are not taken yet."""
+        return self._signals.qsize()
+
     @property
     def is_connected(self) -> bool:
         """Whether the event stream of calls is open."""

@@ -1,0 +1,59 @@
+"""Live calls whose channels are gone although no signal reported it: signals of Asterisk were lost.
+
+Asterisk may stop sending events of channels while its connections and heartbeats work. Without this check such a call would
+live for ever, and its end would be missing in the reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+
+from trunkline.calls.session import Session
+from trunkline.core.clock import Instant
+from trunkline.telephony.port import Channel
+
+PERIOD_SECONDS = 5.0
+"""Between two checks. A channel that is missing in two of them is gone: the signal of its end takes milliseconds."""
+YOUNG_SECONDS = 5.0
+"""A leg that began so short before a listing may not have its channel yet."""
+
+
+class LostSignals:
+    """Compares live calls with listings of channels.
+
+    :param has_pending: whether commands of a call are not carried out yet: its channels may not exist yet.
+    """
+
+    def __init__(self, has_pending: Callable[[Session], bool]) -> None:
+        self._has_pending = has_pending
+        self._missing: frozenset[Channel] = frozenset()
+
+    def forget(self) -> None:
+        """Signals may be late now: the next check is a first one."""
+        self._missing = frozenset()
+
+    def check(self, sessions: Iterable[Session], there: Set[Channel], listed_at: Instant) -> list[Session]:
+        """The calls with a channel that was missing in the last listing, too.
+
+        :param there: all channels of the engine.
+        :param listed_at: just before they were listed.
+        """
+        missing: set[Channel] = set()
+        lost: list[Session] = []
+        for session in sessions:
+            if self._has_pending(session):
+                continue
+            unresolved = {one.leg_id for one in session.undecided}  # their end was reported
+            gone = {
+                leg.channel
+                for leg in session.living
+                if leg.channel
+                and leg.channel not in there
+                and leg.leg_id not in unresolved
+                and leg.started_at < listed_at - YOUNG_SECONDS
+            }
+            missing |= gone
+            if gone & self._missing:
+                lost.append(session)
+        self._missing = frozenset(missing)
+        return lost
