@@ -60,25 +60,13 @@ class CutStage(Stage):
 
     async def only_events(self, *kinds: str) -> None:
         """Have Asterisk send only these events to the switch, until the switch connects anew."""
-        body = {"allowed": [{"type": kind} for kind in kinds]}
-        await self._application("PUT", "eventFilter", json=body)
-
-    async def unsubscribe(self, *sources: str) -> None:
-        """Have Asterisk forget that the switch wants the events of all channels, or of all bridges."""
-        found = await self._application("DELETE", "subscription", params={"eventSource": ",".join(sources)})
-        assert not found["channel_ids"], found
-
-    async def _application(self, method: str, what: str, **more: Any) -> Any:
         settings = self.installation.settings
         login = secrets.load(settings).ari
-        url = f"http://127.0.0.1:{settings.engine.ari_port}/ari/applications/{APP}/{what}"
-        auth = aiohttp.BasicAuth(login.user, login.password)
-        async with (
-            aiohttp.ClientSession(auth=auth) as session,
-            session.request(method, url, **more) as response,
-        ):
+        url = f"http://127.0.0.1:{settings.engine.ari_port}/ari/applications/{APP}/eventFilter"
+        headers = {"Authorization": aiohttp.encode_basic_auth(login.user, login.password)}
+        body = {"allowed": [{"type": kind} for kind in kinds]}
+        async with aiohttp.ClientSession(headers=headers) as session, session.put(url, json=body) as response:
             assert response.status == 200, await response.text()
-            return await response.json()
 
     async def registered(self, devices: int) -> None:
         """Wait until the switch knows of so many devices."""

@@ -32,8 +32,6 @@ _QUEUE_ALARM = 10_000
 _HEARTBEAT = 20.0
 _TIMEOUT = 5.0
 _HANDSHAKE_SECONDS = 5.0
-_SOURCES = {"channel_ids": "channel:", "bridge_ids": "bridge:", "endpoint_ids": "endpoint:"}
-"""Fields of an application's subscriptions, and what subscribes to all of that kind."""
 
 
 class AriError(Exception):
@@ -236,8 +234,6 @@ class AriClient:
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             )
             try:
-                if self._subscribe_all:
-                    await self._ensure_subscribed()
                 if self._only is not None:
                     allowed = [{"type": name} for name in self._only]
                     await self.put(f"/applications/{segment(self.app)}/eventFilter", {"allowed": allowed})
@@ -245,21 +241,6 @@ class AriClient:
                 await socket.close()
                 raise
         return socket
-
-    async def _ensure_subscribed(self) -> None:
-        """Subscribe to all channels, bridges and endpoints if Asterisk does not do so by itself.
-
-        It keeps the application of a connection that broke, and gives it to the next one as it is, also when its
-        subscriptions are gone.
-        """
-        path = f"/applications/{segment(self.app)}"
-        found = await self.get(path)
-        missing = [
-            source for field, source in _SOURCES.items() if not any(map(_is_all, found.get(field, ())))
-        ]
-        if missing:
-            self._log.warning("ari_subscription_missing", sources=missing, remedy="subscribing again")
-            await self.post(f"{path}/subscription", eventSource=",".join(missing))
 
     def _take(self, text: str) -> None:
         """One message of the event stream; one that cannot be read concerns only itself."""
@@ -279,10 +260,6 @@ class AriClient:
             self._log.error("ari_events_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
         elif waiting < _QUEUE_ALARM // 2:
             self._alarm_at = _QUEUE_ALARM
-
-
-def _is_all(topic: str) -> bool:
-    return topic.endswith("_ALL_TOPIC")
 
 
 def segment(text: str) -> str:
