@@ -234,8 +234,8 @@ class Rig:
 
     # --- the account
 
-    async def settle(self) -> None:
-        """Wait until nothing is left to do, or nothing moved for :data:`STALLED_SECONDS`."""
+    async def settle(self, stalled: float = STALLED_SECONDS) -> None:
+        """Wait until nothing is left to do, or nothing moved for so many seconds."""
         loop = asyncio.get_running_loop()
         names = [one["name"] for one in status.collect(self.installation.settings)["processes"]]
         for name in names:
@@ -251,7 +251,7 @@ class Rig:
             if now != seen:
                 seen, since = now, loop.time()
             quiet = loop.time() - since
-            if quiet > max(STALLED_SECONDS if left else _QUIET_SECONDS, 3 * pause):
+            if quiet > max(stalled if left else _QUIET_SECONDS, 3 * pause):
                 return
 
     async def _left_to_do(self) -> int:
