@@ -23,6 +23,11 @@ _ARRIVAL_SECONDS = 0.5
 STASIS = "Stasis"
 _SUPERVISED = "supervised-"
 _MONITOR = "TL_MONITOR"
+# "video_sfu" is the one type that always mixes, also with two parties: what a party gets comes from the mixer, never
+# with the packet numbers of another party (decision 0034). No video is negotiated.
+_TALK_BRIDGE = "mixing,video_sfu"
+# Two parties, one of which has no packet numbers.
+_SUPERVISION_BRIDGE = "mixing,proxy_media"
 # Never into what comes *from* the target: Asterisk often plays that at a fraction of its speed (decision 0022).
 _WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out"}
 
@@ -35,8 +40,6 @@ class Conversations(Control):
         self._coming: dict[str, asyncio.Future[None]] = {}
         self._supervised: dict[str, str] = {}
         """Supervisor and helper channel, to the bridge they hear each other in."""
-        self._unheard: set[str] = set()
-        """Channels made by us that have not been with anybody yet."""
 
     def _note(self, event: AriEvent) -> None:
         """See an event before it is translated."""
@@ -45,7 +48,6 @@ class Conversations(Control):
                 if not future.done():
                     future.set_result(None)
             case ChannelDestroyed():
-                self._unheard.discard(event.channel.id)
                 if bridge := self._supervised.pop(event.channel.id, None):
                     self._spawn(self._end_supervision(bridge), "end-supervision")
 
@@ -108,11 +110,12 @@ class Conversations(Control):
     # --- bridges
 
     async def open_bridge(self, bridge: Bridge) -> None:
+        await self._open_bridge(bridge, _TALK_BRIDGE)
+
+    async def _open_bridge(self, bridge: Bridge, kind: str) -> None:
         path = f"/bridges/{segment(bridge)}"
-        # Media is proxied, never natively bridged: recording begins just after the parties were joined, and a native
-        # bridge that has to stop again at once sometimes leaves one of two trunk parties without sound.
         try:
-            await self._ari.request("POST", path, {"type": "mixing,proxy_media"})
+            await self._ari.request("POST", path, {"type": kind})
         except AriError as error:
             if error.status != _EXISTS:
                 raise failure_of(error, f"POST {path}") from error
@@ -123,22 +126,7 @@ class Conversations(Control):
     async def join(self, bridge: Bridge, channel: Channel) -> None:
         await self.stop_music(channel)
         path = f"/bridges/{segment(bridge)}/addChannel"
-        real = self._real(channel)
-        await self._command("POST", path, {"channel": real})
-        if real in self._unheard:
-            self._unheard.discard(real)
-        else:
-            await self._forget_last_partner(channel)
-
-    async def _forget_last_partner(self, channel: Channel) -> None:
-        """Let a channel hear somebody else.
-
-        Asterisk drops sound that comes to a translated channel with an RTP number before the last one, even when another
-        party sends it: who was with one party and then with another heard nothing in up to half of the cases, as the
-        numbers of the two fell. A moment of silence makes a new translator, which takes any number as its first.
-        """
-        await self._on(channel, "POST", "/silence")
-        await self._on(channel, "DELETE", "/silence")
+        await self._command("POST", path, {"channel": self._real(channel)})
 
     async def leave(self, bridge: Bridge, channel: Channel) -> None:
         path = f"/bridges/{segment(bridge)}/removeChannel"
@@ -202,7 +190,7 @@ class Conversations(Control):
         await self._all_come([helper], [arrival])
         bridge = Bridge(helper)
         self._supervised |= {listener: bridge, helper: bridge}
-        await self.open_bridge(bridge)
+        await self._open_bridge(bridge, _SUPERVISION_BRIDGE)
         await self._command(
             "POST", f"/bridges/{segment(bridge)}/addChannel", {"channel": f"{helper},{listener}"}
         )

@@ -457,12 +457,7 @@ class AsteriskEngine(Conversations):
         variables = _marks(originate.tag)
         if real != originate.channel:
             variables[_ALIAS] = str(originate.channel)
-        self._unheard.add(real)
-        try:
-            await self._command("POST", "/channels", params, {"variables": variables})
-        except BaseException:
-            self._unheard.discard(real)
-            raise
+        await self._command("POST", "/channels", params, {"variables": variables})
 
     def _dial_names(self, target: Target) -> list[str]:
         if target.endpoint.kind is EndpointKind.LINE:
