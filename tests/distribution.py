@@ -2,7 +2,8 @@
 
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
-processes begin first, so that no process is left alone with a long one at the end.
+processes begin first, so that no process is left alone with a long one at the end. A worker that is done with them computes
+at a lower priority, because the sound of calls in another worker needs the processors in time.
 
 pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
 each worker writes the groups of what it collected to a file, and the scheduler reads it.
@@ -11,6 +12,7 @@ each worker writes the groups of what it collected to a file, and the scheduler 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -24,6 +26,9 @@ _FILE = "groups_file"
 
 _REAL_PROCESSES = ("engine", "phones", "drill")
 """Marks."""
+
+_LOW_PRIORITY = 10
+"""Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no types
@@ -71,6 +76,25 @@ class Controller:
             self._folder.cleanup()
 
 
+class Priority:
+    """Plugin of a worker: its priority falls with the first test that has no real processes; none with them follows."""
+
+    def __init__(self) -> None:
+        self._is_low = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Lower it once."""
+        if not self._is_low and not has_processes(item):
+            self._is_low = True
+            os.nice(_LOW_PRIORITY)
+
+
+def has_processes(item: pytest.Item) -> bool:
+    """Whether it is marked as a test with real processes."""
+    return any(item.get_closest_marker(name) for name in _REAL_PROCESSES)
+
+
 def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a worker: sort the tests, and write the groups for the scheduler."""
     workerinput = getattr(config, "workerinput", None)
@@ -81,10 +105,13 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
 
     def begins(item: pytest.Item) -> tuple[int, int]:
         group = groups.get(item.nodeid)
-        has_processes = any(item.get_closest_marker(name) for name in _REAL_PROCESSES)
-        return (0, -sizes[group]) if group and has_processes else (1 if has_processes else 2, 0)
+        if not has_processes(item):
+            return (2, 0)
+        return (0, -sizes[group]) if group else (1, 0)
 
     items.sort(key=begins)
+    if any(map(has_processes, items)):
+        config.pluginmanager.register(Priority(), "priority of tests")
     file = Path(workerinput[_FILE])
     # Workers write the same at the same time.
     new = file.with_name(f"{file.name}.{workerinput['workerid']}")
