@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import socket
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -141,20 +143,65 @@ def _holder(port: Port) -> str | None:
     return None
 
 
+_FREE_FIRST, _FREE_LAST, _BLOCK = 10_240, 20_000, 61
+"""Below the ports of RTP and those that the kernel gives to clients."""
+
+
+class _Candidates:
+    """Port numbers, each once. They come in blocks, of which no two processes have the same one at a time.
+
+    A block is reserved by a socket in the abstract namespace, which belongs to the network as ports do, and which the
+    kernel closes with the process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reserved: list[socket.socket] = []
+        self._numbers: Iterator[int] = iter(())
+
+    def next(self) -> int:
+        """:raises OSError: other processes have reserved all blocks."""
+        with self._lock:
+            while (number := next(self._numbers, None)) is None:
+                self._numbers = iter(self._reserve())
+            return number
+
+    def _reserve(self) -> range:
+        starts = list(range(_FREE_FIRST, _FREE_LAST, _BLOCK))
+        random.shuffle(starts)
+        for start in starts:
+            reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                reservation.bind(f"\0trunkline-free-ports-{start}")
+            except OSError:
+                reservation.close()
+                continue
+            self._reserved.append(reservation)
+            return range(start, start + _BLOCK)
+        if not self._reserved:
+            raise OSError(errno.EADDRINUSE, "other processes have reserved all free ports")
+        # This process has used all of its blocks: begin again.
+        while self._reserved:
+            self._reserved.pop().close()
+        return self._reserve()
+
+
+_candidates = _Candidates()
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that are free now for TCP and UDP on all addresses, below those the kernel gives to clients.
 
-    Nothing keeps them free: use them at once.
+    A process gets each once, and no other process gets it here meanwhile: a test chooses the ports of several programs
+    before it starts the first.
+
+    :raises OSError: other processes have reserved all ports.
     """
     found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            number = random.randrange(10_240, 32_000)
-            try:
-                for transport in Transport:
-                    held.enter_context(_bind(transport, "0.0.0.0", number))
-            except OSError:
-                continue
-            if number not in found:
-                found.append(number)
+    while len(found) < count:
+        number = _candidates.next()
+        with ExitStack() as held, contextlib.suppress(OSError):
+            for transport in Transport:
+                held.enter_context(_bind(transport, "0.0.0.0", number))
+            found.append(number)
     return found
