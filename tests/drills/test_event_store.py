@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_writer import dead_letters, outbox, row, talk, told
+from tests.drills.own_server import own_server
 from trunkline.calls.records import event_writer as writer_module
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
@@ -395,3 +397,33 @@ async def test_a_restart_reads_open_calls_however_many_are_over(db: Database) ->
     assert rows_touched(plan["QUERY PLAN"][0]["Plan"], "call_streams") == 1
     [(session, _)] = await open_sessions(db, 1)
     assert session.call_session_id == first
+
+
+async def test_while_postgresql_is_killed_events_wait(tmp_path: Path) -> None:
+    """SIGKILL to the server, three times; the events of calls that go on meanwhile are written once it is back."""
+    stories = [talk(seed=one * 4) for one in range(4)]
+    with own_server(tmp_path / "postgres") as server:
+        await asyncio.to_thread(upgrade, server.dsn)
+        async with await Database.open(server.dsn, max_size=6, wait_timeout=1.0) as db:
+            await _make_account(db)
+            async with writing(db) as writer:
+                writer.put(stories[0].events)
+                await writer.flush()
+                for story in stories[1:]:
+                    server.kill()
+                    writer.put(story.events)
+                    async with asyncio.timeout(LIMIT):
+                        while writer.alarm is None:
+                            await asyncio.sleep(0.02)
+                    assert writer.lag == len(story.events)
+                    await server.start_again()
+                    async with asyncio.timeout(LIMIT):
+                        await writer.flush()
+                    assert writer.alarm is None
+            for story in stories:
+                assert len(await stored(db, story.session)) == len(story.events)
+                assert (await row(db, story.session))["total_duration"] == 36
+            assert sorted(await outbox(db)) == sorted(
+                told([event for one in stories for event in one.events])
+            )
+            assert await dead_letters(db) == []
