@@ -33,7 +33,7 @@ class Accounts:
 
     async def authenticate(self, token: str, api: str) -> Caller:
         """Who holds a token (a key, or a session of this API). Whether the user may use the API at all is for
-        the door to say after it has checked the address.
+        the endpoint to report after it has checked the address.
 
         :raises AuthenticationFailed: ``access_token_invalid``, ``access_token_expired``,
             ``access_token_blocked``.

@@ -13,7 +13,7 @@ from trunkline.accounts.permissions import Permission
 from trunkline.apis.jsonrpc.declare import Api, Method
 
 FOR_EVERY_USER = frozenset({"login.user", "logout.user", "get.account", "getobj.account"})
-"""Methods that need no permission: a session's begin and end, and what a user may read of its own rights."""
+"""Methods that need no permission: a session's begin and end, and reading a user's own rights."""
 
 _DATA: Mapping[Permission, tuple[str, ...]] = {
     granted.READ_REPORTS: (

@@ -1,6 +1,6 @@
-"""Commands of the doors on a living call, by name. Each checks, then lets the rules decide. Pure.
+"""Commands of the APIs on a live call, by name. Each checks its parameters, then calls the rules. Pure.
 
-Params are what the door checked for type and form; numbers are E.164 digits, short numbers or SIP logins.
+The API has checked the type and form of parameters; numbers are E.164 digits, short numbers or SIP logins.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def tag_call(turn: Turn, params: Params) -> None:
 
 
 def mark_call(turn: Turn, params: Params) -> dict[str, Any]:
-    """Tags given and taken by those who keep the tags, and have checked them; tells which made a difference.
+    """Tags set and removed by ``tagging``, which has checked them; returns the actual changes.
 
     :param params: ``set`` [{tag_id, tag_name}], ``unset`` [tag_id], and who asks.
     """
@@ -151,7 +151,7 @@ def run_scenario(turn: Turn, params: Params) -> None:
 
 
 def block_contact(turn: Turn, _params: Params) -> dict[str, Any]:
-    """Checks only: the door writes the blacklist, which is configuration."""
+    """Checks only: the API writes the blacklist, which is configuration."""
     number = turn.session.contact_phone_number
     if number is None:
         raise InvalidInput("This call has no contact number to block", field="call_session_id")
@@ -204,4 +204,4 @@ COMMANDS: dict[str, Callable[[Turn, Params], dict[str, Any] | None]] = {
     "run_scenario": run_scenario,
     "block_contact": block_contact,
 }
-"""By the name that the door gives; all of them want ``call_session_id``."""
+"""By name; all of them require ``call_session_id``."""

@@ -21,7 +21,7 @@ class Look(Availability, Protocol):
 
     @property
     def may_record(self) -> bool:
-        """Whether there is room for recordings."""
+        """Whether there is disk space for recordings."""
 
     def next_id(self) -> int:
         """A fresh id for a leg."""

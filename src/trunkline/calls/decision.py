@@ -1,4 +1,4 @@
-"""One turn of the rules: an input, the events it makes, the effects it wants."""
+"""One decision of the rules: an input, its events, and its effects."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Turn:
         try:
             evolve(self.session, event)
         except Exception:
-            self.session.seq = before  # an event that was not told leaves no gap in the journal
+            self.session.seq = before  # a missed event leaves no gap in the event log
             raise
         self.events.append(event)
 
@@ -103,11 +103,11 @@ class Turn:
         talk = self.session.open_talk(leg_id)
         moment = self.at if at is None else at
         if talk is not None:
-            moment = max(moment, talk.started_at)  # the engine tells of two channels in any order
+            moment = max(moment, talk.started_at)  # the engine reports two channels in any order
         self.emit(EventType.TALK_ENDED, at=moment, leg_id=leg_id, employee_id=leg.employee_id)
 
     def skip(self, skipped: Skipped) -> None:
-        """Keep an attempt that could not even be made as a leg of no length, so that reports tell why."""
+        """Record an attempt that was not made as a leg of no length, so that reports have the reason."""
         data = self._skipped_leg(skipped)
         if skipped.group is not None:
             data |= {"group_id": skipped.group.group_id, "group_name": skipped.group.name}

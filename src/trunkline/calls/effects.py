@@ -44,7 +44,7 @@ class Policy:
     :ivar required: a command fails when this effect of it fails.
     :ivar compensation: what is done instead when the engine refused the effect or did not carry it out in time.
     :ivar resumed: the recovery after a reconnect does it again, so it needs no compensation while the engine is away.
-    :ivar stops_turn: the effects after it in the same turn, except hang-ups, build on it and are left out when it fails.
+    :ivar stops_turn: the later effects of the same decision, except hang-ups, depend on it and are skipped when it fails.
     """
 
     required: bool
@@ -132,7 +132,7 @@ class Music:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Put a channel into a bridge of ours, which is made when it is not there."""
+    """Put a channel into a bridge of the switch, which is created if it does not exist."""
 
     policy: ClassVar = Policy(required=True, compensation=Compensation.RESTORE, resumed=True)
     channel: Channel

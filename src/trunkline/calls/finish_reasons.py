@@ -1,6 +1,6 @@
 """How reasons follow from what the engine says.
 
-What the reports' tables of reasons leave open is decided here and told in docs/api/choices.md.
+Cases that the reports' tables of reasons leave open are decided here and documented in docs/api/choices.md.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
     """Why a called party was not reached.
 
     :param cause: Q.850 of the ended leg; 0 when the engine gave up after the ring time.
-    :param is_line: the leg went to a SIP line of ours (not through a trunk).
+    :param is_line: the leg went to a SIP line of the PBX (not through a trunk).
     """
     operator = side is Side.OPERATOR
     if cause == USER_BUSY:
@@ -73,7 +73,7 @@ _CAUSE_FOR = {
 
 
 def cause_for_result(result: ConnectResult, cause: int) -> int:
-    """What the phone that placed the call is told when its target was not reached."""
+    """The cause for the calling phone when its target was not reached."""
     return _CAUSE_FOR.get(result) or cause or SUBSCRIBER_ABSENT
 
 
@@ -97,5 +97,5 @@ _REFUSAL_CAUSES = {
 
 
 def cause_for_refusal(reason: Reason) -> int:
-    """The Q.850 cause with which we turn a caller away."""
+    """The Q.850 cause of a refused incoming call."""
     return _REFUSAL_CAUSES.get(reason, CALL_REJECTED)

@@ -58,7 +58,7 @@ CallSignal = (
 """The signals that concern a session that has begun."""
 
 _QUIET_CAUSES = frozenset({0, 16, 127})
-"""Causes of an unanswered leg that tell nothing: ring time over, caller gone or answered elsewhere look alike."""
+"""Causes of an unanswered leg without information: elapsed ring time, caller hang-up and answer elsewhere have the same."""
 
 
 def signal(session: Session, heard: CallSignal, look: Look) -> Turn:
@@ -76,7 +76,7 @@ def signal(session: Session, heard: CallSignal, look: Look) -> Turn:
 
 
 def _give_up(turn: Turn, heard: CallSignal) -> None:
-    """A rule failed: what it told stands, and the call is ended, so that nobody hangs on a line nobody commands."""
+    """A rule failed: its events are kept, and the call is ended, so that no channel remains without control."""
     session = turn.session
     leg = session.leg_of(heard.channel)
     turn.ending(Reason.INTERNAL_ERROR)
@@ -131,7 +131,7 @@ def start(request: click_to_call.StartCall, look: Look, call_session_id: int) ->
 
 
 def settle(turn: Turn) -> None:
-    """After a command: end the session when nobody is left."""
+    """After a command: end the session when no party is left."""
     _finish_when_empty(turn)
 
 
@@ -417,7 +417,7 @@ def _tell_of_unmade(turn: Turn, expected: list[Expected], cause: int) -> None:
 
 
 def _close_undone(turn: Turn, heard: ConnectFinished) -> None:
-    """Targets the engine has given up but whose end it has not told yet: their reasons follow from the result."""
+    """Targets that the engine gave up but whose end is not reported yet: their reasons follow from the result."""
     cause = cause_for_result(heard.result, heard.cause)
     for leg in turn.session.living:
         ours = click_to_call.is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
@@ -449,11 +449,11 @@ def _ended(turn: Turn, heard: Ended) -> None:
     if leg is session.initiator and leg.answered_at is None and session.ending is None:
         reason = hung_up(leg.side)
     if session.plan and len(session.legs) == 1 and not heard.by_party and session.ending is None:
-        # Nobody else was called yet, so nobody else hung up: it waited in vain for a switch, or the engine ended it.
+        # No other party was called yet, so none hung up: no switch was available, or the engine ended it.
         reason = Reason.INTERNAL_ERROR
     turn.end_leg(leg, reason, heard.cause)
     if session.message is not None and leg is session.contact:
-        # The caller hung up while speaking, and the engine told of that first.
+        # The caller hung up while speaking, and the engine reported that first.
         inbound.message_recorded(turn, inbound.spoken_seconds(session, heard.at))
     if session.taking_control and leg.role is not Role.COACH:
         # The other party may have left the engine's bridge already: the engine does not end it then.
@@ -477,7 +477,7 @@ def _ended(turn: Turn, heard: Ended) -> None:
 
 
 def being_connected(session: Session) -> Channel | None:
-    """The channel that the engine is connecting for us, as far as the journal tells: somebody is called for it."""
+    """The channel that the engine is connecting according to the event log: other parties are called for it."""
     leg = anchor(session)
     if leg is None or not leg.alive or session.managed:
         return None
@@ -517,7 +517,7 @@ def _unanswered_ended(turn: Turn, leg: Leg, heard: Ended) -> None:
     elif heard.cause == ANSWERED_ELSEWHERE or _another_answered(session, leg):
         turn.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
     elif session.dialling is None or leg.channel == session.dialling or leg is session.initiator:
-        # We called it ourselves (API): nobody else will explain.
+        # Called by the switch itself (API): there is no other result.
         turn.end_leg(leg, reason, heard.cause)
         click_to_call.leg_failed(turn, leg)
     elif heard.cause in _QUIET_CAUSES and not heard.by_party:

@@ -1,7 +1,7 @@
 """The state of one call session, and how each event changes it.
 
 A session is the fold of its events: :func:`evolve` applies one, and nothing else changes the facts. So a restarted
-switch rebuilds every living session from the journal. What is not in the journal is *ephemeral* (marked below) and
+switch rebuilds every live session from the event log. Fields that are not in the event log are *ephemeral* (marked below) and
 can be found again from the engine or is not needed after a restart.
 """
 
@@ -25,10 +25,10 @@ class Phase(StrEnum):
     """Where a session stands; the state diagram of the Call API without what needs a third party."""
 
     SESSION = "session"
-    """Started; nobody talks yet."""
+    """Started; no talk yet."""
     TALK = "talk"
     HOLD = "hold"
-    """The contact hears music or a message; the operator may call somebody (WAITING_INPUT of the diagram is this, too)."""
+    """Music or a message for the contact; the operator may call a third party (also WAITING_INPUT of the diagram)."""
     DIALING = "dialing"
     """The third party is being called."""
     OPERATOR_TALK = "operator_talk"
@@ -57,7 +57,7 @@ class LegState(StrEnum):
     DIAL = "dial"
     """Being called, or calling and not answered by us."""
     CONNECTED = "connected"
-    """Answered; hears prompts, music or nobody."""
+    """Answered, with prompts, music or silence."""
     TALK = "talk"
     ENDED = "ended"
 
@@ -81,7 +81,7 @@ class Role(StrEnum):
 
 
 class CoachMode(StrEnum):
-    """By whom a coach is heard; he hears both parties in every mode."""
+    """The parties that get the coach's audio; the coach gets that of both in every mode."""
 
     LISTEN = "listen"
     """Nobody."""
@@ -181,7 +181,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Ephemeral: a leg that ended unanswered, its reason to be told by what comes next."""
+    """Ephemeral: a leg that ended unanswered, whose reason follows from a later signal."""
 
     leg_id: int
     at: Instant
@@ -227,17 +227,17 @@ class Session:
     first_answer_at: Instant | None = None
     recorded: bool = False
     record_asked: bool = False
-    """Recording was switched on by a command: it goes on whoever talks."""
+    """Recording was switched on by a command: it continues for all later talks."""
     managed: bool = False
     """Our own bridges connect the parties, not the engine."""
     operator_leg_id: int | None = None
     """Who put the contact on hold and commands the call."""
     third_leg_id: int | None = None
     third_message: list[str] = field(default_factory=list)
-    """Files that the third party hears before anybody talks to it."""
+    """Files that are played to the third party before the talk."""
     transfer_requested: bool = False
     reconnecting: bool = False
-    """On hold no more, but our bridge has not told yet that they hear each other."""
+    """No longer on hold, but the bridge has not reported both channels yet."""
     left_to_scenario: bool = False
     """The operator handed the contact over to a scenario: neither he nor the API's plan decides any more."""
     message: dict[str, Any] | None = None
@@ -258,7 +258,7 @@ class Session:
     """The channel of a connect that Asterisk may not have got, because the connection to it broke: the recovery after the
     reconnect repeats it unless one of its targets has appeared."""
     connect_finished_at: Instant = NEVER
-    """When the newest connect came back: the same result told twice is not the next one's."""
+    """Time of the newest connect's result: a repeated result is not that of the next connect."""
     record_refused: bool = False
     """The call is not recorded because the disk was nearly full."""
     engine_records: bool = True
@@ -280,7 +280,7 @@ class Session:
     """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
     end the talk."""
     plays: dict[str, int] = field(default_factory=dict)
-    """Messages being played to legs in our hands: play id -> leg."""
+    """Messages being played to controlled legs: play id -> leg."""
 
     def leg_of(self, channel: Channel) -> Leg | None:
         for leg in self.legs.values():
@@ -327,7 +327,7 @@ class Session:
 
 
 def replay(events: Iterable[Event]) -> Session | None:
-    """The session that these events tell of; None when the first of them is missing."""
+    """The session of these events; None when the first of them is missing."""
     session: Session | None = None
     for event in events:
         if session is None:

@@ -1,4 +1,4 @@
-"""Whether the database responds: asked on a connection of its own, at most once per second, whoever asks how often."""
+"""Whether the database responds: checked on a separate connection, at most once per second for any number of callers."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class EventType(StrEnum):
     CALL_TAKEN = "call_taken"
     """the parties are connected by our own bridges from now on, not by the engine"""
     CALL_HELD = "call_held"
-    """leg_id (of who holds): the contact hears a message or music; the switch controls both channels from now on"""
+    """leg_id (of who holds): a message or music is played to the contact; the switch controls both channels from now on"""
     CALL_UNHELD = "call_unheld"
     """leg_id: contact and operator are being joined again; talk_started follows when they talk"""
     THIRD_PARTY_CALLED = "third_party_called"
@@ -114,7 +114,7 @@ UNPUBLISHED = frozenset(
         EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING,
     }
 )  # fmt: skip
-"""Events that no listener acts upon, half of a call's: they stand in the call's journal, where who acts upon another
+"""Events without a listener, half of a call's: they are in the call's event log, where the listener of another
 one finds them, and in the stream of live calls, but do not go through the outbox."""
 
 

@@ -1,4 +1,4 @@
-"""The instance's own certificate, until the admin puts a better one in its place."""
+"""The self-signed certificate of the instance, until the admin replaces it."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def _prepare_reach() -> int:
 
 def _lower_priority(niceness: int) -> None:
     os.nice(niceness)
-    # Where the kernel shares processors among sessions, a process is nice only to those of its own, and this one
-    # has a session of its own: the session must be nice, too.
+    # Where the kernel schedules by sessions, niceness applies only within a session, and this process
+    # has a separate session: the session needs the niceness as well.
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as session:
         session.write(str(niceness))
 

@@ -27,7 +27,7 @@ _OUTPUT_MAX = 1 << 20
 
 
 def launch(service: Service, *, standby: bool) -> tuple[subprocess.Popen[bytes], BinaryIO]:
-    """Start the service's program in a session of its own; returns the process and its output.
+    """Start the service's program in a separate session; returns the process and its output.
 
     :param standby: it waits on its standard input.
     """

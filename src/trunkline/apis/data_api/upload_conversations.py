@@ -102,7 +102,7 @@ _CHAT = (
 )
 
 _OFFLINE_MESSAGE = (
-    # The reference describes the time as required but also defines its default: so it is optional. One of the two beside it
+    # The reference describes the time as required but also defines its default: so it is optional. One of the two other
     # is always there.
     Param("date_time", _MOMENT, required=True, unless=("phone", "email"), description="Now, unless sent."),
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),

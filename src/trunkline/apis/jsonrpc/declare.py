@@ -93,7 +93,7 @@ class Param:
     :param enum: the values allowed (``STRING``, ``ENUM``, or the items of an ``ARRAY`` of them).
     :param params: what an ``OBJECT``, or each object of an ``ARRAY``, holds; empty = anything (``filter``).
     :param items: type of the items of an ``ARRAY`` without ``params``; None = anything.
-    :param nullable: ``null`` is a value of its own (update methods: "reset"); else ``null`` means "not sent".
+    :param nullable: ``null`` is a separate value (update methods: "reset"); else ``null`` means "not sent".
     :param minimum: smallest number, or shortest text.
     :param maximum: largest number, longest text, or most items.
     :param pattern: regular expression that the whole text must match, else ``invalid_parameter_value``.

@@ -1,8 +1,8 @@
-"""Calls started by the API: one party is called, hears its message, the other is called, and they talk. Pure.
+"""Calls started by the API: one party is called, its message is played, the other is called, and they talk. Pure.
 
-The plan of such a session (kept in SESSION_STARTED) tells whom to call and what they hear::
+The plan of such a session (stored in SESSION_STARTED) has the parties and their messages::
 
-    {"first": party, "second": party | null,          # null: an informer, nobody but the contact
+    {"first": party, "second": party | null,          # null: an informer, only the contact
      "contact_message": {"files": [...], "is_tts": bool} | null, "our_message": the same,
      "switch_at_once": bool, "early_switching": bool, "keys": "..12" | null, "confirmation": "1" | "any" | null,
      "music_media_file_id": int | null, "show_virtual_phone_number": bool}
@@ -10,8 +10,8 @@ The plan of such a session (kept in SESSION_STARTED) tells whom to call and what
     party: {"kind": "employee", "employee_id", "phone_ids"} | {"kind": "contact" | "operator", "number"}
            | {"kind": "scenario", "scenario_id"}
 
-As long as nobody has to hear something before they talk, the engine connects the two by itself. Otherwise both are
-called in our hands, and our own bridge joins them when each has heard its message (or at once, if so asked). Source of
+Without messages before the talk, the engine connects the two. Otherwise the switch controls both
+channels, and joins them in its own bridge when each message has been played (or at once, if requested). Source of
 the behaviour: pages of the ``start.*`` methods; a message by text to speech is never cut short.
 """
 

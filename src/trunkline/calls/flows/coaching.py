@@ -1,4 +1,4 @@
-"""A coach on a living talk: is called, then hears both parties, and is heard as the mode allows. Pure."""
+"""A coach on a live talk: is called, then receives the audio of both parties; the mode defines its own audio. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RING_SECONDS = 60
 def add(turn: Turn, phone_number: str | None, mode: CoachMode) -> None:
     """``add.coach``: call the named number, else the coach of the employee who talks.
 
-    :raises InvalidState: nobody talks, or a coach is there already.
+    :raises InvalidState: there is no talk, or there is already a coach.
     :raises NotFound: ``coach_not_found``; InvalidInput: ``no_active_phone_number``.
     """
     session = turn.session

@@ -43,7 +43,7 @@ def bridges(session: Session) -> tuple[Bridge, ...]:
 
 
 def hold(turn: Turn, message: tuple[str, ...]) -> None:
-    """``hold.call``: the contact hears the message, then music."""
+    """``hold.call``: plays the message to the contact, then music."""
     session = turn.session
     _require(session, Phase.TALK)
     contact, operator = talking(session)
@@ -63,7 +63,7 @@ def unhold(turn: Turn) -> None:
 
 
 def make_call(turn: Turn, to: str, message: tuple[str, ...]) -> None:
-    """``make.call``: the third party is called; the operator hears ring-back, the contact goes on hearing music."""
+    """``make.call``: calls the third party, with ring-back for the operator and music for the contact."""
     session = turn.session
     _require(session, Phase.HOLD)
     _, operator = _contact_and_operator(session)
@@ -130,7 +130,7 @@ def run_scenario(turn: Turn, scenario_id: int) -> None:
 
 
 def leg_answered(turn: Turn, leg: Leg) -> bool:
-    """The third party picked up. True when the leg was one of this room's."""
+    """The third party answered. True when the leg belongs to this flow."""
     session = turn.session
     if leg.leg_id != session.third_leg_id:
         return False
@@ -144,7 +144,7 @@ def leg_answered(turn: Turn, leg: Leg) -> bool:
 
 
 def join_talk(turn: Turn, leg: Leg) -> None:
-    """Let a third party into the talk: hears both and is heard by both, as long and as often as they talk."""
+    """Join a third party into the talk, with audio in both directions during each talk."""
     session = turn.session
     if not session.managed:
         _take_talk(turn)
@@ -152,7 +152,7 @@ def join_talk(turn: Turn, leg: Leg) -> None:
 
 
 def message_heard(turn: Turn, leg: Leg) -> None:
-    """A message in our hands was played to its end: the third party is connected, the contact hears music."""
+    """A message was played to its end: connect the third party, or start music for the contact."""
     session = turn.session
     if leg.leg_id == session.third_leg_id:
         _third_ready(turn, leg)
@@ -161,7 +161,7 @@ def message_heard(turn: Turn, leg: Leg) -> None:
 
 
 def leg_ended(turn: Turn, leg: Leg, reason: Reason) -> None:
-    """A party of a call in our hands is gone; its LEG_ENDED is written already."""
+    """A party of a controlled call left; its LEG_ENDED is already written."""
     session = turn.session
     contact = session.contact
     if session.ending is not None or leg.role is Role.COACH:
@@ -245,7 +245,7 @@ def _resume_consulting(turn: Turn, operator: Leg | None) -> None:
 
 
 def reason_of_leaving(session: Session, leg: Leg) -> Reason | None:
-    """Why a leg that we hung up ourselves is gone; None = the general rules tell."""
+    """The finish reason of a leg that the switch hung up; None = by the general rules."""
     if leg.handed_over:
         return Reason.TRANSFER_DISCONNECTS
     if leg.sent_away:
@@ -254,7 +254,7 @@ def reason_of_leaving(session: Session, leg: Leg) -> Reason | None:
 
 
 def say(turn: Turn, leg: Leg, files: tuple[str, ...], *, then_music: bool = True) -> None:
-    """Play a message to a leg in our hands; without one, music."""
+    """Play a message to a controlled leg; without a message, music."""
     session = turn.session
     if not files:
         if then_music:
@@ -321,7 +321,7 @@ def talking(session: Session) -> tuple[Leg, Leg]:
 
 
 def _dismiss_coaches(turn: Turn) -> None:
-    """Whom they coached has left: there is nobody to listen to any more."""
+    """Hang up the coaches after the coached party left."""
     for coach in turn.session.living:
         if coach.role is Role.COACH:
             turn.do(Hangup(coach.channel))
@@ -343,19 +343,19 @@ def _take_talk(turn: Turn) -> None:
     turn.emit(EventType.CALL_TAKEN)
     turn.do(Take(tuple(leg.channel for leg in parties)))
     for leg in parties:
-        leg.bridge = None  # what is still told of the old bridge is no news any more
+        leg.bridge = None  # later signals of the old bridge are obsolete
         turn.do(Join(leg.channel, talk_bridge(session)))
 
 
 def _part(turn: Turn, contact: Leg, operator: Leg) -> None:
-    """End what the two hear and what is recorded of each other; both are in our hands then."""
+    """End the talk of the two and its recording; both channels are controlled afterwards."""
     session = turn.session
     session.dialling = None
     session.expected = []
     turn.do(Take((contact.channel, operator.channel)))
     for leg in (contact, operator):
         recording.pause(turn, leg)
-        leg.bridge = None  # what is still told of the old bridge is no news any more
+        leg.bridge = None  # later signals of the old bridge are obsolete
         if session.managed:
             turn.do(Leave(leg.channel, talk_bridge(session)))
 
@@ -443,7 +443,7 @@ def _invalid_state(session: Session) -> InvalidState:
 def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
     """Whom ``make.call`` calls: an extension, an employee's line, or a number of the world.
 
-    :raises InvalidInput: ``no_active_phone_number`` when nobody can be called there.
+    :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.
     """
     session, look = turn.session, turn.look
     caller = session.contact_phone_number or ""

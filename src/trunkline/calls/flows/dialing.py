@@ -1,4 +1,4 @@
-"""Ringing people: from employees, lines and numbers to what the engine is told. Shared by all kinds of calls."""
+"""Dialling: from employees, lines and numbers to commands of the engine. Shared by all kinds of calls."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def dial(
 ) -> None:
     """Have the engine ring the aims and connect the first to answer with ``leg``.
 
-    :param announcement: files that who answers hears first.
+    :param announcement: files that are played first to the party that answers.
     """
     session = turn.session
     session.expected = [Expected(target.endpoint, target.number, data) for target, data in aims]
@@ -239,7 +239,7 @@ def _recording_possible(turn: Turn, leg: Leg, aims: Sequence[Aim]) -> bool:
 
 
 def unexpected(turn: Turn, heard: TargetStarted) -> dict[str, Any]:
-    """A target we do not remember asking for (the switch was restarted while it rang): as much as can be told."""
+    """Data of a target that is not pending (the switch was restarted while it rang), as far as known."""
     account = turn.look.account
     session = turn.session
     dialling = session.leg_of(heard.dialling)

@@ -41,7 +41,7 @@ def open_call(
 
 
 def begin(turn: Turn, number: VirtualNumber | None) -> None:
-    """The caller is in our hands: turn it away, or enter the scenario."""
+    """The switch controls the caller's channel: refuse the call, or enter the scenario."""
     contact, look = turn.session.contact, turn.look
     if contact is None:
         return
@@ -131,7 +131,7 @@ def _refusal(number: VirtualNumber | None, caller: str | None, look: Look) -> Re
 
 
 def refuse(turn: Turn, leg: Leg, reason: Reason) -> None:
-    """End a call that cannot go on; the caller's phone is told why as well as SIP can."""
+    """End a call that cannot continue; the SIP response to the caller's phone has the closest cause."""
     turn.ending(reason)
     turn.do(Hangup(leg.channel, cause_for_refusal(reason)))
 
@@ -219,7 +219,7 @@ def not_connected(turn: Turn) -> None:
 
 
 def resume(turn: Turn) -> None:
-    """After an interruption the contact waits in our hands: do the present operation once more.
+    """After an interruption the contact waits in a controlled channel: repeat the present operation.
 
     A voice mail is not begun again (that would wipe what was said): it ends here.
     """
@@ -310,7 +310,7 @@ def _ring_outside(turn: Turn, contact: Leg, ring: RingOutside) -> None:
 
 
 def _music(turn: Turn, contact: Leg, media_file_id: int | None) -> str | None:
-    """What the contact hears while somebody is called for him; None = ring-back."""
+    """Music for the contact while employees are called; None = ring-back."""
     music = turn.look.media_path(media_file_id) if media_file_id is not None else None
     if music is None and contact.answered_at is not None:
         # An answered call gets no ring-back from the network: it would wait in silence.
@@ -325,7 +325,7 @@ def shown_number(session: Session, operation: Operation) -> str:
 
 
 def employee_message(turn: Turn, operation: Operation) -> tuple[str, ...]:
-    """What an employee hears, when this operation calls him, before he is connected."""
+    """Announcement to an employee who is called by this operation, before the connection."""
     return _files(turn, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
 
 
@@ -367,7 +367,7 @@ def _record(turn: Turn, contact: Leg) -> None:
 
 
 def _end_reason(session: Session, reason: Reason) -> Reason:
-    """Why the scenario's end ends the call: if people were tried in vain, that is the reason."""
+    """The finish reason at the end of the scenario: that of unsuccessful attempts, if there were any."""
     if reason not in (Reason.NO_OPERATION, Reason.SCENARIO_DISCONNECTS):
         return reason
     reasons = {

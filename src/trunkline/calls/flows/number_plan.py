@@ -88,7 +88,7 @@ def to_e164(text: str, country: str) -> str | None:
     at_home = _parsed(text, country)
     for good in (phonenumbers.is_valid_number, phonenumbers.is_possible_number):
         if abroad is not None and good(abroad):
-            return international  # as dialled: writing it anew may drop a zero that belongs to it
+            return international  # as dialled: formatting it again may drop a significant zero
         if at_home is not None and good(at_home):
             return str(phonenumbers.format_number(at_home, phonenumbers.PhoneNumberFormat.E164))[1:]
     return international

@@ -116,14 +116,14 @@ def adopt(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> 
 
 
 def resume(turn: Turn, leg: Leg) -> None:
-    """After an interruption the caller waits in our hands: call what was dialled once more."""
+    """After an interruption the caller waits in a controlled channel: call the dialled number again."""
     refusal = _connect(turn, leg, destination(turn.look.account, leg.called_phone_number or ""))
     if refusal is not None:
         refuse(turn, leg, refusal)
 
 
 def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
-    """The called party was not reached: tell the caller's phone as the network would.
+    """The called party was not reached: send the caller's phone the response of the network.
 
     An emergency call that no trunk has carried so far is tried over the next one.
     """

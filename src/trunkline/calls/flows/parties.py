@@ -19,7 +19,7 @@ from trunkline.telephony.port import Endpoint, Target
 RING_SECONDS_TO_WORLD = 60
 
 Aims = tuple[list[Aim], int]
-"""What to dial at once, and for how many seconds; empty = nobody (more) to dial."""
+"""The targets to dial at once, and the seconds; empty = no (further) targets."""
 
 
 def aims_for(turn: Turn, party: dict[str, Any]) -> Aims:
@@ -77,7 +77,7 @@ def _number(turn: Turn, party: dict[str, Any]) -> Aims:
     trunk = dialing.outgoing_trunk(look, number, look.account.numbers.get(session.virtual_number_id or 0))
     if isinstance(trunk, Reason):
         return [], 0
-    # Carriers take only numbers of ours as caller id.
+    # Carriers accept only the account's own numbers as caller id.
     own = caller if look.account.number_by_phone(caller) is not None else session.virtual_phone_number
     target = dialing.trunk_target(turn, trunk, number, own)
     return [(target, {**data, "trunk_id": trunk.trunk_id})], RING_SECONDS_TO_WORLD

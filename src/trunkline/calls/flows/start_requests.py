@@ -1,7 +1,7 @@
 """API requests to start a call, checked against the directory: ids and numbers become a :class:`StartCall`. Pure.
 
 Every refusal carries the mnemonic of the method's page, the parameter and the value as sent. Types and formats
-were checked at the door.
+were checked by the API.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def start_vnumber_call(account: Account, params: Params) -> StartCall:
 
 
 def start_informer_call(account: Account, params: Params) -> StartCall:
-    """``start.informer_call``: nobody but the contact; the call ends when the message has been played."""
+    """``start.informer_call``: only the contact; the call ends when the message has been played."""
     number = _virtual_number(account, params)
     contact = _contact(account, params)
     plan = _plan(account, params, ours=None)
@@ -115,7 +115,7 @@ def start_informer_call(account: Account, params: Params) -> StartCall:
 
 
 def message_files(account: Account, params: Params, name: str) -> tuple[str, ...]:
-    """The files of a message parameter: a media file of the account, or what the door had spoken.
+    """The files of a message parameter: a media file of the account, or a text that the API synthesized.
 
     :raises NotFound: ``media_file_not_found``; LimitExceeded: ``tts_text_exceeded``.
     """
@@ -294,4 +294,4 @@ CHECKS: dict[str, Callable[[Account, Params], StartCall]] = {
     "start_vnumber_call": start_vnumber_call,
     "start_informer_call": start_informer_call,
 }
-"""Commands that start a call, by the name the door gives."""
+"""Commands that start a call, by name."""

@@ -1,7 +1,7 @@
 """The durations of a call session, from its times.
 
 Definitions (report ``get.calls_report``): waiting lasts from the start until the first employee answers (for an
-outgoing call: until the contact answers), or until the end when nobody did. Total waiting is all time in which
+outgoing call: until the contact answers), or until the end without an answer. Total waiting is all time in which
 contact and employee did not speak. The talk lasts from the first conversation's start until post-call processing
 begins; clean talk is the sum of the conversations themselves. All are whole seconds, half a second rounds up, each
 rounded from the exact time by itself: so sums may differ by one.

@@ -205,7 +205,7 @@ on conflict (account_id, communication_id, call_seq) where call_seq is not null 
 
 
 async def write_tags(connection: AsyncConnection[Any], events: Iterable[Event]) -> None:
-    """Note in the history of tags what these events tell of it; a write may be repeated."""
+    """Record these events in the history of tags; a write may be repeated."""
     rows = [_tagging(event) for event in events if event.type in (EventType.TAG_SET, EventType.TAG_UNSET)]
     if rows:
         await connection.execute(_WRITE_TAGS, (orjson.dumps(rows).decode(),))

@@ -19,7 +19,7 @@ _STATES = {
 
 
 def live_call(session: Session, zone: ZoneInfo) -> dict[str, Any]:
-    """Every field of the method and no other, as the door passes it on; ``start_time`` is in ``zone``."""
+    """Every field of the method and no other, as the API passes it on; ``start_time`` is in ``zone``."""
     started = datetime.fromtimestamp(int(session.started_at), zone).replace(tzinfo=None)
     return {
         "call_session_id": session.call_session_id,

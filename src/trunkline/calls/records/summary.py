@@ -10,7 +10,7 @@ from trunkline.core.clock import Instant
 
 
 def finished(session: Session, at: Instant) -> dict[str, Any]:
-    """All that reports and notifications tell of a call, as of ``at``. Durations in whole seconds."""
+    """The data of a call for reports and notifications, as of ``at``. Durations in whole seconds."""
     lasting = durations(
         session.started_at,
         session.first_answer_at,

@@ -1,4 +1,4 @@
-"""Effects onto the engine: in order for each session, sessions beside one another."""
+"""Executes effects on the engine: in order for each session, sessions concurrently."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Batch:
-    """The effects of one turn."""
+    """The effects of one decision."""
 
     outcome: Outcome | None
     is_stopped: bool = False
@@ -102,7 +102,7 @@ class Performer:
     def perform(
         self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
     ) -> None:
-        """Queue the effects of a turn; never waits.
+        """Queue the effects of a decision; never waits.
 
         :param outcome: gets what becomes of them.
         """
@@ -127,7 +127,7 @@ class Performer:
         await self._engine.take(channels)
 
     def hang_up_stranger(self, channel: Channel) -> None:
-        """Turn away a call that has no session (Q.850 42, congestion)."""
+        """Refuse a call that has no session (Q.850 42, congestion)."""
         self.perform(0, [Hangup(channel, 42)])
 
     def has_pending(self, call_session_id: int) -> bool:

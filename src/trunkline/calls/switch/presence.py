@@ -22,7 +22,7 @@ class Presence:
         self._trunks: dict[int, int] = defaultdict(int)
         self._channels: dict[int, set[int]] = defaultdict(set)
         self._pending: dict[int, int] = {}
-        """By session: channels that the engine was told to open and that are no legs yet."""
+        """By session: channels that the engine was commanded to open and that are not legs yet."""
         self._pending_of: dict[int, int] = defaultdict(int)
         """The same by account."""
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -30,7 +30,7 @@ class Presence:
         self.outgoing = OutgoingUsage()
         self._idle_since: dict[int, float] = {}
         self.registrations_known = False
-        """False until the engine told all registrations once; until then no line counts as offline."""
+        """False until the engine has reported all registrations once; until then no line counts as offline."""
 
     # --- registrations
 
@@ -64,7 +64,7 @@ class Presence:
     # --- use
 
     def apply(self, turn: Turn) -> None:
-        """Count what the events of a turn begin and end."""
+        """Count the starts and ends in the events of a decision."""
         for event in turn.events:
             self.count(turn.session, event)
             self.outgoing.count(turn.session, event)
@@ -79,7 +79,7 @@ class Presence:
                 self._occupy(session, leg)
 
     def dialling(self, session: Session, channels: int) -> None:
-        """The engine is told to open so many channels for a session, in place of those that are pending yet.
+        """The engine is commanded to open so many channels for a session, instead of the pending ones.
 
         Each leg that begins is one of them. The rest (a line with several devices has one leg) is released when one is
         answered, when no called leg is left, or with the session.
@@ -153,7 +153,7 @@ class Presence:
                 pass
 
     def line_calls(self, sip_line_id: int, besides: Session | None = None) -> int:
-        """Sessions that use a line; of ``besides``, whose turn is not counted yet, what its legs say now."""
+        """Sessions that use a line; of ``besides``, whose decision is not counted yet, by its present legs."""
         others = self._lines.get(sip_line_id, set())
         if besides is None:
             return len(others)
@@ -179,7 +179,7 @@ class Presence:
         return len(self._outside.get((account_id, number), set()) - own)
 
     def channels_of(self, account_id: int) -> int:
-        """Channels of an account: legs that have one, and those that the engine was told to open."""
+        """Channels of an account: legs that have one, and those that the engine was commanded to open."""
         return len(self._channels.get(account_id, ())) + self._pending_of.get(account_id, 0)
 
     def all_channels(self) -> int:
@@ -204,7 +204,7 @@ def _outside(session: Session, leg: Leg) -> tuple[int, str] | None:
 
 
 def _with_reachable(heard: Registered, known: Registered) -> Registered:
-    """A refresh tells nothing of reachability: keep what the last probe found."""
+    """A refresh has no reachability: keep the result of the last probe."""
     return Registered(
         heard.at,
         heard.line,

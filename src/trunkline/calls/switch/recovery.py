@@ -39,7 +39,7 @@ from trunkline.telephony.port import (
 )
 
 _SAME_MOMENT = 0.0015
-"""Seconds. The engine's events carry milliseconds, its journal microseconds: the same fact differs by less."""
+"""Seconds. The engine's events have milliseconds, its CEL log microseconds: equal facts differ by less."""
 
 POSITION_MARGIN = 5.0
 """The CEL log is read from this many seconds before the position, because a signal may arrive later than its line in the
@@ -175,7 +175,9 @@ class Recovery:
             and session.dialling is None
             and not session.leg_of(signal.channel)
         ):
-            session.dialling = signal.dialling  # a known target's story may be over: restoring told that
+            session.dialling = (
+                signal.dialling
+            )  # a known target may already have ended, as found by the restore
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.hear(signal)
@@ -199,7 +201,7 @@ class Recovery:
         )
 
     def _note_answer(self, signal: Answered) -> None:
-        """Write the answer, and nothing that would follow from it: there is nobody to connect or to call others for."""
+        """Write the answer without its consequences: there is no channel to connect."""
         session = self._switch.channels.get(signal.channel)
         leg = session.leg_of(signal.channel) if session is not None else None
         account = self._directory.accounts.get(session.account_id) if session is not None else None
@@ -219,7 +221,7 @@ class Recovery:
         """A session for a call that went its way without us (to the default line, or by a lost decision)."""
         turn = self._adopted(arrived, seen)
         if turn is not None:
-            # Whether the lost decision was to record is told by the sound that is there, or not.
+            # The presence of audio shows whether the lost decision was to record.
             turn.session.record_wanted = True
             self._switch.apply(turn)
 

@@ -66,7 +66,7 @@ class Registrar:
                 pass
 
     def mark_all(self) -> None:
-        """Write every line anew: what a former switch wrote may be old."""
+        """Write every line again: rows of a former switch may be outdated."""
         now = Instant(time.time())
         for account in self._directory().accounts.values():
             for line in account.lines.values():

@@ -1,4 +1,4 @@
-"""The switch's own door: commands from the other processes, over HTTP on loopback.
+"""The command server of the switch: commands from the other processes, over HTTP on loopback.
 
 ::
 
@@ -154,7 +154,7 @@ async def controlled(
     login_guard: LoginGuard | None = None,
     trunks: TrunkStates | None = None,
 ) -> AsyncIterator[None]:
-    """Keep the door open for the time of the block. :class:`OSError` when the port is taken."""
+    """Serve commands during the block. :class:`OSError` when the port is in use."""
     runner = web.AppRunner(
         Control(switch, token, configuration, login_guard, trunks).app(),
         access_log=None,

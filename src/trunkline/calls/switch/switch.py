@@ -1,7 +1,7 @@
 """The switch: owns the live calls of one node. A thin shell around the rules.
 
 One task reads the engine's signals and lets the rules decide, without waiting for anything; effects, database and
-commands run beside it. So there is no lock, and no SQL between an INVITE and ringing.
+commands run concurrently. So there is no lock, and no SQL between an INVITE and ringing.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ class Switch:
         self.presence = Presence()
         self.sessions: dict[int, Session] = {}
         self._shown: dict[int, tuple[str, bytes]] = {}
-        """What list.calls tells of each call, until the call changes, and for which time zone."""
+        """The result of list.calls for each call until the call changes, and its time zone."""
         self.channels: dict[Channel, Session] = {}
         self.past_channels: dict[Channel, None] = {}
-        """Of calls that ended; the engine may tell of them once more after a reconnect."""
+        """Of calls that ended; the engine may report them again after a reconnect."""
         self.commanded: set[Channel] | None = None
         """During a recovery: the channels that got a command which a recovery repeats."""
         self._accounts: dict[int, Account] = {}
@@ -236,9 +236,7 @@ class Switch:
         try:
             turn = self._open(arrived)
         except Exception:
-            self._performer.hang_up_stranger(
-                arrived.channel
-            )  # a bug of ours: nobody waits for it on the line
+            self._performer.hang_up_stranger(arrived.channel)  # an internal error, without effect on the call
             raise
         if turn is not None:
             self._opened.add(turn.session.call_session_id)
@@ -278,7 +276,7 @@ class Switch:
     def _admitted(self, call_session_id: int, effect: Effect) -> Effect:
         """An effect without the targets for which the account has no channels left, or the effect as it is.
 
-        All legs that a call adds pass here, whoever asks for them; those to emergency numbers are never left out.
+        All legs that a call adds pass here, for any requester; those to emergency numbers are never left out.
 
         :raises NoChannelFree: there is none left for the first target.
         """
@@ -339,7 +337,7 @@ class Switch:
         )
         if look is None or caller is None or caller.answered_at is not None or begun or session.ending:
             return
-        session.dialling = None  # it only seemed so: the engine had nobody to dial for it
+        session.dialling = None  # not a real connect: the engine had no target to dial
         turn = Turn(session, look, arrived.at)
         if caller.serves:
             outbound.resume(turn, caller)
@@ -369,12 +367,12 @@ class Switch:
         sharing = self._sharing().get(trunk_id, frozenset({trunk_id})) if by_address else None
         return owner_of_call(directory, trunk_id, arrived.called, sharing)
 
-    # --- what the doors command
+    # --- commands of the APIs
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:
-        """Do a command of a door; answers once what it changed is safely written.
+        """Execute a command of an API; returns once its changes are committed.
 
         :raises TrunklineError: with the mnemonic of the method's page.
         """
@@ -763,7 +761,7 @@ def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
 
 
 def _tell_log(session: Session, turn: Turn) -> None:
-    """One line for all that happened in a turn: logging costs as much as deciding."""
+    """One log line for a decision: logging costs as much as the rules."""
     if not turn.events:
         return
     last = turn.events[-1]
