@@ -1,8 +1,8 @@
 """The state of one call session, and how each event changes it.
 
-A session is the fold of its events: :func:`evolve` applies one, and nothing else changes the facts. So a restarted
-switch rebuilds every live session from the event log. Fields that are not in the event log are *ephemeral* (marked below) and
-can be found again from the engine or is not needed after a restart.
+The state of a session is the result of its events: :func:`evolve` applies one, and nothing else changes the facts. So a
+restarted switch rebuilds every live session from the event log. Fields that are not in the event log are *ephemeral*
+(marked below): they can be read again from the engine or are not needed after a restart.
 """
 
 from __future__ import annotations

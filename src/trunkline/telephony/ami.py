@@ -80,7 +80,7 @@ class AmiMessage:
     at: Instant
 
     def get(self, name: str, default: str = "") -> str:
-        """First value of a header, whatever its case."""
+        """First value of a header, case-insensitive."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), default)
 
@@ -145,7 +145,7 @@ class AmiClient:
             yield await self._queue.get()
 
     async def action(self, name: str, headers: Mapping[str, str | Sequence[str]] | None = None) -> AmiMessage:
-        """Perform an action; its response. :class:`AmiError` when Asterisk says no.
+        """Perform an action; its response. :class:`AmiError` when Asterisk refuses it.
 
         A header with several values (``Variable``) is given as a sequence.
         """
@@ -305,7 +305,7 @@ def _flatten(headers: Mapping[str, str | Sequence[str]]) -> Iterator[tuple[str, 
 
 
 def _one_line(value: str) -> str:
-    # A line break would let a value smuggle headers or whole actions in.
+    # A line break would allow a value to inject headers or actions.
     return value.replace("\r", " ").replace("\n", " ")
 
 

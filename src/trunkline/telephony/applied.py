@@ -55,7 +55,7 @@ async def applied_digests(ari: AriClient, ami: AmiClient) -> dict[Kind, str | No
 
 
 def differences(wanted: Mapping[Kind, str], applied: Mapping[Kind, str | None]) -> list[Kind]:
-    """Kinds of which Asterisk has another state than the wanted one."""
+    """Kinds whose state in Asterisk differs from the wanted one."""
     return [kind for kind, digest in wanted.items() if applied.get(kind) != digest]
 
 

@@ -1,8 +1,8 @@
 """Asterisk's REST interface: commands over pooled HTTP, events over one websocket.
 
 The reader task only reads, parses and enqueues; a slow consumer never makes Asterisk wait (it drops a
-websocket that does not take a write in time). Losing the websocket loses events, so the stream says
-:class:`Connected` and :class:`Disconnected`, and whoever keeps a picture of the calls must look again
+websocket that does not take a write in time). Losing the websocket loses events, so the stream yields
+:class:`Connected` and :class:`Disconnected`, and a consumer that tracks calls must survey them again
 after each :class:`Connected`.
 """
 
@@ -60,7 +60,7 @@ class AriAddress:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The event stream stands (again)."""
+    """The event stream is open (again)."""
 
     at: Instant
 
@@ -79,8 +79,8 @@ class AriClient:
     """A client of one Stasis application, to be used as an async context manager.
 
     :param app: name of the application; only one client of a name may be connected at a time.
-    :param only: event types wanted; None for all. Filtering is done by Asterisk and saves it much work.
-    :param subscribe_all: hear of channels outside the application as well.
+    :param only: event types wanted; None for all. Filtering in Asterisk reduces its load.
+    :param subscribe_all: also receive events of channels outside the application.
     :param connections: most commands under way at once.
     """
 
@@ -124,7 +124,7 @@ class AriClient:
         self._http.close()
 
     async def wait_up(self, timeout: float = 30.0) -> None:
-        """Return once the event stream stands; :class:`TimeoutError` after ``timeout`` seconds."""
+        """Return once the event stream is open; :class:`TimeoutError` after ``timeout`` seconds."""
         await asyncio.wait_for(self._up.wait(), timeout)
 
     @property

@@ -78,7 +78,7 @@ class ChannelStateChange:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHangupRequest:
-    """``soft`` = somebody other than the party asked for it."""
+    """``soft`` = requested by another side than the party."""
 
     at: Instant
     channel: ChannelSnapshot
@@ -127,7 +127,7 @@ class PlaybackFinished:
 
 @dataclass(frozen=True, slots=True)
 class RecordingFinished:
-    """Also for a failed one, with ``failed`` set. ``name`` is what was asked for; whole seconds."""
+    """Also for a failed one, with ``failed`` set. ``name`` is the requested name; whole seconds."""
 
     at: Instant
     name: str
@@ -176,7 +176,7 @@ def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
 
 
 def parse_event(data: Mapping[str, Any]) -> AriEvent | None:
-    """The typed event, None for a kind that nobody here uses."""
+    """The typed event, None for an unused kind."""
     parser = _PARSERS.get(data["type"])
     return parser(parse_time(data["timestamp"]), data) if parser else None
 

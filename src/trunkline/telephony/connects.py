@@ -43,7 +43,7 @@ def dial_variables(
 ) -> dict[str, str]:
     """Channel variables that the dialplan's ``tl-connect`` reads.
 
-    :param channel: who is connected, by the id of the house, after which its recording is named: a device of several
+    :param channel: the connected channel, by the id of the switch, which is the name of its recording: a device of several
         has another one in Asterisk.
     :param names: what to dial, of all targets.
     :param numbers: the caller's number each target shows, in the trunk's form.

@@ -24,11 +24,11 @@ _GONE_IN_AMI = (
     "ExtraChannel does not exist",
     "Channel not found",
 )
-"""What AMI says of a channel that has ended; it has no codes."""
+"""AMI's message for a channel that has ended; there is no code."""
 
 
 class Control:
-    """What all commands stand on: both connections, and the ids that the house uses for channels."""
+    """The base of all commands: both connections, and the ids that the switch uses for channels."""
 
     def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:
         self._ari = ari

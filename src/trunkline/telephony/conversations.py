@@ -1,4 +1,4 @@
-"""Conversations in our own hands: taken from the engine, bridged, held, recorded, supervised by us."""
+"""Controlled conversations: redirected into Stasis, bridged, held, recorded and supervised by the switch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out"}
 
 
 class Conversations(Control):
-    """The part of the engine that works on channels in our hands."""
+    """The part of the engine for controlled channels."""
 
     def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:
         super().__init__(ari, ami, paths)
@@ -132,7 +132,7 @@ class Conversations(Control):
         path = f"/bridges/{segment(bridge)}/removeChannel"
         await self._command("POST", path, {"channel": self._real(channel)})
 
-    # --- what a party hears and says
+    # --- audio from and to a party
 
     async def start_music(self, channel: Channel, file: str | None = None) -> None:
         await self._on(channel, "POST", "/moh", {"mohClass": music_class(file)} if file else None)
@@ -149,7 +149,7 @@ class Conversations(Control):
             for pause, part in re.findall(r"(\.*)([^.]+)", keys):
                 await asyncio.sleep(len(pause))
                 if await self._is_ours(real):
-                    # In order with what else it is told: a key that is pressed while it moves is heard repeatedly.
+                    # In order with its other commands: a key that is sent while the channel moves is repeated.
                     await self._command("POST", f"/channels/{segment(real)}/dtmf", {"dtmf": part})
                     continue
                 for key in part:
@@ -205,7 +205,7 @@ class Conversations(Control):
                     raise
 
     async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]]) -> None:
-        """End supervisions that lost a side while nobody watched, and know the others again."""
+        """End supervisions that lost a side while no switch ran, and restore the others."""
         for bridge in bridges:
             name: str = bridge["id"]
             if not name.startswith(_SUPERVISED) or name in self._supervised:

@@ -1,4 +1,4 @@
-"""The engine of the house, made of Asterisk: commands go out over ARI and AMI, their events come in as signals."""
+"""The engine, implemented with Asterisk: commands are sent over ARI and AMI, their events become signals."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ class AsteriskEngine(Conversations):
         if returned == {_ARI, _AMI}:
             self._emit(HeartbeatReturned(at, token))
 
-    # --- configuration while calls go on
+    # --- configuration during calls
 
     def set_account(self, account: str, directory: Directory) -> frozenset[str]:
         """What an account shall have from the next :meth:`apply` on. Renders this account only.
@@ -244,11 +244,11 @@ class AsteriskEngine(Conversations):
             self._files.remove(account)
 
     async def apply(self) -> list[Kind]:
-        """Write what changed, then have Asterisk load each kind whose loaded state is not the wanted one; no call is
+        """Write changed files, then reload each kind whose loaded state is not the wanted one; no call is
         disturbed. Compares with what Asterisk has, so it is repeated until it returns.
 
         :returns: the kinds that were reloaded.
-        :raises EngineError: Asterisk does not respond, or has not loaded what is wanted.
+        :raises EngineError: Asterisk does not respond, or has not loaded the wanted state.
         :raises OSError: the files cannot be written.
         """
         async with self._applying:
@@ -278,7 +278,7 @@ class AsteriskEngine(Conversations):
         await self.apply()
 
     async def remove_stale_files(self) -> None:
-        """Remove files of accounts that are gone; after an :meth:`apply`, which has Asterisk forget them."""
+        """Remove files of deleted accounts; after an :meth:`apply`, which unloads them."""
         wanted = self._files.names()
         folder = self._config.paths.etc / FOLDER
 
@@ -290,7 +290,7 @@ class AsteriskEngine(Conversations):
     async def restrict_logins(self, addresses: Iterable[str], lines: Mapping[str, LineAccess]) -> None:
         """Refuse all requests of these addresses, and at these lines (by login) what their access does not allow.
 
-        Replaces what was restricted before. Calls that are up go on.
+        Replaces earlier restrictions. Live calls continue.
 
         :raises EngineError: Asterisk does not take it; call it again.
         """
@@ -386,8 +386,8 @@ class AsteriskEngine(Conversations):
             raise
 
     def _lead_recording_to(self, target: Path, record_id: str) -> None:
-        """Asterisk records into a folder of its own; a link there makes the sound land where it shall stay,
-        also when nobody is there at the end to move it."""
+        """Asterisk records into its own folder; a link there puts the audio directly into the final folder,
+        also when no switch runs at the end."""
         target.parent.mkdir(parents=True, exist_ok=True)
         link = self._config.paths.voicemail / f"{record_id}.wav"
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -537,7 +537,7 @@ class AsteriskEngine(Conversations):
         return journal.read(self._config.paths.journal, since)
 
     async def _trim_journal(self) -> None:
-        """Keep the journal small while we listen; while nobody does, all of it is wanted."""
+        """Keep the CEL log small while the switch is connected; otherwise it is kept completely."""
         while True:
             await asyncio.sleep(_TRIM_SECONDS)
             await asyncio.to_thread(journal.rotate, self._config.paths.journal)
@@ -572,7 +572,7 @@ class AsteriskEngine(Conversations):
         async for event in self._ari.events():
             match event:
                 case Connected():
-                    # Whoever hears of it asks for a survey and connects calls: both need the other interface.
+                    # The receiver requests a survey and connects calls: both need the other interface.
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._contacts_known.wait(), _AMI_PATIENCE)
                     self._emit(EngineUp(event.at))
@@ -674,7 +674,7 @@ class AsteriskEngine(Conversations):
                 self._emit(signal)
             self._contacts_known.set()
 
-    # --- ground
+    # --- helpers
 
     def _emit(self, signal: Signal) -> None:
         if isinstance(signal, RecordFinished):
@@ -687,7 +687,7 @@ class AsteriskEngine(Conversations):
 
 
 def _marks(tag: str) -> dict[str, str]:
-    # The account code of a channel is in every listing and journal line without being asked for; the peer's
+    # The account code of a channel is in every listing and CEL entry; the peer's
     # is given to the channels it dials.
     return {"CHANNEL(accountcode)": tag, "CHANNEL(peeraccount)": tag}
 

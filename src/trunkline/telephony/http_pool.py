@@ -1,4 +1,4 @@
-"""HTTP for one server that we know: Asterisk on loopback. Connections are kept and reused.
+"""HTTP client for one trusted server: Asterisk on loopback. Connections are kept and reused.
 
 Every call costs a few commands, so a command must be cheap: this takes a quarter of the time of a general client.
 Asterisk answers with ``Content-Length`` always, which is all that is understood here.

@@ -1,7 +1,7 @@
-"""The journal that Asterisk itself keeps, so that nothing is lost while nobody listens.
+"""The CEL log that Asterisk writes, so that no event is lost while no switch runs.
 
 Asterisk appends one line for each start, answer, bridging and end of a channel (channel event logging), with
-microseconds, whoever is connected or not. A switch that comes back reads what it missed: exact times and causes,
+microseconds, also without connected clients. A restarted switch reads the missed entries: exact times and causes,
 also of channels that are gone. The file is rotated by the reader and so stays small.
 """
 
@@ -39,7 +39,7 @@ _SEARCHED_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the journal.
+    """One line of the CEL log.
 
     :ivar channel: id of the channel; ``alias`` is the id its owner chose, if another.
     :ivar linked: id of the first channel of the call.
@@ -58,7 +58,7 @@ class Entry:
 
 
 def parse(lines: Iterable[str]) -> Iterator[Entry]:
-    """Entries of journal lines; one that is damaged (a line cut off by a crash) is skipped."""
+    """Entries of CEL lines; a damaged one (a line cut off by a crash) is skipped."""
     for row in csv.reader(lines):
         if len(row) != _COLUMNS:
             continue
@@ -102,7 +102,7 @@ def _place_of(file: BinaryIO, since: float) -> int:
 
 
 def _time_of_next(file: BinaryIO) -> tuple[Instant | None, int]:
-    """Time of the next line that is whole, and where it begins."""
+    """Time and position of the next complete line."""
     while True:
         begin = file.tell()
         line = file.readline()
@@ -137,13 +137,13 @@ def signals(
     winning: Mapping[Channel, str] | None = None,
     alive: Mapping[Channel, Collection[str]] | None = None,
 ) -> list[Signal]:
-    """What happened to participants, in the port's words. Ringing is not in the journal.
+    """The entries as signals of the port. Ringing is not in the CEL log.
 
     Devices that were called together are one participant: the one that answered first is it, the others do not count;
-    while nobody has answered, it ends with the last of them.
+    without an answer, it ends with the last of them.
 
     :param winning: by the shared id: the device that answered first; from ``entries`` if it is not given here.
-    :param alive: by the shared id: the devices that live now.
+    :param alive: by the shared id: the live devices.
     """
     winner = {**winners(entries), **(winning or {})}
     ringing: dict[Channel, set[str]] = {public: set(reals) for public, reals in (alive or {}).items()}

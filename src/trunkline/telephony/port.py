@@ -1,13 +1,13 @@
-"""What the house says to the engine and hears from it. No word of Asterisk beyond this door.
+"""The commands to the engine and its signals, independent of Asterisk.
 
 The engine carries channels: one for each participant. Ids of channels are the engine's own strings.
 Signals come in order per channel, each with the engine's time; they may come twice (after a reconnect),
 never out of order.
 
-A channel that has *arrived* is in our hands: it does what it is told until :meth:`Engine.connect` gives
+A channel that has *arrived* is controlled by the switch: it follows commands until :meth:`Engine.connect` gives
 it to the engine, which then dials the targets, connects and watches by itself (a killed switch changes
 nothing for it), and gives it back with :class:`ConnectFinished` when the attempt or the talk is over and
-this channel still lives.
+this channel is still live.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def checked_values(kind: type, *values: object) -> None:
             raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
 
 
-# --- signals: engine -> house -----------------------------------------------------------------------------
+# --- signals: engine -> switch -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A new call from a line or trunk waits in our hands, not answered. ``tag`` is "" on a first arrival."""
+    """A new call from a line or trunk, controlled and not answered. ``tag`` is "" on a first arrival."""
 
     channel: Channel
     at: Instant
@@ -115,7 +115,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The channel entered a bridge. Two channels in one bridge hear each other."""
+    """The channel entered a bridge. Two channels in one bridge are connected."""
 
     channel: Channel
     at: Instant
@@ -142,7 +142,7 @@ class ConnectResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectFinished:
-    """A connect is over and its dialling channel is in our hands again."""
+    """A connect is over and the switch controls its dialling channel again."""
 
     channel: Channel
     at: Instant
@@ -153,7 +153,7 @@ class ConnectFinished:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A channel that the engine had connected is in our hands (see :meth:`Engine.take`)."""
+    """The switch controls a channel that the engine had connected (see :meth:`Engine.take`)."""
 
     channel: Channel
     at: Instant
@@ -275,7 +275,7 @@ Signal = (
     | LoginFailed
 )
 
-# --- commands: house -> engine -----------------------------------------------------------------------------
+# --- commands: switch -> engine -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,17 +320,17 @@ class Connect:
     """Record each party's own voice to ``spool_dir/<tag>/<channel>.sln`` while they are bridged (8 kHz, mono).
 
     Needs ``tag``. Both files begin when the talk does and stay in step. A party that sends nothing has silence on
-    its track; while *neither* sends anything (both phones suppress silence), time stands still on both, so the
-    files are shorter than the talk by that much. A channel that is connected again goes on in its own file.
+    its track; while *neither* sends audio (both phones suppress silence), time does not advance in either, so the
+    files are shorter than the talk by that time. A channel that is connected again continues its own file.
     """
     answer_first: bool = False
     """Answer the dialling channel before dialling (needed for music instead of ring-back)."""
     music: MediaPath | None = None
     """Media file (path without extension) played to the dialling channel instead of ring-back."""
     announcement: Sequence[MediaPath] = ()
-    """Media files (paths without extension) that the target hears after answering, before it is connected."""
+    """Media files (paths without extension) that are played to the target after the answer, before the connection."""
     tag: Tag = Tag("")  # noqa: RUF009 - immutable
-    """As :meth:`Engine.mark`, for the dialling channel and its targets, without a round trip of its own."""
+    """As :meth:`Engine.mark`, for the dialling channel and its targets, without a separate round trip."""
     return_after_talk: bool = True
     """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
 
@@ -343,7 +343,7 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Originate:
-    """Call a party; on answer its channel is in our hands (:class:`Answered`)."""
+    """Call a party; on answer the switch controls its channel (:class:`Answered`)."""
 
     channel: Channel
     """Chosen by us."""
@@ -368,19 +368,19 @@ class LineAccess:
 
 
 class Supervision(StrEnum):
-    """What a supervisor may do in a conversation; hears both parties in every mode.
+    """The audio of a supervisor in a conversation; it receives both parties in every mode.
 
-    Who is to be heard by both joins their bridge.
+    A supervisor for both parties joins their bridge.
     """
 
     LISTEN = "listen"
     WHISPER = "whisper"
-    """Is heard by the target alone."""
+    """Its audio goes to the target only."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenChannel:
-    """One living channel as :meth:`Engine.survey` finds it."""
+    """One live channel as found by :meth:`Engine.survey`."""
 
     channel: Channel
     endpoint: Endpoint
@@ -399,12 +399,12 @@ class SeenChannel:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The engine's state now, and the signals of channels that lived or died while nobody listened."""
+    """The engine's present state, and the missed signals of live and ended channels."""
 
     at: Instant
     channels: Sequence[SeenChannel]
     missed: Sequence[Signal] = field(default=())
-    """From the engine's own journal, oldest first, from the asked instant on; may repeat what is known."""
+    """From the engine's CEL log, oldest first, from the requested instant on; may repeat known signals."""
 
 
 class Engine(Protocol):
@@ -438,27 +438,27 @@ class Engine(Protocol):
     async def originate(self, originate: Originate) -> None:
         """Begin to call; :class:`EffectRefused` when there is no target, such as a line without devices.
 
-        :class:`Ended` without :class:`Answered` tells a failed attempt by its cause; ``by_party`` = refused.
+        :class:`Ended` without :class:`Answered` is a failed attempt with its cause; ``by_party`` = refused.
         """
 
     async def hangup(self, channel: Channel, cause: int = 16) -> None: ...
 
     async def survey(self, since: Instant) -> Survey: ...
 
-    # --- conversations in our own hands (hold, consult, transfer, coach, messages while the other side is dialled)
+    # --- controlled conversations (hold, consult, transfer, coach, messages while the other side is dialled)
 
     async def take(self, channels: Sequence[Channel]) -> None:
-        """Pull channels that the engine had connected into our hands, unheard by the parties.
+        """Redirect channels that the engine had connected into Stasis, inaudibly for the parties.
 
         Returns when all of them have come (:class:`Taken`, and :class:`Left` for the engine's bridge). A channel that
-        is in our hands already is left alone. Recording of their voices goes on.
+        is already controlled is not changed. Recording of their audio continues.
         """
 
     async def open_bridge(self, bridge: Bridge) -> None:
         """Make a bridge; its id is chosen by us."""
 
     async def close_bridge(self, bridge: Bridge) -> None:
-        """Channels in it stay alive, in our hands."""
+        """Channels in it remain live and controlled."""
 
     async def join(self, bridge: Bridge, channel: Channel) -> None:
         """Put a channel into a bridge (out of the one it was in); stops its music. :class:`Joined` follows."""
@@ -482,7 +482,7 @@ class Engine(Protocol):
     async def stop_recording(self, channel: Channel) -> None: ...
 
     async def supervise(self, supervisor: Channel, target: Channel, mode: Supervision) -> None:
-        """Let an answered channel in our hands hear a conversation through one of its parties (``target``).
+        """Connect a controlled, answered channel to a conversation through one of its parties (``target``).
 
         Works for conversations that the engine connected, too, without taking them. Ends when either ends.
         """

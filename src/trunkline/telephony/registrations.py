@@ -1,4 +1,4 @@
-"""Which devices of which line are registered, as Asterisk's contacts tell. Pure: AMI messages in, signals out."""
+"""The registered devices of each line, from Asterisk's contacts. Pure: converts AMI messages to signals."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Registrations:
         return Unregistered(at, endpoint_of(endpoint).name, uri)
 
     def probed(self, message: AmiMessage) -> Registered | None:
-        """A reachability event of a device we know in full; None when it must be looked up first."""
+        """A reachability event of a completely known device; None when it must be looked up first."""
         contact = self._contacts.get(message.get("EndpointName"), {}).get(message.get("URI"))
         if contact is None:
             return None

@@ -1,4 +1,4 @@
-"""What became of an attempt to reach somebody: Asterisk's words and Q.850 causes in ours. Pure."""
+"""Results of connects: translation of Asterisk's statuses and Q.850 causes. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_CAUSE: Mapping[int, ConnectResult] = {
 
 
 def connect_result(status: str, cause: int) -> ConnectResult:
-    """Result of a whole connect.
+    """Result of a complete connect.
 
     :param status: ``DIALSTATUS``; it sums up all targets.
     :param cause: ``HANGUPCAUSE`` of the last target; decides where the status lumps together (CONGESTION,

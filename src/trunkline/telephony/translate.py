@@ -1,8 +1,8 @@
 """From ARI's events to the port's signals. No I/O and no clock: events in, signals and hang-ups to do out.
 
-It keeps what events alone do not tell: which ends were asked for by the party itself, which channels have
+It keeps state that single events do not have: which ends were requested by the party itself, which channels have
 answered, and the *groups*: a line with several devices is originated as several channels, of which the first to
-answer goes on under the one id that the house chose.
+answer continues under the one id that the switch chose.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ _DEVICE = "~"
 
 
 def device_id(public: Channel, number: int) -> str:
-    """Id of one of several channels that are originated under one id of the house."""
+    """Id of one of several channels that are originated under one id of the switch."""
     return f"{public}{_DEVICE}{number}"
 
 
 @dataclass(slots=True)
 class _Group:
-    """Channels originated at once under one id of the house."""
+    """Channels originated at once under one id of the switch."""
 
     public: Channel
     members: set[str]
@@ -91,14 +91,14 @@ class Translator:
     by_party: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     callers: dict[str, str] = field(default_factory=dict)
-    """The number with which a channel came in, as long as it lives: what those it dials show if nothing is said."""
+    """The number with which a channel came in, while it is live: the default caller id of dialled channels."""
     to_hang_up: list[str] = field(default_factory=list)
-    """Channels of a group that lost; whoever feeds the translator ends them."""
+    """Losing channels of a group; the caller of the translator ends them."""
     _groups: dict[str, _Group] = field(default_factory=dict)
     _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
 
-    # --- groups and recordings, told by the engine
+    # --- groups and recordings, from the engine
 
     def add_group(self, public: Channel, members: Iterable[str]) -> None:
         group = _Group(public, set(members))
@@ -128,10 +128,10 @@ class Translator:
     def adopt_group(
         self, public: Channel, alive: Iterable[str], winner: str | None = None, *, rings: bool = False
     ) -> list[Signal]:
-        """Channels found alive that share one id: the devices of a line that were called together.
+        """Live channels that share one id: the devices of a line that were called together.
 
-        :param alive: all of them that live.
-        :param winner: the one that answered first, also if it has ended since; None = nobody has answered.
+        :param alive: all live ones.
+        :param winner: the one that answered first, also if it has ended since; None = no answer.
         :param rings: at least one of them rings.
         :returns: the signals of the winner that were withheld.
         """
@@ -193,7 +193,7 @@ class Translator:
         self._recordings.pop(record_id, None)
 
     def keep_only(self, alive: set[str]) -> None:
-        """Forget what is remembered of channels that died unheard."""
+        """Discard the state of channels whose end was missed."""
         self.by_party &= alive
         self.answered &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}

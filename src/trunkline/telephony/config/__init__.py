@@ -2,7 +2,7 @@
 changed.
 
 :func:`base_files` is what needs a restart (paths, ports, modules); :func:`directory_files` is what
-changes while calls go on (lines, trunks, default lines of numbers, music) and is applied by reloads.
+changes during calls (lines, trunks, default lines of numbers, music) and is applied by reloads.
 """
 
 from trunkline.telephony.config.accounts import FOLDER, MARK, AccountFiles, Kind, stale_files

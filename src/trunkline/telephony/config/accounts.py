@@ -1,9 +1,9 @@
-"""The part of the configuration that changes while calls go on: each account's own files, and an index of each kind.
+"""The part of the configuration that changes during calls: each account's own files, and an index of each kind.
 
 A change of an account renders and writes the files of that account. An index (``pjsip_auths.conf``) includes the files
 of all accounts and ends with a mark: an object of its kind that carries the digest of everything the index includes.
 Asterisk loads the mark with the rest, so reading it back (:mod:`trunkline.telephony.applied`) shows which state of the
-files Asterisk has, whichever process wrote or reloaded them.
+files Asterisk has loaded, for any writer and reload.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Kind(StrEnum):
     AORS = "aors"
     ENDPOINTS = "endpoints"
     PEERS = "peers"
-    """Registrations at carriers, and addresses of theirs."""
+    """Registrations at carriers, and carriers' addresses."""
     ROUTES = "routes"
     MUSIC = "music"
 
@@ -86,7 +86,7 @@ def account_texts(directory: Directory) -> dict[Kind, str]:
 class AccountFiles:
     """The files of all accounts, rendered account by account.
 
-    :meth:`put` and :meth:`remove` change what is wanted; :meth:`unwritten` is what has to be written for it.
+    :meth:`put` and :meth:`remove` change the wanted state; :meth:`unwritten` has the files to write for it.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -145,7 +145,7 @@ class AccountFiles:
         return self._displaced
 
     def digests(self) -> dict[Kind, str]:
-        """Of what is wanted, as the marks carry them."""
+        """Digests of the wanted state, as in the marks."""
         for kind in Kind:
             if kind not in self._current:
                 self._current[kind] = self._digest(kind)
@@ -165,7 +165,7 @@ class AccountFiles:
                 del self._unwritten[name]
 
     def names(self) -> set[str]:
-        """Of the files of accounts that are wanted."""
+        """Names of the wanted files of accounts."""
         return {_file(kind, account) for kind, digests in self._digests.items() for account in digests}
 
     def all_files(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""The dialplan: every call asks us, we say whom to connect, ``Dial()`` connects and returns to us.
+"""The dialplan: every call goes to the switch, which chooses the targets; ``Dial()`` connects and returns to the switch.
 
-It works without us as far as it can: a call that nobody takes hears ring-back, then rings the default
-line of its number, or leaves for an emergency number by the route of its line; a call under way needs nobody until it
+Without a switch it works as far as possible: a call that no switch takes gets ring-back, then rings the default
+line of its number, or goes to an emergency number by the route of its line; a live call needs no switch until it
 is over. Variables that
 :meth:`AsteriskEngine.connect` sets:
 
@@ -27,7 +27,7 @@ ORIGINATED = "tl-originated"
 """Where channels go that we originated, once they are answered."""
 CALLEE = "tl-callee"
 RECORD_CALLEE = "tl-record"
-# The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a step of its own:
+# The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
 # each step of the dialplan is a message to all who listen.
 _TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
 _PEER_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"

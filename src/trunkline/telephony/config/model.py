@@ -31,7 +31,7 @@ from trunkline.telephony.port import LineAccess
 
 @dataclass(frozen=True)
 class EnginePaths:
-    """Folders of one Asterisk. ``modules`` and ``data`` belong to the installation and are only read.
+    """Folders of one Asterisk. ``modules`` and ``data`` are parts of the installation and are only read.
 
     :ivar root: everything Asterisk writes is below, except recordings.
     :ivar spool: raw audio of live calls, ``<tag>/<channel>.sln``.
@@ -58,7 +58,7 @@ class EnginePaths:
 
     @property
     def journal(self) -> Path:
-        """The call journal that Asterisk appends to."""
+        """The CEL log that Asterisk appends to."""
         return self.root / "log" / "cel-custom" / "journal.csv"
 
     def create(self) -> None:
@@ -97,7 +97,7 @@ class EngineConfig:
 
     :ivar certificate, key: PEM files, or one with both; may be replaced under the same name and reloaded.
     :ivar external_address: what phones outside ``local_networks`` see.
-    :ivar away_wait: seconds that a new call hears ring-back while nobody controls it.
+    :ivar away_wait: seconds for which a new call gets ring-back while no switch controls it.
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
     :ivar max_calls: 0 = no limit.
     :ivar digests: algorithms of the challenges phones get (``MD5``, ``SHA-256``), the preferred first.
@@ -346,7 +346,7 @@ class EmergencyRoute:
 
 @dataclass(frozen=True)
 class Directory:
-    """What changes while calls go on.
+    """The part that changes during calls.
 
     :ivar music: media files (paths without extension) that may be played instead of ring-back or on hold.
     :ivar hold_music: the one played when no other is named; None = silence.

@@ -31,9 +31,9 @@ JOURNAL_FIELDS = (
     "${eventtype}", "${eventtime}", "${CHANNEL(uniqueid)}", "${CHANNEL(linkedid)}", "${CHANNEL(channame)}",
     "${CHANNEL(accountcode)}", "${CHANNEL(userfield)}", "${CALLERID(num)}", "${CHANNEL(exten)}", "${eventextra}",
 )  # fmt: skip
-"""Columns of the journal; :mod:`trunkline.telephony.journal` reads them."""
+"""Columns of the CEL log; :mod:`trunkline.telephony.journal` reads them."""
 
-# What nobody here reads need not even be made: the variables of a call are two thirds of all messages. Of the others
+# Unused messages are not created: the variables of a call are two thirds of all messages. Of the others
 # Asterisk lets go of these only.
 _STASIS = "[declined_message_types]\n" + "".join(
     f"decline = {name}\n"
@@ -45,7 +45,7 @@ _STASIS = "[declined_message_types]\n" + "".join(
     )
 )
 
-# Asterisk finds a path whatever its case, but restricts it only as written.
+# Asterisk finds a path case-insensitively, but restricts it only as written.
 _CONTROL_FROM_HERE = "\n".join(
     f"[/{''.join(letters)}]\ntype = restriction\ndeny = 0.0.0.0/0.0.0.0\ndeny = ::/0\n"
     "permit = 127.0.0.1/255.255.255.255\n"
@@ -114,7 +114,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
 
 
 def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, str]:
-    """File name to text, for what is reloaded while calls go on, when ``directory`` is all there is."""
+    """File name to text, for the files that are reloaded during calls, for the complete ``directory``."""
     files = AccountFiles(config)
     files.put(SINGLE, directory)
     return files.all_files()
@@ -157,7 +157,7 @@ def _http(config: EngineConfig) -> str:
             f"tlscertfile = {config.certificate}\ntlsprivatekey = {config.key}\n"
             "tlsdisablev1 = yes\ntlsdisablev11 = yes\n"
         )
-    # The TLS door is open to the world for browsers' SIP only; the control interface answers loopback alone.
+    # The TLS port is public for browsers' SIP only; the control interface responds only to loopback.
     return f"""[general]
 servername = Trunkline
 enabled = yes
