@@ -8,7 +8,7 @@ import functools
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -46,6 +46,7 @@ from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.roles.health import Health, StartPhases
+from trunkline.roles.operator_alarms import WATCH_PERIOD, SwitchAlarms
 from trunkline.roles.signal_path import SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.engine import AsteriskEngine
@@ -167,7 +168,33 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             disk=disk.run(),
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
+            alarms=_alarms(db, node, writer, trunks),
         )
+
+
+async def _alarms(
+    db: Database,
+    node: int,
+    writer: EventWriter,
+    trunks: Callable[[], Awaitable[list[dict[str, object]] | None]],
+) -> None:
+    """Write events of the installation for changes of the states of this switch."""
+
+    async def write(kind: str, data: Mapping[str, object]) -> bool:
+        try:
+            await db.execute(
+                "insert into installation_events (node, type, data) values (%s, %s, %s)",
+                (node, kind, Jsonb(dict(data))),
+            )
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning("alarm_not_written", type=kind, error=str(error))
+            return False
+        return True
+
+    alarms = SwitchAlarms(write)
+    while True:
+        await alarms.look(writer.waiting_reason, await trunks())
+        await asyncio.sleep(WATCH_PERIOD)
 
 
 async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, object]] | None:

@@ -41,6 +41,7 @@ from trunkline.recordings.retention import remove_recordings
 from trunkline.reports import rollup
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
+from trunkline.roles.operator_alarms import run_alarms
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
@@ -97,6 +98,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             upkeep=run_upkeep(db, listeners),
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
+            alarms=run_alarms(db, jobs, settings.mail.operators),
         )
 
 

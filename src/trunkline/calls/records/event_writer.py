@@ -198,6 +198,11 @@ class EventWriter:
         return self._lag >= self._buffer_max
 
     @property
+    def waiting_reason(self) -> str | None:
+        """Why PostgreSQL does not accept events; None when it does."""
+        return self._alarm
+
+    @property
     def alarm(self) -> str | None:
         """Why events wait or were not stored; None when all is well."""
         if self._alarm is not None:

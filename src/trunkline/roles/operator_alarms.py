@@ -1,0 +1,161 @@
+"""Alarms for the operator of the installation: events in ``installation_events``, and a mail about each.
+
+The switch writes ``disk_level``, ``events_wait`` and ``trunk_registration``, the worker ``dead_letters``; each is a change
+of a state, so a fault that lasts makes one event. An event and the jobs that send its mails are ordered in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from trunkline.billing.notices import QUEUE, SEND
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.log import get_logger
+from trunkline.db.jobs import Jobs
+from trunkline.db.pool import Database
+
+_log = get_logger("roles")
+
+PERIOD = 15.0
+"""Seconds between two looks."""
+
+OLDEST_HOURS = 24
+"""Hours after which an event is not mailed any more."""
+
+WATCH_PERIOD = 30.0
+"""Seconds between two looks at the states of the switch."""
+
+_TAKE = """
+update installation_events set mailed_at = now() where mailed_at is null
+    and installation_event_id in (select installation_event_id from installation_events
+        where mailed_at is null order by installation_event_id limit 50 for update skip locked)
+returning installation_event_id, node, type, data, occurred_at, occurred_at > now() - make_interval(hours => %s) as is_new
+"""
+
+_DEAD_LETTERS = """
+select count(*) as count from dead_letters where account_id in (select account_id from accounts)
+"""
+
+_LAST_DEAD_LETTERS = """
+select coalesce((select (data->>'count')::bigint from installation_events where type = 'dead_letters'
+    order by installation_event_id desc limit 1), 0) as count
+"""
+
+Write = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
+"""Writes an event of this type with this data; False when the database does not accept it now."""
+
+
+def wording(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Subject and text of the mail. Pure.
+
+    :param event: a row of ``installation_events``.
+    """
+    data = event["data"]
+    match event["type"]:
+        case "disk_level" if data.get("level") == "enough":
+            subject = "the disk has enough free space again"
+        case "disk_level":
+            subject = f"the disk is nearly full ({data.get('level')})"
+        case "dead_letters":
+            subject = f"{data.get('count')} events of calls could not be stored"
+        case "events_wait" if data.get("reason") is None:
+            subject = "events of calls are stored again"
+        case "events_wait":
+            subject = "events of calls wait"
+        case "trunk_registration" if data.get("state") == "registered":
+            subject = f"trunk {data.get('trunk_id')} is registered again"
+        case "trunk_registration":
+            subject = f"trunk {data.get('trunk_id')} is not registered ({data.get('state')})"
+        case other:
+            subject = str(other)
+    details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)
+    when = event["occurred_at"].strftime("%Y-%m-%d %H:%M:%S UTC")
+    text = f"Node {event['node']}, {when}: {subject}.\n\n{details}\nSee `trunkline status` on the node.\n"
+    return f"Trunkline: {subject}", text
+
+
+async def order_mails(db: Database, jobs: Jobs, operators: Sequence[str]) -> int:
+    """Order a mail to each operator about each event that was not mailed; how many events that were."""
+    async with db.connection() as connection:
+        events = await (await connection.execute(_TAKE, (OLDEST_HOURS,))).fetchall()
+        for event in events:
+            if not event["is_new"]:
+                continue
+            subject, text = wording(event)
+            for place, address in enumerate(operators):
+                args = {
+                    "to": address,
+                    "subject": subject,
+                    "text": text,
+                    "message_id": f"alarm.{event['installation_event_id']}.{place}",
+                    "ordered_at": time.time(),
+                }
+                await jobs.enqueue(connection, SEND, args, queue=QUEUE)
+    return len(events)
+
+
+async def note_dead_letters(db: Database) -> None:
+    """Write an event when the number of dead letters is another than that of the last event."""
+    async with db.connection() as connection:
+        await connection.execute("lock table installation_events in share row exclusive mode")
+        found = await (await connection.execute(_DEAD_LETTERS)).fetchone()
+        last = await (await connection.execute(_LAST_DEAD_LETTERS)).fetchone()
+        assert found is not None
+        assert last is not None
+        if found["count"] == last["count"]:
+            return
+        await connection.execute(
+            "insert into installation_events (node, type, data, mailed_at)"
+            " values (0, 'dead_letters', %s, case when %s then null else now() end)",
+            (Jsonb({"count": found["count"]}), found["count"] > last["count"]),
+        )
+
+
+async def run_alarms(db: Database, jobs: Jobs, operators: Sequence[str]) -> None:
+    """The part of a worker, until cancelled. Any number of workers may run it."""
+    while True:
+        try:
+            await note_dead_letters(db)
+            await order_mails(db, jobs, operators)
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning("alarms_without_database", error=str(error))
+        await asyncio.sleep(PERIOD)
+
+
+class SwitchAlarms:
+    """Turns states of the switch into events. A state counts once two looks in a row have found it.
+
+    :param write: see :data:`Write`; an event that is not written is written at a later look.
+    """
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._published: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._seen: dict[str, str] = {}
+
+    async def look(self, alarm: str | None, registrations: Sequence[Mapping[str, Any]] | None) -> None:
+        """Compare with the last look.
+
+        :param alarm: why events wait; None = they do not.
+        :param registrations: of trunks at carriers; None = not known now.
+        """
+        state = "well" if alarm is None else "waits"
+        await self._state("events_wait", "events_wait", state, "well", {"reason": alarm})
+        for one in registrations or ():
+            data = {name: one[name] for name in ("trunk_id", "server", "state", "code", "reason")}
+            if one["state"] != "waiting":
+                await self._state(
+                    f"trunk {one['trunk_id']}", "trunk_registration", str(one["state"]), "registered", data
+                )
+
+    async def _state(self, key: str, kind: str, state: str, good: str, data: Mapping[str, Any]) -> None:
+        before, self._seen[key] = self._seen.get(key), state
+        published = self._published.get(key, (good, {}))[0]
+        if state != published and before == state and await self._write(kind, data):
+            self._published[key] = (state, data)
