@@ -65,3 +65,44 @@ async def test_a_satellite_number_is_refused(stage: Stage) -> None:
     await phone.ended()
     assert not called.calls
     assert (await stage.row(before))["finish_reason"] == "locked_numb"
+
+
+async def test_every_limit_at_once_and_no_switch(stage: Stage) -> None:
+    """The calls per minute, those at once and the money are used up, the line has its only call and is locked, then the
+    account is disabled, then the switch is killed."""
+    account = str(stage.account.account_id)
+    lines = (await stage.installation.data_api(stage.account, "get.sip_lines"))["data"]
+    [line] = [one["id"] for one in lines if one["phone_number"] == "0260001"]
+    customer = await stage.customer()
+    customer.on_call(Answer(after=0.2))
+    running = await stage.anna.dial(customer.name)
+    talking = await customer.next_call()
+    await asyncio.gather(running.answered(), talking.answered())
+    limits = ("--per-minute", "1", "--at-once", "1", "--money-per-day", "0.01")
+    try:
+        await stage.installation.run("account", "calls", "--account", account, *limits)
+        await stage.installation.data_api(
+            stage.account, "update.sip_lines", id=line, channels_count=1, billing_state="manual_lock"
+        )
+        await stage.installation.run("account", "disable", account)
+        async with asyncio.timeout(20):
+            while True:  # until the switch has taken the changes
+                other = await stage.customer()
+                refused = await stage.anna.dial(other.name)
+                await refused.ended()
+                if not other.calls:
+                    break
+        for number in ("112", "999", "911", "998"):
+            assert await talk_to(stage, number) == ANNAS_NUMBER
+        killed = stage.installation.kill("switch")
+        assert await talk_to(stage, "112") == ANNAS_NUMBER
+        await stage.installation.wait_restarted("switch", killed)
+        await talking.hears(running.tone)
+    finally:
+        await stage.installation.run("account", "enable", account)
+        await stage.installation.data_api(
+            stage.account, "update.sip_lines", id=line, channels_count=3, billing_state="active"
+        )
+        await stage.installation.run("account", "calls", "--account", account, "--reset")
+        await running.hangup()
+        await talking.ended()
