@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from trunkline.bench import changes, parts, synthetic
 from trunkline.bench.calls import right_ends
 from trunkline.bench.load import Search
+from trunkline.bench.processes import memory_mb, wakeups
 from trunkline.bench.setting import Figure, Finding, Setting
 from trunkline.bench.statistics import Spread, pooled, spread
 
@@ -127,3 +131,18 @@ def test_months_have_all_the_calls_together_on_any_date(now: datetime, sessions:
     assert sum(counts) == sessions
     assert min(counts) >= 0
     assert len(counts) == synthetic.MONTHS
+
+
+def test_memory_and_wakeups_of_a_process_include_its_children() -> None:
+    before = memory_mb({"us": os.getpid()}), wakeups({"us": os.getpid()})
+    child = subprocess.Popen(
+        [sys.executable, "-c", "x = bytearray(30_000_000); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"1\n"
+        assert memory_mb({"us": os.getpid()})["us"] > before[0]["us"] + 25
+        assert wakeups({"us": os.getpid()})["us"] > before[1]["us"]
+        child.communicate(b"\n")
+    assert memory_mb({"gone": child.pid}) == {"gone": 0}

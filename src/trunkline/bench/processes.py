@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Mapping
@@ -35,11 +36,11 @@ def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
     return {name: total(pid) for name, pid in roots.items()}
 
 
-def wakeups(pids: Mapping[str, int]) -> dict[str, int]:
-    """Voluntary context switches so far of all threads of these processes; 0 for one that has ended."""
+def wakeups(roots: Mapping[str, int]) -> dict[str, int]:
+    """Voluntary context switches so far of all threads of each of these processes and of its descendants that live."""
     return {
-        name: sum(_switches(task) for task in Path(f"/proc/{pid}/task").glob("*"))
-        for name, pid in pids.items()
+        name: sum(_switches(task) for one in _family(pid) for task in Path(f"/proc/{one}/task").glob("*"))
+        for name, pid in roots.items()
     }
 
 
@@ -51,9 +52,9 @@ def _switches(task: Path) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
 
-def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:
-    """Megabytes of memory of these processes, pages that several share divided among them (PSS)."""
-    return {name: _pss(pid) for name, pid in pids.items()}
+def memory_mb(roots: Mapping[str, int]) -> dict[str, float]:
+    """Megabytes of memory of each of these processes and its descendants, shared pages divided among their users (PSS)."""
+    return {name: round(sum(_pss(one) for one in _family(pid)), 1) for name, pid in roots.items()}
 
 
 def _pss(pid: int) -> float:
@@ -61,4 +62,13 @@ def _pss(pid: int) -> float:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return round(next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024, 1)
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _family(pid: int) -> list[int]:
+    """The process and its descendants."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [one for child in task.read_text().split() for one in _family(int(child))]
+    return found
