@@ -18,6 +18,7 @@ from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Ro
 from trunkline.calls.switch.live_context import LiveLook
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.switch import called_number
+from trunkline.calls.timers import Elapsed
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import EffectRefused
@@ -138,9 +139,18 @@ class Story:
 
     def flow(self) -> Story:
         """Deliver all signals in the order they were made, and what follows from them."""
-        while self.engine.pending:
-            self.hear(self.engine.pending.pop(0))
+        while self.engine.pending or self._elapse():
+            while self.engine.pending:
+                self.hear(self.engine.pending.pop(0))
         return self
+
+    def _elapse(self) -> bool:
+        """Deliver the first timer whose deadline has passed; whether there was one."""
+        open_timers = self._session.timers if self._session is not None else {}
+        key = min((key for key, due in open_timers.items() if due <= self.clock), default=None)
+        if key is not None:
+            self.take(rules.signal(self.session, Elapsed(key, Instant(self.clock)), self.look()))
+        return key is not None
 
     def hear(self, signal: Signal) -> None:
         if isinstance(signal, Arrived):

@@ -6,17 +6,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from trunkline.calls.context import Look
-from trunkline.calls.effects import Effect, Keys
+from trunkline.calls.effects import Call, Effect, Keys
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
+from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import EndpointName
+from trunkline.core.engine_values import EndpointName, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import Employee, Operation, Phone
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Skipped
-from trunkline.telephony.port import Channel, Endpoint, EndpointKind
+from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Target
+
+OWN_CHANNEL = "leg-"
+"""How ids of the channels begin that the switch originates."""
+
+RING_MARGIN_SECONDS = 10
+"""How much longer than the leg's ring timer the engine lets a party ring, for the time when no switch runs."""
+
+
+def is_own_channel(channel: Channel) -> bool:
+    """Whether a channel was originated by a switch."""
+    return channel.startswith(OWN_CHANNEL)
 
 
 class Turn:
@@ -28,6 +40,9 @@ class Turn:
         self.at = at
         self.events: list[Event] = []
         self.effects: list[Effect] = []
+        self.questions: list[Ask] = []
+        self.ignored: list[str] = []
+        """Inputs that had no meaning in the state of the call: they changed nothing, and are counted."""
         self.failure: Exception | None = None
         """What went wrong in the rules, when something did: the call is being ended for it."""
 
@@ -58,8 +73,19 @@ class Turn:
             raise
         self.events.append(event)
 
-    def do(self, effect: Effect) -> None:
-        self.effects.append(effect)
+    def do(self, effect: Effect | StartTimer | CancelTimer | Ask) -> None:
+        """Add an effect. Timers and questions are events too; cancelling a timer that is not open does nothing."""
+        match effect:
+            case StartTimer(key, seconds):
+                self.emit(EventType.TIMER_STARTED, key=key, due=self.at + seconds)
+            case CancelTimer(key):
+                if key in self.session.timers:
+                    self.emit(EventType.TIMER_CANCELLED, key=key)
+            case Ask(key, question):
+                self.emit(EventType.QUESTION_ASKED, key=key, kind=question.kind)
+                self.questions.append(effect)
+            case _:
+                self.effects.append(effect)
 
     # --- legs
 
@@ -67,6 +93,14 @@ class Turn:
         leg_id = self.look.next_id()
         self.emit(EventType.LEG_STARTED, at=at, leg_id=leg_id, channel=channel, **data)
         return self.session.legs[leg_id]
+
+    def call(self, target: Target, data: dict[str, Any], ring_seconds: int) -> Leg:
+        """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
+        channel = Channel(f"{OWN_CHANNEL}{self.look.next_id()}")
+        leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
+        tag = Tag(str(self.session.call_session_id))
+        self.do(Call(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag)))
+        return leg
 
     def answer_leg(self, leg: Leg, *, at: Instant | None = None) -> None:
         self.emit(

@@ -8,10 +8,11 @@ which flow handles it: :mod:`~trunkline.calls.flows.inbound`, :mod:`~trunkline.c
 from __future__ import annotations
 
 from trunkline.calls.context import Look
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Turn, is_own_channel
 from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage, Take
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
+    NO_ANSWER,
     SUBSCRIBER_ABSENT,
     TEMPORARY_FAILURE,
     Side,
@@ -22,6 +23,7 @@ from trunkline.calls.finish_reasons import (
 from trunkline.calls.flows import click_to_call, coaching, consultation, dialing, inbound, outbound, recording
 from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Expected, Leg, LegState, Phase, Role, Session, Undecided
+from trunkline.calls.timers import Elapsed, QuestionAnswered, QuestionFailed, TimerInput, ring_timer
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
@@ -61,8 +63,8 @@ _QUIET_CAUSES = frozenset({0, 16, 127})
 """Causes of an unanswered leg without information: elapsed ring time, caller hang-up and answer elsewhere have the same."""
 
 
-def signal(session: Session, heard: CallSignal, look: Look) -> Turn:
-    """What a signal about one of the session's channels means."""
+def signal(session: Session, heard: CallSignal | TimerInput, look: Look) -> Turn:
+    """What a signal about one of the session's channels, a timer of it or an answer to its question means."""
     turn = Turn(session, look, heard.at)
     if session.phase is Phase.ENDED:
         return turn
@@ -75,18 +77,19 @@ def signal(session: Session, heard: CallSignal, look: Look) -> Turn:
     return turn
 
 
-def _give_up(turn: Turn, heard: CallSignal) -> None:
+def _give_up(turn: Turn, heard: CallSignal | TimerInput) -> None:
     """A rule failed: its events are kept, and the call is ended, so that no channel remains without control."""
     session = turn.session
-    leg = session.leg_of(heard.channel)
     turn.ending(Reason.INTERNAL_ERROR)
-    if isinstance(heard, Ended) and leg is not None and leg.alive:
-        turn.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
+    if isinstance(heard, Ended):
+        leg = session.leg_of(heard.channel)
+        if leg is not None and leg.alive:
+            turn.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
     _hang_up_all(turn, TEMPORARY_FAILURE)
     _finish_when_empty(turn)
 
 
-def _react(turn: Turn, heard: CallSignal) -> None:
+def _react(turn: Turn, heard: CallSignal | TimerInput) -> None:
     session = turn.session
     match heard:
         case TargetStarted():
@@ -121,6 +124,33 @@ def _react(turn: Turn, heard: CallSignal) -> None:
             if leg is not None:
                 turn.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
                 click_to_call.key_pressed(turn, leg, heard.key)
+        case Elapsed():
+            _elapsed(turn, heard.key)
+        case QuestionAnswered() | QuestionFailed():
+            _question_closed(turn, heard)
+
+
+def _elapsed(turn: Turn, key: str) -> None:
+    """A deadline has passed. A timer that was cancelled meanwhile is not open any more."""
+    session = turn.session
+    if key not in session.timers:
+        turn.ignored.append(f"elapsed {key.partition(':')[0]}")
+        return
+    turn.emit(EventType.TIMER_ELAPSED, key=key)
+    for leg in session.living:
+        if key == ring_timer(leg.leg_id):
+            # Its end, which follows as a signal, decides what comes next.
+            turn.do(Hangup(leg.channel, NO_ANSWER))
+
+
+def _question_closed(turn: Turn, heard: QuestionAnswered | QuestionFailed) -> None:
+    session = turn.session
+    kind = session.questions.get(heard.key)
+    if kind is None:
+        turn.ignored.append("question_closed")
+        return
+    why = heard.why if isinstance(heard, QuestionFailed) else None
+    turn.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
 
 
 def start(request: click_to_call.StartCall, look: Look, call_session_id: int) -> Turn:
@@ -420,7 +450,7 @@ def _close_undone(turn: Turn, heard: ConnectFinished) -> None:
     """Targets that the engine gave up but whose end is not reported yet: their reasons follow from the result."""
     cause = cause_for_result(heard.result, heard.cause)
     for leg in turn.session.living:
-        ours = click_to_call.is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
+        ours = is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
         if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
             turn.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
 
@@ -482,7 +512,7 @@ def being_connected(session: Session) -> Channel | None:
     if leg is None or not leg.alive or session.managed:
         return None
     called = any(
-        one.direction == "out" and not click_to_call.is_own_channel(one.channel) and not one.handed_over
+        one.direction == "out" and not is_own_channel(one.channel) and not one.handed_over
         for one in session.living
         if one is not leg
     )

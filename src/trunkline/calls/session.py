@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from trunkline.calls.finish_reasons import Side
+from trunkline.calls.timers import ring_timer
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.reasons import Reason
@@ -243,6 +244,10 @@ class Session:
     message: dict[str, Any] | None = None
     """The voice mail being recorded: data of VOICE_MAIL_STARTED."""
     last_message_at: Instant = NEVER
+    timers: dict[str, Instant] = field(default_factory=dict)
+    """Open timers: key -> deadline."""
+    questions: dict[str, str] = field(default_factory=dict)
+    """Open questions: key -> kind."""
     finished_at: Instant | None = None
     finish: dict[str, Any] = field(default_factory=dict)
     seq: int = 0
@@ -414,11 +419,14 @@ def evolve(session: Session, event: Event) -> None:
                 setattr(leg, name, data.get(name))
             leg.is_transfered = bool(data.get("is_transfered"))
             session.legs[leg.leg_id] = leg
+            if data.get("ring_seconds") is not None:
+                session.timers[ring_timer(leg.leg_id)] = Instant(event.at + data["ring_seconds"])
         case EventType.LEG_RINGING:
             session.legs[data["leg_id"]].ringing_at = event.at
         case EventType.LEG_ANSWERED:
             leg = session.legs[data["leg_id"]]
             leg.answered_at = event.at
+            session.timers.pop(ring_timer(leg.leg_id), None)
             move_leg(leg, LegState.CONNECTED)
             if data.get("is_first_answer"):
                 session.first_answer_at = event.at
@@ -455,6 +463,7 @@ def evolve(session: Session, event: Event) -> None:
             leg.cause = data.get("release_cause_code")
             leg.is_failed = bool(data.get("is_failed"))
             leg.bridge = None
+            session.timers.pop(ring_timer(leg.leg_id), None)
             move_leg(leg, LegState.ENDED)
         case EventType.RECORDING_STARTED:
             session.recorded = True
@@ -520,6 +529,14 @@ def evolve(session: Session, event: Event) -> None:
             session.tags.append({**data, "tag_change_time": event.at})
         case EventType.TAG_UNSET:
             session.tags = [tag for tag in session.tags if tag["tag_id"] != data["tag_id"]]
+        case EventType.TIMER_STARTED:
+            session.timers[data["key"]] = Instant(data["due"])
+        case EventType.TIMER_CANCELLED | EventType.TIMER_ELAPSED:
+            session.timers.pop(data["key"], None)
+        case EventType.QUESTION_ASKED:
+            session.questions[data["key"]] = data["kind"]
+        case EventType.QUESTION_CLOSED:
+            session.questions.pop(data["key"], None)
         case EventType.SESSION_ENDING:
             session.ending = Reason(data["finish_reason"])
             if session.phase is not Phase.TALK:
@@ -527,6 +544,7 @@ def evolve(session: Session, event: Event) -> None:
         case EventType.SESSION_FINISHED:
             session.finished_at = event.at
             session.finish = dict(data)
+            session.timers, session.questions = {}, {}
             move(session, Phase.ENDED)
         case _:
             pass

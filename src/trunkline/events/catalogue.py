@@ -29,7 +29,8 @@ class EventType(StrEnum):
     LEG_STARTED = "leg_started"
     """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
-    group_name, operation_id, operation_name, is_transfered, keys (its extension, keyed in when it answers)"""
+    group_name, operation_id, operation_name, is_transfered, keys (its extension, keyed in when it answers), ring_seconds
+    (of a leg that the switch calls: how long it rings)"""
     LEG_RINGING = "leg_ringing"
     """leg_id"""
     LEG_ANSWERED = "leg_answered"
@@ -77,6 +78,16 @@ class EventType(StrEnum):
     """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name"""
     TAG_UNSET = "tag_unset"
     """as tag_set: who took the tag away"""
+    TIMER_STARTED = "timer_started"
+    """key, due (Unix seconds); a timer of that key that is open is replaced"""
+    TIMER_CANCELLED = "timer_cancelled"
+    """key"""
+    TIMER_ELAPSED = "timer_elapsed"
+    """key"""
+    QUESTION_ASKED = "question_asked"
+    """key, kind: something outside the rules is asked"""
+    QUESTION_CLOSED = "question_closed"
+    """key, why (null: it was answered)"""
     SESSION_ENDING = "session_ending"
     """finish_reason: decided; the legs are being hung up"""
     SESSION_FINISHED = "session_finished"
@@ -111,7 +122,8 @@ UNPUBLISHED = frozenset(
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
-        EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING,
+        EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING, EventType.TIMER_STARTED,
+        EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED, EventType.QUESTION_ASKED, EventType.QUESTION_CLOSED,
     }
 )  # fmt: skip
 """Events without a listener, half of a call's: they are in the call's event log, where the listener of another

@@ -22,21 +22,17 @@ from typing import Any
 
 from trunkline.calls.context import Look
 from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Call, Hangup, Join, Keys, Music
+from trunkline.calls.effects import Hangup, Join, Keys, Music
 from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
 from trunkline.calls.flows import consultation, dialing, inbound
 from trunkline.calls.flows.parties import aims_for, nobody, unreached
 from trunkline.calls.session import Leg, LegState
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import Tag
 from trunkline.directory.model import VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.telephony.port import Channel, ConnectFinished, Originate
-
-OWN_CHANNEL = "leg-"
-"""How ids of the channels begin that we originate."""
+from trunkline.telephony.port import Channel, ConnectFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +77,6 @@ def open_call(request: StartCall, look: Look, call_session_id: int, at: Instant)
     )
     _call_first(turn)
     return turn
-
-
-def is_own_channel(channel: Channel) -> bool:
-    """Whether a channel was originated by a switch."""
-    return channel.startswith(OWN_CHANNEL)
 
 
 # --- what happens -----------------------------------------------------------------------------------------
@@ -199,9 +190,7 @@ def _originate(turn: Turn, aims: list[dialing.Aim], seconds: int) -> None:
     session = turn.session
     session.record_wanted = True
     for target, data in aims:
-        channel = Channel(f"{OWN_CHANNEL}{turn.look.next_id()}")
-        turn.start_leg(channel, data)
-        turn.do(Call(Originate(channel, target, seconds, Tag(str(session.call_session_id)))))
+        turn.call(target, data, seconds)
 
 
 def _contact_answered_first(turn: Turn, contact: Leg) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Call, Hangup, Supervise
+from trunkline.calls.effects import Hangup, Supervise
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation, dialing
 from trunkline.calls.flows.number_plan import ToEmployee, ToLine, ToWorld, destination
 from trunkline.calls.session import CoachMode, Leg, Role
-from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, first_free_phone
-from trunkline.telephony.port import Channel, Endpoint, Originate, Supervision, Target
+from trunkline.telephony.port import Endpoint, Supervision, Target
 
 RING_SECONDS = 60
 
@@ -39,9 +38,8 @@ def add(turn: Turn, phone_number: str | None, mode: CoachMode) -> None:
             value=phone_number,
         )
     target, data = aim
-    channel = Channel(f"leg-{turn.look.next_id()}")
-    turn.start_leg(channel, {**data, "role": Role.COACH, "side": Side.OPERATOR, "coach_mode": mode})
-    turn.do(Call(Originate(channel, target, RING_SECONDS, Tag(str(session.call_session_id)))))
+    data |= {"role": Role.COACH, "side": Side.OPERATOR, "coach_mode": mode}
+    turn.call(target, data, RING_SECONDS)
 
 
 def leg_answered(turn: Turn, leg: Leg) -> bool:

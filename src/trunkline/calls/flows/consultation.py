@@ -7,20 +7,21 @@ the parties: ``talk-<session>`` the contact and who serves, ``consult-<session>`
 
 from __future__ import annotations
 
+from typing import Any
+
 from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Call, Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
+from trunkline.calls.effects import Hangup, Join, Leave, Music, PlayFiles, StopPlay, Take
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import dialing, inbound, recording
 from trunkline.calls.flows.number_plan import ToEmergency, ToEmployee, ToGroup, ToLine, ToWorld, destination
 from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
-from trunkline.core.engine_values import Tag
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.directory.model import Phone
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.interpreter import Candidate, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Bridge, Channel, Endpoint, Originate, Target
+from trunkline.telephony.port import Bridge, Channel, Endpoint, Target
 
 THIRD_PARTY_RING_SECONDS = 60
 
@@ -68,10 +69,8 @@ def make_call(turn: Turn, to: str, message: tuple[str, ...]) -> None:
     _require(session, Phase.HOLD)
     _, operator = _contact_and_operator(session)
     target, data, seconds = third_party(turn, to)
-    leg_channel = Channel(f"leg-{turn.look.next_id()}")
-    third = turn.start_leg(leg_channel, data)
+    third = turn.call(target, data, seconds)
     turn.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(message))
-    turn.do(Call(Originate(leg_channel, target, seconds, Tag(str(session.call_session_id)))))
     turn.do(Music(operator.channel, turn.look.system_media_path("ringback")))
 
 
@@ -440,7 +439,7 @@ def _invalid_state(session: Session) -> InvalidState:
     )
 
 
-def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, object], int]:
+def third_party(turn: Turn, to: str) -> tuple[Target, dict[str, Any], int]:
     """Whom ``make.call`` calls: an extension, an employee's line, or a number of the world.
 
     :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.

@@ -11,7 +11,7 @@ listing of channels and the signal of the arrival are of one call, whichever com
 from __future__ import annotations
 
 from trunkline.calls import rules
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Turn, is_own_channel
 from trunkline.calls.effects import Hangup
 from trunkline.calls.flows import click_to_call, consultation, inbound, outbound
 from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
@@ -111,10 +111,12 @@ class Recovery:
     def run(self) -> None:
         """Take up, catch up, close. What goes wrong with one call does not stop the others."""
         self._switch.commanded = self._commanded
+        self._switch.alarms.hold()
         try:
             self._run()
         finally:
             self._switch.commanded = None
+            self._switch.resume_timers()
 
     def _run(self) -> None:
         before = set(self._switch.sessions)
@@ -185,17 +187,12 @@ class Recovery:
     def _waits_in_dialplan(self, channel: Channel) -> bool:
         """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
         seen = self._seen.get(channel)
-        return (
-            click_to_call.is_own_channel(channel)
-            and seen is not None
-            and not seen.in_our_hands
-            and seen.bridge is None
-        )
+        return is_own_channel(channel) and seen is not None and not seen.in_our_hands and seen.bridge is None
 
     def _answered_and_left(self, signal: Answered) -> bool:
         """Whether a channel that we originated answered and is gone: it hung up, or waited too long for a switch."""
         return (
-            click_to_call.is_own_channel(signal.channel)
+            is_own_channel(signal.channel)
             and signal.channel not in self._seen
             and signal.at <= self._survey.at
         )
@@ -248,7 +245,7 @@ class Recovery:
         switch = self._switch
         if seen.channel in switch.channels or seen.channel in switch.past_channels:
             return
-        if click_to_call.is_own_channel(seen.channel):
+        if is_own_channel(seen.channel):
             switch.turn_away(seen.channel)  # of a request that was lost before it was answered
             return
         is_new = seen.created_at > self._survey.at - NEW_SECONDS

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -28,10 +29,12 @@ from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
+from trunkline.calls.switch.alarms import Alarms, CallLater
 from trunkline.calls.switch.executor import Outcome, Performer
 from trunkline.calls.switch.live_context import LiveLook
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.timers import TimerInput
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -108,6 +111,7 @@ class Switch:
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
         is_fenced: Callable[[], bool] = lambda: False,
+        call_later: CallLater | None = None,
     ) -> None:
         """``channels_max``: for how many channels there are media ports; 0 = not known.
         ``is_fenced``: whether another switch has taken the node over. This one does nothing any more then."""
@@ -130,6 +134,9 @@ class Switch:
         self._channels_max = channels_max
         self._writer = writer
         self._clock = clock
+        self.alarms = Alarms(self._timer_input, clock, call_later)
+        self.ignored: Counter[str] = Counter()
+        """Inputs that had no meaning in the state of their call, by kind."""
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
         self._performer = performer(self)
         self._performer.admit = self._admitted
@@ -173,6 +180,17 @@ class Switch:
                 session = self.channels.get(signal.channel)
                 if session is not None:
                     self._tell(session, signal)
+
+    def _timer_input(self, call_session_id: int, given: TimerInput) -> None:
+        """A deadline of a call has passed, or its question has an answer."""
+        session = self.sessions.get(call_session_id)
+        look = self._look(session.account_id, session) if session is not None else None
+        if session is None or look is None:
+            return
+        try:
+            self.apply(rules.signal(session, given, look))
+        except Exception:
+            _log.exception("timer_failed", call_session_id=call_session_id, detail=repr(given))
 
     def _tell(self, session: Session, signal: CallSignal | Any) -> None:
         look = self._look(session.account_id, session)
@@ -624,6 +642,10 @@ class Switch:
         if self.commanded is not None:
             self.commanded.update(effect.channel for effect in turn.effects if effect.policy.resumed)
         self._performer.perform(session.call_session_id, turn.effects, outcome)
+        self.alarms.keep(session.call_session_id, session.timers)
+        for ask in turn.questions:
+            self.alarms.ask(session.account_id, session.call_session_id, ask)
+        self.ignored.update(turn.ignored)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._performer.close_bridges(consultation.bridges(session))
@@ -636,6 +658,13 @@ class Switch:
         for leg in session.living:
             self.channels[leg.channel] = session
         self.presence.restore(session)
+
+    def resume_timers(self) -> None:
+        """After a recovery: deadlines that have passed elapse now, and questions of a former process have failed."""
+        for session in list(self.sessions.values()):
+            self.alarms.keep(session.call_session_id, session.timers)
+            self.alarms.fail_lost(session.call_session_id, dict(session.questions))
+        self.alarms.release()
 
     def has_pending_effects(self, session: Session) -> bool:
         """Whether effects that the rules decided on are not carried out yet."""
@@ -659,6 +688,7 @@ class Switch:
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
         self._opened.discard(session.call_session_id)
+        self.alarms.forget(session.call_session_id)
         for leg in session.legs.values():
             if leg.channel:
                 self.channels.pop(leg.channel, None)
@@ -721,6 +751,7 @@ class Switch:
             "events_alarm": self._writer.alarm,
             "disk": self._disk().name.lower(),
             "busy_sessions": self._performer.busy,
+            "ignored_inputs": dict(self.ignored),
         }
 
     def directory_fingerprint(self, account_id: int) -> str | None:

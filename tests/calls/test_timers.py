@@ -1,0 +1,275 @@
+"""Timers and questions: started by rules, kept in the call's events, and back as inputs, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.calls import company as c
+from tests.calls.story import T0, Story
+from tests.calls.test_recovery import House
+from tests.calls.test_recovery_managed import Desk
+from trunkline.calls import rules
+from trunkline.calls.decision import RING_MARGIN_SECONDS, Turn
+from trunkline.calls.effects import Call
+from trunkline.calls.flows.consultation import THIRD_PARTY_RING_SECONDS
+from trunkline.calls.session import Phase
+from trunkline.calls.switch.alarms import Alarms
+from trunkline.calls.timers import (
+    NO_EXECUTOR,
+    RESTARTED,
+    TIMED_OUT,
+    Ask,
+    CancelTimer,
+    Deadlines,
+    Elapsed,
+    Question,
+    QuestionAnswered,
+    QuestionFailed,
+    StartTimer,
+    TimerInput,
+)
+from trunkline.core.clock import Instant
+from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
+
+DORA_NUMBER = "104"
+
+
+# --- the open timers of many streams
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.integers(0, 2),
+                st.dictionaries(st.sampled_from("ab"), st.integers(0, 20).map(float), max_size=2),
+            ),
+            st.integers(0, 20).map(float),
+        ),
+        max_size=30,
+    )
+)
+def test_deadlines_are_returned_once_and_in_order(
+    steps: list[tuple[int, dict[str, Instant]] | float],
+) -> None:
+    deadlines: Deadlines[int] = Deadlines()
+    model: dict[tuple[int, str], float] = {}
+    for step in steps:
+        if isinstance(step, tuple):
+            stream, timers = step
+            deadlines.replace(stream, timers)
+            model = {key: due for key, due in model.items() if key[0] != stream}
+            model |= {(stream, key): due for key, due in timers.items()}
+        else:
+            passed = sorted(due for due in model.values() if due <= step)
+            returned = list(deadlines.due(Instant(step)))
+            assert [model.pop(one) for one in returned] == passed
+        assert deadlines.earliest() == min(model.values(), default=None)
+        assert len(deadlines) == len(model)
+
+
+# --- ringing
+
+
+def consulting_story() -> Story:
+    story = Story(online=[c.ANNA_LINE, c.DORA_LINE]).arrive(c.TO_ANNA)
+    story.at(3).answer(c.ANNA_LINE)
+    return story.at(10).command("hold_call").command("make_call", to=DORA_NUMBER)
+
+
+def ring_seconds(story: Story) -> int:
+    call = next(one for one in reversed(story.engine.done) if isinstance(one, Call))
+    return call.originate.ring_seconds - RING_MARGIN_SECONDS
+
+
+def test_a_third_party_rings_as_long_as_its_timer() -> None:
+    story = consulting_story()
+    seconds = ring_seconds(story)
+    assert 0 < seconds <= THIRD_PARTY_RING_SECONDS
+    assert list(story.session.timers.values()) == [T0 + 10 + seconds]
+    story.at(10 + seconds - 1).flow()
+    assert story.session.phase.value == "dialing"
+    story.at(10 + seconds).flow()
+    assert story.session.phase.value == "hold"
+    assert story.leg(-1).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
+    assert story.session.timers == {}
+    story.command("unhold_call")
+    assert story.session.phase is Phase.TALK
+
+
+def test_an_answered_party_has_no_ring_timer() -> None:
+    story = consulting_story()
+    story.answer(c.DORA_LINE)
+    assert story.session.timers == {}
+    story.at(500).flow()
+    assert story.session.phase is Phase.OPERATOR_TALK
+
+
+def test_an_answered_plain_call_has_no_event_of_a_timer() -> None:
+    story = Story()
+    common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
+    story.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
+    story.answer()
+    story.answer()
+    story.hang_up(story.leg(0).channel)
+    kinds = {EventType.TIMER_STARTED, EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED}
+    assert not kinds & set(story.types)
+
+
+def test_a_party_called_by_the_api_rings_as_long_as_its_timer() -> None:
+    story = Story()
+    common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
+    story.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
+    seconds = ring_seconds(story)
+    story.at(seconds).flow()
+    assert story.leg(0).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
+
+
+def test_a_ring_time_that_passed_while_no_switch_ran_ends_at_once() -> None:
+    desk = Desk()
+    desk.do("hold_call").do("make_call", to=DORA_NUMBER)
+    assert desk.session.phase.value == "dialing"
+    desk.kill()
+    desk.at(500).restart()
+    assert desk.session.phase.value == "hold"
+    desk._register()
+    desk.do("unhold_call")
+    assert desk.session.phase is Phase.TALK
+
+
+def test_an_answer_during_the_restart_comes_before_the_ring_time() -> None:
+    """What was missed is handled first: a party that answered in time is not hung up for its timer."""
+    desk = Desk()
+    desk.do("hold_call").do("make_call", to=DORA_NUMBER).kill()
+    desk.engine.answer(desk.ringing(c.DORA_LINE))
+    desk.flow()
+    desk.at(500).restart()
+    assert desk.session.phase is Phase.OPERATOR_TALK
+    assert desk.session.timers == {}
+
+
+def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
+    story = consulting_story()
+    (key,) = story.session.timers
+    story.answer(c.DORA_LINE)
+    before = len(story.events)
+    turn = rules.signal(story.session, Elapsed(key, Instant(story.clock)), story.look())
+    assert (turn.events, turn.effects, turn.ignored) == ([], [], ["elapsed ring"])
+    assert len(story.events) == before
+
+
+# --- timers and questions that a rule starts
+
+
+def decision(house: House) -> Turn:
+    (session,) = house.switch.sessions.values()
+    look = house.switch.look(house.directory.accounts[c.ACCOUNT], session)
+    return Turn(session, look, Instant(house.clock))
+
+
+async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() -> None:
+    house = House()
+    house.arrive(c.TWICE)
+    turn = decision(house)
+    turn.do(StartTimer("offer", 5))
+    turn.do(StartTimer("wrap_up", 50))
+    turn.do(StartTimer("offer", 30))
+    turn.do(CancelTimer("nothing"))
+    turn.do(Ask("where", Question("http", {"url": "https://example.com"})))
+    house.switch.apply(turn)
+    house.at(10).kill().restart()
+    (session,) = house.switch.sessions.values()
+    assert session.timers == {"offer": T0 + 30, "wrap_up": T0 + 50}
+    assert session.questions == {}
+    events = next(iter(house.told.events.values()))
+    (closed,) = [event for event in events if event.type is EventType.QUESTION_CLOSED]
+    assert closed.data == {"key": "where", "why": RESTARTED}
+    house.at(31).flow()
+    assert session.timers == {"wrap_up": T0 + 50}
+    turn = decision(house)
+    turn.do(CancelTimer("wrap_up"))
+    house.switch.apply(turn)
+    assert session.timers == {}
+
+
+class Alarm:
+    """A ``call_later`` whose alarms a test fires."""
+
+    def __init__(self) -> None:
+        self.armed: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self, seconds: float, function: Callable[[], None]) -> Alarm:
+        self.armed.append((seconds, function))
+        return self
+
+    def cancel(self) -> None:
+        self.armed.pop()
+
+
+def test_one_alarm_is_armed_for_the_earliest_deadline() -> None:
+    now, handled, alarm = 100.0, list[tuple[int, TimerInput]](), Alarm()
+    alarms = Alarms(lambda call, given: handled.append((call, given)), lambda: now, alarm)
+    alarms.keep(1, {"a": Instant(110.0)})
+    alarms.keep(2, {"b": Instant(105.0)})
+    alarms.keep(3, {"c": Instant(130.0)})
+    assert [seconds for seconds, _ in alarm.armed] == [5.0]
+    alarms.keep(2, {})
+    assert [seconds for seconds, _ in alarm.armed] == [10.0]
+    now = 111.0
+    alarm.armed.pop()[1]()
+    assert handled == [(1, Elapsed("a", Instant(111.0)))]
+    assert [seconds for seconds, _ in alarm.armed] == [19.0]
+
+
+async def answered(executor: Any, question: Question) -> TimerInput:
+    """What comes back for a question."""
+    came: asyncio.Future[TimerInput] = asyncio.get_running_loop().create_future()
+    alarms = Alarms(lambda _call, given: came.set_result(given), lambda: 7.0)
+    if executor is not None:
+        alarms.register("look_up", executor)
+    alarms.ask(c.ACCOUNT, 1, Ask("k", question))
+    return await asyncio.wait_for(came, 30)
+
+
+async def test_a_question_is_answered_or_fails() -> None:
+    async def doubled(account_id: int, question: Question) -> dict[str, int]:
+        assert account_id == c.ACCOUNT
+        return {"twice": 2 * question.data["n"]}
+
+    async def fails(_account_id: int, _question: Question) -> None:
+        raise ValueError("no such row")
+
+    async def never(_account_id: int, _question: Question) -> None:
+        await asyncio.Event().wait()
+
+    at = Instant(7.0)
+    question = Question("look_up", {"n": 4})
+    assert await answered(doubled, question) == QuestionAnswered("k", at, {"twice": 8})
+    assert await answered(fails, question) == QuestionFailed("k", at, "ValueError: no such row")
+    assert await answered(None, question) == QuestionFailed("k", at, NO_EXECUTOR)
+    assert await answered(never, Question("look_up", seconds=0.01)) == QuestionFailed("k", at, TIMED_OUT)
+
+
+async def test_the_answer_to_a_question_of_a_call_that_ended_is_void() -> None:
+    ended = asyncio.Event()
+
+    async def slow(_account_id: int, _question: Question) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    handled: list[TimerInput] = []
+    alarms = Alarms(lambda _call, given: handled.append(given), lambda: 7.0)
+    alarms.register("look_up", slow)
+    alarms.ask(c.ACCOUNT, 1, Ask("k", Question("look_up")))
+    await asyncio.sleep(0)
+    alarms.forget(1)
+    await ended.wait()
+    assert handled == []
