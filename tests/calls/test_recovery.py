@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -546,6 +547,26 @@ def test_a_connect_whose_response_was_lost_is_not_repeated(came_back: bool) -> N
     # When it came back, the second phone is called.
     assert len(dials) == 1 + came_back
     assert dial.connect.targets[0] not in [one.connect.targets[0] for one in dials[1:]]
+    house.engine.answer(ring(house))
+    house.flow()
+    assert session.talking
+
+
+def test_a_call_whose_arrival_was_lost_after_a_recovery_is_begun_by_the_next_one() -> None:
+    """The first recovery finds it waiting in the dialplan; then it comes to us, and the connection breaks once more."""
+    house = House()
+    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    [arrived] = house.engine.pending
+    house.engine.pending.clear()
+    assert isinstance(arrived, Arrived)
+    waiting = dataclasses.replace(house._seen(channel), in_our_hands=False, called=arrived.called)
+    at = Instant(house.clock + 1)
+    house.recover(Survey(at, [waiting], [arrived]))
+    [session] = house.switch.sessions.values()
+    assert not house.engine.done
+    house.recover(Survey(at, [dataclasses.replace(waiting, in_our_hands=True)], [arrived]))
+    house.flow()
+    assert session.ending is None
     house.engine.answer(ring(house))
     house.flow()
     assert session.talking

@@ -251,15 +251,7 @@ class Recovery:
         is_new = seen.created_at > self._survey.at - NEW_SECONDS
         if is_new and seen.channel not in self._logged and not seen.tag:
             return
-        arrived = Arrived(
-            seen.channel,
-            self._survey.at,
-            seen.endpoint,
-            seen.called,
-            seen.calling_number,
-            "",
-            seen.created_at,
-        )
+        arrived = self._arrival(seen)
         if seen.linked == seen.channel:
             if seen.in_our_hands:
                 known = set(switch.sessions)
@@ -275,6 +267,18 @@ class Recovery:
             switch.hear(
                 TargetStarted(seen.channel, seen.created_at, Channel(seen.linked), seen.endpoint, number)
             )
+
+    def _arrival(self, seen: SeenChannel) -> Arrived:
+        """The signal of an arrival that is told by the listing."""
+        return Arrived(
+            seen.channel,
+            self._survey.at,
+            seen.endpoint,
+            seen.called,
+            seen.calling_number,
+            "",
+            seen.created_at,
+        )
 
     def _settle(self, session: Session) -> None:
         """Bring one session to what its channels are now."""
@@ -326,6 +330,10 @@ class Recovery:
         if anchor.channel in self._commanded or session.call_session_id in self._pending:
             # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
             # connection broke is followed by another recovery.
+            return
+        if seen.in_our_hands and self._switch.may_begin(session):
+            # An earlier recovery found it waiting in the dialplan, and the signal of its arrival was lost.
+            self._switch.hear(self._arrival(seen))
             return
         if session.unconfirmed_dial == anchor.channel and seen.in_our_hands:
             session.dialling = None  # Asterisk did not get the connect: it is repeated below

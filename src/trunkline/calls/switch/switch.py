@@ -348,12 +348,7 @@ class Switch:
     def _came_at_last(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""
         caller, look = session.initiator, self._look(session.account_id, session)
-        begun = (
-            session.scenario_id is not None
-            or len(session.legs) > 1
-            or session.call_session_id in self._opened
-        )
-        if look is None or caller is None or caller.answered_at is not None or begun or session.ending:
+        if look is None or caller is None or not self.may_begin(session):
             return
         session.dialling = None  # not a real connect: the engine had no target to dial
         turn = Turn(session, look, arrived.at)
@@ -362,6 +357,21 @@ class Switch:
         else:
             inbound.begin(turn, called_number(look.account, arrived.called))
         self.apply(turn)
+
+    def may_begin(self, session: Session) -> bool:
+        """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
+        caller = session.initiator
+        return (
+            caller is not None
+            and caller.alive
+            and caller.direction == "in"
+            and caller.answered_at is None
+            and session.scenario_id is None
+            and len(session.legs) == 1
+            and session.call_session_id not in self._opened
+            and session.ending is None
+            and not session.plan
+        )
 
     def _open(self, arrived: Arrived) -> Turn | None:
         directory = self._directory()
