@@ -8,8 +8,8 @@ import dataclasses
 import pytest
 
 from tests.calls import company as c
-from tests.calls.test_carriers import look
-from trunkline.calls.decision import Turn
+from tests.calls.test_carriers import context
+from trunkline.calls.decision import Decision
 from trunkline.calls.flows import dialing, start_requests
 from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
@@ -61,19 +61,21 @@ def test_calls_reach_the_verified_owner_only() -> None:
 def test_no_call_shows_a_claim() -> None:
     phone = c.number_of(c.TO_ANNA)
     account = claimed(c.company(), phone)
-    turn = Turn.open(
-        account.account_id, 1, look(account), Instant(0.0), {"direction": "out", "source": "sip"}
+    decision = Decision.open(
+        account.account_id, 1, context(account), Instant(0.0), {"direction": "out", "source": "sip"}
     )
     trunk = next(iter(account.trunks.values()))
-    shown = dialing.trunk_target(turn, trunk, "12025550119", phone).caller_number
+    shown = dialing.trunk_target(decision, trunk, "12025550119", phone).caller_number
     assert shown != phone
     assert account.default_number is None or shown == account.default_number.phone_number
     alone = dataclasses.replace(
         account, numbers={one: number for one, number in account.numbers.items() if not number.is_verified}
     )
-    turn = Turn.open(account.account_id, 1, look(alone), Instant(0.0), {"direction": "out", "source": "sip"})
+    decision = Decision.open(
+        account.account_id, 1, context(alone), Instant(0.0), {"direction": "out", "source": "sip"}
+    )
     assert alone.default_number is None
-    assert dialing.trunk_target(turn, trunk, "12025550119", phone).caller_number == ""
+    assert dialing.trunk_target(decision, trunk, "12025550119", phone).caller_number == ""
 
 
 def test_no_start_names_a_claim() -> None:

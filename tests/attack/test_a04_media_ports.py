@@ -12,9 +12,9 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import Journal
+from tests.calls.test_recovery import FakeWriter
 from trunkline.calls.flows.shares import free_channels, reserved
-from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
@@ -57,23 +57,23 @@ def test_so_many_channels_one_by_one(own: int, others: int, capacity: int) -> No
 
 async def test_a_flood_of_calls_to_one_tenant(tmp_path: Path) -> None:
     engine = FailingEngine(None)
-    performers: list[Performer] = []
+    performers: list[EffectExecutor] = []
 
-    def performer(switch: Switch) -> Performer:
-        performers.append(Performer(engine, tmp_path, switch.effect_failed))
+    def executor(switch: Switch) -> EffectExecutor:
+        performers.append(EffectExecutor(engine, tmp_path, switch.effect_failed))
         return performers[0]
 
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: company()}),
-        writer=Journal(),  # type: ignore[arg-type]
-        performer=performer,
+        writer=FakeWriter(),  # type: ignore[arg-type]
+        executor=executor,
         channels_max=CAPACITY,
         clock=lambda: float(NOW),
     )
 
     def arrive(channel: str, called: str) -> None:
-        switch.hear(Arrived(Channel(channel), NOW, a_line(c.ANNA_LINE), called, c.ANNA_LINE, "", NOW))
+        switch.handle(Arrived(Channel(channel), NOW, a_line(c.ANNA_LINE), called, c.ANNA_LINE, "", NOW))
 
     for number in range(30):
         arrive(f"flood-{number}", number_of(c.TO_ANNA))

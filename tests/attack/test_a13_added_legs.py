@@ -15,10 +15,10 @@ from tests.calls.fake_engine import a_line
 from tests.calls.story import Story
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_managed import DORA, contact, phase_of, talk
-from tests.calls.test_recovery import Journal
+from tests.calls.test_recovery import FakeWriter
 from trunkline.calls.flows.shares import free_channels, reserved
 from trunkline.calls.session import Phase
-from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
@@ -48,10 +48,10 @@ class Rig:
 
     switch: Switch
     engine: Engine
-    performers: list[Performer]
+    performers: list[EffectExecutor]
 
     def arrive(self, channel: str, called: str, line: str = c.ANNA_LINE) -> None:
-        self.switch.hear(Arrived(Channel(channel), NOW, a_line(line), called, line, "", NOW))
+        self.switch.handle(Arrived(Channel(channel), NOW, a_line(line), called, line, "", NOW))
 
     async def settle(self) -> None:
         await self.performers[0].settle()
@@ -65,15 +65,15 @@ class Rig:
 def rig(folder: Path, account: Account, capacity: int) -> Rig:
     engine, performers = Engine(), []
 
-    def performer(switch: Switch) -> Performer:
-        performers.append(Performer(engine, folder, switch.effect_failed))
+    def executor(switch: Switch) -> EffectExecutor:
+        performers.append(EffectExecutor(engine, folder, switch.effect_failed))
         return performers[0]
 
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: account}),
-        writer=Journal(),  # type: ignore[arg-type]
-        performer=performer,
+        writer=FakeWriter(),  # type: ignore[arg-type]
+        executor=executor,
         channels_max=capacity,
         clock=lambda: float(NOW),
     )
@@ -126,8 +126,8 @@ def running(story: Story, folder: Path, free: int) -> tuple[Switch, FailingEngin
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: story.account}),
-        writer=Journal(),  # type: ignore[arg-type]
-        performer=lambda one: Performer(engine, folder, one.effect_failed),
+        writer=FakeWriter(),  # type: ignore[arg-type]
+        executor=lambda one: EffectExecutor(engine, folder, one.effect_failed),
         channels_max=capacity,
         clock=lambda: story.clock,
     )

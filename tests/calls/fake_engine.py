@@ -24,7 +24,7 @@ from trunkline.calls.effects import (
     RecordVoice,
     StopPlay,
     Supervise,
-    Take,
+    TakeControl,
 )
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName
@@ -75,7 +75,7 @@ class Chan:
     recording: bool = False
 
     @property
-    def in_our_hands(self) -> bool:
+    def controlled(self) -> bool:
         return self.connect is None and self.dialler is None
 
 
@@ -200,10 +200,10 @@ class FakeEngine:
     def _converse(self, effect: Effect) -> None:
         """Conversations in our own hands."""
         match effect:
-            case Take(channels):
+            case TakeControl(channels):
                 if all(one in self.channels for one in channels):
                     for chan in [self.channels[one] for one in channels]:
-                        if not chan.in_our_hands:
+                        if not chan.controlled:
                             self._leave(chan)
                             chan.connect = chan.dialler = None
             case StopPlay(channel, play_id):
@@ -237,7 +237,7 @@ class FakeEngine:
 
     def _ours(self, channel: Channel) -> Chan:
         chan = self.channels[channel]
-        assert chan.in_our_hands, "the engine commands it: it must be taken first"
+        assert chan.controlled, "the engine commands it: it must be taken first"
         return chan
 
     def hearing(self, channel: Channel) -> set[str]:

@@ -11,11 +11,11 @@ import orjson
 from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, company, number_of
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from trunkline.calls import commands, rules
-from trunkline.calls.decision import Turn
-from trunkline.calls.effects import Answer, Call, Effect, Supervise, Take
+from trunkline.calls.decision import Decision
+from trunkline.calls.effects import Answer, Call, Effect, Supervise, TakeControl
 from trunkline.calls.flows import inbound, outbound, start_requests
 from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
-from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.switch import called_number
 from trunkline.calls.timers import Elapsed
@@ -41,8 +41,8 @@ T0 = 1_772_366_400.0
 """Noon of 2026-03-01 UTC, a Sunday; 16:00 in the company's zone."""
 
 _EPHEMERAL = {
-    "expected",
-    "undecided",
+    "pending_targets",
+    "unresolved",
     "dialling",
     "unconfirmed_dial",
     "connect_finished_at",
@@ -77,7 +77,7 @@ class Story:
         self.ids = IdGenerator(1, lambda: int(self.clock * 1000))
         self.events: list[Event] = []
         self._session: Session | None = None
-        self._told: Session | None = None
+        self._error_body: Session | None = None
         """The session as a restarted switch would rebuild it."""
         self.channel = Channel("")
         self._gone: set[Channel] = set()
@@ -101,17 +101,17 @@ class Story:
     def start(self, name: str, **params: Any) -> Story:
         """A door starts a call."""
         request = start_requests.CHECKS[name](self.account, params)
-        self.take(rules.start(request, self.look(), self.ids.next()))
+        self.take(rules.start(request, self.context(), self.ids.next()))
         return self.flow()
 
     def command(self, name: str, *, flow: bool = True, **params: Any) -> Story:
         """A door commands; as in the switch, what was begun before a refusal stands."""
-        turn = Turn(self.session, self.look(), Instant(self.clock))
+        decision = Decision(self.session, self.context(), Instant(self.clock))
         try:
-            self.answer_of_command = commands.COMMANDS[name](turn, params)
-            rules.settle(turn)
+            self.answer_of_command = commands.COMMANDS[name](decision, params)
+            rules.settle(decision)
         finally:
-            self.take(turn)
+            self.take(decision)
         return self.flow() if flow else self
 
     def fail(self, channel: Channel) -> Story:
@@ -128,7 +128,7 @@ class Story:
             effect = Call(Originate(channel, Target(chan.endpoint), 60, Tag("")))
         elif leg is not None and leg.role is Role.COACH:
             effect = Supervise(channel, self.channel, Supervision.WHISPER)
-        self.take(rules.effect_failed(self.session, effect, EffectRefused("no"), self.look()))
+        self.take(rules.effect_failed(self.session, effect, EffectRefused("no"), self.context()))
         return self
 
     # --- going on
@@ -141,7 +141,7 @@ class Story:
         """Deliver all signals in the order they were made, and what follows from them."""
         while self.engine.pending or self._elapse():
             while self.engine.pending:
-                self.hear(self.engine.pending.pop(0))
+                self.handle(self.engine.pending.pop(0))
         return self
 
     def _elapse(self) -> bool:
@@ -149,47 +149,47 @@ class Story:
         open_timers = self._session.timers if self._session is not None else {}
         key = min((key for key, due in open_timers.items() if due <= self.clock), default=None)
         if key is not None:
-            self.take(rules.signal(self.session, Elapsed(key, Instant(self.clock)), self.look()))
+            self.take(rules.signal(self.session, Elapsed(key, Instant(self.clock)), self.context()))
         return key is not None
 
-    def hear(self, signal: Signal) -> None:
+    def handle(self, signal: Signal) -> None:
         if isinstance(signal, Arrived):
             if self._session is None:
                 self.take(self._opened(signal))
             return
         if self._session is not None and not isinstance(signal, Registered):
-            self.take(rules.signal(self.session, signal, self.look()))  # type: ignore[arg-type]
+            self.take(rules.signal(self.session, signal, self.context()))  # type: ignore[arg-type]
 
-    def _opened(self, arrived: Arrived) -> Turn:
+    def _opened(self, arrived: Arrived) -> Decision:
         session_id = self.ids.next()
         if arrived.endpoint.kind is EndpointKind.LINE:
             line = self.account.line_by_login(arrived.endpoint.name)
             assert line is not None
-            return outbound.open_call(arrived, line, self.look(), session_id)
+            return outbound.open_call(arrived, line, self.context(), session_id)
         number = called_number(self.account, arrived.called)
-        return inbound.open_call(arrived, number, 1, self.look(), session_id)
+        return inbound.open_call(arrived, number, 1, self.context(), session_id)
 
-    def take(self, turn: Turn) -> None:
+    def take(self, decision: Decision) -> None:
         """What the switch does with a turn, and what must be true after each."""
-        self._session = turn.session
-        assert turn.failure is None, repr(turn.failure)
-        self.events += turn.events
-        for effect in turn.effects:
-            channels = effect.channels if isinstance(effect, Take) else (_channel_of(effect),)
+        self._session = decision.session
+        assert decision.failure is None, repr(decision.failure)
+        self.events += decision.events
+        for effect in decision.effects:
+            channels = effect.channels if isinstance(effect, TakeControl) else (_channel_of(effect),)
             for channel in channels:
-                leg = turn.session.leg_of(channel)
+                leg = decision.session.leg_of(channel)
                 assert leg is not None, f"{effect} is for no leg"
                 assert channel not in self._gone, f"{effect} is for a leg that is gone"
-        self._gone |= {leg.channel for leg in turn.session.legs.values() if not leg.alive}
-        self.presence.apply(turn)
-        if turn.events:
-            self._told = told_on(self._told, turn.events)
-        assert self._told is not None
-        check(turn.session, self.events, self._told)
-        self.engine.perform(turn.effects)
+        self._gone |= {leg.channel for leg in decision.session.legs.values() if not leg.alive}
+        self.presence.apply(decision)
+        if decision.events:
+            self._error_body = told_on(self._error_body, decision.events)
+        assert self._error_body is not None
+        check(decision.session, self.events, self._error_body)
+        self.engine.perform(decision.effects)
 
-    def look(self) -> LiveLook:
-        return LiveLook(self.account, self.presence, self.ids, Instant(self.clock), self._session)
+    def context(self) -> LiveContext:
+        return LiveContext(self.account, self.presence, self.ids, Instant(self.clock), self._session)
 
     def register(self, login: str) -> None:
         at = Instant(self.clock)

@@ -125,7 +125,7 @@ class AnyCall(RuleBasedStateMachine):
         for index, twice in indexes:
             self._deliver(index)
             if twice and self.heard:
-                self.living.hear(self.heard[-1])
+                self.living.handle(self.heard[-1])
 
     @rule(index=st.integers(0, 50))
     def an_old_signal_comes_once_more(self, index: int) -> None:
@@ -133,7 +133,7 @@ class AnyCall(RuleBasedStateMachine):
         if self.heard:
             channel = self.heard[index % len(self.heard)].channel  # type: ignore[union-attr]
             newest = [one for one in self.heard if one.channel == channel][-1]  # type: ignore[union-attr]
-            self.living.hear(newest)
+            self.living.handle(newest)
 
     @precondition(lambda self: self.story is not None and self.story.session.phase is not Phase.ENDED)
     @rule()
@@ -150,7 +150,7 @@ class AnyCall(RuleBasedStateMachine):
         pending.remove(signal)
         if not isinstance(signal, Arrived):
             self.heard.append(signal)
-        self.living.hear(signal)
+        self.living.handle(signal)
 
     def teardown(self) -> None:
         """All phones go down; the call must end, and leave nothing behind."""

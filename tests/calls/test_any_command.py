@@ -69,8 +69,8 @@ def settled(story: Story) -> None:
     if session.phase is Phase.ENDED or session.ending is not None:
         assert not engine.channels, "nobody is left on a call that is being hung up"
         return
-    undecided = {one.leg_id for one in session.undecided}
-    living = [leg for leg in session.living if leg.leg_id not in undecided]
+    unresolved = {one.leg_id for one in session.unresolved}
+    living = [leg for leg in session.living if leg.leg_id not in unresolved]
     channels = {leg.leg_id: engine.channels.get(leg.channel) for leg in living}
     assert all(channels.values()), "every living leg has its channel"
     assert len(engine.channels) == len(channels), "every channel has its living leg"
@@ -89,7 +89,7 @@ def settled(story: Story) -> None:
         assert other is not None
         assert here.bridge is not None
         assert here.bridge == other.bridge
-        assert here.in_our_hands == other.in_our_hands == session.managed
+        assert here.controlled == other.controlled == session.controlled
         for leg in living:
             barges = leg.coach_mode == CoachMode.BARGE and leg.answered_at is not None
             if (coach := channels[leg.leg_id]) is not None and leg.role is Role.COACH:

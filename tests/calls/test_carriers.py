@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tests.calls import company as c
-from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
@@ -57,21 +57,22 @@ def test_no_trunk_reaches_numbers_that_it_does_not_serve() -> None:
     assert found(SERVED, trunk_id=77) is None
 
 
-def look(account: Account) -> LiveLook:
-    return LiveLook(account, Presence(), IdGenerator(1), Instant(1_772_366_400.0))
+def context(account: Account) -> LiveContext:
+    return LiveContext(account, Presence(), IdGenerator(1), Instant(1_772_366_400.0))
 
 
 def test_calls_leave_by_the_carrier() -> None:
     client = directory().accounts[CLIENTS]
-    carrier = look(client).trunk_for(served(SERVED, c.TRUNK))
+    carrier = context(client).trunk_for(served(SERVED, c.TRUNK))
     assert carrier is not None
     assert carrier.trunk_id == c.TRUNK
-    assert look(client).trunk_for(served(OTHERS, None)) is None
+    assert context(client).trunk_for(served(OTHERS, None)) is None
     idle = dataclasses.replace(carrier, is_active=False)
     assert (
-        look(dataclasses.replace(client, carriers={c.TRUNK: idle})).trunk_for(served(SERVED, c.TRUNK)) is None
+        context(dataclasses.replace(client, carriers={c.TRUNK: idle})).trunk_for(served(SERVED, c.TRUNK))
+        is None
     )
     own = dataclasses.replace(carrier, trunk_id=5)
     client = dataclasses.replace(client, trunks={5: own})
-    chosen = look(client).trunk_for(dataclasses.replace(served(SERVED, c.TRUNK), trunk_id=5))
+    chosen = context(client).trunk_for(dataclasses.replace(served(SERVED, c.TRUNK), trunk_id=5))
     assert chosen is own

@@ -231,7 +231,7 @@ async def test_what_may_be_repeated_is(name: str, free_ports: Ports) -> None:
 
 async def test_an_answer_that_is_no_json(free_ports: Ports) -> None:
     [port] = free_ports(1)
-    server, _taken = await _hang_up_on(0, port, b"<html>")
+    server, _control_taken = await _hang_up_on(0, port, b"<html>")
     async with server, SwitchClient(url(port), TOKEN) as client:
         with pytest.raises(SwitchUnavailable):
             await client.command(7, "start_simple_call", {})

@@ -13,7 +13,7 @@ from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_any_command import settled
 from tests.calls.test_managed import DORA, anna, contact, dialing, hold, phase_of, talk
-from tests.calls.test_recovery import Journal
+from tests.calls.test_recovery import FakeWriter
 from trunkline.calls import rules
 from trunkline.calls.effects import (
     Answer,
@@ -32,11 +32,11 @@ from trunkline.calls.effects import (
     RecordVoice,
     StopPlay,
     Supervise,
-    Take,
+    TakeControl,
 )
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
-from trunkline.calls.switch.executor import Outcome, Performer
+from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.engine_values import EndpointName, Tag
 from trunkline.core.errors import (
@@ -54,11 +54,11 @@ from trunkline.telephony.port import (
     Bridge,
     Channel,
     Connect,
+    ControlTaken,
     Endpoint,
     EndpointKind,
     Originate,
     Supervision,
-    Taken,
     Target,
 )
 
@@ -118,7 +118,7 @@ CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = 
     Dial: (_ringing, lambda story: Dial(story.channel, Connect([MOBILE], 20))),
     Call: (dialing, lambda story: Call(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, Tag("")))),
     Hangup: (talk, lambda story: Hangup(contact(story))),
-    Take: (_coached, lambda story: Take((contact(story), anna(story)))),
+    TakeControl: (_coached, lambda story: TakeControl((contact(story), anna(story)))),
     Music: (hold, lambda story: Music(contact(story))),
     Join: (_coached, lambda story: Join(_coach(story), talk_bridge(story.session))),
     Leave: (hold, lambda story: Leave(contact(story), talk_bridge(story.session))),
@@ -146,22 +146,22 @@ def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: typ
     before, talking = phase_of(story), story.session.talking
     if kind is EffectRefused:
         _undo(story, effect)
-    turn = rules.effect_failed(story.session, effect, kind("no"), story.look())
-    assert turn.failure is None
+    decision = rules.effect_failed(story.session, effect, kind("no"), story.context())
+    assert decision.failure is None
     left_alone = kind is ChannelGone or (kind is EngineUnavailable and policy.resumed)
     if left_alone or policy.compensation is Compensation.NOTHING:
-        assert not turn.events
-        assert not turn.effects
+        assert not decision.events
+        assert not decision.effects
     if policy.compensation not in ENDS_THE_CALL and not (effect_type is Dial and kind is EffectTimedOut):
         assert story.session.ending is None, "only what nothing can replace ends a call"
         assert story.session.talking == talking
-    story.take(turn)
+    story.take(decision)
     story.flow()
     if effect_type is Call and not left_alone:
         assert phase_of(story) is Phase.HOLD  # the third party is gone, the contact is still held
     elif policy.compensation not in ENDS_THE_CALL and effect_type is not Dial:
         assert phase_of(story) is before
-    if effect_type in (Take, Join, Supervise) and not left_alone:
+    if effect_type in (TakeControl, Join, Supervise) and not left_alone:
         assert not [leg for leg in story.session.living if leg.role == "coach"], "the coach leaves"
     if effect_type is RecordVoice and not left_alone:
         assert not story.session.legs[_leg_of(story, effect.channel)].is_recorded
@@ -183,7 +183,7 @@ def test_a_greeting_that_cannot_be_played_does_not_end_the_call(kind: type[Engin
     assert chan.play is not None
     effect = PlayFiles(story.channel, chan.play, ("x",))
     chan.play = None
-    story.take(rules.effect_failed(story.session, effect, kind("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, kind("no"), story.context()))
     assert story.session.ending is None
     assert (story.session.playing is None) == (kind in (EffectRefused, EffectTimedOut))
 
@@ -194,7 +194,7 @@ def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError
     story.command("unhold_call", flow=False)
     story.engine.pending.clear()
     effect = Join(contact(story), talk_bridge(story.session))
-    story.take(rules.effect_failed(story.session, effect, kind("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, kind("no"), story.context()))
     story.flow()
     assert phase_of(story) is Phase.HOLD
     assert not story.session.reconnecting
@@ -206,7 +206,7 @@ def test_a_refused_connect_goes_on_with_the_scenario() -> None:
     story = _ringing()
     effect = Dial(story.channel, Connect([MOBILE], 20))
     _undo(story, effect)
-    story.take(rules.effect_failed(story.session, effect, EffectRefused("no"), story.look()))
+    story.take(rules.effect_failed(story.session, effect, EffectRefused("no"), story.context()))
     assert story.session.operation_key == "c"  # the voice mail that follows the group
     assert story.session.ending is None
 
@@ -235,9 +235,9 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
     begin, make = CASES[effect_type]
     effect = make(begin())
     failed: list[tuple[Effect, EngineError]] = []
-    performer = Performer(FailingEngine(kind("no")), tmp_path, lambda _, *what: failed.append(what))
+    executor = EffectExecutor(FailingEngine(kind("no")), tmp_path, lambda _, *what: failed.append(what))
     outcome = Outcome()
-    performer.perform(1, [effect], outcome)
+    executor.perform(1, [effect], outcome)
     await outcome.settled(5)
     [(told, error)] = failed
     assert (told, type(error)) == (effect, kind)
@@ -247,14 +247,16 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
 
 async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(tmp_path: Path) -> None:
     engine = FailingEngine(EffectRefused("no"))
-    performer = Performer(engine, tmp_path, lambda *_: None)
+    executor = EffectExecutor(engine, tmp_path, lambda *_: None)
     one, other, third = (Channel(name) for name in "abc")
     outcome = Outcome()
-    performer.perform(
-        1, [Take((one, other)), Join(one, Bridge("b")), Join(other, Bridge("b")), Hangup(third)], outcome
+    executor.perform(
+        1,
+        [TakeControl((one, other)), Join(one, Bridge("b")), Join(other, Bridge("b")), Hangup(third)],
+        outcome,
     )
-    performer.perform(1, [Music(one)])
-    await performer.settle()
+    executor.perform(1, [Music(one)])
+    await executor.settle()
     assert engine.asked == ["take", "hangup", "start_music"]
     assert isinstance(outcome.failure, EffectRefused)
 
@@ -262,13 +264,13 @@ async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(t
 # --- commands
 
 
-async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, Journal, Story]:
-    story, engine, journal = talk(), FailingEngine(None), Journal()
+async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, FakeWriter, Story]:
+    story, engine, journal = talk(), FailingEngine(None), FakeWriter()
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: story.account}),
         writer=journal,  # type: ignore[arg-type]
-        performer=lambda one: Performer(engine, tmp_path, one.effect_failed),
+        executor=lambda one: EffectExecutor(engine, tmp_path, one.effect_failed),
         clock=lambda: story.clock,
     )
     switch.restore(story.session, story.events)
@@ -346,13 +348,13 @@ async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_pa
 
     async def take(channels: Sequence[Channel]) -> None:
         engine.asked.append("take")
-        switch.gone(operator, story.look().now)
+        switch.gone(operator, story.context().now)
 
     vars(engine)["take"] = take
     with pytest.raises(InvalidState):
         await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
     assert story.session.ending is not None
-    await switch._performer.settle()
+    await switch._executor.settle()
     assert "hangup" in engine.asked
 
 
@@ -362,18 +364,18 @@ def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
         chan = story.engine.channels[channel]
         story.engine._leave(chan)
         chan.connect = chan.dialler = None
-        story.engine.pending.append(_taken(story, channel))
+        story.engine.pending.append(_control_taken(story, channel))
     story.flow()
     assert phase_of(story) is Phase.TALK
-    assert story.session.managed
+    assert story.session.controlled
     assert EventType.CALL_TAKEN in story.types
     assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
     story.hang_up()
     assert story.end
 
 
-def _taken(story: Story, channel: Channel) -> Any:
-    return Taken(channel, story.engine.at())
+def _control_taken(story: Story, channel: Channel) -> Any:
+    return ControlTaken(channel, story.engine.at())
 
 
 @pytest.mark.parametrize("arrived_before", range(3))
@@ -391,12 +393,12 @@ def test_a_barge_in_whose_redirect_is_late_leaves_the_parties_talking(
     for channel in two:
         story.engine.channels[channel].connect = story.engine.channels[channel].dialler = None
         story.engine.channels[channel].bridge = None
-    taken = [_taken(story, channel) for channel in two]
+    taken = [_control_taken(story, channel) for channel in two]
     for signal in taken[:arrived_before]:
-        story.hear(signal)
-    story.take(rules.effect_failed(story.session, Take(two), EffectTimedOut("no"), story.look()))
+        story.handle(signal)
+    story.take(rules.effect_failed(story.session, TakeControl(two), EffectTimedOut("no"), story.context()))
     for signal in taken[arrived_before:]:
-        story.hear(signal)
+        story.handle(signal)
     story.flow()
     assert coach not in story.engine.channels
     assert {one.channel for one in story.engine.channels.values()} == set(two)

@@ -66,11 +66,11 @@ def test_the_end_of_the_only_leg() -> None:
     )
     people.broken = True
     ended = Ended(story.ringing(), story.engine.at(), 17, by_party=True)
-    turn = rules.signal(story.session, ended, story.look())
-    assert isinstance(turn.failure, RuntimeError)
+    decision = rules.signal(story.session, ended, story.context())
+    assert isinstance(decision.failure, RuntimeError)
     assert story.session.phase is Phase.ENDED
-    assert [event.type for event in turn.events].count(EventType.LEG_ENDED) == 1
-    assert [event.seq for event in (*story.events, *turn.events)] == list(range(1, story.session.seq + 1))
+    assert [event.type for event in decision.events].count(EventType.LEG_ENDED) == 1
+    assert [event.seq for event in (*story.events, *decision.events)] == list(range(1, story.session.seq + 1))
 
 
 def test_other_calls_go_on(house: House) -> None:
@@ -82,7 +82,7 @@ def test_other_calls_go_on(house: House) -> None:
         house.engine.channels[next(iter(house.engine.channels))].endpoint, c.number_of(2), ""
     )
     house.flow()
-    assert stranger in house.hands.strangers or stranger not in house.engine.channels, (
+    assert stranger in house.hands.unknown_channels or stranger not in house.engine.channels, (
         "nobody is left to wait"
     )
     people.broken = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_recovery import House, ring
-from trunkline.calls.session import Undecided
+from trunkline.calls.session import UnresolvedLeg
 from trunkline.calls.switch.lost_signals import YOUNG_SECONDS, LostSignals
 from trunkline.core.clock import Instant
 from trunkline.telephony.port import Channel, Survey
@@ -40,7 +40,7 @@ def test_young_legs_unresolved_legs_and_pending_commands_are_not_lost() -> None:
     busy = LostSignals(lambda _: True)
     assert [_check(busy, story, set()) for _ in range(2)] == [0, 0]
     first, *others = story.session.living
-    story.session.undecided = [Undecided(leg.leg_id, Instant(story.clock), 16) for leg in others]
+    story.session.unresolved = [UnresolvedLeg(leg.leg_id, Instant(story.clock), 16) for leg in others]
     unresolved = LostSignals(lambda _: False)
     assert [_check(unresolved, story, {first.channel}) for _ in range(2)] == [0, 0]
     assert [_check(unresolved, story, set()) for _ in range(2)] == [0, 1]

@@ -10,7 +10,7 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_group, to_number
 from tests.calls.story import Story, walk
 from trunkline.calls.effects import Dial, Hangup, Keys, RecordMessage
-from trunkline.calls.flows.number_plan import ToWorld, destination
+from trunkline.calls.flows.number_plan import ToOutside, destination
 from trunkline.calls.records.history import leg_row, session_row
 from trunkline.calls.session import Role
 from trunkline.core.engine_values import EndpointName
@@ -183,8 +183,8 @@ def test_two_employees_behind_one_number_have_their_own_extensions() -> None:
 
 
 def test_a_transfer_to_a_number_with_an_extension() -> None:
-    assert destination(company(), f"{OFFICE}...12") == ToWorld(OFFICE, "...12")
-    assert destination(company(), OFFICE) == ToWorld(OFFICE)
+    assert destination(company(), f"{OFFICE}...12") == ToOutside(OFFICE, "...12")
+    assert destination(company(), OFFICE) == ToOutside(OFFICE)
     story = Story().arrive(c.TO_ANNA)
     story.at(2).answer(c.ANNA_LINE)
     story.command("hold_call").command("make_call", to=f"{OFFICE}...12")

@@ -65,7 +65,7 @@ def deliver(story: Story, order: Callable[[list[Signal]], list[Signal]]) -> None
         # A target starts before anything else of the call can follow from it.
         first = [one for one in signals if isinstance(one, TargetStarted)]
         for signal in first + order([one for one in signals if one not in first]):
-            story.hear(signal)
+            story.handle(signal)
 
 
 @pytest.mark.parametrize("who", ["customer", "employee"])
@@ -102,7 +102,7 @@ def test_a_result_told_twice_is_not_the_next_ones() -> None:
     results = [one for one in story.engine.pending if isinstance(one, ConnectFinished)]
     story.flow()
     for signal in results:
-        story.hear(signal)
+        story.handle(signal)
     assert story.session.dialling == story.channel
     story.at(25).answer(c.BORIS_LINE)
     story.at(30).hang_up()

@@ -15,7 +15,7 @@ from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.session import Phase
-from trunkline.calls.switch.executor import Outcome, Performer
+from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.recovery import Recovery
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
@@ -41,7 +41,7 @@ from trunkline.telephony.port import (
 _IN_ENGINES_JOURNAL = (Arrived, TargetStarted, Answered, Joined, Left, Ended)
 
 
-class Journal:
+class FakeWriter:
     """Stands for the writer: keeps what a switch has told, until it is killed."""
 
     full = False
@@ -62,12 +62,12 @@ class Journal:
         """All is kept at once."""
 
 
-class Hands(Performer):
+class Hands(EffectExecutor):
     """Performs at once, on the engine's twin."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self._twin = engine
-        self.strangers: list[Channel] = []
+        self.unknown_channels: list[Channel] = []
         self.pending: set[int] = set()
         """Sessions whose effects are not carried out yet."""
 
@@ -79,8 +79,8 @@ class Hands(Performer):
     def has_pending(self, call_session_id: int) -> bool:
         return call_session_id in self.pending
 
-    def hang_up_stranger(self, channel: Channel) -> None:
-        self.strangers.append(channel)
+    def hang_up_unknown(self, channel: Channel) -> None:
+        self.unknown_channels.append(channel)
         self._twin.perform([Hangup(channel, 42)])
 
     def close_bridges(self, bridges: Sequence[Bridge]) -> None:
@@ -101,7 +101,7 @@ class House:
         self.clock = T0
         self.engine = FakeEngine(lambda: self.clock)
         self.directory = Directory({c.ACCOUNT: account or c.company()})
-        self.told = Journal()
+        self.told = FakeWriter()
         self.missed: list[Signal] = []
         self.flow_later: list[Signal] = []
         self.alive = True
@@ -113,7 +113,7 @@ class House:
             node=1,
             directory=lambda: self.directory,
             writer=self.told,  # type: ignore[arg-type]
-            performer=lambda _: self.hands,
+            executor=lambda _: self.hands,
             clock=lambda: self.clock,
             call_later=lambda _seconds, _function: NeverRings(),
         )
@@ -128,7 +128,7 @@ class House:
             signal = self.engine.pending.pop(0)
             self.missed += [signal] if isinstance(signal, _IN_ENGINES_JOURNAL) else []
             if self.alive:
-                self.switch.hear(signal)
+                self.switch.handle(signal)
             elif isinstance(signal, ConnectFinished):
                 # No application takes the channel back: the dialplan hangs it up.
                 self.engine.perform([Hangup(signal.channel)])
@@ -195,7 +195,7 @@ class House:
             created_at=arrived.started_at if arrived is not None else Instant(self.clock),
             answered=chan.answered,
             ringing=False,
-            in_our_hands=chan.connect is None and chan.dialler is None,
+            controlled=chan.connect is None and chan.dialler is None,
             bridge=chan.bridge,
             linked=chan.dialler or channel,
             calling_number=arrived.calling_number if arrived is not None else "",
@@ -398,7 +398,7 @@ def test_a_channel_of_a_lost_request_is_hung_up() -> None:
     }
     asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
     house.kill().forget().restart()
-    assert house.hands.strangers
+    assert house.hands.unknown_channels
     assert not house.engine.channels
     assert not house.told.events
 
@@ -493,7 +493,7 @@ def _lose_the_dial(house: House, channel: Channel) -> Dial:
 def test_a_connect_that_the_engine_did_not_get_is_repeated() -> None:
     house = House()
     channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.hear(house.engine.pending.pop(0))
+    house.switch.handle(house.engine.pending.pop(0))
     house.missed.append(Arrived(channel, house.engine.at(), a_trunk(), "", "", "", Instant(house.clock)))
     [session] = house.switch.sessions.values()
     dial = _lose_the_dial(house, channel)
@@ -512,7 +512,7 @@ def test_a_connect_that_is_not_sent_yet_did_not_come_back() -> None:
     """The connection broke while many connects waited: this one is sent after the recovery."""
     house = House()
     channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.hear(house.engine.pending.pop(0))
+    house.switch.handle(house.engine.pending.pop(0))
     [session] = house.switch.sessions.values()
     dial = _lose_the_dial(house, channel)
     house.hands.pending.add(session.call_session_id)
@@ -531,7 +531,7 @@ def test_a_connect_that_is_not_sent_yet_did_not_come_back() -> None:
 def test_a_connect_whose_response_was_lost_is_not_repeated(came_back: bool) -> None:
     house = House()
     channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.hear(house.engine.pending.pop(0))
+    house.switch.handle(house.engine.pending.pop(0))
     [session] = house.switch.sessions.values()
     dial = _dial_of(house, channel)
     house.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
@@ -559,12 +559,12 @@ def test_a_call_whose_arrival_was_lost_after_a_recovery_is_begun_by_the_next_one
     [arrived] = house.engine.pending
     house.engine.pending.clear()
     assert isinstance(arrived, Arrived)
-    waiting = dataclasses.replace(house._seen(channel), in_our_hands=False, called=arrived.called)
+    waiting = dataclasses.replace(house._seen(channel), controlled=False, called=arrived.called)
     at = Instant(house.clock + 1)
     house.recover(Survey(at, [waiting], [arrived]))
     [session] = house.switch.sessions.values()
     assert not house.engine.done
-    house.recover(Survey(at, [dataclasses.replace(waiting, in_our_hands=True)], [arrived]))
+    house.recover(Survey(at, [dataclasses.replace(waiting, controlled=True)], [arrived]))
     house.flow()
     assert session.ending is None
     house.engine.answer(ring(house))
@@ -651,7 +651,7 @@ def test_a_call_that_begins_during_the_recovery_is_created_once(in_log: bool, in
     house.engine.pending = []
     house.restart_with(log=house.flow_later if in_log else [], listing=in_listing)
     for signal in house.flow_later:
-        house.switch.hear(signal)
+        house.switch.handle(signal)
     house.flow()
     assert len(sessions_begun(house)) == 1
     [session] = house.switch.sessions.values()
@@ -676,7 +676,7 @@ def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     house.engine.pending.clear()
     house.restart_with(log=house.flow_later, channels=listed)
     for signal in house.flow_later:
-        house.switch.hear(signal)
+        house.switch.handle(signal)
     house.flow()
     assert len(sessions_begun(house)) == 1
     assert not house.switch.sessions

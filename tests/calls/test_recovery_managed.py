@@ -270,7 +270,7 @@ def test_decided_and_not_done(desk: Desk, state: Callable[[Desk], None]) -> None
     assert {leg.channel for leg in legs} == set(channels)
     if state is hold:
         assert desk.engine.hearing(desk.customer) == {"music"}
-        assert channels[desk.customer].in_our_hands
+        assert channels[desk.customer].controlled
         assert channels[desk.anna].bridge is None
     elif state is talk:
         assert desk.session.phase is Phase.TALK

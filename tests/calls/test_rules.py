@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.calls.finish_reasons import Side, cause_for_refusal, cause_for_result, unanswered
-from trunkline.calls.flows.number_plan import ToEmployee, ToGroup, ToLine, ToWorld, destination, to_e164
+from trunkline.calls.flows.number_plan import ToEmployee, ToGroup, ToLine, ToOutside, destination, to_e164
 from trunkline.calls.records.durations import durations, whole_seconds
 from trunkline.calls.session import LEG_STATES, PHASES, IllegalTransitionError, LegState, Phase, Session, move
 from trunkline.core.clock import Instant
@@ -28,7 +28,7 @@ ACCOUNT = company()
         ("101", ToEmployee),
         ("200", ToGroup),
         (c.BORIS_LINE, ToLine),
-        (c.CUSTOMER, ToWorld),
+        (c.CUSTOMER, ToOutside),
         ("777", type(None)),
         ("12", type(None)),
         ("", type(None)),
@@ -62,7 +62,7 @@ def test_anything_dialled_is_a_number_or_nothing(text: str, country: str) -> Non
     number = to_e164(text, country)
     assert number is None or (number.isascii() and number.isdigit() and 1 <= len(number) <= 17)
     where = destination(ACCOUNT, text)
-    if isinstance(where, ToWorld):
+    if isinstance(where, ToOutside):
         assert where.number.isdigit()
 
 

@@ -14,7 +14,7 @@ from tests.calls.story import T0, Story
 from tests.calls.test_recovery import House
 from tests.calls.test_recovery_managed import Desk
 from trunkline.calls import rules
-from trunkline.calls.decision import RING_MARGIN_SECONDS, Turn
+from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import Call
 from trunkline.calls.flows.consultation import THIRD_PARTY_RING_SECONDS
 from trunkline.calls.session import Phase
@@ -159,30 +159,30 @@ def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
     (key,) = story.session.timers
     story.answer(c.DORA_LINE)
     before = len(story.events)
-    turn = rules.signal(story.session, Elapsed(key, Instant(story.clock)), story.look())
-    assert (turn.events, turn.effects, turn.ignored) == ([], [], ["elapsed ring"])
+    decision = rules.signal(story.session, Elapsed(key, Instant(story.clock)), story.context())
+    assert (decision.events, decision.effects, decision.ignored) == ([], [], ["elapsed ring"])
     assert len(story.events) == before
 
 
 # --- timers and questions that a rule starts
 
 
-def decision(house: House) -> Turn:
+def routing_decision(house: House) -> Decision:
     (session,) = house.switch.sessions.values()
-    look = house.switch.look(house.directory.accounts[c.ACCOUNT], session)
-    return Turn(session, look, Instant(house.clock))
+    context = house.switch.context(house.directory.accounts[c.ACCOUNT], session)
+    return Decision(session, context, Instant(house.clock))
 
 
 async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() -> None:
     house = House()
     house.arrive(c.TWICE)
-    turn = decision(house)
-    turn.do(StartTimer("offer", 5))
-    turn.do(StartTimer("wrap_up", 50))
-    turn.do(StartTimer("offer", 30))
-    turn.do(CancelTimer("nothing"))
-    turn.do(Ask("where", Question("http", {"url": "https://example.com"})))
-    house.switch.apply(turn)
+    decision = routing_decision(house)
+    decision.do(StartTimer("offer", 5))
+    decision.do(StartTimer("wrap_up", 50))
+    decision.do(StartTimer("offer", 30))
+    decision.do(CancelTimer("nothing"))
+    decision.do(Ask("where", Question("http", {"url": "https://example.com"})))
+    house.switch.apply(decision)
     house.at(10).kill().restart()
     (session,) = house.switch.sessions.values()
     assert session.timers == {"offer": T0 + 30, "wrap_up": T0 + 50}
@@ -192,9 +192,9 @@ async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() ->
     assert closed.data == {"key": "where", "why": RESTARTED}
     house.at(31).flow()
     assert session.timers == {"wrap_up": T0 + 50}
-    turn = decision(house)
-    turn.do(CancelTimer("wrap_up"))
-    house.switch.apply(turn)
+    decision = routing_decision(house)
+    decision.do(CancelTimer("wrap_up"))
+    house.switch.apply(decision)
     assert session.timers == {}
 
 

@@ -19,6 +19,7 @@ AWAITED_WHERE_STARTED = {
     "apis/call_api/stream.py": "a watcher's three tasks: the handler awaits them",
     "core/cancellation.py": "wait_for",
     "db/jobs.py": "_cancel_until_done awaits its task",
+    "db/probe.py": "one check for all requests that wait; each of them awaits it",
     "directory/spoken.py": "a text is spoken once for all who ask; each of them awaits it",
     "notifications/deliverer.py": "deliveries of one stream: a failure is logged where it ends",
     "runtime/child.py": "the supervisor",

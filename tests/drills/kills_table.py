@@ -26,15 +26,15 @@ class KillsTable:
 
     def add(self, drill: str, seed: int, rig: Rig, account: Account) -> None:
         """Add what became of the calls of a drill, and print it."""
-        tally, ready = rig.tally, rig.times_to_ready
+        call_counts, ready = rig.call_counts, rig.times_to_ready
         self.rows.append(
             {
                 "drill": drill,
                 "seed": seed,
                 "kills": dict(rig.kills),
-                "calls": len(tally.dialled),
-                "answered": len(tally.answered),
-                "completed": len(tally.completed),
+                "calls": len(call_counts.dialled),
+                "answered": len(call_counts.answered),
+                "completed": len(call_counts.completed),
                 **account.figures,
                 "ready_p50_seconds": round(statistics.median(ready), 1) if ready else None,
                 "ready_max_seconds": round(max(ready), 1) if ready else None,

@@ -45,7 +45,7 @@ _PAGE = 5000
 
 
 @dataclass
-class Tally:
+class CallCounts:
     """What SIPp's carrier logged, by caller's number."""
 
     dialled: set[str] = field(default_factory=set)
@@ -197,8 +197,8 @@ class Rig:
         self._carrier = None
 
     @property
-    def tally(self) -> Tally:
-        found = Tally()
+    def call_counts(self) -> CallCounts:
+        found = CallCounts()
         for log in self._logs:
             found.read(log)
         return found
@@ -288,7 +288,7 @@ class Rig:
 
         :param engine_killed: whether talks were cut by a killed Asterisk: those end otherwise.
         """
-        tally = self.tally
+        call_counts = self.call_counts
         fields = [
             "id",
             "contact_phone_number",
@@ -303,7 +303,7 @@ class Rig:
         for row in rows:
             by_number.setdefault(row["contact_phone_number"], []).append(row)
         lost, cut = [], []
-        for number in sorted(tally.completed):
+        for number in sorted(call_counts.completed):
             found = by_number.get(number, [])
             if len(found) == 1 and self._was_up_at_a_kill_of_asterisk(found[0]):
                 if found[0]["finish_reason"] != "caller_disconnects":
@@ -314,9 +314,13 @@ class Rig:
                     f"{number}: {[(row['id'], row['finish_reason'], row['finish_time']) for row in found]}"
                 )
         if not engine_killed:
-            lost += [f"{number}: answered, no row" for number in tally.answered if number not in by_number]
+            lost += [
+                f"{number}: answered, no row" for number in call_counts.answered if number not in by_number
+            ]
         duplicated = [f"{number}: {len(found)} rows" for number, found in by_number.items() if len(found) > 1]
-        duplicated += [f"{number}: nobody called" for number in by_number if number not in tally.dialled]
+        duplicated += [
+            f"{number}: nobody called" for number in by_number if number not in call_counts.dialled
+        ]
         stuck = [f"{row['id']}: no end" for row in rows if not row["finish_time"]]
         left = await self.product.left()
         stuck += [
@@ -324,7 +328,7 @@ class Rig:
             for name in ("channels", "bridges", "live_calls", "live_legs", "unwritten_events")
             if left[name]
         ]
-        completed = {row["id"] for number in tally.completed for row in by_number.get(number, [])}
+        completed = {row["id"] for number in call_counts.completed for row in by_number.get(number, [])}
         unrecorded: list[str] = []
         for row in rows:
             if row["id"] in completed and row["talk_duration"] and len(row["call_records"] or ()) != 1:

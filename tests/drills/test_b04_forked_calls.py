@@ -20,7 +20,7 @@ from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import EffectTimedOut, EngineUnavailable
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.telephony import journal
+from trunkline.telephony import cel_log
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     Answered,
@@ -99,7 +99,7 @@ class Scene:
                 await asyncio.sleep(0.05)
 
     def _logged(self, since: Instant, event: str) -> int:
-        entries = journal.read(self.pbx.config.paths.journal, since)
+        entries = cel_log.read(self.pbx.config.paths.cel_log, since)
         return len([entry for entry in entries if entry.alias == MINE and entry.event == event])
 
 
@@ -131,7 +131,7 @@ async def prove(
     await heard.wait(Answered, lambda one: one.channel == MINE)
     await second.ended()
     [seen] = await mine(engine, Instant(time.time()))
-    assert (seen.answered, seen.in_our_hands) == (True, True)
+    assert (seen.answered, seen.controlled) == (True, True)
     assert not first.is_ended
     assert not [one for one in heard.of(Ended) if one.channel == MINE]
     await first.hangup()

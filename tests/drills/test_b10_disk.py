@@ -17,12 +17,12 @@ from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.story import Story
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import Journal
+from tests.calls.test_recovery import FakeWriter
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_service import call
 from trunkline.calls.effects import Dial, RecordMessage, RecordVoice
-from trunkline.calls.switch.executor import Performer
-from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.executor import EffectExecutor
+from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
@@ -90,9 +90,9 @@ async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path)
 
 
 class _FullDisk(Story):
-    def look(self) -> LiveLook:
+    def look(self) -> LiveContext:
         now = Instant(self.clock)
-        return LiveLook(self.account, self.presence, self.ids, now, self._session, may_record=False)
+        return LiveContext(self.account, self.presence, self.ids, now, self._session, may_record=False)
 
 
 def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
@@ -125,22 +125,22 @@ def test_voice_mail_takes_no_message() -> None:
 
 async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
     engine, level = FailingEngine(None), DiskLevel.NO_CALLS
-    performers: list[Performer] = []
+    performers: list[EffectExecutor] = []
 
-    def performer(switch: Switch) -> Performer:
-        performers.append(Performer(engine, tmp_path, switch.effect_failed))
+    def executor(switch: Switch) -> EffectExecutor:
+        performers.append(EffectExecutor(engine, tmp_path, switch.effect_failed))
         return performers[0]
 
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: company()}),
-        writer=Journal(),  # type: ignore[arg-type]
-        performer=performer,
+        writer=FakeWriter(),  # type: ignore[arg-type]
+        executor=executor,
         disk=lambda: level,
         clock=lambda: 1_772_366_400.0,
     )
     now = Instant(1_772_366_400.0)
-    switch.hear(
+    switch.handle(
         Arrived(
             Channel("one"),
             now,
@@ -165,7 +165,7 @@ async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
             },
         )
     level = DiskLevel.NO_RECORDINGS
-    switch.hear(
+    switch.handle(
         Arrived(
             Channel("two"),
             now,

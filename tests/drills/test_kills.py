@@ -76,7 +76,7 @@ async def test_no_call_is_lost_doubled_or_stuck(
         await rig.stop_calls()
         await rig.settle()  # ends when nothing moves any more
         account = await rig.count(engine_killed=kill is kill_the_engine)
-        tally = rig.tally
+        call_counts = rig.call_counts
         kills_table.add(kill.__name__.removeprefix("kill_").replace("_", " "), seed, rig, account)
-        assert len(tally.completed) > count  # calls went on at all
+        assert len(call_counts.completed) > count  # calls went on at all
         assert account.faults == {}, f"seed {seed}"

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.calls import company as c
 from trunkline.calls.effects import Hangup
 from trunkline.calls.records.event_writer import EventWriter
-from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.lease import LOCK_SPACE, Lease
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.calls.switch.switch import Switch
@@ -145,16 +145,16 @@ async def test_who_lost_the_lease_neither_commands_the_engine_nor_takes_commands
         node=1,
         directory=lambda: Directory({c.ACCOUNT: c.company()}),
         writer=EventWriter(None, 1, buffer_max=10),  # type: ignore[arg-type]
-        performer=lambda one: Performer(engine, tmp_path, one.effect_failed, fenced.is_set),  # type: ignore[arg-type]
+        executor=lambda one: EffectExecutor(engine, tmp_path, one.effect_failed, fenced.is_set),  # type: ignore[arg-type]
         is_fenced=fenced.is_set,
     )
-    performer = switch._performer
-    performer.perform(1, [Hangup(Channel("1"))])
-    await performer.settle()
+    executor = switch._executor
+    executor.perform(1, [Hangup(Channel("1"))])
+    await executor.settle()
     assert engine.commands == ["1"]
-    performer.perform(1, [Hangup(Channel("2")), Hangup(Channel("3"))])
+    executor.perform(1, [Hangup(Channel("2")), Hangup(Channel("3"))])
     fenced.set()
-    await performer.settle()
+    await executor.settle()
     assert engine.commands == ["1"]
     with pytest.raises(LeaseLost):
         await switch.command(c.ACCOUNT, "release_call", {"call_session_id": 1})

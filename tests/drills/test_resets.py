@@ -84,10 +84,10 @@ async def test_no_call_is_lost_when_connections_are_reset(
         account = await rig.count()
         restarts = rig.installation.process("switch")["restarts"]
         print(
-            f"seed {seed}: {RESETS} resets, {destroyed} of them by ss -K; {len(rig.tally.completed)} calls completed,"
+            f"seed {seed}: {RESETS} resets, {destroyed} of them by ss -K; {len(rig.call_counts.completed)} calls completed,"
             f" {restarts} restarts of the switch; {account.figures}"
         )
-        assert len(rig.tally.completed) > RESETS
+        assert len(rig.call_counts.completed) > RESETS
         assert account.faults == {}, f"seed {seed}"
 
 

@@ -99,8 +99,8 @@ def test_operations_follow_one_another() -> None:
 @pytest.mark.parametrize(("schedule", "key"), [(c.ALWAYS, "b"), (c.NEVER, "c"), (99, "b")])
 def test_the_schedule_decides(schedule: int, key: str) -> None:
     flow = scenario(1, ("a", *hours(schedule, "b", "c")), ("b", *to_employee(c.ANNA)), ("c", *voicemail()))
-    decision = start(company(), flow, Availability())
-    assert [one.key for one in decision.entered] == ["a", key]
+    routing_decision = start(company(), flow, Availability())
+    assert [one.key for one in routing_decision.entered] == ["a", key]
 
 
 def test_in_turn_and_longest_idle() -> None:
@@ -132,17 +132,17 @@ def test_who_is_passed_over_is_told_with_the_operation() -> None:
     availability = Availability(
         obstacles={11: Reason.SIP_OFFLINE, 12: Reason.OPERATOR_CHANNELS_BUSY, 21: Reason.SIP_OFFLINE}
     )
-    decision = start(company(), only(c.FULL), availability)
-    assert isinstance(decision, Play)
-    decision = after(company(), only(c.FULL), decision.operation, availability)
-    assert isinstance(decision, TakeMessage)
-    assert [(one.phone.phone_id if one.phone else 0, one.reason) for one in decision.skipped] == [
+    routing_decision = start(company(), only(c.FULL), availability)
+    assert isinstance(routing_decision, Play)
+    routing_decision = after(company(), only(c.FULL), routing_decision.operation, availability)
+    assert isinstance(routing_decision, TakeMessage)
+    assert [(one.phone.phone_id if one.phone else 0, one.reason) for one in routing_decision.skipped] == [
         (11, Reason.SIP_OFFLINE),
         (12, Reason.OPERATOR_CHANNELS_BUSY),
         (21, Reason.SIP_OFFLINE),
     ]
-    assert {one.operation.key for one in decision.skipped if one.operation} == {"b"}
-    assert {one.group.name for one in decision.skipped if one.group} == {"Sales"}
+    assert {one.operation.key for one in routing_decision.skipped if one.operation} == {"b"}
+    assert {one.group.name for one in routing_decision.skipped if one.group} == {"Sales"}
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_who_is_passed_over_is_told_with_the_operation() -> None:
     ],
 )
 def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], reason: Reason) -> None:
-    decision = start(company(), only(c.TO_ANNA), Availability(obstacles=obstacles))
-    assert isinstance(decision, End)
-    assert decision.reason is reason
+    routing_decision = start(company(), only(c.TO_ANNA), Availability(obstacles=obstacles))
+    assert isinstance(routing_decision, End)
+    assert routing_decision.reason is reason
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], r
     ],
 )
 def test_why_an_employee_cannot_be_rung(changes: dict[str, Any], reason: Reason) -> None:
-    decision = start(company(**changes), only(c.TO_ANNA), Availability())
-    assert isinstance(decision, End)
-    assert decision.reason is reason
+    routing_decision = start(company(**changes), only(c.TO_ANNA), Availability())
+    assert isinstance(routing_decision, End)
+    assert routing_decision.reason is reason
 
 
 def test_groups_that_cannot_be_rung() -> None:
@@ -188,9 +188,9 @@ def test_groups_that_cannot_be_rung() -> None:
         ({"groups": empty}, Reason.GROUP_WITHOUT_PHONES),
         ({"groups": closed}, Reason.GROUP_INACTIVE_BY_SCHEDULE),
     ):
-        decision = start(company(**changes), only(c.ALL), Availability())
-        assert isinstance(decision, End)
-        assert decision.reason is reason
+        routing_decision = start(company(**changes), only(c.ALL), Availability())
+        assert isinstance(routing_decision, End)
+        assert routing_decision.reason is reason
 
 
 def _changed(one: Any, **changes: Any) -> Any:
@@ -264,12 +264,12 @@ def test_when_an_outside_number_is_called(
     number: str, changes: dict[str, Any], calls: dict[str, int], reason: Reason | None
 ) -> None:
     flow = scenario(1, ("a", *to_number(number, "b", channels=2)), ("b", *greeting(None, 1)))
-    decision = start(company(**changes), flow, Availability(calls_outside=calls))
+    routing_decision = start(company(**changes), flow, Availability(calls_outside=calls))
     if reason is None:
-        assert isinstance(decision, RingOutside)
+        assert isinstance(routing_decision, RingOutside)
         return
-    assert isinstance(decision, Play)
-    [skipped] = decision.skipped
+    assert isinstance(routing_decision, Play)
+    [skipped] = routing_decision.skipped
     assert (skipped.reason, skipped.number, skipped.employee) == (reason, number, None)
     assert skipped.operation is not None
     assert skipped.operation.key == "a"
@@ -324,16 +324,18 @@ def test_any_scenario_comes_to_something(
 ) -> None:
     flow = scenario(1, *((key, *one) for key, one in zip("abcdef", made, strict=False)))
     account, availability = company(), Availability(obstacles=obstacles)
-    decision = start(account, flow, availability)
+    routing_decision = start(account, flow, availability)
     for _ in range(20):
-        assert len(decision.entered) <= interpreter.MAX_TRANSITIONS
-        assert decision.entered or decision.skipped or isinstance(decision, Ring | End)
-        if isinstance(decision, End):
-            assert decision.reason
+        assert len(routing_decision.entered) <= interpreter.MAX_TRANSITIONS
+        assert (
+            routing_decision.entered or routing_decision.skipped or isinstance(routing_decision, Ring | End)
+        )
+        if isinstance(routing_decision, End):
+            assert routing_decision.reason
             return
-        if isinstance(decision, Ring):
-            _rounds(account, flow, decision, availability)
-        decision = after(account, flow, decision.operation, availability)
+        if isinstance(routing_decision, Ring):
+            _rounds(account, flow, routing_decision, availability)
+        routing_decision = after(account, flow, routing_decision.operation, availability)
 
 
 def _grouped(strategy: Strategy, phone_ids: tuple[int, ...] | None) -> list[tuple[int, int]]:
@@ -371,14 +373,17 @@ def _rounds(account: Account, flow: Scenario, ring: Ring, availability: Availabi
     """Ringing round after round tries each once, and ends."""
     tried: set[int] = set()
     by_group = "group_id" in ring.operation.settings
-    decision: Any = ring
+    routing_decision: Any = ring
     for _ in range(10):
-        assert decision.candidates
-        found = {one.employee.employee_id if by_group else one.phone.phone_id for one in decision.candidates}
+        assert routing_decision.candidates
+        found = {
+            one.employee.employee_id if by_group else one.phone.phone_id
+            for one in routing_decision.candidates
+        }
         assert not found & tried
-        assert not any(one.phone.phone_id in availability.obstacles for one in decision.candidates)
+        assert not any(one.phone.phone_id in availability.obstacles for one in routing_decision.candidates)
         tried |= found
-        decision = again(account, flow, ring.operation, availability, tried)
-        if not isinstance(decision, Ring) or decision.entered:
+        routing_decision = again(account, flow, ring.operation, availability, tried)
+        if not isinstance(routing_decision, Ring) or routing_decision.entered:
             return
     pytest.fail("the same people are rung again and again")

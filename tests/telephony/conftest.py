@@ -19,7 +19,7 @@ from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
-from trunkline.telephony import journal
+from trunkline.telephony import cel_log
 from trunkline.telephony.config import (
     DefaultRoute,
     Directory,
@@ -181,7 +181,7 @@ class House:
         """Wait until the CEL log has this event of each channel: Asterisk writes it after the parties have noticed."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                entries = journal.read(self.pbx.config.paths.journal, Instant(0.0))
+                entries = cel_log.read(self.pbx.config.paths.cel_log, Instant(0.0))
                 if set(channels) <= {entry.channel for entry in entries if entry.event == event}:
                     return
                 await asyncio.sleep(0.05)

@@ -20,11 +20,11 @@ from trunkline.telephony.port import (
     Channel,
     Connect,
     ConnectFinished,
+    ControlTaken,
     Ended,
     Endpoint,
     Originate,
     Supervision,
-    Taken,
     Target,
     TargetStarted,
 )
@@ -46,7 +46,7 @@ async def test_taken_held_and_joined_again(house: House, tmp_path: Path) -> None
     target = (await house.heard.wait(TargetStarted)).channel
     bridge = Bridge("b-41")
     await house.engine.take([arrival.channel, target])
-    assert {one.channel for one in house.heard.of(Taken)} == {arrival.channel, target}
+    assert {one.channel for one in house.heard.of(ControlTaken)} == {arrival.channel, target}
     await house.engine.take([arrival.channel, target])
     await house.engine.open_bridge(bridge)
     await house.engine.join(bridge, arrival.channel)

@@ -102,7 +102,7 @@ async def test_live_call_is_found_again(house: House) -> None:
         assert first.linked == second.linked == arrival.channel
         assert first.bridge == second.bridge is not None
         assert first.answered
-        assert not first.in_our_hands
+        assert not first.controlled
         assert (first.endpoint, second.endpoint) == (BY_ADDRESS, LINE)
         assert first.created_at == pytest.approx(arrival.started_at, abs=0.002)
         await call.hangup()

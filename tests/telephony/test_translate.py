@@ -12,7 +12,7 @@ from trunkline.telephony.ari_events import (
     StasisStart,
     parse_event,
 )
-from trunkline.telephony.port import Answered, Channel, Ended, Ringing, Signal, Taken
+from trunkline.telephony.port import Answered, Channel, ControlTaken, Ended, Ringing, Signal
 from trunkline.telephony.translate import Translator
 
 NOW = Instant(100.0)
@@ -87,7 +87,7 @@ def test_helpers_are_no_participants() -> None:
 def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
     translator = Translator()
     translator.adopt_group(HOUSE, ["x~2"], "x~2")
-    assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [Taken(HOUSE, NOW)]
+    assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [ControlTaken(HOUSE, NOW)]
     translator.keep_only(set())
     assert translator.members(HOUSE) == ["x"]
 

@@ -1,6 +1,6 @@
 """Accounts, users, keys, sessions, allow-lists, components, permissions, points.
 
-Doors use :class:`Accounts`; who administers uses :class:`~trunkline.accounts.administration.Administration`.
+APIs use :class:`Accounts`; administration uses :class:`~trunkline.accounts.administration.Administration`.
 """
 
 from trunkline.accounts.model import Api, Caller, CallerKind, Login, NewAccount, NewKey, Points

@@ -65,7 +65,7 @@ async def enforce_limits(database: Database, jobs: Jobs, now: datetime) -> int:
         wanted = CustomerStatus.LIMIT_LOCK if is_over else CustomerStatus.ACTIVE
         if wanted != client["status"]:
             changed += await _move(database, client, wanted)
-        await notices.tell(database, jobs, client, notices.reached(client, used))
+        await notices.enqueue_notices(database, jobs, client, notices.reached(client, used))
     return changed
 
 

@@ -99,12 +99,14 @@ def wording(notice: Notice, name: str, currency: str) -> tuple[str, str]:
     return subject, f"{name} has used {used} in {when}, of which you wanted to know at {amount}.\n\n{then}\n"
 
 
-async def tell(database: Database, jobs: Jobs, client: Mapping[str, Any], notices: Sequence[Notice]) -> int:
+async def enqueue_notices(
+    database: Database, jobs: Jobs, client: Mapping[str, Any], notices: Sequence[Notice]
+) -> int:
     """Enqueue the mails of new notices; returns the number of notices.
 
     :param client: ``agent_id``, ``customer_id``, ``name``, ``currency`` and settings of ``customers``.
     """
-    told = 0
+    enqueued = 0
     for notice in notices:
         async with database.connection() as connection:
             row = {
@@ -117,7 +119,7 @@ async def tell(database: Database, jobs: Jobs, client: Mapping[str, Any], notice
             }
             if not (await connection.execute(_NOTE, row)).rowcount:
                 continue
-            told += 1
+            enqueued += 1
             subject, text = wording(notice, client["name"], client["currency"])
             mark = (
                 f"{client['customer_id']}.{notice.kind}.{notice.is_limit:d}.{plain(Decimal(notice.amount))}"
@@ -131,7 +133,7 @@ async def tell(database: Database, jobs: Jobs, client: Mapping[str, Any], notice
                     "ordered_at": time.time(),
                 }
                 await jobs.enqueue(connection, SEND, args, queue=QUEUE)
-    return told
+    return enqueued
 
 
 class Sender:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Keys
 from trunkline.calls.flows import coaching, consultation, recording
 from trunkline.calls.flows.start_requests import message_files
@@ -22,59 +22,61 @@ from trunkline.telephony.port import Channel
 Params = Mapping[str, Any]
 
 
-def release_call(turn: Turn, _params: Params) -> None:
-    turn.ending(Reason.OPERATOR_DISCONNECTS)
-    for leg in turn.session.living:
-        turn.do(Hangup(leg.channel))
+def release_call(decision: Decision, _params: Params) -> None:
+    decision.ending(Reason.OPERATOR_DISCONNECTS)
+    for leg in decision.session.living:
+        decision.do(Hangup(leg.channel))
 
 
-def disconnect_leg(turn: Turn, params: Params) -> None:
-    leg = turn.session.legs.get(params["leg_id"])
+def disconnect_leg(decision: Decision, params: Params) -> None:
+    leg = decision.session.legs.get(params["leg_id"])
     if leg is None or not leg.alive:
         raise NotFound(
             "The call leg was not found", mnemonic="leg_not_found", field="leg_id", value=params["leg_id"]
         )
-    turn.do(Hangup(leg.channel))
+    decision.do(Hangup(leg.channel))
 
 
-def hold_call(turn: Turn, params: Params) -> None:
-    consultation.hold(turn, message_files(turn.look.account, params, "contact_message"))
+def hold_call(decision: Decision, params: Params) -> None:
+    consultation.hold(decision, message_files(decision.context.account, params, "contact_message"))
 
 
-def unhold_call(turn: Turn, _params: Params) -> None:
-    consultation.unhold(turn)
+def unhold_call(decision: Decision, _params: Params) -> None:
+    consultation.unhold(decision)
 
 
-def make_call(turn: Turn, params: Params) -> None:
-    consultation.make_call(turn, params["to"], message_files(turn.look.account, params, "to_message"))
+def make_call(decision: Decision, params: Params) -> None:
+    consultation.make_call(
+        decision, params["to"], message_files(decision.context.account, params, "to_message")
+    )
 
 
-def transfer_talk(turn: Turn, params: Params) -> None:
+def transfer_talk(decision: Decision, params: Params) -> None:
     """With ``contact`` (the handbook's form) a blind transfer: hold, call, hand over."""
     to = params.get("contact")
     if to is not None:
-        consultation.third_party(turn, to)  # refuse before the contact is put on hold
-        if turn.session.phase is Phase.TALK:
-            consultation.hold(turn, ())
-        consultation.make_call(turn, to, ())
-    consultation.transfer(turn)
+        consultation.third_party(decision, to)  # refuse before the contact is put on hold
+        if decision.session.phase is Phase.TALK:
+            consultation.hold(decision, ())
+        consultation.make_call(decision, to, ())
+    consultation.transfer(decision)
 
 
-def restore_talk(turn: Turn, _params: Params) -> None:
-    consultation.restore(turn)
+def restore_talk(decision: Decision, _params: Params) -> None:
+    consultation.restore(decision)
 
 
-def send_dtmf(turn: Turn, params: Params) -> None:
+def send_dtmf(decision: Decision, params: Params) -> None:
     """Keys to the contact, as if the employee had pressed them."""
-    session = turn.session
+    session = decision.session
     contact = session.contact
     if contact is None or not contact.alive or contact.answered_at is None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
-    turn.do(Keys(contact.channel, params["dtmf_string"]))
+    decision.do(Keys(contact.channel, params["dtmf_string"]))
 
 
-def tag_call(turn: Turn, params: Params) -> None:
-    tag = turn.look.account.tags.get(params["tag_id"])
+def tag_call(decision: Decision, params: Params) -> None:
+    tag = decision.context.account.tags.get(params["tag_id"])
     if tag is None:
         raise NotFound(
             f"Tag with {params['tag_id']} was not found",
@@ -83,39 +85,39 @@ def tag_call(turn: Turn, params: Params) -> None:
             value=params["tag_id"],
             params={"tag_id": params["tag_id"]},
         )
-    if any(one["tag_id"] == tag.tag_id for one in turn.session.tags):
+    if any(one["tag_id"] == tag.tag_id for one in decision.session.tags):
         raise InvalidInput("Duplicate tag", mnemonic="duplicate_tag", field="tag_id", value=tag.tag_id)
-    turn.emit(
+    decision.emit(
         EventType.TAG_SET,
         tag_id=tag.tag_id,
         tag_name=tag.name,
         user_id=params.get("user_id"),
         user_login=params.get("login"),
         employee_id=params.get("employee_id"),
-        employee_full_name=_name(turn, params.get("employee_id")),
+        employee_full_name=_name(decision, params.get("employee_id")),
     )
 
 
-def mark_call(turn: Turn, params: Params) -> dict[str, Any]:
+def mark_call(decision: Decision, params: Params) -> dict[str, Any]:
     """Tags set and removed by ``tagging``, which has checked them; returns the actual changes.
 
     :param params: ``set`` [{tag_id, tag_name}], ``unset`` [tag_id], and who asks.
     """
-    names = {tag["tag_id"]: tag["tag_name"] for tag in turn.session.tags}
+    names = {tag["tag_id"]: tag["tag_name"] for tag in decision.session.tags}
     given = [tag for tag in params["set"] if tag["tag_id"] not in names]
     taken = [tag_id for tag_id in params["unset"] if tag_id in names]
     author = {
         name: params.get(name) for name in ("user_id", "user_login", "employee_id", "employee_full_name")
     }
     for tag in given:
-        turn.emit(EventType.TAG_SET, tag_id=tag["tag_id"], tag_name=tag["tag_name"], **author)
+        decision.emit(EventType.TAG_SET, tag_id=tag["tag_id"], tag_name=tag["tag_name"], **author)
     for tag_id in taken:
-        turn.emit(EventType.TAG_UNSET, tag_id=tag_id, tag_name=names[tag_id], **author)
+        decision.emit(EventType.TAG_UNSET, tag_id=tag_id, tag_name=names[tag_id], **author)
     return {"set": [tag["tag_id"] for tag in given], "unset": taken}
 
 
-def record_call(turn: Turn, params: Params) -> None:
-    session = turn.session
+def record_call(decision: Decision, params: Params) -> None:
+    session = decision.session
     if not session.talking or session.ending is not None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
     legs = consultation.talking(session)
@@ -123,59 +125,59 @@ def record_call(turn: Turn, params: Params) -> None:
     if params["action"] == "on":
         if recorded:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
-        if not turn.look.may_record:
+        if not decision.context.may_record:
             raise SwitchUnavailable(
                 "The disk is nearly full: calls are not recorded; free space, then try again"
             )
         for leg in legs:
-            recording.begin(turn, leg, asked=True)
+            recording.begin(decision, leg, asked=True)
         return
     if not recorded:
         raise InvalidState("The call recording is not enabled", mnemonic="record_already_stopped")
-    if any(_records_always(turn, leg) for leg in legs):
+    if any(_records_always(decision, leg) for leg in legs):
         raise PermissionDenied(
             "This employee's calls are always recorded; change that in the employee's settings",
             mnemonic="forbidden",
         )
     for leg in legs:
-        recording.end(turn, leg)
+        recording.end(decision, leg)
 
 
-def add_coach(turn: Turn, params: Params) -> None:
-    coaching.add(turn, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
+def add_coach(decision: Decision, params: Params) -> None:
+    coaching.add(decision, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
 
 
-def run_scenario(turn: Turn, params: Params) -> None:
+def run_scenario(decision: Decision, params: Params) -> None:
     """Only as a talk option."""
-    consultation.run_scenario(turn, params["scenario_id"])
+    consultation.run_scenario(decision, params["scenario_id"])
 
 
-def block_contact(turn: Turn, _params: Params) -> dict[str, Any]:
+def block_contact(decision: Decision, _params: Params) -> dict[str, Any]:
     """Checks only: the API writes the blacklist, which is configuration."""
-    number = turn.session.contact_phone_number
+    number = decision.session.contact_phone_number
     if number is None:
         raise InvalidInput("This call has no contact number to block", field="call_session_id")
-    if number in turn.look.account.blacklist:
+    if number in decision.context.account.blacklist:
         raise InvalidInput(
             f"The contact with phone number {number} already exists",
             mnemonic="duplicate_contact",
             field="call_session_id",
-            value=turn.session.call_session_id,
+            value=decision.session.call_session_id,
             params={"contact_phone_number": number},
         )
     return {"contact_phone_number": number}
 
 
-def _records_always(turn: Turn, leg: Leg) -> bool:
-    employee = turn.look.account.employees.get(leg.employee_id or 0)
+def _records_always(decision: Decision, leg: Leg) -> bool:
+    employee = decision.context.account.employees.get(leg.employee_id or 0)
     return employee is not None and employee.call_recording in (
         CallRecording.ALL,
-        CallRecording(turn.session.direction),
+        CallRecording(decision.session.direction),
     )
 
 
-def _name(turn: Turn, employee_id: int | None) -> str | None:
-    employee = turn.look.account.employees.get(employee_id or 0)
+def _name(decision: Decision, employee_id: int | None) -> str | None:
+    employee = decision.context.account.employees.get(employee_id or 0)
     return employee.full_name if employee is not None else None
 
 
@@ -188,7 +190,7 @@ def control_needed(session: Session, name: str, params: Params) -> tuple[Channel
     return tuple(leg.channel for leg in consultation.talking(session))
 
 
-COMMANDS: dict[str, Callable[[Turn, Params], dict[str, Any] | None]] = {
+COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {
     "release_call": release_call,
     "disconnect_leg": disconnect_leg,
     "hold_call": hold_call,

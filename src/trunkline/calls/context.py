@@ -10,7 +10,7 @@ from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Availability
 
 
-class Look(Availability, Protocol):
+class CallContext(Availability, Protocol):
     """One moment, seen from one account. All answers come from memory."""
 
     @property

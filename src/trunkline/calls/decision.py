@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trunkline.calls.context import Look
+from trunkline.calls.context import CallContext
 from trunkline.calls.effects import Call, Effect, Keys
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
@@ -31,12 +31,12 @@ def is_own_channel(channel: Channel) -> bool:
     return channel.startswith(OWN_CHANNEL)
 
 
-class Turn:
+class Decision:
     """Collects what follows from one input. Every event is applied at once, so rules always see the present."""
 
-    def __init__(self, session: Session, look: Look, at: Instant) -> None:
+    def __init__(self, session: Session, context: CallContext, at: Instant) -> None:
         self.session = session
-        self.look = look
+        self.context = context
         self.at = at
         self.events: list[Event] = []
         self.effects: list[Effect] = []
@@ -48,13 +48,13 @@ class Turn:
 
     @classmethod
     def open(
-        cls, account_id: int, call_session_id: int, look: Look, at: Instant, data: dict[str, Any]
-    ) -> Turn:
+        cls, account_id: int, call_session_id: int, context: CallContext, at: Instant, data: dict[str, Any]
+    ) -> Decision:
         """Begin a session with its SESSION_STARTED."""
         event = Event(account_id, call_stream(call_session_id), 1, EventType.SESSION_STARTED, at, data)
-        turn = cls(begin(event), look, at)
-        turn.events.append(event)
-        return turn
+        decision = cls(begin(event), context, at)
+        decision.events.append(event)
+        return decision
 
     def emit(self, type_: EventType, *, at: Instant | None = None, **data: Any) -> None:
         event = Event(
@@ -90,13 +90,13 @@ class Turn:
     # --- legs
 
     def start_leg(self, channel: Channel, data: dict[str, Any], *, at: Instant | None = None) -> Leg:
-        leg_id = self.look.next_id()
+        leg_id = self.context.next_id()
         self.emit(EventType.LEG_STARTED, at=at, leg_id=leg_id, channel=channel, **data)
         return self.session.legs[leg_id]
 
     def call(self, target: Target, data: dict[str, Any], ring_seconds: int) -> Leg:
         """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
-        channel = Channel(f"{OWN_CHANNEL}{self.look.next_id()}")
+        channel = Channel(f"{OWN_CHANNEL}{self.context.next_id()}")
         leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
         tag = Tag(str(self.session.call_session_id))
         self.do(Call(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag)))
@@ -171,7 +171,9 @@ class Turn:
         """Data of a leg towards an employee's phone."""
         number = None
         if phone is not None:
-            line = self.look.account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
+            line = (
+                self.context.account.lines.get(phone.sip_line_id) if phone.sip_line_id is not None else None
+            )
             number = line.phone_number if line is not None else phone.external_number
         return {
             "role": Role.EMPLOYEE,

@@ -50,7 +50,7 @@ class Policy:
     required: bool
     compensation: Compensation
     resumed: bool = False
-    stops_turn: bool = False
+    stops_decision: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ class Hangup:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class TakeControl:
     """Pull what the engine connected into our hands."""
 
-    policy: ClassVar = Policy(required=True, compensation=Compensation.COACH_LEAVES, stops_turn=True)
+    policy: ClassVar = Policy(required=True, compensation=Compensation.COACH_LEAVES, stops_decision=True)
     channels: tuple[Channel, ...]
 
     @property
@@ -180,7 +180,7 @@ Effect = (
     | Dial
     | Call
     | Hangup
-    | Take
+    | TakeControl
     | Music
     | Join
     | Leave

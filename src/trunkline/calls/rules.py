@@ -7,9 +7,18 @@ which flow handles it: :mod:`~trunkline.calls.flows.inbound`, :mod:`~trunkline.c
 
 from __future__ import annotations
 
-from trunkline.calls.context import Look
-from trunkline.calls.decision import Turn, is_own_channel
-from trunkline.calls.effects import Compensation, Dial, Effect, Hangup, Join, PlayFiles, RecordMessage, Take
+from trunkline.calls.context import CallContext
+from trunkline.calls.decision import Decision, is_own_channel
+from trunkline.calls.effects import (
+    Compensation,
+    Dial,
+    Effect,
+    Hangup,
+    Join,
+    PlayFiles,
+    RecordMessage,
+    TakeControl,
+)
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     NO_ANSWER,
@@ -22,7 +31,7 @@ from trunkline.calls.finish_reasons import (
 )
 from trunkline.calls.flows import click_to_call, coaching, consultation, dialing, inbound, outbound, recording
 from trunkline.calls.records.summary import finished
-from trunkline.calls.session import Expected, Leg, LegState, Phase, Role, Session, Undecided
+from trunkline.calls.session import Leg, LegState, PendingTarget, Phase, Role, Session, UnresolvedLeg
 from trunkline.calls.timers import Elapsed, QuestionAnswered, QuestionFailed, TimerInput, ring_timer
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
@@ -33,6 +42,7 @@ from trunkline.telephony.port import (
     Channel,
     ConnectFinished,
     ConnectResult,
+    ControlTaken,
     Ended,
     Joined,
     KeyPressed,
@@ -40,7 +50,6 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Ringing,
-    Taken,
     TargetStarted,
 )
 
@@ -55,45 +64,45 @@ CallSignal = (
     | PlayFinished
     | RecordFinished
     | KeyPressed
-    | Taken
+    | ControlTaken
 )
 """The signals that concern a session that has begun."""
 
-_QUIET_CAUSES = frozenset({0, 16, 127})
+_NORMAL_CAUSES = frozenset({0, 16, 127})
 """Causes of an unanswered leg without information: elapsed ring time, caller hang-up and answer elsewhere have the same."""
 
 
-def signal(session: Session, heard: CallSignal | TimerInput, look: Look) -> Turn:
+def signal(session: Session, heard: CallSignal | TimerInput, context: CallContext) -> Decision:
     """What a signal about one of the session's channels, a timer of it or an answer to its question means."""
-    turn = Turn(session, look, heard.at)
+    decision = Decision(session, context, heard.at)
     if session.phase is Phase.ENDED:
-        return turn
+        return decision
     try:
-        _react(turn, heard)
-        _finish_when_empty(turn)
+        _react(decision, heard)
+        _finish_when_empty(decision)
     except Exception as error:
-        turn.failure = error
-        _give_up(turn, heard)
-    return turn
+        decision.failure = error
+        _give_up(decision, heard)
+    return decision
 
 
-def _give_up(turn: Turn, heard: CallSignal | TimerInput) -> None:
+def _give_up(decision: Decision, heard: CallSignal | TimerInput) -> None:
     """A rule failed: its events are kept, and the call is ended, so that no channel remains without control."""
-    session = turn.session
-    turn.ending(Reason.INTERNAL_ERROR)
+    session = decision.session
+    decision.ending(Reason.INTERNAL_ERROR)
     if isinstance(heard, Ended):
         leg = session.leg_of(heard.channel)
         if leg is not None and leg.alive:
-            turn.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
-    _hang_up_all(turn, TEMPORARY_FAILURE)
-    _finish_when_empty(turn)
+            decision.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
+    _hang_up_all(decision, TEMPORARY_FAILURE)
+    _finish_when_empty(decision)
 
 
-def _react(turn: Turn, heard: CallSignal | TimerInput) -> None:
-    session = turn.session
+def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
+    session = decision.session
     match heard:
         case TargetStarted():
-            _target_started(turn, heard)
+            _target_started(decision, heard)
         case Ringing():
             leg = session.leg_of(heard.channel)
             if (
@@ -102,91 +111,91 @@ def _react(turn: Turn, heard: CallSignal | TimerInput) -> None:
                 and leg.ringing_at is None
                 and leg.direction == "out"
             ):
-                turn.emit(EventType.LEG_RINGING, leg_id=leg.leg_id)
+                decision.emit(EventType.LEG_RINGING, leg_id=leg.leg_id)
         case Answered():
-            _answered(turn, heard)
+            _answered(decision, heard)
         case Joined():
-            _joined(turn, heard)
+            _joined(decision, heard)
         case Left():
-            _left(turn, heard)
+            _left(decision, heard)
         case ConnectFinished():
-            _connect_finished(turn, heard)
+            _connect_finished(decision, heard)
         case Ended():
-            _ended(turn, heard)
-        case Taken():
-            _taken(turn, heard)
+            _ended(decision, heard)
+        case ControlTaken():
+            _control_taken(decision, heard)
         case PlayFinished():
-            _played(turn, heard.play_id)
+            _played(decision, heard.play_id)
         case RecordFinished():
-            inbound.message_recorded(turn, heard.seconds, go_on=not heard.hung_up)
+            inbound.message_recorded(decision, heard.seconds, go_on=not heard.hung_up)
         case KeyPressed():
             leg = session.leg_of(heard.channel)
             if leg is not None:
-                turn.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
-                click_to_call.key_pressed(turn, leg, heard.key)
+                decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
+                click_to_call.key_pressed(decision, leg, heard.key)
         case Elapsed():
-            _elapsed(turn, heard.key)
+            _elapsed(decision, heard.key)
         case QuestionAnswered() | QuestionFailed():
-            _question_closed(turn, heard)
+            _question_closed(decision, heard)
 
 
-def _elapsed(turn: Turn, key: str) -> None:
+def _elapsed(decision: Decision, key: str) -> None:
     """A deadline has passed. A timer that was cancelled meanwhile is not open any more."""
-    session = turn.session
+    session = decision.session
     if key not in session.timers:
-        turn.ignored.append(f"elapsed {key.partition(':')[0]}")
+        decision.ignored.append(f"elapsed {key.partition(':')[0]}")
         return
-    turn.emit(EventType.TIMER_ELAPSED, key=key)
+    decision.emit(EventType.TIMER_ELAPSED, key=key)
     for leg in session.living:
         if key == ring_timer(leg.leg_id):
             # Its end, which follows as a signal, decides what comes next.
-            turn.do(Hangup(leg.channel, NO_ANSWER))
+            decision.do(Hangup(leg.channel, NO_ANSWER))
 
 
-def _question_closed(turn: Turn, heard: QuestionAnswered | QuestionFailed) -> None:
-    session = turn.session
+def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFailed) -> None:
+    session = decision.session
     kind = session.questions.get(heard.key)
     if kind is None:
-        turn.ignored.append("question_closed")
+        decision.ignored.append("question_closed")
         return
     why = heard.why if isinstance(heard, QuestionFailed) else None
-    turn.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
+    decision.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
 
 
-def start(request: click_to_call.StartCall, look: Look, call_session_id: int) -> Turn:
+def start(request: click_to_call.StartCall, context: CallContext, call_session_id: int) -> Decision:
     """Command: a call by the API. It may be over at once, when the first party has no phone to ring."""
-    turn = click_to_call.open_call(request, look, call_session_id, look.now)
-    _finish_when_empty(turn)
-    return turn
+    decision = click_to_call.open_call(request, context, call_session_id, context.now)
+    _finish_when_empty(decision)
+    return decision
 
 
-def settle(turn: Turn) -> None:
+def settle(decision: Decision) -> None:
     """After a command: end the session when no party is left."""
-    _finish_when_empty(turn)
+    _finish_when_empty(decision)
 
 
-def effect_failed(session: Session, effect: Effect, error: EngineError, look: Look) -> Turn:
+def effect_failed(session: Session, effect: Effect, error: EngineError, context: CallContext) -> Decision:
     """The engine did not carry out an effect: what its policy names is done instead."""
-    turn = Turn(session, look, look.now)
+    decision = Decision(session, context, context.now)
     policy = effect.policy
     left_to_recovery = isinstance(error, EngineUnavailable) and policy.resumed
     if left_to_recovery and isinstance(effect, Dial) and session.dialling == effect.channel:
         session.unconfirmed_dial = effect.channel
     if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
-        return turn
+        return decision
     try:
-        _compensate(turn, effect, error)
-        _finish_when_empty(turn)
+        _compensate(decision, effect, error)
+        _finish_when_empty(decision)
     except Exception as failure:
-        turn.failure = failure
-        turn.ending(Reason.INTERNAL_ERROR)
-        _hang_up_all(turn, TEMPORARY_FAILURE)
-        _finish_when_empty(turn)
-    return turn
+        decision.failure = failure
+        decision.ending(Reason.INTERNAL_ERROR)
+        _hang_up_all(decision, TEMPORARY_FAILURE)
+        _finish_when_empty(decision)
+    return decision
 
 
-def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
-    session = turn.session
+def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
+    session = decision.session
     leg = session.leg_of(effect.channel)
     compensation = effect.policy.compensation
     if isinstance(effect, Dial) and isinstance(error, EffectTimedOut):
@@ -194,71 +203,73 @@ def _compensate(turn: Turn, effect: Effect, error: EngineError) -> None:
     match effect, compensation:
         case _, Compensation.NOT_REACHED:
             if not isinstance(error, EffectRefused):
-                turn.do(Hangup(effect.channel, TEMPORARY_FAILURE))
-            _not_reached(turn, effect.channel)
+                decision.do(Hangup(effect.channel, TEMPORARY_FAILURE))
+            _not_reached(decision, effect.channel)
         case _, Compensation.NOT_RECORDED:
             if leg is not None and leg.alive and leg.is_recorded:
-                turn.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
-        case Take(), _:
-            _dismiss_coaches(turn)
-            _control_taken_late(turn, effect)
+                decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
+        case TakeControl(), _:
+            _dismiss_coaches(decision)
+            _control_taken_late(decision, effect)
         case _, Compensation.COACH_LEAVES:
-            _dismiss_coaches(turn)
+            _dismiss_coaches(decision)
         case _ if session.ending is not None:
             pass
         case PlayFiles(), _:
-            _played(turn, effect.play_id)
+            _played(decision, effect.play_id)
         case RecordMessage(), _:
-            inbound.message_recorded(turn, 0.0)
+            inbound.message_recorded(decision, 0.0)
         case Dial(), Compensation.NOT_CONNECTED:
-            refused = ConnectFinished(effect.channel, turn.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE)
-            _connect_finished(turn, refused)
+            refused = ConnectFinished(
+                effect.channel, decision.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE
+            )
+            _connect_finished(decision, refused)
         case Join(), _ if leg is not None and consultation.restore_after_failed_join(
-            turn, leg, effect.bridge
+            decision, leg, effect.bridge
         ):
             pass
         case _, Compensation.END_CALL | Compensation.RESTORE:
-            turn.ending(Reason.INTERNAL_ERROR)
-            _hang_up_all(turn, TEMPORARY_FAILURE)
+            decision.ending(Reason.INTERNAL_ERROR)
+            _hang_up_all(decision, TEMPORARY_FAILURE)
 
 
-def _dismiss_coaches(turn: Turn) -> None:
-    for leg in turn.session.living:
+def _dismiss_coaches(decision: Decision) -> None:
+    for leg in decision.session.living:
         if leg.role is Role.COACH and leg.answered_at is not None:
-            turn.do(Hangup(leg.channel, TEMPORARY_FAILURE))
+            decision.do(Hangup(leg.channel, TEMPORARY_FAILURE))
 
 
-def _control_taken_late(turn: Turn, effect: Take) -> None:
+def _control_taken_late(decision: Decision, effect: TakeControl) -> None:
     """The redirect of two who talk did not succeed in time, but it may be carried out: who is or comes under our control
     continues in our bridge."""
-    session = turn.session
-    if not session.managed or not session.talking or session.ending is not None:
+    session = decision.session
+    if not session.controlled or not session.talking or session.ending is not None:
         return
     session.control_taken_late = True
     for channel in effect.channels:
         leg = session.leg_of(channel)
         if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
-            turn.do(Join(channel, consultation.talk_bridge(session)))
+            decision.do(Join(channel, consultation.talk_bridge(session)))
 
 
-def _not_reached(turn: Turn, channel: Channel) -> None:
+def _not_reached(decision: Decision, channel: Channel) -> None:
     """An originate that never became a channel: no signal of its end will come."""
-    session = turn.session
+    session = decision.session
     leg = session.leg_of(channel)
     if leg is None or not leg.alive or leg.answered_at is not None:
         return
     is_added = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
     reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
-    turn.end_leg(leg, reason, TEMPORARY_FAILURE)
+    decision.end_leg(leg, reason, TEMPORARY_FAILURE)
     if is_added:
-        consultation.leg_ended(turn, leg, reason)
+        consultation.leg_ended(decision, leg, reason)
     else:
-        click_to_call.leg_failed(turn, leg)
+        click_to_call.leg_failed(decision, leg)
 
 
-def _taken(turn: Turn, heard: Taken) -> None:
+def _control_taken(decision: Decision, heard: ControlTaken) -> None:
     """A party came under our control after the command that waited for it had failed: the talk continues in our bridge."""
-    session = turn.session
+    session = decision.session
     leg = session.leg_of(heard.channel)
     if leg is not None:
         leg.is_redirected = True
@@ -266,59 +277,61 @@ def _taken(turn: Turn, heard: Taken) -> None:
         return
     others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
     is_apart = session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK)
-    if session.managed and (is_apart or not session.control_taken_late):
+    if session.controlled and (is_apart or not session.control_taken_late):
         return
     if not others:
-        turn.ending(hung_up(_other(leg.side)))
-        turn.do(Hangup(leg.channel))
+        decision.ending(hung_up(_other(leg.side)))
+        decision.do(Hangup(leg.channel))
         return
-    if not session.managed:
+    if not session.controlled:
         session.dialling = None
-        session.expected = []
+        session.pending_targets = []
         session.control_taken_late = True
-        turn.emit(EventType.CALL_TAKEN)
+        decision.emit(EventType.CALL_TAKEN)
     leg.bridge = None
-    turn.do(Join(leg.channel, consultation.talk_bridge(session)))
+    decision.do(Join(leg.channel, consultation.talk_bridge(session)))
 
 
 # --- legs appear and answer -------------------------------------------------------------------------------
 
 
-def _target_started(turn: Turn, heard: TargetStarted) -> None:
-    session = turn.session
+def _target_started(decision: Decision, heard: TargetStarted) -> None:
+    session = decision.session
     session.unconfirmed_dial = None
     if session.leg_of(heard.channel) is not None:
         return
     fitting = [
-        e for e in session.expected if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
+        e
+        for e in session.pending_targets
+        if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
     ]
     # Two may be called by one number, with extensions of their own; a line may have several devices.
-    expected = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
-    if expected is not None:
-        expected.appeared = True
-    data = dict(expected.leg) if expected is not None else dialing.unexpected(turn, heard)
-    turn.start_leg(heard.channel, data)
+    pending = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
+    if pending is not None:
+        pending.appeared = True
+    data = dict(pending.leg) if pending is not None else dialing.unexpected(decision, heard)
+    decision.start_leg(heard.channel, data)
 
 
 def _same_number(wanted: str | None, dialled: str | None) -> bool:
     return (wanted or "").lstrip("+") == (dialled or "").lstrip("+")
 
 
-def _answered(turn: Turn, heard: Answered) -> None:
-    session = turn.session
+def _answered(decision: Decision, heard: Answered) -> None:
+    session = decision.session
     leg = session.leg_of(heard.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
-    turn.answer_leg(leg)
+    decision.answer_leg(leg)
     if leg.direction == "out" and session.dialling not in (None, leg.channel):
-        _decide(turn, Reason.ANOTHER_OPERATOR_ANSWER)
-        _tell_of_unmade(turn, session.expected, SUBSCRIBER_ABSENT)
-    if not consultation.leg_answered(turn, leg) and not coaching.leg_answered(turn, leg):
-        click_to_call.leg_answered(turn, leg)
+        _decide(decision, Reason.ANOTHER_OPERATOR_ANSWER)
+        _report_unmade(decision, session.pending_targets, SUBSCRIBER_ABSENT)
+    if not consultation.leg_answered(decision, leg) and not coaching.leg_answered(decision, leg):
+        click_to_call.leg_answered(decision, leg)
 
 
-def _joined(turn: Turn, heard: Joined) -> None:
-    session = turn.session
+def _joined(decision: Decision, heard: Joined) -> None:
+    session = decision.session
     leg = session.leg_of(heard.channel)
     if leg is None or not leg.alive:
         return
@@ -332,15 +345,15 @@ def _joined(turn: Turn, heard: Joined) -> None:
     for other in together:
         known = session.open_talk(other.leg_id) is not None
         if other.side is Side.OPERATOR and not known and consultation.starts_talk(session, other):
-            _talk_started(turn, contact, other)
+            _talk_started(decision, contact, other)
 
 
-def _talk_started(turn: Turn, contact: Leg, other: Leg) -> None:
-    session = turn.session
+def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
+    session = decision.session
     for leg in (contact, other):
         if leg.state is LegState.DIAL:
-            turn.answer_leg(leg)
-    turn.emit(
+            decision.answer_leg(leg)
+    decision.emit(
         EventType.TALK_STARTED,
         leg_id=other.leg_id,
         contact_leg_id=contact.leg_id,
@@ -348,20 +361,22 @@ def _talk_started(turn: Turn, contact: Leg, other: Leg) -> None:
         employee_full_name=other.employee_full_name,
         employee_phone_number=other.employee_phone_number,
     )
-    if session.record_wanted and (session.record_asked or _records(turn, contact, other)):
-        if not session.managed and not session.engine_records:
-            recording.refuse(turn, contact)
+    if session.record_wanted and (session.record_asked or _records(decision, contact, other)):
+        if not session.controlled and not session.engine_records:
+            recording.refuse(decision, contact)
             return
         for leg in (contact, other):
-            recording.begin(turn, leg, by_engine=not session.managed)
+            recording.begin(decision, leg, by_engine=not session.controlled)
 
 
-def _records(turn: Turn, *legs: Leg) -> bool:
+def _records(decision: Decision, *legs: Leg) -> bool:
     """Whether one of the employees in this talk wants calls of this direction recorded."""
-    direction = turn.session.direction
+    direction = decision.session.direction
     served_by_employee = False
     for leg in legs:
-        employee = turn.look.account.employees.get(leg.employee_id) if leg.employee_id is not None else None
+        employee = (
+            decision.context.account.employees.get(leg.employee_id) if leg.employee_id is not None else None
+        )
         if employee is not None:
             served_by_employee = True
             if employee.call_recording in (CallRecording.ALL, CallRecording(direction)):
@@ -369,27 +384,27 @@ def _records(turn: Turn, *legs: Leg) -> bool:
     return not served_by_employee
 
 
-def _played(turn: Turn, play_id: str) -> None:
-    session = turn.session
+def _played(decision: Decision, play_id: str) -> None:
+    session = decision.session
     if play_id == session.playing:
         session.playing = None
-        inbound.played(turn)
+        inbound.played(decision)
         return
     leg = session.legs.get(session.plays.pop(play_id, 0))
     if leg is None or not leg.alive or session.ending is not None:
         return
     session.heard.add(leg.leg_id)
     if session.talks:
-        consultation.message_heard(turn, leg)
+        consultation.message_heard(decision, leg)
     else:
-        click_to_call.message_heard(turn, leg)
+        click_to_call.message_heard(decision, leg)
 
 
 # --- legs go ----------------------------------------------------------------------------------------------
 
 
-def _left(turn: Turn, heard: Left) -> None:
-    session = turn.session
+def _left(decision: Decision, heard: Left) -> None:
+    session = decision.session
     leg = session.leg_of(heard.channel)
     if leg is None or leg.bridge != heard.bridge:
         return
@@ -398,71 +413,75 @@ def _left(turn: Turn, heard: Left) -> None:
         return  # it goes on under our control, or its end follows
     for talk in [t for t in session.talks if t.ended_at is None]:
         if talk.has(leg):
-            turn.end_talk(talk.leg_id)
+            decision.end_talk(talk.leg_id)
 
 
-def _connect_finished(turn: Turn, heard: ConnectFinished) -> None:
-    session = turn.session
+def _connect_finished(decision: Decision, heard: ConnectFinished) -> None:
+    session = decision.session
     if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
         return
     session.connect_finished_at = heard.at
     session.dialling = session.unconfirmed_dial = None
-    expected, session.expected = session.expected, []
+    pending_targets, session.pending_targets = session.pending_targets, []
     leg = session.leg_of(heard.channel)
     if leg is None or not leg.alive:
         return
     talked = heard.result is ConnectResult.ANSWERED
-    _decide(turn, Reason.ANOTHER_OPERATOR_ANSWER if talked else None)
+    _decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if talked else None)
     unreachable = heard.result is ConnectResult.UNREACHABLE
-    _tell_of_unmade(turn, expected, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT)
+    _report_unmade(
+        decision, pending_targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT
+    )
     if session.ending is not None:
-        turn.do(Hangup(heard.channel))
+        decision.do(Hangup(heard.channel))
         return
     if talked:
         other = next(
             (one for one in session.legs.values() if one.side is not leg.side and one.is_talked), None
         )
-        turn.ending(hung_up(other.side if other is not None else leg.side))
-        turn.do(Hangup(heard.channel))
+        decision.ending(hung_up(other.side if other is not None else leg.side))
+        decision.do(Hangup(heard.channel))
         return
-    _close_undone(turn, heard)
+    _close_undone(decision, heard)
     if session.left_to_scenario:
-        inbound.not_connected(turn)
+        inbound.not_connected(decision)
     elif session.plan:
-        click_to_call.not_connected(turn, leg, heard)
+        click_to_call.not_connected(decision, leg, heard)
     elif leg.serves:
-        outbound.not_connected(turn, leg, heard)
+        outbound.not_connected(decision, leg, heard)
     else:
-        inbound.not_connected(turn)
+        inbound.not_connected(decision)
 
 
-def _tell_of_unmade(turn: Turn, expected: list[Expected], cause: int) -> None:
+def _report_unmade(decision: Decision, pending_targets: list[PendingTarget], cause: int) -> None:
     """Targets of which the engine could not even make a channel: no registered device, no way to the trunk."""
-    for one in expected:
+    for one in pending_targets:
         if one.appeared:
             continue
         one.appeared = True
-        leg = turn.start_leg(Channel(""), dict(one.leg))
-        turn.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
+        leg = decision.start_leg(Channel(""), dict(one.leg))
+        decision.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
 
 
-def _close_undone(turn: Turn, heard: ConnectFinished) -> None:
+def _close_undone(decision: Decision, heard: ConnectFinished) -> None:
     """Targets that the engine gave up but whose end is not reported yet: their reasons follow from the result."""
     cause = cause_for_result(heard.result, heard.cause)
-    for leg in turn.session.living:
+    for leg in decision.session.living:
         ours = is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
         if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
-            turn.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
+            decision.end_leg(
+                leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause
+            )
 
 
-def _ended(turn: Turn, heard: Ended) -> None:
-    session = turn.session
+def _ended(decision: Decision, heard: Ended) -> None:
+    session = decision.session
     leg = session.leg_of(heard.channel)
-    if leg is None or not leg.alive or _is_undecided(session, leg):
+    if leg is None or not leg.alive or _is_unresolved(session, leg):
         return
     leg.bridge = None
     if leg.direction == "out" and leg.answered_at is None:
-        _unanswered_ended(turn, leg, heard)
+        _unanswered_ended(decision, leg, heard)
         return
     reason = (
         consultation.reason_of_leaving(session, leg)
@@ -481,35 +500,37 @@ def _ended(turn: Turn, heard: Ended) -> None:
     if session.plan and len(session.legs) == 1 and not heard.by_party and session.ending is None:
         # No other party was called yet, so none hung up: no switch was available, or the engine ended it.
         reason = Reason.INTERNAL_ERROR
-    turn.end_leg(leg, reason, heard.cause)
+    decision.end_leg(leg, reason, heard.cause)
     if session.message is not None and leg is session.contact:
         # The caller hung up while speaking, and the engine reported that first.
-        inbound.message_recorded(turn, inbound.spoken_seconds(session, heard.at))
+        inbound.message_recorded(decision, inbound.spoken_seconds(session, heard.at))
     if session.taking_control and leg.role is not Role.COACH:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.dialling = None
-        _decide(turn, reason)
-        turn.ending(reason)
-        _hang_up_all(turn, 16)
+        _decide(decision, reason)
+        decision.ending(reason)
+        _hang_up_all(decision, 16)
     elif (
-        session.dialling is None and (session.managed or session.follows_plan) and leg.role is not Role.COACH
+        session.dialling is None
+        and (session.controlled or session.follows_plan)
+        and leg.role is not Role.COACH
     ):
-        consultation.leg_ended(turn, leg, reason)
+        consultation.leg_ended(decision, leg, reason)
     elif leg.channel in (session.dialling, _anchor_channel(session)):
         engine_clears = leg.channel == session.dialling
         session.dialling = None
-        _decide(turn, reason)
-        turn.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if early else reason)
+        _decide(decision, reason)
+        decision.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if early else reason)
         if not engine_clears:
-            _hang_up_all(turn, 16)
+            _hang_up_all(decision, 16)
     elif not session.living:
-        turn.ending(reason)
+        decision.ending(reason)
 
 
 def being_connected(session: Session) -> Channel | None:
     """The channel that the engine is connecting according to the event log: other parties are called for it."""
     leg = anchor(session)
-    if leg is None or not leg.alive or session.managed:
+    if leg is None or not leg.alive or session.controlled:
         return None
     called = any(
         one.direction == "out" and not is_own_channel(one.channel) and not one.handed_over
@@ -534,26 +555,26 @@ def _anchor_channel(session: Session) -> Channel | None:
     return leg.channel if leg is not None else None
 
 
-def _unanswered_ended(turn: Turn, leg: Leg, heard: Ended) -> None:
-    session = turn.session
+def _unanswered_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
+    session = decision.session
     reason = unanswered(_role_side(leg), heard.cause, is_line=leg.sip_line_id is not None)
     if session.ending is not None:
-        turn.end_leg(leg, session.ending, heard.cause)
+        decision.end_leg(leg, session.ending, heard.cause)
     elif leg.sent_away:
-        turn.end_leg(leg, Reason.OPERATOR_DISCONNECTS, heard.cause)
+        decision.end_leg(leg, Reason.OPERATOR_DISCONNECTS, heard.cause)
     elif leg.role is Role.COACH or leg.leg_id == session.third_leg_id:
-        turn.end_leg(leg, reason, heard.cause)
-        consultation.leg_ended(turn, leg, reason)
+        decision.end_leg(leg, reason, heard.cause)
+        consultation.leg_ended(decision, leg, reason)
     elif heard.cause == ANSWERED_ELSEWHERE or _another_answered(session, leg):
-        turn.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
+        decision.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
     elif session.dialling is None or leg.channel == session.dialling or leg is session.initiator:
         # Called by the switch itself (API): there is no other result.
-        turn.end_leg(leg, reason, heard.cause)
-        click_to_call.leg_failed(turn, leg)
-    elif heard.cause in _QUIET_CAUSES and not heard.by_party:
-        session.undecided.append(Undecided(leg.leg_id, heard.at, heard.cause))
+        decision.end_leg(leg, reason, heard.cause)
+        click_to_call.leg_failed(decision, leg)
+    elif heard.cause in _NORMAL_CAUSES and not heard.by_party:
+        session.unresolved.append(UnresolvedLeg(leg.leg_id, heard.at, heard.cause))
     else:
-        turn.end_leg(leg, reason, heard.cause)
+        decision.end_leg(leg, reason, heard.cause)
 
 
 def _another_answered(session: Session, leg: Leg) -> bool:
@@ -565,23 +586,23 @@ def _another_answered(session: Session, leg: Leg) -> bool:
     )
 
 
-def _is_undecided(session: Session, leg: Leg) -> bool:
-    return any(one.leg_id == leg.leg_id for one in session.undecided)
+def _is_unresolved(session: Session, leg: Leg) -> bool:
+    return any(one.leg_id == leg.leg_id for one in session.unresolved)
 
 
-def _decide(turn: Turn, reason: Reason | None) -> None:
+def _decide(decision: Decision, reason: Reason | None) -> None:
     """Close the undecided legs; None = the ring time was over."""
-    session = turn.session
-    for one in session.undecided:
+    session = decision.session
+    for one in session.unresolved:
         leg = session.legs[one.leg_id]
         if leg.alive:
-            turn.end_leg(
+            decision.end_leg(
                 leg,
                 reason or unanswered(_role_side(leg), 0, is_line=leg.sip_line_id is not None),
                 one.cause,
                 at=one.at,
             )
-    session.undecided = []
+    session.unresolved = []
 
 
 def _role_side(leg: Leg) -> Side:
@@ -593,31 +614,31 @@ def _other(side: Side) -> Side:
     return Side.CONTACT if side is Side.OPERATOR else Side.OPERATOR
 
 
-def _hang_up_all(turn: Turn, cause: int) -> None:
-    for leg in turn.session.living:
-        turn.do(Hangup(leg.channel, cause))
+def _hang_up_all(decision: Decision, cause: int) -> None:
+    for leg in decision.session.living:
+        decision.do(Hangup(leg.channel, cause))
 
 
-def abandon(turn: Turn) -> None:
+def abandon(decision: Decision) -> None:
     """End a call of which nothing but its beginning is known: no channel can be found for it."""
-    turn.ending(Reason.INTERNAL_ERROR)
-    turn.emit(EventType.SESSION_FINISHED, **finished(turn.session, turn.at))
+    decision.ending(Reason.INTERNAL_ERROR)
+    decision.emit(EventType.SESSION_FINISHED, **finished(decision.session, decision.at))
 
 
-def _finish_when_empty(turn: Turn) -> None:
-    session = turn.session
+def _finish_when_empty(decision: Decision) -> None:
+    session = decision.session
     if session.phase is Phase.ENDED or not session.legs:
         return
-    remaining = [leg for leg in session.living if not _is_undecided(session, leg)]
+    remaining = [leg for leg in session.living if not _is_unresolved(session, leg)]
     if remaining and all(leg.role is Role.COACH for leg in remaining):
-        _hang_up_all(turn, 16)
+        _hang_up_all(decision, 16)
     if remaining:
         return
-    _decide(turn, session.ending)
-    turn.ending(_reason_of(session))
+    _decide(decision, session.ending)
+    decision.ending(_reason_of(session))
     ends = [leg.ended_at for leg in session.legs.values()] + [talk.ended_at for talk in session.talks]
-    at = max((one for one in ends if one is not None), default=turn.at)
-    turn.emit(EventType.SESSION_FINISHED, at=at, **finished(session, at))
+    at = max((one for one in ends if one is not None), default=decision.at)
+    decision.emit(EventType.SESSION_FINISHED, at=at, **finished(session, at))
 
 
 def _reason_of(session: Session) -> Reason:

@@ -169,7 +169,7 @@ class Talk:
 
 
 @dataclass(slots=True)
-class Expected:
+class PendingTarget:
     """Ephemeral: a target given to the engine."""
 
     endpoint: Endpoint
@@ -181,7 +181,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Undecided:
+class UnresolvedLeg:
     """Ephemeral: a leg that ended unanswered, whose reason follows from a later signal."""
 
     leg_id: int
@@ -229,7 +229,7 @@ class Session:
     recorded: bool = False
     record_asked: bool = False
     """Recording was switched on by a command: it continues for all later talks."""
-    managed: bool = False
+    controlled: bool = False
     """Our own bridges connect the parties, not the engine."""
     operator_leg_id: int | None = None
     """Who put the contact on hold and commands the call."""
@@ -255,8 +255,8 @@ class Session:
     """Time of the newest event."""
 
     # Ephemeral.
-    expected: list[Expected] = field(default_factory=list)
-    undecided: list[Undecided] = field(default_factory=list)
+    pending_targets: list[PendingTarget] = field(default_factory=list)
+    unresolved: list[UnresolvedLeg] = field(default_factory=list)
     dialling: Channel | None = None
     """The channel given to the engine to connect, until it comes back or ends."""
     unconfirmed_dial: Channel | None = None
@@ -479,10 +479,10 @@ def evolve(session: Session, event: Event) -> None:
             if not data.get("paused"):
                 session.record_wanted = session.record_asked = False
         case EventType.CALL_TAKEN:
-            session.managed = True
+            session.controlled = True
         case EventType.CALL_HELD:
             session.operator_leg_id = data["leg_id"]
-            session.managed = True
+            session.controlled = True
             session.reconnecting = False
             move(session, Phase.HOLD)
         case EventType.CALL_UNHELD:
@@ -508,7 +508,7 @@ def evolve(session: Session, event: Event) -> None:
                 session.transfer_requested = True
             else:
                 session.left_to_scenario = True
-                session.managed = False
+                session.controlled = False
                 session.operator_leg_id = None
         case EventType.TRANSFERRED:
             session.legs[data["leg_id"]].is_transfered = True

@@ -28,7 +28,7 @@
          |   +- LeaseLost          another switch took over the node
          +- StreamConflict         another process wrote to a stream of events
 
-Doors (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
+Interfaces (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
 ``mnemonic``; features raise the most specific class and never an error of an API.
 """
 

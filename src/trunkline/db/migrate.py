@@ -57,20 +57,20 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
     :raises DatabaseUnavailable: the server is away.
     :raises psycopg.errors.LockNotAvailable: a transaction of others has held a lock during all tries.
     """
-    with translated_errors(), psycopg.connect(dsn, autocommit=True) as keeper:
-        keeper.execute("select pg_advisory_lock(%s)", (_LOCK,))
-        before = set(_applied(keeper))
+    with translated_errors(), psycopg.connect(dsn, autocommit=True) as lock_holder:
+        lock_holder.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        before = set(_applied(lock_holder))
         _retry_on_lock(lambda: _upgrade_schema(dsn, to))
         applied = [name for name in _lineage(to) if name not in before]
         if to == "head":
-            keeper.execute(_SET_TIMEOUT)
-            _retry_on_lock(lambda: applied.extend(jobs_schema.upgrade(keeper)))
+            lock_holder.execute(_SET_TIMEOUT)
+            _retry_on_lock(lambda: applied.extend(jobs_schema.upgrade(lock_holder)))
             todo = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
             if todo is not None:
-                _retry_on_lock(lambda: keeper.execute(todo))
-            for step in row_security.steps(keeper):
+                _retry_on_lock(lambda: lock_holder.execute(todo))
+            for step in row_security.steps(lock_holder):
                 _retry_on_lock(step)
-            if not row_security.has_roles(keeper):
+            if not row_security.has_roles(lock_holder):
                 _log.warning(
                     "row_security_without_roles",
                     remedy="make the roles that docs/install.md names under 'Your own PostgreSQL', then start again",

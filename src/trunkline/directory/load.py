@@ -158,7 +158,7 @@ async def load_accounts(
     for name, statement in _STATEMENTS.items():
         cursor = await connection.execute(statement, params)
         by_account: defaultdict[int, list[Row]] = defaultdict(list)
-        async for piece in _pieces(cursor):
+        async for piece in _chunks(cursor):
             for row in piece:
                 by_account[row["account_id"]].append(row)
         rows[name] = by_account
@@ -211,13 +211,13 @@ async def _contacts(
     found: defaultdict[int, dict[str, model.Contact]] = defaultdict(dict)
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(_CONTACTS, (accounts,))
-    async for piece in _pieces(cursor):
+    async for piece in _chunks(cursor):
         for account_id, phone_number, contact_id, full_name in piece:
             found[account_id][phone_number] = model.Contact(contact_id, full_name)
     return found
 
 
-async def _pieces(cursor: AsyncCursor[_T]) -> AsyncIterator[list[_T]]:
+async def _chunks(cursor: AsyncCursor[_T]) -> AsyncIterator[list[_T]]:
     """The rows in pieces; between them others have their turn: a large account must not hold up a call."""
     while piece := await cursor.fetchmany(ROWS_AT_ONCE):
         yield piece

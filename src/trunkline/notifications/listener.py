@@ -50,11 +50,11 @@ class NotificationListener:
         wanted = [event for event in events if _is_wanted(event, subscriptions[event.account_id])]
         if not wanted:
             return
-        journals = await _journals(conn, wanted)
+        event_logs = await _event_logs(conn, wanted)
         backgrounds = await self._backgrounds(conn, wanted)
         rows: list[dict[str, Any]] = []
         for event, background in zip(wanted, backgrounds, strict=True):
-            facts = _facts(event, journals.get(event.stream, []))
+            facts = _facts(event, event_logs.get(event.stream, []))
             rows += _deliveries(event, facts, background, subscriptions[event.account_id])
         if rows:
             await make(conn, rows)
@@ -102,17 +102,17 @@ def _is_wanted(event: Event, subscriptions: list[dict[str, Any]]) -> bool:
     return any(not possible.isdisjoint(subscription["events"]) for subscription in subscriptions)
 
 
-async def _journals(conn: AsyncConnection[Any], events: Sequence[Event]) -> dict[str, list[Event]]:
+async def _event_logs(conn: AsyncConnection[Any], events: Sequence[Event]) -> dict[str, list[Event]]:
     """The event logs of the events' calls, by stream."""
     calls = {(e.account_id, e.call_session_id) for e in events if e.call_session_id is not None}
     return await store.events_of_calls(conn, calls)
 
 
-def _facts(event: Event, journal: list[Event]) -> CallFacts:
+def _facts(event: Event, event_log: list[Event]) -> CallFacts:
     """The call's event log up to this event, without later events."""
     if event.call_session_id is None:
         return CallFacts()
-    return aggregate([*(one for one in journal if one.seq < event.seq), event])
+    return aggregate([*(one for one in event_log if one.seq < event.seq), event])
 
 
 def _deliveries(

@@ -20,12 +20,12 @@ from trunkline.billing.spending import Spending, watching
 from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch import recovery
-from trunkline.calls.switch.executor import Performer
+from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
-from trunkline.calls.switch.registrations import Registrar, registering
+from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
 from trunkline.core import log
@@ -114,7 +114,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,
-            performer=lambda one: Performer(engine, settings.spool_dir, one.effect_failed, fenced.is_set),
+            executor=lambda one: EffectExecutor(engine, settings.spool_dir, one.effect_failed, fenced.is_set),
             sharing=lambda: identified.current.sharing,
             numbers=NumberChooser(db),
             save_contact=functools.partial(save_contact, db),
@@ -132,8 +132,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         outgoing.spent = spending.spent
         await stack.enter_async_context(watching(spending))
         await stack.enter_async_context(publishing_limits(db, outgoing))
-        registrar = Registrar(db, switch.presence, lambda: snapshot.current)
-        await stack.enter_async_context(registering(registrar))
+        recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)
+        await stack.enter_async_context(registering(recorder))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
         guard = LoginGuard(
             engine,
@@ -146,7 +146,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = _Follower(
-            db, engine, switch, registrar, guard, snapshot, configuration, lease.position, health.phases
+            db, engine, switch, recorder, guard, snapshot, configuration, lease.position, health.phases
         )
 
         def path_changed(reason: str | None) -> None:
@@ -243,7 +243,7 @@ class _Follower:
         db: Database,
         engine: AsteriskEngine,
         switch: Switch,
-        registrar: Registrar,
+        recorder: RegistrationRecorder,
         guard: LoginGuard,
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
@@ -254,7 +254,7 @@ class _Follower:
         self._db = db
         self._engine = engine
         self._switch = switch
-        self._registrar = registrar
+        self._recorder = recorder
         self._guard = guard
         self._snapshot = snapshot
         self._configuration = configuration
@@ -268,7 +268,7 @@ class _Follower:
 
     async def run(self) -> None:
         async for heard in self._engine.signals():
-            self._registrar.hear(heard)
+            self._recorder.handle(heard)
             if self.path is not None and not (self._first and isinstance(heard, HeartbeatReturned)):
                 self.path.note(heard)
             match heard:
@@ -284,7 +284,7 @@ class _Follower:
                 case _ if self._recovery is not None and self._recovery.was_replayed(heard):
                     pass
                 case _:
-                    self._switch.hear(heard)
+                    self._switch.handle(heard)
                     self._handled(heard)
 
     def _handled(self, heard: Signal) -> None:
@@ -347,7 +347,7 @@ class _Follower:
         if self._first:
             self._first = False
             self._phases.done("recovery")
-            self._registrar.mark_all()
+            self._recorder.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
 
     async def _survey(self, since: Instant) -> Survey | None:

@@ -142,7 +142,7 @@ class End:
     skipped: tuple[Skipped, ...] = ()
 
 
-Decision = Play | Ring | RingOutside | TakeMessage | End
+RoutingDecision = Play | Ring | RingOutside | TakeMessage | End
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -179,13 +179,15 @@ def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime)
     return None
 
 
-def start(account: Account, scenario: Scenario, availability: Availability) -> Decision:
+def start(account: Account, scenario: Scenario, availability: Availability) -> RoutingDecision:
     """Enter a scenario at its first operation."""
     first = scenario.operations[0].key if scenario.operations else None
     return _run(account, scenario, first, availability)
 
 
-def after(account: Account, scenario: Scenario, operation: Operation, availability: Availability) -> Decision:
+def after(
+    account: Account, scenario: Scenario, operation: Operation, availability: Availability
+) -> RoutingDecision:
     """The decision after a finished operation (played, recorded, no answer)."""
     return _run(account, scenario, operation.settings.get("next"), availability)
 
@@ -196,7 +198,7 @@ def again(
     operation: Operation,
     availability: Availability,
     tried: Collection[int],
-) -> Decision:
+) -> RoutingDecision:
     """The decision after a round of ringing without an answer: the next round of the operation, or the next operation.
 
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
@@ -214,12 +216,14 @@ def again(
 
 def resume(
     account: Account, scenario: Scenario, operation: Operation, availability: Availability
-) -> Decision:
+) -> RoutingDecision:
     """Do an operation once more from its beginning, after an interruption."""
     return _run(account, scenario, operation.key, availability)
 
 
-def _run(account: Account, scenario: Scenario, key: str | None, availability: Availability) -> Decision:
+def _run(
+    account: Account, scenario: Scenario, key: str | None, availability: Availability
+) -> RoutingDecision:
     by_key = {operation.key: operation for operation in scenario.operations}
     entered: list[Operation] = []
     skipped: tuple[Skipped, ...] = ()
@@ -461,6 +465,8 @@ def _only_reason(skipped: Sequence[Skipped]) -> Reason | None:
     return Reason.NO_SUCCESS_OPERATOR_CALL if reasons else None
 
 
-def _with_skipped(decision: Decision, skipped: tuple[Skipped, ...]) -> Decision:
+def _with_skipped(routing_decision: RoutingDecision, skipped: tuple[Skipped, ...]) -> RoutingDecision:
     """Keep who was skipped on the way to a later operation."""
-    return replace(decision, skipped=skipped + decision.skipped) if skipped else decision
+    return (
+        replace(routing_decision, skipped=skipped + routing_decision.skipped) if skipped else routing_decision
+    )

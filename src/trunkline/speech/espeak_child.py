@@ -42,11 +42,11 @@ def speak(text: bytes, language: str, words_a_minute: int) -> tuple[int, bytes]:
         if not _choose_voice(library, language):
             return UNKNOWN_LANGUAGE, b""
         library.espeak_SetParameter(_RATE, words_a_minute, 0)
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
 
         def on_samples(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
             if samples and count > 0:
-                pieces.append(ctypes.string_at(samples, count * 2))
+                chunks.append(ctypes.string_at(samples, count * 2))
             return 0
 
         callback = _Callback(on_samples)
@@ -57,7 +57,7 @@ def speak(text: bytes, language: str, words_a_minute: int) -> tuple[int, bytes]:
         )
         if result != _OK or library.espeak_Synchronize() != _OK:
             return FAILED, b""
-    return 0, rate.to_bytes(SAMPLE_RATE_BYTES, "little") + b"".join(pieces)
+    return 0, rate.to_bytes(SAMPLE_RATE_BYTES, "little") + b"".join(chunks)
 
 
 def _short_path(data: Path, folder: Path) -> Path:

@@ -211,7 +211,7 @@ class Marker:
                 **self._author.as_data(),
             },
         )
-        if found.kind is Kind.CALL and await _has_journal(connection, self._author.account_id, found):
+        if found.kind is Kind.CALL and await _has_event_log(connection, self._author.account_id, found):
             data = {"tag_id": tag_id, "tag_name": tag_name, **self._author.as_data()}
             stream = call_stream(found.communication_id)
             await append(connection, self._author.account_id, stream, type_, to_instant(now), data)
@@ -235,7 +235,7 @@ async def _now(connection: Connection) -> datetime:
     return now
 
 
-async def _has_journal(connection: Connection, account_id: int, found: Communication) -> bool:
+async def _has_event_log(connection: Connection, account_id: int, found: Communication) -> bool:
     """Uploaded calls have none."""
     cursor = await connection.execute(
         "select from call_events where account_id = %s and call_session_id = %s limit 1",

@@ -12,7 +12,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``results``         dial status and Q.850 cause to a result; pure
 ``registrations``   devices of lines; pure
-``journal``         the CEL log that Asterisk writes while no switch runs
+``cel_log``         the CEL log that Asterisk writes while no switch runs
 ``ari``, ``ami``    the two control interfaces; ``http_pool`` and ``ari_events`` belong to ``ari``
 ``config``          the files Asterisk reads
 ==================  ================================================================================================

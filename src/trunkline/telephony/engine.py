@@ -15,7 +15,7 @@ from typing import Any, Self
 from trunkline.core.clock import Instant
 from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
 from trunkline.core.tasks import core_task
-from trunkline.telephony import journal
+from trunkline.telephony import cel_log
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
 from trunkline.telephony.applied import applied_digests, differences, reload
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
@@ -133,7 +133,7 @@ class AsteriskEngine(Conversations):
         self._core = [
             core_task(self._pump_ari(), name="engine-calls"),
             core_task(self._pump_ami(), name="engine-registrations"),
-            core_task(self._trim_journal(), name="engine-journal"),
+            core_task(self._trim_cel_log(), name="engine-journal"),
         ]
         return self
 
@@ -484,7 +484,7 @@ class AsteriskEngine(Conversations):
             self._list("Status", {"Variables": f"{_LINKED},{_ALIAS}"}),
         )
         # After the listings: what ended since is in the log, and what began since is also reported by signals.
-        entries = await asyncio.to_thread(self._read_journal, since)
+        entries = await asyncio.to_thread(self._read_cel_log, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
         self._translator.keep_only({channel["id"] for channel in channels})
@@ -492,7 +492,7 @@ class AsteriskEngine(Conversations):
         for one in map(parse_channel, channels):
             if alias := details.get(one.id, {}).get(_ALIAS):
                 groups.setdefault(Channel(alias), []).append(one)
-        winning = journal.winners(entries)
+        winning = cel_log.winners(entries)
         for public, devices in groups.items():
             self._adopt_devices(public, devices, winning)
         for signal in self._translator.settle_ended(winning):
@@ -509,7 +509,7 @@ class AsteriskEngine(Conversations):
             if data["id"] in linked and (data["id"] in shown or not details.get(data["id"], {}).get(_ALIAS))
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
-        return Survey(at, [one for one in found if one], journal.signals(entries, winning, alive))
+        return Survey(at, [one for one in found if one], cel_log.signals(entries, winning, alive))
 
     def _adopt_devices(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]
@@ -533,14 +533,14 @@ class AsteriskEngine(Conversations):
             return winning[public]
         return max(devices, key=lambda one: one.state == _RINGING).id
 
-    def _read_journal(self, since: Instant) -> list[journal.Entry]:
-        return journal.read(self._config.paths.journal, since)
+    def _read_cel_log(self, since: Instant) -> list[cel_log.Entry]:
+        return cel_log.read(self._config.paths.cel_log, since)
 
-    async def _trim_journal(self) -> None:
+    async def _trim_cel_log(self) -> None:
         """Keep the CEL log small while the switch is connected; otherwise it is kept completely."""
         while True:
             await asyncio.sleep(_TRIM_SECONDS)
-            await asyncio.to_thread(journal.rotate, self._config.paths.journal)
+            await asyncio.to_thread(cel_log.rotate, self._config.paths.cel_log)
 
     def _seen(
         self, data: Mapping[str, Any], details: Mapping[str, str], bridge: str | None, linked: str
@@ -559,7 +559,7 @@ class AsteriskEngine(Conversations):
             created_at=channel.created_at,
             answered=is_up,
             ringing=channel.state == _RINGING,
-            in_our_hands=channel.app == STASIS,
+            controlled=channel.app == STASIS,
             bridge=Bridge(bridge) if bridge else None,
             linked=linked,
             calling_number=channel.caller_number,

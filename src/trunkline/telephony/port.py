@@ -152,7 +152,7 @@ class ConnectFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ControlTaken:
     """The switch controls a channel that the engine had connected (see :meth:`Engine.take`)."""
 
     channel: Channel
@@ -262,7 +262,7 @@ Signal = (
     | Joined
     | Left
     | ConnectFinished
-    | Taken
+    | ControlTaken
     | Ended
     | PlayFinished
     | RecordFinished
@@ -389,7 +389,7 @@ class SeenChannel:
     created_at: Instant
     answered: bool
     ringing: bool
-    in_our_hands: bool
+    controlled: bool
     bridge: Bridge | None
     linked: str
     """Channels of one call share it, also those the engine connected without us."""
@@ -450,7 +450,7 @@ class Engine(Protocol):
     async def take(self, channels: Sequence[Channel]) -> None:
         """Redirect channels that the engine had connected into Stasis, inaudibly for the parties.
 
-        Returns when all of them have come (:class:`Taken`, and :class:`Left` for the engine's bridge). A channel that
+        Returns when all of them have come (:class:`ControlTaken`, and :class:`Left` for the engine's bridge). A channel that
         is already controlled is not changed. Recording of their audio continues.
         """
 

@@ -31,6 +31,7 @@ from trunkline.telephony.port import (
     Bridge,
     Channel,
     ConnectFinished,
+    ControlTaken,
     EarlyMedia,
     Ended,
     EndpointKind,
@@ -41,7 +42,6 @@ from trunkline.telephony.port import (
     RecordFinished,
     Ringing,
     Signal,
-    Taken,
     TargetStarted,
 )
 from trunkline.telephony.results import connect_result
@@ -260,7 +260,7 @@ class Translator:
             case ("originated", *_):
                 return self._originated(channel, event)
             case ("taken", *_):
-                return [Taken(public, event.at)]
+                return [ControlTaken(public, event.at)]
         return []
 
     def _add_to_group(self, real: str) -> None:

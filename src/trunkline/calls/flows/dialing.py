@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trunkline.calls.context import Look
-from trunkline.calls.decision import Turn
+from trunkline.calls.context import CallContext
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Dial
 from trunkline.calls.finish_reasons import Side
-from trunkline.calls.session import Expected, Leg, Role
+from trunkline.calls.session import Leg, PendingTarget, Role
 from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
@@ -26,12 +26,12 @@ from trunkline.routing.emergency import emergency_caller, emergency_trunks
 from trunkline.routing.interpreter import Candidate
 from trunkline.telephony.port import Connect, Endpoint, EndpointKind, Target, TargetStarted
 
-Aim = tuple[Target, dict[str, Any]]
+DialTarget = tuple[Target, dict[str, Any]]
 """A target for the engine, and the data of the leg it will become."""
 
 
 def outgoing_trunk(
-    look: Look, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
+    context: CallContext, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
 ) -> Trunk | Reason:
     """The trunk for a call to an outside number, or the reason why the call is not allowed.
 
@@ -41,45 +41,45 @@ def outgoing_trunk(
     :param own: the virtual number that is shown.
     :param sip_line_id: the line that dials, when one does.
     """
-    if refused_direction(look.account, number) is not None:
+    if refused_direction(context.account, number) is not None:
         return Reason.LOCKED_NUMB
-    trunk = look.trunk_for(own)
+    trunk = context.trunk_for(own)
     if trunk is None:
         return Reason.SIP_TRUNK_IS_LOCKED
-    return look.trunk_obstacle(trunk) or look.limit_obstacle(sip_line_id, number) or trunk
+    return context.trunk_obstacle(trunk) or context.limit_obstacle(sip_line_id, number) or trunk
 
 
-def emergency_aim(turn: Turn, number: str, own: VirtualNumber | None) -> Aim | None:
+def emergency_dial_target(decision: Decision, number: str, own: VirtualNumber | None) -> DialTarget | None:
     """An emergency number, by the next trunk that this call has not tried; None = there is no other.
 
     No setting and no limit is checked. The trunk of the caller's own number comes first; trunks whose channels are all in
     use come last. The caller id is a number of the trunk, since carriers refuse others.
     """
-    account = turn.look.account
-    tried = {leg.trunk_id for leg in turn.session.legs.values()}
+    account = decision.context.account
+    tried = {leg.trunk_id for leg in decision.session.legs.values()}
     trunks = [one for one in emergency_trunks(account, own) if one.trunk_id not in tried]
-    trunk = min(trunks, key=lambda one: turn.look.trunk_obstacle(one) is not None, default=None)
+    trunk = min(trunks, key=lambda one: decision.context.trunk_obstacle(one) is not None, default=None)
     if trunk is None:
         return None
     shown = emergency_caller(account, trunk, own)
-    return contact_aim(turn, trunk, number, shown.phone_number if shown is not None else None)
+    return contact_dial_target(decision, trunk, number, shown.phone_number if shown is not None else None)
 
 
-def trunk_target(turn: Turn, trunk: Trunk, number: str, caller_number: str | None) -> Target:
+def trunk_target(decision: Decision, trunk: Trunk, number: str, caller_number: str | None) -> Target:
     """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants. All calls to the
     world are made here, so none shows a number that is not verified."""
-    shown = turn.look.account.caller_id(caller_number)
-    return Target.of(turn.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
+    shown = decision.context.account.caller_id(caller_number)
+    return Target.of(decision.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
 
 
 def phone_target(
-    turn: Turn, phone: Phone, caller_number: str, caller_name: str
+    decision: Decision, phone: Phone, caller_number: str, caller_name: str
 ) -> tuple[Target, int | None] | None:
     """A phone of an employee, and the trunk it is reached by (None for a line). None = it cannot be reached now.
 
     An external phone is called with our virtual number: carriers refuse numbers that are not ours.
     """
-    account = turn.look.account
+    account = decision.context.account
     if phone.sip_line_id is not None:
         line = account.lines.get(phone.sip_line_id)
         if line is None:
@@ -92,53 +92,53 @@ def phone_target(
             ),
             None,
         )
-    number = account.numbers.get(turn.session.virtual_number_id or 0)
+    number = account.numbers.get(decision.session.virtual_number_id or 0)
     if phone.outside is None:
         return None
-    trunk = outgoing_trunk(turn.look, phone.outside.number, number)
+    trunk = outgoing_trunk(decision.context, phone.outside.number, number)
     if isinstance(trunk, Reason):
         return None
     return (
-        trunk_target(turn, trunk, phone.outside.number, number.phone_number if number else None),
+        trunk_target(decision, trunk, phone.outside.number, number.phone_number if number else None),
         trunk.trunk_id,
     )
 
 
-def obstacle(turn: Turn, phone: Phone) -> Reason:
+def obstacle(decision: Decision, phone: Phone) -> Reason:
     """Why :func:`phone_target` found no way to a phone."""
     if phone.sip_line_id is not None:
         return Reason.EMPLOYEE_PHONE_NOT_FOUND
     if phone.outside is None:
         return Reason.EMPLOYEE_PHONE_NOT_FOUND
-    own = turn.look.account.numbers.get(turn.session.virtual_number_id or 0)
-    way = outgoing_trunk(turn.look, phone.outside.number, own)
+    own = decision.context.account.numbers.get(decision.session.virtual_number_id or 0)
+    way = outgoing_trunk(decision.context, phone.outside.number, own)
     return way if isinstance(way, Reason) else Reason.EMPLOYEE_PHONE_NOT_FOUND
 
 
-def candidate_aims(
-    turn: Turn,
+def candidate_dial_targets(
+    decision: Decision,
     candidates: Sequence[Candidate],
     caller_number: str,
     caller_name: str,
     *,
     side: Side = Side.OPERATOR,
-) -> list[Aim]:
+) -> list[DialTarget]:
     """Targets of employees' phones."""
-    aims: list[Aim] = []
+    dial_targets: list[DialTarget] = []
     for candidate in candidates:
-        reached = phone_target(turn, candidate.phone, caller_number, caller_name)
+        reached = phone_target(decision, candidate.phone, caller_number, caller_name)
         if reached is None:
             continue
         target, trunk_id = reached
-        data = turn.employee_leg(candidate.employee, candidate.phone, side=side)
+        data = decision.employee_leg(candidate.employee, candidate.phone, side=side)
         data["calling_phone_number"] = target.caller_number or caller_number
         data["trunk_id"] = trunk_id
         if candidate.phone.outside is not None:
             data["keys"] = candidate.phone.outside.keys
         if candidate.group is not None:
             data |= {"group_id": candidate.group.group_id, "group_name": candidate.group.name}
-        aims.append((target, data))
-    return aims
+        dial_targets.append((target, data))
+    return dial_targets
 
 
 def line_leg(
@@ -158,30 +158,32 @@ def line_leg(
     }
 
 
-def outside_aim(turn: Turn, kept: str) -> Aim | Reason:
+def outside_dial_target(decision: Decision, kept: str) -> DialTarget | Reason:
     """A telephone of the world that serves the contact, called with our virtual number; or why it cannot be.
 
     :param kept: the number, maybe with an extension.
     """
-    session, look = turn.session, turn.look
-    own = look.account.numbers.get(session.virtual_number_id or 0)
+    session, context = decision.session, decision.context
+    own = context.account.numbers.get(session.virtual_number_id or 0)
     number, keys = dialled(kept)
-    trunk = outgoing_trunk(look, number, own)
+    trunk = outgoing_trunk(context, number, own)
     if isinstance(trunk, Reason):
         return trunk
-    target, data = contact_aim(turn, trunk, number, own.phone_number if own is not None else None, keys=keys)
-    return target, {**data, "role": Role.OPERATOR, "side": Side.OPERATOR, **turn.present_operation()}
+    target, data = contact_dial_target(
+        decision, trunk, number, own.phone_number if own is not None else None, keys=keys
+    )
+    return target, {**data, "role": Role.OPERATOR, "side": Side.OPERATOR, **decision.present_operation()}
 
 
-def contact_aim(
-    turn: Turn, trunk: Trunk, number: str, caller_number: str | None, *, keys: str | None = None
-) -> Aim:
+def contact_dial_target(
+    decision: Decision, trunk: Trunk, number: str, caller_number: str | None, *, keys: str | None = None
+) -> DialTarget:
     """The contact, called through a trunk.
 
     :param keys: what is keyed in once it has answered.
     """
     return (
-        trunk_target(turn, trunk, number, caller_number),
+        trunk_target(decision, trunk, number, caller_number),
         {
             "role": Role.CONTACT,
             "side": Side.CONTACT,
@@ -195,9 +197,9 @@ def contact_aim(
 
 
 def dial(
-    turn: Turn,
+    decision: Decision,
     leg: Leg,
-    aims: Sequence[Aim],
+    dial_targets: Sequence[DialTarget],
     ring_seconds: int,
     *,
     music: str | None = None,
@@ -207,20 +209,22 @@ def dial(
 
     :param announcement: files that are played first to the party that answers.
     """
-    session = turn.session
-    session.expected = [Expected(target.endpoint, target.number, data) for target, data in aims]
+    session = decision.session
+    session.pending_targets = [
+        PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets
+    ]
     session.dialling, session.unconfirmed_dial = leg.channel, None
-    session.record_wanted = _recording_possible(turn, leg, aims)
-    session.engine_records = turn.look.may_record
-    turn.do(
+    session.record_wanted = _recording_possible(decision, leg, dial_targets)
+    session.engine_records = decision.context.may_record
+    decision.do(
         Dial(
             leg.channel,
             Connect(
-                targets=[target for target, _ in aims],
+                targets=[target for target, _ in dial_targets],
                 ring_seconds=ring_seconds,
                 record=session.record_wanted
                 and session.engine_records
-                and not session.managed,  # else we record by ourselves
+                and not session.controlled,  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),
                 tag=Tag(str(session.call_session_id)),
@@ -230,18 +234,18 @@ def dial(
     )
 
 
-def _recording_possible(turn: Turn, leg: Leg, aims: Sequence[Aim]) -> bool:
+def _recording_possible(decision: Decision, leg: Leg, dial_targets: Sequence[DialTarget]) -> bool:
     """Whether anybody who may end up in the talk wants it recorded; calls without employees always are."""
-    wanted = (CallRecording.ALL, CallRecording(turn.session.direction))
-    people = [leg.employee_id, *(data.get("employee_id") for _, data in aims)]
-    employees = [turn.look.account.employees.get(i) for i in people if i is not None]
+    wanted = (CallRecording.ALL, CallRecording(decision.session.direction))
+    people = [leg.employee_id, *(data.get("employee_id") for _, data in dial_targets)]
+    employees = [decision.context.account.employees.get(i) for i in people if i is not None]
     return not employees or any(e is not None and e.call_recording in wanted for e in employees)
 
 
-def unexpected(turn: Turn, heard: TargetStarted) -> dict[str, Any]:
+def unexpected(decision: Decision, heard: TargetStarted) -> dict[str, Any]:
     """Data of a target that is not pending (the switch was restarted while it rang), as far as known."""
-    account = turn.look.account
-    session = turn.session
+    account = decision.context.account
+    session = decision.session
     dialling = session.leg_of(heard.dialling)
     side = Side.CONTACT if dialling is not None and dialling.side is Side.OPERATOR else Side.OPERATOR
     if heard.endpoint.kind is EndpointKind.TRUNK:

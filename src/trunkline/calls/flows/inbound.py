@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.calls.context import Look
-from trunkline.calls.decision import Turn
+from trunkline.calls.context import CallContext
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage
 from trunkline.calls.finish_reasons import Side, cause_for_refusal
 from trunkline.calls.flows import dialing
@@ -17,7 +17,7 @@ from trunkline.directory.model import NumberStatus, Operation, Scenario, ShownNu
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import Decision, End, Play, Ring, RingOutside, Skipped, TakeMessage
+from trunkline.routing.interpreter import End, Play, Ring, RingOutside, RoutingDecision, Skipped, TakeMessage
 from trunkline.telephony.port import Arrived
 
 BEEP = "beep"
@@ -31,44 +31,54 @@ SHORTEST_MESSAGE_SECONDS = 1.0
 
 
 def open_call(
-    arrived: Arrived, number: VirtualNumber | None, trunk_id: int | None, look: Look, call_session_id: int
-) -> Turn:
+    arrived: Arrived,
+    number: VirtualNumber | None,
+    trunk_id: int | None,
+    context: CallContext,
+    call_session_id: int,
+) -> Decision:
     """A call came in by a trunk. ``number`` = the virtual number called; None = it is none of the account's."""
-    turn = adopt(arrived, number, trunk_id, look, call_session_id)
-    turn.at = arrived.at
-    begin(turn, number)
-    return turn
+    decision = adopt(arrived, number, trunk_id, context, call_session_id)
+    decision.at = arrived.at
+    begin(decision, number)
+    return decision
 
 
-def begin(turn: Turn, number: VirtualNumber | None) -> None:
+def begin(decision: Decision, number: VirtualNumber | None) -> None:
     """The switch controls the caller's channel: refuse the call, or enter the scenario."""
-    contact, look = turn.session.contact, turn.look
+    contact, context = decision.session.contact, decision.context
     if contact is None:
         return
-    refusal = _refusal(number, turn.session.contact_phone_number, look)
+    refusal = _refusal(number, decision.session.contact_phone_number, context)
     if refusal is not None:
-        refuse(turn, contact, refusal)
+        refuse(decision, contact, refusal)
         return
-    scenario = interpreter.scenario_for(look.account, number, look.local_time) if number is not None else None
+    scenario = (
+        interpreter.scenario_for(context.account, number, context.local_time) if number is not None else None
+    )
     if scenario is None:
-        refuse(turn, contact, Reason.NO_ACTIVE_SCENARIO)
+        refuse(decision, contact, Reason.NO_ACTIVE_SCENARIO)
         return
-    turn.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
-    perform(turn, interpreter.start(look.account, scenario, look))
+    decision.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
+    perform(decision, interpreter.start(context.account, scenario, context))
 
 
 def adopt(
-    arrived: Arrived, number: VirtualNumber | None, trunk_id: int | None, look: Look, call_session_id: int
-) -> Turn:
+    arrived: Arrived,
+    number: VirtualNumber | None,
+    trunk_id: int | None,
+    context: CallContext,
+    call_session_id: int,
+) -> Decision:
     """Begin the session of a call by a trunk, without doing anything with it."""
-    account = look.account
+    account = context.account
     caller = normalise(arrived.calling_number) or arrived.calling_number.lstrip("+") or None
     contact = account.contacts_by_phone.get(caller) if caller else None
     called = number.phone_number if number is not None else arrived.called.lstrip("+")
-    turn = Turn.open(
+    decision = Decision.open(
         account.account_id,
         call_session_id,
-        look,
+        context,
         arrived.started_at,
         {
             "direction": "in",
@@ -82,7 +92,7 @@ def adopt(
             "contact_full_name": contact.full_name if contact else None,
         },
     )
-    turn.start_leg(
+    decision.start_leg(
         arrived.channel,
         {
             "role": Role.CONTACT,
@@ -93,7 +103,7 @@ def adopt(
             "trunk_id": trunk_id,
         },
     )
-    return turn
+    return decision
 
 
 def _visit(number: VirtualNumber | None) -> dict[str, Any]:
@@ -115,8 +125,8 @@ def _is_redirected(number: VirtualNumber | None) -> bool:
     return campaign is not None and campaign.redirection_virtual_number_id is not None
 
 
-def _refusal(number: VirtualNumber | None, caller: str | None, look: Look) -> Reason | None:
-    account = look.account
+def _refusal(number: VirtualNumber | None, caller: str | None, context: CallContext) -> Reason | None:
+    account = context.account
     if not account.is_active:
         return Reason.APP_IS_INACTIVE
     if number is None:
@@ -125,76 +135,78 @@ def _refusal(number: VirtualNumber | None, caller: str | None, look: Look) -> Re
         return Reason.NUMB_IS_INACTIVE
     if caller is not None and caller in account.blacklist:
         return Reason.NUMA_IN_BLACK_LIST
-    if number.max_in_calls and look.number_calls(number.virtual_number_id, "in") >= number.max_in_calls:
+    if number.max_in_calls and context.number_calls(number.virtual_number_id, "in") >= number.max_in_calls:
         return Reason.MAX_IN_CALL_REACHED
     return None
 
 
-def refuse(turn: Turn, leg: Leg, reason: Reason) -> None:
+def refuse(decision: Decision, leg: Leg, reason: Reason) -> None:
     """End a call that cannot continue; the SIP response to the caller's phone has the closest cause."""
-    turn.ending(reason)
-    turn.do(Hangup(leg.channel, cause_for_refusal(reason)))
+    decision.ending(reason)
+    decision.do(Hangup(leg.channel, cause_for_refusal(reason)))
 
 
-def perform(turn: Turn, decision: Decision) -> None:
+def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
     """Carry out what the scenario decided."""
-    session = turn.session
+    session = decision.session
     contact = session.contact
     if contact is None or not contact.alive:
         return
-    if _too_many(turn):
-        refuse(turn, contact, Reason.MAX_TRANSITION_COUNT_EXCEEDED)
+    if _too_many(decision):
+        refuse(decision, contact, Reason.MAX_TRANSITION_COUNT_EXCEEDED)
         return
-    turn.enter(decision.entered)
-    for skipped in decision.skipped:
-        turn.skip(skipped)
-    match decision:
+    decision.enter(routing_decision.entered)
+    for skipped in routing_decision.skipped:
+        decision.skip(skipped)
+    match routing_decision:
         case Play():
-            _play(turn, contact, decision.media_file_ids)
+            _play(decision, contact, routing_decision.media_file_ids)
         case Ring():
-            _ring(turn, contact, decision)
+            _ring(decision, contact, routing_decision)
         case RingOutside():
-            _ring_outside(turn, contact, decision)
+            _ring_outside(decision, contact, routing_decision)
         case TakeMessage():
-            _take_message(turn, contact, decision)
+            _take_message(decision, contact, routing_decision)
         case End():
-            refuse(turn, contact, _end_reason(session, decision.reason))
+            refuse(decision, contact, _end_reason(session, routing_decision.reason))
 
 
-def _too_many(turn: Turn) -> bool:
+def _too_many(decision: Decision) -> bool:
     """Whether the call has passed more operations than a scenario that works: it goes round and round."""
-    at_once = sum(event.type is EventType.OPERATION_ENTERED for event in turn.events)
-    return at_once >= interpreter.MAX_TRANSITIONS or len(turn.session.operations) >= MAX_OPERATIONS
+    at_once = sum(event.type is EventType.OPERATION_ENTERED for event in decision.events)
+    return at_once >= interpreter.MAX_TRANSITIONS or len(decision.session.operations) >= MAX_OPERATIONS
 
 
-def played(turn: Turn) -> None:
+def played(decision: Decision) -> None:
     """A greeting, or what is said before a voice mail, has been played to its end."""
-    session = turn.session
+    session = decision.session
     contact = session.contact
     if contact is None or not contact.alive or session.ending is not None:
         return
     if session.message is not None:
-        _record(turn, contact)
+        _record(decision, contact)
         return
-    _next(turn)
+    _next(decision)
 
 
-def message_recorded(turn: Turn, seconds: float, *, go_on: bool = True, refused: str | None = None) -> None:
+def message_recorded(
+    decision: Decision, seconds: float, *, go_on: bool = True, refused: str | None = None
+) -> None:
     """The voice mail is over: a key, silence, its longest time, or the contact hung up.
 
     :param refused: why it was not recorded.
     """
-    session = turn.session
+    session = decision.session
     message = session.message
     if message is None:
         return
     more = {} if refused is None else {"refused": refused}
-    turn.emit(
+    decision.emit(
         EventType.VOICE_MAIL_LEFT,
         **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS, **more},
     )
     if go_on and session.contact is not None and session.contact.alive and session.ending is None:
-        _next(turn)
+        _next(decision)
 
 
 def spoken_seconds(session: Session, at: Instant) -> float:
@@ -207,45 +219,50 @@ def spoken_seconds(session: Session, at: Instant) -> float:
     return max(0.0, at - (session.speaking_since or session.last_message_at))
 
 
-def not_connected(turn: Turn) -> None:
+def not_connected(decision: Decision) -> None:
     """Nobody of those rung answered."""
-    account, scenario, operation = turn.look.account, *_position(turn)
+    account, scenario, operation = decision.context.account, *_position(decision)
     if scenario is None or operation is None:
-        contact = turn.session.contact
+        contact = decision.session.contact
         if contact is not None and contact.alive:
-            refuse(turn, contact, _end_reason(turn.session, Reason.NO_OPERATION))
+            refuse(decision, contact, _end_reason(decision.session, Reason.NO_OPERATION))
         return
-    perform(turn, interpreter.again(account, scenario, operation, turn.look, _tried(turn.session, operation)))
+    perform(
+        decision,
+        interpreter.again(
+            account, scenario, operation, decision.context, _tried(decision.session, operation)
+        ),
+    )
 
 
-def resume(turn: Turn) -> None:
+def resume(decision: Decision) -> None:
     """After an interruption the contact waits in a controlled channel: repeat the present operation.
 
     A voice mail is not begun again (that would wipe what was said): it ends here.
     """
-    if turn.session.message is not None:
-        message_recorded(turn, spoken_seconds(turn.session, turn.at))
+    if decision.session.message is not None:
+        message_recorded(decision, spoken_seconds(decision.session, decision.at))
         return
-    scenario, operation = _position(turn)
+    scenario, operation = _position(decision)
     if scenario is None or operation is None:
-        not_connected(turn)
+        not_connected(decision)
         return
-    perform(turn, interpreter.resume(turn.look.account, scenario, operation, turn.look))
+    perform(decision, interpreter.resume(decision.context.account, scenario, operation, decision.context))
 
 
-def _next(turn: Turn) -> None:
-    scenario, operation = _position(turn)
-    contact = turn.session.contact
+def _next(decision: Decision) -> None:
+    scenario, operation = _position(decision)
+    contact = decision.session.contact
     if scenario is None or operation is None:
         if contact is not None:
-            refuse(turn, contact, Reason.INCORRECT_CONFIG)
+            refuse(decision, contact, Reason.INCORRECT_CONFIG)
         return
-    perform(turn, interpreter.after(turn.look.account, scenario, operation, turn.look))
+    perform(decision, interpreter.after(decision.context.account, scenario, operation, decision.context))
 
 
-def _position(turn: Turn) -> tuple[Scenario | None, Operation | None]:
-    session = turn.session
-    scenario = turn.look.account.scenarios.get(session.present_scenario_id or 0)
+def _position(decision: Decision) -> tuple[Scenario | None, Operation | None]:
+    session = decision.session
+    scenario = decision.context.account.scenarios.get(session.present_scenario_id or 0)
     return scenario, scenario.operation(session.operation_key) if scenario is not None else None
 
 
@@ -257,64 +274,66 @@ def _tried(session: Session, operation: Operation) -> set[int]:
     return {leg.phone_id for leg in legs if leg.phone_id is not None}
 
 
-def _play(turn: Turn, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
-    files = _files(turn, media_file_ids)
+def _play(decision: Decision, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
+    files = _files(decision, media_file_ids)
     if not files:
-        _next(turn)
+        _next(decision)
         return
-    _answer(turn, contact)
-    _say(turn, contact, files)
+    _answer(decision, contact)
+    _say(decision, contact, files)
 
 
-def _say(turn: Turn, contact: Leg, files: tuple[str, ...]) -> None:
-    turn.session.playing = f"{turn.session.call_session_id}-{turn.session.seq}"
-    turn.do(PlayFiles(contact.channel, turn.session.playing, files))
+def _say(decision: Decision, contact: Leg, files: tuple[str, ...]) -> None:
+    decision.session.playing = f"{decision.session.call_session_id}-{decision.session.seq}"
+    decision.do(PlayFiles(contact.channel, decision.session.playing, files))
 
 
-def _files(turn: Turn, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
-    paths = (turn.look.media_path(media_file_id) for media_file_id in media_file_ids)
+def _files(decision: Decision, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
+    paths = (decision.context.media_path(media_file_id) for media_file_id in media_file_ids)
     return tuple(path for path in paths if path is not None)
 
 
-def _answer(turn: Turn, contact: Leg) -> None:
+def _answer(decision: Decision, contact: Leg) -> None:
     if contact.answered_at is None:
-        turn.do(Answer(contact.channel))
+        decision.do(Answer(contact.channel))
 
 
-def _ring(turn: Turn, contact: Leg, ring: Ring) -> None:
-    session = turn.session
-    aims: list[dialing.Aim] = []
+def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
+    session = decision.session
+    dial_targets: list[dialing.DialTarget] = []
     shown = shown_number(session, ring.operation)
     for candidate in ring.candidates:
-        found = dialing.candidate_aims(turn, [candidate], shown, session.contact_full_name or "")
-        aims += found
+        found = dialing.candidate_dial_targets(decision, [candidate], shown, session.contact_full_name or "")
+        dial_targets += found
         if not found:
-            obstacle = dialing.obstacle(turn, candidate.phone)
-            turn.skip(Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation))
-    if not aims:
-        not_connected(turn)
+            obstacle = dialing.obstacle(decision, candidate.phone)
+            decision.skip(
+                Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation)
+            )
+    if not dial_targets:
+        not_connected(decision)
         return
-    music = _music(turn, contact, ring.music_media_file_id)
-    announcement = employee_message(turn, ring.operation)
-    dialing.dial(turn, contact, aims, ring.ring_seconds, music=music, announcement=announcement)
+    music = _music(decision, contact, ring.music_media_file_id)
+    announcement = employee_message(decision, ring.operation)
+    dialing.dial(decision, contact, dial_targets, ring.ring_seconds, music=music, announcement=announcement)
 
 
-def _ring_outside(turn: Turn, contact: Leg, ring: RingOutside) -> None:
-    aim = dialing.outside_aim(turn, ring.number)
-    if isinstance(aim, Reason):
-        turn.skip(ring.not_called(aim))
-        _next(turn)
+def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:
+    dial_target = dialing.outside_dial_target(decision, ring.number)
+    if isinstance(dial_target, Reason):
+        decision.skip(ring.not_called(dial_target))
+        _next(decision)
         return
-    music = _music(turn, contact, ring.music_media_file_id)
-    dialing.dial(turn, contact, [aim], ring.ring_seconds, music=music)
+    music = _music(decision, contact, ring.music_media_file_id)
+    dialing.dial(decision, contact, [dial_target], ring.ring_seconds, music=music)
 
 
-def _music(turn: Turn, contact: Leg, media_file_id: int | None) -> str | None:
+def _music(decision: Decision, contact: Leg, media_file_id: int | None) -> str | None:
     """Music for the contact while employees are called; None = ring-back."""
-    music = turn.look.media_path(media_file_id) if media_file_id is not None else None
+    music = decision.context.media_path(media_file_id) if media_file_id is not None else None
     if music is None and contact.answered_at is not None:
         # An answered call gets no ring-back from the network: it would wait in silence.
-        music = turn.look.system_media_path("dialing_music")
+        music = decision.context.system_media_path("dialing_music")
     return music
 
 
@@ -324,41 +343,41 @@ def shown_number(session: Session, operation: Operation) -> str:
     return (session.virtual_phone_number if virtual else session.contact_phone_number) or ""
 
 
-def employee_message(turn: Turn, operation: Operation) -> tuple[str, ...]:
+def employee_message(decision: Decision, operation: Operation) -> tuple[str, ...]:
     """Announcement to an employee who is called by this operation, before the connection."""
-    return _files(turn, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
+    return _files(decision, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
 
 
-def _take_message(turn: Turn, contact: Leg, decision: TakeMessage) -> None:
-    session = turn.session
-    _answer(turn, contact)
-    turn.emit(
+def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessage) -> None:
+    session = decision.session
+    _answer(decision, contact)
+    decision.emit(
         EventType.VOICE_MAIL_STARTED,
         leg_id=contact.leg_id,
         path=f"{session.call_session_id}/{contact.leg_id}-voice-mail.wav",
-        employee_id=decision.employee_id,
-        group_id=decision.group_id,
-        max_seconds=decision.max_seconds,
-        silence_seconds=decision.silence_seconds,
+        employee_id=routing_decision.employee_id,
+        group_id=routing_decision.group_id,
+        max_seconds=routing_decision.max_seconds,
+        silence_seconds=routing_decision.silence_seconds,
     )
-    beep = turn.look.system_media_path(BEEP)
-    files = _files(turn, decision.media_file_ids) + ((beep,) if beep is not None else ())
+    beep = decision.context.system_media_path(BEEP)
+    files = _files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())
     if files:
-        _say(turn, contact, files)
+        _say(decision, contact, files)
     else:
-        _record(turn, contact)
+        _record(decision, contact)
 
 
-def _record(turn: Turn, contact: Leg) -> None:
-    message = turn.session.message or {}
-    if not turn.look.may_record:
-        message_recorded(turn, 0.0, refused=NOT_RECORDED)
+def _record(decision: Decision, contact: Leg) -> None:
+    message = decision.session.message or {}
+    if not decision.context.may_record:
+        message_recorded(decision, 0.0, refused=NOT_RECORDED)
         return
-    turn.session.speaking_since = turn.at
-    turn.do(
+    decision.session.speaking_since = decision.at
+    decision.do(
         RecordMessage(
             contact.channel,
-            f"{turn.session.call_session_id}-{contact.leg_id}",
+            f"{decision.session.call_session_id}-{contact.leg_id}",
             message["path"],
             message["max_seconds"],
             message["silence_seconds"],

@@ -36,7 +36,7 @@ class ToLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ToWorld:
+class ToOutside:
     number: str
     """E.164 digits without plus."""
     keys: str | None = None
@@ -49,7 +49,7 @@ class ToEmergency:
     """As dialled: ``112``."""
 
 
-Destination = ToEmployee | ToGroup | ToLine | ToWorld | ToEmergency
+Destination = ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -69,9 +69,9 @@ def destination(account: Account, dialled: str) -> Destination | None:
     if line is not None:
         return ToLine(line, dialled)
     if (kept := with_extension(dialled)) is not None and (outside := split(kept)).keys is not None:
-        return ToWorld(*outside)
+        return ToOutside(*outside)
     number = to_e164(dialled, account.country)
-    return ToWorld(number) if number is not None else None
+    return ToOutside(number) if number is not None else None
 
 
 def to_e164(text: str, country: str) -> str | None:

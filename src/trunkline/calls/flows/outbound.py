@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from trunkline.calls.context import Look
-from trunkline.calls.decision import Turn
+from trunkline.calls.context import CallContext
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
 from trunkline.calls.flows import dialing
-from trunkline.calls.flows.dialing import Aim
+from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.number_plan import (
     Destination,
@@ -15,7 +15,7 @@ from trunkline.calls.flows.number_plan import (
     ToEmployee,
     ToGroup,
     ToLine,
-    ToWorld,
+    ToOutside,
     destination,
 )
 from trunkline.calls.session import Leg, Role
@@ -32,59 +32,61 @@ from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
 from trunkline.telephony.port import Arrived, ConnectFinished, ConnectResult, Endpoint, Target
 
-RING_SECONDS_TO_WORLD = 120
+RING_SECONDS_OUTSIDE = 120
 """The network usually gives up earlier by itself."""
 
 
-def open_call(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> Turn:
+def open_call(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
     """A call came from one of the account's lines."""
-    turn = adopt(arrived, line, look, call_session_id)
-    leg = turn.session.initiator
+    decision = adopt(arrived, line, context, call_session_id)
+    leg = decision.session.initiator
     if leg is None:
-        return turn
-    turn.at = arrived.at
-    where = destination(look.account, arrived.called)
+        return decision
+    decision.at = arrived.at
+    where = destination(context.account, arrived.called)
     refusal = None
     if not isinstance(where, ToEmergency):
-        refusal = _refusal(line, look.account.employee_of_line(line.sip_line_id), where, look)
+        refusal = _refusal(line, context.account.employee_of_line(line.sip_line_id), where, context)
     if refusal is None:
-        refusal = _connect(turn, leg, where)
+        refusal = _connect(decision, leg, where)
     if refusal is not None:
-        refuse(turn, leg, refusal)
-    return turn
+        refuse(decision, leg, refusal)
+    return decision
 
 
-def _connect(turn: Turn, leg: Leg, where: Destination | None) -> Reason | None:
+def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason | None:
     """Call the destination; why not, if it cannot be."""
     match where:
         case ToEmergency():
-            return _to_emergency(turn, leg, where.number)
-        case ToWorld():
-            return _to_world(turn, leg, where, turn.look.account.numbers.get(_caller_id(turn, leg) or 0))
+            return _to_emergency(decision, leg, where.number)
+        case ToOutside():
+            return _to_outside(
+                decision, leg, where, decision.context.account.numbers.get(_caller_id(decision, leg) or 0)
+            )
         case ToEmployee() | ToGroup() | ToLine():
-            return _to_colleagues(turn, leg, where)
+            return _to_colleagues(decision, leg, where)
     return Reason.INCORRECT_INPUT
 
 
-def _caller_id(turn: Turn, leg: Leg) -> int | None:
+def _caller_id(decision: Decision, leg: Leg) -> int | None:
     """The virtual number with which the line calls the world."""
-    line = turn.look.account.lines.get(leg.sip_line_id or 0)
+    line = decision.context.account.lines.get(leg.sip_line_id or 0)
     return line.virtual_number_id if line is not None else None
 
 
-def adopt(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> Turn:
+def adopt(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
     """Begin the session of a call out of a line, without doing anything with it."""
-    account = look.account
+    account = context.account
     employee = account.employee_of_line(line.sip_line_id)
     where = destination(account, arrived.called)
     number = account.numbers.get(line.virtual_number_id or 0)
-    internal = not isinstance(where, ToWorld | ToEmergency | None)
-    contact_number = where.number if isinstance(where, ToWorld | ToEmergency) else arrived.called
+    internal = not isinstance(where, ToOutside | ToEmergency | None)
+    contact_number = where.number if isinstance(where, ToOutside | ToEmergency) else arrived.called
     contact = account.contacts_by_phone.get(contact_number)
-    turn = Turn.open(
+    decision = Decision.open(
         account.account_id,
         call_session_id,
-        look,
+        context,
         arrived.started_at,
         {
             "direction": "out",
@@ -98,7 +100,7 @@ def adopt(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> 
             "operator_phone_number": line.phone_number,
         },
     )
-    turn.start_leg(
+    decision.start_leg(
         arrived.channel,
         {
             "role": Role.EMPLOYEE,
@@ -112,26 +114,30 @@ def adopt(arrived: Arrived, line: SipLine, look: Look, call_session_id: int) -> 
             "sip_line_id": line.sip_line_id,
         },
     )
-    return turn
+    return decision
 
 
-def resume(turn: Turn, leg: Leg) -> None:
+def resume(decision: Decision, leg: Leg) -> None:
     """After an interruption the caller waits in a controlled channel: call the dialled number again."""
-    refusal = _connect(turn, leg, destination(turn.look.account, leg.called_phone_number or ""))
+    refusal = _connect(decision, leg, destination(decision.context.account, leg.called_phone_number or ""))
     if refusal is not None:
-        refuse(turn, leg, refusal)
+        refuse(decision, leg, refusal)
 
 
-def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
+def not_connected(decision: Decision, leg: Leg, heard: ConnectFinished) -> None:
     """The called party was not reached: send the caller's phone the response of the network.
 
     An emergency call that no trunk has carried so far is tried over the next one.
     """
-    where = destination(turn.look.account, leg.called_phone_number or "")
+    where = destination(decision.context.account, leg.called_phone_number or "")
     failed_to_leave = heard.result is ConnectResult.UNREACHABLE
-    if isinstance(where, ToEmergency) and failed_to_leave and _to_emergency(turn, leg, where.number) is None:
+    if (
+        isinstance(where, ToEmergency)
+        and failed_to_leave
+        and _to_emergency(decision, leg, where.number) is None
+    ):
         return
-    called = [one for one in turn.session.legs.values() if one is not leg]
+    called = [one for one in decision.session.legs.values() if one is not leg]
     reasons = {one.finish_reason for one in called if one.finish_reason is not None}
     cause = cause_for_result(heard.result, heard.cause)
     if len(reasons) == 1:
@@ -140,14 +146,14 @@ def not_connected(turn: Turn, leg: Leg, heard: ConnectFinished) -> None:
         reason = Reason.NO_SUCCESS_OPERATOR_CALL
     else:
         reason = unanswered(Side.CONTACT, cause, is_line=False)
-    turn.ending(reason)
-    turn.do(Hangup(leg.channel, cause))
+    decision.ending(reason)
+    decision.do(Hangup(leg.channel, cause))
 
 
 def _refusal(
-    line: SipLine, employee: Employee | None, where: Destination | None, look: Look
+    line: SipLine, employee: Employee | None, where: Destination | None, context: CallContext
 ) -> Reason | None:
-    account = look.account
+    account = context.account
     if not account.is_active:
         return Reason.APP_IS_INACTIVE
     if where is None:
@@ -158,72 +164,78 @@ def _refusal(
         or line.billing_state is not BillingState.ACTIVE
     ):
         return Reason.OUT_CALL_NOT_ALLOWED
-    if look.line_channels(line.sip_line_id) >= line.channels_count:
+    if context.line_channels(line.sip_line_id) >= line.channels_count:
         return Reason.MAX_OUT_CALL_REACHED
     if employee is not None:
         if not employee.is_active:
             return Reason.EMPLOYEE_INACTIVE
-        if isinstance(where, ToWorld) and "out" not in employee.out_external_allowed:
+        if isinstance(where, ToOutside) and "out" not in employee.out_external_allowed:
             return Reason.EXTERNAL_CALL_NOT_ALLOWED
-        if not isinstance(where, ToWorld) and "out" not in employee.out_internal_allowed:
+        if not isinstance(where, ToOutside) and "out" not in employee.out_internal_allowed:
             return Reason.INTERNAL_CALL_NOT_ALLOWED
     return None
 
 
-def _to_world(turn: Turn, leg: Leg, where: ToWorld, number: VirtualNumber | None) -> Reason | None:
-    look = turn.look
+def _to_outside(
+    decision: Decision, leg: Leg, where: ToOutside, number: VirtualNumber | None
+) -> Reason | None:
+    context = decision.context
     if number is None:
         return Reason.INCORRECT_CONFIG
-    if where.number in look.account.blacklist:
+    if where.number in context.account.blacklist:
         return Reason.LOCKED_NUMB
-    if number.max_out_calls and look.number_calls(number.virtual_number_id, "out") >= number.max_out_calls:
+    if number.max_out_calls and context.number_calls(number.virtual_number_id, "out") >= number.max_out_calls:
         return Reason.MAX_OUT_CALL_REACHED
-    trunk = dialing.outgoing_trunk(look, where.number, number, leg.sip_line_id)
+    trunk = dialing.outgoing_trunk(context, where.number, number, leg.sip_line_id)
     if isinstance(trunk, Reason):
         return Reason.INCORRECT_CONFIG if trunk is Reason.SIP_TRUNK_IS_LOCKED else trunk
-    aim = dialing.contact_aim(turn, trunk, where.number, number.phone_number, keys=where.keys)
-    dialing.dial(turn, leg, [aim], RING_SECONDS_TO_WORLD)
+    dial_target = dialing.contact_dial_target(
+        decision, trunk, where.number, number.phone_number, keys=where.keys
+    )
+    dialing.dial(decision, leg, [dial_target], RING_SECONDS_OUTSIDE)
     return None
 
 
-def _to_emergency(turn: Turn, leg: Leg, number: str) -> Reason | None:
+def _to_emergency(decision: Decision, leg: Leg, number: str) -> Reason | None:
     """Call an emergency number, whatever is locked or in use. Returns the reason when no trunk is left, else None."""
-    aim = dialing.emergency_aim(turn, number, turn.look.account.numbers.get(_caller_id(turn, leg) or 0))
-    if aim is None:
+    dial_target = dialing.emergency_dial_target(
+        decision, number, decision.context.account.numbers.get(_caller_id(decision, leg) or 0)
+    )
+    if dial_target is None:
         return Reason.SIP_TRUNK_IS_LOCKED
-    dialing.dial(turn, leg, [aim], RING_SECONDS_TO_WORLD)
+    dialing.dial(decision, leg, [dial_target], RING_SECONDS_OUTSIDE)
     return None
 
 
-def _to_colleagues(turn: Turn, leg: Leg, where: ToEmployee | ToGroup | ToLine) -> Reason | None:
-    caller_number, caller_name = _shown(turn, leg)
+def _to_colleagues(decision: Decision, leg: Leg, where: ToEmployee | ToGroup | ToLine) -> Reason | None:
+    caller_number, caller_name = _shown(decision, leg)
     if isinstance(where, ToLine):
-        aims, skipped, seconds = _line_aim(turn, where.line, caller_number, caller_name)
+        dial_targets, skipped, seconds = _line_dial_target(decision, where.line, caller_number, caller_name)
     else:
-        aims, skipped, seconds = _employee_aims(turn, where, caller_number, caller_name)
+        dial_targets, skipped, seconds = _employee_dial_targets(decision, where, caller_number, caller_name)
     for one in skipped:
-        turn.skip(one)
-    if not aims:
+        decision.skip(one)
+    if not dial_targets:
         reasons = {one.reason for one in skipped}
         return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
-    dialing.dial(turn, leg, aims, seconds)
+    dialing.dial(decision, leg, dial_targets, seconds)
     return None
 
 
-def _shown(turn: Turn, leg: Leg) -> tuple[str, str]:
+def _shown(decision: Decision, leg: Leg) -> tuple[str, str]:
     """What a colleague's phone shows: the caller's short number, else the line; and the name."""
-    employee = turn.look.account.employees.get(leg.employee_id or 0)
+    employee = decision.context.account.employees.get(leg.employee_id or 0)
     if employee is None:
         return leg.calling_phone_number or "", ""
     return employee.extension or leg.calling_phone_number or "", employee.full_name
 
 
-def _line_aim(
-    turn: Turn, line: SipLine, caller_number: str, caller_name: str
-) -> tuple[list[Aim], list[Skipped], int]:
-    owner = turn.look.account.employee_of_line(line.sip_line_id)
+def _line_dial_target(
+    decision: Decision, line: SipLine, caller_number: str, caller_name: str
+) -> tuple[list[DialTarget], list[Skipped], int]:
+    owner = decision.context.account.employee_of_line(line.sip_line_id)
     phone = Phone(0, line.sip_line_id, None, line.channels_count, line.dial_time, is_active=True)
-    obstacle = turn.look.phone_obstacle(phone)
+    obstacle = decision.context.phone_obstacle(phone)
     if obstacle is not None and owner is not None:
         return [], [Skipped(owner, phone, obstacle)], line.dial_time
     target = Target.of(Endpoint.line(line.phone_number), caller_number=caller_number, caller_name=caller_name)
@@ -231,24 +243,26 @@ def _line_aim(
     return [(target, data)], [], line.dial_time
 
 
-def _employee_aims(
-    turn: Turn, where: ToEmployee | ToGroup, caller_number: str, caller_name: str
-) -> tuple[list[Aim], list[Skipped], int]:
-    account = turn.look.account
+def _employee_dial_targets(
+    decision: Decision, where: ToEmployee | ToGroup, caller_number: str, caller_name: str
+) -> tuple[list[DialTarget], list[Skipped], int]:
+    account = decision.context.account
     group = where.group if isinstance(where, ToGroup) else None
     people = [where.employee] if isinstance(where, ToEmployee) else members_of(account, where.group)
-    busy = turn.look.group_obstacle(group) if group is not None else None
+    busy = decision.context.group_obstacle(group) if group is not None else None
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for employee in people:
-        obstacle = busy or employee_obstacle(account, employee, turn.look.local_time, internal=True)
+        obstacle = busy or employee_obstacle(account, employee, decision.context.local_time, internal=True)
         if obstacle is not None:
             skipped.append(Skipped(employee, None, obstacle, group))
             continue
         phones = group.phones_of(employee) if group is not None else None
-        candidate, refused = first_free_phone(employee, turn.look, (), phones)
+        candidate, refused = first_free_phone(employee, decision.context, (), phones)
         skipped.extend(refused)
         if candidate is not None:
             candidates.append(Candidate(employee, candidate.phone, group))
-    aims = dialing.candidate_aims(turn, candidates, caller_number, caller_name, side=Side.CONTACT)
-    return aims, skipped, max((c.phone.dial_time for c in candidates), default=60)
+    dial_targets = dialing.candidate_dial_targets(
+        decision, candidates, caller_number, caller_name, side=Side.CONTACT
+    )
+    return dial_targets, skipped, max((c.phone.dial_time for c in candidates), default=60)

@@ -6,14 +6,14 @@ while consulting is in no file, and each part has its exact place in time, that 
 
 from __future__ import annotations
 
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import RecordVoice
 from trunkline.calls.session import Leg
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.events.catalogue import EventType
 
 
-def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False) -> None:
+def begin(decision: Decision, leg: Leg, *, by_engine: bool = False, asked: bool = False) -> None:
     """Record a party from now on.
 
     :param by_engine: the engine does it already, since it connected the party.
@@ -21,13 +21,13 @@ def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False)
     """
     if leg.is_recorded:
         return
-    if not by_engine and not turn.look.may_record:
-        refuse(turn, leg)
+    if not by_engine and not decision.context.may_record:
+        refuse(decision, leg)
         return
     part = leg.recorded_parts + 1
     if not by_engine:
-        turn.do(RecordVoice(leg.channel, on=True, part=part))
-    turn.emit(
+        decision.do(RecordVoice(leg.channel, on=True, part=part))
+    decision.emit(
         EventType.RECORDING_STARTED,
         leg_id=leg.leg_id,
         channel=leg.channel,
@@ -36,20 +36,20 @@ def begin(turn: Turn, leg: Leg, *, by_engine: bool = False, asked: bool = False)
     )
 
 
-def refuse(turn: Turn, leg: Leg) -> None:
+def refuse(decision: Decision, leg: Leg) -> None:
     """Do not record this talk, because the disk is nearly full; published once for a call."""
-    if not turn.session.record_refused:
-        turn.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=NOT_RECORDED)
+    if not decision.session.record_refused:
+        decision.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=NOT_RECORDED)
 
 
-def pause(turn: Turn, leg: Leg) -> None:
+def pause(decision: Decision, leg: Leg) -> None:
     """Record a party no more until it talks again."""
-    _stop(turn, leg, paused=True)
+    _stop(decision, leg, paused=True)
 
 
-def end(turn: Turn, leg: Leg) -> None:
+def end(decision: Decision, leg: Leg) -> None:
     """Record a party no more: by a command."""
-    _stop(turn, leg, paused=False)
+    _stop(decision, leg, paused=False)
 
 
 def part_name(channel: str, part: int) -> str:
@@ -57,7 +57,7 @@ def part_name(channel: str, part: int) -> str:
     return channel if part == 1 else f"{channel}.{part}"
 
 
-def _stop(turn: Turn, leg: Leg, *, paused: bool) -> None:
+def _stop(decision: Decision, leg: Leg, *, paused: bool) -> None:
     if leg.is_recorded:
-        turn.do(RecordVoice(leg.channel, on=False))
-        turn.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=paused)
+        decision.do(RecordVoice(leg.channel, on=False))
+        decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=paused)

@@ -319,7 +319,7 @@ class EventWriter:
             portion.events.append(event)
         for portion in found.values():
             try:
-                _fold(portion)
+                _merge(portion)
             except UNSTORABLE as error:
                 portion.stream.dead = f"{type(error).__name__}: {error}"
                 _log.exception("events_not_foldable", call_session_id=portion.stream.call_session_id)
@@ -563,7 +563,7 @@ class EventWriter:
             self._alarm = None
 
 
-def _fold(portion: _Portion) -> None:
+def _merge(portion: _Portion) -> None:
     """Bring the writer's own state of the call to the last event of the portion."""
     stream = portion.stream
     for event in portion.events:

@@ -25,7 +25,7 @@ from trunkline.calls.effects import (
     RecordVoice,
     StopPlay,
     Supervise,
-    Take,
+    TakeControl,
 )
 from trunkline.core import engine_values
 from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
@@ -82,7 +82,7 @@ class _Batch:
     is_stopped: bool = False
 
 
-class Performer:
+class EffectExecutor:
     """Performs effects. A channel that is gone needs nothing more: that is normal in races, and ignored."""
 
     def __init__(
@@ -126,7 +126,7 @@ class Performer:
         """
         await self._engine.take(channels)
 
-    def hang_up_stranger(self, channel: Channel) -> None:
+    def hang_up_unknown(self, channel: Channel) -> None:
         """Refuse a call that has no session (Q.850 42, congestion)."""
         self.perform(0, [Hangup(channel, 42)])
 
@@ -153,7 +153,9 @@ class Performer:
                     failure = EngineUnavailable("another switch commands the engine now")
                 elif effect.channel and not (batch.is_stopped and not isinstance(effect, Hangup)):
                     failure = await self._one(call_session_id, effect)
-                    batch.is_stopped = batch.is_stopped or (failure is not None and effect.policy.stops_turn)
+                    batch.is_stopped = batch.is_stopped or (
+                        failure is not None and effect.policy.stops_decision
+                    )
                 if batch.outcome is not None:
                     batch.outcome.note(effect, failure)
         finally:
@@ -196,13 +198,13 @@ class Performer:
             case Hangup(channel, cause):
                 await engine.hangup(channel, cause)
             case _:
-                await self._do_managed(call_session_id, effect)
+                await self._do_controlled(call_session_id, effect)
 
-    async def _do_managed(self, call_session_id: int, effect: Effect) -> None:
+    async def _do_controlled(self, call_session_id: int, effect: Effect) -> None:
         """Effects on conversations in our own hands."""
         engine = self._engine
         match effect:
-            case Take(channels):
+            case TakeControl(channels):
                 await engine.take(channels)
             case StopPlay(channel, play_id):
                 await engine.stop_play(channel, play_id)

@@ -21,8 +21,8 @@ from trunkline.directory.model import (
 from trunkline.events.reasons import Reason
 
 
-class LiveLook:
-    """Implements :class:`trunkline.calls.context.Look`."""
+class LiveContext:
+    """Implements :class:`trunkline.calls.context.CallContext`."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class LostSignals:
         for session in sessions:
             if self._has_pending(session):
                 continue
-            unresolved = {one.leg_id for one in session.undecided}  # their end was reported
+            unresolved = {one.leg_id for one in session.unresolved}  # their end was reported
             gone = {
                 leg.channel
                 for leg in session.living

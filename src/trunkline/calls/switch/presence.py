@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Decision
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.events.catalogue import Event, EventType
@@ -63,11 +63,11 @@ class Presence:
 
     # --- use
 
-    def apply(self, turn: Turn) -> None:
+    def apply(self, decision: Decision) -> None:
         """Count the starts and ends in the events of a decision."""
-        for event in turn.events:
-            self.count(turn.session, event)
-            self.outgoing.count(turn.session, event)
+        for event in decision.events:
+            self.count(decision.session, event)
+            self.outgoing.count(decision.session, event)
 
     def restore(self, session: Session) -> None:
         """Count a session that was rebuilt from its events."""

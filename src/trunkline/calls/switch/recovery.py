@@ -11,7 +11,7 @@ listing of channels and the signal of the arrival are of one call, whichever com
 from __future__ import annotations
 
 from trunkline.calls import rules
-from trunkline.calls.decision import Turn, is_own_channel
+from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup
 from trunkline.calls.flows import click_to_call, consultation, inbound, outbound
 from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
@@ -105,7 +105,7 @@ class Recovery:
         """Calls with effects from before this recovery that are not carried out yet."""
         self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
         self._replayed: set[tuple[type[Signal], Channel, int]] = set()
-        self._told_until: dict[int, Instant] = {}
+        self._published_until: dict[int, Instant] = {}
         self._seen = {one.channel: one for one in survey.channels}
 
     def run(self) -> None:
@@ -123,7 +123,7 @@ class Recovery:
         self._pending = {
             key for key, one in self._switch.sessions.items() if self._switch.has_pending_effects(one)
         }
-        self._told_until = {key: session.last_at for key, session in self._switch.sessions.items()}
+        self._published_until = {key: session.last_at for key, session in self._switch.sessions.items()}
         for signal in self._survey.missed:
             self._catch_up(signal)
         for one in self._survey.channels:
@@ -169,8 +169,8 @@ class Recovery:
         if session is None:
             return
         # Who talked with whom may be known already; all else makes no event if it is.
-        told = self._told_until.get(session.call_session_id, NEVER)
-        if isinstance(signal, Joined | Left) and signal.at <= told + _SAME_MOMENT:
+        published = self._published_until.get(session.call_session_id, NEVER)
+        if isinstance(signal, Joined | Left) and signal.at <= published + _SAME_MOMENT:
             return
         if (
             isinstance(signal, TargetStarted)
@@ -182,12 +182,12 @@ class Recovery:
             )  # a known target may already have ended, as found by the restore
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
-        self._switch.hear(signal)
+        self._switch.handle(signal)
 
     def _waits_in_dialplan(self, channel: Channel) -> bool:
         """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
         seen = self._seen.get(channel)
-        return is_own_channel(channel) and seen is not None and not seen.in_our_hands and seen.bridge is None
+        return is_own_channel(channel) and seen is not None and not seen.controlled and seen.bridge is None
 
     def _answered_and_left(self, signal: Answered) -> bool:
         """Whether a channel that we originated answered and is gone: it hung up, or waited too long for a switch."""
@@ -204,25 +204,25 @@ class Recovery:
         account = self._directory.accounts.get(session.account_id) if session is not None else None
         if session is None or leg is None or account is None or leg.state is not LegState.DIAL:
             return
-        turn = Turn(session, self._switch.look(account, session), signal.at)
-        turn.answer_leg(leg)
-        self._switch.apply(turn)
+        decision = Decision(session, self._switch.context(account, session), signal.at)
+        decision.answer_leg(leg)
+        self._switch.apply(decision)
 
     def _arrived_meanwhile(self, arrived: Arrived) -> None:
         seen = self._seen.get(arrived.channel)
-        if seen is not None and seen.in_our_hands:
+        if seen is not None and seen.controlled:
             return  # it waits for us: taken up below as a fresh call
         self._begin(arrived, seen)
 
     def _begin(self, arrived: Arrived, seen: SeenChannel | None) -> None:
         """A session for a call that went its way without us (to the default line, or by a lost decision)."""
-        turn = self._adopted(arrived, seen)
-        if turn is not None:
+        decision = self._adopted(arrived, seen)
+        if decision is not None:
             # The presence of audio shows whether the lost decision was to record.
-            turn.session.record_wanted = True
-            self._switch.apply(turn)
+            decision.session.record_wanted = True
+            self._switch.apply(decision)
 
-    def _adopted(self, arrived: Arrived, seen: SeenChannel | None) -> Turn | None:
+    def _adopted(self, arrived: Arrived, seen: SeenChannel | None) -> Decision | None:
         switch = self._switch
         identifier = switch.id_of(arrived.channel)
         if identifier is None:
@@ -233,11 +233,11 @@ class Recovery:
             if found is None:
                 return None
             account, line = found
-            return outbound.adopt(arrived, line, switch.look(account), identifier)
+            return outbound.adopt(arrived, line, switch.context(account), identifier)
         owner = switch.owner_of(self._directory, arrived)
         if owner is None:
             return None
-        return inbound.adopt(arrived, owner.number, owner.trunk_id, switch.look(owner.account), identifier)
+        return inbound.adopt(arrived, owner.number, owner.trunk_id, switch.context(owner.account), identifier)
 
     # --- what lives
 
@@ -246,16 +246,16 @@ class Recovery:
         if seen.channel in switch.channels or seen.channel in switch.past_channels:
             return
         if is_own_channel(seen.channel):
-            switch.turn_away(seen.channel)  # of a request that was lost before it was answered
+            switch.refuse_arrival(seen.channel)  # of a request that was lost before it was answered
             return
         is_new = seen.created_at > self._survey.at - NEW_SECONDS
         if is_new and seen.channel not in self._logged and not seen.tag:
             return
         arrived = self._arrival(seen)
         if seen.linked == seen.channel:
-            if seen.in_our_hands:
+            if seen.controlled:
                 known = set(switch.sessions)
-                switch.hear(arrived)
+                switch.handle(arrived)
                 self._fresh |= set(switch.sessions) - known
             else:
                 self._begin(arrived, seen)
@@ -264,12 +264,12 @@ class Recovery:
         anchor = switch.channels.get(Channel(seen.linked))
         if anchor is not None:
             number = seen.called if seen.endpoint.kind is EndpointKind.TRUNK else None
-            switch.hear(
+            switch.handle(
                 TargetStarted(seen.channel, seen.created_at, Channel(seen.linked), seen.endpoint, number)
             )
 
     def _arrival(self, seen: SeenChannel) -> Arrived:
-        """The signal of an arrival that is told by the listing."""
+        """The signal of an arrival that is found by the listing."""
         return Arrived(
             seen.channel,
             self._survey.at,
@@ -288,16 +288,16 @@ class Recovery:
             seen = self._seen.get(leg.channel)
             if seen is None:
                 if leg.started_at < at:  # one that began after the listing is not in it
-                    switch.hear(Ended(leg.channel, at, cause=0, by_party=False))
+                    switch.handle(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
             if seen.answered and leg.state is LegState.DIAL and not self._waits_in_dialplan(leg.channel):
-                switch.hear(Answered(leg.channel, at))
+                switch.handle(Answered(leg.channel, at))
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)
             if seen is None:
                 continue
             if seen.bridge is not None:
-                switch.hear(Joined(leg.channel, at, seen.bridge))
+                switch.handle(Joined(leg.channel, at, seen.bridge))
             elif leg.state is LegState.TALK:
                 leg.bridge = None
         self._resume(session)
@@ -309,19 +309,19 @@ class Recovery:
         found = self._directory.accounts.get(session.account_id)
         if not session.living and found is not None:
             # All its legs are gone and only the last word is missing.
-            turn = Turn(session, self._switch.look(found, session), self._survey.at)
+            decision = Decision(session, self._switch.context(found, session), self._survey.at)
             if session.legs:
-                rules.settle(turn)
+                rules.settle(decision)
             else:
-                rules.abandon(turn)
-            self._switch.apply(turn)
+                rules.abandon(decision)
+            self._switch.apply(decision)
             return
-        if session.managed:
+        if session.controlled:
             if found is not None:
-                ours = frozenset(one.channel for one in self._survey.channels if one.in_our_hands)
-                turn = Turn(session, self._switch.look(found, session), self._survey.at)
-                consultation.resume(turn, ours)
-                self._switch.apply(turn)
+                ours = frozenset(one.channel for one in self._survey.channels if one.controlled)
+                decision = Decision(session, self._switch.context(found, session), self._survey.at)
+                consultation.resume(decision, ours)
+                self._switch.apply(decision)
             return
         anchor = rules.anchor(session)
         seen = self._seen.get(anchor.channel) if anchor is not None else None
@@ -331,18 +331,18 @@ class Recovery:
             # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
             # connection broke is followed by another recovery.
             return
-        if seen.in_our_hands and self._switch.may_begin(session):
+        if seen.controlled and self._switch.may_begin(session):
             # An earlier recovery found it waiting in the dialplan, and the signal of its arrival was lost.
-            self._switch.hear(self._arrival(seen))
+            self._switch.handle(self._arrival(seen))
             return
-        if session.unconfirmed_dial == anchor.channel and seen.in_our_hands:
+        if session.unconfirmed_dial == anchor.channel and seen.controlled:
             session.dialling = None  # Asterisk did not get the connect: it is repeated below
         session.unconfirmed_dial = None
-        turn = Turn(session, self._switch.look(found, session), self._survey.at)
+        decision = Decision(session, self._switch.context(found, session), self._survey.at)
         if session.ending is not None:
             for leg in session.living:
-                turn.do(Hangup(leg.channel))
-        elif not seen.in_our_hands:
+                decision.do(Hangup(leg.channel))
+        elif not seen.controlled:
             if anchor.answered_at is not None or anchor.direction == "in":
                 session.dialling = anchor.channel
                 # Not what was recorded before somebody switched it off.
@@ -351,17 +351,17 @@ class Recovery:
             # The connect came back, and we did not hear how it went.
             session.dialling = anchor.channel
             result = ConnectResult.ANSWERED if _talked(session) else ConnectResult.NO_ANSWER
-            self._switch.hear(ConnectFinished(anchor.channel, self._survey.at, result, 0))
+            self._switch.handle(ConnectFinished(anchor.channel, self._survey.at, result, 0))
         elif session.left_to_scenario:
-            inbound.resume(turn)
+            inbound.resume(decision)
         elif session.plan:
             if all(leg is anchor for leg in session.living):
-                click_to_call.leg_answered(turn, anchor)
+                click_to_call.leg_answered(decision, anchor)
         elif anchor.serves:
-            outbound.resume(turn, anchor)
+            outbound.resume(decision, anchor)
         else:
-            inbound.resume(turn)
-        self._switch.apply(turn)
+            inbound.resume(decision)
+        self._switch.apply(decision)
 
 
 def _talked(session: Session) -> bool:

@@ -41,7 +41,7 @@ on conflict (account_id, sip_line_id, contact_uri) do update set ip = excluded.i
 _log = get_logger("calls")
 
 
-class Registrar:
+class RegistrationRecorder:
     """Hears registrations, keeps presence, writes what changed."""
 
     def __init__(self, db: Database, presence: Presence, directory: Callable[[], Directory]) -> None:
@@ -52,7 +52,7 @@ class Registrar:
         self._changed: dict[str, list[tuple[EventType, Instant]]] = {}
         self._wake = asyncio.Event()
 
-    def hear(self, signal: Signal) -> None:
+    def handle(self, signal: Signal) -> None:
         match signal:
             case Registered():
                 self._since.setdefault((signal.line, signal.contact_uri), signal.at)
@@ -150,9 +150,9 @@ def _facts(line: SipLine, devices: list[Registered]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def registering(registrar: Registrar) -> Any:
+async def registering(recorder: RegistrationRecorder) -> Any:
     """Write registrations for the time of the block."""
-    task = core_task(registrar.run(), name="registrar")
+    task = core_task(recorder.run(), name="registrar")
     try:
         yield
     finally:

@@ -266,14 +266,14 @@ def _interrupted() -> SwitchInterrupted:
     )
 
 
-def _raised(told: dict[str, Any]) -> TrunklineError:
-    kind = getattr(errors, str(told.get("kind")), TrunklineError)
+def _raised(body: dict[str, Any]) -> TrunklineError:
+    kind = getattr(errors, str(body.get("kind")), TrunklineError)
     if not (isinstance(kind, type) and issubclass(kind, TrunklineError)):
         kind = TrunklineError
     return kind(
-        told.get("message") or "the switch failed; see its log",
-        mnemonic=told.get("mnemonic"),
-        field=told.get("field"),
-        value=told.get("value"),
-        params=told.get("params"),
+        body.get("message") or "the switch failed; see its log",
+        mnemonic=body.get("mnemonic"),
+        field=body.get("field"),
+        value=body.get("value"),
+        params=body.get("params"),
     )

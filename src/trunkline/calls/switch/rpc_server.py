@@ -133,11 +133,11 @@ class Control:
             name, account_id, params = command["name"], command["account_id"], command["params"]
         except (ValueError, KeyError, TypeError):
             refusal = errors.InvalidInput("send a JSON object with name, account_id and params")
-            return _json({"error": _told(refusal)}, _status_of(refusal))
+            return _json({"error": _error_body(refusal)}, _status_of(refusal))
         try:
             result = await self._switch.command(account_id, name, params)
         except TrunklineError as error:
-            return _json({"error": _told(error)}, _status_of(error))
+            return _json({"error": _error_body(error)}, _status_of(error))
         except Exception:
             _log.exception("command_failed", command=name, account_id=account_id)
             return _json({"error": {"kind": "TrunklineError", "mnemonic": "internal_error"}}, 500)
@@ -168,7 +168,7 @@ async def controlled(
         await runner.cleanup()
 
 
-def _told(error: TrunklineError) -> dict[str, Any]:
+def _error_body(error: TrunklineError) -> dict[str, Any]:
     return {
         "kind": type(error).__name__,
         "mnemonic": error.mnemonic,

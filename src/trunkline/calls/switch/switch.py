@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from trunkline.calls import commands, rules
-from trunkline.calls.decision import Turn
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Call, Dial, Effect
 from trunkline.calls.flows import consultation, feature_codes, inbound, outbound, start_requests
 from trunkline.calls.flows.caller_id import NumberChooser
@@ -30,8 +30,8 @@ from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.alarms import Alarms, CallLater
-from trunkline.calls.switch.executor import Outcome, Performer
-from trunkline.calls.switch.live_context import LiveLook
+from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.timers import TimerInput
@@ -103,7 +103,7 @@ class Switch:
         node: int,
         directory: Callable[[], Directory],
         writer: EventWriter,
-        performer: Callable[[Switch], Performer],
+        executor: Callable[[Switch], EffectExecutor],
         sharing: Callable[[], Mapping[int, frozenset[int]]] = dict,
         disk: Callable[[], DiskLevel] = lambda: DiskLevel.ENOUGH,
         channels_max: int = 0,
@@ -138,8 +138,8 @@ class Switch:
         self.ignored: Counter[str] = Counter()
         """Inputs that had no meaning in the state of their call, by kind."""
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
-        self._performer = performer(self)
-        self._performer.admit = self._admitted
+        self._executor = executor(self)
+        self._executor.admit = self._admitted
         self._numbers = numbers
         self._save_contact = save_contact
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,14 +152,14 @@ class Switch:
 
     # --- what the engine says
 
-    def hear(self, signal: Signal) -> None:
+    def handle(self, signal: Signal) -> None:
         """One signal; what goes wrong with one call must not touch the others."""
         try:
-            self._hear(signal)
+            self._handle(signal)
         except Exception:
             _log.exception("signal_failed", signal=type(signal).__name__, detail=repr(signal))
 
-    def _hear(self, signal: Signal) -> None:
+    def _handle(self, signal: Signal) -> None:
         match signal:
             case Arrived():
                 self._arrived(signal)
@@ -175,30 +175,30 @@ class Switch:
             case TargetStarted():
                 session = self.channels.get(signal.dialling)
                 if session is not None:
-                    self._tell(session, signal)
+                    self._pass_to_rules(session, signal)
             case _:
                 session = self.channels.get(signal.channel)
                 if session is not None:
-                    self._tell(session, signal)
+                    self._pass_to_rules(session, signal)
 
     def _timer_input(self, call_session_id: int, given: TimerInput) -> None:
         """A deadline of a call has passed, or its question has an answer."""
         session = self.sessions.get(call_session_id)
-        look = self._look(session.account_id, session) if session is not None else None
-        if session is None or look is None:
+        context = self._context(session.account_id, session) if session is not None else None
+        if session is None or context is None:
             return
         try:
-            self.apply(rules.signal(session, given, look))
+            self.apply(rules.signal(session, given, context))
         except Exception:
             _log.exception("timer_failed", call_session_id=call_session_id, detail=repr(given))
 
-    def _tell(self, session: Session, signal: CallSignal | Any) -> None:
-        look = self._look(session.account_id, session)
-        if look is None:
+    def _pass_to_rules(self, session: Session, signal: CallSignal | Any) -> None:
+        context = self._context(session.account_id, session)
+        if context is None:
             return
-        self.apply(rules.signal(session, signal, look))
+        self.apply(rules.signal(session, signal, context))
         if isinstance(signal, KeyPressed):
-            self._key_pressed(session, signal, look.account)
+            self._key_pressed(session, signal, context.account)
 
     def _key_pressed(self, session: Session, signal: KeyPressed, account: Account) -> None:
         """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
@@ -234,30 +234,30 @@ class Switch:
             self._came_at_last(waiting, arrived)
             return
         if arrived.channel in self.past_channels:
-            self._performer.hang_up_stranger(arrived.channel)  # recovery has closed its call
+            self._executor.hang_up_unknown(arrived.channel)  # recovery has closed its call
             return
         if self._writer.full and not self._is_emergency(arrived):
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
-            self._performer.hang_up_stranger(arrived.channel)
+            self._executor.hang_up_unknown(arrived.channel)
             return
         if self._disk() >= DiskLevel.NO_CALLS and not self._is_emergency(arrived):
             _log.error("call_refused", reason="disk_full", channel=arrived.channel)
-            self._performer.hang_up_stranger(arrived.channel)
+            self._executor.hang_up_unknown(arrived.channel)
             return
         account_id = self._account_of(arrived)
         if account_id is not None and not self._has_room(account_id) and not self._is_emergency(arrived):
             _log.warning(
                 "call_refused", reason="too_many_channels", account_id=account_id, channel=arrived.channel
             )
-            self._performer.hang_up_stranger(arrived.channel)
+            self._executor.hang_up_unknown(arrived.channel)
             return
         try:
-            turn = self._open(arrived)
+            decision = self._open(arrived)
         except Exception:
-            self._performer.hang_up_stranger(arrived.channel)  # an internal error, without effect on the call
+            self._executor.hang_up_unknown(arrived.channel)  # an internal error, without effect on the call
             raise
-        if turn is not None:
-            self._opened.add(turn.session.call_session_id)
+        if decision is not None:
+            self._opened.add(decision.session.call_session_id)
         else:
             _log.warning(
                 "call_refused",
@@ -267,9 +267,9 @@ class Switch:
                 remedy="no account with this trunk has the called number verified, or the engine has an old directory:"
                 " see `trunkline numbers list`",
             )
-            self._performer.hang_up_stranger(arrived.channel)
+            self._executor.hang_up_unknown(arrived.channel)
             return
-        self.apply(turn)
+        self.apply(decision)
 
     def _account_of(self, arrived: Arrived) -> int | None:
         directory = self._directory()
@@ -347,16 +347,16 @@ class Switch:
 
     def _came_at_last(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""
-        caller, look = session.initiator, self._look(session.account_id, session)
-        if look is None or caller is None or not self.may_begin(session):
+        caller, context = session.initiator, self._context(session.account_id, session)
+        if context is None or caller is None or not self.may_begin(session):
             return
         session.dialling = None  # not a real connect: the engine had no target to dial
-        turn = Turn(session, look, arrived.at)
+        decision = Decision(session, context, arrived.at)
         if caller.serves:
-            outbound.resume(turn, caller)
+            outbound.resume(decision, caller)
         else:
-            inbound.begin(turn, called_number(look.account, arrived.called))
-        self.apply(turn)
+            inbound.begin(decision, called_number(context.account, arrived.called))
+        self.apply(decision)
 
     def may_begin(self, session: Session) -> bool:
         """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
@@ -373,7 +373,7 @@ class Switch:
             and not session.plan
         )
 
-    def _open(self, arrived: Arrived) -> Turn | None:
+    def _open(self, arrived: Arrived) -> Decision | None:
         directory = self._directory()
         call_session_id = self.id_of(arrived.channel) or self._ids.next()
         if arrived.endpoint.kind is EndpointKind.LINE:
@@ -381,12 +381,12 @@ class Switch:
             if found is None:
                 return None
             account, line = found
-            return outbound.open_call(arrived, line, self.look(account), call_session_id)
+            return outbound.open_call(arrived, line, self.context(account), call_session_id)
         owner = self.owner_of(directory, arrived)
         if owner is None:
             return None
         return inbound.open_call(
-            arrived, owner.number, owner.trunk_id, self.look(owner.account), call_session_id
+            arrived, owner.number, owner.trunk_id, self.context(owner.account), call_session_id
         )
 
     def owner_of(self, directory: Directory, arrived: Arrived) -> CallOwner | None:
@@ -458,7 +458,7 @@ class Switch:
             raise InvalidState("Another command on this call is being carried out", field="call_session_id")
         session.taking_control = True
         try:
-            await self._performer.take_control(parties)
+            await self._executor.take_control(parties)
         except EngineError as error:
             raise _not_carried_out(session, error) from error
         finally:
@@ -466,19 +466,19 @@ class Switch:
         try:
             return self._command(session, name, params, outcome)
         except TrunklineError:
-            look = self._look(session.account_id, session)
-            if look is not None:
-                turn = Turn(session, look, Instant(self._clock()))
-                consultation.rejoin(turn)
-                self.apply(turn)
+            context = self._context(session.account_id, session)
+            if context is not None:
+                decision = Decision(session, context, Instant(self._clock()))
+                consultation.rejoin(decision)
+                self.apply(decision)
             raise
 
     def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
         """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""
-        look = self.look(self._account(session.account_id), session)
-        turn = Turn(copy.deepcopy(session), look, Instant(self._clock()))
-        commands.COMMANDS[name](turn, params)
-        for effect in turn.effects:
+        context = self.context(self._account(session.account_id), session)
+        decision = Decision(copy.deepcopy(session), context, Instant(self._clock()))
+        commands.COMMANDS[name](decision, params)
+        for effect in decision.effects:
             if isinstance(effect, Call) and not self._may_add(session.account_id, effect.originate.target):
                 raise _too_many_channels(self.presence.channels_of(session.account_id))
 
@@ -492,13 +492,13 @@ class Switch:
         if name == feature_codes.SAVE_CONTACT:
             self._keep_contact(session, params.get("contact_group_id"))
             return None
-        look = self.look(self._account(session.account_id), session)
-        turn = Turn(session, look, Instant(self._clock()))
+        context = self.context(self._account(session.account_id), session)
+        decision = Decision(session, context, Instant(self._clock()))
         try:
-            result = commands.COMMANDS[name](turn, params)
-            rules.settle(turn)
+            result = commands.COMMANDS[name](decision, params)
+            rules.settle(decision)
         finally:
-            self.apply(turn, outcome)
+            self.apply(decision, outcome)
         return result
 
     def _keep_contact(self, session: Session, contact_group_id: int | None) -> None:
@@ -535,10 +535,10 @@ class Switch:
         if self._numbers is not None:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)
-        turn = rules.start(request, self.look(account), self._ids.next())
-        self.apply(turn)
+        decision = rules.start(request, self.context(account), self._ids.next())
+        self.apply(decision)
         await self._written()
-        return {"call_session_id": turn.session.call_session_id}
+        return {"call_session_id": decision.session.call_session_id}
 
     def _checked_start(
         self, account_id: int, name: str, params: dict[str, Any]
@@ -577,7 +577,7 @@ class Switch:
             number = account.default_number
             params = {**params, "virtual_phone_number": number.phone_number}
         if name == "start_vnumber_call" and number is not None:
-            scenario = scenario_for(account, number, self.look(account).local_time)
+            scenario = scenario_for(account, number, self.context(account).local_time)
             params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
         return params
 
@@ -627,38 +627,38 @@ class Switch:
 
     # --- carrying out
 
-    def apply(self, turn: Turn, outcome: Outcome | None = None) -> None:
+    def apply(self, decision: Decision, outcome: Outcome | None = None) -> None:
         """Keep the session, count, log, write its events, perform its effects.
 
         :param outcome: gets what becomes of the effects.
         """
-        session = turn.session
+        session = decision.session
         self._shown.pop(session.call_session_id, None)
-        if turn.failure is not None:
+        if decision.failure is not None:
             _log.error(
                 "rule_failed",
                 call_session_id=session.call_session_id,
                 remedy="the call is ended; please report this",
-                exc_info=turn.failure,
+                exc_info=decision.failure,
             )
         if session.call_session_id not in self.sessions and session.phase is not Phase.ENDED:
             self.sessions[session.call_session_id] = session
-        self.presence.apply(turn)
-        for event in turn.events:
+        self.presence.apply(decision)
+        for event in decision.events:
             if event.type is EventType.LEG_STARTED and event.data["channel"]:
                 self.channels[Channel(event.data["channel"])] = session
-        _tell_log(session, turn)
-        self._writer.put(turn.events, self.handled_until)
+        _log_signal(session, decision)
+        self._writer.put(decision.events, self.handled_until)
         if self.commanded is not None:
-            self.commanded.update(effect.channel for effect in turn.effects if effect.policy.resumed)
-        self._performer.perform(session.call_session_id, turn.effects, outcome)
+            self.commanded.update(effect.channel for effect in decision.effects if effect.policy.resumed)
+        self._executor.perform(session.call_session_id, decision.effects, outcome)
         self.alarms.keep(session.call_session_id, session.timers)
-        for ask in turn.questions:
+        for ask in decision.questions:
             self.alarms.ask(session.account_id, session.call_session_id, ask)
-        self.ignored.update(turn.ignored)
+        self.ignored.update(decision.ignored)
         if session.phase is Phase.ENDED:
             self._forget(session)
-            self._performer.close_bridges(consultation.bridges(session))
+            self._executor.close_bridges(consultation.bridges(session))
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
         """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
@@ -678,22 +678,22 @@ class Switch:
 
     def has_pending_effects(self, session: Session) -> bool:
         """Whether effects that the rules decided on are not carried out yet."""
-        return self._performer.has_pending(session.call_session_id)
+        return self._executor.has_pending(session.call_session_id)
 
-    def turn_away(self, channel: Channel) -> None:
+    def refuse_arrival(self, channel: Channel) -> None:
         """Hang up a channel that belongs to no call."""
-        self._performer.hang_up_stranger(channel)
+        self._executor.hang_up_unknown(channel)
 
     def effect_failed(self, call_session_id: int, effect: Effect, error: EngineError) -> None:
         """The engine did not carry out an effect."""
         session = self.sessions.get(call_session_id)
-        look = self._look(session.account_id, session) if session is not None else None
-        if session is not None and look is not None:
-            self.apply(rules.effect_failed(session, effect, error, look))
+        context = self._context(session.account_id, session) if session is not None else None
+        if session is not None and context is not None:
+            self.apply(rules.effect_failed(session, effect, error, context))
 
     def gone(self, channel: Channel, at: Instant) -> None:
         """A channel that should live does not: close its leg."""
-        self.hear(Ended(channel, at, cause=0, by_party=False))
+        self.handle(Ended(channel, at, cause=0, by_party=False))
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
@@ -729,10 +729,10 @@ class Switch:
         owner = self.owner_of(directory, arrived)
         return (owner.account.account_id, call_session_id) if owner is not None else None
 
-    def look(self, account: Account, session: Session | None = None) -> LiveLook:
+    def context(self, account: Account, session: Session | None = None) -> LiveContext:
         """What the rules may ask now; ``session``: the call that asks, once it has begun."""
         self._accounts[account.account_id] = account
-        return LiveLook(
+        return LiveContext(
             account,
             self.presence,
             self._ids,
@@ -741,11 +741,11 @@ class Switch:
             may_record=self._disk() < DiskLevel.NO_RECORDINGS,
         )
 
-    def _look(self, account_id: int, session: Session | None = None) -> LiveLook | None:
+    def _context(self, account_id: int, session: Session | None = None) -> LiveContext | None:
         """None for an account that is not there; a call that lives ends by what was last known of its account."""
         known = self._accounts.get(account_id) if session is not None else None
         account = self._directory().accounts.get(account_id, known)
-        return self.look(account, session) if account is not None else None
+        return self.context(account, session) if account is not None else None
 
     def status(self) -> dict[str, Any]:
         """Figures for ``trunkline status``."""
@@ -760,7 +760,7 @@ class Switch:
             "unwritten_events": self._writer.lag,
             "events_alarm": self._writer.alarm,
             "disk": self._disk().name.lower(),
-            "busy_sessions": self._performer.busy,
+            "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),
         }
 
@@ -801,14 +801,14 @@ def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
     return type(error)(message)
 
 
-def _tell_log(session: Session, turn: Turn) -> None:
+def _log_signal(session: Session, decision: Decision) -> None:
     """One log line for a decision: logging costs as much as the rules."""
-    if not turn.events:
+    if not decision.events:
         return
-    last = turn.events[-1]
-    reasons = [event.data["finish_reason"] for event in turn.events if event.data.get("finish_reason")]
+    last = decision.events[-1]
+    reasons = [event.data["finish_reason"] for event in decision.events if event.data.get("finish_reason")]
     _steps.info(
-        ", ".join(event.type for event in turn.events),
+        ", ".join(event.type for event in decision.events),
         account_id=last.account_id,
         call_session_id=session.call_session_id,
         seq=last.seq,

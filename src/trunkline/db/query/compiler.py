@@ -143,7 +143,7 @@ _DEEP = 1000
 """Rows skipped from which on keys alone are put in order, and their rows looked up afterwards."""
 
 
-_IN_PIECES = sql.SQL(
+_IN_CHUNKS = sql.SQL(
     "select string_agg(json, ',' order by place), count(*) from"
     " (select row_to_json(r)::text as json, row_number() over () as place from ({}) r) rows"
     " group by (place - 1) / 250 order by min(place)"
@@ -185,7 +185,7 @@ def _rows(
         sql.SQL("{} as {}").format(_shown(listing.by_name[name]), sql.Identifier(name))
         for name in request.fields
     )
-    return _IN_PIECES.format(
+    return _IN_CHUNKS.format(
         sql.SQL("select {} from {} {} order by {}").format(shown, page, _constant(listing.joins), order)
     )
 

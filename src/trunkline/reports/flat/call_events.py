@@ -28,7 +28,7 @@ _NAMES = {
 
 _MNEMONICS = literal({kind: mnemonic for kind, (mnemonic, _) in _NAMES.items()})
 _TITLES = literal({kind: title for kind, (_, title) in _NAMES.items()})
-_TOLD = ", ".join(f"'{kind}'" for kind in _NAMES)
+_REPORTED = ", ".join(f"'{kind}'" for kind in _NAMES)
 _ABOUT = ", ".join(
     f"e.data ->> '{name}'"
     for name in (
@@ -53,6 +53,6 @@ CALL_EVENTS = (
     " then %(reasons)s ->> (e.data ->> 'finish_reason') end,"
     " 'is_bold', false, 'is_leaf', true, 'data', null) order by e.seq)"
     " from call_events e where e.account_id = s.account_id and e.call_session_id = s.call_session_id"
-    f" and e.type in ({_TOLD}))"
+    f" and e.type in ({_REPORTED}))"
 )
 """SQL of a call's events as a JSON array; it needs ``%(reasons)s``."""

@@ -57,7 +57,7 @@ class EnginePaths:
         return self.root / "spool" / "recording"
 
     @property
-    def journal(self) -> Path:
+    def cel_log(self) -> Path:
         """The CEL log that Asterisk appends to."""
         return self.root / "log" / "cel-custom" / "journal.csv"
 
@@ -116,7 +116,7 @@ class EngineConfig:
     expiry_max: int = 3600
     max_calls: int = 0
     digests: Sequence[str] = ("MD5",)
-    journal: bool = True
+    cel_log: bool = True
 
     @classmethod
     def of(cls, settings: Settings, secrets: EngineSecrets, modules: Path, data: Path) -> EngineConfig:

@@ -27,11 +27,11 @@ _AMI_UNREAD = (
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
 
-JOURNAL_FIELDS = (
+CEL_FIELDS = (
     "${eventtype}", "${eventtime}", "${CHANNEL(uniqueid)}", "${CHANNEL(linkedid)}", "${CHANNEL(channame)}",
     "${CHANNEL(accountcode)}", "${CHANNEL(userfield)}", "${CALLERID(num)}", "${CHANNEL(exten)}", "${eventextra}",
 )  # fmt: skip
-"""Columns of the CEL log; :mod:`trunkline.telephony.journal` reads them."""
+"""Columns of the CEL log; :mod:`trunkline.telephony.cel_log` reads them."""
 
 # Unused messages are not created: the variables of a call are two thirds of all messages. Of the others
 # Asterisk lets go of these only.
@@ -98,7 +98,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "rtp.conf": f"[general]\nrtpstart = {config.ports.rtp_first}\nrtpend = {config.ports.rtp_last}\n"
         "strictrtp = yes\nicesupport = yes\n",
         "cel.conf": _cel(config),
-        "cel_custom.conf": _journal(config),
+        "cel_custom.conf": _cel_log(config),
         "cdr.conf": "[general]\nenable = no\n",
         "acl.conf": pjsip.ACCESS_LISTS,
         "ccss.conf": "[general]\n",
@@ -208,13 +208,13 @@ eventfilter = Event: ({"|".join(_AMI_EVENTS)})
 
 
 def _cel(config: EngineConfig) -> str:
-    if not config.journal:
+    if not config.cel_log:
         return "[general]\nenable = no\n"
     return "[general]\nenable = yes\napps =\nevents = CHAN_START,ANSWER,BRIDGE_ENTER,BRIDGE_EXIT,HANGUP\n"
 
 
-def _journal(config: EngineConfig) -> str:
-    if not config.journal:
+def _cel_log(config: EngineConfig) -> str:
+    if not config.cel_log:
         return "[mappings]\n"
-    columns = ",".join("${CSV_QUOTE(" + name + ")}" for name in JOURNAL_FIELDS)
-    return f"[mappings]\n{config.paths.journal.name} => {columns}\n"
+    columns = ",".join("${CSV_QUOTE(" + name + ")}" for name in CEL_FIELDS)
+    return f"[mappings]\n{config.paths.cel_log.name} => {columns}\n"

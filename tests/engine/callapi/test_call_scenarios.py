@@ -6,7 +6,17 @@ import asyncio
 
 import pytest
 
-from tests.calls.tales import ANNA, BORIS, CLARA, CONTACT, Beginning, Deed, Step, Tale, sample
+from tests.calls.call_scenarios import (
+    ANNA,
+    BORIS,
+    CLARA,
+    CONTACT,
+    Beginning,
+    CallScenario,
+    Deed,
+    Step,
+    sample,
+)
 from tests.engine.callapi.desk import ANNAS_NUMBER, Desk
 from tests.engine.callapi.desk import BORIS as TO_BORIS
 from tests.engine.callapi.desk import CLARA as TO_CLARA
@@ -119,29 +129,33 @@ class _Company:
 
 @pytest.mark.parametrize("number", range(TALES))
 async def test_the_engine_tells_the_same_tale(desk: Desk, number: int) -> None:
-    tale = sample(TALES)[number]
+    call_scenario = sample(TALES)[number]
     before = await desk.stage.last_id()
     company = _Company(desk, await desk.stage.customer())
-    await company.begin(tale.beginning)
-    await company.stand(tale.first)
-    for step, told in enumerate(tale.steps):
+    await company.begin(call_scenario.beginning)
+    await company.stand(call_scenario.first)
+    for step, told in enumerate(call_scenario.steps):
         try:
             assert await company.do(told.step) == told.refusal
             await company.stand(told.states)
         except (AssertionError, TimeoutError) as error:
-            error.add_note(f"step {step} of {_summary(tale)}")
+            error.add_note(f"step {step} of {_summary(call_scenario)}")
             raise
     assert await company.ended()
     assert await desk.engine_bridges() == 0
     row = await desk.stage.row(before)
-    assert (row["id"], row["finish_reason"]) == (company.session, tale.finish_reason), _summary(tale)
+    assert (row["id"], row["finish_reason"]) == (company.session, call_scenario.finish_reason), _summary(
+        call_scenario
+    )
     legs = [
         ((leg["employee_full_name"] or CONTACT).split()[-1], leg["finish_reason"])
         for leg in await desk.stage.legs(company.session)
     ]
-    assert sorted(legs) == tale.legs, _summary(tale)
+    assert sorted(legs) == call_scenario.legs, _summary(call_scenario)
 
 
-def _summary(tale: Tale) -> str:
-    steps = "; ".join(f"{told.step.command or told.step.deed} {told.step.who}".strip() for told in tale.steps)
-    return f"{tale.beginning}: {steps}"
+def _summary(call_scenario: CallScenario) -> str:
+    steps = "; ".join(
+        f"{told.step.command or told.step.deed} {told.step.who}".strip() for told in call_scenario.steps
+    )
+    return f"{call_scenario.beginning}: {steps}"

@@ -1,9 +1,9 @@
-"""Tales: calls in which people and doors do one thing after another, each settled before the next begins.
+"""Call scenarios: sequences of actions of parties and APIs, each settled before the next begins.
 
-:func:`tales` is hypothesis's way to them: it draws from what is possible at each moment, the pure rules tell what comes
-of it, and both are written down: what was done, and how every party stood afterwards. So what hypothesis tried on the
-rules can be told again where there are real parties: :func:`sample` draws from the same, for ``tests/engine``, which is
-too slow and too coarse for all that :mod:`tests.calls.test_any_command` does.
+:func:`call_scenarios` is their hypothesis strategy: it draws from the possible actions at each moment and applies the pure
+rules. A scenario has the actions and the state of every party after each. So a sequence that hypothesis tried on the rules
+can be run with real parties: :func:`sample` draws from the same strategy, for ``tests/engine``, which is too slow for all
+that :mod:`tests.calls.test_any_command` does.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Told:
 
 
 @dataclass
-class Tale:
+class CallScenario:
     """A whole call.
 
     :ivar finish_reason: of the session; ``legs``: name and finish reason of each, sorted.
@@ -91,32 +91,34 @@ class Tale:
 
 
 @st.composite
-def tales(draw: st.DrawFn) -> Tale:
+def call_scenarios(draw: st.DrawFn) -> CallScenario:
     """Tales told by the rules; every state on the way is one in which a call may stand, and every call ends."""
     beginning = draw(st.sampled_from([Beginning.IN, Beginning.IN, Beginning.EMPLOYEE, Beginning.CONTACT]))
     teller = _Teller(beginning)
-    tale = Tale(beginning, teller.states())
+    call_scenario = CallScenario(beginning, teller.states())
     while teller.lives:
-        if len(tale.steps) < _STEPS:
+        if len(call_scenario.steps) < _STEPS:
             step = draw(st.sampled_from(teller.possible()))
         else:
             step = Step(Deed.COMMAND, command="release_call")
         refusal = teller.take(step)
-        tale.steps.append(Told(step, teller.states(), refusal))
+        call_scenario.steps.append(Told(step, teller.states(), refusal))
     story = teller.story
     walk(story.events)
-    tale.finish_reason = str(story.end["finish_reason"])
-    tale.legs = sorted((teller.name(leg), str(leg.finish_reason)) for leg in story.session.legs.values())
-    return tale
+    call_scenario.finish_reason = str(story.end["finish_reason"])
+    call_scenario.legs = sorted(
+        (teller.name(leg), str(leg.finish_reason)) for leg in story.session.legs.values()
+    )
+    return call_scenario
 
 
 @functools.cache
-def sample(count: int) -> list[Tale]:
+def sample(count: int) -> list[CallScenario]:
     """So many of hypothesis's tales, always the same: of many, those in which the rarest things happen.
 
     In every second one nobody picks up, once, until the time is over, which takes a while with real parties.
     """
-    found: list[Tale] = []
+    found: list[CallScenario] = []
 
     @hypothesis.seed(1)
     @hypothesis.settings(
@@ -126,38 +128,41 @@ def sample(count: int) -> list[Tale]:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @hypothesis.given(tales())
-    def collect(tale: Tale) -> None:
-        found.append(tale)
+    @hypothesis.given(call_scenarios())
+    def collect(call_scenario: CallScenario) -> None:
+        found.append(call_scenario)
 
     collect()
-    often = Counter(one for tale in found for one in happenings(tale))
-    chosen: list[Tale] = []
+    often = Counter(one for call_scenario in found for one in happenings(call_scenario))
+    chosen: list[CallScenario] = []
     seen: set[tuple[str, ...]] = set()
 
-    def worth(tale: Tale) -> float:
-        return sum(math.pow(often[one], -0.4) for one in happenings(tale) - seen)
+    def worth(call_scenario: CallScenario) -> float:
+        return sum(math.pow(often[one], -0.4) for one in happenings(call_scenario) - seen)
 
     for number in range(count):
-        fitting = [tale for tale in found if _ring_outs(tale) == number % 2]
+        fitting = [call_scenario for call_scenario in found if _ring_outs(call_scenario) == number % 2]
         best = max(fitting, key=worth)
         chosen.append(best)
         seen |= happenings(best)
     return chosen
 
 
-def _ring_outs(tale: Tale) -> int:
-    return sum(told.step.deed is Deed.RING_OUT for told in tale.steps)
+def _ring_outs(call_scenario: CallScenario) -> int:
+    return sum(told.step.deed is Deed.RING_OUT for told in call_scenario.steps)
 
 
-def happenings(tale: Tale) -> set[tuple[str, ...]]:
-    """What happens in a tale: what was done while the parties stood how, what was refused, and how all ended."""
-    found: set[tuple[str, ...]] = {("end", tale.finish_reason), *(("leg", reason) for _, reason in tale.legs)}
-    states = tale.first
-    for told in tale.steps:
+def happenings(call_scenario: CallScenario) -> set[tuple[str, ...]]:
+    """The features of a scenario: actions with the states of the parties, refusals, and finish reasons."""
+    found: set[tuple[str, ...]] = {
+        ("end", call_scenario.finish_reason),
+        *(("leg", reason) for _, reason in call_scenario.legs),
+    }
+    states = call_scenario.first
+    for told in call_scenario.steps:
         step = told.step
         if told.refusal is None:
-            found.add((tale.beginning, step.deed, step.command, *sorted(states.values())))
+            found.add((call_scenario.beginning, step.deed, step.command, *sorted(states.values())))
         else:
             found.add(("refused", step.command))
         states = told.states

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName
-from trunkline.telephony import journal
+from trunkline.telephony import cel_log
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -54,7 +54,7 @@ CALL = [
 
 def test_a_call_reads_as_it_happened() -> None:
     first, second = Channel("1.1"), Channel("1.2")
-    assert journal.signals(list(journal.parse(CALL))) == [
+    assert cel_log.signals(list(cel_log.parse(CALL))) == [
         Arrived(first, Instant(10.1), TRUNK, "442079460100", "12025550110", "", Instant(10.1)),
         TargetStarted(second, Instant(10.2), first, LINE, None),
         Answered(second, Instant(12.0)),
@@ -67,7 +67,7 @@ def test_a_call_reads_as_it_happened() -> None:
 
 def test_an_alias_stands_for_its_channel() -> None:
     line = row("ANSWER", 1.0, "x~2", "PJSIP/1001-00000001", alias="x")
-    assert journal.signals(list(journal.parse([line]))) == [Answered(Channel("x"), Instant(1.0))]
+    assert cel_log.signals(list(cel_log.parse([line]))) == [Answered(Channel("x"), Instant(1.0))]
 
 
 def device(event: str, at: float, number: int) -> str:
@@ -78,42 +78,42 @@ def device(event: str, at: float, number: int) -> str:
 
 def test_devices_called_together_are_one_participant() -> None:
     lines = [device("ANSWER", 1.0, 1), device("ANSWER", 1.1, 2), device("HANGUP", 1.2, 2)]
-    entries = list(journal.parse(lines))
-    assert journal.signals(entries) == [Answered(Channel("x"), Instant(1.0))]
-    ended = [*entries, *journal.parse([device("HANGUP", 9.0, 1)])]
-    assert journal.signals(ended)[1:] == [Ended(Channel("x"), Instant(9.0), 16, False)]
+    entries = list(cel_log.parse(lines))
+    assert cel_log.signals(entries) == [Answered(Channel("x"), Instant(1.0))]
+    ended = [*entries, *cel_log.parse([device("HANGUP", 9.0, 1)])]
+    assert cel_log.signals(ended)[1:] == [Ended(Channel("x"), Instant(9.0), 16, False)]
 
 
 def test_while_no_device_has_answered_the_last_one_ends_the_participant() -> None:
     lines = [device("HANGUP", 1.0, 1), device("HANGUP", 2.0, 2)]
-    assert journal.signals(list(journal.parse(lines))) == [Ended(Channel("x"), Instant(2.0), 16, False)]
-    assert journal.signals(list(journal.parse(lines[:1])), alive={Channel("x"): {"x~2"}}) == []
+    assert cel_log.signals(list(cel_log.parse(lines))) == [Ended(Channel("x"), Instant(2.0), 16, False)]
+    assert cel_log.signals(list(cel_log.parse(lines[:1])), alive={Channel("x"): {"x~2"}}) == []
 
 
 def test_a_device_that_answered_before_is_the_participant() -> None:
-    entries = list(journal.parse([device("HANGUP", 1.0, 2)]))
-    assert journal.signals(entries, winning={Channel("x"): "x~1"}, alive={Channel("x"): {"x~1"}}) == []
+    entries = list(cel_log.parse([device("HANGUP", 1.0, 2)]))
+    assert cel_log.signals(entries, winning={Channel("x"): "x~1"}, alive={Channel("x"): {"x~1"}}) == []
 
 
 @given(st.lists(st.text(alphabet='",\\{}0aHANGUP\n'), max_size=20))
 def test_damaged_lines_are_skipped(garbage: list[str]) -> None:
-    for entry in journal.parse(line.replace("\n", "") + "\n" for line in garbage):
-        journal.signals([entry])
+    for entry in cel_log.parse(line.replace("\n", "") + "\n" for line in garbage):
+        cel_log.signals([entry])
 
 
 def test_reading_from_an_instant_over_a_rotation(tmp_path: Path) -> None:
-    path = tmp_path / "journal.csv"
-    assert journal.read(path, Instant(0.0)) == []
-    assert not journal.rotate(path)
+    path = tmp_path / "cel_log.csv"
+    assert cel_log.read(path, Instant(0.0)) == []
+    assert not cel_log.rotate(path)
     path.write_text("".join(CALL[:4]))
-    assert not journal.rotate(path, larger_than=1 << 20)
-    assert journal.rotate(path, larger_than=10)
+    assert not cel_log.rotate(path, larger_than=1 << 20)
+    assert cel_log.rotate(path, larger_than=10)
     assert not path.exists()
     path.write_text("".join(CALL[4:]) + CALL[0][:20])
-    assert len(journal.read(path, Instant(0.0))) == len(CALL)
-    assert [entry.at for entry in journal.read(path, Instant(12.1))] == [12.1, 20.0, 20.1, 20.2, 20.3]
-    assert journal.rotate(path, larger_than=10)
-    assert len(journal.read(path, Instant(0.0))) == len(CALL) - 4
+    assert len(cel_log.read(path, Instant(0.0))) == len(CALL)
+    assert [entry.at for entry in cel_log.read(path, Instant(12.1))] == [12.1, 20.0, 20.1, 20.2, 20.3]
+    assert cel_log.rotate(path, larger_than=10)
+    assert len(cel_log.read(path, Instant(0.0))) == len(CALL) - 4
 
 
 @given(times=st.lists(st.floats(1000.0, 2000.0), min_size=1, max_size=400), since=st.floats(900.0, 2100.0))
@@ -126,7 +126,7 @@ def test_reading_from_a_time_finds_all_since(
         row("ANSWER", at, f"1.{n}", "PJSIP/1001-0000000b", extra=extra) for n, at in enumerate(sorted(times))
     ]
     path.write_text("".join(lines))
-    found = journal.read(path, Instant(since))
+    found = cel_log.read(path, Instant(since))
     assert [entry.at for entry in found] == [at for at in sorted(times) if at >= since]
 
 
@@ -137,9 +137,9 @@ def test_reading_the_end_of_a_long_log_does_not_read_all_of_it(
     count = 50_000
     path.write_text("".join(row("ANSWER", float(n), f"1.{n}", "PJSIP/1001-0000000b") for n in range(count)))
     read = 0
-    parse = journal.parse
+    parse = cel_log.parse
 
-    def counted(lines: Iterable[str]) -> Iterator[journal.Entry]:
+    def counted(lines: Iterable[str]) -> Iterator[cel_log.Entry]:
         def each() -> Iterator[str]:
             nonlocal read
             for line in lines:
@@ -148,7 +148,7 @@ def test_reading_the_end_of_a_long_log_does_not_read_all_of_it(
 
         return parse(each())
 
-    monkeypatch.setattr(journal, "parse", counted)
-    found = journal.read(path, Instant(count - 100.0))
+    monkeypatch.setattr(cel_log, "parse", counted)
+    found = cel_log.read(path, Instant(count - 100.0))
     assert [entry.at for entry in found] == [float(n) for n in range(count - 100, count)]
     assert read < count / 20

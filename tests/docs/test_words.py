@@ -1,0 +1,147 @@
+"""Names, comments and pages use plain technical English: words that were replaced do not come back."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from tests.docs.pages import ROOT, pages
+
+_SOURCES = ROOT / "src" / "trunkline"
+_TESTS = ROOT / "tests"
+
+_REPLACED_NAMES = {
+    "Aim": "DialTarget",
+    "Expected": "PendingTarget",
+    "JsonRpcDoor": "JsonRpcEndpoint",
+    "LiveLook": "LiveContext",
+    "Look": "CallContext",
+    "Machine": "Dispatcher",
+    "Performer": "EffectExecutor",
+    "Repeats": "IdempotencyKeys",
+    "RunAgain": "RetryLater",
+    "Surface": "ServiceSpec",
+    "Tally": "Rollup",
+    "ToWorld": "ToOutside",
+    "Turn": "Decision",
+    "Undecided": "UnresolvedLeg",
+    "by_hand": "require_user_tag",
+    "changing": "transaction",
+    "in_our_hands": "controlled",
+    "misplaced": "contract_overrides",
+    "must_exist": "lock_row",
+}
+"""Identifiers of the sources that were replaced, and the present ones."""
+
+_WORDS = re.compile(
+    r"^(bears?|borne|brake|coat|doomed|doors?|hears?|hush|insisting|journals?|keepers?|pieces|"
+    r"strangers?|tales?|tally|tell|teller|tells|told)$"
+)
+"""Words that no identifier of the sources contains."""
+
+_NAME_EXCEPTIONS = {
+    "hears": "the test tools measure which party receives whose tone",
+    "hears_matrix": "the test tools measure which party receives whose tone",
+    "hears_something": "a message or music of a party",
+}
+"""Identifiers that may contain such a word, and why."""
+
+_PROSE = re.compile(
+    r"\b(arrows?|bears? it|borne|doomed|doors?|hush|in our hands|in vain|likewise|nobody's|puts? aside|rooms?|"
+    r"signs? of life|stands? back|stools?|tales?|the house|told|twins?|whoever)\b",
+    re.IGNORECASE,
+)
+"""Words that pages, comments and docstrings do not use."""
+
+_PROSE_EXCEPTIONS = {
+    "src/trunkline/db/migrations": "released revisions never change",
+}
+"""Beginnings of paths whose text is not checked, and why."""
+
+
+@cache
+def _modules() -> tuple[Path, ...]:
+    return tuple(sorted(_SOURCES.rglob("*.py")))
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Every name that a module defines, and its own."""
+    yield path.stem
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.arg():
+                yield node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr
+            case _:
+                pass
+
+
+def _parts(name: str) -> list[str]:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().strip("_").split("_")
+
+
+def _prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of comments and docstrings."""
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        is_text = token.type == tokenize.STRING and token.string.lstrip("rb").startswith('"""')
+        if token.type == tokenize.COMMENT or is_text:
+            for number, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + number, re.sub(r"``[^`]*``|`[^`]*`", "", line)
+
+
+def _is_checked(path: Path) -> bool:
+    return not str(path.relative_to(ROOT)).startswith(tuple(_PROSE_EXCEPTIONS))
+
+
+def test_identifiers() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in _modules()
+        if _is_checked(path)
+        for name in dict.fromkeys(_names(path))
+        if name not in _NAME_EXCEPTIONS
+        and (name in _REPLACED_NAMES or any(_WORDS.match(part) for part in _parts(name)))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_names_of_tests() -> None:
+    """Tests and test tools do not define names that the sources replaced."""
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted(_TESTS.rglob("*.py"))
+        for name in dict.fromkeys(_names(path))
+        if name in _REPLACED_NAMES
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_comments_and_docstrings() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in _modules()
+        if _is_checked(path)
+        for number, line in _prose(path)
+        if _PROSE.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_pages() -> None:
+    found = [
+        f"{page.relative_to(ROOT)}:{number}: {line}"
+        for page in pages()
+        for number, line in enumerate(page.read_text().splitlines(), 1)
+        if _PROSE.search(re.sub(r"`[^`]*`", "", line))
+    ]
+    assert not found, "\n".join(found)
