@@ -105,7 +105,7 @@ async def keep(office: Office, recording_id: str, wav: str | None, **more: Any) 
 
 
 async def hear(office: Office, *recording_ids: str, transcribe: bool = False, kind: str = "talk") -> None:
-    """The relay tells that recordings are ready."""
+    """Pass events of ready recordings to the listener, as the relay does."""
     listener = AnalysisListener(Jobs(office.db.dsn), transcribe)
     events = [
         Event(

@@ -1,4 +1,4 @@
-"""The model on voices whose words are known; a whole analysis, in this process and in one of its own."""
+"""The model on voices whose words are known; a whole analysis, in this process and in a separate one."""
 
 from __future__ import annotations
 

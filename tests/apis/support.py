@@ -1,4 +1,4 @@
-"""In-memory twins of what the JSON-RPC doors stand on: accounts that keep their rules, a switch that notes
+"""In-memory fakes of the services of the JSON-RPC APIs: accounts that keep their rules, a switch that notes
 commands."""
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class NotedVoice:
 
 @dataclass
 class House:
-    """All APIs over the twins."""
+    """All APIs over the fakes."""
 
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     switch: NotedSwitch = field(default_factory=NotedSwitch)

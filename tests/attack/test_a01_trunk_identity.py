@@ -52,7 +52,7 @@ async def pair(
 
 
 async def challenged(pair: TwoCompanies) -> None:
-    """Requests without a login from where phones are, as a line and as nobody, are asked for one."""
+    """Requests without a login from phones' addresses, as a line and without a user, must authenticate."""
     other = pair.other
     for source in ("127.0.0.1", PHONES):
         for user in (other.line, "nobody"):
@@ -96,7 +96,7 @@ async def test_hostile_rows_do_not_reach_the_engine(pair: TwoCompanies) -> None:
                 " (%s, %s, 'Hostile', %s, %s, 'u', %s::inet[]::cidr[])",
                 (pair.one.account.account_id, f"hostile-{index}", mode, host, addresses),
             )
-        # One that is all right, after them: once the engine has it, it was told of all.
+        # A valid one after them: once the engine has loaded it, it has processed all.
         await connection.execute(
             "insert into trunks (account_id, key, name, mode, host) values (%s, 'fair', 'Fair', 'address', '192.0.2.77')",
             (pair.one.account.account_id,),

@@ -1,4 +1,4 @@
-"""The address that a phone registers with is a text of its own choice; it never makes Asterisk dial somebody else."""
+"""The address that a phone registers with is an arbitrary text; it never makes Asterisk dial another party."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a phone dials is told to the switch or refused at once; no word makes a call that nobody counts."""
+"""A dialled text is passed to the switch or refused at once; no text makes an uncounted call."""
 
 from __future__ import annotations
 

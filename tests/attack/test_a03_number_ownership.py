@@ -1,4 +1,4 @@
-"""Nobody takes a number by saying that it is his: a claim brings no calls and is shown to nobody. What is written:
+"""A claim does not transfer a number: it brings no calls and is not shown to others. What is written:
 ``tests/directory/test_number_ownership.py``."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tenant that has very many texts spoken delays its own, and nobody else's."""
+"""A tenant with very many texts for synthesis delays only its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTILE, VICTIM, OTHER = 1001, 1002, 1003
 
 
 class _TwoVoices(NullSpeech):
-    """Speaks two texts at a time, each for as long as it is told."""
+    """Synthesizes two texts at a time, each for a given time."""
 
     def __init__(self) -> None:
         self.slots = asyncio.Semaphore(2)

@@ -1,4 +1,4 @@
-"""A ban is told once: as an event of the line, in the log, and in the status; an unlisted carrier is not told as one."""
+"""A ban is reported once: as an event of the line, in the log, and in the status; an unlisted carrier is not."""
 
 from __future__ import annotations
 

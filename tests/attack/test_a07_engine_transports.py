@@ -55,7 +55,7 @@ async def test_many_connections_may_wait_to_be_accepted(pbx: Pbx) -> None:
 
 
 async def test_the_engine_logs_to_its_supervisor_which_bounds_the_size(pbx: Pbx) -> None:
-    """Notices come on standard error, where the log of the process rotates; no file of its own grows."""
+    """Notices come on standard error, where the log of the process rotates; no separate file grows."""
     async with pbx.engine(), Guesser(pbx.config.ports.udp) as guesser:
         assert await guesser.guess("4711", "wrong") == 401
         console = pbx.config.paths.root / "console"

@@ -1,4 +1,4 @@
-"""Rules of bans: who guesses passwords is banned for longer and longer times, and nobody else is."""
+"""Rules of bans: only addresses that guess passwords are banned, for increasing times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instance keeps is closed to other users of the machine, and PostgreSQL has a user of its own."""
+"""The data of an instance are not accessible to other users of the machine, and PostgreSQL has a separate user."""
 
 from __future__ import annotations
 

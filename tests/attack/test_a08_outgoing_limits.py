@@ -85,7 +85,7 @@ def test_money(who: int) -> None:
     later = call(account, story, c.KNOWN, 1)
     assert called_out(later) == []  # 7 + 2.5 + 1
     assert later.end["finish_reason"] == "limit_exceeded"
-    # Once the charge of the first is written, it is no longer counted beside it.
+    # Once the charge of the first is written, it is no longer counted in addition.
     charged = 8.0
     assert called_out(call(account, later, c.KNOWN, 60)) == [c.KNOWN]
 

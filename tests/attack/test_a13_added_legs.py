@@ -32,7 +32,7 @@ NOW = Instant(1_772_366_400.0)
 
 
 class Engine(FailingEngine):
-    """Does all it is told, and keeps with which targets it was told to connect."""
+    """Executes all commands, and records the targets of connects."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -44,7 +44,7 @@ class Engine(FailingEngine):
 
 @dataclass
 class Rig:
-    """A switch over an engine that rings whom it is told and never gets an answer."""
+    """A switch over an engine that rings the targets and never gets an answer."""
 
     switch: Switch
     engine: Engine

@@ -126,7 +126,7 @@ class TwoCompanies:
 
     @property
     def engine_files(self) -> str:
-        """What the engine was told."""
+        """The commands to the engine."""
         etc = self.installation.settings.asterisk_dir / "etc"
         return "\n".join(file.read_text() for file in sorted(etc.rglob("*.conf")))
 

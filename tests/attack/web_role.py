@@ -65,7 +65,7 @@ def api_of(method: str) -> Api:
 
 @dataclass
 class WebRole:
-    """The process and its doors."""
+    """The process and its endpoints."""
 
     settings: Settings
     db: Database

@@ -21,7 +21,7 @@ def tariffs() -> TariffForm:
 
 
 async def give_plan(db: Database, account_id: int, key: str = "standard") -> None:
-    """The account has the plan since :data:`START`, with the prices of the file beside this module."""
+    """The account has the plan since :data:`START`, with the prices of the file next to this module."""
     await apply_tariffs(db, tariffs())
     await db.execute(
         "insert into account_tariff_plans (account_id, since, tariff_plan_id)"

@@ -1,4 +1,4 @@
-"""A mail server of the tests: takes mails, or refuses them as it is told."""
+"""A mail server of the tests: accepts mails, or refuses them on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails that tell of limits: what is told once, and that no mail is lost on its way to the server."""
+"""Mails on limits: each notice is sent once, and no mail is lost on its way to the server."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def test_a_server_that_is_not_there() -> None:
 
 
 async def test_a_secret_way_and_a_login(tmp_path: Path) -> None:
-    """The certificate is checked; the password is told only after that."""
+    """The certificate is checked; the password is sent only after that."""
     pbx = Settings(data_dir=tmp_path)
     certificates.ensure(pbx)
     certificate = certificates.certificate_file(pbx)

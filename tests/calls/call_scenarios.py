@@ -56,7 +56,7 @@ class Deed(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done: by a party, or a command of a door with whom it is about."""
+    """One action: of a party, or a command of an API with its party."""
 
     deed: Deed
     who: str = ""
@@ -67,7 +67,7 @@ class Step:
 class Told:
     """A step and what is true after it.
 
-    :ivar states: of all living parties, as ``list.calls`` shows them; nobody once the call is over.
+    :ivar states: of all living parties, as ``list.calls`` shows them; none once the call is over.
     :ivar refusal: mnemonic, when a command was refused.
     """
 
@@ -92,7 +92,7 @@ class CallScenario:
 
 @st.composite
 def call_scenarios(draw: st.DrawFn) -> CallScenario:
-    """Tales told by the rules; every state on the way is one in which a call may stand, and every call ends."""
+    """Call scenarios by the rules; every state is a valid state of a call, and every call ends."""
     beginning = draw(st.sampled_from([Beginning.IN, Beginning.IN, Beginning.EMPLOYEE, Beginning.CONTACT]))
     teller = _Teller(beginning)
     call_scenario = CallScenario(beginning, teller.states())
@@ -114,7 +114,7 @@ def call_scenarios(draw: st.DrawFn) -> CallScenario:
 
 @functools.cache
 def sample(count: int) -> list[CallScenario]:
-    """So many of hypothesis's tales, always the same: of many, those in which the rarest things happen.
+    """A fixed selection of so many scenarios: of many, those with the rarest features.
 
     In every second one nobody picks up, once, until the time is over, which takes a while with real parties.
     """

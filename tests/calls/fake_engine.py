@@ -1,4 +1,4 @@
-"""An engine without telephones: it does what it is told and says what Asterisk would say.
+"""An engine without telephones: it executes commands and sends the signals that Asterisk would send.
 
 Signals wait in ``pending`` until a test delivers them, in any order that keeps each channel's own.
 """
@@ -70,7 +70,7 @@ class Chan:
     recording_since: float = 0.0
     originated: bool = False
     music: str | None = None
-    """What it hears over and over; "" = the hold music."""
+    """The repeated audio; "" = the hold music."""
     supervises: Channel | None = None
     recording: bool = False
 

@@ -1,4 +1,4 @@
-"""One call told from outside: the engine's twin plays the world, the rules decide, and every step is checked."""
+"""One call as a sequence of outside actions: a fake engine makes the signals, the rules decide, every step is checked."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ class Story:
         return self.flow()
 
     def start(self, name: str, **params: Any) -> Story:
-        """A door starts a call."""
+        """An API request that starts a call."""
         request = start_requests.CHECKS[name](self.account, params)
         self.take(rules.start(request, self.context(), self.ids.next()))
         return self.flow()
 
     def command(self, name: str, *, flow: bool = True, **params: Any) -> Story:
-        """A door commands; as in the switch, what was begun before a refusal stands."""
+        """An API command; as in the switch, effects before a refusal are kept."""
         decision = Decision(self.session, self.context(), Instant(self.clock))
         try:
             self.answer_of_command = commands.COMMANDS[name](decision, params)
@@ -316,7 +316,7 @@ def _two_steps(before: Phase, after: Phase) -> bool:
 
 
 def told_on(session: Session | None, events: Iterable[Event]) -> Session:
-    """The session rebuilt from the journal as the database gives it back."""
+    """The session rebuilt from the event log as read from the database."""
     for event in events:
         kept = dataclasses.replace(event, data=orjson.loads(orjson.dumps(event.data)))
         if session is None:
@@ -328,7 +328,7 @@ def told_on(session: Session | None, events: Iterable[Event]) -> Session:
 
 
 def persistent(session: Session) -> bytes:
-    """All of a session that its events must tell, as JSON."""
+    """The fields of a session that follow from its events, as JSON."""
     facts = _persistent(session)
     facts["legs"] = {leg_id: _persistent(leg) for leg_id, leg in session.legs.items()}
     return orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)

@@ -1,4 +1,4 @@
-"""Any command at any moment: whatever the doors ask for while the world does as it likes.
+"""Any command at any moment, with any actions of the parties.
 
 Besides what :class:`~tests.calls.test_any_call.AnyCall` proves: commands raise nothing but our own errors, a refused
 one tells nothing, nobody is left on the line, and the engine and our own bridges never connect a party both.
@@ -64,7 +64,7 @@ def coached() -> Account:
 
 
 def settled(story: Story) -> None:
-    """What must be true when nothing is under way: who hears whom, and that nobody waits in vain."""
+    """Invariants of a settled call: the audio paths, and that no party waits without an end."""
     session, engine = story.session, story.engine
     if session.phase is Phase.ENDED or session.ending is not None:
         assert not engine.channels, "nobody is left on a call that is being hung up"
@@ -108,7 +108,7 @@ def settled(story: Story) -> None:
 
 
 class AnyCommand(AnyCall):
-    """The wild world, and doors that ask for anything."""
+    """Random actions of the parties, and random commands."""
 
     @initialize(
         scenario=st.sampled_from([c.TO_ANNA, c.ALL, c.TO_CLARA, c.FULL]),

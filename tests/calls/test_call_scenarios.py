@@ -1,4 +1,4 @@
-"""Tales told by the rules: whatever commands, answers, hang-ups and timeouts follow one another, every call ends whole."""
+"""Call scenarios by the rules: after any sequence of commands, answers, hang-ups and timeouts, every call ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from tests.calls.call_scenarios import Beginning, CallScenario, Deed, call_scenarios, happenings, sample
 
 REPLAYED = 10
-"""As many as ``tests/engine/callapi/test_call_scenarios.py`` tells again."""
+"""The number that ``tests/engine/callapi/test_call_scenarios.py`` runs."""
 
 
 @settings(max_examples=200, deadline=None)

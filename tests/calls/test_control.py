@@ -1,4 +1,4 @@
-"""The switch's door and its client: real HTTP on loopback."""
+"""The switch's command server and its client: real HTTP on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bug in a rule: the call it concerns ends tidily, its journal has no gap, and the other calls go on."""
+"""An error in a rule: its call ends, its event log has no gap, and the other calls continue."""
 
 from __future__ import annotations
 

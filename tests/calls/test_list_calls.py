@@ -1,4 +1,4 @@
-"""What the switch tells of living calls goes out as it is: its fields, its time zone, and that it is never old."""
+"""The switch's list of live calls is returned unchanged: its fields, its time zone, and no outdated data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold, consult, transfer and coaching, step by step: phases, who hears whom, reasons, and what is refused."""
+"""Hold, consult, transfer and coaching, step by step: phases, audio paths, reasons, and refusals."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ ALLOWED: dict[str, set[Phase]] = {
     "record_call": {Phase.TALK},
     "run_scenario": {Phase.TALK},
 }
-"""The arrows of the state diagram, by what makes them."""
+"""The transitions of the state diagram, by their cause."""
 
 PARAMS: dict[str, dict[str, Any]] = {
     "make_call": {"to": DORA},

@@ -1,4 +1,4 @@
-"""The engine tells of each channel in order, but of two channels in any order, and after a reconnect twice."""
+"""The engine reports each channel in order, but two channels in any order, and after a reconnect twice."""
 
 from __future__ import annotations
 

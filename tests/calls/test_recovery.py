@@ -1,4 +1,4 @@
-"""A killed switch: what the next one finds in the journals and in the engine, and that each transition is told once."""
+"""A killed switch: what the next one finds in the logs and in the engine, and that each transition is published once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _IN_ENGINES_JOURNAL = (Arrived, TargetStarted, Answered, Joined, Left, Ended)
 
 
 class FakeWriter:
-    """Stands for the writer: keeps what a switch has told, until it is killed."""
+    """A fake of the writer: keeps the events of a switch until it is killed."""
 
     full = False
     lag = 0
@@ -63,7 +63,7 @@ class FakeWriter:
 
 
 class Hands(EffectExecutor):
-    """Performs at once, on the engine's twin."""
+    """Executes at once, on the fake engine."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self._twin = engine
@@ -151,7 +151,7 @@ class House:
         return self
 
     def restart(self) -> House:
-        """A new switch finds the journal and the engine."""
+        """A new switch with the event log and the engine."""
         self.clock += 1
         self.alive = True
         self.switch = self._switch()

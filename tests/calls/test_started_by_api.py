@@ -1,4 +1,4 @@
-"""Calls started by the API: who is called when, what each hears before they talk, and how it ends."""
+"""Calls started by the API: the order of the calls, the messages before the talk, and the end."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def writing(db: Database, **options: Any) -> AsyncIterator[EventWriter]:
 
 
 def talk(caller: str = c.CUSTOMER, seed: int = 0) -> Story:
-    """A finished call of 36 seconds; ``seed`` tells apart calls of the same millisecond."""
+    """A finished call of 36 seconds; ``seed`` distinguishes calls of the same millisecond."""
     story = Story()
     for _ in range(seed):
         story.ids.next()

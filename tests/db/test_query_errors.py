@@ -1,4 +1,4 @@
-"""What a list request may not ask, and how it is told."""
+"""Invalid list requests and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directory files as text: what is read, and how mistakes are told."""
+"""Directory files as text: parsing and error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fingerprint tells views of an account apart, and nothing else of it."""
+"""A fingerprint distinguishes copies of an account, and discloses nothing else."""
 
 from __future__ import annotations
 

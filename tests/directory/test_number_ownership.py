@@ -1,4 +1,4 @@
-"""Nobody takes a number by saying that it is his: a claim blocks no owner, brings no calls and is shown to nobody."""
+"""A claim does not transfer a number: it blocks no owner, brings no calls and is not shown to others."""
 
 from __future__ import annotations
 

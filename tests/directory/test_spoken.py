@@ -16,7 +16,7 @@ from trunkline.speech import NullSpeech
 
 @dataclass
 class _CountedSpeech:
-    """The null speech, counting; fails as long as told."""
+    """The null speech with a counter; fails on demand."""
 
     said: list[tuple[str, str]] = field(default_factory=list)
     away: bool = False

@@ -59,7 +59,7 @@ class CutStage(Stage):
         return found
 
     async def only_events(self, *kinds: str) -> None:
-        """Have Asterisk send only these events to the switch, until the switch connects anew."""
+        """Have Asterisk send only these events to the switch, until the switch connects again."""
         settings = self.installation.settings
         login = secrets.load(settings).ari
         url = f"http://127.0.0.1:{settings.engine.ari_port}/ari/applications/{APP}/eventFilter"

@@ -74,7 +74,7 @@ async def test_files_that_were_written_and_never_loaded_are_loaded(pbx: Pbx) -> 
 
 
 async def test_a_reload_that_fails_is_an_error_until_it_succeeds(pbx: Pbx) -> None:
-    """Asterisk reports success of a reload that found a file it cannot read, so only the mark tells."""
+    """Asterisk reports success of a reload that found a file it cannot read, so only the mark shows the loaded state."""
     async with pbx.engine() as (engine, _):
         etc = pbx.config.paths.etc
         engine.set_account("7", Directory(lines=[line("2001")]))

@@ -129,7 +129,7 @@ async def test_who_lost_the_lease_ends_itself(db: Database, database: str) -> No
 
 
 class Recorder:
-    """An engine that only counts what it is told to do."""
+    """An engine that only counts its commands."""
 
     def __init__(self) -> None:
         self.commands: list[str] = []
@@ -176,7 +176,7 @@ async def test_an_id_follows_from_the_channel_alone() -> None:
 
 
 class Node:
-    """A switch's control interface that tells which node it is."""
+    """A switch's control interface that returns its node."""
 
     def __init__(self, number: int, calls: Sequence[int]) -> None:
         self.number = number

@@ -1,1 +1,1 @@
-"""Tests of the notifications room."""
+"""Tests of the package ``notifications``."""

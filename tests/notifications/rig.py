@@ -1,4 +1,4 @@
-"""A database with an account, calls to tell of, and a worker's notification part in this process."""
+"""A database with an account and calls, and a worker's notification part in this process."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def test_every_notification_can_follow_and_be_sampled() -> None:
 
 
 def test_events_may_lack_what_they_should_have() -> None:
-    """A listener ignores what it does not know and bears what is missing."""
+    """A listener ignores unknown events and accepts missing keys."""
     for type_ in EventType:
         event = Event(1, call_stream(SESSION), 1, type_, Instant(1.0), {})
         facts = aggregate([event])

@@ -22,7 +22,7 @@ async def rig(database: str) -> AsyncIterator[Rig]:
 
 
 class Notebook:
-    """Writes down what it hears; cannot bear events of one type while ``allergic``."""
+    """Records its events; fails on events of one type while ``allergic``."""
 
     def __init__(self, name: str = "notebook", allergic: EventType | None = None) -> None:
         self._name = name

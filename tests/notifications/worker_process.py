@@ -1,4 +1,4 @@
-"""A worker process of its own, to be killed: ``python -m tests.notifications.worker_process DSN``."""
+"""A separate worker process, to be killed: ``python -m tests.notifications.worker_process DSN``."""
 
 from __future__ import annotations
 

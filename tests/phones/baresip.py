@@ -1,4 +1,4 @@
-"""A baresip that registers one account, takes every call, and sends back what it hears."""
+"""A baresip that registers one account, takes every call, and sends back the received audio."""
 
 from __future__ import annotations
 

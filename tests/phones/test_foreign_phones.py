@@ -76,7 +76,7 @@ async def test_baresip(
         call = await stage.anna.next_call()
         await call.answered()
         await phone.wait("CALL_ESTABLISHED")
-        await call.hears(call.tone)  # baresip sends back what it hears
+        await call.hears(call.tone)  # baresip sends back the received audio
         await phone.hang_up()
         await call.ended()
         row = await stage.row(before, recorded=True)
@@ -161,7 +161,7 @@ async def test_sipp(
         await calling.start()
         call = await stage.anna.next_call()
         await call.answered()
-        await call.hears(call.tone)  # SIPp sends back what it hears
+        await call.hears(call.tone)  # SIPp sends back the received audio
         assert (await calling.wait(20)).successful == 1
         row = await stage.row(row["id"], recorded=True)
         assert row["finish_reason"] == "operator_disconnects"

@@ -1,1 +1,1 @@
-"""Tests of the recordings room."""
+"""Tests of the package ``recordings``."""

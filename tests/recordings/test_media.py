@@ -25,7 +25,7 @@ WAV = b"RIFF" + bytes(5000)
 
 
 class Scene:
-    """Two accounts with keys, one recording of the first, and the door."""
+    """Two accounts with keys, one recording of the first, and the endpoint."""
 
     def __init__(self, db: Database, client: TestClient[web.Request, web.Application]) -> None:
         self.db = db

@@ -186,7 +186,7 @@ async def test_doing_it_twice_changes_nothing(rig: Rig, settings: Settings) -> N
 async def test_a_crash_after_the_files_is_taken_up(
     rig: Rig, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the files' appearing and the row: the files are written anew and told once."""
+    """Killed between the files' appearing and the row: the files are written again and published once."""
     session = new_session_id()
     spool(settings, session, contact=tone(440, 1), employee=tone(1000, 1))
     events = call(rig.account_id, session)

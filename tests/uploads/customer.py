@@ -1,4 +1,4 @@
-"""A customer's HTTPS server on loopback, with a certificate of its own authority, and its odd behaviours."""
+"""A customer's HTTPS server on loopback, with a certificate of a separate authority, and its odd behaviours."""
 
 from __future__ import annotations
 

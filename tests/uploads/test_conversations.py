@@ -77,7 +77,7 @@ async def upload_visit(office: Office, site: int, **more: Any) -> int:
 
 
 async def refusals(office: Office, method: str, field: str, good: dict[str, Any], cases: list[Any]) -> None:
-    """Each change of a good thing is refused as told."""
+    """Each invalid change of a valid item is refused with its error."""
     for change, mnemonic, place in cases:
         sent = {name: value for name, value in {**good, **change}.items() if value is not None}
         answer = await office.fault(method, **{field: [sent]})

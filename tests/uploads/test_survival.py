@@ -1,4 +1,4 @@
-"""Killed workers: every accepted call is settled once, its uploader told, nothing left lying about."""
+"""Killed workers: every accepted call is settled once, with its callback, and no files remain."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Whole:
 
 
 async def ask(url: str, method: str, **params: Any) -> Any:
-    """``result`` of a request in a connection of its own, as a script makes it."""
+    """``result`` of a request on a separate connection, as from a script."""
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     async with aiohttp.ClientSession() as client, client.post(f"{url}/v2.0", json=request) as response:
         answer = await response.json(content_type=None)

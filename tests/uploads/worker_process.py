@@ -1,4 +1,4 @@
-"""A worker process of its own, to be killed: ``python -m tests.uploads.worker_process DSN FOLDER CERTIFICATE``."""
+"""A separate worker process, to be killed: ``python -m tests.uploads.worker_process DSN FOLDER CERTIFICATE``."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ ANSWERS: dict[str, Any] = {
     "list_talk_options": {"options": []},
     "block_contact": {"contact_phone_number": CONTACT},
 }
-"""What a switch answers to commands that tell something."""
+"""Responses of a switch to commands with a result."""
 
 WHO = {"user_id": 2001, "login": LOGIN, "api_request_id": 1}
 """Who asks, in every command."""

@@ -56,7 +56,7 @@ async def test_the_command_and_the_answer(method: str) -> None:
 )
 async def test_a_missing_required_parameter_is_told(method: str, param: str) -> None:
     house = _house()
-    # With something optional beside it no looser form is meant.
+    # With an optional parameter, no further form applies.
     sent = {**REQUESTS.get(method, {}), **({"external_id": "17"} if method.startswith("start.") else {})}
     sent.pop(param, None)
     token = None if param == "access_token" else "good-token"

@@ -43,7 +43,7 @@ class _SlowSwitch(NotedSwitch):
 
 @dataclass
 class _Web:
-    """Web processes on one database: each is a house of its own; request numbers never repeat."""
+    """Web processes on one database, each with separate services; request numbers never repeat."""
 
     db: Database
     account_id: int

@@ -1,4 +1,4 @@
-"""A web process of its own, to be killed while it dials: ``python -m ... DSN ACCOUNT_ID PORT NOTE``.
+"""A separate web process, to be killed while it dials: ``python -m ... DSN ACCOUNT_ID PORT NOTE``.
 
 Its switch writes the number of each request that dials into the file NOTE and never answers.
 """

@@ -1,4 +1,4 @@
-"""An office of its own for each test that changes something."""
+"""A separate office for each test that changes data."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ do $$ declare named record; begin
         where table_schema = 'public' and is_identity = 'YES'
     loop execute format('select setval(%L, nextval(%L) + 100)', named.sequence, named.sequence); end loop;
 end $$"""
-"""The directory comes with numbers of its own, which new rows must not get."""
+"""The directory has its own ids, which new rows must not get."""
 
 
 @dataclass

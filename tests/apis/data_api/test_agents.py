@@ -1,4 +1,4 @@
-"""An agent and its clients by the Data API: the real accounts, their allow-lists, limits and journal."""
+"""An agent and its clients by the Data API: the real accounts, their allow-lists, limits and request log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIENTS_ADDRESS = "198.51.100.20"
 
 @dataclass
 class Agency:
-    """An agent with a client, and a company that is nobody's client."""
+    """An agent with a client, and a company without an agent."""
 
     db: Database
     administration: Administration
@@ -249,7 +249,7 @@ async def test_a_customer_is_made_and_let_in(agency: Agency) -> None:
     }
     account = await agency.administration.account(made["id"])
     assert (account["time_zone"], account["currency"], account["status"]) == ("Asia/Dubai", "AED", "disabled")
-    assert await agency.administration.users.list_keys(made["id"]) == []  # nobody was told any
+    assert await agency.administration.users.list_keys(made["id"]) == []  # none was disclosed
     users = [user["customer_id"] for user in await agency.do("get.customer_users")]
     assert users == [agency.client.account_id]  # who waits may not ask yet
     accounts = Accounts(agency.db)

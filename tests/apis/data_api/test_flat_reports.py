@@ -29,7 +29,7 @@ IDS = [story.session["call_session_id"] for story in told()]
 
 @pytest.fixture
 async def talks(desk: Office) -> Office:
-    """An office with calls, one of each other kind, and the journals."""
+    """An office with calls, one of each other kind, and the logs."""
     await store_conversations(desk.db, ACCOUNT)
     await store(desk.db, told())
     await store(desk.db, stories(STRANGER, DAY, days=1, count=3))

@@ -1,4 +1,4 @@
-"""Every get method we declare, field by field as the reference's facts tell, over a real database."""
+"""Every declared get method, field by field against the reference's facts, over a real database."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_each_field_alone(office: Office, method: str) -> None:
 
 
 def check_type(row: dict[str, Any], value: Any) -> None:
-    """Whether a value is of the type that the reference tells."""
+    """Whether a value has the type of the reference."""
     if value is None:
         assert row["type"] not in ("array", "object")
         return

@@ -1,4 +1,4 @@
-"""A number is verified by a call to it: who answers hears a code."""
+"""A number is verified by a call to it that announces a code."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: Office) -
 
 
 async def test_a_stranger_is_not_called_again_and_again(claimant: Office) -> None:
-    """Whichever accounts ask, and also when the number is given back and claimed anew."""
+    """For any accounts, and also when the number is returned and claimed again."""
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW)
     await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
     await claimant.db.execute(

@@ -1,4 +1,4 @@
-"""Ids that a change names beside its own: those of another company's rows are answered like ids that no row has."""
+"""Ids of other rows in a change: those of another company get the same response as missing ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ELSEWHERE = (
     "unset.",
     "update.tags_communication",
 )
-"""Beginnings of the names of methods whose rows are communications, or of rooms with tests of their own."""
+"""Beginnings of the names of methods whose rows are communications, or of packages with their own tests."""
 NOT_ROWS = {
     "user_id",
     "customer_id",

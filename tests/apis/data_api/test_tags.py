@@ -404,7 +404,7 @@ async def test_a_call_that_is_known_before_its_row_is_written(office: Office) ->
         (ACCOUNT, fresh),
     )
     assert await marking == ("ok", None)
-    # One that nobody ever wrote is missed after a while.
+    # One that was never written is not found after some time.
     assert await office.fault(MARK, **{**wanted, "communication_id": fresh + 1}) == (
         "entity_not_found",
         "communication_id",
@@ -412,7 +412,7 @@ async def test_a_call_that_is_known_before_its_row_is_written(office: Office) ->
 
 
 async def test_subscribers_hear_of_a_tag_on_a_finished_call(office: Office) -> None:
-    """Of our own calls; an uploaded one has no journal."""
+    """Of calls of the PBX; an uploaded one has no event log."""
     tag = (await office.do("create.tags", name="Important"))["id"]
     await office.do(MARK, **about(Kind.CALL), tag_id=tag)
     assert await office.one("select count(*) from call_events") == 0

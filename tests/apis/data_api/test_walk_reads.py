@@ -133,7 +133,9 @@ async def test_each_filter_returns_the_rows_that_python_would(walk: Walk, method
         return
     rows, total = whole
     if len(rows) < total:
-        assert method.name == "get.geolocations"  # a list of ours, longer than a page
+        assert (
+            method.name == "get.geolocations"
+        )  # a list without a method of the reference, longer than a page
         return
     for field in method.result:
         if (method.name, field.name) in BY_ANY_EMPLOYEE:

@@ -1,6 +1,6 @@
 """Walks over everything the Data API declares, so that a new method is tried the moment it is declared.
 
-:func:`sample` makes parameters that pass the checks of a declaration; :class:`Walk` asks and tells.
+:func:`sample` makes parameters that pass the checks of a declaration; :class:`Walk` sends them and returns the responses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LISTS = [method for method in READS if "filter" in {param.name for param in meth
 CHANGES = [method for method in METHODS if method not in READS and method.name != "logout.user"]
 
 OWN = {"getobj.call_analysis", "start.virtual_number_verification", "confirm.virtual_number"}
-"""Methods of ours that the reference does not have."""
+"""Methods that the reference does not have."""
 
 NOWHERE = 999_999_999
 """An id that no row has."""

@@ -1,4 +1,4 @@
-"""The first thing that is wrong is told: a request with every fault, mended one by one."""
+"""The first error is returned: a request with every fault, corrected one by one."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def _limit(total: int = 4, per_account: int = 2, queue: int = 2, wait: float = 3
 
 
 class _Crowd:
-    """Requests that end when they are told to."""
+    """Requests that end on demand."""
 
     def __init__(self, limit: ConcurrencyLimit) -> None:
         self._limit = limit

@@ -1,4 +1,4 @@
-"""Hold and back: the contact hears the message, then music; neither hears the other."""
+"""Hold and back: message, then music for the contact; no audio between the parties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Races and disasters: commands that come too late, from strangers, and over a killed switch."""
+"""Races and failures: commands that are too late, of other accounts, and during a restart of the switch."""
 
 from __future__ import annotations
 

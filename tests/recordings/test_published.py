@@ -1,4 +1,4 @@
-"""The whole way after a call: finished, told; recorded, told with links that work."""
+"""The complete sequence after a call: finished and published; recorded and published with working links."""
 
 from __future__ import annotations
 
