@@ -1,4 +1,4 @@
-"""Nobody's trunk identifies what is another's: hostile trunk addresses change nothing for other accounts, and two
+"""A trunk never identifies calls of another account: hostile trunk addresses change nothing for other accounts, and two
 accounts at one carrier address both work."""
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ GUIDE = Path(__file__).parents[2] / "docs/operations/security.md"
 
 
 class Engine:
-    """Takes what is refused, the second time that it is told."""
+    """Accepts a publication at the second attempt."""
 
     def __init__(self) -> None:
         self.told = 0

@@ -13,7 +13,7 @@ REPLAYED = 10
 @settings(max_examples=200, deadline=None)
 @given(call_scenarios())
 def test_every_tale_ends(call_scenario: CallScenario) -> None:
-    """What must be true of each step (states of the diagram, nobody left alone on the line) is checked while it is told."""
+    """The invariants of each step (states of the diagram, no party left alone) are checked during the run."""
     assert call_scenario.finish_reason
     assert call_scenario.legs
     assert call_scenario.steps[-1].states == {}

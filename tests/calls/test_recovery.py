@@ -84,7 +84,7 @@ class Hands(EffectExecutor):
         self._twin.perform([Hangup(channel, 42)])
 
     def close_bridges(self, bridges: Sequence[Bridge]) -> None:
-        """The twin's bridges are gone with their channels."""
+        """The fake engine's bridges are gone with their channels."""
 
 
 class NeverRings:
@@ -146,7 +146,7 @@ class House:
         return self
 
     def forget(self) -> House:
-        """What was told was not written yet."""
+        """The published events were not written yet."""
         self.told.events.clear()
         return self
 
@@ -203,7 +203,7 @@ class House:
         )
 
     def story(self) -> list[Event]:
-        """The events of the only call, which must be over and told without a gap."""
+        """The events of the only call, which must be finished and published without a gap."""
         assert len(self.told.events) == 1
         events = next(iter(self.told.events.values()))
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -223,7 +223,7 @@ class House:
 
 
 def once(events: list[Event], *types: EventType) -> None:
-    """Each of these was told once a leg."""
+    """Each of these was published once for each leg."""
     for kind in types:
         legs = [event.data["leg_id"] for event in events if event.type is kind]
         assert len(legs) == len(set(legs)), f"{kind} twice"
@@ -594,7 +594,7 @@ def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
 
 @pytest.mark.parametrize("told", [True, False])
 def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(told: bool) -> None:
-    """By the next switch when the answer was not told before, by nobody when it was."""
+    """By the next switch if the answer was not published before, otherwise not again."""
     flow = scenario(c.OUTSIDE, ("a", *to_number(f"{c.PARTNER}...17")))
     house = House(c.company(scenarios={**c.SCENARIOS, c.OUTSIDE: flow}))
     customer = house.arrive(c.OUTSIDE)
@@ -628,7 +628,7 @@ def sessions_begun(house: House) -> list[int]:
 
 
 def test_a_call_has_one_id_from_its_first_invite() -> None:
-    """Told, lost, begun by the CEL log, lost again and begun from the listing: the id, and so the recording, is one."""
+    """Published, lost, begun by the CEL log, lost again and begun from the listing: the id, and so the recording, is one."""
     house = House()
     asterisk_names(house)
     house.arrive(c.TWICE)

@@ -145,7 +145,7 @@ roles.main()
 
 
 def test_each_background_task_is_a_core_task_or_an_item_task() -> None:
-    """Whoever starts a task decides what its failure means."""
+    """The code that starts a task defines what its failure means."""
     found = {
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")

@@ -231,7 +231,7 @@ class Stage:
     async def told(
         self, call_session_id: int, events: Sequence[str], timeout: float = REPORTED_SECONDS
     ) -> list[str]:
-        """What the receiver was told of a call, once all of ``events`` came."""
+        """The deliveries of a call to the receiver, once all of ``events`` came."""
 
         def of_call(got: Sequence[Any]) -> list[str]:
             bodies = [request.json() for request in got]

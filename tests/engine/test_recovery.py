@@ -130,7 +130,7 @@ async def test_the_default_line_rings_when_the_switch_stays_away(stage: Stage) -
         away.cancel()
         await asyncio.gather(away, return_exceptions=True)
     await _until_switch_answers(stage)
-    # The switch was told of it by the engine's journal, and has nothing left of it.
+    # The switch got it from the engine's CEL log, and has no remaining state of it.
     assert await stage.living() == []
     assert await stage.engine_channels() == 0
 

@@ -188,7 +188,7 @@ async def check_totals(stage: Stage, calls: dict[int, Row]) -> None:
 
 
 async def check_people(stage: Stage, calls: dict[int, Row]) -> None:
-    """Whoever took part is found by number in calls and legs, and in the flat family by name."""
+    """Participants are found by number in calls and legs, and in the flat family by name."""
     took_part: dict[int, set[int]] = {}
     names: dict[int, str] = {}
     for number, call in calls.items():
@@ -228,7 +228,7 @@ async def check_sites(stage: Stage, calls: dict[int, Row]) -> None:
 
 
 async def check_notifications(stage: Stage, calls: dict[int, Row]) -> None:
-    """Of each call it was told once that it ended; and that it was lost, of the lost ones that came in."""
+    """Each call has one delivery of its end; each lost incoming call one of the loss."""
     told = await rows(stage, "get.notifications", report_id=1)
     events: dict[str, list[int]] = {}
     for row in told:

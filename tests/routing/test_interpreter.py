@@ -53,7 +53,7 @@ NOON = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - wall clock of the account's
 
 @dataclass
 class Availability:
-    """The moment, as told."""
+    """The given moment."""
 
     local_time: datetime = NOON
     obstacles: dict[int, Reason] = field(default_factory=dict)

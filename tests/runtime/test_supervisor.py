@@ -464,8 +464,8 @@ def _report(line: str) -> Report | None:
 async def test_a_service_that_says_it_cannot_work_is_not_ready_and_says_why(bench: _Bench) -> None:
     text = """
         import os, signal, sys
-        told = {signal.SIGUSR1: "ill Asterisk is silent", signal.SIGUSR2: "well"}
-        for number, line in told.items():
+        messages = {signal.SIGUSR1: "ill Asterisk is silent", signal.SIGUSR2: "well"}
+        for number, line in messages.items():
             signal.signal(number, lambda _, __, line=line: print(line, flush=True))
         open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
         print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""The receiver keeps what it got and fails as told."""
+"""The receiver stores the requests and fails on demand."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ async def reported(whole: Whole, *ext_ids: str, fields: list[str]) -> dict[str, 
 
 
 async def length(whole: Whole, url: str, token: str = "") -> float:
-    """Seconds of an MP3 that is there for whoever asks, or for whoever logged in."""
+    """Seconds of an MP3 that is public, or for a session."""
     status, body = await whole.installation.get(url, {"Authorization": f"Bearer {token}"} if token else {})
     assert status == 200, (url, body)
     return len(decode(body)) / SAMPLE_BYTES / RATE

@@ -32,7 +32,7 @@ NO_EXECUTOR = "no_executor"
 
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Start a timer, or start it anew. ``key`` is unique in its stream."""
+    """Start a timer, or restart it. ``key`` is unique in its stream."""
 
     key: str
     seconds: float
@@ -96,7 +96,7 @@ TimerInput = Elapsed | QuestionAnswered | QuestionFailed
 
 def ring_timer(leg_id: int) -> str:
     """Key of the timer that ends the ringing of a leg. It starts with ``leg_started`` if that has ``ring_seconds``, and ends
-    with ``leg_answered`` or ``leg_ended``: no event of its own is needed."""
+    with ``leg_answered`` or ``leg_ended``: no further event is needed."""
     return f"ring:{leg_id}"
 
 
@@ -144,7 +144,7 @@ class Deadlines(Generic[S]):
         return sum(len(timers) for timers in self._open.values())
 
     def _drop_stale(self) -> None:
-        """Remove entries of timers that were cancelled or started anew."""
+        """Remove entries of timers that were cancelled or restarted."""
         while self._heap:
             due, _, stream, key = self._heap[0]
             if self._open.get(stream, {}).get(key) == due:

@@ -56,8 +56,8 @@ def ensure(settings: Settings, now: datetime | None = None) -> None:
 def publish(settings: Settings) -> bool:
     """Give Asterisk the certificate and key that are there now; False when it had them.
 
-    It gets a copy, both in one file that is replaced whole and only by a pair that fits: Asterisk reads its files at
-    moments of its own choice, and one look at a pair that is half replaced leaves it without TLS.
+    It gets a copy, both in one file that is replaced atomically and only by a matching pair: Asterisk reads its files
+    at any time, and has no TLS if it reads a pair that is partly replaced.
 
     :raises ConfigurationError: they are no pair, or cannot be read; the copy stays as it was.
     """

@@ -1,7 +1,7 @@
 """Sales of communications.
 
-A communication may bring several; reports show their sum and the newest one's time. The system's tag ``Sale`` tells
-that there are any; taking the tag away takes the sales away.
+A communication may bring several; reports show their sum and the newest one's time. The system's tag ``Sale`` is set
+while there are any; removing the tag removes the sales.
 """
 
 from __future__ import annotations

@@ -659,7 +659,7 @@ class AsteriskEngine(Conversations):
                         self._emit(self._registrations.put(contact, message.at))
 
     async def registrations_at_carriers(self, log: Path) -> list[CarrierRegistration]:
-        """The state of each registration of ours at a carrier.
+        """The state of each registration at a carrier.
 
         :param log: Asterisk's log, whose end has the carriers' responses; may be absent.
         :raises EngineError: there is no connection to Asterisk.

@@ -115,7 +115,7 @@ class Translator:
 
         Devices that answer meanwhile wait in the dialplan and enter in any order when the connection is back, so the
         first to enter is not the first that answered. Until :meth:`adopt_group`, which has it from the CEL log, no device
-        of a group that nobody has answered yet has the call, and their answers and ends are withheld.
+        of a group without an answer has the call, and their answers and ends are withheld.
         """
         for group in self._groups.values():
             if group.winner is None:

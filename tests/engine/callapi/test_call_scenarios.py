@@ -1,4 +1,4 @@
-"""What hypothesis tried on the pure rules, told once more by real parties: every party stands where the rules said."""
+"""Sequences that hypothesis tried on the pure rules, with real parties: every party has the state of the rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _METHODS = {
 
 
 class _Company:
-    """The parties of a tale, who do nothing by themselves."""
+    """The parties of a call scenario, which do nothing by themselves."""
 
     def __init__(self, desk: Desk, customer: Customer) -> None:
         stage = desk.stage

@@ -278,7 +278,7 @@ async def test_a_coach_by_key(desk: Desk) -> None:
 
 
 async def test_a_contact_is_kept_by_key(desk: Desk) -> None:
-    """Whoever calls becomes a contact: the next call has its id."""
+    """The caller becomes a contact: the next call has its id."""
     talk = await desk.talk_in()
     number = talk.contact.party
     await talk.employee.send_keys("6")

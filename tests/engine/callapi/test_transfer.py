@@ -303,7 +303,7 @@ async def test_hanging_up_while_being_transferred(desk: Desk, who: str) -> None:
     await asyncio.sleep(0.2)
     leaving = talk.contact if who == "contact" else third
     await asyncio.gather(desk.do(talk, "transfer.talk"), leaving.hangup(), return_exceptions=True)
-    # Whoever was first: nobody is left alone on the line.
+    # For any order: no party is left alone.
     if not talk.employee.is_ended and who == "third":
         await asyncio.sleep(0.5)
         if not talk.employee.is_ended:
@@ -340,7 +340,7 @@ async def test_states_in_each_phase(desk: Desk) -> None:
 
 
 async def test_the_third_party_hears_its_message_first(desk: Desk) -> None:
-    """Whoever is on hold, and the operator, wait until it was played."""
+    """The party on hold and the operator wait until it was played."""
     talk = await _held(desk)
     desk.stage.boris.on_call(Answer())
     await desk.do(talk, "make.call", to=BORIS, to_message=desk.message("word_to_employee"))

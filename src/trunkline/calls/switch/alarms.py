@@ -106,7 +106,7 @@ class Alarms:
         self._executors[kind] = executor
 
     def ask(self, account_id: int, call_session_id: int, ask: Ask) -> None:
-        """Execute a question beside the calls; its answer is an input of the call."""
+        """Run a question concurrently with the calls; its answer is an input of the call."""
         task = item_task(self._execute(account_id, call_session_id, ask), name="question", among=self._tasks)
         self._asked[call_session_id, ask.key] = task
 
