@@ -59,7 +59,7 @@ async def test_more_words_take_longer_and_the_same_words_the_same() -> None:
 @pytest.mark.parametrize("speech", [EspeakSpeech(), NullSpeech()])
 @pytest.mark.parametrize("text", ["", "   ", "\U0001f600\U0001f600", "... !?", "\x00\x01"])
 async def test_nothing_to_say(speech: Speech, text: str) -> None:
-    with pytest.raises(InvalidInput, match="nothing to say"):
+    with pytest.raises(InvalidInput, match="no speakable characters"):
         await speech.synthesise(text)
 
 
