@@ -56,7 +56,6 @@ _EPHEMERAL = {
     "confirmed",
     "plays",
     "taking_control",
-    "control_taken_late",
     "bridge",
     "is_redirected",
 }
@@ -81,7 +80,9 @@ class Story:
         """The session as a restarted switch would rebuild it."""
         self.channel = Channel("")
         self._gone: set[Channel] = set()
-        """Channels of legs that had ended before the present turn."""
+        """Channels of legs that had ended before the present decision."""
+        self.walked: set[tuple[type, type]] = set()
+        """Rows of the transition tables that were applied."""
         for login in (ANNA_LINE, ANNA_SECOND, BORIS_LINE) if online is None else online:
             self.register(login)
 
@@ -139,12 +140,12 @@ class Story:
 
     def flow(self) -> Story:
         """Deliver all signals in the order they were made, and what follows from them."""
-        while self.engine.pending or self._elapse():
+        while self.engine.pending or self.elapse():
             while self.engine.pending:
                 self.handle(self.engine.pending.pop(0))
         return self
 
-    def _elapse(self) -> bool:
+    def elapse(self) -> bool:
         """Deliver the first timer whose deadline has passed; whether there was one."""
         open_timers = self._session.timers if self._session is not None else {}
         key = min((key for key, due in open_timers.items() if due <= self.clock), default=None)
@@ -172,6 +173,9 @@ class Story:
     def take(self, decision: Decision) -> None:
         """What the switch does with a turn, and what must be true after each."""
         self._session = decision.session
+        for state, given in decision.applied:
+            self.walked.add((state, given))
+        self._follows_table(decision)
         assert decision.failure is None, repr(decision.failure)
         self.events += decision.events
         for effect in decision.effects:
@@ -187,6 +191,13 @@ class Story:
         assert self._error_body is not None
         check(decision.session, self.events, self._error_body)
         self.engine.perform(decision.effects)
+
+    def _follows_table(self, decision: Decision) -> None:
+        """After a rule the call is in a state that its row names. Several rows: a command of several steps."""
+        if len(decision.applied) == 1 and decision.session.phase is not Phase.ENDED:
+            following = rules.TABLE.rows[decision.applied[0]].following
+            after = type(decision.session.state)
+            assert after in following, f"{decision.applied[0]}: {after.__name__}"
 
     def context(self) -> LiveContext:
         return LiveContext(self.account, self.presence, self.ids, Instant(self.clock), self._session)
@@ -330,6 +341,8 @@ def told_on(session: Session | None, events: Iterable[Event]) -> Session:
 def persistent(session: Session) -> bytes:
     """The fields of a session that follow from its events, as JSON."""
     facts = _persistent(session)
+    facts["state"] = [type(session.state).__name__, session.state]
+    facts["coach"] = [type(session.coach).__name__, session.coach]
     facts["legs"] = {leg_id: _persistent(leg) for leg_id, leg in session.legs.items()}
     return orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)
 

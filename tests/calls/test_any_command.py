@@ -20,6 +20,7 @@ from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_any_call import LINES, AnyCall
 from trunkline.calls.session import CoachMode, Phase, Role
+from trunkline.calls.states import Connecting, Controlled, Transferring
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account
 
@@ -76,9 +77,8 @@ def settled(story: Story) -> None:
     assert len(engine.channels) == len(channels), "every channel has its living leg"
     assert any(leg.role is not Role.COACH for leg in session.living)
     for leg in session.living:
-        assert not leg.handed_over
-        assert not leg.sent_away
-    assert not session.reconnecting
+        assert leg.departure is None
+    assert not isinstance(session.state, Connecting)
     contact = session.contact
     here = channels.get(contact.leg_id) if contact is not None else None
     operator, third = (channels.get(one or 0) for one in (session.operator_leg_id, session.third_leg_id))
@@ -89,7 +89,7 @@ def settled(story: Story) -> None:
         assert other is not None
         assert here.bridge is not None
         assert here.bridge == other.bridge
-        assert here.controlled == other.controlled == session.controlled
+        assert here.controlled == other.controlled == isinstance(session.state, Controlled)
         for leg in living:
             barges = leg.coach_mode == CoachMode.BARGE and leg.answered_at is not None
             if (coach := channels[leg.leg_id]) is not None and leg.role is Role.COACH:
@@ -97,7 +97,7 @@ def settled(story: Story) -> None:
     elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
         assert here is not None
         assert engine.hearing(here.channel) in ({"music"}, {"message"}, {"music", "message"})
-        assert session.transfer_requested or operator is not None
+        assert isinstance(session.state, Transferring) or operator is not None
         assert (third is not None) == (session.phase is not Phase.HOLD)
         if session.phase is Phase.OPERATOR_TALK:
             assert operator is not None
@@ -213,6 +213,14 @@ class AnyCommand(AnyCall):
             self.living.fail(channel)
 
     @rule()
+    def a_ring_time_elapses(self) -> None:
+        """Before what the engine has to say is delivered."""
+        story = self.living
+        if story.session.timers and story.session.phase is not Phase.ENDED:
+            story.clock = max(story.clock, min(story.session.timers.values()))
+            story.elapse()
+
+    @rule()
     def all_is_told(self) -> None:
         self.living.flow()
         settled(self.living)
@@ -273,6 +281,7 @@ def walk_at_random(seed: int) -> None:
         (2, lambda: world.the_engine_refuses(die.randrange(10), really=True)),
         (8, world.all_goes_well),
         (5, world.all_is_told),
+        (2, world.a_ring_time_elapses),
         (3, lambda: world.somebody_hangs_up(die.randrange(10), really=True)),
         (3, lambda: world.a_phone_refuses(die.randrange(10), die.choice([0, 17, 19, 26]), True, really=True)),
         (1, lambda: world.it_is_released(really=True)),

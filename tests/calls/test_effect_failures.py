@@ -36,6 +36,7 @@ from trunkline.calls.effects import (
 )
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
+from trunkline.calls.states import Connecting, TakenLate
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.engine_values import EndpointName, Tag
@@ -197,7 +198,7 @@ def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError
     story.take(rules.effect_failed(story.session, effect, kind("no"), story.context()))
     story.flow()
     assert phase_of(story) is Phase.HOLD
-    assert not story.session.reconnecting
+    assert not isinstance(story.session.state, Connecting)
     story.command("unhold_call")
     assert phase_of(story) is Phase.TALK
 
@@ -367,7 +368,7 @@ def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
         story.engine.pending.append(_control_taken(story, channel))
     story.flow()
     assert phase_of(story) is Phase.TALK
-    assert story.session.controlled
+    assert isinstance(story.session.state, TakenLate)
     assert EventType.CALL_TAKEN in story.types
     assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
     story.hang_up()

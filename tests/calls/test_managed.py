@@ -13,6 +13,7 @@ from tests.calls.test_any_command import coached, settled
 from trunkline.calls.effects import RecordVoice, Supervise
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import PHASES, Phase
+from trunkline.calls.states import Announcing
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, TrunklineError
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -215,7 +216,7 @@ def test_third_party_hears_its_message_before_anybody_talks_to_it() -> None:
     story.answer(c.DORA_LINE)
     assert phase_of(story) is Phase.DIALING
     assert hears(story, c.DORA_LINE) == {"message"}
-    assert not story.session.plan, "what the third party hears is no plan of the call"
+    assert isinstance(story.session.state, Announcing)
     story.engine.played(party(story, c.DORA_LINE))
     assert phase_of(story.flow()) is Phase.OPERATOR_TALK
     settled(story)

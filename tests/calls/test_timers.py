@@ -160,7 +160,7 @@ def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
     story.answer(c.DORA_LINE)
     before = len(story.events)
     decision = rules.signal(story.session, Elapsed(key, Instant(story.clock)), story.context())
-    assert (decision.events, decision.effects, decision.ignored) == ([], [], ["elapsed ring"])
+    assert (decision.events, decision.effects, decision.ignored) == ([], [], ["Elapsed ring"])
     assert len(story.events) == before
 
 

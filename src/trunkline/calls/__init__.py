@@ -6,6 +6,7 @@
 ``context``           what a rule may ask about: free lines, registrations, the time of day
 ``session``           the state of one call session, and how each event changes it (``evolve``); no decisions
 ``timers``            timers and questions as data: what a rule starts, and what comes back later; pure
+``states``            what a call is doing: one state object, which says which flow decides
 ``effects``           what the switch does for a rule, and what a failure of it means
 ``commands``          the commands on a live call
 ``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Keys
 from trunkline.calls.flows import coaching, consultation, recording
+from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
 from trunkline.calls.flows.start_requests import message_files
-from trunkline.calls.session import CoachMode, Leg, Phase, Session
+from trunkline.calls.session import CoachMode, Leg, Session
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, SwitchUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
@@ -38,16 +40,16 @@ def disconnect_leg(decision: Decision, params: Params) -> None:
 
 
 def hold_call(decision: Decision, params: Params) -> None:
-    consultation.hold(decision, message_files(decision.context.account, params, "contact_message"))
+    rules.command(decision, Hold(message_files(decision.context.account, params, "contact_message")))
 
 
 def unhold_call(decision: Decision, _params: Params) -> None:
-    consultation.unhold(decision)
+    rules.command(decision, Unhold())
 
 
 def make_call(decision: Decision, params: Params) -> None:
-    consultation.make_call(
-        decision, params["to"], message_files(decision.context.account, params, "to_message")
+    rules.command(
+        decision, MakeCall(params["to"], message_files(decision.context.account, params, "to_message"))
     )
 
 
@@ -56,14 +58,14 @@ def transfer_talk(decision: Decision, params: Params) -> None:
     to = params.get("contact")
     if to is not None:
         consultation.third_party(decision, to)  # refuse before the contact is put on hold
-        if decision.session.phase is Phase.TALK:
-            consultation.hold(decision, ())
-        consultation.make_call(decision, to, ())
-    consultation.transfer(decision)
+        if consultation.may_take_control(decision.session):
+            rules.command(decision, Hold())
+        rules.command(decision, MakeCall(to))
+    rules.command(decision, Transfer())
 
 
 def restore_talk(decision: Decision, _params: Params) -> None:
-    consultation.restore(decision)
+    rules.command(decision, Restore())
 
 
 def send_dtmf(decision: Decision, params: Params) -> None:
@@ -149,7 +151,7 @@ def add_coach(decision: Decision, params: Params) -> None:
 
 def run_scenario(decision: Decision, params: Params) -> None:
     """Only as a talk option."""
-    consultation.run_scenario(decision, params["scenario_id"])
+    rules.command(decision, RunScenario(params["scenario_id"]))
 
 
 def block_contact(decision: Decision, _params: Params) -> dict[str, Any]:
@@ -184,8 +186,7 @@ def _name(decision: Decision, employee_id: int | None) -> str | None:
 def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
     """The parties that a command moves under our control first; none for other commands and other states."""
     moves = name in ("hold_call", "run_scenario") or (name == "transfer_talk" and params.get("contact"))
-    ready = session.phase is Phase.TALK and session.ending is None and not session.reconnecting
-    if not (moves and ready and session.talking):
+    if not (moves and consultation.may_take_control(session)):
         return ()
     return tuple(leg.channel for leg in consultation.talking(session))
 

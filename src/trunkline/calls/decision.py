@@ -41,6 +41,8 @@ class Decision:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.questions: list[Ask] = []
+        self.applied: list[tuple[type, type]] = []
+        """State and input of each row of a transition table that was applied."""
         self.ignored: list[str] = []
         """Inputs that had no meaning in the state of the call: they changed nothing, and are counted."""
         self.failure: Exception | None = None

@@ -1,14 +1,14 @@
 """The rules of a call: what each signal and command means. Pure: no I/O, no clock, no randomness.
 
-Every handler may run twice with the same signal: what is already known makes no event. How a session began decides
-which flow handles it: :mod:`~trunkline.calls.flows.inbound`, :mod:`~trunkline.calls.flows.outbound` or
-:mod:`~trunkline.calls.flows.click_to_call`. This module has what the flows share: legs, talks, hang-ups, the end.
+A signal becomes facts (events: a leg rang, answered, ended; a talk began), then an input of the flow that decides about the
+call. :data:`TABLE` has the tables of all flows: it says which rule handles the input in the state of the call. The same
+signal may come twice: what is already known makes no event.
 """
 
 from __future__ import annotations
 
 from trunkline.calls.context import CallContext
-from trunkline.calls.decision import Decision, is_own_channel
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import (
     Compensation,
     Dial,
@@ -21,17 +21,38 @@ from trunkline.calls.effects import (
 )
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
-    NO_ANSWER,
-    SUBSCRIBER_ABSENT,
     TEMPORARY_FAILURE,
     Side,
-    cause_for_result,
     hung_up,
-    unanswered,
 )
-from trunkline.calls.flows import click_to_call, coaching, consultation, dialing, inbound, outbound, recording
+from trunkline.calls.flows import (
+    click_to_call,
+    coaching,
+    consultation,
+    engine_connect,
+    inbound,
+    outbound,
+    recording,
+)
+from trunkline.calls.flows.inputs import (
+    Command,
+    FlowSignal,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    RingElapsed,
+    ScenarioPlayed,
+    TalkOver,
+)
 from trunkline.calls.records.summary import finished
-from trunkline.calls.session import Leg, LegState, PendingTarget, Phase, Role, Session, UnresolvedLeg
+from trunkline.calls.session import Leg, LegState, Phase, Role, Session
+from trunkline.calls.states import Controlled, Departure, State, Talking
 from trunkline.calls.timers import Elapsed, QuestionAnswered, QuestionFailed, TimerInput, ring_timer
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
@@ -68,8 +89,8 @@ CallSignal = (
 )
 """The signals that concern a session that has begun."""
 
-_NORMAL_CAUSES = frozenset({0, 16, 127})
-"""Causes of an unanswered leg without information: elapsed ring time, caller hang-up and answer elsewhere have the same."""
+TABLE = inbound.TABLE.merged(outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE)
+"""What each input means in each state of a call."""
 
 
 def signal(session: Session, heard: CallSignal | TimerInput, context: CallContext) -> Decision:
@@ -86,80 +107,12 @@ def signal(session: Session, heard: CallSignal | TimerInput, context: CallContex
     return decision
 
 
-def _give_up(decision: Decision, heard: CallSignal | TimerInput) -> None:
-    """A rule failed: its events are kept, and the call is ended, so that no channel remains without control."""
-    session = decision.session
-    decision.ending(Reason.INTERNAL_ERROR)
-    if isinstance(heard, Ended):
-        leg = session.leg_of(heard.channel)
-        if leg is not None and leg.alive:
-            decision.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
-    _hang_up_all(decision, TEMPORARY_FAILURE)
-    _finish_when_empty(decision)
+def command(decision: Decision, given: Command) -> None:
+    """A command that depends on the state of the call.
 
-
-def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
-    session = decision.session
-    match heard:
-        case TargetStarted():
-            _target_started(decision, heard)
-        case Ringing():
-            leg = session.leg_of(heard.channel)
-            if (
-                leg is not None
-                and leg.state is LegState.DIAL
-                and leg.ringing_at is None
-                and leg.direction == "out"
-            ):
-                decision.emit(EventType.LEG_RINGING, leg_id=leg.leg_id)
-        case Answered():
-            _answered(decision, heard)
-        case Joined():
-            _joined(decision, heard)
-        case Left():
-            _left(decision, heard)
-        case ConnectFinished():
-            _connect_finished(decision, heard)
-        case Ended():
-            _ended(decision, heard)
-        case ControlTaken():
-            _control_taken(decision, heard)
-        case PlayFinished():
-            _played(decision, heard.play_id)
-        case RecordFinished():
-            inbound.message_recorded(decision, heard.seconds, go_on=not heard.hung_up)
-        case KeyPressed():
-            leg = session.leg_of(heard.channel)
-            if leg is not None:
-                decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
-                click_to_call.key_pressed(decision, leg, heard.key)
-        case Elapsed():
-            _elapsed(decision, heard.key)
-        case QuestionAnswered() | QuestionFailed():
-            _question_closed(decision, heard)
-
-
-def _elapsed(decision: Decision, key: str) -> None:
-    """A deadline has passed. A timer that was cancelled meanwhile is not open any more."""
-    session = decision.session
-    if key not in session.timers:
-        decision.ignored.append(f"elapsed {key.partition(':')[0]}")
-        return
-    decision.emit(EventType.TIMER_ELAPSED, key=key)
-    for leg in session.living:
-        if key == ring_timer(leg.leg_id):
-            # Its end, which follows as a signal, decides what comes next.
-            decision.do(Hangup(leg.channel, NO_ANSWER))
-
-
-def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFailed) -> None:
-    session = decision.session
-    kind = session.questions.get(heard.key)
-    if kind is None:
-        decision.ignored.append("question_closed")
-        return
-    why = heard.why if isinstance(heard, QuestionFailed) else None
-    decision.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
+    :raises InvalidState: the state has no row for it.
+    """
+    TABLE.apply(decision, decision.session.state, given)
 
 
 def start(request: click_to_call.StartCall, context: CallContext, call_session_id: int) -> Decision:
@@ -189,9 +142,91 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
     except Exception as failure:
         decision.failure = failure
         decision.ending(Reason.INTERNAL_ERROR)
-        _hang_up_all(decision, TEMPORARY_FAILURE)
+        engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
         _finish_when_empty(decision)
     return decision
+
+
+def _give_up(decision: Decision, heard: CallSignal | TimerInput) -> None:
+    """A rule failed: its events so far stand, and the call is ended, so that nobody stays on a line nobody commands."""
+    session = decision.session
+    decision.ending(Reason.INTERNAL_ERROR)
+    if isinstance(heard, Ended):
+        leg = session.leg_of(heard.channel)
+        if leg is not None and leg.alive:
+            decision.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
+    engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
+    _finish_when_empty(decision)
+
+
+def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
+    session = decision.session
+    match heard:
+        case TargetStarted():
+            engine_connect.target_started(decision, heard)
+        case Ringing():
+            _ringing(decision, heard)
+        case Answered():
+            _answered(decision, heard)
+        case Joined():
+            _joined(decision, heard)
+        case Left():
+            _left(decision, heard)
+        case ConnectFinished():
+            _connect_finished(decision, heard)
+        case Ended():
+            _ended(decision, heard)
+        case ControlTaken():
+            _control_taken(decision, heard)
+        case PlayFinished():
+            _played(decision, heard.play_id)
+        case RecordFinished():
+            _recorded(decision, heard.seconds, go_on=not heard.hung_up)
+        case KeyPressed():
+            leg = session.leg_of(heard.channel)
+            if leg is not None:
+                decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
+                _flow(decision, Key(leg, heard.key))
+        case Elapsed():
+            _elapsed(decision, heard.key)
+        case QuestionAnswered() | QuestionFailed():
+            _question_closed(decision, heard)
+
+
+def _flow(decision: Decision, given: FlowSignal, before: State | None = None) -> None:
+    """Give the flow its input.
+
+    :param before: the state before the facts of the signal; None: as it is now.
+    """
+    TABLE.apply(decision, before or decision.session.state, given)
+
+
+# --- timers and questions ---------------------------------------------------------------------------------
+
+
+def _elapsed(decision: Decision, key: str) -> None:
+    """A deadline has passed. A timer that was cancelled meanwhile is not open any more."""
+    session, before = decision.session, decision.session.state
+    if key not in session.timers:
+        decision.ignored.append(f"Elapsed {key.partition(':')[0]}")
+        return
+    decision.emit(EventType.TIMER_ELAPSED, key=key)
+    leg = next((one for one in session.living if key == ring_timer(one.leg_id)), None)
+    if leg is not None and leg.role is Role.COACH:
+        coaching.stop_ringing(decision, leg)
+    elif leg is not None:
+        _flow(decision, RingElapsed(leg), before)
+
+
+def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFailed) -> None:
+    if heard.key not in decision.session.questions:
+        decision.ignored.append(type(heard).__name__)
+        return
+    why = heard.why if isinstance(heard, QuestionFailed) else None
+    decision.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
+
+
+# --- effects that failed ----------------------------------------------------------------------------------
 
 
 def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
@@ -209,43 +244,37 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
             if leg is not None and leg.alive and leg.is_recorded:
                 decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
         case TakeControl(), _:
-            _dismiss_coaches(decision)
-            _control_taken_late(decision, effect)
+            coaching.dismiss(decision, TEMPORARY_FAILURE)
+            _control_is_late(decision, effect)
         case _, Compensation.COACH_LEAVES:
-            _dismiss_coaches(decision)
+            coaching.dismiss(decision, TEMPORARY_FAILURE)
         case _ if session.ending is not None:
             pass
         case PlayFiles(), _:
             _played(decision, effect.play_id)
         case RecordMessage(), _:
-            inbound.message_recorded(decision, 0.0)
+            _recorded(decision, 0.0, go_on=True)
         case Dial(), Compensation.NOT_CONNECTED:
             refused = ConnectFinished(
                 effect.channel, decision.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE
             )
             _connect_finished(decision, refused)
-        case Join(), _ if leg is not None and consultation.restore_after_failed_join(
-            decision, leg, effect.bridge
-        ):
-            pass
+        case Join(), _ if leg is not None and leg.role is Role.COACH:
+            decision.do(Hangup(leg.channel))
+        case Join(), _ if leg is not None:
+            _flow(decision, JoinFailed(leg, effect.bridge))
         case _, Compensation.END_CALL | Compensation.RESTORE:
             decision.ending(Reason.INTERNAL_ERROR)
-            _hang_up_all(decision, TEMPORARY_FAILURE)
+            engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
 
 
-def _dismiss_coaches(decision: Decision) -> None:
-    for leg in decision.session.living:
-        if leg.role is Role.COACH and leg.answered_at is not None:
-            decision.do(Hangup(leg.channel, TEMPORARY_FAILURE))
-
-
-def _control_taken_late(decision: Decision, effect: TakeControl) -> None:
+def _control_is_late(decision: Decision, effect: TakeControl) -> None:
     """The redirect of two who talk did not succeed in time, but it may be carried out: who is or comes under our control
     continues in our bridge."""
     session = decision.session
-    if not session.controlled or not session.talking or session.ending is not None:
+    if not isinstance(session.state, Talking) or not session.talking:
         return
-    session.control_taken_late = True
+    decision.emit(EventType.CALL_TAKEN, late=True)
     for channel in effect.channels:
         leg = session.leg_of(channel)
         if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
@@ -254,80 +283,48 @@ def _control_taken_late(decision: Decision, effect: TakeControl) -> None:
 
 def _not_reached(decision: Decision, channel: Channel) -> None:
     """An originate that never became a channel: no signal of its end will come."""
-    session = decision.session
+    session, before = decision.session, decision.session.state
     leg = session.leg_of(channel)
     if leg is None or not leg.alive or leg.answered_at is not None:
         return
-    is_added = leg.role is Role.COACH or leg.leg_id == session.third_leg_id
-    reason = unanswered(_role_side(leg), TEMPORARY_FAILURE, is_line=leg.sip_line_id is not None)
+    reason = engine_connect.why_unanswered(leg, TEMPORARY_FAILURE)
     decision.end_leg(leg, reason, TEMPORARY_FAILURE)
-    if is_added:
-        consultation.leg_ended(decision, leg, reason)
-    else:
-        click_to_call.leg_failed(decision, leg)
+    if leg.role is not Role.COACH:
+        _flow(decision, LegUnreached(leg, reason), before)
 
 
 def _control_taken(decision: Decision, heard: ControlTaken) -> None:
-    """A party came under our control after the command that waited for it had failed: the talk continues in our bridge."""
+    """A party came under our control. A command that waits for it goes on by itself."""
     session = decision.session
     leg = session.leg_of(heard.channel)
     if leg is not None:
         leg.is_redirected = True
-    if leg is None or not leg.alive or session.taking_control or session.ending is not None:
+        if leg.alive and not session.taking_control and session.ending is None:
+            _flow(decision, PartyTaken(leg))
+
+
+# --- legs answer and talk ---------------------------------------------------------------------------------
+
+
+def _ringing(decision: Decision, heard: Ringing) -> None:
+    leg = decision.session.leg_of(heard.channel)
+    if leg is None or leg.state is not LegState.DIAL or leg.direction != "out" or leg.ringing_at is not None:
         return
-    others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
-    is_apart = session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK)
-    if session.controlled and (is_apart or not session.control_taken_late):
-        return
-    if not others:
-        decision.ending(hung_up(_other(leg.side)))
-        decision.do(Hangup(leg.channel))
-        return
-    if not session.controlled:
-        session.dialling = None
-        session.pending_targets = []
-        session.control_taken_late = True
-        decision.emit(EventType.CALL_TAKEN)
-    leg.bridge = None
-    decision.do(Join(leg.channel, consultation.talk_bridge(session)))
-
-
-# --- legs appear and answer -------------------------------------------------------------------------------
-
-
-def _target_started(decision: Decision, heard: TargetStarted) -> None:
-    session = decision.session
-    session.unconfirmed_dial = None
-    if session.leg_of(heard.channel) is not None:
-        return
-    fitting = [
-        e
-        for e in session.pending_targets
-        if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
-    ]
-    # Two may be called by one number, with extensions of their own; a line may have several devices.
-    pending = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
-    if pending is not None:
-        pending.appeared = True
-    data = dict(pending.leg) if pending is not None else dialing.unexpected(decision, heard)
-    decision.start_leg(heard.channel, data)
-
-
-def _same_number(wanted: str | None, dialled: str | None) -> bool:
-    return (wanted or "").lstrip("+") == (dialled or "").lstrip("+")
+    decision.emit(EventType.LEG_RINGING, leg_id=leg.leg_id)
 
 
 def _answered(decision: Decision, heard: Answered) -> None:
-    session = decision.session
+    session, before = decision.session, decision.session.state
     leg = session.leg_of(heard.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
     decision.answer_leg(leg)
     if leg.direction == "out" and session.dialling not in (None, leg.channel):
-        _decide(decision, Reason.ANOTHER_OPERATOR_ANSWER)
-        _report_unmade(decision, session.pending_targets, SUBSCRIBER_ABSENT)
-    if not consultation.leg_answered(decision, leg) and not coaching.leg_answered(decision, leg):
-        click_to_call.leg_answered(decision, leg)
+        engine_connect.target_answered(decision)
+    if leg.role is Role.COACH:
+        coaching.answered(decision, leg)
+    elif session.ending is None:
+        _flow(decision, LegAnswered(leg), before)
 
 
 def _joined(decision: Decision, heard: Joined) -> None:
@@ -362,11 +359,12 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
         employee_phone_number=other.employee_phone_number,
     )
     if session.record_wanted and (session.record_asked or _records(decision, contact, other)):
-        if not session.controlled and not session.engine_records:
+        by_engine = not isinstance(session.state, Controlled)
+        if by_engine and not session.engine_records:
             recording.refuse(decision, contact)
             return
         for leg in (contact, other):
-            recording.begin(decision, leg, by_engine=not session.controlled)
+            recording.begin(decision, leg, by_engine=by_engine)
 
 
 def _records(decision: Decision, *legs: Leg) -> bool:
@@ -388,16 +386,19 @@ def _played(decision: Decision, play_id: str) -> None:
     session = decision.session
     if play_id == session.playing:
         session.playing = None
-        inbound.played(decision)
+        if session.contact is not None and session.contact.alive:
+            _flow(decision, ScenarioPlayed())
         return
     leg = session.legs.get(session.plays.pop(play_id, 0))
     if leg is None or not leg.alive or session.ending is not None:
         return
     session.heard.add(leg.leg_id)
-    if session.talks:
-        consultation.message_heard(decision, leg)
-    else:
-        click_to_call.message_heard(decision, leg)
+    _flow(decision, MessagePlayed(leg))
+
+
+def _recorded(decision: Decision, seconds: float, *, go_on: bool) -> None:
+    if inbound.message_left(decision, seconds):
+        _flow(decision, MessageRecorded(seconds, go_on))
 
 
 # --- legs go ----------------------------------------------------------------------------------------------
@@ -418,76 +419,22 @@ def _left(decision: Decision, heard: Left) -> None:
 
 def _connect_finished(decision: Decision, heard: ConnectFinished) -> None:
     session = decision.session
-    if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
-        return
-    session.connect_finished_at = heard.at
-    session.dialling = session.unconfirmed_dial = None
-    pending_targets, session.pending_targets = session.pending_targets, []
     leg = session.leg_of(heard.channel)
-    if leg is None or not leg.alive:
+    if not engine_connect.finished(decision, heard) or leg is None:
         return
-    talked = heard.result is ConnectResult.ANSWERED
-    _decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if talked else None)
-    unreachable = heard.result is ConnectResult.UNREACHABLE
-    _report_unmade(
-        decision, pending_targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT
-    )
-    if session.ending is not None:
-        decision.do(Hangup(heard.channel))
-        return
-    if talked:
-        other = next(
-            (one for one in session.legs.values() if one.side is not leg.side and one.is_talked), None
-        )
-        decision.ending(hung_up(other.side if other is not None else leg.side))
-        decision.do(Hangup(heard.channel))
-        return
-    _close_undone(decision, heard)
-    if session.left_to_scenario:
-        inbound.not_connected(decision)
-    elif session.plan:
-        click_to_call.not_connected(decision, leg, heard)
-    elif leg.serves:
-        outbound.not_connected(decision, leg, heard)
-    else:
-        inbound.not_connected(decision)
-
-
-def _report_unmade(decision: Decision, pending_targets: list[PendingTarget], cause: int) -> None:
-    """Targets of which the engine could not even make a channel: no registered device, no way to the trunk."""
-    for one in pending_targets:
-        if one.appeared:
-            continue
-        one.appeared = True
-        leg = decision.start_leg(Channel(""), dict(one.leg))
-        decision.end_leg(leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause)
-
-
-def _close_undone(decision: Decision, heard: ConnectFinished) -> None:
-    """Targets that the engine gave up but whose end is not reported yet: their reasons follow from the result."""
-    cause = cause_for_result(heard.result, heard.cause)
-    for leg in decision.session.living:
-        ours = is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
-        if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
-            decision.end_leg(
-                leg, unanswered(_role_side(leg), cause, is_line=leg.sip_line_id is not None), cause
-            )
+    is_talked = heard.result is ConnectResult.ANSWERED
+    _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, heard))
 
 
 def _ended(decision: Decision, heard: Ended) -> None:
-    session = decision.session
+    session, before = decision.session, decision.session.state
     leg = session.leg_of(heard.channel)
-    if leg is None or not leg.alive or _is_unresolved(session, leg):
+    if leg is None or not leg.alive or engine_connect.is_unresolved(session, leg):
         return
     leg.bridge = None
     if leg.direction == "out" and leg.answered_at is None:
         _unanswered_ended(decision, leg, heard)
         return
-    reason = (
-        consultation.reason_of_leaving(session, leg)
-        or session.ending
-        or hung_up(leg.side if heard.by_party else _other(leg.side))
-    )
     early = (
         leg is session.initiator
         and not session.operations
@@ -495,128 +442,63 @@ def _ended(decision: Decision, heard: Ended) -> None:
         and leg.direction == "in"
         and not leg.serves
     )
-    if leg is session.initiator and leg.answered_at is None and session.ending is None:
-        reason = hung_up(leg.side)
-    if session.plan and len(session.legs) == 1 and not heard.by_party and session.ending is None:
-        # No other party was called yet, so none hung up: no switch was available, or the engine ended it.
-        reason = Reason.INTERNAL_ERROR
+    reason = _why_gone(session, leg, heard)
     decision.end_leg(leg, reason, heard.cause)
-    if session.message is not None and leg is session.contact:
+    if leg is session.contact:
         # The caller hung up while speaking, and the engine reported that first.
-        inbound.message_recorded(decision, inbound.spoken_seconds(session, heard.at))
-    if session.taking_control and leg.role is not Role.COACH:
+        inbound.message_left(decision, inbound.spoken_seconds(session, heard.at))
+    if leg.role is Role.COACH:
+        if not session.living:
+            decision.ending(reason)
+    elif session.taking_control:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.dialling = None
-        _decide(decision, reason)
+        engine_connect.decide(decision, reason)
         decision.ending(reason)
-        _hang_up_all(decision, 16)
-    elif (
-        session.dialling is None
-        and (session.controlled or session.follows_plan)
-        and leg.role is not Role.COACH
-    ):
-        consultation.leg_ended(decision, leg, reason)
-    elif leg.channel in (session.dialling, _anchor_channel(session)):
-        engine_clears = leg.channel == session.dialling
-        session.dialling = None
-        _decide(decision, reason)
-        decision.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if early else reason)
-        if not engine_clears:
-            _hang_up_all(decision, 16)
-    elif not session.living:
-        decision.ending(reason)
+        engine_connect.hang_up_all(decision, 16)
+    else:
+        _flow(decision, LegGone(leg, reason, early), before)
 
 
-def being_connected(session: Session) -> Channel | None:
-    """The channel that the engine is connecting according to the event log: other parties are called for it."""
-    leg = anchor(session)
-    if leg is None or not leg.alive or session.controlled:
-        return None
-    called = any(
-        one.direction == "out" and not is_own_channel(one.channel) and not one.handed_over
-        for one in session.living
-        if one is not leg
-    )
-    return leg.channel if called else None
+def _why_gone(session: Session, leg: Leg, heard: Ended) -> Reason:
+    if session.ending is None:
+        if len(session.legs) == 1 and leg.direction == "out" and not heard.by_party:
+            # No other party was called yet, so none hung up: no switch arrived in time, or the engine ended it.
+            return Reason.INTERNAL_ERROR
+        if leg is session.initiator and leg.answered_at is None:
+            return hung_up(leg.side)
+    if leg.departure is not None:
+        return _DEPARTURES[leg.departure]
+    other = Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR
+    return session.ending or hung_up(leg.side if heard.by_party else other)
 
 
-def anchor(session: Session) -> Leg | None:
-    """The leg without which the call cannot go on: the one that began it; by the API, the first that answered;
-    after it was handed over to a scenario, the contact."""
-    if session.left_to_scenario:
-        return session.contact
-    if session.plan:
-        return next((leg for leg in session.legs.values() if leg.answered_at is not None), None)
-    return session.initiator
-
-
-def _anchor_channel(session: Session) -> Channel | None:
-    leg = anchor(session)
-    return leg.channel if leg is not None else None
+_DEPARTURES = {
+    Departure.HANDED_OVER: Reason.TRANSFER_DISCONNECTS,
+    Departure.SENT_AWAY: Reason.OPERATOR_DISCONNECTS,
+}
 
 
 def _unanswered_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
-    session = decision.session
-    reason = unanswered(_role_side(leg), heard.cause, is_line=leg.sip_line_id is not None)
+    session, before = decision.session, decision.session.state
+    reason = engine_connect.why_unanswered(leg, heard.cause)
     if session.ending is not None:
         decision.end_leg(leg, session.ending, heard.cause)
-    elif leg.sent_away:
+    elif leg.departure is Departure.SENT_AWAY:
         decision.end_leg(leg, Reason.OPERATOR_DISCONNECTS, heard.cause)
-    elif leg.role is Role.COACH or leg.leg_id == session.third_leg_id:
+    elif leg.role is Role.COACH:
         decision.end_leg(leg, reason, heard.cause)
-        consultation.leg_ended(decision, leg, reason)
-    elif heard.cause == ANSWERED_ELSEWHERE or _another_answered(session, leg):
+    elif leg.leg_id == session.third_leg_id:
+        decision.end_leg(leg, reason, heard.cause)
+        _flow(decision, LegUnreached(leg, reason), before)
+    elif heard.cause == ANSWERED_ELSEWHERE or engine_connect.another_answered(session, leg):
         decision.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
     elif session.dialling is None or leg.channel == session.dialling or leg is session.initiator:
-        # Called by the switch itself (API): there is no other result.
+        # The switch called it itself: nobody else will explain.
         decision.end_leg(leg, reason, heard.cause)
-        click_to_call.leg_failed(decision, leg)
-    elif heard.cause in _NORMAL_CAUSES and not heard.by_party:
-        session.unresolved.append(UnresolvedLeg(leg.leg_id, heard.at, heard.cause))
+        _flow(decision, LegUnreached(leg, reason), before)
     else:
-        decision.end_leg(leg, reason, heard.cause)
-
-
-def _another_answered(session: Session, leg: Leg) -> bool:
-    """Whether somebody else who was called for the same place in the call has picked up."""
-    return any(
-        one.answered_at is not None and one.direction == "out" and one.side is leg.side
-        for one in session.living
-        if one is not leg and one.role is not Role.COACH
-    )
-
-
-def _is_unresolved(session: Session, leg: Leg) -> bool:
-    return any(one.leg_id == leg.leg_id for one in session.unresolved)
-
-
-def _decide(decision: Decision, reason: Reason | None) -> None:
-    """Close the undecided legs; None = the ring time was over."""
-    session = decision.session
-    for one in session.unresolved:
-        leg = session.legs[one.leg_id]
-        if leg.alive:
-            decision.end_leg(
-                leg,
-                reason or unanswered(_role_side(leg), 0, is_line=leg.sip_line_id is not None),
-                one.cause,
-                at=one.at,
-            )
-    session.unresolved = []
-
-
-def _role_side(leg: Leg) -> Side:
-    """Whose reasons to use: an employee called by a colleague is an operator, though on the contact's side."""
-    return Side.CONTACT if leg.role is Role.CONTACT else Side.OPERATOR
-
-
-def _other(side: Side) -> Side:
-    return Side.CONTACT if side is Side.OPERATOR else Side.OPERATOR
-
-
-def _hang_up_all(decision: Decision, cause: int) -> None:
-    for leg in decision.session.living:
-        decision.do(Hangup(leg.channel, cause))
+        engine_connect.target_ended(decision, leg, heard)
 
 
 def abandon(decision: Decision) -> None:
@@ -629,12 +511,12 @@ def _finish_when_empty(decision: Decision) -> None:
     session = decision.session
     if session.phase is Phase.ENDED or not session.legs:
         return
-    remaining = [leg for leg in session.living if not _is_unresolved(session, leg)]
+    remaining = [leg for leg in session.living if not engine_connect.is_unresolved(session, leg)]
     if remaining and all(leg.role is Role.COACH for leg in remaining):
-        _hang_up_all(decision, 16)
+        engine_connect.hang_up_all(decision, 16)
     if remaining:
         return
-    _decide(decision, session.ending)
+    engine_connect.decide(decision, session.ending)
     decision.ending(_reason_of(session))
     ends = [leg.ended_at for leg in session.legs.values()] + [talk.ended_at for talk in session.talks]
     at = max((one for one in ends if one is not None), default=decision.at)

@@ -7,14 +7,53 @@ restarted switch rebuilds every live session from the event log. Fields that are
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from trunkline.calls.finish_reasons import Side
+from trunkline.calls.states import (
+    Announcing,
+    BothAnswered,
+    Calling,
+    CallingFirst,
+    CallingSecond,
+    CoachCalled,
+    Coaching,
+    CoachState,
+    Connecting,
+    Consulting,
+    Controlled,
+    Departure,
+    EngineTalk,
+    EngineTalkEnded,
+    Finished,
+    Finishing,
+    FirstAnswered,
+    Forwarding,
+    Greeting,
+    Incoming,
+    InScenario,
+    LeavingMessage,
+    Meeting,
+    NoCoach,
+    OnHold,
+    Parted,
+    Passing,
+    Placing,
+    Releasing,
+    State,
+    TakenLate,
+    Talking,
+    TransferAnnouncing,
+    TransferCalling,
+    TransferReleasing,
+    WithThird,
+)
 from trunkline.calls.timers import ring_timer
 from trunkline.core.clock import Instant
+from trunkline.directory.model import OperationKind
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Bridge, Channel, Endpoint
@@ -135,10 +174,8 @@ class Leg:
     """Its voice is being recorded."""
     recorded_parts: int = 0
     """How often recording it began."""
-    handed_over: bool = False
-    """The operator left the call to somebody else, or to a scenario."""
-    sent_away: bool = False
-    """The third party whom the operator did not want any more."""
+    departure: Departure | None = None
+    """Why it is being hung up, when the call goes on without it."""
     bridge: Bridge | None = None
     """Ephemeral: the bridge it is in."""
     is_redirected: bool = False
@@ -209,8 +246,6 @@ class Session:
     api_request_id: int | None = None
     visit: dict[str, Any] = field(default_factory=dict)
     """The campaign and the site that brought the call, by the wire names."""
-    plan: dict[str, Any] = field(default_factory=dict)
-    """What an API call asked for beyond the above (whom to call second, and how)."""
     scenario_id: int | None = None
     scenario_name: str | None = None
     present_scenario_id: int | None = None
@@ -219,7 +254,11 @@ class Session:
     operation_key: str | None = None
     legs_before_operation: int = 0
     """How many legs there were when the present operation was entered."""
+    state: State = field(default_factory=Incoming)
+    """What the call is doing, and which flow decides about it."""
+    coach: CoachState = field(default_factory=NoCoach)
     phase: Phase = Phase.SESSION
+    """Where the call stands in the state diagram of the Call API."""
     legs: dict[int, Leg] = field(default_factory=dict)
     talks: list[Talk] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)
@@ -229,18 +268,8 @@ class Session:
     recorded: bool = False
     record_asked: bool = False
     """Recording was switched on by a command: it continues for all later talks."""
-    controlled: bool = False
-    """Our own bridges connect the parties, not the engine."""
-    operator_leg_id: int | None = None
-    """Who put the contact on hold and commands the call."""
-    third_leg_id: int | None = None
-    third_message: list[str] = field(default_factory=list)
-    """Files that are played to the third party before the talk."""
-    transfer_requested: bool = False
-    reconnecting: bool = False
-    """No longer on hold, but the bridge has not reported both channels yet."""
-    left_to_scenario: bool = False
-    """The operator handed the contact over to a scenario: neither he nor the API's plan decides any more."""
+    has_bridges: bool = False
+    """The switch has connected the parties in bridges of its own at some time."""
     message: dict[str, Any] | None = None
     """The voice mail being recorded: data of VOICE_MAIL_STARTED."""
     last_message_at: Instant = NEVER
@@ -279,8 +308,6 @@ class Session:
     pressed_at: Instant = NEVER
     confirmed: set[int] = field(default_factory=set)
     """Legs that pressed the key by which they take the call."""
-    control_taken_late: bool = False
-    """The engine moved the talk under our control after the command that asked for it had failed."""
     taking_control: bool = False
     """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
     end the talk."""
@@ -313,9 +340,14 @@ class Session:
         return next(iter(self.legs.values()), None)
 
     @property
-    def follows_plan(self) -> bool:
-        """Whether what the API asked for still decides whom to call."""
-        return bool(self.plan) and not self.left_to_scenario
+    def operator_leg_id(self) -> int | None:
+        """Who commands a call that the switch controls."""
+        return self.state.operator_leg_id if isinstance(self.state, Controlled) else None
+
+    @property
+    def third_leg_id(self) -> int | None:
+        """The third party of a consultation."""
+        return self.state.third_leg_id if isinstance(self.state, WithThird) else None
 
     def open_talk(self, leg_id: int) -> Talk | None:
         return next((t for t in self.talks if t.leg_id == leg_id and t.ended_at is None), None)
@@ -363,10 +395,13 @@ def begin(event: Event) -> Session:
         "external_id",
         "api_request_id",
         "visit",
-        "plan",
     ):
         if name in event.data:
             setattr(session, name, event.data[name])
+    if plan := event.data.get("plan"):
+        session.state = CallingFirst(plan)
+    elif session.direction == "out":
+        session.state = Placing()
     return session
 
 
@@ -439,7 +474,6 @@ def evolve(session: Session, event: Event) -> None:
                 if one is not None and one.alive:
                     one.is_talked = True
                     move_leg(one, LegState.TALK)
-            session.reconnecting = False
             move(session, Phase.TALK)
         case EventType.TALK_ENDED:
             talk = session.open_talk(data["leg_id"])
@@ -479,45 +513,25 @@ def evolve(session: Session, event: Event) -> None:
             if not data.get("paused"):
                 session.record_wanted = session.record_asked = False
         case EventType.CALL_TAKEN:
-            session.controlled = True
+            session.has_bridges = True
         case EventType.CALL_HELD:
-            session.operator_leg_id = data["leg_id"]
-            session.controlled = True
-            session.reconnecting = False
+            session.has_bridges = True
             move(session, Phase.HOLD)
-        case EventType.CALL_UNHELD:
-            session.reconnecting = True
         case EventType.THIRD_PARTY_CALLED:
-            session.third_leg_id = data["leg_id"]
-            session.third_message = list(data.get("message") or ())
             move(session, Phase.DIALING)
         case EventType.CONSULT_STARTED:
             move(session, Phase.OPERATOR_TALK)
         case EventType.CONSULT_ENDED:
             third = session.legs.get(session.third_leg_id or 0)
             if third is not None and third.alive:
-                third.sent_away = True
-            session.third_leg_id = None
-            session.third_message = []
-            session.transfer_requested = False
+                third.departure = Departure.SENT_AWAY
             if session.phase in (Phase.DIALING, Phase.OPERATOR_TALK):
                 move(session, Phase.HOLD)
         case EventType.TRANSFER_REQUESTED:
-            session.legs[data["operator_leg_id"]].handed_over = True
-            if data["leg_id"] is not None:
-                session.transfer_requested = True
-            else:
-                session.left_to_scenario = True
-                session.controlled = False
-                session.operator_leg_id = None
+            session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
         case EventType.TRANSFERRED:
             session.legs[data["leg_id"]].is_transfered = True
-            session.legs[data["operator_leg_id"]].handed_over = True
-            session.operator_leg_id = data["leg_id"]
-            session.third_leg_id = None
-            session.third_message = []
-            session.transfer_requested = False
-            session.reconnecting = True
+            session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
             move(session, Phase.HOLD)
         case EventType.VOICE_MAIL_STARTED:
             session.message = dict(data)
@@ -548,6 +562,166 @@ def evolve(session: Session, event: Event) -> None:
             move(session, Phase.ENDED)
         case _:
             pass
+    following = _FOLLOWING.get(event.type)
+    if following is not None:
+        session.state = following(session, data) or session.state
+
+
+# --- how events change the state; None = they do not
+
+
+def _scenario_entered(session: Session, data: Mapping[str, Any]) -> State | None:
+    return Passing() if isinstance(session.state, InScenario) or data.get("takes_over") else None
+
+
+def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | None:
+    if not isinstance(session.state, InScenario):
+        return None
+    match data.get("kind"):
+        case OperationKind.GREETING:
+            return Greeting()
+        case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP | OperationKind.FORWARD_NUMBER:
+            return Forwarding()
+    return Passing()
+
+
+def _leg_started(session: Session, data: Mapping[str, Any]) -> State | None:
+    state = session.state
+    if data["role"] == Role.COACH:
+        session.coach = CoachCalled(data["leg_id"])
+    elif isinstance(state, FirstAnswered) and data.get("ring_seconds") is not None:
+        return CallingSecond(state.plan, state.first_leg_id)
+    return None
+
+
+def _leg_answered(session: Session, data: Mapping[str, Any]) -> State | None:
+    leg_id = data["leg_id"]
+    match session.state:
+        case CallingFirst(plan):
+            return FirstAnswered(plan, leg_id)
+        case CallingSecond(plan, first):
+            same_side = session.legs[leg_id].side is session.legs[first].side
+            return None if same_side else BothAnswered(plan, first, leg_id)
+        case Calling(operator, third, message) if third == leg_id and message:
+            return Announcing(operator, third, message)
+        case TransferCalling(operator, third, message) if third == leg_id and message:
+            return TransferAnnouncing(operator, third, message)
+    return None
+
+
+def _leg_ended(session: Session, data: Mapping[str, Any]) -> State | None:
+    if not isinstance(session.coach, NoCoach) and session.coach.leg_id == data["leg_id"]:
+        session.coach = NoCoach()
+    return None
+
+
+def _talk_started(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case TakenLate() | Finishing():
+            return None
+        case Controlled():
+            return Talking(data["leg_id"])
+        case EngineTalk():
+            return None
+        case EngineTalkEnded(anchor_leg_id):
+            return EngineTalk(anchor_leg_id)
+    leg = anchor(session)
+    return EngineTalk(leg.leg_id if leg is not None else data["leg_id"])
+
+
+def _talk_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
+    if session.talking:
+        return None
+    match session.state:
+        case Talking(operator):
+            return Parted(operator)
+        case EngineTalk(anchor_leg_id):
+            return EngineTalkEnded(anchor_leg_id)
+    return None
+
+
+def _call_taken(session: Session, data: Mapping[str, Any]) -> State | None:
+    talk = next((one for one in session.talks if one.ended_at is None), None)
+    operator = talk.leg_id if talk is not None else data.get("operator_leg_id")
+    if data.get("late"):
+        return TakenLate(operator)
+    return Talking(operator) if talk is not None else Meeting(operator)
+
+
+def _third_party_called(session: Session, data: Mapping[str, Any]) -> State | None:
+    return Calling(session.operator_leg_id, data["leg_id"], tuple(data.get("message") or ()))
+
+
+def _consult_started(_session: Session, data: Mapping[str, Any]) -> State | None:
+    return Consulting(data["operator_leg_id"], data["leg_id"])
+
+
+def _consult_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
+    return OnHold(session.operator_leg_id) if isinstance(session.state, WithThird) else None
+
+
+def _transfer_requested(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case _ if data["leg_id"] is None:
+            return Passing()
+        case Calling(operator, third, message):
+            return TransferCalling(operator, third, message)
+        case Announcing(operator, third, message):
+            return TransferAnnouncing(operator, third, message)
+    return None
+
+
+def _timer_elapsed(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case Calling(operator, third) if data["key"] == ring_timer(third):
+            return Releasing(operator, third)
+        case TransferCalling(operator, third) if data["key"] == ring_timer(third):
+            return TransferReleasing(operator, third)
+    return None
+
+
+def _coach_joined(session: Session, data: Mapping[str, Any]) -> State | None:
+    session.coach = Coaching(data["leg_id"])
+    return None
+
+
+_FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]] = {
+    EventType.SCENARIO_ENTERED: _scenario_entered,
+    EventType.OPERATION_ENTERED: _operation_entered,
+    EventType.LEG_STARTED: _leg_started,
+    EventType.LEG_ANSWERED: _leg_answered,
+    EventType.LEG_ENDED: _leg_ended,
+    EventType.TALK_STARTED: _talk_started,
+    EventType.TALK_ENDED: _talk_ended,
+    EventType.CALL_TAKEN: _call_taken,
+    EventType.CALL_HELD: lambda _session, data: OnHold(data["leg_id"]),
+    EventType.CALL_UNHELD: lambda _session, data: Connecting(data["leg_id"]),
+    EventType.THIRD_PARTY_CALLED: _third_party_called,
+    EventType.CONSULT_STARTED: _consult_started,
+    EventType.CONSULT_ENDED: _consult_ended,
+    EventType.TRANSFER_REQUESTED: _transfer_requested,
+    EventType.TRANSFERRED: lambda _session, data: Connecting(data["leg_id"]),
+    EventType.COACH_JOINED: _coach_joined,
+    EventType.VOICE_MAIL_STARTED: lambda _session, _data: LeavingMessage(),
+    EventType.TIMER_ELAPSED: _timer_elapsed,
+    EventType.SESSION_ENDING: lambda _session, _data: Finishing(),
+    EventType.SESSION_FINISHED: lambda _session, _data: Finished(),
+}
+
+
+def anchor(session: Session) -> Leg | None:
+    """The leg without which the call cannot go on, while the switch does not control it: the one that began it; of a call by
+    the API, the first that answered; in a scenario, the contact."""
+    match session.state:
+        case InScenario():
+            return session.contact
+        case CallingFirst():
+            return next((leg for leg in session.legs.values() if leg.answered_at is not None), None)
+        case FirstAnswered(_, leg_id) | CallingSecond(_, leg_id) | BothAnswered(_, leg_id, _):
+            return session.legs.get(leg_id)
+        case EngineTalk(leg_id) | EngineTalkEnded(leg_id):
+            return session.legs.get(leg_id)
+    return session.initiator
 
 
 _LEG_DETAILS = (

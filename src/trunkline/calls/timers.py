@@ -140,6 +140,10 @@ class Deadlines(Generic[S]):
                 del self._open[stream]
             yield stream, key
 
+    def __contains__(self, stream: object) -> bool:
+        """Whether a stream has an open timer."""
+        return stream in self._open
+
     def __len__(self) -> int:
         return sum(len(timers) for timers in self._open.values())
 

@@ -6,6 +6,8 @@
 ``click_to_call``     a call that the Call API starts; ``start_requests`` builds it from the request
 ``consultation``      hold, transfer and consultation: calls whose parties the switch connects itself
 ``coaching``          listen, whisper and barge
+``engine_connect``    what the engine rings and connects by itself, and how that ends
+``table``             transition tables: what each input means in each state; ``inputs`` has the inputs
 ``parties``           the participants that a start request or a transfer names, as dial targets
 ``dialing``           how several devices or employees ring
 ``number_plan``       what a dialled number means

@@ -21,18 +21,47 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trunkline.calls.context import CallContext
-from trunkline.calls.decision import Decision
+from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup, Join, Keys, Music
 from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
-from trunkline.calls.flows import consultation, dialing, inbound
-from trunkline.calls.flows.parties import dial_targets_for, nobody, unreached
-from trunkline.calls.session import Leg, LegState
+from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
+from trunkline.calls.flows.inputs import (
+    COMMANDS,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    RingElapsed,
+    ScenarioPlayed,
+    TalkOver,
+)
+from trunkline.calls.flows.parties import dial_targets_for, nobody, plan_of, unreached
+from trunkline.calls.flows.table import Table, pairs, row
+from trunkline.calls.session import Leg, Session, anchor
+from trunkline.calls.states import (
+    BothAnswered,
+    CallingFirst,
+    CallingSecond,
+    Finishing,
+    FirstAnswered,
+    Forwarding,
+    Greeting,
+    LeavingMessage,
+    Meeting,
+    Passing,
+    State,
+)
 from trunkline.core.clock import Instant
 from trunkline.directory.model import VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.telephony.port import Channel, ConnectFinished
+from trunkline.telephony.port import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +111,11 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
 # --- what happens -----------------------------------------------------------------------------------------
 
 
-def leg_answered(decision: Decision, leg: Leg) -> None:
-    """A party picked up."""
-    session = decision.session
-    if not session.plan or session.dialling is not None or session.ending is not None or session.talks:
-        return
-    for other in session.living:
-        if other is not leg and other.side is leg.side and other.answered_at is None:
-            decision.do(Hangup(other.channel, ANSWERED_ELSEWHERE))
-    keys = session.plan.get("keys")
-    if leg.side is Side.CONTACT and keys:
-        decision.do(Keys(leg.channel, keys))
-    partner = _partner(decision, leg)
-    if partner is not None:
-        _second_answered(decision, partner, leg)
-    elif leg.side is Side.CONTACT:
+def first_answered(decision: Decision, given: LegAnswered) -> None:
+    """The first party has answered: it hears its message, or the second is called."""
+    leg = given.leg
+    _stop_others(decision, leg)
+    if leg.side is Side.CONTACT:
         _contact_answered_first(decision, leg)
     elif _awaits_key(decision, leg) or _has_message(decision, leg):
         consultation.say(decision, leg, _message(decision, leg))
@@ -104,42 +123,58 @@ def leg_answered(decision: Decision, leg: Leg) -> None:
         _call_contact(decision, leg)
 
 
-def leg_failed(decision: Decision, leg: Leg) -> None:
-    """A party that we called ourselves was not reached: the next phone, or the end."""
-    session = decision.session
-    if not session.plan or session.ending is not None or session.talks:
-        return
-    if any(one.side is leg.side for one in session.living):
-        return  # others of the same round still ring
-    partner = next((one for one in session.living if one.answered_at is not None), None)
+def second_answered(decision: Decision, given: LegAnswered) -> None:
+    """The second party has answered; or another phone of the first, while it is being hung up."""
+    leg, partner = given.leg, _partner(decision.session, given.leg)
     if partner is None:
-        _call_first(decision)
-    else:
-        _call_second(decision, partner)
-
-
-def not_connected(decision: Decision, leg: Leg, heard: ConnectFinished) -> None:
-    """The engine could not connect the second party: the next phone, or the end."""
-    second = decision.session.plan.get("second")
-    if second is not None and second["kind"] == "scenario" and leg.side is Side.CONTACT:
-        inbound.not_connected(decision)
-    elif second is not None and second["kind"] == "employee":
-        _dial_second(decision, leg)
-    else:
-        _give_up(decision, leg, second)
-
-
-def message_heard(decision: Decision, leg: Leg) -> None:
-    """A message was played to its end before the parties talk."""
-    session = decision.session
-    plan = session.plan
-    if not plan:
+        decision.do(Hangup(leg.channel, ANSWERED_ELSEWHERE))
         return
-    if plan["second"] is None:
+    _stop_others(decision, leg)
+    if _awaits_key(decision, leg) or (
+        not _meet_if_ready(decision, leg, partner) and _has_message(decision, leg)
+    ):
+        consultation.say(decision, leg, _message(decision, leg))
+    elif not isinstance(decision.session.state, Meeting):
+        decision.do(Music(leg.channel, _music(decision)))
+
+
+def answered_too_late(decision: Decision, given: LegAnswered) -> None:
+    """Another phone was faster. A party that the engine rings is connected by it."""
+    if is_own_channel(given.leg.channel):
+        decision.do(Hangup(given.leg.channel, ANSWERED_ELSEWHERE))
+
+
+def first_unreached(decision: Decision, given: LegUnreached) -> None:
+    """The next phone, or the end."""
+    if not _others_ring(decision, given.leg):
+        _call_first(decision)
+
+
+def second_unreached(decision: Decision, given: LegUnreached) -> None:
+    """The next phone, or the end."""
+    first = anchor(decision.session)
+    if first is None or not first.alive or first.side is given.leg.side or _others_ring(decision, given.leg):
+        return
+    _call_second(decision, first)
+
+
+def not_connected(decision: Decision, given: NotConnected) -> None:
+    """The engine could not connect the second party: the next phone, or the end."""
+    second = plan_of(decision.session)["second"]
+    if second is not None and second["kind"] == "employee":
+        _dial_second(decision, given.leg)
+    else:
+        _give_up(decision, given.leg, second)
+
+
+def message_played(decision: Decision, given: MessagePlayed) -> None:
+    """A message was played to its end before the parties talk."""
+    leg = given.leg
+    if plan_of(decision.session)["second"] is None:
         decision.ending(Reason.SUCCESS_FINISH)
         decision.do(Hangup(leg.channel))
         return
-    partner = _partner(decision, leg)
+    partner = _partner(decision.session, leg)
     if partner is None:
         if leg.side is Side.CONTACT or _awaits_key(decision, leg) or _called(decision, Side.CONTACT):
             decision.do(Music(leg.channel, _music(decision)))
@@ -149,22 +184,57 @@ def message_heard(decision: Decision, leg: Leg) -> None:
         decision.do(Music(leg.channel, _music(decision)))
 
 
-def key_pressed(decision: Decision, leg: Leg, key: str) -> None:
+def key_pressed(decision: Decision, given: Key) -> None:
     """The operator confirms that he takes the call."""
-    session = decision.session
-    wanted = session.plan.get("confirmation") if session.plan else None
+    session, leg = decision.session, given.leg
+    wanted = plan_of(session).get("confirmation")
     if wanted is None or leg.side is not Side.OPERATOR or not _awaits_key(decision, leg):
         return
-    if wanted not in ("any", key):
+    if wanted not in ("any", given.key):
         return
     session.confirmed.add(leg.leg_id)
     session.heard.add(leg.leg_id)
     consultation.stop_playback(decision, leg)
-    partner = _partner(decision, leg)
+    partner = _partner(session, leg)
     if partner is None:
         _call_contact(decision, leg)
     else:
         _meet_if_ready(decision, leg, partner)
+
+
+def party_gone(decision: Decision, given: LegGone) -> None:
+    """A party that had answered is gone: the call ends, unless it was a phone that answered too late."""
+    match decision.session.state:
+        case _ if decision.session.dialling is not None:
+            engine_connect.party_gone(decision, given)
+            return
+        case FirstAnswered(_, first) | CallingSecond(_, first) if given.leg.leg_id != first:
+            return
+        case BothAnswered(_, first, second) if given.leg.leg_id not in (first, second):
+            return
+    decision.ending(given.reason)
+    engine_connect.hang_up_all(decision, 16)
+
+
+def resume(decision: Decision, first: Leg) -> None:
+    """After a restart of the switch: what was to happen once the first party had answered."""
+    if all(leg is first for leg in decision.session.living):
+        first_answered(decision, LegAnswered(first))
+
+
+def _stop_others(decision: Decision, leg: Leg) -> None:
+    """One phone of a party has answered: the others stop ringing. A contact gets its keys."""
+    for other in decision.session.living:
+        if other is not leg and other.side is leg.side and other.answered_at is None:
+            decision.do(Hangup(other.channel, ANSWERED_ELSEWHERE))
+    keys = plan_of(decision.session).get("keys")
+    if leg.side is Side.CONTACT and keys:
+        decision.do(Keys(leg.channel, keys))
+
+
+def _others_ring(decision: Decision, leg: Leg) -> bool:
+    """Whether other phones of the same party still ring."""
+    return any(one.side is leg.side for one in decision.session.living)
 
 
 # --- the first party --------------------------------------------------------------------------------------
@@ -172,12 +242,12 @@ def key_pressed(decision: Decision, leg: Leg, key: str) -> None:
 
 def _call_first(decision: Decision) -> None:
     session = decision.session
-    first = session.plan["first"]
+    first = plan_of(session)["first"]
     tried_before = any(leg.channel for leg in session.legs.values())
     again = first["kind"] in ("employee", "scenario")
     dial_targets, seconds = dial_targets_for(decision, first) if again or not tried_before else ([], 0)
     if dial_targets:
-        _originate(decision, dial_targets, session.plan.get("dialing_timeout") or seconds)
+        _originate(decision, dial_targets, plan_of(session).get("dialing_timeout") or seconds)
         return
     decision.ending(unreached(first))
     if not session.legs:
@@ -195,13 +265,13 @@ def _originate(decision: Decision, dial_targets: list[dialing.DialTarget], secon
 
 def _contact_answered_first(decision: Decision, contact: Leg) -> None:
     session = decision.session
-    second = session.plan["second"]
+    second = plan_of(session)["second"]
     message = _message(decision, contact)
     if second is None:
         consultation.say(decision, contact, message)
     elif second["kind"] == "scenario" and not message:
         _run_scenario(decision, second["scenario_id"])
-    elif not message and not session.plan.get("our_message") and not session.plan.get("confirmation"):
+    elif not message and not plan_of(session).get("our_message") and not plan_of(session).get("confirmation"):
         _dial_second(decision, contact)
     else:
         if message:
@@ -219,10 +289,10 @@ def _run_scenario(decision: Decision, scenario_id: int) -> None:
         if contact is not None:
             decision.do(Hangup(contact.channel))
         return
-    if decision.session.scenario_id is None:
-        decision.emit(
-            EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name
-        )
+    name = scenario.name
+    decision.emit(
+        EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=name, takes_over=True
+    )
     inbound.perform(decision, interpreter.start(decision.context.account, scenario, decision.context))
 
 
@@ -231,7 +301,7 @@ def _run_scenario(decision: Decision, scenario_id: int) -> None:
 
 def _call_contact(decision: Decision, ours: Leg) -> None:
     """Our side is ready: call the contact."""
-    plan = decision.session.plan
+    plan = plan_of(decision.session)
     hears_something = bool(plan.get("contact_message")) and not _at_once(decision)
     if hears_something or plan.get("keys"):
         decision.do(Music(ours.channel, _music(decision)))
@@ -241,7 +311,7 @@ def _call_contact(decision: Decision, ours: Leg) -> None:
 
 
 def _call_second(decision: Decision, partner: Leg) -> None:
-    second = decision.session.plan["second"]
+    second = plan_of(decision.session)["second"]
     again = second["kind"] in ("employee", "scenario")
     dial_targets, seconds = (
         dial_targets_for(decision, second) if again or not _called(decision, _side(second)) else ([], 0)
@@ -254,7 +324,7 @@ def _call_second(decision: Decision, partner: Leg) -> None:
 
 def _dial_second(decision: Decision, leg: Leg) -> None:
     """Let the engine call the second party and connect."""
-    plan = decision.session.plan
+    plan = plan_of(decision.session)
     dial_targets, seconds = dial_targets_for(decision, plan["second"])
     if not dial_targets:
         _give_up(decision, leg, plan["second"])
@@ -263,21 +333,13 @@ def _dial_second(decision: Decision, leg: Leg) -> None:
     dialing.dial(decision, leg, dial_targets, seconds, music=None if early else _music(decision))
 
 
-def _second_answered(decision: Decision, partner: Leg, leg: Leg) -> None:
-    if _awaits_key(decision, leg) or (
-        not _meet_if_ready(decision, leg, partner) and _has_message(decision, leg)
-    ):
-        consultation.say(decision, leg, _message(decision, leg))
-    elif decision.session.controlled is False:
-        decision.do(Music(leg.channel, _music(decision)))
-
-
 def _meet_if_ready(decision: Decision, leg: Leg, partner: Leg) -> bool:
     """Join the two when each has heard what it must; True when they are."""
     if not (_ready(decision, leg) and _ready(decision, partner)):
         return False
     session = decision.session
-    decision.emit(EventType.CALL_TAKEN)
+    ours = leg if leg.side is Side.OPERATOR else partner
+    decision.emit(EventType.CALL_TAKEN, operator_leg_id=ours.leg_id)
     for one in (leg, partner):
         consultation.stop_playback(decision, one)
     for one in (leg, partner):
@@ -294,14 +356,14 @@ def _ready(decision: Decision, leg: Leg) -> bool:
 
 
 def _at_once(decision: Decision) -> bool:
-    plan = decision.session.plan
+    plan = plan_of(decision.session)
     message = plan.get("contact_message")
     return bool(plan.get("switch_at_once")) and not (message and message["is_tts"])
 
 
 def _awaits_key(decision: Decision, leg: Leg) -> bool:
     session = decision.session
-    wanted = session.plan.get("confirmation")
+    wanted = plan_of(session).get("confirmation")
     return bool(wanted) and leg.side is Side.OPERATOR and leg.leg_id not in session.confirmed
 
 
@@ -311,9 +373,9 @@ def _has_message(decision: Decision, leg: Leg) -> bool:
 
 def _message(decision: Decision, leg: Leg) -> tuple[str, ...]:
     if leg.side is Side.CONTACT:
-        message = decision.session.plan.get("contact_message")
+        message = plan_of(decision.session).get("contact_message")
         return tuple(message["files"]) if message else ()
-    message = decision.session.plan.get("our_message")
+    message = plan_of(decision.session).get("our_message")
     return _scenario_message(decision) + (tuple(message["files"]) if message else ())
 
 
@@ -326,21 +388,17 @@ def _scenario_message(decision: Decision) -> tuple[str, ...]:
 
 
 def _music(decision: Decision) -> str | None:
-    media_file_id = decision.session.plan.get("music_media_file_id")
+    media_file_id = plan_of(decision.session).get("music_media_file_id")
     own = decision.context.media_path(media_file_id) if media_file_id is not None else None
     return own or decision.context.system_media_path("dialing_music")
 
 
-def _partner(decision: Decision, leg: Leg) -> Leg | None:
-    """The answered party on the other side."""
-    return next(
-        (
-            one
-            for one in decision.session.living
-            if one.side is not leg.side and one.state is LegState.CONNECTED
-        ),
-        None,
-    )
+def _partner(session: Session, leg: Leg) -> Leg | None:
+    """The other party, once both have answered."""
+    match session.state:
+        case BothAnswered(_, first, second) if leg.leg_id in (first, second):
+            return session.legs[second if leg.leg_id == first else first]
+    return None
 
 
 def _called(decision: Decision, side: Side) -> bool:
@@ -354,3 +412,37 @@ def _side(party: dict[str, Any]) -> Side:
 def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None:
     decision.ending(unreached(party or {"kind": "contact"}))
     decision.do(Hangup(leg.channel))
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+_ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
+_STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
+_SCENARIO = (Passing, Greeting, Forwarding, LeavingMessage)
+
+TABLE = Table(
+    rows={
+        (CallingFirst, LegAnswered): row(first_answered, FirstAnswered, CallingSecond, *_SCENARIO, Finishing),
+        (FirstAnswered, LegAnswered): row(answered_too_late, FirstAnswered),
+        (CallingSecond, LegAnswered): row(second_answered, CallingSecond, BothAnswered, Meeting),
+        (BothAnswered, LegAnswered): row(answered_too_late, BothAnswered),
+        (CallingFirst, LegUnreached): row(first_unreached, CallingFirst, Finishing),
+        (CallingSecond, LegUnreached): row(second_unreached, CallingSecond, Finishing),
+        (FirstAnswered, NotConnected): row(not_connected, FirstAnswered, Finishing),
+        **{(state, TalkOver): row(engine_connect.talk_over, Finishing) for state in _ANSWERED},
+        (FirstAnswered, MessagePlayed): row(message_played, FirstAnswered, CallingSecond, Finishing),
+        (CallingSecond, MessagePlayed): row(message_played, CallingSecond),
+        (BothAnswered, MessagePlayed): row(message_played, BothAnswered, Meeting),
+        (FirstAnswered, Key): row(key_pressed, FirstAnswered, CallingSecond, Finishing),
+        (CallingSecond, Key): row(key_pressed, CallingSecond),
+        (BothAnswered, Key): row(key_pressed, BothAnswered, Meeting),
+        **{(state, LegGone): row(party_gone, state, Finishing) for state in _STATES},
+        **{(state, RingElapsed): row(consultation.stop_ringing, state) for state in _STATES},
+    },
+    refused=pairs(_STATES, *COMMANDS),
+    ignored=pairs(_STATES, PartyTaken, ScenarioPlayed, MessageRecorded, JoinFailed)
+    | pairs((CallingFirst, CallingSecond, BothAnswered), NotConnected)
+    | pairs((CallingFirst,), TalkOver, MessagePlayed),
+    expected=pairs((FirstAnswered, BothAnswered), LegUnreached) | pairs((CallingFirst,), Key),
+)
+"""Of calls that the API started, until the parties meet or a scenario takes over."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Supervise
-from trunkline.calls.finish_reasons import Side
+from trunkline.calls.finish_reasons import NO_ANSWER, Side
 from trunkline.calls.flows import consultation, dialing
 from trunkline.calls.flows.number_plan import ToEmployee, ToLine, ToOutside, destination
 from trunkline.calls.session import CoachMode, Leg, Role
+from trunkline.calls.states import Coaching, NoCoach
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -26,7 +27,7 @@ def add(decision: Decision, phone_number: str | None, mode: CoachMode) -> None:
     session = decision.session
     if not session.talking or session.ending is not None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
-    if any(leg.role is Role.COACH and leg.alive for leg in session.legs.values()):
+    if not isinstance(session.coach, NoCoach):
         raise InvalidState("A coach is on this call already", field="call_session_id")
     _, operator = consultation.talking(session)
     dial_target = _named(decision, phone_number) if phone_number is not None else _own(decision, operator)
@@ -42,10 +43,8 @@ def add(decision: Decision, phone_number: str | None, mode: CoachMode) -> None:
     decision.call(target, data, RING_SECONDS)
 
 
-def leg_answered(decision: Decision, leg: Leg) -> bool:
-    """The coach picked up. True when the leg is a coach's."""
-    if leg.role is not Role.COACH:
-        return False
+def answered(decision: Decision, leg: Leg) -> None:
+    """The coach has answered: it joins, unless the one to coach is gone."""
     operator = consultation.serving(decision.session)
     if operator is None or decision.session.ending is not None:
         decision.do(Hangup(leg.channel))  # whom to coach is gone
@@ -56,7 +55,18 @@ def leg_answered(decision: Decision, leg: Leg) -> bool:
             consultation.join_talk(decision, leg)
         else:
             decision.do(Supervise(leg.channel, operator.channel, Supervision(mode)))
-    return True
+
+
+def stop_ringing(decision: Decision, leg: Leg) -> None:
+    """The coach has rung as long as it may."""
+    decision.do(Hangup(leg.channel, NO_ANSWER))
+
+
+def dismiss(decision: Decision, cause: int) -> None:
+    """A coach that has joined leaves; one that still rings may join later."""
+    coach = decision.session.coach
+    if isinstance(coach, Coaching):
+        decision.do(Hangup(decision.session.legs[coach.leg_id].channel, cause))
 
 
 def _own(decision: Decision, operator: Leg) -> dialing.DialTarget | None:

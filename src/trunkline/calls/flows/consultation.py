@@ -1,8 +1,8 @@
-"""Commands on a living call: hold, consult, transfer, and what follows from them. Pure.
+"""Consultation: hold, call a third party, transfer, and what follows from them. Pure.
 
-The state diagram of the Call API is the law (:data:`trunkline.calls.session.PHASES`): a command in a wrong state is
-``invalid_state``. A call that the engine connected is first taken into our hands; from then on our own bridges connect
-the parties: ``talk-<session>`` the contact and who serves, ``consult-<session>`` the operator and the third party.
+The first command redirects both channels into Stasis. From then on the switch connects the parties: bridge
+``talk-<session>`` has the contact and the operator, ``consult-<session>`` the operator and the third party. The states are
+:class:`~trunkline.calls.states.Controlled` and its kinds; :data:`TABLE` is the state diagram of the Call API.
 """
 
 from __future__ import annotations
@@ -11,11 +11,60 @@ from typing import Any
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Join, Leave, Music, PlayFiles, StopPlay, TakeControl
-from trunkline.calls.finish_reasons import Side
+from trunkline.calls.finish_reasons import NO_ANSWER, Side, hung_up
 from trunkline.calls.flows import dialing, inbound, recording
+from trunkline.calls.flows.inputs import (
+    COMMANDS,
+    Hold,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MakeCall,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    Restore,
+    RingElapsed,
+    RunScenario,
+    ScenarioPlayed,
+    TalkOver,
+    Transfer,
+    Unhold,
+)
 from trunkline.calls.flows.number_plan import ToEmergency, ToEmployee, ToGroup, ToLine, ToOutside, destination
-from trunkline.calls.session import CoachMode, Leg, Phase, Role, Session
-from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.calls.flows.table import Table, invalid_state, pairs, row
+from trunkline.calls.session import CoachMode, Leg, Role, Session
+from trunkline.calls.states import (
+    Announcing,
+    Calling,
+    Connecting,
+    Consulting,
+    Controlled,
+    Departure,
+    EngineTalk,
+    EngineTalkEnded,
+    Finishing,
+    Forwarding,
+    Greeting,
+    LeavingMessage,
+    Meeting,
+    OnHold,
+    Parted,
+    Passing,
+    Releasing,
+    State,
+    TakenLate,
+    Talking,
+    TransferAnnouncing,
+    TransferCalling,
+    TransferReleasing,
+    Transferring,
+    WithThird,
+)
+from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.directory.model import Phone
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -35,182 +84,292 @@ def consult_bridge(session: Session) -> Bridge:
 
 
 def bridges(session: Session) -> tuple[Bridge, ...]:
-    """All bridges that a session may have made."""
-    ours = session.controlled or session.left_to_scenario
-    return (talk_bridge(session), consult_bridge(session)) if ours else ()
+    """All bridges that the switch may have made for a call."""
+    return (talk_bridge(session), consult_bridge(session)) if session.has_bridges else ()
 
 
 # --- commands ---------------------------------------------------------------------------------------------
 
 
-def hold(decision: Decision, message: tuple[str, ...]) -> None:
-    """``hold.call``: plays the message to the contact, then music."""
-    session = decision.session
-    _require(session, Phase.TALK)
-    contact, operator = talking(session)
+def hold(decision: Decision, given: Hold) -> None:
+    """The contact hears the message, then music."""
+    contact, operator = talking(decision.session)
     _part(decision, contact, operator)
     decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
     decision.end_talk(operator.leg_id)
-    say(decision, contact, message)
+    say(decision, contact, given.message)
 
 
-def unhold(decision: Decision) -> None:
-    """``unhold.call``: contact and operator talk again."""
-    session = decision.session
-    _require(session, Phase.HOLD)
-    contact, operator = _contact_and_operator(session)
+def unhold(decision: Decision, _given: Unhold) -> None:
+    """Contact and operator talk again."""
+    contact, operator = _contact_and_operator(decision.session)
     decision.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
     _connect(decision, contact, operator)
 
 
-def make_call(decision: Decision, to: str, message: tuple[str, ...]) -> None:
-    """``make.call``: calls the third party, with ring-back for the operator and music for the contact."""
-    session = decision.session
-    _require(session, Phase.HOLD)
-    _, operator = _contact_and_operator(session)
-    target, data, seconds = third_party(decision, to)
+def make_call(decision: Decision, given: MakeCall) -> None:
+    """The third party is called; the operator hears ring-back, the contact continues to hear music."""
+    _, operator = _contact_and_operator(decision.session)
+    target, data, seconds = third_party(decision, given.to)
     third = decision.call(target, data, seconds)
-    decision.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(message))
+    decision.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(given.message))
     decision.do(Music(operator.channel, decision.context.system_media_path("ringback")))
 
 
-def restore(decision: Decision) -> None:
-    """``restore.talk``: the third party is sent away, contact and operator talk again."""
-    session = decision.session
-    _require(session, Phase.DIALING, Phase.OPERATOR_TALK)
-    _refuse_if_transferring(session)
-    contact, operator = _contact_and_operator(session)
-    third = session.legs.get(session.third_leg_id or 0)
-    decision.emit(EventType.CONSULT_ENDED, leg_id=session.third_leg_id)
+def restore(decision: Decision, _given: Restore) -> None:
+    """The third party is sent away, contact and operator talk again."""
+    contact, operator = _contact_and_operator(decision.session)
+    third = _third(decision.session)
+    decision.emit(EventType.CONSULT_ENDED, leg_id=decision.session.third_leg_id)
     decision.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
-    if third is not None and third.alive:
+    if third is not None:
         decision.do(Hangup(third.channel))
     _connect(decision, contact, operator)
 
 
-def transfer(decision: Decision) -> None:
-    """``transfer.talk``: the third party takes over; while it is still being called, as soon as it answers."""
-    session = decision.session
-    _require(session, Phase.DIALING, Phase.OPERATOR_TALK)
-    _refuse_if_transferring(session)
-    contact, operator = _contact_and_operator(session)
-    third = session.legs[session.third_leg_id or 0]
-    if session.phase is Phase.DIALING:
-        decision.emit(EventType.TRANSFER_REQUESTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
-    else:
-        _hand_over(decision, contact, third, operator)
+def transfer_later(decision: Decision, _given: Transfer) -> None:
+    """The third party, which is still being called, takes over as soon as it answers."""
+    _, operator = _contact_and_operator(decision.session)
+    third_leg_id = decision.session.third_leg_id
+    decision.emit(EventType.TRANSFER_REQUESTED, leg_id=third_leg_id, operator_leg_id=operator.leg_id)
     decision.do(Hangup(operator.channel))
 
 
-def run_scenario(decision: Decision, scenario_id: int) -> None:
+def transfer_now(decision: Decision, _given: Transfer) -> None:
+    """The third party, which talks with the operator, takes over."""
+    contact, operator = _contact_and_operator(decision.session)
+    third = decision.session.legs[decision.session.third_leg_id or 0]
+    _hand_over(decision, contact, third, operator)
+    decision.do(Hangup(operator.channel))
+
+
+def run_scenario(decision: Decision, given: RunScenario) -> None:
     """Hand the contact over to a scenario; the operator leaves.
 
     :raises NotFound: ``scenario_not_found``.
     """
-    session = decision.session
-    _require(session, Phase.TALK)
     account = decision.context.account
-    scenario = account.scenarios.get(scenario_id)
+    scenario = account.scenarios.get(given.scenario_id)
     if scenario is None:
         raise NotFound(
-            "This scenario does not exist any more", mnemonic="scenario_not_found", value=scenario_id
+            "This scenario does not exist any more", mnemonic="scenario_not_found", value=given.scenario_id
         )
-    contact, operator = talking(session)
+    contact, operator = talking(decision.session)
     _part(decision, contact, operator)
     decision.end_talk(operator.leg_id)
     decision.emit(EventType.TRANSFER_REQUESTED, leg_id=None, operator_leg_id=operator.leg_id)
     decision.do(Hangup(operator.channel))
-    _dismiss_coaches(decision)
+    _dismiss_coach(decision)
     decision.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
     inbound.perform(decision, interpreter.start(account, scenario, decision.context))
 
 
-# --- what follows -----------------------------------------------------------------------------------------
+# --- signals ----------------------------------------------------------------------------------------------
 
 
-def leg_answered(decision: Decision, leg: Leg) -> bool:
-    """The third party answered. True when the leg belongs to this flow."""
-    session = decision.session
-    if leg.leg_id != session.third_leg_id:
-        return False
-    if session.ending is not None:
-        return True
-    if session.third_message:
-        say(decision, leg, tuple(session.third_message), then_music=False)
+def third_answered(decision: Decision, given: LegAnswered) -> None:
+    """The third party hears its message, or is connected."""
+    leg = given.leg
+    state = decision.session.state
+    if leg.leg_id != decision.session.third_leg_id:
+        return
+    if isinstance(state, Announcing | TransferAnnouncing):
+        say(decision, leg, state.message, then_music=False)
     else:
         _third_ready(decision, leg)
-    return True
 
 
-def join_talk(decision: Decision, leg: Leg) -> None:
-    """Join a third party into the talk, with audio in both directions during each talk."""
+def hang_up_again(decision: Decision, given: LegAnswered) -> None:
+    """A third party answered while it is being hung up."""
+    if given.leg.leg_id == decision.session.third_leg_id:
+        decision.do(Hangup(given.leg.channel, NO_ANSWER))
+
+
+def message_played(decision: Decision, given: MessagePlayed) -> None:
+    """The contact hears music after its message; a third party that heard its message is connected."""
     session = decision.session
-    if not session.controlled:
-        _take_talk(decision)
+    if given.leg.leg_id == session.third_leg_id:
+        if isinstance(session.state, Announcing | TransferAnnouncing):
+            _third_ready(decision, given.leg)
+    elif given.leg is session.contact:
+        _hold_music(decision, given.leg)
+
+
+def party_gone(decision: Decision, given: LegGone | LegUnreached) -> None:
+    """A party has left: who talks without it, and does the call go on?"""
+    session, leg = decision.session, given.leg
+    state = session.state
+    if leg.leg_id == session.third_leg_id:
+        _third_lost(decision, leg, given.reason)
+    elif leg.departure is Departure.HANDED_OVER:
+        _dismiss_coach(decision)
+    elif leg is session.contact or not isinstance(state, Controlled) or _is_needed(state, leg):
+        decision.ending(given.reason)
+        for one in session.living:
+            decision.do(Hangup(one.channel))
+
+
+def _is_needed(state: Controlled, leg: Leg) -> bool:
+    """Whether the call cannot go on without this party, which is not the contact and not the third."""
+    if isinstance(state, Transferring):
+        return False
+    return state.operator_leg_id in (None, leg.leg_id)
+
+
+def take_late(decision: Decision, given: PartyTaken) -> None:
+    """The talk continues in the bridge of the switch, though the command that took control has failed."""
+    session, leg = decision.session, given.leg
+    others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
+    if not others:
+        decision.ending(hung_up(Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR))
+        decision.do(Hangup(leg.channel))
+        return
+    if not isinstance(session.state, TakenLate):
+        session.dialling = None
+        session.pending_targets = []
+        decision.emit(EventType.CALL_TAKEN, late=True)
+    leg.bridge = None
     decision.do(Join(leg.channel, talk_bridge(session)))
 
 
-def message_heard(decision: Decision, leg: Leg) -> None:
-    """A message was played to its end: connect the third party, or start music for the contact."""
-    session = decision.session
-    if leg.leg_id == session.third_leg_id:
-        _third_ready(decision, leg)
-    elif leg is session.contact and session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
-        _hold_music(decision, leg)
+def end_for_failed_join(decision: Decision, _given: JoinFailed) -> None:
+    """There is no state to return to."""
+    decision.ending(Reason.INTERNAL_ERROR)
+    for leg in decision.session.living:
+        decision.do(Hangup(leg.channel))
 
 
-def leg_ended(decision: Decision, leg: Leg, reason: Reason) -> None:
-    """A party of a controlled call left; its LEG_ENDED is already written."""
+def hold_again(decision: Decision, given: JoinFailed) -> None:
+    """Contact and operator could not be joined: the contact is on hold as before."""
     session = decision.session
+    contact, operator = session.contact, _operator(session)
+    if contact is None or operator is None or given.bridge != talk_bridge(session):
+        end_for_failed_join(decision, given)
+        return
+    decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
+    for one in (contact, operator):
+        decision.do(Leave(one.channel, talk_bridge(session)))
+    _hold_music(decision, contact)
+
+
+def stop_ringing(decision: Decision, given: RingElapsed) -> None:
+    """A party has rung as long as it may; its end, which follows, says what comes next."""
+    decision.do(Hangup(given.leg.channel, NO_ANSWER))
+
+
+def release_third(decision: Decision, _given: JoinFailed) -> None:
+    """Hang the third party up; its end gives the held contact back to the operator."""
+    third = _third(decision.session)
+    if third is not None:
+        decision.do(Hangup(third.channel))
+
+
+# --- used by other flows ----------------------------------------------------------------------------------
+
+
+def join_talk(decision: Decision, leg: Leg) -> None:
+    """Put another party into the talk: it hears both and is heard by both, whenever they talk."""
+    session = decision.session
+    if not isinstance(session.state, Controlled):
+        take_talk(decision)
+    decision.do(Join(leg.channel, talk_bridge(session)))
+
+
+def rejoin(decision: Decision) -> None:
+    """The talk was moved under our control for a command that was then refused: it continues in our bridge."""
+    if isinstance(decision.session.state, EngineTalk) and decision.session.talking:
+        take_talk(decision)
+
+
+def say(decision: Decision, leg: Leg, files: tuple[str, ...], *, then_music: bool = True) -> None:
+    """Play a message to a party that the switch controls; without files, music."""
+    session = decision.session
+    if not files:
+        if then_music:
+            _hold_music(decision, leg)
+        return
+    play_id = f"{session.call_session_id}-{leg.leg_id}-{session.seq}"
+    session.plays[play_id] = leg.leg_id
+    decision.do(PlayFiles(leg.channel, play_id, files))
+
+
+def stop_playback(decision: Decision, leg: Leg) -> None:
+    """Stop what is being played to a party."""
+    session = decision.session
+    for play_id in [one for one, leg_id in session.plays.items() if leg_id == leg.leg_id]:
+        del session.plays[play_id]
+        decision.do(StopPlay(leg.channel, play_id))
+
+
+def starts_talk(session: Session, other: Leg) -> bool:
+    """Whether a serving party that is in one bridge with the contact talks with it by that."""
+    if other.departure is not None or other.role is Role.COACH:
+        return False
+    match session.state:
+        case OnHold() | WithThird():
+            return False
+        case Controlled(operator):
+            return operator in (None, other.leg_id)
+    return True
+
+
+def talking(session: Session) -> tuple[Leg, Leg]:
+    """Contact and operator of the present talk.
+
+    :raises InvalidState: nobody talks.
+    """
+    talk = next((one for one in session.talks if one.ended_at is None), None)
     contact = session.contact
-    if session.ending is not None or leg.role is Role.COACH:
-        return
-    if leg.leg_id == session.third_leg_id:
-        _third_lost(decision, leg, reason)
-        return
-    if reason is Reason.TRANSFER_DISCONNECTS:
-        _dismiss_coaches(decision)
-        return
-    if contact is not None and contact.alive and _somebody_remains(session, leg):
-        return
-    decision.ending(reason)
-    for one in session.living:
-        decision.do(Hangup(one.channel))
+    if talk is None or contact is None:
+        raise invalid_state(session)
+    return contact, session.legs[talk.leg_id]
+
+
+def serving(session: Session) -> Leg | None:
+    """Who talks with the contact, or has put it on hold."""
+    talk = next((one for one in session.talks if one.ended_at is None), None)
+    leg = session.legs.get(talk.leg_id if talk is not None else session.operator_leg_id or 0)
+    return leg if leg is not None and leg.alive and leg.departure is not Departure.HANDED_OVER else None
+
+
+def may_take_control(session: Session) -> bool:
+    """Whether a command that puts the contact on hold would be accepted."""
+    return (type(session.state), Hold) in TABLE.rows and session.talking
+
+
+# --- after a restart --------------------------------------------------------------------------------------
 
 
 def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
-    """Go on after a restart of the switch, which may have come between deciding and doing: do once more what is so.
+    """Go on after a restart of the switch, which may have come between deciding and doing: repeat what the state needs.
 
-    :param in_our_hands: living channels that the engine does not command.
+    :param controlled: living channels that the engine does not command.
     """
     session, contact = decision.session, decision.session.contact
-    if session.ending is not None:
-        for leg in session.living:
-            decision.do(Hangup(leg.channel))
-        return
     if contact is None or not contact.alive:
         return
     for leg in session.living:
-        if leg.handed_over or leg.sent_away:
+        if leg.departure is not None:
             decision.do(Hangup(leg.channel))
-    operator = session.legs.get(session.operator_leg_id or 0)
-    if session.phase is Phase.SESSION or session.reconnecting:
-        answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
-        other = operator if session.reconnecting else next(answered, None)
-        if other is not None and other.alive:
-            _connect(decision, contact, other)
-    elif session.phase is Phase.TALK:
-        _resume_talk(decision, controlled)
-    elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
-        parties = [leg for leg in (contact, operator) if leg is not None and leg.alive]
-        if any(leg.channel not in controlled for leg in parties):
-            decision.do(TakeControl(tuple(leg.channel for leg in parties)))
-        for leg in parties:
-            if leg.bridge == talk_bridge(session):
-                decision.do(Leave(leg.channel, talk_bridge(session)))
-        if contact.leg_id not in session.plays.values():
-            _hold_music(decision, contact)
-        _resume_consulting(decision, operator)
+    operator = _operator(session)
+    match session.state:
+        case Meeting() | Connecting():
+            answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
+            other = operator or next(answered, None)
+            if other is not None:
+                _connect(decision, contact, other)
+        case Talking() | TakenLate() | Parted():
+            _resume_talk(decision, controlled)
+        case OnHold() | WithThird():
+            parties = [leg for leg in (contact, operator) if leg is not None]
+            if any(leg.channel not in controlled for leg in parties):
+                decision.do(TakeControl(tuple(leg.channel for leg in parties)))
+            for leg in parties:
+                if leg.bridge == talk_bridge(session):
+                    decision.do(Leave(leg.channel, talk_bridge(session)))
+            if contact.leg_id not in session.plays.values():
+                _hold_music(decision, contact)
+            _resume_third(decision, operator)
 
 
 def _resume_talk(decision: Decision, controlled: frozenset[Channel]) -> None:
@@ -229,112 +388,36 @@ def _resume_talk(decision: Decision, controlled: frozenset[Channel]) -> None:
             decision.do(Join(leg.channel, talk_bridge(session)))
 
 
-def _resume_consulting(decision: Decision, operator: Leg | None) -> None:
-    session = decision.session
-    third = session.legs.get(session.third_leg_id or 0)
-    if third is None or not third.alive or third.answered_at is None:
+def _resume_third(decision: Decision, operator: Leg | None) -> None:
+    session, third = decision.session, _third(decision.session)
+    if third is None:
         return
-    if session.phase is Phase.DIALING:
-        if third.leg_id not in session.plays.values():
-            leg_answered(decision, third)
-    elif operator is not None and operator.alive:
-        for leg in (operator, third):
-            if leg.bridge != consult_bridge(session):
-                decision.do(Join(leg.channel, consult_bridge(session)))
+    match session.state:
+        case Releasing() | TransferReleasing():
+            decision.do(Hangup(third.channel, NO_ANSWER))
+        case Announcing(_, _, message) | TransferAnnouncing(_, _, message):
+            if third.leg_id not in session.plays.values():
+                say(decision, third, message, then_music=False)
+        case Calling() | TransferCalling() if third.answered_at is not None:
+            _third_ready(decision, third)
+        case Consulting() if operator is not None:
+            for leg in (operator, third):
+                if leg.bridge != consult_bridge(session):
+                    decision.do(Join(leg.channel, consult_bridge(session)))
 
 
-def reason_of_leaving(session: Session, leg: Leg) -> Reason | None:
-    """The finish reason of a leg that the switch hung up; None = by the general rules."""
-    if leg.handed_over:
-        return Reason.TRANSFER_DISCONNECTS
-    if leg.sent_away:
-        return Reason.OPERATOR_DISCONNECTS
-    return None
+# --- steps ------------------------------------------------------------------------------------------------
 
 
-def say(decision: Decision, leg: Leg, files: tuple[str, ...], *, then_music: bool = True) -> None:
-    """Play a message to a controlled leg; without a message, music."""
-    session = decision.session
-    if not files:
-        if then_music:
-            _hold_music(decision, leg)
-        return
-    play_id = f"{session.call_session_id}-{leg.leg_id}-{session.seq}"
-    session.plays[play_id] = leg.leg_id
-    decision.do(PlayFiles(leg.channel, play_id, files))
-
-
-def restore_after_failed_join(decision: Decision, leg: Leg, bridge: Bridge) -> bool:
-    """A leg could not be put into a bridge: leave the call as it was before. False when there is no such state."""
-    session = decision.session
-    third = session.legs.get(session.third_leg_id or 0)
-    operator = session.legs.get(session.operator_leg_id or 0)
-    if leg.role is Role.COACH:
-        decision.do(Hangup(leg.channel))
-        return True
-    if bridge == consult_bridge(session):
-        if third is not None and third.alive:
-            decision.do(Hangup(third.channel))  # its end gives the operator back the held contact
-        return True
-    contact = session.contact
-    if session.reconnecting and contact is not None and operator is not None and operator.alive:
-        decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
-        for one in (contact, operator):
-            decision.do(Leave(one.channel, talk_bridge(session)))
-        _hold_music(decision, contact)
-        return True
-    return False
-
-
-def rejoin(decision: Decision) -> None:
-    """The talk was moved under our control for a command that was then refused: it continues in our bridge."""
-    if decision.session.talking and not decision.session.controlled and decision.session.ending is None:
-        _take_talk(decision)
-
-
-def starts_talk(session: Session, other: Leg) -> bool:
-    """Whether a serving leg that meets the contact in a bridge talks with it by that."""
-    if other.handed_over or other.sent_away or other.role is Role.COACH:
-        return False
-    if not session.controlled or session.operator_leg_id is None:
-        return True
-    apart = session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK) and not session.reconnecting
-    return other.leg_id == session.operator_leg_id and not apart
-
-
-def stop_playback(decision: Decision, leg: Leg) -> None:
-    """Stop what is being played to a leg."""
-    session = decision.session
-    for play_id in [one for one, leg_id in session.plays.items() if leg_id == leg.leg_id]:
-        del session.plays[play_id]
-        decision.do(StopPlay(leg.channel, play_id))
-
-
-def talking(session: Session) -> tuple[Leg, Leg]:
-    """Contact and operator of the present talk."""
-    talk = next((one for one in session.talks if one.ended_at is None), None)
-    contact = session.contact
-    if talk is None or contact is None:
-        raise _invalid_state(session)
-    return contact, session.legs[talk.leg_id]
-
-
-def _dismiss_coaches(decision: Decision) -> None:
-    """Hang up the coaches after the coached party left."""
+def _dismiss_coach(decision: Decision) -> None:
+    """Whom the coach listened to has left."""
     for coach in decision.session.living:
         if coach.role is Role.COACH:
             decision.do(Hangup(coach.channel))
 
 
-def serving(session: Session) -> Leg | None:
-    """Who talks with the contact, or has put it on hold."""
-    talk = next((one for one in session.talks if one.ended_at is None), None)
-    leg = session.legs.get(talk.leg_id if talk is not None else session.operator_leg_id or 0)
-    return leg if leg is not None and leg.alive and not leg.handed_over else None
-
-
-def _take_talk(decision: Decision) -> None:
-    """Move a talk that the engine connected into our bridge; the two go on talking, recordings go on."""
+def take_talk(decision: Decision) -> None:
+    """Move a talk that the engine connected into our bridge; the two continue to talk, recordings go on."""
     session = decision.session
     parties = talking(session)
     session.dialling = None
@@ -342,29 +425,28 @@ def _take_talk(decision: Decision) -> None:
     decision.emit(EventType.CALL_TAKEN)
     decision.do(TakeControl(tuple(leg.channel for leg in parties)))
     for leg in parties:
-        leg.bridge = None  # later signals of the old bridge are obsolete
+        leg.bridge = None  # later signals of the old bridge have no meaning
         decision.do(Join(leg.channel, talk_bridge(session)))
 
 
 def _part(decision: Decision, contact: Leg, operator: Leg) -> None:
-    """End the talk of the two and its recording; both channels are controlled afterwards."""
+    """End what the two hear and what is recorded of each other; the switch controls both then."""
     session = decision.session
     session.dialling = None
     session.pending_targets = []
     decision.do(TakeControl((contact.channel, operator.channel)))
     for leg in (contact, operator):
         recording.pause(decision, leg)
-        leg.bridge = None  # later signals of the old bridge are obsolete
-        if session.controlled:
+        leg.bridge = None  # later signals of the old bridge have no meaning
+        if isinstance(session.state, Controlled):
             decision.do(Leave(leg.channel, talk_bridge(session)))
 
 
 def _connect(decision: Decision, contact: Leg, other: Leg) -> None:
-    session = decision.session
     for leg in (contact, other):
         stop_playback(decision, leg)
     for leg in (contact, other):
-        decision.do(Join(leg.channel, talk_bridge(session)))
+        decision.do(Join(leg.channel, talk_bridge(decision.session)))
 
 
 def _third_ready(decision: Decision, third: Leg) -> None:
@@ -372,7 +454,7 @@ def _third_ready(decision: Decision, third: Leg) -> None:
     contact, operator = session.contact, session.legs[session.operator_leg_id or 0]
     if contact is None or not contact.alive:
         return
-    if session.transfer_requested:
+    if isinstance(session.state, Transferring):
         _hand_over(decision, contact, third, operator)
         return
     decision.emit(EventType.CONSULT_STARTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
@@ -386,17 +468,16 @@ def _hand_over(decision: Decision, contact: Leg, third: Leg, operator: Leg) -> N
 
 
 def _third_lost(decision: Decision, third: Leg, reason: Reason) -> None:
-    session = decision.session
-    was_transfer, were_talking = session.transfer_requested, session.phase is Phase.OPERATOR_TALK
+    session, before = decision.session, decision.session.state
+    operator = _operator(session)
     decision.emit(EventType.CONSULT_ENDED, leg_id=third.leg_id)
-    operator = session.legs.get(session.operator_leg_id or 0)
-    if was_transfer or operator is None or not operator.alive:
+    if isinstance(before, Transferring) or operator is None:
         decision.ending(reason)
         for leg in session.living:
             decision.do(Hangup(leg.channel))
         return
-    # The operator waits on the line: silence would make him believe that the call is gone.
-    if were_talking:
+    # The operator waits on the line: silence would suggest that the call is gone.
+    if isinstance(before, Consulting):
         decision.do(Leave(operator.channel, consult_bridge(session)))
     _hold_music(decision, operator)
 
@@ -405,38 +486,22 @@ def _hold_music(decision: Decision, leg: Leg) -> None:
     decision.do(Music(leg.channel, decision.context.system_media_path("hold_music")))
 
 
-def _somebody_remains(session: Session, gone: Leg) -> bool:
-    """Whether the contact is or will be served by somebody else than the leg that is gone."""
-    if session.transfer_requested:
-        third = session.legs.get(session.third_leg_id or 0)
-        return third is not None and third.alive
-    operator = session.legs.get(session.operator_leg_id or 0)
-    return operator is not None and operator.alive and operator is not gone and gone is not session.contact
+def _operator(session: Session) -> Leg | None:
+    """The operator, while it is there and has not left the call to somebody else."""
+    leg = session.legs.get(session.operator_leg_id or 0)
+    return leg if leg is not None and leg.alive and leg.departure is None else None
+
+
+def _third(session: Session) -> Leg | None:
+    leg = session.legs.get(session.third_leg_id or 0)
+    return leg if leg is not None and leg.alive else None
 
 
 def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
-    contact, operator = session.contact, session.legs.get(session.operator_leg_id or 0)
-    if contact is None or operator is None or not contact.alive or not operator.alive:
-        raise _invalid_state(session)
+    contact, operator = session.contact, _operator(session)
+    if contact is None or operator is None or not contact.alive:
+        raise invalid_state(session)
     return contact, operator
-
-
-def _require(session: Session, *phases: Phase) -> None:
-    if session.phase not in phases or session.ending is not None or session.reconnecting:
-        raise _invalid_state(session)
-
-
-def _refuse_if_transferring(session: Session) -> None:
-    if session.transfer_requested:
-        raise _invalid_state(session)
-
-
-def _invalid_state(session: Session) -> InvalidState:
-    return InvalidState(
-        "This method cannot be called in this state",
-        field="call_session_id",
-        value=session.call_session_id,
-    )
 
 
 def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], int]:
@@ -514,3 +579,71 @@ def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], in
         field="to",
         value=to,
     )
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+_SCENARIO = (Passing, Greeting, Forwarding, LeavingMessage)
+_IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, TakenLate)
+_TALKS: tuple[type[State], ...] = (Meeting, Connecting, Talking, TakenLate, Parted)
+_WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)
+_HELD: tuple[type[State], ...] = (OnHold, *_WITH_THIRD)
+_TRANSFERS: tuple[type[State], ...] = (TransferCalling, TransferAnnouncing, TransferReleasing)
+_CONTROLLED = (*_TALKS, *_HELD, *_TRANSFERS)
+
+TABLE = Table(
+    rows={
+        **{(state, Hold): row(hold, OnHold) for state in _IN_TALK},
+        **{(state, RunScenario): row(run_scenario, *_SCENARIO, Finishing) for state in _IN_TALK},
+        (OnHold, Unhold): row(unhold, Connecting),
+        (OnHold, MakeCall): row(make_call, Calling),
+        (Calling, Restore): row(restore, Connecting),
+        (Announcing, Restore): row(restore, Connecting),
+        (Releasing, Restore): row(restore, Connecting),
+        (Consulting, Restore): row(restore, Connecting),
+        (Calling, Transfer): row(transfer_later, TransferCalling),
+        (Announcing, Transfer): row(transfer_later, TransferAnnouncing),
+        (Consulting, Transfer): row(transfer_now, Connecting),
+        (Calling, LegAnswered): row(third_answered, Calling, Announcing, Consulting),
+        (TransferCalling, LegAnswered): row(third_answered, TransferCalling, TransferAnnouncing, Connecting),
+        (Releasing, LegAnswered): row(hang_up_again, Releasing),
+        (TransferReleasing, LegAnswered): row(hang_up_again, TransferReleasing),
+        **{(state, RingElapsed): row(stop_ringing, state) for state in _CONTROLLED},
+        (Calling, RingElapsed): row(stop_ringing, Calling, Releasing),
+        (TransferCalling, RingElapsed): row(stop_ringing, TransferCalling, TransferReleasing),
+        **{(state, MessagePlayed): row(message_played, state) for state in _HELD},
+        (Announcing, MessagePlayed): row(message_played, Announcing, Consulting),
+        (TransferCalling, MessagePlayed): row(message_played, TransferCalling),
+        (TransferAnnouncing, MessagePlayed): row(message_played, TransferAnnouncing, Connecting),
+        (TransferReleasing, MessagePlayed): row(message_played, TransferReleasing),
+        **{(state, LegGone): row(party_gone, state, Finishing) for state in (*_TALKS, OnHold, *_TRANSFERS)},
+        **{(state, LegGone): row(party_gone, state, OnHold, Finishing) for state in _WITH_THIRD},
+        (Calling, LegUnreached): row(party_gone, Calling, OnHold, Finishing),
+        (Releasing, LegUnreached): row(party_gone, Releasing, OnHold, Finishing),
+        (TransferCalling, LegUnreached): row(party_gone, TransferCalling, Finishing),
+        (TransferReleasing, LegUnreached): row(party_gone, TransferReleasing, Finishing),
+        (EngineTalk, PartyTaken): row(take_late, TakenLate, Finishing),
+        (EngineTalkEnded, PartyTaken): row(take_late, TakenLate, Finishing),
+        (TakenLate, PartyTaken): row(take_late, TakenLate, Finishing),
+        (Connecting, JoinFailed): row(hold_again, OnHold, Finishing),
+        (Consulting, JoinFailed): row(release_third, Consulting),
+        **{
+            (state, JoinFailed): row(end_for_failed_join, Finishing)
+            for state in (Meeting, Talking, TakenLate, Parted)
+        },
+    },
+    refused=pairs((EngineTalk, EngineTalkEnded, Talking, TakenLate), Unhold, MakeCall, Restore, Transfer)
+    | pairs((EngineTalkEnded,), Hold, RunScenario)
+    | pairs((Meeting, Connecting, Parted, *_TRANSFERS), *COMMANDS)
+    | pairs((OnHold,), Hold, Restore, Transfer, RunScenario)
+    | pairs((Calling, Announcing, Releasing, Consulting), Hold, Unhold, MakeCall, RunScenario)
+    | pairs((Releasing,), Transfer),
+    ignored=pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegAnswered)
+    | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded)
+    | pairs(_TALKS, MessagePlayed)
+    | pairs((Meeting, Connecting, Talking, Parted, *_HELD, *_TRANSFERS), PartyTaken)
+    | pairs((OnHold, Calling, Announcing, Releasing, *_TRANSFERS), JoinFailed),
+    expected=pairs(_CONTROLLED, Key)
+    | pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegUnreached),
+)
+"""Of each state in which the switch controls the call, and of the commands in a talk that the engine connected."""

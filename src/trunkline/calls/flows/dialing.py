@@ -10,6 +10,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Dial
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, PendingTarget, Role
+from trunkline.calls.states import Controlled
 from trunkline.core.engine_values import MediaPath, Tag
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
@@ -224,7 +225,7 @@ def dial(
                 ring_seconds=ring_seconds,
                 record=session.record_wanted
                 and session.engine_records
-                and not session.controlled,  # else we record by ourselves
+                and not isinstance(session.state, Controlled),  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),
                 tag=Tag(str(session.call_session_id)),

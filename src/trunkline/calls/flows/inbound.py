@@ -8,8 +8,34 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage
 from trunkline.calls.finish_reasons import Side, cause_for_refusal
-from trunkline.calls.flows import dialing
+from trunkline.calls.flows import dialing, engine_connect
+from trunkline.calls.flows.inputs import (
+    COMMANDS,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    RingElapsed,
+    ScenarioPlayed,
+    TalkOver,
+)
+from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
+from trunkline.calls.states import (
+    Departure,
+    Finishing,
+    Forwarding,
+    Greeting,
+    Incoming,
+    LeavingMessage,
+    Passing,
+    State,
+)
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise
@@ -177,36 +203,47 @@ def _too_many(decision: Decision) -> bool:
     return at_once >= interpreter.MAX_TRANSITIONS or len(decision.session.operations) >= MAX_OPERATIONS
 
 
-def played(decision: Decision) -> None:
-    """A greeting, or what is said before a voice mail, has been played to its end."""
-    session = decision.session
-    contact = session.contact
-    if contact is None or not contact.alive or session.ending is not None:
-        return
-    if session.message is not None:
-        _record(decision, contact)
-        return
+def greeting_played(decision: Decision, _given: ScenarioPlayed) -> None:
+    """A greeting has been played to its end."""
     _next(decision)
 
 
-def message_recorded(
-    decision: Decision, seconds: float, *, go_on: bool = True, refused: str | None = None
-) -> None:
-    """The voice mail is over: a key, silence, its longest time, or the contact hung up.
+def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
+    """What is said before a voice mail has been played to its end."""
+    contact = decision.session.contact
+    if contact is not None and contact.alive:
+        _record(decision, contact)
+
+
+def after_message(decision: Decision, given: MessageRecorded) -> None:
+    """The voice mail is over: the scenario goes on, unless the contact has hung up."""
+    contact = decision.session.contact
+    if given.go_on and contact is not None and contact.alive:
+        _next(decision)
+
+
+def not_connected(decision: Decision, _given: NotConnected) -> None:
+    """Nobody of those rung answered."""
+    _try_others(decision)
+
+
+# --- facts ------------------------------------------------------------------------------------------------
+
+
+def message_left(decision: Decision, seconds: float, refused: str | None = None) -> bool:
+    """Write that the voice mail is over: a key, silence, its longest time, or the contact hung up. False: there was none.
 
     :param refused: why it was not recorded.
     """
-    session = decision.session
-    message = session.message
+    message = decision.session.message
     if message is None:
-        return
+        return False
     more = {} if refused is None else {"refused": refused}
     decision.emit(
         EventType.VOICE_MAIL_LEFT,
         **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS, **more},
     )
-    if go_on and session.contact is not None and session.contact.alive and session.ending is None:
-        _next(decision)
+    return True
 
 
 def spoken_seconds(session: Session, at: Instant) -> float:
@@ -219,8 +256,7 @@ def spoken_seconds(session: Session, at: Instant) -> float:
     return max(0.0, at - (session.speaking_since or session.last_message_at))
 
 
-def not_connected(decision: Decision) -> None:
-    """Nobody of those rung answered."""
+def _try_others(decision: Decision) -> None:
     account, scenario, operation = decision.context.account, *_position(decision)
     if scenario is None or operation is None:
         contact = decision.session.contact
@@ -241,11 +277,12 @@ def resume(decision: Decision) -> None:
     A voice mail is not begun again (that would wipe what was said): it ends here.
     """
     if decision.session.message is not None:
-        message_recorded(decision, spoken_seconds(decision.session, decision.at))
+        message_left(decision, spoken_seconds(decision.session, decision.at))
+        _next(decision)
         return
     scenario, operation = _position(decision)
     if scenario is None or operation is None:
-        not_connected(decision)
+        _try_others(decision)
         return
     perform(decision, interpreter.resume(decision.context.account, scenario, operation, decision.context))
 
@@ -311,7 +348,7 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
                 Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation)
             )
     if not dial_targets:
-        not_connected(decision)
+        _try_others(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
     announcement = employee_message(decision, ring.operation)
@@ -371,7 +408,8 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
 def _record(decision: Decision, contact: Leg) -> None:
     message = decision.session.message or {}
     if not decision.context.may_record:
-        message_recorded(decision, 0.0, refused=NOT_RECORDED)
+        message_left(decision, 0.0, refused=NOT_RECORDED)
+        _next(decision)
         return
     decision.session.speaking_since = decision.at
     decision.do(
@@ -389,11 +427,34 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
     """The finish reason at the end of the scenario: that of unsuccessful attempts, if there were any."""
     if reason not in (Reason.NO_OPERATION, Reason.SCENARIO_DISCONNECTS):
         return reason
+    tried = (leg for leg in session.legs.values() if leg.serves and leg.role is not Role.COACH)
+    left = Departure.HANDED_OVER
     reasons = {
-        leg.finish_reason
-        for leg in session.legs.values()
-        if leg.serves and leg.role is not Role.COACH and not leg.handed_over and leg.finish_reason is not None
+        leg.finish_reason for leg in tried if leg.departure is not left and leg.finish_reason is not None
     }
     if not reasons:
         return reason
     return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+_STATES: tuple[type[State], ...] = (Incoming, Passing, Greeting, Forwarding, LeavingMessage)
+_AFTER = (Passing, Greeting, Forwarding, LeavingMessage, Finishing)
+
+TABLE = Table(
+    rows={
+        (Greeting, ScenarioPlayed): row(greeting_played, *_AFTER),
+        (LeavingMessage, ScenarioPlayed): row(prompt_played, *_AFTER),
+        (LeavingMessage, MessageRecorded): row(after_message, *_AFTER),
+        **{(state, NotConnected): row(not_connected, *_AFTER) for state in _STATES},
+        **{(state, TalkOver): row(engine_connect.talk_over, Finishing) for state in _STATES},
+        **{(state, LegGone): row(engine_connect.party_gone, state, Finishing) for state in _STATES},
+    },
+    refused=pairs(_STATES, *COMMANDS),
+    ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed)
+    | pairs((Incoming, Passing, Forwarding), ScenarioPlayed)
+    | pairs((Incoming, Passing, Greeting, Forwarding), MessageRecorded),
+    expected=pairs(_STATES, LegAnswered, LegUnreached, Key),
+)
+"""Of calls that a scenario decides about."""

@@ -6,9 +6,24 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
-from trunkline.calls.flows import dialing
+from trunkline.calls.flows import dialing, engine_connect
 from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
+from trunkline.calls.flows.inputs import (
+    COMMANDS,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    RingElapsed,
+    ScenarioPlayed,
+    TalkOver,
+)
 from trunkline.calls.flows.number_plan import (
     Destination,
     ToEmergency,
@@ -18,7 +33,9 @@ from trunkline.calls.flows.number_plan import (
     ToOutside,
     destination,
 )
+from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role
+from trunkline.calls.states import Finishing, Placing
 from trunkline.directory.model import (
     BillingState,
     Employee,
@@ -30,7 +47,7 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Arrived, ConnectFinished, ConnectResult, Endpoint, Target
+from trunkline.telephony.port import Arrived, ConnectResult, Endpoint, Target
 
 RING_SECONDS_OUTSIDE = 120
 """The network usually gives up earlier by itself."""
@@ -124,11 +141,12 @@ def resume(decision: Decision, leg: Leg) -> None:
         refuse(decision, leg, refusal)
 
 
-def not_connected(decision: Decision, leg: Leg, heard: ConnectFinished) -> None:
-    """The called party was not reached: send the caller's phone the response of the network.
+def not_connected(decision: Decision, given: NotConnected) -> None:
+    """The called party was not reached: the caller's phone gets the network's reason.
 
     An emergency call that no trunk has carried so far is tried over the next one.
     """
+    leg, heard = given.leg, given.finished
     where = destination(decision.context.account, leg.called_phone_number or "")
     failed_to_leave = heard.result is ConnectResult.UNREACHABLE
     if (
@@ -266,3 +284,18 @@ def _employee_dial_targets(
         decision, candidates, caller_number, caller_name, side=Side.CONTACT
     )
     return dial_targets, skipped, max((c.phone.dial_time for c in candidates), default=60)
+
+
+TABLE = Table(
+    rows={
+        (Placing, NotConnected): row(not_connected, Placing, Finishing),
+        (Placing, TalkOver): row(engine_connect.talk_over, Finishing),
+        (Placing, LegGone): row(engine_connect.party_gone, Placing, Finishing),
+    },
+    refused=pairs((Placing,), *COMMANDS),
+    ignored=pairs(
+        (Placing,), PartyTaken, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed
+    ),
+    expected=pairs((Placing,), LegAnswered, LegUnreached, Key),
+)
+"""Of calls that a phone has started, until somebody talks."""

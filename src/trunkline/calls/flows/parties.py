@@ -8,7 +8,8 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.dialing import DialTarget
-from trunkline.calls.session import Role
+from trunkline.calls.session import Role, Session
+from trunkline.calls.states import ClickToCall
 from trunkline.directory.model import Scenario
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -20,6 +21,11 @@ RING_SECONDS_OUTSIDE = 60
 
 DialTargets = tuple[list[DialTarget], int]
 """The targets to dial at once, and the seconds; empty = no (further) targets."""
+
+
+def plan_of(session: Session) -> dict[str, Any]:
+    """What the API asked for; empty once it does not decide any more."""
+    return session.state.plan if isinstance(session.state, ClickToCall) else {}
 
 
 def dial_targets_for(decision: Decision, party: dict[str, Any]) -> DialTargets:
@@ -53,7 +59,7 @@ def nobody(party: dict[str, Any], contact: str | None) -> dict[str, Any]:
 def _shown_to_us(decision: Decision) -> str:
     """The caller id that our side sees."""
     session = decision.session
-    if session.plan.get("show_virtual_phone_number", True):
+    if plan_of(session).get("show_virtual_phone_number", True):
         return session.virtual_phone_number or ""
     return session.contact_phone_number or ""
 

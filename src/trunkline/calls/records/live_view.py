@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
+from trunkline.calls.states import Transferring
 
 _STATES = {
     LegState.DIAL: "Dial",
@@ -58,7 +59,7 @@ def _state(session: Session, leg: Leg) -> str:
     if session.phase not in _HELD:
         return _STATES[leg.state]
     if leg.side is Side.CONTACT:
-        return "Call Transfer" if session.transfer_requested else "On hold"
+        return "Call Transfer" if isinstance(session.state, Transferring) else "On hold"
     return "On hold" if leg.leg_id == session.operator_leg_id else _STATES[leg.state]
 
 

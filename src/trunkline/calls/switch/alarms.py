@@ -68,6 +68,8 @@ class Alarms:
 
     def keep(self, call_session_id: int, timers: Mapping[str, Instant]) -> None:
         """The open timers of a call are these now."""
+        if not timers and call_session_id not in self._deadlines:
+            return  # most calls never have one
         self._deadlines.replace(call_session_id, timers)
         self._arm()
 

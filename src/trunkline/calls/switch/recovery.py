@@ -12,9 +12,18 @@ from __future__ import annotations
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
-from trunkline.calls.effects import Hangup
-from trunkline.calls.flows import click_to_call, consultation, inbound, outbound
-from trunkline.calls.session import NEVER, LegState, Phase, Session, replay
+from trunkline.calls.finish_reasons import NORMAL_CLEARING
+from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, outbound
+from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor, replay
+from trunkline.calls.states import (
+    ClickToCall,
+    Controlled,
+    EngineTalk,
+    EngineTalkEnded,
+    Finishing,
+    InScenario,
+    Placing,
+)
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
@@ -316,18 +325,25 @@ class Recovery:
                 rules.abandon(decision)
             self._switch.apply(decision)
             return
-        if session.controlled:
-            if found is not None:
-                ours = frozenset(one.channel for one in self._survey.channels if one.controlled)
-                decision = Decision(session, self._switch.context(found, session), self._survey.at)
-                consultation.resume(decision, ours)
-                self._switch.apply(decision)
+        if found is None:
             return
-        anchor = rules.anchor(session)
-        seen = self._seen.get(anchor.channel) if anchor is not None else None
-        if found is None or anchor is None or seen is None or not anchor.alive:
+        decision = Decision(session, self._switch.context(found, session), self._survey.at)
+        if isinstance(session.state, Finishing):
+            engine_connect.hang_up_all(decision, NORMAL_CLEARING)
+        elif isinstance(session.state, Controlled):
+            controlled = frozenset(one.channel for one in self._survey.channels if one.controlled)
+            consultation.resume(decision, controlled)
+        else:
+            self._resume_with_engine(session, decision)
+        self._switch.apply(decision)
+
+    def _resume_with_engine(self, session: Session, decision: Decision) -> None:
+        """Go on with a call that the switch does not control."""
+        leg = anchor(session)
+        seen = self._seen.get(leg.channel) if leg is not None else None
+        if leg is None or seen is None or not leg.alive:
             return
-        if anchor.channel in self._commanded or session.call_session_id in self._pending:
+        if leg.channel in self._commanded or session.call_session_id in self._pending:
             # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
             # connection broke is followed by another recovery.
             return
@@ -335,38 +351,26 @@ class Recovery:
             # An earlier recovery found it waiting in the dialplan, and the signal of its arrival was lost.
             self._switch.handle(self._arrival(seen))
             return
-        if session.unconfirmed_dial == anchor.channel and seen.controlled:
+        if session.unconfirmed_dial == leg.channel and seen.controlled:
             session.dialling = None  # Asterisk did not get the connect: it is repeated below
         session.unconfirmed_dial = None
-        decision = Decision(session, self._switch.context(found, session), self._survey.at)
-        if session.ending is not None:
-            for leg in session.living:
-                decision.do(Hangup(leg.channel))
-        elif not seen.controlled:
-            if anchor.answered_at is not None or anchor.direction == "in":
-                session.dialling = anchor.channel
+        has_talked = isinstance(session.state, EngineTalk | EngineTalkEnded)
+        if not seen.controlled:
+            if leg.answered_at is not None or leg.direction == "in":
+                session.dialling = leg.channel
                 # Not what was recorded before somebody switched it off.
                 session.record_wanted = session.record_wanted and session.recorded
-        elif _talked(session) or session.dialling == anchor.channel:
+        elif has_talked or session.dialling == leg.channel:
             # The connect came back, and we did not hear how it went.
-            session.dialling = anchor.channel
-            result = ConnectResult.ANSWERED if _talked(session) else ConnectResult.NO_ANSWER
-            self._switch.handle(ConnectFinished(anchor.channel, self._survey.at, result, 0))
-        elif session.left_to_scenario:
+            session.dialling = leg.channel
+            result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
+            self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))
+        elif isinstance(session.state, InScenario):
             inbound.resume(decision)
-        elif session.plan:
-            if all(leg is anchor for leg in session.living):
-                click_to_call.leg_answered(decision, anchor)
-        elif anchor.serves:
-            outbound.resume(decision, anchor)
-        else:
-            inbound.resume(decision)
-        self._switch.apply(decision)
-
-
-def _talked(session: Session) -> bool:
-    """Whether the contact has talked with somebody who did not hand it over."""
-    return any(not session.legs[talk.leg_id].handed_over for talk in session.talks)
+        elif isinstance(session.state, ClickToCall):
+            click_to_call.resume(decision, leg)
+        elif isinstance(session.state, Placing):
+            outbound.resume(decision, leg)
 
 
 def _ms(at: Instant) -> int:

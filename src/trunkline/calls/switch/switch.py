@@ -21,7 +21,14 @@ import orjson
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Call, Dial, Effect
-from trunkline.calls.flows import consultation, feature_codes, inbound, outbound, start_requests
+from trunkline.calls.flows import (
+    consultation,
+    engine_connect,
+    feature_codes,
+    inbound,
+    outbound,
+    start_requests,
+)
 from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.flows.shares import UNLIMITED, free_channels
@@ -29,6 +36,7 @@ from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
+from trunkline.calls.states import Incoming, Placing
 from trunkline.calls.switch.alarms import Alarms, CallLater
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
@@ -352,7 +360,7 @@ class Switch:
             return
         session.dialling = None  # not a real connect: the engine had no target to dial
         decision = Decision(session, context, arrived.at)
-        if caller.serves:
+        if isinstance(session.state, Placing):
             outbound.resume(decision, caller)
         else:
             inbound.begin(decision, called_number(context.account, arrived.called))
@@ -362,15 +370,12 @@ class Switch:
         """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
         caller = session.initiator
         return (
-            caller is not None
+            isinstance(session.state, Incoming | Placing)
+            and caller is not None
             and caller.alive
-            and caller.direction == "in"
             and caller.answered_at is None
-            and session.scenario_id is None
             and len(session.legs) == 1
             and session.call_session_id not in self._opened
-            and session.ending is None
-            and not session.plan
         )
 
     def _open(self, arrived: Arrived) -> Decision | None:
@@ -655,7 +660,8 @@ class Switch:
         self.alarms.keep(session.call_session_id, session.timers)
         for ask in decision.questions:
             self.alarms.ask(session.account_id, session.call_session_id, ask)
-        self.ignored.update(decision.ignored)
+        if decision.ignored:
+            self.ignored.update(decision.ignored)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
@@ -664,7 +670,7 @@ class Switch:
         """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
         self._writer.restore(events)
         self.sessions[session.call_session_id] = session
-        session.dialling = rules.being_connected(session)
+        session.dialling = engine_connect.being_connected(session)
         for leg in session.living:
             self.channels[leg.channel] = session
         self.presence.restore(session)

@@ -1,0 +1,239 @@
+"""What the engine rings and connects by itself, after one command: its targets, and how the connect ends. Pure.
+
+Scenarios, calls of a phone and plain calls of the API give the engine a channel and the targets to ring
+(:func:`~trunkline.calls.flows.dialing.dial`). The functions here write what becomes of the targets; the rules at the end
+are in the tables of these flows.
+"""
+
+from __future__ import annotations
+
+from trunkline.calls.decision import Decision, is_own_channel
+from trunkline.calls.effects import Hangup
+from trunkline.calls.finish_reasons import SUBSCRIBER_ABSENT, Side, cause_for_result, hung_up, unanswered
+from trunkline.calls.flows import dialing
+from trunkline.calls.flows.inputs import (
+    COMMANDS,
+    JoinFailed,
+    Key,
+    LegAnswered,
+    LegGone,
+    LegUnreached,
+    MessagePlayed,
+    MessageRecorded,
+    NotConnected,
+    PartyTaken,
+    RingElapsed,
+    ScenarioPlayed,
+    TalkOver,
+)
+from trunkline.calls.flows.table import Table, pairs, row
+from trunkline.calls.session import Leg, PendingTarget, Role, Session, UnresolvedLeg, anchor
+from trunkline.calls.states import Controlled, EngineTalk, EngineTalkEnded, Finished, Finishing
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Channel, ConnectFinished, ConnectResult, Ended, TargetStarted
+
+_NORMAL_CAUSES = frozenset({0, 16, 127})
+"""Causes of an unanswered leg that tell nothing: ring time over, caller gone or answered elsewhere context alike."""
+
+
+# --- facts ------------------------------------------------------------------------------------------------
+
+
+def target_started(decision: Decision, heard: TargetStarted) -> None:
+    """The engine rings one of its targets."""
+    session = decision.session
+    session.unconfirmed_dial = None
+    if session.leg_of(heard.channel) is not None:
+        return
+    fitting = [
+        e
+        for e in session.pending_targets
+        if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
+    ]
+    # Two may be called by one number, with extensions of their own; a line may have several devices.
+    pending_targets = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
+    if pending_targets is not None:
+        pending_targets.appeared = True
+    data = dict(pending_targets.leg) if pending_targets is not None else dialing.unexpected(decision, heard)
+    decision.start_leg(heard.channel, data)
+
+
+def _same_number(wanted: str | None, dialled: str | None) -> bool:
+    return (wanted or "").lstrip("+") == (dialled or "").lstrip("+")
+
+
+def target_answered(decision: Decision) -> None:
+    """One target has answered: the others are not needed any more."""
+    decide(decision, Reason.ANOTHER_OPERATOR_ANSWER)
+    _report_unmade(decision, decision.session.pending_targets, SUBSCRIBER_ABSENT)
+
+
+def finished(decision: Decision, heard: ConnectFinished) -> bool:
+    """The connect is over and its channel came back: close what is left of its targets. False: an old or a late signal."""
+    session = decision.session
+    if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
+        return False
+    session.connect_finished_at = heard.at
+    session.dialling = session.unconfirmed_dial = None
+    pending_targets, session.pending_targets = session.pending_targets, []
+    leg = session.leg_of(heard.channel)
+    if leg is None or not leg.alive:
+        return False
+    is_talked = heard.result is ConnectResult.ANSWERED
+    decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
+    unreachable = heard.result is ConnectResult.UNREACHABLE
+    _report_unmade(
+        decision, pending_targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT
+    )
+    if not is_talked and session.ending is None:
+        _close_undone(decision, heard)
+    return True
+
+
+def _report_unmade(decision: Decision, pending_targets: list[PendingTarget], cause: int) -> None:
+    """Targets of which the engine could not even make a channel: no registered device, no way to the trunk."""
+    for one in pending_targets:
+        if one.appeared:
+            continue
+        one.appeared = True
+        leg = decision.start_leg(Channel(""), dict(one.leg))
+        decision.end_leg(leg, why_unanswered(leg, cause), cause)
+
+
+def _close_undone(decision: Decision, heard: ConnectFinished) -> None:
+    """Targets the engine has given up but whose end it has not reported yet: their reasons follow from the result."""
+    cause = cause_for_result(heard.result, heard.cause)
+    for leg in decision.session.living:
+        ours = is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
+        if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
+            decision.end_leg(leg, why_unanswered(leg, cause), cause)
+
+
+def target_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
+    """A target was not answered. Causes that tell nothing wait for what comes next."""
+    session = decision.session
+    if heard.cause in _NORMAL_CAUSES and not heard.by_party:
+        session.unresolved.append(UnresolvedLeg(leg.leg_id, heard.at, heard.cause))
+    else:
+        decision.end_leg(leg, why_unanswered(leg, heard.cause), heard.cause)
+
+
+def another_answered(session: Session, leg: Leg) -> bool:
+    """Whether somebody else who was called for the same place in the call has picked up."""
+    return any(
+        one.answered_at is not None and one.direction == "out" and one.side is leg.side
+        for one in session.living
+        if one is not leg and one.role is not Role.COACH
+    )
+
+
+def is_unresolved(session: Session, leg: Leg) -> bool:
+    return any(one.leg_id == leg.leg_id for one in session.unresolved)
+
+
+def decide(decision: Decision, reason: Reason | None) -> None:
+    """Close the unresolved legs; None = the ring time was over."""
+    session = decision.session
+    for one in session.unresolved:
+        leg = session.legs[one.leg_id]
+        if leg.alive:
+            decision.end_leg(leg, reason or why_unanswered(leg, 0), one.cause, at=one.at)
+    session.unresolved = []
+
+
+def why_unanswered(leg: Leg, cause: int) -> Reason:
+    """Why a called party was not reached. An employee called by a colleague counts as an operator, though it is on the
+    contact's side."""
+    side = Side.CONTACT if leg.role is Role.CONTACT else Side.OPERATOR
+    return unanswered(side, cause, is_line=leg.sip_line_id is not None)
+
+
+def being_connected(session: Session) -> Channel | None:
+    """The channel that the engine is connecting, as far as the events say: somebody is called for it."""
+    leg = anchor(session)
+    if leg is None or not leg.alive or isinstance(session.state, Controlled | Finishing):
+        return None
+    called = any(
+        one.direction == "out" and not is_own_channel(one.channel) and one.departure is None
+        for one in session.living
+        if one is not leg
+    )
+    return leg.channel if called else None
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+def party_gone(decision: Decision, given: LegGone) -> None:
+    """A party has left: the call ends with the one whose channel the engine was given."""
+    session, leg = decision.session, given.leg
+    needed = anchor(session)
+    if leg.channel == session.dialling or leg is needed:
+        engine_clears = leg.channel == session.dialling
+        session.dialling = None
+        decide(decision, given.reason)
+        decision.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if given.is_early else given.reason)
+        if not engine_clears:
+            hang_up_all(decision, 16)
+    elif not session.living:
+        decision.ending(given.reason)
+
+
+def talk_over(decision: Decision, given: TalkOver | NotConnected) -> None:
+    """They talked, and the other party hung up."""
+    legs = decision.session.legs.values()
+    other = next((one for one in legs if one.side is not given.leg.side and one.is_talked), None)
+    decision.ending(hung_up(other.side if other is not None else given.leg.side))
+    decision.do(Hangup(given.leg.channel))
+
+
+def hang_up_rest(decision: Decision, given: LegGone) -> None:
+    """A party of a call that is being hung up is gone."""
+    session = decision.session
+    if given.leg.channel == session.dialling:
+        session.dialling = None
+        decide(decision, given.reason)
+    else:
+        hang_up_all(decision, 16)
+
+
+def hang_up_returned(decision: Decision, given: TalkOver | NotConnected) -> None:
+    """A channel came back from the engine while the call is being hung up."""
+    decision.do(Hangup(given.leg.channel))
+
+
+def hang_up_all(decision: Decision, cause: int) -> None:
+    for leg in decision.session.living:
+        decision.do(Hangup(leg.channel, cause))
+
+
+_TALKS = (EngineTalk, EngineTalkEnded)
+
+TABLE = Table(
+    rows={
+        (EngineTalk, LegGone): row(party_gone, EngineTalk, EngineTalkEnded, Finishing),
+        (EngineTalkEnded, LegGone): row(party_gone, EngineTalkEnded, Finishing),
+        **{
+            (state, given): row(talk_over, Finishing)
+            for state in _TALKS
+            for given in (TalkOver, NotConnected)
+        },
+        (Finishing, LegGone): row(hang_up_rest, Finishing),
+        (Finishing, TalkOver): row(hang_up_returned, Finishing),
+        (Finishing, NotConnected): row(hang_up_returned, Finishing),
+    },
+    refused=pairs((Finishing, Finished), *COMMANDS),
+    ignored=pairs(_TALKS, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed)
+    | pairs((Finished,), LegGone, TalkOver, NotConnected),
+    expected=pairs((*_TALKS, Finishing, Finished), LegAnswered, LegUnreached, Key)
+    | pairs(
+        (Finishing, Finished),
+        PartyTaken,
+        ScenarioPlayed,
+        MessagePlayed,
+        MessageRecorded,
+        RingElapsed,
+        JoinFailed,
+    ),
+)
+"""Of a talk that the engine connected (its commands are in the table of consultation), and of the end of every call."""
