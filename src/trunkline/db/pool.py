@@ -223,8 +223,8 @@ class Database:
             cursor = await self._run(connection, statement, parameters)
             return cursor.rowcount
 
-    async def listen(self, channel: str) -> AsyncGenerator[str, None]:
-        """Payloads notified on a channel, until the reader stops.
+    async def listen(self, *channels: str) -> AsyncGenerator[str, None]:
+        """Payloads notified on one or several channels, until the reader stops.
 
         Uses a separate connection, and connects again (0.1 s doubling to 5 s) when it breaks. Yields ``""``
         after each connect, as notifications may have been missed: the reader must read all again.
@@ -233,7 +233,7 @@ class Database:
         pause = _FIRST_PAUSE
         while True:
             try:
-                async with await self._connect_listener(channel) as connection:
+                async with await self._connect_listener(channels) as connection:
                     yield ""
                     pause = _FIRST_PAUSE
                     while True:
@@ -243,16 +243,19 @@ class Database:
             except psycopg.OperationalError as error:
                 if not is_away(error):
                     raise
-                _log.warning("listener lost its connection", channel=channel, reason=first_line(error))
+                _log.warning(
+                    "listener lost its connection", channel=", ".join(channels), reason=first_line(error)
+                )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _connect_listener(self, channel: str) -> psycopg.AsyncConnection[Any]:
+    async def _connect_listener(self, channels: tuple[str, ...]) -> psycopg.AsyncConnection[Any]:
         connection = await EventConnection.connect(
             self.dsn, autocommit=True, application_name=f"{self._application_name} listener"
         )
         try:
-            await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+            for channel in channels:
+                await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
         except BaseException:
             await connection.close()
             raise

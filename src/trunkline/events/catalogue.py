@@ -160,6 +160,14 @@ def line_stream(sip_line_id: int) -> str:
     return f"line:{sip_line_id}"
 
 
+def agent_stream(employee_id: int) -> str:
+    return f"agent:{employee_id}"
+
+
+def queue_stream(queue_id: int) -> str:
+    return f"queue:{queue_id}"
+
+
 def row_stream(entity: str, entity_id: int, reason: str) -> str:
     """Stream of one fault of one row, which is published once."""
     return f"row:{entity}:{entity_id}:{hashlib.sha256(reason.encode()).hexdigest()[:16]}"

@@ -4,6 +4,9 @@ An append has the version it expects, the number of the last event that its writ
 transaction it moves the stream's version and inserts the events and their outbox rows; with another version it raises
 :class:`StreamConflict` and writes nothing. While a call's stream is open, its switch alone appends
 to it. The event that closes it is ``session_finished``; after that any process may append (:func:`append`).
+
+Streams of lines, agents, queues and accounts have their events in ``stream_events`` and their versions in
+``stream_positions``. Each append is a statement of its own (:func:`append_to_stream`), so writing them never delays calls.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ OUTBOX_CHANNEL = "trunkline_outbox"
 
 CALLS_CHANNEL = "trunkline_calls"
 """NOTIFY channel with the events that were written for each call, see :class:`Written`."""
+
+STREAMS_CHANNEL = "trunkline_streams"
+"""NOTIFY channel that tells which events of other streams were written, see :class:`WrittenInStream`."""
 
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""
@@ -108,11 +114,53 @@ from unnest(%s::bigint[], %s::bigint[]) as wanted(account_id, call_session_id)
 order by call_session_id, seq
 """
 
-_APPEND_TO_LINE = """
+_NEXT_OF_STREAM = """
 insert into stream_positions (account_id, stream, last_seq) values (%s, %s, 1)
 on conflict (account_id, stream) do update set last_seq = stream_positions.last_seq + 1
 returning last_seq
 """
+
+_MOVE_STREAM = """
+with moved as (
+    update stream_positions set last_seq = %(last)s
+    where account_id = %(account_id)s and stream = %(stream)s and last_seq = %(expected)s and %(expected)s > 0
+    returning last_seq
+), begun as (
+    insert into stream_positions (account_id, stream, last_seq)
+    select %(account_id)s, %(stream)s, %(last)s where %(expected)s = 0
+    on conflict (account_id, stream) do nothing returning last_seq
+)
+select last_seq from moved union all select last_seq from begun
+"""
+
+_STORE_IN_STREAM: LiteralString = """
+with event as materialized (
+    select * from jsonb_to_recordset(%(events)s::jsonb) as e(seq int, type text, occurred_at timestamptz, data jsonb)
+), written as (
+    insert into stream_events (account_id, stream, seq, type, occurred_at, data)
+    select %(account_id)s, %(stream)s, seq, type, occurred_at, data from event
+), published as (
+    insert into outbox (account_id, stream, seq, type, occurred_at, data)
+    select %(account_id)s, %(stream)s, seq, type, occurred_at, data from event
+    where type <> all(%(unpublished)s::text[]) order by seq
+)
+select pg_notify(%(outbox)s, ''), pg_notify(%(streams)s, %(payload)s)
+"""
+
+_STREAM_EVENTS = """
+select seq, type, occurred_at, data from stream_events
+where account_id = %s and stream = %s and seq > %s order by seq
+"""
+
+_PRUNE = """
+delete from stream_events
+where account_id in (select account_id from accounts) and occurred_at < now() - make_interval(days => %s)
+    and split_part(stream, ':', 1) in ('line', 'account', 'row')
+"""
+"""The state of an agent or a queue is made from its events, so theirs stay."""
+
+NOTICES_DAYS = 90
+"""For how long events of lines and accounts are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +300,30 @@ class Written:
     last_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenInStream:
+    """Events ``first_seq`` to ``last_seq`` of a stream that is no call's are in the table now."""
+
+    account_id: int
+    first_seq: int
+    last_seq: int
+    stream: str
+
+    @property
+    def payload(self) -> str:
+        """As it is announced on :data:`STREAMS_CHANNEL`."""
+        return f"{self.account_id}/{self.first_seq}/{self.last_seq}/{self.stream}"
+
+    @classmethod
+    def read(cls, payload: str) -> WrittenInStream | None:
+        """From a payload; None for one of :data:`CALLS_CHANNEL`."""
+        account_id, found, rest = payload.partition("/")
+        if not found:
+            return None
+        first, last, stream = rest.split("/", 2)
+        return cls(int(account_id), int(first), int(last), stream)
+
+
 def announcements(events: Iterable[Event]) -> list[str]:
     """Payloads for these events: ``account:session:first:last,...``."""
     spans: dict[tuple[int, int], tuple[int, int]] = {}
@@ -278,9 +350,10 @@ async def append(
     at: Instant,
     data: Mapping[str, Any],
 ) -> int:
-    """Add one event at the end of a closed call's stream, or of a line's, and return its number.
+    """Add one event at the end of a closed call's stream, or of a stream that is no call's, and return its number.
 
-    The row of the stream stays locked until the transaction ends, so that other writers of the same stream wait.
+    For writers that do not need to know the events before theirs. The row of the stream stays locked until the transaction
+    ends, so that other writers of the same stream wait.
 
     :raises StreamOpen: the call is not over; its switch alone appends.
     """
@@ -297,14 +370,92 @@ async def append(
         seq = int(_value(row, "version"))
         await _insert_event(connection, Event(account_id, stream, seq, type_, at, data))
         return seq
-    cursor = await connection.execute(_APPEND_TO_LINE, (account_id, stream))
+    cursor = await connection.execute(_NEXT_OF_STREAM, (account_id, stream))
     seq = int(_value(await cursor.fetchone(), "last_seq"))
-    await connection.execute(
-        "insert into outbox (account_id, stream, seq, type, occurred_at, data) values (%s, %s, %s, %s, %s, %s::jsonb)",
-        (account_id, stream, seq, type_.value, to_datetime(at), orjson.dumps(data).decode()),
-    )
-    await connection.execute("select pg_notify(%s, '')", (OUTBOX_CHANNEL,))
+    await _store_in_stream(connection, [Event(account_id, stream, seq, type_, at, data)])
     return seq
+
+
+async def append_to_stream(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
+    """Append events to one stream that is no call's, with their outbox rows. The expected version is the number before the
+    first event; the numbers have no gaps. Events that are stored already are accepted: an earlier commit succeeded and its
+    response was lost.
+
+    :raises StreamConflict: the stream has another version. The caller's transaction must be rolled back.
+    """
+    if not events:
+        return
+    first = events[0]
+    if first.call_session_id is not None:
+        raise ValueError(f"{first.stream} is the stream of a call")
+    for number, event in enumerate(events):
+        if (event.account_id, event.stream, event.seq) != (
+            first.account_id,
+            first.stream,
+            first.seq + number,
+        ):
+            raise ValueError(f"{event.stream}: event {event.seq} does not follow")
+    expected = first.seq - 1
+    position = {"account_id": first.account_id, "stream": first.stream, "expected": expected}
+    cursor = await connection.execute(_MOVE_STREAM, {**position, "last": events[-1].seq})
+    if await cursor.fetchone() is not None:
+        await _store_in_stream(connection, events)
+        return
+    stored = await stream_events(connection, first.account_id, first.stream, after=expected)
+    if len(stored) < len(events) or not all(map(_is_stored, events, stored)):
+        raise StreamConflict(
+            f"{first.stream} is not at version {expected}: another process has written to it",
+            value=expected,
+        )
+
+
+async def stream_events(
+    connection: AsyncConnection[Any], account_id: int, stream: str, *, after: int = 0
+) -> list[Event]:
+    """The events of a stream that is no call's, in order; those past number ``after``."""
+    cursor = await connection.execute(_STREAM_EVENTS, (account_id, stream, after))
+    return [
+        Event(
+            account_id,
+            stream,
+            _value(row, "seq"),
+            EventType(_value(row, "type")),
+            to_instant(_value(row, "occurred_at")),
+            _value(row, "data"),
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def prune_streams(connection: AsyncConnection[Any]) -> int:
+    """Delete events of lines and accounts that are older than :data:`NOTICES_DAYS`; returns how many."""
+    return (await connection.execute(_PRUNE, (NOTICES_DAYS,))).rowcount
+
+
+async def _store_in_stream(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
+    """Events of one stream whose version was moved before."""
+    first, last = events[0], events[-1]
+    facts = [
+        {"seq": one.seq, "type": one.type.value, "occurred_at": to_datetime(one.at), "data": one.data}
+        for one in events
+    ]
+    await connection.execute(
+        _STORE_IN_STREAM,
+        {
+            "account_id": first.account_id,
+            "stream": first.stream,
+            "events": orjson.dumps(facts).decode(),
+            "unpublished": _UNPUBLISHED,
+            "outbox": OUTBOX_CHANNEL,
+            "streams": STREAMS_CHANNEL,
+            "payload": WrittenInStream(first.account_id, first.seq, last.seq, first.stream).payload,
+        },
+    )
+
+
+def _is_stored(event: Event, stored: Event) -> bool:
+    same = (event.seq, event.type) == (stored.seq, stored.type) and abs(event.at - stored.at) < 0.000_01
+    return same and orjson.loads(orjson.dumps(event.data)) == stored.data
 
 
 async def _insert_event(connection: AsyncConnection[Any], event: Event) -> None:

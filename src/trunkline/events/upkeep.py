@@ -1,4 +1,4 @@
-"""Maintenance of events by a worker: partitions for coming months, retries of dead-lettered events."""
+"""Maintenance of events by a worker: partitions for coming months, old events of lines, retries of dead-lettered events."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trunkline.core.log import get_logger
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.events.relay import Listener, retry_failures
+from trunkline.events.store import prune_streams
 
 _log = get_logger("events.upkeep")
 
@@ -35,6 +36,7 @@ async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:
             if rounds % _PARTITION_ROUNDS == 0:
                 async with db.connection() as conn:
                     await ensure_partitions(conn, to_datetime(time.time()))
+                    await prune_streams(conn)
             await retry_failures(db, listeners)
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
             _log.warning("upkeep_without_database", error=str(error))
