@@ -16,7 +16,7 @@ from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
-from trunkline.calls.switch.recovery import Recovery
+from trunkline.calls.switch.recovery import Recovery, restored
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
@@ -156,7 +156,8 @@ class House:
         self.alive = True
         self.switch = self._switch()
         for events in self.told.events.values():
-            session = told_on(None, events)
+            session = restored(events)
+            assert session is not None
             if session.phase is not Phase.ENDED:
                 self.switch.restore(session, events)
         survey = Survey(
@@ -724,3 +725,18 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     [session] = house.switch.sessions.values()
     assert session.leg_of(target) is not None
     assert all(leg.alive for leg in session.legs.values())
+
+
+@pytest.mark.parametrize("is_new_process", [True, False])
+def test_a_call_that_rings_during_a_recovery_is_recorded_when_it_is_answered(*, is_new_process: bool) -> None:
+    """Asterisk records it as the decision before the recovery said; the events must name the files."""
+    house = House()
+    house.arrive(c.TO_ANNA)
+    if is_new_process:
+        house.kill().restart()
+    else:
+        house.recover(Survey(Instant(house.clock), [house._seen(one) for one in house.engine.channels], []))
+    house.engine.answer(ring(house))
+    house.flow()
+    events = next(iter(house.told.events.values()))
+    assert [event.type for event in events].count(EventType.RECORDING_STARTED) == 2

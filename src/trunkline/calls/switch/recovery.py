@@ -10,6 +10,8 @@ listing of channels and the signal of the arrival are of one call, whichever com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.finish_reasons import NORMAL_CLEARING
@@ -68,14 +70,21 @@ async def open_sessions(db: Database, node: int) -> list[tuple[Session, list[Eve
     sessions: list[tuple[Session, list[Event]]] = []
     for _, call_session_id in calls:
         events = stored[call_stream(call_session_id)]
-        session = replay(events)
+        session = restored(events)
         if session is None:
             _log.error("stream_without_beginning", call_session_id=call_session_id)
             continue
-        # The recording option given to the engine is not an event: it follows from the employees of the talk.
-        session.record_wanted = session.record_wanted or not session.talks
         sessions.append((session, events))
     return sessions
+
+
+def restored(events: Sequence[Event]) -> Session | None:
+    """The session that these events make; None when the first of them is missing."""
+    session = replay(events)
+    if session is not None:
+        # The recording option given to the engine is not an event: it follows from the employees of the talk.
+        session.record_wanted = session.record_wanted or not session.talks
+    return session
 
 
 async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[Channel]:
@@ -359,7 +368,8 @@ class Recovery:
             if leg.answered_at is not None or leg.direction == "in":
                 session.dialling = leg.channel
                 # Not what was recorded before somebody switched it off.
-                session.record_wanted = session.record_wanted and session.recorded
+                still_wanted = session.recorded or not session.talks
+                session.record_wanted = session.record_wanted and still_wanted
         elif has_talked or session.dialling == leg.channel:
             # The connect came back, and we did not hear how it went.
             session.dialling = leg.channel
