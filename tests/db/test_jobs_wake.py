@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
+from procrastinate import PsycopgConnector
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker
 
 from trunkline.db import jobs as jobs_module
 from trunkline.db.jobs import Jobs, RetryLater
@@ -69,6 +73,84 @@ async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None
         async with asyncio.timeout(30):
             await finished.wait()
     assert attempts == {0: 3, 1: 3, 2: 3, 3: 3}
+
+
+async def _runs_once(jobs: Jobs, database: str, enqueue: Callable[[Database], Awaitable[None]]) -> None:
+    finished = asyncio.Event()
+
+    async def work() -> None:
+        finished.set()
+
+    jobs.register("work", work, queue="one")
+    async with await Database.open(database) as db, _running(jobs):
+        await enqueue(db)
+        async with asyncio.timeout(30):
+            await finished.wait()
+
+
+async def test_a_job_that_is_announced_during_a_query_is_run(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The query found nothing, then the job is committed and announced, then the response is handled."""
+    fetch, handle = JobManager.fetch_job, Worker._handle_notification
+    listening, fetched, announced = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow_fetch(self: JobManager, *args: Any, **options: Any) -> Any:
+        job = await fetch(self, *args, **options)
+        if listening.is_set() and not announced.is_set():
+            fetched.set()
+            await announced.wait()
+        return job
+
+    async def observed(self: Worker, **notification: Any) -> None:
+        await handle(self, **notification)
+        (announced if fetched.is_set() else listening).set()
+
+    monkeypatch.setattr(JobManager, "fetch_job", slow_fetch)
+    monkeypatch.setattr(Worker, "_handle_notification", observed)
+    jobs = Jobs(database)
+
+    async def enqueue(db: Database) -> None:
+        async with asyncio.timeout(30):
+            while not listening.is_set():  # a notification that finds no job: the worker queries again
+                await db.execute(
+                    """select pg_notify('procrastinate_queue_v1#one', '{"type": "job_inserted", "job_id": 0}')"""
+                )
+                await asyncio.sleep(0.02)
+            await fetched.wait()
+        async with db.connection() as conn:
+            await jobs.enqueue(conn, "work", {}, queue="one")
+
+    await _runs_once(jobs, database, enqueue)
+
+
+async def test_a_job_that_is_enqueued_before_the_worker_listens_is_run(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, listen = JobManager.fetch_job, PsycopgConnector.listen_notify
+    fetched, enqueued = asyncio.Event(), asyncio.Event()
+
+    async def observed(self: JobManager, *args: Any, **options: Any) -> Any:
+        job = await fetch(self, *args, **options)
+        fetched.set()
+        return job
+
+    async def late(self: PsycopgConnector, *args: Any, **options: Any) -> None:
+        await enqueued.wait()
+        await listen(self, *args, **options)
+
+    monkeypatch.setattr(JobManager, "fetch_job", observed)
+    monkeypatch.setattr(PsycopgConnector, "listen_notify", late)
+    jobs = Jobs(database)
+
+    async def enqueue(db: Database) -> None:
+        async with asyncio.timeout(30):
+            await fetched.wait()
+        async with db.connection() as conn:
+            await jobs.enqueue(conn, "work", {}, queue="one")
+        enqueued.set()
+
+    await _runs_once(jobs, database, enqueue)
 
 
 async def test_the_job_library_sends_one_statement_for_each_use(database: str) -> None:

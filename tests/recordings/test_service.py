@@ -202,7 +202,7 @@ async def test_a_crash_after_the_files_is_taken_up(
     async def killed(*_: object) -> None:
         raise _Killed
 
-    monkeypatch.setattr(maker, "_tell", killed)
+    monkeypatch.setattr(maker, "_publish", killed)
     with pytest.raises(_Killed):
         await maker.make_recording(rig.account_id, row["recording_id"])
     await RecordingMaker(rig.db, settings).make_recording(rig.account_id, row["recording_id"])

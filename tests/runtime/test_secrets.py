@@ -72,7 +72,7 @@ def test_an_admins_certificate_stays(tmp_path: Path) -> None:
     settings = _settings(tmp_path)
     settings.certificates_dir.mkdir(parents=True)
     certificates.certificate_file(settings).write_text("his")
-    with pytest.raises(ConfigurationError, match=r"no trunkline\.key beside it"):
+    with pytest.raises(ConfigurationError, match=r"no trunkline\.key next to it"):
         certificates.ensure(settings)
     certificates.key_file(settings).write_text("his key")
     certificates.ensure(settings)

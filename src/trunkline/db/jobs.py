@@ -7,14 +7,17 @@ job whose worker was killed is run again by another within about ``STALLED_AFTER
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import procrastinate
 import psycopg
 from procrastinate import exceptions as procrastinate_errors
+from procrastinate.connector import Notify
 from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -43,15 +46,17 @@ _SCHEDULED_PAUSE = 0.1
 _RESCUE_PERIOD = 8.0
 """Seconds between two checks for jobs of stopped workers."""
 
+_NOW = "select now()"
+
 _ANNOUNCE_DUE = """
 select pg_notify('procrastinate_queue_v1#' || queue_name,
     json_build_object('type', 'job_inserted', 'job_id', min(id))::text)
-from procrastinate_jobs where status = 'todo' and scheduled_at <= now() group by queue_name
+from procrastinate_jobs where status = 'todo' and scheduled_at <= %s group by queue_name
 """
 
 _NEXT_DUE = """
 select extract(epoch from min(scheduled_at) - now())::float8
-from procrastinate_jobs where status = 'todo' and scheduled_at > now()
+from procrastinate_jobs where status = 'todo' and scheduled_at > %s
 """
 
 _SHUTDOWN_GRACE = 5.0
@@ -107,6 +112,39 @@ async def _autocommit(connection: AsyncConnection[Any]) -> None:
     await connection.set_autocommit(True)
 
 
+class _Connector(procrastinate.PsycopgConnector):
+    """Announces a job when LISTEN is in effect: one that was committed after the worker's last query and before it sent no
+    notification to this process."""
+
+    async def _loop_notify(self, on_notification: Notify, *args: Any, **options: Any) -> None:
+        await on_notification(channel="", payload=json.dumps({"type": "job_inserted", "job_id": 0}))
+        await super()._loop_notify(on_notification, *args, **options)
+
+
+class _JobManager(JobManager):
+    """Queries again when a job was announced during a query that found none.
+
+    The worker of the library clears its flag for announced jobs after the query, so the announcement was lost and the job
+    waited for the next poll.
+    """
+
+    _announced = 0
+
+    async def fetch_job(self, *args: Any, **options: Any) -> Job | None:
+        while True:
+            before = self._announced
+            job = await super().fetch_job(*args, **options)
+            if job is not None or self._announced == before:
+                return job
+
+    async def listen_for_jobs(self, *, on_notification: Any, queues: Iterable[str] | None = None) -> None:
+        async def announced(**notification: Any) -> None:
+            self._announced += 1
+            await on_notification(**notification)
+
+        await super().listen_for_jobs(on_notification=announced, queues=queues)
+
+
 class Jobs:
     """Enqueues and runs jobs of one database.
 
@@ -116,7 +154,7 @@ class Jobs:
     def __init__(
         self, dsn: str, *, application_name: str = "trunkline-jobs", max_connections: int = 10
     ) -> None:
-        self._connector = procrastinate.PsycopgConnector(
+        self._connector = _Connector(
             conninfo=dsn,
             kwargs={"application_name": application_name},
             connection_class=EventConnection,
@@ -126,6 +164,7 @@ class Jobs:
             max_size=max_connections,
         )
         self._app = procrastinate.App(connector=self._connector)
+        self._app.job_manager = _JobManager(self._connector)
         self._dsn = dsn
         self._application_name = application_name
 
@@ -216,8 +255,10 @@ class Jobs:
                 ) as connection:
                     await connection.execute(f"listen {_SCHEDULED_CHANNEL}".encode())
                     while True:
-                        await connection.execute(_ANNOUNCE_DUE)
-                        row = await (await connection.execute(_NEXT_DUE)).fetchone()
+                        # One time for both: a job that became due between two readings of the clock was in neither.
+                        row = await (await connection.execute(_NOW)).fetchone()
+                        await connection.execute(_ANNOUNCE_DUE, row)
+                        row = await (await connection.execute(_NEXT_DUE, row)).fetchone()
                         due = None if row is None else row[0]
                         wait = _POLL_PERIOD if due is None else min(max(due, 0.0) + 0.01, _POLL_PERIOD)
                         async for _ in connection.notifies(timeout=wait, stop_after=1):
