@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from trunkline.accounts import Accounts, Api, NewAccount
+from trunkline.accounts import Accounts, Api, NewAccount, components
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.first import ensure_first_account
-from trunkline.accounts.model import Action, Status
+from trunkline.accounts.model import Action, Caller, Status
+from trunkline.accounts.permissions import Role
 from trunkline.cli.main import commands
 from trunkline.core.errors import InvalidInput, NotFound, TrunklineError
 from trunkline.db.pool import Database
@@ -254,3 +255,57 @@ def test_schema_commands(shell: Shell) -> None:
     assert shell("db", "upgrade") == "nothing to do\n"
     state = shell.json("db", "current")
     assert state["current"] == state["newest"]
+
+
+async def test_the_first_account_has_all_components(db: Database, administration: Administration) -> None:
+    made = await ensure_first_account(db)
+    assert made is not None
+    assert (await administration.account(made.account_id))["components"] == sorted(components.TITLES)
+
+
+def test_the_first_account_by_a_command_has_all_components(shell: Shell) -> None:
+    shell("account", "create", "--name", "First")
+    shown = shell.json("account", "show")
+    assert shown["components"] == sorted(components.TITLES)
+    second = shell.json("account", "create", "--name", "Second")
+    shown = shell.json("account", "show", str(second["account_id"]))
+    assert shown["components"] == sorted(components.DEFAULT)
+
+
+async def test_keys_are_named_after_the_apis_that_they_open(
+    administration: Administration, company: NewAccount
+) -> None:
+    account_id, users = company.account_id, administration.users
+    assert {key["name"] for key in await users.list_keys(account_id)} == {"call_api, data_api"}
+    user_id = await users.create(account_id, "reports", apis=[Api.DATA_API])
+    assert (await users.create_key(account_id, user_id)).name == "data_api"
+    assert (await users.create_key(account_id, user_id, "CRM")).name == "CRM"
+    await users.set_apis(account_id, user_id, [])
+    assert (await users.create_key(account_id, user_id)).name == "no API"
+
+
+async def test_a_user_made_for_an_api_may_use_it(
+    administration: Administration, accounts: Accounts, company: NewAccount
+) -> None:
+    async def caller(login: str, apis: list[Api], api: Api, role: Role | None = None) -> Caller:
+        user_id = await administration.users.create(company.account_id, login, role=role, apis=apis)
+        key = await administration.users.create_key(company.account_id, user_id)
+        return await accounts.authenticate(key.token, api)
+
+    reader = await caller("reader", [Api.DATA_API], Api.DATA_API)
+    assert reader.may("reports", "select")
+    assert not reader.may("call_control", "update")
+    dialer = await caller("dialer", [Api.CALL_API], Api.CALL_API)
+    assert dialer.may("call_control", "update")
+    assert dialer.may("call_control", "select")
+    member = await caller("member", [Api.CALL_API], Api.CALL_API, Role.MEMBER)
+    assert not member.may("call_control", "update")
+
+
+def test_the_apis_of_a_user_are_shown_with_a_key_and_changed(shell: Shell) -> None:
+    shell("account", "create", "--name", "Example")
+    shell("user", "create", "--login", "anna")
+    assert "trunkline user apis --user anna" in shell("key", "create", "--user", "anna")
+    shell("user", "apis", "--user", "anna", "data_api")
+    assert "it opens data_api;" in shell("key", "create", "--user", "anna")
+    assert shell.json("key", "create", "--user", "anna")["apis"] == ["data_api"]

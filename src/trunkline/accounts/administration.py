@@ -15,7 +15,7 @@ from trunkline.accounts import components, networks, tokens
 from trunkline.accounts.model import METERED, Api, NewAccount, Status
 from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
-from trunkline.accounts.users import Users, add_key, add_user
+from trunkline.accounts.users import Users, add_key, add_user, key_name
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
@@ -92,10 +92,13 @@ class Administration:
         login: str | None = None,
         password: str | None = None,
         allow: Iterable[str] = (),
+        enabled: Iterable[str] = components.DEFAULT,
     ) -> NewAccount:
         """Make an account with an owner, who has a permanent key for each API.
 
-        International calls are off; the components are :data:`.components.DEFAULT`.
+        International calls are off.
+
+        :param enabled: components that the account has.
 
         :param login: of the owner; default ``owner<account_id>``.
         :param password: default: one is made up.
@@ -104,7 +107,9 @@ class Administration:
         :raises NotFound: no such parent account.
         """
         async with self._db.connection() as connection:
-            return await add_account(connection, profile, login=login, password=password, allow=allow)
+            return await add_account(
+                connection, profile, login=login, password=password, allow=allow, enabled=enabled
+            )
 
     async def list_accounts(self) -> list[Row]:
         """All accounts of the installation, oldest first."""
@@ -319,19 +324,21 @@ async def add_account(
     password: str | None = None,
     allow: Iterable[str] = (),
     with_keys: bool = True,
+    enabled: Iterable[str] = components.DEFAULT,
 ) -> NewAccount:
     """Make an account in the transaction of the connection; see :meth:`Administration.create_account`.
 
     :param with_keys: False: the owner gets no keys, because they would not be shown.
+    :param enabled: components that the account has.
     """
     check_profile(profile)
     allowed = [str(networks.parse_network(text)) for text in allow]
     password = password if password is not None else tokens.new_password()
-    account_id = await _insert_account(connection, profile)
+    account_id = await _insert_account(connection, profile, enabled)
     login = login if login is not None else f"owner{account_id}"
     user_id = await add_user(connection, account_id, login, password, role=Role.OWNER, apis=_KEYED)
     keys = {
-        api.value: (await add_key(connection, account_id, user_id, api.value, None)).token
+        api.value: (await add_key(connection, account_id, user_id, key_name(_KEYED), None)).token
         for api in (_KEYED if with_keys else ())
     }
     for network in allowed:
@@ -340,7 +347,7 @@ async def add_account(
     return NewAccount(account_id, user_id, login.strip(), password, keys)
 
 
-async def _insert_account(connection: Connection, profile: AccountProfile) -> int:
+async def _insert_account(connection: Connection, profile: AccountProfile, enabled: Iterable[str]) -> int:
     if profile.parent_account_id is not None:
         cursor = await connection.execute(
             "select from accounts where account_id = %s and is_agent", (profile.parent_account_id,)
@@ -372,7 +379,7 @@ async def _insert_account(connection: Connection, profile: AccountProfile) -> in
             "insert into security_rules (account_id, direction, allowed) values (%s, %s, %s)",
             (account_id, direction, allowed),
         )
-    for component in sorted(components.DEFAULT):
+    for component in sorted(enabled):
         await connection.execute(
             "insert into account_components (account_id, component) values (%s, %s)", (account_id, component)
         )

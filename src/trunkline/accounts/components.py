@@ -49,4 +49,7 @@ DEFAULT = frozenset(
         "call_center",
     }
 )
-"""What a new account has: what this PBX does by itself."""
+"""What a new account has: what this PBX does by itself. The first account of an installation has all components."""
+
+ALL = frozenset(TITLES)
+"""What the first account of an installation has: who installs it for one company needs every method."""

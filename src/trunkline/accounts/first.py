@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.accounts import components
 from trunkline.accounts.administration import AccountProfile, add_account
 from trunkline.accounts.model import NewAccount
 from trunkline.db.pool import Database
@@ -13,7 +14,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 async def ensure_first_account(db: Database, profile: AccountProfile | None = None) -> NewAccount | None:
-    """Create the first account when the database has none; only this machine may use it.
+    """Create the first account when the database has none, with all components; only this machine may use it.
 
     :returns: what must be printed once; None when there is an account already.
     """
@@ -23,5 +24,9 @@ async def ensure_first_account(db: Database, profile: AccountProfile | None = No
         if await cursor.fetchone() is not None:
             return None
         return await add_account(
-            connection, profile or AccountProfile("My company"), login="admin", allow=_LOOPBACK
+            connection,
+            profile or AccountProfile("My company"),
+            login="admin",
+            allow=_LOOPBACK,
+            enabled=components.ALL,
         )

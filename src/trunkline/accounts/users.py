@@ -9,7 +9,7 @@ import psycopg
 
 from trunkline.accounts import passwords, tokens
 from trunkline.accounts.model import Action, Api, NewKey, Status
-from trunkline.accounts.permissions import RESOURCES, Role
+from trunkline.accounts.permissions import CONTROL_CALLS, RESOURCES, WATCH_CALLS, Role
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
@@ -30,23 +30,36 @@ class Users:
         *,
         full_name: str = "",
         email: str | None = None,
-        role: Role = Role.MEMBER,
+        role: Role | None = None,
         apis: Iterable[Api] = (),
         employee_id: int | None = None,
     ) -> int:
         """Make a user; returns ``user_id``.
 
+        :param role: None: a member; with ``apis``, an integrator, who may also control calls if the Call API is one of
+            them, because a member may use no method.
+
         :param login: unique over the installation, capitals do not matter.
         :param password: None = may not log in by password.
         :param apis: what this user may call (``call_api``, ``data_api``).
         """
+        enabled = frozenset(apis)
+        given = role or (Role.INTEGRATOR if enabled else Role.MEMBER)
         async with self._db.connection() as connection:
             if employee_id is not None:
                 await _check_employee(connection, account_id, employee_id)
-            return await add_user(
+            user_id = await add_user(
                 connection, account_id, login, password,
-                full_name=full_name, email=email, role=role, apis=apis, employee_id=employee_id,
+                full_name=full_name, email=email, role=given, apis=enabled, employee_id=employee_id,
             )  # fmt: skip
+            if role is None and Api.CALL_API in enabled:
+                for resource, action in (WATCH_CALLS, CONTROL_CALLS):
+                    await connection.execute(
+                        "insert into user_permissions (account_id, user_id, resource, action)"
+                        " values (%s, %s, %s, %s)",
+                        (account_id, user_id, resource, action),
+                    )
+            return user_id
 
     async def list_users(self, account_id: int) -> list[Row]:
         """The users of an account without their secrets."""
@@ -137,15 +150,30 @@ class Users:
     async def create_key(
         self, account_id: int, user_id: int, name: str = "", expires_at: datetime | None = None
     ) -> NewKey:
-        """Make a key: permanent, or temporary with an (aware, future) end. The token is seen this once."""
+        """Make a key: permanent, or temporary with an (aware, future) end. The token is seen this once.
+
+        :param name: for lists; by default the APIs that the key opens (:func:`key_name`).
+        """
         if expires_at is not None:
             if expires_at.tzinfo is None:
                 raise InvalidInput("the end of a key needs a time zone", field="expires_at")
             if expires_at <= datetime.now(UTC):
                 raise InvalidInput("the end of a key must be in the future", field="expires_at")
-        await self._check_user(account_id, user_id)
+        opened = await self.apis(account_id, user_id)
         async with self._db.connection() as connection:
-            return await add_key(connection, account_id, user_id, name, expires_at)
+            return await add_key(
+                connection, account_id, user_id, name.strip() or key_name(opened), expires_at
+            )
+
+    async def apis(self, account_id: int, user_id: int) -> tuple[Api, ...]:
+        """The APIs that a user, and so each key of the user, may use; :class:`NotFound`."""
+        row = await self._db.fetch_one(
+            "select call_api_enabled, data_api_enabled from users where account_id = %s and user_id = %s",
+            (account_id, user_id),
+        )
+        _check_found(int(row is not None), user_id)
+        assert row is not None
+        return tuple(api for api in (Api.CALL_API, Api.DATA_API) if row[f"{api.value}_enabled"])
 
     async def block_key(self, account_id: int, key_id: int) -> None:
         """Block a key for good; twice is fine."""
@@ -235,6 +263,11 @@ async def add_user(
     assert row is not None  # "returning" gives a row or an error
     user_id: int = row["user_id"]
     return user_id
+
+
+def key_name(apis: Iterable[Api]) -> str:
+    """The name of a key without one of its own: the APIs that it opens, which are those of its user."""
+    return ", ".join(api.value for api in apis) or "no API"
 
 
 async def add_key(

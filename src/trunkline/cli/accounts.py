@@ -93,13 +93,19 @@ def create(
     parent: int | None,
     json: bool,
 ) -> None:
-    """Create an account with an owner and a key for each API. Password and keys are shown only now."""
+    """Create an account with an owner and a key for each API. Password and keys are shown only now.
+
+    The first account of an installation has all components, others have the usual ones (`trunkline account component`).
+    """
     profile = AccountProfile(name, time_zone, locale, currency, country, agent, parent)
-    created = administer(
-        lambda administration: administration.create_account(
-            profile, login=login, password=password, allow=allow
+
+    async def work(administration: Administration) -> NewAccount:
+        enabled = components.DEFAULT if await administration.list_accounts() else components.ALL
+        return await administration.create_account(
+            profile, login=login, password=password, allow=allow, enabled=enabled
         )
-    )
+
+    created = administer(work)
     shown = {**credentials(load_settings(), created), "name": name, "time_zone": time_zone}
     if json:
         print_json(shown)
@@ -108,6 +114,7 @@ def create(
     click.echo(f"  login     {created.login}\n  password  {created.password}")
     for api, key in created.keys.items():
         click.echo(f"  {api:<9} {shown['urls'][api]}  key {key}")
+    click.echo(f"each key opens {' and '.join(created.keys)}")
     if not allow:
         click.echo("no address may use the APIs yet: `trunkline allow add NETWORK`")
     click.echo("password and keys are not shown again")

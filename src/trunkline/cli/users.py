@@ -42,8 +42,18 @@ def user() -> None:
 @click.option("--password", help="Generated and shown once by default.")
 @click.option("--name", "full_name", default="")
 @click.option("--email")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.MEMBER.value)
-@click.option("--api", "apis", multiple=True, type=click.Choice([api.value for api in _ENABLED]))
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    help="Default: member; with --api, integrator, with the rights to control calls for call_api.",
+)
+@click.option(
+    "--api",
+    "apis",
+    multiple=True,
+    type=click.Choice([api.value for api in _ENABLED]),
+    help="API that the user and the user's keys may use; may be repeated.",
+)
 @click.option("--employee", "employee_id", type=int)
 @account_option
 @json_option
@@ -52,7 +62,7 @@ def create_user(
     password: str | None,
     full_name: str,
     email: str | None,
-    role: str,
+    role: str | None,
     apis: tuple[str, ...],
     employee_id: int | None,
     account_id: int | None,
@@ -64,7 +74,7 @@ def create_user(
     async def work(administration: Administration) -> dict[str, Any]:
         which = await chosen(administration, account_id)
         user_id = await administration.users.create(
-            which, login, secret, full_name=full_name, email=email, role=Role(role),
+            which, login, secret, full_name=full_name, email=email, role=None if role is None else Role(role),
             apis=[Api(api) for api in apis], employee_id=employee_id,
         )  # fmt: skip
         return {"account_id": which, "user_id": user_id, "login": login, "password": secret}
@@ -142,6 +152,22 @@ def set_role(user: str, role: str, account_id: int | None) -> None:
     click.echo(f"{user} is {role}")
 
 
+@user.command("apis")
+@user_option
+@click.argument("apis", nargs=-1, type=click.Choice([api.value for api in _ENABLED]))
+@account_option
+def set_apis(user: str, apis: tuple[str, ...], account_id: int | None) -> None:
+    """Set the APIs that a user and the user's keys may use; without one, none."""
+
+    async def work(administration: Administration) -> None:
+        which = await chosen(administration, account_id)
+        user_id = await user_id_of(administration, which, user)
+        await administration.users.set_apis(which, user_id, [Api(api) for api in apis])
+
+    administer(work)
+    click.echo(f"{user} may use {', '.join(apis) or 'no API'}")
+
+
 @user.command()
 @user_option
 @click.argument("resource", type=click.Choice(RESOURCES), metavar="RESOURCE")
@@ -170,7 +196,7 @@ def key() -> None:
 
 @key.command("create")
 @user_option
-@click.option("--name", default="", help="Name for lists.")
+@click.option("--name", default="", help="Name for lists; by default the APIs that the key opens.")
 @click.option("--expires-in", metavar="SPAN", help="30m, 12h or 90d; permanent by default.")
 @account_option
 @json_option
@@ -178,18 +204,29 @@ def create_key(user: str, name: str, expires_in: str | None, account_id: int | N
     """Create a key; it is shown only now."""
     expires_at = datetime.now(UTC) + _span(expires_in) if expires_in is not None else None
 
-    async def work(administration: Administration) -> NewKey:
+    async def work(administration: Administration) -> tuple[NewKey, list[str]]:
         which = await chosen(administration, account_id)
         user_id = await user_id_of(administration, which, user)
-        return await administration.users.create_key(which, user_id, name, expires_at)
+        made = await administration.users.create_key(which, user_id, name, expires_at)
+        return made, [api.value for api in await administration.users.apis(which, user_id)]
 
-    made = administer(work)
+    made, apis = administer(work)
     if json:
         print_json(
-            {"key_id": made.key_id, "name": made.name, "token": made.token, "expires_at": made.expires_at}
+            {
+                "key_id": made.key_id,
+                "name": made.name,
+                "token": made.token,
+                "expires_at": made.expires_at,
+                "apis": apis,
+            }
         )
-    else:
-        click.echo(f"key {made.key_id}: {made.token}\nit is not shown again")
+        return
+    click.echo(
+        f"key {made.key_id}: {made.token}\nit opens {', '.join(apis) or 'no API'}; it is not shown again"
+    )
+    if not apis:
+        click.echo(f"let the user use an API: `trunkline user apis --user {user} call_api data_api`")
 
 
 @key.command("list")

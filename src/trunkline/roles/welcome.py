@@ -27,5 +27,5 @@ async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
         say(f"  account   {made.account_id}")
         say(f"  login     {made.login}")
         say(f"  password  {made.password}")
-        for api, key in made.keys.items():
-            say(f"  key       {key}  ({api})")
+        for key in made.keys.values():
+            say(f"  key       {key}  (opens {' and '.join(made.keys)})")

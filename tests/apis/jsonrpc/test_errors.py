@@ -60,6 +60,12 @@ def _probe(api: Api, raises: Exception | None = None, **changes: Any) -> Method:
     return Method(**{**declared, **changes})
 
 
+def _helper(answer: dict[str, Any]) -> str:
+    helper = answer["error"]["data"]["extended_helper"]
+    assert isinstance(helper, str), answer
+    return helper
+
+
 def _text(api: Api, name: str) -> str:
     rows = load_common_errors()[api]
     return next(
@@ -191,6 +197,7 @@ async def test_component_of_the_call_api() -> None:
         "Component Call API Call management has been disabled",
     )
     assert answer["error"]["data"]["params"] == {"component_name": "Call API Call management"}
+    assert "trunkline account component call_api_management on --account 1001" in _helper(answer)
     assert answer["error"]["data"]["metadata"]["limits"]["minute_remaining"] == 100
 
 
@@ -207,6 +214,7 @@ async def test_component_of_the_data_api() -> None:
         "You need at least one of the following components to access this method: "
         "Virtual PBX, Lead generator",
     )
+    assert "trunkline account component va on --account 1001" in _helper(answer)
 
 
 @BOTH
@@ -350,3 +358,23 @@ async def test_agent_acts_for_a_client() -> None:
 
 def _client() -> Any:
     return replace(CALLER, account_id=1002, user_id=3001, login="client")
+
+
+@BOTH
+async def test_remedies_of_missing_rights(api: Api) -> None:
+    house = House(extra=[_probe(api, permissions=(("reports", "select"),))])
+    house.accounts.allow(role=Role.MEMBER)
+    answer = await house.ask(api, "get.probe", {"count": 1})
+    command = "trunkline user permit --user dispatcher reports select --account 1001"
+    assert command in _helper(answer)
+    house.accounts.allow(call_api_enabled=False, data_api_enabled=False)
+    answer = await house.ask(api, "get.probe", {"count": 1})
+    assert f"trunkline user apis --user dispatcher {api.value} --account 1001" in _helper(answer)
+
+
+@BOTH
+async def test_the_remedy_of_an_error_is_in_extended_helper(api: Api) -> None:
+    refused = InvalidInput("choose another count, from 1 to 9", field="count", value=1)
+    house = House(extra=[_probe(api, raises=refused)])
+    answer = await house.ask(api, "get.probe", {"count": 1})
+    assert _helper(answer) == "choose another count, from 1 to 9"

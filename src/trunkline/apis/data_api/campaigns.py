@@ -92,7 +92,7 @@ def _check_components(call: Call, params: Params) -> None:
             ("dynamic_call_tracking_enabled", _DYNAMIC),
         ):
             if block.get(name) and component.name not in call.caller.components:
-                raise component_disabled(component, f"site_blocks.{name}")
+                raise component_disabled(call, component, f"site_blocks.{name}")
 
 
 async def _create(call: Call, params: Params) -> int:

@@ -124,13 +124,14 @@ def require_component(call: Call, params: Params, component: Component, *names: 
         return
     for name in names:
         if _sent(params, name):
-            raise component_disabled(component, name)
+            raise component_disabled(call, component, name)
 
 
-def component_disabled(component: Component, name: str) -> PermissionDenied:
+def component_disabled(call: Call, component: Component, name: str) -> PermissionDenied:
     """The error of a parameter (dotted name) that needs a component which the account does not have."""
     return PermissionDenied(
-        f"{name} needs the component {component.name}: switch it on, or leave the parameter out",
+        f"Leave {name} out, or the operator enables its component:"
+        f" trunkline account component {component.name} on --account {call.account_id}",
         mnemonic="parameter_component_disabled",
         field=name,
         params={"components": component.title},

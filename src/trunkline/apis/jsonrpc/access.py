@@ -42,7 +42,12 @@ def concerns_clients(method: Method, caller: CallerLike) -> bool:
 
 def _check_api(service_spec: ServiceSpec, caller: CallerLike) -> None:
     if not service_spec.admits(caller):
-        raise rpc_error(service_spec.api, "forbidden")
+        raise rpc_error(
+            service_spec.api,
+            "forbidden",
+            remedy=f"The user may not use this API; the operator allows it: trunkline user apis --user {caller.login}"
+            f" {_apis_with(service_spec.api, caller)} --account {caller.account_id}",
+        )
 
 
 def _check_components(method: Method, caller: CallerLike) -> None:
@@ -50,10 +55,29 @@ def _check_components(method: Method, caller: CallerLike) -> None:
     if wanted and not any(component.name in caller.components for component in wanted):
         titles = ", ".join(component.title for component in wanted)
         place = "component_name" if method.api is Api.CALL else "components"
-        raise rpc_error(method.api, _COMPONENT_ERRORS[method.api], method=method, params={place: titles})
+        raise rpc_error(
+            method.api,
+            _COMPONENT_ERRORS[method.api],
+            method=method,
+            params={place: titles},
+            remedy=f"The operator enables it: trunkline account component {wanted[0].name} on"
+            f" --account {caller.account_id}",
+        )
 
 
 def _check_permissions(method: Method, caller: CallerLike) -> None:
     for resource, action in method.permissions:
         if not caller.may(resource, action):
-            raise rpc_error(method.api, "forbidden", params={"resource": resource, "action": action})
+            raise rpc_error(
+                method.api,
+                "forbidden",
+                params={"resource": resource, "action": action},
+                remedy=f"The operator grants the permission: trunkline user permit --user {caller.login}"
+                f" {resource} {action} --account {caller.account_id}",
+            )
+
+
+def _apis_with(api: Api, caller: CallerLike) -> str:
+    """The APIs that the user has, and this one, as arguments of a command."""
+    has = {Api.CALL: caller.call_api_enabled, Api.DATA: caller.data_api_enabled}
+    return " ".join(one.value for one in Api if has[one] or one is api)

@@ -15,7 +15,7 @@ from typing import Any
 
 from trunkline.apis.contract import load_common_errors
 from trunkline.apis.jsonrpc.declare import Api, ErrorSpec, Method
-from trunkline.core.errors import TrunklineError
+from trunkline.core.errors import Refused, TrunklineError
 
 _VERB_LISTS = {
     "get": ("get",),
@@ -118,15 +118,17 @@ def rpc_error(
     field: str | None = None,
     value: Any = None,
     params: Mapping[str, Any] | None = None,
+    remedy: str | None = None,
 ) -> RpcError:
     """The API's error of that name.
 
+    :param remedy: what the client or the operator can do about it (``extended_helper``).
     :raises KeyError: the API has no such error (a fault of the server, never of a client).
     """
     spec = find_spec(api, method, mnemonic)
     if spec is None:
         raise KeyError(f"{api} has no error {mnemonic}")
-    return RpcError(spec.code, mnemonic, fill(spec.message, params or {}), field, value, params or {})
+    return RpcError(spec.code, mnemonic, fill(spec.message, params or {}), field, value, params or {}, remedy)
 
 
 def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcError | None:
@@ -137,7 +139,10 @@ def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcErro
     if find_spec(api, method, error.mnemonic) is None:
         return None
     value = None if _is_secret(method, error.field) else error.value
-    return rpc_error(api, error.mnemonic, method=method, field=error.field, value=value, params=error.params)
+    remedy = error.message if isinstance(error, Refused) else None
+    return rpc_error(
+        api, error.mnemonic, method=method, field=error.field, value=value, params=error.params, remedy=remedy
+    )
 
 
 def fill(template: str, params: Mapping[str, Any]) -> str:
