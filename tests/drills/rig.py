@@ -138,6 +138,7 @@ class Rig:
         await self._stack.enter_async_context(self.product)
         words = [f"[authentication username={login} password={LINE_PASSWORD}]" for login in LINES]
         lines = self._csv("lines", zip(LINES, words, strict=True))
+        await self._lines_applied()
         registering = self._run(
             REGISTER, PHONES, self._phone_port, ["-inf", lines, "-m", EMPLOYEES, "-r", 20]
         )
