@@ -68,6 +68,17 @@ async def test_a_database_that_is_away_and_comes_back(database: str) -> None:
         assert await probe.responds(), "a broken connection is replaced"
     finally:
         await probe.close()
-    lost = DatabaseProbe(database.replace("test_", "nothing_"), lambda: now)
+    lost = DatabaseProbe(database.replace("/lent_", "/nothing_"), lambda: now)
     assert not await lost.responds()
     await lost.close()
+
+
+async def test_metrics_are_not_on_the_port_of_the_apis(database: str, tmp_path: Path) -> None:
+    async with web_role(database, tmp_path) as role:
+        async with role.client.get(f"{role.http}/metrics") as response:
+            assert response.status == 404
+        own = f"http://127.0.0.1:{role.settings.metrics.web_port}"
+        async with role.client.get(f"{own}/metrics") as response:
+            assert 'trunkline_database_connections{pool="trunkline-web"}' in await response.text()
+        async with role.client.get(f"{own}/health/ready") as response:
+            assert response.status == 200

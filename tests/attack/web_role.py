@@ -20,7 +20,7 @@ from tests.apis.support import mnemonic
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.components import TITLES
 from trunkline.accounts.model import METERED, Api, NewAccount
-from trunkline.core.settings import Settings, SwitchSettings, WebSettings
+from trunkline.core.settings import MetricsSettings, Settings, SwitchSettings, WebSettings
 from trunkline.db.pool import Database
 from trunkline.runtime import certificates, secrets
 from trunkline.runtime.ports import free_ports
@@ -99,12 +99,13 @@ async def web_role(dsn: str, folder: Path, **changes: Any) -> AsyncIterator[WebR
 
     :param changes: members of the settings of ``web``.
     """
-    http, https, control = free_ports(3)
+    http, https, control, metrics = free_ports(4)
     settings = Settings(
         data_dir=folder,
         database_url=dsn,
         log_json=True,
         switch=SwitchSettings(control_port=control),
+        metrics=MetricsSettings(web_port=metrics),
         web=WebSettings.model_validate(
             {"http_port": http, "https_bind": "127.0.0.1", "https_port": https, **changes}
         ),
@@ -145,6 +146,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "TRUNKLINE_DATABASE_URL": str(settings.database_url),
         "TRUNKLINE_LOG_JSON": "true",
         "TRUNKLINE_SWITCH__CONTROL_PORT": str(settings.switch.control_port),
+        "TRUNKLINE_METRICS__WEB_PORT": str(settings.metrics.web_port),
         **{f"TRUNKLINE_WEB__{name.upper()}": str(value) for name, value in web_settings.items()},
     }
 

@@ -22,7 +22,8 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "name", ["SIP__UDP_PORT", "SIP__RTP_PORT_LAST", "WEB__HTTPS_PORT", "SWITCH__CONTROL_PORT"]
+    "name",
+    ["METRICS__WEB_PORT", "SIP__UDP_PORT", "SIP__RTP_PORT_LAST", "WEB__HTTPS_PORT", "SWITCH__CONTROL_PORT"],
 )
 @pytest.mark.parametrize("port", ["65536", "-1"])
 def test_ports_are_ports(name: str, port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

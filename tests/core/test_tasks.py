@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,7 +138,13 @@ sys.argv = ["roles", "web"]
 roles.main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "TRUNKLINE_METRICS__WEB_PORT": "0"},
     )
     assert done.returncode == EXIT_CODE, done.stderr
     assert "core_task_failed" in done.stderr

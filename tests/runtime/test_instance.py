@@ -20,6 +20,7 @@ from trunkline.core.settings import (
     EngineSettings,
     MailSecurity,
     MailSettings,
+    MetricsSettings,
     Settings,
     SipSettings,
     SwitchSettings,
@@ -40,6 +41,7 @@ def _settings(folder: Path, numbers: list[int]) -> Settings:
         engine=EngineSettings(ari_port=numbers[4], ami_port=numbers[5]),
         web=WebSettings(http_port=numbers[6], https_port=numbers[7]),
         switch=SwitchSettings(control_port=numbers[8]),
+        metrics=MetricsSettings(switch_port=numbers[9], web_port=numbers[10], worker_port=numbers[11]),
     )
 
 
@@ -54,7 +56,7 @@ async def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
 async def test_database_and_engine_come_up_are_watched_and_go(
     tmp_path: Path, free_ports: Callable[[int], list[int]], asterisk_install: AsteriskInstall
 ) -> None:
-    settings = _settings(tmp_path, free_ports(9))
+    settings = _settings(tmp_path, free_ports(12))
     instance.prepare_data_folder(settings)
     migrated: list[str] = []
     parts = Parts(
@@ -108,7 +110,7 @@ async def test_database_and_engine_come_up_are_watched_and_go(
 def test_the_engine_may_open_many_files(
     tmp_path: Path, free_ports: Callable[[int], list[int]], asterisk_install: AsteriskInstall
 ) -> None:
-    settings = _settings(tmp_path, free_ports(9))
+    settings = _settings(tmp_path, free_ports(12))
     instance.prepare_data_folder(settings)
     service = instance.engine_service(settings, asterisk_install, lambda: tmp_path)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

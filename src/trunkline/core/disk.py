@@ -97,6 +97,8 @@ class DiskWatch:
         self._changed = changed
         self._probe = probe
         self.level = DiskLevel.ENOUGH
+        self.free = 0
+        """Bytes that were free at the last look."""
 
     async def run(self) -> None:
         """Look at the disks until cancelled."""
@@ -109,6 +111,7 @@ class DiskWatch:
         free = await asyncio.to_thread(self._free)
         if free is None:
             return self.level
+        self.free = free
         level = level_of(free, self._settings, self.level)
         if level is not self.level:
             self.level = level

@@ -193,6 +193,35 @@ class NumberSettings(_Group):
     clients cannot request such calls."""
 
 
+class MetricsSettings(_Group):
+    """Metrics and health of each role over HTTP. A port of 0 disables it."""
+
+    bind: str = "127.0.0.1"
+    """IP address; another one than loopback requires ``token``."""
+    switch_port: PortNumber = 9161
+    web_port: PortNumber = 9162
+    worker_port: PortNumber = 9163
+    token: SecretStr | None = None
+    """Required from clients as ``Authorization: Bearer ...``."""
+
+    @model_validator(mode="after")
+    def _protected(self) -> MetricsSettings:
+        try:
+            bound = ip_address(self.bind)
+        except ValueError:
+            raise ValueError("metrics.bind must be an IP address") from None
+        if not bound.is_loopback and (self.token is None or len(self.token.get_secret_value()) < 16):
+            raise ValueError(
+                f"metrics.bind {self.bind} can be reached from other machines; set metrics.token"
+                " (16 characters or more)"
+            )
+        return self
+
+    def port_of(self, role: str) -> int:
+        """The port of a role; 0 = none."""
+        return {"switch": self.switch_port, "web": self.web_port, "worker": self.worker_port}[role]
+
+
 class LimitSettings(_Group):
     """Limits on outgoing calls of an account and a line, unless they have limits of their own
     (``trunkline account calls``). 0 = no limit. Emergency calls are not limited."""
@@ -369,6 +398,7 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     web: WebSettings = WebSettings()
     switch: SwitchSettings = SwitchSettings()
+    metrics: MetricsSettings = MetricsSettings()
     numbers: NumberSettings = NumberSettings()
     limits: LimitSettings = LimitSettings()
     recording: RecordingSettings = RecordingSettings()
@@ -407,6 +437,9 @@ class Settings(BaseSettings):
             self.switch.control_port,
             self.web.http_port,
             self.web.https_port,
+            self.metrics.switch_port,
+            self.metrics.web_port,
+            self.metrics.worker_port,
         }
         return frozenset(ports - {0})
 

@@ -20,7 +20,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, LiteralString, Self, TypeAlias
+from typing import Any, LiteralString, NamedTuple, Self, TypeAlias
 
 import orjson
 import psycopg
@@ -86,6 +86,14 @@ def translated_errors() -> Iterator[None]:
         raise DatabaseUnavailable(
             f"PostgreSQL does not answer ({first_line(error)}); see `trunkline status` and its log"
         ) from error
+
+
+class PoolUse(NamedTuple):
+    """Connections of a pool now, and how many requests wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
 
 
 class Database:
@@ -160,6 +168,12 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def pool_use(self) -> PoolUse:
+        """From the memory of the pool; uses no connection."""
+        stats = self._pool.get_stats()
+        size = stats.get("pool_size", 0)
+        return PoolUse(size, size - stats.get("pool_available", 0), stats.get("requests_waiting", 0))
 
     def for_account(self, account_id: int, *, with_clients: bool = False) -> Database:
         """The same connections, with each transaction restricted to the rows of an account (:mod:`.row_security`).

@@ -18,6 +18,7 @@ from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
 from trunkline.roles.health import Health, StartPhases
+from trunkline.roles.observation import observed
 from trunkline.runtime.instance import SUPERVISED
 from trunkline.runtime.processes import uptime
 from trunkline.runtime.standby import wait_for_start
@@ -44,7 +45,7 @@ async def _main(
         loop.add_signal_handler(number, stopped.set)
 
     health = Health(role, is_watched=SUPERVISED in os.environ, phases=phases, was_standby=was_standby)
-    async with CoreTasks(is_stopping=stopped.is_set), health.reported():
+    async with CoreTasks(is_stopping=stopped.is_set), health.reported(), observed(role, settings, health):
         await module.run(settings, health, stopped)
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from trunkline.core import metrics
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 
@@ -18,6 +19,9 @@ async def database(
     db = await Database.open(
         dsn, application_name=name, max_size=max_size, statement_timeout_ms=statement_timeout_ms
     )
+    metrics.POOL_SIZE.labels(name).set_function(lambda: db.pool_use().size)
+    metrics.POOL_IN_USE.labels(name).set_function(lambda: db.pool_use().in_use)
+    metrics.POOL_WAITING.labels(name).set_function(lambda: db.pool_use().waiting)
     try:
         yield db
     finally:

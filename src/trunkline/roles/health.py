@@ -61,20 +61,25 @@ class Health:
 
     def __init__(self, role: str, *, is_watched: bool, phases: StartPhases, was_standby: bool) -> None:
         self.phases = phases
-        self._was_standby = was_standby
+        self.was_standby = was_standby
         self._role = role
         self._is_watched = is_watched
         self._was_ready = False
+        self.is_ready = False
+        """Whether the process can do its work now."""
+        self.reason = "the process starts"
+        """Why not, when it cannot."""
 
     def ready(self) -> None:
         """The process can do its work."""
+        self.is_ready = True
         if not self._was_ready:
             self._was_ready = True
             # Objects that exist now are permanent; scanning them again and again would delay calls.
             gc.collect()
             gc.freeze()
             self.phases.done("readiness")
-            self.phases.log(was_standby=self._was_standby)
+            self.phases.log(was_standby=self.was_standby)
         _print({"ready": self._role})
 
     def not_ready(self, reason: str) -> None:
@@ -82,6 +87,7 @@ class Health:
 
         :param reason: what is missing, for the reader of ``trunkline status``.
         """
+        self.is_ready, self.reason = False, reason
         if self._was_ready:
             _print({"not_ready": self._role, "reason": reason})
 

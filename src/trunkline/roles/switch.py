@@ -8,6 +8,7 @@ import functools
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
-from trunkline.core import log
+from trunkline.core import log, metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
 from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, SetupError
@@ -47,8 +48,9 @@ from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.operator_alarms import WATCH_PERIOD, SwitchAlarms
-from trunkline.roles.signal_path import SignalPath
+from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
+from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     EngineDown,
@@ -159,6 +161,10 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         follower.path = path
         health.phases.done("services")
         switch.signal_path = path.status
+        switch.show_metrics()
+        metrics.LOGIN_BANS.set_function(lambda: guard.in_force)
+        metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
+        metrics.DISK_FREE.set_function(lambda: disk.free)
         trunks = functools.partial(_trunks, engine, settings)
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard, trunks
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
@@ -193,8 +199,17 @@ async def _alarms(
 
     alarms = SwitchAlarms(write)
     while True:
-        await alarms.look(writer.waiting_reason, await trunks())
+        states = await trunks()
+        _count_trunks(states)
+        await alarms.look(writer.waiting_reason, states)
         await asyncio.sleep(WATCH_PERIOD)
+
+
+def _count_trunks(states: list[dict[str, object]] | None) -> None:
+    """:param states: None while Asterisk cannot be asked: then no trunk has a known state."""
+    counts = Counter(str(one["state"]) for one in states or ())
+    for state in RegistrationState:
+        metrics.TRUNK_REGISTRATIONS.labels(state.value).set(counts[state.value])
 
 
 async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, object]] | None:

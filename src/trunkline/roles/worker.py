@@ -39,6 +39,7 @@ from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
 from trunkline.recordings.retention import remove_recordings
 from trunkline.reports import rollup
+from trunkline.roles.backlog import run_backlog
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
 from trunkline.roles.operator_alarms import run_alarms
@@ -98,6 +99,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             upkeep=run_upkeep(db, listeners),
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
+            backlog=run_backlog(db),
             alarms=run_alarms(db, jobs, settings.mail.operators),
         )
 

@@ -53,6 +53,10 @@ def ports_of(settings: Settings) -> list[Port]:
         ),
         Port("web.http_port", Transport.TCP, web.http_bind, web.http_port),
         Port("web.https_port", Transport.TCP, web.https_bind, web.https_port),
+        *(
+            Port(f"metrics.{role}_port", Transport.TCP, settings.metrics.bind, settings.metrics.port_of(role))
+            for role in ("switch", "web", "worker")
+        ),
     ]
     if settings.database_url is None:
         ports.append(Port("database_port", Transport.TCP, loopback, settings.database_port))

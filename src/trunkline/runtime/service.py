@@ -85,7 +85,8 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """The state of a service. ``restarts`` counts the starts after the first; ``reason`` is set when it is not ready."""
+    """The state of a service. ``restarts`` counts the starts after the first; ``reason`` is set when it is not ready.
+    ``has_standby``: a second process waits to be started."""
 
     name: str
     state: ServiceState
@@ -93,6 +94,7 @@ class ServiceStatus:
     restarts: int
     version: str
     reason: str = ""
+    has_standby: bool = False
 
 
 class Backoff:

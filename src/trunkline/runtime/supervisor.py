@@ -185,6 +185,7 @@ class Supervisor:
                     "restarts": status.restarts,
                     "version": status.version,
                     "reason": status.reason,
+                    "standby": status.has_standby,
                 }
                 for status in self.status()
             ],
@@ -227,6 +228,7 @@ class _ServiceRunner:
             max(self._starts - 1, 0),
             self._service.version,
             self._reason if self._state is ServiceState.NOT_READY else "",
+            self._standby is not None,
         )
 
     async def start(self) -> None:
@@ -323,6 +325,7 @@ class _ServiceRunner:
             # Not earlier: the process that starts needs the processors more.
             try:
                 self._standby = Standby(self._service, self._log)
+                self._changed()
             except OSError as error:
                 self._say(
                     f"{self._service.name}: no standby ({error.strerror}); the next restart takes longer"

@@ -22,6 +22,7 @@ from trunkline.core.errors import EngineUnavailable
 from trunkline.core.settings import (
     EngineSettings,
     LimitSettings,
+    MetricsSettings,
     NotificationSettings,
     Settings,
     SipSettings,
@@ -62,7 +63,7 @@ class Account:
 
 def settings_on_free_ports(data_dir: Path, runtime_dir: Path | None = None) -> Settings:
     """Settings of an instance that disturbs no other on this machine."""
-    udp, tls, wss, ari, ami, control, http, https = free_ports(8)
+    udp, tls, wss, ari, ami, control, http, https, *metrics = free_ports(11)
     rtp = random.randrange(20_000, 32_000 - _RTP_BLOCK, _RTP_BLOCK)
     return Settings(
         data_dir=data_dir,
@@ -74,6 +75,7 @@ def settings_on_free_ports(data_dir: Path, runtime_dir: Path | None = None) -> S
         ),
         engine=EngineSettings(ari_port=ari, ami_port=ami),
         switch=SwitchSettings(control_port=control),
+        metrics=MetricsSettings(switch_port=metrics[0], web_port=metrics[1], worker_port=metrics[2]),
         # Tests and benchmarks place more calls than people do.
         limits=LimitSettings(
             account_calls_per_minute=0, account_concurrent_calls=0, line_calls_per_minute=0, line_concurrent_calls=0

@@ -39,7 +39,8 @@ from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
 from trunkline.apis.jsonrpc.request_log import Entry, RequestLog
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
-from trunkline.core.errors import SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
+from trunkline.core import metrics
+from trunkline.core.errors import LimitExceeded, SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
 from trunkline.db.pool import is_statement_timeout
 
@@ -92,12 +93,14 @@ class Dispatcher:
         try:
             request = read_request(body, api, self._service_spec.find)
         except RpcError as error:
+            metrics.API_REQUESTS.labels(api, metrics.OTHER, error.mnemonic).inc()
             return Chunks(
                 (answer.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
             )
         method = self._service_spec.find(request.method)
         if method is None:
             unknown = rpc_error(api, "method_not_found", field="method", value=request.method)
+            metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
             return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
         progress = _Progress(request, method, client_ip, time.monotonic(), key)
@@ -112,11 +115,13 @@ class Dispatcher:
             await self._give_back(progress, keep_points=isinstance(error, TooExpensive))
             metadata = await self._metadata(progress, rpc_failure)
             self._write(progress, rpc_failure)
+            self._count(progress, rpc_failure.mnemonic)
             return Chunks((answer.failure(progress.request.id, rpc_failure, metadata),))
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(progress))
             raise
         self._write(progress, None)
+        self._count(progress, "ok")
         return answer.success(progress.request.id, result)
 
     async def _run(self, progress: _Progress) -> Chunks:
@@ -206,9 +211,13 @@ class Dispatcher:
         if progress.points is not None:
             return
         weight = self._weight(progress, caller)
-        progress.points = await self._services.accounts.reserve_points(
-            caller.account_id, self._service_spec.api, weight
-        )
+        try:
+            progress.points = await self._services.accounts.reserve_points(
+                caller.account_id, self._service_spec.api, weight
+            )
+        except LimitExceeded:
+            metrics.POINTS_REFUSED.labels(self._service_spec.api).inc()
+            raise
         progress.reserved = weight
 
     def _weight(self, progress: _Progress, caller: CallerLike) -> int:
@@ -275,6 +284,12 @@ class Dispatcher:
             except Exception as error:
                 _log.warning("limits not available", reason=str(error))
         return self._known_metadata(progress)
+
+    def _count(self, progress: _Progress, status: str) -> None:
+        """:param status: ``ok`` or the mnemonic of the error."""
+        api, method = self._service_spec.api, progress.method.name
+        metrics.API_REQUESTS.labels(api, method, status).inc()
+        metrics.API_SECONDS.labels(api, method).observe(time.monotonic() - progress.started)
 
     def _write(self, progress: _Progress, rpc_failure: RpcError | None) -> None:
         caller = progress.caller

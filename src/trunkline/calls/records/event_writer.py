@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -128,6 +129,8 @@ class _Pending:
 
     events: Sequence[Event]
     position: Instant | None
+    put_at: float
+    """Seconds of ``time.monotonic()``."""
 
 
 class EventWriter:
@@ -194,6 +197,11 @@ class EventWriter:
         return self._lag
 
     @property
+    def oldest_age(self) -> float:
+        """Seconds for which the oldest of them has waited; 0 when none waits."""
+        return time.monotonic() - self._pending[0].put_at if self._pending else 0.0
+
+    @property
     def full(self) -> bool:
         return self._lag >= self._buffer_max
 
@@ -228,7 +236,7 @@ class EventWriter:
         """
         if not events:
             return
-        self._pending.append(_Pending(tuple(events), position))
+        self._pending.append(_Pending(tuple(events), position, time.monotonic()))
         self._put += len(events)
         self._lag += len(events)
         self._wake.set()

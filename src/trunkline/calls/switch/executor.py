@@ -27,12 +27,28 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
-from trunkline.core import engine_values
+from trunkline.core import engine_values, metrics
 from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
-from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
+from trunkline.core.errors import (
+    ChannelGone,
+    EffectRefused,
+    EffectTimedOut,
+    EngineError,
+    EngineUnavailable,
+    NoChannelFree,
+)
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
+
+OUTCOMES = {
+    ChannelGone: "gone",
+    NoChannelFree: "no_channel",
+    EffectRefused: "refused",
+    EffectTimedOut: "timed_out",
+    EngineUnavailable: "unavailable",
+}
+"""Label of the metric of effects by kind of failure; ``done`` without one."""
 
 _V = TypeVar("_V", bound=EngineValue)
 _log = get_logger("calls")
@@ -96,6 +112,8 @@ class EffectExecutor:
         self.admit: Callable[[int, Effect], Effect] = lambda _call_session_id, effect: effect
         """Called with the session id and each effect right before it is performed; returns what is performed instead, or
         raises an :class:`EngineError` when nothing may be."""
+        self.dialled: Callable[[int], None] = lambda _call_session_id: None
+        """Called with the session id when the engine has the command to ring a phone."""
         self._queues: dict[int, deque[tuple[Effect, _Batch]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -166,6 +184,7 @@ class EffectExecutor:
         try:
             await self._do(call_session_id, self.admit(call_session_id, effect))
         except EngineError as error:
+            _count(effect, error)
             is_gone = isinstance(error, ChannelGone)
             (_log.debug if is_gone else _log.warning)(
                 "effect_too_late" if is_gone else "effect_failed",
@@ -178,6 +197,9 @@ class EffectExecutor:
             )
             self._failed(call_session_id, effect, error)
             return error
+        _count(effect, None)
+        if isinstance(effect, Dial | Call):
+            self.dialled(call_session_id)
         return None
 
     async def _do(self, call_session_id: int, effect: Effect) -> None:
@@ -235,6 +257,13 @@ class EffectExecutor:
         for bridge in bridges:
             with contextlib.suppress(EngineError):
                 await self._engine.close_bridge(bridge)
+
+
+def _count(effect: Effect, failure: EngineError | None) -> None:
+    outcome = "done"
+    if failure is not None:
+        outcome = next((name for kind, name in OUTCOMES.items() if isinstance(failure, kind)), metrics.OTHER)
+    metrics.EFFECTS.labels(type(effect).__name__, outcome).inc()
 
 
 def _value(kind: type[_V], text: str) -> _V:

@@ -120,6 +120,11 @@ class LoginGuard:
             self._changed.set()
         return [_shown(ban) for ban in lifted]
 
+    @property
+    def in_force(self) -> int:
+        """How many bans there are."""
+        return len(self._bans.bans)
+
     def status(self) -> dict[str, Any]:
         """For ``trunkline status``."""
         shown = self.listed()

@@ -43,6 +43,7 @@ from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.timers import TimerInput
+from trunkline.core import metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -148,6 +149,9 @@ class Switch:
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
         self._executor = executor(self)
         self._executor.admit = self._admitted
+        self._executor.dialled = self._dialled
+        self._setups: dict[int, float] = {}
+        """By session: when a call arrived that rings a phone at once, until it does."""
         self._numbers = numbers
         self._save_contact = save_contact
         self._tasks: set[asyncio.Task[None]] = set()
@@ -245,15 +249,18 @@ class Switch:
             self._executor.hang_up_unknown(arrived.channel)  # recovery has closed its call
             return
         if self._writer.full and not self._is_emergency(arrived):
+            metrics.CALLS_REFUSED.labels("event_buffer_full").inc()
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
             self._executor.hang_up_unknown(arrived.channel)
             return
         if self._disk() >= DiskLevel.NO_CALLS and not self._is_emergency(arrived):
+            metrics.CALLS_REFUSED.labels("disk_full").inc()
             _log.error("call_refused", reason="disk_full", channel=arrived.channel)
             self._executor.hang_up_unknown(arrived.channel)
             return
         account_id = self._account_of(arrived)
         if account_id is not None and not self._has_room(account_id) and not self._is_emergency(arrived):
+            metrics.CALLS_REFUSED.labels("too_many_channels").inc()
             _log.warning(
                 "call_refused", reason="too_many_channels", account_id=account_id, channel=arrived.channel
             )
@@ -266,7 +273,10 @@ class Switch:
             raise
         if decision is not None:
             self._opened.add(decision.session.call_session_id)
+            if any(isinstance(effect, Dial | Call) for effect in decision.effects):
+                self._setups[decision.session.call_session_id] = arrived.at
         else:
+            metrics.CALLS_REFUSED.labels("no_account").inc()
             _log.warning(
                 "call_refused",
                 reason="no_account",
@@ -652,6 +662,10 @@ class Switch:
         for event in decision.events:
             if event.type is EventType.LEG_STARTED and event.data["channel"]:
                 self.channels[Channel(event.data["channel"])] = session
+            elif event.type is EventType.SESSION_STARTED:
+                metrics.CALLS_STARTED.labels(session.direction).inc()
+            elif event.type is EventType.SESSION_FINISHED:
+                metrics.CALLS_ENDED.labels(event.data.get("finish_reason") or metrics.OTHER).inc()
         _log_signal(session, decision)
         self._writer.put(decision.events, self.handled_until)
         if self.commanded is not None:
@@ -665,6 +679,11 @@ class Switch:
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
+
+    def _dialled(self, call_session_id: int) -> None:
+        arrived_at = self._setups.pop(call_session_id, None)
+        if arrived_at is not None:
+            metrics.SETUP.observe(max(0.0, self._clock() - arrived_at))
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
         """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
@@ -704,6 +723,7 @@ class Switch:
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
         self._opened.discard(session.call_session_id)
+        self._setups.pop(session.call_session_id, None)
         self.alarms.forget(session.call_session_id)
         for leg in session.legs.values():
             if leg.channel:
@@ -752,6 +772,23 @@ class Switch:
         known = self._accounts.get(account_id) if session is not None else None
         account = self._directory().accounts.get(account_id, known)
         return self.context(account, session) if account is not None else None
+
+    def show_metrics(self) -> None:
+        """Make the gauges of this process show the state of this switch."""
+        presence, writer = self.presence, self._writer
+        metrics.CALLS_LIVE.set_function(lambda: len(self.sessions))
+        metrics.LEGS_LIVE.set_function(lambda: sum(len(one.living) for one in self.sessions.values()))
+        metrics.EVENTS_UNWRITTEN.set_function(lambda: writer.lag)
+        metrics.EVENTS_OLDEST.set_function(lambda: writer.oldest_age)
+        metrics.EVENTS_FULL.set_function(lambda: float(writer.full))
+        metrics.DEAD_LETTERS.set_function(lambda: writer.dead_letters)
+        metrics.REGISTERED_LINES.set_function(
+            lambda: sum(1 for line in presence.all_devices() if presence.is_online(line))
+        )
+        metrics.REGISTERED_DEVICES.set_function(
+            lambda: sum(len(one) for one in presence.all_devices().values())
+        )
+        metrics.DISK_LEVEL.set_function(lambda: int(self._disk()))
 
     def status(self) -> dict[str, Any]:
         """Figures for ``trunkline status``."""
