@@ -257,7 +257,7 @@ def _trunk(trunk: Trunk, addresses: Sequence[str]) -> TrunkConfig:
         addresses=addresses,
         codecs=trunk.codecs,
         number_format=_NUMBER_FORMATS[trunk.number_format],
-        max_calls=trunk.max_channels,
+        max_channels=trunk.max_channels,
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from tests.calls.company import company
 from trunkline.calls.switch.login_bans import FAILURES
-from trunkline.calls.switch.login_guard import LoginGuard, guarding
+from trunkline.calls.switch.login_guard import REFUSED_NAME, LoginGuard, guarding
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError
@@ -90,7 +90,7 @@ async def test_a_password_for_no_line_is_logged_as_an_unknown_name(db: Database,
         for line in ("", LINE):
             guard.handle(LoginFailed(Instant(1e9), line, ATTACKER, "wrong password"))
     assert [(one["event"], one["reason"]) for one in logged] == [
-        ("login_unknown", "unknown name"),
+        ("login_unknown", REFUSED_NAME),
         ("login_failed", "wrong password"),
     ]
     await db.close()
@@ -109,6 +109,6 @@ def test_the_filter_for_fail2ban() -> None:
     banned = matcher.search(line("login_banned", scope="address", ip=ATTACKER, line=None))
     assert banned is not None
     assert banned["host"] == ATTACKER
-    assert not matcher.search(line("login_unknown", line="", ip=ATTACKER, reason="unknown name"))
+    assert not matcher.search(line("login_unknown", line="", ip=ATTACKER, reason=REFUSED_NAME))
     assert not matcher.search(line("login_failed", line=LINE, ip=ATTACKER, reason="wrong password"))
     assert not matcher.search(line("login_banned", scope="address_and_line", ip=ATTACKER, line=LINE))

@@ -14,6 +14,7 @@ from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.story import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
+from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.recovery import Recovery, restored
@@ -79,16 +80,16 @@ class Hands(EffectExecutor):
     def has_pending(self, call_session_id: int) -> bool:
         return call_session_id in self.pending
 
-    def hang_up_unknown(self, channel: Channel) -> None:
+    def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
         self.unknown_channels.append(channel)
-        self._twin.perform([Hangup(channel, 42)])
+        self._twin.perform([Hangup(channel, cause)])
 
     def close_bridges(self, bridges: Sequence[Bridge]) -> None:
         """The fake engine's bridges are gone with their channels."""
 
 
 class NeverRings:
-    """Stands for an armed alarm: the test itself lets the time pass."""
+    """Stands for an armed clock timer: the test itself lets the time pass."""
 
     def cancel(self) -> None:
         """Nothing is armed."""
@@ -133,7 +134,7 @@ class House:
                 # No application takes the channel back: the dialplan hangs it up.
                 self.engine.perform([Hangup(signal.channel)])
         if self.alive:
-            self.switch.alarms.fire()
+            self.switch.timers.fire()
         return self if not self.engine.pending else self.flow()
 
     def arrive(self, scenario: int) -> Channel:

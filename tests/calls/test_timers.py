@@ -18,7 +18,7 @@ from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import Call
 from trunkline.calls.flows.consultation import THIRD_PARTY_RING_SECONDS
 from trunkline.calls.session import Phase
-from trunkline.calls.switch.alarms import Alarms
+from trunkline.calls.switch.call_timers import CallTimers
 from trunkline.calls.timers import (
     NO_EXECUTOR,
     RESTARTED,
@@ -198,13 +198,13 @@ async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() ->
     assert session.timers == {}
 
 
-class Alarm:
-    """A ``call_later`` whose alarms a test fires."""
+class ClockTimer:
+    """A ``call_later`` whose timers a test fires."""
 
     def __init__(self) -> None:
         self.armed: list[tuple[float, Callable[[], None]]] = []
 
-    def __call__(self, seconds: float, function: Callable[[], None]) -> Alarm:
+    def __call__(self, seconds: float, function: Callable[[], None]) -> ClockTimer:
         self.armed.append((seconds, function))
         return self
 
@@ -212,28 +212,28 @@ class Alarm:
         self.armed.pop()
 
 
-def test_one_alarm_is_armed_for_the_earliest_deadline() -> None:
-    now, handled, alarm = 100.0, list[tuple[int, TimerInput]](), Alarm()
-    alarms = Alarms(lambda call, given: handled.append((call, given)), lambda: now, alarm)
-    alarms.keep(1, {"a": Instant(110.0)})
-    alarms.keep(2, {"b": Instant(105.0)})
-    alarms.keep(3, {"c": Instant(130.0)})
-    assert [seconds for seconds, _ in alarm.armed] == [5.0]
-    alarms.keep(2, {})
-    assert [seconds for seconds, _ in alarm.armed] == [10.0]
+def test_one_clock_timer_is_armed_for_the_earliest_deadline() -> None:
+    now, handled, clock_timer = 100.0, list[tuple[int, TimerInput]](), ClockTimer()
+    timers = CallTimers(lambda call, given: handled.append((call, given)), lambda: now, clock_timer)
+    timers.keep(1, {"a": Instant(110.0)})
+    timers.keep(2, {"b": Instant(105.0)})
+    timers.keep(3, {"c": Instant(130.0)})
+    assert [seconds for seconds, _ in clock_timer.armed] == [5.0]
+    timers.keep(2, {})
+    assert [seconds for seconds, _ in clock_timer.armed] == [10.0]
     now = 111.0
-    alarm.armed.pop()[1]()
+    clock_timer.armed.pop()[1]()
     assert handled == [(1, Elapsed("a", Instant(111.0)))]
-    assert [seconds for seconds, _ in alarm.armed] == [19.0]
+    assert [seconds for seconds, _ in clock_timer.armed] == [19.0]
 
 
 async def answered(executor: Any, question: Question) -> TimerInput:
     """What comes back for a question."""
     came: asyncio.Future[TimerInput] = asyncio.get_running_loop().create_future()
-    alarms = Alarms(lambda _call, given: came.set_result(given), lambda: 7.0)
+    timers = CallTimers(lambda _call, given: came.set_result(given), lambda: 7.0)
     if executor is not None:
-        alarms.register("look_up", executor)
-    alarms.ask(c.ACCOUNT, 1, Ask("k", question))
+        timers.register("look_up", executor)
+    timers.ask(c.ACCOUNT, 1, Ask("k", question))
     return await asyncio.wait_for(came, 30)
 
 
@@ -266,10 +266,10 @@ async def test_the_answer_to_a_question_of_a_call_that_ended_is_void() -> None:
             ended.set()
 
     handled: list[TimerInput] = []
-    alarms = Alarms(lambda _call, given: handled.append(given), lambda: 7.0)
-    alarms.register("look_up", slow)
-    alarms.ask(c.ACCOUNT, 1, Ask("k", Question("look_up")))
+    timers = CallTimers(lambda _call, given: handled.append(given), lambda: 7.0)
+    timers.register("look_up", slow)
+    timers.ask(c.ACCOUNT, 1, Ask("k", Question("look_up")))
     await asyncio.sleep(0)
-    alarms.forget(1)
+    timers.forget(1)
     await ended.wait()
     assert handled == []

@@ -89,3 +89,12 @@ def test_the_switch_is_reached_where_it_listens(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_BIND", "not an address")
     with pytest.raises(ConfigurationError, match="control_bind"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["max_channels", "max_calls"])
+def test_the_former_name_of_the_limit_of_channels_is_accepted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trunkline.toml").write_text(f"[engine]\n{name} = 40\n")
+    assert load_settings().engine.max_channels == 40

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -100,8 +100,9 @@ class EngineSettings(_Group):
     ari_connect_port: PortNumber | None = None
     """Port on which the switch connects to ARI, when a relay is between them; default ``ari_port``."""
     ami_connect_port: PortNumber | None = None
-    max_calls: int = 0
-    """0 = no limit."""
+    max_channels: int = Field(default=0, ge=0, validation_alias=AliasChoices("max_channels", "max_calls"))
+    """Channels of the node at most, except those of emergency calls; 0 = as many as there are media ports. The former name
+    ``max_calls`` is accepted."""
 
 
 class WebSettings(_Group):

@@ -224,7 +224,7 @@ async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, 
 def _channels_max(settings: Settings) -> int:
     """Channels that the engine can have: each needs two media ports, and an operator may allow fewer."""
     by_ports = (settings.sip.rtp_port_last - settings.sip.rtp_port_first + 1) // 2
-    return min(by_ports, settings.engine.max_calls or by_ports)
+    return min(by_ports, settings.engine.max_channels or by_ports)
 
 
 def _disk_events(db: Database, node: int) -> Changed:

@@ -68,7 +68,7 @@ def checked_values(kind: type, *values: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A new call from a line or trunk, controlled and not answered. ``tag`` is "" on a first arrival."""
+    """A new call from a line or trunk: the switch controls its channel, which is not answered."""
 
     channel: Channel
     at: Instant
@@ -244,7 +244,7 @@ class LoginFailed:
 
     at: Instant
     line: str
-    """Its login; "" when there is no such line."""
+    """Its login; "" when there is no such line, or when the line refuses this address because of a ban."""
     ip: str
     reason: str
     tried_password: bool = True
@@ -298,7 +298,7 @@ class Target:
     def of(
         cls, endpoint: Endpoint, number: str | None = None, caller_number: str = "", caller_name: str = ""
     ) -> Target:
-        """From plain texts. What is shown is cleaned: a caller of the world sends anything.
+        """From plain texts. What is shown is cleaned: a caller outside the PBX may send any text.
 
         :raises BadEngineValue: the number cannot be dialled.
         """
@@ -330,7 +330,8 @@ class Connect:
     announcement: Sequence[MediaPath] = ()
     """Media files (paths without extension) that are played to the target after the answer, before the connection."""
     tag: Tag = Tag("")  # noqa: RUF009 - immutable
-    """As :meth:`Engine.mark`, for the dialling channel and its targets, without a separate round trip."""
+    """The call session id. The dialling channel and its targets have it from then on, as :meth:`Engine.mark` sets it,
+    without a separate request."""
     return_after_talk: bool = True
     """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
 
@@ -385,7 +386,7 @@ class SeenChannel:
     channel: Channel
     endpoint: Endpoint
     tag: str
-    """What we marked it with (the call session id), or "" ."""
+    """The call session id that :meth:`Engine.mark` or a command has set; "" when none has."""
     created_at: Instant
     answered: bool
     ringing: bool

@@ -27,6 +27,7 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
+from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.core import engine_values, metrics
 from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
 from trunkline.core.errors import (
@@ -144,9 +145,12 @@ class EffectExecutor:
         """
         await self._engine.take(channels)
 
-    def hang_up_unknown(self, channel: Channel) -> None:
-        """Refuse a call that has no session (Q.850 42, congestion)."""
-        self.perform(0, [Hangup(channel, 42)])
+    def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
+        """Hang up a channel that belongs to no session.
+
+        :param cause: Q.850.
+        """
+        self.perform(0, [Hangup(channel, cause)])
 
     def has_pending(self, call_session_id: int) -> bool:
         """Whether effects of a session are under way or queued."""

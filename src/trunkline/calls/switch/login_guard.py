@@ -34,6 +34,8 @@ GATHER_SECONDS = 0.1
 EXPIRY_SECONDS = 30.0
 LOG_SECONDS = 60.0
 """Failed logins of one address at one line are logged at most so often."""
+REFUSED_NAME = "unknown name, or the line refuses this address (ban)"
+"""Asterisk reports both in the same way: a banned address must not learn whether a name exists."""
 
 _log = get_logger("calls")
 
@@ -199,7 +201,11 @@ class LoginGuard:
                 _log.warning("login_ban_not_published", line=login, error=first_line(error))
 
     def _log_failure(self, failed: LoginFailed) -> None:
-        """At most one line a minute for one address at one line: guesses must not fill the log."""
+        """At most one line a minute for one address at one line: guesses must not fill the log.
+
+        ``login_unknown`` is logged for a name that is no line, for a line that refuses this address because of a ban, and
+        for a request of an unlisted carrier.
+        """
         key = (failed.ip, failed.line)
         count = self._failed_since.get(key, 0) + 1
         if failed.at - self._logged_at.get(key, 0.0) < LOG_SECONDS:
@@ -213,9 +219,8 @@ class LoginGuard:
         if failed.tried_password and failed.line:
             _log.warning("login_failed", line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
         else:
-            _log.warning(
-                "login_unknown", line=failed.line, ip=failed.ip, reason="unknown name", attempts=count
-            )
+            reason = REFUSED_NAME if failed.tried_password else failed.reason
+            _log.warning("login_unknown", line=failed.line, ip=failed.ip, reason=reason, attempts=count)
 
     def _is_exempt(self, ip: str) -> bool:
         address = ipaddress.ip_address(ip)

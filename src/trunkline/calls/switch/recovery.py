@@ -129,7 +129,7 @@ class Recovery:
     def run(self) -> None:
         """Take up, catch up, close. What goes wrong with one call does not stop the others."""
         self._switch.commanded = self._commanded
-        self._switch.alarms.hold()
+        self._switch.timers.hold()
         try:
             self._run()
         finally:
@@ -264,7 +264,7 @@ class Recovery:
         if seen.channel in switch.channels or seen.channel in switch.past_channels:
             return
         if is_own_channel(seen.channel):
-            switch.refuse_arrival(seen.channel)  # of a request that was lost before it was answered
+            switch.refuse_channel(seen.channel)  # of a request that was lost before it was answered
             return
         is_new = seen.created_at > self._survey.at - NEW_SECONDS
         if is_new and seen.channel not in self._logged and not seen.tag:

@@ -1,7 +1,9 @@
-"""The switch: owns the live calls of one node. A thin shell around the rules.
+"""The switch: owns the live calls of one node. It finds the call of each input, applies the rules, and passes on what they
+decide.
 
-One task reads the engine's signals and lets the rules decide, without waiting for anything; effects, database and
-commands run concurrently. So there is no lock, and no SQL between an INVITE and ringing.
+Signals of the engine, timers and commands of the APIs are inputs. Each runs the rules from beginning to end without awaiting
+anything, in one event loop: so sessions need no lock. Effects, writes to the database and the rest of a command run
+concurrently with them. There is no SQL between an INVITE and ringing.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import Incoming, Placing
-from trunkline.calls.switch.alarms import Alarms, CallLater
+from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
@@ -91,6 +93,7 @@ _log = get_logger("calls")
 _steps = get_lines("calls")
 
 WRITE_PATIENCE_SECONDS = 2.0
+"""How long a command waits for the database to store its events; afterwards it returns without that."""
 
 COMMAND_SECONDS = 6.0
 """How long a command waits for its effects: shorter than the other processes wait for the switch."""
@@ -104,7 +107,7 @@ PAST_CHANNELS = 20_000
 
 
 class Switch:
-    """Live calls and what may be done with them. All methods are for one event loop, and none waits."""
+    """Live calls and what may be done with them. All methods are for one event loop; only the coroutines wait."""
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class Switch:
         self._channels_max = channels_max
         self._writer = writer
         self._clock = clock
-        self.alarms = Alarms(self._timer_input, clock, call_later)
+        self.timers = CallTimers(self._timer_input, clock, call_later)
         self.ignored: Counter[str] = Counter()
         """Inputs that had no meaning in the state of their call, by kind."""
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
@@ -162,10 +165,10 @@ class Switch:
         self.signal_path: Callable[[], dict[str, object]] | None = None
         """Whether the engine's signals arrive; the role sets it."""
 
-    # --- what the engine says
+    # --- signals of the engine
 
     def handle(self, signal: Signal) -> None:
-        """One signal; what goes wrong with one call must not touch the others."""
+        """Handle one signal. An error is logged and does not affect other calls."""
         try:
             self._handle(signal)
         except Exception:
@@ -183,7 +186,7 @@ class Switch:
                 | Unregistered()
                 | LoginFailed()
             ):
-                pass  # heard by those who keep registrations and by recovery
+                pass  # handled by presence, the login guard, the signal path and recovery
             case TargetStarted():
                 session = self.channels.get(signal.dialling)
                 if session is not None:
@@ -246,17 +249,17 @@ class Switch:
             self._came_at_last(waiting, arrived)
             return
         if arrived.channel in self.past_channels:
-            self._executor.hang_up_unknown(arrived.channel)  # recovery has closed its call
+            self._executor.refuse_channel(arrived.channel)  # recovery has closed its call
             return
         if self._writer.full and not self._is_emergency(arrived):
             metrics.CALLS_REFUSED.labels("event_buffer_full").inc()
             _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
-            self._executor.hang_up_unknown(arrived.channel)
+            self._executor.refuse_channel(arrived.channel)
             return
         if self._disk() >= DiskLevel.NO_CALLS and not self._is_emergency(arrived):
             metrics.CALLS_REFUSED.labels("disk_full").inc()
             _log.error("call_refused", reason="disk_full", channel=arrived.channel)
-            self._executor.hang_up_unknown(arrived.channel)
+            self._executor.refuse_channel(arrived.channel)
             return
         account_id = self._account_of(arrived)
         if account_id is not None and not self._has_room(account_id) and not self._is_emergency(arrived):
@@ -264,12 +267,12 @@ class Switch:
             _log.warning(
                 "call_refused", reason="too_many_channels", account_id=account_id, channel=arrived.channel
             )
-            self._executor.hang_up_unknown(arrived.channel)
+            self._executor.refuse_channel(arrived.channel)
             return
         try:
             decision = self._open(arrived)
         except Exception:
-            self._executor.hang_up_unknown(arrived.channel)  # an internal error, without effect on the call
+            self._executor.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
         if decision is not None:
             self._opened.add(decision.session.call_session_id)
@@ -283,9 +286,9 @@ class Switch:
                 endpoint=arrived.endpoint.name,
                 called=arrived.called,
                 remedy="no account with this trunk has the called number verified, or the engine has an old directory:"
-                " see `trunkline numbers list`",
+                " see `trunkline numbers claims`",
             )
-            self._executor.hang_up_unknown(arrived.channel)
+            self._executor.refuse_channel(arrived.channel)
             return
         self.apply(decision)
 
@@ -417,7 +420,7 @@ class Switch:
     ) -> dict[str, Any] | orjson.Fragment:
         """Execute a command of an API; returns once its changes are committed.
 
-        :raises TrunklineError: with the mnemonic of the method's page.
+        :raises TrunklineError: with a mnemonic of the method in the API reference.
         """
         if self._is_fenced():
             raise LeaseLost(
@@ -562,7 +565,7 @@ class Switch:
         account = self._account(account_id)
         if self._writer.full:
             raise SwitchUnavailable(
-                "The database has been away too long: no new calls can be taken; try again later"
+                "The database has been unavailable too long: no new calls are accepted; try again later"
             )
         if self._disk() >= DiskLevel.NO_CALLS:
             raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
@@ -574,7 +577,7 @@ class Switch:
         return account, params, request
 
     def _check_limits(self, account: Account, contact: str) -> None:
-        """:raises LimitExceeded: the account may place no more calls to the world now."""
+        """:raises LimitExceeded: the account may place no more calls to outside numbers now."""
         if account.line_by_login(contact) is not None:
             return
         reached = self.presence.outgoing.obstacle(account, None, contact, Instant(self._clock()))
@@ -586,7 +589,7 @@ class Switch:
             )
 
     def _numbered(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Fill in what the handbook's forms leave out: the default number, and a number's scenario."""
+        """Fill in parameters that the request leaves out: the default number, and a number's scenario."""
         number = account.number_by_phone(params.get("virtual_phone_number") or "")
         if params.get("virtual_phone_number") is None and account.default_number is not None:
             number = account.default_number
@@ -597,7 +600,7 @@ class Switch:
         return params
 
     async def _written(self) -> None:
-        """Wait until what was decided is in the database, but not for a database that is away."""
+        """Wait until what was decided is in the database, at most :data:`WRITE_PATIENCE_SECONDS`."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._writer.flush(), WRITE_PATIENCE_SECONDS)
 
@@ -671,9 +674,9 @@ class Switch:
         if self.commanded is not None:
             self.commanded.update(effect.channel for effect in decision.effects if effect.policy.resumed)
         self._executor.perform(session.call_session_id, decision.effects, outcome)
-        self.alarms.keep(session.call_session_id, session.timers)
+        self.timers.keep(session.call_session_id, session.timers)
         for ask in decision.questions:
-            self.alarms.ask(session.account_id, session.call_session_id, ask)
+            self.timers.ask(session.account_id, session.call_session_id, ask)
         if decision.ignored:
             self.ignored.update(decision.ignored)
         if session.phase is Phase.ENDED:
@@ -697,17 +700,17 @@ class Switch:
     def resume_timers(self) -> None:
         """After a recovery: deadlines that have passed elapse now, and questions of a former process have failed."""
         for session in list(self.sessions.values()):
-            self.alarms.keep(session.call_session_id, session.timers)
-            self.alarms.fail_lost(session.call_session_id, dict(session.questions))
-        self.alarms.release()
+            self.timers.keep(session.call_session_id, session.timers)
+            self.timers.fail_lost(session.call_session_id, dict(session.questions))
+        self.timers.release()
 
     def has_pending_effects(self, session: Session) -> bool:
         """Whether effects that the rules decided on are not carried out yet."""
         return self._executor.has_pending(session.call_session_id)
 
-    def refuse_arrival(self, channel: Channel) -> None:
-        """Hang up a channel that belongs to no call."""
-        self._executor.hang_up_unknown(channel)
+    def refuse_channel(self, channel: Channel) -> None:
+        """Hang up a channel that belongs to no call, with cause 42 (congestion): a carrier may try another route."""
+        self._executor.refuse_channel(channel)
 
     def effect_failed(self, call_session_id: int, effect: Effect, error: EngineError) -> None:
         """The engine did not carry out an effect."""
@@ -724,7 +727,7 @@ class Switch:
         self.sessions.pop(session.call_session_id, None)
         self._opened.discard(session.call_session_id)
         self._setups.pop(session.call_session_id, None)
-        self.alarms.forget(session.call_session_id)
+        self.timers.forget(session.call_session_id)
         for leg in session.legs.values():
             if leg.channel:
                 self.channels.pop(leg.channel, None)
@@ -850,14 +853,26 @@ def _log_signal(session: Session, decision: Decision) -> None:
         return
     last = decision.events[-1]
     reasons = [event.data["finish_reason"] for event in decision.events if event.data.get("finish_reason")]
+    first = decision.events[0]
+    numbers = {} if first.type is not EventType.SESSION_STARTED else _numbers(first.data)
     _steps.info(
-        ", ".join(event.type for event in decision.events),
+        "call_decision",
+        types=[event.type.value for event in decision.events],
+        **numbers,
         account_id=last.account_id,
         call_session_id=session.call_session_id,
         seq=last.seq,
         leg_id=last.data.get("leg_id"),
         finish_reason=reasons[-1] if reasons else None,
     )
+
+
+def _numbers(started: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a call for the log. A called number that the account does not have is as the carrier sent it."""
+    virtual, contact = started.get("virtual_phone_number"), started.get("contact_phone_number")
+    if started.get("direction") == "in":
+        return {"called": virtual, "caller": contact}
+    return {"called": contact, "caller": started.get("operator_phone_number") or virtual}
 
 
 class CallOwner(NamedTuple):

@@ -99,7 +99,7 @@ class EngineConfig:
     :ivar external_address: what phones outside ``local_networks`` see.
     :ivar away_wait: seconds for which a new call gets ring-back while no switch controls it.
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
-    :ivar max_calls: 0 = no limit.
+    :ivar max_channels: channels at most, except those of emergency calls; 0 = Asterisk has no limit of its own.
     :ivar digests: algorithms of the challenges phones get (``MD5``, ``SHA-256``), the preferred first.
     """
 
@@ -114,7 +114,7 @@ class EngineConfig:
     away_wait: int = 20
     expiry_min: int = 30
     expiry_max: int = 3600
-    max_calls: int = 0
+    max_channels: int = 0
     digests: Sequence[str] = ("MD5",)
     cel_log: bool = True
 
@@ -143,7 +143,7 @@ class EngineConfig:
             away_wait=settings.switch.away_wait,
             expiry_min=sip.registration_expiry_min,
             expiry_max=sip.registration_expiry_max,
-            max_calls=engine.max_calls,
+            max_channels=engine.max_channels,
             digests=tuple(sip.digest_algorithms),
         )
 
@@ -233,7 +233,7 @@ class TrunkConfig:
     addresses: Sequence[IpNetwork] = ()
     codecs: Sequence[Codec] = (Codec("alaw"), Codec("ulaw"), Codec("g722"))
     number_format: NumberFormat = NumberFormat.PLUS
-    max_calls: int = 0
+    max_channels: int = 0
 
     def __post_init__(self) -> None:
         _require(TrunkId, self.id)
@@ -260,7 +260,7 @@ class TrunkConfig:
         addresses: Iterable[str] = (),
         codecs: Iterable[str] = ("alaw", "ulaw", "g722"),
         number_format: NumberFormat = NumberFormat.PLUS,
-        max_calls: int = 0,
+        max_channels: int = 0,
     ) -> Self:
         """From plain texts; a ``username`` of "" = none.
 
@@ -277,7 +277,7 @@ class TrunkConfig:
             tuple(IpNetwork(one) for one in addresses),
             tuple(Codec(one) for one in codecs),
             number_format,
-            max_calls,
+            max_channels,
         )
 
     @property

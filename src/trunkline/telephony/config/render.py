@@ -124,7 +124,7 @@ def _asterisk(config: EngineConfig) -> str:
     paths = config.paths
     root = paths.root
     # The switch keeps the limit, except for emergency calls; Asterisk has no exception, so its own limit is higher.
-    limit = f"maxcalls = {config.max_calls + _EMERGENCY_CALLS}\n" if config.max_calls else ""
+    limit = f"maxcalls = {config.max_channels + _EMERGENCY_CALLS}\n" if config.max_channels else ""
     return f"""[directories](!)
 [directories]
 astetcdir => {paths.etc}

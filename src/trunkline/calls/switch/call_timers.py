@@ -1,4 +1,4 @@
-"""The clock of the running switch: arms one alarm for the earliest deadline, and executes questions."""
+"""Timers and questions of live calls: arms one clock timer for the earliest deadline, and executes questions."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _on_this_loop(seconds: float, function: Callable[[], None]) -> Cancellable:
     return asyncio.get_running_loop().call_later(seconds, function)
 
 
-class Alarms:
+class CallTimers:
     """Timers and questions of the calls of one switch.
 
     :param clock: Unix seconds.
-    :param call_later: arms an alarm; tests replace it.
+    :param call_later: arms a clock timer; tests replace it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Alarms:
         self._clock = clock
         self._call_later = call_later or _on_this_loop
         self._deadlines: Deadlines[int] = Deadlines()
-        self._alarm: Cancellable | None = None
+        self._armed: Cancellable | None = None
         self._armed_for: Instant | None = None
         self._executors: dict[str, QuestionExecutor] = {}
         self._asked: dict[tuple[int, str], asyncio.Task[None]] = {}
@@ -83,8 +83,8 @@ class Alarms:
         self.fire()
 
     def fire(self) -> None:
-        """Handle the timers whose deadline has passed, and arm the alarm for the next."""
-        self._alarm, self._armed_for = None, None
+        """Handle the timers whose deadline has passed, and arm the clock timer for the next."""
+        self._armed, self._armed_for = None, None
         if not self._is_held:
             now = Instant(self._clock())
             for call_session_id, key in list(self._deadlines.due(now)):
@@ -95,11 +95,11 @@ class Alarms:
         earliest = self._deadlines.earliest()
         if self._is_held or earliest == self._armed_for:
             return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm, self._armed_for = None, earliest
+        if self._armed is not None:
+            self._armed.cancel()
+        self._armed, self._armed_for = None, earliest
         if earliest is not None:
-            self._alarm = self._call_later(max(0.0, earliest - self._clock()), self.fire)
+            self._armed = self._call_later(max(0.0, earliest - self._clock()), self.fire)
 
     # --- questions
 
