@@ -11,11 +11,11 @@ from tests.calls import company as c
 from tests.calls.test_carriers import context
 from trunkline.calls.decision import Decision
 from trunkline.calls.flows import dialing, start_requests
-from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
 from trunkline.directory import number_choice
 from trunkline.directory.model import Account, Directory, Trunk, TrunkMode
+from trunkline.directory.trunks.call_owner import owner_of_call
 
 pytestmark = pytest.mark.attack
 

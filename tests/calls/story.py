@@ -17,13 +17,13 @@ from trunkline.calls.flows import inbound, outbound, start_requests
 from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
-from trunkline.calls.switch.switch import called_number
 from trunkline.calls.timers import Elapsed
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import Tag
 from trunkline.core.errors import EffectRefused
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account
+from trunkline.directory.trunks.call_owner import called_number
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
     Arrived,

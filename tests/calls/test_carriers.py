@@ -7,10 +7,10 @@ import dataclasses
 from tests.calls import company as c
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
-from trunkline.calls.switch.switch import owner_of_call
 from trunkline.core.clock import Instant
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account, Directory, VirtualNumber
+from trunkline.directory.trunks.call_owner import owner_of_call
 
 CARRIERS, CLIENTS = 1001, 1002
 SERVED, OTHERS = "12025550110", "12025550111"

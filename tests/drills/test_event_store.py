@@ -14,7 +14,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.story import Story
-from tests.calls.test_writer import dead_letters, outbox, row, talk, told
+from tests.calls.test_event_writer import dead_letters, outbox, row, talk, told
 from tests.drills.own_server import own_server
 from trunkline.calls.records import event_writer as writer_module
 from trunkline.calls.records.event_writer import EventWriter
@@ -25,7 +25,7 @@ from trunkline.db.migrate import upgrade
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Connection, Database
 from trunkline.events.catalogue import Event, EventType, call_stream
-from trunkline.events.store import _OPEN, Fence, append, call_events, write_call_events
+from trunkline.events.store import _OPEN, Fence, append_to_end, call_events, write_call_events
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.drill
@@ -215,7 +215,7 @@ async def _events_wait(db: Database, admin: str, begin: str, end: str, *words: s
         async with asyncio.timeout(LIMIT):
             while not all(word in (writer.alarm or "") for word in words):
                 await asyncio.sleep(0.02)
-        assert writer.lag == len(story.events) + len(other.events) - 3
+        assert writer.unwritten == len(story.events) + len(other.events) - 3
         await operator.execute(end.encode())
         async with asyncio.timeout(LIMIT):
             await writer.flush()
@@ -296,7 +296,7 @@ async def test_others_append_to_a_call_only_after_its_end(db: Database) -> None:
 
     async def tag() -> int:
         async with db.connection() as connection:
-            return await append(
+            return await append_to_end(
                 connection, c.ACCOUNT, stream, EventType.TAG_SET, story.events[-1].at, {"tag_id": 1}
             )
 
@@ -415,7 +415,7 @@ async def test_while_postgresql_is_killed_events_wait(tmp_path: Path) -> None:
                     async with asyncio.timeout(LIMIT):
                         while writer.alarm is None:
                             await asyncio.sleep(0.02)
-                    assert writer.lag == len(story.events)
+                    assert writer.unwritten == len(story.events)
                     await server.start_again()
                     async with asyncio.timeout(LIMIT):
                         await writer.flush()

@@ -16,7 +16,7 @@ from trunkline.events.catalogue import Event, EventType, agent_stream, call_stre
 from trunkline.events.feed import CallFeed
 from trunkline.events.store import (
     WrittenInStream,
-    append,
+    append_to_end,
     append_to_stream,
     prune_streams,
     stream_events,
@@ -110,7 +110,7 @@ async def test_one_feed_has_calls_and_other_streams(db: Database) -> None:
             await put(db, event(1), event(2, UNPUBLISHED))
             async with db.connection() as connection:
                 data = {"sip_line_id": 4}
-                await append(connection, ACCOUNT, line_stream(4), PUBLISHED, Instant(now), data)
+                await append_to_end(connection, ACCOUNT, line_stream(4), PUBLISHED, Instant(now), data)
                 await write_call_events(connection, [call])
             async with asyncio.timeout(30):
                 assert [await agents.next() for _ in range(2)] == [event(1), event(2, UNPUBLISHED)]
@@ -123,7 +123,7 @@ async def test_old_events_of_lines_are_deleted_and_those_of_agents_are_kept(db: 
     await put(db, event(1))
     for at in (1000.5, time.time()):
         async with db.connection() as connection:
-            await append(connection, ACCOUNT, line_stream(4), PUBLISHED, Instant(at), {})
+            await append_to_end(connection, ACCOUNT, line_stream(4), PUBLISHED, Instant(at), {})
     async with db.connection() as connection:
         assert await prune_streams(connection) == 1
     assert [one.seq for one in await stored(db, line_stream(4))] == [2]

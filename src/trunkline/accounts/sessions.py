@@ -42,7 +42,7 @@ class Sessions:
             fits = await passwords.fits(password, stored)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
                 await self._note_failure(subject, now)
-                _log.warning("log-in refused", login=login[:200], address=address, api=api)
+                _log.warning("login_refused", login=login[:200], address=address, api=api)
                 raise AuthenticationFailed("login or password is wrong")
             new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
         check_account(row)

@@ -32,7 +32,7 @@ class ReloadedCertificate:
         except ssl.SSLError as error:
             if last_good is None or not last_good.exists():
                 raise
-            _log.error("certificate not usable, the last good one is served", reason=str(error))
+            _log.error("certificate_not_usable", remedy="the last good one is served", reason=str(error))
             self.context = _new_context()
             self.context.load_cert_chain(last_good, password="")
 
@@ -51,10 +51,10 @@ class ReloadedCertificate:
             _new_context().load_cert_chain(self._certificate, self._key, password="")
             self.context.load_cert_chain(self._certificate, self._key, password="")
         except (OSError, ssl.SSLError) as error:
-            _log.warning("new certificate not usable, the old one stays", reason=str(error))
+            _log.warning("certificate_not_reloaded", remedy="the former one is served", reason=str(error))
             return False
         self._seen = stamp
-        _log.info("certificate reloaded")
+        _log.info("certificate_reloaded")
         return True
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:

@@ -116,7 +116,7 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[End
                 settings.web.https_bind, settings.web.https_port, certificate.context, _BACKLOG
             )
             https = f"https://{settings.web.https_bind}:{settings.web.https_port}"
-        _log.info("web is open", http=http, https=https)
+        _log.info("web_open", http=http, https=https)
         yield Endpoints(http, https)
     finally:
         if watcher is not None:
@@ -170,13 +170,13 @@ def _own_health(app: web.Application, services: Services) -> Callable[[web.Reque
     app.on_cleanup.append(close)
 
     async def health(_request: web.Request) -> web.Response:
-        """200 while requests can be served, 503 when the database is away.
+        """200 while requests can be served, 503 while the database is unavailable.
 
         Anybody may ask, so it uses no connection of the requests and asks the database at most once per second.
         """
-        database = "none" if probe is None else "ok" if await probe.responds() else "away"
+        database = "none" if probe is None else "ok" if await probe.responds() else "unavailable"
         state = {
-            "status": "ok" if database != "away" else "degraded",
+            "status": "ok" if database != "unavailable" else "degraded",
             "version": __version__,
             "database": database,
         }
@@ -196,7 +196,7 @@ async def _guard(
         raise
     except Exception:
         resource = request.match_info.route.resource
-        _log.exception("unexpected error", route=resource.canonical if resource else None)
+        _log.exception("unexpected_error", route=resource.canonical if resource else None)
         return web.json_response({"error": "internal error"}, status=500)
 
 

@@ -18,7 +18,7 @@ from trunkline.billing.rating import price_list
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Directory
 
 PERIOD_SECONDS = 10.0
@@ -109,7 +109,7 @@ class Spending:
             try:
                 await self.refresh()
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("spending_not_read", error=first_line(error))
+                _log.warning("spending_not_read", cause=log_cause(error), error=first_line(error))
             await asyncio.sleep(PERIOD_SECONDS)
 
 

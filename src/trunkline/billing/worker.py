@@ -16,7 +16,7 @@ from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.jobs import Jobs
 from trunkline.db.leader import woken_by
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 
 _log = get_logger("billing")
 
@@ -56,7 +56,7 @@ async def _charge_for_ever(database: Database, jobs: Jobs, wake: asyncio.Event) 
                 await enforce_limits(database, jobs, datetime.now(UTC))
                 limits_at = time.monotonic() + LIMITS_PERIOD
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("billing_waits", error=repr(error))
+            _log.warning("billing_waits", cause=log_cause(error), error=repr(error))
             await asyncio.sleep(_PAUSE)
         await asyncio.sleep(_REST_PERIOD)
         with contextlib.suppress(TimeoutError):

@@ -2,7 +2,7 @@
 
 ====================  =======================================================================================
 ``rules``             the dispatcher of the rules: a signal or a command in, events and effects out; pure
-``routing_decision``          what a rule returns: events and effects
+``decision``          what a rule returns: events and effects
 ``context``           what a rule may ask about: free lines, registrations, the time of day
 ``session``           the state of one call session, and how each event changes it (``evolve``); no decisions
 ``timers``            timers and questions as data: what a rule starts, and what comes back later; pure

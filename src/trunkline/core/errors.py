@@ -2,33 +2,37 @@
 
 ::
 
-    TrunklineError                 has a mnemonic, a text that describes what to do, a place
-     +- ConfigurationError         settings, files, the machine: the admin can correct it
+    TrunklineError                 message (what happened, what to do), mnemonic, field, value
+     +- ConfigurationError         settings, files, the machine: the administrator can correct it
      |   +- SetupError             a required component is missing
      |   +- DirectoryFileError     a directory file (YAML) that cannot be applied
-     +- Refused                    the caller asked for what is not allowed or does not exist
-     |   +- AuthenticationFailed   who are you
-     |   +- PermissionDenied       you may not (address, component, permission, security rule)
+     +- Refused                    the caller asked for something that is not allowed or does not exist
+     |   +- AuthenticationFailed   no valid key, session or password
+     |   +- PermissionDenied       address, component, permission or security rule
      |   +- LimitExceeded          too much (points, channels, sizes)
      |   |   +- TooExpensive       the work was stopped at its limit: its points stay charged
-     |   +- NotFound               no such thing in this account
+     |   +- NotFound               there is no such thing in this account
      |   +- InvalidInput           a value that cannot be used
-     |   +- InvalidState           not now (a command in a wrong call state)
+     |   |   +- Duplicate          another item has this value
+     |   |   +- InUse              other items refer to it
+     |   +- InvalidState           the command is not possible in the present state of the call
      +- EngineError                Asterisk did not carry out a command
      |   +- ChannelGone            the channel has ended, or is no longer where the command needs it: normal in races
      |   +- EffectRefused          Asterisk refused it; nothing was done
+     |   |   +- NoChannelFree      the account has as many channels as it may have
      |   +- EffectTimedOut         no response in time; it may still be done
-     |   +- EngineUnavailable      no connection, or it broke while Asterisk worked on it
-     +- Unavailable                a part we need does not answer now; try again
-         +- EngineUnavailable      Asterisk
-         +- DatabaseUnavailable    PostgreSQL
-         +- SwitchUnavailable      the switch that owns the call
-         |   +- SwitchInterrupted  it had the command, and may have carried it out
-         |   +- StreamOpen         the call's end is not written yet
-         |   +- LeaseLost          another switch took over the node
+     |   +- EngineUnavailable      also Unavailable: no connection, or it broke during the command
+     +- Unavailable                a required part does not respond now: the same request may succeed later
+     |   +- EngineUnavailable      Asterisk
+     |   +- DatabaseUnavailable    PostgreSQL
+     |   +- SwitchUnavailable      the switch that owns the call; the command was not carried out
+     |   |   +- SwitchInterrupted  it had the command, and may have carried it out
+     |   +- StreamOpen             the end of the call is not written yet
+     +- OwnershipLost              another process owns what this one would write: trying again never helps
+         +- LeaseLost              another switch took over the node
          +- StreamConflict         another process wrote to a stream of events
 
-Interfaces (``apis``, ``console``, ``cli``) translate a :class:`TrunklineError` into their own form by its
+Interfaces (``apis``, ``cli``) translate a :class:`TrunklineError` into their own form by its
 ``mnemonic``; features raise the most specific class and never an error of an API.
 """
 
@@ -159,18 +163,22 @@ class SwitchUnavailable(Unavailable):
 
 
 class SwitchInterrupted(SwitchUnavailable):
-    """Whether the command was carried out is not known: do not send it again without looking."""
+    """Whether the command was carried out is not known: read the state of the call before sending it again."""
 
 
-class StreamOpen(SwitchUnavailable):
+class StreamOpen(Unavailable):
     """The call is not over, so only its switch appends to its stream."""
 
 
-class LeaseLost(SwitchUnavailable):
+class OwnershipLost(TrunklineError):  # noqa: N818 - see Refused
+    """Another process owns what this one would write. This process cannot succeed by trying again."""
+
+
+class LeaseLost(OwnershipLost):
     """This switch does not hold the node's lease any more: it may neither write nor command the engine."""
 
 
-class StreamConflict(Unavailable):
+class StreamConflict(OwnershipLost):
     """A stream of events does not have the version that its writer expected."""
 
 

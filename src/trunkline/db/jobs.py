@@ -23,6 +23,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.log import get_logger
+from trunkline.db.pool import log_cause
 from trunkline.db.waiting import EventConnection, check_when_readable
 
 _log = get_logger("db.jobs")
@@ -220,7 +221,7 @@ class Jobs:
                                 served.add(queue)
                         await asyncio.sleep(_QUEUES_PERIOD)
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("jobs_without_database", error=str(error))
+                _log.warning("jobs_without_database", cause=log_cause(error), error=str(error))
             finally:
                 # A pool that is still being opened would continue to connect.
                 await self._app.close_async()
@@ -243,7 +244,7 @@ class Jobs:
                     )
                 )
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("jobs_without_database", queue=queue, error=str(error))
+                _log.warning("jobs_without_database", cause=log_cause(error), queue=queue, error=str(error))
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _announce_for_ever(self) -> None:
@@ -265,7 +266,9 @@ class Jobs:
                             pass
                         await asyncio.sleep(_SCHEDULED_PAUSE)
             except (psycopg.Error, OSError) as error:
-                _log.warning("jobs_without_database", queue="scheduled", error=str(error))
+                _log.warning(
+                    "jobs_without_database", cause=log_cause(error), queue="scheduled", error=str(error)
+                )
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _rescue_for_ever(self) -> None:
@@ -274,7 +277,7 @@ class Jobs:
             try:
                 await self._rescue()
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("rescue_failed", error=str(error))
+                _log.warning("rescue_failed", cause=log_cause(error), error=str(error))
 
     async def _rescue(self) -> None:
         """Put back the jobs of killed workers. Two workers may try the same: the second finds nothing to put

@@ -14,7 +14,7 @@ import psycopg
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, log_cause
 
 _log = get_logger("db.leader")
 
@@ -40,7 +40,7 @@ async def lead_when_possible(
                 if conn is not None:
                     await lead(conn)
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning("leader_without_database", what=what, error=str(error))
+            _log.warning("leader_without_database", cause=log_cause(error), what=what, error=str(error))
             await asyncio.sleep(_RECONNECT_PERIOD)
             continue
         await asyncio.sleep(FOLLOWER_PERIOD)

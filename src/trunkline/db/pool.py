@@ -9,7 +9,7 @@
     async for payload in db.listen("trunkline_directory"):
         ...                                        # "" after each (re)connect: read all again
 
-Errors that mean "the server is away" become :class:`~trunkline.core.errors.DatabaseUnavailable`; all others
+Errors that mean that the server is unavailable become :class:`~trunkline.core.errors.DatabaseUnavailable`; all others
 (a violated constraint, a statement cancelled by its time limit) stay what the driver raises.
 """
 
@@ -40,7 +40,7 @@ Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
 Statement: TypeAlias = LiteralString | sql.SQL | sql.Composed | bytes
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
-_AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "53400"})
+_UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "53400"})
 """Shutting down, crashed, starting up, too many connections, a limit of the server."""
 
 _LISTEN_IDLE = 30.0
@@ -63,11 +63,26 @@ logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 _log = get_logger("db")
 
 
-def is_away(error: psycopg.Error) -> bool:
+def is_unavailable(error: psycopg.Error) -> bool:
     """Whether a driver's error means that the server is unreachable at present, so that a retry may succeed."""
     if not isinstance(error, psycopg.OperationalError):
         return False
-    return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _AWAY_STATES
+    return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _UNAVAILABLE_STATES
+
+
+def log_cause(error: BaseException | None) -> str:
+    """The field ``cause`` of a log line about an error of the database.
+
+    ``database_unavailable``: the server cannot be reached, so everything continues when it is back. ``database_error``: it
+    responded with an error, such as a missing table or permission.
+    """
+    while error is not None:
+        if isinstance(error, DatabaseUnavailable | OSError):
+            return "database_unavailable"
+        if isinstance(error, psycopg.Error):
+            return "database_unavailable" if is_unavailable(error) else "database_error"
+        error = error.__cause__
+    return "database_error"
 
 
 def is_statement_timeout(error: BaseException) -> bool:
@@ -77,11 +92,11 @@ def is_statement_timeout(error: BaseException) -> bool:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is away."""
+    """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is unavailable."""
     try:
         yield
     except psycopg.OperationalError as error:
-        if not is_away(error):
+        if not is_unavailable(error):
             raise
         raise DatabaseUnavailable(
             f"PostgreSQL does not answer ({first_line(error)}); see `trunkline status` and its log"
@@ -255,10 +270,13 @@ class Database:
                             yield notice.payload
                         await connection.execute("select 1")
             except psycopg.OperationalError as error:
-                if not is_away(error):
+                if not is_unavailable(error):
                     raise
                 _log.warning(
-                    "listener lost its connection", channel=", ".join(channels), reason=first_line(error)
+                    "listener_connection_lost",
+                    cause=log_cause(error),
+                    channel=", ".join(channels),
+                    error=first_line(error),
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -173,7 +173,7 @@ async def load_accounts(
             found[account_id] = _account(of_account, contacts[account_id], cipher, media_dir)
         except (ValueError, KeyError, TypeError, OSError) as error:
             broken.add(account_id)
-            _log.error("an account's directory cannot be read", account_id=account_id, error=repr(error))
+            _log.error("account_directory_not_read", account_id=account_id, error=repr(error))
         await asyncio.sleep(0)
     return Loaded(found, frozenset(broken))
 
@@ -369,7 +369,9 @@ def _opened(cipher: Cipher, encrypted: bytes, trunk_id: int) -> str | None:
     try:
         return cipher.decrypt(bytes(encrypted))
     except TrunklineError:  # a lost master key must not take the account's numbers away with it
-        _log.error("a trunk's password cannot be decrypted; apply it again", trunk_id=trunk_id)
+        _log.error(
+            "trunk_password_not_decrypted", remedy="set the password of the trunk again", trunk_id=trunk_id
+        )
         return None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.load import (
     Cipher,
     Loaded,
@@ -96,7 +96,7 @@ class DirectorySnapshot:
                 async for payload in self._db.listen(CHANNEL):
                     self._note(payload)
             except Exception:  # the reason does not matter: deaf, the snapshot would grow old unnoticed
-                _log.exception("listening for changes of the directory failed; trying again")
+                _log.exception("directory_listen_failed", remedy="tried again")
             await asyncio.sleep(RETRY_SECONDS)
 
     def _note(self, payload: str) -> None:
@@ -136,12 +136,19 @@ class DirectorySnapshot:
                 rest = {} if everything else {one: numbers[one] for one in numbers.keys() - stale}
                 if rest:
                     await self._refresh_numbers(rest)
-            except DatabaseUnavailable:
-                _log.warning("the directory stays as it is: the database does not answer")
+            except DatabaseUnavailable as error:
+                _log.warning(
+                    "directory_not_read",
+                    cause=log_cause(error),
+                    error=error.message,
+                    remedy="the directory stays as it is; reading is tried again",
+                )
                 self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:  # this task is the only thing between a change and the calls: it must not die
-                _log.exception("the directory could not be read; trying again")
+                _log.exception(
+                    "directory_not_read", remedy="the directory stays as it is; reading is tried again"
+                )
                 self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -188,4 +195,4 @@ class DirectorySnapshot:
             try:
                 listener(self._current, touched)
             except Exception:  # one listener's mistake must not keep the others, or the calls, from the news
-                _log.exception("a listener of the directory failed")
+                _log.exception("directory_listener_failed")

@@ -20,7 +20,7 @@ from trunkline.core.clock import to_instant
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database, Row
+from trunkline.db.pool import Database, Row, log_cause
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import CALLS_CHANNEL, STREAMS_CHANNEL, Written, WrittenInStream, read_announcement
 
@@ -161,7 +161,7 @@ class CallFeed:
                         for watch in tuple(self._watches.get(event.account_id, ())):
                             watch.offer(event)
                 except (DatabaseUnavailable, psycopg.Error) as error:
-                    _log.warning("watchers_missed_events", error=str(error))
+                    _log.warning("watchers_missed_events", cause=log_cause(error), error=str(error))
                     self._end_all()
 
     async def _read(self, payload: str) -> AsyncIterator[Event]:

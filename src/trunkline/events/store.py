@@ -3,7 +3,7 @@
 An append has the version it expects, the number of the last event that its writer has read or written. In one
 transaction it moves the stream's version and inserts the events and their outbox rows; with another version it raises
 :class:`StreamConflict` and writes nothing. While a call's stream is open, its switch alone appends
-to it. The event that closes it is ``session_finished``; after that any process may append (:func:`append`).
+to it. The event that closes it is ``session_finished``; after that any process may append (:func:`append_to_end`).
 
 Streams of lines, agents, queues and accounts have their events in ``stream_events`` and their versions in
 ``stream_positions``. Each append is a statement of its own (:func:`append_to_stream`), so writing them never delays calls.
@@ -342,7 +342,7 @@ def read_announcement(payload: str) -> list[Written]:
     return [Written(*(int(number) for number in part.split(":"))) for part in payload.split(",") if part]
 
 
-async def append(
+async def append_to_end(
     connection: AsyncConnection[Any],
     account_id: int,
     stream: str,
@@ -350,7 +350,8 @@ async def append(
     at: Instant,
     data: Mapping[str, Any],
 ) -> int:
-    """Add one event at the end of a closed call's stream, or of a stream that is no call's, and return its number.
+    """Append one event without an expected version, and return its number: to the stream of a call that is over, or
+    to one that is not of a call.
 
     For writers that do not need to know the events before theirs. The row of the stream stays locked until the transaction
     ends, so that other writers of the same stream wait.

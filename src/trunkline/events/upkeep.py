@@ -12,7 +12,7 @@ from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.events.relay import Listener, retry_failures
 from trunkline.events.store import prune_streams
 
@@ -39,6 +39,6 @@ async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:
                     await prune_streams(conn)
             await retry_failures(db, listeners)
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning("upkeep_without_database", error=str(error))
+            _log.warning("upkeep_without_database", cause=log_cause(error), error=str(error))
         rounds += 1
         await asyncio.sleep(_RETRY_PERIOD)

@@ -32,7 +32,7 @@ from trunkline.core.log import get_logger
 from trunkline.core.settings import NotificationSettings
 from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.notifications import backoff, deliveries
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
@@ -318,7 +318,9 @@ class _SenderSession:
             try:
                 settled = await self._write([attempt for attempt, _ in batch])
             except Exception as error:
-                _log.warning("deliveries_not_settled", count=len(batch), error=repr(error))
+                _log.warning(
+                    "deliveries_not_settled", cause=log_cause(error), count=len(batch), error=repr(error)
+                )
                 pause = _SETTLE_PAUSE
                 continue
             taken = {id(attempt) for attempt, _ in batch}
@@ -365,7 +367,12 @@ class _SenderSession:
         try:
             seconds = await deliveries.note_endpoint(self.db, [attempt for attempt, _ in pending])
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("endpoint_state_not_written", subscription_id=subscription_id, error=str(error))
+            _log.warning(
+                "endpoint_state_not_written",
+                cause=log_cause(error),
+                subscription_id=subscription_id,
+                error=str(error),
+            )
         if seconds and (endpoint := self.endpoints.pop(subscription_id, None)):
             endpoint.is_suspended = True
         if seconds:

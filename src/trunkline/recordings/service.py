@@ -431,7 +431,7 @@ async def _append_ready(
     conn: Connection, account_id: int, row: Mapping[str, Any], events: Sequence[Event], written: Written
 ) -> None:
     finished = next((e.data for e in reversed(events) if e.type is EventType.SESSION_FINISHED), {})
-    await store.append(
+    await store.append_to_end(
         conn,
         account_id,
         call_stream(row["call_session_id"]),

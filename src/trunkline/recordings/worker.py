@@ -14,7 +14,7 @@ from trunkline.core.settings import Settings
 from trunkline.core.spool import nodes_of_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.jobs import Jobs
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.recordings.listener import JOB, QUEUE, queue_of
 from trunkline.recordings.service import RecordingMaker, Sweeper
 
@@ -50,5 +50,5 @@ async def _sweep_for_ever(sweeper: Sweeper) -> None:
         try:
             await sweeper.sweep()
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning("sweeper_without_database", error=str(error))
+            _log.warning("sweeper_without_database", cause=log_cause(error), error=str(error))
         await asyncio.sleep(_SWEEP_PERIOD)

@@ -20,12 +20,12 @@ from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Account, Directory
 from trunkline.directory.trunks.identification import Identification
 from trunkline.engine import AccountConfig, RefusedRow, account_config, accounts_concerned
 from trunkline.events.catalogue import EventType, row_stream
-from trunkline.events.store import append
+from trunkline.events.store import append_to_end
 from trunkline.roles.common import cancelled
 from trunkline.telephony import config as telephony_config
 
@@ -236,7 +236,9 @@ class EngineConfigurator:
             try:
                 await self._publish(self._unpublished[0])
             except (DatabaseUnavailable, psycopg.Error) as error:
-                _log.warning("row_left_out_not_published", error=str(error), remedy="retrying")
+                _log.warning(
+                    "row_left_out_not_published", cause=log_cause(error), error=str(error), remedy="retrying"
+                )
                 return
             del self._unpublished[0]
 
@@ -260,7 +262,9 @@ async def publish_row_left_out(db: Database, row: RefusedRow) -> None:
         if await cursor.fetchone() is not None:
             return
         data = {"entity": row.entity, "entity_id": row.id, "entity_name": row.name, "reason": row.reason}
-        await append(connection, row.account_id, stream, EventType.ROW_LEFT_OUT, Instant(time.time()), data)
+        await append_to_end(
+            connection, row.account_id, stream, EventType.ROW_LEFT_OUT, Instant(time.time()), data
+        )
 
 
 @contextlib.asynccontextmanager

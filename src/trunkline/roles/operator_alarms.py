@@ -18,7 +18,7 @@ from trunkline.billing.notices import QUEUE, SEND
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.jobs import Jobs
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 
 _log = get_logger("roles")
 
@@ -124,7 +124,7 @@ async def run_alarms(db: Database, jobs: Jobs, operators: Sequence[str]) -> None
             await note_dead_letters(db)
             await order_mails(db, jobs, operators)
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("alarms_without_database", error=str(error))
+            _log.warning("alarms_without_database", cause=log_cause(error), error=str(error))
         await asyncio.sleep(PERIOD)
 
 

@@ -37,7 +37,7 @@ from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.contacts import save_contact
 from trunkline.directory.model import OutgoingLimits
 from trunkline.directory.snapshot import DirectorySnapshot
@@ -193,7 +193,7 @@ async def _alarms(
                 (node, kind, Jsonb(dict(data))),
             )
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("alarm_not_written", type=kind, error=str(error))
+            _log.warning("alarm_not_written", cause=log_cause(error), type=kind, error=str(error))
             return False
         return True
 
@@ -237,7 +237,7 @@ def _disk_events(db: Database, node: int) -> Changed:
                 (node, Jsonb({"level": level.name.lower(), "free_bytes": free})),
             )
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("disk_event_not_written", error=str(error))
+            _log.warning("disk_event_not_written", cause=log_cause(error), error=str(error))
 
     return changed
 
@@ -295,7 +295,9 @@ class _Follower:
                 case LoginFailed():
                     self._guard.handle(heard)
                 case EngineDown():
-                    _log.error("engine_away", remedy="calls continue in Asterisk if it runs; reconnecting")
+                    _log.error(
+                        "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
+                    )
                 case _ if self._recovery is not None and self._recovery.was_replayed(heard):
                     pass
                 case _:

@@ -15,7 +15,7 @@ from trunkline.core.clock import to_instant
 from trunkline.core.errors import NotFound, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.events.catalogue import EventType, call_stream
-from trunkline.events.store import append
+from trunkline.events.store import append_to_end
 from trunkline.tagging.communications import PLACES, Communication, Kind, find
 
 SETTLE_SECONDS = 2.0
@@ -214,7 +214,7 @@ class Marker:
         if found.kind is Kind.CALL and await _has_event_log(connection, self._author.account_id, found):
             data = {"tag_id": tag_id, "tag_name": tag_name, **self._author.as_data()}
             stream = call_stream(found.communication_id)
-            await append(connection, self._author.account_id, stream, type_, to_instant(now), data)
+            await append_to_end(connection, self._author.account_id, stream, type_, to_instant(now), data)
 
 
 _NOTE: LiteralString = """

@@ -200,7 +200,7 @@ class Processor:
             ext_id=row["ext_id"],
             code=failure.code,
             message=failure.message,
-            cause=repr(cause) if cause else None,
+            error=repr(cause) if cause else None,
         )
         async with self._db.connection() as connection:
             ids = (account_id, row["uploaded_call_id"])

@@ -34,6 +34,7 @@ from trunkline.core.errors import (
     SwitchUnavailable,
 )
 from trunkline.core.log import get_logger
+from trunkline.db.pool import log_cause
 
 _log = get_logger("apis.call_api")
 
@@ -156,7 +157,7 @@ async def _first_time(
         await idempotency_keys.keep(attempt, answer)
     except DatabaseUnavailable as error:
         # The call has started and the client must get its id; a repeated request finds it by its session.
-        _log.warning("answer_not_kept", method=attempt.method, reason=error.message)
+        _log.warning("answer_not_kept", cause=log_cause(error), method=attempt.method, reason=error.message)
     return answer
 
 

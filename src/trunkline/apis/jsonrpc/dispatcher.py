@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -46,7 +47,13 @@ from trunkline.db.pool import is_statement_timeout
 
 _log = get_logger("apis.jsonrpc")
 
-_AWAY = "A part of the service does not answer now; send the request again in a moment."
+
+def _cause(error: Unavailable) -> str:
+    """For the log: ``database_unavailable``, ``switch_unavailable``, ``switch_interrupted``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+
+
+_UNAVAILABLE = "A part of the service does not answer now; send the request again in a moment."
 
 
 @dataclass(slots=True)
@@ -241,7 +248,7 @@ class Dispatcher:
             if progress.identity is not None:
                 await accounts.logout(progress.identity.token)
         except Exception:
-            _log.exception("points or session not given back", method=progress.method.name)
+            _log.exception("request_not_undone", method=progress.method.name)
 
     def _client_error(self, error: Exception, progress: _Progress) -> RpcError:
         """The error for the client; internal errors are only logged."""
@@ -257,13 +264,19 @@ class Dispatcher:
                         progress.request.params, rpc_failure.field, rpc_failure.value
                     )
                 return rpc_failure
-        incident = uuid.uuid4().hex[:12]
-        params = {"incident_id": incident}
+        incident_id = uuid.uuid4().hex[:12]
+        params = {"incident_id": incident_id}
         if isinstance(error, Unavailable):
-            params["remedy"] = error.message if isinstance(error, SwitchInterrupted) else _AWAY
-            _log.warning("a part is away", incident=incident, method=method.name, reason=error.message)
+            params["remedy"] = error.message if isinstance(error, SwitchInterrupted) else _UNAVAILABLE
+            _log.warning(
+                "dependency_unavailable",
+                incident_id=incident_id,
+                method=method.name,
+                cause=_cause(error),
+                error=error.message,
+            )
         else:
-            _log.error("unexpected error", incident=incident, method=method.name, exc_info=error)
+            _log.error("unexpected_error", incident_id=incident_id, method=method.name, exc_info=error)
         return rpc_error(api, "internal_error", method=method, params=params)
 
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
@@ -282,7 +295,7 @@ class Dispatcher:
                     progress.caller.account_id, self._service_spec.api
                 )
             except Exception as error:
-                _log.warning("limits not available", reason=str(error))
+                _log.warning("limits_not_read", error=str(error))
         return self._known_metadata(progress)
 
     def _count(self, progress: _Progress, status: str) -> None:

@@ -144,7 +144,7 @@ class DatabaseRequestLog:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> DatabaseRequestLog:
-        self._task = core_task(self._write_forever(), name="request-journal")
+        self._task = core_task(self._write_forever(), name="request-log")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -152,7 +152,7 @@ class DatabaseRequestLog:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._waiting and not await self._flush():
-            _log.warning("requests not written to the report", lines=len(self._waiting))
+            _log.warning("requests_not_written", lines=len(self._waiting))
 
     async def next_id(self) -> int:
         async with self._ids_lock:
@@ -191,11 +191,16 @@ class DatabaseRequestLog:
                 self._waiting.extendleft(reversed(batch))
                 if not isinstance(error, DatabaseUnavailable):
                     raise
-                _log.warning("the report of requests waits for the database", lines=len(self._waiting))
+                _log.warning(
+                    "request_log_waits",
+                    cause="database_unavailable",
+                    error=error.message,
+                    lines=len(self._waiting),
+                )
                 return False
         self._filled.clear()
         if self._dropped:
-            _log.error("requests lost from the report", lines=self._dropped)
+            _log.error("requests_lost", lines=self._dropped)
             self._dropped = 0
         return True
 
@@ -207,9 +212,7 @@ class DatabaseRequestLog:
             raise
         except Exception as error:
             if len(batch) == 1:
-                _log.error(
-                    "a request cannot be written to the report", method=batch[0].method, exc_info=error
-                )
+                _log.error("request_not_storable", method=batch[0].method, exc_info=error)
                 return
             for entry in batch:
                 await self._insert([entry])
@@ -234,9 +237,7 @@ class _Refusals:
         self._rows[account_id] += 1
         if self._rows[account_id] > _REFUSED_ROWS:
             if self._rows[account_id] == _REFUSED_ROWS + 1:
-                _log.warning(
-                    "refused requests are left out of the report for this minute", account_id=account_id
-                )
+                _log.warning("refused_requests_left_out", remedy="for this minute", account_id=account_id)
             return None
         size = len(orjson.dumps(entry.request))
         if size <= _REQUEST_LIMIT and self._bytes[account_id] + size <= _REFUSED_BYTES:

@@ -30,20 +30,21 @@ from trunkline.core.errors import LeaseLost, StreamConflict, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_for
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.store import Fence, call_events, check_lease, write_call_events
 
 GATHER_SECONDS = 0.02
-"""Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the rest interval can
-extend it. If the process is killed, unwritten events are lost; recovery makes them again from the engine's log."""
-REST_SECONDS = 0.05
+"""Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the interval between
+writes can extend it. If the process is killed, unwritten events are lost; recovery makes them again from the engine's
+log."""
+WRITE_INTERVAL_SECONDS = 0.05
 """Time between the beginnings of two writes, while no caller waits: the first event after a pause goes soon, a stream of
 them in larger batches."""
-BUSY_REST_SECONDS = 0.15
+BUSY_WRITE_INTERVAL_SECONDS = 0.15
 """The same while many calls come: the rows of a call are written once for each batch it is in."""
 BUSY_EVENTS = 50
-"""A batch of more means that many calls come: what sixty calls a second make in a rest."""
+"""A batch of more means that many calls come: what sixty calls a second make in the interval between writes."""
 BATCH_MAX = 500
 """Events of a batch; the last decision in it may exceed this."""
 RETRY_SECONDS_FIRST = 0.2
@@ -156,26 +157,29 @@ class EventWriter:
         self._buffer_max = buffer_max
         self._streams: dict[int, _Stream] = {}
         self._pending: deque[_Pending] = deque()
-        self._put = 0
-        self._done = 0
-        self._lag = 0
-        self._goal = 0
-        self._began = 0.0
-        self._rest = REST_SECONDS
-        self._hurry = asyncio.Event()
+        self._count_put = 0
+        """Events that were put since the start."""
+        self._count_written = 0
+        """Those of them that are written, or are in ``dead_letters``."""
+        self._unwritten = 0
+        self._flush_until = 0
+        """The count of written events for which a flush waits."""
+        self._write_began = 0.0
+        self._write_interval = WRITE_INTERVAL_SECONDS
+        self._flush_requested = asyncio.Event()
         self._wake = asyncio.Event()
         self._progress = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._alarm: str | None = None
         self.dead_letters = 0
         """Events that could not be stored."""
-        self.away_since: float | None = None
+        self.unavailable_since: float | None = None
         """Loop time since which the database does not take events; None = it does."""
         self.is_fenced = False
         """Whether the lease is lost."""
 
     async def count_dead_letters(self) -> None:
-        """Count events that former switches could not store: the alarm stays until an operator deletes them."""
+        """Count events that former switches could not store: the alarm stays until an administrator deletes them."""
         row = await self._db.fetch_one(_COUNT_DEAD_LETTERS)
         self.dead_letters = int(row["count"]) if row is not None else 0
 
@@ -192,9 +196,9 @@ class EventWriter:
             await asyncio.gather(self._task, return_exceptions=True)
 
     @property
-    def lag(self) -> int:
+    def unwritten(self) -> int:
         """Events not yet written."""
-        return self._lag
+        return self._unwritten
 
     @property
     def oldest_age(self) -> float:
@@ -203,7 +207,7 @@ class EventWriter:
 
     @property
     def full(self) -> bool:
-        return self._lag >= self._buffer_max
+        return self._unwritten >= self._buffer_max
 
     @property
     def waiting_reason(self) -> str | None:
@@ -212,15 +216,15 @@ class EventWriter:
 
     @property
     def alarm(self) -> str | None:
-        """Why events wait or were not stored; None when all is well."""
+        """Why events wait or were not stored; None when there are none of either."""
         if self._alarm is not None:
-            return f"{self.lag} events wait: {self._alarm}"
+            return f"{self.unwritten} events wait: {self._alarm}"
         if self.dead_letters:
             return f"{self.dead_letters} events could not be stored: see table dead_letters"
         return None
 
     def restore(self, events: Sequence[Event]) -> None:
-        """Go on with a stream that a former switch wrote.
+        """Continue a stream that a former switch wrote.
 
         :param events: all of its stored events.
         """
@@ -237,23 +241,23 @@ class EventWriter:
         if not events:
             return
         self._pending.append(_Pending(tuple(events), position, time.monotonic()))
-        self._put += len(events)
-        self._lag += len(events)
+        self._count_put += len(events)
+        self._unwritten += len(events)
         self._wake.set()
 
     async def flush(self) -> None:
         """Wait until all that was put before is written (or is in ``dead_letters``)."""
-        goal = self._put
-        if self._done < goal:
-            self._goal = goal
-            self._hurry.set()
+        goal = self._count_put
+        if self._count_written < goal:
+            self._flush_until = goal
+            self._flush_requested.set()
         async with self._progress:
-            await self._progress.wait_for(lambda: self._done >= goal)
+            await self._progress.wait_for(lambda: self._count_written >= goal)
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            if self._lag < BATCH_MAX:
+            if self._unwritten < BATCH_MAX:
                 await self._gather()
             if not self._pending:
                 self._wake.clear()
@@ -265,26 +269,30 @@ class EventWriter:
                 count += len(pending.events)
                 if count >= BATCH_MAX:
                     break
-            self._rest = BUSY_REST_SECONDS if count > BUSY_EVENTS else REST_SECONDS
+            self._write_interval = (
+                BUSY_WRITE_INTERVAL_SECONDS if count > BUSY_EVENTS else WRITE_INTERVAL_SECONDS
+            )
             await self._write_until_done(batch)
             for _ in batch:
                 self._pending.popleft()
-            self._done += count
-            self._lag -= count
-            if self._done >= self._goal:
-                self._hurry.clear()
+            self._count_written += count
+            self._unwritten -= count
+            if self._count_written >= self._flush_until:
+                self._flush_requested.clear()
             async with self._progress:
                 self._progress.notify_all()
             if not self._pending:
                 self._wake.clear()
 
     async def _gather(self) -> None:
-        """Wait for more events, unless somebody waits for those that are here."""
+        """Wait for more events until the next write is due, or a flush is requested."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(max(loop.time() + GATHER_SECONDS, self._began + self._rest)):
-                await self._hurry.wait()
-        self._began = loop.time()
+            async with asyncio.timeout_at(
+                max(loop.time() + GATHER_SECONDS, self._write_began + self._write_interval)
+            ):
+                await self._flush_requested.wait()
+        self._write_began = loop.time()
 
     async def _write_until_done(self, batch: Sequence[_Pending]) -> None:
         """Write a batch, however long it takes.
@@ -301,15 +309,15 @@ class EventWriter:
                 await self._write(portions, position)
             except LeaseLost as error:
                 self.is_fenced = True
-                _log.error("lease_lost", error=error.message, unwritten_events=self.lag)
+                _log.error("lease_lost", error=error.message, unwritten_events=self.unwritten)
                 self._lost()
                 raise
             except Exception as error:
-                self._away(error)
+                self._writes_failed(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_SECONDS_MAX)
                 continue
-            self._back()
+            self._writes_succeed()
             return
 
     async def _portions(self, batch: Sequence[_Pending]) -> list[_Portion]:
@@ -327,7 +335,7 @@ class EventWriter:
             portion.events.append(event)
         for portion in found.values():
             try:
-                _merge(portion)
+                _evolve_to_end(portion)
             except UNSTORABLE as error:
                 portion.stream.dead = f"{type(error).__name__}: {error}"
                 _log.exception("events_not_foldable", call_session_id=portion.stream.call_session_id)
@@ -434,9 +442,11 @@ class EventWriter:
                 )
         if not settled:
             # The version differs, but there is no event: the tables were changed manually.
-            await self._dead_letter_by_version(portions, error)
+            await self._end_streams_of_wrong_version(portions, error)
 
-    async def _dead_letter_by_version(self, portions: Sequence[_Portion], error: Exception) -> None:
+    async def _end_streams_of_wrong_version(self, portions: Sequence[_Portion], error: Exception) -> None:
+        """Find the streams whose stored version is not the expected one, by separate writes; the rest of their events goes
+        into ``dead_letters``."""
         if len(portions) > 1:
             for portion in portions:
                 await self._write_alone(portion, None)
@@ -515,12 +525,12 @@ class EventWriter:
                 account_id=stream.account_id,
                 call_session_id=stream.call_session_id,
                 error=first_line(refused),
-                cause=first_line(error),
+                first_error=first_line(error),
                 remedy="the call's events are kept, its report row is not: please report this",
             )
 
     async def _dead_letter(self, portion: _Portion) -> None:
-        """Insert the events that cannot be stored into ``dead_letters``, for an operator."""
+        """Insert the events that cannot be stored into ``dead_letters``."""
         stream = portion.stream
         async with self._db.connection() as connection:
             await check_lease(connection, self._fence)
@@ -548,30 +558,31 @@ class EventWriter:
 
     # --- alarms
 
-    def _away(self, error: Exception) -> None:
+    def _writes_failed(self, error: Exception) -> None:
         self._alarm = first_line(error)
-        if self.away_since is None:
-            self.away_since = asyncio.get_running_loop().time()
+        if self.unavailable_since is None:
+            self.unavailable_since = asyncio.get_running_loop().time()
             _log.error(
                 "events_wait",
+                cause=log_cause(error),
                 error=first_line(error),
                 remedy="calls continue; events wait in memory until PostgreSQL accepts them: resolve the error",
             )
         if self.full:
             _log.error(
                 "event_buffer_full",
-                events=self.lag,
+                events=self.unwritten,
                 remedy="new calls are refused until PostgreSQL accepts events",
             )
 
-    def _back(self) -> None:
-        if self.away_since is not None:
-            _log.info("events_written_again", waited_events=self.lag)
-            self.away_since = None
+    def _writes_succeed(self) -> None:
+        if self.unavailable_since is not None:
+            _log.info("events_written_again", waited_events=self.unwritten)
+            self.unavailable_since = None
             self._alarm = None
 
 
-def _merge(portion: _Portion) -> None:
+def _evolve_to_end(portion: _Portion) -> None:
     """Bring the writer's own state of the call to the last event of the portion."""
     stream = portion.stream
     for event in portion.events:

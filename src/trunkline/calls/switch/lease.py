@@ -20,6 +20,7 @@ from trunkline.core.clock import Instant
 from trunkline.core.errors import LeaseLost, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
+from trunkline.db.pool import log_cause
 from trunkline.db.waiting import EventConnection
 from trunkline.events.store import Fence
 
@@ -119,7 +120,7 @@ class Lease:
             except (psycopg.Error, OSError) as error:
                 # PostgreSQL is unavailable, or a table or permission is missing: calls continue, and no other switch can
                 # take over the node either.
-                _log.warning("lease_without_database", error=first_line(error))
+                _log.warning("lease_without_database", cause=log_cause(error), error=first_line(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:
                 _log.error("lease_lost", node=self._node, error=error.message)
@@ -168,7 +169,7 @@ class Lease:
             raise
         except psycopg.Error as error:
             # The lock is still held. The event writer has the alarm: it cannot write either.
-            _log.warning("lease_not_renewed", error=first_line(error))
+            _log.warning("lease_not_renewed", cause=log_cause(error), error=first_line(error))
             return
         if cursor.rowcount == 0:
             raise LeaseLost("another switch took over this node; this one must end")

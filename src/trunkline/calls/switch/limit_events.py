@@ -12,9 +12,9 @@ from trunkline.calls.flows.outgoing_limits import LimitReached, OutgoingUsage
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.events.catalogue import EventType, account_stream
-from trunkline.events.store import append
+from trunkline.events.store import append_to_end
 
 PERIOD_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ async def _append(db: Database, reached: LimitReached) -> None:
     }
     _log.warning("outgoing_limit_reached", account_id=reached.account_id, **data)
     async with db.connection() as connection:
-        await append(
+        await append_to_end(
             connection,
             reached.account_id,
             account_stream(reached.account_id),
@@ -58,7 +58,7 @@ async def publishing_limits(db: Database, usage: OutgoingUsage) -> AsyncIterator
             try:
                 await publish(db, usage)
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("outgoing_limit_not_published", error=first_line(error))
+                _log.warning("outgoing_limit_not_published", cause=log_cause(error), error=first_line(error))
 
     task = core_task(run(), name="limit-events")
     try:

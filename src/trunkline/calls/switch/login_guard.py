@@ -23,10 +23,10 @@ from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import EventType, line_stream
-from trunkline.events.store import append
+from trunkline.events.store import append_to_end
 from trunkline.telephony.port import LineAccess, LoginFailed
 
 GATHER_SECONDS = 0.1
@@ -189,7 +189,7 @@ class LoginGuard:
             }
             try:
                 async with self._db.connection() as connection:
-                    await append(
+                    await append_to_end(
                         connection,
                         account.account_id,
                         line_stream(line.sip_line_id),
@@ -198,7 +198,9 @@ class LoginGuard:
                         data,
                     )
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("login_ban_not_published", line=login, error=first_line(error))
+                _log.warning(
+                    "login_ban_not_published", cause=log_cause(error), line=login, error=first_line(error)
+                )
 
     def _log_failure(self, failed: LoginFailed) -> None:
         """At most one line a minute for one address at one line: guesses must not fill the log.

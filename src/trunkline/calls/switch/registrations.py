@@ -19,10 +19,10 @@ from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Directory, SipLine
 from trunkline.events.catalogue import EventType, line_stream
-from trunkline.events.store import append
+from trunkline.events.store import append_to_end
 from trunkline.telephony.port import Registered, Signal, Unregistered
 
 GATHER_SECONDS = 0.1
@@ -83,7 +83,9 @@ class RegistrationRecorder:
                 try:
                     await self._write(login, events)
                 except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                    _log.warning("registrations_unwritten", line=login, error=first_line(error))
+                    _log.warning(
+                        "registrations_unwritten", cause=log_cause(error), line=login, error=first_line(error)
+                    )
                     kept = self._changed.setdefault(login, [])
                     kept[:0] = events
                     self._wake.set()
@@ -111,7 +113,7 @@ class RegistrationRecorder:
             for device in devices:
                 await connection.execute(_WRITE, self._row(line, device))
             for type_, at in events:
-                await append(
+                await append_to_end(
                     connection,
                     account.account_id,
                     line_stream(line.sip_line_id),

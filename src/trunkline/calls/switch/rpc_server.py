@@ -39,6 +39,7 @@ STATUS_OF = {
     errors.InvalidState: 409,
     errors.LimitExceeded: 429,
     errors.Unavailable: 503,
+    errors.OwnershipLost: 503,
     errors.EngineError: 503,
     errors.Refused: 400,
 }

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -64,10 +64,10 @@ from trunkline.core.errors import (
 )
 from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_lines, get_logger
-from trunkline.core.phone import normalise
 from trunkline.core.tasks import item_task
 from trunkline.directory.fingerprint import fingerprint
-from trunkline.directory.model import Account, Directory, VirtualNumber
+from trunkline.directory.model import Account, Directory
+from trunkline.directory.trunks.call_owner import CallOwner, called_number, owner_of_call
 from trunkline.events.catalogue import Event, EventType
 from trunkline.routing.emergency import emergency_number
 from trunkline.routing.interpreter import scenario_for
@@ -781,7 +781,7 @@ class Switch:
         presence, writer = self.presence, self._writer
         metrics.CALLS_LIVE.set_function(lambda: len(self.sessions))
         metrics.LEGS_LIVE.set_function(lambda: sum(len(one.living) for one in self.sessions.values()))
-        metrics.EVENTS_UNWRITTEN.set_function(lambda: writer.lag)
+        metrics.EVENTS_UNWRITTEN.set_function(lambda: writer.unwritten)
         metrics.EVENTS_OLDEST.set_function(lambda: writer.oldest_age)
         metrics.EVENTS_FULL.set_function(lambda: float(writer.full))
         metrics.DEAD_LETTERS.set_function(lambda: writer.dead_letters)
@@ -803,7 +803,7 @@ class Switch:
             "registered_lines": sum(1 for line in devices if self.presence.is_online(line)),
             "registered_devices": sum(len(one) for one in devices.values()),
             "signal_path": self.signal_path() if self.signal_path is not None else None,
-            "unwritten_events": self._writer.lag,
+            "unwritten_events": self._writer.unwritten,
             "events_alarm": self._writer.alarm,
             "disk": self._disk().name.lower(),
             "busy_sessions": self._executor.busy,
@@ -875,56 +875,8 @@ def _numbers(started: Mapping[str, Any]) -> dict[str, Any]:
     return {"called": contact, "caller": started.get("operator_phone_number") or virtual}
 
 
-class CallOwner(NamedTuple):
-    """The account of a call that came in over a trunk; ``number`` None: the call is for no number of that account."""
-
-    account: Account
-    number: VirtualNumber | None
-    trunk_id: int
-
-
 def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
     """Id of the trunk of an endpoint (0 when the name is not one of a trunk), and whether only an address identified it."""
     name = endpoint.name.removeprefix("trunk-")
     digits = name.removesuffix("-ip")
     return (int(digits) if digits.isascii() and digits.isdigit() else 0), digits != name
-
-
-def owner_of_call(
-    directory: Directory, trunk_id: int, called: str, sharing: frozenset[int] | None = None
-) -> CallOwner | None:
-    """The account of a call that came in over a trunk. None: no account, or there is no such trunk.
-
-    A verified number decides, when its account has one of the trunks or took the number from the inventory that one of them
-    serves. Otherwise the call belongs to the account of the trunk if that is unambiguous: the trunk registered, or no other
-    account has a trunk with that address.
-
-    :param sharing: the trunks that have the address the call came from, all that identifies it; None: the registration of
-        the trunk identifies it.
-    """
-    trunks = {trunk_id} if sharing is None else sharing
-    owners = {one: found[0] for one in sorted(trunks) if (found := directory.trunk(one)) is not None}
-    if not owners:
-        return None
-    bare = called.lstrip("+")
-    verified = directory.number(bare) or directory.number(normalise(called) or bare)
-    if verified is not None:
-        account, number = verified
-        own = [one for one, owner in owners.items() if owner.account_id == account.account_id]
-        if own:
-            return CallOwner(account, number, number.trunk_id if number.trunk_id in own else own[0])
-        if number.carrier_trunk_id in owners:
-            return CallOwner(account, number, number.carrier_trunk_id or 0)
-    accounts = {owner.account_id: owner for owner in owners.values()}
-    if len(accounts) > 1:
-        return None
-    [account] = accounts.values()
-    # An unverified number may belong to another account: only calls over the account's own registration are for it.
-    number_here = called_number(account, called) if sharing is None else None
-    return CallOwner(account, number_here, min(owners))
-
-
-def called_number(account: Account, called: str) -> VirtualNumber | None:
-    """The account's virtual number that a trunk's call is for: exact, or as E.164."""
-    bare = called.lstrip("+")
-    return account.number_by_phone(bare) or account.number_by_phone(normalise(called) or bare)

@@ -67,7 +67,7 @@ async def test_a_call_is_kept_whole(db: Database) -> None:
     async with writing(db) as writer:
         writer.put(story.events)
         await writer.flush()
-        assert writer.lag == 0
+        assert writer.unwritten == 0
     found = await row(db, story.session)
     assert found["node"] == 1
     assert found["start_time"].timestamp() == pytest.approx(T0, abs=0.01)
@@ -159,7 +159,7 @@ async def test_flush_waits_for_its_own_and_no_more(db: Database) -> None:
         assert (await row(db, first.session))["total_duration"] == 36
         async with asyncio.timeout(20):
             await asyncio.gather(*(writer.flush() for _ in range(5)))
-        assert writer.lag == 0
+        assert writer.unwritten == 0
 
 
 def poisoned(story: Story, index: int) -> list[Event]:
@@ -182,7 +182,7 @@ async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_
             writer.put(poisoned(story, 5) if index == 1 else story.events)
         async with asyncio.timeout(20):
             await writer.flush()
-        assert writer.lag == 0
+        assert writer.unwritten == 0
         assert writer.alarm is not None
         assert "dead_letters" in writer.alarm
     for index, story in enumerate(stories):
@@ -226,7 +226,7 @@ async def test_a_passing_error_loses_nothing(db: Database) -> None:
                 " where state = 'active' and pid <> pg_backend_pid() and datname = current_database()"
             )
             await asyncio.sleep(0.1)
-            assert writer.lag == len(story.events)
+            assert writer.unwritten == len(story.events)
             await holder.execute("rollback")
             async with asyncio.timeout(20):
                 await writer.flush()
@@ -253,7 +253,7 @@ async def test_while_the_database_is_away_events_wait(tmp_path: Path) -> None:
             for story in stories:
                 writer.put(story.events)
             async with asyncio.timeout(20):
-                while writer.away_since is None:
+                while writer.unavailable_since is None:
                     await asyncio.sleep(0.05)
             assert writer.full
             await asyncio.to_thread(server.start)

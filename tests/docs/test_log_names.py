@@ -1,0 +1,46 @@
+"""Names of log lines: ``snake_case`` in the code, and those of the pages exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.docs.pages import ROOT
+
+_LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+_LOGGERS = re.compile(r"(^|\.)_?(log|steps)$")
+_COMPUTED = {"core/log.py", "calls/switch/registrations.py", "calls/switch/executor.py", "core/tasks.py"}
+"""Files with lines whose name is an expression."""
+
+
+def _names() -> Iterator[tuple[str, ast.expr]]:
+    """Place and name of each line that the sources log."""
+    for path in sorted((ROOT / "src" / "trunkline").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in _LEVELS
+                and _LOGGERS.search(ast.unparse(node.func.value))
+                and node.args
+            ):
+                yield str(path.relative_to(ROOT / "src" / "trunkline")), node.args[0]
+
+
+def test_names_are_snake_case() -> None:
+    wrong = [
+        f"{path}: {ast.unparse(name)}"
+        for path, name in _names()
+        if not (isinstance(name, ast.Constant) and re.fullmatch(r"[a-z][a-z0-9_]*", str(name.value)))
+        and path not in _COMPUTED
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_names_of_the_page_of_logs_exist() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "src" / "trunkline").rglob("*.py"))
+    page = (ROOT / "docs/operations/status.md").read_text().partition("## Logs")[2]
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert len(listed) > 20
+    assert not [name for name in listed if f'"{name}"' not in text]
