@@ -17,7 +17,7 @@ from trunkline.apis.media import routes
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.db.pool import Database
 from trunkline.directory.media_files import MediaFiles
-from trunkline.recordings.library import Library, set_open_links
+from trunkline.recordings.library import Library
 from trunkline.recordings.links import LinkMaker, base_url, new_recording_id
 
 MP3 = bytes(range(256)) * 10
@@ -116,8 +116,8 @@ async def test_ranges(scene: Scene, wanted: str, status: int, part: bytes | None
 async def test_what_may_not_be_had_is_not_there(scene: Scene) -> None:
     good = f"/system/media/talk/{scene.tail}/"
     own = {"access_token": scene.key}
-    assert await scene.status(good) == 404
     assert await scene.status(good, params={"access_token": "guess"}) == 404
+    assert await scene.status(good, headers={"Authorization": "Bearer guess"}) == 404
     assert await scene.status(good, params={"access_token": scene.stranger_key}) == 404
     assert await scene.status(f"/system/media/voice_mail/{scene.tail}/", params=own) == 404
     other_id = f"{scene.session}/{new_recording_id()}"
@@ -150,16 +150,54 @@ async def test_media_files_of_the_account_and_of_the_system(scene: Scene, tmp_pa
     assert await scene.status("/system/media/file/1/", params=own) == 404
 
 
-async def test_the_open_link_can_be_switched_off(scene: Scene) -> None:
+REFERENCE_FORMS = ("talk", "wav")
+
+
+async def test_links_of_the_reference_work_without_a_token(scene: Scene) -> None:
+    for path, kind, body in (("talk", "audio/mpeg", MP3), ("wav", "audio/wav", WAV)):
+        for slash in ("", "/"):
+            address = f"/system/media/{path}/{scene.tail}{slash}"
+            async with scene.client.get(address) as response:
+                assert (response.status, response.headers["Content-Type"]) == (200, kind)
+                assert await response.read() == body
+            async with scene.client.head(address) as response:
+                assert (response.status, response.headers["Content-Type"]) == (200, kind)
+                assert response.headers["Content-Length"] == str(len(body))
+                assert await response.read() == b""
+            async with scene.client.get(address, headers={"Range": "bytes=10-19"}) as response:
+                assert (response.status, await response.read()) == (206, body[10:20])
+    await scene.db.execute("update recordings set kind = 'voice_mail'")
+    assert await scene.status(f"/system/media/voice_mail/{scene.tail}/") == 200
+    assert await scene.status(f"/system/media/talk/{scene.tail}/") == 404
+
+
+async def test_a_link_without_a_token_is_not_found_by_trying(scene: Scene) -> None:
+    """Ids are 256 random bits, and the response is the same for a call that has a recording and one that has none."""
+    nearly = f"{scene.recording_id[:-1]}{'0' if scene.recording_id[-1] != '0' else '1'}"
+    refused = set()
+    for path in REFERENCE_FORMS:
+        for tail in (f"{scene.session}/{nearly}", f"{scene.session + 1}/{scene.recording_id}"):
+            async with scene.client.get(f"/system/media/{path}/{tail}") as response:
+                refused.add((response.status, await response.text()))
+    assert refused == {(404, "Not found")}
+    assert await scene.status("/system/media/file/1/") == 404
+
+
+async def test_links_without_a_token_can_be_switched_off(scene: Scene) -> None:
     assert await scene.status(f"/media/{scene.tail}") == 200
-    await set_open_links(scene.db, scene.account_id, False)
+    await Administration(scene.db).set_open_recording_links(scene.account_id, False)
     assert await scene.status(f"/media/{scene.tail}") == 404
-    assert await scene.status(f"/system/media/talk/{scene.tail}/", params={"access_token": scene.key}) == 200
+    for path in REFERENCE_FORMS:
+        assert await scene.status(f"/system/media/{path}/{scene.tail}/") == 404
+        own = {"access_token": scene.key}
+        assert await scene.status(f"/system/media/{path}/{scene.tail}/", params=own) == 200
 
 
 async def test_a_disabled_account_plays_nothing(scene: Scene) -> None:
     await scene.db.execute("update accounts set locked_by_operator = true")
     assert await scene.status(f"/media/{scene.tail}") == 404
+    for path in REFERENCE_FORMS:
+        assert await scene.status(f"/system/media/{path}/{scene.tail}/") == 404
 
 
 def test_links_have_the_forms_that_clients_know() -> None:

@@ -124,7 +124,7 @@ class Administration:
             """
             select a.account_id, a.name, a.time_zone, a.locale, a.currency, a.country, a.status,
                 a.locked_by_operator, a.locked_by_agent, a.is_agent,
-                a.parent_account_id, a.created_at,
+                a.parent_account_id, a.created_at, a.open_recording_links,
                 array(select c.component from account_components c
                       where c.account_id = a.account_id order by 1) as components,
                 (select coalesce(jsonb_object_agg(l.api, jsonb_build_object(
@@ -211,6 +211,14 @@ class Administration:
             if enabled
             else "delete from account_components where account_id = %s and component = %s",
             (account_id, component),
+        )
+
+    async def set_open_recording_links(self, account_id: int, is_on: bool) -> None:
+        """Whether whoever has the address of a recording, which nobody can guess, may fetch it without a token."""
+        await self._change(
+            account_id,
+            "update accounts set open_recording_links = %s where account_id = %s",
+            (is_on, account_id),
         )
 
     async def set_security_rule(self, account_id: int, direction: str, allowed: bool) -> None:

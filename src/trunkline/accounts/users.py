@@ -30,7 +30,7 @@ class Users:
         *,
         full_name: str = "",
         email: str | None = None,
-        role: Role | None = None,
+        role: Role | None = Role.MEMBER,
         apis: Iterable[Api] = (),
         employee_id: int | None = None,
     ) -> int:

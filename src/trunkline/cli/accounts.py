@@ -181,6 +181,24 @@ def component(name: str, state: str, account_id: int | None) -> None:
     click.echo(f"{name} is {state}")
 
 
+@account.command("recording-links")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@account_option
+def recording_links(state: str, account_id: int | None) -> None:
+    """Let whoever has the link of a recording fetch it without a token, or not."""
+
+    async def work(administration: Administration) -> None:
+        which = await chosen(administration, account_id)
+        await administration.set_open_recording_links(which, state == "on")
+
+    administer(work)
+    click.echo(
+        "links of recordings work without a token"
+        if state == "on"
+        else "links of recordings need a token of the account"
+    )
+
+
 @account.command()
 @click.argument("direction", type=click.Choice(list(SECURITY_RULES)))
 @click.argument("state", type=click.Choice(["on", "off"]))

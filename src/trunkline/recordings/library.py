@@ -27,7 +27,7 @@ class Found:
     wav: Path | None
     mp3: Path | None
     is_open: bool
-    """Whether its account permits access by the address alone."""
+    """Whether its account permits access by the address alone (``accounts.open_recording_links``)."""
 
 
 class Library:
@@ -61,10 +61,3 @@ class Library:
 
     def _path(self, relative: str | None) -> Path | None:
         return None if relative is None else self._folder / relative
-
-
-async def set_open_links(db: Database, account_id: int, allowed: bool) -> None:
-    """Whether an account's recordings are accessible by their unguessable address alone."""
-    await db.execute(
-        "update accounts set open_recording_links = %s where account_id = %s", (allowed, account_id)
-    )

@@ -26,11 +26,11 @@ class Links:
     """Where one recording can be fetched."""
 
     file: str
-    """MP3; the reader must log in."""
+    """MP3; accessible by the address alone, unless the account requires a token."""
     wav: str
-    """WAV; the reader must log in."""
+    """WAV; the same."""
     full: str
-    """MP3; accessible by the address alone, unless the account forbids it."""
+    """MP3; accessible by the address alone, and not at all if the account requires a token."""
 
 
 class LinkMaker:

@@ -2,16 +2,18 @@
 
 ::
 
-    GET /system/media/talk/{communication_id}/{recording_id}/          MP3, with a token
-    GET /system/media/wav/{communication_id}/{recording_id}/           WAV, with a token
-    GET /system/media/voice_mail/{communication_id}/{recording_id}/    MP3 of a message, with a token
-    GET /media/{communication_id}/{recording_id}                       MP3, by the address alone
-    GET /system/media/file/{media_file_id}/                            WAV of a media file, with a token
+    GET /system/media/talk/{communication_id}/{recording_id}/          MP3
+    GET /system/media/wav/{communication_id}/{recording_id}/           WAV
+    GET /system/media/voice_mail/{communication_id}/{recording_id}/    MP3 of a message
+    GET /media/{communication_id}/{recording_id}                       MP3, never with a token
+    GET /system/media/file/{media_file_id}/                            WAV of a media file, always with a token
 
-A token is a key or session of the recording's account: parameter ``access_token``, ``Authorization: Bearer`` or the
-console's cookie; its address must be on the allow-list, and its user needs the permission ``reports: select`` for
-recordings, ``configuration: select`` for media files. The form without a token can be switched off for an account. Every
-refusal is 404 for every reason. ``Range`` is supported; ``?download=1`` saves instead of playing.
+While ``open_recording_links`` of the account is on, the address of a recording is enough: its id is 256 random bits.
+While it is off, and whenever a request has a token, the token decides. A token is a key or session of the recording's
+account: parameter ``access_token``, ``Authorization: Bearer`` or the console's cookie (which may be an expired one, so it
+does not count while links are open); its address must be on the allow-list, and its user needs the permission
+``reports: select`` for recordings, ``configuration: select`` for media files. Every refusal is 404 for every reason.
+``HEAD`` and ``Range`` are supported; ``?download=1`` saves instead of playing.
 """
 
 from __future__ import annotations
@@ -93,8 +95,10 @@ class _MediaEndpoints:
         return _send(request, f"call-{found.call_session_id}", found.mp3)
 
     async def _permitted(self, request: web.Request) -> Found:
-        account_id = await self._account_of(request, READ_REPORTS)
         found = await self._find(request)
+        if found is not None and found.is_open and not _sent_token(request):
+            return found
+        account_id = await self._account_of(request, READ_REPORTS)
         if account_id is None or found is None or found.account_id != account_id:
             raise _nothing()
         return found
@@ -132,10 +136,14 @@ def _may_use(caller: Caller, api: Api) -> bool:
 
 
 def _token_of(request: web.Request) -> str | None:
+    return _sent_token(request) or request.cookies.get(COOKIE)
+
+
+def _sent_token(request: web.Request) -> str | None:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and bearer.strip():
         return bearer.strip()
-    return request.query.get("access_token") or request.cookies.get(COOKIE)
+    return request.query.get("access_token")
 
 
 def _send(request: web.Request, name: str, path: Path | None) -> web.StreamResponse:
