@@ -214,7 +214,7 @@ class Administration:
         )
 
     async def set_open_recording_links(self, account_id: int, is_on: bool) -> None:
-        """Whether whoever has the address of a recording, which nobody can guess, may fetch it without a token."""
+        """Let recordings be fetched by their unguessable address alone, or require a token."""
         await self._change(
             account_id,
             "update accounts set open_recording_links = %s where account_id = %s",

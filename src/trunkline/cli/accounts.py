@@ -185,7 +185,7 @@ def component(name: str, state: str, account_id: int | None) -> None:
 @click.argument("state", type=click.Choice(["on", "off"]))
 @account_option
 def recording_links(state: str, account_id: int | None) -> None:
-    """Let whoever has the link of a recording fetch it without a token, or not."""
+    """Let recordings be fetched by their link alone, or require a token."""
 
     async def work(administration: Administration) -> None:
         which = await chosen(administration, account_id)
