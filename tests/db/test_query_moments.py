@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.db.query import parse_moment
+from trunkline.db.query import is_moment, parse_moment
 
 DUBAI = ZoneInfo("Asia/Dubai")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -60,7 +60,6 @@ def test_an_explicit_offset_goes_before_the_zone(text: str) -> None:
         "2026-03-01 00:00",
         "2026-02-30 00:00:00",
         "2026-03-01 24:00:00",
-        "2026-03-01 00:00:00.5",
         "01.03.2026 00:00:00",
         "2026-03-01 00:00:00\n",
         "0001-01-01 00:00:00",
@@ -85,3 +84,30 @@ def test_the_name_of_an_instant_covers_it(zone: ZoneInfo, seconds: int) -> None:
     for first, end in parsed.spans:
         assert end - first == timedelta(seconds=1)
         assert first.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T08:30:00.000Z",
+        "2026-03-01T08:30:00.999999999Z",
+        "2026-03-01T12:30:00.5+04:00",
+        "2026-03-01 12:30:00,25 +0400",
+        "2026-03-01T12:30:00+04",
+        "2026-03-01T12:30:00.123",
+    ],
+)
+def test_a_fraction_names_its_second_in_any_zone(text: str) -> None:
+    assert is_moment(text)
+    moment = parse_moment(text, DUBAI)
+    assert (moment.earliest, moment.end) == (utc("2026-03-01T08:30:00"), utc("2026-03-01T08:30:01"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01.03.2026", "2026-03-01T08:30Z", "2026-02-30 00:00:00", "2026-03-01 00:00:00+99:00", "1772353800"],
+)
+def test_an_error_of_a_time_has_the_accepted_forms(text: str) -> None:
+    assert not is_moment(text)
+    with pytest.raises(ValueError, match=r"YYYY-MM-DD hh:mm:ss.*2026-03-01T08:30:00.000Z"):
+        parse_moment(text, DUBAI)

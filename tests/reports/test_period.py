@@ -80,3 +80,11 @@ def test_adding_months() -> None:
     assert add_months(datetime(2025, 11, 30, 12), 3) == datetime(2026, 2, 28, 12)  # noqa: DTZ001
     assert add_months(datetime(2026, 1, 31), 1) == datetime(2026, 2, 28)  # noqa: DTZ001
     assert add_months(datetime(2026, 10, 1), 3) == datetime(2027, 1, 1)  # noqa: DTZ001
+
+
+def test_times_of_other_programs() -> None:
+    shown = period("2026-03-01 00:00:00", "2026-03-01 23:59:59")
+    assert period("2026-02-28T20:00:00.000Z", "2026-03-01T19:59:59.999Z") == shown
+    assert period("2026-03-01T00:00:00.000+04:00", "2026-03-01T23:59:59.999+0400") == shown
+    with pytest.raises(InvalidInput, match=r"date_till: write YYYY-MM-DD hh:mm:ss.*ISO 8601"):
+        period("2026-03-01 00:00:00", "2026-03-01")

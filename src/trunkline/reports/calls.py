@@ -181,7 +181,7 @@ _VISIT = pick(
     campaign_name:f visit_other_campaign auto_call_campaign_name:fs visitor_id:fs person_id:f visitor_session_id:f
     visitor_type:fs visits_count:f visitor_first_campaign_id:f visitor_first_campaign_name:f visitor_city:f
     visitor_region:f visitor_country:f visitor_device:fs visitor_custom_properties:f segments:f utm_source:f
-    utm_medium:f utm_term:f utm_content:f utm_campaign:f openstat_ad:f openstat_campaign:f openstat_service:f
+    utm_medium:f utm_term:f utm_content:f utm_campaign:f utm_referrer:f openstat_ad:f openstat_campaign:f openstat_service:f
     openstat_source:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f eq_utm_content:f eq_utm_campaign:f
     eq_utm_referrer:f eq_utm_expid:f source_id:fs source_name:fs source_new:fs channel_new:fs channel_code:fs ext_id:fs
     """,

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import InvalidInput
 from trunkline.core.ids import EPOCH_MS, first_id_at
-from trunkline.db.query import Moment, parse_moment
+from trunkline.db.query import FORMATS, Moment, parse_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,11 @@ def add_months(local: datetime, months: int) -> datetime:
 def _moment(params: Mapping[str, Any], name: str, zone: ZoneInfo) -> Moment:
     text = params.get(name)
     if text is None:
-        raise InvalidInput(f"{name} is needed", mnemonic="required_parameter_missed", field=name)
+        raise InvalidInput(f"send {name}: {FORMATS}", mnemonic="required_parameter_missed", field=name)
     if not isinstance(text, str):
-        raise InvalidInput(f"{name} is a string", mnemonic="data_type_error", field=name, value=text)
+        raise InvalidInput(
+            f"{name} is a string: {FORMATS}", mnemonic="data_type_error", field=name, value=text
+        )
     try:
         return parse_moment(text, zone)
     except ValueError as error:

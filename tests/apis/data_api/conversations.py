@@ -37,7 +37,12 @@ async def store_conversations(db: Database, account_id: int) -> None:
     own: dict[str, Any] = {"account_id": account_id}
     async with db.connection() as connection:
         await _directory(connection, own)
-        visit = {"utm_source": "newsletter", "visitor_device": "mobile", "referrer": "https://news.example/x"}
+        visit = {
+            "utm_source": "newsletter",
+            "utm_referrer": "partner",
+            "visitor_device": "mobile",
+            "referrer": "https://news.example/x",
+        }
         await insert(
             connection,
             "visitor_sessions",

@@ -307,3 +307,17 @@ async def test_components_and_permissions(desk: Office) -> None:
             assert (await desk.fault(method.name, **sent))[0] == "forbidden", method.name
             desk.as_owner()
         desk.with_components()
+
+
+@pytest.mark.parametrize("method", ["get.chats_report", "get.goals_report", "get.offline_messages_report"])
+async def test_the_utm_referrer_of_a_visit(talks: Office, method: str) -> None:
+    wanted = {"field": "utm_referrer", "operator": "=", "value": "partner"}
+    rows = await talks.rows(method, fields=["id", "utm_referrer"], filter=wanted, **PERIOD)
+    assert [row["utm_referrer"] for row in rows] == ["partner"]
+    assert all("utm_referrer" not in row for row in await talks.rows(method, **PERIOD))
+
+
+async def test_the_utm_referrer_of_a_call(talks: Office) -> None:
+    wanted = {"field": "utm_referrer", "operator": "=", "value": "partner"}
+    fields = ["id", "utm_referrer"]
+    assert await talks.rows("get.calls_report", fields=fields, filter=wanted, **PERIOD) == []

@@ -50,3 +50,12 @@ async def test_permissions(desk: Office) -> None:
     assert await desk.fault("delete.employee_positions", id=1) == ("forbidden", None)
     desk.as_member()
     assert await desk.fault("get.employee_positions") == ("forbidden", None)
+
+
+async def test_the_id_of_what_was_created_is_in_both_places(desk: Office) -> None:
+    for method, more in (
+        ("create.employee_positions", {"name": "Adviser"}),
+        ("create.tags", {"name": "Adviser"}),
+    ):
+        made = await desk.do(method, **more)
+        assert made == {"id": made["id"], "data": {"id": made["id"]}}

@@ -25,7 +25,7 @@ async def number(desk: Office) -> str:
 async def test_a_line_from_beginning_to_end(desk: Office) -> None:
     shown = await number(desk)
     made = await desk.do("create.sip_lines", employee_id=4002, virtual_phone_number=f"+{shown}")
-    assert set(made) == {"phone_number", "password", "server", "id"}
+    assert set(made) == {"phone_number", "password", "server", "id", "data"}
     login = made["phone_number"]
     assert (await digests(desk, made["id"])).fits(login, made["password"])
     row = await desk.row("get.sip_lines", made["id"])

@@ -266,7 +266,7 @@ async def test_parameter_errors(
     assert fault(answer) == (code, name, _text(api, name))
     assert answer["error"]["data"]["field"] == field
     assert answer["error"]["data"]["value"] == value
-    assert answer["error"]["data"]["extended_helper"] is None
+    assert _helper(answer)
     assert answer["error"]["data"]["metadata"]["limits"]["minute_remaining"] == 100, (
         "the point was given back"
     )
@@ -378,3 +378,42 @@ async def test_the_remedy_of_an_error_is_in_extended_helper(api: Api) -> None:
     house = House(extra=[_probe(api, raises=refused)])
     answer = await house.ask(api, "get.probe", {"count": 1})
     assert _helper(answer) == "choose another count, from 1 to 9"
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("sent", "remedy"),
+    [
+        ({}, "Send count. A whole number."),
+        ({"count": "many"}, "A whole number."),
+        ({"count": 1, "mode": "c"}, "A string, one of a, b."),
+        ({"count": 1, "mod": "a"}, "mod may be mode. Known parameters: count, mode, nested."),
+        ({"count": 1, "nested": {"ids": 1}}, "nested.ids may be nested.id. Known parameters of nested: id."),
+    ],
+)
+async def test_remedies_of_parameters(api: Api, sent: dict[str, Any], remedy: str) -> None:
+    assert remedy in _helper(await House(extra=[_probe(api)]).ask(api, "get.probe", sent))
+
+
+@BOTH
+async def test_the_remedy_of_a_time_has_the_accepted_forms(api: Api) -> None:
+    params = (ACCESS_TOKEN, Param("date_from", ParamType.ISO8601, required=True))
+    house = House(extra=[_probe(api, params=params)])
+    for good in ("2026-03-01 08:30:00", "2026-03-01T08:30:00.000Z", "2026-03-01T08:30:00.123456+04:00"):
+        assert mnemonic(await house.ask(api, "get.probe", {"date_from": good})) == "ok"
+    answer = await house.ask(api, "get.probe", {"date_from": "01.03.2026"})
+    assert "YYYY-MM-DD hh:mm:ss" in _helper(answer)
+    assert "2026-03-01T08:30:00.000Z" in _helper(answer)
+
+
+@BOTH
+@pytest.mark.parametrize("envelope", [Envelope.DIRECT, Envelope.DATA_OBJECT])
+async def test_a_create_method_answers_its_id_in_both_places(api: Api, envelope: Envelope) -> None:
+    async def make(call: Call, params: Params) -> Result:
+        return Result({"id": 7, "key": "a"})
+
+    fields = (Field("id", FieldType.NUMBER), Field("key", FieldType.STRING))
+    probe = _probe(api, name="create.probe", envelope=envelope, result=fields, handler=make)
+    result = (await House(extra=[probe]).ask(api, "create.probe", {"count": 1}))["result"]
+    assert result["id"] == result["data"]["id"] == 7
+    assert (result if envelope is Envelope.DIRECT else result["data"])["key"] == "a"

@@ -10,6 +10,7 @@ from trunkline.apis.data_api.change_methods import ID, create_method, delete_met
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
 from trunkline.core.errors import InvalidInput
+from trunkline.db.query import is_moment
 from trunkline.directory import schedules
 from trunkline.directory.schedule import DayKind, are_days, clock, minutes
 
@@ -118,12 +119,12 @@ def _date(values: Mapping[str, Any], name: str) -> date | None:
     if text is None:
         return None
     try:
-        if len(text) != len("YYYY-MM-DD"):
+        if len(text) != len("YYYY-MM-DD") and not is_moment(text):
             raise ValueError(text)
-        return date.fromisoformat(text)
+        return date.fromisoformat(text[: len("YYYY-MM-DD")])
     except ValueError as error:
         raise InvalidInput(
-            f"{text!r} is no date; write YYYY-MM-DD",
+            f"{text!r} is no date; write YYYY-MM-DD, or an ISO 8601 time, whose date counts",
             mnemonic="invalid_date_time",
             field=f"schedules.{name}",
             value=text,

@@ -184,7 +184,7 @@ async def _record_sale(call: Call, params: Params) -> int:
         moment = parse_moment(params["date_time"], call.caller.time_zone).earliest
     except ValueError as error:
         raise InvalidInput(
-            "A time is written YYYY-MM-DD hh:mm:ss",
+            f"date_time: {error}",
             mnemonic="invalid_date_time",
             field="date_time",
             value=params["date_time"],

@@ -52,9 +52,11 @@ def _in_envelope(method: Method, data: Any, full: Mapping[str, Any]) -> bytes:
         case Envelope.DATA_ARRAY:
             return orjson.dumps({"data": [] if data is None else data, "metadata": full})
         case Envelope.DATA_OBJECT:
-            return orjson.dumps({"data": {} if data is None else data, "metadata": full})
+            also = {"id": data["id"]} if method.answers_id_twice else {}
+            return orjson.dumps({**also, "data": {} if data is None else data, "metadata": full})
         case Envelope.DIRECT:
-            return orjson.dumps({**(data or {}), "metadata": full})
+            also = {"data": {"id": data["id"]}} if method.answers_id_twice else {}
+            return orjson.dumps({**(data or {}), **also, "metadata": full})
         case Envelope.EMPTY:
             return orjson.dumps({"metadata": full})
         case Envelope.ARRAY:

@@ -232,6 +232,11 @@ class Method:
             return Workload.REPORT
         return Workload.UPLOAD if self.verb == "upload" else Workload.CHANGE
 
+    @property
+    def answers_id_twice(self) -> bool:
+        """Whether ``id`` is both in ``result`` and in ``result.data``: pages of create methods differ in its place."""
+        return self.verb == "create" and any(one.name == "id" for one in self.result)
+
     def form_of(self, sent: Params) -> Form | None:
         """The looser form that a request (parameters as sent) uses; None for the method's own."""
         return next((form for form in self.forms if form.applies(sent)), None)

@@ -147,8 +147,13 @@ def _result(method: Method) -> dict[str, Any]:
             members = {"data": {"type": "array", "items": data}, "metadata": metadata}
         case Envelope.DATA_OBJECT:
             members = {"data": data, "metadata": metadata}
+            if method.answers_id_twice:
+                members = {"id": data["properties"]["id"], **members}
         case Envelope.DIRECT:
             members = {**data["properties"], "metadata": metadata}
+            if method.answers_id_twice:
+                made = {"type": "object", "properties": {"id": data["properties"]["id"]}}
+                members = {**data["properties"], "data": made, "metadata": metadata}
         case Envelope.EMPTY:
             members = {"metadata": metadata}
         case Envelope.ARRAY:

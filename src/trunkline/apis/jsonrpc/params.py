@@ -13,20 +13,20 @@ type, a value not allowed. Members of an object are checked in the same way, wit
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date
 from typing import Any, NoReturn
 
 from trunkline.apis.jsonrpc.declare import Method, Param, Params, ParamType
 from trunkline.apis.jsonrpc.errors import rpc_error
+from trunkline.db.query import FORMATS, is_moment
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?\Z", re.ASCII)
-_DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII
-)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _BIGINT = 2**63
 
 _DROP = object()
@@ -68,7 +68,13 @@ class ParamChecker:
         known = {param.name for param in params}
         unknown = sorted(prefix + name for name in sent if name not in known)
         if unknown:
-            self._fail("unexpected_parameters", ", ".join(unknown), None, {"parameters": unknown})
+            self._fail(
+                "unexpected_parameters",
+                ", ".join(unknown),
+                None,
+                {"parameters": unknown},
+                remedy=_known(prefix, known, unknown),
+            )
 
     def _param(self, param: Param, sent: Params, prefix: str) -> Any:
         name = prefix + param.name
@@ -83,7 +89,7 @@ class ParamChecker:
 
     def _required(self, param: Param, value: Any, name: str) -> Any:
         if value is None:
-            self._fail("required_parameter_missed", name)
+            self._fail("required_parameter_missed", name, remedy=f"Send {name}. {expected(param)}")
         return self._value(param, value, name)
 
     def _value(self, param: Param, value: Any, name: str) -> Any:
@@ -159,16 +165,28 @@ class ParamChecker:
         return self._object(param.params, value, f"{name}.") if param.params else value
 
     def _wrong_type(self, param: Param, name: str, value: Any) -> NoReturn:
-        self._fail("data_type_error", name, None if param.secret else value)
+        self._fail("data_type_error", name, None if param.secret else value, remedy=expected(param))
 
     def _invalid(self, param: Param, name: str, value: Any) -> NoReturn:
-        self._fail("invalid_parameter_value", name, None if param.secret else value)
+        self._fail("invalid_parameter_value", name, None if param.secret else value, remedy=expected(param))
 
     def _fail(
-        self, mnemonic: str, field: str, value: Any = None, params: dict[str, Any] | None = None
+        self,
+        mnemonic: str,
+        field: str,
+        value: Any = None,
+        params: dict[str, Any] | None = None,
+        *,
+        remedy: str | None = None,
     ) -> NoReturn:
         raise rpc_error(
-            self._method.api, mnemonic, method=self._method, field=field, value=value, params=params
+            self._method.api,
+            mnemonic,
+            method=self._method,
+            field=field,
+            value=value,
+            params=params,
+            remedy=remedy,
         )
 
 
@@ -203,12 +221,56 @@ def to_number(value: Any, *, fractional: bool = False) -> int | float | None:
     return None
 
 
+def expected(param: Param) -> str:
+    """What a parameter takes, in one or two sentences, for the remedy of an error."""
+    parts = [_kind(param)]
+    if param.enum:
+        parts.append(f"one of {', '.join(param.enum)}")
+    length = (
+        "" if param.type is ParamType.NUMBER else " items" if param.type is ParamType.ARRAY else " characters"
+    )
+    for word, bound in (("at least", param.minimum), ("at most", param.maximum)):
+        if bound is not None:
+            parts.append(
+                f"{word} {bound:g}{length}" if isinstance(bound, float) else f"{word} {bound}{length}"
+            )
+    text = f"{', '.join(parts)}."
+    return f"{text} {param.description}" if param.description else text
+
+
+def _kind(param: Param) -> str:
+    match param.type:
+        case ParamType.ISO8601:
+            return f"A time: {FORMATS}"
+        case ParamType.NUMBER:
+            return "A number" if param.fractional else "A whole number"
+        case ParamType.BOOLEAN:
+            return "true or false, without quotes"
+        case ParamType.ARRAY:
+            return "An array"
+        case ParamType.OBJECT:
+            return "An object"
+    return "A string"
+
+
+def _known(prefix: str, known: set[str], unknown: list[str]) -> str:
+    """The closest known name of each unknown one, and all known names."""
+    names = sorted(known - {"access_token"}) or sorted(known)
+    close = [
+        f"{name} may be {prefix}{found[0]}"
+        for name in unknown
+        if (found := difflib.get_close_matches(name.removeprefix(prefix), names, 1))
+    ]
+    place = f" of {prefix.rstrip('.')}" if prefix else ""
+    return f"{'; '.join(close)}{'. ' if close else ''}Known parameters{place}: {', '.join(names)}."
+
+
 def is_date_time(text: str) -> bool:
-    """Whether the text is a date, or a date and time in one of the two forms of the APIs, that exists."""
-    if not _DATE_TIME.match(text):
-        return False
+    """Whether the text is a date, or a time in one of the forms of the APIs (:data:`FORMATS`), that exists."""
+    if not _DATE.match(text):
+        return is_moment(text)
     try:
-        datetime.fromisoformat(text)
+        date.fromisoformat(text)
     except ValueError:
         return False
     return True

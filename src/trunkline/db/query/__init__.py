@@ -8,11 +8,12 @@ and ``moments``; the declarations are in ``columns``.
 
 from trunkline.db.query.columns import Column, ColumnType, Listing
 from trunkline.db.query.compiler import CompiledQuery, compile_request
-from trunkline.db.query.moments import Moment, parse_moment
+from trunkline.db.query.moments import FORMATS, Moment, is_moment, parse_moment
 from trunkline.db.query.page import Page, fetch_page
 from trunkline.db.query.request import ListRequest, SortKey, parse_request
 
 __all__ = [
+    "FORMATS",
     "Column",
     "ColumnType",
     "CompiledQuery",
@@ -23,6 +24,7 @@ __all__ = [
     "SortKey",
     "compile_request",
     "fetch_page",
+    "is_moment",
     "parse_moment",
     "parse_request",
 ]

@@ -30,7 +30,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.core.patterns import LENGTH_MAX, Pattern, PatternError, compile_pattern
 from trunkline.db.query import jsquery
 from trunkline.db.query.columns import Column, ColumnType, Listing
-from trunkline.db.query.moments import Moment, parse_moment
+from trunkline.db.query.moments import FORMATS, Moment, parse_moment
 
 MAX_DEPTH = 16
 MAX_CONDITIONS = 200
@@ -219,7 +219,7 @@ class _Reader:
 
     def _moment(self, raw: Any, path: str) -> Moment:
         if not isinstance(raw, str):
-            _wrong_type("a time is a string YYYY-MM-DD hh:mm:ss", path, raw)
+            _wrong_type(f"a time is a string: {FORMATS}", path, raw)
         try:
             return parse_moment(raw, self._zone)
         except ValueError as error:

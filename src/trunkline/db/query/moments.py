@@ -21,10 +21,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 _FORM = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:\s?(Z|[+-]\d{2}:?\d{2}))?\Z", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2}):(\d{2})(?:[.,]\d{1,9})?(?: ?(Z|[+-]\d{2}(?::?\d{2})?))?\Z",
+    re.ASCII,
 )
+FORMATS = (
+    "YYYY-MM-DD hh:mm:ss in the account's time zone, or ISO 8601 such as 2026-03-01T08:30:00.000Z"
+    " and 2026-03-01T12:30:00+04:00"
+)
+"""The accepted forms of a time, for error texts."""
 _SECOND = timedelta(seconds=1)
 _YEARS = range(1970, 2200)
+_UTC = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +46,34 @@ class Moment:
 
 
 def parse_moment(text: str, zone: ZoneInfo) -> Moment:
-    """Read ``YYYY-MM-DD hh:mm:ss`` in ``zone``; a ``T`` between and a trailing ``Z`` or offset are accepted.
+    """Read ``YYYY-MM-DD hh:mm:ss`` in ``zone``; a ``T`` between, a fraction of a second (the moment is that second), and
+    a trailing ``Z`` or offset are accepted.
 
-    :raises ValueError: not such a time.
+    :raises ValueError: not such a time; the message has the accepted forms.
     """
     found = _FORM.match(text)
     if not found:
-        raise ValueError("expected YYYY-MM-DD hh:mm:ss")
+        raise ValueError(f"write {FORMATS}")
     parts = [int(part) for part in found.groups()[:6]]
     if parts[0] not in _YEARS:
         raise ValueError(f"expected a year from {_YEARS.start} to {_YEARS.stop - 1}")
-    local = datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - the zone is applied below
-    if found[7]:
-        return _single(local.replace(tzinfo=_offset(found[7])).astimezone(UTC))
+    try:
+        local = datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - the zone is applied below
+        offset = _offset(found[7]) if found[7] else None
+    except ValueError as error:
+        raise ValueError(f"there is no such time ({error}); write {FORMATS}") from error
+    if offset is not None:
+        return _single(local.replace(tzinfo=offset).astimezone(UTC))
     return local_moment(local, zone)
+
+
+def is_moment(text: str) -> bool:
+    """Whether :func:`parse_moment` can read the text."""
+    try:
+        parse_moment(text, _UTC)
+    except ValueError:
+        return False
+    return True
 
 
 def local_moment(local: datetime, zone: ZoneInfo) -> Moment:
@@ -77,7 +98,8 @@ def _offset(text: str) -> timezone:
     if text == "Z":
         return UTC
     sign = -1 if text[0] == "-" else 1
-    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    return timezone(sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:])))
 
 
 def _utc_offset(moment: datetime) -> timedelta:
