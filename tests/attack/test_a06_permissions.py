@@ -230,8 +230,8 @@ async def test_the_last_owner_stays_owner_and_resources_must_exist(scene: Scene)
 
 
 def test_an_upgrade_keeps_what_keys_of_members_do(empty_database: str) -> None:
-    [revision] = (Path(migrations.__file__).parent / "versions").glob("r*_permissions.py")
-    migrate.upgrade(empty_database, f"{int(revision.name[1:5]) - 1:04d}")
+    [file] = Path(migrations.__file__).parent.glob("*_permissions.sql")
+    migrate.upgrade(empty_database, f"{int(file.name[:4]) - 1:04d}")
     with psycopg.connect(empty_database) as connection:
         connection.execute("insert into accounts (account_id, name) values (1, 'A')")
         connection.execute(

@@ -69,8 +69,8 @@ async def test_the_operator_removes_each_lock_by_itself(agency: Agency) -> None:
 
 
 def test_an_upgrade_keeps_each_lock(empty_database: str) -> None:
-    [revision] = (Path(migrations.__file__).parent / "versions").glob("r*_account_locks.py")
-    migrate.upgrade(empty_database, f"{int(revision.name[1:5]) - 1:04d}")
+    [file] = Path(migrations.__file__).parent.glob("*_account_locks.sql")
+    migrate.upgrade(empty_database, f"{int(file.name[:4]) - 1:04d}")
     with psycopg.connect(empty_database) as connection:
         connection.execute("insert into accounts (account_id, name, is_agent) values (1, 'Agent', true)")
         connection.execute(

@@ -101,7 +101,7 @@ async def test_the_role_without_an_account_sees_nothing(db: Database) -> None:
         for table in ("accounts", "users", "call_sessions", "tags", "media_files"):
             rows = await (await connection.execute(f"select * from {table}".encode())).fetchall()
             assert [row for row in rows if row["account_id"] != 0] == [], table
-    for table in ("login_failures", "alembic_version", "procrastinate_events"):
+    for table in ("login_failures", "schema_migrations", "procrastinate_events"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await db.for_account(MINE).fetch_all(f"select * from {table}".encode())
     role = await db.fetch_one(

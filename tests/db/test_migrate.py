@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from psycopg.rows import dict_row
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.ids import IdGenerator
 from trunkline.db import jobs_schema, migrate, partitions
+from trunkline.db.migrate import Migration, MigrationFailed
 
 
 def _rows(dsn: str, statement: str) -> list[dict[str, Any]]:
@@ -95,23 +97,104 @@ def test_trunks_of_the_operator_keep_their_addresses_and_numbers_their_owners(em
             connection.execute("update virtual_numbers set is_verified = true")
 
 
-def test_two_upgrades_at_once_take_turns(empty_database: str) -> None:
-    results: list[list[str]] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(migrate.upgrade(empty_database))) for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_processes_that_upgrade_at_once_take_turns(empty_database: str) -> None:
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(migrate.upgrade, [empty_database] * 3))
     assert sorted(len(result) > 0 for result in results) == [False, False, True]
 
 
-def test_a_failed_revision_leaves_the_one_before(
+def _as_before(dsn: str, version: str) -> None:
+    """Turn a database into one whose migrations another tool ordered."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("drop table schema_migrations")
+        connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+        connection.execute("insert into alembic_version values (%s)", (version,))
+
+
+@pytest.mark.parametrize("version", ["0001", "0021", "head"])
+def test_a_database_of_the_former_tool_continues(empty_database: str, version: str) -> None:
+    migrate.upgrade(empty_database, version)
+    number = migrate.newest() if version == "head" else version
+    _as_before(empty_database, number)
+    assert migrate.current(empty_database) == number
+    applied = migrate.upgrade(empty_database)
+    assert applied == [one.version for one in migrate.migrations() if one.version > number]
+    assert migrate.current(empty_database) == migrate.newest()
+    assert migrate.upgrade(empty_database) == []
+    [tables] = _rows(
+        empty_database,
+        "select to_regclass('alembic_version') as former, count(*) as count from schema_migrations",
+    )
+    assert tables == {"former": None, "count": len(migrate.migrations())}
+
+
+@pytest.mark.parametrize("is_former", [True, False])
+def test_a_database_of_a_newer_version_is_refused(database: str, is_former: bool) -> None:
+    if is_former:
+        _as_before(database, "9999")
+    else:
+        with psycopg.connect(database) as connection:
+            connection.execute("insert into schema_migrations (version, name) values ('9999', '9999_new')")
+    with pytest.raises(MigrationFailed, match=r"at migration 9999.* nothing was changed.*restore the backup"):
+        migrate.upgrade(database)
+    assert migrate.current(database) == "9999"
+
+
+def _also(monkeypatch: pytest.MonkeyPatch, text: str) -> str:
+    """One more migration; its number."""
+    known = migrate.migrations()
+    version = f"{int(known[-1].version) + 1:04d}"
+    more = (*known, Migration(version, f"{version}_more", text))
+    monkeypatch.setattr(migrate, "migrations", lambda: more)
+    return version
+
+
+def test_a_file_outside_a_transaction_continues_after_it_was_interrupted(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a partitioned table, too; and an index that an interrupted build left invalid is built again."""
+    version = _also(
+        monkeypatch,
+        f"""{migrate.OUTSIDE}
+-- For a report; the comment has a semicolon;
+create index concurrently more_sessions on call_sessions (account_id);
+create unique index concurrently more_people on employees (account_id, last_name);
+""",
+    )
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'One')")
+        connection.execute(
+            "insert into employees (account_id, key, last_name) values (1, 'a', 'X'), (1, 'b', 'X')"
+        )
+    before = migrate.current(database)
+    with pytest.raises(MigrationFailed, match="more_people"):
+        migrate.upgrade(database)
+    assert migrate.current(database) == before
+    valid = "select indisvalid from pg_index where indexrelid = 'more_people'::regclass"
+    assert _rows(database, valid) == [{"indisvalid": False}]
+    with psycopg.connect(database) as connection:
+        connection.execute("update employees set last_name = 'Y' where key = 'b'")
+    assert migrate.upgrade(database) == [version]
+    assert _rows(database, valid) == [{"indisvalid": True}]
+
+
+def test_a_lock_that_is_never_free_is_named(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _also(monkeypatch, "alter table tags add column more int;")
+    monkeypatch.setattr(migrate, "LOCK_ATTEMPTS", 1)
+    with psycopg.connect(database) as other:
+        other.execute("select count(*) from tags")
+        with pytest.raises(MigrationFailed, match=r"does not get a lock on a table; .*idle in transaction"):
+            migrate.upgrade(database)
+
+
+def test_a_failed_migration_leaves_the_state_before_and_names_the_remedy(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs_schema, "whole_schema", lambda: "create table half (); select 1/0")
-    with pytest.raises(psycopg.errors.DivisionByZero):
+    with pytest.raises(
+        MigrationFailed,
+        match=r"0002_jobs failed: division by zero; the database is at 0001, as before.* then start again",
+    ):
         migrate.upgrade(empty_database)
     assert migrate.current(empty_database) == "0001"
     assert _rows(empty_database, "select to_regclass('half') as half") == [{"half": None}]
@@ -157,7 +240,7 @@ def test_a_failed_library_change_is_tried_again(
     change.write_text("create table newer (); select 1/0;")
     known = jobs_schema.change_files()
     monkeypatch.setattr(jobs_schema, "change_files", lambda: [*known, change])
-    with pytest.raises(psycopg.errors.DivisionByZero):
+    with pytest.raises(MigrationFailed, match="job queue failed: division by zero"):
         migrate.upgrade(database)
     change.write_text("create table newer ();")
     assert migrate.upgrade(database) == [change.name]

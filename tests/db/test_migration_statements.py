@@ -1,4 +1,4 @@
-"""A migration blocks no writer of a big table: a guard over the statements of the revisions.
+"""A migration blocks no writer of a big table: a guard over the statements of the migrations.
 
 Looked at are those after 0017; big are the tables that calls, events and deliveries are written to.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.db import migrations
+from trunkline.db import migrate, migrations
 
 FOLDER = Path(migrations.__file__).parent
 FIRST = 18
@@ -32,13 +32,13 @@ BIG = [
 _TABLE = rf"(?:only\s+)?(?:{'|'.join(BIG)})(?:_\d\w*)?\b"
 
 RULES = {
-    "build the index by migrate.create_index, which lets others write": (
+    "build the index `concurrently` in a file outside a transaction, which lets others write": (
         rf"create\s+(?:unique\s+)?index\s+(?!concurrently)[^;]*?\bon\s+{_TABLE}"
     ),
-    "add the constraint `not valid`, and validate it in a later revision": (
+    "add the constraint `not valid`, and validate it in a later migration": (
         rf"alter\s+table\s+{_TABLE}[^;]*\badd\s+(?:constraint\s+\w+\s+)?(?:check|foreign\s+key)\b(?![^;]*\bnot\s+valid\b)"
     ),
-    "build a unique index by migrate.create_index, and add the constraint `using index`": (
+    "build a unique index `concurrently`, and add the constraint `using index`": (
         rf"alter\s+table\s+{_TABLE}[^;]*\badd\s+(?:constraint\s+\w+\s+)?(?:unique|primary\s+key)\s*\("
     ),
     "a column's new type writes the table anew: add a column": rf"alter\s+table\s+{_TABLE}[^;]*\btype\b",
@@ -68,13 +68,28 @@ def broken_rules(text: str) -> list[str]:
 
 
 def _files() -> list[Path]:
-    files = [*FOLDER.glob("*.sql"), *(FOLDER / "versions").glob("r*.py")]
-    return sorted(path for path in files if int(path.name.removeprefix("r")[:4]) >= FIRST)
+    return sorted(path for path in FOLDER.glob("*.sql") if int(path.name[:4]) >= FIRST)
 
 
 @pytest.mark.parametrize("path", _files(), ids=lambda path: path.name)
 def test_no_migration_blocks_a_big_table(path: Path) -> None:
     assert broken_rules(path.read_text()) == []
+
+
+def test_the_numbers_have_no_gap_and_nothing_else_is_in_the_folder() -> None:
+    versions = [one.version for one in migrate.migrations()]
+    assert versions == [f"{number:04d}" for number in range(1, len(versions) + 1)]
+    assert {path.suffix for path in FOLDER.iterdir() if path.name not in ("__init__.py", "__pycache__")} == {
+        ".sql"
+    }
+
+
+def test_a_concurrent_index_stands_in_a_file_outside_a_transaction() -> None:
+    for one in migrate.migrations():
+        assert one.is_outside or "concurrently" not in re.sub(r"--[^\n]*", "", one.text).lower(), one.name
+        assert not one.is_outside or "$$" not in one.text, (
+            f"{one.name}: a function body is split at its semicolons"
+        )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def _schema_tool() -> ModuleType:
-    # Costs a second to import, and every command imports this module.
+    # Not at import: every command imports this module.
     return importlib.import_module("trunkline.db.migrate")
 
 
@@ -80,7 +80,7 @@ def upgrade() -> None:
 @db.command()
 @click.option("--json", is_flag=True, help="Print one JSON object.")
 def current(json: bool) -> None:
-    """Show the revision of the database and the one that this version requires."""
+    """Show the newest migration of the database and the one that this version requires."""
     migrate = _schema_tool()
     has, wants = migrate.current(postgres.dsn(load_settings())), migrate.newest()
     if json:

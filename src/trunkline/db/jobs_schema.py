@@ -1,6 +1,6 @@
 """The job queue's own schema, kept in step with the installed library.
 
-The library contains its complete schema and, for existing databases, one SQL file for each change. Revision ``0002``
+The library contains its complete schema and, for existing databases, one SQL file for each change. Migration ``0002``
 applies the complete schema of the installed version and records all its change files as applied. After a
 library upgrade the files not seen are applied in the order of their names. The application is stopped during
 an upgrade, so the library's distinction of changes "pre" and "post" a rolling deployment is of no matter.
@@ -28,6 +28,13 @@ def change_files() -> list[Path]:
 def unseen(seen: set[str], files: list[Path]) -> list[Path]:
     """Those files that a database has not seen, in order."""
     return [file for file in files if file.name not in seen]
+
+
+def install(connection: psycopg.Connection[Any]) -> None:
+    """Apply the complete schema within the transaction of the migration, and record all change files as applied."""
+    connection.execute(whole_schema().encode())
+    for file in change_files():
+        connection.execute("insert into job_schema_changes (name) values (%s)", (file.name,))
 
 
 def upgrade(connection: psycopg.Connection[Any]) -> list[str]:

@@ -1,76 +1,136 @@
-"""Schema migrations: Alembic revisions in :mod:`trunkline.db.migrations`, forward only.
+"""Schema migrations: the SQL files ``NNNN_topic.sql`` in :mod:`trunkline.db.migrations`, in the order of their numbers.
 
-A revision is a module ``versions/rNNNN_topic.py`` with ``revision = "NNNN"`` and ``down_revision``, mostly
-running the SQL file ``NNNN_topic.sql`` next to it. A revision that has been released is never changed.
+They go forward only, and a released file is never changed. The table ``schema_migrations`` has the numbers of those that a
+database has had. Each file is one transaction, unless its first line is :data:`OUTSIDE`: then its statements run one by one
+without a transaction, as ``create index concurrently`` requires, and each must be repeatable, because an interrupted file is
+run again from its beginning.
 
-The job queue (procrastinate) has its own schema: a revision applies it, and each later
-:func:`upgrade` applies those of the library's own migrations that this database has not seen
-(:mod:`trunkline.db.jobs_schema`).
+The job queue (procrastinate) has its own schema: ``0002`` applies it, and each later :func:`upgrade` applies those of the
+library's own migrations that this database has not had (:mod:`trunkline.db.jobs_schema`).
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
-import sqlalchemy
-import sqlalchemy.exc
-from alembic import command, op
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy.pool import NullPool
 
+from trunkline.core.errors import SetupError
 from trunkline.core.log import get_logger
 from trunkline.db import jobs_schema, partitions, row_security
-from trunkline.db.pool import translated_errors
+from trunkline.db.pool import is_unavailable, translated_errors
 
 LOCK_TIMEOUT_MS = 1000
-"""How long a revision waits for a lock on a table; writers of the table queue behind it meanwhile."""
+"""How long a migration waits for a lock on a table; writers of the table queue behind it meanwhile."""
 
 LOCK_ATTEMPTS = 120
-"""How many times a revision is tried when it does not get its locks."""
+"""How many times a migration is tried when it does not get its locks."""
+
+OUTSIDE = "-- trunkline: outside a transaction"
+"""First line of a file that does not run in a transaction."""
 
 _LOCK_PAUSE = 0.5
 """Seconds between two tries, in which others can write."""
 
 _SET_TIMEOUT = f"set lock_timeout = {LOCK_TIMEOUT_MS}"
 
-_log = get_logger("db.migrate")
-
 _LOCK = 7_256_000
 """Advisory lock held during an upgrade: a second one waits, then finds nothing to do."""
 
+_FILE = re.compile(r"(?P<version>\d{4})_\w+\.sql")
+
+_INDEX = re.compile(
+    r"create\s+(?P<kind>(?:unique\s+)?index)\s+concurrently\s+(?P<name>\w+)\s+on\s+(?P<table>\w+)\s+(?P<definition>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_CREATE_TABLE = """
+create table if not exists schema_migrations (
+    version text primary key,
+    name text not null,
+    applied_at timestamptz not null default now()
+)
+"""
+
+_RECORD = "insert into schema_migrations (version, name) values (%s, %s)"
+
+_log = get_logger("db.migrate")
+
+_Connection = psycopg.Connection[Any]
+
+
+class MigrationFailed(SetupError):  # noqa: N818 - what happened
+    """A migration could not be applied. The database is as it was before it; the message has the remedy."""
+
+
+class Migration(NamedTuple):
+    """A file: its number, its name without the ending, and its statements."""
+
+    version: str
+    name: str
+    text: str
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it runs without a transaction."""
+        return self.text.startswith(OUTSIDE)
+
+    def statements(self) -> list[str]:
+        """The single statements of a file outside a transaction: each ends with a semicolon at the end of a line."""
+        plain = re.sub(r"^\s*--[^\n]*\n?", "", self.text, flags=re.MULTILINE)
+        return [one.strip() for one in re.split(r";[ \t]*(?:\n|\Z)", plain) if one.strip()]
+
+
+_WITH: Mapping[str, Callable[[_Connection], None]] = {
+    "0002": lambda connection: jobs_schema.install(connection),
+}
+"""What runs in the transaction of a file, after it."""
+
 
 def upgrade(dsn: str, to: str = "head") -> list[str]:
-    """Bring a database (empty or with data) to the newest schema; returns the names of what was applied.
+    """Bring a database (empty or with data) to the newest schema; returns the numbers of what was applied.
 
-    Each revision is one transaction. Waits for another process that upgrades the same database. Blocks; from
-    a coroutine call it in a thread. Others may use the database meanwhile: a revision that does not get a lock within
-    ``LOCK_TIMEOUT_MS`` is rolled back and tried again, so no other process waits longer than that behind it.
+    Waits for another process that upgrades the same database. Blocks; from a coroutine call it in a thread. Others may use
+    the database meanwhile: a migration that does not get a lock within ``LOCK_TIMEOUT_MS`` is rolled back and tried again,
+    so no other process waits longer than that behind it.
 
-    :param to: a revision to stop at.
+    :param to: a number to stop at.
     :raises DatabaseUnavailable: the server is away.
-    :raises psycopg.errors.LockNotAvailable: a transaction of others has held a lock during all tries.
+    :raises MigrationFailed: a statement failed, a transaction of others has held a lock during all tries, or the database
+        is that of a newer version.
     """
-    with translated_errors(), psycopg.connect(dsn, autocommit=True) as lock_holder:
-        lock_holder.execute("select pg_advisory_lock(%s)", (_LOCK,))
-        before = set(_applied(lock_holder))
-        _retry_on_lock(lambda: _upgrade_schema(dsn, to))
-        applied = [name for name in _lineage(to) if name not in before]
+    todo = [one for one in migrations() if to == "head" or one.version <= to]
+    with translated_errors(), psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        connection.execute(_SET_TIMEOUT)
+        _convert(connection)
+        present = _versions(connection)
+        _check_known(present)
+        applied: list[str] = []
+        last = max(present, default=None)
+        for one in todo:
+            if one.version in present:
+                continue
+            _step(one.name, last, lambda one=one: _apply(connection, one))  # type: ignore[misc]
+            applied.append(one.version)
+            last = one.version
         if to == "head":
-            lock_holder.execute(_SET_TIMEOUT)
-            _retry_on_lock(lambda: applied.extend(jobs_schema.upgrade(lock_holder)))
-            todo = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
-            if todo is not None:
-                _retry_on_lock(lambda: lock_holder.execute(todo))
-            for step in row_security.steps(lock_holder):
-                _retry_on_lock(step)
-            if not row_security.has_roles(lock_holder):
+            _step(
+                "the schema of the job queue", last, lambda: applied.extend(jobs_schema.upgrade(connection))
+            )
+            months = partitions.statement(partitions.months_around(datetime.fromtimestamp(time.time(), UTC)))
+            if months is not None:
+                _step("partitions", last, lambda: connection.execute(months))
+            for step in row_security.steps(connection):
+                _step("row-level security", last, step)
+            if not row_security.has_roles(connection):
                 _log.warning(
                     "row_security_without_roles",
                     remedy="make the roles that docs/install.md names under 'Your own PostgreSQL', then start again",
@@ -78,139 +138,182 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
         return applied
 
 
-def _upgrade_schema(dsn: str, to: str) -> None:
-    with _config(dsn) as config:
-        command.upgrade(config, to)
+def current(dsn: str) -> str | None:
+    """The number of a database's newest migration, None when it has no schema yet."""
+    with translated_errors(), psycopg.connect(dsn, autocommit=True) as connection:
+        return max(_versions(connection), default=None) or _former_version(connection)
 
 
-def _retry_on_lock(step: Callable[[], object]) -> None:
-    """Do a step, which is rolled back when it does not get its locks; repeat it until it does."""
-    for attempt in range(1, LOCK_ATTEMPTS + 1):
-        try:
-            step()
-            return
-        except (psycopg.errors.LockNotAvailable, sqlalchemy.exc.OperationalError) as error:
-            cause = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-            if not isinstance(cause, psycopg.errors.LockNotAvailable):
-                raise
-            if attempt == LOCK_ATTEMPTS:
-                raise cause from error
-            _log.warning("migration_waits_for_lock", attempt=attempt, error=str(cause).strip())
-            time.sleep(_LOCK_PAUSE)
+def newest() -> str:
+    """The newest migration of this program."""
+    return migrations()[-1].version
 
 
-def create_index(name: str, table: str, definition: str, *, unique: bool = False) -> None:
-    """For revisions: create an index while others write to the table, also after an attempt that was interrupted.
+@cache
+def migrations() -> Sequence[Migration]:
+    """All files in order.
 
-    Ends the revision's transaction, so it is the last thing that a revision does. On a partitioned table each partition
-    gets its index first.
+    :raises ValueError: two have the same number, or a file of the folder has another name.
+    """
+    found = []
+    for file in resources.files("trunkline.db.migrations").iterdir():
+        if file.name.endswith(".sql"):
+            name = _FILE.fullmatch(file.name)
+            if name is None:
+                raise ValueError(f"{file.name} is not named NNNN_topic.sql")
+            text = file.read_text(encoding="utf-8")
+            found.append(Migration(name["version"], file.name.removesuffix(".sql"), text))
+    found.sort()
+    for before, after in itertools.pairwise(found):
+        if before.version == after.version:
+            raise ValueError(
+                f"{before.name} and {after.name} have the same number; give the later one the next"
+            )
+    return tuple(found)
 
-    :param name: of the index.
+
+def _apply(connection: _Connection, one: Migration) -> None:
+    if one.is_outside:
+        for statement in one.statements():
+            _run_outside(connection, statement)
+        connection.execute(_RECORD, (one.version, one.name))
+        return
+    with connection.transaction():
+        connection.execute(one.text.encode())
+        if one.version in _WITH:
+            _WITH[one.version](connection)
+        connection.execute(_RECORD, (one.version, one.name))
+
+
+def _run_outside(connection: _Connection, statement: str) -> None:
+    index = _INDEX.fullmatch(statement)
+    if index is None:
+        connection.execute(statement.encode())
+        return
+    connection.execute("set lock_timeout = 0")  # a concurrent build blocks no writer while it waits
+    try:
+        create_index(
+            connection,
+            index["name"],
+            index["table"],
+            index["definition"],
+            unique=index["kind"].lower().startswith("unique"),
+        )
+    finally:
+        connection.execute(_SET_TIMEOUT)
+
+
+def create_index(
+    connection: _Connection, name: str, table: str, definition: str, *, unique: bool = False
+) -> None:
+    """Create an index while others write to the table, also after an attempt that was interrupted.
+
+    This is what ``create index concurrently`` in a migration does. PostgreSQL refuses that statement for a partitioned
+    table, so each partition gets its index first.
+
+    :param connection: in autocommit mode.
     :param definition: what follows the table's name: ``(account_id, requested_at desc) where ...``.
     """
-    with op.get_context().autocommit_block():
-        driver: Any = op.get_bind().connection.driver_connection
-        driver.execute("set lock_timeout = 0")  # a concurrent build blocks no writer while it waits
-        try:
-            _create_index(driver, name, table, definition, "unique index" if unique else "index")
-        finally:
-            driver.execute(_SET_TIMEOUT)
-
-
-def _create_index(driver: Any, name: str, table: str, definition: str, kind: str) -> None:
-    partitions_ = [
+    kind = "unique index" if unique else "index"
+    parts = [
         row[0]
-        for row in driver.execute(
+        for row in connection.execute(
             "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass order by 1",
             (table,),
         )
     ]
-    for part in partitions_:
-        own = f"{name}_{part.rpartition('.')[2].removeprefix(table).strip('_')}"
-        _create_plain_index(driver, own, part, definition, kind)
-    if not partitions_ and not _is_partitioned(driver, table):
-        _create_plain_index(driver, name, table, definition, kind)
+    own = {part: f"{name}_{part.rpartition('.')[2].removeprefix(table).strip('_')}" for part in parts}
+    for part in parts:
+        _create_plain_index(connection, own[part], part, definition, kind)
+    if not parts and not _is_partitioned(connection, table):
+        _create_plain_index(connection, name, table, definition, kind)
         return
-    driver.execute(f"create {kind} if not exists {name} on only {table} {definition}")
-    for part in partitions_:
-        own = f"{name}_{part.rpartition('.')[2].removeprefix(table).strip('_')}"
-        driver.execute(f"alter index {name} attach partition {own}")
+    connection.execute(f"create {kind} if not exists {name} on only {table} {definition}".encode())
+    for part in parts:
+        connection.execute(f"alter index {name} attach partition {own[part]}".encode())
 
 
-def _create_plain_index(driver: Any, name: str, table: str, definition: str, kind: str) -> None:
-    found = driver.execute(
+def _create_plain_index(connection: _Connection, name: str, table: str, definition: str, kind: str) -> None:
+    found = connection.execute(
         "select indisvalid from pg_index where indexrelid = to_regclass(%s)", (name,)
     ).fetchone()
     if found == (False,):
-        driver.execute(f"drop index concurrently {name}")
-    driver.execute(f"create {kind} concurrently if not exists {name} on {table} {definition}")
+        connection.execute(f"drop index concurrently {name}".encode())
+    connection.execute(f"create {kind} concurrently if not exists {name} on {table} {definition}".encode())
 
 
-def _is_partitioned(driver: Any, table: str) -> bool:
-    row = driver.execute("select relkind = 'p' from pg_class where oid = %s::regclass", (table,)).fetchone()
+def _is_partitioned(connection: _Connection, table: str) -> bool:
+    row = connection.execute(
+        "select relkind = 'p' from pg_class where oid = %s::regclass", (table,)
+    ).fetchone()
     return bool(row and row[0])
 
 
-def current(dsn: str) -> str | None:
-    """The revision of a database, None when it has no schema yet."""
-    with translated_errors(), psycopg.connect(dsn, autocommit=True) as connection:
-        return next(iter(_revision(connection)), None)
+def _step(name: str, last: str | None, step: Callable[[], object]) -> None:
+    """Do a step, which is rolled back when it does not get its locks; repeat it until it does.
+
+    :param last: the number that the database has before it.
+    """
+    state = "the database has no schema yet" if last is None else f"the database is at {last}, as before"
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            step()
+            return
+        except psycopg.errors.LockNotAvailable as error:
+            if attempt == LOCK_ATTEMPTS:
+                raise MigrationFailed(
+                    f"migration {name} does not get a lock on a table; {state}. End the transactions that stay open"
+                    " (table pg_stat_activity, state 'idle in transaction'), then start again"
+                ) from error
+            _log.warning(
+                "migration_waits_for_lock", migration=name, attempt=attempt, error=str(error).strip()
+            )
+            time.sleep(_LOCK_PAUSE)
+        except psycopg.Error as error:
+            if is_unavailable(error):
+                raise
+            raise MigrationFailed(
+                f"migration {name} failed: {str(error).strip()}; {state}. The former version of Trunkline still runs on"
+                " it. Correct the cause that PostgreSQL names, then start again"
+            ) from error
 
 
-def newest() -> str:
-    """The newest revision of this program."""
-    return _lineage("head")[-1]
+def _versions(connection: _Connection) -> set[str]:
+    if connection.execute("select to_regclass('schema_migrations')").fetchone() == (None,):
+        return set()
+    return {row[0] for row in connection.execute("select version from schema_migrations")}
 
 
-def run_sql(connection: sqlalchemy.Connection, name: str) -> None:
-    """For revisions: run a SQL file of the migrations folder unchanged (no parameters, any statements)."""
-    text = resources.files("trunkline.db.migrations").joinpath(name).read_text(encoding="utf-8")
-    run_script(connection, text)
-
-
-def run_script(connection: sqlalchemy.Connection, text: str) -> None:
-    """For revisions: run several statements in the revision's transaction, ``%`` meaning itself."""
-    driver: Any = connection.connection.driver_connection
-    driver.execute(text.encode())
-
-
-@contextmanager
-def _config(dsn: str) -> Iterator[Config]:
-    """Alembic's configuration with an open connection for ``env.py``."""
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: _connection(dsn), poolclass=NullPool
-    )
-    try:
-        with engine.connect() as connection:
-            config = Config()
-            config.set_main_option("script_location", "trunkline.db:migrations")
-            config.attributes["connection"] = connection
-            yield config
-    finally:
-        engine.dispose()
-
-
-def _connection(dsn: str) -> psycopg.Connection[Any]:
-    connection = psycopg.connect(dsn)
-    connection.execute(_SET_TIMEOUT)
-    connection.commit()
-    return connection
-
-
-def _lineage(to: str) -> list[str]:
-    """Revisions from the first up to ``to``, oldest first."""
-    config = Config()
-    config.set_main_option("script_location", "trunkline.db:migrations")
-    scripts = ScriptDirectory.from_config(config)
-    return [script.revision for script in scripts.walk_revisions("base", to)][::-1]
-
-
-def _revision(connection: psycopg.Connection[Any]) -> list[str]:
+def _former_version(connection: _Connection) -> str | None:
+    """The number in the table of the tool that ordered the migrations up to version 0.1.0."""
     if connection.execute("select to_regclass('alembic_version')").fetchone() == (None,):
-        return []
-    return [row[0] for row in connection.execute("select version_num from alembic_version")]
+        return None
+    row = connection.execute("select version_num from alembic_version").fetchone()
+    return None if row is None else str(row[0])
 
 
-def _applied(connection: psycopg.Connection[Any]) -> list[str]:
-    revision = _revision(connection)
-    return _lineage(revision[0]) if revision else []
+def _convert(connection: _Connection) -> None:
+    """Create the table of migrations; a database that has the former table keeps its number."""
+    if connection.execute("select to_regclass('schema_migrations')").fetchone() != (None,):
+        return
+    former = _former_version(connection)
+    known = [(one.version, one.name) for one in migrations() if former is not None and one.version <= former]
+    if former is not None and (not known or known[-1][0] != former):
+        raise _too_new(former)
+    with connection.transaction():
+        connection.execute(_CREATE_TABLE)
+        connection.cursor().executemany(_RECORD, known)
+        connection.execute("drop table if exists alembic_version")
+
+
+def _check_known(present: set[str]) -> None:
+    unknown = present - {one.version for one in migrations()}
+    if unknown:
+        raise _too_new(max(unknown))
+
+
+def _too_new(version: str) -> MigrationFailed:
+    return MigrationFailed(
+        f"the database is at migration {version}, which this version of Trunkline does not have; nothing was changed."
+        " Start the newer version again, or restore the backup made before the upgrade"
+    )

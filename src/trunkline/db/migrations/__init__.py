@@ -1,0 +1,1 @@
+"""The SQL files of the schema, ``NNNN_topic.sql``; :mod:`trunkline.db.migrate` runs them."""
