@@ -80,7 +80,7 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
 class RefusedRow:
     """A row of an account that cannot be part of the engine's configuration, and so is left out of it.
 
-    :ivar entity: ``sip_line``, ``trunk``, ``virtual_number`` (its route while the switch is away) or ``media_file``.
+    :ivar entity: ``sip_line``, ``trunk``, ``virtual_number`` (its route while no switch is connected) or ``media_file``.
     :ivar name: of the row, as shown to the account.
     """
 

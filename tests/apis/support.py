@@ -18,7 +18,7 @@ import orjson
 from trunkline.accounts.components import DEFAULT
 from trunkline.accounts.model import Caller, CallerKind, Login, Points
 from trunkline.accounts.permissions import Role
-from trunkline.accounts.rate_limit import Admission
+from trunkline.accounts.rate_limit import AdmittedCaller
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Method, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
@@ -80,16 +80,16 @@ class MemoryAccounts:
             raise found
         return found
 
-    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> Admission:
+    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> AdmittedCaller:
         """Takes points of requests that a later stage may refuse, as the real service does."""
         caller = await self.authenticate(token, api)
         try:
             self.check_address(caller, ip)
-            return Admission(
+            return AdmittedCaller(
                 caller, await self.reserve_points(caller.account_id, api, self.weights.get(method, weight))
             )
         except TrunklineError:
-            return Admission(caller, None)
+            return AdmittedCaller(caller, None)
 
     async def login(self, login: str, password: str, api: str, address: str | None = None) -> Login:
         if (login, password) != (LOGIN, PASSWORD):

@@ -183,7 +183,7 @@ async def test_lines_wait_while_the_database_refuses_and_a_bad_one_hurts_no_othe
             await asyncio.sleep(0.05)
 
 
-async def test_request_fails_politely_while_the_database_is_away(database: str) -> None:
+async def test_request_fails_while_the_database_is_unavailable(database: str) -> None:
     async with _opened(database, patience=20.0) as real:
         with psycopg.connect(database, autocommit=True) as connection:
             name = connection.info.dbname

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from trunkline.core.engine_values import (
     BadEngineValue,
     CallerNumber,
+    CallTag,
     Codec,
     ContactUri,
     DialNumber,
@@ -33,7 +34,6 @@ from trunkline.core.engine_values import (
     SipLogin,
     SipSecret,
     SipUser,
-    Tag,
     TrunkId,
 )
 from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EffectRefused, EngineUnavailable
@@ -176,7 +176,7 @@ SAFE: Sequence[tuple[type[EngineValue], str]] = [
     (CallerNumber, r"[0-9A-Za-z+*#]*"),
     (DisplayName, r"[^\x00-\x1f\x7f\"\\<>]*"),
     (ContactUri, r"[^,&()^${}\s\"\\<>|?#]+"),
-    (Tag, r"[0-9A-Za-z_-]*"),
+    (CallTag, r"[0-9A-Za-z_-]*"),
     (Keys, r"[0-9A-Da-d*#.]*"),
     (MediaPath, r"/[^,&()^${}\"\\<>|?#;:\n\r\t]*[^ ]"),
     (SipUser, r"[^\s\x00-\x1f\x7f\"\\<>]+"),
@@ -439,18 +439,18 @@ async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
 
 async def test_who_cannot_be_told_now_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the engine is configured meanwhile."""
-    engine, told, is_away = FakeEngine(), [], [True]
+    engine, told, is_unavailable = FakeEngine(), [], [True]
 
     async def publish(row: RefusedRow) -> None:
-        if is_away[0]:
-            raise DatabaseUnavailable("away")
+        if is_unavailable[0]:
+            raise DatabaseUnavailable("no server")
         told.append(row.id)
 
     snapshot = FakeSnapshot(account(1, [line(1, "1001")], [trunk(1, 7, host="a:b:c")]))
     async with configured(engine, snapshot, monkeypatch, publish=publish) as configurator:
         await until(lambda: "[1001]" in engine.applied)
         assert told == []
-        is_away[0] = False
+        is_unavailable[0] = False
         configurator.check()
         await until(lambda: told == [7])
 
@@ -472,7 +472,7 @@ async def test_a_mistake_in_rendering_concerns_one_account(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "failure", [EngineUnavailable("away"), EffectRefused("not loaded"), OSError("disk full")]
+    "failure", [EngineUnavailable("no connection"), EffectRefused("not loaded"), OSError("disk full")]
 )
 async def test_what_is_not_applied_is_tried_until_it_is(
     failure: Exception, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import FakeWriter
-from trunkline.calls.flows.shares import free_channels, reserved
+from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant

@@ -13,7 +13,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_number
 from tests.calls.story import Story
-from trunkline.calls.effects import Call, Dial, Hangup
+from trunkline.calls.effects import Dial, Hangup, OriginateLeg
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.directory.model import Account, BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
@@ -76,7 +76,7 @@ def called_out(story: Story) -> list[str | None]:
     connects = (
         target for one in story.engine.done if isinstance(one, Dial) for target in one.connect.targets
     )
-    originates = (one.originate.target for one in story.engine.done if isinstance(one, Call))
+    originates = (one.originate.target for one in story.engine.done if isinstance(one, OriginateLeg))
     return [target.number for target in (*connects, *originates) if target.number is not None]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.apis.support import CALLER, House, mnemonic
 from trunkline.apis.catalogue import DATA_API
-from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
+from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.core.errors import InUse, LimitExceeded
 from trunkline.db import migrate, partitions, row_security
 from trunkline.db.pool import Database, whole_installation
@@ -150,7 +150,7 @@ async def test_a_handler_gets_a_database_of_its_account_alone(db: Database) -> N
     """The connection that a method works with, through the whole API; its statement omits the account."""
     seen: list[list[int]] = []
 
-    async def careless(call: Call, _params: Params) -> Result:
+    async def careless(call: RequestContext, _params: Params) -> Result:
         rows = await call.services.db.fetch_all("select account_id from accounts order by 1")
         async with call.services.db.connection() as connection:
             again = await (await connection.execute("select account_id from accounts order by 1")).fetchall()

@@ -16,7 +16,7 @@ from tests.calls.story import Story
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_managed import DORA, contact, phase_of, talk
 from tests.calls.test_recovery import FakeWriter
-from trunkline.calls.flows.shares import free_channels, reserved
+from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.rpc_client import CHECK

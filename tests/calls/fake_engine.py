@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from trunkline.calls.effects import (
     Answer,
-    Call,
     Dial,
     Effect,
     Hangup,
@@ -19,6 +18,7 @@ from trunkline.calls.effects import (
     Keys,
     Leave,
     Music,
+    OriginateLeg,
     PlayFiles,
     RecordMessage,
     RecordVoice,
@@ -175,7 +175,7 @@ class FakeEngine:
         for effect in effects:
             self.done.append(effect)
             match effect:
-                case Call(originate):
+                case OriginateLeg(originate):
                     chan = self._make(originate.target.endpoint, originate.channel)
                     chan.originated, chan.number = True, originate.target.number
                     if chan.endpoint.name in self.offline:

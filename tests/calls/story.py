@@ -12,14 +12,14 @@ from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, co
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Answer, Call, Effect, Supervise, TakeControl
+from trunkline.calls.effects import Answer, Effect, OriginateLeg, Supervise, TakeControl
 from trunkline.calls.flows import inbound, outbound, start_requests
 from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.timers import Elapsed
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import Tag
+from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectRefused
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import Account
@@ -126,7 +126,7 @@ class Story:
         leg = self.session.leg_of(channel)
         effect: Effect = Answer(channel)
         if chan.originated and not chan.answered:
-            effect = Call(Originate(channel, Target(chan.endpoint), 60, Tag("")))
+            effect = OriginateLeg(Originate(channel, Target(chan.endpoint), 60, CallTag("")))
         elif leg is not None and leg.role is Role.COACH:
             effect = Supervise(channel, self.channel, Supervision.WHISPER)
         self.take(rules.effect_failed(self.session, effect, EffectRefused("no"), self.context()))
@@ -280,7 +280,7 @@ class Story:
 
 
 def _channel_of(effect: Effect) -> Channel:
-    return effect.originate.channel if isinstance(effect, Call) else effect.channel
+    return effect.originate.channel if isinstance(effect, OriginateLeg) else effect.channel
 
 
 def check(session: Session, events: list[Event], told: Session) -> None:

@@ -17,7 +17,6 @@ from tests.calls.test_recovery import FakeWriter
 from trunkline.calls import rules
 from trunkline.calls.effects import (
     Answer,
-    Call,
     Compensation,
     Dial,
     Effect,
@@ -26,6 +25,7 @@ from trunkline.calls.effects import (
     Keys,
     Leave,
     Music,
+    OriginateLeg,
     PlayFiles,
     Policy,
     RecordMessage,
@@ -39,7 +39,7 @@ from trunkline.calls.session import Phase
 from trunkline.calls.states import Connecting, TakenLate
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.switch import Switch
-from trunkline.core.engine_values import EndpointName, Tag
+from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.errors import (
     ChannelGone,
     EffectRefused,
@@ -97,7 +97,7 @@ def _undo(story: Story, effect: Effect) -> None:
     """The engine did nothing of it."""
     story.engine.pending.clear()
     match effect:
-        case Call():
+        case OriginateLeg():
             story.engine.channels.pop(effect.channel)
         case Dial(channel):
             for target in story.engine.targets(channel):
@@ -117,7 +117,10 @@ CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = 
     StopPlay: (hold, lambda story: StopPlay(contact(story), "message")),
     RecordMessage: (talk, lambda story: RecordMessage(contact(story), "r", "x", 60, 5)),
     Dial: (_ringing, lambda story: Dial(story.channel, Connect([MOBILE], 20))),
-    Call: (dialing, lambda story: Call(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, Tag("")))),
+    OriginateLeg: (
+        dialing,
+        lambda story: OriginateLeg(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, CallTag(""))),
+    ),
     Hangup: (talk, lambda story: Hangup(contact(story))),
     TakeControl: (_coached, lambda story: TakeControl((contact(story), anna(story)))),
     Music: (hold, lambda story: Music(contact(story))),
@@ -158,7 +161,7 @@ def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: typ
         assert story.session.talking == talking
     story.take(decision)
     story.flow()
-    if effect_type is Call and not left_alone:
+    if effect_type is OriginateLeg and not left_alone:
         assert phase_of(story) is Phase.HOLD  # the third party is gone, the contact is still held
     elif policy.compensation not in ENDS_THE_CALL and effect_type is not Dial:
         assert phase_of(story) is before

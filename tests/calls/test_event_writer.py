@@ -1,4 +1,4 @@
-"""Events and rows of calls on the real database: whole, once, and nothing lost while it is away."""
+"""Events and rows of calls on the real database: whole, once, and nothing lost while it is unavailable."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ async def test_a_passing_error_loses_nothing(db: Database) -> None:
     assert await outbox(db) == told(story.events)
 
 
-async def test_while_the_database_is_away_events_wait(tmp_path: Path) -> None:
+async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "data", durable=False)
     await asyncio.to_thread(server.start)
     try:

@@ -11,7 +11,7 @@ from tests.calls import company as c
 from tests.calls.story import Story
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Call, Hangup
+from trunkline.calls.effects import Hangup, OriginateLeg
 from trunkline.calls.flows.inputs import COMMANDS, SIGNALS, Command, Hold, Input, PartyTaken, Unhold
 from trunkline.calls.flows.table import Table, row
 from trunkline.calls.session import Phase
@@ -195,7 +195,7 @@ def test_a_second_phone_of_the_first_party_that_answers_too_late_calls_nobody() 
     story.engine.answer(second)
     story.flow()
     assert isinstance(story.session.state, FirstAnswered | CallingSecond)
-    calls = [one for one in story.engine.done if isinstance(one, Call)]
+    calls = [one for one in story.engine.done if isinstance(one, OriginateLeg)]
     assert [one.originate.target.number for one in calls if one.originate.target.number] == [c.CUSTOMER]
     assert second not in story.engine.channels
 

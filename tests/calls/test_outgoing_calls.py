@@ -10,7 +10,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story, walk
-from trunkline.calls.effects import Call, Dial, Hangup
+from trunkline.calls.effects import Dial, Hangup, OriginateLeg
 from trunkline.directory.model import BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Connect
@@ -177,9 +177,9 @@ def test_limits_on_the_way_out() -> None:
 
 def test_the_employee_first() -> None:
     story = Story().start("start_employee_call", **COMMON, first_call="employee", employee={"id": c.BORIS})
-    assert [one.originate.target.endpoint.name for one in story.engine.done if isinstance(one, Call)] == [
-        BORIS
-    ]
+    assert [
+        one.originate.target.endpoint.name for one in story.engine.done if isinstance(one, OriginateLeg)
+    ] == [BORIS]
     story.at(4).answer(BORIS)
     assert connected(story).targets[0].number == c.CUSTOMER
     phone = story.at(10).answer(c.CUSTOMER)

@@ -20,7 +20,7 @@ from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.recovery import Recovery, restored
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import Tag
+from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EngineUnavailable
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
@@ -193,7 +193,7 @@ class House:
         return SeenChannel(
             channel=channel,
             endpoint=chan.endpoint,
-            tag=Tag(""),
+            tag=CallTag(""),
             created_at=arrived.started_at if arrived is not None else Instant(self.clock),
             answered=chan.answered,
             ringing=False,

@@ -15,7 +15,7 @@ from tests.calls.test_recovery import House
 from tests.calls.test_recovery_managed import Desk
 from trunkline.calls import rules
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
-from trunkline.calls.effects import Call
+from trunkline.calls.effects import OriginateLeg
 from trunkline.calls.flows.consultation import THIRD_PARTY_RING_SECONDS
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.call_timers import CallTimers
@@ -84,7 +84,7 @@ def consulting_story() -> Story:
 
 
 def ring_seconds(story: Story) -> int:
-    call = next(one for one in reversed(story.engine.done) if isinstance(one, Call))
+    call = next(one for one in reversed(story.engine.done) if isinstance(one, OriginateLeg))
     return call.originate.ring_seconds - RING_MARGIN_SECONDS
 
 

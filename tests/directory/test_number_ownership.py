@@ -81,7 +81,7 @@ async def test_a_number_of_the_inventory_is_verified_when_it_is_taken(
 
 
 async def test_the_engine_rings_no_line_of_a_claim(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    """While the switch is away calls ring the default line: of the owner."""
+    """While no switch is connected calls ring the default line: of the owner."""
     squatter = await new_account(desk.db, "Squatter")
     await claim(desk, squatter)
     await dataclasses.replace(desk, account_id=squatter).apply("sip_lines: {'0160009': {}}")

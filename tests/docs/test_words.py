@@ -16,6 +16,10 @@ _SOURCES = ROOT / "src" / "trunkline"
 _TESTS = ROOT / "tests"
 
 _REPLACED_NAMES = {
+    "Absent": "NoAudio",
+    "Admission": "AdmittedCaller",
+    "Alarms": "CallTimers",
+    "Fault": "UnusableRecording",
     "Aim": "DialTarget",
     "Expected": "PendingTarget",
     "JsonRpcDoor": "JsonRpcEndpoint",
@@ -30,9 +34,14 @@ _REPLACED_NAMES = {
     "ToWorld": "ToOutside",
     "Turn": "Decision",
     "Undecided": "UnresolvedLeg",
+    "away_since": "unavailable_since",
     "by_hand": "require_user_tag",
     "changing": "transaction",
+    "hang_up_unknown": "refuse_channel",
     "in_our_hands": "controlled",
+    "is_away": "is_unavailable",
+    "judged": "caller_of_row",
+    "lightly": "without_flush",
     "misplaced": "contract_overrides",
     "must_exist": "lock_row",
 }
@@ -53,6 +62,7 @@ _NAME_EXCEPTIONS = {
 
 _PROSE = re.compile(
     r"\b(arrows?|bears? it|borne|doomed|doors?|hush|in our hands|in vain|likewise|nobody's|puts? aside|rooms?|"
+    r"(asterisk|database|engine|postgresql|server|switch) (is|was|went) away|handbooks?|numbers? of the world|"
     r"signs? of life|stands? back|stools?|tales?|the house|told|twins?|whoever)\b",
     re.IGNORECASE,
 )

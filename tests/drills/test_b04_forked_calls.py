@@ -17,7 +17,7 @@ import pytest
 from tests.drills.cut_stage import ANNA, PATIENCE, CutStage
 from tests.telephony.conftest import Heard, Pbx
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import Tag
+from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectTimedOut, EngineUnavailable
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony import cel_log
@@ -81,7 +81,9 @@ class Scene:
         await heard.wait(Registered, lambda _: len({one.uri for one in engine.contacts()}) == 2)
         for device in self.devices:
             device.on_call(outside.Ignore())
-        await engine.originate(Originate(MINE, Target.of(LINE, caller_number="12025550110"), 60, Tag("71")))
+        await engine.originate(
+            Originate(MINE, Target.of(LINE, caller_number="12025550110"), 60, CallTag("71"))
+        )
         calls = [await device.next_call() for device in self.devices]
         for call in calls:
             await call.ringing()
@@ -168,7 +170,7 @@ async def test_another_switch_takes_over_while_two_devices_ring(scene: Scene, wi
 
 
 @pytest.mark.parametrize("winner", [0, 1])
-async def test_a_device_answers_while_the_connection_is_away(scene: Scene, winner: int) -> None:
+async def test_a_device_answers_while_the_connection_is_lost(scene: Scene, winner: int) -> None:
     async with scene.engine() as (engine, heard):
         calls = await scene.ring(engine, heard)
         since = Instant(time.time())

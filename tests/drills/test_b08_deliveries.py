@@ -208,7 +208,7 @@ async def test_a_value_that_cannot_be_stored_breaks_no_other_outcome(
 
 
 async def test_outcomes_survive_an_absent_database(rig: Rig) -> None:
-    """Answers that arrive while the database is away are written when it is back; nothing is sent twice."""
+    """Answers that arrive while the database is unavailable are written when it is back; nothing is sent twice."""
     gate = _Gate()
     async with Receiver(answer=gate) as receiver, worker(rig):
         await rig.subscribe(receiver.url, events=["call_start"])

@@ -70,7 +70,7 @@ async def test_killed_while_it_rings(stage: Stage, process: str) -> None:
     assert set(TOLD_OF_A_TALK) <= set(await stage.told(row["id"], TOLD_OF_A_TALK, timeout=40))
 
 
-async def test_a_call_that_ends_while_the_switch_is_away(stage: Stage) -> None:
+async def test_a_call_that_ends_while_no_switch_runs(stage: Stage) -> None:
     before = await stage.last_id()
     customer = await stage.customer()
     stage.anna.on_call(Answer())
@@ -89,7 +89,7 @@ async def test_a_call_that_ends_while_the_switch_is_away(stage: Stage) -> None:
     await stage.told(row["id"], TOLD_OF_A_TALK)
 
 
-async def test_a_call_that_comes_while_the_switch_is_away(stage: Stage) -> None:
+async def test_a_call_that_comes_while_no_switch_runs(stage: Stage) -> None:
     before = await stage.last_id()
     customer = await stage.customer()
     stage.anna.on_call(Answer())

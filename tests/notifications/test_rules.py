@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications import backoff
-from trunkline.notifications.concurrency_limit import KeyedConcurrencyLimit
+from trunkline.notifications.endpoint_slots import KeyedConcurrencyLimit
 from trunkline.notifications.sender import sign
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.outbound import is_public

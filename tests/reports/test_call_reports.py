@@ -181,7 +181,7 @@ async def test_totals_of_sessions_and_legs_agree(reader: Reader) -> None:
     )
 
 
-async def test_handbook_filters(reader: Reader) -> None:
+async def test_filters_of_the_reference(reader: Reader) -> None:
     told = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 40)
     await store(reader.database, told)
 

@@ -43,7 +43,7 @@ def test_a_silent_connection_is_opened_anew_again_and_again_until_the_process_en
     assert all(later - earlier > RECONNECT_SECONDS for earlier, later in itertools.pairwise(reconnects))
 
 
-def test_a_process_does_not_end_while_asterisk_is_away() -> None:
+def test_a_process_does_not_end_while_asterisk_is_unavailable() -> None:
     watch = Watch(returned_at=0.0)
     assert {step(watch, now, connected=False) for now in range(1000)} == {Step.WAIT}
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.telephony.conftest import NUMBER, House
-from trunkline.core.engine_values import EndpointName, Tag
+from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -50,7 +50,7 @@ async def test_customer_talks_with_a_line_and_both_are_recorded(house: House) ->
     arrival = await arrived(house)
     assert (arrival.endpoint, arrival.called, arrival.calling_number) == (BY_ADDRESS, NUMBER, CUSTOMER)
     target = Target.of(LINE, caller_number="971500000010", caller_name="Dana")
-    await house.engine.connect(arrival.channel, Connect([target], 20, record=True, tag=Tag("77")))
+    await house.engine.connect(arrival.channel, Connect([target], 20, record=True, tag=CallTag("77")))
 
     started = await house.heard.wait(TargetStarted)
     assert (started.dialling, started.endpoint, started.number) == (arrival.channel, LINE, None)
@@ -109,7 +109,7 @@ async def test_line_that_does_not_take_the_call(
     phone.on_call(behaviour)
     await customer.dial(NUMBER)
     arrival = await arrived(house)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 2, tag=Tag("1")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 2, tag=CallTag("1")))
     finished = await house.heard.wait(ConnectFinished)
     assert finished.result is result
     assert cause in (None, finished.cause)
@@ -121,7 +121,7 @@ async def test_offline_line_is_unreachable(house: House) -> None:
     customer = await house.world.customer(CUSTOMER)
     await customer.dial(NUMBER)
     arrival = await arrived(house)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=Tag("1")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("1")))
     finished = await house.heard.wait(ConnectFinished)
     assert finished.result is ConnectResult.UNREACHABLE
     await house.engine.hangup(arrival.channel)
@@ -134,7 +134,7 @@ async def test_caller_gives_up_while_it_rings(house: House) -> None:
     phone.on_call(outside.Ignore())
     call = await customer.dial(NUMBER)
     arrival = await arrived(house)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=Tag("1")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("1")))
     await house.heard.wait(Ringing)
     await call.hangup()
     ended = await house.heard.wait(Ended, lambda one: one.channel == arrival.channel)
@@ -154,7 +154,9 @@ async def test_line_calls_out_through_the_trunk_and_shows_our_number(house: Hous
     arrival = await arrived(house)
     assert (arrival.endpoint, arrival.called) == (LINE, CUSTOMER)
     target = Target.of(TRUNK, CUSTOMER, caller_number=NUMBER)
-    await house.engine.connect(arrival.channel, Connect([target], 20, tag=Tag("1"), return_after_talk=False))
+    await house.engine.connect(
+        arrival.channel, Connect([target], 20, tag=CallTag("1"), return_after_talk=False)
+    )
     taken = await customer.next_call()
     assert taken.number.removeprefix("+") == NUMBER
     await call.hears(customer.tone)
@@ -175,7 +177,7 @@ async def test_all_devices_of_a_line_ring_and_the_first_takes_it(house: House) -
     customer = await house.world.customer(CUSTOMER)
     call = await customer.dial(NUMBER)
     arrival = await arrived(house)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=Tag("1")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("1")))
     await call.hears(mobile.tone)
     assert len(house.heard.of(TargetStarted)) == 2
     await call.hangup()
@@ -193,11 +195,11 @@ async def test_originate_to_a_line_then_connect_it(house: House, devices: int) -
     customer.on_call(outside.Answer(after=0.3))
 
     mine = Channel("first-leg-5")
-    await house.engine.originate(Originate(mine, Target.of(LINE, caller_number=CUSTOMER), 20, Tag("5")))
+    await house.engine.originate(Originate(mine, Target.of(LINE, caller_number=CUSTOMER), 20, CallTag("5")))
     await house.heard.wait(Ringing, lambda one: one.channel == mine)
     await house.heard.wait(Answered, lambda one: one.channel == mine)
     target = Target.of(TRUNK, CUSTOMER, caller_number=NUMBER)
-    await house.engine.connect(mine, Connect([target], 20, tag=Tag("5")))
+    await house.engine.connect(mine, Connect([target], 20, tag=CallTag("5")))
     taken = await customer.next_call()
     await taken.hears(phones[0].tone)
     seen = (await house.engine.survey(0)).channels  # type: ignore[arg-type]
@@ -218,7 +220,7 @@ async def test_recording_keeps_time_while_parties_send_nothing(house: House, who
     phone.on_call(outside.Answer())
     call = await customer.dial(NUMBER)
     arrival = await arrived(house)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, record=True, tag=Tag("9")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, record=True, tag=CallTag("9")))
     await call.hears(phone.tone)
     taken = await phone.next_call()
     silent = [call] if who == "customer" else [call, taken]

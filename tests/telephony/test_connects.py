@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import BadEngineValue, DisplayName, EndpointName, MediaPath, Tag
+from trunkline.core.engine_values import BadEngineValue, CallTag, DisplayName, EndpointName, MediaPath
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.port import Channel, Connect, Endpoint, EndpointKind, Target
 from trunkline.telephony.registrations import Contact
@@ -57,7 +57,7 @@ def test_each_target_shows_its_own_caller() -> None:
 
 def test_recording_needs_a_tag() -> None:
     assert "U(" not in variables(Connect([Target(LINE)], 20, record=True))["TL_OPTS"]
-    found = variables(Connect([Target(LINE)], 20, record=True, tag=Tag("77")))
+    found = variables(Connect([Target(LINE)], 20, record=True, tag=CallTag("77")))
     assert found["TL_REC"] == "/spool/77/c1.sln"
     assert "U(tl-record^/spool/77)" in found["TL_OPTS"]
 
@@ -104,13 +104,13 @@ def short(connect: Connect, known: str | None = "12025550110", name: str = "PJSI
 
 def test_the_usual_connect_is_one_word() -> None:
     target = Target.of(LINE, caller_number="12025550110")
-    assert short(Connect([target], 20, tag=Tag("77"), record=True)) == "r~20~77~1001~g"
-    assert short(Connect([target], 20, tag=Tag("77"), return_after_talk=False)) == "p~20~77~1001~"
+    assert short(Connect([target], 20, tag=CallTag("77"), record=True)) == "r~20~77~1001~g"
+    assert short(Connect([target], 20, tag=CallTag("77"), return_after_talk=False)) == "p~20~77~1001~"
 
 
 def test_what_is_not_usual_takes_variables() -> None:
     target = Target.of(LINE, caller_number="12025550110")
-    usual = Connect([target], 20, tag=Tag("77"))
+    usual = Connect([target], 20, tag=CallTag("77"))
     assert short(usual, known="12025550111") is None, (
         "the caller's own number is not what the phone shall show"
     )
@@ -118,7 +118,7 @@ def test_what_is_not_usual_takes_variables() -> None:
     assert short(usual, name="PJSIP/1001/sip:1001@192.0.2.1") is None
     assert short(usual, name="PJSIP/1001${EVIL}") is None
     assert short(usual, name=f"PJSIP/{'1' * 80}") is None, "longer than an extension may be"
-    assert short(replace(usual, tag=Tag(""))) is None
+    assert short(replace(usual, tag=CallTag(""))) is None
     assert short(replace(usual, music=MediaPath("/media/melody"))) is None
     assert short(replace(usual, announcement=(MediaPath("/media/hello"),))) is None
     assert short(replace(usual, targets=[replace(target, caller_name=DisplayName("Kim"))])) is None

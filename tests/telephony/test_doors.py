@@ -10,7 +10,7 @@ import pytest
 
 from tests.telephony.conftest import NUMBER, House, Pbx
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
-from trunkline.core.engine_values import Tag
+from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectRefused
 from trunkline.telephony.config import TrunkConfig, TrunkMode
 from trunkline.telephony.port import (
@@ -71,14 +71,14 @@ async def test_a_stranger_gets_nothing(house: House) -> None:
 
 async def test_originate_to_nobody_and_to_a_refusal(house: House) -> None:
     with pytest.raises(EffectRefused):
-        await house.engine.originate(Originate(Channel("nobody"), Target(LINE), 5, Tag("1")))
+        await house.engine.originate(Originate(Channel("nobody"), Target(LINE), 5, CallTag("1")))
     customer = await house.world.customer(CUSTOMER)
     customer.on_call(outside.busy())
-    await house.engine.originate(Originate(Channel("busy"), Target.of(TRUNK, CUSTOMER), 5, Tag("1")))
+    await house.engine.originate(Originate(Channel("busy"), Target.of(TRUNK, CUSTOMER), 5, CallTag("1")))
     ended = await house.heard.wait(Ended, lambda one: one.channel == "busy")
     assert (ended.cause, ended.by_party) == (17, True)
     customer.on_call(outside.Ignore())
-    await house.engine.originate(Originate(Channel("late"), Target.of(TRUNK, CUSTOMER), 1, Tag("1")))
+    await house.engine.originate(Originate(Channel("late"), Target.of(TRUNK, CUSTOMER), 1, CallTag("1")))
     ended = await house.heard.wait(Ended, lambda one: one.channel == "late")
     assert not ended.by_party
     await house.nobody_left()

@@ -11,7 +11,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House
 from tests.telephony.test_calls import CUSTOMER, LINE
 from tests.telephony.test_survival import talk
-from trunkline.core.engine_values import MediaPath, Tag
+from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.telephony.config import Directory
 from trunkline.telephony.port import (
     Answered,
@@ -88,7 +88,7 @@ async def test_music_instead_of_ringing(house: House, tmp_path: Path) -> None:
     arrival = await house.heard.wait(Arrived)
     await house.engine.connect(
         arrival.channel,
-        Connect([Target(LINE)], 20, answer_first=True, music=MediaPath(str(music)), tag=Tag("42")),
+        Connect([Target(LINE)], 20, answer_first=True, music=MediaPath(str(music)), tag=CallTag("42")),
     )
     await call.hears(3100)
     await call.hangup()
@@ -119,7 +119,7 @@ async def test_a_supervisor_hears_both_and_is_heard_as_allowed(house: House, mod
     boss.on_call(outside.Answer())
     supervisor = Channel("boss")
     line = Endpoint.line("1002")
-    await house.engine.originate(Originate(supervisor, Target(line), 20, Tag("45")))
+    await house.engine.originate(Originate(supervisor, Target(line), 20, CallTag("45")))
     await house.heard.wait(Answered, lambda one: one.channel == supervisor)
     await house.engine.supervise(supervisor, target, mode)
     listening = await boss.next_call()
@@ -145,7 +145,7 @@ async def test_a_third_in_the_bridge_is_heard_by_both_and_is_on_no_track(house: 
     target = (await house.heard.wait(TargetStarted)).channel
     boss = await house.world.phone("1002", "secret")
     third, bridge = Channel("boss"), Bridge("b-46")
-    await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, Tag("46")))
+    await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, CallTag("46")))
     await house.heard.wait(Answered, lambda one: one.channel == third)
     await house.engine.take([arrival.channel, target])
     await house.engine.open_bridge(bridge)
@@ -180,7 +180,7 @@ async def test_who_talks_to_one_after_another_hears_each(house: House) -> None:
     await house.engine.take([arrival.channel, target])
 
     async def consult(third: Channel, bridge: Bridge) -> None:
-        await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, Tag("47")))
+        await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, CallTag("47")))
         await house.heard.wait(Answered, lambda one: one.channel == third)
         coming = await boss.next_call()
         await house.engine.open_bridge(bridge)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.telephony.conftest import Pbx
 from tests.telephony.rtp_phones import RtpCarrier, RtpPhone
-from trunkline.core.engine_values import EndpointName, Tag
+from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     Answered,
@@ -27,7 +27,7 @@ from trunkline.telephony.port import (
 pytestmark = pytest.mark.engine
 TRUNK = Endpoint(EndpointKind.TRUNK, EndpointName("trunk-7"))
 TALK, CONSULT = Bridge("talk"), Bridge("consult")
-TAG = Tag("47")
+TAG = CallTag("47")
 
 
 # A G.722 phone is translated over linear sound of a higher rate, and back.

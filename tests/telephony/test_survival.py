@@ -13,7 +13,7 @@ import pytest
 from tests.telephony.conftest import NUMBER, House, line
 from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import MediaPath, Tag
+from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.runtime import certificates
@@ -53,7 +53,7 @@ async def talk(house: House, tag: str, *, record: bool = False) -> tuple[outside
     phone.on_call(outside.Answer(after=0.2))
     call = await customer.dial(NUMBER)
     arrival = await house.heard.wait(Arrived)
-    connect = Connect([Target.of(LINE, caller_number=CUSTOMER)], 20, record=record, tag=Tag(tag))
+    connect = Connect([Target.of(LINE, caller_number=CUSTOMER)], 20, record=record, tag=CallTag(tag))
     await house.engine.connect(arrival.channel, connect)
     taken = await phone.next_call()
     await call.hears(phone.tone)
@@ -170,7 +170,7 @@ async def test_certificate_is_replaced_during_a_call_over_tls(house: House, tmp_
     customer = await house.world.customer(CUSTOMER)
     call = await customer.dial(NUMBER)
     arrival = await house.heard.wait(Arrived)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=Tag("34")))
+    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("34")))
     await call.hears(phone.tone)
     ports = house.pbx.config.ports
     before = [await served_certificate(port) for port in (ports.tls, ports.wss)]

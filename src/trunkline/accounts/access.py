@@ -56,12 +56,12 @@ async def find_caller(db: Database, token: str, api: str, now: datetime) -> Call
         ``access_token_expired``, ``access_token_blocked`` (the key, or its user, was blocked).
     :raises PermissionDenied: ``account_inactive``.
     """
-    return await judged(
+    return await caller_of_row(
         db, await db.fetch_one(BY_TOKEN, {"hash": tokens.hash_of(token), "api": api}), api, now
     )
 
 
-async def judged(db: Database, row: Row | None, api: str, now: datetime) -> Caller:
+async def caller_of_row(db: Database, row: Row | None, api: str, now: datetime) -> Caller:
     """The caller of a row of :data:`BY_TOKEN`; errors as of :func:`find_caller`."""
     if row is None or (row["api"] is not None and row["api"] != api):
         raise AuthenticationFailed(

@@ -141,7 +141,7 @@ class Administration:
         return row
 
     async def set_status(self, account_id: int, status: Status) -> None:
-        """Lock an account as the operator (its requests get ``account_inactive``) or remove that lock; a lock of the
+        """Lock an account as the administrator (its requests get ``account_inactive``) or remove that lock; a lock of the
         account's agent stays."""
         await self._change(
             account_id,

@@ -1,6 +1,6 @@
 """Clients of an agent (partner) account: accounts of their own that the agent makes, sets limits for and locks.
 
-Whether a client may work is ``accounts.status``, as for every account: it follows from the operator's lock and the
+Whether a client may work is ``accounts.status``, as for every account: it follows from the administrator's lock and the
 agent's, which are separate. ``customers`` has the reason of the agent's lock and the agent's other settings. A client
 without a row there (made on the command line) has the defaults.
 """
@@ -233,7 +233,7 @@ async def set_customer_status(
             )
         if status is CustomerStatus.ACTIVE and await _locked_from_above(connection, customer_id):
             raise InvalidState(
-                "the operator of this installation has locked this account",
+                "the administrator of this installation has locked this account",
                 field="status",
                 value=status.value,
             )
@@ -254,7 +254,7 @@ async def _status_of(connection: Connection, agent_id: int, customer_id: int, fi
 
 
 async def _locked_from_above(connection: Connection, customer_id: int) -> bool:
-    """Whether the operator of the installation has locked the account: no agent may undo that."""
+    """Whether the administrator of the installation has locked the account: no agent may undo that."""
     statement = "select from accounts where account_id = %s and locked_by_operator"
     return await _one(connection, statement, (customer_id,)) is not None
 
@@ -308,7 +308,7 @@ async def _put_settings(
 async def put_status(connection: Connection, agent_id: int, customer_id: int, status: CustomerStatus) -> None:
     """Set a status in the transaction of the connection, from any status: limits and debts also lock accounts.
 
-    A lock of the operator stays.
+    A lock of the administrator stays.
     """
     await connection.execute(
         "insert into customers (account_id, customer_id, status) values (%s, %s, %s)"

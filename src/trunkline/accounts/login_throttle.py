@@ -5,14 +5,13 @@ Pure rules; times are Unix seconds.
 
 from __future__ import annotations
 
+from trunkline.core.failures import failures_at
+
 FREE_FAILURES = 5
 """So many mistypings in a row cost nothing."""
 
 LONGEST_WAIT = 60.0
 """Seconds; short enough that guessing cannot lock an honest user out for long."""
-
-FORGOTTEN_AFTER = 900.0
-"""Seconds without a failure after which the count is reset."""
 
 
 def subject(login: str, address: str | None) -> str:
@@ -27,12 +26,7 @@ def wait_after(failures: int) -> float:
     return min(LONGEST_WAIT, float(2 ** min(failures - FREE_FAILURES, 30)))
 
 
-def counted(failures: int, last_failed_at: float, now: float) -> int:
-    """Failures that still count."""
-    return 0 if now - last_failed_at > FORGOTTEN_AFTER else failures
-
-
 def remaining_wait(failures: int, last_failed_at: float, now: float) -> float:
     """Remaining seconds to wait; 0 = continue."""
-    wait = wait_after(counted(failures, last_failed_at, now))
+    wait = wait_after(failures_at(failures, last_failed_at, now))
     return max(0.0, min(wait, last_failed_at + wait - now))

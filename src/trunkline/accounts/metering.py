@@ -32,13 +32,13 @@ TAKEN: LiteralString = """
 """Takes the points of ``wanted`` (account_id, period, period_start, cap, weight) from each counter with enough points."""
 
 _TAKE: LiteralString = f"""
-    with lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+    with without_flush as materialized (select set_config('synchronous_commit', 'off', true) as setting),
     wanted as (
         select l.account_id, v.period, v.period_start, v.cap, %(weight)s::int as weight
-        from lightly, account_limits l, lateral (values
+        from without_flush, account_limits l, lateral (values
             ('day', %(day)s::timestamptz, l.day_points),
             ('minute', %(minute)s::timestamptz, l.minute_points)) as v (period, period_start, cap)
-        where l.account_id = %(account_id)s and l.api = %(api)s and lightly.setting = 'off'
+        where l.account_id = %(account_id)s and l.api = %(api)s and without_flush.setting = 'off'
     ),
     {TAKEN}
     select period, period_start, used, cap, 1 / (count(*) over () - 1) as both from taken
@@ -90,7 +90,7 @@ class Metering:
     async def give_back(self, account_id: int, api: str, weight: int, taken_at: float, now: float) -> Points:
         """See :meth:`trunkline.accounts.service.Accounts.refund_points`."""
         async with self._db.connection() as connection:
-            await _lightly(connection)
+            await _commit_without_flush(connection)
             await connection.execute(_GIVE_BACK, parameters(account_id, api, weight, taken_at))
         return await self.read(account_id, api, now)
 
@@ -99,8 +99,9 @@ class Metering:
         return _remaining_points(await self._db.fetch_all(_READ, {"account_id": account_id, "api": api}), now)
 
 
-async def _lightly(connection: Connection) -> None:
-    """Commit this transaction not wait for the disk: a crash may lose points of the last moment."""
+async def _commit_without_flush(connection: Connection) -> None:
+    """The commit of this transaction does not wait until the write-ahead log is flushed to the disk: a crash may lose the
+    points of the last moment."""
     await connection.execute("set local synchronous_commit = off")
 
 

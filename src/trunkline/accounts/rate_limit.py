@@ -21,15 +21,15 @@ from trunkline.db.pool import Database, Row
 
 _ADMIT: LiteralString = f"""
     with who as materialized ({access.BY_TOKEN}),
-    lightly as materialized (select set_config('synchronous_commit', 'off', true) as setting),
+    without_flush as materialized (select set_config('synchronous_commit', 'off', true) as setting),
     wanted as (
         select w.account_id, v.period, v.period_start, v.cap,
             coalesce((w.weights ->> %(method)s)::int, %(weight)s) as weight
-        from lightly, who w join account_limits l on l.account_id = w.account_id and l.api = %(api)s,
+        from without_flush, who w join account_limits l on l.account_id = w.account_id and l.api = %(api)s,
             lateral (values
                 ('day', %(day)s::timestamptz, l.day_points),
                 ('minute', %(minute)s::timestamptz, l.minute_points)) as v (period, period_start, cap)
-        where lightly.setting = 'off'
+        where without_flush.setting = 'off'
             and w.blocked_at is null and (w.expires_at is null or w.expires_at > %(now)s)
             and (w.api is null or w.api = %(api)s)
             and w.user_status = 'active' and w.account_status = 'active'
@@ -48,8 +48,8 @@ _ADMIT: LiteralString = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """Who asks, and what was taken: None when no points were."""
+class AdmittedCaller:
+    """The caller of a request, and the points that were taken; None when none were."""
 
     caller: Caller
     points: Points | None
@@ -57,7 +57,7 @@ class Admission:
 
 async def admit(
     db: Database, token: str, api: str, method: str, weight: int, ip: str, now: float
-) -> Admission:
+) -> AdmittedCaller:
     """See :meth:`trunkline.accounts.service.Accounts.admit`."""
     moment = to_datetime(now)
     address = networks.parse_address(ip)
@@ -74,9 +74,9 @@ async def admit(
         except errors.DivisionByZero:
             pass
         else:
-            caller = await access.judged(db, row, api, moment)
-            return Admission(caller, _points(row, now))
-    return Admission(await access.find_caller(db, token, api, moment), None)
+            caller = await access.caller_of_row(db, row, api, moment)
+            return AdmittedCaller(caller, _points(row, now))
+    return AdmittedCaller(await access.find_caller(db, token, api, moment), None)
 
 
 def _points(row: Row | None, now: float) -> Points | None:

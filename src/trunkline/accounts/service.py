@@ -9,7 +9,7 @@ from collections.abc import Callable
 from trunkline.accounts import access, networks
 from trunkline.accounts.metering import Metering
 from trunkline.accounts.model import Caller, Login, Points
-from trunkline.accounts.rate_limit import Admission, admit
+from trunkline.accounts.rate_limit import AdmittedCaller, admit
 from trunkline.accounts.sessions import Sessions
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import PermissionDenied
@@ -19,7 +19,7 @@ from trunkline.db.pool import Database
 class Accounts:
     """Nothing is cached between calls, so changes are in force at once in all processes.
 
-    All methods raise :class:`~trunkline.core.errors.DatabaseUnavailable` while the server is away. ``api`` is
+    All methods raise :class:`~trunkline.core.errors.DatabaseUnavailable` while the server is unavailable. ``api`` is
     one of :class:`~trunkline.accounts.model.Api`.
 
     :param clock: Unix seconds; injectable for tests.
@@ -41,7 +41,7 @@ class Accounts:
         """
         return await access.find_caller(self._db, token, api, to_datetime(self._clock()))
 
-    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> Admission:
+    async def admit(self, token: str, api: str, method: str, weight: int, ip: str) -> AdmittedCaller:
         """As :meth:`authenticate`, and takes the points of a request if the account's data permit it, by one
         question. The address must still be checked; points of a request that is refused must be given back; where
         none were taken, :meth:`reserve_points` is to be asked.

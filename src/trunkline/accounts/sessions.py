@@ -10,6 +10,7 @@ from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Login, Status
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import AuthenticationFailed
+from trunkline.core.failures import FORGOTTEN_AFTER
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Database, Row
 
@@ -19,7 +20,7 @@ _KEPT_AFTER_END = timedelta(days=1)
 """So long an ended session's token is answered with "expired" in place of "invalid"."""
 
 _HASHING_AT_ONCE = 2
-"""Passwords checked at a time in a process: each takes 64 MiB; it also bounds parallel guessing."""
+"""Passwords checked concurrently in a process: each takes 64 MiB; it also bounds parallel guessing."""
 
 _log = get_logger("accounts")
 
@@ -61,7 +62,7 @@ class Sessions:
             )
             await connection.execute(
                 "delete from login_failures where last_failed_at < %s",
-                (moment - timedelta(seconds=login_throttle.FORGOTTEN_AFTER),),
+                (moment - timedelta(seconds=FORGOTTEN_AFTER),),
             )
 
     async def _find(self, login: str) -> Row | None:
@@ -111,7 +112,7 @@ class Sessions:
                 {
                     "subject": subject,
                     "now": to_datetime(now),
-                    "forgotten": to_datetime(now - login_throttle.FORGOTTEN_AFTER),
+                    "forgotten": to_datetime(now - FORGOTTEN_AFTER),
                 },
             )
 

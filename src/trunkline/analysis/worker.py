@@ -9,7 +9,7 @@ from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 
 CONCURRENCY = {QUEUE: 1}
-"""Jobs at a time in a process: each keeps a processor busy."""
+"""Concurrent jobs in a process: each keeps a processor busy."""
 
 
 def analysing(db: Database, jobs: Jobs, settings: Settings, engine: Engine | None = None) -> None:

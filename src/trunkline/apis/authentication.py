@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.apis.jsonrpc.call import Call, Identity, Services
 from trunkline.apis.jsonrpc.declare import Api, Param, Params, ParamType
+from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Services
 
 LOGIN_PARAMS = (
     Param("login", ParamType.STRING, required=True, maximum=255, description="Login of a user."),
@@ -23,12 +23,12 @@ async def identify_by_password(services: Services, api: Api, params: Params, cli
     return Identity(caller, session.access_token, session.expires_at)
 
 
-def session_of(call: Call) -> dict[str, Any]:
+def session_of(call: RequestContext) -> dict[str, Any]:
     """``access_token`` and ``expire_at`` (Unix seconds) of the session just opened."""
     assert call.identity is not None, "login.user is declared with identify_by_password"
     return {"access_token": call.identity.token, "expire_at": int(call.identity.expires_at.timestamp())}
 
 
-async def end_session(call: Call) -> None:
+async def end_session(call: RequestContext) -> None:
     """Close the session the request came with."""
     await call.services.accounts.logout(call.token)

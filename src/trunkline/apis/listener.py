@@ -34,7 +34,7 @@ _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnec
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """:ivar total: connections at a time.
+    """:ivar total: concurrent connections.
     :ivar per_address: of them, from one address.
     :ivar handshake_seconds: for a TLS handshake.
     :ivar head_seconds: for the head of a request, from the connection or from its first byte.

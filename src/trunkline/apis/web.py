@@ -19,9 +19,9 @@ from trunkline import __version__
 from trunkline.apis.address import address_reader, networks
 from trunkline.apis.call_api.stream import StreamEndpoint
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
-from trunkline.apis.jsonrpc.call import Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
+from trunkline.apis.jsonrpc.request_context import Services
 from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.listener import ConnectionLimits, Listener
 from trunkline.apis.tls import ReloadedCertificate

@@ -10,7 +10,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Spread:
-    """Of ``count`` values, in their unit: the middle, and what 99 of 100 stay below."""
+    """Median and 99th percentile of ``count`` values, in their unit."""
 
     count: int
     p50: float

@@ -45,7 +45,7 @@ SOME_NAMES = (
 
 _TABLES = ("call_sessions", "call_legs", "leg_charges")
 _HANDS = 2
-"""Months filled at a time: PostgreSQL uses a core for each."""
+"""Months filled concurrently: PostgreSQL uses a core for each."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def make_call(decision: Decision, params: Params) -> None:
 
 
 def transfer_talk(decision: Decision, params: Params) -> None:
-    """With ``contact`` (the handbook's form) a blind transfer: hold, call, hand over."""
+    """With ``contact`` (a form of the reference) a blind transfer: hold, call, hand over."""
     to = params.get("contact")
     if to is not None:
         consultation.third_party(decision, to)  # refuse before the contact is put on hold

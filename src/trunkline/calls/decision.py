@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from trunkline.calls.context import CallContext
-from trunkline.calls.effects import Call, Effect, Keys
+from trunkline.calls.effects import Effect, Keys, OriginateLeg
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, Role, Session, begin, evolve
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import EndpointName, Tag
+from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.phone import dialled
 from trunkline.directory.model import Employee, Operation, Phone
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -100,8 +100,8 @@ class Decision:
         """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
         channel = Channel(f"{OWN_CHANNEL}{self.context.next_id()}")
         leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
-        tag = Tag(str(self.session.call_session_id))
-        self.do(Call(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag)))
+        tag = CallTag(str(self.session.call_session_id))
+        self.do(OriginateLeg(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag)))
         return leg
 
     def answer_leg(self, leg: Leg, *, at: Instant | None = None) -> None:

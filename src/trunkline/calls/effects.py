@@ -1,4 +1,4 @@
-"""Effects of the rules: data that the shell performs on the engine, in order.
+"""Effects of the rules: data that the executor performs on the engine, in order.
 
 Each effect has a :class:`Policy`: whether a command that needs it fails with it, and what is done instead when the engine
 does not carry it out. No failure of an optional effect ends a talk.
@@ -43,8 +43,8 @@ class Policy:
 
     :ivar required: a command fails when this effect of it fails.
     :ivar compensation: what is done instead when the engine refused the effect or did not carry it out in time.
-    :ivar resumed: the recovery after a reconnect does it again, so it needs no compensation while the engine is away.
-    :ivar stops_turn: the later effects of the same decision, except hang-ups, depend on it and are skipped when it fails.
+    :ivar resumed: the recovery after a reconnect does it again, so it needs no compensation while the engine is unavailable.
+    :ivar stops_decision: later effects of the same decision, except hang-ups, depend on it and are skipped when it fails.
     """
 
     required: bool
@@ -86,7 +86,7 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OriginateLeg:
     policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_REACHED)
     originate: Originate
 
@@ -104,7 +104,7 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class TakeControl:
-    """Pull what the engine connected into our hands."""
+    """Take control of channels that the engine connected."""
 
     policy: ClassVar = Policy(required=True, compensation=Compensation.COACH_LEAVES, stops_decision=True)
     channels: tuple[Channel, ...]
@@ -178,7 +178,7 @@ Effect = (
     | StopPlay
     | RecordMessage
     | Dial
-    | Call
+    | OriginateLeg
     | Hangup
     | TakeControl
     | Music

@@ -236,7 +236,13 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
 @account.command()
 @click.option("--line", help="Login of a line; without it, the account's own limits.")
 @click.option("--per-minute", type=click.IntRange(min=0), help="Outgoing calls per minute.")
-@click.option("--at-once", type=click.IntRange(min=0), help="Concurrent outgoing calls.")
+@click.option(
+    "--concurrent",
+    "--at-once",
+    "concurrent",
+    type=click.IntRange(min=0),
+    help="Concurrent outgoing calls. The former name --at-once is accepted.",
+)
 @click.option(
     "--money-per-day", type=click.FloatRange(min=0), help="Charges of a day, in the account's currency."
 )
@@ -246,7 +252,7 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
 def calls(
     line: str | None,
     per_minute: int | None,
-    at_once: int | None,
+    concurrent: int | None,
     money_per_day: float | None,
     reset: bool,
     account_id: int | None,
@@ -257,7 +263,7 @@ def calls(
     0 = no limit. A command with a limit replaces all three: an option that is left out is reset to the setting of the
     installation. Without a limit, the limits are shown: those of the line, or all.
     """
-    is_change = (per_minute, at_once, money_per_day) != (None, None, None)
+    is_change = (per_minute, concurrent, money_per_day) != (None, None, None)
     if reset and is_change:
         raise InvalidInput("give limits or --reset, not both")
 
@@ -268,7 +274,7 @@ def calls(
                 which,
                 line,
                 calls_per_minute=per_minute,
-                concurrent_calls=at_once,
+                concurrent_calls=concurrent,
                 money_per_day=money_per_day,
             )
         return await administration.outgoing_limits(which, None if reset or is_change else line)

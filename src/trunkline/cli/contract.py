@@ -13,7 +13,7 @@ from trunkline.apis.contract.compare import ApiCoverage, MethodCoverage, coverag
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, with every method of the reference.")
 @click.option("--all", "show_all", is_flag=True, help="Also list methods that are not implemented.")
 def contract(*, as_json: bool, show_all: bool) -> None:
-    """Show the coverage of the contract for each method."""
+    """Show how much of each method of the API reference is served."""
     found = coverage(SERVICE_SPECS)
     if as_json:
         report = {str(api): part.as_json() for api, part in found.items()}

@@ -245,7 +245,7 @@ class ContactUri(EngineValue):
     pattern = re.compile(r"sips?:[A-Za-z0-9@:;=.+_~%!*'\[\]-]{1,400}")
 
 
-class Tag(EngineValue):
+class CallTag(EngineValue):
     """Marks the channels of one call: its session id."""
 
     what, form = "mark of a call", "letters, digits, _ and - (at most 64)"

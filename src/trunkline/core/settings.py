@@ -127,7 +127,7 @@ class WebSettings(_Group):
     handshake_timeout: float = Field(default=10.0, gt=0)
     """Seconds for a TLS handshake."""
     connections: int = Field(default=4096, ge=1)
-    """Connections of clients at a time, in one process."""
+    """Concurrent connections of clients, in one process."""
     connections_per_address: int = Field(default=256, ge=1)
     """The same from one address; those of ``trusted_proxies`` have no such limit."""
     command_connections: int = Field(default=10, ge=2)
@@ -137,11 +137,11 @@ class WebSettings(_Group):
     upload_connections: int = Field(default=4, ge=1)
     """Connections to the database that only uploads use."""
     changes_per_account: int = Field(default=3, ge=1)
-    """Changes of one account under way at a time, in one process."""
+    """Changes of one account under way concurrently, in one process."""
     reports_per_account: int = Field(default=3, ge=1)
-    """Reports of one account under way at a time, in one process."""
+    """Reports of one account under way concurrently, in one process."""
     uploads_per_account: int = Field(default=2, ge=1)
-    """Uploads of one account under way at a time, in one process."""
+    """Uploads of one account under way concurrently, in one process."""
     queued_per_account: int = Field(default=32, ge=0)
     """Requests of one account and class that may wait."""
     queue_wait: float = Field(default=5.0, gt=0)
@@ -162,7 +162,7 @@ class SwitchSettings(_Group):
     away_wait: int = 20
     """Seconds for which a new call gets ring-back while the switch does not run."""
     event_buffer_max: int = 100_000
-    """Events kept in memory while PostgreSQL is away."""
+    """Events kept in memory while PostgreSQL is unavailable."""
 
     @model_validator(mode="after")
     def _reachable(self) -> SwitchSettings:
@@ -190,7 +190,7 @@ class NumberSettings(_Group):
     """Verification of numbers by accounts."""
 
     verification_account: int | None = None
-    """Account of the operator whose default number and trunk are used for the calls that verify numbers; without one,
+    """Account of the administrator whose default number and trunk are used for the calls that verify numbers; without one,
     clients cannot request such calls."""
 
 
@@ -284,7 +284,7 @@ class NotificationSettings(_Group):
     give_up_after: int = 86_400
     """Seconds during which a delivery is tried again."""
     per_endpoint: int = Field(default=8, ge=1)
-    """Deliveries to one subscription under way at a time, in one worker."""
+    """Deliveries to one subscription under way concurrently, in one worker."""
     delivery_log_days: int = Field(default=90, ge=1)
     """Days for which deliveries that are over are kept, for their log and to be replayed."""
 

@@ -204,7 +204,7 @@ class Jobs:
     async def run(self, concurrency: Mapping[str, int] | Callable[[], Mapping[str, int]]) -> None:
         """Do jobs until cancelled; survives the database's restarts.
 
-        :param concurrency: how many jobs of each queue this process does at a time; a function is called now and
+        :param concurrency: how many jobs of each queue this process runs concurrently; a function is called now and
             then, and queues that it adds are served from then on.
         """
         queues = concurrency if callable(concurrency) else lambda: concurrency

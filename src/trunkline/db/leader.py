@@ -22,7 +22,7 @@ FOLLOWER_PERIOD = 1.0
 """Seconds between two tries of a follower to lead."""
 
 _RECONNECT_PERIOD = 0.5
-"""Seconds to wait after the database went away."""
+"""Seconds to wait after the database became unavailable."""
 
 
 async def lead_when_possible(

@@ -102,7 +102,7 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
     so no other process waits longer than that behind it.
 
     :param to: a number to stop at.
-    :raises DatabaseUnavailable: the server is away.
+    :raises DatabaseUnavailable: the server is unavailable.
     :raises MigrationFailed: a statement failed, a transaction of others has held a lock during all tries, or the database
         is that of a newer version.
     """

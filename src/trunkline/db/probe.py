@@ -12,7 +12,7 @@ FRESH_SECONDS = 1.0
 """How long a result is returned again without asking."""
 
 PATIENCE_SECONDS = 2.0
-"""How long one question may take before the database counts as away."""
+"""How long one question may take before the database counts as unavailable."""
 
 
 class DatabaseProbe:

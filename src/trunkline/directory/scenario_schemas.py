@@ -78,7 +78,7 @@ class ForwardNumberForm(_Operation):
     number: OutsidePhone
     ring_seconds: DialTime = 60
     channels: Annotated[int, Field(ge=1, le=150)] | None = None
-    """Calls at a time; none: no limit."""
+    """Concurrent calls; none: no limit."""
     music: Key | None = None
     next: Key | None = None
 

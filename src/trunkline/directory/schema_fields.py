@@ -132,7 +132,7 @@ Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]
 OutsidePhone = Annotated[str, AfterValidator(_outside)]
-"""A number of the world that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
+"""An outside number that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
 Network = Annotated[str, AfterValidator(_network)]
 Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]

@@ -283,7 +283,7 @@ class GroupForm(Item):
     members: Annotated[tuple[Key, ...], AfterValidator(distinct)] = ()
     queue_enabled: bool = False
     channels_count: Annotated[int, Field(ge=1, le=199)] | None = None
-    """Calls at a time; None: any number."""
+    """Concurrent calls; None: any number."""
 
 
 class SubscriptionForm(Item):

@@ -3,7 +3,7 @@
 Readers take :attr:`DirectorySnapshot.current`, which never waits. A committed change is announced on the
 channel ``trunkline_directory``, and what the payload names is read again: an account (``1001``), its contacts and
 blacklist (``1001:numbers``), or those of some telephone numbers (``1001:numbers:12025550110,12025550111``). After each
-(re)connect everything is. While the database is away the last snapshot stays.
+(re)connect everything is. While the database is unavailable the last snapshot stays.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 
-from trunkline.core.shares import ConcurrencyLimit
+from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.directory.media import store_sound
 from trunkline.speech import Speech
 
@@ -19,7 +19,7 @@ KEPT = 512
 """Texts whose file is known without speaking them again."""
 
 AT_ONCE = 2
-"""Texts that are synthesized at a time, one of each account."""
+"""Texts that are synthesized concurrently, one of each account."""
 _QUEUE = 250
 """Texts of one account that may wait: as many as it has points a minute."""
 _WAIT = 30.0

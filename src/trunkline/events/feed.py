@@ -2,7 +2,7 @@
 
 A watcher sees the events of its account's calls (or of one call, or of lines, agents and queues) from the moment it begins,
 in the order of each stream. It never holds anybody up: one that does not keep up is ended (:class:`WatchEnded`), and so are
-all when the database was away, as events may have been missed. They begin again, with
+all when the database was unavailable, as events may have been missed. They begin again, with
 :func:`trunkline.events.store.call_events` or :func:`~trunkline.events.store.stream_events` for the events between.
 """
 

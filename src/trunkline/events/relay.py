@@ -130,7 +130,7 @@ async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener],
     """Pass the oldest events to the listeners and delete them from the outbox, in one transaction.
 
     :returns: how many events there were.
-    :raises psycopg.OperationalError: the database went away; nothing happened.
+    :raises psycopg.OperationalError: the database became unavailable; nothing happened.
     """
     async with conn.transaction():
         cursor = await conn.execute(_TAKE, (limit,))

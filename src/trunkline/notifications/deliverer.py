@@ -4,7 +4,7 @@ Any number of workers may run one; one of them leads at a time and sends all, th
 The leader holds a session lock of PostgreSQL, so a killed leader frees it. What is under way is known in memory, and
 a delivery is written twice: when it is made, and when it is settled, together with others that ended at that time. Each
 outcome is written separately: a delivery that is deleted or locked meanwhile does not affect the others. An outcome
-that cannot be written because the database is away is kept and written later, by this process.
+that cannot be written because the database is unavailable is kept and written later, by this process.
 
 A delivery that fails waits in the table until it is due again, and all of its stream with it. An endpoint that fails
 repeatedly is suspended; then any number of its deliveries delays no others.
@@ -69,7 +69,7 @@ _EXPIRY_PERIOD = 60.0
 """Seconds between two looks for what is too old."""
 
 _WAITING = 25
-"""Streams of a subscription at work, for each delivery that may be under way at a time: while one waits for its
+"""Streams of a subscription at work, for each delivery that may be under way concurrently: while one waits for its
 outcome to be written, others are sent."""
 
 _STALE_SECONDS = 5.0
@@ -309,7 +309,7 @@ class _SenderSession:
         return await future
 
     async def _settle(self) -> None:
-        """Write outcomes until there are none: again and again while the database is away, a table is missing or
+        """Write outcomes until there are none: again and again while the database is unavailable, a table is missing or
         rows are locked."""
         pause, locked = _GATHER_SECONDS, _GATHER_SECONDS
         while self.outcomes:

@@ -41,7 +41,7 @@ from trunkline.recordings.listener import JOB, RecordingRequest, enqueue, enqueu
 _log = get_logger("recordings")
 
 _ASSEMBLING = 2
-"""Recordings assembled at a time in a process: it works the processor."""
+"""Recordings assembled concurrently in a process: it works the processor."""
 
 _SETTLE_PERIOD = 0.2
 """Seconds during which the spool files must not grow before they count as complete."""
@@ -138,7 +138,7 @@ class RecordingFailed(Exception):  # noqa: N818 - what happened
     """The recording has its final state; the job is over."""
 
 
-class Absent(Exception):  # noqa: N818 - a finding
+class NoAudio(Exception):  # noqa: N818 - a finding
     """There is no audio for the recording; has the reason."""
 
 
@@ -230,7 +230,7 @@ class RecordingMaker:
             _log.warning("recording_of_unfinished_call", recording_id=recording_id)
         try:
             material = await self._material(row, events)
-        except Absent as finding:
+        except NoAudio as finding:
             _log.warning("recording_absent", recording_id=recording_id, reason=str(finding))
             await self._db.execute(_ABSENT, (str(finding), account_id, recording_id))
             return
@@ -260,14 +260,14 @@ class RecordingMaker:
         else:
             tracks = assembly.plan(events)
             if not tracks:
-                raise Absent("nothing was recorded: no party's recording had started")
+                raise NoAudio("nothing was recorded: no party's recording had started")
             wanted = [self._place(row["call_session_id"], track) for track in tracks]
             channels = SIDES
         await _settled([path for path, _, _ in wanted])
         files = tuple(one for one in wanted if _sound_bytes(one[0]) >= SAMPLE_BYTES)
         if not files:
             names = ", ".join(path.name for path, _, _ in wanted)
-            raise Absent(f"the spool files are missing or empty: {names}")
+            raise NoAudio(f"the spool files are missing or empty: {names}")
         return _Material(files, channels)
 
     def _place(self, call_session_id: int, track: Track) -> tuple[Path, int, int]:
@@ -278,12 +278,12 @@ class RecordingMaker:
         for event in events:
             if event.type is EventType.VOICE_MAIL_LEFT and event.data.get("leg_id") == row["leg_id"]:
                 return self._inside_spool(str(event.data["path"]))
-        raise Absent("the event of the message no longer exists")
+        raise NoAudio("the event of the message no longer exists")
 
     def _inside_spool(self, relative: str) -> Path:
         path = (self._spool / relative).resolve()
         if not path.is_relative_to(self._spool.resolve()):
-            raise Absent(f"{relative} is outside of the spool")
+            raise NoAudio(f"{relative} is outside of the spool")
         return path
 
     async def _publish(

@@ -21,14 +21,14 @@ from trunkline.recordings.service import RecordingMaker, Sweeper
 _log = get_logger("recordings")
 
 _AT_A_TIME = 2
-"""Jobs at a time in a process."""
+"""Concurrent jobs in a process."""
 
 _SWEEP_PERIOD = 60.0
 """Seconds."""
 
 
 def concurrency(settings: Settings) -> dict[str, int]:
-    """Jobs at a time by queue: those of the nodes whose raw sound this machine has now."""
+    """Concurrent jobs by queue: those of the nodes whose raw sound this machine has now."""
     nodes = sorted(nodes_of_spool(settings.spool_dir))
     return {QUEUE: 1, **{queue_of(node): _AT_A_TIME for node in nodes}}
 

@@ -187,7 +187,7 @@ _VISIT = pick(
     """,
 )
 
-_HANDBOOK: tuple[Column, ...] = (
+_FURTHER: tuple[Column, ...] = (
     number("call_session_id", "s.call_session_id", "filter"),
     number(
         "employee_id",
@@ -210,7 +210,7 @@ CALLS = Listing(
     order="s.start_time, s.call_session_id",
     key=("account_id", "call_session_id"),
     rollup=ROLLUP,
-    columns=(*_SESSION, *_PEOPLE, *_VISIT, *_HANDBOOK),
+    columns=(*_SESSION, *_PEOPLE, *_VISIT, *_FURTHER),
     constants={"countries": Jsonb(country_names())},
 )
 

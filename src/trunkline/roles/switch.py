@@ -47,7 +47,7 @@ from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.roles.health import Health, StartPhases
-from trunkline.roles.operator_alarms import WATCH_PERIOD, SwitchAlarms
+from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.carrier_registrations import RegistrationState
@@ -222,7 +222,7 @@ async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, 
 
 
 def _channels_max(settings: Settings) -> int:
-    """Channels that the engine can have: each needs two media ports, and an operator may allow fewer."""
+    """Channels that the engine can have: each needs two media ports, and an administrator may allow fewer."""
     by_ports = (settings.sip.rtp_port_last - settings.sip.rtp_port_first + 1) // 2
     return min(by_ports, settings.engine.max_channels or by_ports)
 
@@ -243,7 +243,7 @@ def _disk_events(db: Database, node: int) -> Changed:
 
 
 def _holder() -> str:
-    """Name of this process in the table of leases, for operators."""
+    """Name of this process in the table of leases, for administrators."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

@@ -42,7 +42,7 @@ from trunkline.reports import rollup
 from trunkline.roles.backlog import run_backlog
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
-from trunkline.roles.operator_alarms import run_alarms
+from trunkline.roles.installation_alarms import run_alarms
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker

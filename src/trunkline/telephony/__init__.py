@@ -4,15 +4,18 @@ Other packages use only :mod:`~trunkline.telephony.port`: channels, signals, com
 calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 
 ==================  ================================================================================================
-``port``            the commands and signals
-``engine``          the port over Asterisk: life, signals, reaching others, survey, configuration at run time
+``port``            the interface: commands and signals
+``engine``          its implementation by Asterisk: connections, signals, calls to others, survey, configuration at run time
 ``conversations``   its part for controlled channels: redirect, bridge, hold, record, supervise
 ``control``         its base: commands, their errors, ids
 ``translate``       ARI events to signals; pure
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``results``         dial status and Q.850 cause to a result; pure
 ``registrations``   devices of lines; pure
-``cel_log``         the CEL log that Asterisk writes while no switch runs
+``cel_log``         reads the CEL log, which Asterisk writes at all times
+``applied``         which configuration Asterisk has loaded, and the reload of what differs
+``carrier_registrations``  the state of trunks that register, from the log of Asterisk
+``names``           names of endpoints
 ``ari``, ``ami``    the two control interfaces; ``http_pool`` and ``ari_events`` belong to ``ari``
 ``config``          the files Asterisk reads
 ==================  ================================================================================================
@@ -21,10 +24,10 @@ A common call is *decided by us and connected by the engine*: it arrives in Stas
 sends it to ``Dial()`` in the dialplan, and from then on Asterisk needs no switch until the talk is over. So a killed
 switch has no effect on it. Three mechanisms support this:
 
-- the dialplan lets new calls wait with ring-back for an absent switch, then rings the number's default line;
+- the dialplan lets new calls wait with ring-back while no switch is connected, then rings the number's default line;
 - recording is started by the dialplan, one file for each party's own voice;
 - Asterisk writes a CEL log with exact times and causes, so :meth:`Engine.survey` can return missed signals.
 
-The mark of a channel is its account code: it is in every listing and CEL entry, and passed on to dialled channels
-as peer account.
+The tag of a channel is the call session id in its account code: it is in every listing and CEL entry, and passed on to
+dialled channels as peer account.
 """

@@ -131,9 +131,9 @@ class AsteriskEngine(Conversations):
         await self._stack.enter_async_context(self._ari)
         await self._stack.enter_async_context(self._ami)
         self._core = [
-            core_task(self._pump_ari(), name="engine-calls"),
-            core_task(self._pump_ami(), name="engine-registrations"),
-            core_task(self._trim_cel_log(), name="engine-journal"),
+            core_task(self._pump_ari(), name="ari-signals"),
+            core_task(self._pump_ami(), name="ami-signals"),
+            core_task(self._trim_cel_log(), name="cel-log-rotation"),
         ]
         return self
 
@@ -329,7 +329,7 @@ class AsteriskEngine(Conversations):
 
     # --- one channel
 
-    async def mark(self, channel: Channel, tag: str) -> None:
+    async def set_tag(self, channel: Channel, tag: str) -> None:
         await self._on(channel, "POST", "/variables", body={"variables": _marks(tag)})
 
     async def ring(self, channel: Channel) -> None:

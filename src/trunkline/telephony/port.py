@@ -20,12 +20,12 @@ from typing import NewType, Protocol
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import (
     CallerNumber,
+    CallTag,
     DialNumber,
     DisplayName,
     EndpointName,
     Keys,
     MediaPath,
-    Tag,
 )
 
 Channel = NewType("Channel", str)
@@ -78,7 +78,7 @@ class Arrived:
     calling_number: str
     calling_name: str
     started_at: Instant
-    """When the INVITE came; earlier than ``at`` when the call waited for an absent switch."""
+    """When the INVITE came; earlier than ``at`` when the call waited until a switch was connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,14 +329,14 @@ class Connect:
     """Media file (path without extension) played to the dialling channel instead of ring-back."""
     announcement: Sequence[MediaPath] = ()
     """Media files (paths without extension) that are played to the target after the answer, before the connection."""
-    tag: Tag = Tag("")  # noqa: RUF009 - immutable
-    """The call session id. The dialling channel and its targets have it from then on, as :meth:`Engine.mark` sets it,
+    tag: CallTag = CallTag("")  # noqa: RUF009 - immutable
+    """The call session id. The dialling channel and its targets have it from then on, as :meth:`Engine.set_tag` sets it,
     without a separate request."""
     return_after_talk: bool = True
     """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
 
     def __post_init__(self) -> None:
-        checked_values(Tag, self.tag)
+        checked_values(CallTag, self.tag)
         checked_values(MediaPath, *self.announcement)
         if self.music is not None:
             checked_values(MediaPath, self.music)
@@ -350,10 +350,10 @@ class Originate:
     """Chosen by us."""
     target: Target
     ring_seconds: int
-    tag: Tag
+    tag: CallTag
 
     def __post_init__(self) -> None:
-        checked_values(Tag, self.tag)
+        checked_values(CallTag, self.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +386,7 @@ class SeenChannel:
     channel: Channel
     endpoint: Endpoint
     tag: str
-    """The call session id that :meth:`Engine.mark` or a command has set; "" when none has."""
+    """The call session id that :meth:`Engine.set_tag` or a command has set; "" when none has."""
     created_at: Instant
     answered: bool
     ringing: bool
@@ -417,8 +417,9 @@ class Engine(Protocol):
 
     def signals(self) -> AsyncIterator[Signal]: ...
 
-    async def mark(self, channel: Channel, tag: Tag) -> None:
-        """Mark a channel and its future targets with the call session id; survives us."""
+    async def set_tag(self, channel: Channel, tag: CallTag) -> None:
+        """Set the call session id in the account code of a channel; the channels that it dials later have it, too.
+        Asterisk keeps it when the switch is killed."""
 
     async def ring(self, channel: Channel) -> None: ...
 
@@ -474,7 +475,7 @@ class Engine(Protocol):
     async def send_keys(self, channel: Channel, keys: Keys) -> None:
         """Send DTMF to the party: ``0-9*#``, a ``.`` is a pause of one second before what follows."""
 
-    async def start_recording(self, channel: Channel, tag: Tag, part: int = 1) -> None:
+    async def start_recording(self, channel: Channel, tag: CallTag, part: int = 1) -> None:
         """Record the party's own voice, as :class:`Connect` ``record`` does, from now on while it is bridged.
 
         From the second part on, to ``spool_dir/<tag>/<channel>.<part>.sln``.

@@ -32,10 +32,10 @@ PROCESS_PLAIN = "process_uploaded_calls"
 SPEECH_ANALYTICS = "speech_analytics"
 
 _LANES = 4
-"""Recordings of one account worked on at a time: slow servers of one customer do not hold up another's calls."""
+"""Recordings of one account processed concurrently: slow servers of one customer do not hold up another's calls."""
 
 _PLAIN_LANES = 7
-"""Batches of one account worked on at a time. A prime, so that batches of any size use all of them."""
+"""Batches of one account processed concurrently. A prime, so that batches of any size use all of them."""
 
 _RECORDS_MAX = 20
 """Of one call."""

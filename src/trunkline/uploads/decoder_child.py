@@ -37,8 +37,12 @@ _PART = 0.98
 """Of the frames that an MP3 announces must be there."""
 
 
-class Fault(Exception):  # noqa: N818 - a finding
-    """What is wrong with the recording: ``decode``, ``duration``, ``channels`` or ``processing``, and words."""
+class UnusableRecording(Exception):  # noqa: N818 - a finding
+    """The recording cannot be used.
+
+    :ivar kind: ``decode``, ``duration``, ``channels`` or ``processing``.
+    :ivar message: the reason, for people.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -52,7 +56,7 @@ def main() -> int:
     _limit(task)
     try:
         answer = _wav(task) if task["kind"] == "wav" else _mp3(task)
-    except Fault as fault:
+    except UnusableRecording as fault:
         answer = {"fault": fault.kind, "message": fault.message}
     except (MemoryError, OSError) as error:
         answer = {
@@ -86,16 +90,20 @@ def _wav(task: dict[str, Any]) -> dict[str, Any]:
     with open(task["source"], "rb") as file:
         source = _riff(file)
     if source["channels"] != CHANNELS:
-        raise Fault(
+        raise UnusableRecording(
             "channels", f"The recording has {source['channels']} channel(s); send two, one for each side."
         )
     if source["format_tag"] not in _PCM_TAGS:
-        raise Fault("processing", f"The WAV is coded (format {source['format_tag']:#06x}); send 16-bit PCM.")
+        raise UnusableRecording(
+            "processing", f"The WAV is coded (format {source['format_tag']:#06x}); send 16-bit PCM."
+        )
     if source["sample_rate"] != SAMPLE_RATE:
         # Never resampled: the analysis of the band of 330-3400 Hz would measure the resampling filter.
-        raise Fault("processing", f"The sample rate is {source['sample_rate']} Hz; send {SAMPLE_RATE} Hz.")
+        raise UnusableRecording(
+            "processing", f"The sample rate is {source['sample_rate']} Hz; send {SAMPLE_RATE} Hz."
+        )
     if source["duration_ms"] < task["min_ms"]:
-        raise Fault(
+        raise UnusableRecording(
             "duration",
             f"The recording lasts {source['duration_ms'] / 1000:.1f} s; at least {task['min_ms'] / 1000:g} s are needed.",
         )
@@ -105,13 +113,13 @@ def _wav(task: dict[str, Any]) -> dict[str, Any]:
         with av.open(task["source"], "r", format="wav", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.audio[0]
             if not stream.codec_context.name.startswith("pcm_"):
-                raise Fault(
+                raise UnusableRecording(
                     "processing", f"The WAV holds {stream.codec_context.name}, not PCM; send 16-bit PCM."
                 )
             source["codec"] = stream.codec_context.name
             samples = _convert(container, task)
     except (av.FFmpegError, IndexError, ValueError, wave.Error) as error:
-        raise Fault("processing", f"The WAV could not be converted ({_words(error)}).") from error
+        raise UnusableRecording("processing", f"The WAV could not be converted ({_words(error)}).") from error
     return {"duration_ms": round(samples * 1000 / SAMPLE_RATE), "samples": samples, "source": source}
 
 
@@ -157,12 +165,12 @@ def _riff(file: BinaryIO) -> dict[str, Any]:
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     if len(head) < 12 or head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
-        raise Fault("decode", "The file does not begin with a RIFF/WAVE header: it is no WAV.")
+        raise UnusableRecording("decode", "The file does not begin with a RIFF/WAVE header: it is no WAV.")
     shape: tuple[int, ...] | None = None
     while True:
         chunk = file.read(8)
         if len(chunk) < 8:
-            raise Fault("decode", "The WAV ends before its sound begins.")
+            raise UnusableRecording("decode", "The WAV ends before its sound begins.")
         name, length = struct.unpack("<4sI", chunk)
         if name == b"data":
             break
@@ -172,14 +180,16 @@ def _riff(file: BinaryIO) -> dict[str, Any]:
         else:
             file.seek(length + length % 2, os.SEEK_CUR)
     if shape is None:
-        raise Fault("decode", "The WAV has no format (no `fmt ` before `data`).")
+        raise UnusableRecording("decode", "The WAV has no format (no `fmt ` before `data`).")
     tag, channels, rate, _, block, bits = shape
     there = size - file.tell()
     if length > there and length not in _STREAMED:
-        raise Fault("decode", f"The WAV announces {length} bytes of sound and holds {there}: it was cut off.")
+        raise UnusableRecording(
+            "decode", f"The WAV announces {length} bytes of sound and holds {there}: it was cut off."
+        )
     there = there if length in _STREAMED else min(length, there)
     if not channels or not rate or not block:
-        raise Fault("decode", "The header of the WAV makes no sense.")
+        raise UnusableRecording("decode", "The header of the WAV makes no sense.")
     return {
         "container": "wav",
         "format_tag": tag,
@@ -196,7 +206,9 @@ def _mp3(task: dict[str, Any]) -> dict[str, Any]:
     with open(task["source"], "rb") as file:
         head = file.read(3)
         if not (head == b"ID3" or (len(head) == 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)):
-            raise Fault("decode", "The file begins with neither an ID3 tag nor an MPEG frame: it is no MP3.")
+            raise UnusableRecording(
+                "decode", "The file begins with neither an ID3 tag nor an MPEG frame: it is no MP3."
+            )
         size = os.fstat(file.fileno()).st_size
     import av
 
@@ -204,13 +216,13 @@ def _mp3(task: dict[str, Any]) -> dict[str, Any]:
         with av.open(task["source"], "r", format="mp3", options={"protocol_whitelist": "file"}) as container:
             return _mp3_facts(container, size)
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise Fault("decode", f"The MP3 could not be decoded ({_words(error)}).") from error
+        raise UnusableRecording("decode", f"The MP3 could not be decoded ({_words(error)}).") from error
 
 
 def _mp3_facts(container: Any, size: int) -> dict[str, Any]:
     stream = container.streams.audio[0]
     if not stream.codec_context.name.startswith("mp3"):
-        raise Fault("decode", f"The file holds {stream.codec_context.name}, not MP3.")
+        raise UnusableRecording("decode", f"The file holds {stream.codec_context.name}, not MP3.")
     announced = container.duration or 0
     bit_rate = container.bit_rate or 0
     samples = rate = channels = 0
@@ -222,12 +234,12 @@ def _mp3_facts(container: Any, size: int) -> dict[str, Any]:
             samples += frame.samples
             rate, channels = frame.sample_rate, len(frame.layout.channels)
     if not samples or not rate:
-        raise Fault("decode", "There is no sound in the MP3.")
+        raise UnusableRecording("decode", "There is no sound in the MP3.")
     expected = _frame_bytes(last)
     if expected is not None and len(last) < expected:
-        raise Fault("decode", "The MP3 ends in the middle of a frame: it was cut off.")
+        raise UnusableRecording("decode", "The MP3 ends in the middle of a frame: it was cut off.")
     if samples / rate < announced / 1_000_000 * _PART - 1:
-        raise Fault("decode", "The MP3 announces more sound than it holds: it was cut off.")
+        raise UnusableRecording("decode", "The MP3 announces more sound than it holds: it was cut off.")
     duration = round(samples * 1000 / rate)
     source = {
         "container": "mp3",

@@ -12,7 +12,7 @@ from trunkline.uploads import accept
 from trunkline.uploads.process import Processor, WhenReady
 
 CONCURRENCY = {accept.QUEUE: 16}
-"""Jobs at a time in a process: they mostly wait for customers' servers."""
+"""Concurrent jobs in a process: they mostly wait for customers' servers."""
 
 
 @contextlib.asynccontextmanager

@@ -333,7 +333,7 @@ async def test_another_account(desk: Office) -> None:
         "entity_not_found",
         "coach.coach_id",
     )
-    # A line of the first company is a number of the world to this one.
+    # A line of the first company is an outside number to this one.
     await desk.do("update.employees", id=4001, phone_numbers=[{"phone_number": "100100"}])
     assert await desk.one("select external_number from employee_phones where account_id = 1002") == "100100"
 

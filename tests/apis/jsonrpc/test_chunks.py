@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.apis.support import TOKEN, House
-from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
+from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 
@@ -17,7 +17,7 @@ from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 def large_method(chunks: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Method:
     """Answers with that many rows, one in each piece."""
 
-    async def handler(call: Call, params: Params) -> Result:
+    async def handler(call: RequestContext, params: Params) -> Result:
         rows = [orjson.dumps({"number": number, "text": "x" * 1000}) for number in range(chunks)]
         return Result(
             Chunks((b"[", b",".join(rows[:1]), *(b"," + row for row in rows[1:]), b"]")), total_items=chunks

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.apis.support import TOKEN, House
 from trunkline.apis.catalogue import SERVICE_SPECS
-from trunkline.apis.jsonrpc import Api, Call, Params, Result
+from trunkline.apis.jsonrpc import Api, Params, RequestContext, Result
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.errors import find_spec
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
@@ -28,7 +28,7 @@ _JSON = st.recursive(
 )
 
 
-async def _nothing(call: Call, params: Params) -> Result:
+async def _nothing(call: RequestContext, params: Params) -> Result:
     return Result()
 
 

@@ -12,19 +12,19 @@ from trunkline.accounts.permissions import Role
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Component,
     Envelope,
     Method,
     Param,
     Params,
     ParamType,
+    RequestContext,
 )
-from trunkline.apis.jsonrpc.call import Result
+from trunkline.apis.jsonrpc.request_context import Result
 from trunkline.core.errors import InvalidInput
 
 
-async def _handler(call: Call, params: Params) -> Result:
+async def _handler(call: RequestContext, params: Params) -> Result:
     if params["count"] == 1:
         raise InvalidInput("not one", mnemonic="invalid_parameters_combination")
     return Result({})

@@ -8,12 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.apis.jsonrpc import Api, Call, Envelope, Form, Method, Param, Params, ParamType, Result
+from trunkline.apis.jsonrpc import (
+    Api,
+    Envelope,
+    Form,
+    Method,
+    Param,
+    Params,
+    ParamType,
+    RequestContext,
+    Result,
+)
 from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.jsonrpc.params import ParamChecker, is_date_time, masked, to_number
 
 
-async def _handler(call: Call, params: Params) -> Result:
+async def _handler(call: RequestContext, params: Params) -> Result:
     return Result()
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.apis.support import TOKEN, House, mnemonic
 from trunkline.apis.catalogue import CALL_API, DATA_API
-from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Call, Envelope, Method, Params, Result
+from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.apis.jsonrpc.workloads import Workload, limits_of
+from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import InvalidInput, LimitExceeded, TooExpensive
 from trunkline.core.settings import WebSettings
-from trunkline.core.shares import ConcurrencyLimit
 
 A, B, C = 1, 2, 3
 
@@ -149,7 +149,7 @@ def test_every_method_has_its_class() -> None:
 async def test_points_of_a_request_that_took_too_long_stay_spent(
     raised: Exception, told: str, spent: int
 ) -> None:
-    async def handler(call: Call, params: Params) -> Result:
+    async def handler(call: RequestContext, params: Params) -> Result:
         raise raised
 
     method = Method(

@@ -102,7 +102,7 @@ async def test_the_switch_is_killed(desk: Desk, state: str) -> None:
         await third.answered()
         await asyncio.sleep(0.4)
     elif state == "dialing":
-        # A number of the world: it rings for a minute. The colleagues' phones ring for six seconds, which may be over
+        # An outside number: it rings for a minute. The colleagues' phones ring for six seconds, which may be over
         # before the next switch takes commands; the call is on hold then.
         outsider = await desk.stage.customer()
         outsider.on_call(Ignore())

@@ -143,7 +143,7 @@ async def test_a_blind_transfer(desk: Desk) -> None:
     await desk.gone(talk.call_session_id)
 
 
-async def test_a_blind_transfer_in_the_handbooks_form(desk: Desk) -> None:
+async def test_a_blind_transfer_in_the_form_of_the_reference(desk: Desk) -> None:
     talk = await desk.talk_in()
     desk.stage.boris.on_call(Answer(after=0.5))
     await desk.do(talk, "transfer.talk", contact=BORIS)

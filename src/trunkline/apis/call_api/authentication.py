@@ -7,21 +7,21 @@ from trunkline.apis.call_api.components import BASE
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Envelope,
     Field,
     FieldType,
     Method,
     Params,
+    RequestContext,
     Result,
 )
 
 
-async def _login(call: Call, _params: Params) -> Result:
+async def _login(call: RequestContext, _params: Params) -> Result:
     return Result(session_of(call))
 
 
-async def _logout(call: Call, _params: Params) -> Result:
+async def _logout(call: RequestContext, _params: Params) -> Result:
     await end_session(call)
     return Result({"success": True})
 

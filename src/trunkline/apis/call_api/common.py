@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from trunkline.apis.jsonrpc import Call, Field, FieldType, Param, Params, ParamType, Result
+from trunkline.apis.jsonrpc import Field, FieldType, Param, Params, ParamType, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.core.phone import normalise
 
@@ -112,14 +112,14 @@ SUCCESS = Field("success", FieldType.STRING, description="The text true.")
 DONE = Result({"success": "true"})
 
 
-async def command(call: Call, name: str, params: Params) -> dict[str, Any]:
+async def command(call: RequestContext, name: str, params: Params) -> dict[str, Any]:
     """Have the switch do it: the checked parameters, and who asks."""
     return await call.services.switch.command(
         call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
     )
 
 
-async def command_json(call: Call, name: str, params: Params) -> Chunks:
+async def command_json(call: RequestContext, name: str, params: Params) -> Chunks:
     """As :func:`command`; the result as the switch wrote it."""
     made = await call.services.switch.command_json(
         call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
@@ -127,7 +127,7 @@ async def command_json(call: Call, name: str, params: Params) -> Chunks:
     return Chunks((made,))
 
 
-def _signed(call: Call, params: Params) -> dict[str, Any]:
+def _signed(call: RequestContext, params: Params) -> dict[str, Any]:
     return {
         **params,
         "user_id": call.caller.user_id,

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import call_method
-from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
 from trunkline.core.errors import Refused
 from trunkline.directory.blacklist import block_digits
 
 
-async def _add_coach(call: Call, params: Params) -> None:
+async def _add_coach(call: RequestContext, params: Params) -> None:
     await common.command(call, "add_coach", {"phone_number": None, **params})
 
 
-async def _block_contact(call: Call, params: Params) -> None:
+async def _block_contact(call: RequestContext, params: Params) -> None:
     """The switch has the number and its loaded directory; the table determines whether the number is already blocked."""
     number = (await common.command(call, "block_contact", params))["contact_phone_number"]
     comment = f"{call.caller.login}, call {params['call_session_id']}"

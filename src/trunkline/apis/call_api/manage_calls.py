@@ -10,17 +10,17 @@ from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Envelope,
     Field,
     FieldType,
     Method,
     Params,
+    RequestContext,
     Result,
 )
 
 
-async def _list_calls(call: Call, params: Params) -> Result:
+async def _list_calls(call: RequestContext, params: Params) -> Result:
     """The switch writes the list as it goes out: exactly the fields declared below, times in the account's zone."""
     zone = call.caller.time_zone.key
     return Result(await common.command_json(call, "list_calls", {**params, "time_zone": zone}))

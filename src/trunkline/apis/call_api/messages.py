@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.apis.call_api import common
-from trunkline.apis.jsonrpc import Call, Params
+from trunkline.apis.jsonrpc import Params, RequestContext
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InvalidInput, LimitExceeded
 
@@ -18,7 +18,7 @@ NAMES = ("contact_message", "employee_message", "operator_message", "to_message"
 """Parameters that carry a message."""
 
 
-async def check(call: Call, params: Params) -> None:
+async def check(call: RequestContext, params: Params) -> None:
     """Check the length of the texts among the messages, before any synthesis.
 
     :raises LimitExceeded: ``tts_text_exceeded``.
@@ -38,7 +38,7 @@ async def check(call: Call, params: Params) -> None:
             )
 
 
-async def speak(call: Call, command: str, params: Params) -> dict[str, Any]:
+async def speak(call: RequestContext, command: str, params: Params) -> dict[str, Any]:
     """The parameters with a sound file for each text.
 
     :param command: the command of the switch that uses the texts.
@@ -55,7 +55,7 @@ async def speak(call: Call, command: str, params: Params) -> dict[str, Any]:
     }
 
 
-async def _spoken(call: Call, name: str, message: Params) -> dict[str, Any]:
+async def _spoken(call: RequestContext, name: str, message: Params) -> dict[str, Any]:
     text = message["value"]
     try:
         file = await call.services.speaker.file_of(text, call.caller.locale, account_id=call.account_id)

@@ -9,7 +9,6 @@ from trunkline.apis.call_api.components import MANAGEMENT
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Component,
     Envelope,
     ErrorSpec,
@@ -17,6 +16,7 @@ from trunkline.apis.jsonrpc import (
     Method,
     Param,
     Params,
+    RequestContext,
     Result,
 )
 
@@ -31,7 +31,7 @@ def call_method(
     errors: tuple[ErrorSpec, ...] = (),
     components: tuple[Component, ...] = (MANAGEMENT,),
     forms: tuple[Form, ...] = (),
-    do: Callable[[Call, Params], Awaitable[None]] | None = None,
+    do: Callable[[RequestContext, Params], Awaitable[None]] | None = None,
 ) -> Method:
     """Declare a method that acts on the call ``call_session_id`` and returns success.
 
@@ -40,7 +40,7 @@ def call_method(
     """
     command = name.replace(".", "_")
 
-    async def handler(call: Call, asked: Params) -> Result:
+    async def handler(call: RequestContext, asked: Params) -> Result:
         if do is not None:
             await do(call, asked)
         else:

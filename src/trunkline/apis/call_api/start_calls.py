@@ -9,11 +9,11 @@ from trunkline.apis.call_api import common, errors, starting
 from trunkline.apis.call_api.components import BASE
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
-    Call,
     Form,
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.core.phone import normalise
@@ -115,7 +115,7 @@ _THROUGH_SCENARIO = Form(
 )
 
 
-async def _start_simple_call(call: Call, params: Params) -> Result:
+async def _start_simple_call(call: RequestContext, params: Params) -> Result:
     if "operator" not in params:
         return await starting.start(call, "start_vnumber_call", params)
     starting.check_rules(call, params, ours="operator")

@@ -12,7 +12,6 @@ from trunkline.apis.call_api.idempotency import Attempt, IdempotencyKeys, reques
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Component,
     Envelope,
     ErrorSpec,
@@ -22,6 +21,7 @@ from trunkline.apis.jsonrpc import (
     Method,
     Param,
     Params,
+    RequestContext,
     Result,
 )
 from trunkline.apis.jsonrpc.declare import Handler
@@ -69,7 +69,7 @@ def start_method(
     """
     command = name.replace(".", "_")
 
-    async def checked(call: Call, asked: Params) -> Result:
+    async def checked(call: RequestContext, asked: Params) -> Result:
         check_rules(call, asked, ours=ours)
         return await start(call, command, asked)
 
@@ -89,7 +89,7 @@ def start_method(
     )
 
 
-def check_rules(call: Call, params: Params, *, ours: str) -> None:
+def check_rules(call: RequestContext, params: Params, *, ours: str) -> None:
     """Rules between parameters.
 
     :param ours: the value of ``first_call`` that means the operator's side.
@@ -111,7 +111,7 @@ def check_rules(call: Call, params: Params, *, ours: str) -> None:
         )
 
 
-async def start(call: Call, name: str, params: Params) -> Result:
+async def start(call: RequestContext, name: str, params: Params) -> Result:
     """Have the switch start a call; a request repeated under its key gets the first one's answer.
 
     :param name: of the switch's command.
@@ -137,7 +137,7 @@ async def start(call: Call, name: str, params: Params) -> Result:
 
 
 async def _first_time(
-    call: Call, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
+    call: RequestContext, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
 ) -> dict[str, Any]:
     """Dial, and in every case store the data for repeated requests."""
     try:

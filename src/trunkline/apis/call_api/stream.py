@@ -19,10 +19,10 @@ from aiohttp import WSCloseCode, web
 
 from trunkline.apis.address import AddressOf
 from trunkline.apis.jsonrpc.access import check_access
-from trunkline.apis.jsonrpc.call import CallerLike, Services
 from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import to_number
+from trunkline.apis.jsonrpc.request_context import CallerLike, Services
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError, Unavailable
@@ -246,7 +246,7 @@ class StreamEndpoint:
                 yield event
 
     async def _keep_checking(self, token: str, client_ip: str) -> None:
-        """Return when the rights are gone; a database that is away takes none."""
+        """Return when the rights are gone; an unavailable database revokes none."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             try:

@@ -8,7 +8,6 @@ from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Call,
     Envelope,
     Field,
     FieldType,
@@ -16,11 +15,12 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 
 
-async def _list_talk_options(call: Call, params: Params) -> Result:
+async def _list_talk_options(call: RequestContext, params: Params) -> Result:
     """The switch answers ``{"options": [...]}``: the fields of the result."""
     answer = await common.command(call, "list_talk_options", params)
     return Result(answer["options"])

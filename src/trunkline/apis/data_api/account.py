@@ -11,24 +11,24 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Call,
     Component,
     Envelope,
     Field,
     FieldType,
     Method,
     Params,
+    RequestContext,
     Result,
 )
 
 _NUMBER, _STRING, _BOOLEAN = FieldType.NUMBER, FieldType.STRING, FieldType.BOOLEAN
 
 
-async def _account(call: Call, _params: Params) -> Result:
+async def _account(call: RequestContext, _params: Params) -> Result:
     return Result([await profile.account(call.services.db, call.account_id)], total_items=1)
 
 
-async def _profile(call: Call, _params: Params) -> Result:
+async def _profile(call: RequestContext, _params: Params) -> Result:
     return Result(await profile.profile(call.services.db, cast(Caller, call.caller)))
 
 

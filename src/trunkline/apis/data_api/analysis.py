@@ -14,7 +14,6 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Call,
     Envelope,
     Field,
     FieldType,
@@ -22,6 +21,7 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.db.jobs import Jobs
@@ -34,13 +34,13 @@ _SESSION = Param(
 )
 
 
-async def _enqueue(call: Call, params: Params) -> dict[str, str]:
+async def _enqueue(call: RequestContext, params: Params) -> dict[str, str]:
     db = call.services.db
     await jobs.enqueue_recognition(db, Jobs(db.dsn), call.account_id, params["call_session_id"])
     return {"success": "true"}
 
 
-async def _recognition(call: Call, params: Params) -> Result:
+async def _recognition(call: RequestContext, params: Params) -> Result:
     session = params["call_session_id"]
     found = await reading.recognition(call.services.db, call.account_id, session, params.get("search_text"))
     web = call.services.settings.web
@@ -67,7 +67,7 @@ async def _recognition(call: Call, params: Params) -> Result:
     )
 
 
-async def _analysis(call: Call, params: Params) -> Result:
+async def _analysis(call: RequestContext, params: Params) -> Result:
     session = params["call_session_id"]
     rows = await reading.analyses(call.services.db, call.account_id, session)
     return Result({"call_session_id": session, "recordings": [_analysed(row) for row in rows]})
@@ -78,7 +78,7 @@ def _analysed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **figures}
 
 
-def _local(call: Call, moment: datetime) -> str:
+def _local(call: RequestContext, moment: datetime) -> str:
     return f"{moment.astimezone(call.caller.time_zone):%Y-%m-%d %H:%M:%S}"
 
 

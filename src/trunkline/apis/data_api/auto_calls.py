@@ -5,14 +5,14 @@ from __future__ import annotations
 from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
-from trunkline.apis.jsonrpc import Call, Envelope, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Param, Params, ParamType, RequestContext
 from trunkline.directory import auto_calls
 
 _MOST = 10_000
 """Numbers of one request."""
 
 
-async def _delete_numbers(call: Call, params: Params) -> dict[str, bool]:
+async def _delete_numbers(call: RequestContext, params: Params) -> dict[str, bool]:
     await auto_calls.delete_numbers(
         call.services.db, call.account_id, params["campaign_id"], params["phone_numbers"]
     )

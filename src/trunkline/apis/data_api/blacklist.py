@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.change_methods import change_method, delete_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.directory import blacklist
 
 
-async def _block(call: Call, params: Params) -> dict[str, object]:
+async def _block(call: RequestContext, params: Params) -> dict[str, object]:
     blocked = await blacklist.block(
         call.services.db,
         call.account_id,
@@ -19,7 +19,7 @@ async def _block(call: Call, params: Params) -> dict[str, object]:
     return {"id": blocked.blacklist_id, "phone_number": blocked.phone_number}
 
 
-async def _unblock(call: Call, params: Params) -> None:
+async def _unblock(call: RequestContext, params: Params) -> None:
     await blacklist.unblock(call.services.db, call.account_id, params["id"])
 
 

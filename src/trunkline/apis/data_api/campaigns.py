@@ -18,7 +18,7 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
 from trunkline.apis.data_api.sites import TRACKING
-from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.db.query import Page
 from trunkline.directory.campaigns import changes, conditions, costs, listing, weights
 from trunkline.reports.reader import Reader
@@ -84,7 +84,7 @@ _NAME = Param("name", ParamType.STRING, required=True)
 _SITE_ID = Param("site_id", _NUMBER, required=True)
 
 
-def _check_components(call: Call, params: Params) -> None:
+def _check_components(call: RequestContext, params: Params) -> None:
     require_component(call, params, _DYNAMIC, "dynamic_call_tracking")
     for block in params.get("site_blocks") or ():
         for name, component in (
@@ -95,12 +95,12 @@ def _check_components(call: Call, params: Params) -> None:
                 raise component_disabled(call, component, f"site_blocks.{name}")
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     _check_components(call, params)
     return await changes.create_campaign(call.services.db, call.account_id, params)
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     _check_components(call, params)
     values = dict(params)
     if isinstance(values.get("cost_ratio"), float):
@@ -108,16 +108,16 @@ async def _update(call: Call, params: Params) -> None:
     await changes.update_campaign(call.services.db, call.account_id, params["id"], values)
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await changes.delete_campaign(call.services.db, call.account_id, params["id"])
 
 
-async def _update_weights(call: Call, params: Params) -> None:
+async def _update_weights(call: RequestContext, params: Params) -> None:
     chosen = {name: params[name] for name in weights.DEFAULTS if name in params}
     await weights.update_weights(call.services.db, call.account_id, params["site_id"], chosen)
 
 
-async def _upload_costs(call: Call, params: Params) -> dict[str, Any]:
+async def _upload_costs(call: RequestContext, params: Params) -> dict[str, Any]:
     uploaded = [
         costs.Cost(
             campaign_id=row["campaign_id"],

@@ -20,7 +20,6 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Call,
     Component,
     Envelope,
     ErrorSpec,
@@ -31,11 +30,12 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.core.errors import PermissionDenied
 
-Do = Callable[[Call, Params], Awaitable[Any]]
+Do = Callable[[RequestContext, Params], Awaitable[Any]]
 
 ID = Param("id", ParamType.NUMBER, required=True, description="Number of the row.")
 MADE_ID = (Field("id", FieldType.NUMBER, description="Number of what was made."),)
@@ -62,7 +62,7 @@ def change_method(
         without them is carried out, too.
     """
 
-    async def handler(call: Call, asked: Params) -> Result:
+    async def handler(call: RequestContext, asked: Params) -> Result:
         return Result(await do(call, asked))
 
     return Method(
@@ -85,7 +85,7 @@ def change_method(
 def create_method(
     name: str,
     summary: str,
-    do: Callable[[Call, Params], Awaitable[int]],
+    do: Callable[[RequestContext, Params], Awaitable[int]],
     *,
     params: tuple[Param, ...],
     envelope: Envelope = Envelope.DIRECT,
@@ -93,7 +93,7 @@ def create_method(
 ) -> Method:
     """A method that answers with the id ``do`` returns."""
 
-    async def answered(call: Call, asked: Params) -> dict[str, int]:
+    async def answered(call: RequestContext, asked: Params) -> dict[str, int]:
         return {"id": await do(call, asked)}
 
     return change_method(name, summary, answered, params=params, result=MADE_ID, envelope=envelope, **more)
@@ -105,7 +105,7 @@ update_method = change_method
 def delete_method(
     name: str,
     summary: str,
-    do: Callable[[Call, Params], Awaitable[None]],
+    do: Callable[[RequestContext, Params], Awaitable[None]],
     *,
     params: tuple[Param, ...] = (ID,),
     **more: Any,
@@ -114,7 +114,7 @@ def delete_method(
     return change_method(name, summary, do, params=params, **more)
 
 
-def require_component(call: Call, params: Params, component: Component, *names: str) -> None:
+def require_component(call: RequestContext, params: Params, component: Component, *names: str) -> None:
     """Whether the account has what these parameters need; those that are not there need nothing.
 
     :param names: dotted for members of an object (``extension.extension_queue_enabled``).
@@ -127,7 +127,7 @@ def require_component(call: Call, params: Params, component: Component, *names: 
             raise component_disabled(call, component, name)
 
 
-def component_disabled(call: Call, component: Component, name: str) -> PermissionDenied:
+def component_disabled(call: RequestContext, component: Component, name: str) -> PermissionDenied:
     """The error of a parameter (dotted name) that needs a component which the account does not have."""
     return PermissionDenied(
         f"Leave {name} out, or the operator enables its component:"

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Call, Param, Params, ParamType
+from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Param, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.declare import Form
 from trunkline.directory.address_book import contacts, groups, listing, organizations
 
@@ -42,45 +42,45 @@ _MEMBERS = Param(
 )
 
 
-async def _create_contact(call: Call, params: Params) -> int:
+async def _create_contact(call: RequestContext, params: Params) -> int:
     return await contacts.create_contact(call.services.db, call.account_id, params)
 
 
-async def _update_contact(call: Call, params: Params) -> None:
+async def _update_contact(call: RequestContext, params: Params) -> None:
     await contacts.update_contact(call.services.db, call.account_id, params["id"], params)
 
 
-async def _delete_contacts(call: Call, params: Params) -> None:
+async def _delete_contacts(call: RequestContext, params: Params) -> None:
     one, many = params.get("id"), params.get("ids", [])
     field = "ids" if one is None else "id"
     ids = many if one is None else [one, *many]
     await contacts.delete_contacts(call.services.db, call.account_id, ids, field=field)
 
 
-async def _create_group(call: Call, params: Params) -> int:
+async def _create_group(call: RequestContext, params: Params) -> int:
     members = params.get("members") or ()
     return await groups.create_group(call.services.db, call.account_id, params["name"], members)
 
 
-async def _update_group(call: Call, params: Params) -> None:
+async def _update_group(call: RequestContext, params: Params) -> None:
     members = (params["members"] or ()) if "members" in params else None
     name = params.get("name")
     await groups.update_group(call.services.db, call.account_id, params["id"], name, members)
 
 
-async def _delete_group(call: Call, params: Params) -> None:
+async def _delete_group(call: RequestContext, params: Params) -> None:
     await groups.delete_group(call.services.db, call.account_id, params["id"])
 
 
-async def _create_organization(call: Call, params: Params) -> int:
+async def _create_organization(call: RequestContext, params: Params) -> int:
     return await organizations.create_organization(call.services.db, call.account_id, params["name"])
 
 
-async def _update_organization(call: Call, params: Params) -> None:
+async def _update_organization(call: RequestContext, params: Params) -> None:
     await organizations.rename_organization(call.services.db, call.account_id, params["id"], params["name"])
 
 
-async def _delete_organization(call: Call, params: Params) -> None:
+async def _delete_organization(call: RequestContext, params: Params) -> None:
     await organizations.delete_organization(call.services.db, call.account_id, params["id"])
 
 

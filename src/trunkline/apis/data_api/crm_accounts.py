@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from trunkline.apis.data_api.change_methods import ID, MADE_ID, change_method, create_method, delete_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Call, Envelope, Method, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Method, Param, Params, ParamType, RequestContext
 from trunkline.directory import crm_accounts
 
 
@@ -39,17 +39,17 @@ _VALUES = (
 )
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     return await crm_accounts.create_crm_account(call.services.db, call.account_id, _values(params))
 
 
-async def _update(call: Call, params: Params) -> dict[str, int]:
+async def _update(call: RequestContext, params: Params) -> dict[str, int]:
     crm_account_id = params["id"]
     await crm_accounts.update_crm_account(call.services.db, call.account_id, crm_account_id, _values(params))
     return {"id": crm_account_id}
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await crm_accounts.delete_crm_account(call.services.db, call.account_id, params["id"])
 
 

@@ -20,7 +20,6 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Call,
     Envelope,
     ErrorSpec,
     Field,
@@ -29,6 +28,7 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.core.errors import PermissionDenied
@@ -90,37 +90,37 @@ def _settings(params: Params) -> dict[str, Any]:
     return {name: params[name] for name in customers.SETTINGS if name in params}
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     return await customers.create_customer(
         call.services.db, call.account_id, params["name"], params["password"], _settings(params)
     )
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     changes = {name: params[name] for name in ("name", "password") if name in params}
     await customers.update_customer(
         call.services.db, call.account_id, params["id"], {**changes, **_settings(params)}
     )
 
 
-async def _set_status(call: Call, params: Params) -> None:
+async def _set_status(call: RequestContext, params: Params) -> None:
     await customers.set_customer_status(
         call.services.db, call.account_id, params["customer_id"], CustomerStatus(params["status"])
     )
 
 
-async def _set_plan(call: Call, params: Params) -> None:
+async def _set_plan(call: RequestContext, params: Params) -> None:
     await customers.set_tariff_plan(
         call.services.db, call.account_id, params["customer_id"], params["tariff_plan_id"]
     )
 
 
-async def _contact_info(call: Call, _params: Params) -> Result:
+async def _contact_info(call: RequestContext, _params: Params) -> Result:
     persons = await support.contact_persons(call.services.db, call.account_id)
     return Result([dict(person) for person in persons], total_items=len(persons))
 
 
-async def _ticket(call: Call, params: Params) -> dict[str, bool]:
+async def _ticket(call: RequestContext, params: Params) -> dict[str, bool]:
     await support.write_ticket(
         call.services.db,
         call.account_id,
@@ -137,7 +137,7 @@ def _of_agents(method: Method) -> Method:
     """A method that only agents may call, for themselves."""
     handler = method.handler
 
-    async def guarded(call: Call, params: Params) -> Result:
+    async def guarded(call: RequestContext, params: Params) -> Result:
         if not call.caller.is_agent:
             raise PermissionDenied("only agent accounts have customers")
         return await handler(call, params)

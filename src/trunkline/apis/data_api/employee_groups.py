@@ -13,7 +13,7 @@ from trunkline.apis.data_api.change_methods import (
     update_method,
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
-from trunkline.apis.jsonrpc import Call, ErrorSpec, Param, Params, ParamType
+from trunkline.apis.jsonrpc import ErrorSpec, Param, Params, ParamType, RequestContext
 from trunkline.directory.employees import groups
 from trunkline.directory.employees.groups_listing import GROUPS
 
@@ -25,28 +25,28 @@ _CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=1, maximum=199)
 _USUAL_CHANNELS = 1
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     _check_components(call, params)
     columns = {"channels_count": _USUAL_CHANNELS, **_columns(params)}
     return await groups.create_group(call.services.db, call.account_id, columns, params.get("members", ()))
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     _check_components(call, params)
     members = params["members"] or () if "members" in params else None
     await groups.update_group(call.services.db, call.account_id, params["id"], _columns(params), members)
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await groups.delete_group(call.services.db, call.account_id, params["id"])
 
 
-async def _order(call: Call, params: Params) -> None:
+async def _order(call: RequestContext, params: Params) -> None:
     phones = [(one["employee_phone_number_id"], one["available"]) for one in params["phone_numbers"]]
     await groups.order_phones(call.services.db, call.account_id, params["id"], phones)
 
 
-def _check_components(call: Call, params: Params) -> None:
+def _check_components(call: RequestContext, params: Params) -> None:
     require_component(call, params, VIRTUAL_PBX, "group_phone_number", "queue_enabled", "channels_count")
 
 

@@ -19,7 +19,7 @@ from trunkline.apis.data_api.change_methods import (
     update_method,
 )
 from trunkline.apis.data_api.lists import PERIOD, list_method
-from trunkline.apis.jsonrpc import Call, Component, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestContext
 from trunkline.db.query import Page
 from trunkline.directory.employees import changes
 from trunkline.directory.employees.listing import EMPLOYEES
@@ -163,21 +163,21 @@ _OPERATOR_COLUMNS = {
 }
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     _check_components(call, params)
     return await changes.create_employee(call.services.db, call.account_id, _wanted(params))
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     _check_components(call, params)
     await changes.update_employee(call.services.db, call.account_id, params["id"], _wanted(params))
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await changes.delete_employee(call.services.db, call.account_id, params["id"])
 
 
-def _check_components(call: Call, params: Params) -> None:
+def _check_components(call: RequestContext, params: Params) -> None:
     require_component(call, params, RECORDING, "call_recording")
     require_component(call, params, COACH, "coach")
     require_component(call, params, CONSULTANT, "operator")

@@ -8,7 +8,6 @@ from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, Read, list_method
 from trunkline.apis.jsonrpc import (
     GET_PARAMS,
-    Call,
     Envelope,
     Field,
     FieldType,
@@ -16,6 +15,7 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
 )
 from trunkline.apis.jsonrpc.errors import common_errors, find_spec
 from trunkline.db.query import Listing, Page
@@ -89,7 +89,7 @@ async def _api_requests(reader: Reader, params: Params) -> Page:
     return await logs.api_requests(reader, params, _error_codes())
 
 
-async def _comment(call: Call, params: Params) -> dict[str, bool]:
+async def _comment(call: RequestContext, params: Params) -> dict[str, bool]:
     author = Author(call.account_id, call.caller.user_id, call.caller.login)
     kind = Kind(params["communication_type"])
     await add_comment(call.services.db, author, kind, params["communication_id"], params["comment"])

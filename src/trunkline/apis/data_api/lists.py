@@ -19,7 +19,6 @@ from trunkline.apis.jsonrpc import (
     GET_PARAMS,
     USER_ID,
     Api,
-    Call,
     Component,
     Envelope,
     Field,
@@ -28,6 +27,7 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.apis.jsonrpc.chunks import Chunks
@@ -67,7 +67,7 @@ def list_method(
     :param paging: how the method declares the parameters of every list, if otherwise.
     """
 
-    async def handler(call: Call, asked: Params) -> Result:
+    async def handler(call: RequestContext, asked: Params) -> Result:
         reader = reader_for(call)
         page = await (reader.list(listing, asked) if read is None else read(reader, asked))
         return Result(Chunks(page.chunks), total_items=page.total_items)
@@ -85,7 +85,7 @@ def list_method(
     )
 
 
-def reader_for(call: Call) -> Reader:
+def reader_for(call: RequestContext) -> Reader:
     """The reader of the account that the call is about."""
     return Reader(
         database=call.services.db,

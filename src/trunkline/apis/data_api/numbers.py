@@ -11,7 +11,6 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Call,
     Envelope,
     ErrorSpec,
     Field,
@@ -20,6 +19,7 @@ from trunkline.apis.jsonrpc import (
     Param,
     Params,
     ParamType,
+    RequestContext,
     Result,
 )
 from trunkline.calls.switch.rpc_client import CHECK
@@ -98,7 +98,7 @@ def _chosen(params: Params) -> Chosen:
     return Chosen(phone, tuple(ids or ()))
 
 
-async def _enable(call: Call, params: Params) -> dict[str, bool]:
+async def _enable(call: RequestContext, params: Params) -> dict[str, bool]:
     chosen, asked = _chosen(params), params.get("number_capacity_component")
     if chosen.ids and asked is None:
         raise InvalidInput(
@@ -111,12 +111,12 @@ async def _enable(call: Call, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
-async def _disable(call: Call, params: Params) -> dict[str, bool]:
+async def _disable(call: RequestContext, params: Params) -> dict[str, bool]:
     await changes.disable_numbers(call.services.db, call.account_id, _chosen(params))
     return {"success": True}
 
 
-async def _enable_private(call: Call, params: Params) -> dict[str, bool]:
+async def _enable_private(call: RequestContext, params: Params) -> dict[str, bool]:
     provider = private.Provider(
         login=params["login"],
         password=params["password"],
@@ -140,7 +140,7 @@ async def _enable_private(call: Call, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
-async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
+async def _start_verification(call: RequestContext, params: Params) -> dict[str, bool]:
     services, phone = call.services, params["virtual_phone_number"]
     caller = services.settings.numbers.verification_account
     if caller is None:
@@ -162,14 +162,14 @@ async def _start_verification(call: Call, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
-async def _confirm(call: Call, params: Params) -> dict[str, bool]:
+async def _confirm(call: RequestContext, params: Params) -> dict[str, bool]:
     await verification.confirm(
         call.services.db, call.account_id, params["virtual_phone_number"], params["code"], datetime.now(UTC)
     )
     return {"success": True}
 
 
-async def _private_params(call: Call, params: Params) -> Result:
+async def _private_params(call: RequestContext, params: Params) -> Result:
     services = call.services
     found = await private.private_params(
         services.db,
@@ -181,14 +181,14 @@ async def _private_params(call: Call, params: Params) -> Result:
     return Result(found)
 
 
-async def _rules(call: Call, params: Params) -> Result:
+async def _rules(call: RequestContext, params: Params) -> Result:
     rules = await changes.call_processing_rules(
         call.services.db, call.account_id, params["number_capacity_id"]
     )
     return Result({"scenarios": rules})
 
 
-async def _set_rule(call: Call, params: Params) -> None:
+async def _set_rule(call: RequestContext, params: Params) -> None:
     await changes.set_rule_active(call.services.db, call.account_id, params["id"], params["is_active"])
 
 

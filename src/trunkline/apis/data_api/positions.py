@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
 from trunkline.directory.employees import positions
 
 _NAME = Param("name", ParamType.STRING, required=True, description="Title of the position.")
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     return await positions.create_position(call.services.db, call.account_id, params["name"])
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     await positions.rename_position(call.services.db, call.account_id, params["id"], params["name"])
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await positions.delete_position(call.services.db, call.account_id, params["id"])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Call, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
 from trunkline.directory import schedules
@@ -48,7 +48,7 @@ _RULES = Param(
 )
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     today = datetime.now(call.caller.time_zone).date()
     values = params["schedules"]
     if not values:
@@ -59,11 +59,11 @@ async def _create(call: Call, params: Params) -> int:
     return await schedules.create_schedule(call.services.db, call.account_id, params["name"], rules)
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     await schedules.rename_schedule(call.services.db, call.account_id, params["id"], params["name"])
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await schedules.delete_schedule(call.services.db, call.account_id, params["id"])
 
 

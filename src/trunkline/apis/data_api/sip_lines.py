@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from trunkline.apis.data_api.change_methods import ID, change_method, delete_method, update_method
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
-from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.core.settings import Settings
 from trunkline.directory.lines import changes
 from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
@@ -32,7 +32,7 @@ _UPDATE = (
 _CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
 
 
-async def _create(call: Call, params: Params) -> dict[str, Any]:
+async def _create(call: RequestContext, params: Params) -> dict[str, Any]:
     line = await changes.create_line(
         call.services.db, call.account_id, params["employee_id"], params.get("virtual_phone_number")
     )
@@ -44,17 +44,17 @@ async def _create(call: Call, params: Params) -> dict[str, Any]:
     }
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     wanted = {name: params[name] for name in _CHANGEABLE if name in params}
     await changes.update_line(call.services.db, call.account_id, params["id"], wanted)
 
 
-async def _new_password(call: Call, params: Params) -> dict[str, Any]:
+async def _new_password(call: RequestContext, params: Params) -> dict[str, Any]:
     password = await changes.change_password(call.services.db, call.account_id, params["id"])
     return {"password": password}
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await changes.delete_line(call.services.db, call.account_id, params["id"])
 
 

@@ -13,7 +13,7 @@ from trunkline.apis.data_api.change_methods import (
     update_method,
 )
 from trunkline.apis.data_api.lists import list_method, titled
-from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.declare import GET_PARAMS
 from trunkline.core.phone import normalise
 from trunkline.db.query import Page
@@ -117,34 +117,34 @@ def _values(params: Params) -> dict[str, Any]:
     return values
 
 
-async def _create_sites(call: Call, params: Params) -> int:
+async def _create_sites(call: RequestContext, params: Params) -> int:
     made = await changes.create_site(call.services.db, call.account_id, _values(params))
     return made.site_id
 
 
-async def _create_site(call: Call, params: Params) -> dict[str, Any]:
+async def _create_site(call: RequestContext, params: Params) -> dict[str, Any]:
     key = params.get("site_key")
     made = await changes.create_site(call.services.db, call.account_id, _values(params), site_key=key)
     return {"id": made.site_id, "site_key": made.site_key}
 
 
-async def _update(call: Call, params: Params) -> None:
+async def _update(call: RequestContext, params: Params) -> None:
     await changes.update_site(call.services.db, call.account_id, params["id"], _values(params))
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await changes.delete_site(call.services.db, call.account_id, params["id"])
 
 
-async def _create_block(call: Call, params: Params) -> int:
+async def _create_block(call: RequestContext, params: Params) -> int:
     return await blocks.create_block(call.services.db, call.account_id, params["site_id"], params["name"])
 
 
-async def _rename_block(call: Call, params: Params) -> None:
+async def _rename_block(call: RequestContext, params: Params) -> None:
     await blocks.rename_block(call.services.db, call.account_id, params["id"], params.get("name"))
 
 
-async def _delete_block(call: Call, params: Params) -> None:
+async def _delete_block(call: RequestContext, params: Params) -> None:
     await blocks.delete_block(call.services.db, call.account_id, params["id"])
 
 

@@ -24,13 +24,13 @@ from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
-    Call,
     Envelope,
     Field,
     FieldType,
     Param,
     Params,
     ParamType,
+    RequestContext,
 )
 from trunkline.apis.jsonrpc.declare import Form
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound, Refused
@@ -64,19 +64,19 @@ async def _read_tags(reader: Reader, params: Params) -> Page:
     return await reader.list(listing.TAGS, params, None, {"include_rating": rated})
 
 
-async def _create(call: Call, params: Params) -> int:
+async def _create(call: RequestContext, params: Params) -> int:
     return await changes.create_tag(call.services.db, call.account_id, params["name"])
 
 
-async def _rename(call: Call, params: Params) -> None:
+async def _rename(call: RequestContext, params: Params) -> None:
     await changes.rename_tag(call.services.db, call.account_id, params["id"], params.get("name"))
 
 
-async def _delete(call: Call, params: Params) -> None:
+async def _delete(call: RequestContext, params: Params) -> None:
     await changes.delete_tag(call.services.db, call.account_id, params["id"])
 
 
-async def _marker(call: Call) -> marks.Marker:
+async def _marker(call: RequestContext) -> marks.Marker:
     caller = call.caller
     async with call.services.db.connection() as connection:
         author = await marks.author_of(
@@ -86,7 +86,7 @@ async def _marker(call: Call) -> marks.Marker:
     return marks.Marker(call.services.db, call.services.switch, author, request_id=request_id)
 
 
-async def _find(call: Call, params: Params) -> Communication:
+async def _find(call: RequestContext, params: Params) -> Communication:
     """By id, else by the id that the client gave it."""
     number, ext_id = params.get("communication_id"), params.get("communication_ext_id")
     if number is None and ext_id is None:
@@ -113,12 +113,12 @@ def _began_lately(number: int | None) -> bool:
     return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
 
 
-async def _tags(call: Call, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
+async def _tags(call: RequestContext, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
     async with call.services.db.connection() as connection:
         return await marks.find_tags(connection, call.account_id, tag_ids, field=field)
 
 
-async def _set_tag(call: Call, params: Params) -> None:
+async def _set_tag(call: RequestContext, params: Params) -> None:
     found = await _find(call, params)
     [tag] = (await _tags(call, [params["tag_id"]], "tag_id")).values()
     marks.require_user_tag([tag], field="tag_id")
@@ -127,7 +127,7 @@ async def _set_tag(call: Call, params: Params) -> None:
         raise Duplicate("The communication already has this tag", field="tag_id", value=tag.tag_id)
 
 
-async def _unset_tag(call: Call, params: Params) -> None:
+async def _unset_tag(call: RequestContext, params: Params) -> None:
     found = await _find(call, params)
     tag_id = params["tag_id"]
     changed = await (await _marker(call)).mark(found.kind, found.communication_id, (), [tag_id])
@@ -139,7 +139,7 @@ async def _unset_tag(call: Call, params: Params) -> None:
         await sales.forget(call.services.db, call.account_id, found.kind, found.communication_id)
 
 
-async def _set_tags(call: Call, params: Params) -> dict[str, Any]:
+async def _set_tags(call: RequestContext, params: Params) -> dict[str, Any]:
     """Several communications: all are looked at before the first is marked."""
     together = params.get("tag_ids")
     wanted = [(item, together if together is not None else [item["tag_id"]]) for item in params["items"]]
@@ -159,7 +159,7 @@ async def _set_tags(call: Call, params: Params) -> dict[str, Any]:
     }
 
 
-async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
+async def _replace_tags(call: RequestContext, params: Params) -> dict[str, Any]:
     """Replace the communication's tags with these. Tags of the system are kept: they record facts."""
     found = await _find(call, params)
     tags = await _tags(call, params["tag_ids"], "tag_ids")
@@ -178,7 +178,7 @@ async def _replace_tags(call: Call, params: Params) -> dict[str, Any]:
     }
 
 
-async def _record_sale(call: Call, params: Params) -> int:
+async def _record_sale(call: RequestContext, params: Params) -> int:
     found = await _find(call, params)
     try:
         moment = parse_moment(params["date_time"], call.caller.time_zone).earliest

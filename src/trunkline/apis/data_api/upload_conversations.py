@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from trunkline.apis.data_api.change_methods import ID, Do, change_method
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.data_api.uploads import check_size
-from trunkline.apis.jsonrpc import Call, Envelope, Field, FieldType, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.db.pool import Database
 from trunkline.uploads import chats, emails, offline_messages, sessions
 from trunkline.uploads.listings import USER_FIELDS
@@ -25,7 +25,7 @@ _Keep = Callable[[Database, int, ZoneInfo, Sequence[Mapping[str, Any]]], Awaitab
 def _uploads(field: str, keep: _Keep) -> Do:
     """Keeps the things of one request; answers with their ids."""
 
-    async def do(call: Call, params: Params) -> list[dict[str, int]]:
+    async def do(call: RequestContext, params: Params) -> list[dict[str, int]]:
         check_size(params.get(field), field)
         things = params.get(field)
         if things is None:
@@ -36,7 +36,7 @@ def _uploads(field: str, keep: _Keep) -> Do:
     return do
 
 
-async def _upload_sessions(call: Call, params: Params) -> list[dict[str, Any]]:
+async def _upload_sessions(call: RequestContext, params: Params) -> list[dict[str, Any]]:
     check_size(params["sessions"], "sessions")
     return await sessions.upload_sessions(
         call.services.db, call.account_id, call.caller.time_zone, params["sessions"]
@@ -44,14 +44,14 @@ async def _upload_sessions(call: Call, params: Params) -> list[dict[str, Any]]:
 
 
 def _deletes(delete: Callable[[Database, int, int], Awaitable[None]]) -> Do:
-    async def do(call: Call, params: Params) -> dict[str, bool]:
+    async def do(call: RequestContext, params: Params) -> dict[str, bool]:
         await delete(call.services.db, call.account_id, params["id"])
         return {"success": True}
 
     return do
 
 
-async def _create_field(call: Call, params: Params) -> dict[str, str]:
+async def _create_field(call: RequestContext, params: Params) -> dict[str, str]:
     return {
         "ext_id": await offline_messages.create_user_field(
             call.services.db, call.account_id, params["ext_id"], params["name"], params["data_type"]
@@ -59,7 +59,7 @@ async def _create_field(call: Call, params: Params) -> dict[str, str]:
     }
 
 
-async def _rename_field(call: Call, params: Params) -> dict[str, str]:
+async def _rename_field(call: RequestContext, params: Params) -> dict[str, str]:
     return {
         "ext_id": await offline_messages.rename_user_field(
             call.services.db, call.account_id, params["ext_id"], params["name"]
@@ -67,7 +67,7 @@ async def _rename_field(call: Call, params: Params) -> dict[str, str]:
     }
 
 
-async def _delete_field(call: Call, params: Params) -> None:
+async def _delete_field(call: RequestContext, params: Params) -> None:
     await offline_messages.delete_user_field(call.services.db, call.account_id, params["ext_id"])
 
 

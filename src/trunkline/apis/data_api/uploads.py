@@ -9,13 +9,13 @@ import orjson
 from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, list_method, titled
 from trunkline.apis.jsonrpc import (
-    Call,
     Envelope,
     Field,
     FieldType,
     Param,
     Params,
     ParamType,
+    RequestContext,
 )
 from trunkline.core.errors import LimitExceeded
 from trunkline.db.jobs import Jobs
@@ -99,7 +99,7 @@ def check_size(sent: Any, field: str) -> None:
         )
 
 
-async def _upload(call: Call, params: Params) -> dict[str, bool]:
+async def _upload(call: RequestContext, params: Params) -> dict[str, bool]:
     check_size(params["calls"], "calls")
     db = call.services.db
     await accept_calls(

@@ -5,7 +5,6 @@ reads requests, ``errors`` defines the errors of each API, ``dispatcher`` runs t
 order, ``http`` is the HTTP endpoint, ``request_log`` stores the requests, ``openrpc`` makes the description.
 """
 
-from trunkline.apis.jsonrpc.call import Call, Identity, Result, Services
 from trunkline.apis.jsonrpc.declare import (
     ACCESS_TOKEN,
     GET_PARAMS,
@@ -22,13 +21,13 @@ from trunkline.apis.jsonrpc.declare import (
     Params,
     ParamType,
 )
+from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Result, Services
 
 __all__ = [
     "ACCESS_TOKEN",
     "GET_PARAMS",
     "USER_ID",
     "Api",
-    "Call",
     "Component",
     "Envelope",
     "ErrorSpec",
@@ -40,6 +39,7 @@ __all__ = [
     "Param",
     "ParamType",
     "Params",
+    "RequestContext",
     "Result",
     "Services",
 ]

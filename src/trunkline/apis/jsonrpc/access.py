@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from trunkline.apis.jsonrpc.call import CallerLike
 from trunkline.apis.jsonrpc.declare import Api, Method
 from trunkline.apis.jsonrpc.errors import rpc_error
+from trunkline.apis.jsonrpc.request_context import CallerLike
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _OF_CLIENTS = frozenset({"client_selected", "client_user", "client_user_new"})

@@ -17,7 +17,7 @@ page in the OpenRPC document (:mod:`.openrpc`) and its line in ``trunkline contr
 
 and its handler::
 
-    async def release_call(call: Call, params: Params) -> Result: ...
+    async def release_call(call: RequestContext, params: Params) -> Result: ...
 
 ``params`` holds only declared parameters, each of its declared type (``"1"`` has become ``1``), without
 ``access_token``; optional ones that were not sent (or sent as ``null``) are absent unless they have a
@@ -34,10 +34,10 @@ from typing import TYPE_CHECKING, Any
 from trunkline.apis.jsonrpc.workloads import Workload
 
 if TYPE_CHECKING:
-    from trunkline.apis.jsonrpc.call import Call, Identity, Result, Services
+    from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Result, Services
 
 Params = Mapping[str, Any]
-Handler = Callable[["Call", Params], Awaitable["Result"]]
+Handler = Callable[["RequestContext", Params], Awaitable["Result"]]
 Identify = Callable[["Services", "Api", Params, str], Awaitable["Identity"]]
 """From services, API, checked parameters and the client's address to who asks."""
 

@@ -32,12 +32,19 @@ from typing import Any
 
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
-from trunkline.apis.jsonrpc.call import Call, CallerLike, Identity, PointsLike, Result, Services
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
 from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
+from trunkline.apis.jsonrpc.request_context import (
+    CallerLike,
+    Identity,
+    PointsLike,
+    RequestContext,
+    Result,
+    Services,
+)
 from trunkline.apis.jsonrpc.request_log import Entry, RequestLog
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.core import metrics
@@ -143,7 +150,7 @@ class Dispatcher:
             progress.params = ParamChecker(progress.method).check(progress.request.params)
             progress.params.pop("access_token", None)
         progress.api_request_id = await self._request_log.next_id()
-        call = Call(
+        call = RequestContext(
             method=progress.method,
             request_id=progress.request.id,
             api_request_id=progress.api_request_id,
@@ -160,7 +167,7 @@ class Dispatcher:
         progress.call_session_id = _call_session_of(result.data)
         return answer.result_json(progress.method, result, self._known_metadata(progress))
 
-    async def _handle(self, call: Call, params: Params) -> Result:
+    async def _handle(self, call: RequestContext, params: Params) -> Result:
         limit = self._services.limits.get(call.method.workload)
         async with contextlib.nullcontext() if limit is None else limit.place(call.account_id):
             return await call.method.handler(call, params)

@@ -1,6 +1,6 @@
 """The report of requests: who asked what, when, how it ended. Written in batches behind the requests' backs.
 
-A request never waits for its line and never fails because of it. While the database is away the lines are
+A request never waits for its line and never fails because of it. While the database is unavailable the lines are
 kept, up to a bound; beyond it the oldest are dropped and the loss is logged.
 """
 

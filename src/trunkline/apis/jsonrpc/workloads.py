@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.settings import WebSettings
-from trunkline.core.shares import ConcurrencyLimit
 
 
 class Workload(StrEnum):

@@ -15,6 +15,6 @@
 ``recording``         when a party's voice is recorded
 ``feature_codes``     keys that a participant presses during a talk
 ``outgoing_limits``   limits of outgoing calls per account and line
-``shares``            how much of a limited resource one account may hold
+``channel_quota``     how many channels one account may have
 ====================  =======================================================================================
 """

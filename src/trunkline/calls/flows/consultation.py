@@ -505,7 +505,7 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
 
 
 def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], int]:
-    """Whom ``make.call`` calls: an extension, an employee's line, or a number of the world.
+    """Whom ``make.call`` calls: an extension, an employee's line, or an outside number.
 
     :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.
     """

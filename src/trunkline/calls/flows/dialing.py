@@ -11,7 +11,7 @@ from trunkline.calls.effects import Dial
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, PendingTarget, Role
 from trunkline.calls.states import Controlled
-from trunkline.core.engine_values import MediaPath, Tag
+from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
     CallRecording,
@@ -67,7 +67,7 @@ def emergency_dial_target(decision: Decision, number: str, own: VirtualNumber | 
 
 
 def trunk_target(decision: Decision, trunk: Trunk, number: str, caller_number: str | None) -> Target:
-    """A number of the world, through a trunk. Digits only: the engine writes them as that trunk wants. All calls to the
+    """An outside number, through a trunk. Digits only: the engine writes them as that trunk wants. All calls to the
     world are made here, so none shows a number that is not verified."""
     shown = decision.context.account.caller_id(caller_number)
     return Target.of(decision.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
@@ -228,7 +228,7 @@ def dial(
                 and not isinstance(session.state, Controlled),  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),
-                tag=Tag(str(session.call_session_id)),
+                tag=CallTag(str(session.call_session_id)),
                 return_after_talk=False,
             ),
         )

@@ -96,7 +96,7 @@ def commands(account: Account, session: Session, option: TalkOption) -> list[Com
 
 
 def _transfer_target(account: Account, option: TalkOption) -> str | None:
-    """What ``make.call`` would be given: a short number, a line's login, or a number of the world."""
+    """What ``make.call`` would be given: a short number, a line's login, or an outside number."""
     settings = option.settings
     if "number" in settings:
         return str(settings["number"])

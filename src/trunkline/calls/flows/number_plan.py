@@ -1,8 +1,8 @@
 """What a dialled number means. Pure.
 
 An emergency number is one before anything else. A short number (2 to 5 digits) is an employee's or group's extension, a
-line's own login is that line; anything else is the world, read as the account's country writes numbers and turned into
-E.164.
+line's own login is that line; anything else is an outside number, read as the account's country writes numbers and turned
+into E.164.
 """
 
 from __future__ import annotations

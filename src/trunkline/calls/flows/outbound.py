@@ -1,4 +1,4 @@
-"""Calls out of a SIP line: to the world, to a colleague, to a group. Pure."""
+"""Calls out of a SIP line: to outside numbers, to a colleague, to a group. Pure."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
 
 
 def _caller_id(decision: Decision, leg: Leg) -> int | None:
-    """The virtual number with which the line calls the world."""
+    """The virtual number with which the line calls outside numbers."""
     line = decision.context.account.lines.get(leg.sip_line_id or 0)
     return line.virtual_number_id if line is not None else None
 

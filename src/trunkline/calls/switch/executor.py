@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from trunkline.calls.effects import (
     Answer,
-    Call,
     Dial,
     Effect,
     Hangup,
@@ -20,6 +19,7 @@ from trunkline.calls.effects import (
     Keys,
     Leave,
     Music,
+    OriginateLeg,
     PlayFiles,
     RecordMessage,
     RecordVoice,
@@ -29,7 +29,7 @@ from trunkline.calls.effects import (
 )
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.core import engine_values, metrics
-from trunkline.core.engine_values import BadEngineValue, EngineValue, MediaPath, Tag
+from trunkline.core.engine_values import BadEngineValue, CallTag, EngineValue, MediaPath
 from trunkline.core.errors import (
     ChannelGone,
     EffectRefused,
@@ -139,7 +139,7 @@ class EffectExecutor:
         item_task(self._drain(call_session_id, queue), name="effects", among=self._tasks)
 
     async def take_control(self, channels: tuple[Channel, ...]) -> None:
-        """Pull channels that the engine connected under our control, before anything is decided that needs it.
+        """Take control of channels that the engine connected, before anything is decided that needs it.
 
         :raises EngineError: it was not done; the channels are where they were, or their end follows as a signal.
         """
@@ -202,7 +202,7 @@ class EffectExecutor:
             self._failed(call_session_id, effect, error)
             return error
         _count(effect, None)
-        if isinstance(effect, Dial | Call):
+        if isinstance(effect, Dial | OriginateLeg):
             self.dialled(call_session_id)
         return None
 
@@ -219,7 +219,7 @@ class EffectExecutor:
                 await engine.record(channel, record_id, str(target), max_seconds, silence_seconds, beep=False)
             case Dial(channel, connect):
                 await engine.connect(channel, connect)
-            case Call(originate):
+            case OriginateLeg(originate):
                 await engine.originate(originate)
             case Hangup(channel, cause):
                 await engine.hangup(channel, cause)
@@ -227,7 +227,7 @@ class EffectExecutor:
                 await self._do_controlled(call_session_id, effect)
 
     async def _do_controlled(self, call_session_id: int, effect: Effect) -> None:
-        """Effects on conversations in our own hands."""
+        """Effects on conversations that the switch controls."""
         engine = self._engine
         match effect:
             case TakeControl(channels):
@@ -245,7 +245,7 @@ class EffectExecutor:
                 await engine.send_keys(channel, _value(engine_values.Keys, keys))
             case RecordVoice(channel, on, part):
                 if on:
-                    await engine.start_recording(channel, Tag(str(call_session_id)), part)
+                    await engine.start_recording(channel, CallTag(str(call_session_id)), part)
                 else:
                     await engine.stop_recording(channel)
             case Supervise(channel, target, mode):

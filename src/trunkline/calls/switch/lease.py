@@ -59,7 +59,7 @@ _Connection = psycopg.AsyncConnection[dict[str, Any]]
 class Lease:
     """Held from ``async with`` on; waits for the node's former switch to go.
 
-    The database's restart does not take the calls away: the lock is taken again as soon as it is back, unless another
+    A restart of the database does not end the lease: the lock is taken again as soon as the database is back, unless another
     switch has taken the node over meanwhile. Then ``lost`` is called, and the core task of the lease fails with
     :class:`LeaseLost`, which ends the process.
 

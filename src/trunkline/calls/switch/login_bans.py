@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from trunkline.accounts.login_throttle import counted
 from trunkline.core.clock import Instant
+from trunkline.core.failures import failures_at
 
 
 class BanScope(StrEnum):
@@ -58,9 +58,9 @@ LINES = 5
 LINES_REGISTERED = 20
 """The same for an address from which any line is registered."""
 LINE_ADDRESSES = 10
-"""Addresses that must have failed at a line, in all..."""
+"""Addresses that must have failed at a line before all but its registered addresses are refused."""
 LINE_FAILURES = 50
-"""...so often, until only its registered addresses are let in."""
+"""Failures at a line, from :data:`LINE_ADDRESSES` addresses or more, before all but its registered addresses are refused."""
 FLOOD, FLOOD_SECONDS = 300, 60.0
 """Failures without a line, within so many seconds, until an address without registration or trunk is banned as a whole."""
 
@@ -185,8 +185,8 @@ class LoginBans:
     # ---
 
     def _flooded(self, ip: str, at: Instant) -> list[Ban]:
-        """Requests without a line try no password; many of them are a load, for example from an address that continues after
-        a ban."""
+        """Count a wrong password for a name that is no line, or for a line that refuses the address. A password of a line
+        cannot be guessed in this way, but many such requests are a load: then the address is banned as a whole."""
         place = self._count((BanScope.ADDRESS, ip, ""), at)
         if at - place.burst_since > FLOOD_SECONDS:
             place.burst_since, place.failures = at, 1
@@ -220,7 +220,7 @@ class LoginBans:
     def _count(self, key: Key, at: Instant) -> _Counter:
         place = self._counters.pop(key, None) or _Counter()
         self._counters[key] = place  # the newest last
-        place.failures = counted(place.failures, place.last_at, at) + 1
+        place.failures = failures_at(place.failures, place.last_at, at) + 1
         if place.failures == 1:
             place.addresses.clear()
         place.last_at = at
@@ -236,7 +236,7 @@ class LoginBans:
         return place.bans > 0 and at - place.ban_ended < REMEMBERED
 
     def _is_needed(self, place: _Counter, key: Key, now: float) -> bool:
-        return key in self._bans or self._remembers(place, now) or counted(1, place.last_at, now) > 0
+        return key in self._bans or self._remembers(place, now) or failures_at(1, place.last_at, now) > 0
 
 
 def _key(ban: Ban) -> Key:

@@ -174,7 +174,7 @@ class Presence:
         return len(self._groups.get(group_id, set()) - own)
 
     def outside_calls(self, account_id: int, number: str, besides: Session | None = None) -> int:
-        """Other sessions than ``besides`` in which a telephone of the world serves or is called to."""
+        """Other sessions than ``besides`` in which an outside telephone serves or is called to."""
         own = {besides.call_session_id} if besides is not None else set()
         return len(self._outside.get((account_id, number), set()) - own)
 
@@ -197,7 +197,7 @@ class Presence:
 
 
 def _outside(session: Session, leg: Leg) -> tuple[int, str] | None:
-    """The telephone of the world, of no employee, that a leg occupies on our side."""
+    """The outside telephone, of no employee, that a leg occupies on our side."""
     if leg.role is not Role.OPERATOR or leg.trunk_id is None or leg.called_phone_number is None:
         return None
     return session.account_id, leg.called_phone_number

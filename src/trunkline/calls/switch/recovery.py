@@ -1,8 +1,11 @@
-"""What a restarted switch (or one that lost the engine for a while) does before it takes part again.
+"""Recovery of the live calls of a node, after the switch started or its connection to the engine was lost.
 
-The open streams have what was written; the engine's survey has what lives now, and its CEL log what happened since the
-position up to which all signals were handled and written. From these the missing transitions follow, each once: what was
-missed goes through the same rules as always, then what died is closed and what lives is taken up.
+1. Read the open streams of the node: the calls as far as their events are written.
+2. Read the engine's survey: the channels that exist now, and the signals in its CEL log since the stored position (all
+   signals before it are handled, and their events written).
+3. Apply the missed signals by the same rules as live signals. A signal that was handled before has no effect.
+4. End the legs whose channels do not exist any more.
+5. Continue the calls whose channels exist, and begin those that came in meanwhile.
 
 A call is found by its id, which follows from its first channel (:func:`trunkline.core.ids.id_of_channel`): the CEL log, the
 listing of channels and the signal of the arrival are of one call, whichever comes first.
@@ -278,7 +281,7 @@ class Recovery:
             else:
                 self._begin(arrived, seen)
             return
-        # A target the engine dialled while we were away.
+        # A target the engine dialled while no switch was connected.
         anchor = switch.channels.get(Channel(seen.linked))
         if anchor is not None:
             number = seen.called if seen.endpoint.kind is EndpointKind.TRUNK else None

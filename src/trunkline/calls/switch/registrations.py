@@ -57,11 +57,11 @@ class RegistrationRecorder:
             case Registered():
                 self._since.setdefault((signal.line, signal.contact_uri), signal.at)
                 came = self._presence.register(signal)
-                self._mark(signal.line, EventType.LINE_REGISTERED if came else None, signal.at)
+                self._note_change(signal.line, EventType.LINE_REGISTERED if came else None, signal.at)
             case Unregistered():
                 self._since.pop((signal.line, signal.contact_uri), None)
                 lost = self._presence.unregister(signal)
-                self._mark(signal.line, EventType.LINE_LOST if lost else None, signal.at)
+                self._note_change(signal.line, EventType.LINE_LOST if lost else None, signal.at)
             case _:
                 pass
 
@@ -70,7 +70,7 @@ class RegistrationRecorder:
         now = Instant(time.time())
         for account in self._directory().accounts.values():
             for line in account.lines.values():
-                self._mark(line.phone_number, None, now)
+                self._note_change(line.phone_number, None, now)
 
     async def run(self) -> None:
         """Write changes until cancelled; survives the database's restarts."""
@@ -93,7 +93,7 @@ class RegistrationRecorder:
                 except psycopg.Error as error:
                     _log.error("registration_refused", line=login, error=first_line(error))
 
-    def _mark(self, login: str, event: EventType | None, at: Instant) -> None:
+    def _note_change(self, login: str, event: EventType | None, at: Instant) -> None:
         events = self._changed.setdefault(login, [])
         if event is not None:
             events.append((event, at))
@@ -154,7 +154,7 @@ def _facts(line: SipLine, devices: list[Registered]) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def registering(recorder: RegistrationRecorder) -> Any:
     """Write registrations for the time of the block."""
-    task = core_task(recorder.run(), name="registrar")
+    task = core_task(recorder.run(), name="registration-recorder")
     try:
         yield
     finally:

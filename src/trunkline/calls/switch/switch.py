@@ -22,7 +22,7 @@ import orjson
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Call, Dial, Effect
+from trunkline.calls.effects import Dial, Effect, OriginateLeg
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
@@ -32,8 +32,8 @@ from trunkline.calls.flows import (
     start_requests,
 )
 from trunkline.calls.flows.caller_id import NumberChooser
+from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels
 from trunkline.calls.flows.click_to_call import StartCall
-from trunkline.calls.flows.shares import UNLIMITED, free_channels
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
@@ -246,7 +246,7 @@ class Switch:
     def _arrived(self, arrived: Arrived) -> None:
         waiting = self.channels.get(arrived.channel)
         if waiting is not None:
-            self._came_at_last(waiting, arrived)
+            self._arrived_after_recovery(waiting, arrived)
             return
         if arrived.channel in self.past_channels:
             self._executor.refuse_channel(arrived.channel)  # recovery has closed its call
@@ -276,7 +276,7 @@ class Switch:
             raise
         if decision is not None:
             self._opened.add(decision.session.call_session_id)
-            if any(isinstance(effect, Dial | Call) for effect in decision.effects):
+            if any(isinstance(effect, Dial | OriginateLeg) for effect in decision.effects):
                 self._setups[decision.session.call_session_id] = arrived.at
         else:
             metrics.CALLS_REFUSED.labels("no_account").inc()
@@ -320,10 +320,12 @@ class Switch:
         :raises NoChannelFree: there is none left for the first target.
         """
         session = self.sessions.get(call_session_id)
-        if session is None or not isinstance(effect, Dial | Call):
+        if session is None or not isinstance(effect, Dial | OriginateLeg):
             return effect
-        account_id, is_call = session.account_id, isinstance(effect, Call)
-        targets = [effect.originate.target] if isinstance(effect, Call) else list(effect.connect.targets)
+        account_id, is_call = session.account_id, isinstance(effect, OriginateLeg)
+        targets = (
+            [effect.originate.target] if isinstance(effect, OriginateLeg) else list(effect.connect.targets)
+        )
         free = UNLIMITED
         if not any(self._is_emergency_target(account_id, target) for target in targets):
             free = self._free_channels(account_id, counted=1 if is_call else 0)
@@ -344,7 +346,7 @@ class Switch:
         if admitted == 0:
             raise NoChannelFree("the account has too many channels in use for now")
         self.presence.dialling(session, needed - 1 if is_call else needed)
-        if isinstance(effect, Call) or admitted == len(targets):
+        if isinstance(effect, OriginateLeg) or admitted == len(targets):
             return effect
         return replace(effect, connect=replace(effect.connect, targets=targets[:admitted]))
 
@@ -366,7 +368,7 @@ class Switch:
         found = self._directory().line(arrived.endpoint.name)
         return found is not None and emergency_number(arrived.called, found[0].country) is not None
 
-    def _came_at_last(self, session: Session, arrived: Arrived) -> None:
+    def _arrived_after_recovery(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""
         caller, context = session.initiator, self._context(session.account_id, session)
         if context is None or caller is None or not self.may_begin(session):
@@ -437,7 +439,7 @@ class Switch:
             raise InvalidInput(f"this switch knows no command {name!r}; is it of an older version?")
         if name == "list_talk_options":
             return {"options": feature_codes.shown(self._account(account_id))}
-        session = self._own(account_id, params["call_session_id"])
+        session = self._live_session(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
         outcome = Outcome()
         try:
@@ -497,7 +499,9 @@ class Switch:
         decision = Decision(copy.deepcopy(session), context, Instant(self._clock()))
         commands.COMMANDS[name](decision, params)
         for effect in decision.effects:
-            if isinstance(effect, Call) and not self._may_add(session.account_id, effect.originate.target):
+            if isinstance(effect, OriginateLeg) and not self._may_add(
+                session.account_id, effect.originate.target
+            ):
                 raise _too_many_channels(self.presence.channels_of(session.account_id))
 
     def _may_add(self, account_id: int, target: Target) -> bool:
@@ -508,7 +512,7 @@ class Switch:
     ) -> dict[str, Any] | None:
         """Do one command. What it began before it was refused stands: the facts are written either way."""
         if name == feature_codes.SAVE_CONTACT:
-            self._keep_contact(session, params.get("contact_group_id"))
+            self._save_contact_of(session, params.get("contact_group_id"))
             return None
         context = self.context(self._account(session.account_id), session)
         decision = Decision(session, context, Instant(self._clock()))
@@ -519,7 +523,7 @@ class Switch:
             self.apply(decision, outcome)
         return result
 
-    def _keep_contact(self, session: Session, contact_group_id: int | None) -> None:
+    def _save_contact_of(self, session: Session, contact_group_id: int | None) -> None:
         """In the background: the call does not wait for the address book."""
         number = session.contact_phone_number
         if self._save_contact is None or number is None:
@@ -544,7 +548,7 @@ class Switch:
         if name in start_requests.CHECKS:
             self._checked_start(account_id, name, params)
             return
-        session = self._own(account_id, params["call_session_id"])
+        session = self._live_session(account_id, params["call_session_id"])
         if name in commands.COMMANDS:
             self._check_command(session, name, params)
 
@@ -571,7 +575,7 @@ class Switch:
             raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
         if not self._has_room(account_id):
             raise _too_many_channels(self.presence.channels_of(account_id))
-        params = self._numbered(account, name, params)
+        params = self._with_defaults(account, name, params)
         request = start_requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
         return account, params, request
@@ -588,7 +592,7 @@ class Switch:
                 params={"limit_type": kind, "limit_max_value": reached.limit},
             )
 
-    def _numbered(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _with_defaults(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
         """Fill in parameters that the request leaves out: the default number, and a number's scenario."""
         number = account.number_by_phone(params.get("virtual_phone_number") or "")
         if params.get("virtual_phone_number") is None and account.default_number is not None:
@@ -632,7 +636,7 @@ class Switch:
             shown = self._shown[session.call_session_id] = (zone, made)
         return shown[1]
 
-    def _own(self, account_id: int, call_session_id: int) -> Session:
+    def _live_session(self, account_id: int, call_session_id: int) -> Session:
         session = self.sessions.get(call_session_id)
         if session is None or session.account_id != account_id or session.phase is Phase.ENDED:
             raise NotFound(

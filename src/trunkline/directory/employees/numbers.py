@@ -1,6 +1,6 @@
 """The numbers of an employee: SIP lines and telephones of the world, in the order they are dialled.
 
-A number of the world may be that of several employees; its settings are then the same for all of them. It may have an
+An outside number may be that of several employees; its settings are then the same for all of them. It may have an
 extension (``12025550110...2345``), keyed in when it has answered. A SIP line has one employee.
 """
 
@@ -23,7 +23,7 @@ SETTINGS = ("channels_count", "dial_time", "status")
 class PhonePatch:
     """One entry of the list that an employee shall have.
 
-    :param number: login of a SIP line, or a number of the world.
+    :param number: login of a SIP line, or an outside number.
     :param settings: those of :data:`SETTINGS` that were given.
     :param phone_id: the employee's phone that this entry changes; None: the one with this number, else a new one.
     """

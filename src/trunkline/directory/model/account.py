@@ -63,7 +63,7 @@ class Account:
     talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
     """By button."""
     allowed_addresses: tuple[str, ...] = ()
-    """Addresses and networks that the operator allows its trunks, although they are private or used by something else."""
+    """Addresses and networks that the administrator allows to its trunks, although they are private or used elsewhere."""
     default_virtual_number_id: int | None = None
     """As chosen; :attr:`default_number` also answers when none was."""
     outgoing_limits: Mapping[int, OutgoingLimits] = field(default_factory=dict)

@@ -88,7 +88,7 @@ class Group:
     employee_ids: tuple[int, ...]
     """In the order of the group."""
     channels_count: int | None = None
-    """Calls at a time; None = no limit."""
+    """Concurrent calls; None = no limit."""
     phone_ids: tuple[int, ...] | None = None
     """Of its members' phones those that ring for the group, the first first; None = all, as members and phones come."""
 

@@ -31,7 +31,7 @@ class OperationKind(StrEnum):
     "employee_message_media_file_ids" and "shown_number" as above}"""
     FORWARD_NUMBER = "forward_number"
     """{"number": of an outside telephone, maybe with an extension (:func:`trunkline.core.phone.with_extension`),
-    "ring_seconds": int, "channels": int|null (calls at a time; null = no limit), "music_media_file_id": int|null,
+    "ring_seconds": int, "channels": int|null (concurrent calls; null = no limit), "music_media_file_id": int|null,
     "next": key|null (taken when it was not reached)}"""
     SCHEDULE = "schedule"
     """{"schedule_id": int, "open": key|null, "closed": key|null}"""

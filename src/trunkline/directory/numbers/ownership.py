@@ -1,4 +1,4 @@
-"""Which account owns a number: verified by the operator of the installation, or by a call to the number.
+"""Which account owns a number: verified by the administrator of the installation, or by a call to the number.
 
 A number of the inventory is verified when an account enables it, one of a directory file when the file makes it. A number
 that an account adds by itself (``enable.private_number``) is not: several accounts may have it.
@@ -14,7 +14,7 @@ from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 
 
 async def assign(database: Database, account_id: int, phone_number: str, *, take: bool = False) -> int:
-    """Verify a number for an account, as the operator; returns its id. The number is added to the account if necessary.
+    """Verify a number for an account, as the administrator; returns its id. The number is added to the account if necessary.
 
     :param take: also when it is verified for another account, which keeps it unverified.
     :raises InvalidInput: it is no number.

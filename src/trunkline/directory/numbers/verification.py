@@ -1,7 +1,7 @@
 """Verification of a number by a call that announces a code, which the account then sends back.
 
-The call uses a trunk of the operator, because the provider of the account's own trunk could answer every call. The code is
-stored as a hash and is valid for ten minutes and five attempts; a number is called at most three times a day.
+The call uses a trunk of the installation, because the provider of the account's own trunk could answer every call. The code
+is stored as a hash and is valid for ten minutes and five attempts; a number is called at most three times a day.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ async def _count_call(connection: Connection, account_id: int, digits: str, now:
     if row["of_number"] >= CALLS_OF_NUMBER or row["of_account"] >= CALLS_OF_ACCOUNT:
         raise LimitExceeded(
             f"at most {CALLS_OF_NUMBER} verification calls a day go to one number, and at most {CALLS_OF_ACCOUNT} are made"
-            " for one account; wait, or ask the operator to assign the number",
+            " for one account; wait, or ask the administrator of the installation to assign the number",
             field="virtual_phone_number",
             value=digits,
         )

@@ -2,7 +2,7 @@
 
 A trunk is identified by its registration (the line parameter of RFC 3261 contacts) where there is one. An address
 identifies a trunk only when no other party can use it: no network, no loopback, private or own address, unless the
-operator allowed it (``trunkline trunk allow``).
+administrator allowed it (``trunkline trunk allow``).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def overlap(first: Network, second: Network) -> bool:
 def problem_of(
     network: Network, allowed: Iterable[Network], own: frozenset[Address]
 ) -> AddressProblem | None:
-    """Why a trunk may not have this address; None when it may, or the operator allowed it."""
+    """Why a trunk may not have this address; None when it may, or the administrator allowed it."""
     if within(network, allowed):
         return None
     if not is_single(network):

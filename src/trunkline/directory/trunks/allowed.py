@@ -1,4 +1,4 @@
-"""The operator's list of addresses that trunks may have although the rules refuse them."""
+"""The administrator's list of addresses that trunks may have although the rules refuse them."""
 
 from __future__ import annotations
 

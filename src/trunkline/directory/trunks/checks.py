@@ -19,7 +19,7 @@ from trunkline.directory.trunks.addresses import (
 )
 from trunkline.directory.trunks.resolution import Resolved
 
-REMEDY = "; the operator of the installation can allow it: `trunkline trunk allow {address}`"
+REMEDY = "; the administrator of the installation can allow it: `trunkline trunk allow {address}`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def _grouped(
     for trunk_id, (_, networks) in wanted.items():
         for network in networks:
             parent[root(trunk_id)] = root(first.setdefault(network, trunk_id))
-    # Few are networks, since an operator must allow each.
+    # Few are networks, since an administrator must allow each.
     for network in [one for one in first if not is_single(one)]:
         for other, trunk_id in first.items():
             if overlap(network, other):

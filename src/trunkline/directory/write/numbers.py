@@ -50,7 +50,7 @@ def number(context: WriteContext, key: str) -> Columns:
         "trunk_id": context.id("trunks", item.trunk),
     }
     if key not in context.ids["virtual_numbers"]:
-        columns["is_verified"] = True  # who applies files is the operator
+        columns["is_verified"] = True  # who applies files is the administrator
     return columns
 
 

@@ -37,7 +37,8 @@ RING = "tl-ring"
 # options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
 _DEVICES = f"^(PJSIP/({BROWSER_PREFIX})?${{EXTEN}}/sips?:[A-Za-z0-9@:\\;=.+_~%!*'-]+&?)*$"
 _TALKED = ' | "${DIALSTATUS}" = "ANSWER"'
-"""After this time the call is hung up: a caller does not wait in silence for a switch that would only hang up."""
+"""Condition of the dialplan: the party has talked with a target. Then the channel is hung up instead of waiting for a
+switch, which would only hang it up."""
 _RETRY = 0.5
 _DEFAULT_RING = 60
 _EMERGENCY = "tl-emergency"

@@ -53,7 +53,7 @@ _CONTROL_FROM_HERE = "\n".join(
 )
 
 # The SIP library writes a whole packet to the log when it cannot parse it, so anybody could fill the log. Its errors of
-# levels 1 and 2 are of packets; what concerns the operator (a port in use, a certificate) is reported by Asterisk, too.
+# levels 1 and 2 are of packets; what concerns the administrator (a port in use, a certificate) is reported by Asterisk, too.
 _PJPROJECT = """[startup]
 type = startup
 log_mappings = no
@@ -66,7 +66,7 @@ asterisk_debug = 1,2,3,4,5,6
 """
 
 _EMERGENCY_CALLS = 20
-"""Calls that Asterisk takes beyond the operator's limit, for emergency numbers."""
+"""Calls that Asterisk takes beyond the administrator's limit, for emergency numbers."""
 
 _INDICATIONS = """[general]
 country = xx

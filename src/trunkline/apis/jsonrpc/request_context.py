@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from trunkline.apis.jsonrpc.declare import Api, Method
 from trunkline.apis.jsonrpc.workloads import Workload, limits_of
+from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.settings import Settings
-from trunkline.core.shares import ConcurrencyLimit
 
 if TYPE_CHECKING:
     from trunkline.db.pool import Database
@@ -80,7 +80,7 @@ class PointsLike(Protocol):
 
 
 class AdmissionLike(Protocol):
-    """The caller and the points taken, None when none were (``trunkline.accounts.rate_limit.Admission``)."""
+    """The caller and the points taken, None when none were (``trunkline.accounts.rate_limit.AdmittedCaller``)."""
 
     @property
     def caller(self) -> CallerLike: ...
@@ -217,8 +217,8 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One checked request.
+class RequestContext:
+    """A request that was checked, and what its handler needs.
 
     :param request_id: the ``id`` of the envelope.
     :param api_request_id: its number in the request log.

@@ -1,5 +1,4 @@
-"""How many deliveries may be under way to one endpoint: so that a slow one does not take all the worker's
-hands."""
+"""A limit on concurrent deliveries to one endpoint, so that a slow endpoint does not use all connections of the worker."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ class _Slots:
 
 
 class KeyedConcurrencyLimit:
-    """At most ``limit`` inside for each key, and as many waiting; who comes on top is turned away at once."""
+    """At most ``limit`` concurrent users of a key, and as many that wait; further ones are refused immediately."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

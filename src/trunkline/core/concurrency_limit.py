@@ -1,4 +1,4 @@
-"""So many at a time, in all and for each account; who waits is let in by turns of accounts."""
+"""A limit on concurrent work, in all and for each account; waiting requests start in turn of their accounts."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import mailer
-from trunkline.roles.operator_alarms import SwitchAlarms, note_dead_letters, order_mails
+from trunkline.roles.installation_alarms import SwitchAlarms, note_dead_letters, order_mails
 
 OPERATORS = ["one@example.com", "two@example.com"]
 
@@ -95,16 +95,16 @@ async def test_dead_letters(db: Database, database: str) -> None:
 
 
 class Written:
-    """Events of a switch; refuses them while ``is_away``."""
+    """Events of a switch; refuses them while ``is_unavailable``."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
-        self.is_away = False
+        self.is_unavailable = False
 
     async def write(self, kind: str, data: Mapping[str, Any]) -> bool:
-        if not self.is_away:
+        if not self.is_unavailable:
             self.events.append((kind, data.get("state", data.get("reason"))))
-        return not self.is_away
+        return not self.is_unavailable
 
 
 def trunk(state: str) -> dict[str, Any]:
@@ -133,10 +133,10 @@ async def test_a_trunk_that_is_not_registered() -> None:
 async def test_events_that_wait_are_reported_once_the_database_is_back() -> None:
     written = Written()
     alarms = SwitchAlarms(written.write)
-    written.is_away = True
+    written.is_unavailable = True
     for _ in range(5):
         await alarms.look("PostgreSQL does not answer", [])
-    written.is_away = False
+    written.is_unavailable = False
     await alarms.look("PostgreSQL does not answer", [])
     for _ in range(3):
         await alarms.look(None, [])

@@ -1,4 +1,4 @@
-"""Alarms for the operator of the installation: events in ``installation_events``, and a mail about each.
+"""Alarms for the administrator of the installation: events in ``installation_events``, and a mail about each.
 
 The switch writes ``disk_level``, ``events_wait`` and ``trunk_registration``, the worker ``dead_letters``; each is a change
 of a state, so a fault that lasts makes one event. An event and the jobs that send its mails are ordered in one transaction.
@@ -80,15 +80,15 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
     return f"Trunkline: {subject}", text
 
 
-async def order_mails(db: Database, jobs: Jobs, operators: Sequence[str]) -> int:
-    """Order a mail to each operator about each event that was not mailed; how many events that were."""
+async def order_mails(db: Database, jobs: Jobs, administrators: Sequence[str]) -> int:
+    """Order a mail to each administrator about each event that was not mailed; how many events that were."""
     async with db.connection() as connection:
         events = await (await connection.execute(_TAKE, (OLDEST_HOURS,))).fetchall()
         for event in events:
             if not event["is_new"]:
                 continue
             subject, text = wording(event)
-            for place, address in enumerate(operators):
+            for place, address in enumerate(administrators):
                 args = {
                     "to": address,
                     "subject": subject,
@@ -117,12 +117,12 @@ async def note_dead_letters(db: Database) -> None:
         )
 
 
-async def run_alarms(db: Database, jobs: Jobs, operators: Sequence[str]) -> None:
+async def run_alarms(db: Database, jobs: Jobs, administrators: Sequence[str]) -> None:
     """The part of a worker, until cancelled. Any number of workers may run it."""
     while True:
         try:
             await note_dead_letters(db)
-            await order_mails(db, jobs, operators)
+            await order_mails(db, jobs, administrators)
         except (psycopg.Error, DatabaseUnavailable) as error:
             _log.warning("alarms_without_database", cause=log_cause(error), error=str(error))
         await asyncio.sleep(PERIOD)
