@@ -204,3 +204,72 @@ def _replace_certificate(settings: Settings) -> None:
     for path in (certificates.certificate_file(settings), certificates.key_file(settings)):
         os.unlink(path)
     certificates.ensure(settings, datetime.now(UTC))
+
+
+async def _options(client: aiohttp.ClientSession, url: str, origin: str) -> aiohttp.ClientResponse:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    async with client.options(url, headers=headers) as response:
+        return response
+
+
+async def test_pages_of_permitted_origins_may_call_the_apis(tmp_path: Path, free_ports: Ports) -> None:
+    house, origin = House(), "https://crm.example"
+    async with _open(house, _settings(tmp_path, free_ports, cors_origins=[origin])) as (endpoints, client):
+        for path in ("/v4.0", "/v2.0/"):
+            preflight = await _options(client, f"{endpoints.http}{path}", origin)
+            assert preflight.status == 204
+            assert preflight.headers["Access-Control-Allow-Origin"] == origin
+            assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"]
+            assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+            assert (await _options(client, f"{endpoints.http}{path}", "https://other.example")).status == 405
+        assert house.accounts.used == 0
+        assert house.request_log.entries == []
+        for sent, permitted in ((origin, origin), ("https://other.example", None)):
+            async with client.post(
+                f"{endpoints.http}/v4.0", json=_message("x"), headers={"Origin": sent}
+            ) as response:
+                assert response.headers.get("Access-Control-Allow-Origin") == permitted
+                assert response.headers["Vary"] == "Origin"
+                assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_no_origin_is_permitted_by_default(tmp_path: Path, free_ports: Ports) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+        preflight = await _options(client, f"{endpoints.http}/v4.0", "https://crm.example")
+        assert preflight.status == 405
+        assert "Access-Control-Allow-Origin" not in preflight.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["crm.example", "https://crm.example/", "https://*.example", "ftp://crm.example"]
+)
+def test_what_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"is no origin; write https://crm\.example"):
+        WebSettings(cors_origins=[origin])
+
+
+@pytest.mark.parametrize(
+    ("path", "titles"),
+    [
+        ("/v4", ["/v4.0"]),
+        ("/api/v4.0", ["/v4.0"]),
+        ("/api/v2.0", ["/v2.0"]),
+        ("/v2", ["/v2.0"]),
+        ("/data_api", ["/v2.0"]),
+        ("/", ["/v4.0", "/v2.0"]),
+        ("/v3.0", ["/v4.0", "/v2.0"]),
+    ],
+)
+async def test_an_unknown_path_points_to_the_right_one(
+    tmp_path: Path, free_ports: Ports, path: str, titles: list[str]
+) -> None:
+    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+        async with client.post(f"{endpoints.http}{path}", json=_message()) as response:
+            assert response.status == 404
+            error = (await response.json())["error"]
+        assert error["code"] == -32601
+        assert [found for found in ("/v4.0", "/v2.0") if f"to {found}" in error["message"]] == titles
+        assert error["data"]["extended_helper"] in error["message"]
+        async with client.get(f"{endpoints.http}/v4.0") as response:
+            assert response.status == 405
+            assert "with POST" in (await response.json())["error"]["data"]["extended_helper"]

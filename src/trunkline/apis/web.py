@@ -8,6 +8,7 @@ links, and the report of requests is kept in the database.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from trunkline import __version__
 from trunkline.apis.address import address_reader, networks
 from trunkline.apis.call_api.stream import StreamEndpoint
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
+from trunkline.apis.cors import Cors
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 from trunkline.apis.jsonrpc.request_context import Services
@@ -32,6 +34,9 @@ from trunkline.db.probe import DatabaseProbe
 from trunkline.events.feed import CallFeed
 
 _log = get_logger("apis.web")
+
+_PARTS = (r"call[-_]?api|/v?4", r"data[-_]?api|/v?2")
+"""What a path that is meant for each of :data:`SERVICE_SPECS` may have in it."""
 
 _STOP_TIMEOUT = 5.0
 _BACKLOG = 1024
@@ -61,14 +66,17 @@ def build_app(
     :param feed: of what happens to calls; without one there is no stream of it.
     :param request_log: storage of the request log; else the services' database, or memory without one.
     """
-    app = web.Application(middlewares=[_guard])
+    cors = Cors(services.settings.web.cors_origins)
+    app = web.Application(middlewares=[cors.middleware(), _guard])
     app.on_response_prepare.append(_set_headers)
+    app.on_response_prepare.append(cors.set_headers)
     if request_log is None:
         request_log = _own_request_log(app, services)
     web_settings = services.settings.web
     address_of = address_reader(services.settings)
     for service_spec in SERVICE_SPECS:
-        dispatcher = Dispatcher(service_spec, services, request_log)
+        others = [one for one in SERVICE_SPECS if one is not service_spec]
+        dispatcher = Dispatcher(service_spec, services, request_log, others=others)
         endpoint = JsonRpcEndpoint(
             dispatcher,
             body_max=web_settings.body_max,
@@ -192,12 +200,44 @@ async def _guard(
     """An unexpected error is logged with its route; the client gets no details."""
     try:
         return await handler(request)
-    except web.HTTPException:
-        raise
+    except web.HTTPException as error:
+        if request.match_info.http_exception is None:
+            raise  # by an endpoint
+        return _no_endpoint(request, error)
     except Exception:
         resource = request.match_info.route.resource
         _log.exception("unexpected_error", route=resource.canonical if resource else None)
         return web.json_response({"error": "internal error"}, status=500)
+
+
+def _no_endpoint(request: web.Request, error: web.HTTPException) -> web.Response:
+    """JSON in the form of the JSON-RPC APIs for a path or an HTTP method without an endpoint."""
+    if error.status == 405:
+        remedy = f"{request.path} takes {', '.join(sorted(error.headers.get('Allow', '').split(',')))}"
+        if any(request.path.rstrip("/") == spec.path for spec in SERVICE_SPECS):
+            remedy = f"Send JSON-RPC requests to {request.path} with POST"
+        message = f"{request.method} is not possible here"
+    else:
+        words = request.path.lower()
+        likely = [spec for spec, part in zip(SERVICE_SPECS, _PARTS, strict=True) if re.search(part, words)]
+        chosen = likely if len(likely) == 1 else SERVICE_SPECS
+        remedy = "; ".join(f"send requests of the {spec.title} to {spec.path}" for spec in chosen)
+        message = "There is nothing at this path"
+    data: dict[str, Any] = {
+        "mnemonic": "endpoint_not_found" if error.status == 404 else "http_method_not_allowed",
+        "field": None,
+        "value": None,
+        "params": {},
+        "extended_helper": remedy,
+        "metadata": {},
+    }
+    body = {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": -32601, "message": f"{message}: {remedy}", "data": data},
+    }
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    return web.json_response(body, status=error.status, headers=headers)
 
 
 async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -116,6 +116,8 @@ class WebSettings(_Group):
     """How clients reach us from outside (for links in recordings); default from the request."""
     trusted_proxies: list[str] = Field(default_factory=list)
     """Networks whose ``X-Forwarded-For`` header is trusted."""
+    cors_origins: list[str] = Field(default_factory=list)
+    """Origins such as ``https://crm.example`` whose pages may call the APIs from a browser; ``*`` = all."""
     request_log_days: int = Field(default=90, ge=1)
     """Days for which the report of API requests is kept."""
     body_max: int = 1_048_576
@@ -146,6 +148,14 @@ class WebSettings(_Group):
     """Requests of one account and class that may wait."""
     queue_wait: float = Field(default=5.0, gt=0)
     """Seconds that a request waits for others of its account."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s@?#*]+", origin):
+                raise ValueError(f"{origin!r} is no origin; write https://crm.example without a path, or *")
+        return value
 
 
 class SwitchSettings(_Group):

@@ -7,8 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.apis.support import ADDRESS, House
 from trunkline.apis.catalogue import SERVICE_SPECS
-from trunkline.apis.jsonrpc.openrpc import document
+from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.openrpc import document, example_params
+from trunkline.apis.jsonrpc.params import ParamChecker
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 
 _TYPES = {"string", "number", "integer", "boolean", "array", "object", "null"}
@@ -65,3 +68,49 @@ def test_every_declared_parameter_is_described(service_spec: ServiceSpec) -> Non
     for method in service_spec.methods:
         shown = {param["name"]: param["required"] for param in told[method.name]["params"]}
         assert shown == {param.name: param.required and not param.unless for param in method.params}
+
+
+def test_the_examples_are_accepted(service_spec: ServiceSpec) -> None:
+    for method in service_spec.methods:
+        checked = ParamChecker(method).check(example_params(method))
+        assert {param.name for param in method.params if param.required} <= set(checked) | {"first_call"}, (
+            method.name
+        )
+
+
+def test_results_of_examples_have_every_field(service_spec: ServiceSpec) -> None:
+    for method in orjson.loads(document(service_spec))["methods"]:
+        [example] = method["examples"]
+        needed = {param["name"] for param in method["params"] if param["required"]}
+        assert needed <= {one["name"] for one in example["params"]}
+        schema, value = method["result"]["schema"], example["result"]["value"]
+        assert isinstance(value, list if schema["type"] == "array" else dict)
+        if schema["type"] == "object":
+            assert set(value) == set(schema["properties"])
+
+
+async def test_discover_needs_no_token_and_no_points(service_spec: ServiceSpec) -> None:
+    house = House()
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "rpc.discover"})
+    answer = await house.send(service_spec.api, body, "192.0.2.1")
+    assert answer["result"] == orjson.loads(document(service_spec))
+    assert house.accounts.used == 0
+    assert house.request_log.entries == []
+
+
+async def test_an_unknown_method_has_similar_ones_in_its_remedy(service_spec: ServiceSpec) -> None:
+    other = next(one for one in SERVICE_SPECS if one is not service_spec)
+    house = House()
+    dispatcher = Dispatcher(service_spec, house.services, house.request_log, others=[other])
+
+    async def remedy(method: str) -> str:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}
+        helper: str = orjson.loads(await dispatcher.answer(orjson.dumps(body), ADDRESS))["error"]["data"][
+            "extended_helper"
+        ]
+        return helper
+
+    own, foreign = service_spec.methods[3].name, other.methods[3].name
+    assert f"Similar methods: {own}" in await remedy(own + "s")
+    assert f"send the request to {other.path}" in await remedy(foreign)
+    assert "rpc.discover" in await remedy("nothing")

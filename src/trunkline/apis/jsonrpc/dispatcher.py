@@ -24,18 +24,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
-from trunkline.apis.jsonrpc.envelope import Request, read_request, request_id_of
+from trunkline.apis.jsonrpc.envelope import DISCOVER, Request, read_request, request_id_of
 from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
+from trunkline.apis.jsonrpc.openrpc import document
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
 from trunkline.apis.jsonrpc.request_context import (
     CallerLike,
@@ -85,7 +89,16 @@ class _Progress:
 class Dispatcher:
     """Answers the requests of one API."""
 
-    def __init__(self, service_spec: ServiceSpec, services: Services, request_log: RequestLog) -> None:
+    def __init__(
+        self,
+        service_spec: ServiceSpec,
+        services: Services,
+        request_log: RequestLog,
+        *,
+        others: Sequence[ServiceSpec] = (),
+    ) -> None:
+        """:param others: APIs at other paths, to which the error of an unknown method points."""
+        self._others = others
         self._service_spec = service_spec
         self._services = services
         self._request_log = request_log
@@ -93,6 +106,11 @@ class Dispatcher:
     @property
     def service_spec(self) -> ServiceSpec:
         return self._service_spec
+
+    @cached_property
+    def openrpc(self) -> bytes:
+        """The OpenRPC document of the API, which ``rpc.discover`` returns without a token and without points."""
+        return document(self._service_spec)
 
     async def answer(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> bytes:
         """As :meth:`respond`, in one piece."""
@@ -111,14 +129,32 @@ class Dispatcher:
             return Chunks(
                 (answer.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
             )
+        if request.method == DISCOVER:
+            return answer.success(request.id, Chunks((self.openrpc,)))
         method = self._service_spec.find(request.method)
         if method is None:
-            unknown = rpc_error(api, "method_not_found", field="method", value=request.method)
+            unknown = rpc_error(
+                api,
+                "method_not_found",
+                field="method",
+                value=request.method,
+                remedy=self._similar(request.method),
+            )
             metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
             return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
         progress = _Progress(request, method, client_ip, time.monotonic(), key)
         return await self._answer(progress)
+
+    def _similar(self, name: str) -> str:
+        """The remedy of an unknown method: its API, or the closest names, and where the list is."""
+        for other in self._others:
+            if other.find(name) is not None:
+                return f"{name} is a method of the {other.title}: send the request to {other.path}."
+        spec = self._service_spec
+        close = difflib.get_close_matches(name, [method.name for method in spec.methods], 3)
+        found = f"Similar methods: {', '.join(close)}. " if close else ""
+        return f"{found}All methods of the {spec.title}: {DISCOVER}, or GET {spec.path}/openrpc.json."
 
     async def _answer(self, progress: _Progress) -> Chunks:
         try:
@@ -284,7 +320,13 @@ class Dispatcher:
             )
         else:
             _log.error("unexpected_error", incident_id=incident_id, method=method.name, exc_info=error)
-        return rpc_error(api, "internal_error", method=method, params=params)
+        return rpc_error(
+            api,
+            "internal_error",
+            method=method,
+            params=params,
+            remedy=params.get("remedy", f"Ask the operator for the log of the incident {incident_id}."),
+        )
 
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
         metadata = dict(self._service_spec.version_metadata())

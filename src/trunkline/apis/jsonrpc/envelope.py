@@ -43,6 +43,10 @@ class Request:
     params: dict[str, Any]
 
 
+DISCOVER = "rpc.discover"
+"""The method by which OpenRPC clients read the description of an API; it needs no ``params``."""
+
+
 def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
     """The request in a body.
 
@@ -61,6 +65,8 @@ def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
         raise rpc_error(api, "invalid_request", field="id", value=message["id"])
     if not isinstance(message.get("method"), str):
         raise rpc_error(api, "invalid_request", field="method", value=message.get("method"))
+    if message["method"] == DISCOVER and not message.get("params"):
+        message["params"] = {}
     if not isinstance(message.get("params"), dict):
         raise rpc_error(api, "invalid_request", field="params", value=message.get("params"))
     if "id" not in message:

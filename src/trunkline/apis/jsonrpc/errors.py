@@ -55,6 +55,10 @@ SILENT = frozenset(
 """Errors without limits in the metadata and without a row in the request log."""
 
 
+_LOGIN_REMEDY = "Check login and password; after several failures wait a minute. A key needs no log-in."
+"""The same for an unknown login, a wrong password and too many failures."""
+
+
 @dataclasses.dataclass(eq=False)
 class RpcError(Exception):
     """An error in the form of the wire, all but the metadata.
@@ -140,6 +144,8 @@ def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcErro
         return None
     value = None if _is_secret(method, error.field) else error.value
     remedy = error.message if isinstance(error, Refused) else None
+    if error.mnemonic == "auth_error":
+        remedy = _LOGIN_REMEDY
     return rpc_error(
         api, error.mnemonic, method=method, field=error.field, value=value, params=error.params, remedy=remedy
     )

@@ -15,7 +15,6 @@ from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.errors import rpc_error
-from trunkline.apis.jsonrpc.openrpc import document
 
 _JSON = "application/json"
 
@@ -40,7 +39,6 @@ class JsonRpcEndpoint:
         self._body_max = body_max
         self._body_seconds = body_seconds
         self._address_of = address_of
-        self._openrpc = document(dispatcher.service_spec)
 
     def routes(self) -> list[web.RouteDef]:
         path = self._dispatcher.service_spec.path
@@ -73,7 +71,7 @@ class JsonRpcEndpoint:
         return _closing(web.Response(status=status, body=body, content_type=_JSON))
 
     async def describe(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._openrpc, content_type=_JSON, charset="utf-8")
+        return web.Response(body=self._dispatcher.openrpc, content_type=_JSON, charset="utf-8")
 
 
 def _closing(response: web.Response) -> web.Response:

@@ -6,6 +6,7 @@ Every method: parameters and result as JSON Schema, errors with code and text, a
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -68,6 +69,7 @@ def _method(method: Method) -> dict[str, Any]:
             for mnemonic, e in common.items()
             if mnemonic not in common_errors(method.api) and not method.declares_error(mnemonic)
         ],
+        "examples": [_example_pairing(method)],
         "x-components": [component.name for component in method.components],
         "x-permissions": [f"{resource}:{action}" for resource, action in method.permissions],
         "x-points": method.weight,
@@ -184,3 +186,84 @@ def _field_schema(field: Field) -> dict[str, Any]:
     if field.sortable:
         schema["x-sortable"] = True
     return schema
+
+
+_NAMED = {
+    "access_token": "YOUR_KEY",
+    "email": "layla@example.com",
+    "link": "https://pbx.example/file",
+    "phone": "971500000010",
+    "contact": "971500000010",
+    "number": "971500000010",
+    "domain": "www.shop.example",
+    "color": "#2f7ed8",
+    "dtmf": "1",
+    "time": "2026-03-01 12:30:00",
+    "date": "2026-03-01",
+}
+"""Values of texts by a part of the name."""
+
+_TEXTS = ("Example", "101", "09:00", "#2f7ed8", "2026-03-01", "12:30:00", "https://shop.example/a", "12", "1")
+
+
+def example_params(method: Method) -> dict[str, Any]:
+    """The required parameters of a method with values that it accepts."""
+    return {param.name: _example_param(param) for param in method.params if param.required}
+
+
+def _example_pairing(method: Method) -> dict[str, Any]:
+    return {
+        "name": f"{method.name} with its required parameters",
+        "params": [{"name": name, "value": value} for name, value in example_params(method).items()],
+        "result": {"name": "result", "value": _example_of(_result(method), "")},
+    }
+
+
+def _example_param(param: Param) -> Any:
+    match param.type:
+        case ParamType.NUMBER:
+            return param.minimum if param.minimum is not None and param.minimum > 1 else 1
+        case ParamType.BOOLEAN:
+            return True
+        case ParamType.ISO8601:
+            return "2026-03-01 12:30:00"
+        case ParamType.OBJECT:
+            return {one.name: _example_param(one) for one in param.params if one.required}
+        case ParamType.ARRAY:
+            if param.params:
+                return [{one.name: _example_param(one) for one in param.params if one.required}]
+            return [_example_param(Param(param.name, param.items, enum=param.enum))] if param.items else []
+    if param.enum:
+        return param.enum[0]
+    return next((text for text in _texts_for(param) if _fits(param, text)), "Example")
+
+
+def _texts_for(param: Param) -> list[str]:
+    return [*(text for part, text in _NAMED.items() if part in param.name), *_NAMED.values(), *_TEXTS]
+
+
+def _fits(param: Param, text: str) -> bool:
+    if param.pattern is not None and not re.fullmatch(param.pattern, text):
+        return False
+    if (param.minimum or 0) > len(text) or (param.maximum is not None and len(text) > param.maximum):
+        return False
+    if param.name.endswith("name") and param.pattern is None and param.convert is None:
+        return text == "Example"
+    return param.convert is None or param.convert(text) is not None
+
+
+def _example_of(schema: dict[str, Any], name: str) -> Any:
+    """A value of a result's schema."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema["type"][0] if isinstance(schema["type"], list) else schema["type"]
+    match kind:
+        case "object":
+            return {each: _example_of(part, each) for each, part in schema.get("properties", {}).items()}
+        case "array":
+            return [_example_of(schema["items"], name)] if "items" in schema else []
+        case "boolean":
+            return True
+        case "number":
+            return 1
+    return next((text for part, text in _NAMED.items() if part in name), "Example")
