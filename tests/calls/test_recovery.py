@@ -50,11 +50,14 @@ class FakeWriter:
 
     def __init__(self) -> None:
         self.events: dict[int, list[Event]] = {}
+        self.ends: list[int] = []
+        """The number of the last event of each decision; those of one decision are written together."""
 
     def put(self, events: Sequence[Event], position: Instant | None = None) -> None:
         for event in events:
             assert event.call_session_id is not None
             self.events.setdefault(event.call_session_id, []).append(event)
+        self.ends += [events[-1].seq] if events else []
 
     def restore(self, events: Sequence[Event]) -> None:
         """What was kept stays kept."""
@@ -274,6 +277,36 @@ def test_a_talk_that_ended_meanwhile(who: str) -> None:
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
     once(house.story(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
+
+
+def test_killed_when_only_the_first_events_were_written() -> None:
+    """A write of many calls is divided anywhere: also between an answer and the talk in the same millisecond."""
+    recovered = (
+        EventType.LEG_STARTED,
+        EventType.LEG_ANSWERED,
+        EventType.TALK_STARTED,
+        EventType.RECORDING_STARTED,
+        EventType.TALK_ENDED,
+        EventType.LEG_ENDED,
+        EventType.SESSION_FINISHED,
+    )
+
+    def told(written: int | None) -> tuple[tuple[int, ...], list[int], list[int]]:
+        house, customer, _ = talking()
+        house.at(12).engine.hang_up(customer)
+        house.flow()
+        ends = list(house.told.ends)
+        if written is not None:
+            house.kill()
+            del next(iter(house.told.events.values()))[written:]
+            house.at(30).restart()
+        types = [event.type for event in house.story()]
+        return house.durations(), [types.count(kind) for kind in recovered], ends
+
+    durations, counts, ends = told(None)
+    assert len(ends) > 5
+    for written in ends[:-1]:
+        assert told(written)[:2] == (durations, counts), f"{written} events were written"
 
 
 def test_killed_while_it_rings_and_answered_meanwhile() -> None:

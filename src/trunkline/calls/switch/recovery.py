@@ -190,8 +190,10 @@ class Recovery:
         if session is None:
             return
         # Who talked with whom may be known already; all else makes no event if it is.
-        published = self._published_until.get(session.call_session_id, NEVER)
-        if isinstance(signal, Joined | Left) and signal.at <= published + _SAME_MOMENT:
+        if isinstance(signal, Joined | Left) and self._is_written(session, signal):
+            leg = session.leg_of(signal.channel)
+            if leg is not None:
+                leg.bridge = signal.bridge if isinstance(signal, Joined) else None
             return
         if (
             isinstance(signal, TargetStarted)
@@ -204,6 +206,25 @@ class Recovery:
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.handle(signal)
+
+    def _is_written(self, session: Session, signal: Joined | Left) -> bool:
+        """Whether the events of a call have what a channel's joining or leaving caused.
+
+        The order of the events is that of the signals, so all before the last event is written. In its millisecond the
+        talks decide: an answer may be written and the talk, which began at once, not. The end of a leg ends its talk
+        too, so a channel that left in that millisecond needs no such care.
+        """
+        written = self._published_until.get(session.call_session_id, NEVER)
+        if isinstance(signal, Left) or signal.at < written - _SAME_MOMENT:
+            return signal.at <= written + _SAME_MOMENT
+        if signal.at > written + _SAME_MOMENT:
+            return False
+        leg = session.leg_of(signal.channel)
+        return any(
+            abs(talk.started_at - signal.at) <= _SAME_MOMENT
+            for talk in session.talks
+            if leg is None or talk.has(leg)
+        )
 
     def _waits_in_dialplan(self, channel: Channel) -> bool:
         """Whether a channel that we originated has answered and waits in the dialplan: its answer comes when it arrives."""
