@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 
 from tests.attack.two_companies import TwoCompanies
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Answer, Ignore
 from trunkline.runtime import postgres
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer, Ignore
 
 pytestmark = [
     pytest.mark.attack,

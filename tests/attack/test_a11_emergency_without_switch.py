@@ -12,6 +12,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company
 from tests.telephony.conftest import Pbx
+from trunkline.demo.outside import Answer, OutsideWorld, Registrar
 from trunkline.directory.model import LineStatus
 from trunkline.directory.trunks.identification import Identification
 from trunkline.engine import account_config
@@ -24,7 +25,6 @@ from trunkline.telephony.config import (
     TrunkMode,
     TrunkTransport,
 )
-from trunkline.testing.outside import Answer, OutsideWorld, Registrar
 
 OWN = "442079460100"
 OTHER = "442079460999"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from tests.engine.stage import wait_known
+from trunkline.demo.installation import Account, Installation
+from trunkline.demo.outside import OutsideWorld, Phone, choose_ports
+from trunkline.demo.outside.config import Ports
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.testing.installation import Account, Installation
-from trunkline.testing.outside import OutsideWorld, Phone, choose_ports
-from trunkline.testing.outside.config import Ports
 
 PASSWORD = "tests-only-7391"
 _FILE = """

@@ -12,9 +12,9 @@ from typing import Any
 import aiohttp
 
 from tests.engine.stage import COMPANY, LINE_PASSWORD, Stage
+from trunkline.demo.outside import Answer, Call, Customer, Ignore, Phone
 from trunkline.runtime import secrets
 from trunkline.telephony.config.dialplan import APP
-from trunkline.testing.outside import Answer, Call, Customer, Ignore, Phone
 from trunkline.testing.proxy import FaultProxy
 
 ANNA = "97140000200"

@@ -23,10 +23,10 @@ from typing import Any, Self
 
 from trunkline.bench.load import CARRIER, PHONES
 from trunkline.bench.product import EMPLOYEES, LINE_PASSWORD, LINES, NUMBERS, ZONE, Change, Product
+from trunkline.demo.installation import Installation
 from trunkline.runtime import status
 from trunkline.runtime.ports import free_ports
 from trunkline.testing.foreign import ForeignPhones
-from trunkline.testing.installation import Installation
 from trunkline.testing.sipp import Sipp
 
 HERE = Path(__file__).parent

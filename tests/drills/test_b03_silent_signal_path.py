@@ -11,8 +11,8 @@ import json
 import pytest
 
 from tests.drills.cut_stage import PATIENCE, CutStage
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Answer
 from trunkline.testing.proxy import FaultProxy
 
 pytestmark = [

@@ -19,6 +19,8 @@ from tests.telephony.conftest import Heard, Pbx
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectTimedOut, EngineUnavailable
+from trunkline.demo import outside
+from trunkline.demo.outside.config import Registrar
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony import cel_log
 from trunkline.telephony.engine import AsteriskEngine
@@ -36,8 +38,6 @@ from trunkline.telephony.port import (
     SeenChannel,
     Target,
 )
-from trunkline.testing import outside
-from trunkline.testing.outside.config import Registrar
 from trunkline.testing.proxy import FaultProxy
 
 pytestmark = [pytest.mark.drill, pytest.mark.engine]

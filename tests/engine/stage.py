@@ -18,12 +18,9 @@ import psycopg
 import pytest
 
 from trunkline.core.ids import first_id_at, unix_ms_of
-from trunkline.runtime import postgres, secrets
-from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.speech.audio import decode
-from trunkline.testing import tones
-from trunkline.testing.installation import Account, ApiError, Installation, settings_on_free_ports
-from trunkline.testing.outside import (
+from trunkline.demo import tones
+from trunkline.demo.installation import Account, ApiError, Installation, settings_on_free_ports
+from trunkline.demo.outside import (
     Call,
     Customer,
     Ignore,
@@ -32,7 +29,10 @@ from trunkline.testing.outside import (
     Transport,
     choose_ports,
 )
-from trunkline.testing.webhooks import WebhookReceiver
+from trunkline.demo.webhooks import WebhookReceiver
+from trunkline.runtime import postgres, secrets
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.speech.audio import decode
 
 COMPANY = Path(__file__).with_name("company.yaml")
 LINE_PASSWORD = "tests-only-7391"

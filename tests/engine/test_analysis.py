@@ -11,8 +11,8 @@ import pytest
 from tests.analysis.sounds import GREETING, QUESTION, said
 from tests.engine.stage import Stage
 from trunkline.analysis.model import SAMPLE_RATE
+from trunkline.demo.outside import Answer, What
 from trunkline.speech import audio
-from trunkline.testing.outside import Answer, What
 
 pytestmark = [
     pytest.mark.engine,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.engine.stage import Stage
-from trunkline.testing.outside import Answer, Behaviour, busy, decline, no_such_number, unreachable
+from trunkline.demo.outside import Answer, Behaviour, busy, decline, no_such_number, unreachable
 
 pytestmark = [
     pytest.mark.engine,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine.stage import ZONE, Stage, period
-from trunkline.testing.outside import Answer
+from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.engine.stage import PRECISION, Stage
-from trunkline.testing.outside import Answer, Ignore, Transport
+from trunkline.demo.outside import Answer, Ignore, Transport
 
 pytestmark = [
     pytest.mark.engine,

@@ -12,8 +12,8 @@ import pytest
 
 from tests.engine.stage import AWAY_WAIT, Stage
 from tests.engine.test_calls_in import ANNA, TOLD_OF_A_TALK
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.stage import ZONE, Stage, period
-from trunkline.testing.outside import Answer, busy
+from trunkline.demo.outside import Answer, busy
 
 pytestmark = [
     pytest.mark.engine,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.engine.stage import TRUNK_USER, Stage
-from trunkline.testing.outside import Answer
+from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trunkline.demo.outside import Registrar, Transport
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
 from trunkline.testing.foreign import ForeignPhones
-from trunkline.testing.outside import Registrar, Transport
 
 ADDRESS = "127.0.0.5"
 PATIENCE = 20.0

@@ -14,11 +14,11 @@ import trunkline.bench
 from tests.engine.stage import LINE_PASSWORD, Stage
 from tests.phones.baresip import ADDRESS, Baresip
 from tests.phones.tls_relay import TlsRelay
+from trunkline.demo.outside import Answer, Transport
 from trunkline.directory.lines.listing import REGISTERED
 from trunkline.runtime import postgres
 from trunkline.runtime.ports import free_ports
 from trunkline.testing.foreign import ForeignPhones
-from trunkline.testing.outside import Answer, Transport
 from trunkline.testing.sipp import Sipp
 
 pytestmark = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.phones.tls_relay import TlsRelay
 from trunkline.core.settings import Settings
+from trunkline.demo.outside import Registrar
 from trunkline.runtime import certificates
 from trunkline.runtime.ports import free_ports
-from trunkline.testing.outside import Registrar
 
 HOST = "127.0.0.1"
 PATIENCE = 30.0

@@ -15,6 +15,7 @@ import pytest
 
 from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
+from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.ports import free_ports
@@ -36,7 +37,6 @@ from trunkline.telephony.config import (
 )
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Signal
-from trunkline.testing.outside import OutsideWorld, Registrar, choose_ports
 
 S = TypeVar("S")
 NUMBER = "442079460100"

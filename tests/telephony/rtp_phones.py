@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from trunkline.testing.tones import Sound, sine
+from trunkline.demo.tones import Sound, sine
 
 PATIENCE = 10.0
 _ENOUGH = 25

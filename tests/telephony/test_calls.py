@@ -8,6 +8,9 @@ import pytest
 
 from tests.telephony.conftest import NUMBER, House
 from trunkline.core.engine_values import CallTag, EndpointName
+from trunkline.demo import outside
+from trunkline.demo.tones import heard as heard_tones
+from trunkline.demo.tones import read_raw
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -25,9 +28,6 @@ from trunkline.telephony.port import (
     Target,
     TargetStarted,
 )
-from trunkline.testing import outside
-from trunkline.testing.tones import heard as heard_tones
-from trunkline.testing.tones import read_raw
 
 pytestmark = pytest.mark.engine
 

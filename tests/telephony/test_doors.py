@@ -12,6 +12,7 @@ from tests.telephony.conftest import NUMBER, House, Pbx
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectRefused
+from trunkline.demo import outside
 from trunkline.telephony.config import TrunkConfig, TrunkMode
 from trunkline.telephony.port import (
     Arrived,
@@ -20,7 +21,6 @@ from trunkline.telephony.port import (
     Originate,
     Target,
 )
-from trunkline.testing import outside
 
 pytestmark = pytest.mark.engine
 

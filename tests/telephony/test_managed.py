@@ -12,6 +12,9 @@ from tests.telephony.conftest import NUMBER, House
 from tests.telephony.test_calls import CUSTOMER, LINE
 from tests.telephony.test_survival import talk
 from trunkline.core.engine_values import CallTag, MediaPath
+from trunkline.demo import outside
+from trunkline.demo.tones import heard as heard_tones
+from trunkline.demo.tones import read_raw, sine, write_wav
 from trunkline.telephony.config import Directory
 from trunkline.telephony.port import (
     Answered,
@@ -28,9 +31,6 @@ from trunkline.telephony.port import (
     Target,
     TargetStarted,
 )
-from trunkline.testing import outside
-from trunkline.testing.tones import heard as heard_tones
-from trunkline.testing.tones import read_raw, sine, write_wav
 
 pytestmark = pytest.mark.engine
 

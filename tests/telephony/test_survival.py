@@ -16,6 +16,9 @@ from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
+from trunkline.demo import outside
+from trunkline.demo.tones import heard as heard_tones
+from trunkline.demo.tones import read_raw, read_wav, sine, write_wav
 from trunkline.runtime import certificates
 from trunkline.telephony.config import Directory
 from trunkline.telephony.engine import AsteriskEngine
@@ -36,9 +39,6 @@ from trunkline.telephony.port import (
     TargetStarted,
     Unregistered,
 )
-from trunkline.testing import outside
-from trunkline.testing.tones import heard as heard_tones
-from trunkline.testing.tones import read_raw, read_wav, sine, write_wav
 
 pytestmark = pytest.mark.engine
 

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.testing.outside import (
+from trunkline.demo.outside import (
     Answer,
     Behaviour,
     Customer,
@@ -23,6 +22,7 @@ from trunkline.testing.outside import (
     ring_then_give_up,
     unreachable,
 )
+from trunkline.runtime.asterisk import AsteriskInstall
 
 pytestmark = [
     pytest.mark.engine,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.testing import tones
-from trunkline.testing.tones import Ear, Interval, Sound
+from trunkline.demo import tones
+from trunkline.demo.tones import Ear, Interval, Sound
 
 TONES = [1000.0, 1130.0, 1260.0, 1390.0, 1520.0]
 

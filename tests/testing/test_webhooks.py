@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from trunkline.testing.webhooks import WebhookReceiver
+from trunkline.demo.webhooks import WebhookReceiver
 
 
 async def test_it_keeps_bodies_and_fails_as_told() -> None:

@@ -15,9 +15,9 @@ import aiohttp
 
 from tests.uploads.customer import Customer
 from trunkline.core.settings import UploadSettings
+from trunkline.demo.installation import Account, ApiError, Installation, settings_on_free_ports
+from trunkline.demo.webhooks import WebhookReceiver
 from trunkline.runtime import postgres
-from trunkline.testing.installation import Account, ApiError, Installation, settings_on_free_ports
-from trunkline.testing.webhooks import WebhookReceiver
 
 COMPONENTS = ("upload_calls", "speech_analytics", "call_tracking", "va")
 DAY = {"date_from": "2026-03-03 00:00:00", "date_till": "2026-03-03 23:59:59"}

@@ -1,12 +1,11 @@
 """Detects speech with the model of Silero on onnxruntime, at 8000 Hz.
 
-The model is a file in the wheel of ``silero-vad``; that package itself is never imported, since it would import torch.
+The model is a file of this package (MIT licence, next to it); the package of its authors would require torch.
 onnxruntime is imported when a detector is made, not before: no process that only might need it pays for it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +26,10 @@ _CONTEXT = 32
 _STATE = 128
 
 
+MODEL = Path(__file__).with_name("silero_vad.onnx")
+"""Version 6.2.3 of the model, for 8000 and 16 000 Hz."""
+
+
 class Detector(Protocol):
     def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
         """How probably there is speech in each frame of :data:`FRAME_SECONDS`.
@@ -40,19 +43,21 @@ class Detector(Protocol):
 class SileroDetector:
     """Not to be shared by threads.
 
-    :raises SetupError: onnxruntime or the model is not installed.
+    :raises SetupError: onnxruntime is not installed.
     """
 
     def __init__(self) -> None:
-        model = model_file()
         try:
             import onnxruntime
         except ImportError as error:
-            raise SetupError("onnxruntime is missing: run scripts/bootstrap again.") from error
+            raise SetupError(
+                "Voice analysis needs onnxruntime: install the extra `analysis` (pip install 'trunkline[analysis]'),"
+                " or run scripts/bootstrap again."
+            ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session: Any = onnxruntime.InferenceSession(
-            str(model), sess_options=options, providers=["CPUExecutionProvider"]
+            str(MODEL), sess_options=options, providers=["CPUExecutionProvider"]
         )
 
     def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -71,18 +76,3 @@ class SileroDetector:
             output, state = self._session.run(None, {"input": window, "state": state, "sr": rate})
             result[:, number] = output[:, 0]
         return result
-
-
-def model_file() -> Path:
-    """The path of the model.
-
-    :raises SetupError: the package is not installed.
-    """
-    spec = importlib.util.find_spec("silero_vad")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        path = Path(folder) / "data" / "silero_vad.onnx"
-        if path.is_file():
-            return path
-    raise SetupError(
-        "The model that detects speech (package silero-vad) is missing: run scripts/bootstrap again."
-    )

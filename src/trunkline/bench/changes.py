@@ -22,8 +22,8 @@ import yaml
 
 from trunkline.bench.setting import Figure, Finding, Say, Setting, rows
 from trunkline.bench.statistics import Spread, spread
+from trunkline.demo.installation import Account, Installation
 from trunkline.runtime import secrets
-from trunkline.testing.installation import Account, Installation
 
 METHOD = (
     "Changes by the Data API of a company with 200 employees and 2000 contacts, one at a time: milliseconds from sending "

@@ -16,9 +16,9 @@ import yaml
 
 from trunkline.bench.processes import cpu_seconds, open_files
 from trunkline.core.settings import Settings
+from trunkline.demo.installation import Account, Installation, settings_on_free_ports
+from trunkline.demo.webhooks import WebhookReceiver
 from trunkline.runtime import secrets
-from trunkline.testing.installation import Account, Installation, settings_on_free_ports
-from trunkline.testing.webhooks import WebhookReceiver
 
 ZONE = ZoneInfo("Asia/Dubai")
 LINE_PASSWORD = "bench-only-7391"  # noqa: S105 - of phones that live for a minute

@@ -26,8 +26,8 @@ from trunkline.bench import synthetic
 from trunkline.bench.questions import Question, questions
 from trunkline.bench.setting import Figure, Finding, Say, Setting
 from trunkline.bench.uploads import upload
+from trunkline.demo.installation import Account, Installation
 from trunkline.runtime import postgres
-from trunkline.testing.installation import Account, Installation
 
 METHOD = (
     "Made-up calls of 24 months in five accounts, all but a tenth of them in the one that is asked. Both sides over HTTP "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from trunkline.testing.installation import Account, Installation
+from trunkline.demo.installation import Account, Installation
 
 _BATCH = 50
 _CLIENTS = 4

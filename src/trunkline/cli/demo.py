@@ -25,6 +25,8 @@ from trunkline.core import log
 from trunkline.core.errors import NotFound, Unavailable
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
+from trunkline.demo import story
+from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
 from trunkline.directory.apply import Applied
 from trunkline.directory.file import read_file
 from trunkline.directory.model import Account, Trunk
@@ -35,8 +37,6 @@ from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.runtime import asterisk, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.progress import PrintedProgress
-from trunkline.testing import demo as story
-from trunkline.testing.outside import OutsideWorld, Registrar, choose_ports
 
 
 @click.group()

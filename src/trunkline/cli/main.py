@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 
 import click
@@ -37,9 +38,11 @@ COMMANDS = {
     ),
     "contract": ("trunkline.cli.contract", "Show the coverage of the API contract."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
-    "bench": ("trunkline.cli.bench", "Measure against a bare Asterisk on this machine."),
 }
 """Command name: the module that contains the command under the same name, and its line in ``--help``."""
+
+if importlib.util.find_spec("trunkline.bench") is not None:  # not in the wheel
+    COMMANDS["bench"] = ("trunkline.cli.bench", "Measure against a bare Asterisk on this machine.")
 
 
 class _LazyGroup(click.Group):

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 
 from tests.engine.stage import MEDIA_TONES, Stage
+from trunkline.demo import tones
+from trunkline.demo.installation import Account, ApiError
+from trunkline.demo.outside import Answer, Call, Customer, Party
+from trunkline.demo.tones import Ear, Interval
 from trunkline.runtime import postgres
-from trunkline.testing import tones
-from trunkline.testing.installation import Account, ApiError
-from trunkline.testing.outside import Answer, Call, Customer, Party
-from trunkline.testing.tones import Ear, Interval
 
 ANNAS_NUMBER, BORIS_TOLD_NUMBER, FINNS_NUMBER = "97140000200", "97140000210", "97140000211"
 ANNA, BORIS, CLARA, DORA = "201", "202", "203", "204"

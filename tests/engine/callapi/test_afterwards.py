@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.callapi.desk import BORIS, Desk
-from trunkline.testing.outside import Answer
+from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,

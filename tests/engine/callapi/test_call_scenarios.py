@@ -20,8 +20,8 @@ from tests.calls.call_scenarios import (
 from tests.engine.callapi.desk import ANNAS_NUMBER, Desk
 from tests.engine.callapi.desk import BORIS as TO_BORIS
 from tests.engine.callapi.desk import CLARA as TO_CLARA
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Call, Customer, Ignore, Party
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Call, Customer, Ignore, Party
 
 pytestmark = [
     pytest.mark.engine,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.docs.pages import DOCS, requests
 from tests.engine.callapi.desk import ANNAS_NUMBER, CLARA, Desk
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer, Ignore
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Answer, Ignore
 
 pytestmark = [
     pytest.mark.engine,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.engine.callapi.desk import FINNS_NUMBER, Desk, Talk
 from tests.engine.stage import Stage, period
-from trunkline.testing import tones
-from trunkline.testing.outside import Answer, Call, Ignore, Phone, busy
+from trunkline.demo import tones
+from trunkline.demo.outside import Answer, Call, Ignore, Phone, busy
 
 INVALID_STATE = (-32004, "invalid_state")
 

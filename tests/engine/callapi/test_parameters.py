@@ -9,9 +9,9 @@ import pytest
 
 from tests.engine.callapi.desk import ANNAS_NUMBER, MUSIC, Desk
 from tests.engine.stage import PRECISION
+from trunkline.demo import tones
+from trunkline.demo.outside import Answer, Call, Customer, Ignore
 from trunkline.speech.espeak import EspeakSpeech
-from trunkline.testing import tones
-from trunkline.testing.outside import Answer, Call, Customer, Ignore
 
 pytestmark = [
     pytest.mark.engine,

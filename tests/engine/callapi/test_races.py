@@ -8,8 +8,8 @@ import random
 import pytest
 
 from tests.engine.callapi.desk import BORIS, CLARA, MUSIC, Desk
-from trunkline.testing.installation import ApiError
-from trunkline.testing.outside import Answer, Behaviour, Ignore
+from trunkline.demo.installation import ApiError
+from trunkline.demo.outside import Answer, Behaviour, Ignore
 
 pytestmark = [
     pytest.mark.engine,

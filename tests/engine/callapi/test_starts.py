@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.callapi.desk import ANNAS_NUMBER, BORIS_TOLD_NUMBER, MUSIC, Desk
 from tests.engine.stage import MEDIA_SECONDS, PRECISION
-from trunkline.testing.outside import Answer, Ignore, Party, What, busy
+from trunkline.demo.outside import Answer, Ignore, Party, What, busy
 
 pytestmark = [
     pytest.mark.engine,

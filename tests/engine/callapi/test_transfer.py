@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.engine.callapi.desk import BORIS, CLARA, DORA, MUSIC, Desk, Talk
-from trunkline.testing.outside import Answer, Behaviour, Call, Ignore, Party, busy, decline, ring_then_give_up
+from trunkline.demo.outside import Answer, Behaviour, Call, Ignore, Party, busy, decline, ring_then_give_up
 
 PAIR = "300"
 INVALID_STATE = (-32004, "invalid_state")

@@ -18,13 +18,13 @@ from tests.engine.stage import ZONE, Stage
 from trunkline.accounts.secrets import Cipher
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.db.pool import Database
+from trunkline.demo import tones
+from trunkline.demo.installation import Account as Keys
+from trunkline.demo.outside import Answer
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.load import load_accounts
 from trunkline.directory.model import Account, BillingState, NumberStatus
 from trunkline.runtime import postgres, secrets
-from trunkline.testing import tones
-from trunkline.testing.installation import Account as Keys
-from trunkline.testing.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,

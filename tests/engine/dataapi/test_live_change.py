@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.engine.stage import REGISTERED_SECONDS, Stage, wait_known
-from trunkline.testing.outside import Answer, Phone
+from trunkline.demo.outside import Answer, Phone
 
 pytestmark = [
     pytest.mark.engine,

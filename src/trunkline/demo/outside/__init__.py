@@ -1,6 +1,6 @@
 """The outside world for tests and the demo: carrier, customers and phones, played by a second Asterisk."""
 
-from trunkline.testing.outside.behaviour import (
+from trunkline.demo.outside.behaviour import (
     Answer,
     Behaviour,
     Ignore,
@@ -11,9 +11,9 @@ from trunkline.testing.outside.behaviour import (
     ring_then_give_up,
     unreachable,
 )
-from trunkline.testing.outside.config import Ports, Registrar, Transport
-from trunkline.testing.outside.party import Call, Customer, Moment, Party, Phone, What
-from trunkline.testing.outside.world import ALL_TONES, OutsideWorld, choose_ports
+from trunkline.demo.outside.config import Ports, Registrar, Transport
+from trunkline.demo.outside.party import Call, Customer, Moment, Party, Phone, What
+from trunkline.demo.outside.world import ALL_TONES, OutsideWorld, choose_ports
 
 __all__ = [
     "ALL_TONES",

@@ -2,7 +2,7 @@
 
 A party is called and follows its behaviour (:meth:`Party.on_call`), or calls (``dial``). During a call it
 plays its own tone; its received audio is recorded from the start, and :meth:`Call.ear` passes that to
-:mod:`trunkline.testing.tones`.
+:mod:`trunkline.demo.tones`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from trunkline.demo import tones
+from trunkline.demo.outside.behaviour import Answer, Behaviour, Ignore, Refuse
+from trunkline.demo.outside.config import APP, Identity, Registrar, Transport
+from trunkline.demo.tones import Ear
 from trunkline.telephony.ami import AmiClient, AmiError
 from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.ari_events import (
@@ -26,10 +30,6 @@ from trunkline.telephony.ari_events import (
     Dialled,
     StasisStart,
 )
-from trunkline.testing import tones
-from trunkline.testing.outside.behaviour import Answer, Behaviour, Ignore, Refuse
-from trunkline.testing.outside.config import APP, Identity, Registrar, Transport
-from trunkline.testing.tones import Ear
 
 PATIENCE = 40.0
 """Default maximum wait for an event of a call, in seconds; long enough for a busy machine."""

@@ -13,17 +13,10 @@ from typing import Self
 
 from trunkline.core.errors import EngineUnavailable
 from trunkline.core.settings import Settings
-from trunkline.runtime import certificates
-from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.ports import free_ports
-from trunkline.runtime.program import Program
-from trunkline.telephony.ami import AmiAddress, AmiClient
-from trunkline.telephony.ari import AriAddress, AriClient, AriError, segment
-from trunkline.telephony.ari_events import Dialled, StasisStart
-from trunkline.testing import tones
-from trunkline.testing.outside import config
-from trunkline.testing.outside.config import CarrierLogin, Folders, Identity, Ports, Registrar, Transport
-from trunkline.testing.outside.party import (
+from trunkline.demo import tones
+from trunkline.demo.outside import config
+from trunkline.demo.outside.config import CarrierLogin, Folders, Identity, Ports, Registrar, Transport
+from trunkline.demo.outside.party import (
     PATIENCE,
     Call,
     Customer,
@@ -34,7 +27,14 @@ from trunkline.testing.outside.party import (
     What,
     tone_class,
 )
-from trunkline.testing.tones import Interval
+from trunkline.demo.tones import Interval
+from trunkline.runtime import certificates
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.ports import free_ports
+from trunkline.runtime.program import Program
+from trunkline.telephony.ami import AmiAddress, AmiClient
+from trunkline.telephony.ari import AriAddress, AriClient, AriError, segment
+from trunkline.telephony.ari_events import Dialled, StasisStart
 
 ALL_TONES = tuple(1010.0 + 110.0 * number for number in range(22))
 """Assigned to the parties, unless another is given. None is a multiple of another."""

@@ -17,10 +17,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import trunkline
-from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.testing import tones
-from trunkline.testing.installation import Account, Installation
-from trunkline.testing.outside import (
+from trunkline.demo import tones
+from trunkline.demo.installation import Account, Installation
+from trunkline.demo.outside import (
     ALL_TONES,
     Answer,
     Call,
@@ -30,8 +29,9 @@ from trunkline.testing.outside import (
     Phone,
     choose_ports,
 )
-from trunkline.testing.tones import Interval
-from trunkline.testing.webhooks import WebhookReceiver
+from trunkline.demo.tones import Interval
+from trunkline.demo.webhooks import WebhookReceiver
+from trunkline.runtime.asterisk import AsteriskInstall
 
 COMPANY = Path(trunkline.__file__).parent / "directory" / "demo.yaml"
 NUMBER = "97140000100"

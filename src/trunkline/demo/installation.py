@@ -29,10 +29,10 @@ from trunkline.core.settings import (
     SwitchSettings,
     WebSettings,
 )
+from trunkline.demo.outside.config import Registrar
 from trunkline.runtime import instance, status
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
-from trunkline.testing.outside.config import Registrar
 
 _LOOPBACK = "127.0.0.1"
 _RTP_BLOCK = 400
