@@ -13,8 +13,9 @@ from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Effect, OriginateLeg, Supervise, TakeControl
+from trunkline.calls.evolution import begin, evolve
 from trunkline.calls.flows import inbound, outbound, start_requests
-from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session, begin, evolve
+from trunkline.calls.session import LEG_STATES, PHASES, Leg, LegState, Phase, Role, Session
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.timers import Elapsed
@@ -41,13 +42,10 @@ T0 = 1_772_366_400.0
 """Noon of 2026-03-01 UTC, a Sunday; 16:00 in the company's zone."""
 
 _EPHEMERAL = {
-    "pending_targets",
     "unresolved",
-    "dialling",
-    "unconfirmed_dial",
+    "connect",
     "connect_finished_at",
     "record_wanted",
-    "engine_records",
     "playing",
     "speaking_since",
     "heard",

@@ -41,8 +41,7 @@ def found(called: str, trunk_id: int = c.TRUNK) -> tuple[int, str | None] | None
     owner = owner_of_call(directory(), trunk_id, called)
     if owner is None:
         return None
-    account, number, _ = owner
-    return account.account_id, number.phone_number if number is not None else None
+    return owner.account.account_id, owner.number.phone_number if owner.number is not None else None
 
 
 def test_a_call_is_the_account_s_whose_number_it_is_for() -> None:

@@ -10,7 +10,8 @@ from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_recovery import House, ring
 from trunkline.calls import rules
-from trunkline.calls.session import Phase, replay
+from trunkline.calls.evolution import replay
+from trunkline.calls.session import Phase
 from trunkline.directory.model import Employee
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Ended

@@ -4,9 +4,10 @@
 ``rules``             the dispatcher of the rules: a signal or a command in, events and effects out; pure
 ``decision``          what a rule returns: events and effects
 ``context``           what a rule may ask about: free lines, registrations, the time of day
-``session``           the state of one call session, and how each event changes it (``evolve``); no decisions
+``session``           one call session and its legs; no decisions
 ``timers``            timers and questions as data: what a rule starts, and what comes back later; pure
 ``states``            what a call is doing: one state object, which says which flow decides
+``evolution``         how each event changes a session (``evolve``)
 ``effects``           what the switch does for a rule, and what a failure of it means
 ``commands``          the commands on a live call
 ``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes

@@ -7,8 +7,9 @@ from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.effects import Effect, Keys, OriginateLeg
+from trunkline.calls.evolution import begin, evolve
 from trunkline.calls.finish_reasons import Side
-from trunkline.calls.session import Leg, Role, Session, begin, evolve
+from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, EndpointName

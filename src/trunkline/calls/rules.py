@@ -132,8 +132,9 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
     decision = Decision(session, context, context.now)
     policy = effect.policy
     left_to_recovery = isinstance(error, EngineUnavailable) and policy.resumed
-    if left_to_recovery and isinstance(effect, Dial) and session.dialling == effect.channel:
-        session.unconfirmed_dial = effect.channel
+    connect = session.connect
+    if left_to_recovery and isinstance(effect, Dial) and connect and session.dialling == effect.channel:
+        connect.is_confirmed = False
     if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
         return decision
     try:
@@ -360,7 +361,7 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
     )
     if session.record_wanted and (session.record_asked or _records(decision, contact, other)):
         by_engine = not isinstance(session.state, Controlled)
-        if by_engine and not session.engine_records:
+        if by_engine and session.connect is not None and not session.connect.records:
             recording.refuse(decision, contact)
             return
         for leg in (contact, other):
@@ -452,7 +453,7 @@ def _ended(decision: Decision, heard: Ended) -> None:
             decision.ending(reason)
     elif session.taking_control:
         # The other party may have left the engine's bridge already: the engine does not end it then.
-        session.dialling = None
+        session.connect_over()
         engine_connect.decide(decision, reason)
         decision.ending(reason)
         engine_connect.hang_up_all(decision, 16)

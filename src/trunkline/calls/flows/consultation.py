@@ -225,8 +225,7 @@ def take_late(decision: Decision, given: PartyTaken) -> None:
         decision.do(Hangup(leg.channel))
         return
     if not isinstance(session.state, TakenLate):
-        session.dialling = None
-        session.pending_targets = []
+        session.connect = None
         decision.emit(EventType.CALL_TAKEN, late=True)
     leg.bridge = None
     decision.do(Join(leg.channel, talk_bridge(session)))
@@ -420,8 +419,7 @@ def take_talk(decision: Decision) -> None:
     """Move a talk that the engine connected into our bridge; the two continue to talk, recordings go on."""
     session = decision.session
     parties = talking(session)
-    session.dialling = None
-    session.pending_targets = []
+    session.connect = None
     decision.emit(EventType.CALL_TAKEN)
     decision.do(TakeControl(tuple(leg.channel for leg in parties)))
     for leg in parties:
@@ -432,8 +430,7 @@ def take_talk(decision: Decision) -> None:
 def _part(decision: Decision, contact: Leg, operator: Leg) -> None:
     """End what the two hear and what is recorded of each other; the switch controls both then."""
     session = decision.session
-    session.dialling = None
-    session.pending_targets = []
+    session.connect = None
     decision.do(TakeControl((contact.channel, operator.channel)))
     for leg in (contact, operator):
         recording.pause(decision, leg)

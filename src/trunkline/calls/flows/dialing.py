@@ -9,7 +9,7 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Dial
 from trunkline.calls.finish_reasons import Side
-from trunkline.calls.session import Leg, PendingTarget, Role
+from trunkline.calls.session import EngineConnect, Leg, PendingTarget, Role
 from trunkline.calls.states import Controlled
 from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.phone import dialled
@@ -211,12 +211,10 @@ def dial(
     :param announcement: files that are played first to the party that answers.
     """
     session = decision.session
-    session.pending_targets = [
-        PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets
-    ]
-    session.dialling, session.unconfirmed_dial = leg.channel, None
+    targets = [PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets]
+    may_record = decision.context.may_record
+    session.connect = EngineConnect(leg.channel, targets, records=may_record)
     session.record_wanted = _recording_possible(decision, leg, dial_targets)
-    session.engine_records = decision.context.may_record
     decision.do(
         Dial(
             leg.channel,
@@ -224,7 +222,7 @@ def dial(
                 targets=[target for target, _ in dial_targets],
                 ring_seconds=ring_seconds,
                 record=session.record_wanted
-                and session.engine_records
+                and may_record
                 and not isinstance(session.state, Controlled),  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),

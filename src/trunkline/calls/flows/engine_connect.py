@@ -42,19 +42,17 @@ _NORMAL_CAUSES = frozenset({0, 16, 127})
 def target_started(decision: Decision, heard: TargetStarted) -> None:
     """The engine rings one of its targets."""
     session = decision.session
-    session.unconfirmed_dial = None
+    pending = session.connect.targets if session.connect is not None else []
+    if session.connect is not None:
+        session.connect.is_confirmed = True
     if session.leg_of(heard.channel) is not None:
         return
-    fitting = [
-        e
-        for e in session.pending_targets
-        if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)
-    ]
+    fitting = [e for e in pending if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)]
     # Two may be called by one number, with extensions of their own; a line may have several devices.
-    pending_targets = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
-    if pending_targets is not None:
-        pending_targets.appeared = True
-    data = dict(pending_targets.leg) if pending_targets is not None else dialing.unexpected(decision, heard)
+    target = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
+    if target is not None:
+        target.appeared = True
+    data = dict(target.leg) if target is not None else dialing.unexpected(decision, heard)
     decision.start_leg(heard.channel, data)
 
 
@@ -64,8 +62,10 @@ def _same_number(wanted: str | None, dialled: str | None) -> bool:
 
 def target_answered(decision: Decision) -> None:
     """One target has answered: the others are not needed any more."""
+    connect = decision.session.connect
     decide(decision, Reason.ANOTHER_OPERATOR_ANSWER)
-    _report_unmade(decision, decision.session.pending_targets, SUBSCRIBER_ABSENT)
+    if connect is not None:
+        _report_unmade(decision, connect.targets, SUBSCRIBER_ABSENT)
 
 
 def finished(decision: Decision, heard: ConnectFinished) -> bool:
@@ -74,25 +74,23 @@ def finished(decision: Decision, heard: ConnectFinished) -> bool:
     if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
         return False
     session.connect_finished_at = heard.at
-    session.dialling = session.unconfirmed_dial = None
-    pending_targets, session.pending_targets = session.pending_targets, []
+    targets = session.connect.targets if session.connect is not None else []
+    session.connect = None
     leg = session.leg_of(heard.channel)
     if leg is None or not leg.alive:
         return False
     is_talked = heard.result is ConnectResult.ANSWERED
     decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
     unreachable = heard.result is ConnectResult.UNREACHABLE
-    _report_unmade(
-        decision, pending_targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT
-    )
+    _report_unmade(decision, targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT)
     if not is_talked and session.ending is None:
         _close_undone(decision, heard)
     return True
 
 
-def _report_unmade(decision: Decision, pending_targets: list[PendingTarget], cause: int) -> None:
+def _report_unmade(decision: Decision, targets: list[PendingTarget], cause: int) -> None:
     """Targets of which the engine could not even make a channel: no registered device, no way to the trunk."""
-    for one in pending_targets:
+    for one in targets:
         if one.appeared:
             continue
         one.appeared = True
@@ -170,7 +168,7 @@ def party_gone(decision: Decision, given: LegGone) -> None:
     needed = anchor(session)
     if leg.channel == session.dialling or leg is needed:
         engine_clears = leg.channel == session.dialling
-        session.dialling = None
+        session.connect_over()
         decide(decision, given.reason)
         decision.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if given.is_early else given.reason)
         if not engine_clears:
@@ -191,7 +189,7 @@ def hang_up_rest(decision: Decision, given: LegGone) -> None:
     """A party of a call that is being hung up is gone."""
     session = decision.session
     if given.leg.channel == session.dialling:
-        session.dialling = None
+        session.connect_over()
         decide(decision, given.reason)
     else:
         hang_up_all(decision, 16)

@@ -55,12 +55,9 @@ RING_SECONDS_OUTSIDE = 120
 
 def open_call(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
     """A call came from one of the account's lines."""
-    decision = adopt(arrived, line, context, call_session_id)
-    leg = decision.session.initiator
-    if leg is None:
-        return decision
-    decision.at = arrived.at
     where = destination(context.account, arrived.called)
+    decision, leg = _begun(arrived, line, where, context, call_session_id)
+    decision.at = arrived.at
     refusal = None
     if not isinstance(where, ToEmergency):
         refusal = _refusal(line, context.account.employee_of_line(line.sip_line_id), where, context)
@@ -93,9 +90,15 @@ def _caller_id(decision: Decision, leg: Leg) -> int | None:
 
 def adopt(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
     """Begin the session of a call out of a line, without doing anything with it."""
+    return _begun(arrived, line, destination(context.account, arrived.called), context, call_session_id)[0]
+
+
+def _begun(
+    arrived: Arrived, line: SipLine, where: Destination | None, context: CallContext, call_session_id: int
+) -> tuple[Decision, Leg]:
+    """The beginning of a session, and the caller's leg."""
     account = context.account
     employee = account.employee_of_line(line.sip_line_id)
-    where = destination(account, arrived.called)
     number = account.numbers.get(line.virtual_number_id or 0)
     internal = not isinstance(where, ToOutside | ToEmergency | None)
     contact_number = where.number if isinstance(where, ToOutside | ToEmergency) else arrived.called
@@ -117,7 +120,7 @@ def adopt(arrived: Arrived, line: SipLine, context: CallContext, call_session_id
             "operator_phone_number": line.phone_number,
         },
     )
-    decision.start_leg(
+    leg = decision.start_leg(
         arrived.channel,
         {
             "role": Role.EMPLOYEE,
@@ -131,7 +134,7 @@ def adopt(arrived: Arrived, line: SipLine, context: CallContext, call_session_id
             "sip_line_id": line.sip_line_id,
         },
     )
-    return decision
+    return decision, leg
 
 
 def resume(decision: Decision, leg: Leg) -> None:

@@ -23,8 +23,9 @@ from typing import Any
 import orjson
 import psycopg
 
+from trunkline.calls.evolution import begin, evolve, replay
 from trunkline.calls.records import history
-from trunkline.calls.session import Session, begin, evolve, replay
+from trunkline.calls.session import Session
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import LeaseLost, StreamConflict, first_line
 from trunkline.core.log import get_logger

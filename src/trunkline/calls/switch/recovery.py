@@ -17,9 +17,10 @@ from collections.abc import Sequence
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
+from trunkline.calls.evolution import replay
 from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, outbound
-from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor, replay
+from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
     ClickToCall,
     Controlled,
@@ -29,6 +30,7 @@ from trunkline.calls.states import (
     InScenario,
     Placing,
 )
+from trunkline.calls.switch.origins import adopt
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
@@ -200,9 +202,7 @@ class Recovery:
             and session.dialling is None
             and not session.leg_of(signal.channel)
         ):
-            session.dialling = (
-                signal.dialling
-            )  # a known target may already have ended, as found by the restore
+            session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.handle(signal)
@@ -270,16 +270,10 @@ class Recovery:
         if identifier is None:
             tag = _tag(seen)
             identifier = tag if tag is not None and tag not in switch.sessions else switch.next_id()
-        if arrived.endpoint.kind is EndpointKind.LINE:
-            found = self._directory.line(arrived.endpoint.name)
-            if found is None:
-                return None
-            account, line = found
-            return outbound.adopt(arrived, line, switch.context(account), identifier)
-        owner = switch.owner_of(self._directory, arrived)
-        if owner is None:
+        origin = switch.origin_of(self._directory, arrived)
+        if origin is None:
             return None
-        return inbound.adopt(arrived, owner.number, owner.trunk_id, switch.context(owner.account), identifier)
+        return adopt(origin, arrived, switch.context(origin.account), identifier)
 
     # --- what lives
 
@@ -384,19 +378,21 @@ class Recovery:
             # An earlier recovery found it waiting in the dialplan, and the signal of its arrival was lost.
             self._switch.handle(self._arrival(seen))
             return
-        if session.unconfirmed_dial == leg.channel and seen.controlled:
-            session.dialling = None  # Asterisk did not get the connect: it is repeated below
-        session.unconfirmed_dial = None
+        connect = session.connect
+        if connect is not None and connect.channel == leg.channel and not connect.is_confirmed:
+            connect.is_confirmed = True
+            if seen.controlled:
+                session.connect = None  # Asterisk did not get the connect: it is repeated below
         has_talked = isinstance(session.state, EngineTalk | EngineTalkEnded)
         if not seen.controlled:
             if leg.answered_at is not None or leg.direction == "in":
-                session.dialling = leg.channel
+                session.connecting(leg.channel)
                 # Not what was recorded before somebody switched it off.
                 still_wanted = session.recorded or not session.talks
                 session.record_wanted = session.record_wanted and still_wanted
         elif has_talked or session.dialling == leg.channel:
             # The connect came back, and we did not hear how it went.
-            session.dialling = leg.channel
+            session.connecting(leg.channel)
             result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
             self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))
         elif isinstance(session.state, InScenario):

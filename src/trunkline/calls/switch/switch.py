@@ -42,6 +42,7 @@ from trunkline.calls.states import Incoming, Placing
 from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
+from trunkline.calls.switch.origins import Origin, is_emergency, open_call, origin_of
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.timers import TimerInput
@@ -67,7 +68,7 @@ from trunkline.core.log import get_lines, get_logger
 from trunkline.core.tasks import item_task
 from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
-from trunkline.directory.trunks.call_owner import CallOwner, called_number, owner_of_call
+from trunkline.directory.trunks.call_owner import called_number
 from trunkline.events.catalogue import Event, EventType
 from trunkline.routing.emergency import emergency_number
 from trunkline.routing.interpreter import scenario_for
@@ -75,7 +76,6 @@ from trunkline.telephony.port import (
     Arrived,
     Channel,
     Ended,
-    Endpoint,
     EndpointKind,
     EngineDown,
     EngineUp,
@@ -251,54 +251,51 @@ class Switch:
         if arrived.channel in self.past_channels:
             self._executor.refuse_channel(arrived.channel)  # recovery has closed its call
             return
-        if self._writer.full and not self._is_emergency(arrived):
-            metrics.CALLS_REFUSED.labels("event_buffer_full").inc()
-            _log.error("call_refused", reason="event_buffer_full", channel=arrived.channel)
-            self._executor.refuse_channel(arrived.channel)
-            return
-        if self._disk() >= DiskLevel.NO_CALLS and not self._is_emergency(arrived):
-            metrics.CALLS_REFUSED.labels("disk_full").inc()
-            _log.error("call_refused", reason="disk_full", channel=arrived.channel)
-            self._executor.refuse_channel(arrived.channel)
-            return
-        account_id = self._account_of(arrived)
-        if account_id is not None and not self._has_room(account_id) and not self._is_emergency(arrived):
-            metrics.CALLS_REFUSED.labels("too_many_channels").inc()
-            _log.warning(
-                "call_refused", reason="too_many_channels", account_id=account_id, channel=arrived.channel
-            )
-            self._executor.refuse_channel(arrived.channel)
-            return
         try:
-            decision = self._open(arrived)
+            origin = self.origin_of(self._directory(), arrived)
+            refused = self._why_refused(origin, arrived)
+            if origin is None or refused is not None:
+                self._log_refusal(arrived, origin, refused or "no_account")
+                self._executor.refuse_channel(arrived.channel)
+                return
+            call_session_id = self.id_of(arrived.channel) or self._ids.next()
+            decision = open_call(origin, arrived, self.context(origin.account), call_session_id)
         except Exception:
             self._executor.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
-        if decision is not None:
-            self._opened.add(decision.session.call_session_id)
-            if any(isinstance(effect, Dial | OriginateLeg) for effect in decision.effects):
-                self._setups[decision.session.call_session_id] = arrived.at
-        else:
-            metrics.CALLS_REFUSED.labels("no_account").inc()
-            _log.warning(
-                "call_refused",
-                reason="no_account",
-                endpoint=arrived.endpoint.name,
-                called=arrived.called,
-                remedy="no account with this trunk has the called number verified, or the engine has an old directory:"
-                " see `trunkline numbers claims`",
-            )
-            self._executor.refuse_channel(arrived.channel)
-            return
+        self._opened.add(decision.session.call_session_id)
+        if any(isinstance(effect, Dial | OriginateLeg) for effect in decision.effects):
+            self._setups[decision.session.call_session_id] = arrived.at
         self.apply(decision)
 
-    def _account_of(self, arrived: Arrived) -> int | None:
-        directory = self._directory()
-        if arrived.endpoint.kind is EndpointKind.LINE:
-            found = directory.line(arrived.endpoint.name)
-            return found[0].account_id if found is not None else None
-        owner = self.owner_of(directory, arrived)
-        return owner.account.account_id if owner is not None else None
+    def _why_refused(self, origin: Origin | None, arrived: Arrived) -> str | None:
+        """Why no call can be taken now. An emergency call is taken always."""
+        if self._writer.full:
+            reason = "event_buffer_full"
+        elif self._disk() >= DiskLevel.NO_CALLS:
+            reason = "disk_full"
+        elif origin is not None and not self._has_room(origin.account.account_id):
+            reason = "too_many_channels"
+        else:
+            return None
+        return None if is_emergency(origin, arrived) else reason
+
+    def _log_refusal(self, arrived: Arrived, origin: Origin | None, reason: str) -> None:
+        remedies = {
+            "no_account": "no account with this trunk has the called number verified, or the engine has an old directory:"
+            " see `trunkline numbers claims`"
+        }
+        metrics.CALLS_REFUSED.labels(reason).inc()
+        is_alarm = reason in ("event_buffer_full", "disk_full")
+        (_log.error if is_alarm else _log.warning)(
+            "call_refused",
+            reason=reason,
+            account_id=origin.account.account_id if origin is not None else None,
+            channel=arrived.channel,
+            endpoint=arrived.endpoint.name,
+            called=arrived.called,
+            remedy=remedies.get(reason),
+        )
 
     def _has_room(self, account_id: int) -> bool:
         """Whether the account may begin a call: media ports are shared by all accounts."""
@@ -364,16 +361,12 @@ class Switch:
             and emergency_number(target.number or "", account.country) is not None
         )
 
-    def _is_emergency(self, arrived: Arrived) -> bool:
-        found = self._directory().line(arrived.endpoint.name)
-        return found is not None and emergency_number(arrived.called, found[0].country) is not None
-
     def _arrived_after_recovery(self, session: Session, arrived: Arrived) -> None:
         """A call that waited in the engine while no switch was there, and whose session recovery began."""
         caller, context = session.initiator, self._context(session.account_id, session)
         if context is None or caller is None or not self.may_begin(session):
             return
-        session.dialling = None  # not a real connect: the engine had no target to dial
+        session.connect = None  # not a real connect: the engine had no target to dial
         decision = Decision(session, context, arrived.at)
         if isinstance(session.state, Placing):
             outbound.resume(decision, caller)
@@ -393,27 +386,9 @@ class Switch:
             and session.call_session_id not in self._opened
         )
 
-    def _open(self, arrived: Arrived) -> Decision | None:
-        directory = self._directory()
-        call_session_id = self.id_of(arrived.channel) or self._ids.next()
-        if arrived.endpoint.kind is EndpointKind.LINE:
-            found = directory.line(arrived.endpoint.name)
-            if found is None:
-                return None
-            account, line = found
-            return outbound.open_call(arrived, line, self.context(account), call_session_id)
-        owner = self.owner_of(directory, arrived)
-        if owner is None:
-            return None
-        return inbound.open_call(
-            arrived, owner.number, owner.trunk_id, self.context(owner.account), call_session_id
-        )
-
-    def owner_of(self, directory: Directory, arrived: Arrived) -> CallOwner | None:
-        """The account of a call that came in over a trunk."""
-        trunk_id, by_address = trunk_of(arrived.endpoint)
-        sharing = self._sharing().get(trunk_id, frozenset({trunk_id})) if by_address else None
-        return owner_of_call(directory, trunk_id, arrived.called, sharing)
+    def origin_of(self, directory: Directory, arrived: Arrived) -> Origin | None:
+        """Whose call this is; None: no account."""
+        return origin_of(directory, arrived, self._sharing())
 
     # --- commands of the APIs
 
@@ -696,7 +671,9 @@ class Switch:
         """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
         self._writer.restore(events)
         self.sessions[session.call_session_id] = session
-        session.dialling = engine_connect.being_connected(session)
+        channel = engine_connect.being_connected(session)
+        if channel is not None:
+            session.connecting(channel)
         for leg in session.living:
             self.channels[leg.channel] = session
         self.presence.restore(session)
@@ -755,12 +732,8 @@ class Switch:
         call_session_id = self.id_of(arrived.channel)
         if call_session_id is None:
             return None
-        directory = self._directory()
-        if arrived.endpoint.kind is EndpointKind.LINE:
-            line = directory.line(arrived.endpoint.name)
-            return (line[0].account_id, call_session_id) if line is not None else None
-        owner = self.owner_of(directory, arrived)
-        return (owner.account.account_id, call_session_id) if owner is not None else None
+        origin = self.origin_of(self._directory(), arrived)
+        return (origin.account.account_id, call_session_id) if origin is not None else None
 
     def context(self, account: Account, session: Session | None = None) -> LiveContext:
         """What the rules may ask now; ``session``: the call that asks, once it has begun."""
@@ -877,10 +850,3 @@ def _numbers(started: Mapping[str, Any]) -> dict[str, Any]:
     if started.get("direction") == "in":
         return {"called": virtual, "caller": contact}
     return {"called": contact, "caller": started.get("operator_phone_number") or virtual}
-
-
-def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
-    """Id of the trunk of an endpoint (0 when the name is not one of a trunk), and whether only an address identified it."""
-    name = endpoint.name.removeprefix("trunk-")
-    digits = name.removesuffix("-ip")
-    return (int(digits) if digits.isascii() and digits.isdigit() else 0), digits != name

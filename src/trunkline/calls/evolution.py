@@ -1,0 +1,525 @@
+"""How each event changes a session: its facts, and its state.
+
+:func:`evolve` applies one event, and nothing else changes what the events of a call say. So a restarted switch rebuilds
+every live session from its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from trunkline.calls.finish_reasons import Side
+from trunkline.calls.session import (
+    IllegalTransitionError,
+    Leg,
+    LegState,
+    Phase,
+    Role,
+    Session,
+    Talk,
+    anchor,
+    move,
+    move_leg,
+)
+from trunkline.calls.states import (
+    Announcing,
+    BothAnswered,
+    Calling,
+    CallingFirst,
+    CallingSecond,
+    CoachCalled,
+    Coaching,
+    Connecting,
+    Consulting,
+    Controlled,
+    Departure,
+    EngineTalk,
+    EngineTalkEnded,
+    Finished,
+    Finishing,
+    FirstAnswered,
+    Forwarding,
+    Greeting,
+    InScenario,
+    LeavingMessage,
+    Meeting,
+    NoCoach,
+    OnHold,
+    Parted,
+    Passing,
+    Placing,
+    Releasing,
+    State,
+    TakenLate,
+    Talking,
+    TransferAnnouncing,
+    TransferCalling,
+    TransferReleasing,
+    WithThird,
+)
+from trunkline.calls.timers import ring_timer
+from trunkline.core.clock import Instant
+from trunkline.directory.model import OperationKind
+from trunkline.events.catalogue import Event, EventType
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Channel
+
+
+def replay(events: Iterable[Event]) -> Session | None:
+    """The session of these events; None when the first of them is missing."""
+    session: Session | None = None
+    for event in events:
+        if session is None:
+            if event.type is not EventType.SESSION_STARTED:
+                return None
+            session = begin(event)
+        else:
+            evolve(session, event)
+    return session
+
+
+def begin(event: Event) -> Session:
+    """The session right after its SESSION_STARTED."""
+    call_session_id = event.call_session_id
+    if event.type is not EventType.SESSION_STARTED or call_session_id is None:
+        raise IllegalTransitionError(f"a session begins with session_started, not {event.type}")
+    session = Session(event.account_id, call_session_id, event.at, seq=event.seq, last_at=event.at)
+    for name in (
+        "direction",
+        "source",
+        "is_internal",
+        "virtual_number_id",
+        "virtual_phone_number",
+        "contact_phone_number",
+        "contact_id",
+        "contact_full_name",
+        "operator_phone_number",
+        "external_id",
+        "api_request_id",
+        "visit",
+    ):
+        if name in event.data:
+            setattr(session, name, event.data[name])
+    if plan := event.data.get("plan"):
+        session.state = CallingFirst(plan)
+    elif session.direction == "out":
+        session.state = Placing()
+    return session
+
+
+def evolve(session: Session, event: Event) -> None:
+    """Apply one event. Events that are already applied (by number) change nothing."""
+    if event.seq <= session.seq:
+        return
+    session.seq = event.seq
+    session.last_at = max(session.last_at, event.at)
+    facts = _FACTS.get(event.type)
+    if facts is not None:
+        facts(session, event)
+    following = _FOLLOWING.get(event.type)
+    if following is not None:
+        session.state = following(session, event.data) or session.state
+
+
+# --- facts ------------------------------------------------------------------------------------------------
+
+
+def _note_scenario_entered(session: Session, event: Event) -> None:
+    data = event.data
+    session.present_scenario_id = data["scenario_id"]
+    if session.scenario_id is None:
+        session.scenario_id = data["scenario_id"]
+        session.scenario_name = data["scenario_name"]
+
+
+def _note_operation_entered(session: Session, event: Event) -> None:
+    data = event.data
+    session.operations.append(
+        {"id": data["operation_id"], "name": data["operation_name"], "key": data["key"]}
+    )
+    session.operation_key = data["key"]
+    session.legs_before_operation = len(session.legs)
+
+
+def _note_leg_started(session: Session, event: Event) -> None:
+    data = event.data
+    leg = Leg(
+        leg_id=data["leg_id"],
+        channel=Channel(data["channel"]),
+        role=Role(data["role"]),
+        side=Side(data["side"]),
+        direction=data["direction"],
+        started_at=event.at,
+    )
+    for name in _LEG_DETAILS:
+        setattr(leg, name, data.get(name))
+    leg.is_transfered = bool(data.get("is_transfered"))
+    session.legs[leg.leg_id] = leg
+    if data.get("ring_seconds") is not None:
+        session.timers[ring_timer(leg.leg_id)] = Instant(event.at + data["ring_seconds"])
+
+
+def _note_leg_ringing(session: Session, event: Event) -> None:
+    data = event.data
+    session.legs[data["leg_id"]].ringing_at = event.at
+
+
+def _note_leg_answered(session: Session, event: Event) -> None:
+    data = event.data
+    leg = session.legs[data["leg_id"]]
+    leg.answered_at = event.at
+    session.timers.pop(ring_timer(leg.leg_id), None)
+    move_leg(leg, LegState.CONNECTED)
+    if data.get("is_first_answer"):
+        session.first_answer_at = event.at
+
+
+def _note_talk_started(session: Session, event: Event) -> None:
+    data = event.data
+    leg = session.legs[data["leg_id"]]
+    contact = session.legs.get(data.get("contact_leg_id") or 0) or session.contact
+    contact_leg_id = contact.leg_id if contact is not None else None
+    session.talks.append(Talk(leg.leg_id, event.at, contact_leg_id=contact_leg_id))
+    for one in (leg, contact):
+        if one is not None and one.alive:
+            one.is_talked = True
+            move_leg(one, LegState.TALK)
+    move(session, Phase.TALK)
+
+
+def _note_talk_ended(session: Session, event: Event) -> None:
+    data = event.data
+    talk = session.open_talk(data["leg_id"])
+    if talk is not None:
+        talk.ended_at = event.at
+    leg = session.legs[data["leg_id"]]
+    if leg.state is LegState.TALK:
+        move_leg(leg, LegState.CONNECTED)
+    if not session.talking:
+        contact = session.contact
+        if contact is not None and contact.state is LegState.TALK:
+            move_leg(contact, LegState.CONNECTED)
+        if session.phase is Phase.TALK:
+            move(session, Phase.POST_TALK)
+            if session.ending is not None:
+                move(session, Phase.FINISHING)
+
+
+def _note_leg_ended(session: Session, event: Event) -> None:
+    data = event.data
+    leg = session.legs[data["leg_id"]]
+    leg.ended_at = event.at
+    leg.finish_reason = Reason(data["finish_reason"])
+    leg.cause = data.get("release_cause_code")
+    leg.is_failed = bool(data.get("is_failed"))
+    leg.bridge = None
+    session.timers.pop(ring_timer(leg.leg_id), None)
+    move_leg(leg, LegState.ENDED)
+
+
+def _note_recording_started(session: Session, event: Event) -> None:
+    data = event.data
+    session.recorded = True
+    leg = session.legs[data["leg_id"]]
+    leg.is_recorded = True
+    leg.recorded_parts += 1
+    session.record_wanted = True
+    session.record_asked = session.record_asked or bool(data.get("asked"))
+
+
+def _note_recording_refused(session: Session, _event: Event) -> None:
+    session.record_refused = True
+
+
+def _note_recording_stopped(session: Session, event: Event) -> None:
+    data = event.data
+    session.legs[data["leg_id"]].is_recorded = False
+    if not data.get("paused"):
+        session.record_wanted = session.record_asked = False
+
+
+def _note_call_taken(session: Session, _event: Event) -> None:
+    session.has_bridges = True
+
+
+def _note_call_held(session: Session, _event: Event) -> None:
+    session.has_bridges = True
+    move(session, Phase.HOLD)
+
+
+def _note_third_party_called(session: Session, _event: Event) -> None:
+    move(session, Phase.DIALING)
+
+
+def _note_consult_started(session: Session, _event: Event) -> None:
+    move(session, Phase.OPERATOR_TALK)
+
+
+def _note_consult_ended(session: Session, _event: Event) -> None:
+    third = session.legs.get(session.third_leg_id or 0)
+    if third is not None and third.alive:
+        third.departure = Departure.SENT_AWAY
+    if session.phase in (Phase.DIALING, Phase.OPERATOR_TALK):
+        move(session, Phase.HOLD)
+
+
+def _note_transfer_requested(session: Session, event: Event) -> None:
+    data = event.data
+    session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
+
+
+def _note_transferred(session: Session, event: Event) -> None:
+    data = event.data
+    session.legs[data["leg_id"]].is_transfered = True
+    session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
+    move(session, Phase.HOLD)
+
+
+def _note_voice_mail_started(session: Session, event: Event) -> None:
+    data = event.data
+    session.message = dict(data)
+    session.last_message_at = event.at
+
+
+def _note_voice_mail_left(session: Session, _event: Event) -> None:
+    session.message = None
+
+
+def _note_tag_set(session: Session, event: Event) -> None:
+    data = event.data
+    session.tags = [tag for tag in session.tags if tag["tag_id"] != data["tag_id"]]
+    session.tags.append({**data, "tag_change_time": event.at})
+
+
+def _note_tag_unset(session: Session, event: Event) -> None:
+    data = event.data
+    session.tags = [tag for tag in session.tags if tag["tag_id"] != data["tag_id"]]
+
+
+def _note_timer_started(session: Session, event: Event) -> None:
+    data = event.data
+    session.timers[data["key"]] = Instant(data["due"])
+
+
+def _note_timer_cancelled(session: Session, event: Event) -> None:
+    data = event.data
+    session.timers.pop(data["key"], None)
+
+
+def _note_question_asked(session: Session, event: Event) -> None:
+    data = event.data
+    session.questions[data["key"]] = data["kind"]
+
+
+def _note_question_closed(session: Session, event: Event) -> None:
+    data = event.data
+    session.questions.pop(data["key"], None)
+
+
+def _note_session_ending(session: Session, event: Event) -> None:
+    data = event.data
+    session.ending = Reason(data["finish_reason"])
+    if session.phase is not Phase.TALK:
+        move(session, Phase.FINISHING)
+
+
+def _note_session_finished(session: Session, event: Event) -> None:
+    data = event.data
+    session.finished_at = event.at
+    session.finish = dict(data)
+    session.timers, session.questions = {}, {}
+    move(session, Phase.ENDED)
+
+
+_FACTS: dict[EventType, Callable[[Session, Event], None]] = {
+    EventType.SCENARIO_ENTERED: _note_scenario_entered,
+    EventType.OPERATION_ENTERED: _note_operation_entered,
+    EventType.LEG_STARTED: _note_leg_started,
+    EventType.LEG_RINGING: _note_leg_ringing,
+    EventType.LEG_ANSWERED: _note_leg_answered,
+    EventType.TALK_STARTED: _note_talk_started,
+    EventType.TALK_ENDED: _note_talk_ended,
+    EventType.LEG_ENDED: _note_leg_ended,
+    EventType.RECORDING_STARTED: _note_recording_started,
+    EventType.RECORDING_REFUSED: _note_recording_refused,
+    EventType.RECORDING_STOPPED: _note_recording_stopped,
+    EventType.CALL_TAKEN: _note_call_taken,
+    EventType.CALL_HELD: _note_call_held,
+    EventType.THIRD_PARTY_CALLED: _note_third_party_called,
+    EventType.CONSULT_STARTED: _note_consult_started,
+    EventType.CONSULT_ENDED: _note_consult_ended,
+    EventType.TRANSFER_REQUESTED: _note_transfer_requested,
+    EventType.TRANSFERRED: _note_transferred,
+    EventType.VOICE_MAIL_STARTED: _note_voice_mail_started,
+    EventType.VOICE_MAIL_LEFT: _note_voice_mail_left,
+    EventType.TAG_SET: _note_tag_set,
+    EventType.TAG_UNSET: _note_tag_unset,
+    EventType.TIMER_STARTED: _note_timer_started,
+    EventType.TIMER_CANCELLED: _note_timer_cancelled,
+    EventType.TIMER_ELAPSED: _note_timer_cancelled,
+    EventType.QUESTION_ASKED: _note_question_asked,
+    EventType.QUESTION_CLOSED: _note_question_closed,
+    EventType.SESSION_ENDING: _note_session_ending,
+    EventType.SESSION_FINISHED: _note_session_finished,
+}
+
+
+# --- states; None: the event does not change it ------------------------------------------------------------
+
+
+def _scenario_entered(session: Session, data: Mapping[str, Any]) -> State | None:
+    return Passing() if isinstance(session.state, InScenario) or data.get("takes_over") else None
+
+
+def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | None:
+    if not isinstance(session.state, InScenario):
+        return None
+    match data.get("kind"):
+        case OperationKind.GREETING:
+            return Greeting()
+        case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP | OperationKind.FORWARD_NUMBER:
+            return Forwarding()
+    return Passing()
+
+
+def _leg_started(session: Session, data: Mapping[str, Any]) -> State | None:
+    state = session.state
+    if data["role"] == Role.COACH:
+        session.coach = CoachCalled(data["leg_id"])
+    elif isinstance(state, FirstAnswered) and data.get("ring_seconds") is not None:
+        return CallingSecond(state.plan, state.first_leg_id)
+    return None
+
+
+def _leg_answered(session: Session, data: Mapping[str, Any]) -> State | None:
+    leg_id = data["leg_id"]
+    match session.state:
+        case CallingFirst(plan):
+            return FirstAnswered(plan, leg_id)
+        case CallingSecond(plan, first):
+            same_side = session.legs[leg_id].side is session.legs[first].side
+            return None if same_side else BothAnswered(plan, first, leg_id)
+        case Calling(operator, third, message) if third == leg_id and message:
+            return Announcing(operator, third, message)
+        case TransferCalling(operator, third, message) if third == leg_id and message:
+            return TransferAnnouncing(operator, third, message)
+    return None
+
+
+def _leg_ended(session: Session, data: Mapping[str, Any]) -> State | None:
+    if not isinstance(session.coach, NoCoach) and session.coach.leg_id == data["leg_id"]:
+        session.coach = NoCoach()
+    return None
+
+
+def _talk_started(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case TakenLate() | Finishing():
+            return None
+        case Controlled():
+            return Talking(data["leg_id"])
+        case EngineTalk():
+            return None
+        case EngineTalkEnded(anchor_leg_id):
+            return EngineTalk(anchor_leg_id)
+    leg = anchor(session)
+    return EngineTalk(leg.leg_id if leg is not None else data["leg_id"])
+
+
+def _talk_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
+    if session.talking:
+        return None
+    match session.state:
+        case Talking(operator):
+            return Parted(operator)
+        case EngineTalk(anchor_leg_id):
+            return EngineTalkEnded(anchor_leg_id)
+    return None
+
+
+def _call_taken(session: Session, data: Mapping[str, Any]) -> State | None:
+    talk = next((one for one in session.talks if one.ended_at is None), None)
+    operator = talk.leg_id if talk is not None else data.get("operator_leg_id")
+    if data.get("late"):
+        return TakenLate(operator)
+    return Talking(operator) if talk is not None else Meeting(operator)
+
+
+def _third_party_called(session: Session, data: Mapping[str, Any]) -> State | None:
+    return Calling(session.operator_leg_id, data["leg_id"], tuple(data.get("message") or ()))
+
+
+def _consult_started(_session: Session, data: Mapping[str, Any]) -> State | None:
+    return Consulting(data["operator_leg_id"], data["leg_id"])
+
+
+def _consult_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
+    return OnHold(session.operator_leg_id) if isinstance(session.state, WithThird) else None
+
+
+def _transfer_requested(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case _ if data["leg_id"] is None:
+            return Passing()
+        case Calling(operator, third, message):
+            return TransferCalling(operator, third, message)
+        case Announcing(operator, third, message):
+            return TransferAnnouncing(operator, third, message)
+    return None
+
+
+def _timer_elapsed(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case Calling(operator, third) if data["key"] == ring_timer(third):
+            return Releasing(operator, third)
+        case TransferCalling(operator, third) if data["key"] == ring_timer(third):
+            return TransferReleasing(operator, third)
+    return None
+
+
+def _coach_joined(session: Session, data: Mapping[str, Any]) -> State | None:
+    session.coach = Coaching(data["leg_id"])
+    return None
+
+
+_FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]] = {
+    EventType.SCENARIO_ENTERED: _scenario_entered,
+    EventType.OPERATION_ENTERED: _operation_entered,
+    EventType.LEG_STARTED: _leg_started,
+    EventType.LEG_ANSWERED: _leg_answered,
+    EventType.LEG_ENDED: _leg_ended,
+    EventType.TALK_STARTED: _talk_started,
+    EventType.TALK_ENDED: _talk_ended,
+    EventType.CALL_TAKEN: _call_taken,
+    EventType.CALL_HELD: lambda _session, data: OnHold(data["leg_id"]),
+    EventType.CALL_UNHELD: lambda _session, data: Connecting(data["leg_id"]),
+    EventType.THIRD_PARTY_CALLED: _third_party_called,
+    EventType.CONSULT_STARTED: _consult_started,
+    EventType.CONSULT_ENDED: _consult_ended,
+    EventType.TRANSFER_REQUESTED: _transfer_requested,
+    EventType.TRANSFERRED: lambda _session, data: Connecting(data["leg_id"]),
+    EventType.COACH_JOINED: _coach_joined,
+    EventType.VOICE_MAIL_STARTED: lambda _session, _data: LeavingMessage(),
+    EventType.TIMER_ELAPSED: _timer_elapsed,
+    EventType.SESSION_ENDING: lambda _session, _data: Finishing(),
+    EventType.SESSION_FINISHED: lambda _session, _data: Finished(),
+}
+
+
+_LEG_DETAILS = (
+    "calling_phone_number",
+    "called_phone_number",
+    "employee_id",
+    "employee_full_name",
+    "employee_phone_number",
+    "phone_id",
+    "sip_line_id",
+    "trunk_id",
+    "group_id",
+    "group_name",
+    "operation_id",
+    "operation_name",
+    "keys",
+    "coach_mode",
+)
