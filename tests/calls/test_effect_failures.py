@@ -261,7 +261,7 @@ async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(t
     )
     executor.perform(1, [Music(one)])
     await executor.settle()
-    assert engine.asked == ["take", "hangup", "start_music"]
+    assert engine.asked == ["take_control", "hangup", "start_music"]
     assert isinstance(outcome.failure, EffectRefused)
 
 
@@ -298,7 +298,7 @@ async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alon
     assert raised.value.mnemonic == ("invalid_state" if kind is ChannelGone else "internal_error")
     assert not journal.events
     assert (phase_of(story), story.session.talking, story.session.taking_control) == (Phase.TALK, True, False)
-    assert engine.asked == ["take"]
+    assert engine.asked == ["take_control"]
     engine.failure = None
     await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
     assert phase_of(story) is Phase.HOLD
@@ -330,11 +330,11 @@ async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None
     switch, engine, _, story = await _switch_in_talk(tmp_path)
     free = asyncio.Event()
 
-    async def take(channels: Sequence[Channel]) -> None:
-        engine.asked.append("take")
+    async def take_control(channels: Sequence[Channel]) -> None:
+        engine.asked.append("take_control")
         await free.wait()
 
-    vars(engine)["take"] = take
+    vars(engine)["take_control"] = take_control
     params = {"call_session_id": story.session.call_session_id}
     first = asyncio.ensure_future(switch.command(c.ACCOUNT, "hold_call", params))
     while not engine.asked:
@@ -350,11 +350,11 @@ async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_pa
     switch, engine, _, story = await _switch_in_talk(tmp_path)
     operator = anna(story)
 
-    async def take(channels: Sequence[Channel]) -> None:
-        engine.asked.append("take")
+    async def take_control(channels: Sequence[Channel]) -> None:
+        engine.asked.append("take_control")
         switch.gone(operator, story.context().now)
 
-    vars(engine)["take"] = take
+    vars(engine)["take_control"] = take_control
     with pytest.raises(InvalidState):
         await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
     assert story.session.ending is not None

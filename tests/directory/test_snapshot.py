@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.attack.test_a02_configuration_freeze import account as company
-from tests.attack.test_a02_configuration_freeze import line
+from tests.attack.test_configuration_freeze import account as company
+from tests.attack.test_configuration_freeze import line
 from tests.directory.conftest import Desk, new_account, until
 from tests.directory.test_apply import DEMO, SMALL
 from trunkline.accounts.secrets import Cipher

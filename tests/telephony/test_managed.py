@@ -45,9 +45,9 @@ async def test_taken_held_and_joined_again(house: House, tmp_path: Path) -> None
     call, taken, arrival = await talk(house, "41", record=True)
     target = (await house.heard.wait(TargetStarted)).channel
     bridge = Bridge("b-41")
-    await house.engine.take([arrival.channel, target])
+    await house.engine.take_control([arrival.channel, target])
     assert {one.channel for one in house.heard.of(ControlTaken)} == {arrival.channel, target}
-    await house.engine.take([arrival.channel, target])
+    await house.engine.take_control([arrival.channel, target])
     await house.engine.open_bridge(bridge)
     await house.engine.join(bridge, arrival.channel)
     await house.engine.join(bridge, target)
@@ -147,7 +147,7 @@ async def test_a_third_in_the_bridge_is_heard_by_both_and_is_on_no_track(house: 
     third, bridge = Channel("boss"), Bridge("b-46")
     await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, CallTag("46")))
     await house.heard.wait(Answered, lambda one: one.channel == third)
-    await house.engine.take([arrival.channel, target])
+    await house.engine.take_control([arrival.channel, target])
     await house.engine.open_bridge(bridge)
     for channel in (arrival.channel, target, third):
         await house.engine.join(bridge, channel)
@@ -177,7 +177,7 @@ async def test_who_talks_to_one_after_another_hears_each(house: House) -> None:
     _, taken, arrival = await talk(house, "47")
     target = (await house.heard.wait(TargetStarted)).channel
     boss = await house.world.phone("1002", "secret", codecs=("opus",))
-    await house.engine.take([arrival.channel, target])
+    await house.engine.take_control([arrival.channel, target])
 
     async def consult(third: Channel, bridge: Bridge) -> None:
         await house.engine.originate(Originate(third, Target(Endpoint.line("1002")), 20, CallTag("47")))

@@ -86,7 +86,7 @@ async def talk(
         await engine.connect(his, Connect([Target.of(TRUNK, "200")], 20, tag=TAG))
         operators = (await heard.wait(TargetStarted)).channel
         await heard.wait(Answered, partial(_is_of, operators))
-        await engine.take([his, operators])
+        await engine.take_control([his, operators])
         await engine.open_bridge(TALK)
         await engine.join(TALK, his)
         await engine.join(TALK, operators)

@@ -235,20 +235,20 @@ async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None
     channel = arrival.channel
     await house.engine.answer(channel)
     await house.heard.wait(Answered, lambda one: one.channel == channel)
-    await house.engine.play(channel, "p1", [str(greeting), str(greeting)])
+    await house.engine.play_files(channel, "p1", [str(greeting), str(greeting)])
     finished = await house.heard.wait(PlayFinished, lambda one: one.play_id == "p1")
     assert finished.channel == channel
     await call.hears(1500, 1.5)
     ear = await call.ear()
     assert sum(span.seconds for span in heard_tones(ear.sound, [1500])[1500]) == pytest.approx(2.0, abs=0.3)
-    await house.engine.play(channel, "p2", [str(greeting)])
+    await house.engine.play_files(channel, "p2", [str(greeting)])
     await house.engine.stop_play(channel, "p2")
     await house.heard.wait(PlayFinished, lambda one: one.play_id == "p2")
     await call.send_keys("5")
     assert (await house.heard.wait(KeyPressed)).key == "5"
     path = tmp_path / "deep" / "message.wav"
     began = time.monotonic()
-    await house.engine.record(channel, "r1", str(path), 30, 0, beep=False)
+    await house.engine.record_message(channel, "r1", str(path), 30, 0, beep=False)
     await asyncio.sleep(1.5)
     await call.hangup()
     recorded = await house.heard.wait(RecordFinished)

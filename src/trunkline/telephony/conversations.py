@@ -51,7 +51,7 @@ class Conversations(Control):
                 if bridge := self._supervised.pop(event.channel.id, None):
                     self._spawn(self._end_supervision(bridge), "end-supervision")
 
-    async def take(self, channels: Sequence[Channel]) -> None:
+    async def take_control(self, channels: Sequence[Channel]) -> None:
         wanted = [real for real in map(self._real, channels) if not await self._is_ours(real)]
         if not wanted:
             return
@@ -76,7 +76,7 @@ class Conversations(Control):
             raise
         else:
             await self._all_come(wanted[:2], arrivals)
-        await self.take(channels[2:])
+        await self.take_control(channels[2:])
 
     async def _is_ours(self, real: str) -> bool:
         channel = await self._command("GET", f"/channels/{segment(real)}")

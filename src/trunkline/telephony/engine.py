@@ -357,14 +357,14 @@ class AsteriskEngine(Conversations):
             ):
                 raise outcome
 
-    async def play(self, channel: Channel, play_id: str, files: Sequence[str]) -> None:
+    async def play_files(self, channel: Channel, play_id: str, files: Sequence[str]) -> None:
         media = ",".join(f"sound:{file}" for file in files)
         await self._on(channel, "POST", f"/play/{segment(play_id)}", {"media": media})
 
     async def stop_play(self, channel: Channel, play_id: str) -> None:
         await self._command("DELETE", f"/playbacks/{segment(play_id)}")
 
-    async def record(
+    async def record_message(
         self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
     ) -> None:
         target = Path(path)

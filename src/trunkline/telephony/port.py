@@ -153,7 +153,7 @@ class ConnectFinished:
 
 @dataclass(frozen=True, slots=True)
 class ControlTaken:
-    """The switch controls a channel that the engine had connected (see :meth:`Engine.take`)."""
+    """The switch controls a channel that the engine had connected (see :meth:`Engine.take_control`)."""
 
     channel: Channel
     at: Instant
@@ -425,12 +425,12 @@ class Engine(Protocol):
 
     async def answer(self, channel: Channel) -> None: ...
 
-    async def play(self, channel: Channel, play_id: str, files: Sequence[MediaPath]) -> None:
+    async def play_files(self, channel: Channel, play_id: str, files: Sequence[MediaPath]) -> None:
         """Play files (paths without extension) one after another, then :class:`PlayFinished`."""
 
     async def stop_play(self, channel: Channel, play_id: str) -> None: ...
 
-    async def record(
+    async def record_message(
         self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
     ) -> None:
         """Record the party to ``path`` (with extension .wav); a key or silence ends it."""
@@ -449,7 +449,7 @@ class Engine(Protocol):
 
     # --- controlled conversations (hold, consult, transfer, coach, messages while the other side is dialled)
 
-    async def take(self, channels: Sequence[Channel]) -> None:
+    async def take_control(self, channels: Sequence[Channel]) -> None:
         """Redirect channels that the engine had connected into Stasis, inaudibly for the parties.
 
         Returns when all of them have come (:class:`ControlTaken`, and :class:`Left` for the engine's bridge). A channel that

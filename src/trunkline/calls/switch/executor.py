@@ -143,7 +143,7 @@ class EffectExecutor:
 
         :raises EngineError: it was not done; the channels are where they were, or their end follows as a signal.
         """
-        await self._engine.take(channels)
+        await self._engine.take_control(channels)
 
     def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
         """Hang up a channel that belongs to no session.
@@ -212,11 +212,13 @@ class EffectExecutor:
             case Answer(channel):
                 await engine.answer(channel)
             case PlayFiles(channel, play_id, files):
-                await engine.play(channel, play_id, [_value(MediaPath, file) for file in files])
+                await engine.play_files(channel, play_id, [_value(MediaPath, file) for file in files])
             case RecordMessage(channel, record_id, path, max_seconds, silence_seconds):
                 target = self._spool_dir / path
                 await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
-                await engine.record(channel, record_id, str(target), max_seconds, silence_seconds, beep=False)
+                await engine.record_message(
+                    channel, record_id, str(target), max_seconds, silence_seconds, beep=False
+                )
             case Dial(channel, connect):
                 await engine.connect(channel, connect)
             case OriginateLeg(originate):
@@ -231,7 +233,7 @@ class EffectExecutor:
         engine = self._engine
         match effect:
             case TakeControl(channels):
-                await engine.take(channels)
+                await engine.take_control(channels)
             case StopPlay(channel, play_id):
                 await engine.stop_play(channel, play_id)
             case Music(channel, file):

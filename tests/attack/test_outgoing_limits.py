@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.attack.test_a08_one_rule_for_every_dial import called_out
+from tests.attack.test_one_rule_for_every_dial import called_out
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story
