@@ -101,7 +101,7 @@ def ring_timer(leg_id: int) -> str:
 
 
 class Deadlines(Generic[S]):
-    """The open timers of many streams, for the shell that arms one alarm for the earliest."""
+    """The open timers of many streams, for the switch, which arms one clock timer for the earliest."""
 
     def __init__(self) -> None:
         self._open: dict[S, dict[str, Instant]] = {}

@@ -35,7 +35,7 @@ def concurrency(settings: Settings) -> dict[str, int]:
 
 @contextlib.asynccontextmanager
 async def recording(db: Database, jobs: Jobs, settings: Settings) -> AsyncIterator[None]:
-    """Take up recordings: registers their job and sweeps now and then. Enter it before ``jobs.run``."""
+    """Register the job of recordings, and remove leftovers periodically. Enter it before ``jobs.run``."""
     jobs.register(JOB, RecordingMaker(db, settings, jobs).make_recordings, queue=QUEUE)
     sweeper = core_task(_sweep_for_ever(Sweeper(db, jobs, settings)), name="recording-sweeper")
     try:

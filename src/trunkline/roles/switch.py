@@ -282,36 +282,36 @@ class _Follower:
         self.is_recovering = False
 
     async def run(self) -> None:
-        async for heard in self._engine.signals():
-            self._recorder.handle(heard)
-            if self.path is not None and not (self._first and isinstance(heard, HeartbeatReturned)):
-                self.path.note(heard)
-            match heard:
+        async for signal in self._engine.signals():
+            self._recorder.handle(signal)
+            if self.path is not None and not (self._first and isinstance(signal, HeartbeatReturned)):
+                self.path.note(signal)
+            match signal:
                 case EngineUp():
                     self._configuration.check()
                     self.is_recovering = True
                     await self._recover()
                     self.is_recovering = False
                 case LoginFailed():
-                    self._guard.handle(heard)
+                    self._guard.handle(signal)
                 case EngineDown():
                     _log.error(
                         "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
                     )
-                case _ if self._recovery is not None and self._recovery.was_replayed(heard):
+                case _ if self._recovery is not None and self._recovery.was_replayed(signal):
                     pass
                 case _:
-                    self._switch.handle(heard)
-                    self._handled(heard)
+                    self._switch.handle(signal)
+                    self._handled(signal)
 
-    def _handled(self, heard: Signal) -> None:
+    def _handled(self, signal: Signal) -> None:
         """Move the position: what comes after a restart is read from the CEL log from there."""
-        if isinstance(heard, Registered | Unregistered | LoginFailed):
+        if isinstance(signal, Registered | Unregistered | LoginFailed):
             return
         until = self._switch.handled_until
-        if until is None or heard.at > until:
-            self._switch.handled_until = heard.at
-            if self._recovery is not None and heard.at > self._recovered_at + REPLAYED_SECONDS:
+        if until is None or signal.at > until:
+            self._switch.handled_until = signal.at
+            if self._recovery is not None and signal.at > self._recovered_at + REPLAYED_SECONDS:
                 self._recovery = None
 
     async def find_lost_signals(self) -> None:

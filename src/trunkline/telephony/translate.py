@@ -165,7 +165,7 @@ class Translator:
         if group.winner is not None:
             self.to_hang_up += sorted(group.members - {group.winner})
             return [signal for real, signal in withheld if real == group.winner]
-        # Nobody answered: the call ends with the last device.
+        # No device answered: the call ends with the last device.
         return [signal for _, signal in withheld[-1:] if not group.members]
 
     def winner(self, public: Channel) -> str | None:

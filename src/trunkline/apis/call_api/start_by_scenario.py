@@ -123,7 +123,7 @@ _VNUMBER_ALONE = Form(
 )
 
 _INFORMER_OF_FILE = Form(
-    description="media_file_id in place of contact_message; from the account's default number unless said.",
+    description="media_file_id in place of contact_message; from the account's default number by default.",
     applies=lambda sent: "media_file_id" in sent and "contact_message" not in sent,
     params=_with(
         (ACCESS_TOKEN, *_INFORMER_CALL_PARAMS),

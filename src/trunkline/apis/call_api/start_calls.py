@@ -99,7 +99,7 @@ _FLAT_EMPLOYEE_PARAMS = (
 )
 
 _FLAT_EMPLOYEE = Form(
-    description="employee_id in place of employee.id; the employee is called first unless said.",
+    description="employee_id in place of employee.id; the employee is called first by default.",
     applies=lambda sent: "employee_id" in sent and "employee" not in sent,
     params=_FLAT_EMPLOYEE_PARAMS,
     rewrite=_flat_employee,

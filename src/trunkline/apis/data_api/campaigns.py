@@ -50,7 +50,7 @@ _GROUP = (Param("conditions", ParamType.ARRAY, required=True, params=_CONDITION)
 
 _SETTINGS = (
     Param("description", ParamType.STRING, nullable=True, maximum=255),
-    Param("status", _ENUM, enum=listing.STATUSES, description="Active unless said."),
+    Param("status", _ENUM, enum=listing.STATUSES, description="Active by default."),
     Param(
         "campaign_conditions",
         ParamType.OBJECT,

@@ -53,14 +53,14 @@ _INDUSTRY = Param(
     maximum=len(INDUSTRIES),
     description="Of get.site_categories.",
 )
-_NAME = Param("name", _STRING, nullable=True, description="Its domain unless said.")
+_NAME = Param("name", _STRING, nullable=True, description="Its domain by default.")
 _TARGET = Param(
     "target_call_min_duration",
     _NUMBER,
     nullable=True,
     minimum=0,
     maximum=_MAX_SECONDS,
-    description="Seconds from which a call is a target call: 30 unless said.",
+    description="Seconds from which a call is a target call: 30 by default.",
 )
 _PERIOD = Param(
     "second_communication_period",
@@ -68,7 +68,7 @@ _PERIOD = Param(
     nullable=True,
     minimum=1,
     maximum=365,
-    description="Days in which a communication is a repeated one: 1 unless said.",
+    description="Days in which a communication is a repeated one: 1 by default.",
 )
 _WEB_DIRECTORY = Param("is_support_web_directory", _BOOLEAN, nullable=True)
 _CLIENT = Param("child_customer_id", _NUMBER, nullable=True, description="An agent's client.")
@@ -78,12 +78,12 @@ _SETTINGS = (
     _NAME,
     Param("default_scenario_id", _NUMBER, nullable=True, description="For numbers without an active rule."),
     _TARGET,
-    Param("track_subdomains_enabled", _BOOLEAN, nullable=True, description="True unless said."),
+    Param("track_subdomains_enabled", _BOOLEAN, nullable=True, description="True by default."),
     Param("cookie_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
     Param("campaign_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
     Param("sales_enabled", _BOOLEAN, nullable=True, description="Whether set.tag_sales is allowed."),
     _PERIOD,
-    Param("services_enabled", _BOOLEAN, nullable=True, description="True unless said."),
+    Param("services_enabled", _BOOLEAN, nullable=True, description="True by default."),
     Param("replacement_dynamical_block_enabled", _BOOLEAN, nullable=True),
     Param(
         "widget_link",

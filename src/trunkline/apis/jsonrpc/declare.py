@@ -266,8 +266,8 @@ _FILTERS = Param(
 """Of a tree; a single filter is the innermost object by itself."""
 
 GET_PARAMS = (
-    Param("limit", ParamType.NUMBER, description="Rows to return: 1000 unless said, at most 10000."),
-    Param("offset", ParamType.NUMBER, description="Rows to skip: 0 unless said, at most 100000."),
+    Param("limit", ParamType.NUMBER, description="Rows to return: 1000 by default, at most 10000."),
+    Param("offset", ParamType.NUMBER, description="Rows to skip: 0 by default, at most 100000."),
     Param("filter", ParamType.OBJECT, description="A filter, or a tree of filters.", shape=(_FILTERS,)),
     Param("fields", ParamType.ARRAY, items=ParamType.STRING, description="Fields to return."),
     Param("sort", ParamType.ARRAY, description="[{field, order}], order asc or desc."),

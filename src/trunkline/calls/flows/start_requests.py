@@ -79,7 +79,7 @@ def start_scenario_call(account: Account, params: Params) -> StartCall:
 
 def start_vnumber_call(account: Account, params: Params) -> StartCall:
     """``start.vnumber_call``: the scenario is that of the number's active rule without regard to schedules' hours,
-    or of the first rule that is open now (given by the shell as ``scenario_id``)."""
+    or of the first rule that is open now (which the switch adds as ``scenario_id``)."""
     number = _virtual_number(account, params)
     scenario_id = params.get("scenario_id")
     if scenario_id is None:

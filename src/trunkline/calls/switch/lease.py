@@ -128,7 +128,7 @@ class Lease:
                 raise
 
     async def _lock(self, connection: _Connection) -> None:
-        said = False
+        is_logged = False
         while True:
             cursor = await connection.execute(
                 "select pg_try_advisory_lock(%s, %s) as is_ours", (LOCK_SPACE, self._node)
@@ -139,11 +139,11 @@ class Lease:
             if self._token is not None:
                 # Perhaps the server has not noticed yet that our former connection is gone.
                 await self._renew(connection)
-            elif not said:
+            elif not is_logged:
                 _log.warning(
                     "lease_taken", node=self._node, remedy="another switch of this node still runs: stop it"
                 )
-                said = True
+                is_logged = True
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _take(self, connection: _Connection) -> None:

@@ -34,22 +34,22 @@ class Presence:
 
     # --- registrations
 
-    def register(self, heard: Registered) -> bool:
+    def register(self, registered: Registered) -> bool:
         """Keep a device; True when the line had none before."""
-        devices = self._devices[heard.line]
-        before = self.is_online(heard.line)
-        known = devices.get(heard.contact_uri)
-        if known is not None and heard.reachable is None:
-            heard = _with_reachable(heard, known)
-        devices[heard.contact_uri] = heard
-        return not before and self.is_online(heard.line)
+        devices = self._devices[registered.line]
+        before = self.is_online(registered.line)
+        known = devices.get(registered.contact_uri)
+        if known is not None and registered.reachable is None:
+            registered = _with_reachable(registered, known)
+        devices[registered.contact_uri] = registered
+        return not before and self.is_online(registered.line)
 
-    def unregister(self, heard: Unregistered) -> bool:
+    def unregister(self, unregistered: Unregistered) -> bool:
         """Forget a device; True when it was the line's last."""
-        devices = self._devices.get(heard.line)
-        if not devices or devices.pop(heard.contact_uri, None) is None:
+        devices = self._devices.get(unregistered.line)
+        if not devices or devices.pop(unregistered.contact_uri, None) is None:
             return False
-        return not self.is_online(heard.line)
+        return not self.is_online(unregistered.line)
 
     def devices(self, line: str) -> list[Registered]:
         return list(self._devices.get(line, {}).values())
@@ -203,17 +203,17 @@ def _outside(session: Session, leg: Leg) -> tuple[int, str] | None:
     return session.account_id, leg.called_phone_number
 
 
-def _with_reachable(heard: Registered, known: Registered) -> Registered:
+def _with_reachable(registered: Registered, known: Registered) -> Registered:
     """A refresh has no reachability: keep the result of the last probe."""
     return Registered(
-        heard.at,
-        heard.line,
-        heard.contact_uri,
-        heard.ip,
-        heard.port,
-        heard.transport,
-        heard.user_agent,
-        heard.expires_at,
-        heard.round_trip_us if heard.round_trip_us is not None else known.round_trip_us,
+        registered.at,
+        registered.line,
+        registered.contact_uri,
+        registered.ip,
+        registered.port,
+        registered.transport,
+        registered.user_agent,
+        registered.expires_at,
+        registered.round_trip_us if registered.round_trip_us is not None else known.round_trip_us,
         known.reachable,
     )

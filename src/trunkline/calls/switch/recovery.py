@@ -132,7 +132,7 @@ class Recovery:
         self._seen = {one.channel: one for one in survey.channels}
 
     def run(self) -> None:
-        """Take up, catch up, close. What goes wrong with one call does not stop the others."""
+        """Do the steps of the module. An error in one call is logged and does not stop the recovery of the others."""
         self._switch.commanded = self._commanded
         self._switch.timers.hold()
         try:
@@ -253,7 +253,7 @@ class Recovery:
     def _arrived_meanwhile(self, arrived: Arrived) -> None:
         seen = self._seen.get(arrived.channel)
         if seen is not None and seen.controlled:
-            return  # it waits for us: taken up below as a fresh call
+            return  # it waits in the dialplan: begun below as a new call
         self._begin(arrived, seen)
 
     def _begin(self, arrived: Arrived, seen: SeenChannel | None) -> None:

@@ -115,9 +115,9 @@ class SwitchClient:
         :raises SwitchUnavailable: no switch answers; the command was not done. Its kind
             :class:`SwitchInterrupted`: the connection broke while the switch worked, it may have been done.
         """
-        said = await self._done(account_id, name, params, request_id)
+        response_body = await self._done(account_id, name, params, request_id)
         try:
-            result: dict[str, Any] = orjson.loads(said)["result"]
+            result: dict[str, Any] = orjson.loads(response_body)["result"]
         except (ValueError, KeyError, TypeError) as error:
             raise _interrupted() from error
         return result
@@ -126,8 +126,8 @@ class SwitchClient:
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> bytes:
         """As :meth:`command`, with the result as JSON: who only passes it on need not read it."""
-        said = await self._done(account_id, name, params, request_id)
-        return said[len(_RESULT) : -1]
+        response_body = await self._done(account_id, name, params, request_id)
+        return response_body[len(_RESULT) : -1]
 
     async def _done(self, account_id: int, name: str, params: dict[str, Any], request_id: str) -> bytes:
         """The switch's ``{"result": ...}``."""
@@ -227,9 +227,9 @@ class SwitchClient:
         """
         data = orjson.dumps(body) if body is not None else None
         async with self._open().request(method, f"{self._url}{path}", data=data) as response:
-            said = await response.read()
+            response_body = await response.read()
         try:
-            answer = orjson.loads(said)
+            answer = orjson.loads(response_body)
             if "error" in answer:
                 raise _raised(answer["error"])
             result = answer["result"]
@@ -244,11 +244,11 @@ class SwitchClient:
 
     async def _send(self, url: str, body: bytes) -> bytes:
         async with self._open().post(f"{url}/command", data=body) as response:
-            said = await response.read()
-        if said.startswith(_RESULT) and said.endswith(b"}"):
-            return said
+            response_body = await response.read()
+        if response_body.startswith(_RESULT) and response_body.endswith(b"}"):
+            return response_body
         try:
-            error = orjson.loads(said)["error"]
+            error = orjson.loads(response_body)["error"]
         except (ValueError, KeyError, TypeError) as unread:
             raise aiohttp.ClientPayloadError("the switch's answer is not one of ours") from unread
         raise _raised(error)

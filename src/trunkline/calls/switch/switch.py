@@ -668,7 +668,7 @@ class Switch:
             metrics.SETUP.observe(max(0.0, self._clock() - arrived_at))
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
-        """Take up a session that a former switch of this node began; ``events``: all that are stored of it."""
+        """Continue a session that a former switch of this node began; ``events``: all that are stored of it."""
         self._writer.restore(events)
         self.sessions[session.call_session_id] = session
         channel = engine_connect.being_connected(session)
