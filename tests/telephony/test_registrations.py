@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from trunkline.core.clock import Instant
 from trunkline.telephony.ami import AmiMessage
-from trunkline.telephony.port import Unregistered
-from trunkline.telephony.registrations import Registrations
+from trunkline.telephony.port import Registered, Unregistered
+from trunkline.telephony.registrations import Registrations, contact_of
 
 NOW, LATER = Instant(100.0), Instant(200.0)
 DESK, WEB = "sip:1001@192.0.2.1:5062", "sip:a@192.0.2.2:40000;transport=ws"
@@ -57,3 +57,20 @@ def test_a_probe_tells_reachability_and_an_unreachable_device_is_not_called() ->
 def test_a_probe_of_an_unknown_device_asks_for_a_look_up() -> None:
     probe = AmiMessage([("Event", "ContactStatus"), ("EndpointName", "1001"), ("URI", DESK)], NOW)
     assert Registrations().probed(probe) is None
+
+
+def test_a_look_up_moves_the_expiry_and_removes_what_is_not_listed() -> None:
+    registrations = Registrations()
+    registrations.replace_all(
+        [listed("1001", DESK, ExpirationTime="150"), listed("web-1001", WEB, ExpirationTime="900")], NOW
+    )
+    assert registrations.expiring(LATER) == {"1001"}
+    refreshed = contact_of(listed("1001", DESK, ExpirationTime="500"), LATER)
+    assert refreshed
+    [signal] = registrations.looked_up({"1001"}, [refreshed], LATER)
+    assert isinstance(signal, Registered)
+    assert signal.expires_at == 500.0
+    assert registrations.expiring(LATER) == set()
+    assert registrations.looked_up({"1001"}, [refreshed], LATER) == []  # nothing changed: nothing to write
+    assert registrations.looked_up({"1001"}, [], LATER) == [Unregistered(LATER, "1001", DESK)]
+    assert [one.endpoint for one in registrations.all()] == ["web-1001"]

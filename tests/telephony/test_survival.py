@@ -6,20 +6,24 @@ import asyncio
 import shutil
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.telephony.conftest import NUMBER, House, line
+from tests.attack.guesser import Guesser
+from tests.telephony.conftest import NUMBER, PATIENCE, House, Pbx, line
 from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.demo import outside
+from trunkline.demo.outside import OutsideWorld, Registrar
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw, read_wav, sine, write_wav
 from trunkline.runtime import certificates
+from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import Directory
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
@@ -224,6 +228,32 @@ async def test_registrations_and_failed_logins_are_told(house: House) -> None:
     await house.world.phone("1002", "wrong", register=False)
     failed = await house.heard.wait(LoginFailed, lambda one: one.line == "1002")
     assert failed.ip == house.world.ports.phones_address
+
+
+async def test_a_refreshed_registration_ends_later_and_an_expired_one_is_removed(
+    asterisk_install: AsteriskInstall, tmp_path: Path
+) -> None:
+    pbx = Pbx(asterisk_install, tmp_path / "pbx")
+    pbx.config = replace(pbx.config, expiry_min=2, expiry_max=16)
+    registrar = Registrar("127.0.0.1", pbx.config.ports.udp)
+    await pbx.start()
+    try:
+        async with (
+            pbx.engine() as (engine, heard),
+            OutsideWorld(asterisk_install, tmp_path / "w", registrar, ports=pbx.world_ports) as world,
+            Guesser(pbx.config.ports.udp, patience=PATIENCE) as silent,
+        ):
+            await world.phone("1001", "secret")
+            assert await silent.guess("1002", "secret") == 200  # and it never refreshes
+            first = await heard.wait(Registered, lambda one: one.line == "1001")
+            ends = first.expires_at
+            assert ends is not None
+            await heard.wait(Registered, lambda one: one.line == "1001" and (one.expires_at or 0.0) > ends)
+            await heard.wait(Unregistered, lambda one: one.line == "1002", timeout=60)
+            assert {one.line for one in engine.contacts()} == {"1001"}
+            assert not [one for one in heard.of(Unregistered) if one.line == "1001"]
+    finally:
+        await pbx.stop()
 
 
 async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -22,21 +26,28 @@ from trunkline.cli.database import with_database
 from trunkline.cli.directory import directory_files
 from trunkline.cli.settings import load_settings
 from trunkline.core import log
-from trunkline.core.errors import NotFound, Unavailable
+from trunkline.core.errors import InvalidInput, NotFound, Unavailable
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.demo import story
 from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
-from trunkline.directory.apply import Applied
-from trunkline.directory.file import read_file
+from trunkline.directory.apply import Applied, DirectoryFiles
+from trunkline.directory.file import parse
 from trunkline.directory.model import Account, Trunk
 from trunkline.directory.prepare import Request
+from trunkline.directory.schemas import Form
 from trunkline.directory.snapshot import DirectorySnapshot
-from trunkline.directory.trunks.allowed import allow
+from trunkline.directory.trunks.allowed import allow, allowed, disallow
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.runtime import asterisk, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.progress import PrintedProgress
+
+T = TypeVar("T")
+
+_PREFIX, _LOCK = "trunkline-demo-", "lock"
+_DIRECTORY = ("trunks", "virtual_numbers", "sip_lines", "employees", "groups", "scenarios", "notifications")
+"""Sections of a directory that make an account one that is in use."""
 
 
 @click.group()
@@ -65,45 +76,131 @@ def run(report: Path, folder: Path | None) -> None:
         install = asterisk.ensure(load_settings(), progress)
     finally:
         progress.close()
-    place = (folder or Path(tempfile.mkdtemp(prefix="trunkline-demo-"))).absolute()
-    result = asyncio.run(story.run(install, place, click.echo))
+    with contextlib.ExitStack() as stack:
+        place = folder.absolute() if folder else stack.enter_context(temporary_folder())
+        result = asyncio.run(_until_terminated(story.run(install, place, click.echo)))
+        if folder is None:
+            recording = report.absolute().with_name(f"{report.stem}-recording.wav")
+            shutil.copyfile(result["recording"]["file"], recording)
+            result["recording"] = {**result["recording"], "file": str(recording), "mp3": None}
     report.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     for check, holds in result["checks"].items():
         click.echo(f"  {'yes' if holds else 'NO '}  {check}")
     click.echo(f"report: {report.absolute()}")
     click.echo(f"recording: {result['recording']['file']}")
     if not result["ok"]:
+        if folder is None:
+            click.echo("the data was removed; `trunkline demo run --folder FOLDER` keeps data and logs")
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of a demonstration for the time of the block.
+
+    Folders of demonstrations that were killed are removed first: nobody holds their lock.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError), left.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, (Path(folder) / _LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work, which SIGTERM cancels as Ctrl-C does, so that everything is cleaned up."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 @demo.command()
 @account_option
-def load(account_id: int | None) -> None:
-    """Load the demo company into an account (of the running installation)."""
-    settings = load_settings()
-    form, folder = read_file(story.COMPANY, os.environ), story.COMPANY.parent
+@click.option("--dry-run", is_flag=True, help="Only show the difference.")
+@click.option("--yes", is_flag=True, help="Load also into an account that has a directory.")
+def load(account_id: int | None, dry_run: bool, yes: bool) -> None:
+    """Load the demo company into an account (of the running installation); the difference is shown first.
 
-    async def work(db: Database) -> Applied:
+    Logins and numbers that other accounts have are replaced with free ones.
+    """
+    settings = load_settings()
+
+    async def work(db: Database) -> Applied | None:
         which = await chosen(Administration(db), account_id)
-        for trunk in form.section("trunks").values():
-            await allow(db, which, trunk.host, "simulated carrier of the demo company")
+        form = parse(story.company(await free_series(db, which)), os.environ)
         files = directory_files(db, settings)
-        return await files.apply(await files.prepare(Request(which, form, folder)))
+        # The comparison refuses the carrier's address, which is of this machine, unless it is allowed.
+        listed = {row["network"] for row in await allowed(db) if row["account_id"] == which}
+        comment = "simulated carrier of the demo company"
+        networks = [await allow(db, which, trunk.host, comment) for trunk in form.section("trunks").values()]
+        applied = None
+        try:
+            applied = await _load(files, which, form, dry_run=dry_run, yes=yes)
+        finally:
+            for network in {*networks} - listed if applied is None else ():
+                await disallow(db, which, network)
+        return applied
 
     applied = with_database(work)
-    click.echo("\n".join(applied.plan.lines()))
+    if applied is None:
+        click.echo("nothing was written")
+        return
     for login, password in applied.passwords.items():
         click.echo(f"  line {login}  password {password}  (not shown again)")
 
 
+async def _load(
+    files: DirectoryFiles, account_id: int, form: Form, *, dry_run: bool, yes: bool
+) -> Applied | None:
+    """Show the difference and write it; None if nothing is to be written.
+
+    :raises InvalidInput: the account has a directory, and ``yes`` is not set.
+    """
+    existing = await files.export(account_id)
+    prepared = await files.prepare(Request(account_id, form, story.COMPANY.parent))
+    click.echo("\n".join(prepared.plan.lines()))
+    if dry_run:
+        return None
+    own = [name for name in _DIRECTORY if existing.section(name)]
+    if own and not yes and not prepared.plan.is_empty:
+        raise InvalidInput(
+            f"account {account_id} has a directory ({', '.join(own)}), which the demo company would change; load it into"
+            " a new account (`trunkline account create --name Demo`, then --account ID), or add --yes"
+        )
+    return await files.apply(prepared)
+
+
+async def free_series(db: Database, account_id: int) -> int:
+    """The series of the demo company's logins and numbers that this account has, or the first that nobody has.
+
+    :raises InvalidInput: other accounts have all of them.
+    """
+    rows = await db.fetch_all(
+        "select account_id, phone_number from sip_lines where account_id >= 0"
+        " union all select account_id, phone_number from virtual_numbers where account_id >= 0 and is_verified"
+    )
+    holders: dict[int, set[int]] = {}
+    for row in rows:
+        if (series := story.series_of(row["phone_number"])) is not None:
+            holders.setdefault(series, set()).add(row["account_id"])
+    own = [series for series, accounts in holders.items() if accounts == {account_id}]
+    free = [series for series in range(story.SERIES) if series not in holders]
+    if not own and not free:
+        raise InvalidInput(f"{story.SERIES} accounts have the demo company's logins and numbers; delete one")
+    return min(own or free)
+
+
 @demo.command()
-def call() -> None:
+@account_option
+def call(account_id: int | None) -> None:
     """Run a call to the demo company of the running installation and save its recording."""
     log.configure("demo", json=False, level="warning")
     settings = load_settings()
     install = asterisk.ensure(settings)
     try:
-        with_database(lambda db: _call(db, settings, install))
+        with_database(lambda db: _call(db, settings, install, account_id))
     except TimeoutError as error:
         raise Unavailable(
             f"{error}; check `trunkline status` and logs/switch.log of the data folder"
@@ -121,13 +218,13 @@ def registrar_of(settings: Settings) -> Registrar:
     return Registrar("127.0.0.1" if everywhere else settings.sip.bind, settings.sip.udp_port)
 
 
-async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> None:
+async def _call(db: Database, settings: Settings, install: AsteriskInstall, account_id: int | None) -> None:
     """Simulate carrier, customer and one employee for the running installation."""
-    account, trunk = await _demo_company(db, settings)
+    account, trunk, series = await _demo_company(db, settings, account_id)
     # The carrier calls from where the company's trunk expects it.
     ports = replace(choose_ports(), carrier_address=trunk.host, carrier=trunk.port)
     pbx = registrar_of(settings)
-    line = account.line_by_login(story.TEAM[story.ANSWERS])
+    line = account.line_by_login(story.of_series(story.TEAM[story.ANSWERS], series))
     if line is None:
         raise NotFound("the demo company's lines are gone; load it again with `trunkline demo load`")
     timeline = story.Timeline(click.echo)
@@ -136,7 +233,7 @@ async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> N
             phone = await world.phone(line.phone_number, ha1=line.ha1_md5, name=story.ANSWERS)
             timeline.step("registered", f"the phone of {phone.name} on line {line.phone_number}")
             customer = await world.customer(story.CUSTOMER, name="the customer")
-            await story.converse(world, customer, phone, timeline)
+            await story.converse(world, customer, phone, timeline, story.of_series(story.NUMBER, series))
     recording = await _recording(db, account.account_id, timeline.began)
     place = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
     links = LinkMaker(place).of(recording["call_session_id"], recording["recording_id"], recording["kind"])
@@ -147,18 +244,24 @@ async def _call(db: Database, settings: Settings, install: AsteriskInstall) -> N
     click.echo(f"link: {links.full}")
 
 
-async def _demo_company(db: Database, settings: Settings) -> tuple[Account, Trunk]:
-    """The account that has the demo company's number, and the number's trunk."""
+async def _demo_company(
+    db: Database, settings: Settings, account_id: int | None
+) -> tuple[Account, Trunk, int]:
+    """The account (any, or this one) that has the demo company's number, the number's trunk, and the series."""
     snapshot = DirectorySnapshot(db, Cipher(secrets.load(settings).master_key), settings.media_dir)
     await snapshot.start()
     try:
-        found = snapshot.current.number(story.NUMBER)
+        for series in range(story.SERIES):
+            found = snapshot.current.number(story.of_series(story.NUMBER, series))
+            if found is None or account_id not in (None, found[0].account_id):
+                continue
+            if (trunk := found[0].trunks.get(found[1].trunk_id or 0)) is not None:
+                return found[0], trunk, series
     finally:
         await snapshot.stop()
-    trunk = found[0].trunks.get(found[1].trunk_id or 0) if found else None
-    if found is None or trunk is None:
-        raise NotFound("the demo company is not loaded; load it with `trunkline demo load`")
-    return found[0], trunk
+    where = "" if account_id is None else f" into account {account_id}"
+    option = "" if account_id is None else f" --account {account_id}"
+    raise NotFound(f"the demo company is not loaded{where}; load it with `trunkline demo load{option}`")
 
 
 async def _recording(db: Database, account_id: int, since: float, timeout: float = 20.0) -> Mapping[str, Any]:

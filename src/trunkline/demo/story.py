@@ -7,6 +7,7 @@ step is printed as it happens and checked afterwards; the report holds the same 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,9 @@ NUMBER = "97140000100"
 CUSTOMER = "971500000010"
 TEAM = {"Layla": "0160001", "Omar": "0160002", "Nina": "0160003"}
 ANSWERS = "Layla"
+SERIES = 8
+"""So many accounts can have the demo company at once: series 1 has the logins 0161... and the numbers 971400002..."""
+_LOGIN, _NUMBER = re.compile(r"016([0-7])(\d{3})"), re.compile(r"97140000([1-8])(\d\d)")
 ZONE = ZoneInfo("Asia/Dubai")
 
 TALK_SECONDS = 4.0
@@ -50,6 +54,28 @@ _AWAITED = (
     "call_record_completed",
 )
 _PRECISION = 0.3
+
+
+def of_series(name: str, series: int) -> str:
+    """A login or a number of the demo company in another series."""
+    if _LOGIN.fullmatch(name):
+        return f"016{series}{name[4:]}"
+    return f"97140000{series + 1}{name[9:]}" if _NUMBER.fullmatch(name) else name
+
+
+def series_of(name: str) -> int | None:
+    """The series of a login or a number; None when it is not the demo company's."""
+    if login := _LOGIN.fullmatch(name):
+        return int(login[1])
+    number = _NUMBER.fullmatch(name)
+    return int(number[1]) - 1 if number else None
+
+
+def company(series: int) -> str:
+    """The demo company's directory file with the logins and numbers of a series."""
+    text = COMPANY.read_text("utf-8")
+    return re.sub(r'(?<=")\d+(?=")', lambda found: of_series(found[0], series), text)
+
 
 Say = Callable[[str], None]
 

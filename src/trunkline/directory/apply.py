@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,9 @@ from trunkline.directory.write import Writer
 from trunkline.speech import Speech
 
 _TAKEN = {
-    "sip_lines_phone_number_key": "sip_lines: a login is taken by another account; choose another",
-    "virtual_numbers_verified": "virtual_numbers: a number is verified for another account;"
-    " `trunkline numbers assign NUMBER --take` moves it to this account",
+    "sip_lines_phone_number_key": "sip_lines.{value}: the login is taken by another account{owner}; choose another",
+    "virtual_numbers_verified": "virtual_numbers.{value}: the number is verified for another account{owner};"
+    " `trunkline numbers assign {value} --take` moves it to this account",
     "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
 }
 
@@ -93,12 +94,25 @@ class DirectoryFiles:
                 passwords = await writer.write()
         except errors.UniqueViolation as error:
             name = error.diag.constraint_name or ""
+            value = _value_of(error)
             reason = _TAKEN.get(name, f"The database refuses a value that is there already ({name}).")
+            if "{value}" in reason:
+                reason = reason.format(value=value, owner=await self._owner(value))
             raise DirectoryFileError(reason, params={"problems": [reason]}) from error
         except errors.ForeignKeyViolation as error:
             reason = f"Something that would be deleted is still used ({error.diag.table_name})."
             raise DirectoryFileError(reason, params={"problems": [reason]}) from error
         return Applied(prepared.plan, passwords)
+
+    async def _owner(self, name: str) -> str:
+        """The account of a login or a number, in brackets: who applies files is the operator of the installation."""
+        row = await self._db.fetch_one(
+            "select account_id from sip_lines where account_id >= 0 and phone_number = %(name)s"
+            " union all select account_id from virtual_numbers"
+            " where account_id >= 0 and is_verified and phone_number = %(name)s limit 1",
+            {"name": name},
+        )
+        return "" if row is None else f" ({row['account_id']})"
 
     async def export(self, account_id: int) -> Form:
         """The present directory as a form, without secrets; :func:`~.file.to_yaml` writes it.
@@ -107,3 +121,9 @@ class DirectoryFiles:
         """
         async with self._db.connection() as connection:
             return (await read_current(connection, account_id, self._media_dir)).form
+
+
+def _value_of(error: errors.UniqueViolation) -> str:
+    """The last value of the violated key, such as ``0160001`` of ``Key (phone_number)=(0160001) already exists.``."""
+    found = re.search(r"=\((.*)\) already exists", error.diag.message_detail or "")
+    return found[1].rpartition(", ")[2] if found else "?"

@@ -84,6 +84,8 @@ CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
 _TRIM_SECONDS = 60.0
+_EXPIRY_CHECK = 5.0
+"""Seconds between two searches for registrations that end soon."""
 
 
 class AsteriskEngine(Conversations):
@@ -134,6 +136,7 @@ class AsteriskEngine(Conversations):
             core_task(self._pump_ari(), name="ari-signals"),
             core_task(self._pump_ami(), name="ami-signals"),
             core_task(self._trim_cel_log(), name="cel-log-rotation"),
+            core_task(self._look_up_refreshes(), name="registration-refreshes"),
         ]
         return self
 
@@ -639,24 +642,42 @@ class AsteriskEngine(Conversations):
         elif status in ("Reachable", "Unreachable") and (probed := self._registrations.probed(message)):
             self._emit(probed)
         else:
-            self._stale.add(endpoint)
-            if len(self._stale) == 1:
-                self._spawn(self._look_up_stale(), "look-up-contacts")
+            self._look_up({endpoint})
+
+    def _look_up(self, endpoints: set[str]) -> None:
+        pending = bool(self._stale)
+        self._stale |= endpoints
+        if self._stale and not pending:
+            self._spawn(self._look_up_stale(), "look-up-contacts")
+
+    async def _look_up_refreshes(self) -> None:
+        """Look up devices shortly before their registration ends: one look-up for each period, not for each probe."""
+        while True:
+            await asyncio.sleep(_EXPIRY_CHECK)
+            if (
+                not self._contacts_known.is_set()
+            ):  # the listing after the connection failed: Asterisk was still loading
+                await self._list_contacts()
+            self._look_up(self._registrations.expiring(Instant(_now() + _EXPIRY_CHECK)))
 
     async def _look_up_stale(self) -> None:
         """User agent, expiry and address of devices that events named; many at once by one listing."""
         await asyncio.sleep(0.02)
         stale, self._stale = self._stale, set()
         if len(stale) > 20:
-            await self._list_contacts()
+            with contextlib.suppress(AmiError):
+                listed = await self._ami.listing("PJSIPShowContacts")
+                self._take_contacts(stale, [one for one in _contacts(listed) if one.endpoint in stale])
             return
         for endpoint in stale:
             with contextlib.suppress(AmiError):
-                for message in await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint}):
-                    if message.event != "ContactStatusDetail":
-                        continue
-                    if contact := contact_of(message, message.at):
-                        self._emit(self._registrations.put(contact, message.at))
+                messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
+                details = [one for one in messages if one.event == "ContactStatusDetail"]
+                self._take_contacts({endpoint}, _contacts(details))
+
+    def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
+        for signal in self._registrations.looked_up(endpoints, listed, _now()):
+            self._emit(signal)
 
     async def registrations_at_carriers(self, log: Path) -> list[CarrierRegistration]:
         """The state of each registration at a carrier.
@@ -684,6 +705,10 @@ class AsteriskEngine(Conversations):
         waiting = self._signals.qsize()
         if waiting % _QUEUE_ALARM == 0:
             self._log.error("signals_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
+
+
+def _contacts(messages: Iterable[AmiMessage]) -> list[Contact]:
+    return [contact for message in messages if (contact := contact_of(message, message.at))]
 
 
 def _marks(tag: str) -> dict[str, str]:

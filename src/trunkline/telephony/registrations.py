@@ -92,6 +92,32 @@ class Registrations:
         devices[contact.uri] = contact
         return contact.signal(at)
 
+    def expiring(self, before: Instant) -> set[str]:
+        """Endpoints with a device whose registration, as known now, ends before this time.
+
+        Asterisk publishes no event for a refresh, so a later expiry must be looked up.
+        """
+        return {
+            endpoint
+            for endpoint, devices in self._contacts.items()
+            if any(one.expires_at is not None and one.expires_at < before for one in devices.values())
+        }
+
+    def looked_up(self, endpoints: Iterable[str], listed: Iterable[Contact], at: Instant) -> list[Signal]:
+        """Take all devices of these endpoints; the signals of those that came, changed or went."""
+        before = {
+            (one.endpoint, one.uri): one
+            for name in endpoints
+            for one in self._contacts.get(name, {}).values()
+        }
+        signals: list[Signal] = []
+        for contact in listed:
+            known = before.pop((contact.endpoint, contact.uri), None)
+            signal = self.put(contact, at)
+            if self._contacts[contact.endpoint][contact.uri] != known:
+                signals.append(signal)
+        return signals + [self.remove(endpoint, uri, at) for endpoint, uri in before]
+
     def remove(self, endpoint: str, uri: str, at: Instant) -> Unregistered:
         devices = self._contacts.get(endpoint, {})
         devices.pop(uri, None)

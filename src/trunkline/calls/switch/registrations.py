@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -28,15 +28,30 @@ from trunkline.telephony.port import Registered, Signal, Unregistered
 GATHER_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 
-_DELETE = "delete from registrations where account_id = %s and sip_line_id = %s and not contact_uri = any(%s)"
+_DELETE = """
+delete from registrations r using unnest(%s::bigint[], %s::bigint[]) as l (account_id, sip_line_id)
+where r.account_id = l.account_id and r.sip_line_id = l.sip_line_id
+  and not exists (
+    select from unnest(%s::bigint[], %s::bigint[], %s::text[]) as d (account_id, sip_line_id, contact_uri)
+    where d.account_id = r.account_id and d.sip_line_id = r.sip_line_id and d.contact_uri = r.contact_uri)
+"""
 _WRITE = """
 insert into registrations (account_id, sip_line_id, contact_uri, ip, port, transport, user_agent, registered_at,
     expires_at, round_trip_us, reachable)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+select d.* from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::inet[], %s::int[], %s::text[], %s::text[],
+    %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::boolean[])
+    as d (account_id, sip_line_id, contact_uri, ip, port, transport, user_agent, registered_at, expires_at,
+          round_trip_us, reachable)
+join sip_lines l on l.account_id = d.account_id and l.sip_line_id = d.sip_line_id
 on conflict (account_id, sip_line_id, contact_uri) do update set ip = excluded.ip, port = excluded.port,
     transport = excluded.transport, user_agent = excluded.user_agent, expires_at = excluded.expires_at,
     round_trip_us = excluded.round_trip_us, reachable = excluded.reachable
 """
+_COLUMNS = 11
+LINES_AT_ONCE = 500
+"""Lines that one transaction writes at most."""
+
+_Change = tuple[EventType, Instant]
 
 _log = get_logger("calls")
 
@@ -49,7 +64,7 @@ class RegistrationRecorder:
         self._presence = presence
         self._directory = directory
         self._since: dict[tuple[str, str], Instant] = {}
-        self._changed: dict[str, list[tuple[EventType, Instant]]] = {}
+        self._changed: dict[str, list[_Change]] = {}
         self._wake = asyncio.Event()
 
     def handle(self, signal: Signal) -> None:
@@ -79,19 +94,35 @@ class RegistrationRecorder:
             await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             changed, self._changed = self._changed, {}
+            # A line without an event was refreshed or probed: thousands do so each minute, and share a few statements.
+            quiet = [login for login, events in changed.items() if not events]
+            for first in range(0, len(quiet), LINES_AT_ONCE):
+                await self._write_safely({login: [] for login in quiet[first : first + LINES_AT_ONCE]})
             for login, events in changed.items():
-                try:
-                    await self._write(login, events)
-                except (psycopg.OperationalError, DatabaseUnavailable) as error:
-                    _log.warning(
-                        "registrations_unwritten", cause=log_cause(error), line=login, error=first_line(error)
-                    )
-                    kept = self._changed.setdefault(login, [])
-                    kept[:0] = events
-                    self._wake.set()
-                    await asyncio.sleep(RETRY_SECONDS)
-                except psycopg.Error as error:
-                    _log.error("registration_refused", line=login, error=first_line(error))
+                if events:
+                    await self._write_safely({login: events})
+
+    async def _write_safely(self, changed: Mapping[str, list[_Change]]) -> None:
+        try:
+            await self._write(changed)
+        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+            _log.warning(
+                "registrations_unwritten",
+                cause=log_cause(error),
+                line=_shown(changed),
+                error=first_line(error),
+            )
+            for login, events in changed.items():
+                kept = self._changed.setdefault(login, [])
+                kept[:0] = events
+            self._wake.set()
+            await asyncio.sleep(RETRY_SECONDS)
+        except psycopg.Error as error:
+            if len(changed) == 1:
+                _log.error("registration_refused", line=_shown(changed), error=first_line(error))
+                return
+            for login, events in changed.items():  # one bad line must not cost the others their rows
+                await self._write_safely({login: events})
 
     def _note_change(self, login: str, event: EventType | None, at: Instant) -> None:
         events = self._changed.setdefault(login, [])
@@ -100,27 +131,31 @@ class RegistrationRecorder:
             _log.info(event, line=login, devices=len(self._presence.devices(login)))
         self._wake.set()
 
-    async def _write(self, login: str, events: list[tuple[EventType, Instant]]) -> None:
-        found = self._directory().line(login)
-        if found is None:
+    async def _write(self, changed: Mapping[str, list[_Change]]) -> None:
+        directory = self._directory()
+        lines = {login: found[1] for login in changed if (found := directory.line(login)) is not None}
+        if not lines:
             return
-        account, line = found
-        devices = self._presence.devices(login)
+        devices = {login: self._presence.devices(login) for login in lines}
+        rows = [self._row(lines[login], device) for login, of_line in devices.items() for device in of_line]
+        columns = [[row[index] for row in rows] for index in range(_COLUMNS)]
+        accounts = [line.account_id for line in lines.values()]
         async with self._db.connection() as connection:
             await connection.execute(
-                _DELETE, (account.account_id, line.sip_line_id, [device.contact_uri for device in devices])
+                _DELETE, (accounts, [line.sip_line_id for line in lines.values()], *columns[:3])
             )
-            for device in devices:
-                await connection.execute(_WRITE, self._row(line, device))
-            for type_, at in events:
-                await append_to_end(
-                    connection,
-                    account.account_id,
-                    line_stream(line.sip_line_id),
-                    type_,
-                    at,
-                    _facts(line, devices),
-                )
+            if rows:
+                await connection.execute(_WRITE, columns)
+            for login, line in lines.items():
+                for type_, at in changed[login]:
+                    await append_to_end(
+                        connection,
+                        line.account_id,
+                        line_stream(line.sip_line_id),
+                        type_,
+                        at,
+                        _facts(line, devices[login]),
+                    )
 
     def _row(self, line: SipLine, device: Registered) -> tuple[Any, ...]:
         since = self._since.get((device.line, device.contact_uri), device.at)
@@ -137,6 +172,12 @@ class RegistrationRecorder:
             device.round_trip_us,
             device.reachable,
         )
+
+
+def _shown(changed: Mapping[str, object]) -> str:
+    """Logins for a log line, the first few of many."""
+    logins = list(changed)
+    return ", ".join(logins[:5]) + (f" and {len(logins) - 5} more" if len(logins) > 5 else "")
 
 
 def _facts(line: SipLine, devices: list[Registered]) -> dict[str, Any]:
