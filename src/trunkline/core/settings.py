@@ -95,6 +95,9 @@ class EngineSettings(_Group):
 
     asterisk: str = "auto"
     """``auto``: an installed Asterisk 20 or newer, else the private copy; ``private``; or the path of a program."""
+    asterisk_mirror: str | None = None
+    """URL of the Debian archive from which the private copy is fetched; default: the mirrors of this machine, then
+    snapshot.debian.org."""
     ari_port: PortNumber = 8088
     ami_port: PortNumber = 5038
     ari_connect_port: PortNumber | None = None

@@ -1,5 +1,7 @@
 """Where Asterisk comes from: an installed one (20 or newer), else a private copy fetched from Debian.
 
+The version of the private copy is fixed, and so are the digests of its packages (:mod:`.asterisk_pin`).
+
 The private copy brings its own C library and is started through its own loader, so it runs on Debian
 releases without an Asterisk package. It is in ``settings.runtime / "asterisk"``, contains no absolute path
 (the folder may be moved), appears by one rename, and may be deleted at any time: it is fetched again.
@@ -8,12 +10,13 @@ releases without an Asterisk package. It is in ``settings.runtime / "asterisk"``
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +24,7 @@ from pathlib import Path
 
 from trunkline.core.errors import SetupError
 from trunkline.core.settings import Settings
-from trunkline.runtime import debian
+from trunkline.runtime import asterisk_pin, debian
 from trunkline.runtime.progress import Progress, Step, silent
 
 MINIMUM_MAJOR = 20
@@ -116,7 +119,7 @@ def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
     with _locked(settings.runtime / "asterisk.lock", progress):
         if found := locate(settings):
             return found
-        _fetch(settings.runtime, progress)
+        _fetch(settings, progress)
     found = locate(settings)
     if found is None:
         raise SetupError(
@@ -196,17 +199,26 @@ def _private(root: Path) -> AsteriskInstall | None:
     )
 
 
-def _fetch(runtime: Path, progress: Progress) -> None:
+def _fetch(settings: Settings, progress: Progress) -> None:
     if absent := debian.missing_tools():
         raise SetupError(
             f"no Asterisk {MINIMUM_MAJOR} or newer is installed and none can be fetched without "
             f"{', '.join(absent)}; install Asterisk by your system's own means and run this again"
         )
+    runtime = settings.runtime
+    digests = asterisk_pin.DIGESTS.get(debian.architecture())
+    if digests is None:
+        raise SetupError(
+            f"no Asterisk {MINIMUM_MAJOR} or newer is installed, and the one to fetch is known for"
+            f" {', '.join(asterisk_pin.DIGESTS)} only; install Asterisk by your system's own means and run this again"
+        )
     work = runtime / "asterisk.fetch"
-    apt = _apt_that_offers_it(work, progress)
+    apt = _apt_that_offers_it(work, settings.engine.asterisk_mirror, progress)
     progress(Step("choosing Asterisk packages"))
-    packages = apt.solve(_WANTED, _NOT_FOLLOWED)
+    packages = apt.solve(_WANTED, _NOT_FOLLOWED, dict.fromkeys(_WANTED, asterisk_pin.VERSION))
     files = apt.fetch(packages, "fetching Asterisk", progress)
+    progress(Step("checking digests"))
+    check_digests(files, digests)
     partial = runtime / "asterisk.partial"
     shutil.rmtree(partial, ignore_errors=True)
     debian.unpack(files, partial, "unpacking Asterisk", progress)
@@ -217,15 +229,43 @@ def _fetch(runtime: Path, progress: Progress) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _apt_that_offers_it(work: Path, progress: Progress) -> debian.PrivateApt:
-    """apt over the machine's own sources if they carry Asterisk, else over ``sid`` of its Debian mirror."""
-    offered = subprocess.run(
-        ["apt-cache", "policy", "asterisk"], capture_output=True, text=True, check=False
-    ).stdout
-    match = re.search(r"Candidate: (?:\d+:)?(\d+)\.", offered)
-    sources: list[str | None] = [None] if match and int(match[1]) >= MINIMUM_MAJOR else []
-    sources += [debian.mirror_source(mirror, _SUITE) for mirror in debian.debian_mirrors()]
+def check_digests(files: Sequence[Path], digests: Mapping[str, str]) -> None:
+    """Compare fetched packages with the digests of this version of Trunkline; one that differs is removed.
+
+    :param files: ``NAME_VERSION_ARCHITECTURE.deb``.
+    :param digests: SHA-256 by name of package, each of which must be among the files.
+    :raises SetupError: a digest differs, or a package is missing.
+    """
+    found = {file.name.split("_")[0]: file for file in files}
+    for name, expected in digests.items():
+        if name not in found:
+            raise SetupError(f"the archive has no package {name}; set engine.asterisk_mirror to another one")
+        with found[name].open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        if digest != expected:
+            found[name].unlink()
+            raise SetupError(
+                f"the fetched package {found[name].name} has the SHA-256 digest {digest}, but this version of Trunkline was"
+                f" tested with {expected}; the file was removed and nothing was installed. Run the same command again; if"
+                " the digest still differs, do not use this archive: set engine.asterisk_mirror to another Debian mirror"
+            )
+
+
+def _apt_that_offers_it(work: Path, mirror: str | None, progress: Progress) -> debian.PrivateApt:
+    """apt over the first source that has the version: the mirror of the settings, or else the machine's own sources, ``sid``
+    of its Debian mirror, and the archive of all former states of Debian."""
+    snapshot = debian.mirror_source(asterisk_pin.SNAPSHOT, _SUITE, may_be_old=True)
+    sources: list[str | None] = [None]
+    sources += [debian.mirror_source(one, _SUITE) for one in debian.debian_mirrors()]
+    if mirror is not None:
+        sources = [debian.mirror_source(mirror, _SUITE, may_be_old=True)]
+    else:
+        offered = subprocess.run(
+            ["apt-cache", "madison", "asterisk"], capture_output=True, text=True, check=False
+        ).stdout
+        sources = [*(sources if asterisk_pin.VERSION in offered else sources[1:]), snapshot]
     failure: SetupError | None = None
+    is_reachable = False
     for source in sources:
         progress(Step("fetching package lists"))
         apt = debian.PrivateApt(work, source)
@@ -234,12 +274,17 @@ def _apt_that_offers_it(work: Path, progress: Progress) -> debian.PrivateApt:
         except SetupError as error:
             failure = error
             continue
-        candidate = _version(apt.candidate("asterisk") or "")
-        if candidate and int(candidate.split(".")[0]) >= MINIMUM_MAJOR:
+        is_reachable = True
+        if asterisk_pin.VERSION in apt.versions("asterisk"):
             return apt
-    raise failure or SetupError(
-        f"no Asterisk {MINIMUM_MAJOR} or newer is installed, and this machine's package sources offer none "
-        "and name no Debian mirror; install Asterisk by your system's own means and run this again"
+    if failure is not None and not is_reachable:
+        raise failure
+    raise SetupError(
+        f"no Asterisk {MINIMUM_MAJOR} or newer is installed, and "
+        + (f"the mirror {mirror} (engine.asterisk_mirror)" if mirror else "no Debian archive in reach")
+        + f" has version {asterisk_pin.VERSION}, with which this version of Trunkline was tested. Set"
+        f" engine.asterisk_mirror to an archive that has it, such as {asterisk_pin.SNAPSHOT}, or install Asterisk by your"
+        " system's own means, and run this again"
     )
 
 

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,20 @@ _MEGA = 1_000_000
 
 @dataclass(frozen=True)
 class Package:
-    """One package of a solution: its name, the file apt will store it in, and that file's size in bytes."""
+    """One package of a solution: its name, the file apt will store it in, and that file's size in bytes.
+
+    :ivar version: the one to fetch; "" = the candidate of the source.
+    """
 
     name: str
     file: str
     size: int
+    version: str = ""
+
+    @property
+    def request(self) -> str:
+        """How apt is asked for it."""
+        return f"{self.name}={self.version}" if self.version else self.name
 
 
 def missing_tools() -> list[str]:
@@ -143,14 +152,26 @@ class PrivateApt:
         match = re.search(r"Candidate: (\S+)", policy)
         return match[1] if match and match[1] != "(none)" else None
 
-    def solve(self, wanted: Sequence[str], without: Iterable[str]) -> list[Package]:
+    def versions(self, name: str) -> set[str]:
+        """All versions of the package that the sources have."""
+        lines = self._run("apt-cache", "madison", name).stdout.splitlines()
+        return {fields[1].strip() for line in lines if len(fields := line.split("|")) > 1}
+
+    def solve(
+        self, wanted: Sequence[str], without: Iterable[str], versions: Mapping[str, str] | None = None
+    ) -> list[Package]:
         """The packages that ``wanted`` need.
 
         :param without: name prefixes of dependencies not to follow (what only they need is left out as well).
+        :param versions: of those in ``wanted`` that must be of a certain version.
         """
-        printed = self._run("apt-get", "-y", "-q", "--print-uris", "install", *wanted)
+        exact = versions or {}
+        requests = [f"{name}={exact[name]}" if name in exact else name for name in wanted]
+        printed = self._run("apt-get", "-y", "-q", "--print-uris", "install", *requests)
         packages = {
-            file.split("_")[0]: Package(file.split("_")[0], file, int(size))
+            file.split("_")[0]: Package(
+                file.split("_")[0], file, int(size), exact.get(file.split("_")[0], "")
+            )
             for _uri, file, size in _PRINTED_URI.findall(printed.stdout)
         }
         if not packages:
@@ -191,7 +212,7 @@ class PrivateApt:
             if attempt:
                 time.sleep(2**attempt)
             process = subprocess.Popen(
-                ["apt-get", "-q", "download", *(package.name for package in absent)],
+                ["apt-get", "-q", "download", *(package.request for package in absent)],
                 cwd=self._archives, env=self._environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
@@ -250,10 +271,21 @@ def is_self_contained(program: Path, through: Sequence[str], root: Path) -> bool
     return listing.returncode == 0 and all(path.startswith(f"{root}/") for path in found)
 
 
-def mirror_source(mirror: str, suite: str) -> str:
-    """One-line source for a suite of a Debian mirror, signed by the machine's own Debian keyring."""
-    option = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
-    return f"deb {option}{mirror} {suite} main"
+def mirror_source(mirror: str, suite: str, *, may_be_old: bool = False) -> str:
+    """One-line source for a suite of a Debian mirror, signed by the machine's own Debian keyring.
+
+    :param may_be_old: accept package lists that have expired: those of a snapshot have.
+    """
+    options = [f"signed-by={_KEYRING}"] if _KEYRING.exists() else []
+    options += ["check-valid-until=no"] if may_be_old else []
+    return f"deb {f'[{chr(32).join(options)}] ' if options else ''}{mirror} {suite} main"
+
+
+def architecture() -> str:
+    """Of this machine, as Debian names it: ``amd64``."""
+    return subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _size(file: Path) -> int:
