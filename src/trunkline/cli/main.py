@@ -20,6 +20,8 @@ COMMANDS = {
     "key": ("trunkline.cli.users", "API keys."),
     "allow": ("trunkline.cli.users", "Allow-lists: which addresses may use an API."),
     "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
+    "backup": ("trunkline.cli.backup", "Write the whole installation to a file, also while it runs."),
+    "restore": ("trunkline.cli.backup", "Make an installation from such a file."),
     "db": ("trunkline.cli.database", "The database's schema."),
     "apply": ("trunkline.cli.directory", "Apply a YAML file to an account's directory."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),

@@ -278,6 +278,16 @@ def _step(name: str, last: str | None, step: Callable[[], object]) -> None:
             ) from error
 
 
+def revision_of(connection: _Connection) -> str | None:
+    """The same as :func:`current` by an open connection, in its transaction."""
+    return max(_versions(connection), default=None) or _former_version(connection)
+
+
+def is_known(version: str) -> bool:
+    """Whether this program has a migration of this number."""
+    return any(one.version == version for one in migrations())
+
+
 def _versions(connection: _Connection) -> set[str]:
     if connection.execute("select to_regclass('schema_migrations')").fetchone() == (None,):
         return set()

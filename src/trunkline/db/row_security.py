@@ -180,6 +180,11 @@ def steps(connection: psycopg.Connection[Any]) -> Iterator[Callable[[], object]]
     yield lambda: connection.execute(_LEAKPROOF.encode())
 
 
+def make_roles(connection: psycopg.Connection[Any]) -> None:
+    """Make the roles of tenants where the owner may and they do not exist."""
+    connection.execute(_ROLES.encode())
+
+
 def has_roles(connection: psycopg.Connection[Any]) -> bool:
     """Whether the owner may take the roles of tenants."""
     row = connection.execute("select has_tenant_roles()").fetchone()

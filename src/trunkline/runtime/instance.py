@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from trunkline import __version__
+from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.runtime import backlog, certificates, handshakes, postgres, secrets
@@ -66,6 +67,9 @@ class Parts:
     on_up: Callable[[], None]
 
 
+RESTORE_MARKER = "restore.incomplete"
+"""File of the data folder that exists while ``trunkline restore`` replaces its content."""
+
 SILENT_SECONDS = 120.0
 """A role whose event loop does not run for this time is killed and restarted: many times its longest pause."""
 
@@ -97,6 +101,7 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
     """
     os.umask(PRIVATE)
     with sole_instance(settings.run_dir):
+        _check_restored(settings)
         prepare_data_folder(settings)
         say = _also_to_log(say, RotatingLog(settings.logs_dir / "supervisor.log"))
         supervisor = Supervisor(
@@ -110,6 +115,14 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
         if settings.database_url is not None:
             parts.migrate(settings.database_url)
         asyncio.run(supervisor.run(parts.on_up))
+
+
+def _check_restored(settings: Settings) -> None:
+    if (settings.data / RESTORE_MARKER).exists():
+        raise ConfigurationError(
+            f"a restore into {settings.data} was interrupted; run `trunkline restore` with --replace again. What was there "
+            "before is in its folder before-restore-..."
+        )
 
 
 def services_of(settings: Settings, install: AsteriskInstall, parts: Parts) -> list[Service]:

@@ -74,5 +74,18 @@ def load(settings: Settings) -> Secrets:
     return Secrets(master_key, ari, ami, token)
 
 
+def master_key(settings: Settings) -> bytes:
+    """The master key alone; :class:`ConfigurationError` when it is absent or damaged."""
+    path = settings.secrets_dir / "master.key"
+    try:
+        key = path.read_bytes().strip()
+        Fernet(key)
+    except FileNotFoundError as error:
+        raise ConfigurationError(_missing(path)) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is damaged; restore it from the backup") from error
+    return key
+
+
 def _missing(path: Path) -> str:
     return f"{path} is missing; start the instance with `trunkline up` once, or restore it from the backup"

@@ -1,0 +1,1 @@
+"""A whole installation in one file, and an installation from such a file."""

@@ -1,0 +1,86 @@
+"""An installation with calls is backed up while a call goes on, and restored in another folder, on other ports."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.stage import Stage, period
+from tests.engine.test_calls_in import ANNA
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.testing import tones
+from trunkline.testing.installation import Installation
+from trunkline.testing.outside import Answer, Call
+
+_FIELDS = ["id", "start_time", "finish_reason", "contact_phone_number", "wav_call_records", "talk_duration"]
+
+
+async def _rows(installation: Installation, stage: Stage, name: str, **params: Any) -> Any:
+    return (await installation.data_api(stage.account, name, **params))["data"]
+
+
+async def _interfaces(installation: Installation, stage: Stage) -> list[Any]:
+    """What a user of the account sees."""
+    export = await installation.run("export", "--account", str(stage.account.account_id))
+    return [
+        export,
+        await _rows(installation, stage, "get.calls_report", **period(), fields=_FIELDS),
+        await _rows(installation, stage, "get.call_legs_report", **period()),
+        await _rows(installation, stage, "get.employees"),
+        await _rows(installation, stage, "get.sip_lines"),
+    ]
+
+
+async def _talk(stage: Stage) -> tuple[Call, Call]:
+    customer = await stage.customer()
+    stage.anna.on_call(Answer(after=0.2))
+    call = await customer.dial(ANNA)
+    phone = await stage.anna.next_call()
+    await phone.answered()
+    await asyncio.sleep(2)
+    return call, phone
+
+
+@pytest.mark.engine
+async def test_a_backup_during_a_call_makes_an_equal_installation_elsewhere(
+    asterisk_install: AsteriskInstall, tmp_path: Path
+) -> None:
+    file, key = tmp_path / "backup.tar", tmp_path / "backup.key"
+    async with Stage(asterisk_install, tmp_path / "one") as stage:
+        before = await stage.last_id()
+        call, phone = await _talk(stage)
+        await call.hangup()
+        await asyncio.gather(call.ended(), phone.ended())
+        row = await stage.row(before, recorded=True)
+        ended = await _interfaces(stage.installation, stage)
+        second, second_phone = await _talk(stage)
+        await stage.installation.run("backup", str(file), "--key", str(key))
+        assert not second.is_ended
+        await second.hangup()
+        await asyncio.gather(second.ended(), second_phone.ended())
+        await stage.prove_recording(row, call, phone)
+        stage_tones = set(stage.world.tones.values())
+
+    moved = Installation(tmp_path / "two")
+    await moved.run("restore", str(file), "--key", str(key))
+    async with moved:
+        found = await _interfaces(moved, stage)
+        export, calls, legs, *lists = found
+        assert [export, *lists] == [ended[0], *ended[3:]]
+        # The call that went on is closed by the recovery of the new switch, later or already.
+        assert [one for one in calls if one["id"] == row["id"]] == ended[1]
+        assert [leg for leg in legs if leg["call_session_id"] == row["id"]] == ended[2]
+        [recording_id] = row["wav_call_records"]
+        status, sound = await moved.get(
+            f"{moved.url}/system/media/wav/{row['communication_id']}/{recording_id}/",
+            {"Authorization": f"Bearer {stage.account.keys['data_api']}"},
+        )
+        assert status == 200
+        wav = tmp_path / "recording.wav"
+        wav.write_bytes(sound)
+        left, right = tones.channel_frequencies(wav, stage_tones)
+        assert list(left) == [call.tone]
+        assert list(right) == [phone.tone]
