@@ -30,7 +30,8 @@ async def _interfaces(installation: Installation, stage: Stage) -> list[Any]:
         await _rows(installation, stage, "get.calls_report", **period(), fields=_FIELDS),
         await _rows(installation, stage, "get.call_legs_report", **period()),
         await _rows(installation, stage, "get.employees"),
-        await _rows(installation, stage, "get.sip_lines"),
+        # Phones are not registered at the restored installation.
+        [{**line, "physical_state": None} for line in await _rows(installation, stage, "get.sip_lines")],
     ]
 
 
@@ -69,7 +70,10 @@ async def test_a_backup_during_a_call_makes_an_equal_installation_elsewhere(
     async with moved:
         found = await _interfaces(moved, stage)
         export, calls, legs, *lists = found
-        assert [export, *lists] == [ended[0], *ended[3:]]
+        # Media files are named with the data folder that they are in.
+        here, there = str(stage.installation.settings.data), str(moved.settings.data)
+        assert export.replace(there, here).splitlines() == ended[0].splitlines()
+        assert lists == ended[3:]
         # The call that went on is closed by the recovery of the new switch, later or already.
         assert [one for one in calls if one["id"] == row["id"]] == ended[1]
         assert [leg for leg in legs if leg["call_session_id"] == row["id"]] == ended[2]

@@ -54,7 +54,7 @@ class Readable(Protocol):
 class Manifest:
     """What a reader must know first.
 
-    :ivar revision: of the database's schema.
+    :ivar revision: number of the newest migration of the database.
     :ivar key_fingerprint: of the master key that the secrets in the archive are encrypted with.
     :ivar created_at: ISO 8601, UTC.
     """

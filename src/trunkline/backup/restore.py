@@ -37,7 +37,7 @@ class Restored:
     """What was restored.
 
     :ivar created_at: when the backup was made.
-    :ivar upgraded: revisions of the schema that were applied to it.
+    :ivar upgraded: migrations that were applied to it.
     :ivar previous: folder with what was there before, None when there was nothing.
     :ivar settings: file with the settings of the backup, which are not in effect.
     """
@@ -66,8 +66,8 @@ def restore(settings: Settings, file: Path, key_file: Path | None, *, replace: b
         )
     if not migrate.is_known(manifest.revision):
         raise ConfigurationError(
-            f"the backup was made by Trunkline {manifest.version} with revision {manifest.revision} of the schema, which "
-            f"is newer than this version (revision {migrate.newest()}); install that version or a newer one"
+            f"the backup was made by Trunkline {manifest.version} with migration {manifest.revision} of the schema, which "
+            f"is newer than this version (migration {migrate.newest()}); install that version or a newer one"
         )
     with sole_instance(settings.run_dir):
         if not replace:

@@ -14,6 +14,7 @@ from trunkline.accounts.administration import SECURITY_RULES, AccountProfile, Ad
 from trunkline.accounts.model import METERED, Api, NewAccount, Status
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
+from trunkline.cli.table import print_rows
 from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
 
@@ -128,8 +129,8 @@ def list_accounts(json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        click.echo(f"{row['account_id']:<8}{row['status']:<10}{row['time_zone']:<24}{row['name']}")
+    columns = {"account_id": "id", "status": "status", "time_zone": "time zone", "name": "name"}
+    print_rows(rows, columns, none="no account")
 
 
 @account.command()
@@ -283,12 +284,16 @@ def calls(
     if json:
         print_json(rows)
         return
-    for row in rows:
-        limits = {name: value for name, value in row.items() if name != "line"}
-        shown = ", ".join(f"{name} {'usual' if value is None else value}" for name, value in limits.items())
-        click.echo(f"{row['line'] or 'account':<14}{shown}")
-    if not rows:
-        click.echo("no own limits: the settings limits.* apply")
+    shown = [
+        {name: _own(value) if name != "line" else value or "account" for name, value in row.items()}
+        for row in rows
+    ]
+    columns = {name: name.replace("_", " ") for row in rows for name in row}
+    print_rows(shown, columns, none="no own limits: the settings limits.* apply")
+
+
+def _own(value: Any) -> Any:
+    return "usual" if value is None else value
 
 
 def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:

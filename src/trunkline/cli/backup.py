@@ -64,7 +64,7 @@ def restore(file: Path, key: Path | None, replace: bool, json: bool) -> None:
         return
     click.echo(f"restored the backup of {restored.created_at}, made by Trunkline {restored.version}")
     if restored.upgraded:
-        click.echo(f"revisions applied to the database: {', '.join(restored.upgraded)}")
+        click.echo(f"migrations applied to the database: {', '.join(restored.upgraded)}")
     if restored.previous:
         click.echo(f"previous data: {restored.previous}")
     click.echo(f"its settings, not in effect: {restored.settings}")

@@ -12,6 +12,7 @@ from trunkline.cli.accounts import json_option
 from trunkline.cli.database import print_json
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import ask_switch
+from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
 
 Bans = list[dict[str, Any]]
@@ -52,6 +53,8 @@ def _show(bans: Bans, json: bool) -> None:
     if json:
         print_json(bans)
         return
-    for one in bans:
-        place = f"{one['ip'] or 'all addresses':<40}{one['line'] or 'all lines':<14}"
-        click.echo(f"{place}until {one['until']}  {one['failures']} failures")
+    shown = [
+        (one["ip"] or "all addresses", one["line"] or "all lines", one["until"], one["failures"])
+        for one in bans
+    ]
+    print_table(("address", "line", "until", "failures"), shown, none="no ban")

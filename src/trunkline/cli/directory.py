@@ -17,7 +17,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.apply import Applied, DirectoryFiles
-from trunkline.directory.file import read_file, to_yaml
+from trunkline.directory.file import read_file, read_stream, to_yaml
 from trunkline.directory.prepare import Prepared, Request
 from trunkline.directory.schemas import Form, SubscriptionForm
 from trunkline.directory.trunks.addresses import own_addresses
@@ -27,15 +27,21 @@ from trunkline.speech import EspeakSpeech
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @account_option
 @click.option("--delete", is_flag=True, help="Delete items that the file's sections do not list.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: bool, json: bool) -> None:
-    """Apply FILE to an account's directory in one transaction; the difference is shown first."""
-    form, folder = read_file(file, os.environ), file.absolute().parent
+    """Apply FILE to an account's directory in one transaction; the difference is shown first.
+
+    FILE - is standard input; relative paths in it begin at the working folder, and --yes or --dry-run is needed.
+    """
+    if str(file) == "-":
+        form, folder = read_stream(sys.stdin.buffer.read(), os.environ), Path.cwd()
+    else:
+        form, folder = read_file(file, os.environ), file.absolute().parent
     settings = load_settings()
 
     async def work(db: Database) -> tuple[Prepared, Applied | None]:

@@ -9,6 +9,7 @@ import sys
 import click
 
 from trunkline import __version__
+from trunkline.cli.messages import with_json
 from trunkline.core.errors import TrunklineError
 
 COMMANDS = {
@@ -20,6 +21,9 @@ COMMANDS = {
     "key": ("trunkline.cli.users", "API keys."),
     "allow": ("trunkline.cli.users", "Allow-lists: which addresses may use an API."),
     "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
+    "calls": ("trunkline.cli.live", "Show live calls, or the last finished ones."),
+    "lines": ("trunkline.cli.live", "Show registered devices: address, user agent, age."),
+    "tail": ("trunkline.cli.live", "Show the log of a call, an account, a process."),
     "backup": ("trunkline.cli.backup", "Write the whole installation to a file, also while it runs."),
     "restore": ("trunkline.cli.backup", "Make an installation from such a file."),
     "db": ("trunkline.cli.database", "The database's schema."),
@@ -28,7 +32,7 @@ COMMANDS = {
     "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
     "trunk": (
         "trunkline.cli.trunks",
-        "Addresses that trunks may have although the rules refuse them.",
+        "State of trunks; addresses that they may have although the rules refuse them.",
     ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, their accounts, monthly statements."),
     "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
@@ -57,7 +61,7 @@ class _LazyGroup(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} of {COMMANDS[cmd_name][0]} is not a command")
-        return command
+        return with_json(command, (cmd_name,))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -67,7 +71,11 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="trunkline")
 def commands() -> None:
-    """Trunkline, a self-hosted cloud PBX and call center."""
+    """Trunkline, a self-hosted cloud PBX and call center.
+
+    Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong arguments; 3 the state that was asked
+    for is not good (status, trunk status).
+    """
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
+from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 from trunkline.notifications.callbacks import callback_secret
@@ -171,11 +172,12 @@ def log(
     if json:
         print_json(found)
         return
-    for one in found:
-        click.echo(_line(one))
-    if not found:
-        filtered = subscription_id is not None or status is not None
-        click.echo("no such delivery" if filtered else "nothing has been delivered yet")
+    filtered = subscription_id is not None or status is not None
+    print_table(
+        ("id", "time", "event", "stream", "status", "attempts", "response"),
+        [_cells(one) for one in found],
+        none="no such delivery" if filtered else "nothing has been delivered yet",
+    )
 
 
 @notification.command("replay")
@@ -215,8 +217,8 @@ def variables(json: bool) -> None:
     if json:
         print_json([asdict(variable) for variable in VARIABLES.values()])
         return
-    for variable in VARIABLES.values():
-        click.echo(f"{variable.name:28} {variable.kind.value:9} {variable.group.value}")
+    shown = [(variable.name, variable.kind.value, variable.group.value) for variable in VARIABLES.values()]
+    print_table(("variable", "kind", "group"), shown)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -226,10 +228,9 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _cells(entry: dict[str, Any]) -> tuple[Any, ...]:
     moment: datetime = entry["created_at"]
     answer = entry["error"] or (f"HTTP {entry['status_code']}" if entry["status_code"] else "not tried yet")
     return (
-        f"{entry['delivery_id']}  {moment:%Y-%m-%d %H:%M:%S}  {entry['mnemonic']}  {entry['stream']}"
-        f"  {entry['status']} ({entry['attempts']})  {answer}"
-    )
+        entry["delivery_id"], moment, entry["mnemonic"], entry["stream"], entry["status"], entry["attempts"], answer,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import switch_client
+from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
@@ -93,12 +94,17 @@ def list_numbers(json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        whose = "free" if row["used_by"] is None else f"account {row['used_by']}"
-        offered = "everybody" if row["offered_to"] == EVERYBODY else f"agent {row['offered_to']}"
-        click.echo(
-            f"{row['phone_number']:<17}{row['category']:<10}{offered:<16}{whose:<16}{row['location_name']}"
+    shown = [
+        (
+            row["phone_number"],
+            row["category"],
+            "everybody" if row["offered_to"] == EVERYBODY else f"agent {row['offered_to']}",
+            "free" if row["used_by"] is None else f"account {row['used_by']}",
+            row["location_name"],
         )
+        for row in rows
+    ]
+    print_table(("number", "category", "offered to", "used by", "location"), shown, none="no number")
 
 
 @numbers.command()
@@ -179,9 +185,8 @@ def claims(json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        owner = f"verified for account {row['owner']}" if row["owner"] is not None else ""
-        click.echo(f"{row['phone_number']:<17}account {row['account_id']:<10}{owner}")
+    columns = {"phone_number": "number", "account_id": "account", "owner": "verified for account"}
+    print_rows(rows, columns, none="no unverified number")
 
 
 @click.command()

@@ -10,6 +10,7 @@ from trunkline.accounts import support as rooms
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.table import print_table
 from trunkline.db.pool import Database
 from trunkline.db.rows import transaction
 
@@ -84,9 +85,15 @@ def persons(account_id: int | None, json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        ways = [way["email"] for way in row["emails"]] + [way["phone"] for way in row["phones"]]
-        click.echo(f"{row['contact_id']:<8}{row['full_name']:<32}{', '.join(ways)}")
+    shown = [
+        (
+            row["contact_id"],
+            row["full_name"],
+            [way["email"] for way in row["emails"]] + [way["phone"] for way in row["phones"]],
+        )
+        for row in rows
+    ]
+    print_table(("id", "name", "addresses"), shown, none="no person")
 
 
 @support.command("remove-person")

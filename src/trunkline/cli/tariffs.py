@@ -17,6 +17,7 @@ from trunkline.billing.tariff_file import read_tariffs
 from trunkline.billing.tariffs import EVERYBODY, plain
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 
@@ -61,10 +62,17 @@ def list_plans(json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        offered = "everybody" if row["offered_to"] == EVERYBODY else f"agent {row['offered_to']}"
-        prices = ", ".join(row["prices"]) or "no prices"
-        click.echo(f"{row['key']:<20}{row['name']:<24}{offered:<14}{row['accounts']:>4} accounts  {prices}")
+    shown = [
+        (
+            row["key"],
+            row["name"],
+            "everybody" if row["offered_to"] == EVERYBODY else f"agent {row['offered_to']}",
+            row["accounts"],
+            row["prices"],
+        )
+        for row in rows
+    ]
+    print_table(("plan", "name", "offered to", "accounts", "prices"), shown, none="no plan")
 
 
 @tariff.command()

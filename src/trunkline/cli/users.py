@@ -14,6 +14,7 @@ from trunkline.accounts.model import Action, Api, NewKey, Status
 from trunkline.accounts.permissions import RESOURCES, Role
 from trunkline.cli.accounts import account_option, administer, chosen, json_option
 from trunkline.cli.database import print_json
+from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput, NotFound
 
 _SPAN = re.compile(r"([0-9]{1,6})([mhd])\Z")
@@ -99,9 +100,9 @@ def list_users(account_id: int | None, json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        apis = ", ".join(api.value for api in _ENABLED if row[f"{api.value}_enabled"])
-        click.echo(f"{row['user_id']:<8}{row['status']:<10}{row['role']:<12}{row['login']:<24}{apis}")
+    shown = [{**row, "apis": [api.value for api in _ENABLED if row[f"{api.value}_enabled"]]} for row in rows]
+    columns = {"user_id": "id", "status": "status", "role": "role", "login": "login", "apis": "APIs"}
+    print_rows(shown, columns, none="no user")
 
 
 @user.command()
@@ -242,11 +243,11 @@ def list_keys(account_id: int | None, json: bool) -> None:
     if json:
         print_json(rows)
         return
+    shown: list[tuple[Any, ...]] = []
     for row in rows:
         state = "blocked" if row["blocked_at"] else f"until {row['expires_at'] or 'blocked'}"
-        click.echo(
-            f"{row['key_id']:<8}user {row['user_id']:<8}...{row['token_hint']:<8}{state:<36}{row['name']}"
-        )
+        shown.append((row["key_id"], row["user_id"], f"...{row['token_hint']}", state, row["name"]))
+    print_table(("id", "user", "key", "state", "name"), shown, none="no key")
 
 
 @key.command("block")
@@ -328,8 +329,7 @@ def list_addresses(account_id: int | None, json: bool) -> None:
     if json:
         print_json(rows)
         return
-    for row in rows:
-        click.echo(f"{row['api']:<12}{row['network']:<24}{row['comment']}")
+    print_rows(rows, {"api": "API", "network": "network", "comment": "comment"}, none="no address")
 
 
 def _set_user_status(login: str, account_id: int | None, status: Status) -> None:

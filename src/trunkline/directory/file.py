@@ -73,6 +73,15 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Form:
     return parse(_text_of(path), environment)
 
 
+def read_stream(content: bytes, environment: Mapping[str, str]) -> Form:
+    """The form of the bytes of a YAML file. Errors as :func:`read_file`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DirectoryFileError("The input is not UTF-8 text.") from error
+    return parse(text, environment)
+
+
 def read_items(path: Path, form: type[_ItemT]) -> _ItemT:
     """A smaller YAML file of another form. Errors as :func:`read_file`."""
     return _validated(form, _mapping_of(_text_of(path), form))
