@@ -29,6 +29,7 @@ COMMANDS = {
     "db": ("trunkline.cli.database", "The database's schema."),
     "apply": ("trunkline.cli.directory", "Apply a YAML file to an account's directory."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
+    "csv": ("trunkline.cli.csv", "Employees, SIP lines, contacts and tags as CSV files."),
     "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
     "trunk": (
         "trunkline.cli.trunks",

@@ -11,7 +11,7 @@ import click
 from trunkline.cli.database import print_json
 
 WITHOUT_JSON = frozenset(
-    {("up",), ("export",), ("bench",), ("demo", "run"), ("demo", "load"), ("demo", "call")}
+    {("up",), ("export",), ("csv", "export"), ("bench",), ("demo", "run"), ("demo", "load"), ("demo", "call")}
 )
 """Commands that run in the foreground with a progress, or whose output is a file."""
 
