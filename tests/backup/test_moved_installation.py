@@ -17,6 +17,9 @@ from trunkline.testing.outside import Answer, Call
 
 _FIELDS = ["id", "start_time", "finish_reason", "contact_phone_number", "wav_call_records", "talk_duration"]
 
+_NOT_REGISTERED = {"physical_state": None, "date_time": None, "ip": None, "ip_addresses": None}
+"""What a line has of its phone, which is not registered at the restored installation."""
+
 
 async def _rows(installation: Installation, stage: Stage, name: str, **params: Any) -> Any:
     return (await installation.data_api(stage.account, name, **params))["data"]
@@ -30,8 +33,7 @@ async def _interfaces(installation: Installation, stage: Stage) -> list[Any]:
         await _rows(installation, stage, "get.calls_report", **period(), fields=_FIELDS),
         await _rows(installation, stage, "get.call_legs_report", **period()),
         await _rows(installation, stage, "get.employees"),
-        # Phones are not registered at the restored installation.
-        [{**line, "physical_state": None} for line in await _rows(installation, stage, "get.sip_lines")],
+        [{**line, **_NOT_REGISTERED} for line in await _rows(installation, stage, "get.sip_lines")],
     ]
 
 
