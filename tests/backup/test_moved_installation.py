@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trunkline.testing.installation import Installation
 
 from tests.engine.stage import Stage, period
 from tests.engine.test_calls_in import ANNA
+from trunkline.demo import tones
+from trunkline.demo.installation import Installation
+from trunkline.demo.outside import Answer, Call
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.testing import tones
-from trunkline.testing.outside import Answer, Call
 
 _FIELDS = ["id", "start_time", "finish_reason", "contact_phone_number", "wav_call_records", "talk_duration"]
 
