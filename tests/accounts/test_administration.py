@@ -309,3 +309,26 @@ def test_the_apis_of_a_user_are_shown_with_a_key_and_changed(shell: Shell) -> No
     shell("user", "apis", "--user", "anna", "data_api")
     assert "it opens data_api;" in shell("key", "create", "--user", "anna")
     assert shell.json("key", "create", "--user", "anna")["apis"] == ["data_api"]
+
+
+@pytest.mark.parametrize(
+    "email", ["layla", "layla@", "layla@example", "a b@example.com", "a@exa mple.com", "a@b..com"]
+)
+async def test_what_is_no_address(administration: Administration, company: NewAccount, email: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is no e-mail address; write layla@example\.com"):
+        await administration.users.create(company.account_id, "layla", email=email)
+
+
+async def test_addresses_of_users(administration: Administration, company: NewAccount) -> None:
+    for login, email in (("a", "layla@example.com"), ("b", "l.haddad+crm@mail.palm-office.example")):
+        await administration.users.create(company.account_id, login, email=email)
+
+
+@pytest.mark.parametrize("granted", [True, False])
+async def test_an_unknown_permission_is_refused(
+    administration: Administration, company: NewAccount, granted: bool
+) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no resource 'report'; did you mean reports\?"):
+        await administration.users.set_permission(
+            company.account_id, company.user_id, "report", Action.SELECT, granted
+        )

@@ -192,3 +192,46 @@ def test_demo_file_is_whole_and_reads_back() -> None:
     again = parse(text, {})
     assert to_yaml(again) == text
     assert again.scenarios == form.scenarios
+
+
+_CIRCLE = """
+schedules: {office: {open: [{days: mon-fri, from: "09:00", till: "18:00"}]}}
+scenarios:
+  sales:
+    operations:
+      welcome: {kind: greeting, text: Hello., next: %s}
+      hours: {kind: schedule, schedule: office, open: ring, closed: closed}
+      closed: {kind: greeting, text: We are closed., next: %s}
+      ring: {kind: hangup}
+"""
+
+
+def test_greetings_that_never_end_are_refused() -> None:
+    assert problems(_CIRCLE % ("welcome", "ring")) == [
+        "scenarios.sales.operations.welcome: the call would never leave welcome -> welcome;"
+        " let one of them lead to another operation"
+    ]
+    [found] = problems(_CIRCLE % ("hours", "hours"))
+    assert "the call would never leave hours -> closed -> hours" in found
+    assert problems_of(parse(_CIRCLE % ("hours", "ring"), {})) == []
+
+
+def test_calls_may_go_round_when_phones_ring_in_between() -> None:
+    text = """
+employees: {layla: {last_name: Haddad}}
+groups: {sales: {members: [layla]}}
+scenarios:
+  sales:
+    operations:
+      welcome: {kind: greeting, text: Hello., next: ring}
+      ring: {kind: forward_group, group: sales, next: welcome}
+"""
+    assert problems_of(parse(text, {})) == []
+
+
+def test_locales_and_addresses() -> None:
+    text = "account: {locale: english}\nemployees: {layla: {last_name: Haddad, email: layla}}"
+    assert problems(text) == [
+        "account.locale: 'english' is no locale; write en or en-GB",
+        "employees.layla.email: 'layla' is no e-mail address; write layla@example.com",
+    ]

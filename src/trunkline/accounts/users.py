@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ import psycopg
 from trunkline.accounts import passwords, tokens
 from trunkline.accounts.model import Action, Api, NewKey, Status
 from trunkline.accounts.permissions import CONTROL_CALLS, RESOURCES, WATCH_CALLS, Role
+from trunkline.core import names
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
@@ -131,21 +133,28 @@ class Users:
 
         :raises InvalidInput: no method names this resource; one granted earlier can still be taken away.
         """
-        if granted and resource not in RESOURCES:
+        await self._check_user(account_id, user_id)
+        known = resource in RESOURCES
+        changed = (
+            0
+            if granted and not known
+            else await self._db.execute(
+                "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)"
+                " on conflict do nothing"
+                if granted
+                else "delete from user_permissions"
+                " where account_id = %s and user_id = %s and resource = %s and action = %s",
+                (account_id, user_id, resource, action.value),
+            )
+        )
+        if not known and not changed:  # one granted by an earlier version can be taken away
+            near = difflib.get_close_matches(resource, RESOURCES, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
             raise InvalidInput(
-                f"there is no resource {resource!r}; there are {', '.join(RESOURCES)}",
+                f"there is no resource {resource!r}; {hint}There are {', '.join(RESOURCES)}",
                 field="resource",
                 value=resource,
             )
-        await self._check_user(account_id, user_id)
-        await self._db.execute(
-            "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)"
-            " on conflict do nothing"
-            if granted
-            else "delete from user_permissions"
-            " where account_id = %s and user_id = %s and resource = %s and action = %s",
-            (account_id, user_id, resource, action.value),
-        )
 
     async def create_key(
         self, account_id: int, user_id: int, name: str = "", expires_at: datetime | None = None
@@ -230,6 +239,11 @@ async def add_user(
         )
     if password is not None:
         passwords.check_strength(password)
+    if email is not None:
+        try:
+            names.email(email)
+        except ValueError as error:
+            raise InvalidInput(str(error), field="email", value=email) from error
     enabled = frozenset(apis)
     try:
         cursor = await connection.execute(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
+import os
 import sys
 
 import click
@@ -80,9 +82,29 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one line on standard error and exit code 1."""
+    """Entry point: errors raised on purpose, and files that cannot be used, become one line on standard error and exit
+    code 1."""
     try:
         commands()
     except TrunklineError as error:
         click.echo(f"trunkline: {error.message}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise  # of the network, or a fault of the program
+        click.echo(f"trunkline: {_of_file(error)}", err=True)
+        sys.exit(1)
+
+
+def _of_file(error: OSError) -> str:
+    """One sentence on a file or folder that cannot be used, with a remedy."""
+    remedy = {
+        errno.EACCES: "run as its owner or give this user the permission",
+        errno.EPERM: "run as its owner or give this user the permission",
+        errno.ENOENT: "create the folder, or name another path",
+        errno.ENOTDIR: "a part of the path is a file; name a folder (TRUNKLINE_DATA_DIR for the data folder)",
+        errno.EISDIR: "this is a folder; name a file",
+        errno.EROFS: "the file system is read-only; name another path",
+        errno.ENOSPC: "the disk is full; make room",
+    }.get(error.errno or 0, "check the path and its permissions")
+    return f"{os.fsdecode(error.filename)}: {error.strerror}; {remedy}"

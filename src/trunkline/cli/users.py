@@ -11,7 +11,7 @@ import click
 from trunkline.accounts import tokens
 from trunkline.accounts.administration import Administration
 from trunkline.accounts.model import Action, Api, NewKey, Status
-from trunkline.accounts.permissions import RESOURCES, Role
+from trunkline.accounts.permissions import Role
 from trunkline.cli.accounts import account_option, administer, chosen, json_option
 from trunkline.cli.database import print_json
 from trunkline.cli.table import print_rows, print_table
@@ -171,7 +171,7 @@ def set_apis(user: str, apis: tuple[str, ...], account_id: int | None) -> None:
 
 @user.command()
 @user_option
-@click.argument("resource", type=click.Choice(RESOURCES), metavar="RESOURCE")
+@click.argument("resource", metavar="RESOURCE")
 @click.argument("action", type=click.Choice([action.value for action in Action]))
 @click.option("--revoke", is_flag=True, help="Revoke the permission.")
 @account_option

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address, ip_network
@@ -390,6 +391,30 @@ class AnalysisSettings(_Group):
     """Seconds that one recording may take."""
 
 
+def base_folder() -> Path:
+    """The folder of the default data folder and of ``trunkline.toml``, so that commands in different working directories
+    find the same instance: the nearest of the working directory and its parents that has one of the two; else the checkout
+    whose virtual environment runs the program; else the working directory."""
+    here, checkout = Path.cwd(), Path(sys.prefix).parent
+    for folder in (here, *here.parents):
+        if (folder / "trunkline.toml").is_file() or (folder / ".trunkline" / "data").is_dir():
+            return folder
+    return checkout if (checkout / "src" / "trunkline").is_dir() else here
+
+
+class _SettingsFile(TomlConfigSettingsSource):
+    """``trunkline.toml``; relative folders in it are relative to the file."""
+
+    def __call__(self) -> dict[str, Any]:
+        found = super().__call__()
+        file = self.toml_file_path
+        if isinstance(file, Path):
+            for name in ("data_dir", "runtime_dir"):
+                if isinstance(found.get(name), str):
+                    found[name] = file.absolute().parent / Path(found[name]).expanduser()
+        return found
+
+
 class Settings(BaseSettings):
     """All settings of one instance."""
 
@@ -438,8 +463,8 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"TRUNKLINE_CONFIG is {named}, and there is no such file; correct it or unset it"
             )
-        path = Path(named or "trunkline.toml")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
+        path = Path(named) if named else base_folder() / "trunkline.toml"
+        return init_settings, env_settings, _SettingsFile(settings_cls, toml_file=path)
 
     @property
     def loopback_ports(self) -> frozenset[int]:
@@ -461,8 +486,9 @@ class Settings(BaseSettings):
 
     @cached_property
     def data(self) -> Path:
-        """Absolute data folder."""
-        return self.data_dir.expanduser().absolute()
+        """Absolute data folder; the default one is in :func:`base_folder`, a relative one of the environment in the working
+        directory."""
+        return self._absolute("data_dir")
 
     @property
     def postgres_dir(self) -> Path:
@@ -516,5 +542,9 @@ class Settings(BaseSettings):
 
     @property
     def runtime(self) -> Path:
-        """Absolute runtime folder."""
-        return self.runtime_dir.expanduser().absolute()
+        """Absolute runtime folder, as :attr:`data`."""
+        return self._absolute("runtime_dir")
+
+    def _absolute(self, name: str) -> Path:
+        path: Path = getattr(self, name).expanduser()
+        return (base_folder() / path if name not in self.model_fields_set else path).absolute()

@@ -147,6 +147,7 @@ async def run(install: AsteriskInstall, folder: Path, say: Say) -> dict[str, Any
             "DEMO_CARRIER_PORT": str(ports.carrier),
             "DEMO_LINE_PASSWORD": password,
             "DEMO_WEBHOOK_URL": receiver.url,
+            "DEMO_WEBHOOK_ACTIVE": "true",
         }
         await installation.apply(account, COMPANY, environment)
         timeline.step("configured", f"demo company in account {account.account_id}")

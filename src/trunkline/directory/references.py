@@ -59,6 +59,7 @@ class _References:
         for key, scenario in form.section("scenarios").items():
             for name, operation in scenario.operations.items():
                 yield from self._operation(scenario, operation, f"scenarios.{key}.operations.{name}")
+            yield from _endless(scenario, f"scenarios.{key}.operations")
         for key, option in form.section("talk_options").items():
             for field, section in _OPTION_REFERENCES.items():
                 yield from self._there(section, getattr(option, field, None), f"talk_options.{key}.{field}")
@@ -115,6 +116,32 @@ class _References:
         message: scenario_schemas.EmployeeMessageForm | None = getattr(operation, "employee_message", None)
         for index, key in enumerate(message.media if message else ()):
             yield from self._there("media", key, f"{at}.employee_message.media[{index}]")
+
+
+def _endless(scenario: scenario_schemas.ScenarioForm, at: str) -> Iterator[str]:
+    """Circles of greetings and schedules, in which a call would stay until the caller hangs up."""
+
+    def following(name: str) -> list[str]:
+        operation = scenario.operations[name]
+        if not isinstance(operation, scenario_schemas.GreetingForm | scenario_schemas.ScheduleBranchForm):
+            return []
+        targets = (getattr(operation, branch, None) for branch in ("next", "open", "closed"))
+        return [target for target in targets if target in scenario.operations]
+
+    found: set[frozenset[str]] = set()
+    for first in scenario.operations:
+        paths = [[first]]
+        seen = {first}
+        while paths:
+            path = paths.pop()
+            for target in following(path[-1]):
+                if target == first and frozenset(path) not in found:
+                    found.add(frozenset(path))
+                    circle = " -> ".join([*path, first])
+                    yield f"{at}.{path[-1]}: the call would never leave {circle}; let one of them lead to another operation"
+                elif target not in seen:
+                    seen.add(target)
+                    paths.append([*path, target])
 
 
 def _shared_lines(form: Form) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_serializer, model_validator
 
+from trunkline.core import names
 from trunkline.core.engine_values import HostAddress, SipSecret, SipUser, checked
 from trunkline.directory.model import (
     CallRecording,
@@ -55,7 +56,7 @@ class AccountForm(Item):
 
     name: Name | None = None
     time_zone: Zone | None = None
-    locale: Name | None = None
+    locale: Annotated[str, AfterValidator(names.locale)] | None = None
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     components: Annotated[tuple[Key, ...], AfterValidator(in_order)] | None = None
@@ -253,7 +254,7 @@ class EmployeeForm(Item):
     last_name: Name
     first_name: str = ""
     patronymic: str = ""
-    email: str | None = None
+    email: Annotated[str, AfterValidator(names.email)] | None = None
     extension: Extension | None = None
     status: EmployeeStatus | None = None
     """Left out: a new employee is available, an old one keeps what he chose."""

@@ -109,6 +109,7 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
             run_dir=settings.run_dir,
             logs_dir=settings.logs_dir,
             say=say,
+            ports=ports_of(settings),
         )
         supervisor.end_left_over()
         check_free(ports_of(settings))

@@ -10,7 +10,7 @@ from trunkline import __version__
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk
 from trunkline.runtime.instance import DATABASE, ENGINE, ROLES
-from trunkline.runtime.ports import Port, is_open, ports_of
+from trunkline.runtime.ports import Port, Transport, is_open, ports_of
 from trunkline.runtime.processes import is_alive, started_at, uptime
 from trunkline.runtime.supervisor import state_file
 
@@ -32,7 +32,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
-    ports = [_port(port, running=state is not None) for port in ports_of(settings)]
+    ports = [_port(port, running=state is not None) for port in _ports(settings, state)]
     report: dict[str, Any] = {
         "running": state is not None,
         "up": bool(state and state["up"]),
@@ -60,6 +60,13 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     for name, hook in (hooks or {}).items():
         report[name] = _ask(hook)
     return report
+
+
+def _ports(settings: Settings, state: Mapping[str, Any] | None) -> list[Port]:
+    """The ports of the running instance, which may have started with other settings; else those of the settings."""
+    if state is None or "ports" not in state:
+        return ports_of(settings)
+    return [Port(**{**port, "transport": Transport(port["transport"])}) for port in state["ports"]]
 
 
 def _configured(settings: Settings) -> set[str]:

@@ -17,12 +17,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
 from trunkline.runtime.child import Child, end_left_over
 from trunkline.runtime.files import write_atomically
 from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.ports import Port
 from trunkline.runtime.processes import started_at
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState, ServiceStatus
 from trunkline.runtime.standby import Standby
@@ -71,6 +73,7 @@ class Supervisor:
     :param logs_dir: one log file per service.
     :param say: gets the lines for the terminal.
     :param backoff: makes the rule of waiting, one for each service.
+    :param ports: on which the services listen, for the state file: the settings may change while they run.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class Supervisor:
         logs_dir: Path,
         say: Say,
         backoff: Callable[[], Backoff] = Backoff,
+        ports: Sequence[Port] = (),
     ) -> None:
+        self._ports = [asdict(port) for port in ports]
         self._run_dir = run_dir
         self._say = say
         self._runners = [
@@ -177,6 +182,7 @@ class Supervisor:
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
             "up": self._up,
+            "ports": self._ports,
             "services": [
                 {
                     "name": status.name,

@@ -1,0 +1,24 @@
+"""Locales and e-mail addresses: what is one. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?\Z")
+_EMAIL = re.compile(
+    r"[^\s@<>,;:\"()]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])?\Z"
+)
+
+
+def locale(text: str) -> str:
+    """:raises ValueError: neither ``en`` nor ``en-GB``."""
+    if not _LOCALE.match(text):
+        raise ValueError(f"{text!r} is no locale; write en or en-GB")
+    return text
+
+
+def email(text: str) -> str:
+    """:raises ValueError: not an address of one mailbox."""
+    if len(text) > 254 or not _EMAIL.match(text) or ".." in text:
+        raise ValueError(f"{text!r} is no e-mail address; write layla@example.com")
+    return text
