@@ -91,10 +91,16 @@ def test_the_switch_is_reached_where_it_listens(tmp_path: Path, monkeypatch: pyt
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["max_channels", "max_calls"])
-def test_the_former_name_of_the_limit_of_channels_is_accepted(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("channels", "administrators"), [("max_channels", "administrators"), ("max_calls", "operators")]
+)
+def test_former_names_of_settings_are_accepted(
+    channels: str, administrators: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "trunkline.toml").write_text(f"[engine]\n{name} = 40\n")
-    assert load_settings().engine.max_channels == 40
+    (tmp_path / "trunkline.toml").write_text(
+        f'[engine]\n{channels} = 40\n[mail]\n{administrators} = ["admin@palm.example"]\n'
+    )
+    settings = load_settings()
+    assert settings.engine.max_channels == 40
+    assert settings.mail.administrators == ["admin@palm.example"]

@@ -10,6 +10,7 @@ from tests.docs.pages import ROOT
 
 _LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 _LOGGERS = re.compile(r"(^|\.)_?(log|steps)$")
+_DATABASE_ERRORS = re.compile(r"DatabaseUnavailable|psycopg\.(Error|OperationalError)\b")
 _COMPUTED = {"core/log.py", "calls/switch/registrations.py", "calls/switch/executor.py", "core/tasks.py"}
 """Files with lines whose name is an expression."""
 
@@ -36,6 +37,24 @@ def test_names_are_snake_case() -> None:
         and path not in _COMPUTED
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_errors_of_the_database_have_a_cause() -> None:
+    missing = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in sorted((ROOT / "src" / "trunkline").rglob("*.py"))
+        for handler in ast.walk(ast.parse(path.read_text()))
+        if isinstance(handler, ast.ExceptHandler)
+        and handler.type is not None
+        and _DATABASE_ERRORS.search(ast.unparse(handler.type))
+        for call in ast.walk(handler)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in _LEVELS
+        and "log" in ast.unparse(call.func.value)
+        and all(keyword.arg != "cause" for keyword in call.keywords)
+    ]
+    assert not missing, "\n".join(missing)
 
 
 def test_names_of_the_page_of_logs_exist() -> None:

@@ -338,8 +338,11 @@ class MailSettings(_Group):
     """A PEM file with certification authorities, instead of those of the system."""
     user: str | None = None
     password: SecretStr | None = None
-    operators: list[str] = Field(default_factory=list)
-    """Addresses that get the alarms of the installation: disk, events that wait, dead letters, trunks."""
+    administrators: list[str] = Field(
+        default_factory=list, validation_alias=AliasChoices("administrators", "operators")
+    )
+    """Addresses that get the alarms of the installation: disk, events that wait, dead letters, trunks. The former name
+    ``operators`` is accepted."""
     sender: str = "trunkline@localhost"
     """Address that mails come from."""
     timeout: float = Field(default=30.0, gt=0)

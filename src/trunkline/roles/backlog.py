@@ -12,7 +12,7 @@ import psycopg
 
 from trunkline.core import log, metrics
 from trunkline.core.errors import DatabaseUnavailable
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.events.relay import MAX_ATTEMPTS
 
 PERIOD = 15.0
@@ -75,5 +75,5 @@ async def run_backlog(db: Database) -> None:
         try:
             await read_backlog(db)
         except (psycopg.Error, DatabaseUnavailable) as error:
-            log.get_logger("roles").warning("backlog_not_read", error=str(error))
+            log.get_logger("roles").warning("backlog_not_read", cause=log_cause(error), error=str(error))
         await asyncio.sleep(PERIOD)

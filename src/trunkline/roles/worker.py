@@ -24,7 +24,7 @@ from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.media import ensure_system_media
 from trunkline.directory.spoken_retention import remove_spoken_texts
 from trunkline.events.relay import Listener, Relay
@@ -100,7 +100,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
             backlog=run_backlog(db),
-            alarms=run_alarms(db, jobs, settings.mail.operators),
+            alarms=run_alarms(db, jobs, settings.mail.administrators),
         )
 
 
@@ -141,5 +141,5 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await idempotency.prune(db)
             await rollup.compact(db)
         except (TrunklineError, psycopg.Error) as error:
-            _log.warning("housekeeping_failed", error=str(error))
+            _log.warning("housekeeping_failed", cause=log_cause(error), error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

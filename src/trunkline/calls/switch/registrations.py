@@ -119,7 +119,12 @@ class RegistrationRecorder:
             await asyncio.sleep(RETRY_SECONDS)
         except psycopg.Error as error:
             if len(changed) == 1:
-                _log.error("registration_refused", line=_shown(changed), error=first_line(error))
+                _log.error(
+                    "registration_refused",
+                    cause=log_cause(error),
+                    line=_shown(changed),
+                    error=first_line(error),
+                )
                 return
             for login, events in changed.items():  # one bad line must not cost the others their rows
                 await self._write_safely({login: events})
