@@ -235,3 +235,28 @@ def test_locales_and_addresses() -> None:
         "account.locale: 'english' is no locale; write en or en-GB",
         "employees.layla.email: 'layla' is no e-mail address; write layla@example.com",
     ]
+
+
+def test_all_problems_of_a_file_are_reported_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "company.yaml"
+    file.write_text(
+        """account:
+  locale: english
+trunks:
+  carrier: {host: "${HOST}", prot: 5060}
+employees:
+  layla:
+    phones: [{line: "0160001", dial_time: soon}]
+"""
+    )
+    with pytest.raises(DirectoryFileError) as caught:
+        read_file(file, {})
+    found = caught.value.params["problems"]
+    assert [each.partition(": ")[0] for each in found] == ["line 4", "line 2", "line 4", "line 6", "line 7"]
+    assert [each.split(": ")[1] for each in found] == [
+        "trunks.carrier.host",
+        "account.locale",
+        "trunks.carrier.prot",
+        "employees.layla.last_name",
+        "employees.layla.phones[0].dial_time",
+    ]

@@ -68,9 +68,18 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def read_file(path: Path, environment: Mapping[str, str]) -> Form:
     """The form of a YAML file.
 
-    :raises DirectoryFileError: all problems at once, a line each (``params["problems"]`` is the list).
+    :raises DirectoryFileError: all problems at once, a line each with its line number in the file
+        (``params["problems"]`` is the list).
     """
-    return parse(_text_of(path), environment)
+    text = _text_of(path)
+    try:
+        return parse(text, environment)
+    except DirectoryFileError as error:
+        problems = error.params.get("problems")
+        if problems is None:
+            raise
+        lines = _lines_of(text)
+        raise _refusal([_with_line(problem, lines) for problem in problems]) from error
 
 
 def read_stream(content: bytes, environment: Mapping[str, str]) -> Form:
@@ -91,8 +100,41 @@ def parse(text: str, environment: Mapping[str, str]) -> Form:
     """The form of YAML text. Relative paths in it stay relative. Errors as :func:`read_file`."""
     problems: list[str] = []
     filled = _fill(_mapping_of(text, Form), (), environment, problems)
+    try:
+        form = _validated(Form, filled)
+    except DirectoryFileError as error:
+        unset = {problem.partition(":")[0] for problem in problems}
+        more = [each for each in error.params["problems"] if each.partition(":")[0] not in unset]
+        raise _refusal([*problems, *more]) from error
     _refuse(problems)
-    return named(_validated(Form, filled))
+    return named(form)
+
+
+def _lines_of(text: str) -> dict[str, int]:
+    """The line of each place (:func:`place`) of YAML text."""
+    lines: dict[str, int] = {}
+
+    def walk(node: yaml.Node | None, path: tuple[Any, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, str(key.value))
+                lines[place(inner)] = key.start_mark.line + 1
+                walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                lines[place((*path, index))] = value.start_mark.line + 1
+                walk(value, (*path, index))
+
+    walk(yaml.compose(text, Loader=_Loader), ())
+    return lines
+
+
+def _with_line(problem: str, lines: Mapping[str, int]) -> str:
+    """The problem after the line of its place, or of the closest place around it that is in the file."""
+    where = problem.partition(": ")[0]
+    while where and where not in lines:
+        where = where[: max(where.rfind("."), where.rfind("["), 0)]
+    return f"line {lines[where]}: {problem}" if where else problem
 
 
 def _text_of(path: Path) -> str:
