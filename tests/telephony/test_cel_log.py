@@ -139,7 +139,7 @@ def test_reading_the_end_of_a_long_log_does_not_read_all_of_it(
     read = 0
     parse = cel_log.parse
 
-    def counted(lines: Iterable[str]) -> Iterator[cel_log.Entry]:
+    def counted(lines: Iterable[str], *_: object) -> Iterator[cel_log.Entry]:
         def each() -> Iterator[str]:
             nonlocal read
             for line in lines:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -161,6 +162,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         follower.path = path
         health.phases.done("services")
         switch.signal_path = path.status
+        switch.bad_engine_messages = lambda: engine.bad_messages
         switch.show_metrics()
         metrics.LOGIN_BANS.set_function(lambda: guard.in_force)
         metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
@@ -283,7 +285,7 @@ class _Follower:
 
     async def run(self) -> None:
         async for signal in self._engine.signals():
-            self._recorder.handle(signal)
+            self._each(self._recorder.handle, signal)
             if self.path is not None and not (self._first and isinstance(signal, HeartbeatReturned)):
                 self.path.note(signal)
             match signal:
@@ -293,7 +295,7 @@ class _Follower:
                     await self._recover()
                     self.is_recovering = False
                 case LoginFailed():
-                    self._guard.handle(signal)
+                    self._each(self._guard.handle, signal)
                 case EngineDown():
                     _log.error(
                         "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
@@ -303,6 +305,13 @@ class _Follower:
                 case _:
                     self._switch.handle(signal)
                     self._handled(signal)
+
+    def _each(self, handle: Callable[[Any], None], signal: Signal) -> None:
+        """What goes wrong with one signal does not end the process."""
+        try:
+            handle(signal)
+        except Exception as error:
+            self._engine.add_bad_message("signal", signal, error)
 
     def _handled(self, signal: Signal) -> None:
         """Move the position: what comes after a restart is read from the CEL log from there."""

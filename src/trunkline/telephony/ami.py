@@ -18,6 +18,8 @@ from typing import Self
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
+from trunkline.telephony.ami_framing import EVENTS, Framing, Header
+from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.http_pool import send
 
 _FIRST_RETRY = 0.1
@@ -106,10 +108,15 @@ class _Pending:
 
 
 class AmiClient:
-    """An AMI connection that comes back by itself, to be used as an async context manager."""
+    """An AMI connection that comes back by itself, to be used as an async context manager.
 
-    def __init__(self, address: AmiAddress) -> None:
+    :param bad: counts the messages that cannot be read.
+    """
+
+    def __init__(self, address: AmiAddress, bad: BadMessages | None = None) -> None:
         self._address = address
+        self._bad = bad or BadMessages()
+        self._framing = Framing(self._add_bad)
         self._queue: asyncio.Queue[AmiSignal] = asyncio.Queue()
         self._pending: dict[str, _Pending] = {}
         self._ids = itertools.count(1)
@@ -209,7 +216,9 @@ class AmiClient:
         while True:
             try:
                 await self._connect_and_read()
-            except (OSError, AmiError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
+            except ValueError as error:  # a line that is longer than the limit
+                self._bad.add("ami", "", error)
+            except (OSError, AmiError, TimeoutError, asyncio.IncompleteReadError) as error:
                 self._log.debug("ami_not_connected", error=str(error))
             finally:
                 self._fail_pending()
@@ -226,6 +235,7 @@ class AmiClient:
                 self._address.host, self._address.port, limit=_LINE_LIMIT
             )
         self._writer = writer
+        self._framing = Framing(self._add_bad)
         try:
             async with asyncio.timeout(_HANDSHAKE_SECONDS):
                 await reader.readline()
@@ -250,12 +260,30 @@ class AmiClient:
         self._up.set()
         self._queue.put_nowait(AmiUp(_now()))
 
+    def _add_bad(self, headers: Sequence[Header], reason: str) -> None:
+        self._bad.add("ami", headers, reason)
+
     def _dispatch(self, message: AmiMessage) -> None:
-        pending = self._pending.get(message.get("ActionID"))
-        if pending is None or pending.done.done():
-            if message.event:
-                self._enqueue(message)
+        """One message; one that cannot be handled concerns only itself."""
+        try:
+            is_fragment, instead = self._framing.fragment(message.headers)
+            if not is_fragment:
+                self._dispatch_whole(message)
+            elif instead is not None:
+                self._enqueue(AmiMessage(instead, message.at))
+        except Exception as error:
+            self._bad.add("ami", message, error)
+
+    def _dispatch_whole(self, message: AmiMessage) -> None:
+        action_id = message.get("ActionID")
+        if message.event and (message.event in EVENTS or not action_id):
+            taken = self._framing.unrequested(message.headers)
+            if taken is not None:
+                self._enqueue(AmiMessage(taken, message.at))
             return
+        pending = self._pending.get(action_id)
+        if pending is None or pending.done.done():
+            return  # of an action that was given up
         if not message.event:
             if pending.is_list and message.get("Response") != "Error":
                 pending.response = message

@@ -24,6 +24,7 @@ from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony.ari_events import AriEvent, parse_event
+from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
 
 _FIRST_RETRY = 0.1
@@ -82,6 +83,7 @@ class AriClient:
     :param only: event types wanted; None for all. Filtering in Asterisk reduces its load.
     :param subscribe_all: also receive events of channels outside the application.
     :param connections: most commands under way at once.
+    :param bad: counts the messages that cannot be read.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class AriClient:
         only: Iterable[str] | None = None,
         subscribe_all: bool = False,
         connections: int = 64,
+        bad: BadMessages | None = None,
     ) -> None:
         self._base = f"http://{address.host}:{address.port}/ari"
         self._authorization = aiohttp.encode_basic_auth(address.user, address.password)
@@ -101,6 +104,7 @@ class AriClient:
         self._subscribe_all = subscribe_all
         self._queue: asyncio.Queue[AriSignal] = asyncio.Queue()
         self._alarm_at = _QUEUE_ALARM
+        self._bad = bad or BadMessages()
         self._log = get_logger("telephony")
         self._up = asyncio.Event()
         self._dropped = asyncio.Event()
@@ -160,7 +164,11 @@ class AriClient:
             ) from error
         if status >= 400:
             raise AriError(status, _message_of(raw))
-        return orjson.loads(raw) if raw else None
+        try:
+            return orjson.loads(raw) if raw else None
+        except orjson.JSONDecodeError as error:
+            self._bad.add("ari", raw, error)
+            raise AriError(0, f"the response of Asterisk to {method} {path} is not JSON") from error
 
     async def get(self, path: str, **params: str | int) -> Any:
         return await self.request("GET", path, params)
@@ -218,6 +226,8 @@ class AriClient:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._take(message.data)
+                else:
+                    self._bad.add("ari", message.data, f"a message of type {message.type.name}")
         finally:
             await socket.close()
 
@@ -246,8 +256,8 @@ class AriClient:
         """One message of the event stream; one that cannot be read concerns only itself."""
         try:
             event = parse_event(orjson.loads(text))
-        except Exception:
-            self._log.exception("ari_event_not_read", text=text[:500])
+        except Exception as error:
+            self._bad.add("ari", text, error)
             return
         if event is not None:
             self._enqueue(event)
@@ -276,4 +286,6 @@ def _message_of(raw: bytes) -> str:
         decoded = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return raw.decode(errors="replace")[:200]
+    if not isinstance(decoded, dict):
+        return str(decoded)[:200]
     return str(decoded.get("message") or decoded.get("error") or decoded)

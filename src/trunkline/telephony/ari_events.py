@@ -159,12 +159,16 @@ def parse_time(text: str) -> Instant:
 
 
 def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
+    """:raises KeyError, TypeError, ValueError: not a channel."""
     dialplan = data["dialplan"]
+    number = data["caller"]["number"]
+    if not all(isinstance(one, str) for one in (data["id"], data["name"], dialplan["exten"], number)):
+        raise TypeError("the texts of a channel are not texts")
     return ChannelSnapshot(
         id=data["id"],
         name=data["name"],
         state=data["state"],
-        caller_number=data["caller"]["number"],
+        caller_number=number,
         caller_name=data["caller"]["name"],
         connected_number=data["connected"]["number"],
         context=dialplan["context"],

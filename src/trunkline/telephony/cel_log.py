@@ -7,10 +7,10 @@ also of channels that are gone. The file is rotated by the reader and so stays s
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +32,11 @@ from trunkline.telephony.port import (
 
 ROTATE_BYTES = 32 << 20
 """Rotated when larger; one older file is kept, so that this much is always readable."""
-_COLUMNS = 10
+_FIELD = r'"((?:[^"]|"")*)"'
+_ENTRY = re.compile(",".join([r'"([A-Z_]+)"', r'"([0-9]{1,12}\.[0-9]{1,17})"', *([_FIELD] * 8)]) + r"\r?\n?")
+_BEGINS = re.compile(r'"[A-Z_]+","[0-9]')
+"""The start of an entry. A number that a caller sent may have line ends, and so continue on further lines; but all its
+quotation marks are doubled, so none of these lines looks like a start, nor is any of them an entry by itself."""
 _OUT_OF_ORDER_SECONDS = 2.0
 _SEARCHED_BYTES = 1 << 16
 
@@ -57,20 +61,40 @@ class Entry:
     extra: str
 
 
-def parse(lines: Iterable[str]) -> Iterator[Entry]:
-    """Entries of CEL lines; a damaged one (a line cut off by a crash) is skipped."""
-    for row in csv.reader(lines):
-        if len(row) != _COLUMNS:
-            continue
-        try:
-            at = Instant(float(row[1]))
-        except ValueError:
-            continue
-        yield Entry(row[0], at, *row[2:])
+def _ignore(_lines: str) -> None:
+    pass
 
 
-def read(path: Path, since: Instant) -> list[Entry]:
+def parse(lines: Iterable[str], bad: Callable[[str], None] = _ignore) -> Iterator[Entry]:
+    """Entries of CEL lines. A damaged one (a line cut off by a crash) is passed to ``bad``.
+
+    Lines before the first start of an entry belong to one that is not among ``lines``, and are skipped.
+    """
+    entry = ""
+    for line in lines:
+        if _BEGINS.match(line):
+            if entry:
+                yield from _parsed(entry, bad)
+            entry = line
+        elif entry:
+            entry += line
+    if entry:
+        yield from _parsed(entry, bad)
+
+
+def _parsed(text: str, bad: Callable[[str], None]) -> Iterator[Entry]:
+    found = _ENTRY.fullmatch(text)
+    if found is None:
+        bad(text)
+        return
+    event, at, *fields = found.groups()
+    yield Entry(event, Instant(float(at)), *(field.replace('""', '"') for field in fields))
+
+
+def read(path: Path, since: Instant, bad: Callable[[str], None] = _ignore) -> list[Entry]:
     """Entries from ``since`` on, oldest first, from the rotated file as well.
+
+    :param bad: gets the text of each entry that cannot be read.
 
     Lines are in the order of time but for moments, so the place to begin at is searched, not read up to.
     """
@@ -79,8 +103,8 @@ def read(path: Path, since: Instant) -> list[Entry]:
         try:
             with name.open("rb") as file:
                 file.seek(_place_of(file, since - _OUT_OF_ORDER_SECONDS))
-                lines = io.TextIOWrapper(file, newline="", errors="replace")
-                entries += (entry for entry in parse(lines) if entry.at >= since)
+                lines = io.TextIOWrapper(file, newline="\n", errors="replace")
+                entries += (entry for entry in parse(lines, bad) if entry.at >= since)
         except FileNotFoundError:
             continue
     return sorted(entries, key=lambda entry: entry.at)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import EndpointName
 from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
 from trunkline.core.tasks import core_task
 from trunkline.telephony import cel_log
@@ -20,6 +21,7 @@ from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, Am
 from trunkline.telephony.applied import applied_digests, differences, reload
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
 from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, parse_channel
+from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.carrier_registrations import (
     LOG_BYTES,
     CarrierRegistration,
@@ -66,12 +68,9 @@ from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
 from trunkline.telephony.translate import WANTED, device_id
 
 _LOGIN_FAILURES = {
-    "InvalidPassword": "wrong password",
     "ChallengeResponseFailed": "wrong password",
     "InvalidAccountID": "unknown name",
 }
-_NO_ACCOUNT = "<unknown>"
-"""What Asterisk calls a line that is not there, or that refuses the address."""
 _NOTHING = Directory()
 _ALIAS = "CHANNEL(userfield)"
 _LINKED = "CHANNEL(linkedid)"
@@ -100,15 +99,17 @@ class AsteriskEngine(Conversations):
         """Connect by other ports than Asterisk's own when they are given."""
         secrets, ports = config.secrets, config.ports
         self._config = config
+        self._bad = BadMessages()
         ari = AriClient(
             AriAddress(ari_port or ports.ari, secrets.ari_user, secrets.ari_password),
             APP,
             only=WANTED,
             subscribe_all=True,
+            bad=self._bad,
         )
         super().__init__(
             ari,
-            AmiClient(AmiAddress(ami_port or ports.ami, secrets.ami_user, secrets.ami_secret)),
+            AmiClient(AmiAddress(ami_port or ports.ami, secrets.ami_user, secrets.ami_secret), self._bad),
             config.paths,
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
@@ -187,7 +188,17 @@ class AsteriskEngine(Conversations):
     async def channels(self) -> frozenset[Channel]:
         """All channels that exist now. Raises :class:`EngineError`."""
         listed = await self._command("GET", "/channels")
-        return frozenset(self._translator.public(channel["id"]) for channel in listed)
+        return frozenset(self._translator.public(channel.id) for channel, _ in self._read_channels(listed))
+
+    def _read_channels(self, listed: Any) -> list[tuple[ChannelSnapshot, Mapping[str, Any]]]:
+        """The channels of a listing, with their data; one that cannot be read is left out and counted."""
+        found: list[tuple[ChannelSnapshot, Mapping[str, Any]]] = []
+        for data in listed if isinstance(listed, list) else [listed]:
+            try:
+                found.append((parse_channel(data), data))
+            except Exception as error:  # it concerns only itself
+                self._bad.add("ari", data, error)
+        return found
 
     def resynchronise(self, reason: str) -> None:
         """Reconnect the event stream of calls: :class:`EngineUp` follows, and with it a comparison of all calls.
@@ -200,6 +211,16 @@ class AsteriskEngine(Conversations):
     def signals_waiting(self) -> int:
         """Signals that arrived and are not taken yet."""
         return self._signals.qsize()
+
+    @property
+    def bad_messages(self) -> dict[str, int]:
+        """Messages of Asterisk that could not be handled since the start, by interface: ``ami``, ``ari``, ``cel``, and
+        ``signal`` for those that failed outside of the engine."""
+        return self._bad.counts
+
+    def add_bad_message(self, interface: str, message: object, reason: BaseException) -> None:
+        """Count a message whose signal could not be handled."""
+        self._bad.add(interface, message, reason)
 
     @property
     def is_connected(self) -> bool:
@@ -486,13 +507,14 @@ class AsteriskEngine(Conversations):
             self._command("GET", "/bridges"),
             self._list("Status", {"Variables": f"{_LINKED},{_ALIAS}"}),
         )
+        channels = self._read_channels(channels)
         # After the listings: what ended since is in the log, and what began since is also reported by signals.
         entries = await asyncio.to_thread(self._read_cel_log, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
-        self._translator.keep_only({channel["id"] for channel in channels})
+        self._translator.keep_only({channel.id for channel, _ in channels})
         groups: dict[Channel, list[ChannelSnapshot]] = {}
-        for one in map(parse_channel, channels):
+        for one, _ in channels:
             if alias := details.get(one.id, {}).get(_ALIAS):
                 groups.setdefault(Channel(alias), []).append(one)
         winning = cel_log.winners(entries)
@@ -507,9 +529,9 @@ class AsteriskEngine(Conversations):
         linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
         # The listings are of different moments. A channel whose call is not known yet is new, and left to its signals.
         found = (
-            self._seen(data, details.get(data["id"], {}), bridge_of.get(data["id"]), linked[data["id"]])
-            for data in channels
-            if data["id"] in linked and (data["id"] in shown or not details.get(data["id"], {}).get(_ALIAS))
+            self._seen(one, str(data.get("accountcode", "")), bridge_of.get(one.id), linked[one.id])
+            for one, data in channels
+            if one.id in linked and (one.id in shown or not details.get(one.id, {}).get(_ALIAS))
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
         return Survey(at, [one for one in found if one], cel_log.signals(entries, winning, alive))
@@ -537,7 +559,10 @@ class AsteriskEngine(Conversations):
         return max(devices, key=lambda one: one.state == _RINGING).id
 
     def _read_cel_log(self, since: Instant) -> list[cel_log.Entry]:
-        return cel_log.read(self._config.paths.cel_log, since)
+        return cel_log.read(self._config.paths.cel_log, since, self._bad_cel)
+
+    def _bad_cel(self, lines: str) -> None:
+        self._bad.add("cel", lines, "not an entry of the CEL log")
 
     async def _trim_cel_log(self) -> None:
         """Keep the CEL log small while the switch is connected; otherwise it is kept completely."""
@@ -546,9 +571,8 @@ class AsteriskEngine(Conversations):
             await asyncio.to_thread(cel_log.rotate, self._config.paths.cel_log)
 
     def _seen(
-        self, data: Mapping[str, Any], details: Mapping[str, str], bridge: str | None, linked: str
+        self, channel: ChannelSnapshot, tag: str, bridge: str | None, linked: str
     ) -> SeenChannel | None:
-        channel = parse_channel(data)
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None:
             return None
@@ -558,7 +582,7 @@ class AsteriskEngine(Conversations):
         return SeenChannel(
             channel=self._translator.public(channel.id),
             endpoint=endpoint,
-            tag=data.get("accountcode", ""),
+            tag=tag,
             created_at=channel.created_at,
             answered=is_up,
             ringing=channel.state == _RINGING,
@@ -589,8 +613,8 @@ class AsteriskEngine(Conversations):
                         self._note(event)
                         for signal in self._translator.signals(event):
                             self._emit(signal)
-                    except Exception:  # one event that cannot be translated concerns its call only
-                        self._log.exception("event_not_translated", detail=repr(event))
+                    except Exception as error:  # one event that cannot be translated concerns its call only
+                        self._bad.add("ari", event, error)
                     self._drop_losers()
 
     def _drop_losers(self) -> None:
@@ -611,21 +635,29 @@ class AsteriskEngine(Conversations):
                 case AmiDown():
                     self._contacts_known.clear()
                     self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
-                case AmiMessage() if message.event == "UserEvent" and message.get("UserEvent") == _HEARTBEAT:
-                    self._heartbeat_returned(message.get("Token"), _AMI, message.at)
-                case AmiMessage() if message.event == "ContactStatus":
-                    self._on_contact(message)
-                case AmiMessage() if message.event in _LOGIN_FAILURES:
-                    self._emit(self._login_failed(message))
-                case _:
-                    pass
+                case AmiMessage():
+                    try:
+                        self._on_ami_event(message)
+                    except Exception as error:  # an event that cannot be handled concerns only itself
+                        self._bad.add("ami", message, error)
+
+    def _on_ami_event(self, message: AmiMessage) -> None:
+        match message.event:
+            case "UserEvent" if message.get("UserEvent") == _HEARTBEAT:
+                self._heartbeat_returned(message.get("Token"), _AMI, message.at)
+            case "ContactStatus":
+                self._on_contact(message)
+            case event if event in _LOGIN_FAILURES:
+                self._emit(self._login_failed(message))
 
     def _login_failed(self, message: AmiMessage) -> LoginFailed:
         transport, ip = _remote(message)
+        # The account is what the sender wrote: a line only if it is named like one.
         account = message.get("AccountID")
+        is_line = EndpointName.is_good(account) and endpoint_of(account).kind is EndpointKind.LINE
         return LoginFailed(
             at=message.at,
-            line="" if account == _NO_ACCOUNT else endpoint_of(account).name,
+            line=endpoint_of(account).name if is_line else "",
             ip=ip,
             reason=_LOGIN_FAILURES[message.event],
             tried_password=message.event != "InvalidAccountID",

@@ -175,6 +175,8 @@ def _parse_head(head: bytes) -> tuple[int, int, bool]:
         status = int(head[9:12])
         at = lower.index(b"content-length:") + 15
         length = int(lower[at : lower.index(b"\r\n", at)])
+        if length < 0:
+            raise ValueError(length)
     except ValueError as error:
         raise HttpError(f"not understood: {head[:80]!r}") from error
     return status, length, b"connection: close" not in lower

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from trunkline.core.clock import Instant
+from trunkline.core.engine_values import EndpointName
 from trunkline.telephony.ami import AmiMessage
 from trunkline.telephony.names import endpoint_of
 from trunkline.telephony.port import EndpointKind, Registered, Signal, Unregistered
 
-_URI = re.compile(r"sips?:(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;>]+)(?::(?P<port>\d+))?(?P<params>[^>]*)", re.I)
+_URI = re.compile(
+    r"sips?:(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;>]+)(?::(?P<port>[0-9]{1,5}))?(?P<params>[^>]*)", re.I
+)
 _REACHABLE = {"Reachable": True, "Unreachable": False}
 
 
@@ -145,7 +148,11 @@ def contact_of(message: AmiMessage, at: Instant) -> Contact | None:
     endpoint = message.get("Endpoint") or message.get("EndpointName")
     uri = message.get("Uri")
     match = _URI.match(uri)
-    if not endpoint or endpoint_of(endpoint).kind is not EndpointKind.LINE or match is None:
+    if (
+        not EndpointName.is_good(endpoint)
+        or endpoint_of(endpoint).kind is not EndpointKind.LINE
+        or match is None
+    ):
         return None
     transport = re.search(r";transport=(\w+)", match["params"], re.I)
     expires = _number(message.get("ExpirationTime")) or _number(message.get("RegExpire"))
@@ -164,4 +171,4 @@ def contact_of(message: AmiMessage, at: Instant) -> Contact | None:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -255,7 +255,7 @@ class Translator:
                     )
                 ]
             case ("connected", status, cause):
-                number = int(cause) if cause.isdigit() else 0
+                number = int(cause) if cause.isascii() and cause.isdigit() and len(cause) < 4 else 0
                 return [ConnectFinished(public, event.at, connect_result(status, number), number)]
             case ("originated", *_):
                 return self._originated(channel, event)

@@ -89,16 +89,13 @@ class LoginGuard:
     def handle(self, failed: LoginFailed) -> None:
         """Count a failed login."""
         self._log_failure(failed)
-        if (
-            not self._settings.is_on
-            or not failed.tried_password
-            or not _is_address(failed.ip)
-            or self._is_exempt(failed.ip)
-        ):
+        if not self._settings.is_on or not _is_address(failed.ip) or self._is_exempt(failed.ip):
             return
-        registered_at = [device.ip for device in self._presence.devices(failed.line)]
+        # A name that was refused by itself is a load, not a guess at the password of a line.
+        line = failed.line if failed.tried_password else ""
+        registered_at = [device.ip for device in self._presence.devices(line)] if line else []
         begun = self._bans.failed(
-            failed.line,
+            line,
             failed.ip,
             failed.at,
             registered_at=registered_at,

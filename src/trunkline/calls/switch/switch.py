@@ -164,6 +164,8 @@ class Switch:
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None
         """Whether the engine's signals arrive; the role sets it."""
+        self.bad_engine_messages: Callable[[], dict[str, int]] = dict
+        """The engine's messages that could not be handled, by interface; the role sets it."""
 
     # --- signals of the engine
 
@@ -785,6 +787,7 @@ class Switch:
             "disk": self._disk().name.lower(),
             "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),
+            "bad_engine_messages": self.bad_engine_messages(),
         }
 
     def directory_fingerprint(self, account_id: int) -> str | None:

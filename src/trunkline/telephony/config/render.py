@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from trunkline.telephony.ami_framing import EVENTS
 from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
 from trunkline.telephony.config.model import Directory, EngineConfig
@@ -13,17 +14,12 @@ from trunkline.telephony.config.modules import present
 SINGLE = "0"
 """Key of a directory that is not divided by accounts."""
 
-_AMI_EVENTS = (
-    "ContactStatus", "FullyBooted", "Reload", "UserEvent",
-    "InvalidPassword", "ChallengeResponseFailed", "InvalidAccountID",
-)  # fmt: skip
-
 _AMI_UNREAD = (
     "Newchannel", "Newstate", "Newexten", "NewCallerid", "NewConnectedLine", "NewAccountCode", "Hangup",
     "HangupRequest", "SoftHangupRequest", "DialBegin", "DialState", "DialEnd", "BridgeCreate", "BridgeEnter",
     "BridgeLeave", "BridgeDestroy", "DTMFBegin", "DTMFEnd", "MixMonitorStart", "MixMonitorStop", "VarSet",
-    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "SuccessfulAuth", "ChallengeSent", "RequestBadFormat",
-    "FailedACL",
+    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "SuccessfulAuth", "RequestBadFormat", "FailedACL",
+    "InvalidPassword",
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
 
@@ -203,7 +199,7 @@ permit = 127.0.0.1/255.255.255.255
 read = system,security,user
 write = system,call,command,reporting,config,user
 writetimeout = 10000
-eventfilter = Event: ({"|".join(_AMI_EVENTS)})
+eventfilter = ^Event: ({"|".join(EVENTS)})[[:cntrl:]]
 """
 
 
