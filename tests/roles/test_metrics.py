@@ -168,6 +168,9 @@ async def test_the_worker_reads_backlogs(database: str) -> None:
                 "insert into procrastinate_jobs (queue_name, task_name, args) values (%s, 'one', '{}')",
                 (queue,),
             )
+        connection.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, args, attempts) values ('mails', 'one', '{}', 3)"
+        )
     async with await Database.open(database) as db:
         await backlog.read_backlog(db)
     value = metrics.registry_of("worker").get_sample_value
@@ -176,6 +179,7 @@ async def test_the_worker_reads_backlogs(database: str) -> None:
     queues = {queue: value("trunkline_jobs", {"queue": queue, "state": "waits"}) for queue in backlog.QUEUES}
     assert queues == {"analysis": 0, "mails": 0, "recordings": 1, "uploads": 1}
     assert value("trunkline_jobs", {"queue": "other", "state": "waits"}) == 1
+    assert value("trunkline_jobs", {"queue": "mails", "state": "retried"}) == 1
     assert value("trunkline_event_failures", {"state": "given_up"}) == 0
 
 

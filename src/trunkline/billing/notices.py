@@ -6,7 +6,6 @@ least once, and there is one notice for the same amount in the same month or day
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from trunkline.billing.tariffs import plain
 from trunkline.core.log import get_logger
+from trunkline.core.retry import MAILS
 from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import Mail, Mailer, MailError
@@ -26,10 +26,6 @@ _log = get_logger("billing")
 QUEUE = "mails"
 SEND = "send_limit_mail"
 CONCURRENCY = {QUEUE: 2}
-
-_FIRST_PAUSE = 15.0
-_LONGEST_PAUSE = 3600.0
-"""Seconds between two tries; the longer it was not taken, the rarer."""
 
 _NOTE = """
 insert into customer_notices (account_id, customer_id, kind, is_limit, amount, period)
@@ -156,5 +152,4 @@ class Sender:
                 _log.error("mail_refused", subject=subject, error=str(error), age=round(age))
                 return
             _log.warning("mail_waits", subject=subject, error=str(error))
-            pause = min(max(_FIRST_PAUSE, age), _LONGEST_PAUSE)
-            raise RetryLater(pause * random.uniform(0.8, 1.2)) from error
+            raise RetryLater(MAILS.pause_at_age(age)) from error

@@ -23,6 +23,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.log import get_logger
+from trunkline.core.retry import JOBS
 from trunkline.db.pool import log_cause
 from trunkline.db.waiting import EventConnection, check_when_readable
 
@@ -68,8 +69,6 @@ _RECONNECT_PERIOD = 0.5
 _QUEUES_PERIOD = 30.0
 """Seconds between two checks for further queues to serve."""
 
-_RETRY_CAP = 300.0
-
 Handler = Callable[..., Awaitable[None]]
 """Called with the job's arguments by name. Must be idempotent."""
 
@@ -93,7 +92,7 @@ class _Retry(BaseRetryStrategy):
         _log.error(
             "job_failed", task=job.task_name, job_id=job.id, attempts=job.attempts, error=repr(exception)
         )
-        return RetryDecision(retry_at=_after(min(2.0 ** min(job.attempts, 20), _RETRY_CAP)))
+        return RetryDecision(retry_at=_after(JOBS.pause(job.attempts + 1)))
 
 
 def _after(seconds: float) -> datetime:

@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import to_instant
 from trunkline.core.log import get_logger
+from trunkline.core.retry import LISTENERS
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType
@@ -41,8 +42,8 @@ _REST_PERIOD = 0.2
 _BATCH = 200
 """Events a transaction."""
 
-MAX_ATTEMPTS = 12
-"""Tries of one listener on one event (about nine hours); after that it waits for a person."""
+MAX_ATTEMPTS = LISTENERS.attempts or 0
+"""Tries of one listener on one event; after that it waits for a person."""
 
 _TAKE = """
 with taken as (
@@ -66,7 +67,7 @@ order by failure_id limit %s for update skip locked
 
 _FAILED_AGAIN = """
 update event_failures set attempts = attempts + 1, error = %s,
-    next_attempt_at = now() + make_interval(secs => 15 * 2 ^ attempts)
+    next_attempt_at = now() + make_interval(secs => %s)
 where account_id = %s and failure_id = %s
 """
 
@@ -180,7 +181,9 @@ async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int
                     key,
                 )
             else:
-                await conn.execute(_FAILED_AGAIN, (_describe(error), *key))
+                await conn.execute(
+                    _FAILED_AGAIN, (_describe(error), LISTENERS.pause(row["attempts"] + 1), *key)
+                )
                 if row["attempts"] + 1 >= MAX_ATTEMPTS:
                     _log.error("event_given_up", listener=listener.name, stream=event.stream, seq=event.seq)
     return settled

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-FIRST_PAUSE = 1.0
-"""Seconds after the first failed attempt; doubles with each one."""
-
-LONGEST_PAUSE = 3600.0
-
-JITTER = 0.2
-"""A pause is longer or shorter by up to this part, so that deliveries that failed together do not return
-together."""
+from trunkline.core.retry import DELIVERIES
 
 SUSPEND_AFTER = 5
 """Failures of an endpoint in a row, after which it is left alone for a while."""
@@ -27,8 +20,7 @@ def pause(attempts: int, chance: float) -> float:
     :param attempts: how many there were, at least 1.
     :param chance: a random number in [0, 1).
     """
-    plain = min(FIRST_PAUSE * 2.0 ** min(attempts - 1, 20), LONGEST_PAUSE)
-    return plain * (1 + JITTER * (2 * chance - 1))
+    return DELIVERIES.pause(attempts, chance)
 
 
 def suspension(failures: int) -> float:

@@ -24,6 +24,9 @@ MOST = 100_000
 QUEUES = ("analysis", "mails", "recordings", "uploads")
 """Queues of jobs. Those of one node (``recordings:1``) count as the queue before the colon."""
 
+_STATES = {"todo": "waits", "retried": "retried", "doing": "runs"}
+"""Label by state of a job; one that was tried and waits for its next try is retried."""
+
 _TIMEOUT_MS = 5_000
 
 _OUTBOX = """
@@ -35,8 +38,10 @@ select count(*) as count, coalesce(extract(epoch from now() - min(next_attempt_a
 from (select next_attempt_at from deliveries where status = 'pending' limit %s) as pending
 """
 _JOBS = """
-select split_part(queue_name, ':', 1) as queue, status::text as status, count(*) as count
-from (select queue_name, status from procrastinate_jobs where status in ('todo', 'doing') limit %s) as jobs
+select split_part(queue_name, ':', 1) as queue,
+    case when status = 'todo' and attempts > 0 then 'retried' else status::text end as status,
+    count(*) as count
+from (select queue_name, status, attempts from procrastinate_jobs where status in ('todo', 'doing') limit %s) as jobs
 group by 1, 2
 """
 _FAILURES = """
@@ -59,11 +64,11 @@ async def read_backlog(db: Database) -> None:
     metrics.OUTBOX_OLDEST.set(max(0.0, outbox["age"]))
     metrics.DELIVERIES.set(pending["count"])
     metrics.DELIVERIES_LATE.set(max(0.0, pending["age"]))
-    depth = {(queue, state): 0 for queue in (*QUEUES, metrics.OTHER) for state in ("todo", "doing")}
+    depth = {(queue, state): 0 for queue in (*QUEUES, metrics.OTHER) for state in _STATES}
     for row in jobs:
         depth[row["queue"] if row["queue"] in QUEUES else metrics.OTHER, row["status"]] += row["count"]
     for (queue, state), count in depth.items():
-        metrics.JOBS.labels(queue, "waits" if state == "todo" else "runs").set(count)
+        metrics.JOBS.labels(queue, _STATES[state]).set(count)
     metrics.EVENT_FAILURES.labels("retried").set(failures["retried"])
     metrics.EVENT_FAILURES.labels("given_up").set(failures["given_up"])
     metrics.BACKLOG_READ.set(time.time())
