@@ -11,8 +11,10 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story, walk
 from trunkline.calls.effects import Dial, Hangup, OriginateLeg
+from trunkline.calls.finish_reasons import cause_for_refusal
 from trunkline.directory.model import BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Connect
 
 ANNA, BORIS = c.ANNA_LINE, c.BORIS_LINE
@@ -145,6 +147,11 @@ def test_lines_that_may_not(changes: dict[str, Any], reason: str) -> None:
     lines = {**company().lines, 2: c.line(2, BORIS, **changes)}
     story = Story(company(lines=lines)).dial(BORIS, c.CUSTOMER)
     assert (story.end["finish_reason"], story.reasons[0][1]) == (reason, reason)
+
+
+@pytest.mark.parametrize("reason", [Reason.INCORRECT_CONFIG, Reason.SIP_TRUNK_IS_LOCKED])
+def test_a_call_without_a_configured_way_is_no_failure_of_the_server(reason: Reason) -> None:
+    assert cause_for_refusal(reason) == 3  # no route to destination: Asterisk sends SIP 404
 
 
 @pytest.mark.parametrize(

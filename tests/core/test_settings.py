@@ -104,3 +104,21 @@ def test_former_names_of_settings_are_accepted(
     settings = load_settings()
     assert settings.engine.max_channels == 40
     assert settings.mail.administrators == ["admin@palm.example"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[sip]\nrtp_port_first = 25000\nrtp_port_last = 20000", r"sip: .*25000 to rtp_port_last 20000"),
+        ("[sip]\nrtp_port_first = 20000\nrtp_port_last = 20010", r"sip: .*at least 40 ports"),
+        ("[sip]\nudp_port = 20500", r"sip: .*udp_port 20500 is one of the media ports 20000 to 24999"),
+        ("[engine]\nmax_channels = 2501", r"max_channels 2501 needs 5002 media ports"),
+    ],
+)
+def test_media_ports_are_enough_and_their_own(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trunkline.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=fault):
+        load_settings()

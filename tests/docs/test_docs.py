@@ -21,6 +21,7 @@ from trunkline.cli.main import COMMANDS
 from trunkline.cli.main import commands as trunkline
 from trunkline.core.settings import Settings
 from trunkline.directory import file as directory_file
+from trunkline.events.reasons import Reason
 
 _METHODS = {
     f"/v{service_spec.version}": {m.name: m for m in service_spec.methods} for service_spec in SERVICE_SPECS
@@ -210,3 +211,12 @@ def _written(value: Any) -> str | None:
     if value is None:
         return None
     return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def test_every_finish_reason_is_explained() -> None:
+    page = (DOCS / "operations" / "troubleshooting.md").read_text()
+    table = page[page.index("| reason | cause |") : page.index("## An API returns an error")]
+    explained = [
+        one for row in table.splitlines()[2:] if row for one in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert sorted(explained) == sorted(reason.value for reason in Reason)

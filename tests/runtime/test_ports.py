@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings, SipSettings, WebSettings
-from trunkline.runtime.ports import Port, Transport, check_free, is_open, ports_of
+from trunkline.runtime.ports import Port, Transport, check_free, is_open, media_ports, ports_of
 
 
 def test_a_taken_port_is_said_with_its_setting_and_holder(free_ports: Callable[[int], list[int]]) -> None:
@@ -65,3 +67,29 @@ def test_free_ports_differ_and_can_be_had(free_ports: Callable[[int], list[int]]
     numbers = free_ports(20)
     assert len(set(numbers)) == 20
     check_free(Port(f"p{number}", kind, "0.0.0.0", number) for number in numbers for kind in Transport)
+
+
+def test_media_ports_of_another_running_instance_are_reported(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from trunkline.core.settings import Settings, SipSettings\n"
+        "from trunkline.runtime.ports import media_ports\n"
+        "with media_ports(Settings(sip=SipSettings(rtp_port_first=41000, rtp_port_last=41199))):\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path
+    ) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"ready\n"
+            overlapping = Settings(sip=SipSettings(rtp_port_first=41100, rtp_port_last=41299))
+            with media_ports(overlapping) as sentences:
+                [sentence] = [one for one in sentences if f"pid {other.pid} " in one]
+            assert "(41000 to 41199)" in sentence
+            apart = Settings(sip=SipSettings(rtp_port_first=41200, rtp_port_last=41299))
+            with media_ports(apart) as sentences:
+                assert not [one for one in sentences if f"pid {other.pid} " in one]
+        finally:
+            other.kill()

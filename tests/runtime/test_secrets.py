@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from trunkline.cli.main import commands
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.runtime import certificates, secrets
@@ -49,6 +52,7 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
 
 def test_missing_and_damaged_secrets_are_said(tmp_path: Path) -> None:
     settings = _settings(tmp_path)
+    settings.secrets_dir.mkdir(parents=True)
     with pytest.raises(ConfigurationError, match=r"master\.key is missing"):
         secrets.load(settings)
     secrets.ensure(settings)
@@ -124,3 +128,19 @@ def test_an_interruption_between_key_and_certificate_is_mended(tmp_path: Path) -
     assert certificates.key_file(settings).read_bytes() == key
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.certificate_file(settings), certificates.key_file(settings))
+
+
+def test_a_command_in_another_folder_names_the_folder_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("TRUNKLINE_DATA_DIR", "TRUNKLINE_CONFIG", "TRUNKLINE_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    sentence = rf"no instance in {tmp_path}/\.trunkline/data; set TRUNKLINE_CONFIG or TRUNKLINE_DATA_DIR"
+    for command in (["account", "list"], ["demo", "load"], ["ban", "list"]):
+        with pytest.raises(ConfigurationError, match=sentence):
+            CliRunner().invoke(commands, command, catch_exceptions=False)
+    shown = CliRunner().invoke(commands, ["status"], catch_exceptions=False)
+    assert shown.exit_code == 3
+    assert re.search(sentence, shown.output)
+    assert "not running" not in shown.output

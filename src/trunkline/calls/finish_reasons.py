@@ -19,6 +19,7 @@ class Side(StrEnum):
 
 
 # Q.850 causes as the engine reports them.
+NO_ROUTE = 3
 NORMAL_CLEARING = 16
 USER_BUSY = 17
 NO_USER_RESPONDING = 18
@@ -89,7 +90,9 @@ _REFUSAL_CAUSES = {
     Reason.SIP_OFFLINE: SUBSCRIBER_ABSENT,
     Reason.OPERATOR_NOT_RESPONSIVE: NO_ANSWER,
     Reason.INTERNAL_ERROR: TEMPORARY_FAILURE,
-    Reason.INCORRECT_CONFIG: NETWORK_OUT_OF_ORDER,
+    # SIP 404: no way to the destination is configured. A 500 reads as a fault of the PBX, and a 503 as one that passes.
+    Reason.INCORRECT_CONFIG: NO_ROUTE,
+    Reason.SIP_TRUNK_IS_LOCKED: NO_ROUTE,
     Reason.SCENARIO_DISCONNECTS: NORMAL_CLEARING,
     Reason.NO_OPERATION: NORMAL_CLEARING,
     Reason.NO_SUCCESS_OPERATOR_CALL: SUBSCRIBER_ABSENT,

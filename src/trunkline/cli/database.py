@@ -15,7 +15,7 @@ import click
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.db.pool import Database
-from trunkline.runtime import postgres
+from trunkline.runtime import postgres, secrets
 
 T = TypeVar("T")
 
@@ -27,12 +27,17 @@ def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
     """Run a coroutine with the instance's database.
 
     :raises DatabaseUnavailable: says to start the instance first.
+    :raises ConfigurationError: the data folder has no instance.
     """
+
+    settings = load_settings()
+    if settings.database_url is None:
+        secrets.check_instance(settings)
 
     async def run() -> T:
         try:
             db = await Database.open(
-                postgres.dsn(load_settings()),
+                postgres.dsn(settings),
                 application_name="trunkline cli",
                 max_size=2,
                 connect_timeout=_CONNECT_TIMEOUT,

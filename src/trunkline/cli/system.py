@@ -20,6 +20,7 @@ from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts
 from trunkline.runtime.progress import PrintedProgress
+from trunkline.runtime.secrets import no_instance
 
 
 @click.command()
@@ -115,7 +116,7 @@ def _readable(report: dict[str, Any]) -> str:
     lines = [f"Trunkline {report['version']}, data in {report['data_dir']}"]
     if not report["running"]:
         engine = report["engine"]
-        lines.append("not running; start it with `trunkline up`")
+        lines.append(no_instance(load_settings()) or "not running; start it with `trunkline up`")
         lines.append(
             f"Asterisk {engine['version']} ({engine['origin']})" if engine else "no Asterisk fetched yet"
         )

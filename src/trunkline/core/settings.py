@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -52,6 +52,10 @@ class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+MEDIA_PORTS_MIN = 40
+"""Ports of RTP and RTCP of ten calls. With fewer, calls are refused that nobody would expect to be too many."""
+
+
 class SipSettings(_Group):
     """Where phones and trunks reach us. A port of 0 turns that transport off."""
 
@@ -85,6 +89,18 @@ class SipSettings(_Group):
         for one in value:
             ip_network(one)  # its ValueError has the reason
         return value
+
+    @model_validator(mode="after")
+    def _media_ports(self) -> Self:
+        first, last = self.rtp_port_first, self.rtp_port_last
+        if last - first + 1 < MEDIA_PORTS_MIN:
+            raise ValueError(
+                f"rtp_port_first {first} to rtp_port_last {last} must be at least {MEDIA_PORTS_MIN} ports: each channel"
+                " takes two, and a call has two channels"
+            )
+        if first <= self.udp_port <= last:
+            raise ValueError(f"udp_port {self.udp_port} is one of the media ports {first} to {last}")
+        return self
 
     digest_algorithms: list[Literal["MD5", "SHA-256"]] = Field(default=["MD5"], min_length=1)
     """What phones may log in with, the preferred first. Many phones (and programs: SIPp 3.6, baresip 1.0) do not
@@ -468,6 +484,16 @@ class Settings(BaseSettings):
             )
         path = Path(named) if named else base_folder() / "trunkline.toml"
         return init_settings, env_settings, _SettingsFile(settings_cls, toml_file=path)
+
+    @model_validator(mode="after")
+    def _ports_for_channels(self) -> Self:
+        first, last, channels = self.sip.rtp_port_first, self.sip.rtp_port_last, self.engine.max_channels
+        if 2 * channels > last - first + 1:
+            raise ValueError(
+                f"engine.max_channels {channels} needs {2 * channels} media ports, and sip.rtp_port_first {first} to"
+                f" sip.rtp_port_last {last} are {last - first + 1}"
+            )
+        return self
 
     @property
     def loopback_ports(self) -> frozenset[int]:

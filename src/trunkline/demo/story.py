@@ -118,7 +118,7 @@ async def converse(
     phone.on_call(Answer(after=1.5))
     call = await customer.dial(number)
     timeline.step("INVITE", f"{customer.name} ({customer.identity.user}) calls {number}", call.at_dial)
-    taken = await phone.next_call(timeout=60)
+    taken = await _taken(call, phone)
     ringing = await taken.ringing()
     shown = f"{taken.name} <{taken.number}>" if taken.name else taken.number
     timeline.step("ringing", f"{phone.name}'s phone rings and shows {shown}", ringing)
@@ -131,6 +131,25 @@ async def converse(
     hears = await world.hears([call, taken])
     timeline.step("talked", f"{ended - answered:.1f} s, {_who_heard_whom(hears)}", ended)
     return Conversation(call, taken, hears)
+
+
+async def _taken(call: Call, phone: Phone) -> Call:
+    """The phone's call; :class:`TimeoutError` as soon as the customer's call has ended without it."""
+    ringing, ended = (
+        asyncio.ensure_future(phone.next_call(timeout=60)),
+        asyncio.ensure_future(call.ended(timeout=60)),
+    )
+    try:
+        await asyncio.wait({ringing, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ringing.done() and call.is_ended:
+            raise TimeoutError(
+                f"the customer's call ended (cause {call.cause}) and {phone.name}'s phone did not ring"
+            )
+        return await ringing
+    finally:
+        for task in (ringing, ended):
+            task.cancel()
+        await asyncio.gather(ringing, ended, return_exceptions=True)
 
 
 async def run(install: AsteriskInstall, folder: Path, say: Say) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from trunkline.runtime import backlog, certificates, handshakes, postgres, secre
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
-from trunkline.runtime.ports import check_free, ports_of
+from trunkline.runtime.ports import check_free, media_ports, ports_of
 from trunkline.runtime.program import Program
 from trunkline.runtime.secrets import Login
 from trunkline.runtime.service import Report, Service
@@ -115,7 +115,10 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
         check_free(ports_of(settings))
         if settings.database_url is not None:
             parts.migrate(settings.database_url)
-        asyncio.run(supervisor.run(parts.on_up))
+        with media_ports(settings) as overlaps:
+            for sentence in overlaps:
+                say(f"warning: {sentence}")
+            asyncio.run(supervisor.run(parts.on_up))
 
 
 def _check_restored(settings: Settings) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import random
+import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
+
+_MEDIA_NAME = "trunkline-media-ports-"
 
 
 class Transport(StrEnum):
@@ -83,6 +87,35 @@ def check_free(ports: Iterable[Port]) -> None:
                 field=port.setting,
                 value=port.number,
             )
+
+
+@contextlib.contextmanager
+def media_ports(settings: Settings) -> Iterator[list[str]]:
+    """Publish the range of media ports on this machine for the time of the block.
+
+    Yields a sentence for each running instance whose range overlaps. Ports of a range are opened only during calls, so
+    that :func:`check_free` cannot find them; the name of a socket in the abstract namespace, which the kernel removes with
+    the process, has the range.
+    """
+    first, last = settings.sip.rtp_port_first, settings.sip.rtp_port_last
+    overlaps = [
+        f"media ports {first} to {last} overlap those of the instance with pid {pid} ({other_first} to {other_last}):"
+        " calls of both can fail; change sip.rtp_port_first and sip.rtp_port_last of one"
+        for other_first, other_last, pid in _published_ranges()
+        if other_first <= last and first <= other_last and pid != os.getpid()
+    ]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as published:
+        with contextlib.suppress(OSError):  # published by this process already
+            published.bind(f"\0{_MEDIA_NAME}{first}-{last}-{os.getpid()}")
+        yield overlaps
+
+
+def _published_ranges() -> list[tuple[int, int, int]]:
+    """First and last media port and pid of each running instance."""
+    found = re.findall(
+        rf" @{_MEDIA_NAME}(\d+)-(\d+)-(\d+)$", Path("/proc/net/unix").read_text(), re.MULTILINE
+    )
+    return [(int(first), int(last), int(pid)) for first, last, pid in found]
 
 
 def is_open(port: Port) -> bool:

@@ -57,6 +57,7 @@ def ensure(settings: Settings) -> Secrets:
 
 def load(settings: Settings) -> Secrets:
     """Load the secrets; :class:`ConfigurationError` when one is absent or damaged."""
+    check_instance(settings)
     folder = settings.secrets_dir
     try:
         master_key = (folder / "master.key").read_bytes().strip()
@@ -76,6 +77,7 @@ def load(settings: Settings) -> Secrets:
 
 def master_key(settings: Settings) -> bytes:
     """The master key alone; :class:`ConfigurationError` when it is absent or damaged."""
+    check_instance(settings)
     path = settings.secrets_dir / "master.key"
     try:
         key = path.read_bytes().strip()
@@ -85,6 +87,22 @@ def master_key(settings: Settings) -> bytes:
     except ValueError as error:
         raise ConfigurationError(f"{path} is damaged; restore it from the backup") from error
     return key
+
+
+def check_instance(settings: Settings) -> None:
+    """:class:`ConfigurationError` when the data folder has no instance: a command was started in another folder."""
+    if (sentence := no_instance(settings)) is not None:
+        raise ConfigurationError(sentence, value=str(settings.data))
+
+
+def no_instance(settings: Settings) -> str | None:
+    """The sentence when the data folder has no instance, with its remedy."""
+    if settings.secrets_dir.exists():
+        return None
+    return (
+        f"no instance in {settings.data}; set TRUNKLINE_CONFIG or TRUNKLINE_DATA_DIR, or change to its folder"
+        " (`trunkline up` makes a new one here)"
+    )
 
 
 def _missing(path: Path) -> str:
