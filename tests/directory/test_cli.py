@@ -90,3 +90,19 @@ def test_unknown_events_are_refused() -> None:
     form = parse(text, {}).section("notifications")["crm"]
     assert len(subscription_problems("crm", form)) == 1
     assert subscription_problems("crm", form)[0].startswith("notifications.crm.events: ")
+
+
+def test_what_will_be_missed_in_a_call_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(TEXT.replace("extension: 101", "extension: 112"))
+    output = run(str(file), "--dry-run")
+    assert "warning: no active trunk: calls to outside numbers and to emergency numbers fail\n" in output
+    assert "warning: employees.anna.extension: 112 is an emergency number" in output
+    file.write_text(TEXT + "trunks: {carrier: {host: sip.carrier.example}}\n")
+    monkeypatch.setattr("trunkline.directory.trunks.resolution._look_up", lambda _host: [])
+    looked = json.loads(run(str(file), "--dry-run", "--json"))
+    assert looked["warnings"] == [
+        "trunks.carrier.host: sip.carrier.example does not resolve to an address now"
+    ]
+    file.write_text("tags: {vip: VIP}\n")
+    run(str(file), "--yes")
+    assert "warning" not in run(str(file), "--yes")

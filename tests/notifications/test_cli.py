@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import psycopg
@@ -68,3 +69,44 @@ def test_faults_are_told(run: CliRunner, tmp_path: Path) -> None:
 
 def test_variables_are_listed(run: CliRunner) -> None:
     assert "call_session_id" in call(run, "variables").output
+
+
+def test_log_and_list_show_url_next_attempt_and_suspension_and_a_test_is_tried_at_once(
+    run: CliRunner, database: str
+) -> None:
+    words = ["--url", "https://receiver.example/hook", "--event", "call_finish"]
+    made = json.loads(call(run, "add", *words, "--json").output)["subscription_id"]
+    call(run, "test", str(made))
+    shown = call(run, "log").output
+    assert re.search(
+        rf"20\d\d-\S+ \S+ +{made} \(receiver\.example/hook\) +https://receiver\.example/hook", shown
+    )
+
+    def suspend() -> None:
+        with psycopg.connect(database) as connection:
+            connection.execute("update deliveries set next_attempt_at = now() + interval '1 hour'")
+            connection.execute(
+                "insert into endpoint_states (account_id, subscription_id, failures, suspended_until)"
+                " select account_id, subscription_id, 5, now() + interval '1 hour' from subscriptions"
+                " on conflict (account_id, subscription_id) do update set suspended_until = excluded.suspended_until"
+            )
+
+    def waits() -> int:
+        with psycopg.connect(database) as connection:
+            row = connection.execute(
+                "select (select count(*) from endpoint_states where suspended_until > now())"
+                " + (select count(*) from deliveries where next_attempt_at > now())"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    suspend()
+    assert "  suspended until 20" in call(run, "log").output
+    assert "  suspended until 20" in call(run, "list").output
+    assert waits() == 2
+    call(run, "test", str(made))
+    assert waits() == 0
+    suspend()
+    call(run, "add", *words)  # the same key: changed settings
+    assert waits() == 0
+    assert "suspended" not in call(run, "list").output

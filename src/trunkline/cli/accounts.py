@@ -117,7 +117,9 @@ def create(
         click.echo(f"  {api:<9} {shown['urls'][api]}  key {key}")
     click.echo(f"each key opens {' and '.join(created.keys)}")
     if not allow:
-        click.echo("no address may use the APIs yet: `trunkline allow add NETWORK`")
+        click.echo(
+            f"no address may use the APIs yet: `trunkline allow add NETWORK --account {created.account_id}`"
+        )
     click.echo("password and keys are not shown again")
 
 

@@ -22,6 +22,7 @@ from trunkline.directory.prepare import Prepared, Request
 from trunkline.directory.schemas import Form, SubscriptionForm
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.notifications.subscriptions import Draft, check
+from trunkline.routing.emergency import emergency_numbers
 from trunkline.runtime import secrets
 from trunkline.speech import EspeakSpeech
 
@@ -49,7 +50,9 @@ def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: 
         files = directory_files(db, settings)
         prepared = await files.prepare(Request(which, form, folder, delete))
         if not json:
-            click.echo("\n".join(prepared.plan.lines()))
+            click.echo(
+                "\n".join([*prepared.plan.lines(), *(f"warning: {one}" for one in warnings_of(prepared))])
+            )
         if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
             return prepared, None
         return prepared, await files.apply(prepared)
@@ -57,7 +60,14 @@ def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: 
     prepared, applied = with_database(work)
     if json:
         passwords = dict(applied.passwords) if applied else {}
-        print_json({**prepared.plan.as_json(), "applied": applied is not None, "passwords": passwords})
+        print_json(
+            {
+                **prepared.plan.as_json(),
+                "warnings": warnings_of(prepared),
+                "applied": applied is not None,
+                "passwords": passwords,
+            }
+        )
     elif applied is None:
         click.echo("nothing was written")
     elif not applied.plan.is_empty:
@@ -108,6 +118,30 @@ def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:
         field = {"body_template": "body"}.get(error.field or "", error.field)
         return [f"notifications.{key}{f'.{field}' if field else ''}: {error.message}"]
     return []
+
+
+def warnings_of(prepared: Prepared) -> list[str]:
+    """What is allowed in the directory and will be missed in a call."""
+    if prepared.plan.is_empty:
+        return []
+    result = prepared.result
+    warnings = []
+    if result.section("sip_lines") and not any(trunk.active for trunk in result.section("trunks").values()):
+        warnings.append("no active trunk: calls to outside numbers and to emergency numbers fail")
+    emergency = emergency_numbers((result.account.country if result.account else None) or "")
+    for section in ("employees", "groups"):
+        warnings += [
+            f"{section}.{key}.extension: {item.extension} is an emergency number: it calls the emergency service"
+            for key, item in result.section(section).items()
+            if item.extension in emergency
+        ]
+    trunks = result.section("trunks")
+    warnings += [
+        f"trunks.{key}.host: {trunks[key].host} does not resolve to an address now"
+        for key in prepared.plan.written("trunks")
+        if trunks[key].active and not prepared.resolved.get(trunks[key].host)
+    ]
+    return warnings
 
 
 def _agreed(json: bool) -> bool:

@@ -61,6 +61,7 @@ def list_(account_id: int | None, json: bool) -> None:
         return
     for one in found:
         state = "" if one.is_active else "  (off)"
+        state += _suspended(one.suspended_until)
         click.echo(f"{one.subscription_id}  {one.key}: {one.name}{state}\n    {one.method} {one.url}")
         click.echo(f"    {', '.join(one.events)}")
     if not found:
@@ -174,7 +175,18 @@ def log(
         return
     filtered = subscription_id is not None or status is not None
     print_table(
-        ("id", "time", "event", "stream", "status", "attempts", "response"),
+        (
+            "id",
+            "time",
+            "event",
+            "stream",
+            "status",
+            "attempts",
+            "response",
+            "next attempt",
+            "subscription",
+            "url",
+        ),
         [_cells(one) for one in found],
         none="no such delivery" if filtered else "nothing has been delivered yet",
     )
@@ -231,6 +243,19 @@ def _header(text: str) -> tuple[str, str]:
 def _cells(entry: dict[str, Any]) -> tuple[Any, ...]:
     moment: datetime = entry["created_at"]
     answer = entry["error"] or (f"HTTP {entry['status_code']}" if entry["status_code"] else "not tried yet")
+    key = f" ({entry['subscription_key']})" if entry["subscription_key"] else ""
     return (
         entry["delivery_id"], moment, entry["mnemonic"], entry["stream"], entry["status"], entry["attempts"], answer,
+        _next_attempt(entry), f"{entry['subscription_id']}{key}", entry["url"],
     )  # fmt: skip
+
+
+def _next_attempt(entry: dict[str, Any]) -> str:
+    if entry["suspended_until"] is not None:
+        return _suspended(entry["suspended_until"]).strip()
+    due: datetime | None = entry["next_attempt_at"]
+    return "" if entry["status"] != "pending" or due is None else f"{due:%Y-%m-%d %H:%M:%S}"
+
+
+def _suspended(until: datetime | None) -> str:
+    return "" if until is None else f"  suspended until {until:%Y-%m-%d %H:%M:%S}"

@@ -27,6 +27,9 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+_SECRETS = frozenset({"password", "secret"})
+"""Fields of which only the change is known."""
+
 _SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 
 
@@ -169,7 +172,8 @@ def _label(facts: Mapping[str, Any]) -> str:
 def _lines(change: Change) -> Iterator[str]:
     yield f"{_SIGNS[change.action]} {change.where}" + (f"  {change.label}" if change.label else "")
     for each in change.fields:
-        yield f"    {each.path}: {_text(each.old)} -> {_text(each.new)}"
+        is_secret = each.path in _SECRETS and each.new == "new"
+        yield f"    {each.path}: " + ("changed" if is_secret else f"{_text(each.old)} -> {_text(each.new)}")
 
 
 def _text(value: Any) -> str:

@@ -74,6 +74,8 @@ class Prepared:
     sounds: Mapping[str, Sound] = field(repr=False)
     resolved: Resolved = field(default_factory=dict)
     """The resolved hosts of trunks."""
+    result: Form = field(default_factory=Form, repr=False)
+    """The directory as it is after the file was applied."""
 
 
 class Preparer:
@@ -112,7 +114,7 @@ class Preparer:
         resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
         async with self._db.connection() as connection:
             await self._check_trunks(connection, comparison, resolved)
-        return Prepared(request, comparison.plan, sounds, resolved)
+        return Prepared(request, comparison.plan, sounds, resolved, comparison.result)
 
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from trunkline.accounts.secrets import Cipher
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.db.pool import Database
+from trunkline.db.pool import Connection, Database
 from trunkline.notifications import catalogue
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import CHANNEL, make, remove_of
@@ -32,8 +32,10 @@ _OUR_HEADERS = frozenset(
 
 _ALL = """
 select account_id, subscription_id, key, name, url, method, events, body_template, headers, is_active,
-    created_at, secret_encrypted is not null as is_signed
-from subscriptions where account_id = %s order by subscription_id
+    created_at, secret_encrypted is not null as is_signed,
+    case when state.suspended_until > now() then state.suspended_until end as suspended_until
+from subscriptions left join endpoint_states state using (account_id, subscription_id)
+where account_id = %s order by subscription_id
 """
 
 _SAVE = """
@@ -49,9 +51,14 @@ returning subscription_id
 _LOG = """
 select delivery.delivery_id, delivery.subscription_id, delivery.stream, delivery.seq, delivery.mnemonic,
     delivery.status, delivery.attempts, delivery.occurred_at, delivery.created_at, delivery.delivered_at,
-    delivery.next_attempt_at, delivery.body,
+    delivery.next_attempt_at, delivery.body, coalesce(delivery.url, subscription.url) as url,
+    subscription.key as subscription_key,
+    case when state.suspended_until > now() and delivery.status = 'pending' then state.suspended_until end
+        as suspended_until,
     last.status_code, last.error, last.duration_ms, last.response_excerpt
 from deliveries delivery
+    left join subscriptions subscription using (account_id, subscription_id)
+    left join endpoint_states state using (account_id, subscription_id)
     left join lateral (
         select status_code, error, duration_ms, response_excerpt from delivery_attempts attempt
         where attempt.account_id = delivery.account_id and attempt.delivery_id = delivery.delivery_id
@@ -61,6 +68,17 @@ where delivery.account_id = %(account_id)s
     and (%(subscription_id)s::bigint is null or delivery.subscription_id = %(subscription_id)s)
     and (%(status)s::text is null or delivery.status = %(status)s)
 order by delivery.delivery_id desc limit %(limit)s
+"""
+
+
+_TRY_NOW = """
+with state as (
+    update endpoint_states set suspended_until = now()
+    where account_id = %(account_id)s and subscription_id = %(subscription_id)s and suspended_until > now()
+        and trial_stream is null)
+update deliveries set next_attempt_at = now()
+where account_id = %(account_id)s and subscription_id = %(subscription_id)s and status = 'pending'
+    and next_attempt_at > now()
 """
 
 
@@ -87,6 +105,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
+    """:ivar suspended_until: the endpoint failed several times in a row, and is tried again then; None = not suspended."""
+
     account_id: int
     subscription_id: int
     key: str
@@ -99,6 +119,7 @@ class Subscription:
     is_active: bool
     is_signed: bool
     created_at: datetime
+    suspended_until: datetime | None = None
 
 
 class Subscriptions:
@@ -137,7 +158,10 @@ class Subscriptions:
         except psycopg.errors.ForeignKeyViolation as error:
             raise NotFound(f"There is no account {account_id}.", field="account_id") from error
         assert row is not None
-        return int(row["subscription_id"])
+        made = int(row["subscription_id"])
+        async with self._db.connection() as connection:
+            await _try_now(connection, account_id, made)  # the address may have been corrected
+        return made
 
     async def all(self, account_id: int) -> list[Subscription]:
         """Subscriptions of an account, oldest first."""
@@ -196,6 +220,7 @@ class Subscriptions:
                 "variables": catalogue.named(values, row["name"], chosen.value),
             }
             (delivery_id,) = await make(conn, [sample])
+            await _try_now(conn, account_id, subscription_id)
             return delivery_id
 
     async def log(
@@ -206,7 +231,7 @@ class Subscriptions:
         status: str | None = None,
         limit: int = 50,
     ) -> list[dict[str, Any]]:
-        """Deliveries, newest first, each with its last attempt.
+        """Deliveries, newest first, each with its last attempt, its URL, and until when its endpoint is suspended.
 
         :param status: ``pending``, ``delivered`` or ``failed``.
         """
@@ -214,6 +239,12 @@ class Subscriptions:
             _LOG,
             {"account_id": account_id, "subscription_id": subscription_id, "status": status, "limit": limit},
         )
+
+
+async def _try_now(connection: Connection, account_id: int, subscription_id: int) -> None:
+    """Make what waits for the subscription's endpoint due now, also while it is suspended."""
+    await connection.execute(_TRY_NOW, {"account_id": account_id, "subscription_id": subscription_id})
+    await connection.execute("select pg_notify(%s, '')", (CHANNEL,))
 
 
 def check(draft: Draft) -> None:

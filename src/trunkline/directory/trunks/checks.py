@@ -19,7 +19,7 @@ from trunkline.directory.trunks.addresses import (
 )
 from trunkline.directory.trunks.resolution import Resolved
 
-REMEDY = "; the administrator of the installation can allow it: `trunkline trunk allow {address}`"
+REMEDY = "; the administrator of the installation can allow it: `trunkline trunk allow {address}{option}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,12 @@ class TrunkProblem:
     field: str
     address: str
     problem: AddressProblem
+    account_id: int = 0
 
     @property
     def message(self) -> str:
-        return f"{self.address} {self.problem.value}{REMEDY.format(address=self.address)}"
+        option = f" --account {self.account_id}" if self.account_id else ""
+        return f"{self.address} {self.problem.value}{REMEDY.format(address=self.address, option=option)}"
 
 
 async def problems_of_trunk(
@@ -59,7 +61,7 @@ async def problems_of_trunk(
             if problem is None and not within(network, allowed):
                 problem = await _used(connection, account_id, network, identifies=identifies)
             if problem is not None:
-                found.append(TrunkProblem(field, written(network), problem))
+                found.append(TrunkProblem(field, written(network), problem, account_id))
     return found
 
 
