@@ -134,9 +134,10 @@ def test_a_command_in_another_folder_names_the_folder_and_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("TRUNKLINE_DATA_DIR", "TRUNKLINE_CONFIG", "TRUNKLINE_DATABASE_URL"):
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", "data")
+    for name in ("TRUNKLINE_CONFIG", "TRUNKLINE_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    sentence = rf"no instance in {tmp_path}/\.trunkline/data; set TRUNKLINE_CONFIG or TRUNKLINE_DATA_DIR"
+    sentence = rf"no instance in {tmp_path}/data; set TRUNKLINE_CONFIG or TRUNKLINE_DATA_DIR"
     for command in (["account", "list"], ["demo", "load"], ["ban", "list"]):
         with pytest.raises(ConfigurationError, match=sentence):
             CliRunner().invoke(commands, command, catch_exceptions=False)
