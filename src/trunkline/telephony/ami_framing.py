@@ -25,7 +25,6 @@ UNKNOWN_NAME = "InvalidAccountID"
 _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     UNKNOWN_NAME: (_HEAD + _TAIL,),
     "ChallengeResponseFailed": ((*_HEAD, *_TAIL, "Challenge", "Response", "ExpectedResponse"),),
-    "ChallengeSent": ((*_HEAD, *_TAIL, "Challenge"),),
     "ContactStatus": (_CONTACT, (*_CONTACT, "RoundtripUsec")),
     "UserEvent": (("Event", "Privilege", "UserEvent", "ActionID", "Token"),),
     "FullyBooted": (
