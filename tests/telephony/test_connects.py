@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +14,6 @@ from trunkline.telephony.registrations import Contact
 
 LINE = Endpoint.line("1001")
 TRUNK = Endpoint(EndpointKind.TRUNK, EndpointName("trunk-7"))
-SPOOL = Path("/spool")
 
 
 def contact(endpoint: str, uri: str) -> Contact:
@@ -24,7 +22,7 @@ def contact(endpoint: str, uri: str) -> Contact:
 
 def variables(connect: Connect) -> dict[str, str]:
     return dial_variables(
-        Channel("c1"), connect, ["PJSIP/1001"], {one: one.caller_number for one in connect.targets}, SPOOL
+        Channel("c1"), connect, ["PJSIP/1001"], {one: one.caller_number for one in connect.targets}
     )
 
 
@@ -58,8 +56,8 @@ def test_each_target_shows_its_own_caller() -> None:
 def test_recording_needs_a_tag() -> None:
     assert "U(" not in variables(Connect([Target(LINE)], 20, record=True))["TL_OPTS"]
     found = variables(Connect([Target(LINE)], 20, record=True, tag=CallTag("77")))
-    assert found["TL_REC"] == "/spool/77/c1.sln"
-    assert "U(tl-record^/spool/77)" in found["TL_OPTS"]
+    assert found["TL_REC"] == "77/c1.sln"
+    assert "U(tl-record^77)" in found["TL_OPTS"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from trunkline.core.engine_values import ContactUri
 from trunkline.telephony.config.dialplan import CALLEE, RECORD_CALLEE, music_class
@@ -39,7 +38,7 @@ def trunk_name(endpoint: str, number: str) -> str:
 
 
 def dial_variables(
-    channel: Channel, connect: Connect, names: Sequence[str], numbers: Mapping[Target, str], spool: Path
+    channel: Channel, connect: Connect, names: Sequence[str], numbers: Mapping[Target, str]
 ) -> dict[str, str]:
     """Channel variables that the dialplan's ``tl-connect`` reads.
 
@@ -47,7 +46,6 @@ def dial_variables(
         has another one in Asterisk.
     :param names: what to dial, of all targets.
     :param numbers: the caller's number each target shows, in the trunk's form.
-    :param spool: parent of the recordings' folder, which is named after the tag.
     """
     # i, I: a phone may neither send the call elsewhere nor rename the caller.
     options = "iI"
@@ -63,9 +61,8 @@ def dial_variables(
                 variables[f"__TL_CN_{endpoint}"] = _SAFE_NUMBER.sub("", numbers[target])
                 variables[f"__TL_CA_{endpoint}"] = target.caller_name
     if connect.record and connect.tag:
-        folder = str(spool / connect.tag)
-        variables["TL_REC"] = f"{folder}/{channel}.sln"
-        options += f"U({RECORD_CALLEE}^{folder})"
+        variables["TL_REC"] = f"{connect.tag}/{channel}.sln"
+        options += f"U({RECORD_CALLEE}^{connect.tag})"
     if connect.music:
         options += f"m({music_class(connect.music)})"
     if connect.announcement:

@@ -20,7 +20,7 @@ from trunkline.telephony import cel_log
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
 from trunkline.telephony.applied import applied_digests, differences, reload
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
-from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, parse_channel
+from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, StasisStart, parse_channel
 from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.carrier_registrations import (
     LOG_BYTES,
@@ -40,7 +40,7 @@ from trunkline.telephony.config import (
 )
 from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
-from trunkline.telephony.config.pjsip import BANS_FILE, bans
+from trunkline.telephony.config.pjsip import BANS_FILE, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
@@ -65,7 +65,7 @@ from trunkline.telephony.port import (
 )
 from trunkline.telephony.registrations import Contact, Registrations, contact_of
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
-from trunkline.telephony.translate import WANTED, device_id
+from trunkline.telephony.translate import CREATED, WANTED, device_id
 
 _LOGIN_FAILURES = {
     "ChallengeResponseFailed": "wrong password",
@@ -74,9 +74,11 @@ _LOGIN_FAILURES = {
 _NOTHING = Directory()
 _ALIAS = "CHANNEL(userfield)"
 _LINKED = "CHANNEL(linkedid)"
+_DIALLED = "TL_DIALLED"
+"""Set for channels that we dial. Until they are answered and admitted, they are where Asterisk created them."""
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
-_UP, _RINGING = "Up", "Ringing"
+_UP, _RINGING, _DOWN = "Up", "Ringing", "Down"
 _QUEUE_ALARM = 10_000
 _AMI_PATIENCE = 10.0
 CONNECT_SECONDS = 30.0
@@ -85,6 +87,10 @@ ring: so this is as long as a caller waits, and a busy machine after a large rec
 _TRIM_SECONDS = 60.0
 _EXPIRY_CHECK = 5.0
 """Seconds between two searches for registrations that end soon."""
+_CREATED_SECONDS = 10.0
+"""How long a created channel may take to enter Stasis."""
+_CREATED_EVENT_SECONDS = 0.5
+"""After this time Asterisk is asked whether a created channel is in Stasis; usually its event is there in milliseconds."""
 
 
 class AsteriskEngine(Conversations):
@@ -123,6 +129,8 @@ class AsteriskEngine(Conversations):
         self._trunks: dict[str, TrunkConfig] = {}
         self._stale: set[str] = set()
         self._contacts_known = asyncio.Event()
+        self._created: dict[str, asyncio.Event] = {}
+        """Channels that are being created and dialled; set when they are in Stasis: before, they cannot be dialled."""
         self._returned: tuple[str, set[str]] = ("", set())
         """Token of the last heartbeat, and the interfaces that have brought it back."""
         self._core: list[asyncio.Task[None]] = []
@@ -435,7 +443,7 @@ class AsteriskEngine(Conversations):
                 timeout=CONNECT_SECONDS,
             )
             return
-        variables = dial_variables(channel, connect, dial, numbers, self._config.paths.spool)
+        variables = dial_variables(channel, connect, dial, numbers)
         if connect.tag:
             variables |= _marks(connect.tag)
         await self._on(channel, "POST", "/variables", body={"variables": variables}, timeout=CONNECT_SECONDS)
@@ -468,20 +476,64 @@ class AsteriskEngine(Conversations):
             raise failures[0][1]
 
     async def _originate(self, originate: Originate, name: str, real: str) -> None:
-        target = originate.target
-        params: dict[str, str | int] = {
-            "endpoint": name,
-            "context": ORIGINATED,
-            "extension": "answered",
-            "priority": 1,
-            "channelId": real,
-            "timeout": originate.ring_seconds,
-            "callerId": f'"{_unquoted(target.caller_name)}" <{self._caller_number(target)}>',
-        }
-        variables = _marks(originate.tag)
+        # Asterisk's own originate follows a redirect (302) of the called phone to any extension, trunk or technology. A
+        # channel that is created and then dialled ends with it.
+        variables = {_DIALLED: "1", **_marks(originate.tag), **self._caller_variables(originate.target)}
         if real != originate.channel:
             variables[_ALIAS] = str(originate.channel)
-        await self._command("POST", "/channels", params, {"variables": variables})
+        params: dict[str, str | int] = {
+            "endpoint": name,
+            "app": APP,
+            "appArgs": CREATED,
+            "channelId": real,
+        }
+        self._created[real] = asyncio.Event()
+        try:
+            await self._command("POST", "/channels/create", params, {"variables": variables})
+            await self._dial(real, originate.ring_seconds)
+        finally:
+            del self._created[real]
+
+    async def _dial(self, real: str, ring_seconds: int) -> None:
+        """Dial a created channel as soon as it is in Stasis. Its event may be lost, so Asterisk is asked, too."""
+        path = f"/channels/{segment(real)}"
+        deadline = time.monotonic() + _CREATED_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CREATED_EVENT_SECONDS):
+                    await self._created[real].wait()
+            try:
+                await self._command("POST", f"{path}/dial", {"timeout": ring_seconds})
+                return
+            except EngineError as error:
+                if (
+                    isinstance(error, ChannelGone)
+                    and "not in Stasis" in str(error)
+                    and time.monotonic() < deadline
+                ):
+                    continue
+                with contextlib.suppress(EngineError):
+                    await self._command("DELETE", path)
+                raise
+
+    def _caller_variables(self, target: Target) -> dict[str, str]:
+        """What the called party sees, and what the channel is in listings."""
+        variables: dict[str, str] = {}
+        if number := _unquoted(self._caller_number(target)):
+            variables |= {"CALLERID(num)": number, "CONNECTEDLINE(num,i)": number}
+        if name := _unquoted(target.caller_name):
+            variables |= {"CALLERID(name)": name, "CONNECTEDLINE(name,i)": name}
+        return variables
+
+    async def _admit(self, real: str) -> None:
+        """Send a dialled channel that was answered to the dialplan, from where it enters as every other."""
+        place: dict[str, str | int] = {"context": ORIGINATED, "extension": "answered", "priority": 1}
+        try:
+            await self._command("POST", f"/channels/{segment(real)}/continue", place)
+        except ChannelGone:
+            pass
+        except EngineError:
+            self._translator.admitted.discard(real)  # the next survey admits it
 
     def _dial_names(self, target: Target) -> list[str]:
         if target.endpoint.kind is EndpointKind.LINE:
@@ -505,12 +557,13 @@ class AsteriskEngine(Conversations):
         channels, bridges, statuses = await asyncio.gather(
             self._command("GET", "/channels"),
             self._command("GET", "/bridges"),
-            self._list("Status", {"Variables": f"{_LINKED},{_ALIAS}"}),
+            self._list("Status", {"Variables": f"{_LINKED},{_ALIAS},{_DIALLED}"}),
         )
         channels = self._read_channels(channels)
         # After the listings: what ended since is in the log, and what began since is also reported by signals.
         entries = await asyncio.to_thread(self._read_cel_log, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
+        channels = self._resume_dialled(channels, details)
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
         self._translator.keep_only({channel.id for channel, _ in channels})
         groups: dict[Channel, list[ChannelSnapshot]] = {}
@@ -535,6 +588,27 @@ class AsteriskEngine(Conversations):
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
         return Survey(at, [one for one in found if one], cel_log.signals(entries, winning, alive))
+
+    def _resume_dialled(
+        self,
+        channels: Sequence[tuple[ChannelSnapshot, Mapping[str, Any]]],
+        details: Mapping[str, Mapping[str, str]],
+    ) -> list[tuple[ChannelSnapshot, Mapping[str, Any]]]:
+        """Channels that we dial: those whose answer was missed go on, and those that were never dialled end.
+
+        :returns: the channels. To the switch, those are not controlled yet, although Asterisk has them in Stasis.
+        """
+        found: list[tuple[ChannelSnapshot, Mapping[str, Any]]] = []
+        for one, data in channels:
+            if details.get(one.id, {}).get(_DIALLED) != "1" or one.context != CONTEXT:
+                found.append((one, data))
+                continue
+            found.append((replace(one, app=""), data))
+            if one.state == _UP:
+                self._translator.admit(one.id)
+            elif one.state == _DOWN and one.id not in self._created:
+                self._spawn(self._drop(one.id), "drop-undialled")
+        return found
 
     def _adopt_devices(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]
@@ -608,6 +682,9 @@ class AsteriskEngine(Conversations):
                     self._emit(EngineDown(event.at))
                 case ChannelUserevent() if event.name == _HEARTBEAT:
                     self._heartbeat_returned(str(event.variables.get("token", "")), _ARI, event.at)
+                case StasisStart() if event.args == (CREATED,):
+                    if entered := self._created.get(event.channel.id):
+                        entered.set()
                 case _:
                     try:
                         self._note(event)
@@ -619,6 +696,8 @@ class AsteriskEngine(Conversations):
 
     def _drop_losers(self) -> None:
         """End the devices that ring, or answered too late, after another one of the same line took the call."""
+        while self._translator.to_admit:
+            self._spawn(self._admit(self._translator.to_admit.pop()), "admit-channel")
         while self._translator.to_hang_up:
             self._spawn(self._drop(self._translator.to_hang_up.pop()), "drop-device")
 

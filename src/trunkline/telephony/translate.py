@@ -52,6 +52,9 @@ WANTED = (
 )  # fmt: skip
 """The events that are read here; Asterisk need not make the others."""
 
+CREATED = "created"
+"""Argument with which a channel that we dial is in Stasis until it is answered."""
+
 _BYTES_PER_SECOND = 16_000
 _WAV_HEADER = 44
 
@@ -94,6 +97,10 @@ class Translator:
     """The number with which a channel came in, while it is live: the default caller id of dialled channels."""
     to_hang_up: list[str] = field(default_factory=list)
     """Losing channels of a group; the caller of the translator ends them."""
+    to_admit: list[str] = field(default_factory=list)
+    """Channels that we dialled and that are answered; the caller of the translator sends them to the dialplan."""
+    admitted: set[str] = field(default_factory=set)
+    """Those that were sent there: once only, because from then on the switch commands them."""
     _groups: dict[str, _Group] = field(default_factory=dict)
     _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
@@ -186,6 +193,12 @@ class Translator:
         group = self._groups.get(real)
         return group.public if group else Channel(real)
 
+    def admit(self, real: str) -> None:
+        """A channel that we dialled is answered."""
+        if real not in self.admitted:
+            self.admitted.add(real)
+            self.to_admit.append(real)
+
     def add_recording(self, record_id: str, channel: Channel, path: Path) -> None:
         self._recordings[record_id] = _Recording(channel, path)
 
@@ -196,6 +209,7 @@ class Translator:
         """Discard the state of channels whose end was missed."""
         self.by_party &= alive
         self.answered &= alive
+        self.admitted &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
         for group in [*self._groups.values(), *self._unsettled.values()]:
@@ -235,7 +249,7 @@ class Translator:
     def _entered(self, event: StasisStart) -> list[Signal]:
         channel = event.channel
         endpoint = endpoint_of_channel(channel.name)
-        if endpoint is None or not event.args:
+        if endpoint is None or not event.args or event.args[0] == CREATED:
             return []
         self._add_to_group(channel.id)
         public = self.public(channel.id)
@@ -311,6 +325,9 @@ class Translator:
 
     def _progress_of_originated(self, public: Channel, event: Dialled) -> list[Signal]:
         group = self._groups.get(event.peer.id)
+        if event.status == "ANSWER":
+            self.admit(event.peer.id)
+            return []
         if event.status == "RINGING":
             if group is not None and group.rang:
                 return []
@@ -332,6 +349,7 @@ class Translator:
         by_party = real in self.by_party
         self.by_party.discard(real)
         self.answered.discard(real)
+        self.admitted.discard(real)
         self.callers.pop(real, None)
         if not _is_party(event.channel):
             return []

@@ -6,8 +6,9 @@ is over. Variables that
 :meth:`AsteriskEngine.connect` sets:
 
 ``TL_DIAL`` what to dial, ``TL_RING`` seconds, ``TL_OPTS`` options of ``Dial``, ``TL_REC`` file of
-the caller's raw recording ("" = none), ``TL_CN_<endpoint>`` and ``TL_CA_<endpoint>`` number and name that a target
-shows. The usual connect needs none: ``r~<seconds>~<tag>~<endpoint>~<options>`` (``p~...`` without recording) says it all
+the caller's raw recording, below the spool folder ("" = none), ``TL_CN_<endpoint>`` and ``TL_CA_<endpoint>`` number and
+name that a target shows. The usual connect needs none: ``r~<seconds>~<tag>~<endpoint>~<options>`` (``p~...`` without
+recording) says it all
 (:func:`trunkline.telephony.connects.short_connect`).
 """
 
@@ -29,9 +30,19 @@ CALLEE = "tl-callee"
 RECORD_CALLEE = "tl-record"
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
 # each step of the dialplan is a message to all who listen.
-_TAG = "${SET(CHANNEL(accountcode)=${CUT(EXTEN,~,3)})}"
-_PEER_TAG = "${SET(CHANNEL(peeraccount)=${CUT(EXTEN,~,3)})}"
-_WHOM = "PJSIP/${CUT(EXTEN,~,4)},${CUT(EXTEN,~,2)}"
+# Each field is reduced to the characters that the switch writes: a comma would begin the next argument, and the third one
+# of MixMonitor() is a command of the system. A hyphen is itself only as the first of FILTER().
+_FIELD = "${{FILTER({allowed},${{CUT(EXTEN,~,{number})}})}}"
+_TAG = "${SET(CHANNEL(accountcode)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
+_PEER_TAG = "${SET(CHANNEL(peeraccount)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
+_WHOM = f"PJSIP/{_FIELD.format(allowed='-_0-9A-Za-z', number=4)},{_FIELD.format(allowed='0-9', number=2)}"
+_OPTIONS = f"iI{_FIELD.format(allowed='g', number=5)}"
+# Only participants come to the steps of the switch. A Local channel leads from one extension to another, so with one, a
+# text of a phone could become an extension.
+_PARTICIPANTS = 'GotoIf($["${CHANNEL(channeltype)}" != "PJSIP"]?tl-nowhere,h,1)'
+_FILE = "-/._~0-9A-Za-z"
+"""Characters of the name of a recording below the spool folder, for FILTER()."""
+_UNIQUE = "${FILTER(-._~0-9A-Za-z,${CHANNEL(uniqueid)})}"
 RING = "tl-ring"
 # A phone writes the address of its device: one that has a comma or an ampersand would be read as more targets or as
 # options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
@@ -90,16 +101,24 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
 ; cause: it would become that of each call.
 exten => h,1,Hangup()
 
+; No step leads out of here.
+[tl-nowhere]
+exten => h,1,Hangup()
+
 [{CONNECT}]
-exten => _r~.,1,MixMonitor(,br({spool}/{_TAG}/${{CHANNEL(uniqueid)}}.sln))
- same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}}U({RECORD_CALLEE}^{spool}/{_PEER_TAG}))
+exten => _r~.,1,{_PARTICIPANTS}
+ same => n,MixMonitor(,br({spool}/{_TAG}/{_UNIQUE}.sln))
+ same => n,Dial({_WHOM},{_OPTIONS}U({RECORD_CALLEE}^{_PEER_TAG}))
  same => n,Goto(plain,done)
-exten => _p~.,1,Set(CHANNEL(peeraccount)={_TAG})
- same => n,Dial({_WHOM},iI${{CUT(EXTEN,~,5)}})
+exten => _p~.,1,{_PARTICIPANTS}
+ same => n,Set(CHANNEL(peeraccount)={_TAG})
+ same => n,Dial({_WHOM},{_OPTIONS})
  same => n,Goto(plain,done)
-exten => record,1,MixMonitor(,br(${{TL_REC}}))
- same => n,Goto(plain,1)
-exten => plain,1,Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
+exten => record,1,{_PARTICIPANTS}
+ same => n,MixMonitor(,br({spool}/${{FILTER({_FILE},${{TL_REC}})}}))
+ same => n,Goto(plain,dial)
+exten => plain,1,{_PARTICIPANTS}
+ same => n(dial),Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
  same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
 {waiting("done", _TALKED)}
 [{CALLEE}]
@@ -110,23 +129,26 @@ exten => caller,1,Set(CONNECTEDLINE(name,i)=${{TL_CA_${{CHANNEL(endpoint)}}}})
  same => n,Return()
 
 [{RECORD_CALLEE}]
-exten => s,1,MixMonitor(,br(${{ARG1}}/${{CHANNEL(uniqueid)}}.sln))
+exten => s,1,MixMonitor(,br({spool}/${{FILTER({_FILE},${{ARG1}})}}/{_UNIQUE}.sln))
  same => n,Return()
 
 [{CONTROLLED}]
-exten => taken,1(again),Stasis({APP},taken)
+exten => taken,1,{_PARTICIPANTS}
+ same => n(again),Stasis({APP},taken)
 {waiting("again")}
 [{ORIGINATED}]
-exten => answered,1(again),Stasis({APP},originated)
+exten => answered,1,{_PARTICIPANTS}
+ same => n(again),Stasis({APP},originated)
 {waiting("again")}
 [{RING}]
-exten => _X!,1,Set(TL_PHONES=${{PJSIP_DIAL_CONTACTS(${{EXTEN}})}})
+exten => _X!,1,{_PARTICIPANTS}
+ same => n,Set(TL_PHONES=${{PJSIP_DIAL_CONTACTS(${{EXTEN}})}})
  same => n,Set(TL_BROWSERS=${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}${{EXTEN}})}})
  same => n,GotoIf($[${{REGEX("{_DEVICES}" ${{TL_PHONES}}${{TL_BROWSERS}})}}]?known)
  same => n,Set(TL_PHONES=PJSIP/${{EXTEN}})
  same => n,Set(TL_BROWSERS=PJSIP/{BROWSER_PREFIX}${{EXTEN}})
  same => n(known),Set(TL_BOTH=${{IF($[${{LEN(${{TL_PHONES}})}} & ${{LEN(${{TL_BROWSERS}})}}]?&)}})
- same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING})
+ same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING},iI)
  same => n,Hangup(41)
 
 ; The emergency route of a line: returns when the argument is no emergency number. No variable that a caller sets is used.
