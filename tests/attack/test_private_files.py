@@ -11,7 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from trunkline.accounts.model import NewAccount
 from trunkline.core.settings import Settings
+from trunkline.roles.welcome import FIRST_ACCOUNT, hand_over
 from trunkline.runtime import instance, system_user
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.postgres import SYSTEM_USER, EmbeddedPostgres
@@ -92,3 +94,24 @@ def test_the_user_is_made_once() -> None:
     entry = pwd.getpwnam(SYSTEM_USER)
     assert uid not in (0, pwd.getpwnam("nobody").pw_uid)
     assert entry.pw_shell.endswith(("nologin", "false"))
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_secrets_of_the_first_account_are_not_written_to_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    settings.secrets_dir.mkdir()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    said: list[str] = []
+    hand_over(settings, NewAccount(1001, 1, "admin", "the-password", {"call": "the-key"}), said.append)
+    path = settings.secrets_dir / FIRST_ACCOUNT
+    if terminal:
+        assert not path.exists()
+        assert "the-password" in "".join(said)
+        return
+    assert not {"the-password", "the-key"} & set(" ".join(said).split())
+    assert str(path) in "".join(said)
+    assert mode(path) == 0o600
+    assert "password  the-password" in path.read_text()
+    assert "the-key" in path.read_text()

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 
 from trunkline.accounts.first import ensure_first_account
+from trunkline.accounts.model import NewAccount
 from trunkline.core.settings import Settings
 from trunkline.recordings.links import base_url
 from trunkline.roles.common import database
 from trunkline.runtime import postgres
+
+FIRST_ACCOUNT = "first-account.txt"
+"""File of the folder of secrets with the login, password and keys of the first account."""
 
 
 def welcome(settings: Settings, say: Callable[[str], None]) -> None:
@@ -23,9 +29,27 @@ async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
     base = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
     say(f"Ready. APIs at {base}/v4.0 and {base}/v2.0; phones at SIP port {settings.sip.udp_port}")
     if made is not None:
+        hand_over(settings, made, say)
+
+
+def hand_over(settings: Settings, made: NewAccount, say: Callable[[str], None]) -> None:
+    """Show the secrets of the first account to whoever started it. Without a terminal the output goes to a log, which keeps
+    it and which others read: then they are in a file of the owner."""
+    lines = [
+        f"  account   {made.account_id}",
+        f"  login     {made.login}",
+        f"  password  {made.password}",
+        *(f"  key       {key}  (opens {' and '.join(made.keys)})" for key in made.keys.values()),
+    ]
+    if sys.stdout.isatty():
         say("A first account was created. This is shown only once; save it:")
-        say(f"  account   {made.account_id}")
-        say(f"  login     {made.login}")
-        say(f"  password  {made.password}")
-        for key in made.keys.values():
-            say(f"  key       {key}  (opens {' and '.join(made.keys)})")
+        for line in lines:
+            say(line)
+        return
+    path = settings.secrets_dir / FIRST_ACCOUNT
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("".join(f"{line.strip()}\n" for line in lines))
+    say(
+        f"A first account was created. Its login, password and keys are in {path}: save them and remove the file"
+    )
