@@ -32,12 +32,14 @@ class Carrier(asyncio.DatagramProtocol):
     """A SIP peer that gives each INVITE the same final response.
 
     :ivar invited: users of the INVITEs that came.
+    :ivar requests: the INVITEs.
     """
 
     def __init__(self, response: str, contact: str = "") -> None:
         self.response = response
         self.contact = contact
         self.invited: list[str] = []
+        self.requests: list[str] = []
         self.port = 0
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -55,6 +57,7 @@ class Carrier(asyncio.DatagramProtocol):
         status = "200 OK"
         body = ""
         if method == "INVITE":
+            self.requests.append(text)
             self.invited.append(uri.partition(":")[2].partition("@")[0])
             status = self.response
             to += ";tag=remote"

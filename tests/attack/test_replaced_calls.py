@@ -31,7 +31,15 @@ class Peer:
         self.port = self._socket.getsockname()[1]
 
     def send(
-        self, method: str, call_id: str, extra: str = "", *, to_tag: str = "", branch: str, cseq: int = 1
+        self,
+        method: str,
+        call_id: str,
+        extra: str = "",
+        *,
+        to_tag: str = "",
+        branch: str,
+        cseq: int = 1,
+        name: str = "",
     ) -> None:
         body = ""
         if method == "INVITE":
@@ -45,7 +53,7 @@ class Peer:
             (
                 f"{method} sip:442079460100@127.0.0.1 SIP/2.0\r\n"
                 f"Via: SIP/2.0/UDP {ADDRESS}:{self.port};branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n"
-                f"From: <sip:12025550101@{ADDRESS}>;tag=mine\r\nTo: <sip:442079460100@127.0.0.1>{tag}\r\n"
+                f"From: {name} <sip:12025550101@{ADDRESS}>;tag=mine\r\nTo: <sip:442079460100@127.0.0.1>{tag}\r\n"
                 f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:1@{ADDRESS}:{self.port}>\r\n"
                 f"{extra}{kind}Content-Length: {len(body)}\r\n\r\n{body}"
             ).encode(),

@@ -122,7 +122,8 @@ exten => plain,1,{_PARTICIPANTS}
  same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
 {waiting("done", _TALKED)}
 [{CALLEE}]
-exten => number,1,Set(CONNECTEDLINE(num,i)=${{ARG1}})
+; The name that a phone sends is not passed on: all of it is set, and the name is empty.
+exten => number,1,Set(CONNECTEDLINE(all,i)=<${{ARG1}}>)
  same => n,Return()
 exten => caller,1,Set(CONNECTEDLINE(name,i)=${{TL_CA_${{CHANNEL(endpoint)}}}})
  same => n,Set(CONNECTEDLINE(num,i)=${{TL_CN_${{CHANNEL(endpoint)}}}})
