@@ -10,7 +10,7 @@ from tests.attack.test_redirected_calls import CALLED, Carrier, carriers
 from tests.attack.test_replaced_calls import ADDRESS, Peer
 from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
-from trunkline.core.engine_values import CallTag, EndpointName
+from trunkline.core.engine_values import CallTag, DisplayName, EndpointName
 from trunkline.telephony.config import TrunkConfig, TrunkMode
 from trunkline.telephony.port import Arrived, Connect, ConnectFinished, Endpoint, EndpointKind, Target
 
@@ -46,3 +46,7 @@ async def test_names_and_headers_of_a_phone_do_not_leave(pbx: Pbx, tag: str) -> 
     assert "Bank" not in headers
     assert "1202555017" not in headers
     assert "Diversion" not in headers
+
+
+def test_a_name_does_not_change_the_order_of_a_display() -> None:
+    assert DisplayName.cleaned("a\u202eknaB\u2066 b") == "aknaB b"

@@ -223,6 +223,10 @@ class CallerNumber(EngineValue):
         return cls(cls._other.sub("", text)[:80])
 
 
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the order in which a display shows the others."""
+
+
 class DisplayName(EngineValue):
     """What a phone shows as the name, in any script; "" = none."""
 
@@ -235,7 +239,7 @@ class DisplayName(EngineValue):
     @classmethod
     def cleaned(cls, text: str) -> Self:
         """Without what a display does not show or a header does not take."""
-        return cls(re.sub(r'["\\<>]', "", _CONTROL.sub(" ", text))[:100].strip())
+        return cls(re.sub(r'["\\<>]', "", _CONTROL.sub(" ", _DIRECTION.sub("", text)))[:100].strip())
 
 
 class ContactUri(EngineValue):
