@@ -33,8 +33,10 @@ async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def hand_over(settings: Settings, made: NewAccount, say: Callable[[str], None]) -> None:
-    """Show the secrets of the first account to whoever started it. Without a terminal the output goes to a log, which keeps
-    it and which others read: then they are in a file of the owner."""
+    """Print the login, password and keys of the first account; without a terminal, write them to a file of the owner.
+
+    The output of a service goes to a log, and a log is kept and read by others.
+    """
     lines = [
         f"  account   {made.account_id}",
         f"  login     {made.login}",
