@@ -295,7 +295,7 @@ def calls(
 
 
 def _own(value: Any) -> Any:
-    return "usual" if value is None else value
+    return "setting" if value is None else value
 
 
 def _set_status(account_id: int | None, status: Status, *, agent_lock: bool = False) -> None:
