@@ -142,6 +142,7 @@ documentation_language = en_US
 maxfiles = 65536
 transmit_silence = no
 hideconnect = yes
+live_dangerously = no
 {limit}"""
 
 
