@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,13 @@ Resolved = Mapping[str, tuple[Network, ...]]
 """By host name."""
 
 
+_THIS_MACHINE = re.compile(
+    r"(?:.+\.)?localhost[46]?(?:\.localdomain[46]?)?\.?|ip6-(?:localhost|loopback)\.?", re.IGNORECASE
+)
+"""Names of this machine (RFC 6761 section 6.3, and those of usual ``/etc/hosts``), also where no file or server has them."""
+_LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
+
+
 async def resolve(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
     """Addresses of each host, sorted; a literal address is itself, a name that cannot be resolved has none.
 
@@ -33,6 +42,8 @@ async def _addresses(host: str) -> tuple[Network, ...]:
     literal = parse(host)
     if literal is not None:
         return (literal,)
+    if _THIS_MACHINE.fullmatch(host):
+        return (_LOOPBACK,)
     loop = asyncio.get_running_loop()
     try:
         answers = await asyncio.wait_for(
