@@ -232,11 +232,11 @@ def test_the_only_account_needs_no_name(shell: Shell) -> None:
     with pytest.raises(InvalidInput, match="account create"):
         shell("allow", "list")
     shell("account", "create", "--name", "One")
-    assert shell("allow", "list") == ""
+    assert shell("allow", "list") == "no address\n"
     shell("account", "create", "--name", "Two")
     with pytest.raises(InvalidInput, match="account list"):
         shell("allow", "list")
-    assert shell("allow", "list", "--account", "1002") == ""
+    assert shell("allow", "list", "--account", "1002") == "no address\n"
 
 
 def test_what_the_commands_refuse(shell: Shell) -> None:

@@ -28,7 +28,7 @@ AWAITED_WHERE_STARTED = {
     "telephony/ari.py": "the reader of one connection: its core task awaits it",
 }
 """Files of the roles and of the supervisor that start a task otherwise, and why."""
-NO_ROLE = ("bench", "testing")
+NO_ROLE = ("bench", "demo", "testing")
 
 
 async def _fails() -> None:
@@ -156,7 +156,7 @@ def test_each_background_task_is_a_core_task_or_an_item_task() -> None:
     found = {
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")
-        if path.relative_to(SOURCE).parts[0] not in NO_ROLE and _starts_tasks(path)
+        if not {*path.relative_to(SOURCE).with_suffix("").parts[:2]} & {*NO_ROLE} and _starts_tasks(path)
     }
     assert found == AWAITED_WHERE_STARTED.keys() | {"core/tasks.py"}
 

@@ -79,9 +79,8 @@ def test_no_migration_blocks_a_big_table(path: Path) -> None:
 def test_the_numbers_have_no_gap_and_nothing_else_is_in_the_folder() -> None:
     versions = [one.version for one in migrate.migrations()]
     assert versions == [f"{number:04d}" for number in range(1, len(versions) + 1)]
-    assert {path.suffix for path in FOLDER.iterdir() if path.name not in ("__init__.py", "__pycache__")} == {
-        ".sql"
-    }
+    files = [path for path in FOLDER.iterdir() if path.is_file() and path.name != "__init__.py"]
+    assert {path.suffix for path in files} == {".sql"}
 
 
 def test_a_concurrent_index_stands_in_a_file_outside_a_transaction() -> None:

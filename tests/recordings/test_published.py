@@ -80,4 +80,4 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
             assert response.status == 200
             assert len(await response.read()) > 1000
         async with client.get(urlsplit(told["file_link"]).path) as response:
-            assert response.status == 404
+            assert response.status == 200

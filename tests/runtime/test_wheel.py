@@ -87,7 +87,7 @@ def test_the_product_works_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     assert " bench " not in listed
     for command in re.findall(r"^  (\w+) ", listed.partition("Commands:")[2], re.MULTILINE):
         assert "Usage:" in _done(program, command, "--help", cwd=work)
-    assert "not running" in _run(program, "status", cwd=work).stdout
+    assert "no instance in" in _run(program, "status", cwd=work).stdout
     look = (
         "import importlib, pkgutil, trunkline\n"
         "names = [one.name for one in pkgutil.walk_packages(trunkline.__path__, 'trunkline.')]\n"
