@@ -34,6 +34,8 @@ _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Headers of each event that is accepted without a request."""
 EVENTS = tuple(_FORMS)
+_PAST_THE_FILTER = frozenset({"Reload"})
+"""Events that Asterisk sends although the filter of the user does not name them. They mean nothing here."""
 _ADDRESS = re.compile(r"IPV[46]/[A-Z]+/[0-9A-Fa-f.:]+/[0-9]{1,5}")
 
 
@@ -54,6 +56,8 @@ class Framing:
         event = headers[0][1] if names[0] == "Event" else ""
         if names in _FORMS.get(event, ()):
             return headers
+        if event in _PAST_THE_FILTER:
+            return None
         if names[: len(_HEAD)] == _HEAD:
             if _ends_security_event(headers):
                 self._bad(headers, "a security event with headers added by the sender")
