@@ -90,7 +90,7 @@ async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path)
 
 
 class _FullDisk(Story):
-    def look(self) -> LiveContext:
+    def context(self) -> LiveContext:
         now = Instant(self.clock)
         return LiveContext(self.account, self.presence, self.ids, now, self._session, may_record=False)
 

@@ -236,7 +236,7 @@ async def test_while_a_permission_is_missing_events_wait(
         await _events_wait(
             db,
             postgres_server.dsn_of("owners_database"),
-            f"revoke all on {table} from {_OWNER}",
+            f"revoke all on {table} from {_OWNER}, trunkline_tenant, trunkline_agent",  # the owner is a member of both
             f"grant all on {table} to {_OWNER}",
             f"permission denied for table {table}",
         )
