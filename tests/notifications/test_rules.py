@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications import backoff
-from trunkline.notifications.endpoint_slots import KeyedConcurrencyLimit
 from trunkline.notifications.sender import sign
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.outbound import is_public
@@ -43,26 +41,6 @@ def test_suspensions_begin_late_and_end() -> None:
     assert seconds[: backoff.SUSPEND_AFTER] == [0.0] * backoff.SUSPEND_AFTER
     assert seconds[backoff.SUSPEND_AFTER] == backoff.FIRST_SUSPENSION
     assert max(seconds) == backoff.LONGEST_SUSPENSION
-
-
-async def test_the_gate_keeps_its_number() -> None:
-    gate, inside, most, turned_away = KeyedConcurrencyLimit(3), 0, 0, 0
-
-    async def visit() -> None:
-        nonlocal inside, most, turned_away
-        async with gate.enter("here") as may:
-            if not may:
-                turned_away += 1
-                return
-            inside += 1
-            most = max(most, inside)
-            await asyncio.sleep(0.01)
-            inside -= 1
-
-    await asyncio.gather(*(visit() for _ in range(10)))
-    assert (most, turned_away, inside) == (3, 4, 0)
-    async with gate.enter("here") as may:
-        assert may
 
 
 def test_the_signature_is_the_documented_one() -> None:

@@ -29,6 +29,7 @@ from trunkline.core.settings import (
 from trunkline.runtime import instance, postgres, secrets, status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts, environment_of
+from trunkline.runtime.ports import ports_of
 from trunkline.runtime.processes import is_alive
 from trunkline.runtime.service import ServiceState
 from trunkline.runtime.supervisor import Supervisor, sole_instance
@@ -66,7 +67,11 @@ async def test_database_and_engine_come_up_are_watched_and_go(
     )
     services = instance.services_of(settings, asterisk_install, parts)[:2]
     supervisor = Supervisor(
-        services, run_dir=settings.run_dir, logs_dir=settings.logs_dir, say=lambda _line: None
+        services,
+        run_dir=settings.run_dir,
+        logs_dir=settings.logs_dir,
+        say=lambda _line: None,
+        ports=ports_of(settings),
     )
     is_up = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -92,26 +92,6 @@ def test_too_long_audio_is_refused() -> None:
         audio.decode(audio.wav(bytes(audio.RATE * 2 * 3)), max_seconds=1)
 
 
-@pytest.mark.parametrize("layout", ["mono", "stereo"])
-def test_mp3_keeps_channels_and_length(tmp_path: Path, layout: str) -> None:
-    source = encoded(tmp_path / "talk.wav", "pcm_s16le", layout=layout, rate=8000)
-    target = tmp_path / "talk.mp3"
-    audio.write_mp3(source, target)
-    with av.open(str(target)) as container:
-        stream = container.streams.audio[0]
-        assert stream.channels == (1 if layout == "mono" else 2)
-        assert stream.rate == 8000
-    assert audio.duration_ms(audio.decode(target)) == pytest.approx(1000, abs=120)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.mp3", "talk.wav"]
-
-
-def test_a_failed_mp3_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "bad.wav").write_bytes(b"nonsense")
-    with pytest.raises(InvalidInput):
-        audio.write_mp3(tmp_path / "bad.wav", tmp_path / "bad.mp3")
-    assert [path.name for path in tmp_path.iterdir()] == ["bad.wav"]
-
-
 def test_levels() -> None:
     assert audio.level_dbfs(bytes(800)) == float("-inf")
     assert audio.is_silent(bytes(800))

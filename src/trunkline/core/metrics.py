@@ -11,7 +11,7 @@ label for numbers, lines or accounts would let tenants create any amount of seri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -143,11 +143,6 @@ def registry_of(role: str) -> CollectorRegistry:
             registry.register(metric)
     ProcessCollector(registry=registry)
     return registry
-
-
-def read_when_scraped(gauge: Gauge, value: Callable[[], float]) -> None:
-    """Make a gauge show what ``value`` returns at each scrape; it must read only the memory of this process."""
-    gauge.set_function(value)
 
 
 async def measure_loop_lag(period: float = 1.0) -> None:

@@ -38,7 +38,6 @@ class WebhookReceiver:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self._answers: list[int] = []
-        self._delay = 0.0
         self._came = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -73,10 +72,6 @@ class WebhookReceiver:
         """Answer the next requests with these HTTP statuses; then with success again."""
         self._answers.extend(statuses)
 
-    def be_slow(self, seconds: float) -> None:
-        """Take so long for each answer from now on."""
-        self._delay = seconds
-
     async def wait_for(
         self, wanted: Callable[[list[Received]], bool], timeout: float = 40.0
     ) -> list[Received]:
@@ -96,8 +91,6 @@ class WebhookReceiver:
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
         at = time.time()
-        if self._delay:
-            await asyncio.sleep(self._delay)
         status = self._answers.pop(0) if self._answers else _ACCEPTED
         self.received.append(Received(at, request.path, dict(request.headers), body, status))
         self._came.set()

@@ -171,16 +171,6 @@ class Subscriptions:
         )
         return [Subscription(**row) for row in rows]
 
-    async def set_active(self, account_id: int, subscription_id: int, active: bool) -> None:
-        """Switch a subscription on or off; what is pending waits meanwhile, up to a day."""
-        count = await self._db.execute(
-            "update subscriptions set is_active = %s where account_id = %s and subscription_id = %s",
-            (active, account_id, subscription_id),
-        )
-        if not count:
-            raise _missing(subscription_id)
-        await self._db.execute("select pg_notify(%s, '')", (CHANNEL,))
-
     async def remove(self, account_id: int, subscription_id: int) -> None:
         """Remove a subscription with its deliveries and their log. Its deletion is committed first, so deliveries of
         others are not delayed, however many it has."""

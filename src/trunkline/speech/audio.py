@@ -116,35 +116,6 @@ def resample(samples: Samples, rate: int) -> bytes:
     return b"".join(part.to_ndarray().tobytes() for part in parts)
 
 
-def write_mp3(source: Path, target: Path, *, bit_rate: int = 32_000) -> None:
-    """MP3 of an audio file, mono or stereo as it is, at the source's rate; read and written piece by piece.
-
-    The target appears complete or not at all. Blocks: call it in a thread.
-
-    :param bit_rate: bits a second.
-    :raises InvalidInput: the source is no audio.
-    """
-    import av
-
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with av.open(str(source)) as reader, av.open(str(part), "w", format="mp3") as writer:
-            if not reader.streams.audio:
-                raise InvalidInput("There is no audio in this file.")
-            sound = reader.streams.audio[0]
-            encoded = writer.add_stream("libmp3lame", rate=sound.rate)
-            encoded.layout = "stereo" if sound.channels > 1 else "mono"
-            encoded.bit_rate = bit_rate
-            for frame in reader.decode(sound):
-                writer.mux(encoded.encode(frame))
-            writer.mux(encoded.encode(None))
-        part.replace(target)
-    except av.FFmpegError as error:
-        raise InvalidInput(f"This is no audio file we can read ({error.strerror}).") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def write_atomically(target: Path, content: bytes) -> None:
     """Write a file that others see complete or not at all; its folder is made when missing."""
     target.parent.mkdir(parents=True, exist_ok=True)

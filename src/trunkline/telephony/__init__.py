@@ -12,6 +12,9 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``results``         dial status and Q.850 cause to a result; pure
 ``registrations``   devices of lines; pure
+``contact_lookups`` follows Asterisk's contacts, from which these devices are known
+``bad_messages``    counts messages of Asterisk that cannot be handled
+``ami_framing``     which messages of the manager interface are what they seem; pure
 ``cel_log``         reads the CEL log, which Asterisk writes at all times
 ``applied``         which configuration Asterisk has loaded, and the reload of what differs
 ``carrier_registrations``  the state of trunks that register, from the log of Asterisk

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from trunkline.telephony.ami import AmiMessage
 from trunkline.telephony.config.model import TRUNK_PREFIX
@@ -65,3 +66,13 @@ def carrier_registrations(messages: Iterable[AmiMessage], log: str) -> list[Carr
         reason = "" if last is None else last["text"]
         made.append(CarrierRegistration(int(name), message.get("ServerUri"), state, code, reason))
     return sorted(made, key=lambda one: one.trunk_id)
+
+
+def end_of_log(path: Path) -> str:
+    """The last :data:`LOG_BYTES` bytes of Asterisk's log, "" when it is absent. Blocks: call it in a thread."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            return file.read(LOG_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

@@ -23,9 +23,9 @@ from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, 
 from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, StasisStart, parse_channel
 from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.carrier_registrations import (
-    LOG_BYTES,
     CarrierRegistration,
     carrier_registrations,
+    end_of_log,
 )
 from trunkline.telephony.config import (
     FOLDER,
@@ -42,6 +42,7 @@ from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.config.pjsip import BANS_FILE, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
+from trunkline.telephony.contact_lookups import ContactLookups
 from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
 from trunkline.telephony.names import endpoint_of, endpoint_of_channel
@@ -63,7 +64,7 @@ from trunkline.telephony.port import (
     Survey,
     Target,
 )
-from trunkline.telephony.registrations import Contact, Registrations, contact_of
+from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
 from trunkline.telephony.translate import CREATED, WANTED, device_id
 
@@ -85,8 +86,6 @@ CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
 _TRIM_SECONDS = 60.0
-_EXPIRY_CHECK = 5.0
-"""Seconds between two searches for registrations that end soon."""
 _CREATED_SECONDS = 10.0
 """How long a created channel may take to enter Stasis."""
 _CREATED_EVENT_SECONDS = 0.5
@@ -119,7 +118,6 @@ class AsteriskEngine(Conversations):
             config.paths,
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
-        self._registrations = Registrations()
         self._files = AccountFiles(config)
         self._applying = asyncio.Lock()
         self._access: Mapping[str, LineAccess] = {}
@@ -127,8 +125,7 @@ class AsteriskEngine(Conversations):
         self._unapplied_access = False
         self._directories: dict[str, Directory] = {}
         self._trunks: dict[str, TrunkConfig] = {}
-        self._stale: set[str] = set()
-        self._contacts_known = asyncio.Event()
+        self._contacts = ContactLookups(self._ami, self._emit, self._spawn)
         self._created: dict[str, asyncio.Event] = {}
         """Channels that are being created and dialled; set when they are in Stasis: before, they cannot be dialled."""
         self._returned: tuple[str, set[str]] = ("", set())
@@ -145,7 +142,7 @@ class AsteriskEngine(Conversations):
             core_task(self._pump_ari(), name="ari-signals"),
             core_task(self._pump_ami(), name="ami-signals"),
             core_task(self._trim_cel_log(), name="cel-log-rotation"),
-            core_task(self._look_up_refreshes(), name="registration-refreshes"),
+            core_task(self._contacts.follow_refreshes(), name="registration-refreshes"),
         ]
         return self
 
@@ -357,12 +354,9 @@ class AsteriskEngine(Conversations):
 
     def contacts(self) -> Sequence[Contact]:
         """All registered devices, as known now."""
-        return self._registrations.all()
+        return self._contacts.registrations.all()
 
     # --- one channel
-
-    async def set_tag(self, channel: Channel, tag: str) -> None:
-        await self._on(channel, "POST", "/variables", body={"variables": _marks(tag)})
 
     async def ring(self, channel: Channel) -> None:
         await self._on(channel, "POST", "/ring")
@@ -538,7 +532,7 @@ class AsteriskEngine(Conversations):
     def _dial_names(self, target: Target) -> list[str]:
         if target.endpoint.kind is EndpointKind.LINE:
             login = target.endpoint.name
-            return line_names(login, self._registrations.of(login, f"web-{login}"))
+            return line_names(login, self._contacts.registrations.of(login, f"web-{login}"))
         return [trunk_name(target.endpoint.name, self._formatted(target, target.number or ""))]
 
     def _caller_number(self, target: Target) -> str:
@@ -675,7 +669,7 @@ class AsteriskEngine(Conversations):
                 case Connected():
                     # The receiver requests a survey and connects calls: both need the other interface.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._contacts_known.wait(), _AMI_PATIENCE)
+                        await asyncio.wait_for(self._contacts.known.wait(), _AMI_PATIENCE)
                     self._emit(EngineUp(event.at))
                 case Disconnected():
                     self._translator.unsettle()
@@ -710,9 +704,9 @@ class AsteriskEngine(Conversations):
         async for message in self._ami.events():
             match message:
                 case AmiUp():
-                    self._spawn(self._list_contacts(), "list-contacts")
+                    self._spawn(self._contacts.list_all(), "list-contacts")
                 case AmiDown():
-                    self._contacts_known.clear()
+                    self._contacts.known.clear()
                     self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
                 case AmiMessage():
                     try:
@@ -725,7 +719,7 @@ class AsteriskEngine(Conversations):
             case "UserEvent" if message.get("UserEvent") == _HEARTBEAT:
                 self._heartbeat_returned(message.get("Token"), _AMI, message.at)
             case "ContactStatus":
-                self._on_contact(message)
+                self._contacts.on_status(message)
             case event if event in _LOGIN_FAILURES:
                 self._emit(self._login_failed(message))
 
@@ -743,53 +737,6 @@ class AsteriskEngine(Conversations):
             proven=transport != "UDP",
         )
 
-    def _on_contact(self, message: AmiMessage) -> None:
-        endpoint, uri = message.get("EndpointName"), message.get("URI")
-        status = message.get("ContactStatus")
-        if endpoint.startswith("trunk-"):
-            return
-        if status == "Removed":
-            self._emit(self._registrations.remove(endpoint, uri, message.at))
-        elif status in ("Reachable", "Unreachable") and (probed := self._registrations.probed(message)):
-            self._emit(probed)
-        else:
-            self._look_up({endpoint})
-
-    def _look_up(self, endpoints: set[str]) -> None:
-        pending = bool(self._stale)
-        self._stale |= endpoints
-        if self._stale and not pending:
-            self._spawn(self._look_up_stale(), "look-up-contacts")
-
-    async def _look_up_refreshes(self) -> None:
-        """Look up devices shortly before their registration ends: one look-up for each period, not for each probe."""
-        while True:
-            await asyncio.sleep(_EXPIRY_CHECK)
-            if (
-                not self._contacts_known.is_set()
-            ):  # the listing after the connection failed: Asterisk was still loading
-                await self._list_contacts()
-            self._look_up(self._registrations.expiring(Instant(_now() + _EXPIRY_CHECK)))
-
-    async def _look_up_stale(self) -> None:
-        """User agent, expiry and address of devices that events named; many at once by one listing."""
-        await asyncio.sleep(0.02)
-        stale, self._stale = self._stale, set()
-        if len(stale) > 20:
-            with contextlib.suppress(AmiError):
-                listed = await self._ami.listing("PJSIPShowContacts")
-                self._take_contacts(stale, [one for one in _contacts(listed) if one.endpoint in stale])
-            return
-        for endpoint in stale:
-            with contextlib.suppress(AmiError):
-                messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
-                details = [one for one in messages if one.event == "ContactStatusDetail"]
-                self._take_contacts({endpoint}, _contacts(details))
-
-    def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
-        for signal in self._registrations.looked_up(endpoints, listed, _now()):
-            self._emit(signal)
-
     async def registrations_at_carriers(self, log: Path) -> list[CarrierRegistration]:
         """The state of each registration at a carrier.
 
@@ -797,14 +744,7 @@ class AsteriskEngine(Conversations):
         :raises EngineError: there is no connection to Asterisk.
         """
         messages = await self._list("PJSIPShowRegistrationsOutbound", {})
-        return carrier_registrations(messages, await asyncio.to_thread(_end_of, log, LOG_BYTES))
-
-    async def _list_contacts(self) -> None:
-        with contextlib.suppress(AmiError):
-            messages = await self._ami.listing("PJSIPShowContacts")
-            for signal in self._registrations.replace_all(messages, _now()):
-                self._emit(signal)
-            self._contacts_known.set()
+        return carrier_registrations(messages, await asyncio.to_thread(end_of_log, log))
 
     # --- helpers
 
@@ -816,10 +756,6 @@ class AsteriskEngine(Conversations):
         waiting = self._signals.qsize()
         if waiting % _QUEUE_ALARM == 0:
             self._log.error("signals_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
-
-
-def _contacts(messages: Iterable[AmiMessage]) -> list[Contact]:
-    return [contact for message in messages if (contact := contact_of(message, message.at))]
 
 
 def _marks(tag: str) -> dict[str, str]:
@@ -845,13 +781,3 @@ def _unquoted(name: str) -> str:
 
 def _now() -> Instant:
     return Instant(time.time())
-
-
-def _end_of(path: Path, size: int) -> str:
-    """The last bytes of a file, "" when it is absent."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - size))
-            return file.read(size).decode(errors="replace")
-    except OSError:
-        return ""

@@ -330,8 +330,8 @@ class Connect:
     announcement: Sequence[MediaPath] = ()
     """Media files (paths without extension) that are played to the target after the answer, before the connection."""
     tag: CallTag = CallTag("")  # noqa: RUF009 - immutable
-    """The call session id. The dialling channel and its targets have it from then on, as :meth:`Engine.set_tag` sets it,
-    without a separate request."""
+    """The call session id. The dialling channel and its targets have it in their account codes from then on; Asterisk keeps
+    it when the switch is killed."""
     return_after_talk: bool = True
     """False: when a target hangs up, the engine ends the dialling channel by itself, without asking us."""
 
@@ -386,7 +386,7 @@ class SeenChannel:
     channel: Channel
     endpoint: Endpoint
     tag: str
-    """The call session id that :meth:`Engine.set_tag` or a command has set; "" when none has."""
+    """The call session id that a command has set; "" when none has."""
     created_at: Instant
     answered: bool
     ringing: bool
@@ -416,10 +416,6 @@ class Engine(Protocol):
     """
 
     def signals(self) -> AsyncIterator[Signal]: ...
-
-    async def set_tag(self, channel: Channel, tag: CallTag) -> None:
-        """Set the call session id in the account code of a channel; the channels that it dials later have it, too.
-        Asterisk keeps it when the switch is killed."""
 
     async def ring(self, channel: Channel) -> None: ...
 

@@ -3,6 +3,7 @@
 ====================  =======================================================================================
 ``switch``            the sessions of one node: finds the session of a signal and applies the rules
 ``origins``           the account, and the line or virtual number, of an arrival
+``channel_admission`` which legs may begin: an account's share of the channels
 ``executor``          performs the effects of a decision on the engine
 ``recovery``          compares the engine with the event streams after a restart
 ``lease``             the lease of a node, with its fencing token

@@ -14,7 +14,6 @@ import copy
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -32,7 +31,6 @@ from trunkline.calls.flows import (
     start_requests,
 )
 from trunkline.calls.flows.caller_id import NumberChooser
-from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
@@ -40,6 +38,7 @@ from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import Incoming, Placing
 from trunkline.calls.switch.call_timers import CallLater, CallTimers
+from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.origins import Origin, is_emergency, open_call, origin_of
@@ -70,13 +69,11 @@ from trunkline.directory.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
 from trunkline.directory.trunks.call_owner import called_number
 from trunkline.events.catalogue import Event, EventType
-from trunkline.routing.emergency import emergency_number
 from trunkline.routing.interpreter import scenario_for
 from trunkline.telephony.port import (
     Arrived,
     Channel,
     Ended,
-    EndpointKind,
     EngineDown,
     EngineUp,
     HeartbeatReturned,
@@ -84,7 +81,6 @@ from trunkline.telephony.port import (
     LoginFailed,
     Registered,
     Signal,
-    Target,
     TargetStarted,
     Unregistered,
 )
@@ -143,7 +139,6 @@ class Switch:
         self._sharing = sharing
         self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._disk = disk
-        self._channels_max = channels_max
         self._writer = writer
         self._clock = clock
         self.timers = CallTimers(self._timer_input, clock, call_later)
@@ -151,7 +146,8 @@ class Switch:
         """Inputs that had no meaning in the state of their call, by kind."""
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
         self._executor = executor(self)
-        self._executor.admit = self._admitted
+        self._admission = ChannelAdmission(self.presence, directory, self.sessions.get, channels_max)
+        self._executor.admit = self._admission.admitted
         self._executor.dialled = self._dialled
         self._setups: dict[int, float] = {}
         """By session: when a call arrived that rings a phone at once, until it does."""
@@ -276,7 +272,7 @@ class Switch:
             reason = "event_buffer_full"
         elif self._disk() >= DiskLevel.NO_CALLS:
             reason = "disk_full"
-        elif origin is not None and not self._has_room(origin.account.account_id):
+        elif origin is not None and not self._admission.has_room(origin.account.account_id):
             reason = "too_many_channels"
         else:
             return None
@@ -297,70 +293,6 @@ class Switch:
             endpoint=arrived.endpoint.name,
             called=arrived.called,
             remedy=remedies.get(reason),
-        )
-
-    def _has_room(self, account_id: int) -> bool:
-        """Whether the account may begin a call: media ports are shared by all accounts."""
-        return self._free_channels(account_id) > 0
-
-    def _free_channels(self, account_id: int, counted: int = 0) -> int:
-        """How many channels the account may add.
-
-        :param counted: of those to be added, how many are counted as in use already.
-        """
-        own, used = self.presence.channels_of(account_id), self.presence.all_channels()
-        return free_channels(own - counted, used - counted, self._channels_max)
-
-    def _admitted(self, call_session_id: int, effect: Effect) -> Effect:
-        """An effect without the targets for which the account has no channels left, or the effect as it is.
-
-        All legs that a call adds pass here, for any requester; those to emergency numbers are never left out.
-
-        :raises NoChannelFree: there is none left for the first target.
-        """
-        session = self.sessions.get(call_session_id)
-        if session is None or not isinstance(effect, Dial | OriginateLeg):
-            return effect
-        account_id, is_call = session.account_id, isinstance(effect, OriginateLeg)
-        targets = (
-            [effect.originate.target] if isinstance(effect, OriginateLeg) else list(effect.connect.targets)
-        )
-        free = UNLIMITED
-        if not any(self._is_emergency_target(account_id, target) for target in targets):
-            free = self._free_channels(account_id, counted=1 if is_call else 0)
-        admitted, needed = 0, 0
-        for target in targets:
-            more = self._devices_of(target)
-            if needed + more > free and (admitted or free == 0):
-                break
-            admitted, needed = admitted + 1, needed + more
-        if admitted < len(targets):
-            _log.warning(
-                "targets_refused",
-                reason="too_many_channels",
-                account_id=account_id,
-                call_session_id=call_session_id,
-                refused=len(targets) - admitted,
-            )
-        if admitted == 0:
-            raise NoChannelFree("the account has too many channels in use for now")
-        self.presence.dialling(session, needed - 1 if is_call else needed)
-        if isinstance(effect, OriginateLeg) or admitted == len(targets):
-            return effect
-        return replace(effect, connect=replace(effect.connect, targets=targets[:admitted]))
-
-    def _devices_of(self, target: Target) -> int:
-        """Channels that the engine opens for a target: one for each device of a line."""
-        if target.endpoint.kind is not EndpointKind.LINE:
-            return 1
-        return max(1, len(self.presence.devices(target.endpoint.name)))
-
-    def _is_emergency_target(self, account_id: int, target: Target) -> bool:
-        account = self._directory().accounts.get(account_id)
-        return (
-            account is not None
-            and target.endpoint.kind is EndpointKind.TRUNK
-            and emergency_number(target.number or "", account.country) is not None
         )
 
     def _arrived_after_recovery(self, session: Session, arrived: Arrived) -> None:
@@ -476,13 +408,10 @@ class Switch:
         decision = Decision(copy.deepcopy(session), context, Instant(self._clock()))
         commands.COMMANDS[name](decision, params)
         for effect in decision.effects:
-            if isinstance(effect, OriginateLeg) and not self._may_add(
+            if isinstance(effect, OriginateLeg) and not self._admission.may_add(
                 session.account_id, effect.originate.target
             ):
-                raise _too_many_channels(self.presence.channels_of(session.account_id))
-
-    def _may_add(self, account_id: int, target: Target) -> bool:
-        return self._has_room(account_id) or self._is_emergency_target(account_id, target)
+                raise too_many_channels(self.presence.channels_of(session.account_id))
 
     def _command(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
@@ -550,8 +479,8 @@ class Switch:
             )
         if self._disk() >= DiskLevel.NO_CALLS:
             raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
-        if not self._has_room(account_id):
-            raise _too_many_channels(self.presence.channels_of(account_id))
+        if not self._admission.has_room(account_id):
+            raise too_many_channels(self.presence.channels_of(account_id))
         params = self._with_defaults(account, name, params)
         request = start_requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
@@ -802,14 +731,6 @@ class Switch:
         return made[1]
 
 
-def _too_many_channels(channels: int) -> LimitExceeded:
-    """:param channels: of the account now."""
-    return LimitExceeded(
-        "The account has too many channels in use for now; end some, or try again later",
-        params={"limit_type": "concurrent channels", "limit_max_value": channels},
-    )
-
-
 def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
     """The error of a command that the engine did not carry out."""
     if isinstance(error, ChannelGone):
@@ -819,7 +740,7 @@ def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
             value=session.call_session_id,
         )
     if isinstance(error, NoChannelFree):
-        return _too_many_channels(sum(1 for leg in session.living if leg.channel))
+        return too_many_channels(sum(1 for leg in session.living if leg.channel))
     message = {
         EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
         EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",
