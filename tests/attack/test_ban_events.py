@@ -13,7 +13,7 @@ import structlog
 
 from tests.calls.company import company
 from trunkline.calls.switch.login_bans import FAILURES
-from trunkline.calls.switch.login_guard import REFUSED_NAME, LoginGuard, guarding
+from trunkline.calls.switch.login_guard import NAME_LOOKUPS_MAX, REFUSED_NAME, LoginGuard, guarding
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError
@@ -93,6 +93,36 @@ async def test_a_password_for_no_line_is_logged_as_an_unknown_name(db: Database,
         ("login_unknown", REFUSED_NAME),
         ("login_failed", "wrong password"),
     ]
+    await db.close()
+
+
+async def test_an_unknown_name_is_in_the_log(db: Database, tmp_path: Path) -> None:
+    """Looked up once for each line of the log, and not during a flood of requests."""
+    looked_up = asyncio.Event()
+    proceed = asyncio.Event()
+
+    async def tried_name(failed: LoginFailed) -> str:
+        looked_up.set()
+        await proceed.wait()
+        return f"name-of-{failed.call_id}"
+
+    guard = LoginGuard(
+        Engine(), db, Presence(), Directory, tmp_path / "b.json", clock=lambda: 0.0, tried_name=tried_name
+    )
+    with structlog.testing.capture_logs() as logged:
+        for number in range(NAME_LOOKUPS_MAX + 1):
+            ip = f"203.0.113.{number}"
+            guard.handle(LoginFailed(Instant(1e9), "", ip, "wrong password", call_id=str(number)))
+            guard.handle(LoginFailed(Instant(1e9), "", ip, "wrong password", call_id="again"))
+        await looked_up.wait()
+        assert [one["name"] for one in logged] == [""]
+        proceed.set()
+        async with asyncio.timeout(5):
+            while len(logged) <= NAME_LOOKUPS_MAX:
+                await asyncio.sleep(0.01)
+        guard.handle(LoginFailed(Instant(1e9), "", "203.0.113.99", "unknown name", name="carrier"))
+    names = sorted(one["name"] for one in logged)
+    assert names == sorted(["", "carrier", *(f"name-of-{number}" for number in range(NAME_LOOKUPS_MAX))])
     await db.close()
 
 

@@ -145,6 +145,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             lambda: snapshot.current,
             settings.data / "sip-bans.json",
             BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt),
+            tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
         )
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))

@@ -18,6 +18,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``cel_log``         reads the CEL log, which Asterisk writes at all times
 ``applied``         which configuration Asterisk has loaded, and the reload of what differs
 ``carrier_registrations``  the state of trunks that register, from the log of Asterisk
+``tried_names``     the name of a failed login, from the log of Asterisk; pure
 ``names``           names of endpoints
 ``ari``, ``ami``    the two control interfaces; ``http_pool`` and ``ari_events`` belong to ``ari``
 ``config``          the files Asterisk reads

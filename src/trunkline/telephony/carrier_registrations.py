@@ -68,11 +68,11 @@ def carrier_registrations(messages: Iterable[AmiMessage], log: str) -> list[Carr
     return sorted(made, key=lambda one: one.trunk_id)
 
 
-def end_of_log(path: Path) -> str:
-    """The last :data:`LOG_BYTES` bytes of Asterisk's log, "" when it is absent. Blocks: call it in a thread."""
+def end_of_log(path: Path, size: int = LOG_BYTES) -> str:
+    """The last ``size`` bytes of Asterisk's log, "" when it is absent. Blocks: call it in a thread."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_BYTES))
-            return file.read(LOG_BYTES).decode(errors="replace")
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read(size).decode(errors="replace")
     except OSError:
         return ""

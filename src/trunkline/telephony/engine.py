@@ -67,6 +67,7 @@ from trunkline.telephony.port import (
 from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
 from trunkline.telephony.translate import CREATED, WANTED, device_id
+from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
 
 _LOGIN_FAILURES = {
     "ChallengeResponseFailed": "wrong password",
@@ -86,6 +87,10 @@ CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
 _TRIM_SECONDS = 60.0
+_LOG_SECONDS = 0.5
+"""How long after an event its line is in Asterisk's log, at most."""
+_UNKNOWN_NAME = "<unknown>"
+"""What Asterisk reports as the account of a request with an unknown name."""
 _CREATED_SECONDS = 10.0
 """How long a created channel may take to enter Stasis."""
 _CREATED_EVENT_SECONDS = 0.5
@@ -735,7 +740,20 @@ class AsteriskEngine(Conversations):
             reason=_LOGIN_FAILURES[message.event],
             tried_password=message.event != "InvalidAccountID",
             proven=transport != "UDP",
+            name="" if is_line or account == _UNKNOWN_NAME else shown_name(account),
+            call_id=message.get("SessionID"),
         )
+
+    async def tried_name(self, failed: LoginFailed, log: Path) -> str:
+        """The name that a failed login tried, "" when it cannot be found.
+
+        :param log: Asterisk's log; may be absent.
+        """
+        if failed.name or failed.line:
+            return failed.name or failed.line
+        await asyncio.sleep(_LOG_SECONDS)
+        text = await asyncio.to_thread(end_of_log, log, LOG_BYTES)
+        return tried_name(text, failed.call_id, failed.ip)
 
     async def registrations_at_carriers(self, log: Path) -> list[CarrierRegistration]:
         """The state of each registration at a carrier.

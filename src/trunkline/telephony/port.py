@@ -251,6 +251,10 @@ class LoginFailed:
     """False: the name alone was refused, as of an unlisted carrier."""
     proven: bool = True
     """False for UDP: the sender may have written any address (Asterisk does not report which nonce it sent where)."""
+    name: str = ""
+    """What the sender wrote, when Asterisk reports it and it is not the login of a line; not to be trusted."""
+    call_id: str = ""
+    """``Call-ID`` of the request, which the sender chose as well."""
 
 
 Signal = (

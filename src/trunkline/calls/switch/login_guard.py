@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
 from trunkline.core.log import get_logger
-from trunkline.core.tasks import core_task
+from trunkline.core.tasks import core_task, item_task
 from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import EventType, line_stream
@@ -36,6 +36,11 @@ LOG_SECONDS = 60.0
 """Failed logins of one address at one line are logged at most so often."""
 REFUSED_NAME = "unknown name, or the line refuses this address (ban)"
 """Asterisk reports both in the same way: a banned address must not learn whether a name exists."""
+NAME_LOOKUPS_MAX = 10
+"""Concurrent look-ups of tried names; during a flood of requests the log has no name."""
+
+TriedName = Callable[[LoginFailed], Awaitable[str]]
+"""Looks up the name that a failed login tried; "" = not found."""
 
 _log = get_logger("calls")
 
@@ -59,7 +64,10 @@ class BanSettings:
 
 
 class LoginGuard:
-    """Handles failed logins; an async context manager by :func:`guarding`."""
+    """Handles failed logins; an async context manager by :func:`guarding`.
+
+    :param tried_name: for the log only.
+    """
 
     def __init__(
         self,
@@ -70,8 +78,11 @@ class LoginGuard:
         file: Path,
         settings: BanSettings = BanSettings(),
         clock: Callable[[], float] = time.time,
+        tried_name: TriedName | None = None,
     ) -> None:
         self._engine = engine
+        self._tried_name = tried_name
+        self._lookups: set[asyncio.Task[None]] = set()
         self._db = db
         self._presence = presence
         self._directory = directory
@@ -218,8 +229,11 @@ class LoginGuard:
         if failed.tried_password and failed.line:
             _log.warning("login_failed", line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
         else:
-            reason = REFUSED_NAME if failed.tried_password else failed.reason
-            _log.warning("login_unknown", line=failed.line, ip=failed.ip, reason=reason, attempts=count)
+            look_up = self._tried_name
+            if failed.name or look_up is None or len(self._lookups) >= NAME_LOOKUPS_MAX:
+                _log_unknown(failed, failed.name or failed.line, count)
+            else:
+                item_task(_look_up_and_log(look_up, failed, count), name="tried-name", among=self._lookups)
 
     def _is_exempt(self, ip: str) -> bool:
         address = ipaddress.ip_address(ip)
@@ -260,6 +274,15 @@ class LoginGuard:
             partial.replace(self._file)
         except OSError as error:
             _log.error("login_bans_not_saved", error=str(error))
+
+
+async def _look_up_and_log(look_up: TriedName, failed: LoginFailed, count: int) -> None:
+    _log_unknown(failed, await look_up(failed), count)
+
+
+def _log_unknown(failed: LoginFailed, name: str, count: int) -> None:
+    reason = REFUSED_NAME if failed.tried_password else failed.reason
+    _log.warning("login_unknown", name=name, line=failed.line, ip=failed.ip, reason=reason, attempts=count)
 
 
 def _is_address(text: str) -> bool:

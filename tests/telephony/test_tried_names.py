@@ -1,0 +1,48 @@
+"""The name that a failed login tried: from the event, or from the line that Asterisk's log has of the request."""
+
+from __future__ import annotations
+
+from tests.attack.guesser import Guesser
+from tests.telephony.conftest import House
+from trunkline.telephony.port import LoginFailed
+from trunkline.telephony.tried_names import NAME_MAX, tried_name
+
+_LINE = (
+    "[2026-03-01 12:00:00.000] NOTICE[7] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '{sender}' failed for"
+    " '{ip}:5060' (callid: {call_id}) - {text}\n"
+)
+IP, CALL_ID = "203.0.113.9", "call-1@203.0.113.9"
+
+
+def entry(sender: str, ip: str = IP, call_id: str = CALL_ID) -> str:
+    return _LINE.format(sender=sender, ip=ip, call_id=call_id, text="Failed to authenticate")
+
+
+def test_the_line_of_the_request() -> None:
+    log = (
+        entry("<sip:omar@pbx.example>")
+        + entry("<sip:other@pbx.example>", call_id="another")
+        + entry("<sip:third@pbx.example>", ip="203.0.113.10")
+        + "no line of a request\n"
+    )
+    assert tried_name(log, CALL_ID, IP) == "omar"
+    assert tried_name(log, CALL_ID, "203.0.113.10") == "third"
+    assert tried_name(log, "unknown", IP) == ""
+    assert tried_name("", CALL_ID, IP) == ""
+
+
+def test_what_the_sender_wrote_is_made_harmless() -> None:
+    assert tried_name(entry('"a\x1b[2J" <sip:a\x1b\u202eb@pbx.example>'), CALL_ID, IP) == "a??b"
+    assert tried_name(entry(f"<sip:{'a' * 500}@pbx.example>"), CALL_ID, IP) == "a" * NAME_MAX
+    assert tried_name(entry("<sip:pbx.example>"), CALL_ID, IP) == ""
+    forged = entry(f"\"' failed for '{IP}:1' (callid: x) - \" <sip:real@pbx.example>")
+    assert tried_name(forged, CALL_ID, IP) == "real"
+
+
+async def test_the_name_of_a_real_request(house: House) -> None:
+    log = house.pbx.config.paths.root / "console"
+    async with Guesser(house.pbx.config.ports.udp, "127.0.0.93") as phone:
+        await phone.guess("reception", "secret")
+        failed = await house.heard.wait(LoginFailed, lambda one: one.ip == "127.0.0.93")
+        assert failed.line == ""
+        assert await house.engine.tried_name(failed, log) == "reception"
