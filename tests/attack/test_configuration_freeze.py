@@ -471,6 +471,17 @@ async def test_a_mistake_in_rendering_concerns_one_account(monkeypatch: pytest.M
         await until(lambda: "[2002]" in engine.applied)
 
 
+async def test_a_change_is_not_applied_from_its_first_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    snapshot = FakeSnapshot(account(1, [line(1, "1001")]))
+    async with configured(engine, snapshot, monkeypatch) as configurator:
+        await until(lambda: configurator.status()["applied"])
+        snapshot.change(account(1, [line(1, "1002")]))
+        assert not configurator.status()["applied"]
+        await until(lambda: configurator.status()["applied"])
+        assert "[1002]" in engine.applied
+
+
 @pytest.mark.parametrize(
     "failure", [EngineUnavailable("no connection"), EffectRefused("not loaded"), OSError("disk full")]
 )

@@ -11,6 +11,7 @@ from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.directory import directory_files
+from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.db.pool import Database
@@ -34,8 +35,11 @@ def csv() -> None:
 @account_option
 @click.option("--dry-run", is_flag=True, help="Only show what would be added and changed.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@wait_option
 @json_option
-def import_(section: str, file: Path, account_id: int | None, dry_run: bool, yes: bool, json: bool) -> None:
+def import_(
+    section: str, file: Path, account_id: int | None, dry_run: bool, yes: bool, wait_seconds: int, json: bool
+) -> None:
     """Add and change items by the rows of FILE (- is standard input), in one transaction; the difference is shown first.
 
     Nothing is deleted. Problems of all rows are shown at once, and then nothing is written.
@@ -43,7 +47,7 @@ def import_(section: str, file: Path, account_id: int | None, dry_run: bool, yes
     content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     settings = load_settings()
 
-    async def work(db: Database) -> tuple[Prepared | None, list[RowProblem], Applied | None]:
+    async def work(db: Database) -> tuple[Prepared | None, list[RowProblem], Applied | None, InEffect]:
         which = await chosen(Administration(db), account_id)
         files = directory_files(db, settings)
         table = csv_file.read(Section(section), content, await files.export(which))
@@ -51,16 +55,21 @@ def import_(section: str, file: Path, account_id: int | None, dry_run: bool, yes
         try:
             prepared = await files.prepare(Request(which, table.form, Path.cwd()))
         except DirectoryFileError as error:
-            return None, [*problems, *table.problems_of(error)], None
+            return None, [*problems, *table.problems_of(error)], None, InEffect(None)
         if problems:
-            return prepared, problems, None
+            return prepared, problems, None, InEffect(None)
         if not json:
             click.echo("\n".join(_lines(prepared.plan)))
         if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
-            return prepared, problems, None
-        return prepared, problems, await files.apply(prepared)
+            return prepared, problems, None, InEffect(None)
+        applied = await files.apply(prepared)
+        if not json and not applied.plan.is_empty:
+            click.echo(f"applied {len(applied.plan.changes)} changes")
+            for login, password in applied.passwords.items():
+                click.echo(f"line {login}  password {password}  (not shown again)")
+        return prepared, problems, applied, await effect_of(db, settings, which, applied, wait_seconds)
 
-    prepared, problems, applied = with_database(work)
+    prepared, problems, applied, in_effect = with_database(work)
     passwords = dict(applied.passwords) if applied else {}
     if json:
         changes = prepared.plan.as_json()["changes"] if prepared else []
@@ -70,6 +79,7 @@ def import_(section: str, file: Path, account_id: int | None, dry_run: bool, yes
                 "problems": [{"line": one.line, "message": one.message} for one in problems],
                 "applied": applied is not None,
                 "passwords": passwords,
+                **in_effect.as_json(),
             }
         )
         if problems:
@@ -80,10 +90,8 @@ def import_(section: str, file: Path, account_id: int | None, dry_run: bool, yes
         raise DirectoryFileError("nothing was written:\n" + "\n".join(lines), params={"problems": lines})
     if applied is None:
         click.echo("nothing was written")
-    elif not applied.plan.is_empty:
-        click.echo(f"applied {len(applied.plan.changes)} changes")
-    for login, password in passwords.items():
-        click.echo(f"line {login}  password {password}  (not shown again)")
+    for line in in_effect.lines():
+        click.echo(line)
 
 
 @csv.command("export")

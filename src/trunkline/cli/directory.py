@@ -12,6 +12,7 @@ from trunkline.accounts.administration import Administration
 from trunkline.accounts.secrets import Cipher
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
@@ -33,11 +34,15 @@ from trunkline.speech import EspeakSpeech
 @click.option("--delete", is_flag=True, help="Delete items that the file's sections do not list.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@wait_option
 @json_option
-def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: bool, json: bool) -> None:
+def apply(
+    file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: bool, wait_seconds: int, json: bool
+) -> None:
     """Apply FILE to an account's directory in one transaction; the difference is shown first.
 
-    FILE - is standard input; relative paths in it begin at the working folder, and --yes or --dry-run is needed.
+    It ends when Asterisk has loaded the changes. FILE - is standard input; relative paths in it begin at the working folder,
+    and --yes or --dry-run is needed.
     """
     if str(file) == "-":
         form, folder = read_stream(sys.stdin.buffer.read(), os.environ), Path.cwd()
@@ -45,7 +50,7 @@ def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: 
         form, folder = read_file(file, os.environ), file.absolute().parent
     settings = load_settings()
 
-    async def work(db: Database) -> tuple[Prepared, Applied | None]:
+    async def work(db: Database) -> tuple[Prepared, Applied | None, InEffect]:
         which = await chosen(Administration(db), account_id)
         files = directory_files(db, settings)
         prepared = await files.prepare(Request(which, form, folder, delete))
@@ -54,10 +59,15 @@ def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: 
                 "\n".join([*prepared.plan.lines(), *(f"warning: {one}" for one in warnings_of(prepared))])
             )
         if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
-            return prepared, None
-        return prepared, await files.apply(prepared)
+            return prepared, None, InEffect(None)
+        applied = await files.apply(prepared)
+        # The passwords are shown first: they are not lost when the command is interrupted while it waits.
+        if not json and not applied.plan.is_empty:
+            click.echo(f"applied {len(applied.plan.changes)} changes")
+            _show_passwords(applied)
+        return prepared, applied, await effect_of(db, settings, which, applied, wait_seconds)
 
-    prepared, applied = with_database(work)
+    prepared, applied, in_effect = with_database(work)
     if json:
         passwords = dict(applied.passwords) if applied else {}
         print_json(
@@ -66,13 +76,14 @@ def apply(file: Path, account_id: int | None, delete: bool, dry_run: bool, yes: 
                 "warnings": warnings_of(prepared),
                 "applied": applied is not None,
                 "passwords": passwords,
+                **in_effect.as_json(),
             }
         )
-    elif applied is None:
+        return
+    if applied is None:
         click.echo("nothing was written")
-    elif not applied.plan.is_empty:
-        click.echo(f"applied {len(applied.plan.changes)} changes")
-        _show_passwords(applied)
+    for line in in_effect.lines():
+        click.echo(line)
 
 
 @click.command()

@@ -108,6 +108,8 @@ class EngineConfigurator:
     def note(self, _directory: Directory, touched: frozenset[int]) -> None:
         """These accounts changed."""
         self._changed |= touched
+        if self._differs_since is None:
+            self._differs_since = time.time()
         self._wake.set()
 
     def check(self) -> None:
@@ -149,8 +151,6 @@ class EngineConfigurator:
         return float(min(LAST_RETRY_SECONDS, RETRY_SECONDS * 2 ** min(self._failures - 1, 10)))
 
     async def _apply(self) -> bool:
-        if self._changed and self._differs_since is None:
-            self._differs_since = time.time()
         await self._render_changed()
         try:
             await self._engine.wait_up()

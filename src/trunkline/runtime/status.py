@@ -62,6 +62,11 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     return report
 
 
+def is_running(settings: Settings) -> bool:
+    """Whether an instance runs on the data folder of these settings."""
+    return _running_state(settings) is not None
+
+
 def _ports(settings: Settings, state: Mapping[str, Any] | None) -> list[Port]:
     """The ports of the running instance, which may have started with other settings; else those of the settings."""
     if state is None or "ports" not in state:

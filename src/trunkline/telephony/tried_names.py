@@ -10,7 +10,9 @@ LOG_BYTES = 64_000
 NAME_MAX = 80
 """Characters of a name that are shown."""
 
-_FROM = re.compile(r"Request '[A-Z]+' from '(?P<from>.*)' failed for '(?P<ip>[^']*):\d+' \(callid: (?P<id>.*)\) - ")
+_FROM = re.compile(
+    r"Request '[A-Z]+' from '(?P<from>.*)' failed for '(?P<ip>[^']*):\d+' \(callid: (?P<id>.*)\) - "
+)
 _USER = re.compile(r"sips?:(?P<user>[^@>;]*)@")
 
 

@@ -201,14 +201,19 @@ class SwitchClient:
     async def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
         """Rows of an account that cannot be part of the engine's configuration: ``account_id``, ``entity``, ``id``,
         ``name``, ``reason``."""
-        directory = await self._asked("GET", f"/directory/{account_id}", fields=("rows_left_out",))
-        found: list[dict[str, Any]] = directory["rows_left_out"]
+        found: list[dict[str, Any]] = (await self.directory(account_id))["rows_left_out"]
         return found
 
     async def directory_fingerprint(self, account_id: int) -> str | None:
         """Of what the switch knows of an account, see :mod:`trunkline.directory.fingerprint`."""
-        directory = await self._asked("GET", f"/directory/{account_id}", fields=("fingerprint",))
-        found: str | None = directory["fingerprint"]
+        found: str | None = (await self.directory(account_id))["fingerprint"]
+        return found
+
+    async def directory(self, account_id: int) -> dict[str, Any]:
+        """What the switch and Asterisk have of an account: ``fingerprint``, ``rows_left_out``, and of the configuration
+        of all accounts ``applied`` (Asterisk has loaded it) and ``error`` (why not, of the last attempt)."""
+        fields = ("fingerprint", "rows_left_out", "applied", "error")
+        found: dict[str, Any] = await self._asked("GET", f"/directory/{account_id}", fields=fields)
         return found
 
     async def _asked(

@@ -7,7 +7,7 @@
     GET  /status    figures for `trunkline status`
     GET  /directory/{account_id}
                     200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
-                    of the directory has come here; "rows_left_out": of the engine's configuration}}
+                    of the directory has come here; "rows_left_out", "applied" and "error": of the engine's configuration}}
 
     GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
     POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted
@@ -81,7 +81,7 @@ class Control:
                 web.get("/status", self._status),
                 web.get("/bans", self._bans),
                 web.post("/bans/lift", self._lift_bans),
-                web.get(r"/directory/{account_id:\d{1,18}}", self._fingerprint),
+                web.get(r"/directory/{account_id:\d{1,18}}", self._directory),
             ]
         )
         return app
@@ -118,15 +118,20 @@ class Control:
         guard = self._login_guard
         return _json({"result": [] if guard is None else guard.lift(wanted["ip"], wanted["line"])})
 
-    async def _fingerprint(self, request: web.Request) -> web.Response:
+    async def _directory(self, request: web.Request) -> web.Response:
         account_id = int(request.match_info["account_id"])
-        result = {
-            "fingerprint": self._switch.directory_fingerprint(account_id),
-            "rows_left_out": []
-            if self._configuration is None
-            else self._configuration.rows_left_out(account_id),
-        }
-        return _json({"result": result})
+        configuration = self._configuration
+        state = {"applied": True, "error": ""} if configuration is None else configuration.status()
+        return _json(
+            {
+                "result": {
+                    "fingerprint": self._switch.directory_fingerprint(account_id),
+                    "rows_left_out": [] if configuration is None else configuration.rows_left_out(account_id),
+                    "applied": state["applied"],
+                    "error": state["error"],
+                }
+            }
+        )
 
     async def _command(self, request: web.Request) -> web.Response:
         try:
