@@ -56,7 +56,8 @@ async def test_the_mail_arrives(db: Database, database: str) -> None:
         settings = MailSettings(host="127.0.0.1", port=server.port, security=MailSecurity.NONE)
         sender = notices.Sender(mailer(settings), 60)
         jobs.register(notices.SEND, sender.send, queue=notices.QUEUE)
-        await event(db, "trunk_registration", '{"trunk_id": 7, "state": "refused", "code": 403}')
+        names = '"account_id": 1001, "account_name": "Palm", "trunk_name": "carrier"'
+        await event(db, "trunk_registration", f'{{{names}, "trunk_id": 7, "state": "refused", "code": 403}}')
         await order_mails(db, jobs, OPERATORS[:1])
         work = asyncio.create_task(jobs.run(notices.CONCURRENCY))
         try:
@@ -69,7 +70,7 @@ async def test_the_mail_arrives(db: Database, database: str) -> None:
         [mail] = server.got
         assert (mail["To"], mail["Subject"]) == (
             "one@example.com",
-            "Trunkline: trunk 7 is not registered (refused)",
+            "Trunkline: trunk carrier of account 1001 is not registered (refused)",
         )
         assert "code: 403" in mail.get_content()
 

@@ -6,12 +6,14 @@ import importlib
 import json as json_format
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from trunkline import engine
 from trunkline.cli.settings import load_settings
+from trunkline.cli.status_summary import summary
 from trunkline.cli.switch import ask_switch
 from trunkline.core import disk
 from trunkline.core.settings import Settings
@@ -37,7 +39,9 @@ def up() -> None:
     "--account", type=int, help="Print the rows of this account that Asterisk cannot load, and why."
 )
 def status(json: bool, account: int | None) -> None:
-    """Show processes, ports, calls and lines. Exit code 0 when all processes are ready, 3 when not.
+    """Show whether all works, what is wrong and what to do; then processes, ports and figures.
+
+    Exit code 0 when all processes are ready, 3 when not.
 
     With --account: 0 when no row of the account is left out of Asterisk's configuration, 3 when one is.
     """
@@ -121,12 +125,8 @@ def _readable(report: dict[str, Any]) -> str:
             f"Asterisk {engine['version']} ({engine['origin']})" if engine else "no Asterisk fetched yet"
         )
         return "\n".join(lines)
-    lines.append(
-        f"{'up' if report['up'] else 'coming up'}, pid {report['pid']}, for {_duration(report['uptime'])}"
-    )
-    lines.append("")
-    if report["missing"]:
-        lines += [f"not ready: {', '.join(report['missing'])}", ""]
+    lines = [_printable(line) for line in summary(report, datetime.now(UTC))]
+    lines += ["", f"data in {report['data_dir']}, pid {report['pid']}, for {_duration(report['uptime'])}", ""]
     for process in report["processes"]:
         uptime = "" if process["uptime"] is None else _duration(process["uptime"])
         restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
@@ -143,6 +143,11 @@ def _readable(report: dict[str, Any]) -> str:
     for name in sorted(report.keys() - known):
         lines += ["", f"{name}: {json_format.dumps(report[name], indent=2)}"]
     return "\n".join(lines)
+
+
+def _printable(line: str) -> str:
+    """Names of accounts and trunks may hold characters that would change the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def _duration(seconds: float | None) -> str:

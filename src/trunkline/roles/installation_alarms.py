@@ -47,6 +47,10 @@ select coalesce((select (data->>'count')::bigint from installation_events where 
     order by installation_event_id desc limit 1), 0) as count
 """
 
+_REGISTRATION = (
+    "account_id", "account_name", "trunk_id", "trunk_name", "server", "state", "code", "reason",
+)  # fmt: skip
+
 Write = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
 """Writes an event of this type with this data; False when the database does not accept it now."""
 
@@ -69,15 +73,21 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
         case "events_wait":
             subject = "events of calls wait"
         case "trunk_registration" if data.get("state") == "registered":
-            subject = f"trunk {data.get('trunk_id')} is registered again"
+            subject = f"{_trunk(data)} is registered again"
         case "trunk_registration":
-            subject = f"trunk {data.get('trunk_id')} is not registered ({data.get('state')})"
+            subject = f"{_trunk(data)} is not registered ({data.get('state')})"
         case other:
             subject = str(other)
     details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)
     when = event["occurred_at"].strftime("%Y-%m-%d %H:%M:%S UTC")
     text = f"Node {event['node']}, {when}: {subject}.\n\n{details}\nSee `trunkline status` on the node.\n"
     return f"Trunkline: {subject}", text
+
+
+def _trunk(data: Mapping[str, Any]) -> str:
+    """Events of an earlier version have no name."""
+    name = f"trunk {data.get('trunk_name') or data.get('trunk_id')}"
+    return name if data.get("account_id") is None else f"{name} of account {data['account_id']}"
 
 
 async def order_mails(db: Database, jobs: Jobs, administrators: Sequence[str]) -> int:
@@ -148,7 +158,7 @@ class SwitchAlarms:
         state = "well" if alarm is None else "waits"
         await self._state("events_wait", "events_wait", state, "well", {"reason": alarm})
         for one in registrations or ():
-            data = {name: one[name] for name in ("trunk_id", "server", "state", "code", "reason")}
+            data = {name: one.get(name) for name in _REGISTRATION}
             if one["state"] != "waiting":
                 await self._state(
                     f"trunk {one['trunk_id']}", "trunk_registration", str(one["state"]), "registered", data

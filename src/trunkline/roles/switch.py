@@ -40,7 +40,7 @@ from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database, log_cause
 from trunkline.directory.contacts import save_contact
-from trunkline.directory.model import OutgoingLimits
+from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
@@ -168,7 +168,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         metrics.LOGIN_BANS.set_function(lambda: guard.in_force)
         metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
         metrics.DISK_FREE.set_function(lambda: disk.free)
-        trunks = functools.partial(_trunks, engine, settings)
+        trunks = functools.partial(_trunks, engine, settings, lambda: snapshot.current)
         address = settings.switch.control_port, configuration, settings.switch.control_bind, guard, trunks
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(
@@ -215,13 +215,28 @@ def _count_trunks(states: list[dict[str, object]] | None) -> None:
         metrics.TRUNK_REGISTRATIONS.labels(state.value).set(counts[state.value])
 
 
-async def _trunks(engine: AsteriskEngine, settings: Settings) -> list[dict[str, object]] | None:
+async def _trunks(
+    engine: AsteriskEngine, settings: Settings, directory: Callable[[], Directory]
+) -> list[dict[str, object]] | None:
     """See :data:`trunkline.calls.switch.rpc_server.TrunkStates`."""
     try:
         found = await engine.registrations_at_carriers(settings.logs_dir / "asterisk.log")
     except EngineError:
         return None
-    return [asdict(one) for one in found]
+    owners = {
+        trunk.trunk_id: (account, trunk)
+        for account in directory().accounts.values()
+        for trunk in account.trunks.values()
+    }
+    return [{**_names(owners.get(one.trunk_id)), **asdict(one)} for one in found]
+
+
+def _names(owner: tuple[Account, Trunk] | None) -> dict[str, object]:
+    """Account and name of a trunk; null when it was deleted, until Asterisk has unloaded it."""
+    if owner is None:
+        return {"account_id": None, "account_name": None, "trunk_name": None}
+    account, trunk = owner
+    return {"account_id": account.account_id, "account_name": account.name, "trunk_name": trunk.name}
 
 
 def _channels_max(settings: Settings) -> int:

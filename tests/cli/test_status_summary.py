@@ -1,0 +1,117 @@
+"""The first lines of ``trunkline status``: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from trunkline.cli.status_summary import summary
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    processes = [
+        {"name": name, "state": "ready", "reason": ""} for name in ("postgres", "asterisk", "switch")
+    ]
+    return {
+        "up": True,
+        "version": "0.1.0",
+        "data_dir": "/data",
+        "uptime": 65.0,
+        "processes": processes,
+        "missing": [],
+        "ports": [{"setting": "sip.udp_port", "port": 5060, "open": True}],
+        "disk": {"level": "enough", "free_bytes": 9},
+        "switch": switch(),
+        **changes,
+    }
+
+
+def switch(**changes: Any) -> dict[str, Any]:
+    return {
+        "live_calls": 2,
+        "registered_lines": 12,
+        "signal_path": {"state": "ready", "reason": None},
+        "events_alarm": None,
+        "configuration": {"applied": True, "error": "", "rows_left_out": []},
+        "login_bans": {"in_force": 0},
+        "registrations_at_carriers": [],
+        **changes,
+    }
+
+
+def problems(**changes: Any) -> list[str]:
+    lines = summary(report(**changes), NOW)
+    assert lines[2] == "Problems:"
+    return [line.removeprefix("  - ") for line in lines[3:]]
+
+
+def test_without_a_problem() -> None:
+    assert summary(report(), NOW) == [
+        "Trunkline 0.1.0 is up; it was started at 2026-03-01 11:58:55 UTC.",
+        "2 live calls, 12 registered lines.",
+        "No problem is known.",
+    ]
+
+
+def test_processes_and_ports() -> None:
+    processes = [{"name": "web", "state": "not_ready", "reason": "no database"}]
+    lines = summary(
+        report(up=False, processes=processes, missing=["web", "worker"], switch={"error": "no answer"}), NOW
+    )
+    assert lines == [
+        "Trunkline 0.1.0 is NOT up; it was started at 2026-03-01 11:58:55 UTC.",
+        "Problems:",
+        "  - web is not_ready (no database): see /data/logs/web.log",
+        "  - worker does not run: see /data/logs/supervisor.log",
+        "  - the switch does not respond (no answer): see /data/logs/switch.log",
+    ]
+    [port] = problems(ports=[{"setting": "sip.udp_port", "port": 5060, "open": False}])
+    assert port == "port 5060 is not open: see sip.udp_port in the settings, and /data/logs"
+
+
+def test_the_switch() -> None:
+    row = {"account_id": 1001, "entity": "trunk", "id": 100, "name": "carrier", "reason": "no address"}
+    found = problems(
+        disk={"level": "no_calls", "free_bytes": 5_000_000},
+        switch=switch(
+            signal_path={"state": "silent", "reason": "ami"},
+            events_alarm="disk full",
+            configuration={"applied": False, "error": "not loaded", "rows_left_out": [row]},
+            login_bans={"in_force": 3},
+        ),
+    )
+    assert found == [
+        "the disk is nearly full, 5 MB are free: new calls are refused, except to emergency numbers; free space",
+        "signals of Asterisk do not arrive (ami): it reconnects by itself; see /data/logs/switch.log",
+        "events of calls are not stored (disk full): remove the cause; calls go on",
+        "Asterisk does not have the configuration (not loaded): it is tried again; see /data/logs/switch.log",
+        "trunk carrier of account 1001 is not used in calls (no address): correct it and run trunkline apply",
+        "3 bans for wrong passwords of SIP lines are in force: trunkline ban list",
+    ]
+
+
+def test_trunks_by_name() -> None:
+    one = {
+        "account_id": 1001,
+        "account_name": "Palm",
+        "trunk_id": 100,
+        "trunk_name": "carrier",
+        "server": "sip:192.0.2.1:5060",
+        "code": None,
+        "reason": "",
+    }
+    trunks = [
+        {**one, "state": "refused", "code": 403, "reason": "403 Forbidden fatal response"},
+        {**one, "state": "registered"},
+        {**one, "state": "waiting"},
+        {**one, "state": "unreachable", "account_id": None, "trunk_name": None},
+    ]
+    assert problems(switch=switch(registrations_at_carriers=trunks)) == [
+        "trunk carrier of account 1001 (Palm) is not registered at sip:192.0.2.1:5060 (refused, 403 Forbidden fatal"
+        " response): check username and password of the trunk",
+        "trunk 100 is not registered at sip:192.0.2.1:5060 (unreachable): check host, port and transport of the trunk,"
+        " and the firewall",
+    ]
+    assert "No problem is known." in summary(report(switch=switch(registrations_at_carriers=None)), NOW)
