@@ -137,7 +137,9 @@ def account_config(account: directory_model.Account, identification: Identificat
             endpoints = _endpoints_of(account, number, identification)
             make = partial(DefaultRoute.of, number.phone_number, line.phone_number, endpoints)
             defaults += rows.made("virtual_number", [(number.virtual_number_id, number.phone_number, make)])
-    directory = Directory(lines, trunks, defaults, sorted(set(music)), emergency=routes.all)
+    held = account.system_media("hold_music")
+    hold_music = next((path for path in music if held is not None and path == str(held.path)), None)
+    directory = Directory(lines, trunks, defaults, sorted(set(music)), hold_music, emergency=routes.all)
     return AccountConfig(directory, tuple(rows.refused))
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from trunkline.core.clock import Instant
 
+MADE_BY_COMMAND = "stasis"
+"""Class of the bridges that were made by a command, not by ``Dial()``."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelSnapshot:
@@ -95,9 +98,12 @@ class ChannelDestroyed:
 
 @dataclass(frozen=True, slots=True)
 class ChannelEnteredBridge:
+    """``is_ours``: the bridge was made by a command, not by ``Dial()``."""
+
     at: Instant
     channel: ChannelSnapshot
     bridge: str
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,20 @@ class ChannelLeftBridge:
     at: Instant
     channel: ChannelSnapshot
     bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHold:
+    """The party's phone holds the call."""
+
+    at: Instant
+    channel: ChannelSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelUnhold:
+    at: Instant
+    channel: ChannelSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +167,8 @@ AriEvent = (
     | ChannelDestroyed
     | ChannelEnteredBridge
     | ChannelLeftBridge
+    | ChannelHold
+    | ChannelUnhold
     | ChannelDtmfReceived
     | PlaybackFinished
     | RecordingFinished
@@ -242,8 +264,13 @@ _PARSERS: Mapping[str, Callable[[Instant, Mapping[str, Any]], AriEvent]] = {
         at, parse_channel(data["channel"]), int(data["cause"])
     ),
     "ChannelEnteredBridge": lambda at, data: ChannelEnteredBridge(
-        at, parse_channel(data["channel"]), data["bridge"]["id"]
+        at,
+        parse_channel(data["channel"]),
+        data["bridge"]["id"],
+        data["bridge"].get("bridge_class") == MADE_BY_COMMAND,
     ),
+    "ChannelHold": lambda at, data: ChannelHold(at, parse_channel(data["channel"])),
+    "ChannelUnhold": lambda at, data: ChannelUnhold(at, parse_channel(data["channel"])),
     "ChannelLeftBridge": lambda at, data: ChannelLeftBridge(
         at, parse_channel(data["channel"]), data["bridge"]["id"]
     ),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.telephony.ami import AmiClient
 from trunkline.telephony.ari import AriClient, AriError, segment
-from trunkline.telephony.ari_events import AriEvent, ChannelDestroyed, StasisStart
+from trunkline.telephony.ari_events import MADE_BY_COMMAND, AriEvent, ChannelDestroyed, StasisStart
 from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.config.dialplan import CONTROLLED, music_class
 from trunkline.telephony.control import Control, failure_of
+from trunkline.telephony.hold_music import HoldMusic
 from trunkline.telephony.port import Bridge, Channel, Supervision
 
 _EXISTS = 409
@@ -40,9 +41,13 @@ class Conversations(Control):
         self._coming: dict[str, asyncio.Future[None]] = {}
         self._supervised: dict[str, str] = {}
         """Supervisor and helper channel, to the bridge they hear each other in."""
+        self._hold_music = HoldMusic()
+        self._settling_music: set[str] = set()
 
     def _note(self, event: AriEvent) -> None:
         """See an event before it is translated."""
+        if (bridge := self._hold_music.note(event)) is not None and not bridge.startswith(_SUPERVISED):
+            self._spawn(self._settle_music(bridge), "hold-music")
         match event:
             case StasisStart() if future := self._coming.get(event.channel.id):
                 if not future.done():
@@ -140,6 +145,20 @@ class Conversations(Control):
     async def stop_music(self, channel: Channel) -> None:
         await self._on(channel, "DELETE", "/moh")
 
+    async def _settle_music(self, bridge: str) -> None:
+        """Start or stop the music of a bridge, one of whose parties holds or resumes the call by its phone."""
+        if bridge in self._settling_music:
+            return
+        self._settling_music.add(bridge)
+        try:
+            while (plays := self._hold_music.change(bridge)) is not None:
+                self._hold_music.changed(bridge, plays=plays)
+                await self._command("POST" if plays else "DELETE", f"/bridges/{segment(bridge)}/moh")
+        except EngineError as error:  # the bridge was closed meanwhile, or it had no music
+            self._log.debug("hold_music_not_changed", bridge=bridge, reason=str(error))
+        finally:
+            self._settling_music.discard(bridge)
+
     async def send_keys(self, channel: Channel, keys: str) -> None:
         self._spawn(self._press(self._real(channel), keys), "send-keys")
 
@@ -204,8 +223,18 @@ class Conversations(Control):
                 if not isinstance(error, ChannelGone):
                     raise
 
-    async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]]) -> None:
-        """End supervisions that lost a side while no switch ran, and restore the others."""
+    async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]], parties: Collection[str]) -> None:
+        """End supervisions that lost a side while no switch ran, and restore the others.
+
+        :param parties: all channels of participants.
+        """
+        self._hold_music.adopt(
+            {
+                one["id"]: [channel for channel in one["channels"] if channel in parties]
+                for one in bridges
+                if one.get("bridge_class") == MADE_BY_COMMAND
+            }
+        )
         for bridge in bridges:
             name: str = bridge["id"]
             if not name.startswith(_SUPERVISED) or name in self._supervised:

@@ -574,7 +574,8 @@ class AsteriskEngine(Conversations):
             self._adopt_devices(public, devices, winning)
         for signal in self._translator.settle_ended(winning):
             self._emit(signal)
-        await self._close_left_over(bridges)
+        parties = {one.id for one, _ in channels if endpoint_of_channel(one.name) is not None}
+        await self._close_left_over(bridges, parties)
         self._drop_losers()
         shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
         linked = {entry.channel: entry.linked for entry in entries if entry.event == "CHAN_START"}

@@ -48,7 +48,8 @@ from trunkline.telephony.results import connect_result
 
 WANTED = (
     "StasisStart", "ChannelUserevent", "Dial", "ChannelHangupRequest", "ChannelDestroyed", "ChannelEnteredBridge",
-    "ChannelLeftBridge", "ChannelDtmfReceived", "PlaybackFinished", "RecordingFinished", "RecordingFailed",
+    "ChannelLeftBridge", "ChannelHold", "ChannelUnhold", "ChannelDtmfReceived", "PlaybackFinished",
+    "RecordingFinished", "RecordingFailed",
 )  # fmt: skip
 """The events that are read here; Asterisk need not make the others."""
 

@@ -208,7 +208,7 @@ def _endpoint(codecs: Sequence[str], *, srtp: bool) -> str:
     media = "media_encryption = sdes\nmedia_encryption_optimistic = yes\n" if srtp else ""
     return (
         f"context = {_CONTEXT}\ndisallow = all\nallow = {','.join(codecs)}\ndirect_media = no\n"
-        f"rtp_symmetric = yes\nforce_rport = yes\ndtmf_mode = rfc4733\ntimers = yes\n{media}"
+        f"rtp_symmetric = yes\nforce_rport = yes\ndtmf_mode = rfc4733\ntimers = yes\nmoh_passthrough = yes\n{media}"
     )
 
 

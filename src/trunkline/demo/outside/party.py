@@ -195,6 +195,16 @@ class Call:
         await self._line.ari.post(self._path("/moh"), mohClass=tone_class(self.tone))
         self.note(What.SPEAKS)
 
+    async def hold(self) -> None:
+        """Press the hold key: the phone sends a re-INVITE with ``sendonly``, and no sound."""
+        await self.mute()
+        await self._line.ari.post(self._path("/hold"))
+
+    async def resume(self) -> None:
+        """Undo :meth:`hold`."""
+        await self._line.ari.delete(self._path("/hold"))
+        await self.unmute()
+
     async def say(self, file: Path) -> None:
         """Play a sound file (WAV, 8000 Hz, mono) once; :meth:`mute` first."""
         await self._line.ari.post(self._path("/play"), media=f"sound:{file.with_suffix('')}")

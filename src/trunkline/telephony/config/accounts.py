@@ -218,7 +218,7 @@ class AccountFiles:
 
     @property
     def _silence(self) -> str:
-        return f"{self._config.paths.root}/lib/silence"
+        return str(self._config.paths.silence.with_suffix(""))
 
     # --- one name, one account
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,6 +66,15 @@ class EnginePaths:
         for name in ("etc", "lib", "db", "keys/keys", "run", "log/cel-custom", "spool/recording"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         self.spool.mkdir(parents=True, exist_ok=True)
+        if not self.silence.exists():
+            with wave.open(str(self.silence), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes(bytes(2 * 8000))
+
+    @property
+    def silence(self) -> Path:
+        """A second of silence: what is played when there is no music."""
+        return self.root / "lib" / "silence.wav"
 
 
 @dataclass(frozen=True)
