@@ -21,7 +21,7 @@ from trunkline.core.settings import RetentionSettings, Settings
 from trunkline.db import partitions
 from trunkline.db.partitions import Month
 from trunkline.db.pool import Database
-from trunkline.directory.spoken_retention import remove_spoken_texts
+from trunkline.directory.media.spoken_retention import remove_spoken_texts
 from trunkline.recordings import retention as recordings
 from trunkline.roles.worker import remove_old
 

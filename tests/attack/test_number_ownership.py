@@ -13,8 +13,8 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.flows import dialing, start_requests
 from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
-from trunkline.directory import number_choice
 from trunkline.directory.model import Account, Directory, Trunk, TrunkMode
+from trunkline.directory.numbers import choice as number_choice
 from trunkline.directory.trunks.call_owner import owner_of_call
 
 pytestmark = pytest.mark.attack

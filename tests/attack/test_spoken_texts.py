@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.core.errors import LimitExceeded
-from trunkline.directory.spoken import SpokenTexts
+from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.speech import NullSpeech
 
 pytestmark = pytest.mark.attack

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.cli.main import commands
-from trunkline.directory import csv_file
-from trunkline.directory.csv_file import Section
-from trunkline.directory.schemas import Form
+from trunkline.directory.files import csv_file
+from trunkline.directory.files.csv_file import Section
+from trunkline.directory.files.form import Form
 
 EMPLOYEES = "key,last_name,first_name,extension,phones\nanna,Berg,Anna,101,line 0160001; +971 50 000 0011\n"
 

@@ -14,12 +14,12 @@ from cryptography.fernet import Fernet
 from tests.shared_database import SharedDatabase, shared_database
 from trunkline.accounts.secrets import Cipher
 from trunkline.db.pool import Database
-from trunkline.directory.apply import Applied, DirectoryFiles
-from trunkline.directory.file import parse, to_yaml
-from trunkline.directory.media import ensure_system_media
-from trunkline.directory.plan import Plan
-from trunkline.directory.prepare import Request
-from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.files.apply import Applied, DirectoryFiles
+from trunkline.directory.files.file import parse, to_yaml
+from trunkline.directory.files.plan import Plan
+from trunkline.directory.files.prepare import Request
+from trunkline.directory.live.snapshot import DirectorySnapshot
+from trunkline.directory.media.store import ensure_system_media
 from trunkline.directory.trunks.allowed import allow
 from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.speech import NullSpeech

@@ -10,15 +10,15 @@ import pytest
 
 from tests.directory.conftest import Desk, new_account
 from trunkline.core.errors import DirectoryFileError, NotFound
-from trunkline.directory.address_book.contacts import create_contact
-from trunkline.directory.address_book.groups import create_group
-from trunkline.directory.address_book.organizations import create_organization
-from trunkline.directory.blacklist import block, block_digits
-from trunkline.directory.digest import Ha1
-from trunkline.directory.file import parse
-from trunkline.directory.plan import Action
-from trunkline.directory.prepare import Request
-from trunkline.directory.schemas import SECTIONS
+from trunkline.directory.blacklist.changes import block, block_digits
+from trunkline.directory.contacts.changes import create_contact
+from trunkline.directory.contacts.groups import create_group
+from trunkline.directory.contacts.organizations import create_organization
+from trunkline.directory.files.file import parse
+from trunkline.directory.files.form import SECTIONS
+from trunkline.directory.files.plan import Action
+from trunkline.directory.files.prepare import Request
+from trunkline.directory.lines.digest import Ha1
 from trunkline.directory.tags.changes import create_tag
 from trunkline.directory.trunks.allowed import allow
 

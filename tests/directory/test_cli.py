@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from trunkline.cli.directory import apply, export, subscription_problems
 from trunkline.core.errors import DirectoryFileError, InvalidInput
-from trunkline.directory.file import parse
+from trunkline.directory.files.file import parse
 
 TEXT = """
 sip_lines: {0160001: {}}

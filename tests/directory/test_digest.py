@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from trunkline.directory.digest import PASSWORD_LENGTH, Ha1, ha1, new_password
+from trunkline.directory.lines.digest import PASSWORD_LENGTH, Ha1, ha1, new_password
 
 
 def test_ha1_is_the_hash_of_login_realm_and_password() -> None:

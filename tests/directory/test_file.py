@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from trunkline.core.errors import DirectoryFileError
-from trunkline.directory.file import check, parse, read_file, to_yaml
-from trunkline.directory.references import problems_of
+from trunkline.directory.files.file import check, parse, read_file, to_yaml
+from trunkline.directory.files.references import problems_of
 
 
 def problems(text: str, **environment: str) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.directory.conftest import Desk, until
 from tests.directory.test_apply import DEMO
-from trunkline.directory.fingerprint import fingerprint
-from trunkline.directory.load import load_accounts
+from trunkline.directory.live.fingerprint import fingerprint
+from trunkline.directory.live.load import load_accounts
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account
-from trunkline.directory.snapshot import DirectorySnapshot
 
 
 async def read(desk: Desk) -> Account:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.db.pool import Database
-from trunkline.directory.media import SYSTEM_SET, ensure_system_media, store_sound
+from trunkline.directory.media.store import SYSTEM_SET, ensure_system_media, store_sound
 from trunkline.speech import DEFAULT_LANGUAGE, EspeakSpeech, NullSpeech, audio
 
 

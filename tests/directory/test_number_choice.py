@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.directory.test_model import account
 from trunkline.directory.model import Account, NumberStatus, VirtualNumber
-from trunkline.directory.number_choice import NumberRule, candidates, choose, of_region
+from trunkline.directory.numbers.choice import NumberRule, candidates, choose, of_region
 
 PHONES = [
     "442079460100",

@@ -8,8 +8,8 @@ import pytest
 
 from tests.directory.conftest import Desk, new_account
 from trunkline.core.errors import NotFound
-from trunkline.directory.contacts import save_contact
-from trunkline.directory.number_memory import remember, remembered
+from trunkline.directory.contacts.saving import save_contact
+from trunkline.directory.numbers.memory import remember, remembered
 
 NUMBERS = "virtual_numbers: {442079460100: {}, 442079460101: {}}"
 CONTACT = "12025550110"

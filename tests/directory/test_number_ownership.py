@@ -8,9 +8,9 @@ import pytest
 
 from tests.directory.conftest import Desk, new_account, until
 from trunkline.core.errors import DirectoryFileError, InUse, InvalidInput, NotFound
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.numbers import changes, inventory, ownership, private
 from trunkline.directory.numbers.changes import Chosen
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.identification import identification
 from trunkline.engine import account_config
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.directory.conftest import Desk, new_account, until
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import VirtualNumber
 from trunkline.directory.numbers import changes, private
 from trunkline.directory.numbers.changes import Chosen
-from trunkline.directory.snapshot import DirectorySnapshot
 
 OFFERED, PRIVATE = "12025550110", "442079460150"
 PROVIDER = private.Provider("harbour", "s3cret", "192.0.2.15", "5070")

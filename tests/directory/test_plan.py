@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.directory.plan import Action, FieldChange, difference
-from trunkline.directory.schemas import SECTIONS
+from trunkline.directory.files.form import SECTIONS
+from trunkline.directory.files.plan import Action, FieldChange, difference
 
 values = st.recursive(
     st.none()

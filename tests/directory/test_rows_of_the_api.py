@@ -12,12 +12,12 @@ from trunkline.directory.employees.changes import (
     delete_employee,
     update_employee,
 )
-from trunkline.directory.employees.groups import create_group, order_phones, update_group
 from trunkline.directory.employees.numbers import PhonePatch
+from trunkline.directory.groups.changes import create_group, order_phones, update_group
 from trunkline.directory.lines.changes import change_password, create_line, delete_line, update_line
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, EmployeeStatus
-from trunkline.directory.schedules import create_schedule
-from trunkline.directory.snapshot import DirectorySnapshot
+from trunkline.directory.schedules.changes import create_schedule
 
 SHIFTS = [{"type": "cycle", "days": [2, 2], "times": [], "first": None, "last": None, "anchor": "2026-12-01"}]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.directory.model import Schedule
-from trunkline.directory.schedule import (
+from trunkline.directory.schedules.hours import (
     DayKind,
     Exceptional,
     Interval,

@@ -16,10 +16,10 @@ from tests.directory.test_apply import DEMO, SMALL
 from trunkline.accounts.secrets import Cipher
 from trunkline.db.migrate import upgrade
 from trunkline.db.pool import Database
-from trunkline.directory.blacklist import block_digits
-from trunkline.directory.contacts import save_contact
+from trunkline.directory.blacklist.changes import block_digits
+from trunkline.directory.contacts.saving import save_contact
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, NumberStatus, OperationKind, VirtualNumber
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 
@@ -130,7 +130,7 @@ async def test_a_contact_and_the_blacklist_concern_numbers_only(
     async def no_account(*_: object) -> None:
         raise AssertionError("an account was read")
 
-    monkeypatch.setattr("trunkline.directory.snapshot.load_accounts", no_account)
+    monkeypatch.setattr("trunkline.directory.live.snapshot.load_accounts", no_account)
 
     def now() -> Account:
         return snapshot.current.accounts[desk.account_id]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from trunkline.core.errors import InvalidInput, Unavailable
-from trunkline.directory import spoken
-from trunkline.directory.spoken import SpokenTexts
+from trunkline.directory.media import spoken
+from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.speech import NullSpeech
 
 

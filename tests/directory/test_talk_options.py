@@ -7,11 +7,11 @@ import pytest
 
 from tests.directory.conftest import Desk
 from trunkline.core.errors import DirectoryFileError
-from trunkline.directory.file import parse
-from trunkline.directory.load import load_accounts
+from trunkline.directory.files.file import parse
+from trunkline.directory.files.plan import Action
+from trunkline.directory.live.load import load_accounts
 from trunkline.directory.model import Account, TalkOption, TalkOptionKind
-from trunkline.directory.number_choice import candidates
-from trunkline.directory.plan import Action
+from trunkline.directory.numbers.choice import candidates
 
 COMPANY = """
 account: {default_number: "+971500000011"}

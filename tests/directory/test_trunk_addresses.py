@@ -10,10 +10,10 @@ import pytest
 
 from tests.directory.conftest import Desk, new_account
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, NumberFormat, Transport, Trunk, TrunkMode
 from trunkline.directory.numbers import private
 from trunkline.directory.numbers.changes import Chosen
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks import allowed
 from trunkline.directory.trunks.addresses import AddressProblem, Network, parse, problem_of
 from trunkline.directory.trunks.identification import Identification, identification

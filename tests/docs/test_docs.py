@@ -20,7 +20,7 @@ from trunkline.apis.jsonrpc.declare import Method, Param
 from trunkline.cli.main import COMMANDS
 from trunkline.cli.main import commands as trunkline
 from trunkline.core.settings import Settings
-from trunkline.directory import file as directory_file
+from trunkline.directory.files import file as directory_file
 from trunkline.events.reasons import Reason
 
 _METHODS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.docs.pages import DOCS, blocks
-from trunkline.directory.file import parse
+from trunkline.directory.files.file import parse
 
 
 def test_each_example_is_accepted() -> None:

@@ -16,7 +16,7 @@ from trunkline.apis.address import address_reader
 from trunkline.apis.media import routes
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.db.pool import Database
-from trunkline.directory.media_files import MediaFiles
+from trunkline.directory.media.listing import MediaFiles
 from trunkline.recordings.library import Library
 from trunkline.recordings.links import LinkMaker, base_url, new_recording_id
 

@@ -21,7 +21,7 @@ from trunkline.apis.media import routes
 from trunkline.core.settings import NotificationSettings, Settings
 from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
-from trunkline.directory.media_files import MediaFiles
+from trunkline.directory.media.listing import MediaFiles
 from trunkline.events.relay import Relay
 from trunkline.notifications import worker as notifications
 from trunkline.notifications.listener import NotificationListener

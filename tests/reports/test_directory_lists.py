@@ -18,7 +18,7 @@ from trunkline.db.query import Listing
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.lines.listing import NOT_REGISTERED, REGISTERED, SIP_LINES
 from trunkline.directory.numbers.listing import VIRTUAL_NUMBERS
-from trunkline.directory.scenarios import SCENARIOS
+from trunkline.directory.scenarios.listing import SCENARIOS
 from trunkline.reports.reader import Reader
 from trunkline.runtime.postgres import EmbeddedPostgres
 

@@ -16,7 +16,7 @@ from trunkline.cli.demo import demo, temporary_folder
 from trunkline.cli.directory import apply
 from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.demo import story
-from trunkline.directory.file import parse
+from trunkline.directory.files.file import parse
 
 OWN = "sip_lines: {'0170001': {}}\nemployees: {anna: {last_name: Ivanova, extension: 301}}\n"
 END_SECONDS = 60

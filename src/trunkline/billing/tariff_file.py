@@ -35,8 +35,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trunkline.billing.kinds import DirectionType
 from trunkline.billing.rates import Direction, Rate
-from trunkline.directory.file import read_items
-from trunkline.directory.schema_fields import Item, Key
+from trunkline.directory.files.file import read_items
+from trunkline.directory.forms.fields import Item, Key
 
 ANY = "any"
 """Written for the empty prefix."""

@@ -15,11 +15,11 @@ from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.db.pool import Database
-from trunkline.directory import csv_file
-from trunkline.directory.apply import Applied
-from trunkline.directory.csv_file import RowProblem, Section
-from trunkline.directory.plan import Plan
-from trunkline.directory.prepare import Prepared, Request
+from trunkline.directory.files import csv_file
+from trunkline.directory.files.apply import Applied
+from trunkline.directory.files.csv_file import RowProblem, Section
+from trunkline.directory.files.plan import Plan
+from trunkline.directory.files.prepare import Prepared, Request
 
 _section = click.argument("section", type=click.Choice([section.value for section in Section]))
 

@@ -31,12 +31,12 @@ from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.demo import story
 from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
-from trunkline.directory.apply import Applied, DirectoryFiles
-from trunkline.directory.file import parse
+from trunkline.directory.files.apply import Applied, DirectoryFiles
+from trunkline.directory.files.file import parse
+from trunkline.directory.files.form import Form
+from trunkline.directory.files.prepare import Request
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Trunk
-from trunkline.directory.prepare import Request
-from trunkline.directory.schemas import Form
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.allowed import allow, allowed, disallow
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.runtime import asterisk, secrets

@@ -17,10 +17,10 @@ from trunkline.cli.settings import load_settings
 from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
-from trunkline.directory.apply import Applied, DirectoryFiles
-from trunkline.directory.file import read_file, read_stream, to_yaml
-from trunkline.directory.prepare import Prepared, Request
-from trunkline.directory.schemas import Form, SubscriptionForm
+from trunkline.directory.files.apply import Applied, DirectoryFiles
+from trunkline.directory.files.file import read_file, read_stream, to_yaml
+from trunkline.directory.files.form import Form, SubscriptionForm
+from trunkline.directory.files.prepare import Prepared, Request
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.routing.emergency import emergency_numbers

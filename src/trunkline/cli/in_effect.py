@@ -14,9 +14,9 @@ from trunkline.cli.switch import switch_client
 from trunkline.core.errors import TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
-from trunkline.directory.apply import Applied
-from trunkline.directory.fingerprint import fingerprint
-from trunkline.directory.load import load_accounts
+from trunkline.directory.files.apply import Applied
+from trunkline.directory.live.fingerprint import fingerprint
+from trunkline.directory.live.load import load_accounts
 from trunkline.runtime import secrets
 from trunkline.runtime.status import is_running
 

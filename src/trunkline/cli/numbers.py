@@ -18,10 +18,10 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
-from trunkline.directory.lists_file import apply_lists, read_lists
+from trunkline.directory.files.lists_file import apply_lists, read_lists
+from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.numbers import inventory, ownership, verification
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
-from trunkline.directory.spoken import SpokenTexts
 from trunkline.speech import EspeakSpeech
 
 offered_to_option = click.option(

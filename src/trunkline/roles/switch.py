@@ -39,9 +39,9 @@ from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database, log_cause
-from trunkline.directory.contacts import save_contact
+from trunkline.directory.contacts.saving import save_contact
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config

@@ -13,8 +13,8 @@ from trunkline.apis.media import endpoints as media_endpoints
 from trunkline.apis.web import build_app, serving
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.settings import Settings
-from trunkline.directory.media_files import MediaFiles
-from trunkline.directory.spoken import SpokenTexts
+from trunkline.directory.media.listing import MediaFiles
+from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.events.feed import CallFeed
 from trunkline.recordings.library import Library
 from trunkline.roles.common import database

@@ -25,8 +25,8 @@ from trunkline.core.errors import TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database, log_cause
-from trunkline.directory.media import ensure_system_media
-from trunkline.directory.spoken_retention import remove_spoken_texts
+from trunkline.directory.media.spoken_retention import remove_spoken_texts
+from trunkline.directory.media.store import ensure_system_media
 from trunkline.events.relay import Listener, Relay
 from trunkline.events.retention import remove_calls
 from trunkline.events.upkeep import run_upkeep

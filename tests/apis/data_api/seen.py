@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.apis.data_api.office import Office
 from tests.reports.company import ACCOUNT
-from trunkline.directory.load import load_accounts
+from trunkline.directory.live.load import load_accounts
 from trunkline.directory.model import Account
 
 

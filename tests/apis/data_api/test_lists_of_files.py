@@ -9,8 +9,8 @@ import pytest
 from tests.apis.data_api.office import Office
 from tests.reports.company import ACCOUNT, STRANGER
 from trunkline.core.errors import DirectoryFileError, NotFound
-from trunkline.directory.geography import place_name, region_id
-from trunkline.directory.lists_file import ListsForm, apply_lists, read_lists
+from trunkline.directory.files.lists_file import ListsForm, apply_lists, read_lists
+from trunkline.directory.numbers.geography import place_name, region_id
 
 FILE = """
 auto_calls:

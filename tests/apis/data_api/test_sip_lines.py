@@ -7,7 +7,7 @@ from typing import Any
 from tests.apis.data_api.office import Office
 from trunkline.apis.data_api.sip_lines import sip_server
 from trunkline.core.settings import Settings, SipSettings, WebSettings
-from trunkline.directory.digest import Ha1
+from trunkline.directory.lines.digest import Ha1
 
 
 async def digests(desk: Office, id: int) -> Ha1:

@@ -21,8 +21,8 @@ from trunkline.db.pool import Database
 from trunkline.demo import tones
 from trunkline.demo.installation import Account as Keys
 from trunkline.demo.outside import Answer
-from trunkline.directory.fingerprint import fingerprint
-from trunkline.directory.load import load_accounts
+from trunkline.directory.live.fingerprint import fingerprint
+from trunkline.directory.live.load import load_accounts
 from trunkline.directory.model import Account, BillingState, NumberStatus
 from trunkline.runtime import postgres, secrets
 

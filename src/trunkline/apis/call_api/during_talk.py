@@ -7,7 +7,7 @@ from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
 from trunkline.core.errors import Refused
-from trunkline.directory.blacklist import block_digits
+from trunkline.directory.blacklist.changes import block_digits
 
 
 async def _add_coach(call: RequestContext, params: Params) -> None:

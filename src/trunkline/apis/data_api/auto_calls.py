@@ -6,7 +6,7 @@ from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
 from trunkline.apis.jsonrpc import Envelope, Param, Params, ParamType, RequestContext
-from trunkline.directory import auto_calls
+from trunkline.directory.auto_calls import changes as auto_calls
 
 _MOST = 10_000
 """Numbers of one request."""

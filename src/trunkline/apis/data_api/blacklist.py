@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.apis.data_api.change_methods import change_method, delete_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
-from trunkline.directory import blacklist
+from trunkline.directory.blacklist import changes as blacklist
 
 
 async def _block(call: RequestContext, params: Params) -> dict[str, object]:

@@ -10,7 +10,8 @@ from trunkline.apis.data_api.change_methods import ID, create_method, delete_met
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Param, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.declare import Form
-from trunkline.directory.address_book import contacts, groups, listing, organizations
+from trunkline.directory.contacts import changes as contacts
+from trunkline.directory.contacts import groups, listing, organizations
 
 _SELECT = (("address_book", "select"),)
 _INSERT = (("address_book", "insert"),)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from trunkline.apis.data_api.change_methods import ID, MADE_ID, change_method, create_method, delete_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Envelope, Method, Param, Params, ParamType, RequestContext
-from trunkline.directory import crm_accounts
+from trunkline.directory.crm_accounts import changes as crm_accounts
 
 
 def _url(text: str) -> str | None:

@@ -14,8 +14,8 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import ErrorSpec, Param, Params, ParamType, RequestContext
-from trunkline.directory.employees import groups
-from trunkline.directory.employees.groups_listing import GROUPS
+from trunkline.directory.groups import changes as groups
+from trunkline.directory.groups.listing import GROUPS
 
 _NAME = Param("name", ParamType.STRING, required=True, maximum=255)
 _MEMBERS = Param("members", ParamType.ARRAY, items=ParamType.NUMBER, description="Ids of employees.")

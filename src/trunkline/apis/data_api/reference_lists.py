@@ -5,8 +5,8 @@ from __future__ import annotations
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Param, Params, ParamType
 from trunkline.db.query import Page
-from trunkline.directory.geography import GEOLOCATIONS, places
-from trunkline.directory.web_analytics import SEGMENTS, SITE_EVENTS
+from trunkline.directory.numbers.geography import GEOLOCATIONS, places
+from trunkline.directory.web_analytics.listing import SEGMENTS, SITE_EVENTS
 from trunkline.reports.reader import Reader
 
 _MOST = 10_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
-from trunkline.directory.scenarios import SCENARIOS
+from trunkline.directory.scenarios.listing import SCENARIOS
 
 METHODS = (
     list_method(

@@ -11,8 +11,8 @@ from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
-from trunkline.directory import schedules
-from trunkline.directory.schedule import DayKind, are_days, clock, minutes
+from trunkline.directory.schedules import changes as schedules
+from trunkline.directory.schedules.hours import DayKind, are_days, clock, minutes
 
 _STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
 _NAME = Param("name", _STRING, required=True, maximum=255)

@@ -122,7 +122,7 @@ class SwitchPort(Protocol):
 
 
 class VoicePort(Protocol):
-    """Synthesizes texts for callers (``trunkline.directory.spoken.SpokenTexts``)."""
+    """Synthesizes texts for callers (``trunkline.directory.media.spoken.SpokenTexts``)."""
 
     async def file_of(self, text: str, language: str, *, account_id: int) -> str:
         """The sound file of a text: an absolute path without its extension.

@@ -27,7 +27,7 @@ from trunkline.accounts.permissions import READ_CONFIGURATION, READ_REPORTS, Per
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import AddressOf
 from trunkline.core.errors import Refused
-from trunkline.directory.media_files import PATH, MediaFiles
+from trunkline.directory.media.listing import PATH, MediaFiles
 from trunkline.recordings.library import Found, Library
 from trunkline.recordings.links import RecordingKind
 

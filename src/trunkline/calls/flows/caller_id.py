@@ -9,8 +9,8 @@ from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.db.pool import Database
 from trunkline.directory.model import Account
-from trunkline.directory.number_choice import NumberRule, candidates, choose
-from trunkline.directory.number_memory import remember, remembered
+from trunkline.directory.numbers.choice import NumberRule, candidates, choose
+from trunkline.directory.numbers.memory import remember, remembered
 
 
 class NumberChooser:

@@ -65,7 +65,7 @@ from trunkline.core.errors import (
 from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_lines, get_logger
 from trunkline.core.tasks import item_task
-from trunkline.directory.fingerprint import fingerprint
+from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
 from trunkline.directory.trunks.call_owner import called_number
 from trunkline.events.catalogue import Event, EventType

@@ -13,7 +13,7 @@ from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
-from trunkline.directory.digest import ha1, new_password
+from trunkline.directory.lines.digest import ha1, new_password
 from trunkline.directory.model import BillingState, LineType
 
 _TABLE, _ID = "sip_lines", "sip_line_id"

@@ -1,7 +1,7 @@
 """The directory as call rules see it: frozen values, no I/O, no clock.
 
 A :class:`Directory` holds every :class:`Account`; both are replaced, never changed, when the database
-changes (:mod:`trunkline.directory.snapshot`). Ids are those of the tables; phone numbers are E.164 digits
+changes (:mod:`trunkline.directory.live.snapshot`). Ids are those of the tables; phone numbers are E.164 digits
 without plus; durations named ``_time`` or ``_seconds`` are seconds. No repr shows a secret.
 """
 

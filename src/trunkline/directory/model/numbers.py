@@ -59,7 +59,7 @@ class VirtualNumber:
     """0 = no limit."""
     rules: tuple[Rule, ...]
     group: str | None = None
-    """Numbers of one group are interchangeable, see :mod:`trunkline.directory.number_choice`."""
+    """Numbers of one group are interchangeable, see :mod:`trunkline.directory.numbers.choice`."""
     carrier_trunk_id: int | None = None
     """Of a number from the inventory: a trunk of another account that brings its calls, and takes those out."""
     campaign: NumberCampaign | None = None

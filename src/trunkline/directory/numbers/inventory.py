@@ -15,9 +15,9 @@ from pydantic import Field
 
 from trunkline.core.errors import InUse, NotFound
 from trunkline.db.pool import Connection, Database, Row
-from trunkline.directory.file import read_items
-from trunkline.directory.geography import place_name
-from trunkline.directory.schema_fields import Item, Key, Phone
+from trunkline.directory.files.file import read_items
+from trunkline.directory.forms.fields import Item, Key, Phone
+from trunkline.directory.numbers.geography import place_name
 
 EVERYBODY = 0
 """Account of what is offered to all."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trunkline.db.pool import Connection, Row, whole_installation
+from trunkline.directory.files.form import TrunkForm
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, TrunkMode
-from trunkline.directory.schemas import TrunkForm
 from trunkline.directory.trunks.addresses import (
     Address,
     AddressProblem,

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
+from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Directory
-from trunkline.directory.snapshot import DirectorySnapshot
 from trunkline.directory.trunks.addresses import Address, Network
 from trunkline.directory.trunks.identification import (
     Identification,

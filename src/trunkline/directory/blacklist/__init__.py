@@ -1,0 +1,1 @@
+"""Numbers whose calls are refused."""

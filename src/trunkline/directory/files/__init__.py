@@ -1,0 +1,1 @@
+"""Directory files: read, compared, applied, exported; CSV files and lists."""

@@ -1,0 +1,129 @@
+"""Apply a prepared directory file: one transaction, all or nothing; applied twice it changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg import errors
+
+from trunkline.core.errors import DirectoryFileError
+from trunkline.db.pool import Database
+from trunkline.directory.files.form import Form
+from trunkline.directory.files.plan import Plan
+from trunkline.directory.files.prepare import Prepared, Preparer, Request, SubscriptionCheck
+from trunkline.directory.files.state_reader import read_current
+from trunkline.directory.files.write import Writer
+from trunkline.directory.live.load import Cipher
+from trunkline.directory.media.store import ensure_system_media, store_sound
+from trunkline.directory.trunks.addresses import Address
+from trunkline.speech import Speech
+
+_TAKEN = {
+    "sip_lines_phone_number_key": "sip_lines.{value}: the login is taken by another account{owner}; choose another",
+    "virtual_numbers_verified": "virtual_numbers.{value}: the number is verified for another account{owner};"
+    " `trunkline numbers assign {value} --take` moves it to this account",
+    "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done. ``passwords`` are the new ones by SIP login: show them once, they are kept nowhere."""
+
+    plan: Plan
+    passwords: Mapping[str, str] = field(repr=False)
+
+
+class DirectoryFiles:
+    """Directory files of an installation: compare, apply, export.
+
+    ::
+
+        files = DirectoryFiles(db, cipher, speech, media_dir)
+        prepared = await files.prepare(Request(account_id, read_file(path, os.environ), path.parent))
+        print("\\n".join(prepared.plan.lines()))
+        applied = await files.apply(prepared)
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        cipher: Cipher,
+        speech: Speech,
+        media_dir: Path,
+        check_subscription: SubscriptionCheck | None = None,
+        own: frozenset[Address] = frozenset(),
+    ) -> None:
+        self._db = db
+        self._cipher = cipher
+        self._speech = speech
+        self._media_dir = media_dir.absolute()
+        self._preparer = Preparer(db, cipher, speech, media_dir, check_subscription, own)
+
+    async def prepare(self, request: Request) -> Prepared:
+        """The difference between a file and the present directory; writes nothing.
+
+        :raises DirectoryFileError: all problems of the file at once.
+        :raises NotFound: no such account.
+        """
+        return await self._preparer.prepare(request)
+
+    async def apply(self, prepared: Prepared) -> Applied:
+        """Write what was prepared, and only that.
+
+        :raises DirectoryFileError: the directory was changed meanwhile, or the database refuses the result;
+            nothing of the directory is written then.
+        """
+        for sound in prepared.sounds.values():  # first: a lost file comes back even when no row changes
+            await store_sound(self._media_dir, sound.wav)
+        if prepared.plan.is_empty:
+            return Applied(prepared.plan, {})
+        # operations may name files of the system set, which a database that never ran does not have yet
+        await ensure_system_media(self._db, self._media_dir, self._speech)
+        try:
+            async with self._db.connection() as connection:
+                comparison = await self._preparer.compare(connection, prepared)
+                if comparison.plan != prepared.plan:
+                    raise DirectoryFileError(
+                        "The directory was changed meanwhile; check the difference again."
+                    )
+                writer = Writer(connection, self._cipher, comparison, prepared.sounds)
+                passwords = await writer.write()
+        except errors.UniqueViolation as error:
+            name = error.diag.constraint_name or ""
+            value = _value_of(error)
+            reason = _TAKEN.get(name, f"The database refuses a value that is there already ({name}).")
+            if "{value}" in reason:
+                reason = reason.format(value=value, owner=await self._owner(value))
+            raise DirectoryFileError(reason, params={"problems": [reason]}) from error
+        except errors.ForeignKeyViolation as error:
+            reason = f"Something that would be deleted is still used ({error.diag.table_name})."
+            raise DirectoryFileError(reason, params={"problems": [reason]}) from error
+        return Applied(prepared.plan, passwords)
+
+    async def _owner(self, name: str) -> str:
+        """The account of a login or a number, in brackets: who applies files is the operator of the installation."""
+        row = await self._db.fetch_one(
+            "select account_id from sip_lines where account_id >= 0 and phone_number = %(name)s"
+            " union all select account_id from virtual_numbers"
+            " where account_id >= 0 and is_verified and phone_number = %(name)s limit 1",
+            {"name": name},
+        )
+        return "" if row is None else f" ({row['account_id']})"
+
+    async def export(self, account_id: int) -> Form:
+        """The present directory as a form, without secrets; :func:`~.file.to_yaml` writes it.
+
+        :raises NotFound: no such account.
+        """
+        async with self._db.connection() as connection:
+            return (await read_current(connection, account_id, self._media_dir)).form
+
+
+def _value_of(error: errors.UniqueViolation) -> str:
+    """The last value of the violated key, such as ``0160001`` of ``Key (phone_number)=(0160001) already exists.``."""
+    found = re.search(r"=\((.*)\) already exists", error.diag.message_detail or "")
+    return found[1].rpartition(", ")[2] if found else "?"

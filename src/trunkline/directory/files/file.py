@@ -1,0 +1,311 @@
+"""Directory files: YAML in, a checked :class:`~trunkline.directory.files.form.Form` out, and back.
+
+All scalars but true, false and null are read as text, so that ``0160001`` and ``18:00`` mean what they look
+like (plain YAML 1.1 makes an octal number of one and a count of minutes of the other). ``${NAME}`` and
+``${NAME:-default}`` in a scalar are replaced from the environment, ``$${`` stands for ``${``. A ``password``
+or ``secret`` may be ``env:NAME``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trunkline.core.errors import DirectoryFileError
+from trunkline.directory.files import form as schemas
+from trunkline.directory.files.form import SECTIONS, Form
+from trunkline.directory.files.references import problems_of
+from trunkline.directory.forms.fields import Item
+from trunkline.directory.model import OperationKind, TalkOptionKind
+from trunkline.directory.scenarios import form as scenario_schemas
+
+_ItemT = TypeVar("_ItemT", bound=Item)
+
+_VARIABLE = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SECRETS = frozenset({"password", "secret"})
+_KINDS = {
+    "scenarios": frozenset(kind.value for kind in OperationKind),
+    "talk_options": frozenset(kind.value for kind in TalkOptionKind),
+}
+"""Of items whose settings depend on their kind."""
+HIDDEN = "***"
+"""Stands for a header's value that is not shown; applied, it means: keep the present one."""
+_SENSITIVE_HEADER = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose plain scalars are text."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    written: set[str] = set()
+    for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise DirectoryFileError(f"line {key_node.start_mark.line + 1}: a key must be one word")
+        if key_node.value in written:
+            line = key_node.start_mark.line + 1
+            raise DirectoryFileError(f"line {line}: {key_node.value} is written twice; keep one of them")
+        written.add(key_node.value)
+    loader.flatten_mapping(node)
+    return {str(k.value): loader.construct_object(v, deep=True) for k, v in node.value}
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read_file(path: Path, environment: Mapping[str, str]) -> Form:
+    """The form of a YAML file.
+
+    :raises DirectoryFileError: all problems at once, a line each with its line number in the file
+        (``params["problems"]`` is the list).
+    """
+    text = _text_of(path)
+    try:
+        return parse(text, environment)
+    except DirectoryFileError as error:
+        problems = error.params.get("problems")
+        if problems is None:
+            raise
+        lines = _lines_of(text)
+        raise _refusal([_with_line(problem, lines) for problem in problems]) from error
+
+
+def read_stream(content: bytes, environment: Mapping[str, str]) -> Form:
+    """The form of the bytes of a YAML file. Errors as :func:`read_file`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DirectoryFileError("The input is not UTF-8 text.") from error
+    return parse(text, environment)
+
+
+def read_items(path: Path, form: type[_ItemT]) -> _ItemT:
+    """A smaller YAML file of another form. Errors as :func:`read_file`."""
+    return _validated(form, _mapping_of(_text_of(path), form))
+
+
+def parse(text: str, environment: Mapping[str, str]) -> Form:
+    """The form of YAML text. Relative paths in it stay relative. Errors as :func:`read_file`."""
+    problems: list[str] = []
+    filled = _fill(_mapping_of(text, Form), (), environment, problems)
+    try:
+        form = _validated(Form, filled)
+    except DirectoryFileError as error:
+        unset = {problem.partition(":")[0] for problem in problems}
+        more = [each for each in error.params["problems"] if each.partition(":")[0] not in unset]
+        raise _refusal([*problems, *more]) from error
+    _refuse(problems)
+    return named(form)
+
+
+def _lines_of(text: str) -> dict[str, int]:
+    """The line of each place (:func:`place`) of YAML text."""
+    lines: dict[str, int] = {}
+
+    def walk(node: yaml.Node | None, path: tuple[Any, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, str(key.value))
+                lines[place(inner)] = key.start_mark.line + 1
+                walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                lines[place((*path, index))] = value.start_mark.line + 1
+                walk(value, (*path, index))
+
+    walk(yaml.compose(text, Loader=_Loader), ())
+    return lines
+
+
+def _with_line(problem: str, lines: Mapping[str, int]) -> str:
+    """The problem after the line of its place, or of the closest place around it that is in the file."""
+    where = problem.partition(": ")[0]
+    while where and where not in lines:
+        where = where[: max(where.rfind("."), where.rfind("["), 0)]
+    return f"line {lines[where]}: {problem}" if where else problem
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise DirectoryFileError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DirectoryFileError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+
+
+def _mapping_of(text: str, form: type[Item]) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with fewer resolvers
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise DirectoryFileError(f"{place}this is no YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise DirectoryFileError(f"This is no YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise DirectoryFileError("A directory file is a mapping of sections: " + ", ".join(form.model_fields))
+    return data
+
+
+def _validated(form: type[_ItemT], data: Any) -> _ItemT:
+    try:
+        return form.model_validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True, include_input=False)
+        raise _refusal(list(dict.fromkeys(_problem(each) for each in details))) from error
+
+
+def named(form: Form) -> Form:
+    """The form with names filled in where a name was left out: the item's key."""
+    changed: dict[str, Any] = {}
+    for section in SECTIONS:
+        items = getattr(form, section)
+        if items and section not in ("virtual_numbers",):
+            changed[section] = {key: _named(item, key) for key, item in items.items()}
+    if form.scenarios:
+        changed["scenarios"] = {
+            key: _named(scenario, key).model_copy(
+                update={"operations": {k: _named(o, k) for k, o in scenario.operations.items()}}
+            )
+            for key, scenario in form.scenarios.items()
+        }
+    return form.model_copy(update=changed)
+
+
+def _named(item: Any, key: str) -> Any:
+    if getattr(item, "name", None) != "":
+        return item
+    return item.model_copy(update={"name": item.default_name(key)})
+
+
+def check(form: Form, spoken_of: Iterable[str] = ()) -> None:
+    """Refuse a form whose items refer to missing items (``spoken_of``: further media keys).
+
+    :raises DirectoryFileError: as :func:`read_file`.
+    """
+    _refuse(problems_of(form, frozenset(spoken_of)))
+
+
+def to_yaml(form: Form) -> str:
+    """YAML text that reads back as the same form, without secrets."""
+    data = form.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for section in SECTIONS:
+        for key, item in data.get(section, {}).items():
+            _without_secrets(item)
+            if item.get("name") == form.section(section)[key].default_name(key):
+                del item["name"]
+    for scenario in data.get("scenarios", {}).values():
+        for key, operation in scenario["operations"].items():
+            if operation.get("name") == key:
+                del operation["name"]
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def is_sensitive_header(name: str) -> bool:
+    """Whether a header's value should not be shown."""
+    return bool(_SENSITIVE_HEADER.search(name))
+
+
+def _without_secrets(item: dict[str, Any]) -> None:
+    for name in _SECRETS:
+        item.pop(name, None)
+    for header in item.get("headers", {}):
+        if is_sensitive_header(header):
+            item["headers"][header] = HIDDEN
+
+
+def _fill(value: Any, path: tuple[Any, ...], environment: Mapping[str, str], problems: list[str]) -> Any:
+    """The value with variables replaced; what is not set becomes a problem."""
+    if isinstance(value, dict):
+        return {key: _fill(item, (*path, key), environment, problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, (*path, index), environment, problems) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    if path and path[-1] in _SECRETS and value.startswith("env:"):
+        return _variable(value.removeprefix("env:"), None, path, environment, problems)
+
+    def replace(match: re.Match[str]) -> str:
+        escaped, name, default = match.groups()
+        return match[0][1:] if escaped else _variable(name, default, path, environment, problems)
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _variable(
+    name: str, default: str | None, path: tuple[Any, ...], environment: Mapping[str, str], problems: list[str]
+) -> str:
+    found = environment.get(name) or default
+    if found is None:
+        problems.append(f"{place(path)}: the environment variable {name} is not set; set it and apply again")
+        return ""
+    return found
+
+
+def place(path: Iterable[Any]) -> str:
+    """``employees.anna.phones[1].line`` of its parts."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _problem(detail: ErrorDetails) -> str:
+    loc = [part for part in detail["loc"] if part != "[key]"]
+    kinds = _KINDS.get(str(loc[0]), frozenset()) if loc else frozenset()
+    branch = 4 if kinds is _KINDS["scenarios"] else 2
+    if len(loc) > branch and loc[branch] in kinds:
+        del loc[branch]  # the branch of the union that was looked at, not a place in the file
+    where = place(loc)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        return f"{where}: is missing"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(loc[-1]), _FIELD_NAMES, 1)
+        return f"{where}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "union_tag_not_found":
+        return f"{where}: kind is missing; write one of {', '.join(sorted(kinds))}"
+    if kind == "union_tag_invalid":
+        return f"{where}.kind: no such kind; write one of {', '.join(sorted(kinds))}"
+    if kind == "value_error":
+        return f"{where}: {context.get('error', detail['msg'])}"
+    message = detail["msg"]
+    return f"{where}: {message[:1].lower()}{message[1:]}"
+
+
+def _refusal(problems: list[str]) -> DirectoryFileError:
+    return DirectoryFileError("\n".join(problems), params={"problems": problems})
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise _refusal(problems)
+
+
+def _field_names() -> list[str]:
+    classes = [
+        each
+        for module in (schemas, scenario_schemas)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, BaseModel)
+    ]
+    return sorted({field.alias or name for each in classes for name, field in each.model_fields.items()})
+
+
+_FIELD_NAMES = _field_names()

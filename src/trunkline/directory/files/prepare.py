@@ -1,0 +1,249 @@
+"""What applying a file would do: read what is there, make the sounds that are new, compare, check."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trunkline.core.errors import DirectoryFileError, InvalidInput
+from trunkline.db.pool import Connection, Database
+from trunkline.directory.files.file import HIDDEN, named
+from trunkline.directory.files.form import SECTIONS, Form, MediaForm, SubscriptionForm, TrunkForm
+from trunkline.directory.files.normalised_state import (
+    SPOKEN_PREFIX,
+    expanded,
+    normalised_state_of,
+    outcome,
+    used_media,
+    with_kept_headers,
+)
+from trunkline.directory.files.plan import Action, Plan, difference
+from trunkline.directory.files.references import problems_of
+from trunkline.directory.files.state_reader import CurrentState, read_current
+from trunkline.directory.live.load import Cipher
+from trunkline.directory.model import TrunkMode
+from trunkline.directory.trunks.addresses import Address
+from trunkline.directory.trunks.checks import problems_of_trunk
+from trunkline.directory.trunks.resolution import Resolved, resolve
+from trunkline.speech import Speech, audio
+
+SubscriptionCheck = Callable[[str, SubscriptionForm], list[str]]
+"""Problems of a subscription (key, form) that only ``notifications`` can detect: events, template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A file and how to apply it."""
+
+    account_id: int
+    form: Form
+    folder: Path
+    """Relative paths of media files start here."""
+    delete: bool = False
+    """Delete items of the file's sections that the file does not list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A media file's content before it is stored."""
+
+    sha256: str
+    wav: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The difference, and all that writing it needs."""
+
+    current: CurrentState
+    wanted: Form
+    """Expanded, with kept headers."""
+    result: Form
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that was compared once and may be applied."""
+
+    request: Request
+    plan: Plan
+    sounds: Mapping[str, Sound] = field(repr=False)
+    resolved: Resolved = field(default_factory=dict)
+    """The resolved hosts of trunks."""
+    result: Form = field(default_factory=Form, repr=False)
+    """The directory as it is after the file was applied."""
+
+
+class Preparer:
+    """Compares files with an account's directory; writes nothing.
+
+    :param check_subscription: see :data:`SubscriptionCheck`; default: nothing is refused.
+    :param own: addresses of the installation, in addition to this machine's, which no trunk may have.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        cipher: Cipher,
+        speech: Speech,
+        media_dir: Path,
+        check_subscription: SubscriptionCheck | None = None,
+        own: frozenset[Address] = frozenset(),
+    ) -> None:
+        self._db = db
+        self._cipher = cipher
+        self._speech = speech
+        self._media_dir = media_dir.absolute()
+        self._own = own
+        self._check_subscription = check_subscription or (lambda _key, _form: [])
+
+    async def prepare(self, request: Request) -> Prepared:
+        """The plan and the new sounds.
+
+        :raises DirectoryFileError: all problems of the file at once. NotFound: no such account.
+        """
+        async with self._db.connection() as connection:
+            current = await read_current(connection, request.account_id, self._media_dir)
+        sounds = await self._sounds(request, current)
+        comparison = self._compare(request, current, sounds)
+        trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
+        resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
+        async with self._db.connection() as connection:
+            await self._check_trunks(connection, comparison, resolved)
+        return Prepared(request, comparison.plan, sounds, resolved, comparison.result)
+
+    async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
+        """Compare again inside the transaction that will write, with the account locked."""
+        current = await read_current(connection, prepared.request.account_id, self._media_dir, lock=True)
+        comparison = self._compare(prepared.request, current, prepared.sounds)
+        await self._check_trunks(connection, comparison, prepared.resolved)
+        return comparison
+
+    async def _check_trunks(self, connection: Connection, comparison: Comparison, resolved: Resolved) -> None:
+        """:raises DirectoryFileError: a trunk that is written has an address that it may not have."""
+        trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
+        account_id = comparison.current.account_id
+        problems = [
+            f"trunks.{key}.{problem.field}: {problem.message}"
+            for key in comparison.plan.written("trunks")
+            if trunks[key].active
+            for problem in await problems_of_trunk(connection, account_id, trunks[key], resolved, self._own)
+        ]
+        if problems:
+            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
+
+    def _compare(self, request: Request, current: CurrentState, sounds: Mapping[str, Sound]) -> Comparison:
+        wanted = with_kept_headers(_expanded(request, current), current.form)
+        to_delete = _to_delete(request, current, wanted)
+        result = outcome(current.form, wanted, to_delete)
+        present = normalised_state_of(current.form, current.sha256)
+        contents = {**current.sha256, **{key: sound.sha256 for key, sound in sounds.items()}}
+        demanded = normalised_state_of(wanted, contents, self._new_secrets(wanted, current))
+        listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
+        plan = difference(present, demanded, to_delete, listing)
+        problems = [*problems_of(result), *self._own_problems(wanted, current, plan)]
+        if problems:
+            problems = [_explained(each, plan) for each in problems]
+            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
+        return Comparison(current, wanted, result, plan)
+
+    def _own_problems(self, wanted: Form, current: CurrentState, plan: Plan) -> list[str]:
+        """Problems of a single item and its stored values."""
+        problems: list[str] = []
+        trunks: Mapping[str, TrunkForm] = wanted.section("trunks")
+        for key, trunk in trunks.items():
+            stored = ("trunks", key) in current.encrypted
+            if trunk.mode is TrunkMode.REGISTER and trunk.password is None and not stored:
+                problems.append(f"trunks.{key}.password: is missing; a trunk that registers needs one")
+        subscriptions: Mapping[str, SubscriptionForm] = wanted.section("notifications")
+        for key in plan.written("notifications"):
+            subscription = subscriptions[key]
+            problems += [
+                f"notifications.{key}.headers.{name}: {HIDDEN} keeps a present value, but there is none"
+                for name, value in subscription.headers.items()
+                if value == HIDDEN
+            ]
+            problems += self._check_subscription(key, subscription)
+        return problems
+
+    def _new_secrets(self, wanted: Form, current: CurrentState) -> set[tuple[str, str]]:
+        """Items whose secret is given and differs from the stored one."""
+        new: set[tuple[str, str]] = set()
+        for key, line in wanted.section("sip_lines").items():
+            stored = current.digests.get(key)
+            if line.password and not (stored and stored.fits(key, line.password.get_secret_value())):
+                new.add(("sip_lines", key))
+        for section, name in (("trunks", "password"), ("notifications", "secret")):
+            for key, item in wanted.section(section).items():
+                given = getattr(item, name)
+                if given and given.get_secret_value() != self._decrypted(current, section, key):
+                    new.add((section, key))
+        return new
+
+    def _decrypted(self, current: CurrentState, section: str, key: str) -> str | None:
+        encrypted = current.encrypted.get((section, key))
+        return None if encrypted is None else self._cipher.decrypt(encrypted)
+
+    async def _sounds(self, request: Request, current: CurrentState) -> dict[str, Sound]:
+        """Contents of media files that come from a file, or from a text that is not synthesized yet."""
+        wanted = _expanded(request, current)
+        present: Mapping[str, MediaForm] = current.form.section("media")
+        sounds: dict[str, Sound] = {}
+        problems: list[str] = []
+        for key, media in wanted.section("media").items():
+            try:
+                wav = await self._wav(media, request.folder, present.get(key), current.sha256.get(key))
+            except (InvalidInput, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                where = f"media.{key}" if key in request.form.section("media") else f'text "{media.name}"'
+                problems.append(f"{where}: {reason}")
+                continue
+            if wav is not None:
+                sounds[key] = Sound(hashlib.sha256(wav).hexdigest(), wav)
+        if problems:
+            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
+        return sounds
+
+    async def _wav(
+        self, media: MediaForm, folder: Path, present: MediaForm | None, sha256: str | None
+    ) -> bytes | None:
+        """Content of a media file; None when the stored one has the same content."""
+        if media.text is None:
+            pcm = await asyncio.to_thread(audio.decode, folder / (media.file or ""))
+            return audio.wav(pcm)
+        same = present is not None and (present.text, present.language) == (media.text, media.language)
+        if same and sha256 is not None and (self._media_dir / f"{sha256}.wav").exists():
+            return None
+        return await self._speech.synthesise(media.text, media.language or "")
+
+
+def _expanded(request: Request, current: CurrentState) -> Form:
+    account = request.form.account
+    return expanded(named(request.form), (account and account.locale) or current.locale)
+
+
+def _to_delete(request: Request, current: CurrentState, wanted: Form) -> dict[str, set[str]]:
+    """Keys to delete: unlisted ones if requested, and texts that are no longer used."""
+    to_delete = {
+        section: set(current.form.section(section)) - set(wanted.section(section))
+        for section in SECTIONS
+        if request.delete and getattr(request.form, section) is not None
+    }
+    used = used_media(outcome(current.form, wanted, to_delete))
+    spoken = {key for key in current.form.section("media") if key.startswith(SPOKEN_PREFIX)}
+    listed = request.form.section("media")
+    to_delete.setdefault("media", set())
+    to_delete["media"] |= {key for key in spoken if key not in used and key not in listed}
+    to_delete["media"] -= {key for key in spoken if key in used}
+    return to_delete
+
+
+def _explained(problem: str, plan: Plan) -> str:
+    """The problem, with the reason when this very file deletes what is missed."""
+    missing = problem.rpartition(": ")[2]
+    gone = [change for change in plan.changes if change.action is Action.DELETE and change.key == missing]
+    return f"{problem} ({gone[0].where} would be deleted)" if gone and "no such" in problem else problem

@@ -1,0 +1,114 @@
+"""Shared state for writing a directory file: the connection, the wanted form, ids by key, and statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from trunkline.db.pool import Connection
+from trunkline.directory.files.form import Form
+from trunkline.directory.files.prepare import Sound
+from trunkline.directory.live.load import Cipher
+
+# section -> table, id column, key column
+TABLES: Mapping[str, tuple[str, str, str]] = {
+    "schedules": ("schedules", "schedule_id", "key"),
+    "media": ("media_files", "media_file_id", "key"),
+    "tags": ("tags", "tag_id", "key"),
+    "contacts": ("contacts", "contact_id", "key"),
+    "contact_groups": ("contact_groups", "contact_group_id", "key"),
+    "blacklist": ("blacklist", "blacklist_id", "phone_number"),
+    "trunks": ("trunks", "trunk_id", "key"),
+    "virtual_numbers": ("virtual_numbers", "virtual_number_id", "phone_number"),
+    "sip_lines": ("sip_lines", "sip_line_id", "phone_number"),
+    "employees": ("employees", "employee_id", "key"),
+    "groups": ("employee_groups", "group_id", "key"),
+    "scenarios": ("scenarios", "scenario_id", "key"),
+    "talk_options": ("talk_options", "talk_option_id", "button"),
+    "notifications": ("subscriptions", "subscription_id", "key"),
+}
+
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """One file being written over one connection."""
+
+    connection: Connection
+    account_id: int
+    wanted: Form = field(repr=False)
+    cipher: Cipher
+    sounds: Mapping[str, Sound] = field(repr=False)
+    ids: dict[str, dict[str, int]]
+    """By section and key; grows with what is made."""
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+    """New ones by SIP login."""
+
+    def item(self, section: str, key: str) -> Any:
+        return self.wanted.section(section)[key]
+
+    def id(self, section: str, key: str | None) -> int | None:
+        return None if key is None else self.ids[section][key]
+
+    async def run(self, statement: LiteralString, **params: Any) -> None:
+        await self.connection.execute(statement, {"account_id": self.account_id, **params})
+
+    async def rows(self, statement: LiteralString, **params: Any) -> list[dict[str, Any]]:
+        cursor = await self.connection.execute(statement, {"account_id": self.account_id, **params})
+        return await cursor.fetchall()
+
+    async def put(self, section: str, key: str, columns: Columns) -> None:
+        """Insert or update one row; its id becomes known."""
+        table, id_column, key_column = TABLES[section]
+        present = self.ids[section].get(key)
+        values = {**columns, key_column: key}
+        if present is None:
+            self.ids[section][key] = await self.insert(table, values, id_column)
+        else:
+            await self.update(table, id_column, present, values)
+
+    async def insert(self, table: str, values: Columns, id_column: str) -> int:
+        names = ["account_id", *values]
+        statement = sql.SQL("insert into {} ({}) values ({}) returning {} as id").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join(map(sql.Placeholder, names)),
+            sql.Identifier(id_column),
+        )
+        cursor = await self.connection.execute(statement, {"account_id": self.account_id, **values})
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row["id"])
+
+    async def update(self, table: str, id_column: str, identifier: int, values: Columns) -> None:
+        statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(
+                sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in values
+            ),
+            sql.Placeholder("account_id"),
+            sql.Identifier(id_column),
+            sql.Placeholder("identifier"),
+        )
+        params = {"account_id": self.account_id, "identifier": identifier, **values}
+        await self.connection.execute(statement, params)
+
+    async def put_list(
+        self, table: str, id_column: str, present: Mapping[Any, int], wanted: Sequence[tuple[Any, Columns]]
+    ) -> None:
+        """Dependent rows of one item: rows with an unchanged mark keep their id, the others are deleted or inserted."""
+        marks = {mark for mark, _ in wanted}
+        gone = [identifier for mark, identifier in present.items() if mark not in marks]
+        statement = sql.SQL("delete from {} where account_id = %(account_id)s and {} = any(%(gone)s)").format(
+            sql.Identifier(table), sql.Identifier(id_column)
+        )
+        await self.connection.execute(statement, {"account_id": self.account_id, "gone": gone})
+        for mark, columns in wanted:
+            if mark in present:
+                await self.update(table, id_column, present[mark], columns)
+            else:
+                await self.insert(table, columns, id_column)

@@ -1,0 +1,1 @@
+"""What the forms of all entities in a directory file are made of."""

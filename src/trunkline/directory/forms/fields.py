@@ -1,0 +1,163 @@
+"""The words of directory files: keys, numbers, times and whatever else a field may be, each with what it must look
+like. No I/O."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+
+from trunkline.core.phone import normalise, with_extension
+from trunkline.directory.schedules.hours import clock, minutes
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _phone(text: str) -> str:
+    digits = normalise(text)
+    if digits is None:
+        raise ValueError(f"{text!r} is no telephone number; write it in full, for example +12025550110")
+    return digits
+
+
+def _outside(text: str) -> str:
+    kept = with_extension(text)
+    if kept is None:
+        raise ValueError(
+            f"{text!r} is no telephone number; write it in full, for example +12025550110, or with an extension"
+            " behind dots, each a pause of a second: 12025550110...2345"
+        )
+    return kept
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is no address or network; write 192.0.2.7 or 192.0.2.0/24") from None
+
+
+def _time(text: str) -> str:
+    return clock(minutes(text))
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"{text!r} is no time zone; write an IANA name like Asia/Dubai") from None
+    return text
+
+
+def _days(value: Any) -> Any:
+    """``mon-fri``, ``[mon, wed-fri]``, ``[1, 2]`` to a sorted tuple of ISO weekdays."""
+    found: set[int] = set()
+    for part in value if isinstance(value, list | tuple) else [value]:
+        first, dash, last = str(part).lower().partition("-")
+        start, end = _day(first), _day(last if dash else first)
+        found |= {(start - 1 + step) % 7 + 1 for step in range((end - start) % 7 + 1)}
+    if not found:
+        raise ValueError("no days given; write for example mon-fri")
+    return tuple(sorted(found))
+
+
+def _day(name: str) -> int:
+    if name.strip() in DAYS:
+        return DAYS.index(name.strip()) + 1
+    if name.strip() in {str(day) for day in range(1, 8)}:
+        return int(name)
+    raise ValueError(f"{name!r} is no day; write {', '.join(DAYS)}")
+
+
+def distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """:raises ValueError: the same thing twice."""
+    if len(set(items)) != len(items):
+        raise ValueError("the same thing is named twice")
+    return items
+
+
+def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
+    """For lists without a significant order: sorted, without duplicates."""
+    return tuple(sorted(set(items)))
+
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
+_LOGIN = re.compile(r"[0-9]{3,15}\Z")
+_SHORT = re.compile(r"[0-9]{2,8}\Z")
+_BUTTON = re.compile(r"[0-9*#]{1,2}\Z")
+
+
+def _key(text: str) -> str:
+    if not _KEY.match(text):
+        raise ValueError(f"{text!r} is no key; use small letters, digits, - and _ (at most 64)")
+    return text
+
+
+def _subscription_key(text: str) -> str:
+    """``trunkline notification add`` makes keys of URLs."""
+    if not 1 <= len(text) <= 200:
+        raise ValueError("a subscription's key has 1 to 200 characters")
+    return text
+
+
+def _blocked(text: str, info: ValidationInfo) -> str:
+    """Callers may also be lines and short numbers: ``block.contact`` puts them into the blacklist as calls have them."""
+    if normalise(text) is None and (_SHORT.match(text) or (info.context or {}).get(PRESENT)):
+        return text
+    return _phone(text)
+
+
+def _login(text: str) -> str:
+    if not _LOGIN.match(text):
+        raise ValueError(f"{text!r} is no SIP login; use 3 to 15 digits")
+    return text
+
+
+def _button(text: str) -> str:
+    if not _BUTTON.match(text):
+        raise ValueError(f"{text!r} is no button; use one or two of 0-9, * and #")
+    return text
+
+
+PRESENT = "present"
+"""In the context of a validation: the rows that are there, which other rules than a file's may have let in."""
+
+Key = Annotated[str, AfterValidator(_key)]
+SubscriptionKey = Annotated[str, AfterValidator(_subscription_key)]
+Blocked = Annotated[str, AfterValidator(_blocked)]
+Login = Annotated[str, AfterValidator(_login)]
+Button = Annotated[str, AfterValidator(_button)]
+Phone = Annotated[str, AfterValidator(_phone)]
+OutsidePhone = Annotated[str, AfterValidator(_outside)]
+"""An outside number that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
+Network = Annotated[str, AfterValidator(_network)]
+Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
+TimeOfDay = Annotated[str, AfterValidator(_time)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Days = Annotated[tuple[int, ...], BeforeValidator(_days)]
+Extension = Annotated[str, Field(pattern=r"^[0-9]{2,5}$")]
+Sides = Annotated[tuple[Literal["in", "out"], ...], AfterValidator(in_order)]
+DialTime = Annotated[int, Field(ge=1, le=100)]
+Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+"""Never shown; an empty one is none."""
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+BOTH: tuple[Literal["in", "out"], ...] = ("in", "out")
+
+
+class Item(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+    def default_name(self, key: str) -> str:
+        """Name of an item that is written without one."""
+        return key
+
+
+def shorthand(field: str) -> BeforeValidator:
+    """``key: text`` for ``key: {field: text}``."""
+    return BeforeValidator(lambda value: {field: value} if isinstance(value, str) else value)

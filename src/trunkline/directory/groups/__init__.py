@@ -1,0 +1,1 @@
+"""Groups of employees: the list, and changes."""

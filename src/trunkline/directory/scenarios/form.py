@@ -1,0 +1,188 @@
+"""The form of what happens to a call, in a directory file: scenarios of operations, and the keys of a talk."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trunkline.directory.forms.fields import DialTime, Item, Key, OutsidePhone, Phone, shorthand
+from trunkline.directory.model import OperationKind, ShownNumber, Strategy, TalkOptionKind
+
+
+class _Operation(Item):
+    kind: OperationKind
+    name: str = ""
+
+
+class _Says(Item):
+    """An announcement: media files one after another, or a text."""
+
+    media: tuple[Key, ...] = ()
+    text: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
+    language: str | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.text is not None and self.media:
+            raise ValueError("write either media or text")
+        return self
+
+
+class EmployeeMessageForm(_Says):
+    """The announcement to an employee before the connection."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.text is None and not self.media:
+            raise ValueError("a message needs text or media")
+        return self
+
+
+class _Forward(_Operation):
+    music: Key | None = None
+    employee_message: Annotated[EmployeeMessageForm | None, shorthand("text")] = None
+    show_number: ShownNumber = ShownNumber.CONTACT
+    """Which number the employee sees."""
+    next: Key | None = None
+
+
+class GreetingForm(_Operation, _Says):
+    next: Key | None = None
+    kind: Literal[OperationKind.GREETING]
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.text is None and not self.media:
+            raise ValueError("a greeting needs text or media")
+        return self
+
+
+class ForwardEmployeeForm(_Forward):
+    kind: Literal[OperationKind.FORWARD_EMPLOYEE]
+    employee: Key
+    ring_seconds: DialTime | None = None
+
+
+class ForwardGroupForm(_Forward):
+    kind: Literal[OperationKind.FORWARD_GROUP]
+    group: Key
+    strategy: Strategy | None = None
+    ring_seconds: DialTime = 30
+
+
+class ForwardNumberForm(_Operation):
+    """An outside number of no employee: called by the trunk of the number that the call came to."""
+
+    kind: Literal[OperationKind.FORWARD_NUMBER]
+    number: OutsidePhone
+    ring_seconds: DialTime = 60
+    channels: Annotated[int, Field(ge=1, le=150)] | None = None
+    """Concurrent calls; none: no limit."""
+    music: Key | None = None
+    next: Key | None = None
+
+
+class ScheduleBranchForm(_Operation):
+    kind: Literal[OperationKind.SCHEDULE]
+    schedule: Key
+    open: Key | None = None
+    closed: Key | None = None
+
+
+class VoicemailForm(_Operation, _Says):
+    next: Key | None = None
+    kind: Literal[OperationKind.VOICEMAIL]
+    max_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
+    silence_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    employee: Key | None = None
+    group: Key | None = None
+
+
+class HangupForm(_Operation):
+    kind: Literal[OperationKind.HANGUP]
+
+
+OperationForm = Annotated[
+    GreetingForm
+    | ForwardEmployeeForm
+    | ForwardGroupForm
+    | ForwardNumberForm
+    | ScheduleBranchForm
+    | VoicemailForm
+    | HangupForm,
+    Field(discriminator="kind"),
+]
+
+
+class ScenarioForm(Item):
+    """Operations by key; the first one starts."""
+
+    name: str = ""
+    operations: Annotated[dict[Key, OperationForm], Field(min_length=1)]
+
+
+class _TalkOption(Item):
+    kind: TalkOptionKind
+    name: str = ""
+
+    def default_name(self, key: str) -> str:
+        return _OPTION_NAMES[self.kind]
+
+
+_OPTION_NAMES = {
+    TalkOptionKind.FINISH_CONVERSATION: "End the conversation",
+    TalkOptionKind.TAG_CALL: "Add a tag",
+    TalkOptionKind.RECORD_TALK: "Voice recorder",
+    TalkOptionKind.TRANSFER_CALL: "Transfer",
+    TalkOptionKind.RUN_SCENARIO: "Run a scenario",
+    TalkOptionKind.CALL_COACH: "Call the coach",
+    TalkOptionKind.RECEIVE_FAX: "Receive a fax",
+    TalkOptionKind.SAVE_NUMA: "Save caller ID to group",
+}
+"""As ``list.talk_options`` describes them."""
+
+
+class PlainOptionForm(_TalkOption):
+    """Needs no setting."""
+
+    kind: Literal[
+        TalkOptionKind.FINISH_CONVERSATION,
+        TalkOptionKind.RECORD_TALK,
+        TalkOptionKind.CALL_COACH,
+        TalkOptionKind.RECEIVE_FAX,
+    ]
+
+
+class TagOptionForm(_TalkOption):
+    kind: Literal[TalkOptionKind.TAG_CALL]
+    tag: Key
+
+
+class TransferOptionForm(_TalkOption):
+    kind: Literal[TalkOptionKind.TRANSFER_CALL]
+    employee: Key | None = None
+    group: Key | None = None
+    number: Phone | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(target is not None for target in (self.employee, self.group, self.number)) != 1:
+            raise ValueError("write one of employee, group and number")
+        return self
+
+
+class ScenarioOptionForm(_TalkOption):
+    kind: Literal[TalkOptionKind.RUN_SCENARIO]
+    scenario: Key
+
+
+class SaveContactOptionForm(_TalkOption):
+    kind: Literal[TalkOptionKind.SAVE_NUMA]
+    contact_group: Key | None = None
+
+
+TalkOptionForm = Annotated[
+    PlainOptionForm | TagOptionForm | TransferOptionForm | ScenarioOptionForm | SaveContactOptionForm,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,1 @@
+"""Schedules: when they are open, the list, and changes."""

@@ -1,0 +1,1 @@
+"""Segments of visitors and events of sites."""
