@@ -21,7 +21,7 @@ AWAITED_WHERE_STARTED = {
     "core/cancellation.py": "wait_for",
     "db/jobs.py": "_cancel_until_done awaits its task",
     "db/probe.py": "one check for all requests that wait; each of them awaits it",
-    "directory/spoken.py": "a text is spoken once for all who ask; each of them awaits it",
+    "directory/media/spoken.py": "a text is spoken once for all who ask; each of them awaits it",
     "notifications/deliverer.py": "deliveries of one stream: a failure is logged where it ends",
     "runtime/child.py": "the supervisor",
     "runtime/supervisor.py": "the supervisor",
