@@ -224,7 +224,13 @@ class _EmergencyRoutes:
 
 
 def _line(line: SipLine, emergency: EmergencyRouteName | None) -> LineConfig:
-    return LineConfig.of(line.phone_number, line.ha1_md5, line.ha1_sha256, emergency=emergency)
+    return LineConfig.of(
+        line.phone_number,
+        line.ha1_md5,
+        line.ha1_sha256,
+        srtp_required=line.srtp is directory_model.Srtp.REQUIRED,
+        emergency=emergency,
+    )
 
 
 def _endpoints_of(

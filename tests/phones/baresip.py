@@ -32,6 +32,7 @@ ctrl_tcp_listen 127.0.0.1:{control}
 module_path {modules}
 module g711.so
 module aubridge.so
+module srtp.so
 module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -49,13 +50,17 @@ class Baresip:
         transport: Transport,
         login: str,
         password: str,
+        *,
+        account: str = "",
     ) -> None:
+        """``account``: more parameters of the account, such as ``;mediaenc=srtp-mand``."""
         self._phones = phones
         self._folder = folder
         self._registrar = registrar
         self._transport = transport
         self._login = login
         self._password = password
+        self._account = account
         self._events: list[dict[str, Any]] = []
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -77,7 +82,8 @@ class Baresip:
         )
         uri = f"sip:{self._login}@{self._registrar.host}:{self._registrar.port};transport={self._transport}"
         (self._folder / "accounts").write_text(
-            f"<{uri}>;auth_pass={self._password};regint=60;answermode=auto;audio_codecs=PCMA/8000/1\n"
+            f"<{uri}>;auth_pass={self._password};regint=60;answermode=auto;audio_codecs=PCMA/8000/1"
+            f"{self._account}\n"
         )
         program = Program([*self._phones.baresip, "-f", str(self._folder)])
         with (self._folder / "out").open("wb") as output:

@@ -40,7 +40,7 @@ REACHED_SECONDS = 90.0
 """Time limit of a device's first answer to a keep-alive: if it missed one, the next comes a minute later."""
 
 
-async def wait_reachable(stage: Stage, since: float) -> None:
+async def wait_reachable(stage: Stage, since: float, login: str = LOGIN) -> None:
     """Until ``get.sip_lines`` shows the line as registered, and the phone that registered after ``since`` (Unix seconds)
     has answered a keep-alive: one that does not answer the first gets no calls until it answers the next."""
     deadline = time.monotonic() + REACHED_SECONDS
@@ -48,7 +48,7 @@ async def wait_reachable(stage: Stage, since: float) -> None:
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         while True:
             result = await stage.installation.data_api(stage.account, "get.sip_lines")
-            [line] = [one for one in result["data"] if one["phone_number"] == LOGIN]
+            [line] = [one for one in result["data"] if one["phone_number"] == login]
             states = await connection.execute(
                 "select 1 from registrations where account_id = %s and sip_line_id = %s and reachable"
                 " and registered_at >= to_timestamp(%s)",

@@ -60,7 +60,9 @@ _SHAPES: Mapping[Section, _Shape] = {
         ("last_name", "first_name"),
     ),
     Section.SIP_LINES: _Shape(
-        SipLineForm, "login", ("password", "virtual_number", "type", "channels", "dial_time", "active")
+        SipLineForm,
+        "login",
+        ("password", "virtual_number", "type", "channels", "dial_time", "srtp", "active"),
     ),
     Section.CONTACTS: _Shape(
         ContactForm,

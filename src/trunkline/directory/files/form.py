@@ -231,6 +231,8 @@ class SipLineForm(Item):
     type: Literal["in_out", "in", "out"] = "in_out"
     channels: Annotated[int, Field(ge=1, le=20)] = 1
     dial_time: DialTime = 60
+    srtp: Literal["optional", "required"] = "optional"
+    """``required``: its phones are called with SRTP only, and a call of theirs without SRTP is refused."""
     active: bool = True
 
 

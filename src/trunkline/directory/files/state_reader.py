@@ -261,6 +261,7 @@ class _Reader:
             "type": row["type"],
             "channels": row["channels_count"],
             "dial_time": row["dial_time"],
+            "srtp": row["srtp"],
             "active": row["status"] == "active",
         }
 

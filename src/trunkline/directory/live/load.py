@@ -348,6 +348,7 @@ def _line(row: Mapping[str, Any]) -> model.SipLine:
         type=model.LineType(row["type"]),
         billing_state=model.BillingState(row["billing_state"]),
         status=model.LineStatus(row["status"]),
+        srtp=model.Srtp(row["srtp"]),
     )
 
 

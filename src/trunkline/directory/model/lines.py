@@ -23,6 +23,14 @@ class LineStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+class Srtp(StrEnum):
+    """Encryption of the media of a line's phones."""
+
+    OPTIONAL = "optional"
+    """Offered in a way that phones without it accept. Some phones that require it refuse this offer."""
+    REQUIRED = "required"
+
+
 class TrunkMode(StrEnum):
     ADDRESS = "address"
     """Recognised by where its calls come from."""
@@ -59,6 +67,7 @@ class SipLine:
     dial_time: int
     billing_state: BillingState
     status: LineStatus
+    srtp: Srtp = Srtp.OPTIONAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,10 +177,11 @@ def _line(config: LineConfig) -> str:
     more = _access(config.access)
     if config.emergency is not None:
         more += f"set_var = TL_EMERGENCY={config.emergency}\n"
+    srtp = "media_encryption_optimistic = no\n" if config.srtp_required else ""
     text = (
         f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"
         f"[{login}](tl-aor)\nmax_contacts = {contacts}\n\n"
-        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{more}"
+        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{srtp}{more}"
     )
     if config.browser:
         web = BROWSER_PREFIX + login

@@ -30,6 +30,7 @@ def line(context: WriteContext, key: str) -> Columns:
         "type": item.type,
         "channels_count": item.channels,
         "dial_time": item.dial_time,
+        "srtp": item.srtp,
         "status": "active" if item.active else "inactive",
         "virtual_number_id": context.id("virtual_numbers", item.virtual_number),
     }

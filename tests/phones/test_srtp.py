@@ -1,0 +1,70 @@
+"""A phone that requires encrypted media (SRTP) is called and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.engine.stage import LINE_PASSWORD, Stage
+from tests.phones.baresip import Baresip
+from tests.phones.test_foreign_phones import wait_reachable
+from trunkline.demo.outside import Answer, Transport
+from trunkline.testing.foreign import ForeignPhones
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.phones,
+    pytest.mark.xdist_group("phones"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+REQUIRED = "0260007"
+ANNA = "201"
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TLS])
+async def test_a_phone_that_requires_srtp(
+    stage: Stage, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
+) -> None:
+    registrar = stage.installation.sip_tls if transport is Transport.TLS else stage.installation.sip
+    began = time.time()
+    async with Baresip(
+        foreign_phones,
+        tmp_path / "baresip",
+        registrar,
+        transport,
+        REQUIRED,
+        LINE_PASSWORD,
+        account=";mediaenc=srtp-mand",
+    ) as phone:
+        await wait_reachable(stage, began, REQUIRED)
+        before = await stage.last_id()
+        call = await stage.anna.dial(REQUIRED)
+        await call.answered()
+        await call.hears(call.tone)
+        await call.hangup()
+        await phone.wait("CALL_CLOSED")
+        row = await stage.row(before, recorded=True)
+        assert row["talk_duration"] >= 1
+
+        stage.anna.on_call(Answer())
+        await phone.dial(ANNA)
+        call = await stage.anna.next_call()
+        await call.hears(call.tone)
+        await phone.hang_up()
+        await call.ended()
+        await stage.row(row["id"], recorded=True)
+
+
+async def test_a_line_that_requires_srtp_refuses_a_phone_without_it(stage: Stage) -> None:
+    phone = await stage.phone(REQUIRED, "Plain phone")
+    try:
+        call = await phone.dial(ANNA)
+        await asyncio.wait_for(call.ended(), 20)
+        assert not call.is_answered
+    finally:
+        await phone.unregister()
