@@ -144,6 +144,33 @@ async def test_a_dead_endpoint_is_suspended_and_gets_all_when_it_is_back(rig: Ri
     assert await rig.db.fetch_all("select * from endpoint_states") == []
 
 
+async def test_a_restart_of_the_worker_does_not_end_a_suspension(rig: Rig) -> None:
+    """Neither for what waits nor for what happens while the endpoint is suspended."""
+    async with Receiver() as placeholder:
+        port = placeholder.port
+    async with worker(rig, QUICK):
+        await rig.subscribe(f"http://127.0.0.1:{port}/hook")
+        for _ in range(8):
+            await rig.happened(*story(rig.account_id))
+        async with asyncio.timeout(15):
+            while not await rig.db.fetch_one(
+                "select 1 from endpoint_states where suspended_until is not null"
+            ):
+                await asyncio.sleep(0.05)
+    await rig.db.execute("update endpoint_states set suspended_until = now() + interval '1 hour'")
+    async with Receiver(port=port) as receiver:
+        for _ in range(2):
+            async with worker(rig, QUICK):
+                await rig.happened(*story(rig.account_id))
+                await asyncio.sleep(2)
+        assert receiver.received == []
+        states = await rig.db.fetch_all("select suspended_until > now() as suspended from endpoint_states")
+        assert states == [{"suspended": True}]
+        await rig.db.execute("update endpoint_states set suspended_until = now()")
+        async with worker(rig, QUICK):
+            await receiver.wait_for(10 * len(ALL_OF_A_CALL), 40)
+
+
 async def test_given_up_at_last_and_replayed(rig: Rig) -> None:
     from trunkline.notifications.deliveries import replay
 

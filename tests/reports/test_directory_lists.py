@@ -12,6 +12,8 @@ import pytest
 from tests.reports.company import ACCOUNT, filled_database
 from tests.reports.lifelike import CONTACTS
 from trunkline.accounts import profile
+from trunkline.calls.switch.presence import Presence
+from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
@@ -21,6 +23,7 @@ from trunkline.directory.numbers.listing import VIRTUAL_NUMBERS
 from trunkline.directory.scenarios.listing import SCENARIOS
 from trunkline.reports.reader import Reader
 from trunkline.runtime.postgres import EmbeddedPostgres
+from trunkline.telephony.port import Registered
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,37 @@ async def test_a_line_with_two_devices(reader: Reader) -> None:
     assert row["virtual_phone_number"] == "100179460100"
     assert row["password"] is None
     assert await read(reader, SIP_LINES, "ip_addresses", "=", "198.51.100.7") == [row]
+
+
+@pytest.mark.parametrize("states", [(True, False), (None, False), (None, None), (False, False)])
+async def test_a_line_is_registered_by_the_rule_of_the_switch(
+    reader: Reader, company: str, states: tuple[bool | None, bool | None]
+) -> None:
+    """As ``Presence.is_online``: not when every device is known to be unreachable."""
+    presence = Presence()
+    async with await Database.open(company) as db:
+        before = await db.fetch_all("select contact_uri, reachable from registrations")
+        try:
+            for ip, reachable in zip(("2001:db8::7", "198.51.100.7"), states, strict=True):
+                await db.execute("update registrations set reachable = %s where ip = %s", (reachable, ip))
+                presence.register(_device(f"sip:{ip}", reachable))
+            [row] = await read(reader, SIP_LINES, "id", "=", 9001)
+        finally:
+            for one in before:
+                await db.execute(
+                    "update registrations set reachable = %(reachable)s where contact_uri = %(contact_uri)s",
+                    one,
+                )
+    assert (row["physical_state"] == REGISTERED) is presence.is_online("0160001")
+    assert presence.is_online("0160001") is (states != (False, False))
+    assert len(row["ip_addresses"]) == 2
+
+
+def _device(contact_uri: str, reachable: bool | None) -> Registered:
+    at = Instant(0.0)
+    return Registered(
+        at, "0160001", contact_uri, "192.0.2.9", 5060, "udp", "", None, None, reachable=reachable
+    )
 
 
 async def test_lines_without_devices(reader: Reader) -> None:

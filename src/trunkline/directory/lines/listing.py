@@ -23,6 +23,8 @@ _LIVE = (
     "from registrations r where r.account_id = l.account_id and r.sip_line_id = l.sip_line_id"
     " and (r.expires_at is null or r.expires_at > now() - interval '30 seconds')"
 )
+# The rule of the switch (``Presence.is_online``): a device that did not respond to the last OPTIONS gets no calls.
+_ONLINE = f"{_LIVE} and r.reachable is not false"
 _REGISTERED_AT = shown_time("r.registered_at")
 
 SIP_LINES = Listing(
@@ -52,7 +54,7 @@ SIP_LINES = Listing(
         ),
         enum(
             "physical_state",
-            f"case when exists (select {_LIVE}) then '{REGISTERED}' else '{NOT_REGISTERED}' end",
+            f"case when exists (select {_ONLINE}) then '{REGISTERED}' else '{NOT_REGISTERED}' end",
             "filter sort default",
             enum=(REGISTERED, NOT_REGISTERED),
         ),
