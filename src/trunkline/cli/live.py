@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.call_explanation import LAST_CALLS, NETWORK_CAUSES, explained
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import switch_client
 from trunkline.cli.table import print_rows, print_table
-from trunkline.core.errors import NotFound
+from trunkline.core.errors import NotFound, TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 
@@ -29,13 +31,6 @@ _POLL = 0.5
 _SESSION_KEYS = ("call_session_id", "session", "session_id")
 
 _LEVELS = ("debug", "info", "warning", "error")
-
-_LAST = """
-select call_session_id, start_time, direction, contact_phone_number, virtual_phone_number, finish_reason, is_lost,
-    total_duration, talk_duration
-from call_sessions where account_id = %s and finish_time is not null
-order by start_time desc, call_session_id desc limit %s
-"""
 
 _DEVICES = """
 select line.phone_number as line, host(device.ip) as ip, device.port, device.transport, device.user_agent,
@@ -59,11 +54,14 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
         administration = Administration(db)
         which = await chosen(administration, account_id)
         if last is not None:
-            return await db.fetch_all(_LAST, (which, last))
+            params = {"account_id": which, "limit": last, "network_causes": list(NETWORK_CAUSES)}
+            found = await db.fetch_all(LAST_CALLS, params)
+            states = await _registrations(settings) if any(row["trunk_id"] for row in found) else {}
+            return [explained(row, states) for row in found]
         zone = (await administration.account(which))["time_zone"]
         async with switch_client(settings) as switch:
-            found: Any = await switch.command(which, "list_calls", {"time_zone": zone})
-        return list(found)
+            live: Any = await switch.command(which, "list_calls", {"time_zone": zone})
+        return list(live)
 
     rows = with_database(work)
     if json:
@@ -78,11 +76,22 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
             "total_duration": "seconds",
             "talk_duration": "talk",
             "finish_reason": "finish reason",
+            "explanation": "explanation",
         }
         print_rows(rows, columns, none="no finished call")
     else:
         headings = ("id", "start", "direction", "contact", "number", "legs")
         print_table(headings, [_live(row) for row in rows], none="no live call")
+
+
+async def _registrations(settings: Settings) -> dict[int, dict[str, Any]]:
+    """The present states of registrations at carriers by trunk; empty while the switch does not respond."""
+    try:
+        async with switch_client(settings) as switch:
+            status = await switch.status()
+    except (TrunklineError, aiohttp.ClientError, TimeoutError):
+        return {}
+    return {one["trunk_id"]: one for one in status.get("registrations_at_carriers") or ()}
 
 
 def _live(row: dict[str, Any]) -> Sequence[Any]:

@@ -1,0 +1,69 @@
+"""Why a finished call failed, in one sentence for the administrator: also what no API has, the state of the trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.reports.causes import CAUSE_DESCRIPTIONS
+from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
+
+LAST_CALLS = """
+select session.call_session_id, start_time, direction, contact_phone_number, virtual_phone_number, finish_reason, is_lost,
+    total_duration, talk_duration, failed.trunk_id, failed.trunk_name, failed.cause, failed.state, failed.reason,
+    failed.registered_later
+from call_sessions session left join lateral (
+    select leg.trunk_id, trunk.name as trunk_name, leg.release_cause_code as cause,
+        alarm.data->>'state' as state, alarm.data->>'reason' as reason,
+        exists (select from installation_events later where later.type = 'trunk_registration'
+            and later.data->>'trunk_id' = leg.trunk_id::text and later.data->>'state' = 'registered'
+            and later.occurred_at > leg.finish_time) as registered_later
+    from call_legs leg join trunks trunk using (account_id, trunk_id) left join lateral (
+        select data from installation_events event where event.type = 'trunk_registration'
+            and event.data->>'trunk_id' = leg.trunk_id::text
+            and event.occurred_at <= leg.finish_time + interval '90 seconds'
+        order by event.occurred_at desc limit 1
+    ) alarm on true
+    where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
+        and leg.direction = 'out' and leg.answer_time is null and trunk.mode = 'register'
+        and leg.release_cause_code = any(%(network_causes)s)
+    order by leg.start_time desc limit 1
+) failed on true
+where session.account_id = %(account_id)s and session.finish_time is not null
+order by start_time desc, session.call_session_id desc limit %(limit)s
+"""
+"""The last finished calls, each with its last leg that failed on a trunk that registers: the state of the registration by
+the alarms of the installation. An alarm is written up to a minute after the state."""
+
+NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
+"""Q.850 causes of a trunk that cannot be used: SIP 403, 500, 503, no response, no route."""
+
+_TRUNK = ("trunk_id", "trunk_name", "cause", "state", "reason", "registered_later")
+
+
+def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The call of a row of :data:`LAST_CALLS` with its ``explanation``. Pure.
+
+    :param states: present registrations by trunk, empty when they are not known.
+    """
+    call = {name: value for name, value in row.items() if name not in _TRUNK}
+    reason = row["finish_reason"]
+    text = REASON_DESCRIPTIONS.get(reason or "", reason or "")
+    if row["trunk_id"] is not None:
+        cause = f"{row['cause']}, {CAUSE_DESCRIPTIONS.get(str(row['cause']), 'unknown')}"
+        text += (
+            f"; trunk {row['trunk_name']}{_registration(row, states.get(row['trunk_id']))} (cause {cause})"
+        )
+    return {**call, "explanation": text}
+
+
+def _registration(row: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
+    is_bad_now = now is not None and now["state"] != "registered"
+    was_bad = row["state"] not in (None, "registered")
+    if was_bad and (row["registered_later"] or now is None or is_bad_now):
+        state, reason = row["state"], row["reason"]
+    elif is_bad_now and now is not None and not row["registered_later"]:
+        state, reason = now["state"], now["reason"]
+    else:
+        return " did not connect the call"
+    return f" was not registered: {state}{f', {reason}' if reason else ''}"

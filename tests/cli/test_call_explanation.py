@@ -1,0 +1,107 @@
+"""``trunkline calls --last`` explains a call that failed because its trunk was not registered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from trunkline.cli import live
+from trunkline.cli.call_explanation import explained
+from trunkline.cli.main import commands
+from trunkline.core.ids import IdGenerator
+from trunkline.db import partitions
+
+BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
+TRUNK = {
+    "trunk_id": 100, "trunk_name": "carrier", "cause": 34, "state": "refused", "reason": "403 Forbidden",
+    "registered_later": False,
+}  # fmt: skip
+NO_TRUNK = dict.fromkeys(TRUNK)
+WAS_REFUSED = (
+    "The customer's number could not be reached; trunk carrier was not registered: refused, 403 Forbidden"
+    " (cause 34, No free channel)"
+)
+DID_NOT_CONNECT = "The customer's number could not be reached; trunk carrier did not connect the call (cause 34, No free channel)"
+
+
+def now(state: str) -> dict[int, dict[str, Any]]:
+    return {100: {"trunk_id": 100, "state": state, "reason": "403 Forbidden" if state == "refused" else ""}}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "states", "text"),
+    [
+        (TRUNK, {}, WAS_REFUSED),
+        (TRUNK, now("refused"), WAS_REFUSED),
+        ({**TRUNK, "registered_later": True}, now("registered"), WAS_REFUSED),
+        # The alarm is of a switch that was stopped before the trunk was registered again.
+        (TRUNK, now("registered"), DID_NOT_CONNECT),
+        ({**TRUNK, "state": None}, now("registered"), DID_NOT_CONNECT),
+        # The call came before the alarm.
+        ({**TRUNK, "state": None}, now("refused"), WAS_REFUSED),
+        ({**TRUNK, "state": "registered"}, now("refused"), WAS_REFUSED),
+        ({**TRUNK, "state": "registered", "registered_later": True}, now("refused"), DID_NOT_CONNECT),
+        (NO_TRUNK, {}, "The customer's number could not be reached"),
+    ],
+)
+def test_the_sentence(trunk: dict[str, Any], states: dict[int, Any], text: str) -> None:
+    assert explained({**BASE, **trunk}, states) == {**BASE, "explanation": text}
+
+
+@pytest.fixture
+def call(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call over a trunk that registers, which failed five minutes ago with cause 34."""
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", database)
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path / "data"))
+
+    async def registrations(_settings: object) -> dict[int, Any]:
+        return {}
+
+    monkeypatch.setattr(live, "_registrations", registrations)
+    session = IdGenerator(0).next()
+    with psycopg.connect(database) as connection:
+        made = partitions.statement([partitions.month_of_id(session)])
+        assert made is not None
+        connection.execute(made)
+        connection.execute(
+            "with account as (insert into accounts (name) values ('Palm') returning account_id), trunk as ("
+            " insert into trunks (account_id, key, name, mode, host, username)"
+            " select account_id, 'carrier', 'carrier', 'register', 'sip.example', 'u' from account"
+            " returning account_id, trunk_id), session as ("
+            " insert into call_sessions (account_id, call_session_id, node, start_time, finish_time, direction, source,"
+            " finish_reason) select account_id, %(id)s, 0, now() - interval '6 minutes', now() - interval '5 minutes',"
+            " 'out', 'va', 'caller_number_problems' from account)"
+            " insert into call_legs (account_id, call_session_id, leg_id, start_time, finish_time, direction, trunk_id,"
+            " release_cause_code) select account_id, %(id)s, 1, now() - interval '6 minutes',"
+            " now() - interval '5 minutes', 'out', trunk_id, 34 from trunk",
+            {"id": session},
+        )
+
+
+def _last(*options: str) -> str:
+    result = CliRunner().invoke(commands, ["calls", "--last", "5", *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_state_of_the_trunk_at_the_time_of_the_call(call: None, database: str) -> None:
+    [row] = json.loads(_last("--json"))
+    assert row["explanation"] == DID_NOT_CONNECT
+    with psycopg.connect(database) as connection:
+        for minutes, state, reason in ((60, "registered", ""), (4, "unreachable", "No response")):
+            connection.execute(
+                "insert into installation_events (node, type, data, occurred_at) select 0, 'trunk_registration',"
+                " jsonb_build_object('trunk_id', trunk_id, 'state', %s::text, 'reason', %s::text),"
+                " now() - make_interval(mins => %s) from trunks",
+                (state, reason, minutes),
+            )
+    assert "trunk carrier was not registered: unreachable, No response (cause 34" in _last()
+    with psycopg.connect(database) as connection:
+        connection.execute("update trunks set mode = 'address', username = null")
+    [row] = json.loads(_last("--json"))
+    assert row["explanation"] == "The customer's number could not be reached"
