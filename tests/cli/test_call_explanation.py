@@ -26,7 +26,9 @@ WAS_REFUSED = (
     "The customer's number could not be reached; trunk carrier was not registered: refused, 403 Forbidden"
     " (cause 34, No free channel)"
 )
-DID_NOT_CONNECT = "The customer's number could not be reached; trunk carrier did not connect the call (cause 34, No free channel)"
+DID_NOT_CONNECT = WAS_REFUSED.replace(
+    "was not registered: refused, 403 Forbidden", "did not connect the call"
+)
 
 
 def now(state: str) -> dict[int, dict[str, Any]]:

@@ -33,7 +33,10 @@ COMMANDS = {
     "apply": ("trunkline.cli.directory", "Apply a YAML file to an account's directory."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
     "csv": ("trunkline.cli.csv", "Employees, SIP lines, contacts and tags as CSV files."),
-    "numbers": ("trunkline.cli.numbers", "Inventory: numbers that accounts may enable."),
+    "numbers": (
+        "trunkline.cli.numbers",
+        "Virtual numbers: the inventory, and which account a number belongs to.",
+    ),
     "trunk": (
         "trunkline.cli.trunks",
         "State of trunks; addresses that they may have although the rules refuse them.",

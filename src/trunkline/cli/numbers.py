@@ -25,29 +25,50 @@ from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
 from trunkline.speech import EspeakSpeech
 
 offered_to_option = click.option(
-    "--for", "offered_to", type=int, default=EVERYBODY, metavar="AGENT", help="Only for this agent's clients."
+    "--for",
+    "offered_to",
+    type=int,
+    default=EVERYBODY,
+    metavar="ACCOUNT",
+    help="Agent account (reseller): only it and its clients may enable the numbers. Default: every account.",
 )
 trunk_account_option = click.option(
     "--account",
     "account_id",
     type=int,
-    help="Account of the trunk; not needed while there is only one account.",
+    help="Account that has the trunk; not needed while there is only one account.",
 )
 
 
 @click.group()
 def numbers() -> None:
-    """Inventory: numbers that accounts may enable by the Data API."""
+    """Virtual numbers: the inventory, and which account a number belongs to.
+
+    Numbers of a directory file need none of these commands: `trunkline apply` creates and verifies them.
+
+    Inventory (add, import, list, remove): numbers that you have from carriers and that accounts may enable by
+    themselves (Data API: enable.virtual_numbers).
+
+    Verification (claims, assign, call, confirm): numbers that accounts entered by themselves (Data API:
+    enable.private_number). Until a number is verified, its account may not use it as a caller id.
+    """
 
 
 @numbers.command()
 @click.argument("phones", nargs=-1, required=True, metavar="NUMBER...")
-@click.option("--category", default="usual", show_default=True, help="usual, bronze, silver, gold, platinum")
-@click.option("--location", help="ISO 3166 code of the country or region: AE, AE-DU.")
-@click.option("--onetime", type=Decimal, default=Decimal(0), help="Payment for enabling.")
-@click.option("--monthly", type=Decimal, default=Decimal(0), help="Charge a month.")
-@click.option("--minimum", type=Decimal, default=Decimal(0), help="Smallest charge a month.")
-@click.option("--trunk", help="Key of the trunk on which its calls arrive.")
+@click.option(
+    "--category",
+    default="usual",
+    show_default=True,
+    help="Price class: usual, bronze, silver, gold, platinum.",
+)
+@click.option("--location", help="ISO 3166 code of the country or region, such as AE or AE-DU.")
+@click.option("--onetime", type=Decimal, default=Decimal(0), help="Payment when the number is enabled.")
+@click.option("--monthly", type=Decimal, default=Decimal(0), help="Charge of each month.")
+@click.option("--minimum", type=Decimal, default=Decimal(0), help="Minimum charge of each month.")
+@click.option(
+    "--trunk", help="Key of the trunk (in its directory file) by which the calls to the numbers arrive."
+)
 @trunk_account_option
 @offered_to_option
 def add(
@@ -61,7 +82,10 @@ def add(
     account_id: int | None,
     offered_to: int,
 ) -> None:
-    """Add numbers to the inventory, or change their data."""
+    """Offer numbers to accounts, or change what is offered.
+
+    Example: trunkline numbers add 442079460150 --location GB --monthly 2.50 --trunk carrier --account 1001
+    """
     offer = {
         "category": category,
         "location": location,
@@ -82,14 +106,14 @@ def add(
 @trunk_account_option
 @offered_to_option
 def import_file(file: Path, account_id: int | None, offered_to: int) -> None:
-    """Add the numbers of a YAML FILE to the inventory."""
+    """Offer the numbers of a YAML FILE to accounts."""
     _offer(inventory.read_inventory(file), account_id, offered_to)
 
 
 @numbers.command("list")
 @json_option
 def list_numbers(json: bool) -> None:
-    """List the inventory with the account of each number."""
+    """List the offered numbers, and which account uses each."""
     rows = with_database(inventory.inventory)
     if json:
         print_json(rows)
@@ -110,7 +134,7 @@ def list_numbers(json: bool) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 def remove(phone: str) -> None:
-    """Remove a number from the inventory; an account that has it keeps it."""
+    """Stop offering a NUMBER; an account that uses it keeps it."""
     with_database(lambda db: inventory.withdraw_number(db, normalise(phone) or phone))
     click.echo("removed")
 
@@ -118,9 +142,12 @@ def remove(phone: str) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 @account_option
-@click.option("--take", is_flag=True, help="Also when it is verified for another account.")
+@click.option("--take", is_flag=True, help="Take the number from the account for which it is verified.")
 def assign(phone: str, account_id: int | None, take: bool) -> None:
-    """Verify a NUMBER for an account: the account gets its calls, and no other may use it as a caller id."""
+    """Verify a NUMBER for an account without a call.
+
+    The account gets the calls to the number and may use it as a caller id; no other account may.
+    """
 
     async def work(db: Database) -> int:
         whose = await chosen(Administration(db), account_id)
@@ -133,7 +160,11 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
 @numbers.command()
 @click.argument("phone", metavar="NUMBER")
 @account_option
-@click.option("--by", type=int, help="Account that makes the call; default: numbers.verification_account.")
+@click.option(
+    "--by",
+    type=int,
+    help="Account whose trunk makes the call; default: the setting numbers.verification_account.",
+)
 @click.option(
     "--language",
     default="en",
@@ -141,7 +172,10 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
     help="Language of the announcement; in other languages than English it has only the digits.",
 )
 def call(phone: str, account_id: int | None, by: int | None, language: str) -> None:
-    """Call a NUMBER of an account and announce a code for `confirm`."""
+    """Call a NUMBER and announce a code, for `confirm`.
+
+    Whoever answers the number proves with the code that the account has it.
+    """
     settings = load_settings()
     caller = by if by is not None else settings.numbers.verification_account
     if caller is None:
@@ -167,7 +201,7 @@ def call(phone: str, account_id: int | None, by: int | None, language: str) -> N
 @click.argument("code")
 @account_option
 def confirm(phone: str, code: str, account_id: int | None) -> None:
-    """Verify a NUMBER of an account by the CODE of the call."""
+    """Verify a NUMBER by the CODE that `call` announced."""
 
     async def work(db: Database) -> None:
         whose = await chosen(Administration(db), account_id)
@@ -180,7 +214,10 @@ def confirm(phone: str, code: str, account_id: int | None) -> None:
 @numbers.command()
 @json_option
 def claims(json: bool) -> None:
-    """List unverified numbers of accounts, and the account for which each is verified, if any."""
+    """List numbers that are not verified for their account.
+
+    The last column is the account for which the same number is verified, if any.
+    """
     rows = with_database(ownership.claims)
     if json:
         print_json(rows)
