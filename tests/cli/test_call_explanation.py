@@ -19,7 +19,7 @@ from trunkline.db import partitions
 BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_id": 100, "trunk_name": "carrier", "cause": 34, "state": "refused", "reason": "403 Forbidden",
-    "registered_later": False,
+    "registered_later": False, "leg_reasons": ["caller_number_problems"],
 }  # fmt: skip
 NO_TRUNK = dict.fromkeys(TRUNK)
 WAS_REFUSED = (
@@ -53,6 +53,16 @@ def now(state: str) -> dict[int, dict[str, Any]]:
 )
 def test_the_sentence(trunk: dict[str, Any], states: dict[int, Any], text: str) -> None:
     assert explained({**BASE, **trunk}, states) == {**BASE, "explanation": text}
+
+
+def test_a_call_that_reached_nobody_has_the_reasons_of_its_legs() -> None:
+    row = {**BASE, **NO_TRUNK, "finish_reason": "no_success_operator_call"}
+    one = explained({**row, "leg_reasons": ["operator_busy", "sip_offline"]}, {})
+    assert (
+        one["explanation"]
+        == "No employee was reached: The employee was busy, The SIP line was not registered"
+    )
+    assert explained({**row, "leg_reasons": None}, {})["explanation"] == "No employee was reached"
 
 
 @pytest.fixture

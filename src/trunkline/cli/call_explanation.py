@@ -10,7 +10,11 @@ from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
 
 LAST_CALLS = """
 select session.call_session_id, start_time, direction, contact_phone_number, virtual_phone_number, finish_reason, is_lost,
-    total_duration, talk_duration, failed.trunk_id, failed.trunk_name, failed.cause, failed.state, failed.reason,
+    total_duration, talk_duration, (
+        select array_agg(distinct leg.finish_reason order by leg.finish_reason) from call_legs leg
+        where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
+            and leg.is_failed and leg.finish_reason is not null
+    ) as leg_reasons, failed.trunk_id, failed.trunk_name, failed.cause, failed.state, failed.reason,
     failed.registered_later
 from call_sessions session left join lateral (
     select leg.trunk_id, trunk.name as trunk_name, leg.release_cause_code as cause,
@@ -38,7 +42,10 @@ the alarms of the installation. An alarm is written up to a minute after the sta
 NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
 """Q.850 causes of a trunk that cannot be used: SIP 403, 500, 503, no response, no route."""
 
-_TRUNK = ("trunk_id", "trunk_name", "cause", "state", "reason", "registered_later")
+_NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
+"""Reasons of a call that only its legs explain."""
+
+_MORE = ("leg_reasons", "trunk_id", "trunk_name", "cause", "state", "reason", "registered_later")
 
 
 def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
@@ -46,9 +53,11 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
 
     :param states: present registrations by trunk, empty when they are not known.
     """
-    call = {name: value for name, value in row.items() if name not in _TRUNK}
+    call = {name: value for name, value in row.items() if name not in _MORE}
     reason = row["finish_reason"]
     text = REASON_DESCRIPTIONS.get(reason or "", reason or "")
+    if reason in _NOT_REACHED and row["leg_reasons"]:
+        text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
     if row["trunk_id"] is not None:
         cause = f"{row['cause']}, {CAUSE_DESCRIPTIONS.get(str(row['cause']), 'unknown')}"
         text += (

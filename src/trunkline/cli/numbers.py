@@ -174,7 +174,7 @@ def assign(phone: str, account_id: int | None, take: bool) -> None:
 def call(phone: str, account_id: int | None, by: int | None, language: str) -> None:
     """Call a NUMBER and announce a code, for `confirm`.
 
-    Whoever answers the number proves with the code that the account has it.
+    The person who answers the number gets the code, and so proves that the account has the number.
     """
     settings = load_settings()
     caller = by if by is not None else settings.numbers.verification_account
