@@ -47,6 +47,20 @@ class Guesser:
         assert status == 401, status
         return self._authorization(line, "wrong", answer)
 
+    async def burst(self, line: str, count: int, seconds: float) -> int:
+        """Send so many wrong guesses on one nonce without waiting for answers, for so many seconds at most; how many."""
+        authorization = await self.challenge(line)
+        loop = asyncio.get_running_loop()
+        end = time.monotonic() + seconds
+        for sent in range(count):
+            if time.monotonic() > end:
+                return sent
+            message, _ = self._register(line, authorization)
+            await loop.sock_sendto(self._socket, message, self._server)
+            if sent % 20 == 0:
+                await asyncio.sleep(0)
+        return count
+
     async def send(self, line: str, authorization: str | None) -> int:
         status, _ = await self._request(line, authorization)
         return status
@@ -64,6 +78,19 @@ class Guesser:
         )
 
     async def _request(self, line: str, authorization: str | None) -> tuple[int, str]:
+        message, call_id = self._register(line, authorization)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendto(self._socket, message, self._server)
+        try:
+            async with asyncio.timeout(self._patience):
+                while True:
+                    answer = (await loop.sock_recv(self._socket, 65536)).decode(errors="replace")
+                    if f"Call-ID: {call_id}" in answer and not answer.startswith("SIP/2.0 1"):
+                        return int(answer.split()[1]), answer
+        except TimeoutError:
+            return 0, ""
+
+    def _register(self, line: str, authorization: str | None) -> tuple[bytes, str]:
         number = next(self._ids)
         call_id = f"{number}-{time.monotonic_ns()}@{self._local}"
         uri = f"sip:127.0.0.1:{self._server[1]}"
@@ -80,16 +107,7 @@ class Guesser:
             *([f"Authorization: {authorization}"] if authorization else []),
             "Content-Length: 0",
         ]
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendto(self._socket, ("\r\n".join(lines) + "\r\n\r\n").encode(), self._server)
-        try:
-            async with asyncio.timeout(self._patience):
-                while True:
-                    answer = (await loop.sock_recv(self._socket, 65536)).decode(errors="replace")
-                    if f"Call-ID: {call_id}" in answer and not answer.startswith("SIP/2.0 1"):
-                        return int(answer.split()[1]), answer
-        except TimeoutError:
-            return 0, ""
+        return ("\r\n".join(lines) + "\r\n\r\n").encode(), call_id
 
 
 def _md5(text: str) -> str:

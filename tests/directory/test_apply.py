@@ -198,7 +198,7 @@ async def test_a_change_between_look_and_apply_is_refused(desk: Desk) -> None:
 
 async def test_passwords_of_lines(desk: Desk) -> None:
     applied = await desk.apply(
-        "sip_lines: {0160001: {}, 0160002: {password: 'env:LINE'}}", env={"LINE": "s3cret-A"}
+        "sip_lines: {0160001: {}, 0160002: {password: 'env:LINE'}}", env={"LINE": "Kettle-9-marble-A"}
     )
     assert list(applied.passwords) == ["0160001"]
     digests = {
@@ -208,9 +208,9 @@ async def test_passwords_of_lines(desk: Desk) -> None:
         )
     }
     assert digests["0160001"].fits("0160001", applied.passwords["0160001"])
-    assert digests["0160002"].fits("0160002", "s3cret-A")
+    assert digests["0160002"].fits("0160002", "Kettle-9-marble-A")
     assert (await desk.plan("sip_lines: {0160001: {}, 0160002: {}}")).is_empty
-    changed = await desk.plan("sip_lines: {0160002: {password: s3cret-B}}")
+    changed = await desk.plan("sip_lines: {0160002: {password: Kettle-9-marble-B}}")
     assert "    password: changed" in changed.lines()
 
 
@@ -227,7 +227,7 @@ async def test_rows_that_other_commands_made_are_in_the_file(desk: Desk) -> None
 
 async def test_secrets_are_shown_nowhere(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     text = """
-sip_lines: {0160001: {password: line-pass-1}}
+sip_lines: {0160001: {password: line-pass-kD8fm2Qz}}
 trunks: {carrier: {host: 192.0.2.10, mode: register, username: me, password: trunk-pass-1}}
 notifications:
   crm:
@@ -253,7 +253,7 @@ notifications:
             caplog.text,
         ]
     )
-    for secret in ("line-pass-1", "trunk-pass-1", "signing-secret-0001"):
+    for secret in ("line-pass-kD8fm2Qz", "trunk-pass-1", "signing-secret-0001"):
         assert secret not in shown
     assert "token-77777" not in exported + "\n".join(changed.lines())
     assert "X-Plain: seen" in exported

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from itertools import zip_longest
@@ -17,6 +18,8 @@ from trunkline.cli.settings import load_settings
 from trunkline.cli.table import print_rows
 from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
+from trunkline.db.pool import Database
+from trunkline.directory.lines.weak_passwords import WeakLine, weak_lines
 
 T = TypeVar("T")
 
@@ -292,6 +295,27 @@ def calls(
     ]
     columns = {name: name.replace("_", " ") for row in rows for name in row}
     print_rows(shown, columns, none="no own limits: the settings limits.* apply")
+
+
+@account.command("weak-passwords")
+@account_argument
+@json_option
+def weak_passwords(account_id: int | None, json: bool) -> None:
+    """SIP lines of an account, or of all, whose password can be guessed. Exit code 3 when there are any."""
+
+    async def work(db: Database) -> list[WeakLine]:
+        if account_id is not None:
+            await Administration(db).account(account_id)
+        return await weak_lines(db, account_id)
+
+    rows = [asdict(line) for line in with_database(work)]
+    if json:
+        print_json(rows)
+    else:
+        columns = {"account_id": "account", "login": "line", "weakness": "why"}
+        print_rows(rows, columns, none="no line is known to have a password that can be guessed")
+    if rows:
+        sys.exit(3)
 
 
 def _own(value: Any) -> Any:

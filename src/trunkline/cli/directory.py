@@ -108,7 +108,15 @@ def directory_files(db: Database, settings: Settings) -> DirectoryFiles:
     """Directory files of this instance, with its master key, voice and subscription rules."""
     cipher = Cipher(secrets.ensure(settings).master_key)
     own = own_addresses(settings.sip.bind, settings.sip.external_address)
-    return DirectoryFiles(db, cipher, EspeakSpeech(), settings.media_dir, subscription_problems, own)
+    return DirectoryFiles(
+        db,
+        cipher,
+        EspeakSpeech(),
+        settings.media_dir,
+        subscription_problems,
+        own,
+        settings.sip.password_strength_min,
+    )
 
 
 def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:
@@ -133,10 +141,14 @@ def subscription_problems(key: str, form: SubscriptionForm) -> list[str]:
 
 def warnings_of(prepared: Prepared) -> list[str]:
     """What is allowed in the directory and will be missed in a call."""
-    if prepared.plan.is_empty:
+    if prepared.plan.is_empty and not prepared.weak:
         return []
     result = prepared.result
-    warnings = []
+    warnings = [
+        f"sip_lines.{login}.password: can be guessed ({weakness.value.replace('_', ' ')}); leave it out of the file and"
+        " give the line a random one"
+        for login, weakness in prepared.weak.items()
+    ]
     if result.section("sip_lines") and not any(trunk.active for trunk in result.section("trunks").values()):
         warnings.append("no active trunk: calls to outside numbers and to emergency numbers fail")
     emergency = emergency_numbers((result.account.country if result.account else None) or "")

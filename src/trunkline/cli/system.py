@@ -12,11 +12,13 @@ from typing import Any
 import click
 
 from trunkline import engine
+from trunkline.cli.database import with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.status_summary import summary
 from trunkline.cli.switch import ask_switch
 from trunkline.core import disk
 from trunkline.core.settings import Settings
+from trunkline.directory.lines.weak_passwords import weak_lines
 from trunkline.runtime import asterisk, instance, postgres
 from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -51,7 +53,12 @@ def status(json: bool, account: int | None) -> None:
         click.echo(json_format.dumps(rows, indent=2) if json else _readable_rows(rows))
         sys.exit(3 if rows else 0)
     report = runtime_status.collect(
-        settings, {"disk": lambda: disk.report(settings), "switch": lambda: _switch_status(settings)}
+        settings,
+        {
+            "disk": lambda: disk.report(settings),
+            "switch": lambda: _switch_status(settings),
+            "weak_sip_passwords": _weak_sip_passwords,
+        },
     )
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
     if not report["up"]:
@@ -71,6 +78,13 @@ def setup() -> None:
 def _switch_status(settings: Settings) -> dict[str, Any]:
     """Live calls, registered lines and lag, as reported by the switch."""
     return ask_switch(settings, lambda client: client.status())
+
+
+def _weak_sip_passwords() -> dict[str, Any]:
+    """How many lines have a password that can be guessed, and the first of them."""
+    lines = with_database(weak_lines)
+    first = [f"{line.login} (account {line.account_id}, {line.weakness.value})" for line in lines[:5]]
+    return {"lines": len(lines), "first": first}
 
 
 def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:

@@ -79,6 +79,9 @@ class SipSettings(_Group):
     """Refuse addresses that guess passwords of lines, for a time that grows."""
     login_ban_exempt: list[str] = Field(default_factory=list)
     """Networks that are never banned."""
+    password_strength_min: float = Field(default=12.0, ge=0, le=30)
+    """Decimal logarithm of the guesses that a SIP password chosen by a person must withstand, estimated. Less than 12 allows
+    weak passwords, 0 each; guesses from an address where the line is registered are not banned over UDP."""
 
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""

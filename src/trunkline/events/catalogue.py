@@ -110,6 +110,12 @@ class EventType(StrEnum):
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
     failures: an address guessed passwords of this line and is refused until then; one event for each ban"""
+    LOGIN_GUESSING = "login_guessing"
+    """entity sip_line, entity_id, entity_name (its login), reason, failures, seconds, addresses ({ip, failures}): so many
+    wrong passwords at one line from all addresses, banned or not; published at most once an hour"""
+    SIP_PASSWORD_WEAK = "sip_password_weak"  # noqa: S105 - the name of an event
+    """entity sip_line, entity_id, entity_name (its login), reason: the line's password can be guessed; published once for
+    each reason"""
     # --- configuration
     ROW_LEFT_OUT = "row_left_out"
     """entity sip_line|trunk|virtual_number|media_file|..., entity_id, entity_name, reason: a row of the account cannot be

@@ -55,6 +55,10 @@ class Mnemonic(StrEnum):
     """A SIP line has no registered phone any more."""
     LINE_RESTORED = "line_restored"
     """A SIP line has its first registered phone again."""
+    SIP_PASSWORD_WEAK = "sip_password_weak"  # noqa: S105 - the name of an event
+    """The password of a SIP line can be guessed."""
+    LOGIN_GUESSING = "login_guessing"
+    """Somebody tries many passwords of a SIP line."""
     ROW_LEFT_OUT = "row_left_out"
     """A line, trunk, number or sound has a value that Asterisk cannot load, and does not work until it is corrected."""
 
@@ -104,7 +108,12 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.LINE_LOST: (Mnemonic.LINE_LOST,),
     EventType.LINE_REGISTERED: (Mnemonic.LINE_RESTORED,),
     EventType.ROW_LEFT_OUT: (Mnemonic.ROW_LEFT_OUT,),
+    EventType.SIP_PASSWORD_WEAK: (Mnemonic.SIP_PASSWORD_WEAK,),
+    EventType.LOGIN_GUESSING: (Mnemonic.LOGIN_GUESSING,),
 }
+
+_OF_ROWS = frozenset({EventType.ROW_LEFT_OUT, EventType.SIP_PASSWORD_WEAK, EventType.LOGIN_GUESSING})
+"""Events of one row of the account's configuration; the notification has the same name."""
 
 
 def possible(type_: EventType) -> frozenset[Mnemonic]:
@@ -142,8 +151,8 @@ def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
                 if is_talk
                 else [Mnemonic.VOICE_MAIL_READY]
             )
-        case EventType.ROW_LEFT_OUT:
-            found.append(Mnemonic.ROW_LEFT_OUT)
+        case one if one in _OF_ROWS:
+            found.append(Mnemonic(event.type.value))
         case EventType.LINE_LOST if not event.data.get("devices"):
             found.append(Mnemonic.LINE_LOST)
         case EventType.LINE_REGISTERED if event.data.get("devices") == 1:
@@ -171,7 +180,7 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
     ``notification_name`` and ``notification_mnemonic`` are the subscription's to add (:func:`named`).
     """
     of_call = event.call_session_id is not None
-    of_row = event.type is EventType.ROW_LEFT_OUT
+    of_row = event.type in _OF_ROWS
     groups = CALL_GROUPS if of_call else ROW_GROUPS if of_row else LINE_GROUPS
     values: dict[str, Value] = {
         "notification_time": iso(event.at),
@@ -208,7 +217,7 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
     if mnemonic in (Mnemonic.LINE_LOST, Mnemonic.LINE_RESTORED):
         values |= {"sip_line_id": 1, "sip_line_phone_number": "0160001", "devices": 0}
         return _only(values, LINE_GROUPS)
-    if mnemonic is Mnemonic.ROW_LEFT_OUT:
+    if mnemonic in (Mnemonic.ROW_LEFT_OUT, Mnemonic.SIP_PASSWORD_WEAK, Mnemonic.LOGIN_GUESSING):
         values |= {"entity": "trunk", "entity_id": 100, "entity_name": "Sample carrier"}
         values |= {"reason": "'a:b:c' is no server address: write a host name or an IP address, without port"}
         return _only(values, ROW_GROUPS)

@@ -1,7 +1,8 @@
 """Alarms for the administrator of the installation: events in ``installation_events``, and a mail about each.
 
-The switch writes ``disk_level``, ``events_wait`` and ``trunk_registration``, the worker ``dead_letters``; each is a change
-of a state, so a fault that lasts makes one event. An event and the jobs that send its mails are ordered in one transaction.
+The switch writes ``disk_level``, ``events_wait``, ``trunk_registration`` and ``login_guessing``, the worker
+``dead_letters``. Each is a change of a state, or at most one an hour for a line, so a fault that lasts makes few events. An
+event and the jobs that send its mails are ordered in one transaction.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
             subject = f"{_trunk(data)} is registered again"
         case "trunk_registration":
             subject = f"{_trunk(data)} is not registered ({data.get('state')})"
+        case "login_guessing":
+            subject = f"passwords of line {data.get('line')} are guessed ({data.get('failures')} were wrong)"
         case other:
             subject = str(other)
     details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)

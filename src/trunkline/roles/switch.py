@@ -144,7 +144,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             switch.presence,
             lambda: snapshot.current,
             settings.data / "sip-bans.json",
-            BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt),
+            BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt, settings.switch.node),
             tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
         )
         await stack.enter_async_context(guarding(guard))

@@ -43,6 +43,7 @@ from trunkline.roles.backlog import run_backlog
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
 from trunkline.roles.installation_alarms import run_alarms
+from trunkline.roles.weak_passwords import run_weak_passwords
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
@@ -100,6 +101,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
             backlog=run_backlog(db),
+            weak_passwords=run_weak_passwords(db),
             alarms=run_alarms(db, jobs, settings.mail.administrators),
         )
 

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 
 import orjson
 import psycopg
+from psycopg.types.json import Jsonb
 
 from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
+from trunkline.calls.switch.login_guessing import GuessCounter, Guessing
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
@@ -57,10 +59,12 @@ class BanEnforcer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BanSettings:
-    """:ivar exempt: networks that are never banned."""
+    """:ivar exempt: networks that are never banned.
+    :ivar node: of the switch, for alarms."""
 
     is_on: bool = True
     exempt: Sequence[str] = ()
+    node: int = 0
 
 
 class LoginGuard:
@@ -91,6 +95,8 @@ class LoginGuard:
         self._exempt = [ipaddress.ip_network(one) for one in settings.exempt]
         self._clock = clock
         self._bans = LoginBans()
+        self._guesses = GuessCounter()
+        self._guessed: list[Guessing] = []
         self._begun: list[Ban] = []
         self._failed_since: dict[tuple[str, str], int] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
@@ -100,6 +106,11 @@ class LoginGuard:
     def handle(self, failed: LoginFailed) -> None:
         """Count a failed login."""
         self._log_failure(failed)
+        if failed.line and failed.tried_password:
+            guessing = self._guesses.failed(failed.line, failed.ip, failed.at)
+            if guessing is not None:
+                self._guessed.append(guessing)
+                self._changed.set()
         if not self._settings.is_on or not _is_address(failed.ip) or self._is_exempt(failed.ip):
             return
         # A name that was refused by itself is a load, not a guess at the password of a line.
@@ -138,7 +149,8 @@ class LoginGuard:
     def status(self) -> dict[str, Any]:
         """For ``trunkline status``."""
         shown = self.listed()
-        return {"in_force": len(shown), "newest": shown[-5:]}
+        guessed = [_shown_guessing(one) for one in self._guesses.reported(Instant(self._clock()))]
+        return {"in_force": len(shown), "newest": shown[-5:], "guessed_lines": guessed}
 
     async def run(self) -> None:
         """Apply bans in the engine, save them and publish their events, until cancelled."""
@@ -153,6 +165,7 @@ class LoginGuard:
                 continue
             self._changed.clear()
             begun, self._begun = self._begun, []
+            guessed, self._guessed = self._guessed, []
             for ban in begun:
                 _log.warning("login_banned", **_shown(ban))
             try:
@@ -164,6 +177,8 @@ class LoginGuard:
             await asyncio.to_thread(self._save)
             for ban in begun:
                 await self._publish(ban)
+            for guessing in guessed:
+                await self._publish_guessing(guessing)
 
     # ---
 
@@ -209,6 +224,42 @@ class LoginGuard:
                 _log.warning(
                     "login_ban_not_published", cause=log_cause(error), line=login, error=first_line(error)
                 )
+
+    async def _publish_guessing(self, guessing: Guessing) -> None:
+        """A line of the log, an event of the line's account, and an alarm of the installation."""
+        shown = _shown_guessing(guessing)
+        _log.warning(
+            "login_guessing", remedy="see the section on bans in docs/operations/security.md", **shown
+        )
+        found = self._directory().line(guessing.line)
+        if found is None:
+            return
+        account, line = found
+        addresses = ", ".join(f"{ip} ({failures})" for ip, failures in guessing.addresses)
+        data = {
+            "entity": "sip_line",
+            "entity_id": line.sip_line_id,
+            "entity_name": line.phone_number,
+            "reason": f"{guessing.failures} wrong passwords in {guessing.seconds} s, from {addresses}",
+            **{name: shown[name] for name in ("failures", "seconds", "addresses")},
+        }
+        stream = line_stream(line.sip_line_id)
+        try:
+            async with self._db.connection() as connection:
+                await append_to_end(
+                    connection, account.account_id, stream, EventType.LOGIN_GUESSING, guessing.at, data
+                )
+                await connection.execute(
+                    "insert into installation_events (node, type, data) values (%s, 'login_guessing', %s)",
+                    (self._settings.node, Jsonb({"account_id": account.account_id, **shown})),
+                )
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning(
+                "login_guessing_not_published",
+                cause=log_cause(error),
+                line=guessing.line,
+                error=first_line(error),
+            )
 
     def _log_failure(self, failed: LoginFailed) -> None:
         """At most one line a minute for one address at one line: guesses must not fill the log.
@@ -301,6 +352,15 @@ def _shown(ban: Ban) -> dict[str, Any]:
         "since": to_datetime(ban.since).isoformat(timespec="seconds"),
         "until": to_datetime(ban.until).isoformat(timespec="seconds"),
         "failures": ban.failures,
+    }
+
+
+def _shown_guessing(guessing: Guessing) -> dict[str, Any]:
+    return {
+        "line": guessing.line,
+        "failures": guessing.failures,
+        "seconds": guessing.seconds,
+        "addresses": [{"ip": ip, "failures": failures} for ip, failures in guessing.addresses],
     }
 
 

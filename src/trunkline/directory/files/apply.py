@@ -16,6 +16,8 @@ from trunkline.directory.files.plan import Plan
 from trunkline.directory.files.prepare import Prepared, Preparer, Request, SubscriptionCheck
 from trunkline.directory.files.state_reader import read_current
 from trunkline.directory.files.write import Writer
+from trunkline.directory.lines.password_strength import STRENGTH_MIN
+from trunkline.directory.lines.weak_passwords import mark_weak
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.media.store import ensure_system_media, store_sound
 from trunkline.directory.trunks.addresses import Address
@@ -56,12 +58,15 @@ class DirectoryFiles:
         media_dir: Path,
         check_subscription: SubscriptionCheck | None = None,
         own: frozenset[Address] = frozenset(),
+        password_strength_min: float = STRENGTH_MIN,
     ) -> None:
         self._db = db
         self._cipher = cipher
         self._speech = speech
         self._media_dir = media_dir.absolute()
-        self._preparer = Preparer(db, cipher, speech, media_dir, check_subscription, own)
+        self._preparer = Preparer(
+            db, cipher, speech, media_dir, check_subscription, own, password_strength_min
+        )
 
     async def prepare(self, request: Request) -> Prepared:
         """The difference between a file and the present directory; writes nothing.
@@ -79,7 +84,11 @@ class DirectoryFiles:
         """
         for sound in prepared.sounds.values():  # first: a lost file comes back even when no row changes
             await store_sound(self._media_dir, sound.wav)
+        account_id = prepared.request.account_id
         if prepared.plan.is_empty:
+            if prepared.weak:
+                async with self._db.connection() as connection:
+                    await mark_weak(connection, account_id, prepared.weak)
             return Applied(prepared.plan, {})
         # operations may name files of the system set, which a database that never ran does not have yet
         await ensure_system_media(self._db, self._media_dir, self._speech)
@@ -92,6 +101,7 @@ class DirectoryFiles:
                     )
                 writer = Writer(connection, self._cipher, comparison, prepared.sounds)
                 passwords = await writer.write()
+                await mark_weak(connection, account_id, comparison.weak)
         except errors.UniqueViolation as error:
             name = error.diag.constraint_name or ""
             value = _value_of(error)

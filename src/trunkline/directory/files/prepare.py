@@ -23,6 +23,7 @@ from trunkline.directory.files.normalised_state import (
 from trunkline.directory.files.plan import Action, Plan, difference
 from trunkline.directory.files.references import problems_of
 from trunkline.directory.files.state_reader import CurrentState, read_current
+from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import TrunkMode
 from trunkline.directory.trunks.addresses import Address
@@ -63,6 +64,8 @@ class Comparison:
     """Expanded, with kept headers."""
     result: Form
     plan: Plan
+    weak: Mapping[str, Weakness]
+    """Lines of the file whose password can be guessed, because it is in use or allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Prepared:
     """The resolved hosts of trunks."""
     result: Form = field(default_factory=Form, repr=False)
     """The directory as it is after the file was applied."""
+    weak: Mapping[str, Weakness] = field(default_factory=dict)
+    """See :class:`Comparison`."""
 
 
 class Preparer:
@@ -83,6 +88,7 @@ class Preparer:
 
     :param check_subscription: see :data:`SubscriptionCheck`; default: nothing is refused.
     :param own: addresses of the installation, in addition to this machine's, which no trunk may have.
+    :param password_strength_min: see ``sip.password_strength_min`` of the settings.
     """
 
     def __init__(
@@ -93,12 +99,14 @@ class Preparer:
         media_dir: Path,
         check_subscription: SubscriptionCheck | None = None,
         own: frozenset[Address] = frozenset(),
+        password_strength_min: float = STRENGTH_MIN,
     ) -> None:
         self._db = db
         self._cipher = cipher
         self._speech = speech
         self._media_dir = media_dir.absolute()
         self._own = own
+        self._password_strength_min = password_strength_min
         self._check_subscription = check_subscription or (lambda _key, _form: [])
 
     async def prepare(self, request: Request) -> Prepared:
@@ -114,7 +122,7 @@ class Preparer:
         resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
         async with self._db.connection() as connection:
             await self._check_trunks(connection, comparison, resolved)
-        return Prepared(request, comparison.plan, sounds, resolved, comparison.result)
+        return Prepared(request, comparison.plan, sounds, resolved, comparison.result, comparison.weak)
 
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""
@@ -142,14 +150,37 @@ class Preparer:
         result = outcome(current.form, wanted, to_delete)
         present = normalised_state_of(current.form, current.sha256)
         contents = {**current.sha256, **{key: sound.sha256 for key, sound in sounds.items()}}
-        demanded = normalised_state_of(wanted, contents, self._new_secrets(wanted, current))
+        new_secrets = self._new_secrets(wanted, current)
+        demanded = normalised_state_of(wanted, contents, new_secrets)
         listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
         plan = difference(present, demanded, to_delete, listing)
-        problems = [*problems_of(result), *self._own_problems(wanted, current, plan)]
+        weak_passwords, weak = self._weak_passwords(wanted, result, new_secrets)
+        problems = [*problems_of(result), *self._own_problems(wanted, current, plan), *weak_passwords]
         if problems:
             problems = [_explained(each, plan) for each in problems]
             raise DirectoryFileError("\n".join(problems), params={"problems": problems})
-        return Comparison(current, wanted, result, plan)
+        return Comparison(current, wanted, result, plan, weak)
+
+    def _weak_passwords(
+        self, wanted: Form, result: Form, new_secrets: set[tuple[str, str]]
+    ) -> tuple[list[str], dict[str, Weakness]]:
+        """Problems of new passwords of lines, and the lines with a weak one that is in use or allowed."""
+        extensions: dict[str, list[str]] = {}
+        for employee in result.section("employees").values():
+            for phone in employee.phones:
+                if phone.line is not None and employee.extension is not None:
+                    extensions.setdefault(phone.line, []).append(employee.extension)
+        problems: list[str] = []
+        weak: dict[str, Weakness] = {}
+        for key, line in wanted.section("sip_lines").items():
+            if line.password is None:
+                continue
+            found = strength(line.password.get_secret_value(), key, extensions.get(key, ()))
+            if ("sip_lines", key) in new_secrets and not found.suffices(self._password_strength_min):
+                problems.append(f"sip_lines.{key}.password: {problem(found, self._password_strength_min)}")
+            elif found.weakness is not None:
+                weak[key] = found.weakness
+        return problems, weak
 
     def _own_problems(self, wanted: Form, current: CurrentState, plan: Plan) -> list[str]:
         """Problems of a single item and its stored values."""

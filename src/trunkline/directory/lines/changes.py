@@ -48,6 +48,7 @@ async def create_line(
             "phone_number": login,
             "ha1_md5": digest.md5,
             "ha1_sha256": digest.sha256,
+            "password_weakness": "",
             "employee_id": employee_id,
             **await _caller_id(connection, account_id, virtual_phone_number),
         }
@@ -100,7 +101,7 @@ async def change_password(db: Database, account_id: int, sip_line_id: int) -> st
         line = await _line(connection, account_id, sip_line_id)
         password = new_password()
         digest = ha1(line["phone_number"], password)
-        columns = {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256}
+        columns = {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
         await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
         return password
 

@@ -39,7 +39,7 @@ def line(context: WriteContext, key: str) -> Columns:
         password = context.passwords[key] = new_password()
     if password is not None:
         digest = ha1(key, password)
-        columns |= {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256}
+        columns |= {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
     return columns
 
 
