@@ -1,7 +1,7 @@
 """Counts wrong passwords at each line over all addresses, banned, exempt or forged. Pure: times are Unix seconds.
 
-Bans do not stop guesses over UDP from an address where the line is registered, because its source may be forged. Whoever
-guesses, many wrong passwords at one line are an alarm; nothing is refused because of it, so nobody can lock out a phone.
+Bans do not stop guesses over UDP from an address where the line is registered, because its source may be forged. Many
+wrong passwords at one line raise an alarm. Nothing is refused because of it, so that nobody can lock out a phone with it.
 """
 
 from __future__ import annotations
