@@ -9,6 +9,7 @@ import pytest
 from trunkline.core.errors import DirectoryFileError
 from trunkline.directory.files.file import check, parse, read_file, to_yaml
 from trunkline.directory.files.references import problems_of
+from trunkline.directory.model import OperationKind
 
 
 def problems(text: str, **environment: str) -> list[str]:
@@ -90,10 +91,8 @@ scenarios: {m: {operations: {a: {kind: greeting}, b: {kind: dance}, c: {}, d: {k
         "employees.Boris: 'Boris' is no key; use small letters, digits, - and _ (at most 64)",
         "employees.Boris.last_name: is missing",
         "scenarios.m.operations.a: a greeting needs text or media",
-        "scenarios.m.operations.b.kind: no such kind; write one of forward_employee, forward_group, "
-        "forward_number, greeting, hangup, schedule, voicemail",
-        "scenarios.m.operations.c: kind is missing; write one of forward_employee, forward_group, "
-        "forward_number, greeting, hangup, schedule, voicemail",
+        "scenarios.m.operations.b.kind: no such kind; write one of " + ", ".join(sorted(OperationKind)),
+        "scenarios.m.operations.c: kind is missing; write one of " + ", ".join(sorted(OperationKind)),
         "scenarios.m.operations.d.nxt: there is no such setting; did you mean next?",
     ]
 

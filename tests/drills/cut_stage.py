@@ -41,7 +41,7 @@ class CutStage(Stage):
         self.installation.settings = settings.model_copy(update={"engine": engine, "switch": switch})
         await super()._set()
         # Phones ring long enough for a restart of the switch on a busy machine.
-        company = self._folder / "patient.yaml"
+        company = self.folder / "patient.yaml"
         text = COMPANY.read_text().replace("dial_time: 6", "dial_time: 45")
         company.write_text(text.replace("ring_seconds: 4", "ring_seconds: 45"))
         await self.installation.apply(self.account, company, self.environment)

@@ -70,7 +70,7 @@ class Stage:
 
     def __init__(self, install: AsteriskInstall, folder: Path) -> None:
         self._install = install
-        self._folder = folder
+        self.folder = folder
         self._stack = AsyncExitStack()
         self._numbers = itertools.count(971500000100)
         self._there: dict[int, tuple[str, set[int]]] = {}
@@ -106,7 +106,7 @@ class Stage:
         limits = ("--day", "1000000", "--minute", "100000", "--account", str(self.account.account_id))
         for api in ("data_api", "call_api"):
             await self.installation.run("account", "limit", api, *limits)
-        media = self._folder / "media"
+        media = self.folder / "media"
         media.mkdir()
         for name, tone in MEDIA_TONES.items():
             tones.write_wav(media / f"{name}.wav", tones.sine(tone, MEDIA_SECONDS[name]))
@@ -120,7 +120,7 @@ class Stage:
         self.world = await self._stack.enter_async_context(
             OutsideWorld(
                 self._install,
-                self._folder / "outside",
+                self.folder / "outside",
                 self.installation.sip,
                 self.installation.sip_tls,
                 ports,
@@ -228,6 +228,18 @@ class Stage:
         )
         return sorted(result["data"], key=lambda leg: leg["id"])
 
+    async def tags(self, call_session_id: int) -> list[str]:
+        """Names of the tags of a finished call."""
+        result = await self.installation.data_api(
+            self.account,
+            "get.calls_report",
+            **period(),
+            fields=["id", "tags"],
+            filter={"field": "id", "operator": "=", "value": call_session_id},
+        )
+        [row] = result["data"]
+        return [tag["tag_name"] for tag in row["tags"]]
+
     async def told(
         self, call_session_id: int, events: Sequence[str], timeout: float = REPORTED_SECONDS
     ) -> list[str]:
@@ -313,7 +325,7 @@ class Stage:
             {"Authorization": f"Bearer {self.account.keys['data_api']}"},
         )
         assert status == 200, body
-        file = self._folder / name
+        file = self.folder / name
         file.write_bytes(body)
         return file
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trunkline.calls.context import CallContext
@@ -14,10 +14,11 @@ from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.phone import dialled
-from trunkline.directory.model import Employee, Operation, Phone
+from trunkline.directory.model import Employee, Operation, OperationKind, Phone, Scenario
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
-from trunkline.routing.interpreter import Skipped
+from trunkline.routing.branches import ReturnPoint
+from trunkline.routing.interpreter import Chosen, ScenarioEntered, Skipped, Step
 from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Target
 
 OWN_CHANNEL = "leg-"
@@ -202,16 +203,66 @@ class Decision:
 
     # --- session
 
-    def enter(self, operations: Iterable[Operation]) -> None:
-        """Operations of the scenario that the call passed."""
-        for operation in operations:
-            self.emit(
-                EventType.OPERATION_ENTERED,
-                operation_id=operation.operation_id,
-                operation_name=operation.name,
-                key=operation.key,
-                kind=operation.kind,
-            )
+    def enter(self, steps: Iterable[Step]) -> None:
+        """Operations and scenarios that the call passed."""
+        for step in steps:
+            if isinstance(step, ScenarioEntered):
+                self.enter_scenario(step.scenario, step.returns)
+            else:
+                self._enter_operation(step)
+
+    def enter_scenario(
+        self, scenario: Scenario, returns: Sequence[ReturnPoint] = (), *, takes_over: bool = False
+    ) -> None:
+        """The call goes on in a scenario.
+
+        :param returns: the scenarios that wait for it, the outermost first.
+        :param takes_over: it takes the contact from an operator.
+        """
+        more: dict[str, Any] = {"takes_over": True} if takes_over else {}
+        if returns:
+            more["returns"] = [[point.scenario_id, point.key] for point in returns]
+        self.emit(
+            EventType.SCENARIO_ENTERED,
+            scenario_id=scenario.scenario_id,
+            scenario_name=scenario.name,
+            **more,
+        )
+
+    def choose(self, operation: Operation, chosen: Chosen) -> None:
+        """The call chose whom an operation calls."""
+        self.emit(
+            EventType.TARGET_CHOSEN,
+            operation_id=operation.operation_id,
+            employee_id=chosen.employee_id,
+            group_id=chosen.group_id,
+        )
+
+    def _enter_operation(self, operation: Operation) -> None:
+        self.emit(
+            EventType.OPERATION_ENTERED,
+            operation_id=operation.operation_id,
+            operation_name=operation.name,
+            key=operation.key,
+            kind=operation.kind,
+        )
+        if operation.kind is OperationKind.TAG:
+            self._tag(operation.settings["tag_ids"])
+
+    def _tag(self, tag_ids: Iterable[int]) -> None:
+        """Tags of a scenario: those that exist and that the call does not have yet."""
+        present = {tag["tag_id"] for tag in self.session.tags}
+        for tag in (self.context.account.tags.get(tag_id) for tag_id in tag_ids):
+            if tag is not None and tag.tag_id not in present:
+                self.emit(
+                    EventType.TAG_SET,
+                    tag_id=tag.tag_id,
+                    tag_name=tag.name,
+                    user_id=None,
+                    user_login=None,
+                    employee_id=None,
+                    employee_full_name=None,
+                )
 
     def ending(self, reason: Reason, *, at: Instant | None = None) -> None:
         """Decide why the session ends; the first decision stays."""

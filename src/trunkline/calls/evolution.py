@@ -128,6 +128,7 @@ def evolve(session: Session, event: Event) -> None:
 def _note_scenario_entered(session: Session, event: Event) -> None:
     data = event.data
     session.present_scenario_id = data["scenario_id"]
+    session.returns = [(scenario_id, key) for scenario_id, key in data.get("returns", ())]
     if session.scenario_id is None:
         session.scenario_id = data["scenario_id"]
         session.scenario_name = data["scenario_name"]
@@ -139,7 +140,12 @@ def _note_operation_entered(session: Session, event: Event) -> None:
         {"id": data["operation_id"], "name": data["operation_name"], "key": data["key"]}
     )
     session.operation_key = data["key"]
+    session.chosen = None
     session.legs_before_operation = len(session.legs)
+
+
+def _note_target_chosen(session: Session, event: Event) -> None:
+    session.chosen = {name: event.data.get(name) for name in ("employee_id", "group_id")}
 
 
 def _note_leg_started(session: Session, event: Event) -> None:
@@ -335,6 +341,7 @@ def _note_session_finished(session: Session, event: Event) -> None:
 _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.SCENARIO_ENTERED: _note_scenario_entered,
     EventType.OPERATION_ENTERED: _note_operation_entered,
+    EventType.TARGET_CHOSEN: _note_target_chosen,
     EventType.LEG_STARTED: _note_leg_started,
     EventType.LEG_RINGING: _note_leg_ringing,
     EventType.LEG_ANSWERED: _note_leg_answered,
@@ -376,9 +383,14 @@ def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | Non
     if not isinstance(session.state, InScenario):
         return None
     match data.get("kind"):
-        case OperationKind.GREETING:
+        case OperationKind.GREETING | OperationKind.ANNOUNCEMENT:
             return Greeting()
-        case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP | OperationKind.FORWARD_NUMBER:
+        case (
+            OperationKind.FORWARD_EMPLOYEE
+            | OperationKind.FORWARD_GROUP
+            | OperationKind.FORWARD_NUMBER
+            | OperationKind.FORWARD_USUAL
+        ):
             return Forwarding()
     return Passing()
 

@@ -19,6 +19,7 @@ class Side(StrEnum):
 
 
 # Q.850 causes as the engine reports them.
+UNALLOCATED_NUMBER = 1
 NO_ROUTE = 3
 NORMAL_CLEARING = 16
 USER_BUSY = 17

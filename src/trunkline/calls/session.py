@@ -241,6 +241,10 @@ class Session:
     scenario_name: str | None = None
     present_scenario_id: int | None = None
     """The scenario that decides now: another than the first after a talk option handed the contact over."""
+    returns: list[tuple[int, str | None]] = field(default_factory=list)
+    """Scenarios that wait for the present one, the outermost first: id, and the operation where each goes on."""
+    chosen: dict[str, Any] | None = None
+    """Whom the present operation calls, when the call chose that: ``employee_id`` and ``group_id``."""
     operations: list[dict[str, Any]] = field(default_factory=list)
     operation_key: str | None = None
     legs_before_operation: int = 0

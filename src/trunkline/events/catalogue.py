@@ -23,9 +23,12 @@ class EventType(StrEnum):
     """direction in|out, source, is_internal, virtual_number_id, virtual_phone_number, contact_phone_number,
     contact_id, contact_full_name, operator_phone_number, external_id, api_request_id, visit, plan"""
     SCENARIO_ENTERED = "scenario_entered"
-    """scenario_id, scenario_name"""
+    """scenario_id, scenario_name, takes_over, returns (list of scenario id and key of an operation: the scenarios that wait
+    for it, the outermost first)"""
     OPERATION_ENTERED = "operation_entered"
     """operation_id, operation_name, key, kind"""
+    TARGET_CHOSEN = "target_chosen"
+    """operation_id, employee_id or group_id: whom the operation calls, which names nobody itself"""
     LEG_STARTED = "leg_started"
     """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
@@ -124,7 +127,8 @@ class EventType(StrEnum):
 
 UNPUBLISHED = frozenset(
     {
-        EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.LEG_STARTED, EventType.RECORDING_STARTED,
+        EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
+        EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,

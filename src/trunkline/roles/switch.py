@@ -23,6 +23,7 @@ from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch import recovery
 from trunkline.calls.switch.executor import EffectExecutor
+from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
@@ -131,6 +132,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         outgoing.line_limits = OutgoingLimits(
             limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
         )
+        last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
+        await stack.enter_async_context(reading_last_talks(last_talks))
         spending = Spending(db, lambda: snapshot.current, lambda: outgoing.limited_by_money(snapshot.current))
         outgoing.spent = spending.spent
         await stack.enter_async_context(watching(spending))

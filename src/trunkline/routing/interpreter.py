@@ -17,13 +17,17 @@ from trunkline.directory.model import (
     Account,
     Employee,
     Group,
+    HangupCause,
     Operation,
     OperationKind,
     Phone,
     Scenario,
+    UsualEmployee,
     VirtualNumber,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing import branches
+from trunkline.routing.branches import MAX_NESTED, UNKNOWN_CALLER, Caller, ReturnPoint
 from trunkline.routing.directions import refused_direction
 
 MAX_TRANSITIONS = 100
@@ -53,6 +57,9 @@ class Availability(Protocol):
     def idle_since(self, employee_id: int) -> float:
         """Unix seconds of the end of the employee's last talk; 0 = none known."""
 
+    def last_employee(self, phone_number: str) -> int | None:
+        """Id of the employee who talked last with a caller; None = none known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -81,32 +88,57 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioEntered:
+    """The call goes on in another scenario: a sub-scenario began, or ended.
+
+    :ivar returns: the scenarios that wait for it, the outermost first.
+    """
+
+    scenario: Scenario
+    returns: tuple[ReturnPoint, ...]
+
+
+Step = Operation | ScenarioEntered
+"""What a call passes on its way to something that takes time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Play:
     """Play media to the contact, then continue with :func:`after`."""
 
-    entered: tuple[Operation, ...]
+    entered: tuple[Step, ...]
     operation: Operation
     media_file_ids: tuple[int, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whom an operation calls that names nobody: exactly one of the two ids is set."""
+
+    employee_id: int | None = None
+    group_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ring:
     """Ring all candidates at once; when none answers, ask again with those tried."""
 
-    entered: tuple[Operation, ...]
+    entered: tuple[Step, ...]
     operation: Operation
     candidates: tuple[Candidate, ...]
     skipped: tuple[Skipped, ...]
     ring_seconds: int
     music_media_file_id: int | None
+    chosen: Chosen | None = None
+    """Whom the call chose, when the operation names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class RingOutside:
     """Call an outside number; when it is not reached, continue with :func:`again`."""
 
-    entered: tuple[Operation, ...]
+    entered: tuple[Step, ...]
     operation: Operation
     number: str
     """E.164 digits, maybe with an extension."""
@@ -123,7 +155,7 @@ class RingOutside:
 class TakeMessage:
     """Play the greeting, then record the contact's message."""
 
-    entered: tuple[Operation, ...]
+    entered: tuple[Step, ...]
     operation: Operation
     media_file_ids: tuple[int, ...]
     max_seconds: int
@@ -135,11 +167,15 @@ class TakeMessage:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing more to do: hang up with this reason."""
+    """Nothing more to do: hang up with this reason.
 
-    entered: tuple[Operation, ...]
+    :ivar cause: that the scenario names; None: it follows from the reason.
+    """
+
+    entered: tuple[Step, ...]
     reason: Reason
     skipped: tuple[Skipped, ...] = ()
+    cause: HangupCause | None = None
 
 
 RoutingDecision = Play | Ring | RingOutside | TakeMessage | End
@@ -179,17 +215,22 @@ def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime)
     return None
 
 
-def start(account: Account, scenario: Scenario, availability: Availability) -> RoutingDecision:
+def start(
+    account: Account, scenario: Scenario, availability: Availability, caller: Caller = UNKNOWN_CALLER
+) -> RoutingDecision:
     """Enter a scenario at its first operation."""
-    first = scenario.operations[0].key if scenario.operations else None
-    return _run(account, scenario, first, availability)
+    return _run(account, scenario, _first(scenario), availability, caller)
 
 
 def after(
-    account: Account, scenario: Scenario, operation: Operation, availability: Availability
+    account: Account,
+    scenario: Scenario,
+    operation: Operation,
+    availability: Availability,
+    caller: Caller = UNKNOWN_CALLER,
 ) -> RoutingDecision:
     """The decision after a finished operation (played, recorded, no answer)."""
-    return _run(account, scenario, operation.settings.get("next"), availability)
+    return _run(account, scenario, operation.settings.get("next"), availability, caller)
 
 
 def again(
@@ -198,87 +239,215 @@ def again(
     operation: Operation,
     availability: Availability,
     tried: Collection[int],
+    caller: Caller = UNKNOWN_CALLER,
 ) -> RoutingDecision:
     """The decision after a round of ringing without an answer: the next round of the operation, or the next operation.
 
+    :param operation: towards whom it calls, if the call chose that (:func:`towards`).
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
     """
-    if operation.kind is OperationKind.FORWARD_NUMBER:
-        return after(account, scenario, operation, availability)  # it is called once
+    if operation.kind not in (OperationKind.FORWARD_EMPLOYEE, OperationKind.FORWARD_GROUP):
+        return after(account, scenario, operation, availability, caller)  # it is called once
     ring = _ring(account, operation, availability, tried, ())
     if isinstance(ring, Ring) and ring.candidates:
         return ring
-    following = after(account, scenario, operation, availability)
+    following = after(account, scenario, operation, availability, caller)
     if isinstance(ring, Ring) and ring.skipped:
         return _with_skipped(following, ring.skipped)
     return following
 
 
 def resume(
-    account: Account, scenario: Scenario, operation: Operation, availability: Availability
+    account: Account,
+    scenario: Scenario,
+    operation: Operation,
+    availability: Availability,
+    caller: Caller = UNKNOWN_CALLER,
 ) -> RoutingDecision:
     """Do an operation once more from its beginning, after an interruption."""
-    return _run(account, scenario, operation.key, availability)
+    return _run(account, scenario, operation.key, availability, caller)
+
+
+def towards(operation: Operation, chosen: Chosen) -> Operation:
+    """An operation as a forward to whom the call chose."""
+    if chosen.group_id is not None:
+        settings = {**operation.settings, "group_id": chosen.group_id}
+        return replace(operation, kind=OperationKind.FORWARD_GROUP, settings=settings)
+    settings = {**operation.settings, "employee_id": chosen.employee_id}
+    return replace(operation, kind=OperationKind.FORWARD_EMPLOYEE, settings=settings)
+
+
+def _first(scenario: Scenario) -> str | None:
+    return scenario.operations[0].key if scenario.operations else None
 
 
 def _run(
-    account: Account, scenario: Scenario, key: str | None, availability: Availability
+    account: Account,
+    scenario: Scenario,
+    key: str | None,
+    availability: Availability,
+    caller: Caller,
 ) -> RoutingDecision:
-    by_key = {operation.key: operation for operation in scenario.operations}
-    entered: list[Operation] = []
-    skipped: tuple[Skipped, ...] = ()
-    refusal: Reason | None = None
-    for _ in range(MAX_TRANSITIONS):
-        if key is None:
-            return End(tuple(entered), refusal or Reason.NO_OPERATION, skipped)
-        operation = by_key.get(key)
-        if operation is None:
-            return End(tuple(entered), Reason.INCORRECT_CONFIG, skipped)
-        entered.append(operation)
-        settings = operation.settings
+    return _Run(account, scenario, availability, caller).until_something_waits(key)
+
+
+class _Run:
+    """The way of a call through operations without duration, to the next that takes time."""
+
+    def __init__(
+        self, account: Account, scenario: Scenario, availability: Availability, caller: Caller
+    ) -> None:
+        self._account = account
+        self._scenario = scenario
+        self._availability = availability
+        self._caller = caller
+        self._returns = caller.returns
+        self._entered: list[Step] = []
+        self._skipped: tuple[Skipped, ...] = ()
+        self._refusal: Reason | None = None
+
+    def until_something_waits(self, key: str | None) -> RoutingDecision:
+        """From the operation of this key on; None: the scenario has ended."""
+        for _ in range(MAX_TRANSITIONS):
+            while key is None and self._returns:
+                key = self._return()
+            if key is None:
+                return self._end(self._refusal or Reason.NO_OPERATION)
+            operation = self._scenario.operation(key)
+            if operation is None:
+                return self._end(Reason.INCORRECT_CONFIG)
+            self._entered.append(operation)
+            passed = self._operation(operation)
+            if not isinstance(passed, _Next):
+                return passed
+            key = passed.key
+        return self._end(Reason.MAX_TRANSITION_COUNT_EXCEEDED)
+
+    def _return(self) -> str | None:
+        """The sub-scenario has ended: go on in the scenario that ran it, if it still exists."""
+        *outer, point = self._returns
+        self._returns = tuple(outer)
+        scenario = self._account.scenarios.get(point.scenario_id)
+        if scenario is None:
+            return None
+        self._scenario = scenario
+        self._entered.append(ScenarioEntered(scenario, self._returns))
+        return point.key
+
+    def _end(self, reason: Reason, cause: HangupCause | None = None) -> End:
+        return End(tuple(self._entered), reason, self._skipped, cause)
+
+    def _operation(self, operation: Operation) -> RoutingDecision | _Next:
+        """What an operation does, or the key of the one that follows at once."""
+        settings, entered = operation.settings, tuple(self._entered)
         match operation.kind:
-            case OperationKind.GREETING:
-                return _with_skipped(
-                    Play(tuple(entered), operation, tuple(settings.get("media_file_ids", ()))), skipped
-                )
-            case OperationKind.SCHEDULE:
-                schedule = account.schedules.get(settings["schedule_id"])
-                is_open = schedule is None or schedule.is_open(availability.local_time)
-                key = settings.get("open" if is_open else "closed")
+            case OperationKind.GREETING | OperationKind.ANNOUNCEMENT:
+                files = tuple(settings.get("media_file_ids", ())) * int(settings.get("repeats") or 1)
+                return self._with_skipped(Play(entered, operation, files))
             case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP:
-                ring = _ring(account, operation, availability, (), tuple(entered))
-                if isinstance(ring, Reason):
-                    refusal = ring
-                    key = settings.get("next")
-                elif ring.candidates:
-                    return _with_skipped(ring, skipped)
-                else:
-                    skipped += ring.skipped
-                    refusal = _only_reason(ring.skipped)
-                    key = settings.get("next")
+                return self._forward(
+                    operation, _ring(self._account, operation, self._availability, (), entered)
+                )
+            case OperationKind.FORWARD_USUAL:
+                return self._forward_usual(operation)
             case OperationKind.FORWARD_NUMBER:
-                outside = _ring_outside(operation, tuple(entered))
-                refusal = _number_obstacle(account, settings, availability)
-                if refusal is None:
-                    return _with_skipped(outside, skipped)
-                skipped += (outside.not_called(refusal),)
-                key = settings.get("next")
+                return self._forward_number(operation)
             case OperationKind.VOICEMAIL:
-                return _with_skipped(
+                return self._with_skipped(
                     TakeMessage(
-                        tuple(entered),
+                        entered,
                         operation,
                         tuple(settings.get("media_file_ids", ())),
                         int(settings.get("max_seconds") or DEFAULT_VOICE_MAIL_SECONDS),
                         int(settings.get("silence_seconds") or DEFAULT_SILENCE_SECONDS),
                         settings.get("employee_id"),
                         settings.get("group_id"),
-                    ),
-                    skipped,
+                    )
                 )
+            case OperationKind.RUN_SCENARIO:
+                return self._run_scenario(operation)
             case OperationKind.HANGUP:
-                return End(tuple(entered), refusal or Reason.SCENARIO_DISCONNECTS, skipped)
-    return End(tuple(entered), Reason.MAX_TRANSITION_COUNT_EXCEEDED, skipped)
+                cause = settings.get("cause")
+                if cause is not None:
+                    return self._end(Reason.SCENARIO_DISCONNECTS, HangupCause(cause))
+                return self._end(self._refusal or Reason.SCENARIO_DISCONNECTS)
+            case _:
+                return _Next(self._branch(operation))
+
+    def _branch(self, operation: Operation) -> str | None:
+        """The next operation after one that only chooses it."""
+        settings, caller = operation.settings, self._caller
+        key: str | None
+        match operation.kind:
+            case OperationKind.SCHEDULE:
+                schedule = self._account.schedules.get(settings["schedule_id"])
+                is_open = schedule is None or schedule.is_open(self._availability.local_time)
+                key = settings.get("open" if is_open else "closed")
+            case OperationKind.SPLIT:
+                key = branches.split(settings, operation.operation_id, caller.call_session_id)
+            case OperationKind.CONTACT_GROUP:
+                key = branches.contact_group(settings, caller.contact)
+            case OperationKind.REGION:
+                key = branches.region(settings, caller.phone_number)
+            case OperationKind.CALLER_LIST:
+                key = branches.caller_list(settings, caller.phone_number)
+            case _:
+                key = settings.get("next")
+        return key
+
+    def _forward(self, operation: Operation, ring: Ring | Reason) -> RoutingDecision | _Next:
+        if isinstance(ring, Ring) and ring.candidates:
+            return self._with_skipped(ring)
+        if isinstance(ring, Ring):
+            self._skipped += ring.skipped
+            self._refusal = _only_reason(ring.skipped)
+        else:
+            self._refusal = ring
+        return _Next(operation.settings.get("next"))
+
+    def _forward_usual(self, operation: Operation) -> RoutingDecision | _Next:
+        caller = self._caller
+        last = self._availability.last_employee(caller.phone_number) if caller.phone_number else None
+        employee_id = branches.usual_employee(
+            UsualEmployee(operation.settings["choose"]), caller.contact, last
+        )
+        if employee_id is None or employee_id not in self._account.employees:
+            return _Next(operation.settings.get("next"))
+        chosen = Chosen(employee_id=employee_id)
+        ring = _ring(self._account, towards(operation, chosen), self._availability, (), tuple(self._entered))
+        if isinstance(ring, Ring):
+            ring = replace(ring, chosen=chosen)
+        return self._forward(operation, ring)
+
+    def _forward_number(self, operation: Operation) -> RoutingDecision | _Next:
+        outside = _ring_outside(operation, tuple(self._entered))
+        self._refusal = _number_obstacle(self._account, operation.settings, self._availability)
+        if self._refusal is None:
+            return self._with_skipped(outside)
+        self._skipped += (outside.not_called(self._refusal),)
+        return _Next(operation.settings.get("next"))
+
+    def _run_scenario(self, operation: Operation) -> RoutingDecision | _Next:
+        scenario = self._account.scenarios.get(operation.settings["scenario_id"])
+        if scenario is None:
+            return self._end(Reason.INCORRECT_CONFIG)
+        if len(self._returns) >= MAX_NESTED:
+            return self._end(Reason.MAX_TRANSITION_COUNT_EXCEEDED)
+        point = ReturnPoint(self._scenario.scenario_id, operation.settings.get("next"))
+        self._returns = (*self._returns, point)
+        self._scenario = scenario
+        self._entered.append(ScenarioEntered(scenario, self._returns))
+        return _Next(_first(scenario))
+
+    def _with_skipped(self, decision: RoutingDecision) -> RoutingDecision:
+        return _with_skipped(decision, self._skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """The operation that follows at once; None: the scenario ends."""
+
+    key: str | None
 
 
 def _ring(
@@ -286,7 +455,7 @@ def _ring(
     operation: Operation,
     availability: Availability,
     tried: Collection[int],
-    entered: tuple[Operation, ...],
+    entered: tuple[Step, ...],
 ) -> Ring | Reason:
     if operation.kind is OperationKind.FORWARD_EMPLOYEE:
         return _ring_employee(account, operation, availability, tried, entered)
@@ -298,7 +467,7 @@ def _ring_employee(
     operation: Operation,
     availability: Availability,
     tried: Collection[int],
-    entered: tuple[Operation, ...],
+    entered: tuple[Step, ...],
 ) -> Ring | Reason:
     employee = account.employees.get(operation.settings["employee_id"])
     if employee is None:
@@ -315,7 +484,7 @@ def _ring_group(
     operation: Operation,
     availability: Availability,
     tried: Collection[int],
-    entered: tuple[Operation, ...],
+    entered: tuple[Step, ...],
 ) -> Ring | Reason:
     group = account.groups.get(operation.settings["group_id"])
     if group is None:
@@ -353,7 +522,7 @@ def _ring_group(
     return _round(operation, entered, tuple(candidates), tuple(skipped))
 
 
-def _ring_outside(operation: Operation, entered: tuple[Operation, ...]) -> RingOutside:
+def _ring_outside(operation: Operation, entered: tuple[Step, ...]) -> RingOutside:
     settings = operation.settings
     return RingOutside(
         entered,
@@ -437,7 +606,7 @@ def first_free_phone(
 
 def _round(
     operation: Operation,
-    entered: tuple[Operation, ...],
+    entered: tuple[Step, ...],
     candidates: tuple[Candidate, ...],
     skipped: tuple[Skipped, ...],
 ) -> Ring:

@@ -41,6 +41,7 @@ from trunkline.calls.flows.inputs import (
     TalkOver,
 )
 from trunkline.calls.flows.parties import dial_targets_for, nobody, plan_of, unreached
+from trunkline.calls.flows.scenario_position import caller_of
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session, anchor
 from trunkline.calls.states import (
@@ -289,11 +290,11 @@ def _run_scenario(decision: Decision, scenario_id: int) -> None:
         if contact is not None:
             decision.do(Hangup(contact.channel))
         return
-    name = scenario.name
-    decision.emit(
-        EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=name, takes_over=True
+    decision.enter_scenario(scenario, takes_over=True)
+    inbound.perform(
+        decision,
+        interpreter.start(decision.context.account, scenario, decision.context, caller_of(decision)),
     )
-    inbound.perform(decision, interpreter.start(decision.context.account, scenario, decision.context))
 
 
 # --- the second party -------------------------------------------------------------------------------------

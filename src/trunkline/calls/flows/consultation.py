@@ -35,6 +35,7 @@ from trunkline.calls.flows.inputs import (
     Unhold,
 )
 from trunkline.calls.flows.number_plan import ToEmergency, ToEmployee, ToGroup, ToLine, ToOutside, destination
+from trunkline.calls.flows.scenario_position import caller_of
 from trunkline.calls.flows.table import Table, invalid_state, pairs, row
 from trunkline.calls.session import CoachMode, Leg, Role, Session
 from trunkline.calls.states import (
@@ -160,8 +161,8 @@ def run_scenario(decision: Decision, given: RunScenario) -> None:
     decision.emit(EventType.TRANSFER_REQUESTED, leg_id=None, operator_leg_id=operator.leg_id)
     decision.do(Hangup(operator.channel))
     _dismiss_coach(decision)
-    decision.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
-    inbound.perform(decision, interpreter.start(account, scenario, decision.context))
+    decision.enter_scenario(scenario)
+    inbound.perform(decision, interpreter.start(account, scenario, decision.context, caller_of(decision)))
 
 
 # --- signals ----------------------------------------------------------------------------------------------

@@ -6,8 +6,18 @@ from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage
-from trunkline.calls.finish_reasons import Side, cause_for_refusal
+from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage, StopPlay
+from trunkline.calls.finish_reasons import (
+    CALL_REJECTED,
+    CONGESTION,
+    NO_ANSWER,
+    NORMAL_CLEARING,
+    SUBSCRIBER_ABSENT,
+    UNALLOCATED_NUMBER,
+    USER_BUSY,
+    Side,
+    cause_for_refusal,
+)
 from trunkline.calls.flows import dialing, engine_connect
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -24,6 +34,7 @@ from trunkline.calls.flows.inputs import (
     ScenarioPlayed,
     TalkOver,
 )
+from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import (
@@ -39,7 +50,7 @@ from trunkline.calls.states import (
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise
-from trunkline.directory.model import NumberStatus, Operation, Scenario, ShownNumber, VirtualNumber
+from trunkline.directory.model import HangupCause, NumberStatus, Operation, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
@@ -85,8 +96,8 @@ def begin(decision: Decision, number: VirtualNumber | None) -> None:
     if scenario is None:
         refuse(decision, contact, Reason.NO_ACTIVE_SCENARIO)
         return
-    decision.emit(EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name)
-    perform(decision, interpreter.start(context.account, scenario, context))
+    decision.enter_scenario(scenario)
+    perform(decision, interpreter.start(context.account, scenario, context, caller_of(decision)))
 
 
 def adopt(
@@ -166,10 +177,13 @@ def _refusal(number: VirtualNumber | None, caller: str | None, context: CallCont
     return None
 
 
-def refuse(decision: Decision, leg: Leg, reason: Reason) -> None:
-    """End a call that cannot continue; the SIP response to the caller's phone has the closest cause."""
+def refuse(decision: Decision, leg: Leg, reason: Reason, cause: int | None = None) -> None:
+    """End a call that cannot continue; the SIP response to the caller's phone has the closest cause.
+
+    :param cause: Q.850, when the scenario names one.
+    """
     decision.ending(reason)
-    decision.do(Hangup(leg.channel, cause_for_refusal(reason)))
+    decision.do(Hangup(leg.channel, cause_for_refusal(reason) if cause is None else cause))
 
 
 def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
@@ -194,7 +208,9 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
         case TakeMessage():
             _take_message(decision, contact, routing_decision)
         case End():
-            refuse(decision, contact, _end_reason(session, routing_decision.reason))
+            reason = _end_reason(session, routing_decision.reason)
+            cause = _CAUSES[routing_decision.cause] if routing_decision.cause is not None else None
+            refuse(decision, contact, reason, cause)
 
 
 def _too_many(decision: Decision) -> bool:
@@ -206,6 +222,24 @@ def _too_many(decision: Decision) -> bool:
 def greeting_played(decision: Decision, _given: ScenarioPlayed) -> None:
     """A greeting has been played to its end."""
     _next(decision)
+
+
+def key_in_greeting(decision: Decision, given: Key) -> None:
+    """The caller may skip an announcement."""
+    session = decision.session
+    _, operation = position(decision)
+    if operation is None or given.leg is not session.contact or session.playing is None:
+        return
+    if operation.settings.get("skip_key") == given.key:
+        _stop_playing(decision, given.leg)
+        _next(decision)
+
+
+def _stop_playing(decision: Decision, contact: Leg) -> None:
+    session = decision.session
+    if session.playing is not None:
+        decision.do(StopPlay(contact.channel, session.playing))
+        session.playing = None
 
 
 def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
@@ -257,7 +291,7 @@ def spoken_seconds(session: Session, at: Instant) -> float:
 
 
 def _try_others(decision: Decision) -> None:
-    account, scenario, operation = decision.context.account, *_position(decision)
+    account, scenario, operation = decision.context.account, *position(decision)
     if scenario is None or operation is None:
         contact = decision.session.contact
         if contact is not None and contact.alive:
@@ -266,7 +300,12 @@ def _try_others(decision: Decision) -> None:
     perform(
         decision,
         interpreter.again(
-            account, scenario, operation, decision.context, _tried(decision.session, operation)
+            account,
+            scenario,
+            operation,
+            decision.context,
+            _tried(decision.session, operation),
+            caller_of(decision),
         ),
     )
 
@@ -280,27 +319,31 @@ def resume(decision: Decision) -> None:
         message_left(decision, spoken_seconds(decision.session, decision.at))
         _next(decision)
         return
-    scenario, operation = _position(decision)
-    if scenario is None or operation is None:
+    scenario, operation = position(decision)
+    if scenario is None or operation is None or decision.session.chosen is not None:
         _try_others(decision)
         return
-    perform(decision, interpreter.resume(decision.context.account, scenario, operation, decision.context))
+    perform(
+        decision,
+        interpreter.resume(
+            decision.context.account, scenario, operation, decision.context, caller_of(decision)
+        ),
+    )
 
 
 def _next(decision: Decision) -> None:
-    scenario, operation = _position(decision)
+    scenario, operation = position(decision)
     contact = decision.session.contact
     if scenario is None or operation is None:
         if contact is not None:
             refuse(decision, contact, Reason.INCORRECT_CONFIG)
         return
-    perform(decision, interpreter.after(decision.context.account, scenario, operation, decision.context))
-
-
-def _position(decision: Decision) -> tuple[Scenario | None, Operation | None]:
-    session = decision.session
-    scenario = decision.context.account.scenarios.get(session.present_scenario_id or 0)
-    return scenario, scenario.operation(session.operation_key) if scenario is not None else None
+    perform(
+        decision,
+        interpreter.after(
+            decision.context.account, scenario, operation, decision.context, caller_of(decision)
+        ),
+    )
 
 
 def _tried(session: Session, operation: Operation) -> set[int]:
@@ -337,6 +380,8 @@ def _answer(decision: Decision, contact: Leg) -> None:
 
 def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
     session = decision.session
+    if ring.chosen is not None:
+        decision.choose(ring.operation, ring.chosen)
     dial_targets: list[dialing.DialTarget] = []
     shown = shown_number(session, ring.operation)
     for candidate in ring.candidates:
@@ -437,6 +482,18 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
     return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
 
 
+_CAUSES = {
+    HangupCause.NORMAL: NORMAL_CLEARING,
+    HangupCause.BUSY: USER_BUSY,
+    HangupCause.REJECTED: CALL_REJECTED,
+    HangupCause.NO_ANSWER: NO_ANSWER,
+    HangupCause.NOT_FOUND: UNALLOCATED_NUMBER,
+    HangupCause.UNAVAILABLE: SUBSCRIBER_ABSENT,
+    HangupCause.CONGESTION: CONGESTION,
+}
+"""Q.850 causes of the operation that hangs up."""
+
+
 # --- the table --------------------------------------------------------------------------------------------
 
 _STATES: tuple[type[State], ...] = (Incoming, Passing, Greeting, Forwarding, LeavingMessage)
@@ -445,6 +502,7 @@ _AFTER = (Passing, Greeting, Forwarding, LeavingMessage, Finishing)
 TABLE = Table(
     rows={
         (Greeting, ScenarioPlayed): row(greeting_played, *_AFTER),
+        (Greeting, Key): row(key_in_greeting, *_AFTER),
         (LeavingMessage, ScenarioPlayed): row(prompt_played, *_AFTER),
         (LeavingMessage, MessageRecorded): row(after_message, *_AFTER),
         **{(state, NotConnected): row(not_connected, *_AFTER) for state in _STATES},
@@ -455,6 +513,7 @@ TABLE = Table(
     ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed)
     | pairs((Incoming, Passing, Forwarding), ScenarioPlayed)
     | pairs((Incoming, Passing, Greeting, Forwarding), MessageRecorded),
-    expected=pairs(_STATES, LegAnswered, LegUnreached, Key),
+    expected=pairs(_STATES, LegAnswered, LegUnreached)
+    | pairs((Incoming, Passing, Forwarding, LeavingMessage), Key),
 )
 """Of calls that a scenario decides about."""

@@ -8,10 +8,9 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.dialing import DialTarget
+from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.session import Role, Session
 from trunkline.calls.states import ClickToCall
-from trunkline.directory.model import Scenario
-from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.interpreter import Candidate, Play, Ring, RingOutside, RoutingDecision, Skipped
@@ -124,21 +123,21 @@ def _scenario(decision: Decision, party: dict[str, Any]) -> DialTargets:
     if scenario is None:
         return [], 0
     if session.scenario_id is None:
-        decision.emit(
-            EventType.SCENARIO_ENTERED, scenario_id=scenario.scenario_id, scenario_name=scenario.name
-        )
-        routing_decision = interpreter.start(context.account, scenario, context)
+        decision.enter_scenario(scenario)
+        routing_decision = interpreter.start(context.account, scenario, context, caller_of(decision))
     else:
-        operation = scenario.operation(session.operation_key)
-        if operation is None:
+        present, operation = position(decision)
+        if present is None or operation is None:
             return [], 0
         tried = {leg.employee_id for leg in session.attempts() if leg.employee_id is not None}
         tried |= {leg.phone_id for leg in session.attempts() if leg.phone_id is not None}
-        routing_decision = interpreter.again(context.account, scenario, operation, context, tried)
-    return _first_ring(decision, scenario, routing_decision)
+        routing_decision = interpreter.again(
+            context.account, present, operation, context, tried, caller_of(decision)
+        )
+    return _first_ring(decision, routing_decision)
 
 
-def _first_ring(decision: Decision, scenario: Scenario, routing_decision: RoutingDecision) -> DialTargets:
+def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTargets:
     name = decision.session.contact_full_name or ""
     for _ in range(interpreter.MAX_TRANSITIONS):
         decision.enter(routing_decision.entered)
@@ -146,6 +145,8 @@ def _first_ring(decision: Decision, scenario: Scenario, routing_decision: Routin
             decision.skip(skipped)
         match routing_decision:
             case Ring():
+                if routing_decision.chosen is not None:
+                    decision.choose(routing_decision.operation, routing_decision.chosen)
                 dial_targets = dialing.candidate_dial_targets(
                     decision, routing_decision.candidates, _shown_to_us(decision), name
                 )
@@ -159,7 +160,10 @@ def _first_ring(decision: Decision, scenario: Scenario, routing_decision: Routin
                 pass
             case _:
                 return [], 0
+        scenario, operation = position(decision)
+        if scenario is None or operation is None:
+            return [], 0
         routing_decision = interpreter.after(
-            decision.context.account, scenario, routing_decision.operation, decision.context
+            decision.context.account, scenario, operation, decision.context, caller_of(decision)
         )
     return [], 0

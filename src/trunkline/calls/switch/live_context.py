@@ -99,6 +99,9 @@ class LiveContext:
     def idle_since(self, employee_id: int) -> float:
         return self._presence.idle_since(employee_id)
 
+    def last_employee(self, phone_number: str) -> int | None:
+        return self._presence.last_talks.employee(self._account.account_id, phone_number)
+
     def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
         return self._account.trunk_for(number)
 

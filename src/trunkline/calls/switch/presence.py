@@ -7,6 +7,7 @@ from collections import defaultdict
 from trunkline.calls.decision import Decision
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
+from trunkline.calls.switch.last_talks import LastTalks
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
 
@@ -28,6 +29,7 @@ class Presence:
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
         self.outgoing = OutgoingUsage()
+        self.last_talks = LastTalks()
         self._idle_since: dict[int, float] = {}
         self.registrations_known = False
         """False until the engine has reported all registrations once; until then no line counts as offline."""
@@ -147,6 +149,14 @@ class Presence:
                     self._outside[outside].discard(session.call_session_id)
                     if not self._outside[outside]:
                         del self._outside[outside]  # there is no end of numbers
+            case EventType.TALK_STARTED if event.data.get("employee_id") is not None:
+                if session.contact_phone_number is not None:
+                    self.last_talks.note(
+                        session.account_id,
+                        session.contact_phone_number,
+                        event.data["employee_id"],
+                        event.at,
+                    )
             case EventType.TALK_ENDED if event.data.get("employee_id") is not None:
                 self._idle_since[event.data["employee_id"]] = event.at
             case _:

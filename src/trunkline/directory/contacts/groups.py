@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trunkline.core.errors import Duplicate, InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
+from trunkline.directory.employees.uses import refuse_if_in_operations
 
 TABLE, ID = "contact_groups", "contact_group_id"
 
@@ -46,7 +47,7 @@ async def delete_group(db: Database, account_id: int, group_id: int) -> None:
 
     :raises NotFound: no such group.
     :raises PermissionDenied: it is the system's.
-    :raises InUse: a talk option puts callers into it.
+    :raises InUse: a talk option puts callers into it, or a scenario has a branch for it.
     """
     async with transaction(db) as connection:
         await lock_row(connection, TABLE, ID, account_id, group_id)
@@ -55,6 +56,8 @@ async def delete_group(db: Database, account_id: int, group_id: int) -> None:
                 "This group belongs to the system and cannot be deleted", field="id", value=group_id
             )
         await _not_in_talk_options(connection, account_id, group_id)
+        branch = {"branches": [{"contact_group_id": group_id}]}
+        await refuse_if_in_operations(connection, account_id, branch, group_id)
         await delete(connection, TABLE, ID, account_id, group_id)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from trunkline.core.phone import dialled
 from trunkline.directory.files.form import Form
 from trunkline.directory.media.store import SYSTEM_SET
+from trunkline.directory.model import OperationKind
 from trunkline.directory.scenarios import form as scenario_schemas
 
 _KINDS = {
@@ -22,6 +23,14 @@ _KINDS = {
     "employees": "employee",
     "groups": "group",
     "scenarios": "scenario",
+}
+
+
+_OPERATION_REFERENCES = {
+    "employee": "employees",
+    "group": "groups",
+    "schedule": "schedules",
+    "scenario": "scenarios",
 }
 
 
@@ -99,12 +108,17 @@ class _References:
     def _operation(
         self, scenario: scenario_schemas.ScenarioForm, operation: scenario_schemas.OperationForm, at: str
     ) -> Iterator[str]:
-        for branch in ("next", "open", "closed"):
-            target = getattr(operation, branch, None)
+        for branch, target in scenario_schemas.branches_of(operation).items():
             if target is not None and target not in scenario.operations:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
-        for field, section in (("employee", "employees"), ("group", "groups"), ("schedule", "schedules")):
+        for field, section in _OPERATION_REFERENCES.items():
             yield from self._there(section, getattr(operation, field, None), f"{at}.{field}")
+        tags: Iterable[str] = getattr(operation, "tags", ())
+        for index, key in enumerate(tags):
+            yield from self._there("tags", key, f"{at}.tags[{index}]")
+        if isinstance(operation, scenario_schemas.ContactGroupForm):
+            for index, branch_form in enumerate(operation.branches):
+                yield from self._there("contact_groups", branch_form.group, f"{at}.branches[{index}].group")
         if isinstance(operation, scenario_schemas.ForwardNumberForm):
             number = dialled(operation.number).number
             if number in self._form.section("virtual_numbers"):
@@ -118,14 +132,23 @@ class _References:
             yield from self._there("media", key, f"{at}.employee_message.media[{index}]")
 
 
+_WITHOUT_WAITING = frozenset(
+    {
+        OperationKind.GREETING, OperationKind.ANNOUNCEMENT, OperationKind.SCHEDULE, OperationKind.TAG, OperationKind.SPLIT,
+        OperationKind.CONTACT_GROUP, OperationKind.REGION, OperationKind.CALLER_LIST,
+    }
+)  # fmt: skip
+"""Operations that wait for no party. A split takes the same branch again in the same call."""
+
+
 def _endless(scenario: scenario_schemas.ScenarioForm, at: str) -> Iterator[str]:
-    """Circles of greetings and schedules, in which a call would stay until the caller hangs up."""
+    """Circles of operations that wait for nobody, in which a call would stay until the caller hangs up."""
 
     def following(name: str) -> list[str]:
         operation = scenario.operations[name]
-        if not isinstance(operation, scenario_schemas.GreetingForm | scenario_schemas.ScheduleBranchForm):
+        if operation.kind not in _WITHOUT_WAITING:
             return []
-        targets = (getattr(operation, branch, None) for branch in ("next", "open", "closed"))
+        targets = scenario_schemas.branches_of(operation).values()
         return [target for target in targets if target in scenario.operations]
 
     found: set[frozenset[str]] = set()

@@ -337,7 +337,20 @@ class _Reader:
             form["employee_message"] = {"media": message}
         if "shown_number" in settings:
             form["show_number"] = settings.pop("shown_number")
+        if "tag_ids" in settings:
+            tags = [self._key("tags", tag_id) for tag_id in settings.pop("tag_ids")]
+            form["tags"] = [key for key in tags if key is not None]
+        if "branches" in settings:
+            form["branches"] = [self._branch(branch) for branch in settings.pop("branches")]
         return form | settings
+
+    def _branch(self, branch: Mapping[str, Any]) -> dict[str, Any]:
+        form = dict(branch)
+        if "contact_group_id" in form:
+            form["group"] = self._key("contact_groups", form.pop("contact_group_id"))
+        if "countries" in form:
+            form["places"] = [*form.pop("countries"), *(f"+{prefix}" for prefix in form.pop("prefixes"))]
+        return form
 
     def _media_keys(self, ids: Iterable[int]) -> list[str]:
         keys = [self._key("media", each) for each in ids]
@@ -365,6 +378,7 @@ REFERENCES = (
     ("group_id", "group", "groups"),
     ("schedule_id", "schedule", "schedules"),
     ("music_media_file_id", "music", "media"),
+    ("scenario_id", "scenario", "scenarios"),
 )
 """References of operations: name in stored settings, name in a file, section."""
 

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from trunkline.core.phone import normalise, with_extension
@@ -122,6 +123,43 @@ def _button(text: str) -> str:
     return text
 
 
+def _phone_key(text: str) -> str:
+    if not re.fullmatch(r"[0-9*#]", text):
+        raise ValueError(f"{text!r} is no key of a phone; use one of 0-9, * and #")
+    return text
+
+
+def _place(text: str) -> str:
+    """A country as its ISO 3166 code, or the beginning of numbers as ``+`` and digits."""
+    bare = text.strip()
+    if re.fullmatch(r"[A-Za-z]{2}", bare):
+        code = bare.upper()
+        if code not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError(f"{text!r} is no country; write its ISO 3166 code, for example AE")
+        return code
+    digits = re.sub(r"[\s()-]+", "", bare)
+    if not re.fullmatch(r"\+[1-9][0-9]{0,14}", digits):
+        raise ValueError(f"{text!r} is no place; write a country (AE) or the beginning of numbers (+9714)")
+    return digits
+
+
+def _caller_pattern(text: str) -> str:
+    """A number, or the beginning of numbers with ``*`` behind it."""
+    beginning, star, rest = text.strip().partition("*")
+    if not star:
+        return _blocked_or_short(text)
+    digits = re.sub(r"[\s()-]+", "", beginning).removeprefix("+")
+    if rest or not re.fullmatch(r"[0-9]{1,15}", digits):
+        raise ValueError(f"{text!r} is no list entry; write a number, or the beginning of numbers: +97150*")
+    return f"{digits}*"
+
+
+def _blocked_or_short(text: str) -> str:
+    """Callers may also be lines and short numbers."""
+    bare = text.strip()
+    return bare if normalise(bare) is None and _SHORT.match(bare) else _phone(bare)
+
+
 PRESENT = "present"
 """In the context of a validation: the rows that are there, which other rules than a file's may have let in."""
 
@@ -131,6 +169,9 @@ Blocked = Annotated[str, AfterValidator(_blocked)]
 Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]
+PhoneKey = Annotated[str, AfterValidator(_phone_key)]
+Place = Annotated[str, AfterValidator(_place)]
+CallerPattern = Annotated[str, AfterValidator(_caller_pattern)]
 OutsidePhone = Annotated[str, AfterValidator(_outside)]
 """An outside number that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
 Network = Annotated[str, AfterValidator(_network)]

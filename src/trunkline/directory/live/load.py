@@ -104,12 +104,16 @@ _STATEMENTS: Mapping[str, str] = {
 
 
 _CONTACTS = """
-select p.account_id, p.phone_number, c.contact_id, c.full_name
+select p.account_id, p.phone_number, c.contact_id, c.full_name, c.personal_manager_id,
+    (select array_agg(m.contact_group_id order by m.contact_group_id) from contact_group_members m
+        where m.account_id = c.account_id and m.contact_id = c.contact_id) as group_ids
 from contact_phones p join contacts c using (account_id, contact_id)
 where p.account_id = any(%s) order by c.contact_id desc"""
 
 _CONTACTS_OF_NUMBERS = """
-select p.phone_number, c.contact_id, c.full_name
+select p.phone_number, c.contact_id, c.full_name, c.personal_manager_id,
+    (select array_agg(m.contact_group_id order by m.contact_group_id) from contact_group_members m
+        where m.account_id = c.account_id and m.contact_id = c.contact_id) as group_ids
 from contact_phones p join contacts c using (account_id, contact_id)
 where p.account_id = %(account_id)s and p.phone_number = any(%(numbers)s) order by c.contact_id desc"""
 
@@ -186,7 +190,9 @@ async def load_numbers(
     params = {"account_id": account.account_id, "numbers": wanted}
     contacts: dict[str, model.Contact | None] = dict.fromkeys(wanted)
     for row in await (await connection.execute(_CONTACTS_OF_NUMBERS, params)).fetchall():
-        contacts[row["phone_number"]] = model.Contact(row["contact_id"], row["full_name"])
+        contacts[row["phone_number"]] = model.Contact(
+            row["contact_id"], row["full_name"], tuple(row["group_ids"] or ()), row["personal_manager_id"]
+        )
     found = await (await connection.execute(_BLACKLISTED_NUMBERS, params)).fetchall()
     refused = {row["phone_number"] for row in found}
     return account.with_numbers(contacts, {number: number in refused for number in wanted})
@@ -212,8 +218,9 @@ async def _contacts(
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(_CONTACTS, (accounts,))
     async for piece in _chunks(cursor):
-        for account_id, phone_number, contact_id, full_name in piece:
-            found[account_id][phone_number] = model.Contact(contact_id, full_name)
+        for account_id, phone_number, contact_id, full_name, manager_id, group_ids in piece:
+            groups = tuple(group_ids or ())
+            found[account_id][phone_number] = model.Contact(contact_id, full_name, groups, manager_id)
     return found
 
 

@@ -28,6 +28,7 @@ from trunkline.directory.model.lines import (
 from trunkline.directory.model.numbers import NumberCampaign, NumberStatus, Rule, VirtualNumber
 from trunkline.directory.model.people import CallRecording, Employee, EmployeeStatus, Group, Phone, Strategy
 from trunkline.directory.model.scenarios import (
+    HangupCause,
     Operation,
     OperationKind,
     Scenario,
@@ -35,6 +36,7 @@ from trunkline.directory.model.scenarios import (
     ShownNumber,
     TalkOption,
     TalkOptionKind,
+    UsualEmployee,
 )
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Employee",
     "EmployeeStatus",
     "Group",
+    "HangupCause",
     "LineStatus",
     "LineType",
     "MediaFile",
@@ -72,5 +75,6 @@ __all__ = [
     "Transport",
     "Trunk",
     "TrunkMode",
+    "UsualEmployee",
     "VirtualNumber",
 ]

@@ -36,6 +36,9 @@ class Tag:
 class Contact:
     contact_id: int
     full_name: str
+    group_ids: tuple[int, ...] = ()
+    manager_id: int | None = None
+    """The employee who looks after them."""
 
 
 @dataclass(frozen=True, slots=True)

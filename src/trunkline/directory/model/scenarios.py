@@ -39,7 +39,46 @@ class OperationKind(StrEnum):
     """{"media_file_ids": [int], "max_seconds": int, "silence_seconds": int, "employee_id": int|null,
     "group_id": int|null, "next": key|null}"""
     HANGUP = "hangup"
-    """{}"""
+    """{"cause": HangupCause (absent = normal, or what follows from the calls before)}"""
+    ANNOUNCEMENT = "announcement"
+    """{"media_file_ids": [int], "repeats": int, "skip_key": key of a phone|null, "next": key|null}"""
+    TAG = "tag"
+    """{"tag_ids": [int], "next": key|null}"""
+    SPLIT = "split"
+    """{"branches": [{"percent": int, "next": key|null}]}; the percentages are 100 together"""
+    CONTACT_GROUP = "contact_group"
+    """{"branches": [{"contact_group_id": int, "next": key|null}], "otherwise": key|null}; the first that fits"""
+    REGION = "region"
+    """{"branches": [{"countries": [ISO 3166 alpha-2], "prefixes": [digits], "next": key|null}], "otherwise": key|null};
+    the longest prefix that fits, else the country"""
+    CALLER_LIST = "caller_list"
+    """{"numbers": [digits, maybe with "*" at the end], "listed": key|null, "otherwise": key|null}"""
+    FORWARD_USUAL = "forward_usual"
+    """{"choose": UsualEmployee, and the settings of forward_employee without "employee_id"}"""
+    RUN_SCENARIO = "run_scenario"
+    """{"scenario_id": int, "next": key|null (when that scenario has ended without hanging up)}"""
+
+
+class HangupCause(StrEnum):
+    """Why a scenario hangs up, as the caller's network gets it."""
+
+    NORMAL = "normal"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+    UNAVAILABLE = "unavailable"
+    CONGESTION = "congestion"
+
+
+class UsualEmployee(StrEnum):
+    """Who is meant by the usual employee of a caller."""
+
+    MANAGER = "manager"
+    """The employee who looks after the contact in the address book."""
+    LAST = "last"
+    """Who talked with the caller last."""
+    MANAGER_THEN_LAST = "manager_then_last"
 
 
 class ShownNumber(StrEnum):

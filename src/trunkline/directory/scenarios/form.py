@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from trunkline.directory.forms.fields import DialTime, Item, Key, OutsidePhone, Phone, shorthand
-from trunkline.directory.model import OperationKind, ShownNumber, Strategy, TalkOptionKind
+from trunkline.directory.model import (
+    HangupCause,
+    OperationKind,
+    ShownNumber,
+    Strategy,
+    TalkOptionKind,
+    UsualEmployee,
+)
+from trunkline.directory.forms.fields import (
+    CallerPattern,
+    DialTime,
+    Item,
+    Key,
+    OutsidePhone,
+    Phone,
+    PhoneKey,
+    Place,
+    distinct,
+    shorthand,
+)
 
 
 class _Operation(Item):
@@ -101,6 +119,95 @@ class VoicemailForm(_Operation, _Says):
 
 class HangupForm(_Operation):
     kind: Literal[OperationKind.HANGUP]
+    cause: HangupCause | None = None
+
+
+class AnnouncementForm(_Operation, _Says):
+    """Like a greeting, but it may be repeated, and skipped with a key."""
+
+    kind: Literal[OperationKind.ANNOUNCEMENT]
+    repeats: Annotated[int, Field(ge=1, le=20)] = 1
+    skip_key: PhoneKey | None = None
+    next: Key | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.text is None and not self.media:
+            raise ValueError("an announcement needs text or media")
+        return self
+
+
+class TagForm(_Operation):
+    kind: Literal[OperationKind.TAG]
+    tags: Annotated[tuple[Key, ...], Field(min_length=1, max_length=20), AfterValidator(distinct)]
+    next: Key | None = None
+
+
+class ShareForm(Item):
+    percent: Annotated[int, Field(ge=0, le=100)]
+    next: Key | None = None
+
+
+class SplitForm(_Operation):
+    """Each branch gets its percentage of the calls."""
+
+    kind: Literal[OperationKind.SPLIT]
+    branches: Annotated[tuple[ShareForm, ...], Field(min_length=2, max_length=20)]
+
+    @model_validator(mode="after")
+    def _hundred(self) -> Self:
+        total = sum(branch.percent for branch in self.branches)
+        if total != 100:
+            raise ValueError(f"the percentages of the branches are {total} together; make them 100")
+        return self
+
+
+class ContactGroupBranchForm(Item):
+    group: Key
+    next: Key | None = None
+
+
+class ContactGroupForm(_Operation):
+    """The first group that the caller is in."""
+
+    kind: Literal[OperationKind.CONTACT_GROUP]
+    branches: Annotated[tuple[ContactGroupBranchForm, ...], Field(min_length=1, max_length=50)]
+    otherwise: Key | None = None
+
+
+class PlacesForm(Item):
+    places: Annotated[tuple[Place, ...], Field(min_length=1, max_length=300), AfterValidator(distinct)]
+    """Countries (``AE``) and beginnings of numbers (``+9714``)."""
+    next: Key | None = None
+
+
+class RegionForm(_Operation):
+    """Where the caller's number belongs to."""
+
+    kind: Literal[OperationKind.REGION]
+    branches: Annotated[tuple[PlacesForm, ...], Field(min_length=1, max_length=50)]
+    otherwise: Key | None = None
+
+
+class CallerListForm(_Operation):
+    kind: Literal[OperationKind.CALLER_LIST]
+    numbers: Annotated[tuple[CallerPattern, ...], Field(max_length=10_000), AfterValidator(distinct)]
+    listed: Key | None = None
+    otherwise: Key | None = None
+
+
+class ForwardUsualForm(_Forward):
+    kind: Literal[OperationKind.FORWARD_USUAL]
+    choose: UsualEmployee = UsualEmployee.MANAGER_THEN_LAST
+    ring_seconds: DialTime | None = None
+
+
+class RunScenarioForm(_Operation):
+    """Another scenario; ``next`` follows when that has ended without hanging up."""
+
+    kind: Literal[OperationKind.RUN_SCENARIO]
+    scenario: Key
+    next: Key | None = None
 
 
 OperationForm = Annotated[
@@ -110,9 +217,29 @@ OperationForm = Annotated[
     | ForwardNumberForm
     | ScheduleBranchForm
     | VoicemailForm
-    | HangupForm,
+    | HangupForm
+    | AnnouncementForm
+    | TagForm
+    | SplitForm
+    | ContactGroupForm
+    | RegionForm
+    | CallerListForm
+    | ForwardUsualForm
+    | RunScenarioForm,
     Field(discriminator="kind"),
 ]
+
+
+def branches_of(operation: OperationForm) -> dict[str, str | None]:
+    """Where an operation may lead: the place in the file (``next``, ``branches[0].next``) to a key of an operation."""
+    found = {
+        name: getattr(operation, name)
+        for name in ("next", "open", "closed", "listed", "otherwise")
+        if hasattr(operation, name)
+    }
+    for index, branch in enumerate(getattr(operation, "branches", ())):
+        found[f"branches[{index}].next"] = branch.next
+    return found
 
 
 class ScenarioForm(Item):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.core.errors import InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, transaction, update
+from trunkline.directory.employees.uses import refuse_if_in_operations
 
 TABLE, ID = "tags", "tag_id"
 
@@ -37,7 +38,7 @@ async def delete_tag(db: Database, account_id: int, tag_id: int) -> None:
 
     :raises NotFound: no such tag.
     :raises PermissionDenied: it is the system's.
-    :raises InUse: a talk option gives it.
+    :raises InUse: a talk option or a scenario gives it.
     """
     async with transaction(db) as connection:
         await lock_row(connection, TABLE, ID, account_id, tag_id)
@@ -48,6 +49,7 @@ async def delete_tag(db: Database, account_id: int, tag_id: int) -> None:
         )
         if await cursor.fetchone() is not None:
             raise InUse("A talk option gives this tag: change that first", field="id", value=tag_id)
+        await refuse_if_in_operations(connection, account_id, {"tag_ids": [tag_id]}, tag_id)
         await delete(connection, TABLE, ID, account_id, tag_id)
 
 

@@ -84,6 +84,9 @@ def _settings(context: WriteContext, operation: scenario_schemas.OperationForm) 
     for stored, name, section in REFERENCES:
         if name in fields:
             fields[stored] = context.id(section, fields.pop(name))
+    if "tags" in fields:
+        fields["tag_ids"] = [context.ids["tags"][key] for key in fields.pop("tags")]
+    fields |= _branches(context, fields)
     if "media" in fields:
         fields["media_file_ids"] = [context.ids["media"][key] for key in fields.pop("media")]
     if "employee_message" in fields:
@@ -92,6 +95,23 @@ def _settings(context: WriteContext, operation: scenario_schemas.OperationForm) 
         fields["employee_message_media_file_ids"] = ids
         fields["shown_number"] = fields.pop("show_number")
     return fields
+
+
+def _branches(context: WriteContext, fields: dict[str, Any]) -> dict[str, Any]:
+    """The branches of an operation with ids instead of keys, places as countries and prefixes."""
+    if "branches" not in fields:
+        return {}
+    branches: list[dict[str, Any]] = []
+    for branch in fields["branches"]:
+        made = dict(branch)
+        if "group" in made:
+            made["contact_group_id"] = context.ids["contact_groups"][made.pop("group")]
+        if "places" in made:
+            places = made.pop("places")
+            made["countries"] = [one for one in places if not one.startswith("+")]
+            made["prefixes"] = [one[1:] for one in places if one.startswith("+")]
+        branches.append(made)
+    return {"branches": branches}
 
 
 def talk_option(context: WriteContext, key: str) -> Columns:

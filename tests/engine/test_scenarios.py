@@ -1,0 +1,135 @@
+"""The examples of docs/scenarios.md, applied as they are and played with real calls, tones and keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from tests import scenario_examples
+from tests.engine.stage import Stage
+from trunkline.demo.outside import Answer, Call, Customer, busy
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.xdist_group("stage"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+FIRST_NUMBER = 97140000300
+REGULAR = "12025550142"
+"""The contact of the examples' company."""
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def numbers(whole_stage: Stage) -> AsyncIterator[dict[str, str]]:
+    """Each scenario of the page has a virtual number of its own."""
+    scenarios = scenario_examples.scenarios()
+    numbers = {key: str(FIRST_NUMBER + n) for n, key in enumerate(scenarios)}
+    file = whole_stage.folder / "scenarios.yaml"
+    added = {
+        number: {"name": key, "trunk": "carrier", "rules": [{"scenario": key}]}
+        for key, number in numbers.items()
+    }
+    file.write_text(yaml.safe_dump({"scenarios": scenarios, "virtual_numbers": added}, sort_keys=False))
+    await whole_stage.installation.apply(whole_stage.account, file, whole_stage.environment)
+    yield numbers
+
+
+async def talks(stage: Stage, call: Call, name: str) -> None:
+    """The caller is connected to this employee; then the caller hangs up."""
+    phone = await getattr(stage, name).next_call()
+    await phone.answered()
+    await call.hears(phone.tone)
+    await call.hangup()
+    await asyncio.gather(call.ended(), phone.ended())
+
+
+def all_answer(stage: Stage) -> None:
+    for phone in (stage.anna, stage.boris):
+        phone.on_call(Answer())
+
+
+async def from_number(stage: Stage, number: str) -> Customer:
+    return await stage.customer_with(number)
+
+
+async def test_an_announcement_is_skipped_with_a_key(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    call = await (await stage.customer()).dial(numbers["announcement"])
+    await call.answered()
+    await asyncio.sleep(0.5)
+    pressed = asyncio.get_running_loop().time()
+    await call.send_keys("1")
+    phone = await stage.anna.next_call()
+    await phone.answered()
+    # Both announcements last more than three seconds; the greeting behind them under two.
+    assert asyncio.get_running_loop().time() - pressed < 3.0
+    await call.hangup()
+    await phone.ended()
+
+
+async def test_a_split_and_a_group_and_a_list_choose_who_is_called(
+    stage: Stage, numbers: dict[str, str]
+) -> None:
+    all_answer(stage)
+    await talks(stage, await (await stage.customer()).dial(numbers["split"]), "anna")
+    regular = await from_number(stage, REGULAR)
+    await talks(stage, await regular.dial(numbers["by_group"]), "anna")
+    await talks(stage, await (await stage.customer()).dial(numbers["by_group"]), "boris")
+    partner = await from_number(stage, "442079460911")
+    await talks(stage, await partner.dial(numbers["by_list"]), "anna")
+    await talks(stage, await regular.dial(numbers["by_list"]), "boris")
+
+
+async def test_the_region_of_the_caller(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    await talks(stage, await (await stage.customer()).dial(numbers["by_region"]), "anna")
+    london = await from_number(stage, "442079460912")
+    await talks(stage, await london.dial(numbers["by_region"]), "boris")
+    before = await stage.last_id()
+    call = await (await from_number(stage, REGULAR)).dial(numbers["by_region"])
+    await call.ended()
+    assert (call.is_answered, call.cause) == (False, 21)
+    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+
+
+async def test_the_usual_employee_is_called_first(stage: Stage, numbers: dict[str, str]) -> None:
+    customer = await stage.customer()
+    # Anna is first in turn, and does not answer: the first talk is Boris's.
+    stage.boris.on_call(Answer())
+    stage.anna.on_call(busy())
+    await talks(stage, await customer.dial(numbers["usual"]), "boris")
+    all_answer(stage)
+    stage.anna.forget()
+    await talks(stage, await customer.dial(numbers["usual"]), "boris")
+    # A stranger gets the first of the group.
+    await talks(stage, await (await stage.customer()).dial(numbers["usual"]), "anna")
+
+
+async def test_a_scenario_tags_the_call(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    before = await stage.last_id()
+    await talks(stage, await (await stage.customer()).dial(numbers["tagged"]), "anna")
+    row = await stage.row(before)
+    assert await stage.tags(row["id"]) == ["Important"]
+
+
+async def test_a_sub_scenario_returns(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    before = await stage.last_id()
+    await talks(stage, await (await stage.customer()).dial(numbers["with_welcome"]), "anna")
+    row = await stage.row(before)
+    assert row["scenario_name"] == "with_welcome"
+
+
+async def test_a_hang_up_with_a_cause(stage: Stage, numbers: dict[str, str]) -> None:
+    before = await stage.last_id()
+    call = await (await stage.customer()).dial(numbers["busy"])
+    await call.ended()
+    assert (call.is_answered, call.cause) == (False, 17)
+    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
