@@ -11,9 +11,9 @@ from tests.directory.conftest import Desk
 from trunkline.core.errors import DirectoryFileError, InUse
 from trunkline.directory.contacts.groups import delete_group
 from trunkline.directory.files.file import parse
-from trunkline.directory.model import OperationKind
 from trunkline.directory.files.references import problems_of
 from trunkline.directory.live.snapshot import DirectorySnapshot
+from trunkline.directory.model import OperationKind
 from trunkline.directory.tags.changes import delete_tag
 
 

@@ -6,14 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from trunkline.directory.model import (
-    HangupCause,
-    OperationKind,
-    ShownNumber,
-    Strategy,
-    TalkOptionKind,
-    UsualEmployee,
-)
 from trunkline.directory.forms.fields import (
     CallerPattern,
     DialTime,
@@ -25,6 +17,14 @@ from trunkline.directory.forms.fields import (
     Place,
     distinct,
     shorthand,
+)
+from trunkline.directory.model import (
+    HangupCause,
+    OperationKind,
+    ShownNumber,
+    Strategy,
+    TalkOptionKind,
+    UsualEmployee,
 )
 
 
