@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import math
-import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from trunkline.bench.load import CARRIER, PHONES
+from tests.drills.addresses import own_addresses
 from trunkline.bench.product import EMPLOYEES, LINE_PASSWORD, LINES, NUMBERS, ZONE, Change, Product
 from trunkline.demo.installation import Installation
 from trunkline.runtime import status
@@ -40,6 +39,8 @@ READY_SECONDS = 300.0
 """After which a killed process that is not ready never will be."""
 ANSWER_MS = 60_000
 """How long either side waits for the other: a killed Asterisk leaves calls without an answer."""
+MEDIA_PORT = 61_000
+"""SIPp opens this port, or ends; calls have the ports above it in turn. The kernel gives none of them to clients."""
 _QUIET_SECONDS = 4.0
 _PAGE = 5000
 
@@ -104,15 +105,15 @@ class Rig:
         self.times_to_ready: list[float] = []
         """Seconds from each kill (the first of those that came before the process was ready again) until it was ready."""
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._stack = AsyncExitStack()
         self._sipp = phones.sipp
         self._folder = folder / "sipp"
+        self._carrier_address, self._phones_address = self._stack.enter_context(own_addresses())
         self._caller_port, self._phone_port = free_ports(2)
-        self.product = Product(folder, (CARRIER, self._caller_port), settings)
-        self._media = random.randrange(40_000, 56_000, 8_000)
+        self.product = Product(folder, (self._carrier_address, self._caller_port), settings)
         self._logs: list[Path] = []
         self._numbers = itertools.count()
         self._carrier: Sipp | None = None
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
@@ -140,15 +141,15 @@ class Rig:
         lines = self._csv("lines", zip(LINES, words, strict=True))
         await self._lines_applied()
         registering = self._run(
-            REGISTER, PHONES, self._phone_port, ["-inf", lines, "-m", EMPLOYEES, "-r", 20]
+            REGISTER, self._phones_address, self._phone_port, ["-inf", lines, "-m", EMPLOYEES, "-r", 20]
         )
         outcome = await registering.run(30)
         assert outcome.successful == EMPLOYEES, outcome.errors
         phone = self._run(
             HERE / "callee.xml",
-            PHONES,
+            self._phones_address,
             self._phone_port,
-            ["-mp", self._media, "-recv_timeout", ANSWER_MS],
+            ["-recv_timeout", ANSWER_MS],
             remote=False,
         )
         await phone.start()
@@ -180,12 +181,10 @@ class Rig:
             f"{rate:.0f}",
             "-l",
             5000,
-            "-mp",
-            self._media + 4_000,
             "-recv_timeout",
             ANSWER_MS,
         ]
-        self._carrier = self._run(HERE / "caller.xml", CARRIER, self._caller_port, arguments)
+        self._carrier = self._run(HERE / "caller.xml", self._carrier_address, self._caller_port, arguments)
         await self._carrier.start()
         self._stack.push_async_callback(self._carrier.stop)
         self._logs.append(self._carrier.log)
@@ -394,7 +393,7 @@ class Rig:
     def _run(
         self, scenario: Path, address: str, port: int, more: Iterable[object], *, remote: bool = True
     ) -> Sipp:
-        arguments = ["-i", address, "-p", str(port), *(str(one) for one in more)]
+        arguments = ["-i", address, "-p", str(port), "-mp", str(MEDIA_PORT), *(str(one) for one in more)]
         if remote:
             arguments.insert(0, f"127.0.0.1:{self.product.sip_port}")
         return Sipp(self._sipp, self._folder, scenario, arguments)

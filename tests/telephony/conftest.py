@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -184,6 +185,18 @@ class House:
                 entries = cel_log.read(self.pbx.config.paths.cel_log, Instant(0.0))
                 if set(channels) <= {entry.channel for entry in entries if entry.event == event}:
                     return
+                await asyncio.sleep(0.05)
+
+    async def registration_stored(self, line: str) -> None:
+        """Wait until Asterisk has a contact of this line in its file: it accepts a registration up to a second before."""
+        # Without locks (immutable): a reader that held one would make Asterisk's commit fail.
+        file = f"file:{self.pbx.config.paths.root / 'db/astdb.sqlite3'}?immutable=1"
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(sqlite3.Error), closing(sqlite3.connect(file, uri=True)) as database:
+                    query = "select 1 from astdb where key like ?"
+                    if database.execute(query, (f"/registrar/contact/{line};@%",)).fetchone():
+                        return
                 await asyncio.sleep(0.05)
 
     async def nobody_left(self) -> None:

@@ -293,6 +293,7 @@ async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None
 async def test_engine_restart_is_told_and_registrations_survive(house: House) -> None:
     await house.world.phone("1001", "secret")
     await house.heard.wait(Registered)
+    await house.registration_stored("1001")
     ups = len(house.heard.of(EngineUp))
     known = len(house.heard.of(Registered))
     await house.pbx.stop()
