@@ -41,7 +41,7 @@ attack: ## play a hostile tenant, client and phone against the product
 drills: ## kill processes at random moments and count every call (kills=N; report=FILE: the table as JSON)
 	@scripts/bootstrap dev
 	@$(bin)/trunkline setup
-	@$(bin)/python -m pytest -m drill --kills $(kills) $(if $(report),--kills-report $(report)) -s $(arguments)
+	@$(bin)/python -m pytest -m drill --long-drills --kills $(kills) $(if $(report),--kills-report $(report)) -s $(arguments)
 
 check: ## lint, formatting, types, and the direction of imports
 	@scripts/bootstrap dev

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kills", type=int, default=8, help="how many processes a drill kills (default: %(default)s)"
     )
+    parser.addoption("--long-drills", action="store_true", help="run the drills that take minutes, too")
     parser.addoption("--kills-report", metavar="FILE", help="where the drill writes its table, as JSON")
 
 
@@ -45,6 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long-drills"):
+        long = [item for item in items if item.get_closest_marker("long_drill")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     folders = tuple(f"tests/{name}/" for name in _REAL_TIME)
     for item in items:
         marked = any(item.get_closest_marker(name) for name in ("engine", "phones"))

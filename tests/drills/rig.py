@@ -203,6 +203,12 @@ class Rig:
             found.read(log)
         return found
 
+    @property
+    def figures(self) -> str:
+        """How many kills and calls there were so far."""
+        found = self.call_counts
+        return f"{dict(self.kills)}, {len(found.dialled)} calls, {len(found.completed)} completed"
+
     # --- kills
 
     async def kill(self, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.story import Story
 from tests.calls.test_event_writer import dead_letters, outbox, row, talk, told
-from tests.drills.own_server import own_server
+from tests.drills.own_server import fill, needs_root, own_server, small_disk
 from trunkline.calls.records import event_writer as writer_module
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
@@ -27,6 +27,7 @@ from trunkline.db.pool import Connection, Database
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import _OPEN, Fence, append_to_end, call_events, write_call_events
 from trunkline.runtime.postgres import EmbeddedPostgres
+from trunkline.testing.proxy import FaultProxy
 
 pytestmark = pytest.mark.drill
 
@@ -399,6 +400,71 @@ async def test_a_restart_reads_open_calls_however_many_are_over(db: Database) ->
     assert session.call_session_id == first
 
 
+async def _alarm(writer: EventWriter, *words: str) -> None:
+    """Wait until the alarm has these words."""
+    async with asyncio.timeout(LIMIT):
+        while not all(word in (writer.alarm or "") for word in words):
+            await asyncio.sleep(0.02)
+
+
+async def _all_written(db: Database, stories: list[Story]) -> None:
+    for story in stories:
+        assert len(await stored(db, story.session)) == len(story.events)
+        assert (await row(db, story.session))["total_duration"] == 36
+    assert sorted(await outbox(db)) == sorted(told([event for one in stories for event in one.events]))
+    assert await dead_letters(db) == []
+
+
+@needs_root
+async def test_on_a_disk_without_a_free_block_events_wait(tmp_path: Path) -> None:
+    """Data and WAL of the server are on a file system of its own, which is filled up."""
+    stories = [talk(seed=one * 4) for one in range(2)]
+    with small_disk(tmp_path / "disk", 250) as disk, own_server(disk / "postgres") as server:
+        await asyncio.to_thread(upgrade, server.dsn)
+        async with server.kept_running(), await Database.open(server.dsn, max_size=6, wait_timeout=1.0) as db:
+            await _make_account(db)
+            ballast = fill(disk)
+            async with writing(db) as writer:
+                for story in stories:
+                    writer.put(story.events)
+                await _alarm(writer, "No space left on device")
+                assert writer.unwritten == sum(len(story.events) for story in stories)
+                ballast.unlink()
+                async with asyncio.timeout(LIMIT):
+                    await writer.flush()
+                assert writer.alarm is None
+            await _all_written(db, stories)
+
+
+async def test_while_connections_are_reset_events_wait(tmp_path: Path) -> None:
+    """Statements, commits and their replies are lost at any moment; then no connection succeeds for a while."""
+    stories = [talk(seed=one * 4) for one in range(8)]
+    with own_server(tmp_path / "postgres") as server:
+        await asyncio.to_thread(upgrade, server.dsn)
+        async with (
+            FaultProxy(server.port) as proxy,
+            await Database.open(server.dsn_through(proxy.port), max_size=6, wait_timeout=1.0) as db,
+        ):
+            await _make_account(db)
+            async with writing(db) as writer:
+                for number, story in enumerate(stories[:-1]):
+                    for event in story.events:
+                        writer.put([event])
+                    await asyncio.sleep(0.005 * number)
+                    proxy.reset()
+                async with asyncio.timeout(LIMIT):
+                    await writer.flush()
+                proxy.down()
+                writer.put(stories[-1].events)
+                await _alarm(writer, "connect")
+                assert writer.unwritten == len(stories[-1].events)
+                proxy.heal()
+                async with asyncio.timeout(LIMIT):
+                    await writer.flush()
+                assert writer.alarm is None
+            await _all_written(db, stories)
+
+
 async def test_while_postgresql_is_killed_events_wait(tmp_path: Path) -> None:
     """SIGKILL to the server, three times; the events of calls that go on meanwhile are written once it is back."""
     stories = [talk(seed=one * 4) for one in range(4)]
@@ -412,18 +478,10 @@ async def test_while_postgresql_is_killed_events_wait(tmp_path: Path) -> None:
                 for story in stories[1:]:
                     server.kill()
                     writer.put(story.events)
-                    async with asyncio.timeout(LIMIT):
-                        while writer.alarm is None:
-                            await asyncio.sleep(0.02)
+                    await _alarm(writer, "events wait")
                     assert writer.unwritten == len(story.events)
                     await server.start_again()
                     async with asyncio.timeout(LIMIT):
                         await writer.flush()
                     assert writer.alarm is None
-            for story in stories:
-                assert len(await stored(db, story.session)) == len(story.events)
-                assert (await row(db, story.session))["total_duration"] == 36
-            assert sorted(await outbox(db)) == sorted(
-                told([event for one in stories for event in one.events])
-            )
-            assert await dead_letters(db) == []
+            await _all_written(db, stories)
