@@ -41,6 +41,8 @@ ANSWER_MS = 60_000
 """How long either side waits for the other: a killed Asterisk leaves calls without an answer."""
 MEDIA_PORT = 61_000
 """SIPp opens this port, or ends; calls have the ports above it in turn. The kernel gives none of them to clients."""
+_NO_WATCHDOG = ("-watchdog_interval", 0)
+"""SIPp would end itself after some seconds without a processor, and with it the drill."""
 _QUIET_SECONDS = 4.0
 _PAGE = 5000
 
@@ -68,7 +70,8 @@ class Account:
 
     :ivar lost: completed calls without a finished row of the right reason in the report.
     :ivar cut: no fault: completed calls that were up when Asterisk was killed, and whose end or sound went with it. Asterisk
-        confirms a BYE before it reports the end, and writes sound by blocks. Their rows are there, once, with an end.
+        confirms a BYE before it reports the end, and writes sound by blocks. Their rows are there, once, with an end. Also
+        calls without a recording that were up while there was no space for sound.
     :ivar duplicated: numbers with more than one row, events or recordings that came twice under different ids.
     :ivar stuck: rows without an end, recordings that are not ready, live calls, channels.
     :ivar unpublished: finished calls without their webhooks.
@@ -102,6 +105,8 @@ class Rig:
         self.kills: Counter[str] = Counter()
         self.engine_killed_at: list[float] = []
         """Unix seconds."""
+        self.without_space: list[tuple[float, float]] = []
+        """From when to when (Unix seconds) there was no space for sound."""
         self.times_to_ready: list[float] = []
         """Seconds from each kill (the first of those that came before the process was ready again) until it was ready."""
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -112,6 +117,7 @@ class Rig:
         self._caller_port, self._phone_port = free_ports(2)
         self.product = Product(folder, (self._carrier_address, self._caller_port), settings)
         self._logs: list[Path] = []
+        self._round_began: datetime | None = None
         self._numbers = itertools.count()
         self._carrier: Sipp | None = None
 
@@ -166,6 +172,8 @@ class Rig:
 
     async def start_calls(self, rate: float, most: int = 50_000) -> None:
         """Let the carrier call at this rate until :meth:`stop_calls`."""
+        # Reports have whole seconds. The calls before have ended: each round begins after settle().
+        self._round_began = datetime.now(ZONE) - timedelta(seconds=1)
         first = next(self._numbers) * most
         assert first + most <= MOST_CALLS
         calls = self._csv(
@@ -196,10 +204,20 @@ class Rig:
         await self._carrier.wait(timeout)
         self._carrier = None
 
+    async def more_completed(self, count: int, timeout: float = 180.0) -> None:
+        """Wait until the carrier has completed so many calls more."""
+        enough = len(self.call_counts.completed) + count
+        async with asyncio.timeout(timeout):
+            while len(self.call_counts.completed) < enough:
+                await asyncio.sleep(0.2)
+
     @property
     def call_counts(self) -> CallCounts:
+        return self._counts_of(self._logs)
+
+    def _counts_of(self, logs: Iterable[Path]) -> CallCounts:
         found = CallCounts()
-        for log in self._logs:
+        for log in logs:
             found.read(log)
         return found
 
@@ -226,7 +244,7 @@ class Rig:
         """Measure how long a process is away."""
         began = time.monotonic()
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             found = self.installation.process(name)
             if found["state"] == "ready" and found["pid"] not in (None, killed):
                 self.times_to_ready.append(time.monotonic() - began)
@@ -243,7 +261,7 @@ class Rig:
     async def settle(self, stalled: float = STALLED_SECONDS) -> None:
         """Wait until nothing is left to do, or nothing moved for so many seconds."""
         loop = asyncio.get_running_loop()
-        names = [one["name"] for one in status.collect(self.installation.settings)["processes"]]
+        names = [one["name"] for one in status.processes(self.installation.settings)]
         for name in names:
             await self.ready(name)
         seen, since, pause = (-1, -1), loop.time(), 1.0
@@ -263,23 +281,29 @@ class Rig:
     async def _left_to_do(self) -> int:
         """Calls that live, events that are not written, and calls of the report without their end or recording."""
         status = await self.product.switch_status()
-        rows = await self.report("get.calls_report", ["id", "talk_duration", "call_records", "finish_time"])
+        fields = ["id", "talk_duration", "call_records", "start_time", "finish_time"]
+        rows = await self.report("get.calls_report", fields, self._round_began)
         waiting = sum(
-            not row["finish_time"] or bool(row["talk_duration"] and not row["call_records"]) for row in rows
+            not row["finish_time"]
+            or bool(row["talk_duration"] and not row["call_records"] and not self._had_no_space(row))
+            for row in rows
         )
         return waiting + sum(
             int(status[name]) for name in ("live_calls", "unwritten_events", "busy_sessions")
         )
 
-    async def report(self, method: str, fields: Iterable[str]) -> list[Mapping[str, Any]]:
-        """All rows of a report over the last hours."""
+    async def report(
+        self, method: str, fields: Iterable[str], since: datetime | None = None
+    ) -> list[Mapping[str, Any]]:
+        """All rows of a report since a time; None = over the last hours."""
         now = datetime.now(ZONE)
+        since = now - timedelta(hours=6) if since is None else since
         rows: list[Mapping[str, Any]] = []
         while True:
             result = await self.installation.data_api(
                 self.product.account,
                 method,
-                date_from=f"{now - timedelta(hours=6):%Y-%m-%d %H:%M:%S}",
+                date_from=f"{since:%Y-%m-%d %H:%M:%S}",
                 date_till=f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}",
                 fields=list(fields),
                 limit=_PAGE,
@@ -289,12 +313,14 @@ class Rig:
             if len(result["data"]) < _PAGE:
                 return rows
 
-    async def count(self, *, engine_killed: bool = False) -> Account:
+    async def count(self, *, engine_killed: bool = False, of_this_round: bool = False) -> Account:
         """Compare what SIPp saw with what the product says.
 
         :param engine_killed: whether talks were cut by a killed Asterisk: those end otherwise.
+        :param of_this_round: only the calls since the last :meth:`start_calls`.
         """
-        call_counts = self.call_counts
+        since = self._round_began if of_this_round else None
+        call_counts = self._counts_of(self._logs[-1:] if of_this_round else self._logs)
         fields = [
             "id",
             "contact_phone_number",
@@ -304,7 +330,7 @@ class Rig:
             "talk_duration",
             "call_records",
         ]
-        rows = await self.report("get.calls_report", fields)
+        rows = await self.report("get.calls_report", fields, since)
         by_number: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_number.setdefault(row["contact_phone_number"], []).append(row)
@@ -339,20 +365,20 @@ class Rig:
         for row in rows:
             if row["id"] in completed and row["talk_duration"] and len(row["call_records"] or ()) != 1:
                 what = f"{row['id']}: {row['talk_duration']} s, records {row['call_records']}"
-                is_cut = not row["call_records"] and self._was_up_at_a_kill_of_asterisk(row)
+                is_cut = not row["call_records"] and (
+                    self._was_up_at_a_kill_of_asterisk(row) or self._had_no_space(row)
+                )
                 (cut if is_cut else unrecorded).append(what)
         unpublished = self._webhooks({row["id"] for row in rows if row["finish_time"]}, completed, duplicated)
-        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges(), cut)
+        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges(since), cut)
 
     def _was_up_at_a_kill_of_asterisk(self, row: Mapping[str, Any]) -> bool:
-        """Whether a finished call began before a kill and did not end before it; reports have whole seconds."""
-        if not row["finish_time"]:
-            return False
-        begin, end = (
-            datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
-            for name in ("start_time", "finish_time")
-        )
-        return any(begin <= at <= end + 1.0 for at in self.engine_killed_at)
+        """Whether a finished call began before a kill and did not end before it."""
+        return any(_was_up(row, at, at) for at in self.engine_killed_at)
+
+    def _had_no_space(self, row: Mapping[str, Any]) -> bool:
+        """Whether a finished call was up while there was no space for its sound."""
+        return any(_was_up(row, *window) for window in self.without_space)
 
     def _webhooks(self, finished: set[int], completed: set[int], duplicated: list[str]) -> list[str]:
         """What webhooks are missing; adds to ``duplicated`` those that came under two delivery ids."""
@@ -380,11 +406,11 @@ class Rig:
             if (event, call) not in deliveries
         ]
 
-    async def _charges(self) -> list[str]:
+    async def _charges(self, since: datetime | None) -> list[str]:
         """Legs that have not exactly one charge."""
-        legs = Counter(row["id"] for row in await self.report("get.call_legs_report", ["id"]))
+        legs = Counter(row["id"] for row in await self.report("get.call_legs_report", ["id"], since))
         charges = Counter(
-            row["leg_id"] for row in await self.report("get.financial_call_legs_report", ["leg_id"])
+            row["leg_id"] for row in await self.report("get.financial_call_legs_report", ["leg_id"], since)
         )
         wrong = [leg for leg in {*legs, *charges} if legs[leg] != 1 or charges[leg] != 1]
         return [f"leg {leg}: {legs[leg]} times in the report, {charges[leg]} charges" for leg in wrong]
@@ -399,10 +425,21 @@ class Rig:
     def _run(
         self, scenario: Path, address: str, port: int, more: Iterable[object], *, remote: bool = True
     ) -> Sipp:
-        arguments = ["-i", address, "-p", str(port), "-mp", str(MEDIA_PORT), *(str(one) for one in more)]
+        arguments = ["-i", address, "-p", port, "-mp", MEDIA_PORT, *_NO_WATCHDOG, *more]
         if remote:
             arguments.insert(0, f"127.0.0.1:{self.product.sip_port}")
-        return Sipp(self._sipp, self._folder, scenario, arguments)
+        return Sipp(self._sipp, self._folder, scenario, [str(one) for one in arguments])
+
+
+def _was_up(row: Mapping[str, Any], first: float, last: float) -> bool:
+    """Whether a finished call of the report was up in a period (Unix seconds); reports have whole seconds."""
+    if not row["finish_time"]:
+        return False
+    begin, end = (
+        datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
+        for name in ("start_time", "finish_time")
+    )
+    return begin <= last and first <= end + 1.0
 
 
 def tone(seconds: float = 4.0, hertz: float = 440.0) -> bytes:

@@ -45,23 +45,15 @@ async def calls(phones: ForeignPhones, folder: Path, change: Change) -> AsyncIte
     """Calls that go on during the block; afterwards each of them is counted."""
     async with Rig(phones, folder, change) as rig:
         await rig.start_calls(RATE)
-        await more_completed(rig, 5)
+        await rig.more_completed(5)
         yield rig
-        await more_completed(rig, 10)
+        await rig.more_completed(10)
         await rig.stop_calls()
         await rig.settle(STALLED_SECONDS)
         account = await rig.count()
         print(f"{rig.figures}; {account.figures}", flush=True)
         assert account.faults == {}
         assert (await rig.product.switch_status())["events_alarm"] is None
-
-
-async def more_completed(rig: Rig, count: int) -> None:
-    """Wait until the carrier has completed so many calls more."""
-    enough = len(rig.call_counts.completed) + count
-    async with asyncio.timeout(PATIENCE):
-        while len(rig.call_counts.completed) < enough:
-            await asyncio.sleep(0.2)
 
 
 async def events_wait(rig: Rig, *words: str) -> None:
@@ -141,7 +133,7 @@ async def test_events_wait_while_postgresql_is_killed(drill_phones: ForeignPhone
                 await events_wait(rig, "connect")
                 await server.start_again()
                 await all_written(rig)
-                await more_completed(rig, 10)
+                await rig.more_completed(10)
 
 
 async def test_no_call_is_lost_when_connections_to_postgresql_are_reset(

@@ -170,9 +170,9 @@ class Installation:
 
     def process(self, name: str) -> Mapping[str, Any]:
         """State of one process (``switch``, ``web``, ``worker``, ``postgres``, ``asterisk``), as ``status`` has it."""
-        for process in status.collect(self.settings)["processes"]:
+        for process in status.processes(self.settings):
             if process["name"] == name:
-                return dict(process)
+                return process
         raise KeyError(name)
 
     def kill(self, name: str) -> int:

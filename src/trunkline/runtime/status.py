@@ -53,10 +53,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     report["up"] = report["up"] and all(service["state"] == "ready" for service in state["services"])
     ready = {service["name"] for service in state["services"] if service["state"] == "ready"}
     report["missing"] = sorted(_configured(settings) - ready)
-    report["processes"] = [
-        {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
-        for service in state["services"]
-    ]
+    report["processes"] = _processes(state)
     for name, hook in (hooks or {}).items():
         report[name] = _ask(hook)
     return report
@@ -65,6 +62,19 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
 def is_running(settings: Settings) -> bool:
     """Whether an instance runs on the data folder of these settings."""
     return _running_state(settings) is not None
+
+
+def processes(settings: Settings) -> list[dict[str, Any]]:
+    """The processes alone, as :func:`collect` has them: cheap, because no port is checked. Empty while nothing runs."""
+    state = _running_state(settings)
+    return [] if state is None else _processes(state)
+
+
+def _processes(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
+        for service in state["services"]
+    ]
 
 
 def _ports(settings: Settings, state: Mapping[str, Any] | None) -> list[Port]:

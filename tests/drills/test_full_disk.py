@@ -1,0 +1,93 @@
+"""The disk of recordings, or that of the raw sound, is full to its last block while calls go on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.drills.own_server import fill, needs_root, small_disk
+from tests.drills.rig import Rig
+from tests.drills.test_database_faults import STALLED_SECONDS
+from trunkline.core.settings import DiskSettings, Settings
+from trunkline.testing.foreign import ForeignPhones
+
+RATE = 8.0
+PATIENCE = 60.0
+MEGABYTES = 60
+DISK = DiskSettings(alarm_free=12_000_000, recordings_free=8_000_000, calls_free=4_000_000, period=0.2)
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.long_drill,
+    pytest.mark.engine,
+    pytest.mark.phones,
+    pytest.mark.timeout(1800),
+    needs_root,
+]
+
+
+def change(settings: Settings) -> Settings:
+    return settings.model_copy(update={"disk": DISK})
+
+
+@pytest.mark.parametrize("folder", ["recordings", "spool"])
+async def test_calls_are_refused_and_none_is_lost(
+    drill_phones: ForeignPhones, tmp_path: Path, folder: str
+) -> None:
+    """Calls that were taken have their end, and each of their recordings is whole; those refused have no row."""
+    with small_disk(tmp_path / "pbx" / "data" / folder, MEGABYTES) as disk:
+        async with Rig(drill_phones, tmp_path, change) as rig:
+            await rig.start_calls(RATE)
+            await rig.more_completed(10)
+            ballast, began = fill(disk), time.time()
+            await _disk_is(rig, "no_calls")
+            assert "no_calls" in await _status(rig)
+            before = len(rig.call_counts.dialled)
+            await asyncio.sleep(5.0)
+            ballast.unlink()
+            await _disk_is(rig, "enough")
+            rig.without_space.append((began, time.time()))
+            await rig.more_completed(20)
+            await rig.stop_calls()
+            await rig.settle(STALLED_SECONDS)
+            account = await rig.count()
+            counts = rig.call_counts
+            print(f"{folder}: {rig.figures}; {account.figures}", flush=True)
+            assert len(counts.dialled) > before
+            assert len(counts.answered) < len(counts.dialled)  # some were refused
+            assert account.faults == {}
+            _all_whole(rig.installation.settings.recordings_dir)
+
+
+async def _disk_is(rig: Rig, level: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await rig.product.switch_status())["disk"] != level:
+            await asyncio.sleep(0.1)
+
+
+async def _status(rig: Rig) -> str:
+    try:
+        return await rig.installation.run("status", "--json")
+    except RuntimeError as error:  # exit code 3: something is not as it should be
+        return str(error)
+
+
+def _all_whole(folder: Path) -> None:
+    """Each recording has both files, and nothing else is left."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".wav", ".mp3"}
+    assert {path for path in files if path.suffix == ".mp3"} == {
+        path.with_suffix(".mp3") for path in files if path.suffix == ".wav"
+    }
+    for path in files:
+        assert path.stat().st_size > 0
+        if path.suffix == ".wav":
+            with wave.open(str(path)) as recording:
+                sound = recording.readframes(recording.getnframes())
+                assert (
+                    len(sound) == recording.getnframes() * recording.getnchannels() * recording.getsampwidth()
+                )
