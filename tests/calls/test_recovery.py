@@ -17,7 +17,13 @@ from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
-from trunkline.calls.switch.recovery import Recovery, restored
+from trunkline.calls.switch.recovery import (
+    Recovery,
+    has_unlogged_end,
+    log_start,
+    restored,
+    start_of_ends,
+)
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
@@ -715,6 +721,34 @@ def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     house.flow()
     assert len(sessions_begun(house)) == 1
     assert not house.switch.sessions
+
+
+def test_signals_that_were_late_before_the_position_are_read() -> None:
+    """A busy Asterisk reports other calls that begin, which moves the position, and this call's talk not before the kill."""
+    house = House()
+    customer = house.arrive(c.TWICE)
+    house.kill().at(5).engine.answer(ring(house))
+    house.flow().at(8).engine.hang_up(customer)
+    house.flow()
+    start = log_start(house.switch.sessions.values(), Instant(T0 + 60))
+    house.missed = [one for one in house.missed if one.at >= start]
+    house.at(70).restart()
+    assert house.durations() == (5, 3, 8)
+
+
+def test_the_end_of_a_talk_that_was_late_before_the_position_is_read() -> None:
+    house, customer, _ = talking()
+    house.kill().at(20).engine.hang_up(customer)
+    house.flow()
+    start = log_start(house.switch.sessions.values(), Instant(T0 + 60))
+    assert start > T0 + 20  # a long talk does not make the restart long
+    log = [one for one in house.missed if one.at >= start]
+    assert has_unlogged_end(house.switch, Survey(Instant(T0 + 70), [], log))
+    earlier = start_of_ends(house.switch, Survey(Instant(T0 + 70), [], log))
+    assert earlier is not None
+    house.missed = [one for one in house.missed if one.at >= earlier]
+    house.at(70).restart()
+    assert house.durations() == (5, 15, 20)
 
 
 def test_a_call_of_which_only_the_beginning_is_known_does_not_stay_for_ever() -> None:

@@ -378,8 +378,7 @@ class _Follower:
             for session, events in await recovery.open_sessions(self._db, self._switch.node):
                 self._switch.restore(session, events)
         position = self._switch.handled_until or self._position
-        since = Instant((position if position is not None else time.time()) - recovery.POSITION_MARGIN)
-        survey = await self._survey(since)
+        survey = await self._survey(position if position is not None else Instant(time.time()))
         if survey is None:
             return  # the engine disconnected again; its return restarts this
         if self._first:
@@ -395,9 +394,9 @@ class _Follower:
             self._recorder.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
 
-    async def _survey(self, since: Instant) -> Survey | None:
+    async def _survey(self, position: Instant) -> Survey | None:
         """What is there now, looked at once more while the CEL log may be late."""
-        looks = 0
+        since, looks = recovery.log_start(self._switch.sessions.values(), position), 0
         while True:
             try:
                 survey = await self._engine.survey(since)
@@ -407,8 +406,13 @@ class _Follower:
                     return None  # its return restarts this
                 await asyncio.sleep(0.25)
                 continue
-            if looks >= LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):
+            if looks > LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):
                 return survey
+            if looks == LOOKS_AGAIN:
+                start = recovery.start_of_ends(self._switch, survey)
+                if start is None or start >= since:
+                    return survey
+                since = start
             looks += 1
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 

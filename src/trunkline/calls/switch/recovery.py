@@ -13,7 +13,7 @@ listing of channels and the signal of the arrival are of one call, whichever com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
@@ -103,6 +103,36 @@ async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[C
     async with db.connection() as connection:
         known = await store.known_calls(connection, calls.values())
     return [channel for channel, call in calls.items() if call in known]
+
+
+def log_start(sessions: Iterable[Session], position: Instant) -> Instant:
+    """From when the CEL log is read for these open calls.
+
+    When Asterisk is busy, it reports a new call at once and what happens to the others many seconds later, or never. The
+    position then is later than signals that were not handled. So a call that is not in a talk, which expects a signal, is
+    read from its last event. For a talk see :func:`start_of_ends`.
+    """
+    waiting = (session.last_at for session in sessions if not _is_in_talk(session))
+    return min([Instant(position - POSITION_MARGIN), *waiting])
+
+
+def start_of_ends(switch: Switch, survey: Survey) -> Instant | None:
+    """From when the CEL log must be read to find the ends of channels that are gone and whose end is not in the survey."""
+    known = {one.channel for one in survey.channels}
+    known |= {one.channel for one in survey.missed if isinstance(one, Ended)}
+    return min(
+        (
+            session.last_at
+            for session in switch.sessions.values()
+            if any(leg.channel and leg.channel not in known for leg in session.living)
+        ),
+        default=None,
+    )
+
+
+def _is_in_talk(session: Session) -> bool:
+    living = session.living
+    return bool(living) and all(leg.state is LegState.TALK for leg in living)
 
 
 def has_unlogged_end(switch: Switch, survey: Survey) -> bool:
