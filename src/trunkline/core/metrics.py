@@ -84,6 +84,9 @@ LEGS_LIVE = _gauge("legs_live", "Participants' channels now.", SWITCH)
 CALLS_STARTED = _counter("calls_started", "Calls that began.", SWITCH, labels=["direction"])
 CALLS_ENDED = _counter("calls_ended", "Calls that ended.", SWITCH, labels=["finish_reason"])
 CALLS_REFUSED = _counter("calls_refused", "Calls refused before they began.", SWITCH, labels=["reason"])
+UNKNOWN_CHANNELS = _counter(
+    "unknown_channels_ended", "Channels that were ended because no call contained them.", SWITCH
+)
 SETUP = _histogram(
     "call_setup_seconds",
     "From the arrival of a call in Asterisk until Asterisk has the command that makes a phone ring; only calls that ring"

@@ -31,6 +31,7 @@ from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
+from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.core import log, metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
@@ -180,6 +181,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             disk=disk.run(),
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
+            unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
             alarms=_alarms(db, node, writer, trunks),
         )
 
@@ -341,6 +343,11 @@ class _Follower:
             self._switch.handled_until = signal.at
             if self._recovery is not None and signal.at > self._recovered_at + REPLAYED_SECONDS:
                 self._recovery = None
+
+    def is_certain(self) -> bool:
+        """Whether the calls of the switch are those of Asterisk: all signals are handled."""
+        is_late = self._first or self.is_recovering or self._engine.signals_waiting > 0
+        return self._engine.is_connected and not is_late
 
     async def find_lost_signals(self) -> None:
         """Compare live calls with Asterisk's channels now and then, and recover when signals were lost."""

@@ -38,7 +38,7 @@ from trunkline.telephony.config import (
     stale_files,
     write_files,
 )
-from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED
+from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, WITHOUT_SWITCH
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.config.pjsip import BANS_FILE, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
@@ -58,6 +58,7 @@ from trunkline.telephony.port import (
     LineAccess,
     LoginFailed,
     Originate,
+    Participant,
     RecordFinished,
     SeenChannel,
     Signal,
@@ -199,6 +200,21 @@ class AsteriskEngine(Conversations):
         """All channels that exist now. Raises :class:`EngineError`."""
         listed = await self._command("GET", "/channels")
         return frozenset(self._translator.public(channel.id) for channel, _ in self._read_channels(listed))
+
+    async def participants(self) -> Sequence[Participant]:
+        """The channels of phones and carriers that exist now. Raises :class:`EngineError`."""
+        listed = await self._command("GET", "/channels")
+        return [
+            Participant(
+                self._translator.public(channel.id),
+                endpoint.name,
+                str(data.get("accountcode", "")),
+                channel.created_at,
+                channel.context in WITHOUT_SWITCH or channel.app == "AppDial",
+            )
+            for channel, data in self._read_channels(listed)
+            if (endpoint := endpoint_of_channel(channel.name)) is not None
+        ]
 
     def _read_channels(self, listed: Any) -> list[tuple[ChannelSnapshot, Mapping[str, Any]]]:
         """The channels of a listing, with their data; one that cannot be read is left out and counted."""

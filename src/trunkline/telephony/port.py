@@ -403,6 +403,22 @@ class SeenChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class Participant:
+    """One live channel of a phone or carrier, as listed.
+
+    :ivar endpoint: its name in the engine.
+    :ivar tag: the call session id that a command has set; "" when none has.
+    :ivar by_dialplan: the dialplan connects it without a switch, or it is called by another channel and ends with it.
+    """
+
+    channel: Channel
+    endpoint: str
+    tag: str
+    created_at: Instant
+    by_dialplan: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """The engine's present state, and the missed signals of live and ended channels."""
 

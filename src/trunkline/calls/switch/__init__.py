@@ -9,6 +9,7 @@
 ``lease``             the lease of a node, with its fencing token
 ``call_timers``       timers and questions of live calls
 ``lost_signals``      finds live calls whose channels ended without a signal
+``unknown_channels``  ends channels that no call contains
 ``live_context``      the context of a rule, answered from memory
 ``presence``          which lines are registered and which devices are busy
 ``registrations``     writes registrations of devices into the database

@@ -161,6 +161,8 @@ class Switch:
         self.signal_path: Callable[[], dict[str, object]] | None = None
         """Whether the engine's signals arrive; the role sets it."""
         self.bad_engine_messages: Callable[[], dict[str, int]] = dict
+        self.unknown_channels = 0
+        """Channels that were ended because no call contained them."""
         """The engine's messages that could not be handled, by interface; the role sets it."""
 
     # --- signals of the engine
@@ -717,6 +719,7 @@ class Switch:
             "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),
             "bad_engine_messages": self.bad_engine_messages(),
+            "unknown_channels": self.unknown_channels,
         }
 
     def directory_fingerprint(self, account_id: int) -> str | None:

@@ -53,6 +53,9 @@ switch, which would only hang it up."""
 _RETRY = 0.5
 _DEFAULT_RING = 60
 _EMERGENCY = "tl-emergency"
+_DEFAULT = "tl-default"
+WITHOUT_SWITCH = frozenset({_EMERGENCY, _DEFAULT, RING})
+"""Contexts in which the dialplan connects calls that no switch took."""
 _EMERGENCY_WAIT = 2.0
 """Seconds that a call to an emergency number waits for a switch before the dialplan places it by itself: a switch that
 reconnects is back sooner, and one that was killed starts for longer."""
