@@ -36,12 +36,12 @@ test-fast: ## run the tests of rules and SQL only, without Asterisk
 attack: ## play a hostile tenant, client and phone against the product
 	@scripts/bootstrap dev
 	@$(bin)/trunkline setup
-	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m attack $(arguments)
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "attack or isolation" $(arguments)
 
 drills: ## kill processes at random moments and count every call (kills=N; report=FILE: the table as JSON)
 	@scripts/bootstrap dev
 	@$(bin)/trunkline setup
-	@$(bin)/python -m pytest -m drill --long-drills --kills $(kills) $(if $(report),--kills-report $(report)) -s $(arguments)
+	@$(bin)/python -m pytest -m "drill or durability" --long-drills --kills $(kills) $(if $(report),--kills-report $(report)) -s $(arguments)
 
 check: ## lint, formatting, types, and the direction of imports
 	@scripts/bootstrap dev

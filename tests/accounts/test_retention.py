@@ -80,6 +80,7 @@ def _files(settings: Settings) -> set[str]:
     return {path.name for path in settings.recordings_dir.iterdir()}
 
 
+@pytest.mark.durability
 async def test_recordings_by_account(database: str, settings: Settings) -> None:
     async with await Database.open(database) as db:
         await _accounts(db)
@@ -119,6 +120,7 @@ async def test_a_break_between_row_and_files_is_taken_up(
     assert _files(settings) == set()
 
 
+@pytest.mark.durability
 async def test_calls_go_with_all_that_is_theirs_and_open_ones_stay(database: str, settings: Settings) -> None:
     async with await Database.open(database) as db:
         await _accounts(db)
@@ -195,6 +197,7 @@ async def test_values_of_an_account_before_those_of_the_installation(database: s
     assert found[LONG][DataKind.CALLS] == Days(None, False)
 
 
+@pytest.mark.durability
 async def test_spoken_texts_that_nobody_uses(database: str, tmp_path: Path) -> None:
     names = {name: name * 64 for name in "abcd"}
     for name in names.values():

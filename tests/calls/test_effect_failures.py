@@ -141,6 +141,7 @@ def test_each_effect_has_a_policy_and_a_case() -> None:
         assert isinstance(kind.policy, Policy), f"{kind.__name__}: say what its failure means"
 
 
+@pytest.mark.durability
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("effect_type", EFFECTS)
 def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: type[EngineError]) -> None:
@@ -304,6 +305,7 @@ async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alon
     assert phase_of(story) is Phase.HOLD
 
 
+@pytest.mark.durability
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_optional_effect_that_fails_does_not_fail_the_command(
     kind: type[EngineError], tmp_path: Path

@@ -668,6 +668,7 @@ def sessions_begun(house: House) -> list[int]:
     ]
 
 
+@pytest.mark.durability
 def test_a_call_has_one_id_from_its_first_invite() -> None:
     """Published, lost, begun by the CEL log, lost again and begun from the listing: the id, and so the recording, is one."""
     house = House()
@@ -680,6 +681,7 @@ def test_a_call_has_one_id_from_its_first_invite() -> None:
     assert sessions_begun(house) == [first]
 
 
+@pytest.mark.durability
 @pytest.mark.parametrize("in_log", [True, False])
 @pytest.mark.parametrize("in_listing", [True, False])
 def test_a_call_that_begins_during_the_recovery_is_created_once(in_log: bool, in_listing: bool) -> None:
@@ -723,6 +725,7 @@ def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     assert not house.switch.sessions
 
 
+@pytest.mark.durability
 def test_signals_that_were_late_before_the_position_are_read() -> None:
     """A busy Asterisk reports other calls that begin, which moves the position, and this call's talk not before the kill."""
     house = House()
@@ -736,6 +739,7 @@ def test_signals_that_were_late_before_the_position_are_read() -> None:
     assert house.durations() == (5, 3, 8)
 
 
+@pytest.mark.durability
 def test_the_end_of_a_talk_that_was_late_before_the_position_is_read() -> None:
     house, customer, _ = talking()
     house.kill().at(20).engine.hang_up(customer)

@@ -108,6 +108,7 @@ async def test_the_same_texts_match_as_in_the_database(database: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.isolation
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -117,6 +117,7 @@ async def test_a_burst_of_commits_is_one_load(desk: Desk, snapshot: DirectorySna
     assert len(seen) < 20
 
 
+@pytest.mark.durability
 async def test_a_contact_and_the_blacklist_concern_numbers_only(
     desk: Desk, snapshot: DirectorySnapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

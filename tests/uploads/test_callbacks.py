@@ -20,6 +20,7 @@ from trunkline.notifications.subscriptions import Subscriptions
 CIPHER = Cipher(MASTER_KEY)
 
 
+@pytest.mark.durability
 async def test_a_callback_is_signed_and_logged(office: Office, tmp_path: Path) -> None:
     async with Receiver() as receiver, working(office, settings_for(tmp_path)):
         url = receiver.url + "?from={{crm}}&x=1"

@@ -136,6 +136,7 @@ def test_every_method_has_its_class() -> None:
     assert set(Counter(classes.values())) == set(Workload)
 
 
+@pytest.mark.isolation
 @pytest.mark.parametrize(
     ("raised", "told", "spent"),
     [
