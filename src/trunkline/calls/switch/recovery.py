@@ -1,8 +1,8 @@
 """Recovery of the live calls of a node, after the switch started or its connection to the engine was lost.
 
 1. Read the open streams of the node: the calls as far as their events are written.
-2. Read the engine's survey: the channels that exist now, and the signals in its CEL log since the stored position (all
-   signals before it are handled, and their events written).
+2. Read the engine's survey: the channels that exist now, and the signals in its CEL log since the stored position or the
+   last event of a call that expects a signal (:func:`log_start`).
 3. Apply the missed signals by the same rules as live signals. A signal that was handled before has no effect.
 4. End the legs whose channels do not exist any more.
 5. Continue the calls whose channels exist, and begin those that came in meanwhile.
