@@ -150,9 +150,9 @@ async def test_a_handler_gets_a_database_of_its_account_alone(db: Database) -> N
     """The connection that a method works with, through the whole API; its statement omits the account."""
     seen: list[list[int]] = []
 
-    async def careless(call: RequestContext, _params: Params) -> Result:
-        rows = await call.services.db.fetch_all("select account_id from accounts order by 1")
-        async with call.services.db.connection() as connection:
+    async def careless(request: RequestContext, _params: Params) -> Result:
+        rows = await request.services.db.fetch_all("select account_id from accounts order by 1")
+        async with request.services.db.connection() as connection:
             again = await (await connection.execute("select account_id from accounts order by 1")).fetchall()
         assert again == rows
         seen.append([row["account_id"] for row in rows])

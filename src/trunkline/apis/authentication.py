@@ -23,12 +23,12 @@ async def identify_by_password(services: Services, api: Api, params: Params, cli
     return Identity(caller, session.access_token, session.expires_at)
 
 
-def session_of(call: RequestContext) -> dict[str, Any]:
+def session_of(request: RequestContext) -> dict[str, Any]:
     """``access_token`` and ``expire_at`` (Unix seconds) of the session just opened."""
-    assert call.identity is not None, "login.user is declared with identify_by_password"
-    return {"access_token": call.identity.token, "expire_at": int(call.identity.expires_at.timestamp())}
+    assert request.identity is not None, "login.user is declared with identify_by_password"
+    return {"access_token": request.identity.token, "expire_at": int(request.identity.expires_at.timestamp())}
 
 
-async def end_session(call: RequestContext) -> None:
+async def end_session(request: RequestContext) -> None:
     """Close the session the request came with."""
-    await call.services.accounts.logout(call.token)
+    await request.services.accounts.logout(request.token)

@@ -17,7 +17,7 @@ from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 def large_method(chunks: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Method:
     """Answers with that many rows, one in each piece."""
 
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         rows = [orjson.dumps({"number": number, "text": "x" * 1000}) for number in range(chunks)]
         return Result(
             Chunks((b"[", b",".join(rows[:1]), *(b"," + row for row in rows[1:]), b"]")), total_items=chunks

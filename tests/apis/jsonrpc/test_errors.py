@@ -38,7 +38,7 @@ BOTH = pytest.mark.parametrize("api", list(Api))
 
 
 def _probe(api: Api, raises: Exception | None = None, **changes: Any) -> Method:
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         if raises is not None:
             raise raises
         return Result({"seen": dict(params)})
@@ -300,7 +300,7 @@ async def test_a_dependency_that_is_unavailable(api: Api) -> None:
 
 @BOTH
 async def test_result_that_is_no_json(api: Api) -> None:
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         return Result({"seen": object()})
 
     house = House(extra=[_probe(api, handler=handler)])
@@ -336,8 +336,8 @@ async def test_error_the_api_does_not_know_is_internal() -> None:
 
 
 async def test_agent_acts_for_a_client() -> None:
-    async def handler(call: RequestContext, params: Params) -> Result:
-        return Result({"account_id": call.account_id})
+    async def handler(request: RequestContext, params: Params) -> Result:
+        return Result({"account_id": request.account_id})
 
     probe = _probe(Api.DATA, params=(ACCESS_TOKEN, USER_ID), handler=handler)
     house = House(extra=[probe])
@@ -409,7 +409,7 @@ async def test_the_remedy_of_a_time_has_the_accepted_forms(api: Api) -> None:
 @BOTH
 @pytest.mark.parametrize("envelope", [Envelope.DIRECT, Envelope.DATA_OBJECT])
 async def test_a_create_method_answers_its_id_in_both_places(api: Api, envelope: Envelope) -> None:
-    async def make(call: RequestContext, params: Params) -> Result:
+    async def make(request: RequestContext, params: Params) -> Result:
         return Result({"id": 7, "key": "a"})
 
     fields = (Field("id", FieldType.NUMBER), Field("key", FieldType.STRING))

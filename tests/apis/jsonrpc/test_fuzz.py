@@ -28,7 +28,7 @@ _JSON = st.recursive(
 )
 
 
-async def _nothing(call: RequestContext, params: Params) -> Result:
+async def _nothing(request: RequestContext, params: Params) -> Result:
     return Result()
 
 

@@ -24,7 +24,7 @@ from trunkline.apis.jsonrpc.request_context import Result
 from trunkline.core.errors import InvalidInput
 
 
-async def _handler(call: RequestContext, params: Params) -> Result:
+async def _handler(request: RequestContext, params: Params) -> Result:
     if params["count"] == 1:
         raise InvalidInput("not one", mnemonic="invalid_parameters_combination")
     return Result({})

@@ -23,7 +23,7 @@ from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.jsonrpc.params import ParamChecker, is_date_time, masked, to_number
 
 
-async def _handler(call: RequestContext, params: Params) -> Result:
+async def _handler(request: RequestContext, params: Params) -> Result:
     return Result()
 
 

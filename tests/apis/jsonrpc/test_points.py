@@ -14,7 +14,7 @@ async def test_many_requests_at_once_never_overspend() -> None:
     running = 0
     most = 0
 
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -43,7 +43,7 @@ async def test_weight_of_method_and_of_account() -> None:
 async def test_cancelled_request_gives_its_points_back() -> None:
     started = asyncio.Event()
 
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         started.set()
         await asyncio.sleep(60)
         return Result({})

@@ -150,7 +150,7 @@ def test_every_method_has_its_class() -> None:
 async def test_points_of_a_request_that_took_too_long_stay_spent(
     raised: Exception, told: str, spent: int
 ) -> None:
-    async def handler(call: RequestContext, params: Params) -> Result:
+    async def handler(request: RequestContext, params: Params) -> Result:
         raise raised
 
     method = Method(

@@ -17,12 +17,12 @@ from trunkline.apis.jsonrpc import (
 )
 
 
-async def _login(call: RequestContext, _params: Params) -> Result:
-    return Result(session_of(call))
+async def _login(request: RequestContext, _params: Params) -> Result:
+    return Result(session_of(request))
 
 
-async def _logout(call: RequestContext, _params: Params) -> Result:
-    await end_session(call)
+async def _logout(request: RequestContext, _params: Params) -> Result:
+    await end_session(request)
     return Result({"success": True})
 
 

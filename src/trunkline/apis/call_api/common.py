@@ -112,25 +112,25 @@ SUCCESS = Field("success", FieldType.STRING, description="The text true.")
 DONE = Result({"success": "true"})
 
 
-async def command(call: RequestContext, name: str, params: Params) -> dict[str, Any]:
+async def command(request: RequestContext, name: str, params: Params) -> dict[str, Any]:
     """Have the switch do it: the checked parameters, and who asks."""
-    return await call.services.switch.command(
-        call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
+    return await request.services.switch.command(
+        request.account_id, name, _signed(request, params), request_id=str(request.api_request_id)
     )
 
 
-async def command_json(call: RequestContext, name: str, params: Params) -> Chunks:
+async def command_json(request: RequestContext, name: str, params: Params) -> Chunks:
     """As :func:`command`; the result as the switch wrote it."""
-    made = await call.services.switch.command_json(
-        call.account_id, name, _signed(call, params), request_id=str(call.api_request_id)
+    made = await request.services.switch.command_json(
+        request.account_id, name, _signed(request, params), request_id=str(request.api_request_id)
     )
     return Chunks((made,))
 
 
-def _signed(call: RequestContext, params: Params) -> dict[str, Any]:
+def _signed(request: RequestContext, params: Params) -> dict[str, Any]:
     return {
         **params,
-        "user_id": call.caller.user_id,
-        "login": call.caller.login,
-        "api_request_id": call.api_request_id,
+        "user_id": request.caller.user_id,
+        "login": request.caller.login,
+        "api_request_id": request.api_request_id,
     }

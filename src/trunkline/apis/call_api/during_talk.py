@@ -10,15 +10,18 @@ from trunkline.core.errors import Refused
 from trunkline.directory.blacklist.changes import block_digits
 
 
-async def _add_coach(call: RequestContext, params: Params) -> None:
-    await common.command(call, "add_coach", {"phone_number": None, **params})
+async def _add_coach(request: RequestContext, params: Params) -> None:
+    await common.command(request, "add_coach", {"phone_number": None, **params})
 
 
-async def _block_contact(call: RequestContext, params: Params) -> None:
+async def _block_contact(request: RequestContext, params: Params) -> None:
     """The switch has the number and its loaded directory; the table determines whether the number is already blocked."""
-    number = (await common.command(call, "block_contact", params))["contact_phone_number"]
-    comment = f"{call.caller.login}, call {params['call_session_id']}"
-    if await block_digits(call.services.db, call.account_id, call.caller.user_id, number, comment) is None:
+    number = (await common.command(request, "block_contact", params))["contact_phone_number"]
+    comment = f"{request.caller.login}, call {params['call_session_id']}"
+    if (
+        await block_digits(request.services.db, request.account_id, request.caller.user_id, number, comment)
+        is None
+    ):
         raise Refused(
             f"{number} is in the blacklist already",
             mnemonic="duplicate_contact",

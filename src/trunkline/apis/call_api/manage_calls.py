@@ -20,10 +20,10 @@ from trunkline.apis.jsonrpc import (
 )
 
 
-async def _list_calls(call: RequestContext, params: Params) -> Result:
+async def _list_calls(request: RequestContext, params: Params) -> Result:
     """The switch writes the list as it goes out: exactly the fields declared below, times in the account's zone."""
-    zone = call.caller.time_zone.key
-    return Result(await common.command_json(call, "list_calls", {**params, "time_zone": zone}))
+    zone = request.caller.time_zone.key
+    return Result(await common.command_json(request, "list_calls", {**params, "time_zone": zone}))
 
 
 METHODS = (

@@ -18,7 +18,7 @@ NAMES = ("contact_message", "employee_message", "operator_message", "to_message"
 """Parameters that carry a message."""
 
 
-async def check(call: RequestContext, params: Params) -> None:
+async def check(request: RequestContext, params: Params) -> None:
     """Check the length of the texts among the messages, before any synthesis.
 
     :raises LimitExceeded: ``tts_text_exceeded``.
@@ -26,7 +26,7 @@ async def check(call: RequestContext, params: Params) -> None:
     texts = [(name, params[name]["value"]) for name in NAMES if _is_text(params.get(name))]
     if not texts:
         return
-    longest = await call.services.accounts.tts_message_max_length(call.account_id, call.api)
+    longest = await request.services.accounts.tts_message_max_length(request.account_id, request.api)
     for name, text in texts:
         if len(text) > longest:
             raise LimitExceeded(
@@ -38,7 +38,7 @@ async def check(call: RequestContext, params: Params) -> None:
             )
 
 
-async def speak(call: RequestContext, command: str, params: Params) -> dict[str, Any]:
+async def speak(request: RequestContext, command: str, params: Params) -> dict[str, Any]:
     """The parameters with a sound file for each text.
 
     :param command: the command of the switch that uses the texts.
@@ -49,16 +49,19 @@ async def speak(call: RequestContext, command: str, params: Params) -> dict[str,
     if not texts:
         return dict(params)
     unspoken = {name: {**params[name], "file": ""} for name in texts}
-    await common.command(call, CHECK, {**params, **unspoken, "command": command})
+    await common.command(request, CHECK, {**params, **unspoken, "command": command})
     return {
-        name: await _spoken(call, name, value) if name in texts else value for name, value in params.items()
+        name: await _spoken(request, name, value) if name in texts else value
+        for name, value in params.items()
     }
 
 
-async def _spoken(call: RequestContext, name: str, message: Params) -> dict[str, Any]:
+async def _spoken(request: RequestContext, name: str, message: Params) -> dict[str, Any]:
     text = message["value"]
     try:
-        file = await call.services.speaker.file_of(text, call.caller.locale, account_id=call.account_id)
+        file = await request.services.speaker.file_of(
+            text, request.caller.locale, account_id=request.account_id
+        )
     except InvalidInput as error:
         raise InvalidInput(error.message, field=f"{name}.value", value=text) from error
     return {**message, "file": file}

@@ -40,12 +40,12 @@ def call_method(
     """
     command = name.replace(".", "_")
 
-    async def handler(call: RequestContext, asked: Params) -> Result:
+    async def handler(request: RequestContext, asked: Params) -> Result:
         if do is not None:
-            await do(call, asked)
+            await do(request, asked)
         else:
-            await messages.check(call, asked)
-            await common.command(call, command, await messages.speak(call, command, asked))
+            await messages.check(request, asked)
+            await common.command(request, command, await messages.speak(request, command, asked))
         return common.DONE
 
     return Method(

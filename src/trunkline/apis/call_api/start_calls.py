@@ -115,11 +115,11 @@ _THROUGH_SCENARIO = Form(
 )
 
 
-async def _start_simple_call(call: RequestContext, params: Params) -> Result:
+async def _start_simple_call(request: RequestContext, params: Params) -> Result:
     if "operator" not in params:
-        return await starting.start(call, "start_vnumber_call", params)
-    starting.check_rules(call, params, ours="operator")
-    return await starting.start(call, "start_simple_call", params)
+        return await starting.start(request, "start_vnumber_call", params)
+    starting.check_rules(request, params, ours="operator")
+    return await starting.start(request, "start_simple_call", params)
 
 
 _ERRORS = (

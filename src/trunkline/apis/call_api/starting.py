@@ -69,9 +69,9 @@ def start_method(
     """
     command = name.replace(".", "_")
 
-    async def checked(call: RequestContext, asked: Params) -> Result:
-        check_rules(call, asked, ours=ours)
-        return await start(call, command, asked)
+    async def checked(request: RequestContext, asked: Params) -> Result:
+        check_rules(request, asked, ours=ours)
+        return await start(request, command, asked)
 
     return Method(
         api=Api.CALL,
@@ -89,7 +89,7 @@ def start_method(
     )
 
 
-def check_rules(call: RequestContext, params: Params, *, ours: str) -> None:
+def check_rules(request: RequestContext, params: Params, *, ours: str) -> None:
     """Rules between parameters.
 
     :param ours: the value of ``first_call`` that means the operator's side.
@@ -102,7 +102,10 @@ def check_rules(call: RequestContext, params: Params, *, ours: str) -> None:
             field="early_switching",
             value=True,
         )
-    if params["virtual_phone_usage_rule"] != "fixed" and NUMBER_MANAGEMENT.name not in call.caller.components:
+    if (
+        params["virtual_phone_usage_rule"] != "fixed"
+        and NUMBER_MANAGEMENT.name not in request.caller.components
+    ):
         raise PermissionDenied(
             "rules other than fixed need a component",
             mnemonic="component_disabled",
@@ -111,43 +114,43 @@ def check_rules(call: RequestContext, params: Params, *, ours: str) -> None:
         )
 
 
-async def start(call: RequestContext, name: str, params: Params) -> Result:
+async def start(request: RequestContext, name: str, params: Params) -> Result:
     """Have the switch start a call; a request repeated under its key gets the first one's answer.
 
     :param name: of the switch's command.
     :raises TrunklineError: what the texts or the switch refuse; ``invalid_parameter_value`` for a key that was
         used for other parameters; :class:`SwitchInterrupted` when it is unknown whether the first attempt dialled.
     """
-    await messages.check(call, params)
-    if call.idempotency_key is None:
-        return Result(await common.command(call, name, await messages.speak(call, name, params)))
-    idempotency_keys = IdempotencyKeys(call.services.db)
+    await messages.check(request, params)
+    if request.idempotency_key is None:
+        return Result(await common.command(request, name, await messages.speak(request, name, params)))
+    idempotency_keys = IdempotencyKeys(request.services.db)
     attempt = await idempotency_keys.claim(
         Attempt(
-            account_id=call.account_id,
-            method=call.method.name,
-            key=call.idempotency_key,
+            account_id=request.account_id,
+            method=request.method.name,
+            key=request.idempotency_key,
             request_hash=request_hash(params),
-            api_request_id=call.api_request_id,
+            api_request_id=request.api_request_id,
         )
     )
     if attempt.answer is not None:
         return Result(attempt.answer)
-    return Result(await _first_time(call, name, params, idempotency_keys, attempt))
+    return Result(await _first_time(request, name, params, idempotency_keys, attempt))
 
 
 async def _first_time(
-    call: RequestContext, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
+    request: RequestContext, name: str, params: Params, idempotency_keys: IdempotencyKeys, attempt: Attempt
 ) -> dict[str, Any]:
     """Dial, and in every case store the data for repeated requests."""
     try:
-        spoken = await messages.speak(call, name, params)
+        spoken = await messages.speak(request, name, params)
     except Exception:
         await _free(idempotency_keys, attempt)
         raise
     await idempotency_keys.dialling(attempt)
     try:
-        answer = await common.command(call, name, spoken)
+        answer = await common.command(request, name, spoken)
     except SwitchInterrupted:
         raise  # It is unknown whether it dialled: the key remains in use.
     except (Refused, SwitchUnavailable):

@@ -20,9 +20,9 @@ from trunkline.apis.jsonrpc import (
 )
 
 
-async def _list_talk_options(call: RequestContext, params: Params) -> Result:
+async def _list_talk_options(request: RequestContext, params: Params) -> Result:
     """The switch answers ``{"options": [...]}``: the fields of the result."""
-    answer = await common.command(call, "list_talk_options", params)
+    answer = await common.command(request, "list_talk_options", params)
     return Result(answer["options"])
 
 

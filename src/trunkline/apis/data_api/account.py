@@ -24,12 +24,12 @@ from trunkline.apis.jsonrpc import (
 _NUMBER, _STRING, _BOOLEAN = FieldType.NUMBER, FieldType.STRING, FieldType.BOOLEAN
 
 
-async def _account(call: RequestContext, _params: Params) -> Result:
-    return Result([await profile.account(call.services.db, call.account_id)], total_items=1)
+async def _account(request: RequestContext, _params: Params) -> Result:
+    return Result([await profile.account(request.services.db, request.account_id)], total_items=1)
 
 
-async def _profile(call: RequestContext, _params: Params) -> Result:
-    return Result(await profile.profile(call.services.db, cast(Caller, call.caller)))
+async def _profile(request: RequestContext, _params: Params) -> Result:
+    return Result(await profile.profile(request.services.db, cast(Caller, request.caller)))
 
 
 METHODS = (

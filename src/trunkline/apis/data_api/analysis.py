@@ -34,16 +34,18 @@ _SESSION = Param(
 )
 
 
-async def _enqueue(call: RequestContext, params: Params) -> dict[str, str]:
-    db = call.services.db
-    await jobs.enqueue_recognition(db, Jobs(db.dsn), call.account_id, params["call_session_id"])
+async def _enqueue(request: RequestContext, params: Params) -> dict[str, str]:
+    db = request.services.db
+    await jobs.enqueue_recognition(db, Jobs(db.dsn), request.account_id, params["call_session_id"])
     return {"success": "true"}
 
 
-async def _recognition(call: RequestContext, params: Params) -> Result:
+async def _recognition(request: RequestContext, params: Params) -> Result:
     session = params["call_session_id"]
-    found = await reading.recognition(call.services.db, call.account_id, session, params.get("search_text"))
-    web = call.services.settings.web
+    found = await reading.recognition(
+        request.services.db, request.account_id, session, params.get("search_text")
+    )
+    web = request.services.settings.web
     links = LinkMaker(base_url(web.public_url, web.http_bind, web.http_port))
     return Result(
         {
@@ -53,7 +55,7 @@ async def _recognition(call: RequestContext, params: Params) -> Result:
                     "ext_id": None,
                     "speech_id": row["phrase_id"],
                     "phrase": row["phrase"],
-                    "start_time": _local(call, row["said_at"]),
+                    "start_time": _local(request, row["said_at"]),
                     "is_operator": row["is_operator"],
                     "edited_phrase": None,
                 }
@@ -61,15 +63,15 @@ async def _recognition(call: RequestContext, params: Params) -> Result:
             ],
             "recognition_worker_type": found.transcriber,
             "call_records": [links.of(session, one, RecordingKind.TALK).file for one in found.recordings],
-            "call_start_date_time": _local(call, found.start_time),
+            "call_start_date_time": _local(request, found.start_time),
             "contact_phone_number": found.contact_phone_number,
         }
     )
 
 
-async def _analysis(call: RequestContext, params: Params) -> Result:
+async def _analysis(request: RequestContext, params: Params) -> Result:
     session = params["call_session_id"]
-    rows = await reading.analyses(call.services.db, call.account_id, session)
+    rows = await reading.analyses(request.services.db, request.account_id, session)
     return Result({"call_session_id": session, "recordings": [_analysed(row) for row in rows]})
 
 
@@ -78,8 +80,8 @@ def _analysed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **figures}
 
 
-def _local(call: RequestContext, moment: datetime) -> str:
-    return f"{moment.astimezone(call.caller.time_zone):%Y-%m-%d %H:%M:%S}"
+def _local(request: RequestContext, moment: datetime) -> str:
+    return f"{moment.astimezone(request.caller.time_zone):%Y-%m-%d %H:%M:%S}"
 
 
 _SIDE = ("contact", "employee")

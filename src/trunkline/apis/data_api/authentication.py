@@ -16,12 +16,12 @@ from trunkline.apis.jsonrpc import (
 )
 
 
-async def _login(call: RequestContext, _params: Params) -> Result:
-    return Result({**session_of(call), "app_id": call.account_id})
+async def _login(request: RequestContext, _params: Params) -> Result:
+    return Result({**session_of(request), "app_id": request.account_id})
 
 
-async def _logout(call: RequestContext, _params: Params) -> Result:
-    await end_session(call)
+async def _logout(request: RequestContext, _params: Params) -> Result:
+    await end_session(request)
     return Result()
 
 

@@ -12,9 +12,9 @@ _MOST = 10_000
 """Numbers of one request."""
 
 
-async def _delete_numbers(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _delete_numbers(request: RequestContext, params: Params) -> dict[str, bool]:
     await auto_calls.delete_numbers(
-        call.services.db, call.account_id, params["campaign_id"], params["phone_numbers"]
+        request.services.db, request.account_id, params["campaign_id"], params["phone_numbers"]
     )
     return {"success": True}
 

@@ -8,19 +8,19 @@ from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, Pa
 from trunkline.directory.blacklist import changes as blacklist
 
 
-async def _block(call: RequestContext, params: Params) -> dict[str, object]:
+async def _block(request: RequestContext, params: Params) -> dict[str, object]:
     blocked = await blacklist.block(
-        call.services.db,
-        call.account_id,
-        call.caller.user_id,
+        request.services.db,
+        request.account_id,
+        request.caller.user_id,
         params["phone_number"],
         params.get("add_comment", ""),
     )
     return {"id": blocked.blacklist_id, "phone_number": blocked.phone_number}
 
 
-async def _unblock(call: RequestContext, params: Params) -> None:
-    await blacklist.unblock(call.services.db, call.account_id, params["id"])
+async def _unblock(request: RequestContext, params: Params) -> None:
+    await blacklist.unblock(request.services.db, request.account_id, params["id"])
 
 
 METHODS = (

@@ -84,40 +84,40 @@ _NAME = Param("name", ParamType.STRING, required=True)
 _SITE_ID = Param("site_id", _NUMBER, required=True)
 
 
-def _check_components(call: RequestContext, params: Params) -> None:
-    require_component(call, params, _DYNAMIC, "dynamic_call_tracking")
+def _check_components(request: RequestContext, params: Params) -> None:
+    require_component(request, params, _DYNAMIC, "dynamic_call_tracking")
     for block in params.get("site_blocks") or ():
         for name, component in (
             ("redirection_phone_number_id", VIRTUAL_PBX),
             ("dynamic_call_tracking_enabled", _DYNAMIC),
         ):
-            if block.get(name) and component.name not in call.caller.components:
-                raise component_disabled(call, component, f"site_blocks.{name}")
+            if block.get(name) and component.name not in request.caller.components:
+                raise component_disabled(request, component, f"site_blocks.{name}")
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    _check_components(call, params)
-    return await changes.create_campaign(call.services.db, call.account_id, params)
+async def _create(request: RequestContext, params: Params) -> int:
+    _check_components(request, params)
+    return await changes.create_campaign(request.services.db, request.account_id, params)
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    _check_components(call, params)
+async def _update(request: RequestContext, params: Params) -> None:
+    _check_components(request, params)
     values = dict(params)
     if isinstance(values.get("cost_ratio"), float):
         values["cost_ratio"] = Decimal(str(values["cost_ratio"]))
-    await changes.update_campaign(call.services.db, call.account_id, params["id"], values)
+    await changes.update_campaign(request.services.db, request.account_id, params["id"], values)
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await changes.delete_campaign(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await changes.delete_campaign(request.services.db, request.account_id, params["id"])
 
 
-async def _update_weights(call: RequestContext, params: Params) -> None:
+async def _update_weights(request: RequestContext, params: Params) -> None:
     chosen = {name: params[name] for name in weights.DEFAULTS if name in params}
-    await weights.update_weights(call.services.db, call.account_id, params["site_id"], chosen)
+    await weights.update_weights(request.services.db, request.account_id, params["site_id"], chosen)
 
 
-async def _upload_costs(call: RequestContext, params: Params) -> dict[str, Any]:
+async def _upload_costs(request: RequestContext, params: Params) -> dict[str, Any]:
     uploaded = [
         costs.Cost(
             campaign_id=row["campaign_id"],
@@ -128,7 +128,7 @@ async def _upload_costs(call: RequestContext, params: Params) -> dict[str, Any]:
         )
         for row in params["costs"]
     ]
-    await costs.upload_costs(call.services.db, call.account_id, uploaded)
+    await costs.upload_costs(request.services.db, request.account_id, uploaded)
     return {"success": True}
 
 

@@ -6,7 +6,7 @@
     update_method("update.tags", "Renames a tag.", update_tag, params=(ID, Param("name", STRING, required=True)))
     delete_method("delete.tags", "Removes a tag.", delete_tag)
 
-``do`` gets the call and the checked parameters; a feature's errors (:mod:`trunkline.core.errors`) become those
+``do`` gets the request and the checked parameters; a feature's errors (:mod:`trunkline.core.errors`) become those
 of the method's page and of the list of its verb.
 """
 
@@ -62,8 +62,8 @@ def change_method(
         without them is carried out, too.
     """
 
-    async def handler(call: RequestContext, asked: Params) -> Result:
-        return Result(await do(call, asked))
+    async def handler(request: RequestContext, asked: Params) -> Result:
+        return Result(await do(request, asked))
 
     return Method(
         api=Api.DATA,
@@ -93,8 +93,8 @@ def create_method(
 ) -> Method:
     """A method that answers with the id ``do`` returns."""
 
-    async def answered(call: RequestContext, asked: Params) -> dict[str, int]:
-        return {"id": await do(call, asked)}
+    async def answered(request: RequestContext, asked: Params) -> dict[str, int]:
+        return {"id": await do(request, asked)}
 
     return change_method(name, summary, answered, params=params, result=MADE_ID, envelope=envelope, **more)
 
@@ -114,24 +114,24 @@ def delete_method(
     return change_method(name, summary, do, params=params, **more)
 
 
-def require_component(call: RequestContext, params: Params, component: Component, *names: str) -> None:
+def require_component(request: RequestContext, params: Params, component: Component, *names: str) -> None:
     """Whether the account has what these parameters need; those that are not there need nothing.
 
     :param names: dotted for members of an object (``extension.extension_queue_enabled``).
     :raises PermissionDenied: ``parameter_component_disabled``.
     """
-    if component.name in call.caller.components:
+    if component.name in request.caller.components:
         return
     for name in names:
         if _sent(params, name):
-            raise component_disabled(call, component, name)
+            raise component_disabled(request, component, name)
 
 
-def component_disabled(call: RequestContext, component: Component, name: str) -> PermissionDenied:
+def component_disabled(request: RequestContext, component: Component, name: str) -> PermissionDenied:
     """The error of a parameter (dotted name) that needs a component which the account does not have."""
     return PermissionDenied(
         f"Leave {name} out, or the operator enables its component:"
-        f" trunkline account component {component.name} on --account {call.account_id}",
+        f" trunkline account component {component.name} on --account {request.account_id}",
         mnemonic="parameter_component_disabled",
         field=name,
         params={"components": component.title},

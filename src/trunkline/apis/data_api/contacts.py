@@ -43,46 +43,48 @@ _MEMBERS = Param(
 )
 
 
-async def _create_contact(call: RequestContext, params: Params) -> int:
-    return await contacts.create_contact(call.services.db, call.account_id, params)
+async def _create_contact(request: RequestContext, params: Params) -> int:
+    return await contacts.create_contact(request.services.db, request.account_id, params)
 
 
-async def _update_contact(call: RequestContext, params: Params) -> None:
-    await contacts.update_contact(call.services.db, call.account_id, params["id"], params)
+async def _update_contact(request: RequestContext, params: Params) -> None:
+    await contacts.update_contact(request.services.db, request.account_id, params["id"], params)
 
 
-async def _delete_contacts(call: RequestContext, params: Params) -> None:
+async def _delete_contacts(request: RequestContext, params: Params) -> None:
     one, many = params.get("id"), params.get("ids", [])
     field = "ids" if one is None else "id"
     ids = many if one is None else [one, *many]
-    await contacts.delete_contacts(call.services.db, call.account_id, ids, field=field)
+    await contacts.delete_contacts(request.services.db, request.account_id, ids, field=field)
 
 
-async def _create_group(call: RequestContext, params: Params) -> int:
+async def _create_group(request: RequestContext, params: Params) -> int:
     members = params.get("members") or ()
-    return await groups.create_group(call.services.db, call.account_id, params["name"], members)
+    return await groups.create_group(request.services.db, request.account_id, params["name"], members)
 
 
-async def _update_group(call: RequestContext, params: Params) -> None:
+async def _update_group(request: RequestContext, params: Params) -> None:
     members = (params["members"] or ()) if "members" in params else None
     name = params.get("name")
-    await groups.update_group(call.services.db, call.account_id, params["id"], name, members)
+    await groups.update_group(request.services.db, request.account_id, params["id"], name, members)
 
 
-async def _delete_group(call: RequestContext, params: Params) -> None:
-    await groups.delete_group(call.services.db, call.account_id, params["id"])
+async def _delete_group(request: RequestContext, params: Params) -> None:
+    await groups.delete_group(request.services.db, request.account_id, params["id"])
 
 
-async def _create_organization(call: RequestContext, params: Params) -> int:
-    return await organizations.create_organization(call.services.db, call.account_id, params["name"])
+async def _create_organization(request: RequestContext, params: Params) -> int:
+    return await organizations.create_organization(request.services.db, request.account_id, params["name"])
 
 
-async def _update_organization(call: RequestContext, params: Params) -> None:
-    await organizations.rename_organization(call.services.db, call.account_id, params["id"], params["name"])
+async def _update_organization(request: RequestContext, params: Params) -> None:
+    await organizations.rename_organization(
+        request.services.db, request.account_id, params["id"], params["name"]
+    )
 
 
-async def _delete_organization(call: RequestContext, params: Params) -> None:
-    await organizations.delete_organization(call.services.db, call.account_id, params["id"])
+async def _delete_organization(request: RequestContext, params: Params) -> None:
+    await organizations.delete_organization(request.services.db, request.account_id, params["id"])
 
 
 _IDS = Param("ids", ParamType.ARRAY, required=True, items=ParamType.NUMBER, maximum=1000)

@@ -39,18 +39,20 @@ _VALUES = (
 )
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    return await crm_accounts.create_crm_account(call.services.db, call.account_id, _values(params))
+async def _create(request: RequestContext, params: Params) -> int:
+    return await crm_accounts.create_crm_account(request.services.db, request.account_id, _values(params))
 
 
-async def _update(call: RequestContext, params: Params) -> dict[str, int]:
+async def _update(request: RequestContext, params: Params) -> dict[str, int]:
     crm_account_id = params["id"]
-    await crm_accounts.update_crm_account(call.services.db, call.account_id, crm_account_id, _values(params))
+    await crm_accounts.update_crm_account(
+        request.services.db, request.account_id, crm_account_id, _values(params)
+    )
     return {"id": crm_account_id}
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await crm_accounts.delete_crm_account(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await crm_accounts.delete_crm_account(request.services.db, request.account_id, params["id"])
 
 
 def _values(params: Params) -> Params:

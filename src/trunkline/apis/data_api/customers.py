@@ -90,41 +90,41 @@ def _settings(params: Params) -> dict[str, Any]:
     return {name: params[name] for name in customers.SETTINGS if name in params}
 
 
-async def _create(call: RequestContext, params: Params) -> int:
+async def _create(request: RequestContext, params: Params) -> int:
     return await customers.create_customer(
-        call.services.db, call.account_id, params["name"], params["password"], _settings(params)
+        request.services.db, request.account_id, params["name"], params["password"], _settings(params)
     )
 
 
-async def _update(call: RequestContext, params: Params) -> None:
+async def _update(request: RequestContext, params: Params) -> None:
     changes = {name: params[name] for name in ("name", "password") if name in params}
     await customers.update_customer(
-        call.services.db, call.account_id, params["id"], {**changes, **_settings(params)}
+        request.services.db, request.account_id, params["id"], {**changes, **_settings(params)}
     )
 
 
-async def _set_status(call: RequestContext, params: Params) -> None:
+async def _set_status(request: RequestContext, params: Params) -> None:
     await customers.set_customer_status(
-        call.services.db, call.account_id, params["customer_id"], CustomerStatus(params["status"])
+        request.services.db, request.account_id, params["customer_id"], CustomerStatus(params["status"])
     )
 
 
-async def _set_plan(call: RequestContext, params: Params) -> None:
+async def _set_plan(request: RequestContext, params: Params) -> None:
     await customers.set_tariff_plan(
-        call.services.db, call.account_id, params["customer_id"], params["tariff_plan_id"]
+        request.services.db, request.account_id, params["customer_id"], params["tariff_plan_id"]
     )
 
 
-async def _contact_info(call: RequestContext, _params: Params) -> Result:
-    persons = await support.contact_persons(call.services.db, call.account_id)
+async def _contact_info(request: RequestContext, _params: Params) -> Result:
+    persons = await support.contact_persons(request.services.db, request.account_id)
     return Result([dict(person) for person in persons], total_items=len(persons))
 
 
-async def _ticket(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _ticket(request: RequestContext, params: Params) -> dict[str, bool]:
     await support.write_ticket(
-        call.services.db,
-        call.account_id,
-        call.caller.login,
+        request.services.db,
+        request.account_id,
+        request.caller.login,
         params["context"],
         contact_id=params["contact_id"],
         phone_id=params["phone_id"],
@@ -137,10 +137,10 @@ def _of_agents(method: Method) -> Method:
     """A method that only agents may call, for themselves."""
     handler = method.handler
 
-    async def guarded(call: RequestContext, params: Params) -> Result:
-        if not call.caller.is_agent:
+    async def guarded(request: RequestContext, params: Params) -> Result:
+        if not request.caller.is_agent:
             raise PermissionDenied("only agent accounts have customers")
-        return await handler(call, params)
+        return await handler(request, params)
 
     params = tuple(param for param in method.params if param.name != "user_id")
     return dataclasses.replace(method, params=params, handler=guarded)

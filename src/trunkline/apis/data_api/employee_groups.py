@@ -25,29 +25,33 @@ _CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=1, maximum=199)
 _USUAL_CHANNELS = 1
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    _check_components(call, params)
+async def _create(request: RequestContext, params: Params) -> int:
+    _check_components(request, params)
     columns = {"channels_count": _USUAL_CHANNELS, **_columns(params)}
-    return await groups.create_group(call.services.db, call.account_id, columns, params.get("members", ()))
+    return await groups.create_group(
+        request.services.db, request.account_id, columns, params.get("members", ())
+    )
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    _check_components(call, params)
+async def _update(request: RequestContext, params: Params) -> None:
+    _check_components(request, params)
     members = params["members"] or () if "members" in params else None
-    await groups.update_group(call.services.db, call.account_id, params["id"], _columns(params), members)
+    await groups.update_group(
+        request.services.db, request.account_id, params["id"], _columns(params), members
+    )
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await groups.delete_group(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await groups.delete_group(request.services.db, request.account_id, params["id"])
 
 
-async def _order(call: RequestContext, params: Params) -> None:
+async def _order(request: RequestContext, params: Params) -> None:
     phones = [(one["employee_phone_number_id"], one["available"]) for one in params["phone_numbers"]]
-    await groups.order_phones(call.services.db, call.account_id, params["id"], phones)
+    await groups.order_phones(request.services.db, request.account_id, params["id"], phones)
 
 
-def _check_components(call: RequestContext, params: Params) -> None:
-    require_component(call, params, VIRTUAL_PBX, "group_phone_number", "queue_enabled", "channels_count")
+def _check_components(request: RequestContext, params: Params) -> None:
+    require_component(request, params, VIRTUAL_PBX, "group_phone_number", "queue_enabled", "channels_count")
 
 
 def _columns(params: Params) -> dict[str, Any]:

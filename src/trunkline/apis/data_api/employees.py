@@ -163,24 +163,24 @@ _OPERATOR_COLUMNS = {
 }
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    _check_components(call, params)
-    return await changes.create_employee(call.services.db, call.account_id, _wanted(params))
+async def _create(request: RequestContext, params: Params) -> int:
+    _check_components(request, params)
+    return await changes.create_employee(request.services.db, request.account_id, _wanted(params))
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    _check_components(call, params)
-    await changes.update_employee(call.services.db, call.account_id, params["id"], _wanted(params))
+async def _update(request: RequestContext, params: Params) -> None:
+    _check_components(request, params)
+    await changes.update_employee(request.services.db, request.account_id, params["id"], _wanted(params))
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await changes.delete_employee(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await changes.delete_employee(request.services.db, request.account_id, params["id"])
 
 
-def _check_components(call: RequestContext, params: Params) -> None:
-    require_component(call, params, RECORDING, "call_recording")
-    require_component(call, params, COACH, "coach")
-    require_component(call, params, CONSULTANT, "operator")
+def _check_components(request: RequestContext, params: Params) -> None:
+    require_component(request, params, RECORDING, "call_recording")
+    require_component(request, params, COACH, "coach")
+    require_component(request, params, CONSULTANT, "operator")
 
 
 def _wanted(params: Params) -> changes.EmployeePatch:

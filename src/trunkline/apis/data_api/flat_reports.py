@@ -89,10 +89,10 @@ async def _api_requests(reader: Reader, params: Params) -> Page:
     return await logs.api_requests(reader, params, _error_codes())
 
 
-async def _comment(call: RequestContext, params: Params) -> dict[str, bool]:
-    author = Author(call.account_id, call.caller.user_id, call.caller.login)
+async def _comment(request: RequestContext, params: Params) -> dict[str, bool]:
+    author = Author(request.account_id, request.caller.user_id, request.caller.login)
     kind = Kind(params["communication_type"])
-    await add_comment(call.services.db, author, kind, params["communication_id"], params["comment"])
+    await add_comment(request.services.db, author, kind, params["communication_id"], params["comment"])
     return {"success": True}
 
 

@@ -67,8 +67,8 @@ def list_method(
     :param paging: how the method declares the parameters of every list, if otherwise.
     """
 
-    async def handler(call: RequestContext, asked: Params) -> Result:
-        reader = reader_for(call)
+    async def handler(request: RequestContext, asked: Params) -> Result:
+        reader = reader_for(request)
         page = await (reader.list(listing, asked) if read is None else read(reader, asked))
         return Result(Chunks(page.chunks), total_items=page.total_items)
 
@@ -85,13 +85,13 @@ def list_method(
     )
 
 
-def reader_for(call: RequestContext) -> Reader:
+def reader_for(request: RequestContext) -> Reader:
     """The reader of the account that the call is about."""
     return Reader(
-        database=call.services.db,
-        account_id=call.account_id,
-        zone=call.caller.time_zone,
-        public_url=public_url(call.services.settings),
+        database=request.services.db,
+        account_id=request.account_id,
+        zone=request.caller.time_zone,
+        public_url=public_url(request.services.settings),
     )
 
 

@@ -98,7 +98,7 @@ def _chosen(params: Params) -> Chosen:
     return Chosen(phone, tuple(ids or ()))
 
 
-async def _enable(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _enable(request: RequestContext, params: Params) -> dict[str, bool]:
     chosen, asked = _chosen(params), params.get("number_capacity_component")
     if chosen.ids and asked is None:
         raise InvalidInput(
@@ -106,17 +106,17 @@ async def _enable(call: RequestContext, params: Params) -> dict[str, bool]:
             mnemonic="required_parameter_missed",
             field="number_capacity_component",
         )
-    purpose = changes.purpose_for(call.caller.components, asked, "number_capacity_component")
-    await changes.enable_numbers(call.services.db, call.account_id, chosen, purpose)
+    purpose = changes.purpose_for(request.caller.components, asked, "number_capacity_component")
+    await changes.enable_numbers(request.services.db, request.account_id, chosen, purpose)
     return {"success": True}
 
 
-async def _disable(call: RequestContext, params: Params) -> dict[str, bool]:
-    await changes.disable_numbers(call.services.db, call.account_id, _chosen(params))
+async def _disable(request: RequestContext, params: Params) -> dict[str, bool]:
+    await changes.disable_numbers(request.services.db, request.account_id, _chosen(params))
     return {"success": True}
 
 
-async def _enable_private(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _enable_private(request: RequestContext, params: Params) -> dict[str, bool]:
     provider = private.Provider(
         login=params["login"],
         password=params["password"],
@@ -125,13 +125,13 @@ async def _enable_private(call: RequestContext, params: Params) -> dict[str, boo
         address=params.get("resolved_server_address"),
     )
     asked = "va" if params["is_used_for_va"] else "call_tracking"
-    purpose = changes.purpose_for(call.caller.components, asked, "is_used_for_va")
-    services = call.services
+    purpose = changes.purpose_for(request.caller.components, asked, "is_used_for_va")
+    services = request.services
     sip = services.settings.sip
     await private.enable_private(
         services.db,
         services.secrets,
-        call.account_id,
+        request.account_id,
         _chosen(params),
         provider,
         purpose,
@@ -140,8 +140,8 @@ async def _enable_private(call: RequestContext, params: Params) -> dict[str, boo
     return {"success": True}
 
 
-async def _start_verification(call: RequestContext, params: Params) -> dict[str, bool]:
-    services, phone = call.services, params["virtual_phone_number"]
+async def _start_verification(request: RequestContext, params: Params) -> dict[str, bool]:
+    services, phone = request.services, params["virtual_phone_number"]
     caller = services.settings.numbers.verification_account
     if caller is None:
         raise PermissionDenied(
@@ -151,45 +151,49 @@ async def _start_verification(call: RequestContext, params: Params) -> dict[str,
         )
     language = params["language"]
     unspoken = verification.call_params(phone, "", "")
-    request_id = str(call.api_request_id)
+    request_id = str(request.api_request_id)
     check = {**unspoken, "command": "start_informer_call"}
     await services.switch.command(caller, CHECK, check, request_id=request_id)
-    code = await verification.new_code(services.db, call.account_id, phone, datetime.now(UTC))
+    code = await verification.new_code(services.db, request.account_id, phone, datetime.now(UTC))
     text = verification.message(code, language)
-    file = await services.speaker.file_of(text, language, account_id=call.account_id)
+    file = await services.speaker.file_of(text, language, account_id=request.account_id)
     command = verification.call_params(phone, text, file)
     await services.switch.command(caller, "start_informer_call", command, request_id=request_id)
     return {"success": True}
 
 
-async def _confirm(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _confirm(request: RequestContext, params: Params) -> dict[str, bool]:
     await verification.confirm(
-        call.services.db, call.account_id, params["virtual_phone_number"], params["code"], datetime.now(UTC)
+        request.services.db,
+        request.account_id,
+        params["virtual_phone_number"],
+        params["code"],
+        datetime.now(UTC),
     )
     return {"success": True}
 
 
-async def _private_params(call: RequestContext, params: Params) -> Result:
-    services = call.services
+async def _private_params(request: RequestContext, params: Params) -> Result:
+    services = request.services
     found = await private.private_params(
         services.db,
         services.secrets,
-        call.account_id,
+        request.account_id,
         params["phone_id"],
-        with_password=call.caller.may("number_management", "update"),
+        with_password=request.caller.may("number_management", "update"),
     )
     return Result(found)
 
 
-async def _rules(call: RequestContext, params: Params) -> Result:
+async def _rules(request: RequestContext, params: Params) -> Result:
     rules = await changes.call_processing_rules(
-        call.services.db, call.account_id, params["number_capacity_id"]
+        request.services.db, request.account_id, params["number_capacity_id"]
     )
     return Result({"scenarios": rules})
 
 
-async def _set_rule(call: RequestContext, params: Params) -> None:
-    await changes.set_rule_active(call.services.db, call.account_id, params["id"], params["is_active"])
+async def _set_rule(request: RequestContext, params: Params) -> None:
+    await changes.set_rule_active(request.services.db, request.account_id, params["id"], params["is_active"])
 
 
 async def _prefixes(reader: Reader, params: Params) -> Page:

@@ -10,16 +10,16 @@ from trunkline.directory.employees import positions
 _NAME = Param("name", ParamType.STRING, required=True, description="Title of the position.")
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    return await positions.create_position(call.services.db, call.account_id, params["name"])
+async def _create(request: RequestContext, params: Params) -> int:
+    return await positions.create_position(request.services.db, request.account_id, params["name"])
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    await positions.rename_position(call.services.db, call.account_id, params["id"], params["name"])
+async def _update(request: RequestContext, params: Params) -> None:
+    await positions.rename_position(request.services.db, request.account_id, params["id"], params["name"])
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await positions.delete_position(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await positions.delete_position(request.services.db, request.account_id, params["id"])
 
 
 METHODS = (

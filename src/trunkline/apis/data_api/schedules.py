@@ -48,23 +48,23 @@ _RULES = Param(
 )
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    today = datetime.now(call.caller.time_zone).date()
+async def _create(request: RequestContext, params: Params) -> int:
+    today = datetime.now(request.caller.time_zone).date()
     values = params["schedules"]
     if not values:
         raise InvalidInput(
             "give one rule at least: a schedule without any is never open", field="schedules", value=[]
         )
     rules = [_rule(rule, today) for rule in values]
-    return await schedules.create_schedule(call.services.db, call.account_id, params["name"], rules)
+    return await schedules.create_schedule(request.services.db, request.account_id, params["name"], rules)
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    await schedules.rename_schedule(call.services.db, call.account_id, params["id"], params["name"])
+async def _update(request: RequestContext, params: Params) -> None:
+    await schedules.rename_schedule(request.services.db, request.account_id, params["id"], params["name"])
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await schedules.delete_schedule(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await schedules.delete_schedule(request.services.db, request.account_id, params["id"])
 
 
 def _rule(values: Mapping[str, Any], today: date) -> dict[str, Any]:

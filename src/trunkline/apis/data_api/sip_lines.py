@@ -32,30 +32,30 @@ _UPDATE = (
 _CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
 
 
-async def _create(call: RequestContext, params: Params) -> dict[str, Any]:
+async def _create(request: RequestContext, params: Params) -> dict[str, Any]:
     line = await changes.create_line(
-        call.services.db, call.account_id, params["employee_id"], params.get("virtual_phone_number")
+        request.services.db, request.account_id, params["employee_id"], params.get("virtual_phone_number")
     )
     return {
         "phone_number": line.phone_number,
         "password": line.password,
-        "server": sip_server(call.services.settings),
+        "server": sip_server(request.services.settings),
         "id": line.sip_line_id,
     }
 
 
-async def _update(call: RequestContext, params: Params) -> None:
+async def _update(request: RequestContext, params: Params) -> None:
     wanted = {name: params[name] for name in _CHANGEABLE if name in params}
-    await changes.update_line(call.services.db, call.account_id, params["id"], wanted)
+    await changes.update_line(request.services.db, request.account_id, params["id"], wanted)
 
 
-async def _new_password(call: RequestContext, params: Params) -> dict[str, Any]:
-    password = await changes.change_password(call.services.db, call.account_id, params["id"])
+async def _new_password(request: RequestContext, params: Params) -> dict[str, Any]:
+    password = await changes.change_password(request.services.db, request.account_id, params["id"])
     return {"password": password}
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await changes.delete_line(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await changes.delete_line(request.services.db, request.account_id, params["id"])
 
 
 def sip_server(settings: Settings) -> str:

@@ -117,35 +117,37 @@ def _values(params: Params) -> dict[str, Any]:
     return values
 
 
-async def _create_sites(call: RequestContext, params: Params) -> int:
-    made = await changes.create_site(call.services.db, call.account_id, _values(params))
+async def _create_sites(request: RequestContext, params: Params) -> int:
+    made = await changes.create_site(request.services.db, request.account_id, _values(params))
     return made.site_id
 
 
-async def _create_site(call: RequestContext, params: Params) -> dict[str, Any]:
+async def _create_site(request: RequestContext, params: Params) -> dict[str, Any]:
     key = params.get("site_key")
-    made = await changes.create_site(call.services.db, call.account_id, _values(params), site_key=key)
+    made = await changes.create_site(request.services.db, request.account_id, _values(params), site_key=key)
     return {"id": made.site_id, "site_key": made.site_key}
 
 
-async def _update(call: RequestContext, params: Params) -> None:
-    await changes.update_site(call.services.db, call.account_id, params["id"], _values(params))
+async def _update(request: RequestContext, params: Params) -> None:
+    await changes.update_site(request.services.db, request.account_id, params["id"], _values(params))
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await changes.delete_site(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await changes.delete_site(request.services.db, request.account_id, params["id"])
 
 
-async def _create_block(call: RequestContext, params: Params) -> int:
-    return await blocks.create_block(call.services.db, call.account_id, params["site_id"], params["name"])
+async def _create_block(request: RequestContext, params: Params) -> int:
+    return await blocks.create_block(
+        request.services.db, request.account_id, params["site_id"], params["name"]
+    )
 
 
-async def _rename_block(call: RequestContext, params: Params) -> None:
-    await blocks.rename_block(call.services.db, call.account_id, params["id"], params.get("name"))
+async def _rename_block(request: RequestContext, params: Params) -> None:
+    await blocks.rename_block(request.services.db, request.account_id, params["id"], params.get("name"))
 
 
-async def _delete_block(call: RequestContext, params: Params) -> None:
-    await blocks.delete_block(call.services.db, call.account_id, params["id"])
+async def _delete_block(request: RequestContext, params: Params) -> None:
+    await blocks.delete_block(request.services.db, request.account_id, params["id"])
 
 
 async def _read_site(reader: Reader, params: Params) -> Page:

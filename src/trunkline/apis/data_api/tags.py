@@ -64,29 +64,29 @@ async def _read_tags(reader: Reader, params: Params) -> Page:
     return await reader.list(listing.TAGS, params, None, {"include_rating": rated})
 
 
-async def _create(call: RequestContext, params: Params) -> int:
-    return await changes.create_tag(call.services.db, call.account_id, params["name"])
+async def _create(request: RequestContext, params: Params) -> int:
+    return await changes.create_tag(request.services.db, request.account_id, params["name"])
 
 
-async def _rename(call: RequestContext, params: Params) -> None:
-    await changes.rename_tag(call.services.db, call.account_id, params["id"], params.get("name"))
+async def _rename(request: RequestContext, params: Params) -> None:
+    await changes.rename_tag(request.services.db, request.account_id, params["id"], params.get("name"))
 
 
-async def _delete(call: RequestContext, params: Params) -> None:
-    await changes.delete_tag(call.services.db, call.account_id, params["id"])
+async def _delete(request: RequestContext, params: Params) -> None:
+    await changes.delete_tag(request.services.db, request.account_id, params["id"])
 
 
-async def _marker(call: RequestContext) -> marks.Marker:
-    caller = call.caller
-    async with call.services.db.connection() as connection:
+async def _marker(request: RequestContext) -> marks.Marker:
+    caller = request.caller
+    async with request.services.db.connection() as connection:
         author = await marks.author_of(
-            connection, call.account_id, caller.user_id, caller.login, caller.employee_id
+            connection, request.account_id, caller.user_id, caller.login, caller.employee_id
         )
-    request_id = str(call.api_request_id)
-    return marks.Marker(call.services.db, call.services.switch, author, request_id=request_id)
+    request_id = str(request.api_request_id)
+    return marks.Marker(request.services.db, request.services.switch, author, request_id=request_id)
 
 
-async def _find(call: RequestContext, params: Params) -> Communication:
+async def _find(request: RequestContext, params: Params) -> Communication:
     """By id, else by the id that the client gave it."""
     number, ext_id = params.get("communication_id"), params.get("communication_ext_id")
     if number is None and ext_id is None:
@@ -99,8 +99,8 @@ async def _find(call: RequestContext, params: Params) -> Communication:
     deadline = time.monotonic() + WRITTEN_WITHIN
     while True:
         try:
-            async with call.services.db.connection() as connection:
-                return await communications.find(connection, call.account_id, kind, number, ext_id)
+            async with request.services.db.connection() as connection:
+                return await communications.find(connection, request.account_id, kind, number, ext_id)
         except NotFound:
             if kind is not Kind.CALL or not _began_lately(number) or time.monotonic() > deadline:
                 raise
@@ -113,40 +113,40 @@ def _began_lately(number: int | None) -> bool:
     return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
 
 
-async def _tags(call: RequestContext, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
-    async with call.services.db.connection() as connection:
-        return await marks.find_tags(connection, call.account_id, tag_ids, field=field)
+async def _tags(request: RequestContext, tag_ids: list[int], field: str) -> dict[int, marks.Tag]:
+    async with request.services.db.connection() as connection:
+        return await marks.find_tags(connection, request.account_id, tag_ids, field=field)
 
 
-async def _set_tag(call: RequestContext, params: Params) -> None:
-    found = await _find(call, params)
-    [tag] = (await _tags(call, [params["tag_id"]], "tag_id")).values()
+async def _set_tag(request: RequestContext, params: Params) -> None:
+    found = await _find(request, params)
+    [tag] = (await _tags(request, [params["tag_id"]], "tag_id")).values()
     marks.require_user_tag([tag], field="tag_id")
-    changed = await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
+    changed = await (await _marker(request)).mark(found.kind, found.communication_id, [tag])
     if not changed.given:
         raise Duplicate("The communication already has this tag", field="tag_id", value=tag.tag_id)
 
 
-async def _unset_tag(call: RequestContext, params: Params) -> None:
-    found = await _find(call, params)
+async def _unset_tag(request: RequestContext, params: Params) -> None:
+    found = await _find(request, params)
     tag_id = params["tag_id"]
-    changed = await (await _marker(call)).mark(found.kind, found.communication_id, (), [tag_id])
+    changed = await (await _marker(request)).mark(found.kind, found.communication_id, (), [tag_id])
     if not changed.taken:
         raise NotFound("The communication does not have this tag", field="tag_id", value=tag_id)
-    async with call.services.db.connection() as connection:
-        is_sale = tag_id == (await sales.sale_tag(connection, call.account_id)).tag_id
+    async with request.services.db.connection() as connection:
+        is_sale = tag_id == (await sales.sale_tag(connection, request.account_id)).tag_id
     if is_sale:
-        await sales.forget(call.services.db, call.account_id, found.kind, found.communication_id)
+        await sales.forget(request.services.db, request.account_id, found.kind, found.communication_id)
 
 
-async def _set_tags(call: RequestContext, params: Params) -> dict[str, Any]:
+async def _set_tags(request: RequestContext, params: Params) -> dict[str, Any]:
     """Several communications: all are looked at before the first is marked."""
     together = params.get("tag_ids")
     wanted = [(item, together if together is not None else [item["tag_id"]]) for item in params["items"]]
-    tags = await _tags(call, [tag_id for _, ids in wanted for tag_id in ids], "tag_ids")
+    tags = await _tags(request, [tag_id for _, ids in wanted for tag_id in ids], "tag_ids")
     marks.require_user_tag(tags.values(), field="tag_ids")
-    found = [(await _find(call, item), ids) for item, ids in wanted]
-    marker = await _marker(call)
+    found = [(await _find(request, item), ids) for item, ids in wanted]
+    marker = await _marker(request)
     for communication, ids in found:
         await marker.mark(communication.kind, communication.communication_id, [tags[one] for one in ids])
     return {
@@ -159,15 +159,15 @@ async def _set_tags(call: RequestContext, params: Params) -> dict[str, Any]:
     }
 
 
-async def _replace_tags(call: RequestContext, params: Params) -> dict[str, Any]:
+async def _replace_tags(request: RequestContext, params: Params) -> dict[str, Any]:
     """Replace the communication's tags with these. Tags of the system are kept: they record facts."""
-    found = await _find(call, params)
-    tags = await _tags(call, params["tag_ids"], "tag_ids")
+    found = await _find(request, params)
+    tags = await _tags(request, params["tag_ids"], "tag_ids")
     marks.require_user_tag((tag for tag in tags.values() if tag.tag_id not in found.tag_ids), field="tag_ids")
-    async with call.services.db.connection() as connection:
-        sale = await sales.sale_tag(connection, call.account_id)
+    async with request.services.db.connection() as connection:
+        sale = await sales.sale_tag(connection, request.account_id)
     gone = found.tag_ids - tags.keys() - {sale.tag_id}
-    await (await _marker(call)).mark(found.kind, found.communication_id, list(tags.values()), gone)
+    await (await _marker(request)).mark(found.kind, found.communication_id, list(tags.values()), gone)
     present = list(tags.values())
     if sale.tag_id in found.tag_ids and sale.tag_id not in tags:
         present.append(sale)
@@ -178,10 +178,10 @@ async def _replace_tags(call: RequestContext, params: Params) -> dict[str, Any]:
     }
 
 
-async def _record_sale(call: RequestContext, params: Params) -> int:
-    found = await _find(call, params)
+async def _record_sale(request: RequestContext, params: Params) -> int:
+    found = await _find(request, params)
     try:
-        moment = parse_moment(params["date_time"], call.caller.time_zone).earliest
+        moment = parse_moment(params["date_time"], request.caller.time_zone).earliest
     except ValueError as error:
         raise InvalidInput(
             f"date_time: {error}",
@@ -190,7 +190,7 @@ async def _record_sale(call: RequestContext, params: Params) -> int:
             value=params["date_time"],
         ) from error
     sale = sales.Sale(moment, Decimal(str(params["transaction_value"])), params.get("comment", ""))
-    db, account_id = call.services.db, call.account_id
+    db, account_id = request.services.db, request.account_id
     async with db.connection() as connection:
         try:
             await sales.check(connection, account_id, found, sale)
@@ -199,8 +199,10 @@ async def _record_sale(call: RequestContext, params: Params) -> int:
                 refusal.value = params["date_time"]
             raise
         tag = await sales.sale_tag(connection, account_id)
-    await (await _marker(call)).mark(found.kind, found.communication_id, [tag])
-    return await sales.record(db, account_id, call.caller.user_id, found.kind, found.communication_id, sale)
+    await (await _marker(request)).mark(found.kind, found.communication_id, [tag])
+    return await sales.record(
+        db, account_id, request.caller.user_id, found.kind, found.communication_id, sale
+    )
 
 
 _COMMUNICATION_ID = Param("communication_id", ParamType.NUMBER, required=True)

@@ -25,50 +25,50 @@ _Keep = Callable[[Database, int, ZoneInfo, Sequence[Mapping[str, Any]]], Awaitab
 def _uploads(field: str, keep: _Keep) -> Do:
     """Keeps the things of one request; answers with their ids."""
 
-    async def do(call: RequestContext, params: Params) -> list[dict[str, int]]:
+    async def do(request: RequestContext, params: Params) -> list[dict[str, int]]:
         check_size(params.get(field), field)
         things = params.get(field)
         if things is None:
             return []
-        ids = await keep(call.services.db, call.account_id, call.caller.time_zone, things)
+        ids = await keep(request.services.db, request.account_id, request.caller.time_zone, things)
         return [{"id": id_} for id_ in ids]
 
     return do
 
 
-async def _upload_sessions(call: RequestContext, params: Params) -> list[dict[str, Any]]:
+async def _upload_sessions(request: RequestContext, params: Params) -> list[dict[str, Any]]:
     check_size(params["sessions"], "sessions")
     return await sessions.upload_sessions(
-        call.services.db, call.account_id, call.caller.time_zone, params["sessions"]
+        request.services.db, request.account_id, request.caller.time_zone, params["sessions"]
     )
 
 
 def _deletes(delete: Callable[[Database, int, int], Awaitable[None]]) -> Do:
-    async def do(call: RequestContext, params: Params) -> dict[str, bool]:
-        await delete(call.services.db, call.account_id, params["id"])
+    async def do(request: RequestContext, params: Params) -> dict[str, bool]:
+        await delete(request.services.db, request.account_id, params["id"])
         return {"success": True}
 
     return do
 
 
-async def _create_field(call: RequestContext, params: Params) -> dict[str, str]:
+async def _create_field(request: RequestContext, params: Params) -> dict[str, str]:
     return {
         "ext_id": await offline_messages.create_user_field(
-            call.services.db, call.account_id, params["ext_id"], params["name"], params["data_type"]
+            request.services.db, request.account_id, params["ext_id"], params["name"], params["data_type"]
         )
     }
 
 
-async def _rename_field(call: RequestContext, params: Params) -> dict[str, str]:
+async def _rename_field(request: RequestContext, params: Params) -> dict[str, str]:
     return {
         "ext_id": await offline_messages.rename_user_field(
-            call.services.db, call.account_id, params["ext_id"], params["name"]
+            request.services.db, request.account_id, params["ext_id"], params["name"]
         )
     }
 
 
-async def _delete_field(call: RequestContext, params: Params) -> None:
-    await offline_messages.delete_user_field(call.services.db, call.account_id, params["ext_id"])
+async def _delete_field(request: RequestContext, params: Params) -> None:
+    await offline_messages.delete_user_field(request.services.db, request.account_id, params["ext_id"])
 
 
 _MADE_IDS = (Field("id", FieldType.NUMBER, filterable=True, description="Number of what was made."),)

@@ -99,17 +99,17 @@ def check_size(sent: Any, field: str) -> None:
         )
 
 
-async def _upload(call: RequestContext, params: Params) -> dict[str, bool]:
+async def _upload(request: RequestContext, params: Params) -> dict[str, bool]:
     check_size(params["calls"], "calls")
-    db = call.services.db
+    db = request.services.db
     await accept_calls(
         db,
         Jobs(db.dsn),
         Batch(
-            account_id=call.account_id,
-            zone=call.caller.time_zone,
-            components=call.caller.components,
-            request_id=str(call.request_id),
+            account_id=request.account_id,
+            zone=request.caller.time_zone,
+            components=request.caller.components,
+            request_id=str(request.request_id),
             calls=params["calls"],
         ),
     )

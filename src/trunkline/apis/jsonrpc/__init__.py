@@ -1,7 +1,7 @@
 """One JSON-RPC 2.0 dispatcher for all APIs that use it.
 
-``declare`` what a method is, ``call`` what a handler sees, ``params`` checks parameters, ``envelope``
-reads requests, ``errors`` defines the errors of each API, ``dispatcher`` runs the stages of a request in
+``declare`` has the declaration of a method, ``request_context`` what a handler gets, ``params`` checks parameters,
+``envelope`` reads requests, ``errors`` defines the errors of each API, ``dispatcher`` runs the stages of a request in
 order, ``http`` is the HTTP endpoint, ``request_log`` stores the requests, ``openrpc`` makes the description.
 """
 

@@ -17,7 +17,7 @@ page in the OpenRPC document (:mod:`.openrpc`) and its line in ``trunkline contr
 
 and its handler::
 
-    async def release_call(call: RequestContext, params: Params) -> Result: ...
+    async def release_call(request: RequestContext, params: Params) -> Result: ...
 
 ``params`` holds only declared parameters, each of its declared type (``"1"`` has become ``1``), without
 ``access_token``; optional ones that were not sent (or sent as ``null``) are absent unless they have a
@@ -97,7 +97,7 @@ class Param:
     :param minimum: smallest number, or shortest text.
     :param maximum: largest number, longest text, or most items.
     :param pattern: regular expression that the whole text must match, else ``invalid_parameter_value``.
-    :param convert: last step: gives the value the handler sees; None = ``invalid_parameter_value``.
+    :param convert: last step: returns the value that the handler gets; None = ``invalid_parameter_value``.
     :param secret: neither returned in an error nor written to the request log.
     :param shape: the usual members of an ``OBJECT``, documented but not checked here (a filter has two forms).
     :param contract_type: its type in the reference, where that calls a number a string.
@@ -198,7 +198,7 @@ class Method:
     :param weight: points a success costs unless the account has its own weight for the method.
     :param identify: for methods without ``access_token``: returns the caller from the parameters.
     :param takes_idempotency_key: a request repeated with the same ``Idempotency-Key`` header is answered, not
-        done again; the handler sees the key.
+        done again; the handler gets the key.
     :param complete: fill fields the handler left out with null, [] or {} (not for methods with ``fields``).
     """
 

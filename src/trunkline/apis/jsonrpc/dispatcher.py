@@ -186,7 +186,7 @@ class Dispatcher:
             progress.params = ParamChecker(progress.method).check(progress.request.params)
             progress.params.pop("access_token", None)
         progress.api_request_id = await self._request_log.next_id()
-        call = RequestContext(
+        request = RequestContext(
             method=progress.method,
             request_id=progress.request.id,
             api_request_id=progress.api_request_id,
@@ -199,14 +199,14 @@ class Dispatcher:
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )
-        result = await self._handle(call, progress.params)
+        result = await self._handle(request, progress.params)
         progress.call_session_id = _call_session_of(result.data)
         return answer.result_json(progress.method, result, self._known_metadata(progress))
 
-    async def _handle(self, call: RequestContext, params: Params) -> Result:
-        limit = self._services.limits.get(call.method.workload)
-        async with contextlib.nullcontext() if limit is None else limit.place(call.account_id):
-            return await call.method.handler(call, params)
+    async def _handle(self, request: RequestContext, params: Params) -> Result:
+        limit = self._services.limits.get(request.method.workload)
+        async with contextlib.nullcontext() if limit is None else limit.place(request.account_id):
+            return await request.method.handler(request, params)
 
     async def _identify(self, progress: _Progress) -> None:
         method, sent = progress.method, progress.request.params
@@ -222,7 +222,7 @@ class Dispatcher:
             await self._admit(progress)
 
     async def _admit(self, progress: _Progress) -> None:
-        """Who asks, and in the same question the points, unless they may be those of an agent's client."""
+        """Authenticate, and reserve the points in the same query, unless they may be those of an agent's client."""
         accounts, method = self._services.accounts, progress.method
         if progress.request.params.get("user_id") is not None:
             progress.caller = await accounts.authenticate(progress.token, method.api)

@@ -43,12 +43,12 @@ class JsonRpcEndpoint:
     def routes(self) -> list[web.RouteDef]:
         path = self._dispatcher.service_spec.path
         return [
-            web.post(path, self.call),
-            web.post(f"{path}/", self.call),
+            web.post(path, self.handle),
+            web.post(f"{path}/", self.handle),
             web.get(f"{path}/openrpc.json", self.describe),
         ]
 
-    async def call(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
