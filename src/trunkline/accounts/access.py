@@ -1,4 +1,4 @@
-"""From a token to who asks. One statement, nothing cached: what an admin changes is in force at once."""
+"""From a token to the caller. One statement, nothing cached: a change by an administrator takes effect at once."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ async def _profile_like(connection: Connection, agent_id: int, name: str) -> Acc
         "select time_zone, locale, currency, country from accounts where account_id = %s",
         (agent_id,),
     )
-    assert row is not None  # who asks exists
+    assert row is not None  # the caller exists
     return AccountProfile(name, **row, parent_account_id=agent_id)
 
 

@@ -50,7 +50,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a user of an account, by a key or a session.
+    """The caller of an API: a user of an account, by a key or a session.
 
     :ivar permissions: ``"resource:action"`` granted to this user in addition to those of the role (:mod:`.permissions`).
     :ivar components: what the account has switched on (wire names, see :mod:`.components`).

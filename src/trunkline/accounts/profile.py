@@ -43,7 +43,7 @@ async def account(db: Database, account_id: int) -> dict[str, Any]:
 
 
 async def profile(db: Database, caller: Caller) -> dict[str, Any]:
-    """All of ``getobj.account``: the account, the user who asks, and what he may do.
+    """All of ``getobj.account``: the account, the calling user, and what the user may do.
 
     :raises NotFound: there is no such account or user (any more).
     """

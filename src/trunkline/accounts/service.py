@@ -124,5 +124,5 @@ class Accounts:
         return int(row["tts_message_max_length"]) if row is not None else 0
 
     async def prune(self) -> None:
-        """Forget sessions ended a day ago and old failures; for the worker, hourly or so."""
+        """Delete sessions that ended a day ago and old failures; the worker does so about once an hour."""
         await self._sessions.prune(self._clock())

@@ -54,7 +54,7 @@ class Sessions:
         await self._db.execute("delete from login_sessions where token_hash = %s", (tokens.hash_of(token),))
 
     async def prune(self, now: float) -> None:
-        """Forget sessions that ended long ago, and old failures to log in."""
+        """Delete sessions that ended long ago, and old failures to log in."""
         moment = to_datetime(now)
         async with self._db.connection() as connection:
             await connection.execute(

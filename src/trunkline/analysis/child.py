@@ -25,7 +25,7 @@ def main() -> int:
         return 1
     os.nice(_NICENESS)
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as session:
-        session.write(str(_NICENESS))  # the session is its own, and the kernel may look at it first
+        session.write(str(_NICENESS))  # the session is its own, and the kernel may select it first
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the output of libraries is not a part of the response
     with answers:

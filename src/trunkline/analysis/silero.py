@@ -16,7 +16,7 @@ from trunkline.analysis.model import SAMPLE_RATE
 from trunkline.core.errors import SetupError
 
 FRAME = 256
-"""Samples that the model looks at in one go."""
+"""Samples that the model evaluates at once."""
 
 FRAME_SECONDS = FRAME / SAMPLE_RATE
 

@@ -1,8 +1,8 @@
-"""The fourth measurement: from a change of the directory by the Data API until calls go by it.
+"""The fourth measurement: from a change of the directory by the Data API until calls use it.
 
 A company of some size is changed over HTTP, one change at a time, and the switch is asked for the fingerprint of what it
 knows until that is another one. The time is from the sending of the request, so the interface's own work is in it. Of a
-new SIP line it is also measured when the engine knows it, so that a phone can register.
+new SIP line it is also measured when the engine has loaded it, so that a phone can register.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The third measurement: reports over a million and ten million calls, against SQL written by hand.
+"""The third measurement: reports over a million and ten million calls, against hand-written SQL.
 
 A complete installation responds over HTTP; a bare web server with the same library runs the hand-written statements and
 returns their rows. One client asks both in turn, and what they answer must be equal.

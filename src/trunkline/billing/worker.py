@@ -21,10 +21,10 @@ from trunkline.db.pool import Database, log_cause
 _log = get_logger("billing")
 
 RATING_PERIOD = 10.0
-"""Seconds between two looks for calls that are over, when none is announced."""
+"""Seconds between two searches for finished calls, when none is announced."""
 
 _REST_PERIOD = 1.0
-"""Seconds between two looks at least: calls that end together are charged together."""
+"""Seconds between two searches at least: calls that end together are charged together."""
 
 LIMITS_PERIOD = 30.0
 FEES_PERIOD = 600.0

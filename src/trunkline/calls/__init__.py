@@ -6,7 +6,7 @@
 ``context``           what a rule may ask about: free lines, registrations, the time of day
 ``session``           one call session and its legs; no decisions
 ``timers``            timers and questions as data: what a rule starts, and what comes back later; pure
-``states``            what a call is doing: one state object, which says which flow decides
+``states``            what a call is doing: one state object, whose class determines which flow decides
 ``evolution``         how each event changes a session (``evolve``)
 ``effects``           what the switch does for a rule, and what a failure of it means
 ``commands``          the commands on a live call

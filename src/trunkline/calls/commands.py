@@ -103,7 +103,7 @@ def tag_call(decision: Decision, params: Params) -> None:
 def mark_call(decision: Decision, params: Params) -> dict[str, Any]:
     """Tags set and removed by ``tagging``, which has checked them; returns the actual changes.
 
-    :param params: ``set`` [{tag_id, tag_name}], ``unset`` [tag_id], and who asks.
+    :param params: ``set`` [{tag_id, tag_name}], ``unset`` [tag_id], and the caller.
     """
     names = {tag["tag_id"]: tag["tag_name"] for tag in decision.session.tags}
     given = [tag for tag in params["set"] if tag["tag_id"] not in names]

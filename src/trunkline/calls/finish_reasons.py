@@ -1,4 +1,4 @@
-"""How reasons follow from what the engine says.
+"""How finish reasons follow from the causes that the engine reports.
 
 Cases that the reports' tables of reasons leave open are decided here and documented in docs/api/choices.md.
 """
@@ -12,7 +12,7 @@ from trunkline.telephony.port import ConnectResult
 
 
 class Side(StrEnum):
-    """On which side of the conversation a leg stands."""
+    """On which side of the conversation a leg is."""
 
     CONTACT = "contact"
     OPERATOR = "operator"

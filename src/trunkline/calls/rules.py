@@ -1,7 +1,7 @@
 """The rules of a call: what each signal and command means. Pure: no I/O, no clock, no randomness.
 
 A signal becomes facts (events: a leg rang, answered, ended; a talk began), then an input of the flow that decides about the
-call. :data:`TABLE` has the tables of all flows: it says which rule handles the input in the state of the call. The same
+call. :data:`TABLE` has the tables of all flows: it has the rule that handles the input in the state of the call. The same
 signal may come twice: what is already known makes no event.
 """
 
@@ -369,7 +369,7 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
 
 
 def _records(decision: Decision, *legs: Leg) -> bool:
-    """Whether one of the employees in this talk wants calls of this direction recorded."""
+    """Whether calls of this direction are recorded by the settings of one of the employees in this talk."""
     direction = decision.session.direction
     served_by_employee = False
     for leg in legs:

@@ -36,7 +36,7 @@ NEVER = Instant(0.0)
 
 
 class Phase(StrEnum):
-    """Where a session stands; the state diagram of the Call API without what needs a third party."""
+    """State of a session; the state diagram of the Call API without what needs a third party."""
 
     SESSION = "session"
     """Started; no talk yet."""
@@ -253,7 +253,7 @@ class Session:
     """What the call is doing, and which flow decides about it."""
     coach: CoachState = field(default_factory=NoCoach)
     phase: Phase = Phase.SESSION
-    """Where the call stands in the state diagram of the Call API."""
+    """State of the call in the state diagram of the Call API."""
     legs: dict[int, Leg] = field(default_factory=dict)
     talks: list[Talk] = field(default_factory=list)
     tags: list[dict[str, Any]] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """What a call is doing: one state object. Pure data.
 
-The class of :attr:`Session.state <trunkline.calls.session.Session>` says which flow decides about the call, and what it
-waits for. Events make states (:func:`trunkline.calls.evolution.evolve`), so a restarted switch has the same state. The
-tables of the flows (:mod:`trunkline.calls.flows.table`) say what each input means in each state.
+The class of :attr:`Session.state <trunkline.calls.session.Session>` determines which flow decides about the call,
+and what it waits for. Events make states (:func:`trunkline.calls.evolution.evolve`), so a restarted switch has the
+same state. The tables of the flows (:mod:`trunkline.calls.flows.table`) have the rule of each input in each state.
 
 ===================  ========================================================================================
 flow                 states

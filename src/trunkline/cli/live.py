@@ -26,7 +26,7 @@ from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 
 _POLL = 0.5
-"""Seconds between two looks at the log files."""
+"""Seconds between two reads of the log files."""
 
 _SESSION_KEYS = ("call_session_id", "session", "session_id")
 

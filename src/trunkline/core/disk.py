@@ -101,13 +101,13 @@ class DiskWatch:
         """Bytes that were free at the last look."""
 
     async def run(self) -> None:
-        """Look at the disks until cancelled."""
+        """Check the disks until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(self._settings.period)
 
     async def look(self) -> DiskLevel:
-        """Look at the disks now."""
+        """Check the disks now."""
         free = await asyncio.to_thread(self._free)
         if free is None:
             return self.level

@@ -2,7 +2,7 @@
 
 A pause doubles with each failure from ``first`` to ``longest`` and differs by up to a fifth, so that what failed together
 does not return together. Work ends by success, by an error that no retry resolves, or when it
-is given up; then its row stays and says why.
+is given up; then its row is kept, with the reason.
 """
 
 from __future__ import annotations

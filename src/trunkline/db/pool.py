@@ -206,7 +206,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, timeout_ms: int) -> AsyncIterator[Connection]:
-        """A transaction that only reads and sees one instant, begun by one message.
+        """A read-only transaction on one snapshot, begun by one message.
 
         :param timeout_ms: the server cancels a longer statement; ``set local statement_timeout`` changes it.
         """

@@ -51,7 +51,7 @@ async def transaction(db: Database) -> AsyncIterator[Connection]:
 async def one_at_a_time(connection: Connection, account_id: int) -> None:
     """Lock the account's directory until this transaction ends, against other callers and directory files.
 
-    For changes that look at other rows before they write.
+    For changes that read other rows before they write.
     """
     await connection.execute("select from accounts where account_id = %s for no key update", (account_id,))
 

@@ -14,7 +14,7 @@ from psycopg.abc import PQGen
 from psycopg_pool import AsyncConnectionPool
 
 INTERVAL_SECONDS = 5.0
-"""After so long a wait looks at the connection although nothing arrived: another task may have closed it."""
+"""Seconds after which a wait checks the connection although nothing arrived: another task may have closed it."""
 
 _Result = TypeVar("_Result")
 

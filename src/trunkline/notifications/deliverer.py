@@ -66,7 +66,7 @@ _FLUSH_LIMIT = 3.0
 """Seconds that outcomes may take to be written when the process ends."""
 
 _EXPIRY_PERIOD = 60.0
-"""Seconds between two looks for what is too old."""
+"""Seconds between two searches for expired deliveries."""
 
 _WAITING = 25
 """Streams of a subscription at work, for each delivery that may be under way concurrently: while one waits for its
@@ -145,7 +145,7 @@ class _WakeTimes:
             heapq.heappush(self.moments, moment)
 
     def seconds(self, most: float) -> float:
-        """Seconds until the next moment, at most ``most``; moments that passed are forgotten."""
+        """Seconds until the next moment, at most ``most``; moments that passed are removed."""
         now = time.monotonic()
         is_due = False
         while self.moments and self.moments[0] <= now:

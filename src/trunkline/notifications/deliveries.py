@@ -286,7 +286,7 @@ class Stream:
     """Deliveries of one stream that are to be sent, in order.
 
     :ivar rows: with what is needed of the subscription and its endpoint's state; at least one.
-    :ivar is_trial: the endpoint is suspended, and this is to find out whether it works again.
+    :ivar is_trial: the endpoint is suspended, and this attempt tests whether it works again.
     """
 
     account_id: int
@@ -460,7 +460,7 @@ async def give_up(db: Database, after: Mapping[EndpointKind, float]) -> int:
 
 
 async def prune(db: Database, days: Mapping[int, int | None]) -> int:
-    """Forget deliveries that were made more than so many days ago and are over; how many that were.
+    """Delete finished deliveries that were made more than so many days ago; return how many.
 
     :param days: by account; None = kept for ever.
 

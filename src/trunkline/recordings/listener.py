@@ -1,4 +1,4 @@
-"""Hears that a call with recorded talks has finished, or that a message was left, and orders the recording."""
+"""Enqueues the recording when a call with recorded talks has finished, or a message was left."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ class RecordingMaker:
             self._under_way.discard(recording_id)
 
     async def make_recording(self, account_id: int, recording_id: str) -> None:
-        """Make a pending recording, or find out that there is none."""
+        """Make a pending recording, or mark it as absent."""
         row = await self._db.fetch_one(_ROW, (account_id, recording_id))
         if row is None or row["status"] not in ("pending", "failed"):
             return

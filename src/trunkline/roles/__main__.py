@@ -27,7 +27,7 @@ ROLES = ("switch", "web", "worker")
 
 
 def _load(role: str) -> ModuleType:
-    """Import the role. What this makes stays, so the garbage collector does not look at it, now or later."""
+    """Import the role. What this makes stays, so the garbage collector never examines it."""
     gc.disable()
     try:
         return importlib.import_module(f"trunkline.roles.{role}")

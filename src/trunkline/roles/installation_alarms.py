@@ -24,13 +24,13 @@ from trunkline.db.pool import Database, log_cause
 _log = get_logger("roles")
 
 PERIOD = 15.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 OLDEST_HOURS = 24
 """Hours after which an event is not mailed any more."""
 
 WATCH_PERIOD = 30.0
-"""Seconds between two looks at the states of the switch."""
+"""Seconds between two checks of the states of the switch."""
 
 _TAKE = """
 update installation_events set mailed_at = now() where mailed_at is null
@@ -142,7 +142,7 @@ async def run_alarms(db: Database, jobs: Jobs, administrators: Sequence[str]) ->
 
 
 class SwitchAlarms:
-    """Turns states of the switch into events. A state counts once two looks in a row have found it.
+    """Turns states of the switch into events. A state counts once two checks in a row have found it.
 
     :param write: see :data:`Write`; an event that is not written is written at a later look.
     """

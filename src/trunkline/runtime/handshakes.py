@@ -2,7 +2,7 @@
 connections from one address.
 
 Asterisk keeps a connection to its TLS ports (SIP, WSS) without a time limit while the handshake has not
-begun, each with a descriptor, and for WSS with a thread. The supervisor looks at the child's connections every few
+begun, each with a descriptor, and for WSS with a thread. The supervisor checks the child's connections every few
 seconds and ends those that are older than the deadline and have sent less than the smallest handshake has.
 
 A client may also begin the handshake and stop. From outside this looks like a connection in use, so the number of

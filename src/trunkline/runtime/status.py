@@ -91,7 +91,7 @@ def _configured(settings: Settings) -> set[str]:
 
 
 def _running_state(settings: Settings) -> dict[str, Any] | None:
-    """The supervisor's own word, None when it is not there (any more)."""
+    """The state file of the supervisor, None when there is no supervisor (any more)."""
     try:
         state: dict[str, Any] = json.loads(state_file(settings.run_dir).read_text())
     except (OSError, ValueError):

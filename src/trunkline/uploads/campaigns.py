@@ -17,7 +17,7 @@ where account_id = %s and site_id = any(%s) and status = 'active' and group_cond
 """
 
 _VALUE_MAX = 2000
-"""Characters of a value that a condition looks at."""
+"""Characters of a value that a condition is applied to."""
 
 SECONDS_MAX = 5.0
 """For the conditions of one request."""
@@ -25,7 +25,7 @@ SECONDS_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """``parameters``: what the conditions of campaigns may look at, by its name there."""
+    """``parameters``: what the conditions of campaigns may use, by its name there."""
 
     site_id: int
     parameters: Mapping[str, Any]

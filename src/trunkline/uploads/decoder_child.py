@@ -82,7 +82,7 @@ def _limit(task: dict[str, Any]) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit is an OSError then
     os.nice(5)
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as session:
-        session.write(str(5))  # the session is its own, and the kernel may look at it first
+        session.write(str(5))  # the session is its own, and the kernel may select it first
 
 
 def _wav(task: dict[str, Any]) -> dict[str, Any]:

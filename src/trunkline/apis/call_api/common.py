@@ -113,7 +113,7 @@ DONE = Result({"success": "true"})
 
 
 async def command(request: RequestContext, name: str, params: Params) -> dict[str, Any]:
-    """Have the switch do it: the checked parameters, and who asks."""
+    """Send the command to the switch: the checked parameters, and the caller."""
     return await request.services.switch.command(
         request.account_id, name, _signed(request, params), request_id=str(request.api_request_id)
     )

@@ -168,7 +168,7 @@ class IdempotencyKeys:
 
 
 async def prune(db: Database) -> None:
-    """Forget keys that are over; for the worker, hourly or so."""
+    """Delete expired keys; the worker does so about once an hour."""
     for row in await db.fetch_all("select account_id from accounts"):
         await db.execute(
             "delete from idempotency_keys where account_id = %s and claimed_at < now() - make_interval(hours => %s)",

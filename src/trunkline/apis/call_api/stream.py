@@ -36,7 +36,7 @@ HEARTBEAT_SECONDS = 20.0
 """Between two pings; a client that answers none is gone."""
 
 RECHECK_SECONDS = 30.0
-"""Between two looks at whether the client still has its rights."""
+"""Seconds between two checks of the client's rights."""
 
 STREAMS_MAX = 100
 """Streams of one account in one web process."""

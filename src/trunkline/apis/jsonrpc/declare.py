@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Params = Mapping[str, Any]
 Handler = Callable[["RequestContext", Params], Awaitable["Result"]]
 Identify = Callable[["Services", "Api", Params, str], Awaitable["Identity"]]
-"""From services, API, checked parameters and the client's address to who asks."""
+"""From services, API, checked parameters and the client's address to the caller."""
 
 
 class Api(StrEnum):

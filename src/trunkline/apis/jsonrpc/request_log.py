@@ -247,7 +247,7 @@ class _Refusals:
 
 
 async def prune(db: Database, days: Mapping[int, int | None]) -> int:
-    """Forget what is older than so many days; how many lines that were. For the worker, hourly or so.
+    """Delete what is older than so many days; return how many lines. The worker does so about once an hour.
 
     :param days: by account; None = kept for ever.
 

@@ -253,7 +253,7 @@ def hold_again(decision: Decision, given: JoinFailed) -> None:
 
 
 def stop_ringing(decision: Decision, given: RingElapsed) -> None:
-    """A party has rung as long as it may; its end, which follows, says what comes next."""
+    """A party has rung as long as it may; its end, which follows, decides what comes next."""
     decision.do(Hangup(given.leg.channel, NO_ANSWER))
 
 

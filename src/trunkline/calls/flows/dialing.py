@@ -67,8 +67,10 @@ def emergency_dial_target(decision: Decision, number: str, own: VirtualNumber | 
 
 
 def trunk_target(decision: Decision, trunk: Trunk, number: str, caller_number: str | None) -> Target:
-    """An outside number, through a trunk. Digits only: the engine writes them as that trunk wants. All calls to the
-    world are made here, so none shows a number that is not verified."""
+    """An outside number, through a trunk. Digits only: the engine writes them in the number format of that trunk.
+
+    All calls to outside numbers are made here, so none shows a number that is not verified.
+    """
     shown = decision.context.account.caller_id(caller_number)
     return Target.of(decision.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
 
@@ -234,7 +236,7 @@ def dial(
 
 
 def _recording_possible(decision: Decision, leg: Leg, dial_targets: Sequence[DialTarget]) -> bool:
-    """Whether anybody who may end up in the talk wants it recorded; calls without employees always are."""
+    """Whether the settings of one who may be in the talk require a recording; without employees a call is recorded."""
     wanted = (CallRecording.ALL, CallRecording(decision.session.direction))
     people = [leg.employee_id, *(data.get("employee_id") for _, data in dial_targets)]
     employees = [decision.context.account.employees.get(i) for i in people if i is not None]

@@ -52,7 +52,7 @@ FAILURES = 10
 FAILURES_REGISTERED = 30
 """The same where the line is registered from that address: another device there has an old password."""
 FAILURES_AGAIN = 3
-"""After a ban that is not forgotten yet."""
+"""After a ban that still counts."""
 LINES = 5
 """Lines at which an address must be banned until it is banned as a whole."""
 LINES_REGISTERED = 20

@@ -47,7 +47,7 @@ class Presence:
         return not before and self.is_online(registered.line)
 
     def unregister(self, unregistered: Unregistered) -> bool:
-        """Forget a device; True when it was the line's last."""
+        """Remove a device; True when it was the line's last."""
         devices = self._devices.get(unregistered.line)
         if not devices or devices.pop(unregistered.contact_uri, None) is None:
             return False

@@ -182,7 +182,7 @@ class Recovery:
         for one in self._survey.channels:
             self._adopt_unknown(one)
         for session in list(self._switch.sessions.values()):
-            # What the survey says of a call that begins only now is older than what we have just done with it.
+            # For a call that begins only now the survey is older than the effects that were just carried out.
             if session.call_session_id not in self._fresh:
                 self._settle(session)
         _log.info(
@@ -369,7 +369,7 @@ class Recovery:
         self._resume(session)
 
     def _resume(self, session: Session) -> None:
-        """Go on with a call where it stands."""
+        """Continue a call from its present state."""
         if session.phase is Phase.ENDED:
             return
         found = self._directory.accounts.get(session.account_id)
@@ -421,7 +421,7 @@ class Recovery:
                 still_wanted = session.recorded or not session.talks
                 session.record_wanted = session.record_wanted and still_wanted
         elif has_talked or session.dialling == leg.channel:
-            # The connect came back, and we did not hear how it went.
+            # The connect has finished, and the signal with its result was lost.
             session.connecting(leg.channel)
             result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
             self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))

@@ -1,6 +1,6 @@
 """Registrations of lines: from the engine's signals to what others see of them.
 
-The switch's :class:`~trunkline.calls.switch.presence.Presence` knows at once; table ``registrations`` and the events
+The switch's :class:`~trunkline.calls.switch.presence.Presence` is changed at once; table ``registrations`` and the events
 LINE_REGISTERED and LINE_LOST follow in the background, so that a storm of registrations never delays a call.
 """
 
@@ -57,7 +57,7 @@ _log = get_logger("calls")
 
 
 class RegistrationRecorder:
-    """Hears registrations, keeps presence, writes what changed."""
+    """Handles registrations: updates presence, and writes what changed."""
 
     def __init__(self, db: Database, presence: Presence, directory: Callable[[], Directory]) -> None:
         self._db = db

@@ -205,7 +205,7 @@ class SwitchClient:
         return found
 
     async def directory_fingerprint(self, account_id: int) -> str | None:
-        """Of what the switch knows of an account, see :mod:`trunkline.directory.live.fingerprint`."""
+        """Of the switch's copy of an account, see :mod:`trunkline.directory.live.fingerprint`."""
         found: str | None = (await self.directory(account_id))["fingerprint"]
         return found
 

@@ -7,7 +7,8 @@
     GET  /status    figures for `trunkline status`
     GET  /directory/{account_id}
                     200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
-                    of the directory has come here; "rows_left_out", "applied" and "error": of the engine's configuration}}
+                    of the directory has reached the switch; "rows_left_out", "applied" and "error": of the engine's
+                    configuration}}
 
     GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
     POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted

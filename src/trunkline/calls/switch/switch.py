@@ -418,7 +418,7 @@ class Switch:
     def _command(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
     ) -> dict[str, Any] | None:
-        """Do one command. What it began before it was refused stands: the facts are written either way."""
+        """Carry out one command. What it began before it was refused is not undone: its events are written in both cases."""
         if name == feature_codes.SAVE_CONTACT:
             self._save_contact_of(session, params.get("contact_group_id"))
             return None
@@ -723,7 +723,7 @@ class Switch:
         }
 
     def directory_fingerprint(self, account_id: int) -> str | None:
-        """Of what calls of this account go by now; None for an account that is not there."""
+        """Of the directory that calls of this account use now; None for an unknown account."""
         account = self._directory().accounts.get(account_id)
         if account is None:
             self._fingerprints.pop(account_id, None)

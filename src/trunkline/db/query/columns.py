@@ -146,7 +146,7 @@ class Listing:
     :param where: condition that always holds; it must bind ``%(account_id)s``.
     :param order: order when the request gives none, and tie-breaker after the request's own; total.
     :param key: columns of a large table's primary key: pages far down, and pages in an order that the request gives,
-        are then cut by keys alone. The conditions that always hold must look at the table only.
+        are then cut by keys alone. The conditions that always hold must use columns of the table only.
     :param rollup: counts that the total of a long period can be summed from; for reports whose rows have a
         ``start_time``, over parameters ``period_start`` and ``period_end``.
     :param constants: values that the SQL refers to by name, e.g. dictionaries of descriptions.

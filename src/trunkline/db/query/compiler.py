@@ -390,7 +390,7 @@ def _structure(condition: Condition, values: _Values) -> sql.Composable:
 
 
 def _queried(column: Column, query: Query) -> sql.SQL:
-    """What a jsquery looks at: the stored value, which an index may serve, unless the query may name a time. Times are
+    """What a jsquery is applied to: the stored value, which an index may serve, unless the query may name a time. Times are
     shown in the account's zone and stored otherwise, and a query means what is shown."""
     differs = {inner.name for inner in column.nested if inner.type is ColumnType.ISO8601}
     stored = column.shown is None or (query.keys is not None and not query.keys & differs)

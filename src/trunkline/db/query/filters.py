@@ -276,7 +276,7 @@ def _only_keys(raw: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> N
 
 
 def _compared(column: Column, operator: Operator) -> Column:
-    """What the condition looks at: the plain form of the column where that takes the operator. Whether a structure
+    """What the condition is applied to: the plain form of the column where that takes the operator. Whether a structure
     is empty, and its values by path, can only be found in the structure itself."""
     plain = column.plain
     if plain is None or operator not in OPERATORS[plain.type]:

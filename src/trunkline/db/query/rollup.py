@@ -29,7 +29,7 @@ def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime] | N
 
 
 def can_sum(listing: Listing, filter: Node | None) -> bool:
-    """Whether the counts distinguish all that the filter looks at."""
+    """Whether the counts distinguish all values that the filter uses."""
     rollup = listing.rollup
     return rollup is not None and all(sql in rollup.columns for sql in _looked_at(filter))
 

@@ -367,7 +367,7 @@ class Party:
         return self.incoming[self._taken - 1]
 
     def forget(self) -> None:
-        """Forget calls of the past, so that the next test starts afresh."""
+        """Remove former calls, so that the next test starts without any."""
         self.calls.clear()
         self.incoming.clear()
         self._taken = 0

@@ -269,7 +269,7 @@ class OutsideWorld:
     # --- inside
 
     def renew(self, customer: Customer) -> None:
-        """Forget the calls of a customer of former tests. From now on it has another tone: its last one may have been
+        """Remove the calls of a customer of former tests. From now on it has another tone: its last one may have been
         given to a customer it is called by next."""
         customer.forget()
         customer.tone = self._tone(None, _CUSTOMER_TONES)

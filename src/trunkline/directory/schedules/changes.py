@@ -121,7 +121,7 @@ async def delete_schedule(db: Database, account_id: int, schedule_id: int) -> No
     """Remove a schedule.
 
     :raises NotFound: no such schedule.
-    :raises InUse: an employee, a group, a number's rule or a scenario goes by it.
+    :raises InUse: an employee, a group, a number's rule or a scenario uses it.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)

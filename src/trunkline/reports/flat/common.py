@@ -159,7 +159,7 @@ def listed(params: Mapping[str, Any]) -> dict[str, Any]:
 
     Their tables have ``filters``, an array, where all others have a tree in ``filter``, and put words of filters
     under ``sort``; their samples are like the others. Both are accepted; the conditions of ``filters`` apply together with
-    what stands in ``filter``.
+    the value of ``filter``.
     """
     filters = [*params.get("filters", ()), *([params["filter"]] if params.get("filter") else [])]
     usual = {name: value for name, value in params.items() if name != "filters"}

@@ -7,9 +7,8 @@ is over. Variables that
 
 ``TL_DIAL`` what to dial, ``TL_RING`` seconds, ``TL_OPTS`` options of ``Dial``, ``TL_REC`` file of
 the caller's raw recording, below the spool folder ("" = none), ``TL_CN_<endpoint>`` and ``TL_CA_<endpoint>`` number and
-name that a target shows. The usual connect needs none: ``r~<seconds>~<tag>~<endpoint>~<options>`` (``p~...`` without
-recording) says it all
-(:func:`trunkline.telephony.connects.short_connect`).
+name that a target shows. The usual connect needs no variables: its extension ``r~<seconds>~<tag>~<endpoint>~<options>``
+(``p~...`` without recording) contains all (:func:`trunkline.telephony.connects.short_connect`).
 """
 
 from __future__ import annotations
