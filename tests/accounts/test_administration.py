@@ -315,7 +315,7 @@ def test_the_apis_of_a_user_are_shown_with_a_key_and_changed(shell: Shell) -> No
     "email", ["layla", "layla@", "layla@example", "a b@example.com", "a@exa mple.com", "a@b..com"]
 )
 async def test_what_is_no_address(administration: Administration, company: NewAccount, email: str) -> None:
-    with pytest.raises(InvalidInput, match=r"is no e-mail address; write layla@example\.com"):
+    with pytest.raises(InvalidInput, match=r"is not an e-mail address; write layla@example\.com"):
         await administration.users.create(company.account_id, "layla", email=email)
 
 

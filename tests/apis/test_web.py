@@ -244,7 +244,7 @@ async def test_no_origin_is_permitted_by_default(tmp_path: Path, free_ports: Por
     "origin", ["crm.example", "https://crm.example/", "https://*.example", "ftp://crm.example"]
 )
 def test_what_is_no_origin(origin: str) -> None:
-    with pytest.raises(ValueError, match=r"is no origin; write https://crm\.example"):
+    with pytest.raises(ValueError, match=r"is not an origin; write https://crm\.example"):
         WebSettings(cors_origins=[origin])
 
 

@@ -406,7 +406,7 @@ async def test_changes_of_others_arrive_and_the_row_is_reported(monkeypatch: pyt
         await until(lambda: "[1001]" in engine.applied)
         [row] = configurator.rows_left_out(1)
         assert (row["entity"], row["id"], row["name"]) == ("trunk", 7, "carrier")
-        assert "'a:b:c' is no server address" in row["reason"]
+        assert "'a:b:c' is not a server address" in row["reason"]
         assert configurator.status()["rows_left_out"] == [row]
         assert configurator.rows_left_out(2) == []
         engine.rendered.clear()
@@ -422,7 +422,7 @@ async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
     """Also when the switch is started again."""
     db = await Database.open(database)
     try:
-        one = RefusedRow(1001, "trunk", 7, "carrier", "'a:b:c' is no server address")
+        one = RefusedRow(1001, "trunk", 7, "carrier", "'a:b:c' is not a server address")
         for row in (one, one, replace(one, reason="another"), one):
             await publish_row_left_out(db, row)
         rows = await db.fetch_all(

@@ -171,7 +171,7 @@ async def test_a_handler_gets_a_database_of_its_account_alone(db: Database) -> N
 
 
 async def test_an_owner_that_makes_no_roles_is_kept_to_the_account_by_the_setting(database: str) -> None:
-    """As on a server of the operator's own: the owner is no superuser and has no createrole."""
+    """As on a server of the operator's own: the owner is not a superuser and has no createrole."""
     with psycopg.connect(database, autocommit=True) as administrator:
         administrator.execute("drop owned by trunkline_tenant, trunkline_agent")
         administrator.execute("create role plain_owner login nosuperuser nocreaterole")

@@ -447,7 +447,7 @@ def test_a_channel_of_a_lost_request_is_hung_up() -> None:
 @pytest.mark.parametrize("in_log", [True, False])
 @pytest.mark.parametrize("message", [None, {"type": "media", "value": c.GREETING}])
 def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dict[str, Any] | None) -> None:
-    """The click-to-call goes on: what recovery decides is no connect that failed, and is decided once."""
+    """The click-to-call goes on: what recovery decides is not a connect that failed, and is decided once."""
     house = House()
     params = {
         "virtual_phone_number": c.number_of(1),

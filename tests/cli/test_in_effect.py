@@ -24,7 +24,7 @@ ROW = {
     "entity": "trunk",
     "id": 100,
     "name": "carrier",
-    "reason": "the host is no address",
+    "reason": "the host is not an address",
 }
 
 
@@ -87,7 +87,7 @@ def test_it_waits_for_switch_and_asterisk(file: Path, switch: Switch) -> None:
     lines = run(str(file), "--yes").splitlines()
     assert switch.asked == 4
     assert lines[-2:] == [
-        "not used in calls: trunk carrier: the host is no address",
+        "not used in calls: trunk carrier: the host is not an address",
         "in effect for new calls",
     ]
 

@@ -287,7 +287,7 @@ async def test_sounds(desk: Desk) -> None:
     with pytest.raises(DirectoryFileError, match=r"media\.jingle: "):
         await desk.plan("media: {jingle: {file: nowhere.wav}}")
     (desk.folder / "text.wav").write_text("no sound at all")
-    with pytest.raises(DirectoryFileError, match=r"media\.jingle: This is no audio"):
+    with pytest.raises(DirectoryFileError, match=r"media\.jingle: This is not an audio"):
         await desk.plan("media: {jingle: {file: text.wav}}")
 
 

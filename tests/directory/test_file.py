@@ -78,17 +78,17 @@ schedules: {s: {open: [{days: someday, from: 25:00, till: 18:00}], exceptions: [
 scenarios: {m: {operations: {a: {kind: greeting}, b: {kind: dance}, c: {}, d: {kind: hangup, nxt: a}}}}
 """
     ) == [
-        "account.time_zone: 'Asia/Dubia' is no time zone; write an IANA name like Asia/Dubai",
-        "schedules.s.open[0].days: 'someday' is no day; write mon, tue, wed, thu, fri, sat, sun",
-        "schedules.s.open[0].from: '25:00' is no time of day; write HH:MM between 00:00 and 24:00",
+        "account.time_zone: 'Asia/Dubia' is not a time zone; write an IANA name like Asia/Dubai",
+        "schedules.s.open[0].days: 'someday' is not a day; write mon, tue, wed, thu, fri, sat, sun",
+        "schedules.s.open[0].from: '25:00' is not a time of day; write HH:MM between 00:00 and 24:00",
         "schedules.s.exceptions[0].date: input should be a valid date or datetime, day value is outside expected range",
         "trunks.c: a trunk that registers needs username and password",
-        "sip_lines.abc: 'abc' is no SIP login; use 3 to 15 digits",
-        "virtual_numbers.12: '12' is no telephone number; write it in full, for example +12025550110",
+        "sip_lines.abc: 'abc' is not a SIP login; use 3 to 15 digits",
+        "virtual_numbers.12: '12' is not a telephone number; write it in full, for example +12025550110",
         "employees.anna.phones[0]: write either line or number",
         "employees.anna.phones[1]: write either line or number",
         "employees.anna.exten: there is no such setting; did you mean extension?",
-        "employees.Boris: 'Boris' is no key; use small letters, digits, - and _ (at most 64)",
+        "employees.Boris: 'Boris' is not a key; use small letters, digits, - and _ (at most 64)",
         "employees.Boris.last_name: is missing",
         "scenarios.m.operations.a: a greeting needs text or media",
         "scenarios.m.operations.b.kind: no such kind; write one of " + ", ".join(sorted(OperationKind)),
@@ -145,11 +145,11 @@ scenarios:
     ("text", "message"),
     [
         ("tags: {a: A, a: B}", "line 1: a is written twice; keep one of them"),
-        ("tags: [a", "line 1, column 9: this is no YAML: "),
+        ("tags: [a", "line 1, column 9: this is not valid YAML: "),
         ("- a", "A directory file is a mapping of sections: "),
         (
             "tags: !!python/object:os.system {}",
-            "line 1, column 7: this is no YAML: could not determine a constructor",
+            "line 1, column 7: this is not valid YAML: could not determine a constructor",
         ),
         ("tags: {[a]: b}", "line 1: a key must be one word"),
         ("tgas: {}", "tgas: there is no such setting; did you mean tags?"),
@@ -231,8 +231,8 @@ scenarios:
 def test_locales_and_addresses() -> None:
     text = "account: {locale: english}\nemployees: {layla: {last_name: Haddad, email: layla}}"
     assert problems(text) == [
-        "account.locale: 'english' is no locale; write en or en-GB",
-        "employees.layla.email: 'layla' is no e-mail address; write layla@example.com",
+        "account.locale: 'english' is not a locale; write en or en-GB",
+        "employees.layla.email: 'layla' is not an e-mail address; write layla@example.com",
     ]
 
 

@@ -232,7 +232,7 @@ async def test_who_is_coach_or_target_is_not_deleted(desk: Desk) -> None:
         ("talk_options: {1: {kind: tag_call, tag: x}}", "talk_options.1.tag: no such tag: x"),
         ("talk_options: {1: {kind: call_coach, tag: x}}", "talk_options.1.tag: there is no such setting"),
         ("talk_options: {1: transfer_call}", "talk_options.1: write one of employee, group and number"),
-        ("talk_options: {123: call_coach}", "'123' is no button"),
+        ("talk_options: {123: call_coach}", "'123' is not a button"),
         ("talk_options: {1: {kind: run_scenario, scenario: x}}", "no such scenario: x"),
         ("talk_options: {1: {kind: save_numa, contact_group: x}}", "no such contact group: x"),
         ("contact_groups: {vip: {members: [x]}}", "contact_groups.vip.members[0]: no such contact: x"),

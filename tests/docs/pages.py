@@ -59,7 +59,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def requests(page: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and body of each request with curl; a body that is no JSON raises ``ValueError``."""
+    """Path and body of each request with curl; a body that is not valid JSON raises ``ValueError``."""
     for block in blocks(page):
         for path, body in _CURL.findall(block.text):
             if body:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server as an operator has it: the product's role owns its database and is no superuser."""
+"""A PostgreSQL server as an operator has it: the product's role owns its database and is not a superuser."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _WRITTEN = ("call_events", "outbox", "call_streams", "call_sessions", "call_legs
 
 @pytest.fixture(scope="module")
 def owners_template(postgres_server: EmbeddedPostgres) -> str:
-    """Name of a database as an operator makes it: its owner is no superuser."""
+    """Name of a database as an operator makes it: its owner is not a superuser."""
     name = "owners_template"
     with psycopg.connect(postgres_server.dsn_of("postgres"), autocommit=True) as connection:
         connection.execute(f"create role {_OWNER} login createrole".encode())

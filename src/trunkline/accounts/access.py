@@ -94,7 +94,7 @@ async def find_client_user(db: Database, agent: Caller, user_id: int) -> Caller:
         )
     if row is None or row["user_status"] != Status.ACTIVE:
         raise PermissionDenied(
-            "user_id is no active user of a client of this agent account; see get.customer_users",
+            "user_id is not an active user of a client of this agent account; see get.customer_users",
             field="user_id",
             value=user_id,
         )
@@ -106,7 +106,7 @@ def check_account(row: Row) -> None:
     """:class:`PermissionDenied` ``account_inactive`` when the row's account is disabled."""
     if row["account_status"] != Status.ACTIVE:
         raise PermissionDenied(
-            "the account is disabled; ask who runs this installation", mnemonic="account_inactive"
+            "the account is disabled; ask the administrator of this installation", mnemonic="account_inactive"
         )
 
 

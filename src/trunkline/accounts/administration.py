@@ -65,7 +65,7 @@ def check_profile(profile: AccountProfile) -> None:
         ZoneInfo(profile.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise InvalidInput(
-            f"{profile.time_zone!r} is no time zone; write an IANA name such as Asia/Dubai or Europe/London",
+            f"{profile.time_zone!r} is not a time zone; write an IANA name such as Asia/Dubai or Europe/London",
             field="time_zone",
             value=profile.time_zone,
         ) from error

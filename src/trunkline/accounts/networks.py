@@ -36,7 +36,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         network = ip_network(text.strip(), strict=False)
     except ValueError as error:
         raise InvalidInput(
-            f"{text!r} is no network; write an address (203.0.113.7) or a network "
+            f"{text!r} is not a network; write an address (203.0.113.7) or a network "
             "(203.0.113.0/24, 2001:db8::/32)",
             field="network",
             value=text,

@@ -95,7 +95,7 @@ async def write_ticket(
 
 
 async def tickets(database: Database, *, closed: bool = False) -> list[Row]:
-    """Open tickets of all accounts, or closed ones, oldest first: for who runs the installation."""
+    """Open tickets of all accounts, or closed ones, oldest first: for the administrator of the installation."""
     return await database.fetch_all(
         "select t.account_id, a.name as account_name, t.ticket_id, t.text, t.full_name, t.phone, t.email,"
         " t.user_login, t.status, t.created_at, t.closed_at from support_tickets t join accounts a using (account_id)"

@@ -45,7 +45,7 @@ class Task:
 def analyse(task: Task, detector: Detector, transcriber: Transcriber | None) -> dict[str, Any]:
     """``{"figures", "requirements", "transcript"}``, JSON values; ``transcript`` is None when not asked for.
 
-    :raises InvalidInput: the file is no stereo recording that can be read.
+    :raises InvalidInput: the file is not a stereo recording that can be read.
     """
     samples, source = decode(Path(task.path))
     if samples.shape[0] != 2:

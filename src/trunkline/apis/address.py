@@ -20,7 +20,7 @@ AddressOf = Callable[[web.Request], str]
 def address_reader(settings: Settings) -> AddressOf:
     """The reader for requests of this instance, with its trusted proxies.
 
-    :raises ValueError: ``web.trusted_proxies`` holds something that is no network.
+    :raises ValueError: ``web.trusted_proxies`` holds something that is not a network.
     """
     trusted = networks(settings.web.trusted_proxies)
 

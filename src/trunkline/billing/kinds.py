@@ -26,7 +26,7 @@ def type_of_number(number: str | None, own: str | None, country: str) -> Directi
     :param number: E.164 digits of the other party.
     :param own: our number in the call: local is what has its area code.
     :param country: the account's, ISO 3166.
-    :return: None for what is no outside number (withheld, an extension).
+    :return: None for what is not an outside number (withheld, an extension).
     """
     parsed = _parsed(number)
     if parsed is None:

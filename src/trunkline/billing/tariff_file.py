@@ -67,7 +67,7 @@ def _prefix(text: str) -> str:
     digits = text.removeprefix("+")
     if not _PREFIX.match(digits):
         raise ValueError(
-            f"{text!r} is no prefix; write the first digits of numbers with country code, or any"
+            f"{text!r} is not a prefix; write the first digits of numbers with country code, or any"
         )
     return digits
 

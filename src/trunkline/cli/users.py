@@ -345,6 +345,6 @@ def _span(text: str) -> timedelta:
     match = _SPAN.match(text)
     if match is None or int(match[1]) == 0:
         raise InvalidInput(
-            f"{text!r} is no span of time; write 30m, 12h or 90d", field="expires_in", value=text
+            f"{text!r} is not a span of time; write 30m, 12h or 90d", field="expires_in", value=text
         )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -130,7 +130,7 @@ class Port(int):
     def __new__(cls, number: int) -> Self:
         """:raises BadEngineValue: not between 1 and 65535."""
         if not 1 <= number <= 65535:
-            raise BadEngineValue(f"{number} is no port: write 1 to 65535")
+            raise BadEngineValue(f"{number} is not a port: write 1 to 65535")
         return super().__new__(cls, number)
 
 

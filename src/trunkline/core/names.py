@@ -13,12 +13,12 @@ _EMAIL = re.compile(
 def locale(text: str) -> str:
     """:raises ValueError: neither ``en`` nor ``en-GB``."""
     if not _LOCALE.match(text):
-        raise ValueError(f"{text!r} is no locale; write en or en-GB")
+        raise ValueError(f"{text!r} is not a locale; write en or en-GB")
     return text
 
 
 def email(text: str) -> str:
     """:raises ValueError: not an address of one mailbox."""
     if len(text) > 254 or not _EMAIL.match(text) or ".." in text:
-        raise ValueError(f"{text!r} is no e-mail address; write layla@example.com")
+        raise ValueError(f"{text!r} is not an e-mail address; write layla@example.com")
     return text

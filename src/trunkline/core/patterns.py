@@ -310,7 +310,7 @@ class _Reader:
         if known is not None and known[1][0] == ":":
             name = known[1].strip(":")
             if name not in _CLASSES:
-                raise PatternError(f"[:{name}:] is no class of characters")
+                raise PatternError(f"[:{name}:] is not a class of characters")
             self._at = known.end()
             return _CLASSES[name]
         if text[self._at] == "\\" and text[self._at + 1 : self._at + 2].lower() in tuple(_SHORT):

@@ -177,7 +177,9 @@ class WebSettings(_Group):
     def _origins(cls, value: list[str]) -> list[str]:
         for origin in value:
             if origin != "*" and not re.fullmatch(r"https?://[^/\s@?#*]+", origin):
-                raise ValueError(f"{origin!r} is no origin; write https://crm.example without a path, or *")
+                raise ValueError(
+                    f"{origin!r} is not an origin; write https://crm.example without a path, or *"
+                )
         return value
 
 

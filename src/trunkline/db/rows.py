@@ -164,7 +164,7 @@ async def lock_rows(
     """Lock rows so that they are not deleted before this transaction ends.
 
     :param field: parameter that named them.
-    :raises NotFound: for the first that is no row of this account.
+    :raises NotFound: for the first that is not a row of this account.
     """
     statement = sql.SQL(
         "select {} as id from {} where account_id = %s and {} = any(%s) for key share"

@@ -243,7 +243,7 @@ def _advances(events: Sequence[Event]) -> list[dict[str, Any]]:
     for event in events:
         call_session_id = event.call_session_id
         if call_session_id is None:
-            raise ValueError(f"{event.stream} is no stream of a call")
+            raise ValueError(f"{event.stream} is not a stream of a call")
         stream = streams.get((event.account_id, call_session_id))
         if stream is None:
             stream = streams[event.account_id, call_session_id] = {
@@ -302,7 +302,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class WrittenInStream:
-    """Events ``first_seq`` to ``last_seq`` of a stream that is no call's are in the table now."""
+    """Events ``first_seq`` to ``last_seq`` of a stream that is not a call's are in the table now."""
 
     account_id: int
     first_seq: int
@@ -378,9 +378,9 @@ async def append_to_end(
 
 
 async def append_to_stream(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
-    """Append events to one stream that is no call's, with their outbox rows. The expected version is the number before the
-    first event; the numbers have no gaps. Events that are stored already are accepted: an earlier commit succeeded and its
-    response was lost.
+    """Append events to one stream that is not of a call, with their outbox rows. The expected version is the number
+    before the first event; the numbers have no gaps. Events that are stored already are accepted: an earlier commit
+    succeeded and its response was lost.
 
     :raises StreamConflict: the stream has another version. The caller's transaction must be rolled back.
     """
@@ -413,7 +413,7 @@ async def append_to_stream(connection: AsyncConnection[Any], events: Sequence[Ev
 async def stream_events(
     connection: AsyncConnection[Any], account_id: int, stream: str, *, after: int = 0
 ) -> list[Event]:
-    """The events of a stream that is no call's, in order; those past number ``after``."""
+    """The events of a stream that is not a call's, in order; those past number ``after``."""
     cursor = await connection.execute(_STREAM_EVENTS, (account_id, stream, after))
     return [
         Event(

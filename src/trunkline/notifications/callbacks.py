@@ -67,7 +67,7 @@ async def make_callback(
 
 
 def origin_of(url: str) -> str:
-    """``scheme://host[:port]`` of an address; text that is no address is its own origin. Pure."""
+    """``scheme://host[:port]`` of an address; text that is not an address is its own origin. Pure."""
     try:
         return str(URL(url).origin())
     except ValueError:

@@ -219,7 +219,9 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
         return _only(values, LINE_GROUPS)
     if mnemonic in (Mnemonic.ROW_LEFT_OUT, Mnemonic.SIP_PASSWORD_WEAK, Mnemonic.LOGIN_GUESSING):
         values |= {"entity": "trunk", "entity_id": 100, "entity_name": "Sample carrier"}
-        values |= {"reason": "'a:b:c' is no server address: write a host name or an IP address, without port"}
+        values |= {
+            "reason": "'a:b:c' is not a server address: write a host name or an IP address, without port"
+        }
         return _only(values, ROW_GROUPS)
     values |= {
         "call_session_id": 1,

@@ -3,7 +3,7 @@
 In JSON a placeholder inside a string is inserted escaped; an unquoted one becomes a separate JSON value
 (string quoted, number, boolean, null, array), so the result is valid JSON for all values. Elsewhere
 lists are comma separated and what has no value is empty. A template is checked when it is saved: an unknown
-variable, an unfinished placeholder or a frame that is no JSON is refused with its place."""
+variable, an unfinished placeholder or a frame that is not valid JSON is refused with its place."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def parse_url(text: str, *, field: str = "url") -> Template:
         address = urlsplit(text)
         host, _port = address.hostname, address.port
     except ValueError as error:
-        raise InvalidInput(f"This is no address: {error}.", field=field, value=text) from error
+        raise InvalidInput(f"This is not an address: {error}.", field=field, value=text) from error
     if address.scheme not in ("http", "https") or not host:
         raise InvalidInput(
             "An address begins with http:// or https:// and the host's name.", field=field, value=text
@@ -201,7 +201,7 @@ def _check_json(template: Template, text: str, field: str) -> None:
         json.loads(sample, parse_constant=_refuse_constant)
     except ValueError as error:
         raise InvalidInput(
-            f"The template is no JSON: {error}. Placeholders count as null there; put quotation marks around"
+            f"The template is not valid JSON: {error}. Placeholders count as null there; put quotation marks around"
             " one only to make it a part of a string.",
             field=field,
             value=text[:200],

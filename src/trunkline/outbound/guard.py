@@ -131,7 +131,7 @@ class Allowed:
     def check_url(self, url: URL) -> None:
         """Refuse a URL whose host is a literal address that may not be connected to; a name is checked when it is resolved.
 
-        :raises ForbiddenAddress: it is, or the host is a number in a notation that is no IP address.
+        :raises ForbiddenAddress: it is, or the host is a number in a notation that is not an IP address.
         """
         self.check_host(url.host, url.port)
 

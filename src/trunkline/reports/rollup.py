@@ -18,7 +18,7 @@ ROLLUP = Rollup(
 )
 
 _CROWDED = 16
-"""Lines of an hour from which on it is worth folding them."""
+"""Lines of an hour from which on they are compacted."""
 
 _COMPACT = """
 with crowded as (
@@ -34,5 +34,5 @@ group by account_id, hour, direction, is_lost, is_finished having sum(sessions) 
 
 
 async def compact(db: Database) -> None:
-    """Fold the lines of each crowded hour, of all accounts. For the worker, hourly or so; any number may run it."""
+    """Compact the lines of each crowded hour, of all accounts. Workers do so about once an hour; any number may run it."""
     await db.execute(_COMPACT, {"lines": _CROWDED})

@@ -59,7 +59,7 @@ def decode(source: bytes | Path, *, max_seconds: int = MAX_SECONDS) -> bytes:
                 pcm += part.to_ndarray().tobytes()
     except av.FFmpegError as error:
         raise InvalidInput(
-            f"This is no audio file we can read ({error.strerror}); give a WAV, MP3, OGG, FLAC or M4A file."
+            f"This is not an audio file we can read ({error.strerror}); give a WAV, MP3, OGG, FLAC or M4A file."
         ) from error
     if not pcm:
         raise InvalidInput("This audio file is empty; give one with sound in it.")

@@ -71,7 +71,7 @@ async def find_tags(
 ) -> dict[int, Tag]:
     """Tags by id, in the order asked for.
 
-    :raises NotFound: one of them is no tag of this account.
+    :raises NotFound: one of them is not a tag of this account.
     """
     wanted = list(dict.fromkeys(tag_ids))
     cursor = await connection.execute(

@@ -69,7 +69,7 @@ class Framing:
         return None
 
     def fragment(self, headers: Sequence[Header]) -> tuple[bool, Sequence[Header] | None]:
-        """Whether a message is no message by itself; if so, the event to be taken for it, None when there is none."""
+        """Whether a message is not a message by itself; if so, the event to be taken for it, None when there is none."""
         if self._cut:
             if _ends_security_event(headers):
                 self._cut = False

@@ -342,7 +342,7 @@ async def test_partial_changes(agency: Agency) -> None:
     accounts = Accounts(agency.db)
     assert (await accounts.login("new@palm.example", "moon and sand", Api.DATA_API)).account_id == made["id"]
     await agency.do("update.customers", id=agency.client.account_id, email="client@palm.example")
-    await accounts.login("client", "long enough", Api.DATA_API)  # a login that was no address stays
+    await accounts.login("client", "long enough", Api.DATA_API)  # a login that was not an address stays
 
 
 async def test_faults(agency: Agency) -> None:

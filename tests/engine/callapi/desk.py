@@ -23,7 +23,7 @@ from trunkline.runtime import postgres
 ANNAS_NUMBER, BORIS_TOLD_NUMBER, FINNS_NUMBER = "97140000200", "97140000210", "97140000211"
 ANNA, BORIS, CLARA, DORA = "201", "202", "203", "204"
 MUSIC = "music"
-"""Pseudo-speaker: something sounds that is no party and no message."""
+"""Pseudo-speaker: something sounds that is neither a party nor a message."""
 MESSAGE_KINDS = frozenset(MEDIA_TONES)
 
 _SETTLING = 0.45

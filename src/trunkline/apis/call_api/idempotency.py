@@ -107,7 +107,7 @@ class IdempotencyKeys:
     async def claim(self, attempt: Attempt) -> Attempt:
         """Take the key, or wait for who has it and bring the answer.
 
-        :raises InvalidInput: the key is no key, or was used for other parameters.
+        :raises InvalidInput: the key is not a key, or was used for other parameters.
         :raises SwitchInterrupted: whether the first request dialled is not known.
         """
         if not (0 < len(attempt.key) <= KEY_MAX and attempt.key.isascii() and attempt.key.isprintable()):

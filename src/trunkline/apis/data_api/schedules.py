@@ -124,7 +124,7 @@ def _date(values: Mapping[str, Any], name: str) -> date | None:
         return date.fromisoformat(text[: len("YYYY-MM-DD")])
     except ValueError as error:
         raise InvalidInput(
-            f"{text!r} is no date; write YYYY-MM-DD, or an ISO 8601 time, whose date counts",
+            f"{text!r} is not a date; write YYYY-MM-DD, or an ISO 8601 time, whose date counts",
             mnemonic="invalid_date_time",
             field=f"schedules.{name}",
             value=text,

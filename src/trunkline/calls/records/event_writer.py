@@ -1,6 +1,6 @@
 """Events of live calls into PostgreSQL: in batches, in order, with outbox and history rows in one transaction.
 
-The writer is the one sequencer of the streams of its node's open calls. It keeps a state of each call that is folded from
+The writer is the one sequencer of the streams of its node's open calls. It keeps a state of each call that is rebuilt from
 exactly the events of the batches written so far and the one being written, so a row never contains more than its stream.
 A batch is fixed before it is written: a second attempt writes the same events, or finds them written.
 
@@ -102,7 +102,7 @@ class _Stream:
     version: int
     """Number of the last event that is committed."""
     state: Session | None
-    """Folded up to the last event that was in a batch."""
+    """State after the last event that was in a batch."""
     rows: history.Rows = field(default_factory=history.Rows)
     dead: str | None = None
     """Why the rest of this stream goes into ``dead_letters``."""
@@ -322,7 +322,7 @@ class EventWriter:
             return
 
     async def _portions(self, batch: Sequence[_Pending]) -> list[_Portion]:
-        """The batch by streams, whose states are folded up to the batch's last event."""
+        """The batch by streams, whose states are those after the batch's last event."""
         found: dict[int, _Portion] = {}
         for event in (event for pending in batch for event in pending.events):
             call_session_id = event.call_session_id
@@ -339,7 +339,7 @@ class EventWriter:
                 _evolve_to_end(portion)
             except UNSTORABLE as error:
                 portion.stream.dead = f"{type(error).__name__}: {error}"
-                _log.exception("events_not_foldable", call_session_id=portion.stream.call_session_id)
+                _log.exception("events_not_consistent", call_session_id=portion.stream.call_session_id)
         return list(found.values())
 
     async def _stream(self, event: Event, call_session_id: int) -> _Stream:

@@ -1,6 +1,6 @@
 """What is kept of calls for reports: rows of sessions and legs, made from a session's state.
 
-A row is made from the fold of the stream up to an event, whose number is the row's ``version``, and written whole. A row
+A row is made from the state after an event of the stream, whose number is the row's ``version``, and written whole. A row
 of an older version than the one in the table is not written.
 """
 

@@ -185,7 +185,7 @@ class LoginBans:
     # ---
 
     def _flooded(self, ip: str, at: Instant) -> list[Ban]:
-        """Count a wrong password for a name that is no line, or for a line that refuses the address. A password of a line
+        """Count a wrong password for a name that is not a line, or for a line that refuses the address. A password of a line
         cannot be guessed in this way, but many such requests are a load: then the address is banned as a whole."""
         place = self._count((BanScope.ADDRESS, ip, ""), at)
         if at - place.burst_since > FLOOD_SECONDS:

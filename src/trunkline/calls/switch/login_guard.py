@@ -264,7 +264,7 @@ class LoginGuard:
     def _log_failure(self, failed: LoginFailed) -> None:
         """At most one line a minute for one address at one line: guesses must not fill the log.
 
-        ``login_unknown`` is logged for a name that is no line, for a line that refuses this address because of a ban, and
+        ``login_unknown`` is logged for a name that is not a line, for a line that refuses this address because of a ban, and
         for a request of an unlisted carrier.
         """
         key = (failed.ip, failed.line)

@@ -180,7 +180,7 @@ class SwitchClient:
         """Figures of the switch, see :meth:`trunkline.calls.switch.switch.Switch.status`.
 
         This and the following methods raise :class:`TrunklineError` as the switch raised it, :class:`SwitchUnavailable`
-        when what responds at the address is no switch of this version, and :class:`aiohttp.ClientError` or
+        when what responds at the address is not a switch of this version, and :class:`aiohttp.ClientError` or
         :class:`TimeoutError` when nothing responds.
         """
         found: dict[str, Any] = await self._asked("GET", "/status")

@@ -112,7 +112,7 @@ def _check(condition: Mapping[str, Any]) -> None:
         try:
             compile_pattern(value)
         except PatternError as error:
-            _refuse(f"This is no regular expression that is supported: {error}", "value", value)
+            _refuse(f"This is not a regular expression that is supported: {error}", "value", value)
 
 
 def _refuse(message: str, name: str, value: Any) -> None:

@@ -63,7 +63,7 @@ async def update_contact(db: Database, account_id: int, contact_id: int, values:
 async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, field: str = "id") -> None:
     """Remove contacts, all or none; the data of calls are not changed.
 
-    :raises NotFound: one of them is no contact of this account.
+    :raises NotFound: one of them is not a contact of this account.
     """
     async with transaction(db) as connection:
         await lock_rows(connection, TABLE, ID, account_id, ids, field=field)
@@ -74,7 +74,7 @@ async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, 
 def checked_phones(numbers: Sequence[str]) -> list[str]:
     """Numbers as digits of E.164.
 
-    :raises InvalidInput: none, too many, one that is no number, or one twice.
+    :raises InvalidInput: none, too many, one that is not a number, or one twice.
     """
     found = [(text, normalise(text)) for text in numbers]
     for text, digits in found:
@@ -94,11 +94,11 @@ def checked_phones(numbers: Sequence[str]) -> list[str]:
 def checked_emails(emails: Sequence[str]) -> list[str]:
     """Addresses as they are.
 
-    :raises InvalidInput: too many, one that is no address, or one twice.
+    :raises InvalidInput: too many, one that is not an address, or one twice.
     """
     for address in emails:
         if len(address) > _EMAIL_LENGTH or not _EMAIL.match(address):
-            raise InvalidInput("This is no e-mail address", field="emails", value=address)
+            raise InvalidInput("This is not an e-mail address", field="emails", value=address)
     _few_and_different([address.lower() for address in emails], "emails")
     return list(emails)
 

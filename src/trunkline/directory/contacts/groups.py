@@ -16,7 +16,7 @@ async def create_group(db: Database, account_id: int, name: str, members: Sequen
     """Add a group of these contacts; its id.
 
     :raises Duplicate: there is one of that name.
-    :raises NotFound: one of the members is no contact of this account.
+    :raises NotFound: one of the members is not a contact of this account.
     """
     async with transaction(db) as connection:
         await _name_is_free(connection, account_id, name, None)
@@ -30,7 +30,7 @@ async def update_group(
 ) -> None:
     """Rename a group, and replace its members; what is None stays. The system's group keeps its name.
 
-    :raises NotFound: no such group, or one of the members is no contact of this account.
+    :raises NotFound: no such group, or one of the members is not a contact of this account.
     :raises Duplicate: another group has that name.
     :raises PermissionDenied: the system's group would get another name.
     """

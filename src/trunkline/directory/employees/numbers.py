@@ -165,7 +165,7 @@ def _present(entry: PhonePatch, target: _Target, own: Sequence[Row], kept: set[i
     if entry.phone_id is not None:
         if entry.phone_id not in {row["phone_id"] for row in own}:
             raise NotFound(
-                f"{entry.phone_id} is no phone of this employee; see get.employees",
+                f"{entry.phone_id} is not a phone of this employee; see get.employees",
                 field="phone_numbers.phone_id",
                 value=entry.phone_id,
             )

@@ -153,9 +153,11 @@ def _mapping_of(text: str, form: type[Item]) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise DirectoryFileError(f"{place}this is no YAML: {error.problem or error.context}") from error
+        raise DirectoryFileError(
+            f"{place}this is not valid YAML: {error.problem or error.context}"
+        ) from error
     except yaml.YAMLError as error:
-        raise DirectoryFileError(f"This is no YAML: {error}") from error
+        raise DirectoryFileError(f"This is not valid YAML: {error}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):

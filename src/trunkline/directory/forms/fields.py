@@ -20,7 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 def _phone(text: str) -> str:
     digits = normalise(text)
     if digits is None:
-        raise ValueError(f"{text!r} is no telephone number; write it in full, for example +12025550110")
+        raise ValueError(f"{text!r} is not a telephone number; write it in full, for example +12025550110")
     return digits
 
 
@@ -28,7 +28,7 @@ def _outside(text: str) -> str:
     kept = with_extension(text)
     if kept is None:
         raise ValueError(
-            f"{text!r} is no telephone number; write it in full, for example +12025550110, or with an extension"
+            f"{text!r} is not a telephone number; write it in full, for example +12025550110, or with an extension"
             " behind dots, each a pause of a second: 12025550110...2345"
         )
     return kept
@@ -38,7 +38,7 @@ def _network(text: str) -> str:
     try:
         return str(ip_network(text, strict=False))
     except ValueError:
-        raise ValueError(f"{text!r} is no address or network; write 192.0.2.7 or 192.0.2.0/24") from None
+        raise ValueError(f"{text!r} is not an address or network; write 192.0.2.7 or 192.0.2.0/24") from None
 
 
 def _time(text: str) -> str:
@@ -49,7 +49,7 @@ def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, OSError, ValueError):
-        raise ValueError(f"{text!r} is no time zone; write an IANA name like Asia/Dubai") from None
+        raise ValueError(f"{text!r} is not a time zone; write an IANA name like Asia/Dubai") from None
     return text
 
 
@@ -70,7 +70,7 @@ def _day(name: str) -> int:
         return DAYS.index(name.strip()) + 1
     if name.strip() in {str(day) for day in range(1, 8)}:
         return int(name)
-    raise ValueError(f"{name!r} is no day; write {', '.join(DAYS)}")
+    raise ValueError(f"{name!r} is not a day; write {', '.join(DAYS)}")
 
 
 def distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -93,7 +93,7 @@ _BUTTON = re.compile(r"[0-9*#]{1,2}\Z")
 
 def _key(text: str) -> str:
     if not _KEY.match(text):
-        raise ValueError(f"{text!r} is no key; use small letters, digits, - and _ (at most 64)")
+        raise ValueError(f"{text!r} is not a key; use small letters, digits, - and _ (at most 64)")
     return text
 
 
@@ -113,13 +113,13 @@ def _blocked(text: str, info: ValidationInfo) -> str:
 
 def _login(text: str) -> str:
     if not _LOGIN.match(text):
-        raise ValueError(f"{text!r} is no SIP login; use 3 to 15 digits")
+        raise ValueError(f"{text!r} is not a SIP login; use 3 to 15 digits")
     return text
 
 
 def _button(text: str) -> str:
     if not _BUTTON.match(text):
-        raise ValueError(f"{text!r} is no button; use one or two of 0-9, * and #")
+        raise ValueError(f"{text!r} is not a button; use one or two of 0-9, * and #")
     return text
 
 

@@ -77,7 +77,9 @@ def place_name(code: str) -> str:
     known: Any = pycountry.subdivisions if region else pycountry.countries
     place = known.get(code=code) if region else known.get(alpha_2=country)
     if place is None:
-        raise InvalidInput(f"{code} is no country or region; write its ISO 3166 code: AE, AE-DU", value=code)
+        raise InvalidInput(
+            f"{code} is not a country or region; write its ISO 3166 code: AE, AE-DU", value=code
+        )
     return str(place.name)
 
 

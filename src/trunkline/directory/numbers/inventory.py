@@ -1,4 +1,4 @@
-"""The inventory: numbers that accounts may enable, put there by who runs the installation.
+"""The inventory: numbers that accounts may enable, which the administrator of the installation offers.
 
 A number is offered to all accounts, or to the clients of one agent (and the agent itself). It stays listed while
 an account has it, and is available again when that account returns it.

@@ -125,7 +125,7 @@ async def private_params(
     )
     if row is None:
         raise NotFound(
-            "this is no number of a third-party provider: see get.virtual_numbers",
+            "this is not a number of a third-party provider: see get.virtual_numbers",
             field="phone_id",
             value=number_id,
         )

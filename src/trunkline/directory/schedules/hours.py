@@ -133,9 +133,9 @@ def minutes(text: str) -> int:
     """Minutes after midnight of ``HH:MM`` (00:00 to 24:00). ValueError if it is none."""
     hour, colon, minute = text.partition(":")
     if not (colon and len(minute) == 2 and 1 <= len(hour) <= 2 and (hour + minute).isascii()):
-        raise ValueError(f"{text!r} is no time of day; write HH:MM, for example 09:00")
+        raise ValueError(f"{text!r} is not a time of day; write HH:MM, for example 09:00")
     if not (hour + minute).isdigit() or int(minute) > 59 or int(hour) * 60 + int(minute) > MINUTES_A_DAY:
-        raise ValueError(f"{text!r} is no time of day; write HH:MM between 00:00 and 24:00")
+        raise ValueError(f"{text!r} is not a time of day; write HH:MM between 00:00 and 24:00")
     return int(hour) * 60 + int(minute)
 
 

@@ -154,7 +154,7 @@ exten => _X!,1,{_PARTICIPANTS}
  same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING},iI)
  same => n,Hangup(41)
 
-; The emergency route of a line: returns when the argument is no emergency number. No variable that a caller sets is used.
+; The emergency route of a line: returns when the argument is not an emergency number. Uses no variable that a caller sets.
 [{_EMERGENCY}]
 exten => _[0-9]!,1,Return()
 
@@ -178,7 +178,7 @@ def defaults(routes: Sequence[DefaultRoute]) -> str:
 
 def emergency(routes: Sequence[EmergencyRoute]) -> str:
     """More extensions of the context ``tl-emergency``, one for each route: dials the emergency number by the first way that
-    carries it. Returns only when what was dialled is no emergency number."""
+    carries it. Returns only when what was dialled is not an emergency number."""
     if not routes:
         return ""
     text = f"[{_EMERGENCY}](+)\n"
