@@ -149,7 +149,7 @@ def test_clock_and_minutes_are_inverse(minute: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "9", "9:0", "24:01", "12:60", "-1:00", "１２:00", "9:00:00", "a:00"])
 def test_what_is_no_time_of_day(text: str) -> None:
-    with pytest.raises(ValueError, match="no time of day"):
+    with pytest.raises(ValueError, match="is not a time of day"):
         minutes(text)
 
 
