@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.attack.guesser import Guesser
 from tests.telephony.conftest import House
 from trunkline.telephony.port import LoginFailed
@@ -39,6 +41,7 @@ def test_what_the_sender_wrote_is_made_harmless() -> None:
     assert tried_name(forged, CALL_ID, IP) == "real"
 
 
+@pytest.mark.engine
 async def test_the_name_of_a_real_request(house: House) -> None:
     log = house.pbx.config.paths.root / "console"
     async with Guesser(house.pbx.config.ports.udp, "127.0.0.93") as phone:

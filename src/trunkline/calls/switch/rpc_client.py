@@ -201,12 +201,14 @@ class SwitchClient:
     async def rows_left_out(self, account_id: int) -> list[dict[str, Any]]:
         """Rows of an account that cannot be part of the engine's configuration: ``account_id``, ``entity``, ``id``,
         ``name``, ``reason``."""
-        found: list[dict[str, Any]] = (await self.directory(account_id))["rows_left_out"]
+        directory = await self._asked("GET", f"/directory/{account_id}", fields=("rows_left_out",))
+        found: list[dict[str, Any]] = directory["rows_left_out"]
         return found
 
     async def directory_fingerprint(self, account_id: int) -> str | None:
         """Of the switch's copy of an account, see :mod:`trunkline.directory.live.fingerprint`."""
-        found: str | None = (await self.directory(account_id))["fingerprint"]
+        directory = await self._asked("GET", f"/directory/{account_id}", fields=("fingerprint",))
+        found: str | None = directory["fingerprint"]
         return found
 
     async def directory(self, account_id: int) -> dict[str, Any]:
