@@ -133,3 +133,73 @@ async def test_a_hang_up_with_a_cause(stage: Stage, numbers: dict[str, str]) -> 
     await call.ended()
     assert (call.is_answered, call.cause) == (False, 17)
     assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+
+
+# --- menus
+
+
+async def in_menu(stage: Stage, number: str) -> Call:
+    """A caller who hears the prompt."""
+    call = await (await stage.customer()).dial(number)
+    await call.answered()
+    await asyncio.sleep(0.5)
+    return call
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("1", "anna"), ("2", "boris"), ("48213", "anna"), ("482131", "anna")]
+)
+async def test_keys_of_a_menu_lead_to_their_operations(
+    stage: Stage, numbers: dict[str, str], key: str, name: str
+) -> None:
+    all_answer(stage)
+    call = await in_menu(stage, numbers["menu"])
+    await call.send_keys(key)
+    await talks(stage, call, name)
+
+
+async def test_who_presses_nothing_hears_the_prompt_again_and_then_the_call_ends(
+    stage: Stage, numbers: dict[str, str]
+) -> None:
+    before = await stage.last_id()
+    call = await in_menu(stage, numbers["menu"])
+    await call.ended()
+    row = await stage.row(before)
+    assert (row["finish_reason"], row["is_lost"]) == ("ivr_timeout", True)
+    # Two prompts, and two seconds after each.
+    assert row["total_duration"] > 8
+
+
+async def test_a_wrong_key_is_said_and_the_last_one_takes_its_branch(
+    stage: Stage, numbers: dict[str, str]
+) -> None:
+    before = await stage.last_id()
+    call = await in_menu(stage, numbers["menu"])
+    await call.send_keys("*")
+    await asyncio.sleep(1)
+    assert not call.is_ended
+    await call.send_keys("*")
+    await call.ended()
+    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"), [("202", "boris"), ("310", "anna"), ("999", "anna"), ("20", "anna")]
+)
+async def test_an_extension_is_dialled(stage: Stage, numbers: dict[str, str], keys: str, name: str) -> None:
+    """A wrong one, and one that is not finished in time, lead to the team, in turn."""
+    all_answer(stage)
+    call = await in_menu(stage, numbers["extensions"])
+    await call.send_keys(keys)
+    await talks(stage, call, name)
+
+
+async def test_a_killed_switch_repeats_the_menu(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    call = await in_menu(stage, numbers["menu"])
+    killed = stage.installation.kill("switch")
+    await stage.installation.wait_restarted("switch", killed)
+    await asyncio.sleep(1)
+    assert not call.is_ended
+    await call.send_keys("2")
+    await talks(stage, call, "boris")

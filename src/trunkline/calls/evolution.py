@@ -41,6 +41,7 @@ from trunkline.calls.states import (
     FirstAnswered,
     Forwarding,
     Greeting,
+    InMenu,
     InScenario,
     LeavingMessage,
     Meeting,
@@ -61,8 +62,9 @@ from trunkline.calls.states import (
 from trunkline.calls.timers import ring_timer
 from trunkline.core.clock import Instant
 from trunkline.directory.model import OperationKind
-from trunkline.events.catalogue import Event, EventType
+from trunkline.events.catalogue import Event, EventType, MenuOutcome
 from trunkline.events.reasons import Reason
+from trunkline.routing.menus import MAX_DIGITS
 from trunkline.telephony.port import Channel
 
 
@@ -146,6 +148,10 @@ def _note_operation_entered(session: Session, event: Event) -> None:
 
 def _note_target_chosen(session: Session, event: Event) -> None:
     session.chosen = {name: event.data.get(name) for name in ("employee_id", "group_id")}
+
+
+def _note_menu_decided(session: Session, event: Event) -> None:
+    session.menu_timed_out = event.data["outcome"] == MenuOutcome.TIMEOUT
 
 
 def _note_leg_started(session: Session, event: Event) -> None:
@@ -342,6 +348,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.SCENARIO_ENTERED: _note_scenario_entered,
     EventType.OPERATION_ENTERED: _note_operation_entered,
     EventType.TARGET_CHOSEN: _note_target_chosen,
+    EventType.MENU_DECIDED: _note_menu_decided,
     EventType.LEG_STARTED: _note_leg_started,
     EventType.LEG_RINGING: _note_leg_ringing,
     EventType.LEG_ANSWERED: _note_leg_answered,
@@ -383,6 +390,8 @@ def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | Non
     if not isinstance(session.state, InScenario):
         return None
     match data.get("kind"):
+        case OperationKind.MENU | OperationKind.DIAL_EXTENSION:
+            return InMenu()
         case OperationKind.GREETING | OperationKind.ANNOUNCEMENT:
             return Greeting()
         case (
@@ -393,6 +402,26 @@ def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | Non
         ):
             return Forwarding()
     return Passing()
+
+
+def _target_chosen(session: Session, _data: Mapping[str, Any]) -> State | None:
+    return Forwarding() if isinstance(session.state, InScenario) else None
+
+
+def _menu_repeated(session: Session, data: Mapping[str, Any]) -> State | None:
+    return InMenu("", data["round"]) if isinstance(session.state, InMenu) else None
+
+
+def _menu_decided(session: Session, _data: Mapping[str, Any]) -> State | None:
+    return Passing() if isinstance(session.state, InMenu) else None
+
+
+def _key_pressed(session: Session, data: Mapping[str, Any]) -> State | None:
+    contact = session.contact
+    match session.state:
+        case InMenu(digits, round_) if contact is not None and contact.leg_id == data["leg_id"]:
+            return InMenu((digits + data["key"])[-MAX_DIGITS:], round_)
+    return None
 
 
 def _leg_started(session: Session, data: Mapping[str, Any]) -> State | None:
@@ -498,6 +527,10 @@ def _coach_joined(session: Session, data: Mapping[str, Any]) -> State | None:
 _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]] = {
     EventType.SCENARIO_ENTERED: _scenario_entered,
     EventType.OPERATION_ENTERED: _operation_entered,
+    EventType.TARGET_CHOSEN: _target_chosen,
+    EventType.MENU_REPEATED: _menu_repeated,
+    EventType.MENU_DECIDED: _menu_decided,
+    EventType.KEY_PRESSED: _key_pressed,
     EventType.LEG_STARTED: _leg_started,
     EventType.LEG_ANSWERED: _leg_answered,
     EventType.LEG_ENDED: _leg_ended,

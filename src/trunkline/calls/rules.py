@@ -31,12 +31,14 @@ from trunkline.calls.flows import (
     consultation,
     engine_connect,
     inbound,
+    menu,
     outbound,
     recording,
 )
 from trunkline.calls.flows.inputs import (
     Command,
     FlowSignal,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -53,7 +55,14 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
 from trunkline.calls.states import Controlled, Departure, State, Talking
-from trunkline.calls.timers import Elapsed, QuestionAnswered, QuestionFailed, TimerInput, ring_timer
+from trunkline.calls.timers import (
+    MENU_TIMER,
+    Elapsed,
+    QuestionAnswered,
+    QuestionFailed,
+    TimerInput,
+    ring_timer,
+)
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
@@ -89,7 +98,9 @@ CallSignal = (
 )
 """The signals that concern a session that has begun."""
 
-TABLE = inbound.TABLE.merged(outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE)
+TABLE = inbound.TABLE.merged(
+    menu.TABLE, outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE
+)
 """What each input means in each state of a call."""
 
 
@@ -217,6 +228,8 @@ def _elapsed(decision: Decision, key: str) -> None:
         coaching.stop_ringing(decision, leg)
     elif leg is not None:
         _flow(decision, RingElapsed(leg), before)
+    elif key == MENU_TIMER:
+        _flow(decision, InputElapsed(), before)
 
 
 def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFailed) -> None:

@@ -7,7 +7,7 @@ same state. The tables of the flows (:mod:`trunkline.calls.flows.table`) have th
 ===================  ========================================================================================
 flow                 states
 ===================  ========================================================================================
-inbound scenario     Incoming, Passing, Greeting, Forwarding, LeavingMessage
+inbound scenario     Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage
 outbound             Placing
 click-to-call        CallingFirst, FirstAnswered, CallingSecond, BothAnswered
 connected by engine  EngineTalk, EngineTalkEnded
@@ -52,6 +52,18 @@ class Passing(InScenario):
 @dataclass(frozen=True, slots=True)
 class Greeting(InScenario):
     """The contact hears a greeting."""
+
+
+@dataclass(frozen=True, slots=True)
+class InMenu(InScenario):
+    """The contact hears the prompt of a menu, and presses keys.
+
+    :ivar digits: pressed since the prompt began.
+    :ivar round: how often the prompt was begun.
+    """
+
+    digits: str = ""
+    round: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +259,7 @@ class Finished(State):
 
 
 STATES: tuple[type[State], ...] = (
-    Incoming, Passing, Greeting, Forwarding, LeavingMessage, Placing, CallingFirst, FirstAnswered, CallingSecond,
+    Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage, Placing, CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing,
     Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip

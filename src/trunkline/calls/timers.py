@@ -94,6 +94,10 @@ class QuestionFailed:
 TimerInput = Elapsed | QuestionAnswered | QuestionFailed
 
 
+MENU_TIMER = "menu"
+"""Key of the timer that waits for the next key in a menu."""
+
+
 def ring_timer(leg_id: int) -> str:
     """Key of the timer that ends the ringing of a leg. It starts with ``leg_started`` if that has ``ring_seconds``, and ends
     with ``leg_answered`` or ``leg_ended``: no further event is needed."""

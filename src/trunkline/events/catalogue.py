@@ -29,6 +29,10 @@ class EventType(StrEnum):
     """operation_id, operation_name, key, kind"""
     TARGET_CHOSEN = "target_chosen"
     """operation_id, employee_id or group_id: whom the operation calls, which names nobody itself"""
+    MENU_REPEATED = "menu_repeated"
+    """operation_id, round (how often the prompt was begun), outcome timeout|invalid, digits: the prompt is played again"""
+    MENU_DECIDED = "menu_decided"
+    """operation_id, outcome key|collected|extension|invalid|timeout, digits (pressed)"""
     LEG_STARTED = "leg_started"
     """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
@@ -125,9 +129,20 @@ class EventType(StrEnum):
     part of the engine's configuration"""
 
 
+class MenuOutcome(StrEnum):
+    """How the input of a caller in a menu ended."""
+
+    KEY = "key"
+    COLLECTED = "collected"
+    EXTENSION = "extension"
+    INVALID = "invalid"
+    TIMEOUT = "timeout"
+
+
 UNPUBLISHED = frozenset(
     {
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
+        EventType.MENU_REPEATED, EventType.MENU_DECIDED,
         EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,

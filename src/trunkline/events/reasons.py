@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NUMA_IN_BLACK_LIST = "numa_in_black_list"
     NO_ACTIVE_SCENARIO = "no_active_scenario"
     NO_OPERATION = "no_operation"
+    IVR_TIMEOUT = "ivr_timeout"
     MAX_TRANSITION_COUNT_EXCEEDED = "max_transition_count_exceeded"
     MAX_IN_CALL_REACHED = "max_in_call_reached"
     MAX_OUT_CALL_REACHED = "max_out_call_reached"

@@ -52,6 +52,7 @@ REASON_DESCRIPTIONS: Mapping[str, str] = {
     "internal_call_not_allowed": "Calls between employees are not allowed",
     "internal_call_not_allowed_by_status": "The employee's status allows no calls between employees",
     "internal_error": "The call failed for a reason inside the system",
+    "ivr_timeout": "The customer chose nothing in the menu",
     "limit_exceeded": "A spending limit was reached",
     "locked_numb": "The security settings forbid calls to this number",
     "locked_phone": "The network of the number could not be reached",

@@ -166,6 +166,16 @@ class TakeMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class AskKeys:
+    """Play the prompt of a menu and wait for keys (:mod:`trunkline.routing.menus`)."""
+
+    entered: tuple[Step, ...]
+    operation: Operation
+    media_file_ids: tuple[int, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Nothing more to do: hang up with this reason.
 
@@ -178,7 +188,7 @@ class End:
     cause: HangupCause | None = None
 
 
-RoutingDecision = Play | Ring | RingOutside | TakeMessage | End
+RoutingDecision = Play | Ring | RingOutside | TakeMessage | AskKeys | End
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -266,6 +276,17 @@ def resume(
 ) -> RoutingDecision:
     """Do an operation once more from its beginning, after an interruption."""
     return _run(account, scenario, operation.key, availability, caller)
+
+
+def at(
+    account: Account,
+    scenario: Scenario,
+    key: str | None,
+    availability: Availability,
+    caller: Caller = UNKNOWN_CALLER,
+) -> RoutingDecision:
+    """The decision from the operation of a branch on; None: the scenario has ended."""
+    return _run(account, scenario, key, availability, caller)
 
 
 def towards(operation: Operation, chosen: Chosen) -> Operation:
@@ -364,6 +385,9 @@ class _Run:
                         settings.get("group_id"),
                     )
                 )
+            case OperationKind.MENU | OperationKind.DIAL_EXTENSION:
+                prompt = tuple(settings.get("media_file_ids", ()))
+                return self._with_skipped(AskKeys(entered, operation, prompt))
             case OperationKind.RUN_SCENARIO:
                 return self._run_scenario(operation)
             case OperationKind.HANGUP:

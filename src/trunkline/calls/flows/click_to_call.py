@@ -27,6 +27,7 @@ from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
     COMMANDS,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -52,6 +53,7 @@ from trunkline.calls.states import (
     FirstAnswered,
     Forwarding,
     Greeting,
+    InMenu,
     LeavingMessage,
     Meeting,
     Passing,
@@ -419,7 +421,7 @@ def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None
 
 _ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
 _STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
-_SCENARIO = (Passing, Greeting, Forwarding, LeavingMessage)
+_SCENARIO = (Passing, Greeting, InMenu, Forwarding, LeavingMessage)
 
 TABLE = Table(
     rows={
@@ -441,7 +443,7 @@ TABLE = Table(
         **{(state, RingElapsed): row(consultation.stop_ringing, state) for state in _STATES},
     },
     refused=pairs(_STATES, *COMMANDS),
-    ignored=pairs(_STATES, PartyTaken, ScenarioPlayed, MessageRecorded, JoinFailed)
+    ignored=pairs(_STATES, PartyTaken, ScenarioPlayed, MessageRecorded, JoinFailed, InputElapsed)
     | pairs((CallingFirst, CallingSecond, BothAnswered), NotConnected)
     | pairs((CallingFirst,), TalkOver, MessagePlayed),
     expected=pairs((FirstAnswered, BothAnswered), LegUnreached) | pairs((CallingFirst,), Key),

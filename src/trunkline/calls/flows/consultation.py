@@ -16,6 +16,7 @@ from trunkline.calls.flows import dialing, inbound, recording
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     Hold,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -50,6 +51,7 @@ from trunkline.calls.states import (
     Finishing,
     Forwarding,
     Greeting,
+    InMenu,
     LeavingMessage,
     Meeting,
     OnHold,
@@ -581,7 +583,7 @@ def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], in
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_SCENARIO = (Passing, Greeting, Forwarding, LeavingMessage)
+_SCENARIO = (Passing, Greeting, InMenu, Forwarding, LeavingMessage)
 _IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, TakenLate)
 _TALKS: tuple[type[State], ...] = (Meeting, Connecting, Talking, TakenLate, Parted)
 _WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)
@@ -637,7 +639,7 @@ TABLE = Table(
     | pairs((Calling, Announcing, Releasing, Consulting), Hold, Unhold, MakeCall, RunScenario)
     | pairs((Releasing,), Transfer),
     ignored=pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegAnswered)
-    | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded)
+    | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded, InputElapsed)
     | pairs(_TALKS, MessagePlayed)
     | pairs((Meeting, Connecting, Talking, Parted, *_HELD, *_TRANSFERS), PartyTaken)
     | pairs((OnHold, Calling, Announcing, Releasing, *_TRANSFERS), JoinFailed),

@@ -13,6 +13,7 @@ from trunkline.calls.finish_reasons import SUBSCRIBER_ABSENT, Side, cause_for_re
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.inputs import (
     COMMANDS,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -221,7 +222,9 @@ TABLE = Table(
         (Finishing, NotConnected): row(hang_up_returned, Finishing),
     },
     refused=pairs((Finishing, Finished), *COMMANDS),
-    ignored=pairs(_TALKS, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed)
+    ignored=pairs(
+        _TALKS, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed, InputElapsed
+    )
     | pairs((Finished,), LegGone, TalkOver, NotConnected),
     expected=pairs((*_TALKS, Finishing, Finished), LegAnswered, LegUnreached, Key)
     | pairs(
@@ -232,6 +235,7 @@ TABLE = Table(
         MessageRecorded,
         RingElapsed,
         JoinFailed,
+        InputElapsed,
     ),
 )
 """Of a talk that the engine connected (its commands are in the table of consultation), and of the end of every call."""

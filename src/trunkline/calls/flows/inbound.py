@@ -21,6 +21,7 @@ from trunkline.calls.finish_reasons import (
 from trunkline.calls.flows import dialing, engine_connect
 from trunkline.calls.flows.inputs import (
     COMMANDS,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -43,10 +44,12 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     Incoming,
+    InMenu,
     LeavingMessage,
     Passing,
     State,
 )
+from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise
@@ -54,7 +57,16 @@ from trunkline.directory.model import HangupCause, NumberStatus, Operation, Show
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import End, Play, Ring, RingOutside, RoutingDecision, Skipped, TakeMessage
+from trunkline.routing.interpreter import (
+    AskKeys,
+    End,
+    Play,
+    Ring,
+    RingOutside,
+    RoutingDecision,
+    Skipped,
+    TakeMessage,
+)
 from trunkline.telephony.port import Arrived
 
 BEEP = "beep"
@@ -62,6 +74,9 @@ BEEP = "beep"
 
 MAX_OPERATIONS = 1000
 """Operations one call may pass in all."""
+
+DEFAULT_MENU_SECONDS = 5
+"""Until the first key in a menu."""
 
 SHORTEST_MESSAGE_SECONDS = 1.0
 """A shorter voice mail is a click, not a message."""
@@ -207,6 +222,9 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
             _ring_outside(decision, contact, routing_decision)
         case TakeMessage():
             _take_message(decision, contact, routing_decision)
+        case AskKeys():
+            _answer(decision, contact)
+            ask(decision, contact, files(decision, routing_decision.media_file_ids))
         case End():
             reason = _end_reason(session, routing_decision.reason)
             cause = _CAUSES[routing_decision.cause] if routing_decision.cause is not None else None
@@ -231,15 +249,32 @@ def key_in_greeting(decision: Decision, given: Key) -> None:
     if operation is None or given.leg is not session.contact or session.playing is None:
         return
     if operation.settings.get("skip_key") == given.key:
-        _stop_playing(decision, given.leg)
+        stop_playing(decision, given.leg)
         _next(decision)
 
 
-def _stop_playing(decision: Decision, contact: Leg) -> None:
+def stop_playing(decision: Decision, contact: Leg) -> None:
+    """Stop what the scenario plays."""
     session = decision.session
     if session.playing is not None:
         decision.do(StopPlay(contact.channel, session.playing))
         session.playing = None
+
+
+def ask(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
+    """Play the prompt of a menu, if it has one; the time for a key begins after it."""
+    decision.do(CancelTimer(MENU_TIMER))
+    if said:
+        _say(decision, contact, said)
+    else:
+        await_key(decision)
+
+
+def await_key(decision: Decision) -> None:
+    """The time for the first key in a menu begins."""
+    _, operation = position(decision)
+    seconds = operation.settings.get("timeout_seconds") if operation is not None else None
+    decision.do(StartTimer(MENU_TIMER, seconds or DEFAULT_MENU_SECONDS))
 
 
 def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
@@ -258,7 +293,7 @@ def after_message(decision: Decision, given: MessageRecorded) -> None:
 
 def not_connected(decision: Decision, _given: NotConnected) -> None:
     """Nobody of those rung answered."""
-    _try_others(decision)
+    try_others(decision)
 
 
 # --- facts ------------------------------------------------------------------------------------------------
@@ -290,7 +325,8 @@ def spoken_seconds(session: Session, at: Instant) -> float:
     return max(0.0, at - (session.speaking_since or session.last_message_at))
 
 
-def _try_others(decision: Decision) -> None:
+def try_others(decision: Decision) -> None:
+    """Ring the next of the present operation, or go on with the next operation."""
     account, scenario, operation = decision.context.account, *position(decision)
     if scenario is None or operation is None:
         contact = decision.session.contact
@@ -321,7 +357,7 @@ def resume(decision: Decision) -> None:
         return
     scenario, operation = position(decision)
     if scenario is None or operation is None or decision.session.chosen is not None:
-        _try_others(decision)
+        try_others(decision)
         return
     perform(
         decision,
@@ -355,12 +391,12 @@ def _tried(session: Session, operation: Operation) -> set[int]:
 
 
 def _play(decision: Decision, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
-    files = _files(decision, media_file_ids)
-    if not files:
+    said = files(decision, media_file_ids)
+    if not said:
         _next(decision)
         return
     _answer(decision, contact)
-    _say(decision, contact, files)
+    _say(decision, contact, said)
 
 
 def _say(decision: Decision, contact: Leg, files: tuple[str, ...]) -> None:
@@ -368,7 +404,8 @@ def _say(decision: Decision, contact: Leg, files: tuple[str, ...]) -> None:
     decision.do(PlayFiles(contact.channel, decision.session.playing, files))
 
 
-def _files(decision: Decision, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
+def files(decision: Decision, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
+    """Paths of media files; those that are gone are left out."""
     paths = (decision.context.media_path(media_file_id) for media_file_id in media_file_ids)
     return tuple(path for path in paths if path is not None)
 
@@ -393,7 +430,7 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
                 Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation)
             )
     if not dial_targets:
-        _try_others(decision)
+        try_others(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
     announcement = employee_message(decision, ring.operation)
@@ -427,7 +464,7 @@ def shown_number(session: Session, operation: Operation) -> str:
 
 def employee_message(decision: Decision, operation: Operation) -> tuple[str, ...]:
     """Announcement to an employee who is called by this operation, before the connection."""
-    return _files(decision, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
+    return files(decision, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
 
 
 def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessage) -> None:
@@ -443,9 +480,9 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
         silence_seconds=routing_decision.silence_seconds,
     )
     beep = decision.context.system_media_path(BEEP)
-    files = _files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())
-    if files:
-        _say(decision, contact, files)
+    said = files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())
+    if said:
+        _say(decision, contact, said)
     else:
         _record(decision, contact)
 
@@ -478,7 +515,7 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
         leg.finish_reason for leg in tried if leg.departure is not left and leg.finish_reason is not None
     }
     if not reasons:
-        return reason
+        return Reason.IVR_TIMEOUT if session.menu_timed_out else reason
     return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
 
 
@@ -497,7 +534,7 @@ _CAUSES = {
 # --- the table --------------------------------------------------------------------------------------------
 
 _STATES: tuple[type[State], ...] = (Incoming, Passing, Greeting, Forwarding, LeavingMessage)
-_AFTER = (Passing, Greeting, Forwarding, LeavingMessage, Finishing)
+_AFTER = (Passing, Greeting, InMenu, Forwarding, LeavingMessage, Finishing)
 
 TABLE = Table(
     rows={
@@ -510,7 +547,7 @@ TABLE = Table(
         **{(state, LegGone): row(engine_connect.party_gone, state, Finishing) for state in _STATES},
     },
     refused=pairs(_STATES, *COMMANDS),
-    ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed)
+    ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed, InputElapsed)
     | pairs((Incoming, Passing, Forwarding), ScenarioPlayed)
     | pairs((Incoming, Passing, Greeting, Forwarding), MessageRecorded),
     expected=pairs(_STATES, LegAnswered, LegUnreached)

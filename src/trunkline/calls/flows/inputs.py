@@ -93,6 +93,11 @@ class RingElapsed(FlowSignal):
 
 
 @dataclass(frozen=True, slots=True)
+class InputElapsed(FlowSignal):
+    """No further key of a caller in a menu came in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class TalkOver(FlowSignal):
     """A connect of the engine is over after a talk; this leg's channel came back."""
 
@@ -157,5 +162,5 @@ COMMANDS: tuple[type[Command], ...] = (Hold, Unhold, MakeCall, Restore, Transfer
 
 SIGNALS: tuple[type[FlowSignal], ...] = (
     LegAnswered, LegUnreached, LegGone, RingElapsed, TalkOver, NotConnected, PartyTaken, ScenarioPlayed, MessagePlayed,
-    MessageRecorded, Key, JoinFailed,
+    MessageRecorded, Key, JoinFailed, InputElapsed,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.inputs import (
     COMMANDS,
+    InputElapsed,
     JoinFailed,
     Key,
     LegAnswered,
@@ -297,7 +298,14 @@ TABLE = Table(
     },
     refused=pairs((Placing,), *COMMANDS),
     ignored=pairs(
-        (Placing,), PartyTaken, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed
+        (Placing,),
+        PartyTaken,
+        ScenarioPlayed,
+        MessagePlayed,
+        MessageRecorded,
+        RingElapsed,
+        JoinFailed,
+        InputElapsed,
     ),
     expected=pairs((Placing,), LegAnswered, LegUnreached, Key),
 )

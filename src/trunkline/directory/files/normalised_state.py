@@ -43,12 +43,16 @@ def expanded(form: Form, language: str) -> Form:
     )
 
 
+_MESSAGES = ("employee_message", "invalid_message")
+"""Announcements of operations beside what they play themselves."""
+
+
 def _spoken(operation: OperationForm, language: str, media: dict[str, MediaForm]) -> Any:
     """The operation with its texts replaced; their files are added to ``media``."""
-    message = getattr(operation, "employee_message", None)
-    if message is not None:
-        update = {"employee_message": _with_media(message, language, media)}
-        operation = operation.model_copy(update=update)
+    for name in _MESSAGES:
+        message = getattr(operation, name, None)
+        if message is not None:
+            operation = operation.model_copy(update={name: _with_media(message, language, media)})
     return _with_media(operation, language, media) if getattr(operation, "text", None) else operation
 
 
@@ -83,8 +87,8 @@ def used_media(form: Form) -> set[str]:
         for operation in scenario.operations.values():
             used |= set(getattr(operation, "media", ()))
             used |= {operation.music} if getattr(operation, "music", None) else set()
-            message = getattr(operation, "employee_message", None)
-            used |= set(message.media) if message is not None else set()
+            messages = (getattr(operation, name, None) for name in _MESSAGES)
+            used |= {key for message in messages if message is not None for key in message.media}
     return used
 
 

@@ -127,9 +127,10 @@ class _References:
         media: Iterable[str] = getattr(operation, "media", ())
         for index, key in enumerate(media):
             yield from self._there("media", key, f"{at}.media[{index}]")
-        message: scenario_schemas.EmployeeMessageForm | None = getattr(operation, "employee_message", None)
-        for index, key in enumerate(message.media if message else ()):
-            yield from self._there("media", key, f"{at}.employee_message.media[{index}]")
+        for name in ("employee_message", "invalid_message"):
+            message: scenario_schemas.EmployeeMessageForm | None = getattr(operation, name, None)
+            for index, key in enumerate(message.media if message else ()):
+                yield from self._there("media", key, f"{at}.{name}.media[{index}]")
 
 
 _WITHOUT_WAITING = frozenset(

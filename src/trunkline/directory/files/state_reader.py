@@ -335,6 +335,8 @@ class _Reader:
             form["media"] = self._media_keys(settings.pop("media_file_ids"))
         if message := self._media_keys(settings.pop("employee_message_media_file_ids", ())):
             form["employee_message"] = {"media": message}
+        if said := self._media_keys(settings.pop("invalid_media_file_ids", ())):
+            form["invalid_message"] = {"media": said}
         if "shown_number" in settings:
             form["show_number"] = settings.pop("shown_number")
         if "tag_ids" in settings:

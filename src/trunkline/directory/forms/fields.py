@@ -129,6 +129,12 @@ def _phone_key(text: str) -> str:
     return text
 
 
+def _menu_keys(text: str) -> str:
+    if not re.fullmatch(r"[0-9*#]{1,8}", text):
+        raise ValueError(f"{text!r} are no keys of a phone; use one to eight of 0-9, * and #")
+    return text
+
+
 def _place(text: str) -> str:
     """A country as its ISO 3166 code, or the beginning of numbers as ``+`` and digits."""
     bare = text.strip()
@@ -170,6 +176,7 @@ Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]
 PhoneKey = Annotated[str, AfterValidator(_phone_key)]
+MenuKeys = Annotated[str, AfterValidator(_menu_keys)]
 Place = Annotated[str, AfterValidator(_place)]
 CallerPattern = Annotated[str, AfterValidator(_caller_pattern)]
 OutsidePhone = Annotated[str, AfterValidator(_outside)]

@@ -51,6 +51,7 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
     "closed": _Spoken("Closed", "Our office is closed now. Please call again during working hours."),
     "wrong_number": _Spoken("Wrong number", "The number you have dialled does not exist. Please check it."),
     "not_permitted": _Spoken("Not permitted", "This call is not permitted."),
+    "invalid_choice": _Spoken("Invalid choice", "Sorry, that is not a valid choice."),
     "technical_problem": _Spoken(
         "Technical problem", "We cannot connect your call now. Please try again later."
     ),

@@ -162,6 +162,14 @@ class Account:
     def employee_by_extension(self, extension: str) -> Employee | None:
         return self._employees_by_extension.get(extension)
 
+    def extension_begins_with(self, digits: str) -> bool:
+        """Whether an extension has more digits than these and begins with them."""
+        return any(
+            len(one) > len(digits) and one.startswith(digits)
+            for extensions in (self._employees_by_extension, self._groups_by_extension)
+            for one in extensions
+        )
+
     def group_by_extension(self, extension: str) -> Group | None:
         return self._groups_by_extension.get(extension)
 

@@ -42,6 +42,12 @@ class OperationKind(StrEnum):
     """{"cause": HangupCause (absent = normal, or what follows from the calls before)}"""
     ANNOUNCEMENT = "announcement"
     """{"media_file_ids": [int], "repeats": int, "skip_key": key of a phone|null, "next": key|null}"""
+    MENU = "menu"
+    """{"media_file_ids": [int], "invalid_media_file_ids": [int], "timeout_seconds": int, "key_seconds": int, "repeats": int,
+    "keys": {keys of a phone: key|null}, "digits": {"min": int, "max": int, "next": key|null}|null, "extensions": bool,
+    "invalid": key|null, "timeout": key|null, and the settings of forward_employee without "employee_id", for extensions}"""
+    DIAL_EXTENSION = "dial_extension"
+    """As menu, with extensions only: no "keys", "digits" and "extensions"."""
     TAG = "tag"
     """{"tag_ids": [int], "next": key|null}"""
     SPLIT = "split"

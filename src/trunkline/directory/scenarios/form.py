@@ -11,6 +11,7 @@ from trunkline.directory.forms.fields import (
     DialTime,
     Item,
     Key,
+    MenuKeys,
     OutsidePhone,
     Phone,
     PhoneKey,
@@ -137,6 +138,57 @@ class AnnouncementForm(_Operation, _Says):
         return self
 
 
+class InvalidMessageForm(EmployeeMessageForm):
+    """What is said about a key that means nothing."""
+
+
+class CollectedDigitsForm(Item):
+    """Digits that are no key of the menu, as the number of an order."""
+
+    min: Annotated[int, Field(ge=1, le=20)] = 1
+    max: Annotated[int, Field(ge=1, le=20)]
+    next: Key | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min is greater than max")
+        return self
+
+
+class _Asks(_Forward, _Says):
+    """Waits for keys of the caller."""
+
+    invalid_message: Annotated[InvalidMessageForm | None, shorthand("text")] = None
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    """Until the first key, after the prompt."""
+    key_seconds: Annotated[int, Field(ge=1, le=10)] = 3
+    """Between two keys."""
+    repeats: Annotated[int, Field(ge=1, le=10)] = 3
+    """How often the prompt is played in all."""
+    ring_seconds: DialTime | None = None
+    invalid: Key | None = None
+    timeout: Key | None = None
+
+
+class MenuForm(_Asks):
+    kind: Literal[OperationKind.MENU]
+    keys: Annotated[dict[MenuKeys, Key | None], Field(default_factory=dict, max_length=100)]
+    digits: CollectedDigitsForm | None = None
+    extensions: bool = False
+    """Whether the caller may dial an extension, too."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.keys or self.digits or self.extensions):
+            raise ValueError("a menu needs keys, digits or extensions")
+        return self
+
+
+class DialExtensionForm(_Asks):
+    kind: Literal[OperationKind.DIAL_EXTENSION]
+
+
 class TagForm(_Operation):
     kind: Literal[OperationKind.TAG]
     tags: Annotated[tuple[Key, ...], Field(min_length=1, max_length=20), AfterValidator(distinct)]
@@ -219,6 +271,8 @@ OperationForm = Annotated[
     | VoicemailForm
     | HangupForm
     | AnnouncementForm
+    | MenuForm
+    | DialExtensionForm
     | TagForm
     | SplitForm
     | ContactGroupForm
@@ -234,11 +288,14 @@ def branches_of(operation: OperationForm) -> dict[str, str | None]:
     """Where an operation may lead: the place in the file (``next``, ``branches[0].next``) to a key of an operation."""
     found = {
         name: getattr(operation, name)
-        for name in ("next", "open", "closed", "listed", "otherwise")
+        for name in ("next", "open", "closed", "listed", "otherwise", "invalid", "timeout")
         if hasattr(operation, name)
     }
     for index, branch in enumerate(getattr(operation, "branches", ())):
         found[f"branches[{index}].next"] = branch.next
+    if isinstance(operation, MenuForm):
+        found |= {f"keys.{pressed}": key for pressed, key in operation.keys.items()}
+        found |= {"digits.next": operation.digits.next} if operation.digits is not None else {}
     return found
 
 

@@ -89,6 +89,9 @@ def _settings(context: WriteContext, operation: scenario_schemas.OperationForm) 
     fields |= _branches(context, fields)
     if "media" in fields:
         fields["media_file_ids"] = [context.ids["media"][key] for key in fields.pop("media")]
+    if "invalid_message" in fields:
+        said = fields.pop("invalid_message") or {"media": ()}
+        fields["invalid_media_file_ids"] = [context.ids["media"][key] for key in said["media"]]
     if "employee_message" in fields:
         message = fields.pop("employee_message") or {"media": ()}
         ids = [context.ids["media"][key] for key in message["media"]]
