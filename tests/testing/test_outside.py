@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.telephony.rtp_phones import RtpPhone
+from trunkline.demo import tones
 from trunkline.demo.outside import (
     Answer,
     Behaviour,
@@ -31,6 +36,8 @@ pytestmark = [
 ]
 
 ANNA, BORIS = "971500000010", "971500000011"
+FOREIGN_TONE = 3375.0
+"""Hz; no party's."""
 PRECISION = 0.3
 """Seconds to which the place of a sound in time is known."""
 
@@ -170,6 +177,75 @@ async def test_a_muted_party_is_not_heard(anna: Customer, boris: Customer) -> No
         await call.hears(boris.tone, 1.5, timeout=1.8)
     await call.hangup()
     await incoming.ended()
+
+
+@pytest.mark.parametrize("from_the_start", [False, True])
+async def test_packets_of_another_call_change_nothing(
+    world: OutsideWorld, anna: Customer, boris: Customer, from_the_start: bool
+) -> None:
+    """A port may still get the packets of a call that had it before, of this world or of one beside it. They are not
+    heard, and the party goes on sending to the other side of its call."""
+    boris.forget()
+    await world.hang_up_all()
+    boris.on_call(Answer(after=1.0))
+    call = await anna.dial(BORIS)
+    incoming = await boris.next_call()
+    if from_the_start:
+        await call.ringing()
+    else:
+        await call.hears(boris.tone)
+    async with _foreign_streams(world, FOREIGN_TONE):
+        await call.answered()
+        await asyncio.sleep(2)
+        await call.hangup()
+        await incoming.ended()
+    for one in (call, incoming):
+        assert not tones.heard((await one.ear()).sound, [FOREIGN_TONE])[FOREIGN_TONE]
+    hears = await world.hears([call, incoming])
+    for listener, speaker in (("anna", "boris"), ("boris", "anna")):
+        assert list(hears[listener]) == [speaker]
+        assert tones.total(hears[listener][speaker]) > 1.5
+
+
+@asynccontextmanager
+async def _foreign_streams(world: OutsideWorld, tone: float) -> AsyncIterator[None]:
+    """Somebody sends a tone in A-law to each customer's port that is open now."""
+    host = world.ports.carrier_address
+    streams = []
+    for port in _open_ports(host, world.ports.rtp_first, world.ports.rtp_last):
+        stream = RtpPhone("alaw", tone, 1000)
+        stream.open("127.0.0.1")
+        stream.start((host, port))
+        streams.append(stream)
+    assert streams
+    try:
+        yield
+    finally:
+        for stream in streams:
+            await stream.close()
+
+
+def _open_ports(host: str, first: int, last: int) -> list[int]:
+    """UDP ports of an address that a process has; those of RTP are even."""
+    here = socket.inet_aton(host)[::-1].hex().upper()
+    addresses = [line.split()[1] for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    ports = [int(port, 16) for address, port in (one.split(":") for one in addresses) if address == here]
+    return [port for port in ports if first <= port <= last and port % 2 == 0]
+
+
+async def test_what_a_phone_did_not_send_is_known(anna: Customer, boris: Customer) -> None:
+    """On a busy machine a phone of the test is late; who hears it gets no more than it sent."""
+    boris.forget()
+    boris.on_call(Answer())
+    call = await anna.dial(BORIS)
+    incoming = await boris.next_call()
+    await call.hears(boris.tone)
+    await incoming.mute()
+    await asyncio.sleep(1.0)
+    await call.hangup()
+    await incoming.ended()
+    assert await call.owed() < PRECISION
+    assert await incoming.owed() == pytest.approx(1.0, abs=PRECISION)
 
 
 async def test_phones_register_with_the_right_password_only(world: OutsideWorld) -> None:

@@ -97,6 +97,7 @@ class Call:
         self._line = line
         self._channel = channel
         self._file = line.heard / f"{channel}.sln"
+        self._sent_file = line.heard / f"{channel}.sent.sln"
         self._changed = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
 
@@ -213,11 +214,24 @@ class Call:
 
     async def ear(self) -> Ear:
         """All received audio. Its times are exact to about 50 ms while both sides send."""
+        return await self._sound_of(self._file)
+
+    async def sent(self) -> Ear:
+        """All audio that it sent; times as of :meth:`ear`. On a busy machine a phone sends less than it should."""
+        return await self._sound_of(self._sent_file)
+
+    async def owed(self) -> float:
+        """Seconds of its tone that it should have sent from :attr:`speaks_from` to its end, and did not: its own
+        lateness, which no PBX can make good. For an ended call that was not muted."""
+        spans = tones.heard((await self.sent()).sound, [self.tone])[self.tone]
+        return max(0.0, self.at_end - self.speaks_from - tones.total(spans)) if self.speaks_from else 0.0
+
+    async def _sound_of(self, file: Path) -> Ear:
         if self.is_ended:
-            await self._settled()
-            sound, until = tones.read_raw(self._file), self.at(What.ENDED) or 0.0
+            await self._settled(file)
+            sound, until = tones.read_raw(file), self.at(What.ENDED) or 0.0
         else:
-            sound, until = tones.read_raw(self._file), time.time()
+            sound, until = tones.read_raw(file), time.time()
         return Ear(self.party, sound, until - len(sound) / tones.RATE)
 
     async def hears(self, tone: float, seconds: float = 0.5, timeout: float = PATIENCE) -> None:
@@ -235,11 +249,11 @@ class Call:
                 raise TimeoutError(f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}")
             await asyncio.sleep(0.1)
 
-    async def _settled(self) -> None:
+    async def _settled(self, file: Path) -> None:
         """The file of an ended call is written to its end a moment later."""
         size = -1
         for _ in range(20):
-            now = self._file.stat().st_size if self._file.exists() else 0
+            now = _size(file)
             if now == size:
                 return
             size = now
@@ -268,10 +282,9 @@ class Call:
                 self.note(What.ENDED, at, cause)
 
     async def listen(self, channel_name: str) -> None:
-        """Keep what comes from now on, early media included."""
-        await self._line.ami.action(
-            "MixMonitor", {"Channel": channel_name, "File": "", "Options": f"r({self._file})"}
-        )
+        """Keep what comes and what it sends from now on, early media included."""
+        options = f"r({self._file})t({self._sent_file})"
+        await self._line.ami.action("MixMonitor", {"Channel": channel_name, "File": "", "Options": options})
 
     def speak_when_answered(self) -> None:
         """Play the tone as soon as the other side picks up; Asterisk takes no sound for a channel before."""
@@ -460,6 +473,10 @@ class Customer(Party):
     async def dial(self, number: str) -> Call:
         """Call a number that the carrier brings to the PBX."""
         return await self.dial_uri(number, self.registrar.uri(number, Transport.CARRIER))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def tone_class(tone: float) -> str:
