@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from tests.notifications.rig import Rig, open_rig, relayed, story
 from trunkline.events.catalogue import Event, EventType
@@ -79,6 +80,58 @@ async def test_what_one_listener_cannot_bear_is_put_aside_for_it_alone(rig: Rig)
     assert await retry_failures(rig.db, [sick, well]) == 1
     assert await retry_failures(rig.db, [sick, well]) == 0
     assert len(await heard(rig)) == 2 * len(events)
+
+
+@pytest.mark.parametrize(
+    "fault", ["alter table heard rename to mislaid", "set local role pg_monitor"], ids=["table", "permission"]
+)
+@pytest.mark.durability
+async def test_while_a_table_or_permission_is_missing_events_wait_in_their_order(
+    rig: Rig, fault: str
+) -> None:
+    """An operator's mistake is no fault of the events: none is dead-lettered, none is passed over."""
+    events = story(rig.account_id)
+    await rig.happened(*events)
+    events = relayed(events)
+
+    class Hindered(Notebook):
+        """Cannot write while the fault lasts."""
+
+        hindered = True
+
+        async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:
+            if self.hindered:
+                await conn.execute(fault.encode())
+            await super().on_events(conn, events)
+
+    listener = Hindered()
+    with pytest.raises((UndefinedTable, InsufficientPrivilege)):
+        async with rig.db.connection() as conn:
+            await relay_batch(conn, [listener])
+    assert (await backlog(rig.db))[0] == len(events)
+    assert await rig.db.fetch_all("select * from event_failures") == []
+    listener.hindered = False
+    async with rig.db.connection() as conn:
+        assert await relay_batch(conn, [listener]) == len(events)
+    assert await heard(rig) == [(event.stream, event.seq) for event in events]
+
+
+async def test_the_relay_goes_on_once_a_missing_table_is_back(rig: Rig) -> None:
+    await rig.db.execute("alter table heard rename to mislaid")
+    relay = asyncio.create_task(Relay(rig.db, [Notebook()]).run())
+    try:
+        events = story(rig.account_id)
+        await rig.happened(*events)
+        await asyncio.sleep(1.0)
+        assert not relay.done()
+        await rig.db.execute("alter table mislaid rename to heard")
+        async with asyncio.timeout(20):
+            while len(await heard(rig)) < len(relayed(events)):
+                await asyncio.sleep(0.05)
+        assert await rig.db.fetch_all("select * from event_failures") == []
+    finally:
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
 
 
 async def test_an_unknown_type_waits_for_a_version_that_knows_it(rig: Rig) -> None:

@@ -14,7 +14,7 @@ import psycopg
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.db.pool import Connection, Database, is_of_the_installation, log_cause
 
 _log = get_logger("db.leader")
 
@@ -28,7 +28,7 @@ _RECONNECT_PERIOD = 0.5
 async def lead_when_possible(
     db: Database, key: int, lead: Callable[[Connection], Awaitable[None]], what: str
 ) -> None:
-    """Lead when no other process does, until cancelled; continues after restarts of the database.
+    """Lead when no other process does, until cancelled; continues after restarts and faults of the database.
 
     :param key: as :func:`leading`.
     :param lead: called with the connection that holds the lock, until it ends.
@@ -39,7 +39,9 @@ async def lead_when_possible(
             async with leading(db, key) as conn:
                 if conn is not None:
                     await lead(conn)
-        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            if not isinstance(error, DatabaseUnavailable) and not is_of_the_installation(error):
+                raise
             _log.warning("leader_without_database", cause=log_cause(error), what=what, error=str(error))
             await asyncio.sleep(_RECONNECT_PERIOD)
             continue

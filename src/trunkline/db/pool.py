@@ -70,6 +70,16 @@ def is_unavailable(error: psycopg.Error) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith("08") or error.sqlstate in _UNAVAILABLE_STATES
 
 
+def is_of_the_installation(error: BaseException) -> bool:
+    """Whether a driver's error has its cause in the installation and not in the values of the statement: the server is
+    unavailable, a disk is full, a table or permission is missing. The same statement succeeds once that is repaired."""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        # Row-level security has the same code; its cause is the row.
+        return error.diag.source_function == "aclcheck_error"
+    missing = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+    return isinstance(error, (psycopg.OperationalError, *missing))
+
+
 def log_cause(error: BaseException | None) -> str:
     """The field ``cause`` of a log line about an error of the database.
 

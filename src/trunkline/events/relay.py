@@ -6,7 +6,9 @@ a second. One transaction per batch: listeners write their rows and jobs, the ou
 or neither. So nothing is lost, and what a listener wrote is written once.
 
 A listener that fails on one event does not stop others: its changes for this event are rolled back, the event is
-dead-lettered for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`).
+dead-lettered for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`). What is no
+fault of an event (the database is unavailable, a table or permission is missing, a disk is full) stops the relay until it is
+repaired: the events wait in the outbox, in their order.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
@@ -24,7 +25,7 @@ from trunkline.core.clock import to_instant
 from trunkline.core.log import get_logger
 from trunkline.core.retry import LISTENERS
 from trunkline.db.leader import lead_when_possible, woken_by
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, is_of_the_installation
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.store import OUTBOX_CHANNEL
 
@@ -131,7 +132,7 @@ async def relay_batch(conn: AsyncConnection[Any], listeners: Sequence[Listener],
     """Pass the oldest events to the listeners and delete them from the outbox, in one transaction.
 
     :returns: how many events there were.
-    :raises psycopg.OperationalError: the database became unavailable; nothing happened.
+    :raises psycopg.Error: the database is unavailable, or a table or permission is missing; nothing happened.
     """
     async with conn.transaction():
         cursor = await conn.execute(_TAKE, (limit,))
@@ -205,9 +206,9 @@ async def _notify(
     try:
         async with conn.transaction():
             await listener.on_events(conn, events)
-    except psycopg.OperationalError:
-        raise
     except Exception as error:
+        if is_of_the_installation(error):
+            raise
         _log.exception("listener_raised", listener=listener.name, events=len(events))
         return error
     return None

@@ -12,7 +12,7 @@ from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Database, log_cause
+from trunkline.db.pool import Database, is_of_the_installation, log_cause
 from trunkline.events.relay import Listener, retry_failures
 from trunkline.events.store import prune_streams
 
@@ -38,7 +38,9 @@ async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:
                     await ensure_partitions(conn, to_datetime(time.time()))
                     await prune_streams(conn)
             await retry_failures(db, listeners)
-        except (psycopg.OperationalError, DatabaseUnavailable) as error:
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            if not isinstance(error, DatabaseUnavailable) and not is_of_the_installation(error):
+                raise
             _log.warning("upkeep_without_database", cause=log_cause(error), error=str(error))
         rounds += 1
         await asyncio.sleep(_RETRY_PERIOD)
