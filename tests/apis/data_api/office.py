@@ -23,7 +23,7 @@ from trunkline.db.pool import Database
 CIPHER = Cipher(Fernet.generate_key())
 
 
-_NUMBERS_GO_ON = """
+NUMBERS_GO_ON = """
 do $$ declare named record; begin
     for named in select pg_get_serial_sequence(table_name, column_name) as sequence from information_schema.columns
         where table_schema = 'public' and is_identity = 'YES'
@@ -97,5 +97,5 @@ async def open_office(db: Database) -> Office:
     """Two companies (:data:`ACCOUNT`, :data:`STRANGER`) with the same directory."""
     await store_directory(db, ACCOUNT)
     await store_directory(db, STRANGER)
-    await db.execute(_NUMBERS_GO_ON)
+    await db.execute(NUMBERS_GO_ON)
     return Office(db)
