@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trunkline.runtime.files import write_atomically
+from trunkline.runtime.line_limit import LineLimit
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.service import Report, Service
@@ -47,6 +48,7 @@ class Child:
         self._ended = False
         self._pid_handle = os.pidfd_open(process.pid)
         asyncio.get_running_loop().add_reader(self._pid_handle, self._note_exit)
+        self._line_limit = LineLimit() if service.limits_lines else None
         self._listener = asyncio.create_task(self._listen(output))
 
     @classmethod
@@ -175,6 +177,8 @@ class Child:
     def _handle_lines(self, lines: bytes) -> None:
         if self._service.report_of is not None:
             lines = b"".join(line for line in lines.splitlines(keepends=True) if self._is_for_log(line))
+        if self._line_limit is not None:
+            lines = self._line_limit.filter(lines, time.monotonic())
         if lines:
             self._log.write(lines)
         if self._service.is_ready_line and not self._reported_ready.is_set():

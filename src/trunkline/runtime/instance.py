@@ -174,6 +174,7 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
         probe=lambda: engine_answers(settings.engine.ari_port, login),
         each_ready=lambda pid: _guard_ports(pid, tls_ports, settings.sip.tls_connections_per_address),
         stop_seconds=20,
+        limits_lines=True,
         version=install.version,
     )
 

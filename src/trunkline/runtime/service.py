@@ -61,6 +61,7 @@ class Service:
     :ivar probe: called in a thread some times a second until it returns True.
     :ivar ready_seconds: killed and started again when not ready by then.
     :ivar stop_seconds: killed when still there so long after ``stop_signal``.
+    :ivar limits_lines: leave out lines of its log that are repeated for each packet (:mod:`trunkline.runtime.line_limit`).
     :ivar version: for ``trunkline status``.
     :ivar has_standby: keep a second process that has loaded the program and starts when the first one ends
         (:mod:`trunkline.runtime.standby`).
@@ -77,6 +78,7 @@ class Service:
     silent_seconds: float | None = None
     probe: Callable[[], bool] | None = None
     ready_seconds: float = 60
+    limits_lines: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15
     version: str = ""
