@@ -175,3 +175,52 @@ async def test_the_job_library_sends_one_statement_for_each_use(database: str) -
     # The last statement of a transaction would be "commit".
     assert any("procrastinate" in row["query"] for row in last)
     assert not [row["query"] for row in last if row["query"].lower() == "commit"]
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("is_put_back", [False, True])
+async def test_the_outcome_of_a_job_is_written_once_the_database_takes_it(
+    database: str, is_put_back: bool
+) -> None:
+    """The worker lives and has heartbeats, so nobody else would take up a job that is running as far as the table shows."""
+    started, go = asyncio.Event(), asyncio.Event()
+    runs = 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        started.set()
+        await go.wait()
+        if is_put_back and runs == 1:
+            raise RetryLater(0.05)
+
+    jobs = Jobs(database)
+    jobs.register("work", work, queue="one")
+    async with await Database.open(database) as db, _running(jobs):
+        async with db.connection() as conn:
+            await jobs.enqueue(conn, "work", {}, queue="one")
+        async with asyncio.timeout(30):
+            await started.wait()
+        await db.execute(_DISK_FULL)
+        await db.execute(
+            "create trigger disk_full before update or delete on procrastinate_jobs"
+            " for each row when (old.status = 'doing') execute function disk_full()"
+        )
+        go.set()
+        await asyncio.sleep(1.0)
+        assert [row["status"] for row in await _rows(db)] == ["doing"]
+        await db.execute("drop trigger disk_full on procrastinate_jobs")
+        async with asyncio.timeout(15):
+            while await _rows(db):
+                await asyncio.sleep(0.05)
+    assert runs == 1 + is_put_back
+
+
+_DISK_FULL = """
+create function disk_full() returns trigger language plpgsql as $$
+begin raise exception using errcode = '53100', message = 'could not extend file: No space left on device'; end $$
+"""
+
+
+async def _rows(db: Database) -> list[dict[str, Any]]:
+    return await db.fetch_all("select status from procrastinate_jobs where task_name = 'work'")

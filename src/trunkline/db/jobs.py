@@ -66,6 +66,9 @@ _SHUTDOWN_GRACE = 5.0
 
 _RECONNECT_PERIOD = 0.5
 
+_WRITE_PAUSE, _WRITE_PAUSE_MAX = 0.25, 5.0
+"""Seconds between two attempts to write the outcome of a job: the first, and at most."""
+
 _QUEUES_PERIOD = 30.0
 """Seconds between two checks for further queues to serve."""
 
@@ -122,10 +125,11 @@ class _Connector(procrastinate.PsycopgConnector):
 
 
 class _JobManager(JobManager):
-    """Queries again when a job was announced during a query that found none.
+    """Queries again when a job was announced during a query that found none, and repeats the write of a job's outcome.
 
     The worker of the library clears its flag for announced jobs after the query, so the announcement was lost and the job
-    waited for the next poll.
+    waited for the next poll. It writes an outcome once: after an error (a full disk, a missing permission, a reset
+    connection) the job was running for ever, as far as the table shows, because its worker has heartbeats.
     """
 
     _announced = 0
@@ -136,6 +140,26 @@ class _JobManager(JobManager):
             job = await super().fetch_job(*args, **options)
             if job is not None or self._announced == before:
                 return job
+
+    async def finish_job(self, *args: Any, **options: Any) -> None:
+        await self._until_written(lambda: super(_JobManager, self).finish_job(*args, **options))
+
+    async def retry_job(self, *args: Any, **options: Any) -> None:
+        await self._until_written(lambda: super(_JobManager, self).retry_job(*args, **options))
+
+    async def _until_written(self, write: Callable[[], Awaitable[None]]) -> None:
+        pause = _WRITE_PAUSE
+        while True:
+            try:
+                return await write()
+            except procrastinate_errors.ConnectorException as error:
+                if isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    return None  # the job does not run any more: it was written, and the response was lost
+                _log.warning(
+                    "job_outcome_not_written", cause=log_cause(error), error=str(error.__cause__ or error)
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _WRITE_PAUSE_MAX)
 
     async def listen_for_jobs(self, *, on_notification: Any, queues: Iterable[str] | None = None) -> None:
         async def announced(**notification: Any) -> None:
