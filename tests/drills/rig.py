@@ -281,12 +281,10 @@ class Rig:
     async def _left_to_do(self) -> int:
         """Calls that live, events that are not written, and calls of the report without their end or recording."""
         status = await self.product.switch_status()
-        fields = ["id", "talk_duration", "call_records", "start_time", "finish_time"]
+        fields = ["id", "talk_duration", "call_records", "finish_time"]
         rows = await self.report("get.calls_report", fields, self._round_began)
         waiting = sum(
-            not row["finish_time"]
-            or bool(row["talk_duration"] and not row["call_records"] and not self._had_no_space(row))
-            for row in rows
+            not row["finish_time"] or bool(row["talk_duration"] and not row["call_records"]) for row in rows
         )
         return waiting + sum(
             int(status[name]) for name in ("live_calls", "unwritten_events", "busy_sessions")

@@ -11,12 +11,13 @@ import pytest
 
 from tests.drills.own_server import fill, needs_root, small_disk
 from tests.drills.rig import Rig
-from tests.drills.test_database_faults import STALLED_SECONDS
 from trunkline.core.settings import DiskSettings, Settings
 from trunkline.testing.foreign import ForeignPhones
 
 RATE = 8.0
 PATIENCE = 60.0
+STALLED_SECONDS = 100.0
+"""A recording for which there was no space is tried again after a minute."""
 MEGABYTES = 60
 DISK = DiskSettings(alarm_free=12_000_000, recordings_free=8_000_000, calls_free=4_000_000, period=0.2)
 
@@ -53,7 +54,7 @@ async def test_calls_are_refused_and_none_is_lost(
             rig.without_space.append((began, time.time()))
             await rig.more_completed(20)
             await rig.stop_calls()
-            await rig.settle(STALLED_SECONDS)
+            await rig.settle(STALLED_SECONDS)  # those without sound never get a recording
             account = await rig.count()
             counts = rig.call_counts
             print(f"{folder}: {rig.figures}; {account.figures}", flush=True)
