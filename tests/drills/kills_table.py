@@ -8,10 +8,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tests.drills.rig import Account, Rig
+from tests.drills.rig import NO_FAULTS, Account, Rig
 
 FAULTS = ("lost", "duplicated", "stuck", "unpublished", "unrecorded", "uncharged")
-_COLUMNS = ("drill", "kills", "calls", "completed", *FAULTS, "cut", "ready p50 s", "ready max s", "load")
+_COLUMNS = ("drill", "kills", "calls", "completed", *FAULTS, *NO_FAULTS, "ready p50 s", "ready max s", "load")
 
 
 class KillsTable:
@@ -49,7 +49,7 @@ class KillsTable:
     @property
     def total(self) -> dict[str, int]:
         """Sums of all drills."""
-        names = ("calls", "answered", "completed", *FAULTS, "cut")
+        names = ("calls", "answered", "completed", *FAULTS, *NO_FAULTS)
         sums = {name: sum(row[name] for row in self.rows) for name in names}
         return {"kills": sum(sum(row["kills"].values()) for row in self.rows), **sums}
 
@@ -64,12 +64,11 @@ class KillsTable:
                 kills,
                 row["calls"],
                 row["completed"],
-                *(row[name] for name in FAULTS),
-                row["cut"],
+                *(row[name] for name in (*FAULTS, *NO_FAULTS)),
             ]
             cells += [row["ready_p50_seconds"], row["ready_max_seconds"], row["load_average"]]
             lines.append("| " + " | ".join(str(one) for one in cells) + " |")
         total = self.total
-        sums = [total[name] for name in ("kills", "calls", "completed", *FAULTS, "cut")]
+        sums = [total[name] for name in ("kills", "calls", "completed", *FAULTS, *NO_FAULTS)]
         lines.append("| all | " + " | ".join(str(one) for one in sums) + " | | | |")
         return "\n".join(lines)

@@ -64,6 +64,10 @@ class CallCounts:
                     getattr(self, step).add(number)
 
 
+NO_FAULTS = ("cut", "repeated")
+"""What an :class:`Account` counts besides faults."""
+
+
 @dataclass(frozen=True)
 class Account:
     """What became of the calls, each entry a list of what is wrong; empty lists are right.
@@ -72,6 +76,8 @@ class Account:
     :ivar cut: no fault: completed calls that were up when Asterisk was killed, and whose end or sound went with it. Asterisk
         confirms a BYE before it reports the end, and writes sound by blocks. Their rows are there, once, with an end. Also
         calls without a recording that were up while there was no space for sound.
+    :ivar repeated: no fault: calls that were up when Asterisk was killed and whose caller had no response yet. It sends its
+        INVITE again, to the next Asterisk: for that it is a new call, with a row of its own.
     :ivar duplicated: numbers with more than one row, events or recordings that came twice under different ids.
     :ivar stuck: rows without an end, recordings that are not ready, live calls, channels.
     :ivar unpublished: finished calls without their webhooks.
@@ -85,11 +91,12 @@ class Account:
     unrecorded: list[str]
     uncharged: list[str]
     cut: list[str]
+    repeated: list[str]
 
     @property
     def faults(self) -> dict[str, list[str]]:
         """The first ones of each kind."""
-        return {name: found[:12] for name, found in vars(self).items() if found and name != "cut"}
+        return {name: found[:12] for name, found in vars(self).items() if found and name not in NO_FAULTS}
 
     @property
     def figures(self) -> dict[str, int]:
@@ -332,6 +339,7 @@ class Rig:
         by_number: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_number.setdefault(row["contact_phone_number"], []).append(row)
+        by_number, repeated = self._last_of_repeated(by_number)
         lost, cut = [], []
         for number in sorted(call_counts.completed):
             found = by_number.get(number, [])
@@ -368,7 +376,28 @@ class Rig:
                 )
                 (cut if is_cut else unrecorded).append(what)
         unpublished = self._webhooks({row["id"] for row in rows if row["finish_time"]}, completed, duplicated)
-        return Account(lost, duplicated, stuck, unpublished, unrecorded, await self._charges(since), cut)
+        return Account(
+            lost, duplicated, stuck, unpublished, unrecorded, await self._charges(since), cut, repeated
+        )
+
+    def _last_of_repeated(
+        self, by_number: Mapping[str, list[Mapping[str, Any]]]
+    ) -> tuple[dict[str, list[Mapping[str, Any]]], list[str]]:
+        """Of a number whose rows are separated by kills of Asterisk only the last row; and these numbers."""
+        rows, repeated = {}, []
+        for number, found in by_number.items():
+            found.sort(key=lambda row: str(row["start_time"]))
+            if len(found) > 1 and all(
+                any(
+                    _unix(one["start_time"]) <= at <= _unix(other["start_time"]) + 1.0
+                    for at in self.engine_killed_at
+                )
+                for one, other in itertools.pairwise(found)
+            ):
+                repeated.append(f"{number}: {len(found)} rows")
+                found = found[-1:]
+            rows[number] = found
+        return rows, repeated
 
     def _was_up_at_a_kill_of_asterisk(self, row: Mapping[str, Any]) -> bool:
         """Whether a finished call began before a kill and did not end before it."""
@@ -433,11 +462,11 @@ def _was_up(row: Mapping[str, Any], first: float, last: float) -> bool:
     """Whether a finished call of the report was up in a period (Unix seconds); reports have whole seconds."""
     if not row["finish_time"]:
         return False
-    begin, end = (
-        datetime.strptime(row[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
-        for name in ("start_time", "finish_time")
-    )
-    return begin <= last and first <= end + 1.0
+    return _unix(row["start_time"]) <= last and first <= _unix(row["finish_time"]) + 1.0
+
+
+def _unix(time_of_report: str) -> float:
+    return datetime.strptime(time_of_report, "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
 
 
 def tone(seconds: float = 4.0, hertz: float = 440.0) -> bytes:
