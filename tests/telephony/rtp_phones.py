@@ -63,6 +63,7 @@ class RtpPhone:
         self._arrived = asyncio.Event()
         self._socket: socket.socket | None = None
         self._speaking: asyncio.Task[None] | None = None
+        self._to: tuple[str, int] | None = None
 
     async def hears(self, *tones: float) -> None:
         """Wait until, from now on, all of the tones are in enough packets in a row; else :class:`TimeoutError`.
@@ -94,7 +95,17 @@ class RtpPhone:
         return port
 
     def start(self, to: tuple[str, int]) -> None:
+        self._to = to
         self._speaking = asyncio.create_task(self._speak(to))
+
+    async def restart(self, first: int) -> None:
+        """Begin a new stream at this number to the same port, as a carrier does that changes its media gateway."""
+        assert self._speaking is not None
+        assert self._to is not None
+        self._speaking.cancel()
+        await asyncio.gather(self._speaking, return_exceptions=True)
+        self._next = first
+        self.start(self._to)
 
     async def close(self) -> None:
         if self._speaking is not None:

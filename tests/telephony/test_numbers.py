@@ -11,6 +11,7 @@ import pytest
 from tests.telephony.conftest import Pbx
 from tests.telephony.rtp_phones import RtpCarrier, RtpPhone
 from trunkline.core.engine_values import CallTag, EndpointName
+from trunkline.demo.tones import read_raw, sounding
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     Answered,
@@ -69,6 +70,29 @@ async def test_who_is_asked_is_heard_after_who_talked(pbx: Pbx, first: int) -> N
             await engine.join(TALK, his)
             await engine.join(TALK, operators)
             await operator.hears()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Debian's package drops frames with a lower number; see decision 0034, Open"
+)
+@pytest.mark.parametrize("codec", ["alaw", "g722"])
+async def test_who_begins_its_packets_again_is_heard(pbx: Pbx, codec: str) -> None:
+    """A carrier changes its media gateway in the middle of a talk: the new numbers may be higher or lower."""
+    contact, operator, other = (
+        RtpPhone(codec, 1010, 20_000),
+        RtpPhone("alaw", 1230, 1_000),
+        RtpPhone("alaw", 1450, 1),
+    )
+    async with talk(pbx, contact, operator, other) as (engine, his, _, _):
+        await engine.start_recording(his, TAG)
+        await operator.hears()
+        for first in (500, 50_000, 30_000, 29_000, 60_000):
+            await contact.restart(first)
+            await operator.hears()
+        await engine.stop_recording(his)
+        track = read_raw(pbx.config.paths.spool / TAG / f"{his}.sln")
+        [*_, last] = sounding(track)
+        assert last.end == pytest.approx(len(track) / 8000, abs=0.3), "the track falls silent"
 
 
 @asynccontextmanager
