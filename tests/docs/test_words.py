@@ -47,6 +47,8 @@ _REPLACED_NAMES = {
 }
 """Identifiers of the sources that were replaced, and the present ones."""
 
+_REPLACED = re.compile(rf"\b({'|'.join(_REPLACED_NAMES)})\b")
+
 _WORDS = re.compile(
     r"^(bears?|borne|brake|coat|doomed|doors?|hears?|hush|insisting|journals?|keepers?|pieces|"
     r"strangers?|tales?|tally|tell|teller|tells|told)$"
@@ -114,11 +116,20 @@ def _is_checked(path: Path) -> bool:
     return not str(path.relative_to(ROOT)).startswith(tuple(_PROSE_EXCEPTIONS))
 
 
+def _may_define(path: Path, words: re.Pattern[str]) -> bool:
+    """Whether it is worth parsing a module: a name that it defines is in its text."""
+    return bool(words.search(path.stem) or words.search(path.read_text()))
+
+
 def test_identifiers() -> None:
+    # A part of a name is between underscores, or begins with a capital letter.
+    words = _WORDS.pattern.strip("^$()").split("|")
+    parts = [*words, *(word.capitalize() for word in words)]
+    inside = re.compile(rf"(?:(?<![A-Za-z])|(?=[A-Z]))(?:{'|'.join(parts)})(?![a-z])|{_REPLACED.pattern}")
     found = [
         f"{path.relative_to(ROOT)}: {name}"
         for path in _modules()
-        if _is_checked(path)
+        if _is_checked(path) and _may_define(path, inside)
         for name in dict.fromkeys(_names(path))
         if name not in _NAME_EXCEPTIONS
         and (name in _REPLACED_NAMES or any(_WORDS.match(part) for part in _parts(name)))
@@ -131,6 +142,7 @@ def test_names_of_tests() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {name}"
         for path in sorted(_TESTS.rglob("*.py"))
+        if _may_define(path, _REPLACED)
         for name in dict.fromkeys(_names(path))
         if name in _REPLACED_NAMES
     ]
@@ -141,7 +153,7 @@ def test_comments_and_docstrings() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in (*_modules(), *sorted(_TESTS.rglob("*.py")))
-        if _is_checked(path)
+        if _is_checked(path) and _PROSE.search(path.read_text())
         for number, line in _prose(path)
         if _PROSE.search(line)
     ]
