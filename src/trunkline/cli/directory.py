@@ -19,8 +19,9 @@ from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.files.apply import Applied, DirectoryFiles
 from trunkline.directory.files.file import read_file, read_stream, to_yaml
-from trunkline.directory.files.form import Form, SubscriptionForm
+from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Prepared, Request
+from trunkline.directory.subscriptions.form import SubscriptionForm
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.routing.emergency import emergency_numbers

@@ -20,16 +20,12 @@ from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
 from trunkline.apis.data_api.sites import TRACKING
 from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.db.query import Page
-from trunkline.directory.campaigns import changes, conditions, costs, listing, weights
+from trunkline.directory.campaigns import changes, conditions, costs, listing, rules, weights
 from trunkline.reports.reader import Reader
 
 _NUMBER = ParamType.NUMBER
 _ENUM = ParamType.ENUM
 _DATA = Envelope.DATA_OBJECT
-
-_MAX_COUNT = 1_000_000
-_MAX_COST = 10**13
-_MAX_RATIO = 10**7
 
 [_DYNAMIC] = titled("dynamic_call_tracking")
 
@@ -50,7 +46,7 @@ _GROUP = (Param("conditions", ParamType.ARRAY, required=True, params=_CONDITION)
 
 _SETTINGS = (
     Param("description", ParamType.STRING, nullable=True, maximum=255),
-    Param("status", _ENUM, enum=listing.STATUSES, description="Active by default."),
+    Param("status", _ENUM, enum=rules.STATUSES, description="Active by default."),
     Param(
         "campaign_conditions",
         ParamType.OBJECT,
@@ -74,9 +70,9 @@ _SETTINGS = (
         ParamType.OBJECT,
         nullable=True,
         params=(
-            Param("reservation_time", _ENUM, enum=listing.RESERVATION_TIMES, default="15m"),
-            Param("count_virtual_numbers", _NUMBER, required=True, minimum=1, maximum=_MAX_COUNT),
-            Param("count_visits", _NUMBER, required=True, minimum=1, maximum=_MAX_COUNT),
+            Param("reservation_time", _ENUM, enum=rules.RESERVATION_TIMES, default="15m"),
+            Param("count_virtual_numbers", _NUMBER, required=True, minimum=1, maximum=rules.MAX_COUNT),
+            Param("count_visits", _NUMBER, required=True, minimum=1, maximum=rules.MAX_COUNT),
         ),
     ),
 )
@@ -163,10 +159,10 @@ METHODS = (
                 nullable=True,
                 fractional=True,
                 minimum=1,
-                maximum=_MAX_RATIO,
+                maximum=rules.MAX_RATIO,
                 description="By which uploaded costs are multiplied or divided: 1.",
             ),
-            Param("cost_ratio_operator", _ENUM, nullable=True, enum=listing.COST_OPERATORS),
+            Param("cost_ratio_operator", _ENUM, nullable=True, enum=rules.COST_OPERATORS),
         ),
         partial=("site_id",),
         envelope=_DATA,
@@ -230,7 +226,7 @@ METHODS = (
                     Param("date_till", ParamType.ISO8601, required=True, description="Its day counts."),
                     Param("campaign_id", _NUMBER, required=True),
                     _SITE_ID,
-                    Param("cost", _NUMBER, required=True, fractional=True, minimum=0, maximum=_MAX_COST),
+                    Param("cost", _NUMBER, required=True, fractional=True, minimum=0, maximum=rules.MAX_COST),
                 ),
                 description=f"At most {costs.MOST} records.",
             ),

@@ -12,6 +12,7 @@ from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Param, Params, ParamTy
 from trunkline.apis.jsonrpc.declare import Form
 from trunkline.directory.contacts import changes as contacts
 from trunkline.directory.contacts import groups, listing, organizations
+from trunkline.directory.contacts.rules import MOST
 
 _SELECT = (("address_book", "select"),)
 _INSERT = (("address_book", "insert"),)
@@ -24,13 +25,13 @@ _PHONES = Param(
     ParamType.ARRAY,
     required=True,
     items=ParamType.STRING,
-    maximum=contacts.MOST,
+    maximum=MOST,
     description="Numbers, E.164.",
 )
 _OPTIONAL = (
     Param("first_name", ParamType.STRING, nullable=True),
     Param("patronymic", ParamType.STRING, nullable=True),
-    Param("emails", ParamType.ARRAY, items=ParamType.STRING, maximum=contacts.MOST, nullable=True),
+    Param("emails", ParamType.ARRAY, items=ParamType.STRING, maximum=MOST, nullable=True),
     Param(
         "personal_manager_id", ParamType.NUMBER, nullable=True, description="Employee who looks after them."
     ),

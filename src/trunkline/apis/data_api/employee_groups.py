@@ -14,14 +14,16 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import ErrorSpec, Param, Params, ParamType, RequestContext
+from trunkline.directory.employees.rules import MAX_EXTENSION
 from trunkline.directory.groups import changes as groups
+from trunkline.directory.groups import rules
 from trunkline.directory.groups.listing import GROUPS
 
-_NAME = Param("name", ParamType.STRING, required=True, maximum=255)
+_NAME = Param("name", ParamType.STRING, required=True, maximum=rules.MAX_NAME)
 _MEMBERS = Param("members", ParamType.ARRAY, items=ParamType.NUMBER, description="Ids of employees.")
-_EXTENSION = Param("group_phone_number", ParamType.STRING, maximum=5, description="Short number.")
+_EXTENSION = Param("group_phone_number", ParamType.STRING, maximum=MAX_EXTENSION, description="Short number.")
 _QUEUE = Param("queue_enabled", ParamType.BOOLEAN)
-_CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=1, maximum=199)
+_CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS)
 _USUAL_CHANNELS = 1
 
 

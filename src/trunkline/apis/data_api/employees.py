@@ -21,7 +21,7 @@ from trunkline.apis.data_api.change_methods import (
 from trunkline.apis.data_api.lists import PERIOD, list_method
 from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestContext
 from trunkline.db.query import Page
-from trunkline.directory.employees import changes
+from trunkline.directory.employees import changes, rules
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.employees.numbers import SETTINGS, PhonePatch
 from trunkline.directory.employees.operators import OperatorPatch
@@ -36,7 +36,6 @@ RECORDING = Component("recording", TITLES["recording"])
 
 _BOTH = ("in", "out")
 _SIDES = ("in_external", "in_internal", "out_external", "out_internal")
-_MAX_PHONES = 10
 _STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLEAN
 _ENUM, _ARRAY, _OBJECT = ParamType.ENUM, ParamType.ARRAY, ParamType.OBJECT
 
@@ -51,14 +50,27 @@ def _types(name: str) -> Param:
 
 _PHONE = (
     Param("phone_number", _STRING, required=True, maximum=64),
-    Param("channels_count", _NUMBER, minimum=1, maximum=150),
-    Param("dial_time", _NUMBER, minimum=1, maximum=100, description="Seconds."),
+    Param("channels_count", _NUMBER, minimum=1, maximum=rules.MAX_CHANNELS),
+    Param(
+        "dial_time",
+        _NUMBER,
+        minimum=rules.MIN_DIAL_SECONDS,
+        maximum=rules.MAX_DIAL_SECONDS,
+        description="Seconds.",
+    ),
     Param("status", _ENUM, enum=("active", "inactive")),
 )
 _OPERATOR = (
-    Param("operator_display_name", _STRING, required=True, maximum=255),
-    Param("operator_login", _STRING, required=True, maximum=255),
-    Param("operator_password", _STRING, required=True, minimum=8, maximum=200, secret=True),
+    Param("operator_display_name", _STRING, required=True, maximum=rules.MAX_NAME),
+    Param("operator_login", _STRING, required=True, maximum=rules.MAX_NAME),
+    Param(
+        "operator_password",
+        _STRING,
+        required=True,
+        minimum=rules.MIN_OPERATOR_PASSWORD,
+        maximum=rules.MAX_OPERATOR_PASSWORD,
+        secret=True,
+    ),
     Param("operator_position_id", _NUMBER),
     Param("operator_offline_message_enabled", _BOOLEAN),
     Param("operator_invite_to_chat_enabled", _BOOLEAN),
@@ -67,9 +79,9 @@ _OPERATOR = (
 )
 
 _NAMES = (
-    Param("first_name", _STRING, maximum=255),
-    Param("last_name", _STRING, required=True, maximum=255),
-    Param("patronymic", _STRING, maximum=255),
+    Param("first_name", _STRING, maximum=rules.MAX_NAME),
+    Param("last_name", _STRING, required=True, maximum=rules.MAX_NAME),
+    Param("patronymic", _STRING, maximum=rules.MAX_NAME),
 )
 _SETTINGS = (
     Param("calls_available", _BOOLEAN, description="Whether the employee may be called."),
@@ -79,7 +91,7 @@ _SETTINGS = (
     _types("allowed_out_call_types"),
     _directions("out_external"),
     _directions("out_internal"),
-    Param("email", _STRING, maximum=255),
+    Param("email", _STRING, maximum=rules.MAX_NAME),
     Param("call_recording", _ENUM, enum=tuple(CallRecording)),
     Param("schedule_id", _NUMBER),
 )
@@ -95,12 +107,12 @@ CREATE = (
         params=(Param("coach_always_enabled", _BOOLEAN), Param("coach_id", _NUMBER, required=True)),
     ),
     _GROUPS,
-    Param("phone_numbers", _ARRAY, params=_PHONE, maximum=_MAX_PHONES),
+    Param("phone_numbers", _ARRAY, params=_PHONE, maximum=rules.MAX_PHONES),
     Param(
         "extension",
         _OBJECT,
         params=(
-            Param("extension_phone_number", _STRING, required=True, maximum=5),
+            Param("extension_phone_number", _STRING, required=True, maximum=rules.MAX_EXTENSION),
             Param("extension_voice_mail_enabled", _BOOLEAN),
             Param("extension_queue_enabled", _BOOLEAN),
         ),
@@ -131,14 +143,14 @@ UPDATE = (
         _ARRAY,
         required=True,
         params=(Param("phone_id", _NUMBER, contract_name="phone_id"), *_PHONE),
-        maximum=_MAX_PHONES,
+        maximum=rules.MAX_PHONES,
     ),
     Param(
         "extension",
         _OBJECT,
         nullable=True,
         params=(
-            Param("extension_phone_number", _STRING, required=True, maximum=5),
+            Param("extension_phone_number", _STRING, required=True, maximum=rules.MAX_EXTENSION),
             Param("extension_voice_mail_enabled", _BOOLEAN, required=True),
             Param("extension_queue_enabled", _BOOLEAN, required=True),
         ),

@@ -10,7 +10,7 @@ from trunkline.apis.data_api.change_methods import ID, change_method, delete_met
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
 from trunkline.core.settings import Settings
-from trunkline.directory.lines import changes
+from trunkline.directory.lines import changes, rules
 from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
 
 _EMPLOYEE = Param("employee_id", ParamType.NUMBER, required=True, description="Whose phone the line is.")
@@ -27,7 +27,7 @@ _UPDATE = (
     _EMPLOYEE,
     _SHOWN,
     Param("billing_state", ParamType.ENUM, enum=("active", "manual_lock")),
-    Param("channels_count", ParamType.NUMBER, minimum=1, maximum=20),
+    Param("channels_count", ParamType.NUMBER, minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS),
 )
 _CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
 

@@ -17,8 +17,7 @@ from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, Pa
 from trunkline.apis.jsonrpc.declare import GET_PARAMS
 from trunkline.core.phone import normalise
 from trunkline.db.query import Page
-from trunkline.directory.sites import blocks, changes, listing
-from trunkline.directory.sites.industries import INDUSTRIES
+from trunkline.directory.sites import blocks, changes, listing, rules
 from trunkline.reports.reader import Reader
 
 _NUMBER = ParamType.NUMBER
@@ -31,17 +30,12 @@ TRACKING = titled("call_tracking", "consultant", "lead", "sitephone")
 _SELECT = (("site_selected", "select"),)
 _INSERT = (("site_new", "insert"),)
 
-_MAX_DAYS = 36_500
-_MAX_SECONDS = 1_000_000
-
 
 def _blocks_may(action: str) -> tuple[tuple[str, str], ...]:
     return (("site_settings", action),)
 
 
-_DOMAIN = Param(
-    "domain_name", _STRING, required=True, convert=changes.domain, description="Without protocol."
-)
+_DOMAIN = Param("domain_name", _STRING, required=True, convert=rules.domain, description="Without protocol.")
 _DEFAULT_NUMBER = Param(
     "default_phone_number", _STRING, required=True, convert=normalise, description="E.164."
 )
@@ -50,7 +44,7 @@ _INDUSTRY = Param(
     _NUMBER,
     required=True,
     minimum=1,
-    maximum=len(INDUSTRIES),
+    maximum=rules.MAX_INDUSTRY,
     description="Of get.site_categories.",
 )
 _NAME = Param("name", _STRING, nullable=True, description="Its domain by default.")
@@ -59,7 +53,7 @@ _TARGET = Param(
     _NUMBER,
     nullable=True,
     minimum=0,
-    maximum=_MAX_SECONDS,
+    maximum=rules.MAX_SECONDS,
     description="Seconds from which a call is a target call: 30 by default.",
 )
 _PERIOD = Param(
@@ -67,7 +61,7 @@ _PERIOD = Param(
     _NUMBER,
     nullable=True,
     minimum=1,
-    maximum=365,
+    maximum=rules.MAX_PERIOD,
     description="Days in which a communication is a repeated one: 1 by default.",
 )
 _WEB_DIRECTORY = Param("is_support_web_directory", _BOOLEAN, nullable=True)
@@ -79,8 +73,17 @@ _SETTINGS = (
     Param("default_scenario_id", _NUMBER, nullable=True, description="For numbers without an active rule."),
     _TARGET,
     Param("track_subdomains_enabled", _BOOLEAN, nullable=True, description="True by default."),
-    Param("cookie_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
-    Param("campaign_lifetime", _NUMBER, nullable=True, minimum=0, maximum=_MAX_DAYS, description="Days: 90."),
+    Param(
+        "cookie_lifetime", _NUMBER, nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."
+    ),
+    Param(
+        "campaign_lifetime",
+        _NUMBER,
+        nullable=True,
+        minimum=0,
+        maximum=rules.MAX_DAYS,
+        description="Days: 90.",
+    ),
     Param("sales_enabled", _BOOLEAN, nullable=True, description="Whether set.tag_sales is allowed."),
     _PERIOD,
     Param("services_enabled", _BOOLEAN, nullable=True, description="True by default."),

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied
 from trunkline.db.pool import Connection, Database, Row
-from trunkline.db.rows import delete, insert, lock_row, transaction, update
+from trunkline.db.rows import delete, insert_keyed, lock_row, transaction, update
 from trunkline.directory.campaigns.conditions import check_conditions
 from trunkline.directory.campaigns.numbers import put_blocks
 
@@ -36,7 +36,7 @@ async def create_campaign(db: Database, account_id: int, values: Mapping[str, An
     _check_blocks(blocks, values.get("status") != "inactive")
     async with transaction(db) as connection:
         await lock_row(connection, "sites", "site_id", account_id, values["site_id"], field="site_id")
-        campaign_id = await insert(connection, TABLE, ID, account_id, row)
+        campaign_id = await insert_keyed(connection, TABLE, ID, account_id, row)
         if blocks:
             await put_blocks(connection, account_id, campaign_id, values["site_id"], blocks)
         await _check_tracking(connection, account_id, campaign_id)

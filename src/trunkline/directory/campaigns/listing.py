@@ -17,14 +17,12 @@ from trunkline.db.pool import Database
 from trunkline.db.query import Column, ColumnType, Listing
 from trunkline.db.query.columns import array as array_column
 from trunkline.db.query.columns import enum, nested, number, optional_text, string, structure, time
+from trunkline.directory.campaigns.rules import COST_OPERATORS, RESERVATION_TIMES, STATUSES
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
 
-RESERVATION_TIMES = ("5m", "10m", "15m", "20m", "30m", "1h", "2h", "4h", "8h", "1d", "1w")
 ENGINES = ("yandex.direct", "google.adwords", "vk.ads", "mytarget.ads")
-STATUSES = ("active", "inactive")
-COST_OPERATORS = ("wo_changes", "multiply", "divide")
 STATIC_UTM = ("source", "medium", "campaign", "term", "content", "referrer", "expid")
 NUMBER_TYPES = ("va", "call_tracking", "user")
 

@@ -6,21 +6,16 @@ made first); numbers and addresses are kept in the order in which they were give
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline.core.errors import InvalidInput
-from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
+from trunkline.directory.contacts.rules import checked_emails, checked_phones
+from trunkline.directory.contacts.store import put_phones
 
 TABLE, ID = "contacts", "contact_id"
-MOST = 10
-"""Telephone numbers, and e-mail addresses, of one contact."""
-
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}\Z")
-_EMAIL_LENGTH = 254
 _PLAIN = ("first_name", "last_name", "patronymic", "personal_manager_id", "organization_id")
 _NAMES = ("first_name", "patronymic")
 
@@ -38,7 +33,7 @@ async def create_contact(db: Database, account_id: int, values: Mapping[str, Any
     async with transaction(db) as connection:
         await _lock_row(connection, account_id, values)
         contact_id = await insert_keyed(connection, TABLE, ID, account_id, row)
-        await _put_phones(connection, account_id, contact_id, phones)
+        await put_phones(connection, account_id, contact_id, phones)
         await _put_groups(connection, account_id, contact_id, values.get("groups") or ())
     return contact_id
 
@@ -55,7 +50,7 @@ async def update_contact(db: Database, account_id: int, contact_id: int, values:
         await _lock_row(connection, account_id, values)
         await update(connection, TABLE, ID, account_id, contact_id, row)
         if "phone_numbers" in values:
-            await _put_phones(connection, account_id, contact_id, checked_phones(values["phone_numbers"]))
+            await put_phones(connection, account_id, contact_id, checked_phones(values["phone_numbers"]))
         if "groups" in values:
             await _put_groups(connection, account_id, contact_id, values["groups"] or ())
 
@@ -69,46 +64,6 @@ async def delete_contacts(db: Database, account_id: int, ids: Sequence[int], *, 
         await lock_rows(connection, TABLE, ID, account_id, ids, field=field)
         for contact_id in dict.fromkeys(ids):
             await delete(connection, TABLE, ID, account_id, contact_id, field=field)
-
-
-def checked_phones(numbers: Sequence[str]) -> list[str]:
-    """Numbers as digits of E.164.
-
-    :raises InvalidInput: none, too many, one that is not a number, or one twice.
-    """
-    found = [(text, normalise(text)) for text in numbers]
-    for text, digits in found:
-        if digits is None:
-            raise InvalidInput(
-                "A telephone number is written in full, for example 12025550110",
-                field="phone_numbers",
-                value=text,
-            )
-    phones = [digits for _, digits in found if digits is not None]
-    _few_and_different(phones, "phone_numbers")
-    if not phones:
-        raise InvalidInput("A contact has at least one number", field="phone_numbers", value=[])
-    return phones
-
-
-def checked_emails(emails: Sequence[str]) -> list[str]:
-    """Addresses as they are.
-
-    :raises InvalidInput: too many, one that is not an address, or one twice.
-    """
-    for address in emails:
-        if len(address) > _EMAIL_LENGTH or not _EMAIL.match(address):
-            raise InvalidInput("This is not an e-mail address", field="emails", value=address)
-    _few_and_different([address.lower() for address in emails], "emails")
-    return list(emails)
-
-
-def _few_and_different(values: Sequence[str], field: str) -> None:
-    if len(values) > MOST:
-        raise InvalidInput(f"Give at most {MOST}", field=field, params={"max_value": MOST})
-    if len(set(values)) < len(values):
-        twice = next(value for value in values if values.count(value) > 1)
-        raise InvalidInput("Name each one once", field=field, value=twice)
 
 
 def _row(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,21 +86,6 @@ async def _lock_row(connection: Connection, account_id: int, values: Mapping[str
     for field, table, id_column in places:
         if values.get(field) is not None:
             await lock_row(connection, table, id_column, account_id, values[field], field=field)
-
-
-async def _put_phones(
-    connection: Connection, account_id: int, contact_id: int, phones: Sequence[str]
-) -> None:
-    params = {"account_id": account_id, "contact_id": contact_id, "phones": list(phones)}
-    await connection.execute(
-        "delete from contact_phones where account_id = %(account_id)s and contact_id = %(contact_id)s", params
-    )
-    await connection.execute(
-        """insert into contact_phones (account_id, contact_id, phone_number, position)
-           select %(account_id)s, %(contact_id)s, p.number, p.position - 1
-           from unnest(%(phones)s::text[]) with ordinality as p (number, position)""",
-        params,
-    )
 
 
 async def _put_groups(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trunkline.core.errors import Duplicate, InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
+from trunkline.directory.contacts.store import put_members
 from trunkline.directory.employees.uses import refuse_if_in_operations
 
 TABLE, ID = "contact_groups", "contact_group_id"
@@ -21,7 +22,8 @@ async def create_group(db: Database, account_id: int, name: str, members: Sequen
     async with transaction(db) as connection:
         await _name_is_free(connection, account_id, name, None)
         group_id = await insert_keyed(connection, TABLE, ID, account_id, {"name": name})
-        await _put_members(connection, account_id, group_id, members)
+        await lock_rows(connection, "contacts", "contact_id", account_id, members, field="members")
+        await put_members(connection, account_id, group_id, members)
     return group_id
 
 
@@ -39,7 +41,8 @@ async def update_group(
         if name is not None:
             await _rename(connection, account_id, group_id, name)
         if members is not None:
-            await _put_members(connection, account_id, group_id, members)
+            await lock_rows(connection, "contacts", "contact_id", account_id, members, field="members")
+            await put_members(connection, account_id, group_id, members)
 
 
 async def delete_group(db: Database, account_id: int, group_id: int) -> None:
@@ -112,21 +115,3 @@ async def _not_in_talk_options(connection: Connection, account_id: int, group_id
         raise InUse(
             "A talk option puts callers into this group: change that first", field="id", value=group_id
         )
-
-
-async def _put_members(
-    connection: Connection, account_id: int, group_id: int, members: Sequence[int]
-) -> None:
-    await lock_rows(connection, "contacts", "contact_id", account_id, members, field="members")
-    params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(members))}
-    await connection.execute(
-        """delete from contact_group_members
-           where account_id = %(account_id)s and contact_group_id = %(group_id)s
-             and contact_id <> all(%(members)s::bigint[])""",
-        params,
-    )
-    await connection.execute(
-        """insert into contact_group_members (account_id, contact_group_id, contact_id)
-           select %(account_id)s, %(group_id)s, unnest(%(members)s::bigint[]) on conflict do nothing""",
-        params,
-    )

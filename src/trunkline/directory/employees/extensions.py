@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from trunkline.core.errors import Duplicate, InvalidInput
 from trunkline.db.pool import Connection
-
-_SHORTEST, _LONGEST = 2, 5
+from trunkline.directory.employees.rules import MAX_EXTENSION, MIN_EXTENSION, is_extension
 
 
 async def check_extension(
@@ -22,10 +21,9 @@ async def check_extension(
     :raises InvalidInput: not 2 to 5 digits.
     :raises Duplicate: ``already_in_use``.
     """
-    digits = extension.isascii() and extension.isdigit()
-    if not digits or not _SHORTEST <= len(extension) <= _LONGEST:
+    if not is_extension(extension):
         raise InvalidInput(
-            f"a short number has {_SHORTEST} to {_LONGEST} digits", field=field, value=extension
+            f"a short number has {MIN_EXTENSION} to {MAX_EXTENSION} digits", field=field, value=extension
         )
     cursor = await connection.execute(
         """

@@ -15,7 +15,7 @@ from trunkline.directory.files.form import Form
 from trunkline.directory.files.plan import Plan
 from trunkline.directory.files.prepare import Prepared, Preparer, Request, SubscriptionCheck
 from trunkline.directory.files.state_reader import read_current
-from trunkline.directory.files.write import Writer
+from trunkline.directory.files.writer import Writer
 from trunkline.directory.lines.password_strength import STRENGTH_MIN
 from trunkline.directory.lines.weak_passwords import mark_weak
 from trunkline.directory.live.load import Cipher

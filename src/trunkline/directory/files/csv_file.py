@@ -18,7 +18,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from trunkline.core.errors import DirectoryFileError
-from trunkline.directory.files.form import ContactForm, EmployeeForm, Form, SipLineForm, TagForm
+from trunkline.directory.contacts.form import ContactForm
+from trunkline.directory.employees.form import EmployeeForm
+from trunkline.directory.files.form import Form
+from trunkline.directory.lines.form import SipLineForm
+from trunkline.directory.tags.form import TagForm
 
 FILE_MAX = 10_000_000
 """Characters."""

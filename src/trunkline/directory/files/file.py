@@ -19,12 +19,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trunkline.core.errors import DirectoryFileError
-from trunkline.directory.files import form as schemas
 from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.references import problems_of
+from trunkline.directory.forms.entity import usual_values
 from trunkline.directory.forms.fields import Item
 from trunkline.directory.model import OperationKind, TalkOptionKind
-from trunkline.directory.scenarios import form as scenario_schemas
 
 _ItemT = TypeVar("_ItemT", bound=Item)
 
@@ -35,6 +34,8 @@ _KINDS = {
     "talk_options": frozenset(kind.value for kind in TalkOptionKind),
 }
 """Of items whose settings depend on their kind."""
+_UNNAMED = frozenset({"virtual_numbers", "sites"})
+"""Sections whose items may have no name; those of others have their key as their name."""
 HIDDEN = "***"
 """Stands for a header's value that is not shown; applied, it means: keep the present one."""
 _SENSITIVE_HEADER = re.compile(r"authorization|cookie|token|secret|key|password", re.IGNORECASE)
@@ -178,7 +179,7 @@ def named(form: Form) -> Form:
     changed: dict[str, Any] = {}
     for section in SECTIONS:
         items = getattr(form, section)
-        if items and section not in ("virtual_numbers",):
+        if items and section not in _UNNAMED:
             changed[section] = {key: _named(item, key) for key, item in items.items()}
     if form.scenarios:
         changed["scenarios"] = {
@@ -210,13 +211,29 @@ def to_yaml(form: Form) -> str:
     for section in SECTIONS:
         for key, item in data.get(section, {}).items():
             _without_secrets(item)
-            if item.get("name") == form.section(section)[key].default_name(key):
+            _without_usual(item, form.section(section)[key])
+            if section not in _UNNAMED and item.get("name") == form.section(section)[key].default_name(key):
                 del item["name"]
     for scenario in data.get("scenarios", {}).values():
         for key, operation in scenario["operations"].items():
             if operation.get("name") == key:
                 del operation["name"]
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(_escaped(data), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _without_usual(data: dict[str, Any], item: BaseModel) -> None:
+    for name, usual in usual_values(type(item)).items():
+        if usual is not None and getattr(item, name) == usual:
+            del data[name]
+
+
+def _escaped(value: Any) -> Any:
+    """What :func:`_fill` makes of a file must be this value again."""
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return _VARIABLE.sub(lambda match: f"${match[0]}", value) if isinstance(value, str) else value
 
 
 def is_sensitive_header(name: str) -> bool:
@@ -301,12 +318,9 @@ def _refuse(problems: list[str]) -> None:
 
 
 def _field_names() -> list[str]:
-    classes = [
-        each
-        for module in (schemas, scenario_schemas)
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, BaseModel)
-    ]
+    classes: list[type[BaseModel]] = [Item]
+    for each in classes:
+        classes += each.__subclasses__()
     return sorted({field.alias or name for each in classes for name, field in each.model_fields.items()})
 
 

@@ -7,14 +7,20 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from trunkline.directory.files.file import HIDDEN
-from trunkline.directory.files.form import SECTIONS, Form, MediaForm
+from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.plan import ORDER, NormalisedState
+from trunkline.directory.forms.entity import usual_values
+from trunkline.directory.media.form import MediaForm
 from trunkline.directory.scenarios.form import OperationForm, ScenarioForm
 
 SPOKEN_PREFIX = "say-"
 """Keys of media files made from a text written in an operation; they come and go with their texts."""
 
-_SECRETS = frozenset({"password", "secret"})
+_SECRETS: Mapping[str, Any] = {"password": True, "secret": True, "operator": {"password": True}}
+
+
+_STAYING = {"contact_groups": ("members",), "groups": ("phones",)}
+"""Lists that stay as they are when they are left out."""
 
 
 def spoken_key(text: str, language: str) -> str:
@@ -109,13 +115,12 @@ def normalised_state_of(
             continue
         facts[section] = {}
         for key, item in items.items():
-            fields = item.model_dump(mode="json", by_alias=True, exclude=set(_SECRETS))
+            fields = item.model_dump(mode="json", by_alias=True, exclude=_SECRETS)
             if section == "media":
                 fields = _media_facts(fields, sha256.get(key))
-            if section == "employees" and fields["status"] is None:
-                del fields["status"]
-            if section == "contact_groups" and fields["members"] is None:
-                del fields["members"]
+            for name in (*usual_values(type(item)), *_STAYING.get(section, ())):
+                if fields[name] is None:
+                    del fields[name]
             if section == "scenarios":
                 fields[ORDER] = list(fields["operations"])
             if (section, key) in new_secrets:

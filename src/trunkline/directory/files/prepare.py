@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trunkline.accounts import passwords
 from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.db.pool import Connection, Database
+from trunkline.directory.employees.form import EmployeeForm
+from trunkline.directory.files.entities import ENTITIES
 from trunkline.directory.files.file import HIDDEN, named
-from trunkline.directory.files.form import SECTIONS, Form, MediaForm, SubscriptionForm, TrunkForm
+from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.normalised_state import (
     SPOKEN_PREFIX,
     expanded,
@@ -25,9 +28,12 @@ from trunkline.directory.files.references import problems_of
 from trunkline.directory.files.state_reader import CurrentState, read_current
 from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
 from trunkline.directory.live.load import Cipher
+from trunkline.directory.media.form import MediaForm
 from trunkline.directory.model import TrunkMode
+from trunkline.directory.subscriptions.form import SubscriptionForm
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk
+from trunkline.directory.trunks.form import TrunkForm
 from trunkline.directory.trunks.resolution import Resolved, resolve
 from trunkline.speech import Speech, audio
 
@@ -117,7 +123,7 @@ class Preparer:
         async with self._db.connection() as connection:
             current = await read_current(connection, request.account_id, self._media_dir)
         sounds = await self._sounds(request, current)
-        comparison = self._compare(request, current, sounds)
+        comparison = self._compare(request, current, sounds, await _new_passwords(request, current))
         trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
         resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
         async with self._db.connection() as connection:
@@ -127,7 +133,8 @@ class Preparer:
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""
         current = await read_current(connection, prepared.request.account_id, self._media_dir, lock=True)
-        comparison = self._compare(prepared.request, current, prepared.sounds)
+        secrets = await _new_passwords(prepared.request, current)
+        comparison = self._compare(prepared.request, current, prepared.sounds, secrets)
         await self._check_trunks(connection, comparison, prepared.resolved)
         return comparison
 
@@ -144,13 +151,19 @@ class Preparer:
         if problems:
             raise DirectoryFileError("\n".join(problems), params={"problems": problems})
 
-    def _compare(self, request: Request, current: CurrentState, sounds: Mapping[str, Sound]) -> Comparison:
+    def _compare(
+        self,
+        request: Request,
+        current: CurrentState,
+        sounds: Mapping[str, Sound],
+        secrets: set[tuple[str, str]],
+    ) -> Comparison:
         wanted = with_kept_headers(_expanded(request, current), current.form)
         to_delete = _to_delete(request, current, wanted)
         result = outcome(current.form, wanted, to_delete)
         present = normalised_state_of(current.form, current.sha256)
         contents = {**current.sha256, **{key: sound.sha256 for key, sound in sounds.items()}}
-        new_secrets = self._new_secrets(wanted, current)
+        new_secrets = self._new_secrets(wanted, current) | secrets
         demanded = normalised_state_of(wanted, contents, new_secrets)
         listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
         plan = difference(present, demanded, to_delete, listing)
@@ -252,6 +265,19 @@ class Preparer:
         return await self._speech.synthesise(media.text, media.language or "")
 
 
+async def _new_passwords(request: Request, current: CurrentState) -> set[tuple[str, str]]:
+    """Employees whose operator's password is given and is not the present one."""
+    employees: Mapping[str, EmployeeForm] = request.form.section("employees")
+    return {
+        ("employees", key)
+        for key, item in employees.items()
+        if item.operator is not None
+        and item.operator.password is not None
+        and key in current.operators
+        and not await passwords.fits(item.operator.password.get_secret_value(), current.operators[key])
+    }
+
+
 def _expanded(request: Request, current: CurrentState) -> Form:
     account = request.form.account
     return expanded(named(request.form), (account and account.locale) or current.locale)
@@ -264,6 +290,8 @@ def _to_delete(request: Request, current: CurrentState, wanted: Form) -> dict[st
         for section in SECTIONS
         if request.delete and getattr(request.form, section) is not None
     }
+    for section, keys in to_delete.items():
+        keys -= ENTITIES[section].permanent
     used = used_media(outcome(current.form, wanted, to_delete))
     spoken = {key for key in current.form.section("media") if key.startswith(SPOKEN_PREFIX)}
     listed = request.form.section("media")

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+from pydantic import BaseModel
 
 from trunkline.core.phone import dialled
-from trunkline.directory.files.form import Form
+from trunkline.directory.campaigns.form import CampaignForm
+from trunkline.directory.files.form import SECTIONS, Form
+from trunkline.directory.forms.entity import references_of
 from trunkline.directory.media.store import SYSTEM_SET
 from trunkline.directory.model import OperationKind
 from trunkline.directory.scenarios import form as scenario_schemas
+from trunkline.directory.sites.redirects import REDIRECT
 
 _KINDS = {
-    "tags": "tag",
-    "contacts": "contact",
-    "contact_groups": "contact group",
-    "schedules": "schedule",
     "media": "media file",
-    "trunks": "trunk",
     "sip_lines": "line",
-    "virtual_numbers": "virtual number",
-    "employees": "employee",
-    "groups": "group",
-    "scenarios": "scenario",
 }
-
-
-_OPERATION_REFERENCES = {
-    "employee": "employees",
-    "group": "groups",
-    "schedule": "schedules",
-    "scenario": "scenarios",
-}
-
-
-_OPTION_REFERENCES = {
-    "tag": "tags",
-    "scenario": "scenarios",
-    "employee": "employees",
-    "group": "groups",
-    "contact_group": "contact_groups",
-}
+"""What an item of a section is called, where it is not the section's name without its plural."""
 
 
 def problems_of(form: Form, more_media: frozenset[str] = frozenset()) -> list[str]:
@@ -59,78 +39,48 @@ class _References:
     def problems(self) -> Iterator[str]:
         form = self._form
         if form.account is not None:
-            yield from self._there("virtual_numbers", form.account.default_number, "account.default_number")
-        yield from self._numbers()
-        for key, contact_group in form.section("contact_groups").items():
-            for index, member in enumerate(contact_group.members or ()):
-                yield from self._there("contacts", member, f"contact_groups.{key}.members[{index}]")
-        yield from self._people()
-        for key, scenario in form.section("scenarios").items():
-            for name, operation in scenario.operations.items():
-                yield from self._operation(scenario, operation, f"scenarios.{key}.operations.{name}")
-            yield from _endless(scenario, f"scenarios.{key}.operations")
-        for key, option in form.section("talk_options").items():
-            for field, section in _OPTION_REFERENCES.items():
-                yield from self._there(section, getattr(option, field, None), f"talk_options.{key}.{field}")
-
-    def _numbers(self) -> Iterator[str]:
-        form = self._form
-        for key, number in form.section("virtual_numbers").items():
-            at = f"virtual_numbers.{key}"
-            yield from self._there("trunks", number.trunk, f"{at}.trunk")
-            yield from self._there("sip_lines", number.default_line, f"{at}.default_line")
-            for index, rule in enumerate(number.rules):
-                yield from self._there("scenarios", rule.scenario, f"{at}.rules[{index}].scenario")
-                yield from self._there("schedules", rule.schedule, f"{at}.rules[{index}].schedule")
-        for key, line in form.section("sip_lines").items():
-            where = f"sip_lines.{key}.virtual_number"
-            yield from self._there("virtual_numbers", line.virtual_number, where)
-
-    def _people(self) -> Iterator[str]:
-        form = self._form
+            yield from self._missing(form.account, "account")
+        for section in SECTIONS:
+            for key, item in form.section(section).items():
+                yield from self._missing(item, f"{section}.{key}")
         for key, employee in form.section("employees").items():
-            yield from self._there("schedules", employee.schedule, f"employees.{key}.schedule")
-            yield from self._there("employees", employee.coach, f"employees.{key}.coach")
             if employee.coach == key:
                 yield f"employees.{key}.coach: nobody coaches himself; name another employee"
-            for index, phone in enumerate(employee.phones):
-                yield from self._there("sip_lines", phone.line, f"employees.{key}.phones[{index}].line")
-        for key, group in form.section("groups").items():
-            yield from self._there("schedules", group.schedule, f"groups.{key}.schedule")
-            for index, member in enumerate(group.members):
-                yield from self._there("employees", member, f"groups.{key}.members[{index}]")
+        for key, scenario in form.section("scenarios").items():
+            for name, operation in scenario.operations.items():
+                yield from self._operation(key, scenario, operation, f"scenarios.{key}.operations.{name}")
+            yield from _endless(scenario, f"scenarios.{key}.operations")
+        for key, campaign in form.section("campaigns").items():
+            yield from self._shown(campaign, f"campaigns.{key}")
 
-    def _there(self, section: str, key: str | None, where: str) -> Iterator[str]:
-        known = self._media if section == "media" else self._form.section(section)
-        if key is not None and key not in known:
-            yield f"{where}: no such {_KINDS[section]}: {key}"
+    def _missing(self, item: BaseModel, at: str) -> Iterator[str]:
+        for where, section, key in references_of(item, at):
+            known = self._media if section == "media" else self._form.section(section)
+            if key not in known:
+                kind = _KINDS.get(section, section.removesuffix("s").replace("_", " "))
+                yield f"{where}: no such {kind}: {key}"
 
     def _operation(
-        self, scenario: scenario_schemas.ScenarioForm, operation: scenario_schemas.OperationForm, at: str
+        self,
+        key: str,
+        scenario: scenario_schemas.ScenarioForm,
+        operation: scenario_schemas.OperationForm,
+        at: str,
     ) -> Iterator[str]:
         for branch, target in scenario_schemas.branches_of(operation).items():
             if target is not None and target not in scenario.operations:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
-        for field, section in _OPERATION_REFERENCES.items():
-            yield from self._there(section, getattr(operation, field, None), f"{at}.{field}")
-        tags: Iterable[str] = getattr(operation, "tags", ())
-        for index, key in enumerate(tags):
-            yield from self._there("tags", key, f"{at}.tags[{index}]")
-        if isinstance(operation, scenario_schemas.ContactGroupForm):
-            for index, branch_form in enumerate(operation.branches):
-                yield from self._there("contact_groups", branch_form.group, f"{at}.branches[{index}].group")
-        if isinstance(operation, scenario_schemas.ForwardNumberForm):
+        if isinstance(operation, scenario_schemas.ForwardNumberForm) and not key.startswith(REDIRECT):
             number = dialled(operation.number).number
             if number in self._form.section("virtual_numbers"):
                 yield f"{at}.number: {number} is a virtual number of this account; the call would come back to it"
-        yield from self._there("media", getattr(operation, "music", None), f"{at}.music")
-        media: Iterable[str] = getattr(operation, "media", ())
-        for index, key in enumerate(media):
-            yield from self._there("media", key, f"{at}.media[{index}]")
-        for name in ("employee_message", "invalid_message"):
-            message: scenario_schemas.EmployeeMessageForm | None = getattr(operation, name, None)
-            for index, key in enumerate(message.media if message else ()):
-                yield from self._there("media", key, f"{at}.{name}.media[{index}]")
+
+    def _shown(self, campaign: CampaignForm, at: str) -> Iterator[str]:
+        """Blocks in which a campaign shows numbers."""
+        for index, number in enumerate(campaign.numbers):
+            site = self._form.section("sites").get(number.site)
+            if site is not None and number.block not in site.blocks:
+                yield f"{at}.numbers[{index}].block: the site has no such block: {number.block}"
 
 
 _WITHOUT_WAITING = frozenset(

@@ -11,7 +11,16 @@ from zoneinfo import ZoneInfo
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
+from trunkline.core import names
 from trunkline.core.phone import normalise, with_extension
+from trunkline.directory.employees.rules import (
+    MAX_DIAL_SECONDS,
+    MAX_EXTENSION,
+    MAX_NAME,
+    MIN_DIAL_SECONDS,
+    MIN_EXTENSION,
+    is_extension,
+)
 from trunkline.directory.schedules.hours import clock, minutes
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -80,6 +89,22 @@ def distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+def once(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Each thing once, at its first place."""
+    return tuple(dict.fromkeys(items))
+
+
+def one_of(*values: str) -> AfterValidator:
+    """:raises ValueError: none of these."""
+
+    def check(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"{text!r} is none of {', '.join(values)}")
+        return text
+
+    return AfterValidator(check)
+
+
 def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
     """For lists without a significant order: sorted, without duplicates."""
     return tuple(sorted(set(items)))
@@ -88,6 +113,7 @@ def in_order(items: tuple[str, ...]) -> tuple[str, ...]:
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 _LOGIN = re.compile(r"[0-9]{3,15}\Z")
 _SHORT = re.compile(r"[0-9]{2,8}\Z")
+_CALLER = re.compile(r"[0-9]{1,15}\Z|[a-z]{1,32}\Z")
 _BUTTON = re.compile(r"[0-9*#]{1,2}\Z")
 
 
@@ -104,11 +130,33 @@ def _subscription_key(text: str) -> str:
     return text
 
 
-def _blocked(text: str, info: ValidationInfo) -> str:
-    """Callers may also be lines and short numbers: ``block.contact`` puts them into the blacklist as calls have them."""
-    if normalise(text) is None and (_SHORT.match(text) or (info.context or {}).get(PRESENT)):
+def is_present(info: ValidationInfo) -> bool:
+    """Whether a stored row is read, which other rules than a file's may have let in, and not what somebody writes."""
+    return bool((info.context or {}).get(PRESENT))
+
+
+def _caller(text: str, info: ValidationInfo) -> str:
+    """Callers may also be lines, short numbers and words such as ``anonymous``: ``block.contact`` and talk options keep
+    them as calls have them."""
+    if normalise(text) is None and (_CALLER.match(text) or is_present(info)):
         return text
     return _phone(text)
+
+
+def _email(text: str, info: ValidationInfo) -> str:
+    return text if is_present(info) else names.email(text)
+
+
+def _extension(text: str) -> str:
+    if not is_extension(text):
+        raise ValueError(f"a short number has {MIN_EXTENSION} to {MAX_EXTENSION} digits")
+    return text
+
+
+def _title(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a name has at least one character")
+    return text
 
 
 def _login(text: str) -> str:
@@ -171,7 +219,11 @@ PRESENT = "present"
 
 Key = Annotated[str, AfterValidator(_key)]
 SubscriptionKey = Annotated[str, AfterValidator(_subscription_key)]
-Blocked = Annotated[str, AfterValidator(_blocked)]
+Caller = Annotated[str, AfterValidator(_caller)]
+"""A number as calls have it."""
+Email = Annotated[str, AfterValidator(_email)]
+Title = Annotated[str, AfterValidator(_title)]
+"""A name that is the key of its item."""
 Login = Annotated[str, AfterValidator(_login)]
 Button = Annotated[str, AfterValidator(_button)]
 Phone = Annotated[str, AfterValidator(_phone)]
@@ -186,24 +238,26 @@ Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Days = Annotated[tuple[int, ...], BeforeValidator(_days)]
-Extension = Annotated[str, Field(pattern=r"^[0-9]{2,5}$")]
+Extension = Annotated[str, AfterValidator(_extension)]
 Sides = Annotated[tuple[Literal["in", "out"], ...], AfterValidator(in_order)]
-DialTime = Annotated[int, Field(ge=1, le=100)]
+DialTime = Annotated[int, Field(ge=MIN_DIAL_SECONDS, le=MAX_DIAL_SECONDS)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
 """Never shown; an empty one is none."""
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_title)]
 
 BOTH: tuple[Literal["in", "out"], ...] = ("in", "out")
 
 
 class Item(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def default_name(self, key: str) -> str:
         """Name of an item that is written without one."""
         return key
+
+
+class TitleForm(Item):
+    """An item that has nothing but its name, which is its key."""
 
 
 def shorthand(field: str) -> BeforeValidator:

@@ -15,12 +15,12 @@ from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import insert, transaction, update
-from trunkline.directory.files.form import TrunkForm
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import TrunkMode
 from trunkline.directory.numbers.changes import Chosen, drop_idle_private_trunks, take
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk
+from trunkline.directory.trunks.form import TrunkForm
 from trunkline.directory.trunks.resolution import Resolved, resolve
 
 _PARAMS = {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from psycopg.types.json import Jsonb
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from trunkline.db.pool import Row
+from trunkline.directory.forms.entity import Column, Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import (
     CallerPattern,
     DialTime,
@@ -17,6 +21,7 @@ from trunkline.directory.forms.fields import (
     PhoneKey,
     Place,
     distinct,
+    is_present,
     shorthand,
 )
 from trunkline.directory.model import (
@@ -28,6 +33,9 @@ from trunkline.directory.model import (
     UsualEmployee,
 )
 
+if TYPE_CHECKING:
+    from trunkline.directory.files.write_context import WriteContext
+
 
 class _Operation(Item):
     kind: OperationKind
@@ -37,7 +45,7 @@ class _Operation(Item):
 class _Says(Item):
     """An announcement: media files one after another, or a text."""
 
-    media: tuple[Key, ...] = ()
+    media: Annotated[tuple[Key, ...], Refers("media", "media_file_ids")] = ()
     text: Annotated[str, Field(min_length=1, max_length=5000)] | None = None
     language: str | None = None
 
@@ -59,9 +67,9 @@ class EmployeeMessageForm(_Says):
 
 
 class _Forward(_Operation):
-    music: Key | None = None
+    music: Annotated[Key | None, Refers("media", "music_media_file_id")] = None
     employee_message: Annotated[EmployeeMessageForm | None, shorthand("text")] = None
-    show_number: ShownNumber = ShownNumber.CONTACT
+    show_number: Annotated[ShownNumber, Column("shown_number")] = ShownNumber.CONTACT
     """Which number the employee sees."""
     next: Key | None = None
 
@@ -79,13 +87,13 @@ class GreetingForm(_Operation, _Says):
 
 class ForwardEmployeeForm(_Forward):
     kind: Literal[OperationKind.FORWARD_EMPLOYEE]
-    employee: Key
+    employee: Annotated[Key, Refers("employees", "employee_id")]
     ring_seconds: DialTime | None = None
 
 
 class ForwardGroupForm(_Forward):
     kind: Literal[OperationKind.FORWARD_GROUP]
-    group: Key
+    group: Annotated[Key, Refers("groups", "group_id")]
     strategy: Strategy | None = None
     ring_seconds: DialTime = 30
 
@@ -98,13 +106,13 @@ class ForwardNumberForm(_Operation):
     ring_seconds: DialTime = 60
     channels: Annotated[int, Field(ge=1, le=150)] | None = None
     """Concurrent calls; none: no limit."""
-    music: Key | None = None
+    music: Annotated[Key | None, Refers("media", "music_media_file_id")] = None
     next: Key | None = None
 
 
 class ScheduleBranchForm(_Operation):
     kind: Literal[OperationKind.SCHEDULE]
-    schedule: Key
+    schedule: Annotated[Key, Refers("schedules", "schedule_id")]
     open: Key | None = None
     closed: Key | None = None
 
@@ -114,8 +122,8 @@ class VoicemailForm(_Operation, _Says):
     kind: Literal[OperationKind.VOICEMAIL]
     max_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
     silence_seconds: Annotated[int, Field(ge=1, le=60)] = 5
-    employee: Key | None = None
-    group: Key | None = None
+    employee: Annotated[Key | None, Refers("employees", "employee_id")] = None
+    group: Annotated[Key | None, Refers("groups", "group_id")] = None
 
 
 class HangupForm(_Operation):
@@ -191,7 +199,12 @@ class DialExtensionForm(_Asks):
 
 class TagForm(_Operation):
     kind: Literal[OperationKind.TAG]
-    tags: Annotated[tuple[Key, ...], Field(min_length=1, max_length=20), AfterValidator(distinct)]
+    tags: Annotated[
+        tuple[Key, ...],
+        Field(min_length=1, max_length=20),
+        AfterValidator(distinct),
+        Refers("tags", "tag_ids"),
+    ]
     next: Key | None = None
 
 
@@ -215,7 +228,7 @@ class SplitForm(_Operation):
 
 
 class ContactGroupBranchForm(Item):
-    group: Key
+    group: Annotated[Key, Refers("contact_groups", "contact_group_id")]
     next: Key | None = None
 
 
@@ -258,7 +271,7 @@ class RunScenarioForm(_Operation):
     """Another scenario; ``next`` follows when that has ended without hanging up."""
 
     kind: Literal[OperationKind.RUN_SCENARIO]
-    scenario: Key
+    scenario: Annotated[Key, Refers("scenarios", "scenario_id")]
     next: Key | None = None
 
 
@@ -303,7 +316,13 @@ class ScenarioForm(Item):
     """Operations by key; the first one starts."""
 
     name: str = ""
-    operations: Annotated[dict[Key, OperationForm], Field(min_length=1)]
+    operations: Annotated[dict[Key, OperationForm], Elsewhere()]
+
+    @model_validator(mode="after")
+    def _some(self, info: ValidationInfo) -> Self:
+        if not self.operations and not is_present(info):
+            raise ValueError("a scenario needs operations; write one at least")
+        return self
 
 
 class _TalkOption(Item):
@@ -340,13 +359,13 @@ class PlainOptionForm(_TalkOption):
 
 class TagOptionForm(_TalkOption):
     kind: Literal[TalkOptionKind.TAG_CALL]
-    tag: Key
+    tag: Annotated[Key, Refers("tags", "tag_id")]
 
 
 class TransferOptionForm(_TalkOption):
     kind: Literal[TalkOptionKind.TRANSFER_CALL]
-    employee: Key | None = None
-    group: Key | None = None
+    employee: Annotated[Key | None, Refers("employees", "employee_id")] = None
+    group: Annotated[Key | None, Refers("groups", "group_id")] = None
     number: Phone | None = None
 
     @model_validator(mode="after")
@@ -358,15 +377,191 @@ class TransferOptionForm(_TalkOption):
 
 class ScenarioOptionForm(_TalkOption):
     kind: Literal[TalkOptionKind.RUN_SCENARIO]
-    scenario: Key
+    scenario: Annotated[Key, Refers("scenarios", "scenario_id")]
 
 
 class SaveContactOptionForm(_TalkOption):
     kind: Literal[TalkOptionKind.SAVE_NUMA]
-    contact_group: Key | None = None
+    contact_group: Annotated[Key | None, Refers("contact_groups", "contact_group_id")] = None
 
 
 TalkOptionForm = Annotated[
     PlainOptionForm | TagOptionForm | TransferOptionForm | ScenarioOptionForm | SaveContactOptionForm,
     Field(discriminator="kind"),
 ]
+
+
+def _read(context: ReadContext, row: Row) -> Mapping[str, Any]:
+    operations = context.parts("operations", "scenario_id", row["scenario_id"])
+    return {"operations": {operation["key"]: _operation(context, operation) for operation in operations}}
+
+
+def _operation(context: ReadContext, row: Row) -> dict[str, Any]:
+    """Settings with ids to a form with keys; an id that is gone becomes nothing."""
+    form, settings = _with_keys(context, row["settings"], _OPERATION_REFERENCES)
+    if message := _media(context, settings.pop("employee_message_media_file_ids", ())):
+        form["employee_message"] = {"media": message}
+    if said := _media(context, settings.pop("invalid_media_file_ids", ())):
+        form["invalid_message"] = {"media": said}
+    if "media_file_ids" in settings:
+        form["media"] = _media(context, settings.pop("media_file_ids"))
+    if "shown_number" in settings:
+        form["show_number"] = settings.pop("shown_number")
+    if "tag_ids" in settings:
+        tags = [context.key("tags", tag_id) for tag_id in settings.pop("tag_ids")]
+        form["tags"] = [key for key in tags if key is not None]
+    if "branches" in settings:
+        form["branches"] = [_branch(context, branch) for branch in settings.pop("branches")]
+    return {"kind": row["kind"], "name": row["name"], **form, **settings}
+
+
+def _branch(context: ReadContext, branch: Mapping[str, Any]) -> dict[str, Any]:
+    form = dict(branch)
+    if "contact_group_id" in form:
+        form["group"] = context.key("contact_groups", form.pop("contact_group_id"))
+    if "countries" in form:
+        form["places"] = [*form.pop("countries"), *(f"+{prefix}" for prefix in form.pop("prefixes"))]
+    return form
+
+
+def _with_keys(
+    context: ReadContext, stored: Mapping[str, Any], references: tuple[tuple[str, str, str], ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """References by the names of a file, and the settings that remain."""
+    settings = dict(stored)
+    form = {
+        name: context.key(section, settings.pop(column))
+        for column, name, section in references
+        if column in settings
+    }
+    return form, settings
+
+
+def _media(context: ReadContext, ids: Any) -> list[str]:
+    keys = [context.key("media", each) for each in ids]
+    return [key for key in keys if key is not None]
+
+
+async def _link(context: WriteContext, key: str) -> None:
+    item: ScenarioForm = context.item("scenarios", key)
+    scenario_id = context.ids["scenarios"][key]
+    rows = await context.rows(
+        """select operation_id, key from scenario_operations
+           where account_id = %(account_id)s and scenario_id = %(scenario_id)s""",
+        scenario_id=scenario_id,
+    )
+    wanted = [
+        (
+            name,
+            {
+                "scenario_id": scenario_id,
+                "key": name,
+                "name": operation.name,
+                "kind": operation.kind.value,
+                "position": index,
+                "settings": Jsonb(_settings(context, operation)),
+            },
+        )
+        for index, (name, operation) in enumerate(item.operations.items())
+    ]
+    present = {row["key"]: row["operation_id"] for row in rows}
+    await context.put_list("scenario_operations", "operation_id", present, wanted)
+
+
+def _settings(context: WriteContext, operation: OperationForm) -> dict[str, Any]:
+    """As :class:`trunkline.directory.model.OperationKind` describes them."""
+    fields = operation.model_dump(mode="json", exclude={"kind", "name", "text", "language"})
+    for stored, name, section in _OPERATION_REFERENCES:
+        if name in fields:
+            fields[stored] = context.id(section, fields.pop(name))
+    if "tags" in fields:
+        fields["tag_ids"] = [context.ids["tags"][key] for key in fields.pop("tags")]
+    fields |= _branches(context, fields)
+    if "media" in fields:
+        fields["media_file_ids"] = [context.ids["media"][key] for key in fields.pop("media")]
+    if "invalid_message" in fields:
+        said = fields.pop("invalid_message") or {"media": ()}
+        fields["invalid_media_file_ids"] = [context.ids["media"][key] for key in said["media"]]
+    if "employee_message" in fields:
+        message = fields.pop("employee_message") or {"media": ()}
+        ids = [context.ids["media"][key] for key in message["media"]]
+        fields["employee_message_media_file_ids"] = ids
+        fields["shown_number"] = fields.pop("show_number")
+    return fields
+
+
+def _branches(context: WriteContext, fields: dict[str, Any]) -> dict[str, Any]:
+    """The branches of an operation with ids instead of keys, places as countries and prefixes."""
+    if "branches" not in fields:
+        return {}
+    branches: list[dict[str, Any]] = []
+    for branch in fields["branches"]:
+        made = dict(branch)
+        if "group" in made:
+            made["contact_group_id"] = context.ids["contact_groups"][made.pop("group")]
+        if "places" in made:
+            places = made.pop("places")
+            made["countries"] = [one for one in places if not one.startswith("+")]
+            made["prefixes"] = [one[1:] for one in places if one.startswith("+")]
+        branches.append(made)
+    return {"branches": branches}
+
+
+def _read_option(context: ReadContext, row: Row) -> Mapping[str, Any]:
+    form, settings = _with_keys(context, row["settings"], _OPTION_REFERENCES)
+    return {"kind": row["mnemonic"], "name": row["name"], **form, **settings}
+
+
+def _option_values(context: WriteContext, key: str) -> Mapping[str, Any]:
+    item: TalkOptionForm = context.item("talk_options", key)
+    settings = item.model_dump(mode="json", exclude={"kind", "name"})
+    for stored, name, section in _OPTION_REFERENCES:
+        if name in settings:
+            settings[stored] = context.id(section, settings.pop(name))
+    if item.kind is TalkOptionKind.TRANSFER_CALL:  # one of three
+        settings = {name: value for name, value in settings.items() if value is not None}
+    return {"mnemonic": item.kind.value, "name": item.name, "settings": Jsonb(settings)}
+
+
+_OPERATION_REFERENCES = (
+    ("employee_id", "employee", "employees"),
+    ("group_id", "group", "groups"),
+    ("schedule_id", "schedule", "schedules"),
+    ("music_media_file_id", "music", "media"),
+    ("scenario_id", "scenario", "scenarios"),
+)
+"""References of operations: name in stored settings, name in a file, section."""
+
+_OPTION_REFERENCES = (
+    ("tag_id", "tag", "tags"),
+    ("scenario_id", "scenario", "scenarios"),
+    ("employee_id", "employee", "employees"),
+    ("group_id", "group", "groups"),
+    ("contact_group_id", "contact_group", "contact_groups"),
+)
+"""References of talk options, in the same form."""
+
+ENTITIES = (
+    Entity(
+        "scenarios",
+        ScenarioForm,
+        "scenarios",
+        "scenario_id",
+        parts={
+            "operations": """
+                select * from scenario_operations where account_id = %(account_id)s
+                order by position, operation_id""",
+        },
+        read=_read,
+        link=_link,
+    ),
+    Entity(
+        "talk_options",
+        None,
+        "talk_options",
+        "talk_option_id",
+        key_column="button",
+        read=_read_option,
+        values=_option_values,
+    ),
+)

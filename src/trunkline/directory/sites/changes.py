@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,9 @@ from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.sites.redirects import known_redirect, redirect_to
+from trunkline.directory.sites.rules import FIRST_BLOCK
 
 TABLE, ID = "sites", "site_id"
-FIRST_BLOCK = "Main block"
-
-_DOMAIN = re.compile(r"(?=.{1,253}\Z)[^\W_](?:[\w-]*\w)?(?:\.[^\W_](?:[\w-]*\w)?)+\Z")
-
 DEFAULTS: Mapping[str, Any] = {
     "name": None,
     "default_scenario_id": None,
@@ -47,12 +43,6 @@ class Made:
     site_id: int
     site_key: str
     """What pages of the site are marked with; 32 characters."""
-
-
-def domain(text: str) -> str | None:
-    """A domain in lower case; None when the text is not a domain (with a protocol or a path)."""
-    name = text.strip().rstrip(".").lower()
-    return name if _DOMAIN.match(name) else None
 
 
 async def create_site(

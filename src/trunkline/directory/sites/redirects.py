@@ -10,6 +10,9 @@ from trunkline.directory.model import OperationKind
 
 _OPERATION = "redirect"
 
+REDIRECT = "redirect-"
+"""With this the keys of such scenarios begin."""
+
 
 async def redirect_to(connection: Connection, account_id: int, number: str) -> int | None:
     """The scenario that forwards to an outside number, made when there is none yet; its id.
@@ -57,4 +60,4 @@ async def _make(connection: Connection, account_id: int, number: str) -> int:
 
 
 def _key(number: str) -> str:
-    return f"redirect-{number}"
+    return f"{REDIRECT}{number}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trunkline.db.pool import Connection, Row, whole_installation
-from trunkline.directory.files.form import TrunkForm
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, TrunkMode
 from trunkline.directory.trunks.addresses import (
     Address,
@@ -17,6 +16,7 @@ from trunkline.directory.trunks.addresses import (
     within,
     written,
 )
+from trunkline.directory.trunks.form import TrunkForm
 from trunkline.directory.trunks.resolution import Resolved
 
 REMEDY = "; the administrator of the installation can allow it: `trunkline trunk allow {address}{option}`"

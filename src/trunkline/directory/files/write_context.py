@@ -7,29 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from psycopg import sql
+from pydantic import BaseModel
 
 from trunkline.db.pool import Connection
+from trunkline.directory.files.entities import ENTITIES
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Sound
+from trunkline.directory.forms.entity import columns_of
 from trunkline.directory.live.load import Cipher
-
-# section -> table, id column, key column
-TABLES: Mapping[str, tuple[str, str, str]] = {
-    "schedules": ("schedules", "schedule_id", "key"),
-    "media": ("media_files", "media_file_id", "key"),
-    "tags": ("tags", "tag_id", "key"),
-    "contacts": ("contacts", "contact_id", "key"),
-    "contact_groups": ("contact_groups", "contact_group_id", "key"),
-    "blacklist": ("blacklist", "blacklist_id", "phone_number"),
-    "trunks": ("trunks", "trunk_id", "key"),
-    "virtual_numbers": ("virtual_numbers", "virtual_number_id", "phone_number"),
-    "sip_lines": ("sip_lines", "sip_line_id", "phone_number"),
-    "employees": ("employees", "employee_id", "key"),
-    "groups": ("employee_groups", "group_id", "key"),
-    "scenarios": ("scenarios", "scenario_id", "key"),
-    "talk_options": ("talk_options", "talk_option_id", "button"),
-    "notifications": ("subscriptions", "subscription_id", "key"),
-}
 
 Columns = dict[str, Any]
 
@@ -54,6 +39,10 @@ class WriteContext:
     def id(self, section: str, key: str | None) -> int | None:
         return None if key is None else self.ids[section][key]
 
+    def columns(self, part: BaseModel) -> Columns:
+        """Columns of a part of an item."""
+        return columns_of(self, part)
+
     async def run(self, statement: LiteralString, **params: Any) -> None:
         await self.connection.execute(statement, {"account_id": self.account_id, **params})
 
@@ -63,13 +52,13 @@ class WriteContext:
 
     async def put(self, section: str, key: str, columns: Columns) -> None:
         """Insert or update one row; its id becomes known."""
-        table, id_column, key_column = TABLES[section]
+        entity = ENTITIES[section]
         present = self.ids[section].get(key)
-        values = {**columns, key_column: key}
+        values = {**columns, entity.key_column: key}
         if present is None:
-            self.ids[section][key] = await self.insert(table, values, id_column)
+            self.ids[section][key] = await self.insert(entity.table, values, entity.id_column)
         else:
-            await self.update(table, id_column, present, values)
+            await self.update(entity.table, entity.id_column, present, values)
 
     async def insert(self, table: str, values: Columns, id_column: str) -> int:
         names = ["account_id", *values]
@@ -82,7 +71,8 @@ class WriteContext:
         cursor = await self.connection.execute(statement, {"account_id": self.account_id, **values})
         row = await cursor.fetchone()
         assert row is not None
-        return int(row["id"])
+        made: int = row["id"]
+        return made
 
     async def update(self, table: str, id_column: str, identifier: int, values: Columns) -> None:
         statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(

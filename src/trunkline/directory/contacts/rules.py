@@ -1,0 +1,55 @@
+"""What the numbers and addresses of a contact may be, for every interface."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from trunkline.core.errors import InvalidInput
+from trunkline.core.phone import normalise
+
+MOST = 10
+"""Telephone numbers, and e-mail addresses, of one contact."""
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]{2,}\Z")
+_EMAIL_LENGTH = 254
+
+
+def checked_phones(numbers: Sequence[str]) -> list[str]:
+    """Numbers as digits of E.164.
+
+    :raises InvalidInput: none, too many, one that is not a number, or one twice.
+    """
+    found = [(text, normalise(text)) for text in numbers]
+    for text, digits in found:
+        if digits is None:
+            raise InvalidInput(
+                "A telephone number is written in full, for example 12025550110",
+                field="phone_numbers",
+                value=text,
+            )
+    phones = [digits for _, digits in found if digits is not None]
+    _few_and_different(phones, "phone_numbers")
+    if not phones:
+        raise InvalidInput("A contact has at least one number", field="phone_numbers", value=[])
+    return phones
+
+
+def checked_emails(emails: Sequence[str]) -> list[str]:
+    """Addresses as they are.
+
+    :raises InvalidInput: too many, one that is not an address, or one twice.
+    """
+    for address in emails:
+        if len(address) > _EMAIL_LENGTH or not _EMAIL.match(address):
+            raise InvalidInput("This is not an e-mail address", field="emails", value=address)
+    _few_and_different([address.lower() for address in emails], "emails")
+    return list(emails)
+
+
+def _few_and_different(values: Sequence[str], field: str) -> None:
+    if len(values) > MOST:
+        raise InvalidInput(f"Give at most {MOST}", field=field, params={"max_value": MOST})
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if values.count(value) > 1)
+        raise InvalidInput("Name each one once", field=field, value=twice)

@@ -1,0 +1,104 @@
+"""A schedule in a directory file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from psycopg.types.json import Jsonb
+from pydantic import Field, field_serializer, model_validator
+
+from trunkline.db.pool import Row
+from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContext
+from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
+from trunkline.directory.schedules.hours import DayKind, are_days
+
+if TYPE_CHECKING:
+    from trunkline.directory.files.write_context import WriteContext
+
+
+class IntervalForm(Item):
+    """Open on these days from ``from`` until ``till``; an end at or before the start is on the next day."""
+
+    days: Days
+    from_: TimeOfDay = Field(alias="from")
+    till: TimeOfDay
+
+    @field_serializer("days")
+    def _names(self, days: tuple[int, ...]) -> list[str]:
+        return [DAYS[day - 1] for day in days]
+
+
+class ExceptionForm(Item):
+    """A date with other hours, or closed."""
+
+    date: date
+    closed: bool = False
+    from_: TimeOfDay | None = Field(default=None, alias="from")
+    till: TimeOfDay | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.closed != (self.from_ is None) or (self.from_ is None) != (self.till is None):
+            raise ValueError("write either closed: true, or both from and till")
+        return self
+
+
+class TimesForm(Item):
+    """From one time of a day until a later one."""
+
+    from_: TimeOfDay = Field(alias="from")
+    till: TimeOfDay
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.till <= self.from_:
+            raise ValueError("till must be later than from; write a night as two ranges")
+        return self
+
+
+class DayRuleForm(Item):
+    """Open at these times (none: all day) of the days chosen by ``type``, see :class:`.hours.DayKind`."""
+
+    type: DayKind
+    days: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=31)]
+    times: tuple[TimesForm, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    anchor: date | None = None
+    """First working day of a cycle."""
+
+    @model_validator(mode="after")
+    def _days(self) -> Self:
+        if not are_days(self.type, self.days):
+            raise ValueError(f"these are no days of the type {self.type.value}")
+        if self.first and self.last and self.last < self.first:
+            raise ValueError("last is before first")
+        return self
+
+
+class ScheduleForm(Item):
+    name: str = ""
+    open: Annotated[tuple[IntervalForm, ...], Elsewhere()] = ()
+    exceptions: Annotated[tuple[ExceptionForm, ...], Elsewhere()] = ()
+    rules: Annotated[tuple[DayRuleForm, ...], Json()] = ()
+
+
+def _read(_context: ReadContext, row: Row) -> Mapping[str, Any]:
+    return {"open": row["intervals"], "exceptions": row["exceptions"]}
+
+
+def _values(context: WriteContext, key: str) -> Mapping[str, Any]:
+    item: ScheduleForm = context.item("schedules", key)
+    intervals = [{"days": list(each.days), "from": each.from_, "till": each.till} for each in item.open]
+    exceptions = [
+        {"date": each.date.isoformat(), "closed": True}
+        if each.closed
+        else {"date": each.date.isoformat(), "from": each.from_, "till": each.till}
+        for each in item.exceptions
+    ]
+    return {"intervals": Jsonb(intervals), "exceptions": Jsonb(exceptions)}
+
+
+ENTITIES = (Entity("schedules", ScheduleForm, "schedules", "schedule_id", read=_read, values=_values),)
