@@ -122,6 +122,9 @@ _ID_COLUMNS = {
     "call_processing_rules": "call_processing_rule_id",
 }
 
+SECRET = "Bearer 1"
+"""Of a header that an export does not show."""
+
 OFFERED = ("442079460101", "442079460102", "442079460103")
 """Numbers of the inventory."""
 
@@ -213,7 +216,7 @@ class Clerk:
                         st.lists(st.sampled_from([one.value for one in Mnemonic]), min_size=1, max_size=3)
                     ),
                     method=draw(st.sampled_from(["POST", "PUT", "GET"])),
-                    headers=draw(st.sampled_from([{}, {"X-Plan": "${HOME}"}, {"Authorization": "Bearer 1"}])),
+                    headers=draw(st.sampled_from([{}, {"X-Plan": "${HOME}"}, {"Authorization": SECRET}])),
                     body_template=draw(
                         st.sampled_from(
                             [None, '{"a": "{{notification_name}}"}', "${X} {{notification_name}}\n"]
@@ -254,7 +257,7 @@ class Clerk:
         for param in method.params:
             if param.name in ("access_token", "user_id"):
                 continue
-            if param.required or draw(st.integers(0, 2)) == 0:
+            if param.required or (draw(st.integers(0, 2)) == 0 and await self._has_rows(param, own)):
                 found[param.name] = await self._value(param, own, draw)
         if method.name == "update.group_employees_numbers":
             found["phone_numbers"] = [
@@ -307,7 +310,7 @@ class Clerk:
 
     async def _object(self, param: Param, own: str, draw: Draw) -> dict[str, Any]:
         if param.name == "activity_days":
-            return draw(
+            chosen: dict[str, Any] = draw(
                 st.sampled_from(
                     [
                         {"type": "days_of_week", "days": [0, 1, 6]},
@@ -317,11 +320,20 @@ class Clerk:
                     ]
                 )
             )
+            return chosen
         return {
             one.name: await self._value(one, own, draw)
             for one in param.params
-            if one.required or draw(st.booleans())
+            if one.required or (draw(st.booleans()) and await self._has_rows(one, own))
         }
+
+    async def _has_rows(self, param: Param, own: str) -> bool:
+        """Whether what an optional parameter names can be there."""
+        table = _OF_METHOD.get((own, param.name)) or _IDS.get(param.name)
+        inner = [one for one in param.params if one.required]
+        return (table is None or bool(await self._ids(table))) and all(
+            [await self._has_rows(one, own) for one in inner]
+        )
 
     def _text(self, param: Param) -> st.SearchStrategy[str]:
         name = param.name
@@ -334,6 +346,8 @@ class Clerk:
             return st.sampled_from(["layla@example.com", "A.b+c@mail.example.org", "no address"])
         if name == "domain_name":
             return st.sampled_from(["shop.example", "Tours.Example", "münchen.example"])
+        if name == "url":
+            return st.sampled_from(["https://crm.example/a", "http://crm.example/?${HOME}", "no address"])
         if name in ("time_from", "time_till"):
             return st.sampled_from(["09:00", "18:00", "00:00", "24:00"])
         if name in ("activity_date_from", "activity_date_till"):

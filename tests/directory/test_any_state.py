@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tests.directory.account_contents import contents
-from tests.directory.any_change import METHODS, OFFERED, OTHER_STATE, Clerk
+from tests.directory.any_change import METHODS, OFFERED, OTHER_STATE, SECRET, Clerk
 from tests.directory.conftest import new_account
 from tests.shared_database import SharedDatabase
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.db.pool import Database
 from trunkline.directory.files.apply import DirectoryFiles
-from trunkline.directory.files.file import parse, to_yaml
+from trunkline.directory.files.file import HIDDEN, parse, to_yaml
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Request
 from trunkline.directory.model import TrunkMode
@@ -72,7 +72,7 @@ async def _story(desks: SharedDatabase, folder: Path, data: st.DataObject) -> No
     async with await Database.open(desks.dsn, application_name="test", max_size=4) as db:
         files = DirectoryFiles(db, cipher, NullSpeech(), folder / "media")
         copy_id = await _account(db)
-        form = _with_passwords(parse(text, {"HOME": "/root"}))
+        form = _with_secrets(parse(text, {"HOME": "/root"}))
         await files.apply(await files.prepare(Request(copy_id, form, folder, delete=True)))
         assert to_yaml(await files.export(copy_id)) == text
         after = await contents(db, copy_id)
@@ -96,12 +96,20 @@ async def _user(db: Database, account_id: int) -> int:
     return int(row["user_id"])
 
 
-def _with_passwords(form: Form) -> Form:
-    """An export has no secrets: a trunk that registers gets its password again."""
+def _with_secrets(form: Form) -> Form:
+    """An export has no secrets: a trunk that registers gets its password again, a header its value."""
     trunks = {
         key: trunk.model_copy(update={"password": SecretStr("correct-horse-1")})
         if trunk.mode is TrunkMode.REGISTER
         else trunk
         for key, trunk in form.section("trunks").items()
     }
-    return form.model_copy(update={"trunks": trunks or None})
+    subscriptions = {
+        key: one.model_copy(
+            update={
+                "headers": {name: SECRET if value == HIDDEN else value for name, value in one.headers.items()}
+            }
+        )
+        for key, one in form.section("notifications").items()
+    }
+    return form.model_copy(update={"trunks": trunks or None, "notifications": subscriptions or None})

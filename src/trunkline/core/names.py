@@ -17,8 +17,13 @@ def locale(text: str) -> str:
     return text
 
 
+def is_email(text: str) -> bool:
+    """Whether a text is the address of one mailbox."""
+    return len(text) <= 254 and _EMAIL.match(text) is not None and ".." not in text
+
+
 def email(text: str) -> str:
     """:raises ValueError: not an address of one mailbox."""
-    if len(text) > 254 or not _EMAIL.match(text) or ".." in text:
+    if not is_email(text):
         raise ValueError(f"{text!r} is not an e-mail address; write layla@example.com")
     return text

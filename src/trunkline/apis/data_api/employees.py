@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from trunkline.accounts.components import TITLES
+from trunkline.accounts.passwords import LONGEST, SHORTEST
 from trunkline.apis.data_api.change_methods import (
     ID,
     create_method,
@@ -20,6 +21,7 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import PERIOD, list_method
 from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestContext
+from trunkline.core.names import is_email
 from trunkline.db.query import Page
 from trunkline.directory.employees import changes, rules
 from trunkline.directory.employees.listing import EMPLOYEES
@@ -38,6 +40,11 @@ _BOTH = ("in", "out")
 _SIDES = ("in_external", "in_internal", "out_external", "out_internal")
 _STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLEAN
 _ENUM, _ARRAY, _OBJECT = ParamType.ENUM, ParamType.ARRAY, ParamType.OBJECT
+
+
+def _email(text: str) -> str | None:
+    """An address, or none at all."""
+    return text if not text or is_email(text) else None
 
 
 def _directions(side: str) -> Param:
@@ -67,8 +74,8 @@ _OPERATOR = (
         "operator_password",
         _STRING,
         required=True,
-        minimum=rules.MIN_OPERATOR_PASSWORD,
-        maximum=rules.MAX_OPERATOR_PASSWORD,
+        minimum=SHORTEST,
+        maximum=LONGEST,
         secret=True,
     ),
     Param("operator_position_id", _NUMBER),
@@ -91,7 +98,7 @@ _SETTINGS = (
     _types("allowed_out_call_types"),
     _directions("out_external"),
     _directions("out_internal"),
-    Param("email", _STRING, maximum=rules.MAX_NAME),
+    Param("email", _STRING, maximum=rules.MAX_NAME, convert=_email),
     Param("call_recording", _ENUM, enum=tuple(CallRecording)),
     Param("schedule_id", _NUMBER),
 )

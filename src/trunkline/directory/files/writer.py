@@ -54,8 +54,9 @@ class Writer:
         for section in DELETE_ORDER:
             await self._delete(section)
         for section, entity in ENTITIES.items():
-            for key in self._plan.written(section) if entity.finish else ():
-                await entity.finish(context, key)
+            if entity.finish is not None:
+                for key in self._plan.written(section):
+                    await entity.finish(context, key)
         await line_owners(context)
         return context.passwords
 

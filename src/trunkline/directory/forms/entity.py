@@ -162,6 +162,11 @@ def late_columns_of(context: WriteContext, item: BaseModel) -> dict[str, Any]:
     }
 
 
+def column_names(form: type[BaseModel]) -> tuple[str, ...]:
+    """The columns that a form describes."""
+    return tuple(place.column for place in _places(form))
+
+
 def usual_values(form: type[BaseModel]) -> Mapping[str, Any]:
     """Values of :class:`Kept` fields that an export leaves out."""
     return {
