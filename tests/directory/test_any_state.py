@@ -28,10 +28,10 @@ from trunkline.speech import NullSpeech
 
 
 def test_every_method_that_changes_something_is_tried_or_has_a_reason() -> None:
-    changing = {
+    declared = {
         method.name for method in DATA_API.methods if method.verb not in ("get", "getobj", "login", "logout")
     }
-    assert METHODS.keys() | OTHER_STATE.keys() == changing
+    assert METHODS.keys() | OTHER_STATE.keys() == declared
     assert not METHODS.keys() & OTHER_STATE.keys()
 
 

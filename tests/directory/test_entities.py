@@ -28,7 +28,7 @@ LEFT_OUT = {
     "blacklist": {"added_at"},
     "virtual_numbers": {
         "status",  # no method sets it
-        "redirection_phone_number",  # likewise
+        "redirection_phone_number",  # no method sets it
         "activation_date",
         "carrier_trunk_id",  # a trunk of the installation
     },
