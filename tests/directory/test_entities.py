@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from trunkline.db.pool import Database
 from trunkline.directory.employees.form import EmployeePhoneForm, OperatorForm
 from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
@@ -60,7 +62,7 @@ async def test_every_column_is_in_the_file_or_has_a_reason(db: Database) -> None
 
 
 async def test_every_column_of_a_part_is_in_the_file(db: Database) -> None:
-    parts = {
+    parts: dict[str, tuple[type[BaseModel], set[str]]] = {
         "employee_phones": (EmployeePhoneForm, {"phone_id", "employee_id", "position"}),
         "employee_operators": (OperatorForm, {"employee_id", "password_hash"}),
         "call_processing_rules": (RuleForm, {"call_processing_rule_id", "virtual_number_id", "position"}),
