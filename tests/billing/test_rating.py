@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg.errors import UndefinedTable
 
 from tests.billing.company import give_plan, rate, tariffs, wait_for_rating
 from tests.reports.lifelike import Story, store, stories
@@ -222,6 +223,21 @@ async def test_a_call_that_cannot_be_charged_stops_no_other(reader: Reader) -> N
         assert len(await reader.database.fetch_all("select from unrated_calls where try_at > now()")) == 1
     finally:
         await reader.database.execute("alter table leg_charges drop constraint spoilt")
+
+
+@pytest.mark.durability
+async def test_a_missing_table_postpones_no_call(reader: Reader) -> None:
+    """It is no fault of the calls: they are charged at the next attempt, not five minutes later."""
+    calls = told(count=1)
+    await store(reader.database, calls)
+    await reader.database.execute("alter table leg_charges rename to mislaid")
+    try:
+        with pytest.raises(UndefinedTable):
+            await rate(reader.database, calls)
+    finally:
+        await reader.database.execute("alter table mislaid rename to leg_charges")
+    await Rater(reader.database).rate_waiting()
+    assert {row["call_session_id"] for row in await charged(reader)} == {calls[0].session["call_session_id"]}
 
 
 async def test_the_relay_notes_what_is_over(reader: Reader) -> None:

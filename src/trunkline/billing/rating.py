@@ -20,7 +20,7 @@ from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.partitions import ensure_months, month_of_id
-from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.pool import Connection, Database, Row, is_of_the_installation
 from trunkline.events.catalogue import Event, EventType
 
 _log = get_logger("billing")
@@ -130,7 +130,8 @@ class Rater:
     async def rate_waiting(self) -> int:
         """Charge calls until none waits that can be charged now; how many were looked at.
 
-        A call that cannot be charged is postponed and logged; it does not stop others.
+        A call that cannot be charged is postponed and logged; it does not stop others. What is no fault of a call, such as a
+        missing table or permission, is raised (:class:`psycopg.Error`) and postpones none.
         """
         looked_at = 0
         while taken := await self._batch(BATCH):
@@ -145,7 +146,7 @@ class Rater:
         except DatabaseUnavailable:
             raise
         except Exception as error:
-            if not taken:
+            if not taken or is_of_the_installation(error):
                 raise
             if len(taken) > 1:
                 return await self._batch(1)
