@@ -14,17 +14,19 @@ from typing import Self
 class MailServer:
     """:ivar got: mails that were taken, in order. ``answer`` is given to their recipients."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None, port: int = 0
+    ) -> None:
         self.got: list[EmailMessage] = []
         self.answer = "250 fine"
         self.logins: list[str] = []
         self.was_secret: list[bool] = []
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._login = login
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

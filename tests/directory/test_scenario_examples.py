@@ -28,7 +28,7 @@ def test_every_kind_of_operation_has_an_example() -> None:
         for scenario in scenario_examples.scenarios().values()
         for operation in scenario["operations"].values()
     }
-    elsewhere = {"forward_number", "schedule", "voicemail"}
+    elsewhere = {"forward_number", "schedule"}
     assert {kind.value for kind in OperationKind} - elsewhere <= shown
 
 

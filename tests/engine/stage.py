@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -19,7 +20,9 @@ import aiohttp
 import psycopg
 import pytest
 
+from tests.billing.mail_server import MailServer
 from trunkline.core.ids import first_id_at, unix_ms_of
+from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, ApiError, Installation, settings_on_free_ports
 from trunkline.demo.outside import (
@@ -100,7 +103,15 @@ class Stage:
         """When :meth:`last_id` gave this id, as the report shows times, and the calls that were in the report then."""
         settings = settings_on_free_ports(folder / "pbx" / "data")
         switch = settings.switch.model_copy(update={"away_wait": AWAY_WAIT})
-        self.installation = Installation(folder / "pbx", settings.model_copy(update={"switch": switch}))
+        self.mail_server = MailServer(port=_free_port())
+        mail = MailSettings(
+            host="127.0.0.1",
+            port=self.mail_server.port,
+            security=MailSecurity.NONE,
+            sender="pbx@example.com",
+        )
+        changed = settings.model_copy(update={"switch": switch, "mail": mail})
+        self.installation = Installation(folder / "pbx", changed)
         self.receiver = WebhookReceiver()
         self.account: Account
         self.environment: dict[str, str]
@@ -123,6 +134,7 @@ class Stage:
     async def _set(self) -> None:
         ports = choose_ports()
         await self._stack.enter_async_context(self.receiver)
+        await self._stack.enter_async_context(self.mail_server)
         await self._stack.enter_async_context(self.installation)
         self.account = await self.installation.create_account("Test company", ZONE.key)
         # Waiting for reports by asking again and again takes many points.
@@ -400,6 +412,12 @@ async def wait_known(installation: Installation, account: Account, phone: Phone)
                 if await found.fetchone():
                     return
                 await asyncio.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def period() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from email.message import EmailMessage
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,9 @@ import yaml
 
 from tests import scenario_examples
 from tests.engine.stage import Stage
+from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Customer, busy
+from trunkline.speech.audio import decode
 
 pytestmark = [
     pytest.mark.engine,
@@ -203,3 +206,54 @@ async def test_a_killed_switch_repeats_the_menu(stage: Stage, numbers: dict[str,
     assert not call.is_ended
     await call.send_keys("2")
     await talks(stage, call, "boris")
+
+
+# --- mail
+
+
+async def mails_to(stage: Stage, *addresses: str) -> dict[str, EmailMessage]:
+    """The mails since the test began, once these addresses have one each."""
+    async with asyncio.timeout(90):
+        while True:
+            found = {str(mail["To"]): mail for mail in stage.mail_server.got}
+            if found.keys() >= set(addresses):
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def test_a_notification_is_mailed_and_delivered(stage: Stage, numbers: dict[str, str]) -> None:
+    all_answer(stage)
+    stage.mail_server.got.clear()
+    before = await stage.last_id()
+    customer = await stage.customer()
+    await talks(stage, await customer.dial(numbers["notify"]), "anna")
+    mail = (await mails_to(stage, "workshop@example.com"))["workshop@example.com"]
+    assert "A call for the workshop" in mail.get_content()
+    assert f"+{customer.identity.user}" in mail["Subject"]
+    assert "scenario_notification" in await stage.told(
+        (await stage.row(before))["id"], ["scenario_notification", "call_session_finished"]
+    )
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_voice_message_is_mailed_with_its_recording(
+    stage: Stage, numbers: dict[str, str], killed: bool
+) -> None:
+    """Also when the worker is killed as soon as the caller hangs up: each address has one mail."""
+    stage.mail_server.got.clear()
+    call = await (await stage.customer()).dial(numbers["message"])
+    await call.answered()
+    await asyncio.sleep(6)  # the prompt, the beep, and some seconds of the caller's tone
+    await call.hangup()
+    await call.ended()
+    if killed:
+        worker = stage.installation.kill("worker")
+        await stage.installation.wait_restarted("worker", worker)
+    found = await mails_to(stage, "office@example.com", "anna@example.com")
+    for mail in found.values():
+        [part] = mail.iter_attachments()
+        heard = tones.heard(tones.from_pcm(decode(part.get_content())), {call.tone})
+        assert tones.total(heard[call.tone]) > 1.0
+    await asyncio.sleep(2)
+    assert len(stage.mail_server.got) == 2
+    assert len({mail["Message-ID"] for mail in stage.mail_server.got}) == 2

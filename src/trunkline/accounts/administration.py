@@ -7,7 +7,7 @@ gets changes of accounts, components and security rules by NOTIFY).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,6 +33,7 @@ _KEYED = (Api.CALL_API, Api.DATA_API)
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?\Z")
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 
 
@@ -219,6 +220,22 @@ class Administration:
             account_id,
             "update accounts set open_recording_links = %s where account_id = %s",
             (is_on, account_id),
+        )
+
+    async def set_mail_domains(self, account_id: int, domains: Sequence[str] | None) -> None:
+        """Domains that mails of the account may go to.
+
+        :param domains: None: all.
+        :raises InvalidInput: what is not a domain.
+        """
+        for domain in domains or ():
+            if not _DOMAIN.fullmatch(domain.lower()):
+                raise InvalidInput(f"{domain} is not a domain; write for example example.com", value=domain)
+        listed = None if domains is None else [domain.lower() for domain in domains]
+        await self._change(
+            account_id,
+            "update accounts set mail_domains = %s where account_id = %s",
+            (listed, account_id),
         )
 
     async def set_security_rule(self, account_id: int, direction: str, allowed: bool) -> None:

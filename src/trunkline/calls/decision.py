@@ -248,6 +248,14 @@ class Decision:
         )
         if operation.kind is OperationKind.TAG:
             self._tag(operation.settings["tag_ids"])
+        elif operation.kind is OperationKind.NOTIFICATION:
+            self.emit(
+                EventType.SCENARIO_NOTIFICATION,
+                operation_id=operation.operation_id,
+                operation_name=operation.name,
+                message=operation.settings.get("message") or "",
+                emails=list(operation.settings.get("emails") or ()),
+            )
 
     def _tag(self, tag_ids: Iterable[int]) -> None:
         """Tags of a scenario: those that exist and that the call does not have yet."""

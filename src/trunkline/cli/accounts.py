@@ -205,6 +205,23 @@ def recording_links(state: str, account_id: int | None) -> None:
     )
 
 
+@account.command("mail-domains")
+@click.argument("domains", nargs=-1)
+@click.option("--any", "is_any", is_flag=True, help="Mails may go to all domains.")
+@account_option
+def mail_domains(domains: tuple[str, ...], is_any: bool, account_id: int | None) -> None:
+    """Restrict mails of the account (voice messages, notifications of scenarios) to DOMAINS."""
+    if bool(domains) == is_any:
+        raise InvalidInput("name the domains, or write --any")
+
+    async def work(administration: Administration) -> None:
+        which = await chosen(administration, account_id)
+        await administration.set_mail_domains(which, None if is_any else domains)
+
+    administer(work)
+    click.echo("mails may go to all domains" if is_any else f"mails may go to {', '.join(domains)}")
+
+
 @account.command()
 @click.argument("direction", type=click.Choice(list(SECURITY_RULES)))
 @click.argument("state", type=click.Choice(["on", "off"]))

@@ -370,6 +370,10 @@ class MailSettings(_Group):
     """Seconds for one step of the conversation with the server."""
     give_up_after: int = Field(default=172_800, ge=0)
     """Seconds during which a mail that was not taken is tried again."""
+    attachment_max: int = Field(default=10_485_760, ge=0)
+    """Bytes of the largest recording that is attached to a mail; of a longer one the mail has the link only."""
+    account_mails_per_day: int = Field(default=1000, ge=0)
+    """Mails of an account within 24 hours: voice messages and notifications of scenarios."""
 
 
 class UploadSettings(_Group):

@@ -33,6 +33,8 @@ class EventType(StrEnum):
     """operation_id, round (how often the prompt was begun), outcome timeout|invalid, digits: the prompt is played again"""
     MENU_DECIDED = "menu_decided"
     """operation_id, outcome key|collected|extension|invalid|timeout, digits (pressed)"""
+    SCENARIO_NOTIFICATION = "scenario_notification"
+    """operation_id, operation_name, message, emails: an operation of the scenario notifies somebody"""
     LEG_STARTED = "leg_started"
     """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
@@ -76,7 +78,7 @@ class EventType(StrEnum):
     COACH_JOINED = "coach_joined"
     """leg_id (the coach's), target_leg_id, mode listen|whisper|barge"""
     VOICE_MAIL_STARTED = "voice_mail_started"
-    """leg_id, path (relative to spool_dir), group_id, employee_id"""
+    """leg_id, path (relative to spool_dir), group_id, employee_id, emails (who gets the message by mail)"""
     VOICE_MAIL_LEFT = "voice_mail_left"
     """leg_id, path (relative to spool_dir), seconds, group_id, employee_id"""
     KEY_PRESSED = "key_pressed"

@@ -15,7 +15,15 @@ from typing import Any, Protocol
 from trunkline.core.clock import to_datetime
 from trunkline.events.catalogue import Event, EventType
 from trunkline.notifications.facts import CallFacts, Leg
-from trunkline.notifications.variables import CALL_GROUPS, LINE_GROUPS, ROW_GROUPS, VARIABLES, Group, Value
+from trunkline.notifications.variables import (
+    CALL_GROUPS,
+    LINE_GROUPS,
+    ROW_GROUPS,
+    SCENARIO_GROUPS,
+    VARIABLES,
+    Group,
+    Value,
+)
 
 
 class Mnemonic(StrEnum):
@@ -51,6 +59,8 @@ class Mnemonic(StrEnum):
     """The contact left a message, with its links."""
     SET_MARK = "set_mark"
     """The call was given a tag."""
+    SCENARIO_NOTIFICATION = "scenario_notification"
+    """A call passed the operation ``notification`` of a scenario."""
     LINE_LOST = "line_lost"
     """A SIP line has no registered phone any more."""
     LINE_RESTORED = "line_restored"
@@ -92,6 +102,7 @@ _ALWAYS: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.TALK_ENDED: (Mnemonic.TALK_FINISHED,),
     EventType.SESSION_FINISHED: (Mnemonic.CALL_SESSION_FINISHED, Mnemonic.CALL_FINISH),
     EventType.TAG_SET: (Mnemonic.SET_MARK,),
+    EventType.SCENARIO_NOTIFICATION: (Mnemonic.SCENARIO_NOTIFICATION,),
 }
 
 _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
@@ -181,7 +192,10 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
     """
     of_call = event.call_session_id is not None
     of_row = event.type in _OF_ROWS
-    groups = CALL_GROUPS if of_call else ROW_GROUPS if of_row else LINE_GROUPS
+    of_scenario = event.type is EventType.SCENARIO_NOTIFICATION
+    groups = (
+        SCENARIO_GROUPS if of_scenario else CALL_GROUPS if of_call else ROW_GROUPS if of_row else LINE_GROUPS
+    )
     values: dict[str, Value] = {
         "notification_time": iso(event.at),
         "notification_timestamp": int(event.at),
@@ -192,6 +206,8 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
         values |= _call(event, facts, background)
         values |= _people(event, facts)
         values |= _durations(event, facts)
+        if of_scenario:
+            values |= {name: event.data.get(name) for name in ("operation_id", "operation_name", "message")}
         values |= _files(event, facts, background)
     elif of_row:
         values |= {name: event.data.get(name) for name in ("entity", "entity_id", "entity_name", "reason")}
@@ -223,6 +239,8 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
             "reason": "'a:b:c' is not a server address: write a host name or an IP address, without port"
         }
         return _only(values, ROW_GROUPS)
+    if mnemonic is Mnemonic.SCENARIO_NOTIFICATION:
+        values |= {"operation_id": 1, "operation_name": "Notify", "message": "A customer has waited."}
     values |= {
         "call_session_id": 1,
         "communication_id": 1,
@@ -246,7 +264,8 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
         "tag_ids": [],
         "tag_names": [],
     }
-    return _only(values, CALL_GROUPS)
+    of_scenario = mnemonic is Mnemonic.SCENARIO_NOTIFICATION
+    return _only(values, SCENARIO_GROUPS if of_scenario else CALL_GROUPS)
 
 
 def iso(at: float) -> str:

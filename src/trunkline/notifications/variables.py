@@ -29,6 +29,7 @@ class Group(StrEnum):
     VISIT = "place and visit"
     LINE = "line"
     ROW = "row left out"
+    SCENARIO = "notification of a scenario"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ def _table() -> dict[str, Variable]:
         (Group.ROW, Kind.STRING, "entity"),
         (Group.ROW, Kind.INTEGER, "entity_id"),
         (Group.ROW, Kind.STRING, "entity_name reason"),
+        (Group.SCENARIO, Kind.INTEGER, "operation_id"),
+        (Group.SCENARIO, Kind.STRING, "operation_name message"),
     ]
     return {name: Variable(name, kind, group) for group, kind, names in rows for name in names.split()}
 
@@ -100,5 +103,8 @@ LINE_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.LINE})
 ROW_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.ROW})
 """What notifications about a row of the configuration carry."""
 
-CALL_GROUPS = frozenset(Group) - {Group.LINE, Group.ROW}
+CALL_GROUPS = frozenset(Group) - {Group.LINE, Group.ROW, Group.SCENARIO}
 """What notifications about a call carry."""
+
+SCENARIO_GROUPS = CALL_GROUPS | {Group.SCENARIO}
+"""What a notification of a scenario carries."""

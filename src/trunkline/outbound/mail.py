@@ -18,6 +18,19 @@ _log = get_logger("mail")
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a mail.
+
+    :ivar name: of the file, ASCII.
+    :ivar kind: MIME type, as ``audio/mpeg``.
+    """
+
+    name: str
+    kind: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One message to one address. ``message_id`` stays when it is sent again, so that a second copy is known as such."""
 
@@ -25,7 +38,8 @@ class Mail:
     subject: str
     text: str
     message_id: str
-    """What is unique of it: letters, digits, dots and dashes."""
+    """What is unique of it: letters, digits, dots, dashes and underscores."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class MailError(Exception):
@@ -110,6 +124,9 @@ def message_of(mail: Mail, sender: str) -> EmailMessage:
         raise MailError(f"no address: {error}"[:300], is_final=True) from error
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
+    for one in mail.attachments:
+        main, _, sub = one.kind.partition("/")
+        message.add_attachment(one.content, maintype=main, subtype=sub, filename=one.name)
     return message
 
 

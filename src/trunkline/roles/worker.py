@@ -30,6 +30,9 @@ from trunkline.directory.media.store import ensure_system_media
 from trunkline.events.relay import Listener, Relay
 from trunkline.events.retention import remove_calls
 from trunkline.events.upkeep import run_upkeep
+from trunkline.mails import sending
+from trunkline.mails.listener import MailListener
+from trunkline.mails.sending import AccountMails
 from trunkline.notifications import deliveries
 from trunkline.notifications import worker as notifications_worker
 from trunkline.notifications.listener import NotificationListener
@@ -74,12 +77,14 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         analysis_worker.analysing(db, jobs, settings)
         sender = notices.Sender(mailer(settings.mail), settings.mail.give_up_after)
         jobs.register(notices.SEND, sender.send, queue=notices.QUEUE)
+        AccountMails(db, mailer(settings.mail), settings.mail, settings.recordings_dir).register(jobs)
         links = LinkMaker(base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port))
         listeners: list[Listener] = [
             RecordingListener(jobs),
             NotificationListener(links.of),
             BillingListener(),
             AnalysisListener(jobs, transcribe),
+            MailListener(jobs, lambda *one: links.of(*one).file, settings.mail.account_mails_per_day),
         ]
         relay = Relay(db, listeners)
         await ensure_system_media(db, settings.media_dir, EspeakSpeech())
@@ -91,6 +96,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 **uploads_worker.CONCURRENCY,
                 **analysis_worker.CONCURRENCY,
                 **notices.CONCURRENCY,
+                **sending.CONCURRENCY,
             }
 
         await until_stopped(
@@ -142,6 +148,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await remove_old(db, settings)
             await idempotency.prune(db)
             await rollup.compact(db)
+            await sending.prune(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning("housekeeping_failed", cause=log_cause(error), error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

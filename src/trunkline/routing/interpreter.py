@@ -163,6 +163,8 @@ class TakeMessage:
     employee_id: int | None
     group_id: int | None
     skipped: tuple[Skipped, ...] = ()
+    emails: tuple[str, ...] = ()
+    """Who gets the message by mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +385,7 @@ class _Run:
                         int(settings.get("silence_seconds") or DEFAULT_SILENCE_SECONDS),
                         settings.get("employee_id"),
                         settings.get("group_id"),
+                        emails=self._emails(settings),
                     )
                 )
             case OperationKind.MENU | OperationKind.DIAL_EXTENSION:
@@ -397,6 +400,13 @@ class _Run:
                 return self._end(self._refusal or Reason.SCENARIO_DISCONNECTS)
             case _:
                 return _Next(self._branch(operation))
+
+    def _emails(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Who gets a voice message by mail."""
+        listed = tuple(settings.get("emails") or ())
+        employee = self._account.employees.get(settings.get("employee_id") or 0)
+        own = employee.email if employee is not None and settings.get("mail_employee") else None
+        return listed if own is None or own in listed else (*listed, own)
 
     def _branch(self, operation: Operation) -> str | None:
         """The next operation after one that only chooses it."""

@@ -478,6 +478,7 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
         group_id=routing_decision.group_id,
         max_seconds=routing_decision.max_seconds,
         silence_seconds=routing_decision.silence_seconds,
+        **({"emails": list(routing_decision.emails)} if routing_decision.emails else {}),
     )
     beep = decision.context.system_media_path(BEEP)
     said = files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())

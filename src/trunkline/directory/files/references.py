@@ -86,6 +86,7 @@ class _References:
 _WITHOUT_WAITING = frozenset(
     {
         OperationKind.GREETING, OperationKind.ANNOUNCEMENT, OperationKind.SCHEDULE, OperationKind.TAG, OperationKind.SPLIT,
+        OperationKind.NOTIFICATION,
         OperationKind.CONTACT_GROUP, OperationKind.REGION, OperationKind.CALLER_LIST,
     }
 )  # fmt: skip

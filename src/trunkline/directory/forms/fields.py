@@ -218,6 +218,7 @@ PRESENT = "present"
 """In the context of a validation: the rows that are there, which other rules than a file's may have let in."""
 
 Key = Annotated[str, AfterValidator(_key)]
+EmailAddress = Annotated[str, AfterValidator(names.email)]
 SubscriptionKey = Annotated[str, AfterValidator(_subscription_key)]
 Caller = Annotated[str, AfterValidator(_caller)]
 """A number as calls have it."""

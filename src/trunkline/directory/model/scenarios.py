@@ -37,7 +37,8 @@ class OperationKind(StrEnum):
     """{"schedule_id": int, "open": key|null, "closed": key|null}"""
     VOICEMAIL = "voicemail"
     """{"media_file_ids": [int], "max_seconds": int, "silence_seconds": int, "employee_id": int|null,
-    "group_id": int|null, "next": key|null}"""
+    "group_id": int|null, "next": key|null, "emails": [address] (get the message by mail), "mail_employee": bool (the
+    employee's own address, too)}"""
     HANGUP = "hangup"
     """{"cause": HangupCause (absent = normal, or what follows from the calls before)}"""
     ANNOUNCEMENT = "announcement"
@@ -50,6 +51,8 @@ class OperationKind(StrEnum):
     """As menu, with extensions only: no "keys", "digits" and "extensions"."""
     TAG = "tag"
     """{"tag_ids": [int], "next": key|null}"""
+    NOTIFICATION = "notification"
+    """{"message": text, "emails": [address], "next": key|null}"""
     SPLIT = "split"
     """{"branches": [{"percent": int, "next": key|null}]}; the percentages are 100 together"""
     CONTACT_GROUP = "contact_group"

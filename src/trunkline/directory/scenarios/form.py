@@ -13,6 +13,7 @@ from trunkline.directory.forms.entity import Column, Elsewhere, Entity, ReadCont
 from trunkline.directory.forms.fields import (
     CallerPattern,
     DialTime,
+    EmailAddress,
     Item,
     Key,
     MenuKeys,
@@ -124,6 +125,19 @@ class VoicemailForm(_Operation, _Says):
     silence_seconds: Annotated[int, Field(ge=1, le=60)] = 5
     employee: Annotated[Key | None, Refers("employees", "employee_id")] = None
     group: Annotated[Key | None, Refers("groups", "group_id")] = None
+    emails: Annotated[tuple[EmailAddress, ...], Field(max_length=20), AfterValidator(distinct)] = ()
+    """Who gets the message by mail."""
+    mail_employee: bool = False
+    """Whether the employee gets it at the address of the employee."""
+
+
+class NotificationForm(_Operation):
+    """Tells subscriptions to ``scenario_notification``, and these addresses."""
+
+    kind: Literal[OperationKind.NOTIFICATION]
+    message: Annotated[str, Field(max_length=2000)] = ""
+    emails: Annotated[tuple[EmailAddress, ...], Field(max_length=20), AfterValidator(distinct)] = ()
+    next: Key | None = None
 
 
 class HangupForm(_Operation):
@@ -287,6 +301,7 @@ OperationForm = Annotated[
     | MenuForm
     | DialExtensionForm
     | TagForm
+    | NotificationForm
     | SplitForm
     | ContactGroupForm
     | RegionForm
