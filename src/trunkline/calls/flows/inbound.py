@@ -470,6 +470,7 @@ def employee_message(decision: Decision, operation: Operation) -> tuple[str, ...
 def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessage) -> None:
     session = decision.session
     _answer(decision, contact)
+    more: dict[str, Any] = {"emails": list(routing_decision.emails)} if routing_decision.emails else {}
     decision.emit(
         EventType.VOICE_MAIL_STARTED,
         leg_id=contact.leg_id,
@@ -478,7 +479,7 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
         group_id=routing_decision.group_id,
         max_seconds=routing_decision.max_seconds,
         silence_seconds=routing_decision.silence_seconds,
-        **({"emails": list(routing_decision.emails)} if routing_decision.emails else {}),
+        **more,
     )
     beep = decision.context.system_media_path(BEEP)
     said = files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())
