@@ -52,6 +52,7 @@ ALLOWED = {
     ("events/retention.py", "recordings"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/retention.py", "{}"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/relay.py", "outbox"): EVERYBODY + "one worker empties it in the order of what happened",
+    ("mails/sending.py", "account_mails"): EVERYBODY + "rows of old mails",
     ("notifications/deliveries.py", "deliveries"): EVERYBODY + "ends what was tried too long",
     ("notifications/deliveries.py", "endpoint_states"): EVERYBODY + "when the next suspension ends",
     ("roles/backlog.py", "outbox"): EVERYBODY + "backlogs of the installation, as counts",
