@@ -1,9 +1,10 @@
-"""How tests are spread over processes (``pytest -n 2 --dist loadgroup``).
+"""How tests are spread over processes (``pytest -n 3 --dist loadgroup``).
 
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
-processes begin first, so that no process is left alone with a long one at the end. A worker that is done with them computes
-at a lower priority, because the sound of calls in another worker needs the processors in time.
+processes begin first, so that no process is left alone with a long one at the end. Calls last as long as they last and leave
+the processors free for most of it: two workers make calls, each further worker takes only tests without real processes, from
+the end. A worker with such a test computes at a lower priority, because the sound of calls needs the processors in time.
 
 pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
 each worker writes the groups of what it collected to a file, and the scheduler reads it.
@@ -27,6 +28,9 @@ _FILE = "groups_file"
 _REAL_PROCESSES = ("engine", "phones", "drill")
 """Marks."""
 
+_WORKERS_FOR_CALLS = 2
+"""How many workers run tests with real processes, one for each processor of the smallest machine."""
+
 _LOW_PRIORITY = 10
 """Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""
 
@@ -39,13 +43,29 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
         config.option.loadscopereorder = False
         self._file = file
         self._groups: dict[str, str] = {}
+        self._with_processes: frozenset[str] = frozenset()
+        self._computing: frozenset[Any] = frozenset()
 
     def schedule(self) -> None:
-        self._groups = json.loads(self._file.read_text())
+        if self.collection is None:
+            written = json.loads(self._file.read_text())
+            self._groups = written["groups"]
+            self._with_processes = frozenset(written["with_processes"])
+            self._computing = frozenset(self.nodes[_WORKERS_FOR_CALLS:])
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
         return self._groups.get(nodeid, nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """A computing worker takes the last piece, or stops when that has real processes: no piece before it is for it."""
+        if node not in self._computing:
+            super()._assign_work_unit(node)
+        elif self._with_processes.isdisjoint(next(reversed(self.workqueue.values()))):
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+        elif not node.shutting_down:
+            node.shutdown()
 
 
 class Controller:
@@ -115,7 +135,8 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
     file = Path(workerinput[_FILE])
     # Workers write the same at the same time.
     new = file.with_name(f"{file.name}.{workerinput['workerid']}")
-    new.write_text(json.dumps(groups))
+    with_processes = [item.nodeid for item in items if has_processes(item)]
+    new.write_text(json.dumps({"groups": groups, "with_processes": with_processes}))
     new.replace(file)
 
 

@@ -1,4 +1,4 @@
-"""Groups of tests: what shares a product, or a fixture of its module, runs in one process."""
+"""Groups of tests: what shares a product, or a fixture of its module, runs in one process; a third process only computes."""
 
 from __future__ import annotations
 
@@ -54,19 +54,29 @@ def test_{name}(number):
 """
 
 
-def test_a_group_runs_in_one_process_first_and_at_a_higher_priority(tmp_path: Path) -> None:
+def _run(folder: Path, *arguments: str) -> list[list[str]]:
+    """Worker, test and nice value of each test in the order of their ends."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", *arguments],
+        cwd=folder, env={"PYTHONPATH": str(_REPOSITORY)}, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return [line.split() for line in (folder / "ran").read_text().splitlines()]
+
+
+def _write(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    engine: real\n")
     (tmp_path / "conftest.py").write_text(_CONFTEST)
     (tmp_path / "test_alone.py").write_text(_ALONE)
     (tmp_path / "test_module.py").write_text(_MODULE)
     for name in ("y", "z"):
         (tmp_path / f"test_{name}.py").write_text(_GROUP.format(name=name))
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "-q"],
-        cwd=tmp_path, env={"PYTHONPATH": str(_REPOSITORY)}, capture_output=True, text=True, check=False, timeout=100,
-    )  # fmt: skip
-    assert "24 passed" in run.stdout, run.stdout + run.stderr
-    ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
+
+
+def test_a_group_runs_in_one_process_first_and_at_a_higher_priority(tmp_path: Path) -> None:
+    _write(tmp_path)
+    ran = _run(tmp_path, "-n", "2")
+    assert len(ran) == 24
     workers = {
         kind: {worker for worker, name, _ in ran if name.startswith(f"test_{kind}[")}
         for kind in ("y", "z", "module")
@@ -82,3 +92,21 @@ def test_a_group_runs_in_one_process_first_and_at_a_higher_priority(tmp_path: Pa
     assert {int(nice) for _, name, nice in ran if name.startswith(("test_alone[", "test_module["))} == {
         min(begun + 10, 19)
     }
+
+
+def test_only_two_workers_have_real_processes_and_the_third_takes_the_rest(tmp_path: Path) -> None:
+    _write(tmp_path)
+    ran = _run(tmp_path, "-n", "3")
+    assert len({name for _, name, _ in ran}) == len(ran) == 24
+    with_processes = {worker for worker, name, _ in ran if name.startswith(("test_y[", "test_z["))}
+    assert with_processes <= {"gw0", "gw1"}
+    assert any(worker == "gw2" for worker, _, _ in ran)
+    begun = os.nice(0)
+    assert {int(nice) for worker, _, nice in ran if worker == "gw2"} == {min(begun + 10, 19)}
+
+
+def test_a_third_worker_without_a_test_for_it_stops(tmp_path: Path) -> None:
+    _write(tmp_path)
+    ran = _run(tmp_path, "-n", "3", "-m", "engine")
+    assert len(ran) == 12
+    assert {worker for worker, _, _ in ran} <= {"gw0", "gw1"}
