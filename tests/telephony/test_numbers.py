@@ -72,9 +72,6 @@ async def test_who_is_asked_is_heard_after_who_talked(pbx: Pbx, first: int) -> N
             await operator.hears()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Debian's package drops frames with a lower number; see decision 0034, Open"
-)
 @pytest.mark.parametrize("codec", ["alaw", "g722"])
 async def test_who_begins_its_packets_again_is_heard(pbx: Pbx, codec: str) -> None:
     """A carrier changes its media gateway in the middle of a talk: the new numbers may be higher or lower."""

@@ -1,6 +1,7 @@
 """Where Asterisk comes from: an installed one (20 or newer), else a private copy fetched from Debian.
 
-The version of the private copy is fixed, and so are the digests of its packages (:mod:`.asterisk_pin`).
+The version of the private copy is fixed, and so are the digests of its packages (:mod:`.asterisk_pin`). A known error of its
+sound is corrected (:mod:`.asterisk_correction`).
 
 The private copy brings its own C library and is started through its own loader, so it runs on Debian
 releases without an Asterisk package. It is in ``settings.runtime / "asterisk"``, contains no absolute path
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from trunkline.core.errors import SetupError
 from trunkline.core.settings import Settings
-from trunkline.runtime import asterisk_pin, debian
+from trunkline.runtime import asterisk_correction, asterisk_pin, debian
 from trunkline.runtime.progress import Progress, Step, silent
 
 MINIMUM_MAJOR = 20
@@ -113,11 +114,12 @@ def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
     After an interruption the next call continues; concurrent calls are safe. :class:`SetupError` describes what
     is missing and the remedy.
     """
-    if found := locate(settings):
+    if (found := locate(settings)) and not _may_need_correction(found, settings):
         return found
     settings.runtime.mkdir(parents=True, exist_ok=True)
     with _locked(settings.runtime / "asterisk.lock", progress):
         if found := locate(settings):
+            _correct_once(settings.runtime / "asterisk")
             return found
         _fetch(settings, progress)
     found = locate(settings)
@@ -126,6 +128,23 @@ def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
             f"Asterisk was unpacked but is not usable; delete {settings.runtime} and run this again"
         )
     return found
+
+
+def _may_need_correction(install: AsteriskInstall, settings: Settings) -> bool:
+    """Whether it is a private copy that an earlier version of Trunkline fetched."""
+    if install.origin is not Origin.PRIVATE:
+        return False
+    return "corrected" not in json.loads((settings.runtime / "asterisk" / _MARKER).read_text())
+
+
+def _correct_once(root: Path) -> None:
+    """Correct a copy that an earlier version of Trunkline fetched; the marker has the result."""
+    marker = json.loads((root / _MARKER).read_text())
+    if "corrected" in marker:
+        return
+    partial = root / f"{_MARKER}.partial"
+    partial.write_text(json.dumps(marker | {"corrected": asterisk_correction.correct(root)}, indent=1))
+    partial.rename(root / _MARKER)
 
 
 def _programs_on_path() -> list[Path]:
@@ -192,7 +211,7 @@ def _private(root: Path) -> AsteriskInstall | None:
     prefix = (
         str(root / marker["loader"]),
         "--library-path", f"{libraries}:{libraries / 'asterisk'}",
-        str(root / "usr/sbin/asterisk"),
+        str(root / asterisk_correction.PROGRAM),
     )  # fmt: skip
     return AsteriskInstall(
         prefix, libraries / "asterisk/modules", root / "usr/share/asterisk", marker["version"], Origin.PRIVATE
@@ -305,7 +324,8 @@ def _finish(root: Path, files: list[str]) -> None:
     for module in modules.glob("*.so"):
         if not debian.is_self_contained(module, through, root):
             module.unlink()
-    program = root / "usr/sbin/asterisk"
+    corrected = asterisk_correction.correct(root)
+    program = root / asterisk_correction.PROGRAM
     result = subprocess.run([*through, str(program), "-V"], capture_output=True, text=True, check=False)
     version = _version(result.stdout) if debian.is_self_contained(program, through, root) else None
     lacking = [name for name in _ESSENTIAL_MODULES if not (modules / name).exists()]
@@ -319,6 +339,7 @@ def _finish(root: Path, files: list[str]) -> None:
         "triplet": libraries.name,
         "loader": str(loader.relative_to(root)),
         "packages": files,
+        "corrected": corrected,
     }
     (root / _MARKER).write_text(json.dumps(marker, indent=1))
 
