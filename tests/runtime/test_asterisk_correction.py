@@ -20,7 +20,7 @@ _BEFORE = b"program\x77\x68end"
 _AFTER = b"program\xeb\x68end"
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes | bytearray) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
