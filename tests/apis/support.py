@@ -22,8 +22,8 @@ from trunkline.accounts.rate_limit import AdmittedCaller
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Method, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import (
     AuthenticationFailed,

@@ -22,7 +22,7 @@ from trunkline.accounts.service import Accounts
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, Entry, prune
+from trunkline.apis.service.request_log import DatabaseRequestLog, Entry, prune
 from trunkline.db.pool import Database
 
 

@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from trunkline.accounts.administration import AccountProfile, Administration
-from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, Entry
+from trunkline.apis.service.request_log import DatabaseRequestLog, Entry
 from trunkline.db.pool import Database
 
 pytestmark = pytest.mark.attack

@@ -19,7 +19,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Method, Param, ParamType, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 from trunkline.directory.blacklist.changes import block_digits
 from trunkline.directory.contacts.saving import save_contact

@@ -17,7 +17,7 @@ from tests.apis.support import NotedSwitch
 from tests.docs.pages import DOCS, blocks, requests
 from trunkline.accounts import Accounts
 from trunkline.apis.jsonrpc import Services
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.apis.web import build_app
 from trunkline.cli.main import commands
 from trunkline.core.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.apis.jsonrpc.declare import Api, Param, Params, ParamType
-from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Services
+from trunkline.apis.jsonrpc.declare import Param, Params, ParamType
+from trunkline.apis.service.request_context import Api, Identity, RequestContext, Services
 
 LOGIN_PARAMS = (
     Param("login", ParamType.STRING, required=True, maximum=255, description="Login of a user."),

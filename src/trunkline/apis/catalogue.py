@@ -38,9 +38,9 @@ from trunkline.apis.data_api import (
     uploads,
 )
 from trunkline.apis.data_api import authentication as data_authentication
-from trunkline.apis.jsonrpc.declare import Api
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.permissions import with_permissions
+from trunkline.apis.service.request_context import Api
 
 CALL_API = ServiceSpec(
     api=Api.CALL,
@@ -86,7 +86,7 @@ DATA_API = ServiceSpec(
             *campaigns.METHODS,
             *call_reports.METHODS,
             *conversation_reports.METHODS,
-            *flat_reports.METHODS,
+            *flat_reports.methods_with(lambda: SERVICE_SPECS),
             *uploads.METHODS,
             *upload_conversations.METHODS,
             *analysis.METHODS,
@@ -95,4 +95,4 @@ DATA_API = ServiceSpec(
     aliases=tags.ALIASES,
 )
 
-SERVICE_SPECS = (CALL_API, DATA_API)
+SERVICE_SPECS: tuple[ServiceSpec, ...] = (CALL_API, DATA_API)

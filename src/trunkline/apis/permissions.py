@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from trunkline.accounts import permissions as granted
 from trunkline.accounts.permissions import Permission
-from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.apis.jsonrpc.declare import Method
+from trunkline.apis.service.request_context import Api
 
 FOR_EVERY_USER = frozenset({"login.user", "logout.user", "get.account", "getobj.account"})
 """Methods that need no permission: a session's begin and end, and reading a user's own rights."""

@@ -23,9 +23,9 @@ from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
 from trunkline.apis.cors import Cors
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
-from trunkline.apis.jsonrpc.request_context import Services
-from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.listener import ConnectionLimits, Listener
+from trunkline.apis.service.request_context import Services
+from trunkline.apis.service.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings, WebSettings

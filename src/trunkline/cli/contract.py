@@ -6,7 +6,7 @@ import click
 import orjson
 
 from trunkline.apis.catalogue import SERVICE_SPECS
-from trunkline.apis.contract.compare import ApiCoverage, MethodCoverage, coverage
+from trunkline.apis.contract_coverage import ApiCoverage, MethodCoverage, coverage
 
 
 @click.command()

@@ -8,8 +8,8 @@ import contextlib
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import address_reader
-from trunkline.apis.jsonrpc.request_context import Services
 from trunkline.apis.media import endpoints as media_endpoints
+from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app, serving
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.settings import Settings

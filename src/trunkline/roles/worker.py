@@ -15,7 +15,7 @@ from trunkline.accounts.service import Accounts
 from trunkline.analysis import worker as analysis_worker
 from trunkline.analysis.jobs import AnalysisListener, when_ready
 from trunkline.apis.call_api import idempotency
-from trunkline.apis.jsonrpc import request_log
+from trunkline.apis.service import request_log
 from trunkline.billing import notices
 from trunkline.billing.rating import BillingListener
 from trunkline.billing.worker import run_billing

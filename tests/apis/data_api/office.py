@@ -17,7 +17,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 
 CIPHER = Cipher(Fernet.generate_key())

@@ -17,7 +17,7 @@ from trunkline.accounts.model import Action, Status
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import DatabaseRequestLog
+from trunkline.apis.service.request_log import DatabaseRequestLog
 from trunkline.db.pool import Database
 
 AGENTS_ADDRESS = "192.0.2.10"

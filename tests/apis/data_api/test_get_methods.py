@@ -18,10 +18,10 @@ from tests.reports.company import ACCOUNT, STRANGER, filled_database
 from trunkline.accounts.permissions import Role
 from trunkline.apis.catalogue import DATA_API, SERVICE_SPECS
 from trunkline.apis.contract import load_facts
-from trunkline.apis.contract.compare import coverage
+from trunkline.apis.contract_coverage import coverage
 from trunkline.apis.jsonrpc import Api, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 

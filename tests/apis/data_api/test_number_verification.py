@@ -12,7 +12,7 @@ import pytest
 from tests.apis.data_api.office import CIPHER, Office
 from tests.apis.support import SETTINGS
 from tests.reports.company import ACCOUNT, STRANGER
-from trunkline.apis.jsonrpc.request_context import Services
+from trunkline.apis.service.request_context import Services
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.settings import NumberSettings

@@ -19,7 +19,7 @@ from tests.reports.lifelike import Values, insert
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
-from trunkline.apis.jsonrpc.request_log import MemoryRequestLog
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.core.errors import NotFound
 from trunkline.core.ids import first_id_at
 from trunkline.db.partitions import ensure_for

@@ -62,7 +62,11 @@ def _messages(draw: st.DrawFn) -> Any:
 
 def _check_answer(service_spec: ServiceSpec, body: bytes) -> None:
     house = House()
-    house.switch.answers = {"start_simple_call": {"call_session_id": 1}, "list_calls": []}
+    house.switch.answers = {
+        "start_simple_call": {"call_session_id": 1},
+        "list_calls": [],
+        "list_talk_options": {"options": []},
+    }
     dispatcher = Dispatcher(service_spec, house.services, house.request_log)
     raw = asyncio.run(dispatcher.answer(body, "127.0.0.1"))
     answer = orjson.loads(raw)

@@ -20,7 +20,7 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     RequestContext,
 )
-from trunkline.apis.jsonrpc.request_context import Result
+from trunkline.apis.service.request_context import Result
 from trunkline.core.errors import InvalidInput
 
 

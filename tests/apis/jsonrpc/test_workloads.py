@@ -12,7 +12,7 @@ import pytest
 from tests.apis.support import TOKEN, House, mnemonic
 from trunkline.apis.catalogue import CALL_API, DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
-from trunkline.apis.jsonrpc.workloads import Workload, limits_of
+from trunkline.apis.service.workloads import Workload, limits_of
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import InvalidInput, LimitExceeded, TooExpensive
 from trunkline.core.settings import WebSettings

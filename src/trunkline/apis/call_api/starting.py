@@ -128,7 +128,7 @@ async def start(request: RequestContext, name: str, params: Params) -> Result:
     attempt = await idempotency_keys.claim(
         Attempt(
             account_id=request.account_id,
-            method=request.method.name,
+            method=request.method,
             key=request.idempotency_key,
             request_hash=request_hash(params),
             api_request_id=request.api_request_id,

@@ -22,8 +22,8 @@ from trunkline.apis.jsonrpc.access import check_access
 from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import to_number
-from trunkline.apis.jsonrpc.request_context import CallerLike, Services
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError, Unavailable
 from trunkline.events.catalogue import Event

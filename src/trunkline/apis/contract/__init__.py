@@ -3,7 +3,7 @@
 ``contract.facts.json`` is a list of ``{"api", "version", "method", "page", "envelope", "params": [{"name",
 "type", "required", "enum"}], "result": [{"name", "type", "filterable", "sortable", "default_response",
 "enum"}], "errors": [{"code", "mnemonic"}]}``; names are dotted. ``common_errors.json`` is ``{api: {list:
-[{"code", "mnemonic", "message"}]}}``. :mod:`.compare` sets our declarations against the facts.
+[{"code", "mnemonic", "message"}]}}``. :mod:`trunkline.apis.contract_coverage` sets our declarations against the facts.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from trunkline.apis.data_api.change_methods import change_method
@@ -18,6 +19,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
 )
 from trunkline.apis.jsonrpc.errors import common_errors, find_spec
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.db.query import Listing, Page
 from trunkline.reports.comments import COMMENTED, MAX_LENGTH, Author, add_comment
 from trunkline.reports.communications import Kind
@@ -66,13 +68,10 @@ def _flat(
     )
 
 
-@cache
-def _error_codes() -> dict[str, int]:
+def error_codes(service_specs: Sequence[ServiceSpec]) -> dict[str, int]:
     """Codes by mnemonic, and by method and mnemonic where a method has another."""
-    from trunkline.apis.catalogue import SERVICE_SPECS  # it knows this module
-
     codes: dict[str, int] = {}
-    for service_spec in SERVICE_SPECS:
+    for service_spec in service_specs:
         codes |= {mnemonic: spec.code for mnemonic, spec in common_errors(service_spec.api).items()}
         for method in service_spec.methods:
             for mnemonic in {
@@ -85,10 +84,6 @@ def _error_codes() -> dict[str, int]:
     return codes
 
 
-async def _api_requests(reader: Reader, params: Params) -> Page:
-    return await logs.api_requests(reader, params, _error_codes())
-
-
 async def _comment(request: RequestContext, params: Params) -> dict[str, bool]:
     author = Author(request.account_id, request.caller.user_id, request.caller.login)
     kind = Kind(params["communication_type"])
@@ -96,7 +91,21 @@ async def _comment(request: RequestContext, params: Params) -> dict[str, bool]:
     return {"success": True}
 
 
-METHODS = (
+def methods_with(service_specs: Callable[[], Sequence[ServiceSpec]]) -> tuple[Method, ...]:
+    """The methods of this module.
+
+    :param service_specs: all APIs, once they are declared; the report of requests has the codes of their errors.
+    """
+    codes = cache(lambda: error_codes(service_specs()))
+
+    async def api_requests(reader: Reader, params: Params) -> Page:
+        return await logs.api_requests(reader, params, codes())
+
+    requests = _flat("get.api_requests", "Requests to the APIs.", logs.API_REQUESTS, api_requests)
+    return (*_METHODS, requests)
+
+
+_METHODS = (
     _flat("get.calls", "Calls as a person reads them.", calls.CALLS, calls.calls),
     _flat(
         "get.call_details",
@@ -131,7 +140,6 @@ METHODS = (
         paging=_PAGING_OVERRIDES,
     ),
     _flat("get.notifications", "Notifications that were sent.", logs.NOTIFICATIONS, logs.notifications),
-    _flat("get.api_requests", "Requests to the APIs.", logs.API_REQUESTS, _api_requests),
     _flat("get.tags_history", "Tags that were set.", logs.TAGS_HISTORY, logs.tags_history),
     change_method(
         "create.communication_comment",

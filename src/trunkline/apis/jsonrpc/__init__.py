@@ -9,7 +9,6 @@ from trunkline.apis.jsonrpc.declare import (
     ACCESS_TOKEN,
     GET_PARAMS,
     USER_ID,
-    Api,
     Component,
     Envelope,
     ErrorSpec,
@@ -21,7 +20,7 @@ from trunkline.apis.jsonrpc.declare import (
     Params,
     ParamType,
 )
-from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Result, Services
+from trunkline.apis.service.request_context import Api, Identity, RequestContext, Result, Services
 
 __all__ = [
     "ACCESS_TOKEN",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import rpc_error
-from trunkline.apis.jsonrpc.request_context import CallerLike
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.request_context import Api, CallerLike
 
 _OF_CLIENTS = frozenset({"client_selected", "client_user", "client_user_new"})
 """Resources of permissions for methods of agents about their clients."""

@@ -12,7 +12,7 @@ from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Envelope, Field, FieldType, Method
 from trunkline.apis.jsonrpc.envelope import RequestId
 from trunkline.apis.jsonrpc.errors import RpcError
-from trunkline.apis.jsonrpc.request_context import PointsLike, Result
+from trunkline.apis.service.request_context import PointsLike, Result
 
 
 def success(request_id: RequestId, result: Chunks) -> Chunks:

@@ -29,25 +29,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trunkline.apis.jsonrpc.workloads import Workload
-
-if TYPE_CHECKING:
-    from trunkline.apis.jsonrpc.request_context import Identity, RequestContext, Result, Services
+from trunkline.apis.service.request_context import Api, Identity, RequestContext, Result, Services
+from trunkline.apis.service.workloads import Workload
 
 Params = Mapping[str, Any]
-Handler = Callable[["RequestContext", Params], Awaitable["Result"]]
-Identify = Callable[["Services", "Api", Params, str], Awaitable["Identity"]]
+Handler = Callable[[RequestContext, Params], Awaitable[Result]]
+Identify = Callable[[Services, Api, Params, str], Awaitable[Identity]]
 """From services, API, checked parameters and the client's address to the caller."""
-
-
-class Api(StrEnum):
-    """The APIs that use this JSON-RPC; the value is the name in the database and in ``trunkline
-    contract``."""
-
-    CALL = "call_api"
-    DATA = "data_api"
 
 
 class ParamType(StrEnum):

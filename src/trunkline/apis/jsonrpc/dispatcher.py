@@ -41,7 +41,8 @@ from trunkline.apis.jsonrpc.envelope import DISCOVER, Request, read_request, req
 from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.openrpc import document
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
-from trunkline.apis.jsonrpc.request_context import (
+from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.request_context import (
     CallerLike,
     Identity,
     PointsLike,
@@ -49,8 +50,7 @@ from trunkline.apis.jsonrpc.request_context import (
     Result,
     Services,
 )
-from trunkline.apis.jsonrpc.request_log import Entry, RequestLog
-from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.request_log import Entry, RequestLog
 from trunkline.core import metrics
 from trunkline.core.errors import LimitExceeded, SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
@@ -187,7 +187,8 @@ class Dispatcher:
             progress.params.pop("access_token", None)
         progress.api_request_id = await self._request_log.next_id()
         request = RequestContext(
-            method=progress.method,
+            api=progress.method.api,
+            method=progress.method.name,
             request_id=progress.request.id,
             api_request_id=progress.api_request_id,
             caller=caller,
@@ -199,14 +200,14 @@ class Dispatcher:
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )
-        result = await self._handle(request, progress.params)
+        result = await self._handle(progress.method, request, progress.params)
         progress.call_session_id = _call_session_of(result.data)
         return answer.result_json(progress.method, result, self._known_metadata(progress))
 
-    async def _handle(self, request: RequestContext, params: Params) -> Result:
-        limit = self._services.limits.get(request.method.workload)
+    async def _handle(self, method: Method, request: RequestContext, params: Params) -> Result:
+        limit = self._services.limits.get(method.workload)
         async with contextlib.nullcontext() if limit is None else limit.place(request.account_id):
-            return await request.method.handler(request, params)
+            return await method.handler(request, params)
 
     async def _identify(self, progress: _Progress) -> None:
         method, sent = progress.method, progress.request.params

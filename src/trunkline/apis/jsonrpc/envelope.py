@@ -24,9 +24,10 @@ from typing import Any
 
 import orjson
 
-from trunkline.apis.jsonrpc.declare import Api, Method
+from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import rpc_error
 from trunkline.apis.jsonrpc.json_shape import VALUES_MAX, has_many_values, shape_of
+from trunkline.apis.service.request_context import Api
 
 MAX_DEPTH = 64
 

@@ -14,7 +14,8 @@ from functools import cache
 from typing import Any
 
 from trunkline.apis.contract import load_common_errors
-from trunkline.apis.jsonrpc.declare import Api, ErrorSpec, Method
+from trunkline.apis.jsonrpc.declare import ErrorSpec, Method
+from trunkline.apis.service.request_context import Api
 from trunkline.core.errors import Refused, TrunklineError
 
 _VERB_LISTS = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.apis.jsonrpc.declare import Api, Method
-from trunkline.apis.jsonrpc.request_context import CallerLike
+from trunkline.apis.jsonrpc.declare import Method
+from trunkline.apis.service.request_context import Api, CallerLike
 
 
 @dataclass(frozen=True)

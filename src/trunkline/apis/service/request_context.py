@@ -1,4 +1,4 @@
-"""What a handler gets (:class:`Call`) and gives back (:class:`Result`), and the services it may use.
+"""What a handler gets (:class:`RequestContext`) and gives back (:class:`Result`), and the services it may use.
 
 The services are protocols: the accounts service and the client of the switches implement them, tests have
 fakes that keep everything in memory.
@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
-from trunkline.apis.jsonrpc.declare import Api, Method
-from trunkline.apis.jsonrpc.workloads import Workload, limits_of
+from trunkline.apis.service.workloads import Workload, limits_of
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.settings import Settings
 
 if TYPE_CHECKING:
     from trunkline.db.pool import Database
+
+
+class Api(StrEnum):
+    """The APIs of JSON-RPC; the value is the name in the database and in ``trunkline contract``."""
+
+    CALL = "call_api"
+    DATA = "data_api"
 
 
 class CallerLike(Protocol):
@@ -220,16 +227,18 @@ class Identity:
 class RequestContext:
     """A request that was checked, and what its handler needs.
 
-    :param request_id: the ``id`` of the envelope.
+    :param method: its name.
+    :param request_id: the id that the client gave it.
     :param api_request_id: its number in the request log.
     :param caller: whose rights and data it works with (for an agent acting for a client: the client's user).
     :param client_ip: the address it came from.
     :param token: the access token it came with (only ``logout.user`` needs it).
     :param idempotency_key: of the request's header, for methods that take one.
-    :param identity: what :attr:`.declare.Method.identify` found, for methods that have it.
+    :param identity: what the log-in of the method found, for methods that have it.
     """
 
-    method: Method
+    api: Api
+    method: str
     request_id: str | int | float
     api_request_id: int
     caller: CallerLike
@@ -242,10 +251,6 @@ class RequestContext:
     @property
     def account_id(self) -> int:
         return self.caller.account_id
-
-    @property
-    def api(self) -> Api:
-        return self.method.api
 
 
 @dataclass(frozen=True, slots=True)
