@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.engine.stage import wait_known
-from trunkline.demo.installation import Account, Installation
+from trunkline.demo.installation import Account, Installation, settings_on_free_ports
 from trunkline.demo.outside import OutsideWorld, Phone, choose_ports
 from trunkline.demo.outside.config import Ports
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -69,10 +69,17 @@ class Company:
 class TwoCompanies:
     """To be used as an async context manager. The operator allows the carrier's address, and nothing else."""
 
-    def __init__(self, install: AsteriskInstall, folder: Path) -> None:
+    def __init__(self, install: AsteriskInstall, folder: Path, *, transfers: bool = False) -> None:
+        """``transfers``: phones may transfer calls (``sip.transfers``)."""
         self._install, self._folder = install, folder
         self.ports = choose_ports()
-        self.installation = Installation(folder / "pbx", trunk_addresses=[self.ports.carrier_address])
+        settings = settings_on_free_ports(folder / "pbx" / "data")
+        sip = settings.sip.model_copy(update={"transfers": transfers})
+        self.installation = Installation(
+            folder / "pbx",
+            settings.model_copy(update={"sip": sip}),
+            trunk_addresses=[self.ports.carrier_address],
+        )
         self._stack = AsyncExitStack()
         self._numbers = itertools.count(971500000300)
         self.world: OutsideWorld

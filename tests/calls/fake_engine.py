@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from trunkline.calls.effects import (
     Answer,
+    AnswerTransfer,
     Dial,
     Effect,
     Hangup,
@@ -229,6 +230,8 @@ class FakeEngine:
                 assert self.channels[channel].answered
             case RecordVoice(channel, on):
                 self.channels[channel].recording = on
+            case AnswerTransfer(channel):
+                assert self._ours(channel)
             case Supervise(channel, target):
                 assert self._ours(channel).answered
                 self.channels[channel].supervises = target

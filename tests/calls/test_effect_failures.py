@@ -17,6 +17,7 @@ from tests.calls.test_recovery import FakeWriter
 from trunkline.calls import rules
 from trunkline.calls.effects import (
     Answer,
+    AnswerTransfer,
     Compensation,
     Dial,
     Effect,
@@ -128,6 +129,7 @@ CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = 
     Leave: (hold, lambda story: Leave(contact(story), talk_bridge(story.session))),
     Keys: (talk, lambda story: Keys(contact(story), "1")),
     RecordVoice: (_recorded, lambda story: RecordVoice(contact(story), on=True, part=1)),
+    AnswerTransfer: (hold, lambda story: AnswerTransfer(anna(story), is_done=True)),
     Supervise: (_coached, lambda story: Supervise(_coach(story), anna(story), Supervision.WHISPER)),
 }
 """Of each effect: a call in which it is usual, and the effect."""

@@ -110,7 +110,8 @@ class Stage:
             security=MailSecurity.NONE,
             sender="pbx@example.com",
         )
-        changed = settings.model_copy(update={"switch": switch, "mail": mail})
+        sip = settings.sip.model_copy(update={"transfers": True})
+        changed = settings.model_copy(update={"switch": switch, "mail": mail, "sip": sip})
         self.installation = Installation(folder / "pbx", changed)
         self.receiver = WebhookReceiver()
         self.account: Account

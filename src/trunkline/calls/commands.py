@@ -11,7 +11,7 @@ from typing import Any
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Keys
-from trunkline.calls.flows import coaching, consultation, recording
+from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
 from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
 from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.session import CoachMode, Leg, Session
@@ -61,6 +61,16 @@ def transfer_talk(decision: Decision, params: Params) -> None:
         if consultation.may_take_control(decision.session):
             rules.command(decision, Hold())
         rules.command(decision, MakeCall(to))
+    rules.command(decision, Transfer())
+
+
+def transfer_by_phone(decision: Decision, params: Params) -> None:
+    """A blind transfer that a phone asks for; only from the phone."""
+    leg = decision.session.legs[params["leg_id"]]
+    phone_transfer.check_number(decision, leg, params["to"])
+    phone_transfer.done(decision, leg)
+    rules.command(decision, Hold())
+    rules.command(decision, MakeCall(params["to"], sip_line_id=leg.sip_line_id))
     rules.command(decision, Transfer())
 
 
@@ -185,7 +195,9 @@ def _name(decision: Decision, employee_id: int | None) -> str | None:
 
 def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
     """The parties that a command moves under our control first; none for other commands and other states."""
-    moves = name in ("hold_call", "run_scenario") or (name == "transfer_talk" and params.get("contact"))
+    moves = name in ("hold_call", "run_scenario", "transfer_by_phone") or (
+        name == "transfer_talk" and params.get("contact")
+    )
     if not (moves and consultation.may_take_control(session)):
         return ()
     return tuple(leg.channel for leg in consultation.talking(session))
@@ -198,6 +210,7 @@ COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {
     "unhold_call": unhold_call,
     "make_call": make_call,
     "transfer_talk": transfer_talk,
+    "transfer_by_phone": transfer_by_phone,
     "restore_talk": restore_talk,
     "send_dtmf": send_dtmf,
     "tag_call": tag_call,

@@ -165,6 +165,15 @@ class RecordVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerTransfer:
+    """Report to a phone that asked for a transfer whether it is carried out."""
+
+    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
+    channel: Channel
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Supervise:
     policy: ClassVar = Policy(required=False, compensation=Compensation.COACH_LEAVES)
     channel: Channel
@@ -186,5 +195,6 @@ Effect = (
     | Leave
     | Keys
     | RecordVoice
+    | AnswerTransfer
     | Supervise
 )

@@ -83,6 +83,10 @@ class SipSettings(_Group):
     """Decimal logarithm of the guesses that a SIP password chosen by a person must withstand, estimated. Less than 12 allows
     weak passwords, 0 each; guesses from an address where the line is registered are not banned over UDP."""
 
+    transfers: bool = False
+    """Whether phones may transfer calls themselves (REFER). Off: Asterisk up to 22.10 ends when an authenticated phone sends
+    a REFER with ``Refer-Sub: false``."""
+
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""
 

@@ -128,6 +128,22 @@ class ChannelUnhold:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelTransfer:
+    """The party's phone asks for a transfer (REFER); nothing is done yet.
+
+    :ivar destination: user part of the target; of an attended transfer, too.
+    :ivar other: the other call of the phone, in an attended transfer.
+    :ivar is_attended: a call is named, known here or not.
+    """
+
+    at: Instant
+    channel: ChannelSnapshot
+    destination: str
+    other: ChannelSnapshot | None
+    is_attended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelDtmfReceived:
     at: Instant
     channel: ChannelSnapshot
@@ -169,6 +185,7 @@ AriEvent = (
     | ChannelLeftBridge
     | ChannelHold
     | ChannelUnhold
+    | ChannelTransfer
     | ChannelDtmfReceived
     | PlaybackFinished
     | RecordingFinished
@@ -236,6 +253,22 @@ def _hangup_request(at: Instant, data: Mapping[str, Any]) -> ChannelHangupReques
     )
 
 
+def _transfer(at: Instant, data: Mapping[str, Any]) -> ChannelTransfer:
+    refer_to = data["refer_to"]
+    wanted = refer_to["requested_destination"]
+    other = refer_to.get("destination_channel")
+    destination = wanted.get("destination", "")
+    if not isinstance(destination, str):
+        raise TypeError("the destination of a transfer is no text")
+    return ChannelTransfer(
+        at,
+        parse_channel(data["referred_by"]["source_channel"]),
+        destination,
+        parse_channel(other) if other else None,
+        "protocol_id" in wanted,
+    )
+
+
 def _playback_finished(at: Instant, data: Mapping[str, Any]) -> PlaybackFinished:
     playback = data["playback"]
     return PlaybackFinished(at, playback["id"], playback["target_uri"], playback["state"])
@@ -269,6 +302,7 @@ _PARSERS: Mapping[str, Callable[[Instant, Mapping[str, Any]], AriEvent]] = {
         data["bridge"]["id"],
         data["bridge"].get("bridge_class") == MADE_BY_COMMAND,
     ),
+    "ChannelTransfer": _transfer,
     "ChannelHold": lambda at, data: ChannelHold(at, parse_channel(data["channel"])),
     "ChannelUnhold": lambda at, data: ChannelUnhold(at, parse_channel(data["channel"])),
     "ChannelLeftBridge": lambda at, data: ChannelLeftBridge(

@@ -21,6 +21,7 @@ _EXISTS = 409
 _KEY_MS = 100
 _TAKE_SECONDS = 3.0
 _ARRIVAL_SECONDS = 0.5
+_TRANSFER_ANSWER_SECONDS = 0.2
 STASIS = "Stasis"
 _SUPERVISED = "supervised-"
 _MONITOR = "TL_MONITOR"
@@ -188,6 +189,14 @@ class Conversations(Control):
 
     async def stop_recording(self, channel: Channel) -> None:
         await self._act("StopMixMonitor", {"Channel": self._real(channel)})
+
+    # --- transfers that a phone asks for
+
+    async def answer_transfer(self, channel: Channel, *, is_done: bool) -> None:
+        states = "channel_answered" if is_done else "channel_declined"
+        await self._on(channel, "POST", "/transfer_progress", {"states": states})
+        # The phone hangs up when it has this. A hang-up of ours at the same moment may meet its notification in Asterisk.
+        await asyncio.sleep(_TRANSFER_ANSWER_SECONDS)
 
     # --- supervision
 

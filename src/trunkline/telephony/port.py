@@ -196,6 +196,20 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """The party's phone asks to be replaced in its talk (REFER). It waits for :meth:`Engine.answer_transfer`.
+
+    :ivar to: what was dialled as the target, any text; None: the target is another call.
+    :ivar other: the phone's other call; None: no such call.
+    """
+
+    channel: Channel
+    at: Instant
+    to: str | None
+    other: Channel | None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineUp:
     """(Re)connected; what happened meanwhile must be read from :meth:`Engine.survey`."""
 
@@ -271,6 +285,7 @@ Signal = (
     | PlayFinished
     | RecordFinished
     | KeyPressed
+    | TransferAsked
     | EngineUp
     | EngineDown
     | HeartbeatReturned
@@ -498,6 +513,12 @@ class Engine(Protocol):
         """
 
     async def stop_recording(self, channel: Channel) -> None: ...
+
+    async def answer_transfer(self, channel: Channel, *, is_done: bool) -> None:
+        """Report to a phone that asked for a transfer (:class:`TransferAsked`) whether it is carried out.
+
+        Its channel must be controlled by the switch.
+        """
 
     async def supervise(self, supervisor: Channel, target: Channel, mode: Supervision) -> None:
         """Connect a controlled, answered channel to a conversation through one of its parties (``target``).

@@ -19,6 +19,7 @@ from trunkline.telephony.ari_events import (
     ChannelHangupRequest,
     ChannelLeftBridge,
     ChannelSnapshot,
+    ChannelTransfer,
     Dialled,
     PlaybackFinished,
     RecordingFinished,
@@ -43,12 +44,13 @@ from trunkline.telephony.port import (
     Ringing,
     Signal,
     TargetStarted,
+    TransferAsked,
 )
 from trunkline.telephony.results import connect_result
 
 WANTED = (
     "StasisStart", "ChannelUserevent", "Dial", "ChannelHangupRequest", "ChannelDestroyed", "ChannelEnteredBridge",
-    "ChannelLeftBridge", "ChannelHold", "ChannelUnhold", "ChannelDtmfReceived", "PlaybackFinished",
+    "ChannelLeftBridge", "ChannelHold", "ChannelUnhold", "ChannelTransfer", "ChannelDtmfReceived", "PlaybackFinished",
     "RecordingFinished", "RecordingFailed",
 )  # fmt: skip
 """The events that are read here; Asterisk need not make the others."""
@@ -237,6 +239,10 @@ class Translator:
                 return [Left(self.public(event.channel.id), event.at, Bridge(event.bridge))]
             case ChannelDtmfReceived() if _is_party(event.channel):
                 return [KeyPressed(self.public(event.channel.id), event.at, event.digit)]
+            case ChannelTransfer() if _is_party(event.channel):
+                to = None if event.is_attended else event.destination
+                other = self.public(event.other.id) if event.other is not None else None
+                return [TransferAsked(self.public(event.channel.id), event.at, to, other)]
             case PlaybackFinished():
                 kind, _, target = event.target.partition(":")
                 if kind != "channel" or target in self.by_party:

@@ -97,7 +97,7 @@ def bridges(session: Session) -> tuple[Bridge, ...]:
 def hold(decision: Decision, given: Hold) -> None:
     """The contact hears the message, then music."""
     contact, operator = talking(decision.session)
-    _part(decision, contact, operator)
+    part(decision, contact, operator)
     decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
     decision.end_talk(operator.leg_id)
     say(decision, contact, given.message)
@@ -113,7 +113,7 @@ def unhold(decision: Decision, _given: Unhold) -> None:
 def make_call(decision: Decision, given: MakeCall) -> None:
     """The third party is called; the operator hears ring-back, the contact continues to hear music."""
     _, operator = _contact_and_operator(decision.session)
-    target, data, seconds = third_party(decision, given.to)
+    target, data, seconds = third_party(decision, given.to, given.sip_line_id)
     third = decision.call(target, data, seconds)
     decision.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(given.message))
     decision.do(Music(operator.channel, decision.context.system_media_path("ringback")))
@@ -142,7 +142,7 @@ def transfer_now(decision: Decision, _given: Transfer) -> None:
     """The third party, which talks with the operator, takes over."""
     contact, operator = _contact_and_operator(decision.session)
     third = decision.session.legs[decision.session.third_leg_id or 0]
-    _hand_over(decision, contact, third, operator)
+    hand_over(decision, contact, third, operator)
     decision.do(Hangup(operator.channel))
 
 
@@ -158,7 +158,7 @@ def run_scenario(decision: Decision, given: RunScenario) -> None:
             "This scenario does not exist any more", mnemonic="scenario_not_found", value=given.scenario_id
         )
     contact, operator = talking(decision.session)
-    _part(decision, contact, operator)
+    part(decision, contact, operator)
     decision.end_talk(operator.leg_id)
     decision.emit(EventType.TRANSFER_REQUESTED, leg_id=None, operator_leg_id=operator.leg_id)
     decision.do(Hangup(operator.channel))
@@ -430,7 +430,7 @@ def take_talk(decision: Decision) -> None:
         decision.do(Join(leg.channel, talk_bridge(session)))
 
 
-def _part(decision: Decision, contact: Leg, operator: Leg) -> None:
+def part(decision: Decision, contact: Leg, operator: Leg) -> None:
     """End what the two hear and what is recorded of each other; the switch controls both then."""
     session = decision.session
     session.connect = None
@@ -455,14 +455,15 @@ def _third_ready(decision: Decision, third: Leg) -> None:
     if contact is None or not contact.alive:
         return
     if isinstance(session.state, Transferring):
-        _hand_over(decision, contact, third, operator)
+        hand_over(decision, contact, third, operator)
         return
     decision.emit(EventType.CONSULT_STARTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
     decision.do(Join(operator.channel, consult_bridge(session)))
     decision.do(Join(third.channel, consult_bridge(session)))
 
 
-def _hand_over(decision: Decision, contact: Leg, third: Leg, operator: Leg) -> None:
+def hand_over(decision: Decision, contact: Leg, third: Leg, operator: Leg) -> None:
+    """The third party takes the contact over from the operator."""
     decision.emit(EventType.TRANSFERRED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
     _connect(decision, contact, third)
 
@@ -504,8 +505,12 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
     return contact, operator
 
 
-def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], int]:
+def third_party(
+    decision: Decision, to: str, sip_line_id: int | None = None
+) -> tuple[Target, dict[str, Any], int]:
     """Whom ``make.call`` calls: an extension, an employee's line, or an outside number.
+
+    :param sip_line_id: the line whose phone asks, when one does: its limits apply, too.
 
     :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.
     """
@@ -515,7 +520,7 @@ def third_party(decision: Decision, to: str) -> tuple[Target, dict[str, Any], in
     match where:
         case ToOutside():
             number = context.account.numbers.get(session.virtual_number_id or 0)
-            trunk = dialing.outgoing_trunk(context, where.number, number)
+            trunk = dialing.outgoing_trunk(context, where.number, number, sip_line_id)
             if not isinstance(trunk, Reason):
                 shown = number.phone_number if number is not None else None
                 target, data = dialing.contact_dial_target(

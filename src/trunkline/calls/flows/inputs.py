@@ -36,6 +36,8 @@ class MakeCall(Command):
 
     to: str
     message: tuple[str, ...] = ()
+    sip_line_id: int | None = None
+    """Of the phone that asks for it, when one does: its line's limits apply, too."""
 
 
 @dataclass(frozen=True, slots=True)

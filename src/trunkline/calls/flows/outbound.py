@@ -175,19 +175,28 @@ def not_connected(decision: Decision, given: NotConnected) -> None:
 def _refusal(
     line: SipLine, employee: Employee | None, where: Destination | None, context: CallContext
 ) -> Reason | None:
-    account = context.account
-    if not account.is_active:
+    if not context.account.is_active:
         return Reason.APP_IS_INACTIVE
     if where is None:
         return Reason.INCORRECT_INPUT
+    missing = right_missing(line, employee, where, context)
+    if missing is None and context.line_channels(line.sip_line_id) >= line.channels_count:
+        return Reason.MAX_OUT_CALL_REACHED
+    return missing
+
+
+def right_missing(
+    line: SipLine, employee: Employee | None, where: Destination, context: CallContext
+) -> Reason | None:
+    """Why this line, of this employee, may not call there; None: it may. An emergency number is called always."""
+    if isinstance(where, ToEmergency):
+        return None
     if (
         line.type is LineType.IN
         or line.status is not LineStatus.ACTIVE
         or line.billing_state is not BillingState.ACTIVE
     ):
         return Reason.OUT_CALL_NOT_ALLOWED
-    if context.line_channels(line.sip_line_id) >= line.channels_count:
-        return Reason.MAX_OUT_CALL_REACHED
     if employee is not None:
         if not employee.is_active:
             return Reason.EMPLOYEE_INACTIVE

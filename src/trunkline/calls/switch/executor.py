@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from trunkline.calls.effects import (
     Answer,
+    AnswerTransfer,
     Dial,
     Effect,
     Hangup,
@@ -250,6 +251,8 @@ class EffectExecutor:
                     await engine.start_recording(channel, CallTag(str(call_session_id)), part)
                 else:
                     await engine.stop_recording(channel)
+            case AnswerTransfer(channel, is_done):
+                await engine.answer_transfer(channel, is_done=is_done)
             case Supervise(channel, target, mode):
                 await engine.supervise(channel, target, mode)
             case _:

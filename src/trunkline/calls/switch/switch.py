@@ -28,6 +28,7 @@ from trunkline.calls.flows import (
     feature_codes,
     inbound,
     outbound,
+    phone_transfer,
     start_requests,
 )
 from trunkline.calls.flows.caller_id import NumberChooser
@@ -35,7 +36,7 @@ from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
-from trunkline.calls.session import Phase, Session
+from trunkline.calls.session import Leg, Phase, Session
 from trunkline.calls.states import Incoming, Placing
 from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
@@ -82,6 +83,7 @@ from trunkline.telephony.port import (
     Registered,
     Signal,
     TargetStarted,
+    TransferAsked,
     Unregistered,
 )
 
@@ -208,6 +210,9 @@ class Switch:
             _log.exception("timer_failed", call_session_id=call_session_id, detail=repr(given))
 
     def _pass_to_rules(self, session: Session, signal: CallSignal | Any) -> None:
+        if isinstance(signal, TransferAsked):
+            self._transfer_asked(session, signal)
+            return
         context = self._context(session.account_id, session)
         if context is None:
             return
@@ -242,6 +247,91 @@ class Switch:
                 )
 
         item_task(perform(), name="talk-option", among=self._tasks)
+
+    def _transfer_asked(self, session: Session, asked: TransferAsked) -> None:
+        """A phone asks to be replaced in its talk: it gets a response, whatever becomes of it."""
+        leg = session.leg_of(asked.channel)
+        if leg is None:
+            return
+
+        async def perform() -> None:
+            try:
+                if asked.to is not None:
+                    params = {"leg_id": leg.leg_id, "to": asked.to}
+                    await self._controlled_command(session, "transfer_by_phone", params)
+                else:
+                    await self._replace(session, leg, asked.other)
+            except TrunklineError as error:
+                _log.info(
+                    "transfer_refused",
+                    call_session_id=session.call_session_id,
+                    leg_id=leg.leg_id,
+                    mnemonic=error.mnemonic,
+                    error=error.message,
+                )
+                context = self._context(session.account_id, session)
+                if context is not None and leg.alive:
+                    decision = Decision(session, context, Instant(self._clock()))
+                    phone_transfer.refuse(decision, leg)
+                    self.apply(decision)
+
+        item_task(perform(), name="phone-transfer", among=self._tasks)
+
+    async def _replace(self, session: Session, leg: Leg, other_channel: Channel | None) -> None:
+        """An attended transfer: the parties of two calls of one phone are connected with each other.
+
+        :raises TrunklineError: the other call is not one of the same line, or one of the two is no talk.
+        """
+        other = self.channels.get(other_channel) if other_channel is not None else None
+        other_leg = other.leg_of(other_channel) if other is not None and other_channel is not None else None
+        if (
+            other is None
+            or other_leg is None
+            or other is session
+            or other.account_id != session.account_id
+            or leg.sip_line_id is None
+            or other_leg.sip_line_id != leg.sip_line_id
+        ):
+            raise NotFound("This line has no such call", mnemonic="call_session_not_found")
+        pairs = [(session, leg, other, other_leg), (other, other_leg, session, leg)]
+        pairs.sort(key=lambda one: one[0].started_at)
+        found = next(
+            (
+                one
+                for one in pairs
+                if phone_transfer.may_hand_over(one[0], one[1]) and phone_transfer.other_party(one[2], one[3])
+            ),
+            None,
+        )
+        if found is None:
+            raise InvalidState("These two calls cannot be connected now")
+        first, own, second, own_in_second = found
+        if first.taking_control or second.taking_control:
+            raise InvalidState("Another command on this call is being carried out")
+        first.taking_control = second.taking_control = True
+        try:
+            for one in (first, second):
+                await self._executor.take_control(tuple(p.channel for p in consultation.talking(one)))
+        except EngineError as error:
+            raise _not_carried_out(session, error) from error
+        finally:
+            first.taking_control = second.taking_control = False
+        remote = phone_transfer.other_party(second, own_in_second)
+        contexts = self._context(first.account_id, first), self._context(second.account_id, second)
+        if (
+            remote is None
+            or contexts[0] is None
+            or contexts[1] is None
+            or not phone_transfer.may_hand_over(first, own)
+        ):
+            raise InvalidState("A party of these calls hung up")
+        now = Instant(self._clock())
+        taking = Decision(first, contexts[0], now)
+        phone_transfer.take_over(taking, own, remote, leg, own_in_second)
+        giving = Decision(second, contexts[1], now)
+        phone_transfer.give_away(giving, own_in_second, remote)
+        self.apply(taking)
+        self.apply(giving)
 
     def _arrived(self, arrived: Arrived) -> None:
         waiting = self.channels.get(arrived.channel)
@@ -643,8 +733,8 @@ class Switch:
         self._setups.pop(session.call_session_id, None)
         self.timers.forget(session.call_session_id)
         for leg in session.legs.values():
-            if leg.channel:
-                self.channels.pop(leg.channel, None)
+            if leg.channel and self.channels.get(leg.channel) is session:  # it may go on in another call
+                del self.channels[leg.channel]
                 self.remember_ended(leg.channel)
 
     def remember_ended(self, channel: Channel) -> None:

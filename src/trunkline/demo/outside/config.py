@@ -13,6 +13,8 @@ USER = "outside"
 _CONTEXT = "outside"
 _REALM = "trunkline"
 # Left out because they complain about files we do not write, or open ports of their own.
+TRANSFER = "outside-transfer"
+"""Context in which a party sends REFER to ``TRANSFER_TO``."""
 _NOT_LOADED = """
 app_agent_pool app_alarmreceiver app_amd app_confbridge app_festival app_followme app_minivm app_page
 app_queue app_stasis_broadcast app_voicemail cdr_csv cdr_custom cdr_manager cdr_sqlite3_custom cel_custom
@@ -163,7 +165,9 @@ documentation_language = en_US
         # Asterisk runs h after a hang-up, before it answers the INVITE: the pattern would make a second call of each
         # channel, and its refusal would replace the cause of the first.
         "extensions.conf": f"[{_CONTEXT}]\nexten => _[0-9a-zA-Z+*#]!,1,Stasis({APP},incoming)\n"
-        " same => n,Hangup()\nexten => h,1,Hangup()\n",
+        f" same => n,Hangup()\nexten => h,1,Hangup()\n\n[{TRANSFER}]\n"
+        f"exten => s,1,Transfer(${{TRANSFER_TO}})\n same => n,Set(TRANSFERRED=${{TRANSFERSTATUS}})\n"
+        f" same => n,Stasis({APP},back)\n same => n,Hangup()\nexten => h,1,Hangup()\n",
         "cel.conf": "[general]\nenable = no\n",
         "cdr.conf": "[general]\nenable = no\n",
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4010\n",

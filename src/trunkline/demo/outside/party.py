@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 from trunkline.demo import tones
 from trunkline.demo.outside.behaviour import Answer, Behaviour, Ignore, Refuse
-from trunkline.demo.outside.config import APP, Identity, Registrar, Transport
+from trunkline.demo.outside.config import APP, TRANSFER, Identity, Registrar, Transport
 from trunkline.demo.tones import Ear
 from trunkline.telephony.ami import AmiClient, AmiError
 from trunkline.telephony.ari import AriClient, AriError, segment
@@ -205,6 +206,36 @@ class Call:
         """Undo :meth:`hold`."""
         await self._line.ari.delete(self._path("/hold"))
         await self.unmute()
+
+    async def transfer(self, number: str) -> None:
+        """Press the transfer key and dial a number: REFER. Returns when it is on its way."""
+        await self._refer(f"sip:{number}@127.0.0.1")
+
+    async def transfer_to(self, other: Call) -> None:
+        """Connect the other party of this call with that of another call of this phone: REFER with ``Replaces``."""
+        dialog = [await other.dialog(name) for name in ("call-id", "remote_tag", "local_tag")]
+        replaces = quote("{};to-tag={};from-tag={}".format(*dialog), safe="")
+        await self._refer(f"sip:other@127.0.0.1?Replaces={replaces}")
+
+    async def dialog(self, name: str) -> str:
+        """``call-id``, ``local_tag`` or ``remote_tag`` of the SIP dialog."""
+        got = await self._line.ari.get(self._path("/variable"), variable=f"CHANNEL(pjsip,{name})")
+        return str(got["value"])
+
+    async def transfer_status(self) -> str:
+        """``SUCCESS`` or ``FAILURE`` once the PBX has answered; the call must be up still."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(AriError):
+                    got = await self._line.ari.get(self._path("/variable"), variable="TRANSFERRED")
+                    if got["value"]:
+                        return str(got["value"])
+                await asyncio.sleep(_POLL)
+
+    async def _refer(self, uri: str) -> None:
+        await self._line.ari.post(self._path("/variable"), variable="TRANSFERRED", value="")
+        await self._line.ari.post(self._path("/variable"), variable="TRANSFER_TO", value=uri)
+        await self._line.ari.post(self._path("/continue"), context=TRANSFER, extension="s", priority=1)
 
     async def say(self, file: Path) -> None:
         """Play a sound file (WAV, 8000 Hz, mono) once; :meth:`mute` first."""

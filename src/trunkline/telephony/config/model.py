@@ -110,6 +110,7 @@ class EngineConfig:
     :ivar away_wait: seconds for which a new call gets ring-back while no switch controls it.
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
     :ivar max_channels: channels at most, except those of emergency calls; 0 = Asterisk has no limit of its own.
+    :ivar transfers: whether REFER of lines is reported to the switch.
     :ivar digests: algorithms of the challenges phones get (``MD5``, ``SHA-256``), the preferred first.
     """
 
@@ -127,6 +128,7 @@ class EngineConfig:
     max_channels: int = 0
     digests: Sequence[str] = ("MD5",)
     cel_log: bool = True
+    transfers: bool = False
 
     @classmethod
     def of(cls, settings: Settings, secrets: EngineSecrets, modules: Path, data: Path) -> EngineConfig:
@@ -155,6 +157,7 @@ class EngineConfig:
             expiry_max=sip.registration_expiry_max,
             max_channels=engine.max_channels,
             digests=tuple(sip.digest_algorithms),
+            transfers=sip.transfers,
         )
 
 

@@ -27,12 +27,16 @@ func_strings func_global func_groupcount pbx_config
 """
 MODULES = tuple(_NAMES.split())
 
+TRANSFERS = "res_pjsip_refer"
+"""Loaded only when phones may transfer calls (decision 0041)."""
+
 _OPUS = ("codec_opus_open_source", "codec_opus")
 
 
-def present(folder: Path) -> Iterable[str]:
+def present(folder: Path, *, transfers: bool = False) -> Iterable[str]:
     """Those of :data:`MODULES` that this installation has; naming others would only fill its log."""
-    return (name for name in MODULES if (folder / f"{name}.so").exists())
+    wanted = (*MODULES, TRANSFERS) if transfers else MODULES
+    return (name for name in wanted if (folder / f"{name}.so").exists())
 
 
 def has_opus(folder: Path) -> bool:

@@ -33,11 +33,36 @@ version alone, ``default`` is TLS 1.0 alone (measured with Asterisk 22.10)."""
 
 def base(config: EngineConfig) -> str:
     """``pjsip.conf``: what is not of accounts, and the kinds of objects that have no file of their own."""
-    return "\n".join([_global(config), *_transports(config), _BANS, '#include "pjsip_peers.conf"\n'])
+    refused = [_REFUSED_HEADERS] if config.transfers else []
+    return "\n".join(
+        [_global(config), *_transports(config), _BANS, *refused, '#include "pjsip_peers.conf"\n']
+    )
 
 
 _BANS = f"[{BANS}]\ntype = acl\nacl = {BANS}\n"
 
+
+REFUSED = "tl-refused"
+"""Endpoint of INVITE that would replace another call; it accepts no address."""
+
+# The module that reports REFER also executes an INVITE with Replaces, for the call of any account. Such an INVITE is of no
+# line and no trunk: the first way of identification that finds an endpoint counts.
+_REFUSED_HEADERS = f"""[{REFUSED}]
+type = identify
+endpoint = {REFUSED}
+match_header = Replaces: /.*/
+"""
+_REFUSED_ENDPOINT = f"""[{REFUSED}]
+type = endpoint
+identify_by = header
+auth = tl-applied
+context = tl-nowhere
+disallow = all
+allow = alaw
+deny = 0.0.0.0/0
+deny = ::/0
+
+"""
 
 SORCERY = "[res_pjsip]\n" + "".join(
     f"{type_} = config,pjsip_{type_}s.conf,criteria=type={type_}\n" for type_ in ("auth", "aor", "endpoint")
@@ -59,7 +84,7 @@ type = global
 user_agent = Trunkline
 default_realm = {REALM}
 default_from_user = anonymous
-endpoint_identifier_order = line,username,auth_username,ip
+endpoint_identifier_order = {"header," if config.transfers else ""}line,username,auth_username,ip
 keep_alive_interval = 60
 contact_expiration_check_interval = 15
 max_initial_qualify_time = 30
@@ -112,7 +137,6 @@ rewrite_contact = yes
 dtmf_mode = auto
 timers = yes
 timers_sess_expires = 1800
-allow_transfer = no
 allow_subscribe = no
 trust_id_inbound = no
 trust_id_outbound = no
@@ -122,6 +146,11 @@ rtp_keepalive = 15
 inband_progress = no
 language = en
 """
+    # A trunk must not move calls: to a carrier, a call has two ends only.
+    line = "allow_transfer = no\n"
+    if config.transfers:
+        line = "allow_transfer = yes\nset_var = PJSIP_TRANSFER_HANDLING()=ari-only\n"
+    refused = _REFUSED_ENDPOINT if config.transfers else ""
     aor = f"""type = aor
 remove_existing = no
 remove_unavailable = yes
@@ -132,9 +161,9 @@ qualify_frequency = {_QUALIFY_SECONDS}
 qualify_timeout = 4
 """
     codecs = "opus,g722,alaw,ulaw" if has_opus(config.paths.modules) else "g722,alaw,ulaw"
-    return f"""[tl-line](!)
+    return f"""{refused}[tl-line](!)
 type = endpoint
-{common}disallow = all
+{common}{line}disallow = all
 allow = {codecs}
 media_encryption = sdes
 media_encryption_optimistic = yes
@@ -142,14 +171,15 @@ identify_by = username,auth_username
 
 [tl-browser](!)
 type = endpoint
-{common}disallow = all
+{common}{line}disallow = all
 allow = {codecs}
 webrtc = yes
 identify_by = username,auth_username
 
 [tl-trunk](!)
 type = endpoint
-{common}disallow = all
+{common}allow_transfer = no
+disallow = all
 identify_by = ip
 
 [tl-aor](!)

@@ -85,7 +85,9 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
     return {
         "asterisk.conf": _asterisk(config),
         "modules.conf": "[modules]\nautoload = no\n"
-        + "".join(f"load = {name}.so\n" for name in present(config.paths.modules)),
+        + "".join(
+            f"load = {name}.so\n" for name in present(config.paths.modules, transfers=config.transfers)
+        ),
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\n/dev/stderr => notice,warning,error\n",
         "stasis.conf": _STASIS,
         "http.conf": _http(config),

@@ -1,0 +1,112 @@
+"""Phones that may transfer calls (``sip.transfers``) reach nothing that their line may not: no call of another account, no
+trunk, no right, no extension of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.attack.test_replaced_calls import ADDRESS, Peer, tag_of
+from tests.attack.two_companies import Company, TwoCompanies
+from tests.telephony.conftest import PATIENCE, Pbx
+from tests.telephony.test_config import CONFIG
+from trunkline.demo.outside import Answer, Call
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.telephony.config import TrunkConfig, TrunkMode, base_files
+from trunkline.telephony.port import Answered, Arrived, Ended, TransferAsked
+
+pytestmark = [pytest.mark.attack, pytest.mark.engine, pytest.mark.timeout(300)]
+
+
+@pytest_asyncio.fixture
+async def companies(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[TwoCompanies]:
+    async with TwoCompanies(asterisk_install, tmp_path, transfers=True) as companies:
+        yield companies
+
+
+async def talk(companies: TwoCompanies, company: Company) -> tuple[Call, Call]:
+    """A customer talks with the phone of a company."""
+    company.desk.on_call(Answer())
+    customer = await companies.world.customer(companies.new_number())
+    call = await customer.dial(company.number)
+    phone = await company.desk.next_call()
+    await call.hears(phone.tone)
+    return call, phone
+
+
+async def test_only_what_the_line_may_reach(companies: TwoCompanies) -> None:
+    """The phone of one company knows the dialog of a call of the other, and the names of the other's lines and trunks."""
+    own_customer, own = await talk(companies, companies.one)
+    other_customer, other = await talk(companies, companies.other)
+    await own.transfer_to(other)
+    assert await own.transfer_status() == "FAILURE"
+    for target in (
+        companies.other.line,
+        "trunk-2",
+        "h",
+        "112~1",
+        "p~20~5~trunk-2~",
+        "+18005550199",  # international: no right
+    ):
+        await own.transfer(target)
+        assert await own.transfer_status() == "FAILURE", target
+    await own.unmute()
+    await own_customer.hears(own.tone)
+    await other_customer.hears(other.tone)
+    for call in (own_customer, other_customer):
+        await call.hangup()
+    await asyncio.gather(own.ended(), other.ended())
+
+
+async def test_no_call_is_taken_over_and_no_carrier_moves_one(
+    asterisk_install: AsteriskInstall, tmp_path: Path
+) -> None:
+    """INVITE with Replaces belongs to nobody; REFER of a trunk is refused and not reported."""
+    pbx = Pbx(asterisk_install, tmp_path)
+    pbx.config = replace(pbx.config, transfers=True)
+    assert "res_pjsip_refer" in base_files(pbx.config)["modules.conf"]
+    peer = Peer(pbx.config.ports.udp)
+    pbx.directory = replace(
+        pbx.directory,
+        trunks=[TrunkConfig.of("7", TrunkMode.ADDRESS, ADDRESS, peer.port, addresses=[ADDRESS])],
+    )
+    await pbx.start()
+    try:
+        async with pbx.engine() as (engine, heard):
+            peer.send("INVITE", "talk", branch="talk")
+            arrived = await heard.wait(Arrived)
+            await engine.answer(arrived.channel)
+            await heard.wait(Answered)
+            tag = tag_of(await asyncio.to_thread(peer.final, "talk"))
+            peer.send("ACK", "talk", to_tag=tag, branch="ack")
+            for index, extra in enumerate(("", "Require: replaces\r\n")):
+                dialog = f"Replaces: talk;to-tag={tag};from-tag=mine\r\n{extra}"
+                peer.send("INVITE", f"replaces-{index}", dialog, branch=f"replaces-{index}")
+                response = await asyncio.to_thread(peer.final, f"replaces-{index}")
+                assert response.startswith(("SIP/2.0 401", "SIP/2.0 403")), response
+            for index, extra in enumerate(("", "Refer-Sub: false\r\n")):
+                refer = f"Refer-To: <sip:442079460999@127.0.0.1>\r\n{extra}"
+                peer.send("REFER", "talk", refer, to_tag=tag, branch=f"refer-{index}", cseq=2 + index)
+                response = await asyncio.to_thread(peer.final, "talk", "REFER")
+                assert response.startswith("SIP/2.0 603"), response
+            await asyncio.sleep(0.5)
+            assert await engine.channels() == {arrived.channel}
+            assert not heard.of(Ended)
+            assert not heard.of(TransferAsked)
+            async with asyncio.timeout(PATIENCE):
+                peer.send("BYE", "talk", to_tag=tag, branch="bye", cseq=5)
+                await heard.wait(Ended)
+    finally:
+        peer.close()
+        await pbx.stop()
+
+
+def test_transfers_are_off_by_default() -> None:
+    files = base_files(CONFIG)
+    assert "refer" not in files["modules.conf"]
+    assert "allow_transfer = yes" not in files["pjsip_templates.conf"]
