@@ -28,7 +28,7 @@ func_strings func_global func_groupcount pbx_config
 MODULES = tuple(_NAMES.split())
 
 TRANSFERS = "res_pjsip_refer"
-"""Loaded only when phones may transfer calls (decision 0041)."""
+"""Loaded only when phones may transfer calls (decision 0043)."""
 
 _OPUS = ("codec_opus_open_source", "codec_opus")
 
