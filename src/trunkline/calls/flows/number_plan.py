@@ -7,6 +7,7 @@ into E.164.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import phonenumbers
@@ -72,6 +73,11 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToOutside(*outside)
     number = to_e164(dialled, account.country)
     return ToOutside(number) if number is not None else None
+
+
+def is_dialled(text: str) -> bool:
+    """Whether a text is what somebody dials: digits, ``*`` and ``#``, maybe after a plus. A phone may send any text."""
+    return re.fullmatch(r"\+?[0-9*#]{1,32}", text, re.ASCII) is not None
 
 
 def to_e164(text: str, country: str) -> str | None:

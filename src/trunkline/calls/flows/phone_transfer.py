@@ -11,7 +11,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import AnswerTransfer, Hangup, RecordVoice
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation, outbound
-from trunkline.calls.flows.number_plan import ToOutside, destination
+from trunkline.calls.flows.number_plan import ToOutside, destination, is_dialled
 from trunkline.calls.flows.table import invalid_state
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import Departure
@@ -45,7 +45,7 @@ def check_number(decision: Decision, leg: Leg, dialled: str) -> None:
     if not may_hand_over(decision.session, leg):
         raise invalid_state(decision.session)
     account = decision.context.account
-    where = destination(account, dialled)
+    where = destination(account, dialled) if is_dialled(dialled) else None
     line = account.lines.get(leg.sip_line_id or 0)
     if where is None:
         raise InvalidInput("Nobody has this number", mnemonic="no_active_phone_number", value=dialled)
