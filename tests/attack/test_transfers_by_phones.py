@@ -46,7 +46,6 @@ async def test_only_what_the_line_may_reach(companies: TwoCompanies) -> None:
     await own.transfer_to(other)
     assert await own.transfer_status() == "FAILURE"
     for target in (
-        companies.other.line,
         "trunk-2",
         "h",
         "112~1",
@@ -54,7 +53,8 @@ async def test_only_what_the_line_may_reach(companies: TwoCompanies) -> None:
         "+18005550199",  # international: no right
     ):
         await own.transfer(target)
-        assert await own.transfer_status() == "FAILURE", target
+        status = await own.transfer_status()
+        assert status == "FAILURE", target
     await own.unmute()
     await own_customer.hears(own.tone)
     await other_customer.hears(other.tone)

@@ -58,6 +58,7 @@ WANTED = (
 CREATED = "created"
 """Argument with which a channel that we dial is in Stasis until it is answered."""
 
+_ONE_REQUEST_SECONDS = 0.1
 _BYTES_PER_SECOND = 16_000
 _WAV_HEADER = 44
 
@@ -107,6 +108,8 @@ class Translator:
     _groups: dict[str, _Group] = field(default_factory=dict)
     _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
+    _transfers: dict[str, TransferAsked] = field(default_factory=dict)
+    """The last request of each channel's phone."""
 
     # --- groups and recordings, from the engine
 
@@ -214,6 +217,7 @@ class Translator:
         self.answered &= alive
         self.admitted &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
+        self._transfers = {real: one for real, one in self._transfers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
         for group in [*self._groups.values(), *self._unsettled.values()]:
             group.members &= alive
@@ -240,9 +244,7 @@ class Translator:
             case ChannelDtmfReceived() if _is_party(event.channel):
                 return [KeyPressed(self.public(event.channel.id), event.at, event.digit)]
             case ChannelTransfer() if _is_party(event.channel):
-                to = None if event.is_attended else event.destination
-                other = self.public(event.other.id) if event.other is not None else None
-                return [TransferAsked(self.public(event.channel.id), event.at, to, other)]
+                return self._transfer_asked(event)
             case PlaybackFinished():
                 kind, _, target = event.target.partition(":")
                 if kind != "channel" or target in self.by_party:
@@ -252,6 +254,17 @@ class Translator:
                 return self._recorded(event)
             case _:
                 return []
+
+    def _transfer_asked(self, event: ChannelTransfer) -> list[Signal]:
+        to = None if event.is_attended else event.destination
+        other = self.public(event.other.id) if event.other is not None else None
+        asked = TransferAsked(self.public(event.channel.id), event.at, to, other)
+        # Asterisk publishes one request on the channels of both calls.
+        before = self._transfers.get(event.channel.id)
+        self._transfers[event.channel.id] = asked
+        if before is not None and (before.to, before.other) == (to, other):
+            return [] if event.at - before.at < _ONE_REQUEST_SECONDS else [asked]
+        return [asked]
 
     def _entered(self, event: StasisStart) -> list[Signal]:
         channel = event.channel
@@ -357,6 +370,7 @@ class Translator:
         self.by_party.discard(real)
         self.answered.discard(real)
         self.admitted.discard(real)
+        self._transfers.pop(real, None)
         self.callers.pop(real, None)
         if not _is_party(event.channel):
             return []
