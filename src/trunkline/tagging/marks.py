@@ -130,6 +130,21 @@ class Marker:
                 return done
             await asyncio.sleep(_LOOK_SECONDS)  # it ends just now: its row is being written
 
+    async def mark_within(
+        self,
+        connection: Connection,
+        kind: Kind,
+        communication_id: int,
+        give: Sequence[Tag],
+        take: Collection[int] = (),
+    ) -> Changed:
+        """As :meth:`mark`, in the transaction of the connection, of a communication that has ended.
+
+        :raises NotFound: no such communication.
+        """
+        found = await find(connection, self._author.account_id, kind, communication_id, lock=True)
+        return await self._in_row(connection, found, give, frozenset(take))
+
     async def _at_switch(
         self, call_session_id: int, give: Sequence[Tag], take: Collection[int]
     ) -> Changed | None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from psycopg import sql
 
 from trunkline.core.errors import InvalidInput, PermissionDenied
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Connection
 from trunkline.tagging.communications import PLACES, Communication, Kind
 from trunkline.tagging.marks import Tag
 
@@ -63,38 +63,36 @@ async def check(connection: Connection, account_id: int, found: Communication, s
 
 
 async def record(
-    db: Database, account_id: int, user_id: int, kind: Kind, communication_id: int, sale: Sale
+    connection: Connection, account_id: int, user_id: int, kind: Kind, communication_id: int, sale: Sale
 ) -> int:
     """Keep a sale; its id."""
-    async with db.connection() as connection:
-        cursor = await connection.execute(
-            """insert into sales (account_id, communication_type, communication_id, occurred_at,
-                   transaction_value, comment, user_id)
-               values (%s, %s, %s, %s, %s, %s, %s) returning sale_id""",
-            (
-                account_id,
-                kind.value,
-                communication_id,
-                sale.occurred_at,
-                sale.value,
-                sale.comment,
-                user_id,
-            ),
-        )
-        made = await cursor.fetchone()
-        assert made is not None
-        await _show(connection, account_id, kind, communication_id)
+    cursor = await connection.execute(
+        """insert into sales (account_id, communication_type, communication_id, occurred_at,
+               transaction_value, comment, user_id)
+           values (%s, %s, %s, %s, %s, %s, %s) returning sale_id""",
+        (
+            account_id,
+            kind.value,
+            communication_id,
+            sale.occurred_at,
+            sale.value,
+            sale.comment,
+            user_id,
+        ),
+    )
+    made = await cursor.fetchone()
+    assert made is not None
+    await _show(connection, account_id, kind, communication_id)
     return int(made["sale_id"])
 
 
-async def forget(db: Database, account_id: int, kind: Kind, communication_id: int) -> None:
+async def forget(connection: Connection, account_id: int, kind: Kind, communication_id: int) -> None:
     """Take all sales of a communication away."""
-    async with db.connection() as connection:
-        await connection.execute(
-            "delete from sales where account_id = %s and communication_type = %s and communication_id = %s",
-            (account_id, kind.value, communication_id),
-        )
-        await _show(connection, account_id, kind, communication_id)
+    await connection.execute(
+        "delete from sales where account_id = %s and communication_type = %s and communication_id = %s",
+        (account_id, kind.value, communication_id),
+    )
+    await _show(connection, account_id, kind, communication_id)
 
 
 async def _show(connection: Connection, account_id: int, kind: Kind, communication_id: int) -> None:

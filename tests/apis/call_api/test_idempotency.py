@@ -19,6 +19,7 @@ from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Caller
 from trunkline.apis.call_api import idempotency
 from trunkline.apis.jsonrpc import Api
+from trunkline.apis.service.repeated_changes import KEPT_HOURS, request_hash
 from trunkline.core.errors import NotFound, SwitchInterrupted, SwitchUnavailable
 from trunkline.core.ids import IdGenerator
 from trunkline.db.pool import Database
@@ -288,7 +289,7 @@ async def test_an_attempt_that_died_before_it_dialled_is_replaced(web: _Web) -> 
     await web.db.execute(
         "insert into idempotency_keys (account_id, method, key, request_hash, api_request_id)"
         " select %s, 'start.simple_call', 'k', %s, 1",
-        (web.account_id, idempotency.request_hash(COMMANDS["start.simple_call"][1])),
+        (web.account_id, request_hash(COMMANDS["start.simple_call"][1])),
     )
     await web.age(secs=idempotency.CLAIM_SECONDS + 1)
     assert mnemonic(await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) == "ok"
@@ -298,13 +299,13 @@ async def test_an_attempt_that_died_before_it_dialled_is_replaced(web: _Web) -> 
 async def test_keys_are_over_after_a_day(web: _Web) -> None:
     house = web.process()
     await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
-    await web.age(hours=idempotency.KEPT_HOURS, secs=1)
+    await web.age(hours=KEPT_HOURS, secs=1)
     changed = {**SIMPLE, "direction": "out"}
     assert mnemonic(await house.ask(Api.CALL, "start.simple_call", changed, key="k")) == "ok"
     assert len(house.switch.commands) == 2
     await idempotency.prune(web.db)
     assert await web.state() == "done"
-    await web.age(hours=idempotency.KEPT_HOURS, secs=1)
+    await web.age(hours=KEPT_HOURS, secs=1)
     await idempotency.prune(web.db)
     assert await web.state() is None
 

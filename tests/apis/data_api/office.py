@@ -41,12 +41,16 @@ class Office:
     services: Services | None = None
     """In place of those that do nothing outside the database."""
 
-    async def answer(self, method: str, **params: Any) -> dict[str, Any]:
+    async def answer(
+        self, method: str, *, idempotency_key: str | None = None, **params: Any
+    ) -> dict[str, Any]:
         """The whole answer."""
         services = self.services or Services(self.accounts, NotedSwitch(), SETTINGS, self.db, cipher=CIPHER)
         dispatcher = Dispatcher(DATA_API, services, MemoryRequestLog())
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"access_token": TOKEN, **params}}
-        answer: dict[str, Any] = orjson.loads(await dispatcher.answer(orjson.dumps(message), ADDRESS))
+        answer: dict[str, Any] = orjson.loads(
+            await dispatcher.answer(orjson.dumps(message), ADDRESS, idempotency_key=idempotency_key)
+        )
         return answer
 
     async def do(self, method: str, **params: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from tests.apis.data_api.office import Office
 from tests.apis.data_api.seen import account_seen
-from tests.apis.support import ADDRESS, SETTINGS, TOKEN, NotedSwitch
+from tests.apis.support import ADDRESS, SETTINGS, TOKEN, NotedSwitch, mnemonic
 from tests.reports.company import ACCOUNT, STRANGER
 from tests.reports.lifelike import Values, insert
 from trunkline.apis.catalogue import DATA_API
@@ -352,6 +352,56 @@ async def test_faults_of_sales(office: Office) -> None:
     assert await history(office) == []
     await office.db.execute("update sites set sales_enabled = true")
     assert "id" in await office.do(method, **good)
+
+
+async def test_a_repeated_sale_is_recorded_once(office: Office) -> None:
+    asked: dict[str, Any] = {**about(Kind.CALL), **SALE, "idempotency_key": "order-17"}
+    first, second = await asyncio.gather(
+        office.answer("set.tag_sales", **asked), office.answer("set.tag_sales", **asked)
+    )
+    assert first["result"]["id"] == second["result"]["id"]
+    assert await office.one("select count(*) from sales") == 1
+    other = await office.answer("set.tag_sales", **{**asked, "transaction_value": 7})
+    assert (mnemonic(other), other["error"]["data"]["field"]) == (
+        "invalid_parameter_value",
+        "Idempotency-Key",
+    )
+    refused = await office.answer(
+        "set.tag_sales", **{**asked, "communication_id": 5, "idempotency_key": "order-18"}
+    )
+    assert mnemonic(refused) == "entity_not_found"
+    again = await office.answer("set.tag_sales", **{**asked, "idempotency_key": "order-18"})
+    assert again["result"]["id"] != first["result"]["id"]  # a refused request frees its key
+    assert await office.one("select count(*) from sales") == 2
+
+
+async def test_a_repeated_batch_gets_the_first_answer(office: Office) -> None:
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    asked: dict[str, Any] = {"items": [{**about(Kind.CALL), "tag_id": tag}], "idempotency_key": "batch-1"}
+    first = await office.answer("set.communications_tags", **asked)
+    await office.do("unset.tag_communications", **about(Kind.CALL), tag_id=tag)
+    second = await office.answer("set.communications_tags", **asked)
+    assert first["result"]["items"] == second["result"]["items"]
+    assert await names_of(office, Kind.CALL) == []  # it was not done again
+
+
+@pytest.mark.parametrize("method", ["set.tag_sales", "set.communications_tags"])
+async def test_a_change_of_tags_is_one_transaction(office: Office, method: str) -> None:
+    """What comes last fails: nothing of the request stays."""
+    tag = (await office.do("create.tags", name="Important"))["id"]
+    both = [{**about(kind), "tag_id": tag} for kind in (Kind.CALL, Kind.CHAT)]
+    params = {**about(Kind.CALL), **SALE} if method == "set.tag_sales" else {"items": both}
+    table = "sales" if method == "set.tag_sales" else "chats"
+    await office.db.execute(
+        f"create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;"
+        f"create trigger refuse before insert or update on {table} for each row execute function refuse()"
+    )
+    try:
+        assert (await office.fault(method, **params))[0] == "internal_error"
+        assert await names_of(office, Kind.CALL) == []
+        assert await history(office) == []
+    finally:
+        await office.db.execute(f"drop trigger refuse on {table}; drop function refuse")
 
 
 async def ask_living(office: Office, switch: NotedSwitch, method: str, **params: Any) -> dict[str, Any]:

@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from trunkline.core.errors import InvalidInput, SwitchInterrupted
+from trunkline.apis.service.repeated_changes import KEPT_HOURS, check_key, of_another_request
+from trunkline.core.errors import SwitchInterrupted
 from trunkline.db.pool import Database, Row
 
-HEADER = "Idempotency-Key"
-KEPT_HOURS = 24
-KEY_MAX = 255
 CLAIM_SECONDS = 35
 """Seconds after which an attempt that has not dialled may be replaced; if it still runs, ``dialling`` fails."""
 DIALLING_SECONDS = 20
@@ -93,11 +90,6 @@ class Attempt:
         }
 
 
-def request_hash(params: Mapping[str, Any]) -> bytes:
-    """Distinguishes requests with other parameters; of checked parameters, so that ``+971 50...`` is ``97150...``."""
-    return hashlib.sha256(orjson.dumps(params, option=orjson.OPT_SORT_KEYS)).digest()
-
-
 class IdempotencyKeys:
     """The keys of all accounts."""
 
@@ -110,8 +102,7 @@ class IdempotencyKeys:
         :raises InvalidInput: the key is not a key, or was used for other parameters.
         :raises SwitchInterrupted: whether the first request dialled is not known.
         """
-        if not (0 < len(attempt.key) <= KEY_MAX and attempt.key.isascii() and attempt.key.isprintable()):
-            raise _refused(attempt, f"a key has 1 to {KEY_MAX} printable ASCII characters")
+        check_key(attempt.key)
         pause = _FIRST_PAUSE
         while True:
             if await self._db.fetch_one(_CLAIM, attempt.row) is not None:
@@ -146,7 +137,7 @@ class IdempotencyKeys:
     async def _answer_of(self, attempt: Attempt, row: Row) -> dict[str, Any] | None:
         """The answer of the attempt before; None while it is under way."""
         if row["request_hash"] != attempt.request_hash:
-            raise _refused(attempt, "this key was used for a request with other parameters; take a new key")
+            raise of_another_request(attempt.key)
         if row["state"] == "done":
             answer: dict[str, Any] = row["answer"]
             return answer
@@ -174,7 +165,3 @@ async def prune(db: Database) -> None:
             "delete from idempotency_keys where account_id = %s and claimed_at < now() - make_interval(hours => %s)",
             (row["account_id"], KEPT_HOURS),
         )
-
-
-def _refused(attempt: Attempt, why: str) -> InvalidInput:
-    return InvalidInput(why, field=HEADER, value=attempt.key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.apis.call_api import common, messages
 from trunkline.apis.call_api.components import NUMBER_MANAGEMENT
-from trunkline.apis.call_api.idempotency import Attempt, IdempotencyKeys, request_hash
+from trunkline.apis.call_api.idempotency import Attempt, IdempotencyKeys
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
@@ -25,6 +25,7 @@ from trunkline.apis.jsonrpc import (
     Result,
 )
 from trunkline.apis.jsonrpc.declare import Handler
+from trunkline.apis.service.repeated_changes import request_hash
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidInput,

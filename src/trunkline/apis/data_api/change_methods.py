@@ -55,6 +55,7 @@ def change_method(
     weight: int = 1,
     complete: bool = False,
     partial: tuple[str, ...] = (),
+    takes_idempotency_key: bool = False,
 ) -> Method:
     """A method whose result is what ``do`` returns (None for nothing).
 
@@ -79,6 +80,7 @@ def change_method(
         errors=errors,
         weight=weight,
         complete=complete,
+        takes_idempotency_key=takes_idempotency_key,
     )
 
 

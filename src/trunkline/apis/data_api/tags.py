@@ -33,8 +33,10 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
 )
 from trunkline.apis.jsonrpc.declare import Form
+from trunkline.apis.service.repeated_changes import in_one_transaction
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound, Refused
 from trunkline.core.ids import unix_ms_of
+from trunkline.db.pool import Connection
 from trunkline.db.query import Page
 from trunkline.db.query.moments import parse_moment
 from trunkline.directory.tags import changes, listing
@@ -130,17 +132,20 @@ async def _set_tag(request: RequestContext, params: Params) -> None:
 async def _unset_tag(request: RequestContext, params: Params) -> None:
     found = await _find(request, params)
     tag_id = params["tag_id"]
-    changed = await (await _marker(request)).mark(found.kind, found.communication_id, (), [tag_id])
-    if not changed.taken:
-        raise NotFound("The communication does not have this tag", field="tag_id", value=tag_id)
+    marker, changed = await _marker(request), marks.Changed()
+    if found.lives:
+        changed = await marker.mark(found.kind, found.communication_id, (), [tag_id])
     async with request.services.db.connection() as connection:
-        is_sale = tag_id == (await sales.sale_tag(connection, request.account_id)).tag_id
-    if is_sale:
-        await sales.forget(request.services.db, request.account_id, found.kind, found.communication_id)
+        if not found.lives:
+            changed = await marker.mark_within(connection, found.kind, found.communication_id, (), [tag_id])
+        if not changed.taken:
+            raise NotFound("The communication does not have this tag", field="tag_id", value=tag_id)
+        if tag_id == (await sales.sale_tag(connection, request.account_id)).tag_id:
+            await sales.forget(connection, request.account_id, found.kind, found.communication_id)
 
 
 async def _set_tags(request: RequestContext, params: Params) -> dict[str, Any]:
-    """Several communications: all are looked at before the first is marked."""
+    """Several communications, all or none; calls that live are marked by their switch before the others."""
     together = params.get("tag_ids")
     wanted = [(item, together if together is not None else [item["tag_id"]]) for item in params["items"]]
     tags = await _tags(request, [tag_id for _, ids in wanted for tag_id in ids], "tag_ids")
@@ -148,15 +153,25 @@ async def _set_tags(request: RequestContext, params: Params) -> dict[str, Any]:
     found = [(await _find(request, item), ids) for item, ids in wanted]
     marker = await _marker(request)
     for communication, ids in found:
-        await marker.mark(communication.kind, communication.communication_id, [tags[one] for one in ids])
-    return {
-        "success": "true",
-        "items": [
-            {"id": one, "communication_id": each.communication_id, "communication_type": each.kind.value}
-            for each, ids in found
-            for one in dict.fromkeys(ids)
-        ],
-    }
+        if communication.lives:  # done again under a key, it changes nothing
+            await marker.mark(communication.kind, communication.communication_id, [tags[one] for one in ids])
+
+    async def mark_ended(connection: Connection) -> dict[str, Any]:
+        # In one order in all requests, so that two of them do not wait for each other.
+        for each, ids in sorted(found, key=lambda pair: (pair[0].kind, pair[0].communication_id)):
+            if not each.lives:
+                given = [tags[one] for one in ids]
+                await marker.mark_within(connection, each.kind, each.communication_id, given)
+        return {
+            "success": "true",
+            "items": [
+                {"id": one, "communication_id": each.communication_id, "communication_type": each.kind.value}
+                for each, ids in found
+                for one in dict.fromkeys(ids)
+            ],
+        }
+
+    return await in_one_transaction(request, params, mark_ended)
 
 
 async def _replace_tags(request: RequestContext, params: Params) -> dict[str, Any]:
@@ -190,19 +205,34 @@ async def _record_sale(request: RequestContext, params: Params) -> int:
             value=params["date_time"],
         ) from error
     sale = sales.Sale(moment, Decimal(str(params["transaction_value"])), params.get("comment", ""))
-    db, account_id = request.services.db, request.account_id
-    async with db.connection() as connection:
-        try:
-            await sales.check(connection, account_id, found, sale)
-        except Refused as refusal:
-            if refusal.field == "date_time":
-                refusal.value = params["date_time"]
-            raise
+    account_id, marker = request.account_id, await _marker(request)
+    async with request.services.db.connection() as connection:
+        await _check_sale(connection, request, found, sale, params)
         tag = await sales.sale_tag(connection, account_id)
-    await (await _marker(request)).mark(found.kind, found.communication_id, [tag])
-    return await sales.record(
-        db, account_id, request.caller.user_id, found.kind, found.communication_id, sale
-    )
+    if found.lives:
+        await marker.mark(found.kind, found.communication_id, [tag])
+
+    async def record(connection: Connection) -> dict[str, Any]:
+        if not found.lives:
+            await marker.mark_within(connection, found.kind, found.communication_id, [tag])
+        sale_id = await sales.record(
+            connection, account_id, request.caller.user_id, found.kind, found.communication_id, sale
+        )
+        return {"id": sale_id}
+
+    made: int = (await in_one_transaction(request, params, record))["id"]
+    return made
+
+
+async def _check_sale(
+    connection: Connection, request: RequestContext, found: Communication, sale: sales.Sale, params: Params
+) -> None:
+    try:
+        await sales.check(connection, request.account_id, found, sale)
+    except Refused as refusal:
+        if refusal.field == "date_time":
+            refusal.value = params["date_time"]
+        raise
 
 
 _COMMUNICATION_ID = Param("communication_id", ParamType.NUMBER, required=True)
@@ -283,6 +313,7 @@ _SET_TAGS = dataclasses.replace(
         ),
         envelope=Envelope.DIRECT,
         permissions=_UPDATE,
+        takes_idempotency_key=True,
     ),
     forms=_FORMS,
 )
@@ -347,6 +378,7 @@ METHODS = (
             Param("comment", ParamType.STRING, maximum=255),
         ),
         permissions=_UPDATE,
+        takes_idempotency_key=True,
     ),
     _SET_TAGS,
     change_method(
