@@ -257,3 +257,28 @@ async def test_a_voice_message_is_mailed_with_its_recording(
     await asyncio.sleep(2)
     assert len(stage.mail_server.got) == 2
     assert len({mail["Message-ID"] for mail in stage.mail_server.got}) == 2
+
+
+# --- by the API
+
+
+async def test_a_call_of_the_api_goes_through_a_menu(stage: Stage, numbers: dict[str, str]) -> None:
+    """``start.scenario_call``: the contact is called, then chooses in the menu of the scenario."""
+    all_answer(stage)
+    customer = await stage.customer()
+    customer.on_call(Answer(after=0.3))
+    scenarios = await stage.installation.data_api(stage.account, "get.scenarios")
+    [menu] = [one["id"] for one in scenarios["data"] if one["name"] == "menu"]
+    await stage.installation.call_api(
+        stage.account,
+        "start.scenario_call",
+        first_call="contact",
+        virtual_phone_number=numbers["menu"],
+        contact=customer.identity.user,
+        scenario_id=menu,
+    )
+    call = await customer.next_call()
+    await call.answered()
+    await asyncio.sleep(1)
+    await call.send_keys("2")
+    await talks(stage, call, "boris")

@@ -42,7 +42,7 @@ from trunkline.calls.flows.inputs import (
     TalkOver,
 )
 from trunkline.calls.flows.parties import dial_targets_for, nobody, plan_of, unreached
-from trunkline.calls.flows.scenario_position import caller_of
+from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session, anchor
 from trunkline.calls.states import (
@@ -384,9 +384,7 @@ def _message(decision: Decision, leg: Leg) -> tuple[str, ...]:
 
 def _scenario_message(decision: Decision) -> tuple[str, ...]:
     """The scenario's own message to an employee: it comes before that of the request."""
-    session = decision.session
-    scenario = decision.context.account.scenarios.get(session.scenario_id or 0)
-    operation = scenario.operation(session.operation_key) if scenario is not None else None
+    _, operation = position(decision)
     return inbound.employee_message(decision, operation) if operation is not None else ()
 
 

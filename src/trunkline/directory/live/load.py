@@ -104,11 +104,12 @@ _STATEMENTS: Mapping[str, str] = {
 
 
 _CONTACTS = """
-select p.account_id, p.phone_number, c.contact_id, c.full_name, c.personal_manager_id,
-    (select array_agg(m.contact_group_id order by m.contact_group_id) from contact_group_members m
-        where m.account_id = c.account_id and m.contact_id = c.contact_id) as group_ids
+select p.account_id, p.phone_number, c.contact_id, c.full_name, c.personal_manager_id, m.group_ids
 from contact_phones p join contacts c using (account_id, contact_id)
-where p.account_id = any(%s) order by c.contact_id desc"""
+    left join (select account_id, contact_id, array_agg(contact_group_id order by contact_group_id) as group_ids
+        from contact_group_members where account_id = any(%(accounts)s) group by account_id, contact_id) m
+    using (account_id, contact_id)
+where p.account_id = any(%(accounts)s) order by c.contact_id desc"""
 
 _CONTACTS_OF_NUMBERS = """
 select p.phone_number, c.contact_id, c.full_name, c.personal_manager_id,
@@ -216,7 +217,7 @@ async def _contacts(
     """Contacts by account and phone number; there may be very many, so they get no row of their own."""
     found: defaultdict[int, dict[str, model.Contact]] = defaultdict(dict)
     cursor = connection.cursor(row_factory=tuple_row)
-    await cursor.execute(_CONTACTS, (accounts,))
+    await cursor.execute(_CONTACTS, {"accounts": accounts})
     async for piece in _chunks(cursor):
         for account_id, phone_number, contact_id, full_name, manager_id, group_ids in piece:
             groups = tuple(group_ids or ())
