@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest_asyncio
 
-from tests.engine.callapi.desk import Desk, make_desk
+from tests.engine.callapi.client import CallApiClient, make_client
 from tests.engine.stage import Stage
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def desk(stage: Stage) -> Desk:
-    return await make_desk(stage)
+async def client(stage: Stage) -> CallApiClient:
+    return await make_client(stage)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.callapi.desk import BORIS, Desk
+from tests.engine.callapi.client import BORIS, CallApiClient
 from trunkline.demo.outside import Answer
 
 pytestmark = [
@@ -19,27 +19,29 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("start", ["pbx", "api"])
-async def test_recording_and_report_of_a_consulted_call(desk: Desk, start: str, tmp_path: Path) -> None:
+async def test_recording_and_report_of_a_consulted_call(
+    client: CallApiClient, start: str, tmp_path: Path
+) -> None:
     """Talk, hold, consult, back: what operator and third party said is in no track; the second talk is in its place."""
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
     contact, operator = talk.contact, talk.employee
     began = max(contact.at_answer, operator.at_answer)
     await asyncio.sleep(1.2)
-    await desk.hold(talk)
+    await client.hold(talk)
     held = time.time()
-    desk.stage.boris.on_call(Answer())
-    await desk.do(talk, "make.call", to=BORIS)
-    third = await desk.stage.boris.next_call()
+    client.stage.boris.on_call(Answer())
+    await client.do(talk, "make.call", to=BORIS)
+    third = await client.stage.boris.next_call()
     await third.answered()
-    await desk.span("consult", {operator: {third}, third: {operator}}, 0.8)
-    await desk.do(talk, "restore.talk")
+    await client.span("consult", {operator: {third}, third: {operator}}, 0.8)
+    await client.do(talk, "restore.talk")
     restored = time.time()
-    await desk.span("talk", {contact: {operator}, operator: {contact}}, 0.8)
+    await client.span("talk", {contact: {operator}, operator: {contact}}, 0.8)
     await contact.hangup()
     await operator.ended()
-    await desk.prove()
-    row = await desk.stage.row(talk.before, recorded=True)
-    left, right = await desk.recording(row, tmp_path)
+    await client.prove()
+    row = await client.stage.row(talk.before, recorded=True)
+    left, right = await client.recording(row, tmp_path)
     assert (set(left), set(right)) == ({contact.tone}, {operator.tone})
     for channel, tone in ((left, contact.tone), (right, operator.tone)):
         first, second = channel[tone]
@@ -50,32 +52,34 @@ async def test_recording_and_report_of_a_consulted_call(desk: Desk, start: str, 
     clean = held - began + contact.at_end - restored
     assert row["clean_talk_duration"] == pytest.approx(clean, abs=0.8)
     assert row["total_wait_duration"] == pytest.approx(restored - held, abs=1.0)
-    legs = {leg["employee_full_name"]: leg for leg in await desk.stage.legs(row["id"])}
+    legs = {leg["employee_full_name"]: leg for leg in await client.stage.legs(row["id"])}
     assert legs["Berg Anna"]["is_talked"] is True
     assert legs["Lund Boris"]["is_talked"] is False
     assert row["is_transfer"] is False
 
 
 @pytest.mark.parametrize("start", ["pbx", "api"])
-async def test_recording_and_report_of_a_transferred_call(desk: Desk, start: str, tmp_path: Path) -> None:
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
+async def test_recording_and_report_of_a_transferred_call(
+    client: CallApiClient, start: str, tmp_path: Path
+) -> None:
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
     contact, operator = talk.contact, talk.employee
     began = max(contact.at_answer, operator.at_answer)
     await asyncio.sleep(1.0)
-    await desk.hold(talk)
-    desk.stage.boris.on_call(Answer())
-    await desk.do(talk, "make.call", to=BORIS)
-    third = await desk.stage.boris.next_call()
+    await client.hold(talk)
+    client.stage.boris.on_call(Answer())
+    await client.do(talk, "make.call", to=BORIS)
+    third = await client.stage.boris.next_call()
     await third.answered()
     await asyncio.sleep(0.8)
-    await desk.do(talk, "transfer.talk")
+    await client.do(talk, "transfer.talk")
     transferred = time.time()
     await operator.ended()
     await asyncio.sleep(1.0)
     await third.hangup()
     await contact.ended()
-    row = await desk.stage.row(talk.before, recorded=True)
-    left, right = await desk.recording(row, tmp_path)
+    row = await client.stage.row(talk.before, recorded=True)
+    left, right = await client.recording(row, tmp_path)
     assert set(left) == {contact.tone}
     assert set(right) == {operator.tone, third.tone}
     [his] = right[operator.tone]
@@ -87,6 +91,6 @@ async def test_recording_and_report_of_a_transferred_call(desk: Desk, start: str
     assert row["finish_reason"] == "operator_disconnects"
     assert row["is_transfer"] is True
     assert row["employees"]
-    legs = {leg["employee_full_name"]: leg for leg in await desk.stage.legs(row["id"])}
+    legs = {leg["employee_full_name"]: leg for leg in await client.stage.legs(row["id"])}
     assert legs["Berg Anna"]["finish_reason"] == "transfer_disconnects"
     assert legs["Lund Boris"]["is_talked"] is True

@@ -17,9 +17,9 @@ from tests.calls.call_scenarios import (
     Step,
     sample,
 )
-from tests.engine.callapi.desk import ANNAS_NUMBER, Desk
-from tests.engine.callapi.desk import BORIS as TO_BORIS
-from tests.engine.callapi.desk import CLARA as TO_CLARA
+from tests.engine.callapi.client import ANNAS_NUMBER, CallApiClient
+from tests.engine.callapi.client import BORIS as TO_BORIS
+from tests.engine.callapi.client import CLARA as TO_CLARA
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Call, Customer, Ignore, Party
 
@@ -46,9 +46,9 @@ _METHODS = {
 class _Company:
     """The parties of a call scenario, which do nothing by themselves."""
 
-    def __init__(self, desk: Desk, customer: Customer) -> None:
-        stage = desk.stage
-        self.desk = desk
+    def __init__(self, client: CallApiClient, customer: Customer) -> None:
+        stage = client.stage
+        self.client = client
         self.session = 0
         self._parties: dict[str, Party] = {
             CONTACT: customer,
@@ -64,11 +64,11 @@ class _Company:
         customer = self._parties[CONTACT]
         assert isinstance(customer, Customer)
         if beginning is not Beginning.IN:
-            self.session = await self.desk.start_employee_call(customer, beginning.value)
+            self.session = await self.client.start_employee_call(customer, beginning.value)
             return
         self._calls[CONTACT] = await customer.dial(ANNAS_NUMBER)
         for _ in range(60):
-            for call in await self.desk.stage.living():
+            for call in await self.client.stage.living():
                 if call["contact_phone_number"] == customer.name:
                     self.session = int(call["call_session_id"])
                     return
@@ -94,11 +94,11 @@ class _Company:
     async def _command(self, step: Step) -> str | None:
         params: dict[str, object] = {}
         if step.command == "hold_call":
-            params = {"contact_message": self.desk.message("word_to_contact")}
+            params = {"contact_message": self.client.message("word_to_contact")}
         elif step.command == "make_call":
             params = {"to": _TO[step.who]}
         try:
-            await self.desk.do(self.session, _METHODS[step.command], **params)
+            await self.client.do(self.session, _METHODS[step.command], **params)
         except ApiError as refused:
             return refused.mnemonic
         return None
@@ -117,9 +117,9 @@ class _Company:
     async def stand(self, states: dict[str, str]) -> None:
         """Until all stand so; nobody is left when that is nobody."""
         if states:
-            await self.desk.until_states(self.session, **states)
+            await self.client.until_states(self.session, **states)
         else:
-            await self.desk.gone(self.session)
+            await self.client.gone(self.session)
 
     async def ended(self) -> bool:
         calls = [call for party in self._parties.values() for call in party.calls]
@@ -128,10 +128,10 @@ class _Company:
 
 
 @pytest.mark.parametrize("number", range(TALES))
-async def test_the_engine_tells_the_same_tale(desk: Desk, number: int) -> None:
+async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int) -> None:
     call_scenario = sample(TALES)[number]
-    before = await desk.stage.last_id()
-    company = _Company(desk, await desk.stage.customer())
+    before = await client.stage.last_id()
+    company = _Company(client, await client.stage.customer())
     await company.begin(call_scenario.beginning)
     await company.stand(call_scenario.first)
     for step, told in enumerate(call_scenario.steps):
@@ -142,14 +142,14 @@ async def test_the_engine_tells_the_same_tale(desk: Desk, number: int) -> None:
             error.add_note(f"step {step} of {_summary(call_scenario)}")
             raise
     assert await company.ended()
-    assert await desk.engine_bridges() == 0
-    row = await desk.stage.row(before)
+    assert await client.engine_bridges() == 0
+    row = await client.stage.row(before)
     assert (row["id"], row["finish_reason"]) == (company.session, call_scenario.finish_reason), _summary(
         call_scenario
     )
     legs = [
         ((leg["employee_full_name"] or CONTACT).split()[-1], leg["finish_reason"])
-        for leg in await desk.stage.legs(company.session)
+        for leg in await client.stage.legs(company.session)
     ]
     assert sorted(legs) == call_scenario.legs, _summary(call_scenario)
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.docs.pages import DOCS, requests
-from tests.engine.callapi.desk import ANNAS_NUMBER, CLARA, Desk
+from tests.engine.callapi.client import ANNAS_NUMBER, CLARA, CallApiClient
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer, Ignore
 
@@ -23,17 +23,17 @@ pytestmark = [
 _PAGES_NUMBER = "97140000100"
 
 
-async def test_the_requests_of_the_page(desk: Desk) -> None:
-    stage = desk.stage
+async def test_the_requests_of_the_page(client: CallApiClient) -> None:
+    stage = client.stage
     for phone in (stage.anna, stage.boris, stage.clara):
         phone.on_call(Ignore())
     sent: list[str] = []
     examples = [body for path, body in requests(DOCS / "api" / "call-api.md") if path == "/v4.0"]
     values = {
-        "employee": {"id": await desk.employee_id("Anna")},
-        "employee_id": await desk.employee_id("Anna"),
-        "scenario_id": await desk.scenario_id("Anna"),
-        "tag_id": await desk.tag_id(),
+        "employee": {"id": await client.employee_id("Anna")},
+        "employee_id": await client.employee_id("Anna"),
+        "scenario_id": await client.scenario_id("Anna"),
+        "tag_id": await client.tag_id(),
     }
 
     async def send(body: dict[str, Any], **more: Any) -> Any:
@@ -63,15 +63,15 @@ async def test_the_requests_of_the_page(desk: Desk) -> None:
             if own.get("operator"):
                 own["operator"] = (await stage.customer()).name
             data = await send(body, **own)
-            await desk.do(data["call_session_id"], "release.call")
-            await desk.gone(data["call_session_id"])
+            await client.do(data["call_session_id"], "release.call")
+            await client.gone(data["call_session_id"])
         elif method.startswith("list."):
             assert isinstance(await send(body), list)
 
     # What needs a call: on one that is in the state which the page supposes.
     for phone in (stage.anna, stage.boris, stage.clara):
         phone.forget()  # the calls above
-    talk = await desk.talk_in()
+    talk = await client.talk_in()
     this = {"call_session_id": talk.call_session_id}
     for body in examples:
         method = body["method"]
@@ -85,7 +85,7 @@ async def test_the_requests_of_the_page(desk: Desk) -> None:
             more["phone_number"] = CLARA
         for name in ("contact_message", "to_message"):
             if body["params"].get(name, {}).get("type") == "media":
-                more[name] = desk.message("word_to_contact")
+                more[name] = client.message("word_to_contact")
         try:
             assert await send(body, **more) == {"success": "true"}
         except ApiError as refused:
@@ -95,12 +95,12 @@ async def test_the_requests_of_the_page(desk: Desk) -> None:
             await (await stage.boris.next_call()).answered()
             await asyncio.sleep(0.3)
         elif method == "transfer.talk":
-            await desk.until_states(talk.call_session_id, contact="Conversation", Boris="Conversation")
-    if await desk.living(talk.call_session_id) is not None:
+            await client.until_states(talk.call_session_id, contact="Conversation", Boris="Conversation")
+    if await client.living(talk.call_session_id) is not None:
         assert await send(next(one for one in examples if one["method"] == "release.call"), **this) == {
             "success": "true"
         }
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
     assert len(set(sent)) >= 20, sent
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.callapi.desk import FINNS_NUMBER, Desk, Talk
+from tests.engine.callapi.client import FINNS_NUMBER, CallApiClient, Talk
 from tests.engine.stage import Stage, period
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Ignore, Phone, busy
@@ -22,11 +22,11 @@ pytestmark = [
 ]
 
 
-async def _coached(desk: Desk, start: str = "pbx", **params: str) -> tuple[Talk, Call]:
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
-    desk.stage.clara.on_call(Answer(after=0.3))
-    await desk.do(talk, "add.coach", **params)
-    coach = await desk.stage.clara.next_call()
+async def _coached(client: CallApiClient, start: str = "pbx", **params: str) -> tuple[Talk, Call]:
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
+    client.stage.clara.on_call(Answer(after=0.3))
+    await client.do(talk, "add.coach", **params)
+    coach = await client.stage.clara.next_call()
     await coach.answered()
     return talk, coach
 
@@ -35,11 +35,13 @@ async def _coached(desk: Desk, start: str = "pbx", **params: str) -> tuple[Talk,
     ("mode", "start"),
     [("whisper", "pbx"), ("listen", "pbx"), ("barge", "pbx"), ("whisper", "api"), ("barge", "api")],
 )
-async def test_a_coach_is_heard_as_the_mode_allows(desk: Desk, mode: str, start: str, tmp_path: Path) -> None:
-    talk, coach = await _coached(desk, start, mode=mode)
+async def test_a_coach_is_heard_as_the_mode_allows(
+    client: CallApiClient, mode: str, start: str, tmp_path: Path
+) -> None:
+    talk, coach = await _coached(client, start, mode=mode)
     contact, employee = talk.contact, talk.employee
     heard_by = {"whisper": {employee}, "listen": set(), "barge": {employee, contact}}[mode]
-    await desk.span(
+    await client.span(
         mode,
         {
             coach: {contact, employee},
@@ -49,93 +51,93 @@ async def test_a_coach_is_heard_as_the_mode_allows(desk: Desk, mode: str, start:
     )
     await coach.hangup()
     await coach.ended()
-    await desk.span("without", {employee: {contact}, contact: {employee}})
+    await client.span("without", {employee: {contact}, contact: {employee}})
     await contact.hangup()
     await employee.ended()
-    await desk.prove()
-    row = await desk.stage.row(talk.before, recorded=True)
-    left, right = await desk.recording(row, tmp_path)
+    await client.prove()
+    row = await client.stage.row(talk.before, recorded=True)
+    left, right = await client.recording(row, tmp_path)
     assert (set(left), set(right)) == ({contact.tone}, {employee.tone})
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_coach_by_number(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    coach = await desk.stage.customer()
+async def test_a_coach_by_number(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    coach = await client.stage.customer()
     coach.on_call(Answer())
-    await desk.do(talk, "add.coach", phone_number=coach.name)
+    await client.do(talk, "add.coach", phone_number=coach.name)
     call = await coach.next_call()
     await call.answered()
     hears = {call: {talk.contact, talk.employee}, talk.contact: {talk.employee}}
-    await desk.span("whisper", {**hears, talk.employee: {talk.contact, call}})
+    await client.span("whisper", {**hears, talk.employee: {talk.contact, call}})
     await talk.contact.hangup()
     await asyncio.gather(call.ended(), talk.employee.ended())
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_coach_who_does_not_come(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    desk.stage.clara.on_call(busy(0.2))
-    await desk.do(talk, "add.coach")
-    await (await desk.stage.clara.next_call()).ended()
-    desk.stage.clara.on_call(Ignore())
-    await desk.do(talk, "add.coach")
-    coach = await desk.stage.clara.next_call()
-    assert await desk.refused(talk, "add.coach") == INVALID_STATE
-    await desk.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
+async def test_a_coach_who_does_not_come(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    client.stage.clara.on_call(busy(0.2))
+    await client.do(talk, "add.coach")
+    await (await client.stage.clara.next_call()).ended()
+    client.stage.clara.on_call(Ignore())
+    await client.do(talk, "add.coach")
+    coach = await client.stage.clara.next_call()
+    assert await client.refused(talk, "add.coach") == INVALID_STATE
+    await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
     await talk.employee.hangup()
     await asyncio.gather(talk.contact.ended(), coach.ended())
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
-async def test_an_employee_without_a_coach(desk: Desk) -> None:
-    talk = await desk.talk_in("97140000208", desk.stage.clara)
-    assert await desk.refused(talk, "add.coach") == (-32602, "coach_not_found")
+async def test_an_employee_without_a_coach(client: CallApiClient) -> None:
+    talk = await client.talk_in("97140000208", client.stage.clara)
+    assert await client.refused(talk, "add.coach") == (-32602, "coach_not_found")
     await talk.contact.hangup()
     await talk.employee.ended()
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_coach_through_hold(desk: Desk) -> None:
+async def test_a_coach_through_hold(client: CallApiClient) -> None:
     """The talk is taken from the engine under the coach; he leaves when there is nothing to coach."""
-    talk, coach = await _coached(desk)
+    talk, coach = await _coached(client)
     await asyncio.sleep(0.3)
-    await desk.hold(talk)
-    await desk.span("hold", {talk.contact: {"word_to_contact"}}, 0.5)
-    await desk.do(talk, "unhold.call")
-    await desk.span("talk", {talk.contact: {talk.employee}, coach: {talk.contact, talk.employee}})
+    await client.hold(talk)
+    await client.span("hold", {talk.contact: {"word_to_contact"}}, 0.5)
+    await client.do(talk, "unhold.call")
+    await client.span("talk", {talk.contact: {talk.employee}, coach: {talk.contact, talk.employee}})
     await talk.contact.hangup()
     await asyncio.gather(talk.employee.ended(), coach.ended())
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize("start", ["pbx", "api"])
-async def test_keys_reach_the_contact(desk: Desk, start: str) -> None:
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
+async def test_keys_reach_the_contact(client: CallApiClient, start: str) -> None:
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
     for key in "7#":
-        await desk.do(talk, "send.dtmf", dtmf_string=key)
+        await client.do(talk, "send.dtmf", dtmf_string=key)
     await asyncio.sleep(0.8)
     assert (talk.contact.keys, talk.employee.keys) == ("7#", "")
     await talk.contact.hangup()
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_tag_is_in_list_and_report(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    tag = await desk.tag_id()
-    await desk.do(talk, "tag.call", tag_id=tag)
-    assert await desk.refused(talk, "tag.call", tag_id=tag) == (-32602, "duplicate_tag")
-    assert await desk.refused(talk, "tag.call", tag_id=987654) == (-32602, "tag_not_found")
-    living = await desk.living(talk.call_session_id)
+async def test_a_tag_is_in_list_and_report(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    tag = await client.tag_id()
+    await client.do(talk, "tag.call", tag_id=tag)
+    assert await client.refused(talk, "tag.call", tag_id=tag) == (-32602, "duplicate_tag")
+    assert await client.refused(talk, "tag.call", tag_id=987654) == (-32602, "tag_not_found")
+    living = await client.living(talk.call_session_id)
     assert living is not None
     assert living["tags"] == [{"tag_id": tag, "tag_name": "Important"}]
     await talk.contact.hangup()
-    row = await desk.stage.row(talk.before)
-    result = await desk.stage.installation.data_api(
-        desk.stage.account,
+    row = await client.stage.row(talk.before)
+    result = await client.stage.installation.data_api(
+        client.stage.account,
         "get.calls_report",
         **period(),
         fields=["id", "tags"],
@@ -154,22 +156,22 @@ async def _finn(stage: Stage) -> Phone:
     return phone
 
 
-async def test_recording_is_switched_on_and_off(desk: Desk, tmp_path: Path) -> None:
-    talk = await desk.talk_in(FINNS_NUMBER, await _finn(desk.stage))
-    assert await desk.refused(talk, "record.call", action="off") == (-32602, "record_already_stopped")
+async def test_recording_is_switched_on_and_off(client: CallApiClient, tmp_path: Path) -> None:
+    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.stage))
+    assert await client.refused(talk, "record.call", action="off") == (-32602, "record_already_stopped")
     await asyncio.sleep(0.8)
-    await desk.do(talk, "record.call", action="on")
-    assert await desk.refused(talk, "record.call", action="on") == (-32602, "record_already_started")
+    await client.do(talk, "record.call", action="on")
+    assert await client.refused(talk, "record.call", action="on") == (-32602, "record_already_started")
     await asyncio.sleep(1.0)
-    await desk.do(talk, "record.call", action="off")
+    await client.do(talk, "record.call", action="off")
     await asyncio.sleep(0.8)
-    await desk.do(talk, "record.call", action="on")
+    await client.do(talk, "record.call", action="on")
     await asyncio.sleep(0.7)
     await talk.contact.hangup()
     await talk.employee.ended()
-    row = await desk.stage.row(talk.before, recorded=True)
+    row = await client.stage.row(talk.before, recorded=True)
     for channel, tone in zip(
-        await desk.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
+        await client.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
     ):
         assert list(channel) == [tone]
         first, second = channel[tone]
@@ -178,86 +180,86 @@ async def test_recording_is_switched_on_and_off(desk: Desk, tmp_path: Path) -> N
         assert second.seconds == pytest.approx(0.7, abs=0.3)
 
 
-async def test_recording_of_who_is_always_recorded_stays_on(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    assert await desk.refused(talk, "record.call", action="on") == (-32602, "record_already_started")
-    assert await desk.refused(talk, "record.call", action="off") == (-32003, "forbidden")
+async def test_recording_of_who_is_always_recorded_stays_on(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    assert await client.refused(talk, "record.call", action="on") == (-32602, "record_already_started")
+    assert await client.refused(talk, "record.call", action="off") == (-32003, "forbidden")
     await talk.contact.hangup()
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize(("start", "who"), [("pbx", 0), ("pbx", 1), ("api", 0), ("api", 1)])
-async def test_one_leg_is_disconnected(desk: Desk, start: str, who: int) -> None:
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
-    living = await desk.living(talk.call_session_id)
+async def test_one_leg_is_disconnected(client: CallApiClient, start: str, who: int) -> None:
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
+    living = await client.living(talk.call_session_id)
     assert living is not None
     leg = next(leg["leg_id"] for leg in living["legs"] if leg["is_operator"] is bool(who))
-    assert await desk.refused(talk, "disconnect.leg", leg_id=leg + 1_000_000) == (-32602, "leg_not_found")
-    await desk.do(talk, "disconnect.leg", leg_id=leg)
+    assert await client.refused(talk, "disconnect.leg", leg_id=leg + 1_000_000) == (-32602, "leg_not_found")
+    await client.do(talk, "disconnect.leg", leg_id=leg)
     await asyncio.gather(talk.contact.ended(), talk.employee.ended())
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_blocked_contact_talks_on_and_comes_no_more(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    await desk.do(talk, "block.contact")
-    assert await desk.refused(talk, "block.contact") == (-32602, "duplicate_contact")
-    await desk.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}}, 0.4)
-    customer = next(one for one in desk.stage.world.parties if one.name == talk.contact.party)
+async def test_a_blocked_contact_talks_on_and_comes_no_more(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    await client.do(talk, "block.contact")
+    assert await client.refused(talk, "block.contact") == (-32602, "duplicate_contact")
+    await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}}, 0.4)
+    customer = next(one for one in client.stage.world.parties if one.name == talk.contact.party)
     await talk.contact.hangup()
     await talk.employee.ended()
-    await desk.prove()
-    before = await desk.stage.last_id()
+    await client.prove()
+    before = await client.stage.last_id()
     assert hasattr(customer, "dial")
     again = await customer.dial("97140000200")
     await again.ended()
-    assert (await desk.stage.row(before))["finish_reason"] == "numa_in_black_list"
+    assert (await client.stage.row(before))["finish_reason"] == "numa_in_black_list"
 
 
-async def test_options_by_key_and_by_api(desk: Desk) -> None:
-    options = {one["button"]: one["mnemonic"] for one in await desk.api("list.talk_options")}
+async def test_options_by_key_and_by_api(client: CallApiClient) -> None:
+    options = {one["button"]: one["mnemonic"] for one in await client.api("list.talk_options")}
     assert options["0"] == "finish_conversation"
     assert options["3"] == "transfer_call"
-    talk = await desk.talk_in()
+    talk = await client.talk_in()
     await talk.employee.send_keys("1")
     for _ in range(40):
-        living = await desk.living(talk.call_session_id)
+        living = await client.living(talk.call_session_id)
         if living and living["tags"]:
             break
         await asyncio.sleep(0.05)
     assert living
     assert [tag["tag_name"] for tag in living["tags"]] == ["Important"]
-    assert await desk.refused(talk, "call.talk_option", button="9") == (-32602, "talk_option_not_found")
-    await desk.do(talk, "call.talk_option", button="0")
+    assert await client.refused(talk, "call.talk_option", button="9") == (-32602, "talk_option_not_found")
+    await client.do(talk, "call.talk_option", button="0")
     await asyncio.gather(talk.contact.ended(), talk.employee.ended())
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_recording_by_key(desk: Desk, tmp_path: Path) -> None:
+async def test_recording_by_key(client: CallApiClient, tmp_path: Path) -> None:
     """On by the first press, off by the second."""
-    talk = await desk.talk_in(FINNS_NUMBER, await _finn(desk.stage))
+    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.stage))
     await asyncio.sleep(0.6)
     await talk.employee.send_keys("2")
-    await _until_recorded(desk, talk, wanted=True)
+    await _until_recorded(client, talk, wanted=True)
     await asyncio.sleep(1.2)
     await talk.employee.send_keys("2")
-    await _until_recorded(desk, talk, wanted=False)
+    await _until_recorded(client, talk, wanted=False)
     await asyncio.sleep(0.6)
     await talk.contact.hangup()
     await talk.employee.ended()
-    sent = await desk.stage.sent(talk.contact, talk.employee)
-    row = await desk.stage.row(talk.before, recorded=True)
-    hears = await desk.stage.world.hears([talk.contact, talk.employee])
+    sent = await client.stage.sent(talk.contact, talk.employee)
+    row = await client.stage.row(talk.before, recorded=True)
+    hears = await client.stage.world.hears([talk.contact, talk.employee])
     for channel, tone in zip(
-        await desk.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
+        await client.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
     ):
         assert list(channel) == [tone], f"{channel}; {sent}; in the talk {hears}"
         assert tones.total(channel[tone]) == pytest.approx(1.2, abs=0.6 + sent.owed), str(sent)
 
 
-async def _until_recorded(desk: Desk, talk: Talk, *, wanted: bool) -> None:
+async def _until_recorded(client: CallApiClient, talk: Talk, *, wanted: bool) -> None:
     for _ in range(60):
-        living = await desk.living(talk.call_session_id)
+        living = await client.living(talk.call_session_id)
         assert living
         if {leg["record_call_enabled"] for leg in living["legs"]} == {wanted}:
             return
@@ -265,27 +267,27 @@ async def _until_recorded(desk: Desk, talk: Talk, *, wanted: bool) -> None:
     raise AssertionError(living)
 
 
-async def test_a_coach_by_key(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    desk.stage.clara.on_call(Answer())
+async def test_a_coach_by_key(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    client.stage.clara.on_call(Answer())
     await talk.employee.send_keys("5")
-    coach = await desk.stage.clara.next_call()
+    coach = await client.stage.clara.next_call()
     await coach.answered()
     hears = {coach: {talk.contact, talk.employee}, talk.contact: {talk.employee}}
-    await desk.span("whisper", {**hears, talk.employee: {talk.contact, coach}})
+    await client.span("whisper", {**hears, talk.employee: {talk.contact, coach}})
     await talk.contact.hangup()
     await asyncio.gather(talk.employee.ended(), coach.ended())
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
-async def test_a_contact_is_kept_by_key(desk: Desk) -> None:
+async def test_a_contact_is_kept_by_key(client: CallApiClient) -> None:
     """The caller becomes a contact: the next call has its id."""
-    talk = await desk.talk_in()
+    talk = await client.talk_in()
     number = talk.contact.party
     await talk.employee.send_keys("6")
     for _ in range(60):
-        result = await desk.stage.installation.data_api(desk.stage.account, "get.contacts")
+        result = await client.stage.installation.data_api(client.stage.account, "get.contacts")
         kept = [row for row in result["data"] if number in json.dumps(row["phone_numbers"])]
         if kept:
             break
@@ -293,32 +295,32 @@ async def test_a_contact_is_kept_by_key(desk: Desk) -> None:
     assert kept
     await talk.contact.hangup()
     await talk.employee.ended()
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize("how", ["key", "api"])
-async def test_the_transfer_option(desk: Desk, how: str) -> None:
-    talk = await desk.talk_in()
-    desk.stage.boris.on_call(Answer(after=0.3))
-    await (talk.employee.send_keys("3") if how == "key" else desk.do(talk, "call.talk_option", button="3"))
-    third = await desk.stage.boris.next_call()
+async def test_the_transfer_option(client: CallApiClient, how: str) -> None:
+    talk = await client.talk_in()
+    client.stage.boris.on_call(Answer(after=0.3))
+    await (talk.employee.send_keys("3") if how == "key" else client.do(talk, "call.talk_option", button="3"))
+    third = await client.stage.boris.next_call()
     await third.answered()
-    await desk.span("transferred", {talk.contact: {third}, third: {talk.contact}})
+    await client.span("transferred", {talk.contact: {third}, third: {talk.contact}})
     assert talk.employee.is_ended
     await talk.contact.hangup()
     await third.ended()
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
-async def test_the_scenario_option(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    desk.stage.clara.on_call(Answer(after=0.3))
-    await desk.do(talk, "call.talk_option", button="4")
-    other = await desk.stage.clara.next_call()
+async def test_the_scenario_option(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    client.stage.clara.on_call(Answer(after=0.3))
+    await client.do(talk, "call.talk_option", button="4")
+    other = await client.stage.clara.next_call()
     await asyncio.gather(talk.employee.ended(), other.answered())
-    await desk.span("in the scenario", {talk.contact: {other}, other: {talk.contact}})
+    await client.span("in the scenario", {talk.contact: {other}, other: {talk.contact}})
     await other.hangup()
     await talk.contact.ended()
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)

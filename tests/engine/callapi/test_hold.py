@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.engine.callapi.desk import MUSIC, Desk
+from tests.engine.callapi.client import MUSIC, CallApiClient
 
 pytestmark = [
     pytest.mark.engine,
@@ -16,17 +16,17 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("start", ["pbx", "api"])
-async def test_hold_and_unhold(desk: Desk, start: str) -> None:
-    talk = await (desk.talk_in() if start == "pbx" else desk.talk_by_api())
+async def test_hold_and_unhold(client: CallApiClient, start: str) -> None:
+    talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
     contact, employee = talk.contact, talk.employee
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await desk.hold(talk)
-    await desk.span("message", {contact: {"word_to_contact"}, employee: set()}, 0.6)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await client.hold(talk)
+    await client.span("message", {contact: {"word_to_contact"}, employee: set()}, 0.6)
     await asyncio.sleep(0.6)
-    await desk.span("hold", {contact: {MUSIC}, employee: set()})
-    await desk.do(talk, "unhold.call")
-    await desk.span("talk again", {contact: {employee}, employee: {contact}})
+    await client.span("hold", {contact: {MUSIC}, employee: set()})
+    await client.do(talk, "unhold.call")
+    await client.span("talk again", {contact: {employee}, employee: {contact}})
     await contact.hangup()
     await employee.ended()
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)

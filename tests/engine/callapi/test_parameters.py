@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.callapi.desk import ANNAS_NUMBER, MUSIC, Desk
+from tests.engine.callapi.client import ANNAS_NUMBER, MUSIC, CallApiClient
 from tests.engine.stage import PRECISION
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Customer, Ignore
@@ -33,10 +33,10 @@ async def _seconds_of(text: str) -> float:
     return len(pcm) / 2 / tones.RATE
 
 
-async def test_a_text_is_spoken_to_the_contact_to_its_end(desk: Desk) -> None:
-    customer = await desk.stage.customer()
+async def test_a_text_is_spoken_to_the_contact_to_its_end(client: CallApiClient) -> None:
+    customer = await client.stage.customer()
     customer.on_call(Answer())
-    data = await desk.api(
+    data = await client.api(
         "start.informer_call",
         contact=customer.name,
         virtual_phone_number=ANNAS_NUMBER,
@@ -50,21 +50,21 @@ async def test_a_text_is_spoken_to_the_contact_to_its_end(desk: Desk) -> None:
     ear = await contact.ear()
     # A voice pauses between words; a file that was cut short or not found would sound for less.
     assert tones.total(tones.sounding(ear.sound)) > 0.7 * length
-    assert not any(tones.heard(ear.sound, desk.stage.world.tones.values()).values())
-    await desk.gone(data["call_session_id"])
+    assert not any(tones.heard(ear.sound, client.stage.world.tones.values()).values())
+    await client.gone(data["call_session_id"])
 
 
-async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(desk: Desk) -> None:
+async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(client: CallApiClient) -> None:
     """Employee first: his text to its end, then the contact's to its end, and music for him meanwhile."""
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer())
     customer.on_call(Answer())
-    session = await desk.start_employee_call(
+    session = await client.start_employee_call(
         customer,
         "employee",
         employee_message=_spoken("A call for you."),
         contact_message=_spoken(TEXT),
-        media_file_id=desk.media["tune"],
+        media_file_id=client.media["tune"],
         switch_at_once=True,
     )
     employee = await anna.next_call()
@@ -72,45 +72,45 @@ async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(desk: Desk) -
     contact = await customer.next_call()
     assert contact.at_dial - employee.at_answer > await _seconds_of("A call for you.") - PRECISION
     await contact.answered()
-    await desk.span("its text", {contact: {MUSIC}, employee: {"tune"}}, 1.0)
+    await client.span("its text", {contact: {MUSIC}, employee: {"tune"}}, 1.0)
     await asyncio.sleep(await _seconds_of(TEXT) - 1.2)
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
+    await client.span("talk", {contact: {employee}, employee: {contact}})
     await contact.hangup()
     await employee.ended()
-    await desk.prove()
-    await desk.gone(session)
+    await client.prove()
+    await client.gone(session)
 
 
-async def test_contact_first_early_and_at_once(desk: Desk) -> None:
+async def test_contact_first_early_and_at_once(client: CallApiClient) -> None:
     """Early switching lets our own side hear the line, never the contact; its message ends with the answer."""
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer(after=1.8, early_media=True))
     customer.on_call(Answer())
-    session = await desk.start_employee_call(
+    session = await client.start_employee_call(
         customer,
         "contact",
-        contact_message=desk.message("long_word"),
-        media_file_id=desk.media["tune"],
+        contact_message=client.message("long_word"),
+        media_file_id=client.media["tune"],
         switch_at_once=True,
         early_switching=True,
     )
     contact, employee = await customer.next_call(), await anna.next_call()
     await contact.answered()
-    await desk.span("its message", {contact: {"long_word"}}, 0.6)
+    await client.span("its message", {contact: {"long_word"}}, 0.6)
     await employee.answered()
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
+    await client.span("talk", {contact: {employee}, employee: {contact}})
     await contact.hangup()
     await employee.ended()
-    await desk.prove()
-    await desk.gone(session)
+    await client.prove()
+    await client.gone(session)
 
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
-async def test_any_key_takes_a_simple_call(desk: Desk, first: str) -> None:
-    operator, customer = await desk.stage.customer(), await desk.stage.customer()
+async def test_any_key_takes_a_simple_call(client: CallApiClient, first: str) -> None:
+    operator, customer = await client.stage.customer(), await client.stage.customer()
     operator.on_call(Answer())
     customer.on_call(Answer())
-    data = await desk.api(
+    data = await client.api(
         "start.simple_call",
         first_call=first,
         contact=customer.name,
@@ -120,40 +120,42 @@ async def test_any_key_takes_a_simple_call(desk: Desk, first: str) -> None:
     )
     ours = await operator.next_call()
     await ours.answered()
-    await desk.span("waits for a key", {ours: {MUSIC}}, 0.5)
+    await client.span("waits for a key", {ours: {MUSIC}}, 0.5)
     assert bool(customer.incoming) is (first == "contact")
     await ours.send_keys("8")
     contact = await customer.next_call()
     await contact.answered()
-    await desk.span("talk", {contact: {ours}, ours: {contact}})
+    await client.span("talk", {contact: {ours}, ours: {contact}})
     await contact.hangup()
     await ours.ended()
-    await desk.prove()
-    await desk.gone(data["call_session_id"])
+    await client.prove()
+    await client.gone(data["call_session_id"])
 
 
 # --- which number calls
 
 
-async def _shown_to(desk: Desk, customer: Customer, **params: object) -> tuple[str, Call]:
+async def _shown_to(client: CallApiClient, customer: Customer, **params: object) -> tuple[str, Call]:
     """The number that the contact's phone shows, of a call that nobody takes."""
     customer.on_call(Ignore())
-    session = await desk.start_employee_call(customer, "contact", **params)
+    session = await client.start_employee_call(customer, "contact", **params)
     call = await customer.next_call()
-    await desk.do(session, "release.call")
+    await client.do(session, "release.call")
     await call.ended()
     return call.number.lstrip("+"), call
 
 
-async def test_a_rule_chooses_the_number(desk: Desk) -> None:
+async def test_a_rule_chooses_the_number(client: CallApiClient) -> None:
     """Each documented value, by what the contact's phone shows."""
-    stage = desk.stage
+    stage = client.stage
     dubai = await stage.customer_with("97142000301")
     abu_dhabi = await stage.customer_with("97122000302")
     mobile = await stage.customer()
 
     async def shown(customer: Customer, rule: str, named: str = DUBAI) -> str:
-        number, _ = await _shown_to(desk, customer, virtual_phone_number=named, virtual_phone_usage_rule=rule)
+        number, _ = await _shown_to(
+            client, customer, virtual_phone_number=named, virtual_phone_usage_rule=rule
+        )
         return number
 
     assert await shown(abu_dhabi, "fixed") == DUBAI
@@ -168,12 +170,12 @@ async def test_a_rule_chooses_the_number(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("show", [True, False])
-async def test_the_employee_sees_the_number_that_was_chosen(desk: Desk, show: bool) -> None:
-    stage = desk.stage
+async def test_the_employee_sees_the_number_that_was_chosen(client: CallApiClient, show: bool) -> None:
+    stage = client.stage
     customer = await stage.customer_with("97122000302")
     customer.on_call(Answer())
     stage.anna.on_call(Ignore())
-    session = await desk.start_employee_call(
+    session = await client.start_employee_call(
         customer,
         "contact",
         virtual_phone_number=DUBAI,
@@ -183,9 +185,9 @@ async def test_the_employee_sees_the_number_that_was_chosen(desk: Desk, show: bo
     contact, employee = await customer.next_call(), await stage.anna.next_call()
     assert contact.number.lstrip("+") == ABU_DHABI
     assert employee.number.lstrip("+") == (ABU_DHABI if show else customer.name)
-    await desk.do(session, "release.call")
+    await client.do(session, "release.call")
     await asyncio.gather(contact.ended(), employee.ended())
-    await desk.gone(session)
+    await client.gone(session)
 
 
 # --- several devices
@@ -193,10 +195,10 @@ async def test_the_employee_sees_the_number_that_was_chosen(desk: Desk, show: bo
 
 @pytest.mark.parametrize("first", ["employee", "contact"])
 async def test_a_call_by_api_to_a_line_with_two_devices_is_recorded(
-    desk: Desk, first: str, tmp_path: Path
+    client: CallApiClient, first: str, tmp_path: Path
 ) -> None:
     """Both ring; who answers talks, and the recording has both voices."""
-    stage = desk.stage
+    stage = client.stage
     tablet = await stage.phone("0260001", "Anna's tablet")
     try:
         stage.anna.on_call(Ignore())
@@ -204,17 +206,17 @@ async def test_a_call_by_api_to_a_line_with_two_devices_is_recorded(
         customer = await stage.customer()
         customer.on_call(Answer())
         before = await stage.last_id()
-        session = await desk.start_employee_call(customer, first)
+        session = await client.start_employee_call(customer, first)
         rang, employee = await asyncio.gather(stage.anna.next_call(), tablet.next_call())
         contact = await customer.next_call()
         await asyncio.gather(rang.ended(), employee.answered(), contact.answered())
-        await desk.span("talk", {contact: {employee}, employee: {contact}}, 1.0)
+        await client.span("talk", {contact: {employee}, employee: {contact}}, 1.0)
         await contact.hangup()
         await employee.ended()
-        await desk.prove()
+        await client.prove()
         row = await stage.row(before, recorded=True)
-        left, right = await desk.recording(row, tmp_path)
+        left, right = await client.recording(row, tmp_path)
         assert (set(left), set(right)) == ({contact.tone}, {employee.tone})
-        await desk.gone(session)
+        await client.gone(session)
     finally:
         await tablet.unregister()

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.engine.callapi.desk import BORIS, CLARA, MUSIC, Desk
+from tests.engine.callapi.client import BORIS, CLARA, MUSIC, CallApiClient
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer, Behaviour, Ignore
 
@@ -32,9 +32,9 @@ SEEDS = range(6)
 STEPS = 12
 
 
-async def test_a_call_of_another_account_is_a_call_that_does_not_exist(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    stranger = await desk.stage.installation.create_account("Strangers")
+async def test_a_call_of_another_account_is_a_call_that_does_not_exist(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    stranger = await client.stage.installation.create_account("Strangers")
     message = {"type": "tts", "value": "Hello"}
     for method, params in (
         ("hold.call", {"contact_message": message}),
@@ -46,96 +46,100 @@ async def test_a_call_of_another_account_is_a_call_that_does_not_exist(desk: Des
         ("send.dtmf", {"dtmf_string": "1"}),
         ("block.contact", {}),
     ):
-        theirs = await desk.refused_to(stranger, method, call_session_id=talk.call_session_id, **params)
-        nobodys = await desk.refused_to(stranger, method, call_session_id=talk.call_session_id + 7, **params)
+        theirs = await client.refused_to(stranger, method, call_session_id=talk.call_session_id, **params)
+        nobodys = await client.refused_to(
+            stranger, method, call_session_id=talk.call_session_id + 7, **params
+        )
         assert theirs["data"].pop("value") != nobodys["data"].pop("value")
         # What is left of the points, and the seconds until they come back, go on between the two questions.
         assert theirs["data"].pop("metadata").keys() == nobodys["data"].pop("metadata").keys()
         assert theirs == nobodys
         assert theirs["data"]["mnemonic"] == "call_session_not_found"
-    assert await desk.stage.installation.call_api(stranger, "list.calls") != await desk.stage.living()
+    assert await client.stage.installation.call_api(stranger, "list.calls") != await client.stage.living()
     await talk.contact.hangup()
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
-async def test_released_at_the_moment_of_the_answer(desk: Desk) -> None:
+async def test_released_at_the_moment_of_the_answer(client: CallApiClient) -> None:
     for delay in (0.0, 0.05, 0.1):
-        anna, customer = desk.stage.anna, await desk.stage.customer()
+        anna, customer = client.stage.anna, await client.stage.customer()
         anna.on_call(Answer())
         customer.on_call(Answer())
-        session = await desk.start_employee_call(customer, "employee")
+        session = await client.start_employee_call(customer, "employee")
         call = await anna.next_call()
         await asyncio.sleep(delay)
-        await asyncio.gather(desk.do(session, "release.call"), return_exceptions=True)
+        await asyncio.gather(client.do(session, "release.call"), return_exceptions=True)
         await call.ended()
-        await desk.gone(session)
+        await client.gone(session)
 
 
-async def test_commands_at_once_leave_the_call_in_one_state(desk: Desk) -> None:
-    talk = await desk.talk_in()
-    message = desk.message("word_to_contact")
+async def test_commands_at_once_leave_the_call_in_one_state(client: CallApiClient) -> None:
+    talk = await client.talk_in()
+    message = client.message("word_to_contact")
     outcomes = await asyncio.gather(
-        *(desk.do(talk, "hold.call", contact_message=message) for _ in range(4)), return_exceptions=True
+        *(client.do(talk, "hold.call", contact_message=message) for _ in range(4)), return_exceptions=True
     )
     assert sum(outcome is None for outcome in outcomes) == 1
-    outcomes = await asyncio.gather(*(desk.do(talk, "unhold.call") for _ in range(4)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(client.do(talk, "unhold.call") for _ in range(4)), return_exceptions=True
+    )
     assert sum(outcome is None for outcome in outcomes) == 1
-    await desk.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
+    await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
     await talk.contact.hangup()
     await talk.employee.ended()
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize("state", ["hold", "dialing", "operator_talk"])
-async def test_the_switch_is_killed(desk: Desk, state: str) -> None:
+async def test_the_switch_is_killed(client: CallApiClient, state: str) -> None:
     """Afterwards the call goes on where it stood, takes commands, and ends."""
-    talk = await desk.talk_in()
+    talk = await client.talk_in()
     contact, operator = talk.contact, talk.employee
-    await desk.hold(talk)
+    await client.hold(talk)
     await asyncio.sleep(1.3)
     third = None
     if state == "operator_talk":
-        desk.stage.boris.on_call(Answer(after=0.1))
-        await desk.do(talk, "make.call", to=BORIS)
-        third = await desk.stage.boris.next_call()
+        client.stage.boris.on_call(Answer(after=0.1))
+        await client.do(talk, "make.call", to=BORIS)
+        third = await client.stage.boris.next_call()
         await third.answered()
         await asyncio.sleep(0.4)
     elif state == "dialing":
         # An outside number: it rings for a minute. The colleagues' phones ring for six seconds, which may be over
         # before the next switch takes commands; the call is on hold then.
-        outsider = await desk.stage.customer()
+        outsider = await client.stage.customer()
         outsider.on_call(Ignore())
-        await desk.do(talk, "make.call", to=outsider.name)
+        await client.do(talk, "make.call", to=outsider.name)
         third = await outsider.next_call()
-    killed = desk.stage.installation.kill("switch")
-    await desk.stage.installation.wait_restarted("switch", killed)
-    await desk.until_living(talk.call_session_id)
+    killed = client.stage.installation.kill("switch")
+    await client.stage.installation.wait_restarted("switch", killed)
+    await client.until_living(talk.call_session_id)
     if third is not None and state == "operator_talk":
-        await desk.span("still", {contact: {MUSIC}, operator: {third}, third: {operator}})
-        await desk.do(talk, "transfer.talk")
+        await client.span("still", {contact: {MUSIC}, operator: {third}, third: {operator}})
+        await client.do(talk, "transfer.talk")
         await operator.ended()
-        await desk.span("transferred", {contact: {third}, third: {contact}})
+        await client.span("transferred", {contact: {third}, third: {contact}})
     else:
-        await desk.span("still", {contact: {MUSIC}})
-        await desk.do(talk, "unhold.call" if state == "hold" else "restore.talk")
-        await desk.span("talk", {contact: {operator}, operator: {contact}})
+        await client.span("still", {contact: {MUSIC}})
+        await client.do(talk, "unhold.call" if state == "hold" else "restore.talk")
+        await client.span("talk", {contact: {operator}, operator: {contact}})
     await contact.hangup()
     everybody = [operator, *([third] if third else [])]
     await asyncio.gather(*(call.ended() for call in everybody))
-    await desk.prove()
-    row = await desk.stage.row(talk.before, timeout=40)
+    await client.prove()
+    row = await client.stage.row(talk.before, timeout=40)
     assert row["finish_reason"] == "caller_disconnects"
-    await desk.gone(talk.call_session_id)
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_any_sequence_of_commands_ends_clean(desk: Desk, seed: int) -> None:
+async def test_any_sequence_of_commands_ends_clean(client: CallApiClient, seed: int) -> None:
     """Whatever is commanded, answered, declined, hung up: no error of ours, and nothing is left."""
     dice = random.Random(seed)
-    talk = await (desk.talk_in() if seed % 2 else desk.talk_by_api())
+    talk = await (client.talk_in() if seed % 2 else client.talk_by_api())
     params: dict[str, dict[str, object]] = {
-        "hold.call": {"contact_message": desk.message("word_to_contact")},
+        "hold.call": {"contact_message": client.message("word_to_contact")},
         "send.dtmf": {"dtmf_string": "7"},
         "record.call": {"action": "on"},
     }
@@ -143,8 +147,8 @@ async def test_any_sequence_of_commands_ends_clean(desk: Desk, seed: int) -> Non
     for _ in range(STEPS):
         behaviours: list[Behaviour] = [Answer(), Answer(after=0.2), Ignore()]
         behaviour = dice.choice(behaviours)
-        desk.stage.boris.on_call(behaviour)
-        desk.stage.clara.on_call(behaviour)
+        client.stage.boris.on_call(behaviour)
+        client.stage.clara.on_call(behaviour)
         method = dice.choice(_COMMANDS)
         for _ in range(3):  # mostly go on, else nearly all is refused
             if method not in _WAYS.get(last, ()):
@@ -154,18 +158,20 @@ async def test_any_sequence_of_commands_ends_clean(desk: Desk, seed: int) -> Non
             **({"to": dice.choice([BORIS, CLARA])} if method == "make.call" else {}),
         }
         try:
-            await desk.do(talk, method, **sent)
+            await client.do(talk, method, **sent)
             last = method
         except ApiError as refused:
             assert refused.error["code"] in (-32004, -32602, -32003), refused  # noqa: PT017 - of any step
         await asyncio.sleep(dice.choice([0.0, 0.05, 0.3]))
         if dice.random() < 0.1:
-            calls = [call for party in desk.stage.world.parties for call in party.calls if not call.is_ended]
+            calls = [
+                call for party in client.stage.world.parties for call in party.calls if not call.is_ended
+            ]
             if calls:
                 await dice.choice(calls).hangup()
-    if await desk.living(talk.call_session_id) is not None:
-        await asyncio.gather(desk.do(talk, "release.call"), return_exceptions=True)
-    await desk.gone(talk.call_session_id)
-    assert await desk.engine_bridges() == 0
-    row = await desk.stage.row(talk.before)
+    if await client.living(talk.call_session_id) is not None:
+        await asyncio.gather(client.do(talk, "release.call"), return_exceptions=True)
+    await client.gone(talk.call_session_id)
+    assert await client.engine_bridges() == 0
+    row = await client.stage.row(talk.before)
     assert row["finish_reason"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.callapi.desk import ANNAS_NUMBER, BORIS_TOLD_NUMBER, MUSIC, Desk
+from tests.engine.callapi.client import ANNAS_NUMBER, BORIS_TOLD_NUMBER, MUSIC, CallApiClient
 from tests.engine.stage import MEDIA_SECONDS, PRECISION
 from trunkline.demo.outside import Answer, Ignore, Party, What, busy
 
@@ -18,56 +18,56 @@ pytestmark = [
 ]
 
 
-async def _end(desk: Desk, session: int, *parties: Party) -> None:
+async def _end(client: CallApiClient, session: int, *parties: Party) -> None:
     """Somebody hangs up: everybody is gone."""
     calls = [call for party in parties for call in party.calls]
     await calls[0].hangup()
     await asyncio.gather(*(call.ended() for call in calls))
-    await desk.prove()
-    await desk.gone(session)
+    await client.prove()
+    await client.gone(session)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_employee_first_with_messages(desk: Desk, at_once: bool) -> None:
+async def test_employee_first_with_messages(client: CallApiClient, at_once: bool) -> None:
     """He hears his message to the end, then music while the contact is called; the contact its own unless at once."""
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer())
     customer.on_call(Answer(after=1.2))
-    session = await desk.start_employee_call(
+    session = await client.start_employee_call(
         customer,
         "employee",
-        employee_message=desk.message("word_to_employee"),
-        contact_message=desk.message("word_to_contact"),
-        media_file_id=desk.media["tune"],
+        employee_message=client.message("word_to_employee"),
+        contact_message=client.message("word_to_contact"),
+        media_file_id=client.media["tune"],
         switch_at_once=at_once,
     )
     employee = await anna.next_call()
     await employee.answered()
-    await desk.span("his message", {employee: {"word_to_employee"}}, 0.4)
+    await client.span("his message", {employee: {"word_to_employee"}}, 0.4)
     assert customer.incoming == []
     contact = await customer.next_call()
     assert contact.at_dial - employee.at_answer > MEDIA_SECONDS["word_to_employee"] - PRECISION
-    await desk.span("the contact rings", {employee: {"tune"}}, 0.5)
+    await client.span("the contact rings", {employee: {"tune"}}, 0.5)
     await contact.answered()
     if not at_once:
-        await desk.span("its message", {contact: {"word_to_contact"}, employee: {"tune"}}, 0.4)
+        await client.span("its message", {contact: {"word_to_contact"}, employee: {"tune"}}, 0.4)
         await asyncio.sleep(0.5)
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await _end(desk, session, customer, anna)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await _end(client, session, customer, anna)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_contact_first_with_messages(desk: Desk, at_once: bool) -> None:
+async def test_contact_first_with_messages(client: CallApiClient, at_once: bool) -> None:
     """While it hears its message the employee is called; at once cuts it short, else both hear theirs to the end."""
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer(after=0.8))
     customer.on_call(Answer())
-    session = await desk.start_employee_call(
+    session = await client.start_employee_call(
         customer,
         "contact",
-        contact_message=desk.message("long_word" if at_once else "word_to_contact"),
-        employee_message=desk.message("word_to_employee"),
-        media_file_id=desk.media["tune"],
+        contact_message=client.message("long_word" if at_once else "word_to_contact"),
+        employee_message=client.message("word_to_employee"),
+        media_file_id=client.media["tune"],
         switch_at_once=at_once,
     )
     contact = await customer.next_call()
@@ -77,96 +77,96 @@ async def test_contact_first_with_messages(desk: Desk, at_once: bool) -> None:
     await employee.answered()
     if not at_once:
         await asyncio.sleep(0.1)
-        await desk.span("his message", {employee: {"word_to_employee"}, contact: {"tune"}}, 0.4)
+        await client.span("his message", {employee: {"word_to_employee"}, contact: {"tune"}}, 0.4)
         await asyncio.sleep(0.6)
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await _end(desk, session, customer, anna)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await _end(client, session, customer, anna)
 
 
 @pytest.mark.parametrize("first", ["employee", "contact"])
-async def test_without_messages_music_plays_until_they_talk(desk: Desk, first: str) -> None:
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+async def test_without_messages_music_plays_until_they_talk(client: CallApiClient, first: str) -> None:
+    anna, customer = client.stage.anna, await client.stage.customer()
     second, waiting = (customer, anna) if first == "employee" else (anna, customer)
     waiting.on_call(Answer())
     second.on_call(Answer(after=1.6))
-    session = await desk.start_employee_call(customer, first, media_file_id=desk.media["tune"])
+    session = await client.start_employee_call(customer, first, media_file_id=client.media["tune"])
     one = await waiting.next_call()
     await one.answered()
     other = await second.next_call()
-    await desk.span("ringing", {one: {"tune"}})
+    await client.span("ringing", {one: {"tune"}})
     await other.answered()
-    await desk.span("talk", {one: {other}, other: {one}})
-    await _end(desk, session, customer, anna)
+    await client.span("talk", {one: {other}, other: {one}})
+    await _end(client, session, customer, anna)
 
 
-async def test_the_systems_music_plays_when_none_is_named(desk: Desk) -> None:
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+async def test_the_systems_music_plays_when_none_is_named(client: CallApiClient) -> None:
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer(after=1.8))
     customer.on_call(Answer())
-    session = await desk.start_employee_call(customer, "contact")
+    session = await client.start_employee_call(customer, "contact")
     contact = await customer.next_call()
     await contact.answered()
-    await desk.span("ringing", {contact: {MUSIC}})
+    await client.span("ringing", {contact: {MUSIC}})
     await (await anna.next_call()).answered()
-    await _end(desk, session, customer, anna)
+    await _end(client, session, customer, anna)
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_early_switching_lets_the_employee_hear_the_line(desk: Desk, early: bool) -> None:
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+async def test_early_switching_lets_the_employee_hear_the_line(client: CallApiClient, early: bool) -> None:
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Answer())
     customer.on_call(Answer(after=2.0, early_media=True))
-    session = await desk.start_employee_call(
-        customer, "employee", early_switching=early, media_file_id=desk.media["tune"]
+    session = await client.start_employee_call(
+        customer, "employee", early_switching=early, media_file_id=client.media["tune"]
     )
     employee, contact = await anna.next_call(), await customer.next_call()
     await contact.wait(What.EARLY_MEDIA)
-    await desk.span("early", {employee: {contact} if early else {"tune"}})
+    await client.span("early", {employee: {contact} if early else {"tune"}})
     await contact.answered()
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await _end(desk, session, customer, anna)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await _end(client, session, customer, anna)
 
 
-async def test_keys_are_sent_to_the_contact_with_their_pauses(desk: Desk) -> None:
-    talk = await desk.talk_by_api("employee", dtmf_string=".12.3")
+async def test_keys_are_sent_to_the_contact_with_their_pauses(client: CallApiClient) -> None:
+    talk = await client.talk_by_api("employee", dtmf_string=".12.3")
     assert talk.contact.keys == ""
-    await desk.span("keys are sent", {talk.employee: {talk.contact}}, 0.6)
+    await client.span("keys are sent", {talk.employee: {talk.contact}}, 0.6)
     await asyncio.sleep(2.5)
     assert talk.contact.keys == "123"
-    await desk.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
+    await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
     await talk.contact.hangup()
     await talk.employee.ended()
-    await desk.prove()
-    await desk.gone(talk.call_session_id)
+    await client.prove()
+    await client.gone(talk.call_session_id)
 
 
 @pytest.mark.parametrize("show", [True, False])
-async def test_which_number_the_employee_sees(desk: Desk, show: bool) -> None:
-    talk = await desk.talk_by_api(show_virtual_phone_number=show, external_id="order-17", direction="out")
+async def test_which_number_the_employee_sees(client: CallApiClient, show: bool) -> None:
+    talk = await client.talk_by_api(show_virtual_phone_number=show, external_id="order-17", direction="out")
     assert talk.employee.number.lstrip("+") == (ANNAS_NUMBER if show else talk.contact.party)
     assert talk.contact.number.lstrip("+") == ANNAS_NUMBER
-    living = await desk.living(talk.call_session_id)
+    living = await client.living(talk.call_session_id)
     assert living is not None
     assert (living["external_id"], living["direction"]) == ("order-17", "out")
     assert {leg["state"] for leg in living["legs"]} == {"Conversation"}
     await talk.contact.hangup()
     await talk.employee.ended()
-    row = await desk.stage.row(talk.before)
+    row = await client.stage.row(talk.before)
     assert (row["direction"], row["source"], row["finish_reason"]) == ("out", "callapi", "caller_disconnects")
 
 
-async def test_an_employees_phones_are_tried_in_turn(desk: Desk) -> None:
+async def test_an_employees_phones_are_tried_in_turn(client: CallApiClient) -> None:
     """The first is offline, the second does not answer, the third does."""
     second, third = (
-        await desk.stage.customer_with("971500000091"),
-        await desk.stage.customer_with("971500000092"),
+        await client.stage.customer_with("971500000091"),
+        await client.stage.customer_with("971500000092"),
     )
     second.on_call(Ignore())
     third.on_call(Answer())
-    customer = await desk.stage.customer()
+    customer = await client.stage.customer()
     customer.on_call(Answer())
-    session = await desk.start_employee_call(
-        customer, "employee", employee={"id": await desk.employee_id("Gina")}
+    session = await client.start_employee_call(
+        customer, "employee", employee={"id": await client.employee_id("Gina")}
     )
     missed = await second.next_call()
     await missed.ended()
@@ -174,23 +174,23 @@ async def test_an_employees_phones_are_tried_in_turn(desk: Desk) -> None:
     assert employee.at_dial >= missed.at_end - 0.3
     contact = await customer.next_call()
     await contact.answered()
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await _end(desk, session, customer, third)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await _end(client, session, customer, third)
 
 
 @pytest.mark.parametrize("first", ["employee", "contact"])
 @pytest.mark.parametrize("missing", ["first", "second"])
-async def test_a_party_is_not_reached(desk: Desk, first: str, missing: str) -> None:
-    before = await desk.stage.last_id()
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+async def test_a_party_is_not_reached(client: CallApiClient, first: str, missing: str) -> None:
+    before = await client.stage.last_id()
+    anna, customer = client.stage.anna, await client.stage.customer()
     one, two = (anna, customer) if first == "employee" else (customer, anna)
     one.on_call(busy(0.2) if missing == "first" else Answer())
     two.on_call(busy(0.2) if missing == "second" else Answer())
-    session = await desk.start_employee_call(customer, first)
+    session = await client.start_employee_call(customer, first)
     await (await one.next_call()).ended()
     assert bool(two.incoming) is (missing == "second")
-    await desk.gone(session)
-    row = await desk.stage.row(before)
+    await client.gone(session)
+    row = await client.stage.row(before)
     unreached = first if missing == "first" else {"employee": "contact", "contact": "employee"}[first]
     assert row["finish_reason"] == (
         "no_success_operator_call" if unreached == "employee" else "no_success_caller_call"
@@ -199,30 +199,30 @@ async def test_a_party_is_not_reached(desk: Desk, first: str, missing: str) -> N
 
 
 @pytest.mark.parametrize("state", ["first rings", "second rings", "message"])
-async def test_released_before_they_talk(desk: Desk, state: str) -> None:
-    anna, customer = desk.stage.anna, await desk.stage.customer()
+async def test_released_before_they_talk(client: CallApiClient, state: str) -> None:
+    anna, customer = client.stage.anna, await client.stage.customer()
     anna.on_call(Ignore() if state == "first rings" else Answer())
     customer.on_call(Ignore())
     params: dict[str, Any] = {}
     if state == "message":
-        params["employee_message"] = desk.message("long_word")
-    session = await desk.start_employee_call(customer, "employee", **params)
+        params["employee_message"] = client.message("long_word")
+    session = await client.start_employee_call(customer, "employee", **params)
     employee = await anna.next_call()
     if state == "second rings":
         await customer.next_call()
     await asyncio.sleep(0.2)
-    await desk.do(session, "release.call")
+    await client.do(session, "release.call")
     await employee.ended()
-    await desk.gone(session)
+    await client.gone(session)
 
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
-async def test_simple_call(desk: Desk, first: str) -> None:
-    operator, customer = await desk.stage.customer(), await desk.stage.customer()
+async def test_simple_call(client: CallApiClient, first: str) -> None:
+    operator, customer = await client.stage.customer(), await client.stage.customer()
     operator.on_call(Answer(after=0.2))
     customer.on_call(Answer(after=0.2))
     session = (
-        await desk.api(
+        await client.api(
             "start.simple_call",
             first_call=first,
             contact=customer.name,
@@ -233,100 +233,100 @@ async def test_simple_call(desk: Desk, first: str) -> None:
     ours, contact = await operator.next_call(), await customer.next_call()
     await asyncio.gather(ours.answered(), contact.answered())
     assert (ours.at_dial < contact.at_dial) is (first == "operator")
-    await desk.span("talk", {contact: {ours}, ours: {contact}})
-    await _end(desk, session, customer, operator)
+    await client.span("talk", {contact: {ours}, ours: {contact}})
+    await _end(client, session, customer, operator)
 
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
-async def test_simple_call_taken_by_a_key(desk: Desk, first: str) -> None:
-    operator, customer = await desk.stage.customer(), await desk.stage.customer()
+async def test_simple_call_taken_by_a_key(client: CallApiClient, first: str) -> None:
+    operator, customer = await client.stage.customer(), await client.stage.customer()
     operator.on_call(Answer())
     customer.on_call(Answer())
     session = (
-        await desk.api(
+        await client.api(
             "start.simple_call",
             first_call=first,
             contact=customer.name,
             operator=operator.name,
             virtual_phone_number=ANNAS_NUMBER,
             operator_confirmation="1",
-            operator_message=desk.message("word_to_employee"),
+            operator_message=client.message("word_to_employee"),
         )
     )["call_session_id"]
     ours = await operator.next_call()
     await ours.answered()
-    await desk.span("message", {ours: {"word_to_employee"}}, 0.4)
+    await client.span("message", {ours: {"word_to_employee"}}, 0.4)
     await ours.send_keys("5")
     await asyncio.sleep(0.9)
     assert bool(customer.incoming) is (first == "contact")
-    await desk.span("the wrong key", {ours: {MUSIC}}, 0.4)
+    await client.span("the wrong key", {ours: {MUSIC}}, 0.4)
     await ours.send_keys("1")
     contact = await customer.next_call()
     await contact.answered()
-    await desk.span("talk", {contact: {ours}, ours: {contact}})
-    await _end(desk, session, customer, operator)
+    await client.span("talk", {contact: {ours}, ours: {contact}})
+    await _end(client, session, customer, operator)
 
 
 @pytest.mark.parametrize("method", ["start.scenario_call", "start.vnumber_call"])
 @pytest.mark.parametrize("first", ["employee", "contact"])
-async def test_calls_through_a_scenario(desk: Desk, method: str, first: str) -> None:
+async def test_calls_through_a_scenario(client: CallApiClient, method: str, first: str) -> None:
     """The scenario has a message for the employee; the contact has one of its own."""
-    boris, customer = desk.stage.boris, await desk.stage.customer()
+    boris, customer = client.stage.boris, await client.stage.customer()
     boris.on_call(Answer())
     customer.on_call(Answer())
     params: dict[str, Any] = {"virtual_phone_number": BORIS_TOLD_NUMBER}
     if method == "start.scenario_call":
-        params = {"virtual_phone_number": ANNAS_NUMBER, "scenario_id": await desk.scenario_id("Told")}
-    session = (await desk.api(method, first_call=first, contact=customer.name, **params))["call_session_id"]
+        params = {"virtual_phone_number": ANNAS_NUMBER, "scenario_id": await client.scenario_id("Told")}
+    session = (await client.api(method, first_call=first, contact=customer.name, **params))["call_session_id"]
     employee = await boris.next_call()
     await employee.answered()
     if first == "employee":
-        await desk.span("his message", {employee: {"word_to_employee"}}, 0.4)
+        await client.span("his message", {employee: {"word_to_employee"}}, 0.4)
         assert customer.incoming == []
     contact = await customer.next_call()
     await contact.answered()
     if first == "contact":
-        await desk.span("his message", {employee: {"word_to_employee"}, contact: {MUSIC}}, 0.4)
+        await client.span("his message", {employee: {"word_to_employee"}, contact: {MUSIC}}, 0.4)
         await asyncio.sleep(0.4)
-    await desk.span("talk", {contact: {employee}, employee: {contact}})
-    await _end(desk, session, customer, boris)
+    await client.span("talk", {contact: {employee}, employee: {contact}})
+    await _end(client, session, customer, boris)
 
 
-async def test_informer(desk: Desk) -> None:
-    before = await desk.stage.last_id()
-    customer = await desk.stage.customer()
+async def test_informer(client: CallApiClient) -> None:
+    before = await client.stage.last_id()
+    customer = await client.stage.customer()
     customer.on_call(Answer())
     session = (
-        await desk.api(
+        await client.api(
             "start.informer_call",
             contact=customer.name,
             virtual_phone_number=ANNAS_NUMBER,
-            contact_message=desk.message("word_to_contact"),
+            contact_message=client.message("word_to_contact"),
         )
     )["call_session_id"]
     contact = await customer.next_call()
     await contact.answered()
-    await desk.span("message", {contact: {"word_to_contact"}}, 0.4)
+    await client.span("message", {contact: {"word_to_contact"}}, 0.4)
     await contact.ended()
     assert contact.at_end - contact.at_answer > MEDIA_SECONDS["word_to_contact"] - PRECISION
-    await desk.prove()
-    await desk.gone(session)
-    row = await desk.stage.row(before)
+    await client.prove()
+    await client.gone(session)
+    row = await client.stage.row(before)
     assert (row["source"], row["finish_reason"]) == ("callapi_informer_call", "success_finish")
 
 
-async def test_informer_gives_up(desk: Desk) -> None:
-    before = await desk.stage.last_id()
-    customer = await desk.stage.customer()
+async def test_informer_gives_up(client: CallApiClient) -> None:
+    before = await client.stage.last_id()
+    customer = await client.stage.customer()
     customer.on_call(Ignore())
-    await desk.api(
+    await client.api(
         "start.informer_call",
         contact=customer.name,
         virtual_phone_number=ANNAS_NUMBER,
-        contact_message=desk.message("word_to_contact"),
+        contact_message=client.message("word_to_contact"),
         dialing_timeout=2,
     )
     contact = await customer.next_call()
     await contact.ended()
     assert contact.at_end - contact.at_dial > 2.0 - PRECISION
-    assert (await desk.stage.row(before))["finish_reason"] == "no_success_caller_call"
+    assert (await client.stage.row(before))["finish_reason"] == "no_success_caller_call"

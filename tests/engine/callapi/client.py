@@ -56,7 +56,7 @@ class Talk:
     """No session between this id and its own."""
 
 
-class Desk:
+class CallApiClient:
     """What the tests of the Call API do and prove."""
 
     def __init__(self, stage: Stage, media: Mapping[str, int]) -> None:
@@ -275,7 +275,7 @@ def _heard(ear: Ear, span: _Span, known: Mapping[float, str]) -> set[str]:
     return set(found)
 
 
-async def make_desk(stage: Stage) -> Desk:
+async def make_client(stage: Stage) -> CallApiClient:
     """A desk on the stage; knows the ids of the company's media files."""
     dsn = postgres.dsn(stage.installation.settings)
     async with await psycopg.AsyncConnection.connect(dsn) as conn:
@@ -283,4 +283,4 @@ async def make_desk(stage: Stage) -> Desk:
             "select key, media_file_id from media_files where account_id = %s", (stage.account.account_id,)
         )
         media: dict[str, int] = dict(await cursor.fetchall())
-    return Desk(stage, media)
+    return CallApiClient(stage, media)
