@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.engine.stage import wait_known
+from tests.engine.setup import wait_known
 from trunkline.demo.installation import Account, Installation, settings_on_free_ports
 from trunkline.demo.outside import OutsideWorld, Phone, choose_ports
 from trunkline.demo.outside.config import Ports

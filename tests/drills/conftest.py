@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.drills.cut_stage import CutStage
 from tests.drills.kills_table import KillsTable
+from tests.drills.proxied_setup import ProxiedSetup
 from tests.telephony.conftest import pbx
 from trunkline.core.settings import Settings
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -44,13 +44,13 @@ def kills_table(request: pytest.FixtureRequest) -> Iterator[KillsTable]:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def whole(
     asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[CutStage]:
-    async with CutStage(asterisk_install, tmp_path_factory.mktemp("cut")) as stage:
-        yield stage
+) -> AsyncIterator[ProxiedSetup]:
+    async with ProxiedSetup(asterisk_install, tmp_path_factory.mktemp("cut")) as setup:
+        yield setup
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def stage(whole: CutStage) -> AsyncIterator[CutStage]:
+async def setup(whole: ProxiedSetup) -> AsyncIterator[ProxiedSetup]:
     await whole.clear()
     await whole.until("ready")
     yield whole

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drills.cut_stage import ANNA, PATIENCE, CutStage
+from tests.drills.proxied_setup import ANNA, PATIENCE, ProxiedSetup
 from tests.telephony.conftest import Heard, Pbx
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
@@ -241,38 +241,38 @@ async def test_a_heartbeat_returns_by_both_interfaces_or_its_lack_names_one(scen
         await heard.wait(HeartbeatReturned, lambda one: one.token == "third")
 
 
-@pytest.mark.xdist_group("cut-stage")
+@pytest.mark.xdist_group("proxied setup")
 @pytest.mark.asyncio(loop_scope="package")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("restarted", [False, True], ids=["during the outage", "after the restart"])
 @pytest.mark.parametrize("kind", ["incoming", "click to call"])
 async def test_the_switch_is_killed_while_two_devices_ring(
-    stage: CutStage, kind: str, restarted: bool
+    setup: ProxiedSetup, kind: str, restarted: bool
 ) -> None:
     """The tablet answers, and talks with the customer; the desk phone stops ringing."""
-    before = await stage.last_id()
-    async with stage.tablet() as tablet:
-        customer = await stage.customer()
+    before = await setup.last_id()
+    async with setup.tablet() as tablet:
+        customer = await setup.customer()
         customer.on_call(outside.Answer())
         if kind == "incoming":
             contact = await customer.dial(ANNA)
         else:
-            await stage.click_to_call(customer)
-        desk, answers = await stage.anna.next_call(), await tablet.next_call()
+            await setup.click_to_call(customer)
+        desk, answers = await setup.anna.next_call(), await tablet.next_call()
         await asyncio.gather(desk.ringing(), answers.ringing())
-        killed = stage.installation.kill("switch")
+        killed = setup.installation.kill("switch")
         if restarted:
-            await stage.installation.wait_restarted("switch", killed)
+            await setup.installation.wait_restarted("switch", killed)
         await answers.answer()
         await desk.ended(PATIENCE)
         if kind == "click to call":
             contact = await customer.next_call(PATIENCE)
         await answers.unmute()
         await contact.hears(tablet.tone)
-        await stage.installation.wait_restarted("switch", killed)
+        await setup.installation.wait_restarted("switch", killed)
         assert not answers.is_ended
         await contact.hangup()
         await answers.ended()
-    row = await stage.row(before, timeout=40)
+    row = await setup.row(before, timeout=40)
     assert (row["is_lost"], row["employees"][0]["employee_full_name"]) == (False, "Berg Anna"), row
-    assert await stage.engine_channels() == 0
+    assert await setup.engine_channels() == 0

@@ -7,21 +7,21 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.runtime.asterisk import AsteriskInstall
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def whole_stage(
+async def whole_setup(
     asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Stage]:
-    async with Stage(asterisk_install, tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
+) -> AsyncIterator[Setup]:
+    async with Setup(asterisk_install, tmp_path_factory.mktemp("stage")) as setup:
+        yield setup
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stage(whole_stage: Stage) -> AsyncIterator[Stage]:
+async def setup(whole_setup: Setup) -> AsyncIterator[Setup]:
     """The stage, cleared before and after."""
-    await whole_stage.clear()
-    yield whole_stage
-    await whole_stage.clear()
+    await whole_setup.clear()
+    yield whole_setup
+    await whole_setup.clear()

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.analysis.sounds import GREETING, QUESTION, said
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.analysis.model import SAMPLE_RATE
 from trunkline.demo.outside import Answer, What
 from trunkline.speech import audio
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -24,18 +24,18 @@ pytestmark = [
 ANNA = "97140000200"
 
 
-async def test_who_spoke_when(stage: Stage, tmp_path: Path) -> None:
-    account = str(stage.account.account_id)
-    await stage.installation.run("account", "component", "speech_analytics", "on", "--account", account)
+async def test_who_spoke_when(setup: Setup, tmp_path: Path) -> None:
+    account = str(setup.account.account_id)
+    await setup.installation.run("account", "component", "speech_analytics", "on", "--account", account)
     for name, text in (("question", QUESTION), ("greeting", GREETING)):
         (tmp_path / f"{name}.wav").write_bytes(audio.wav(said(text).tobytes()))
     greeting, question = (len(said(text)) / SAMPLE_RATE for text in (GREETING, QUESTION))
 
-    stage.anna.on_call(Answer())
-    before = await stage.last_id()
-    customer = await stage.customer()
+    setup.anna.on_call(Answer())
+    before = await setup.last_id()
+    customer = await setup.customer()
     call = await customer.dial(ANNA)
-    answered = await stage.anna.next_call()
+    answered = await setup.anna.next_call()
     await asyncio.gather(call.answered(), answered.answered())
     for party in (call, answered):
         async with asyncio.timeout(10):
@@ -48,9 +48,9 @@ async def test_who_spoke_when(stage: Stage, tmp_path: Path) -> None:
     await asyncio.sleep(question + 0.7)
     await call.hangup()
     await asyncio.gather(call.ended(), answered.ended())
-    row = await stage.row(before, recorded=True)
+    row = await setup.row(before, recorded=True)
 
-    told = await _analysis(stage, row["id"])
+    told = await _analysis(setup, row["id"])
     assert (told["spoke_first"], told["spoke_last"]) == ("employee", "contact")
     contact, employee = told["channels"]
     assert (contact["side"], employee["side"]) == ("contact", "employee")
@@ -64,11 +64,11 @@ async def test_who_spoke_when(stage: Stage, tmp_path: Path) -> None:
     ] * 3 + [False]
 
 
-async def _analysis(stage: Stage, call_session_id: int) -> dict[str, Any]:
+async def _analysis(setup: Setup, call_session_id: int) -> dict[str, Any]:
     async with asyncio.timeout(60):
         while True:
-            answer = await stage.installation.data_api(
-                stage.account, "getobj.call_analysis", call_session_id=call_session_id
+            answer = await setup.installation.data_api(
+                setup.account, "getobj.call_analysis", call_session_id=call_session_id
             )
             for one in answer["data"]["recordings"]:
                 if one["status"] != "pending":

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.demo.outside import Answer, Behaviour, Ignore, busy, decline, no_such_number, unreachable
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 ANNAS_NUMBER, CLARAS_NUMBER = "97140000200", "97140000203"
@@ -21,11 +21,11 @@ BORIS, DORA, NOBODY = "202", "204", "299"
 
 
 @pytest.mark.parametrize("who_ends", ["customer", "employee"])
-async def test_a_talk_with_the_world(stage: Stage, who_ends: str) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+async def test_a_talk_with_the_world(setup: Setup, who_ends: str) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
     customer.on_call(Answer(after=1.0))
-    phone = await stage.anna.dial(customer.name)
+    phone = await setup.anna.dial(customer.name)
     call = await customer.next_call()
     await asyncio.gather(phone.answered(), call.answered())
     await asyncio.sleep(3)
@@ -33,9 +33,9 @@ async def test_a_talk_with_the_world(stage: Stage, who_ends: str) -> None:
     await asyncio.gather(call.ended(), phone.ended())
 
     assert call.number.lstrip("+") == ANNAS_NUMBER
-    row = await stage.row(before, recorded=True)
-    await stage.prove_talk(row, call, phone)
-    await stage.prove_recording(row, call, phone)
+    row = await setup.row(before, recorded=True)
+    await setup.prove_talk(row, call, phone)
+    await setup.prove_recording(row, call, phone)
     assert (row["direction"], row["source"]) == ("out", "sip")
     assert row["finish_reason"] == (
         "caller_disconnects" if who_ends == "customer" else "operator_disconnects"
@@ -45,18 +45,18 @@ async def test_a_talk_with_the_world(stage: Stage, who_ends: str) -> None:
     assert row["wait_duration"] == pytest.approx(call.at_answer - phone.at_dial, abs=0.8)
 
 
-async def test_early_media_reaches_the_phone(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+async def test_early_media_reaches_the_phone(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
     customer.on_call(Answer(after=1.5, early_media=True))
-    phone = await stage.anna.dial(customer.name)
+    phone = await setup.anna.dial(customer.name)
     await phone.answered()
     await asyncio.sleep(1.5)
     await phone.hangup()
     await phone.ended()
-    [interval] = (await stage.world.hears([phone]))["Anna"][customer.name]
+    [interval] = (await setup.world.hears([phone]))["Anna"][customer.name]
     assert interval.start < phone.at_answer - 1.0
-    row = await stage.row(before, recorded=True)
+    row = await setup.row(before, recorded=True)
     assert row["talk_duration"] == pytest.approx(phone.at_end - phone.at_answer, abs=0.8)
 
 
@@ -70,71 +70,71 @@ async def test_early_media_reaches_the_phone(stage: Stage) -> None:
     ],
 )
 async def test_a_customer_who_is_not_reached(
-    stage: Stage, behaviour: Behaviour, reason: str, cause: int
+    setup: Setup, behaviour: Behaviour, reason: str, cause: int
 ) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+    before = await setup.last_id()
+    customer = await setup.customer()
     customer.on_call(behaviour)
-    phone = await stage.anna.dial(customer.name)
+    phone = await setup.anna.dial(customer.name)
     await phone.ended()
     assert not phone.is_answered
     assert phone.cause == cause
-    row = await stage.row(before)
+    row = await setup.row(before)
     assert (row["finish_reason"], row["is_lost"]) == (reason, True)
 
 
-async def test_an_employee_gives_up(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+async def test_an_employee_gives_up(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
     customer.on_call(Ignore())
-    phone = await stage.anna.dial(customer.name)
+    phone = await setup.anna.dial(customer.name)
     call = await customer.next_call()
     await phone.ringing()
     await phone.hangup()
     await call.ended()
-    row = await stage.row(before)
+    row = await setup.row(before)
     assert row["finish_reason"] == "operator_disconnects"
     assert row["talk_duration"] == 0
 
 
-async def test_colleagues_talk_by_short_number(stage: Stage) -> None:
-    before = await stage.last_id()
-    stage.boris.on_call(Answer(after=0.5))
-    caller = await stage.anna.dial(BORIS)
-    called = await stage.boris.next_call()
+async def test_colleagues_talk_by_short_number(setup: Setup) -> None:
+    before = await setup.last_id()
+    setup.boris.on_call(Answer(after=0.5))
+    caller = await setup.anna.dial(BORIS)
+    called = await setup.boris.next_call()
     await asyncio.gather(caller.answered(), called.answered())
     await asyncio.sleep(2)
     await called.hangup()
     await caller.ended()
     assert called.number == "201"
     assert called.name == "Berg Anna"
-    row = await stage.row(before)
-    await stage.prove_talk(row, called, caller)
+    row = await setup.row(before)
+    await setup.prove_talk(row, called, caller)
     assert row["direction"] == "out"
 
 
-async def test_a_colleague_who_is_offline(stage: Stage) -> None:
-    before = await stage.last_id()
-    phone = await stage.anna.dial(DORA)
+async def test_a_colleague_who_is_offline(setup: Setup) -> None:
+    before = await setup.last_id()
+    phone = await setup.anna.dial(DORA)
     await phone.ended()
-    assert (await stage.row(before))["finish_reason"] == "sip_offline"
+    assert (await setup.row(before))["finish_reason"] == "sip_offline"
 
 
-async def test_a_short_number_nobody_has(stage: Stage) -> None:
-    before = await stage.last_id()
-    phone = await stage.anna.dial(NOBODY)
+async def test_a_short_number_nobody_has(setup: Setup) -> None:
+    before = await setup.last_id()
+    phone = await setup.anna.dial(NOBODY)
     await phone.ended()
-    assert (await stage.row(before))["finish_reason"] == "incorrect_input"
+    assert (await setup.row(before))["finish_reason"] == "incorrect_input"
 
 
-async def test_no_more_calls_than_the_line_has_channels(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    first = await stage.clara.dial(customer.name)
+async def test_no_more_calls_than_the_line_has_channels(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    first = await setup.clara.dial(customer.name)
     await first.answered()
-    second = await stage.clara.dial(customer.name)
+    second = await setup.clara.dial(customer.name)
     await second.ended()
     assert second.cause == 17
-    assert (await stage.row(before))["finish_reason"] == "max_out_call_reached"
+    assert (await setup.row(before))["finish_reason"] == "max_out_call_reached"
     await first.hangup()
-    await stage.row(before, expected=2)
+    await setup.row(before, expected=2)

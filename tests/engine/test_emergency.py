@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.attack,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -21,11 +21,11 @@ ANNAS_NUMBER = "97140000200"
 SATELLITE = "+88213001234"
 
 
-async def talk_to(stage: Stage, number: str) -> str:
+async def talk_to(setup: Setup, number: str) -> str:
     """Anna dials; the caller id that the carrier got once both talk."""
-    answering = await stage.customer_with(number)
+    answering = await setup.customer_with(number)
     answering.on_call(Answer(after=0.2))
-    phone = await stage.anna.dial(number)
+    phone = await setup.anna.dial(number)
     call = await answering.next_call()
     await asyncio.gather(phone.answered(), call.answered())
     await phone.hangup()
@@ -34,75 +34,75 @@ async def talk_to(stage: Stage, number: str) -> str:
 
 
 @pytest.mark.parametrize("number", ["112", "999"])
-async def test_an_emergency_number(stage: Stage, number: str) -> None:
-    before = await stage.last_id()
-    assert await talk_to(stage, number) == ANNAS_NUMBER
-    row = await stage.row(before)
+async def test_an_emergency_number(setup: Setup, number: str) -> None:
+    before = await setup.last_id()
+    assert await talk_to(setup, number) == ANNAS_NUMBER
+    row = await setup.row(before)
     assert (row["direction"], row["contact_phone_number"]) == ("out", number)
 
 
-async def test_a_locked_account(stage: Stage) -> None:
-    account = str(stage.account.account_id)
-    await stage.installation.run("account", "disable", account)
+async def test_a_locked_account(setup: Setup) -> None:
+    account = str(setup.account.account_id)
+    await setup.installation.run("account", "disable", account)
     try:
         async with asyncio.timeout(20):
             while True:  # until the switch has taken the change
-                customer = await stage.customer()
+                customer = await setup.customer()
                 customer.on_call(Answer(after=0.2))
-                phone = await stage.anna.dial(customer.name)
+                phone = await setup.anna.dial(customer.name)
                 await phone.ended()
                 if not customer.calls:
                     break
-        assert await talk_to(stage, "112") == ANNAS_NUMBER
+        assert await talk_to(setup, "112") == ANNAS_NUMBER
     finally:
-        await stage.installation.run("account", "enable", account)
+        await setup.installation.run("account", "enable", account)
 
 
-async def test_a_satellite_number_is_refused(stage: Stage) -> None:
-    before = await stage.last_id()
-    called = await stage.customer_with(SATELLITE.removeprefix("+"))
-    phone = await stage.anna.dial(SATELLITE)
+async def test_a_satellite_number_is_refused(setup: Setup) -> None:
+    before = await setup.last_id()
+    called = await setup.customer_with(SATELLITE.removeprefix("+"))
+    phone = await setup.anna.dial(SATELLITE)
     await phone.ended()
     assert not called.calls
-    assert (await stage.row(before))["finish_reason"] == "locked_numb"
+    assert (await setup.row(before))["finish_reason"] == "locked_numb"
 
 
-async def test_every_limit_at_once_and_no_switch(stage: Stage) -> None:
+async def test_every_limit_at_once_and_no_switch(setup: Setup) -> None:
     """The calls per minute, those at once and the money are used up, the line has its only call and is locked, then the
     account is disabled, then the switch is killed."""
-    account = str(stage.account.account_id)
-    lines = (await stage.installation.data_api(stage.account, "get.sip_lines"))["data"]
+    account = str(setup.account.account_id)
+    lines = (await setup.installation.data_api(setup.account, "get.sip_lines"))["data"]
     [line] = [one["id"] for one in lines if one["phone_number"] == "0260001"]
-    customer = await stage.customer()
+    customer = await setup.customer()
     customer.on_call(Answer(after=0.2))
-    running = await stage.anna.dial(customer.name)
+    running = await setup.anna.dial(customer.name)
     talking = await customer.next_call()
     await asyncio.gather(running.answered(), talking.answered())
     limits = ("--per-minute", "1", "--at-once", "1", "--money-per-day", "0.01")
     try:
-        await stage.installation.run("account", "calls", "--account", account, *limits)
-        await stage.installation.data_api(
-            stage.account, "update.sip_lines", id=line, channels_count=1, billing_state="manual_lock"
+        await setup.installation.run("account", "calls", "--account", account, *limits)
+        await setup.installation.data_api(
+            setup.account, "update.sip_lines", id=line, channels_count=1, billing_state="manual_lock"
         )
-        await stage.installation.run("account", "disable", account)
+        await setup.installation.run("account", "disable", account)
         async with asyncio.timeout(20):
             while True:  # until the switch has taken the changes
-                other = await stage.customer()
-                refused = await stage.anna.dial(other.name)
+                other = await setup.customer()
+                refused = await setup.anna.dial(other.name)
                 await refused.ended()
                 if not other.calls:
                     break
         for number in ("112", "999", "911", "998"):
-            assert await talk_to(stage, number) == ANNAS_NUMBER
-        killed = stage.installation.kill("switch")
-        assert await talk_to(stage, "112") == ANNAS_NUMBER
-        await stage.installation.wait_restarted("switch", killed)
+            assert await talk_to(setup, number) == ANNAS_NUMBER
+        killed = setup.installation.kill("switch")
+        assert await talk_to(setup, "112") == ANNAS_NUMBER
+        await setup.installation.wait_restarted("switch", killed)
         await talking.hears(running.tone)
     finally:
-        await stage.installation.run("account", "enable", account)
-        await stage.installation.data_api(
-            stage.account, "update.sip_lines", id=line, channels_count=3, billing_state="active"
+        await setup.installation.run("account", "enable", account)
+        await setup.installation.data_api(
+            setup.account, "update.sip_lines", id=line, channels_count=3, billing_state="active"
         )
-        await stage.installation.run("account", "calls", "--account", account, "--reset")
+        await setup.installation.run("account", "calls", "--account", account, "--reset")
         await running.hangup()
         await talking.ended()

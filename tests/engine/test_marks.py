@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.engine.stage import ZONE, Stage, period
+from tests.engine.setup import ZONE, Setup, period
 from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 SHOP = "97140000218"
@@ -29,8 +29,8 @@ _shops = itertools.count(int(time.time()))
 class Shop:
     """The stage's account, which sells by a site with a campaign."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, setup: Setup) -> None:
+        self._stage = setup
         self.domain = f"shop{next(_shops)}.example"
         self.site = 0
         self.campaign = 0
@@ -81,15 +81,15 @@ class Shop:
         await asyncio.sleep(MOMENT)
 
 
-async def called(stage: Stage, shop: Shop) -> dict[str, Any]:
+async def called(setup: Setup, shop: Shop) -> dict[str, Any]:
     """A talk of three seconds that gets a tag while it lives."""
-    before = await stage.last_id()
-    stage.anna.on_call(Answer())
-    call = await (await stage.customer()).dial(SHOP)
-    phone = await stage.anna.next_call()
+    before = await setup.last_id()
+    setup.anna.on_call(Answer())
+    call = await (await setup.customer()).dial(SHOP)
+    phone = await setup.anna.next_call()
     await phone.answered()
     began = asyncio.get_running_loop().time()
-    [living] = await stage.living()
+    [living] = await setup.living()
     await shop.ask(
         "set.tag_communications",
         communication_id=living["call_session_id"],
@@ -99,14 +99,14 @@ async def called(stage: Stage, shop: Shop) -> dict[str, Any]:
     await asyncio.sleep(max(0.0, began + 3 - asyncio.get_running_loop().time()))
     await call.hangup()
     await asyncio.gather(call.ended(), phone.ended())
-    return await stage.row(before, recorded=True)
+    return await setup.row(before, recorded=True)
 
 
-async def test_a_call_of_a_campaign_and_its_marks_in_every_report(stage: Stage) -> None:
-    shop = Shop(stage)
+async def test_a_call_of_a_campaign_and_its_marks_in_every_report(setup: Setup) -> None:
+    shop = Shop(setup)
     await shop.set_up()
     try:
-        call = (await called(stage, shop))["id"]
+        call = (await called(setup, shop))["id"]
     finally:
         await shop.close()
     one = {"communication_id": call, "communication_type": "call"}
@@ -185,7 +185,7 @@ async def test_a_call_of_a_campaign_and_its_marks_in_every_report(stage: Stage) 
     assert names(counted["tags"], "tag_name") == marks
 
     # What belongs to a session stands with its legs by the session's number.
-    legs = await stage.legs(call)
+    legs = await setup.legs(call)
     assert {leg["call_session_id"] for leg in legs} == {call}
     assert len(legs) == 2
 

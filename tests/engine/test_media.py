@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import PRECISION, Stage
+from tests.engine.setup import PRECISION, Setup
 from trunkline.demo.outside import Answer, Ignore, Transport
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -29,45 +29,45 @@ ANNA, DORA = "9714000020" + "0", "9714000020" + "5"
     ],
 )
 async def test_a_phone_of_this_kind_talks_and_is_recorded(
-    stage: Stage, transport: Transport, codec: str, srtp: bool
+    setup: Setup, transport: Transport, codec: str, srtp: bool
 ) -> None:
-    phone = await stage.phone("0260004", f"Dora {codec}", transport=transport, codecs=(codec,), srtp=srtp)
+    phone = await setup.phone("0260004", f"Dora {codec}", transport=transport, codecs=(codec,), srtp=srtp)
     try:
         phone.on_call(Answer(after=0.5))
-        before = await stage.last_id()
-        customer = await stage.customer()
+        before = await setup.last_id()
+        customer = await setup.customer()
         call = await customer.dial(DORA)
         answered = await phone.next_call()
         await answered.answered()
         await asyncio.sleep(3)
         await call.hangup()
         await asyncio.gather(call.ended(), answered.ended())
-        row = await stage.row(before, recorded=True)
-        await stage.prove_talk(row, call, answered)
+        row = await setup.row(before, recorded=True)
+        await setup.prove_talk(row, call, answered)
         # Opus shapes a pure tone for a moment before it has settled.
         precision = 0.6 if codec == "opus" else PRECISION
-        await stage.prove_recording(row, call, answered, precision=precision)
+        await setup.prove_recording(row, call, answered, precision=precision)
     finally:
         await phone.unregister()
 
 
-async def test_all_devices_of_a_line_ring_and_the_first_talks(stage: Stage) -> None:
-    tablet = await stage.phone("0260001", "Anna's tablet")
+async def test_all_devices_of_a_line_ring_and_the_first_talks(setup: Setup) -> None:
+    tablet = await setup.phone("0260001", "Anna's tablet")
     try:
-        stage.anna.on_call(Ignore())
+        setup.anna.on_call(Ignore())
         tablet.on_call(Answer(after=1.0))
-        before = await stage.last_id()
-        customer = await stage.customer()
+        before = await setup.last_id()
+        customer = await setup.customer()
         call = await customer.dial(ANNA)
-        desk, answered = await asyncio.gather(stage.anna.next_call(), tablet.next_call())
+        desk, answered = await asyncio.gather(setup.anna.next_call(), tablet.next_call())
         await answered.answered()
         await desk.ended()
         await asyncio.sleep(2)
         await call.hangup()
         await asyncio.gather(call.ended(), answered.ended())
-        row = await stage.row(before, recorded=True)
-        await stage.prove_talk(row, call, answered)
-        reasons = {leg["finish_reason"] for leg in await stage.legs(row["id"])}
+        row = await setup.row(before, recorded=True)
+        await setup.prove_talk(row, call, answered)
+        reasons = {leg["finish_reason"] for leg in await setup.legs(row["id"])}
         assert reasons == {"caller_disconnects", "another_operator_answer"}
     finally:
         await tablet.unregister()

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.demo.outside import Answer, Behaviour, Ignore, busy, decline, no_such_number
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -21,11 +21,11 @@ PARTNER, OFFICE, FOREIGN = "971500000080", "971500000081", "442079460080"
 
 
 @pytest.mark.parametrize("who_ends", ["customer", "partner"])
-async def test_a_talk_with_a_number_of_the_world(stage: Stage, who_ends: str) -> None:
-    before = await stage.last_id()
-    partner = await stage.customer_with(PARTNER)
+async def test_a_talk_with_a_number_of_the_world(setup: Setup, who_ends: str) -> None:
+    before = await setup.last_id()
+    partner = await setup.customer_with(PARTNER)
     partner.on_call(Answer(after=1.0))
-    call = await (await stage.customer()).dial(OUTSIDE)
+    call = await (await setup.customer()).dial(OUTSIDE)
     await call.ringing()
     phone = await partner.next_call()
     await phone.answered()
@@ -33,14 +33,14 @@ async def test_a_talk_with_a_number_of_the_world(stage: Stage, who_ends: str) ->
     await (call if who_ends == "customer" else phone).hangup()
     await asyncio.gather(call.ended(), phone.ended())
     assert phone.number.lstrip("+") == OUTSIDE
-    row = await stage.row(before, recorded=True)
-    await stage.prove_talk(row, call, phone)
-    await stage.prove_recording(row, call, phone)
+    row = await setup.row(before, recorded=True)
+    await setup.prove_talk(row, call, phone)
+    await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == (
         "caller_disconnects" if who_ends == "customer" else "operator_disconnects"
     )
     assert (row["employees"], row["operator_phone_number"], row["scenario_name"]) == ([], PARTNER, "Outside")
-    _, leg = await stage.legs(row["id"])
+    _, leg = await setup.legs(row["id"])
     assert (leg["calling_phone_number"], leg["called_phone_number"]) == (OUTSIDE, PARTNER)
     assert (leg["is_operator"], leg["is_talked"], leg["is_failed"]) == (True, True, False)
     assert leg["employee_full_name"] is None
@@ -56,20 +56,20 @@ async def test_a_talk_with_a_number_of_the_world(stage: Stage, who_ends: str) ->
         (Ignore(), "operator_not_responsive"),
     ],
 )
-async def test_the_next_operation_takes_over(stage: Stage, behaviour: Behaviour, reason: str) -> None:
-    before = await stage.last_id()
-    partner = await stage.customer_with(PARTNER)
+async def test_the_next_operation_takes_over(setup: Setup, behaviour: Behaviour, reason: str) -> None:
+    before = await setup.last_id()
+    partner = await setup.customer_with(PARTNER)
     partner.on_call(behaviour)
-    stage.boris.on_call(Answer())
-    call = await (await stage.customer()).dial(OUTSIDE)
-    phone = await stage.boris.next_call()
+    setup.boris.on_call(Answer())
+    call = await (await setup.customer()).dial(OUTSIDE)
+    phone = await setup.boris.next_call()
     await phone.answered()
     await asyncio.sleep(2)
     await call.hangup()
     await phone.ended()
-    row = await stage.row(before, recorded=True)
-    await stage.prove_talk(row, call, phone)
-    _, outside, employee = await stage.legs(row["id"])
+    row = await setup.row(before, recorded=True)
+    await setup.prove_talk(row, call, phone)
+    _, outside, employee = await setup.legs(row["id"])
     assert (outside["called_phone_number"], outside["finish_reason"], outside["is_failed"]) == (
         PARTNER,
         reason,
@@ -78,45 +78,45 @@ async def test_the_next_operation_takes_over(stage: Stage, behaviour: Behaviour,
     assert employee["employee_full_name"] == "Lund Boris"
 
 
-async def test_a_number_with_one_channel_takes_one_call(stage: Stage) -> None:
-    before = await stage.last_id()
-    partner = await stage.customer_with(PARTNER)
+async def test_a_number_with_one_channel_takes_one_call(setup: Setup) -> None:
+    before = await setup.last_id()
+    partner = await setup.customer_with(PARTNER)
     partner.on_call(Answer())
-    stage.boris.on_call(Answer())
-    first = await (await stage.customer()).dial(OUTSIDE)
+    setup.boris.on_call(Answer())
+    first = await (await setup.customer()).dial(OUTSIDE)
     phone = await partner.next_call()
     await phone.answered()
-    second = await (await stage.customer()).dial(OUTSIDE)
-    other = await stage.boris.next_call()
+    second = await (await setup.customer()).dial(OUTSIDE)
+    other = await setup.boris.next_call()
     await other.answered()
     assert len(partner.incoming) == 1
     await asyncio.sleep(1)
     await asyncio.gather(first.hangup(), second.hangup())
     await asyncio.gather(phone.ended(), other.ended())
-    talked = await stage.row(before, expected=2)
-    newest = await stage.row(talked["id"])
+    talked = await setup.row(before, expected=2)
+    newest = await setup.row(talked["id"])
     reasons = [
         leg["finish_reason"]
-        for leg in await stage.legs(newest["id"])
+        for leg in await setup.legs(newest["id"])
         if leg["called_phone_number"] == PARTNER
     ]
     assert reasons == ["operator_channels_busy"]
 
 
-async def test_a_closed_direction_is_not_called(stage: Stage) -> None:
-    before = await stage.last_id()
-    foreign = await stage.customer_with(FOREIGN)
+async def test_a_closed_direction_is_not_called(setup: Setup) -> None:
+    before = await setup.last_id()
+    foreign = await setup.customer_with(FOREIGN)
     foreign.on_call(Answer())
-    stage.boris.on_call(Answer())
-    call = await (await stage.customer()).dial(ABROAD)
-    phone = await stage.boris.next_call()
+    setup.boris.on_call(Answer())
+    call = await (await setup.customer()).dial(ABROAD)
+    phone = await setup.boris.next_call()
     await phone.answered()
     await asyncio.sleep(1)
     await call.hangup()
     await phone.ended()
     assert foreign.incoming == []
-    row = await stage.row(before)
-    _, refused, _ = await stage.legs(row["id"])
+    row = await setup.row(before)
+    _, refused, _ = await setup.legs(row["id"])
     assert (refused["called_phone_number"], refused["finish_reason"], refused["total_duration"]) == (
         FOREIGN,
         "external_call_not_allowed",
@@ -124,11 +124,11 @@ async def test_a_closed_direction_is_not_called(stage: Stage) -> None:
     )
 
 
-async def test_an_extension_is_keyed_in_when_it_answers(stage: Stage) -> None:
-    before = await stage.last_id()
-    office = await stage.customer_with(OFFICE)
+async def test_an_extension_is_keyed_in_when_it_answers(setup: Setup) -> None:
+    before = await setup.last_id()
+    office = await setup.customer_with(OFFICE)
     office.on_call(Answer(after=0.3))
-    call = await (await stage.customer()).dial(EXTENSION)
+    call = await (await setup.customer()).dial(EXTENSION)
     phone = await office.next_call()
     await phone.answered()
     await asyncio.sleep(4)
@@ -137,6 +137,6 @@ async def test_an_extension_is_keyed_in_when_it_answers(stage: Stage) -> None:
     await phone.hears(call.tone)
     await call.hangup()
     await phone.ended()
-    row = await stage.row(before, recorded=True)
+    row = await setup.row(before, recorded=True)
     assert (row["operator_phone_number"], row["is_lost"]) == (OFFICE, False)
     assert call.keys == ""

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -21,12 +21,12 @@ ANNA = "97140000200"
 BORIS_EXTENSION = "202"
 
 
-async def test_a_phone_holds_and_the_contact_gets_music(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
+async def test_a_phone_holds_and_the_contact_gets_music(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
     call = await customer.dial(ANNA)
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await phone.answered()
     await call.hears(phone.tone)
     await phone.hold()
@@ -39,77 +39,77 @@ async def test_a_phone_holds_and_the_contact_gets_music(stage: Stage) -> None:
     await call.hears(phone.tone)
     await phone.hangup()
     await call.ended()
-    row = await stage.row(before, recorded=True)
+    row = await setup.row(before, recorded=True)
     assert row["finish_reason"] == "operator_disconnects"
-    assert len(await stage.legs(row["id"])) == 2
+    assert len(await setup.legs(row["id"])) == 2
 
 
-async def test_a_blind_transfer_by_a_phone(stage: Stage) -> None:
+async def test_a_blind_transfer_by_a_phone(setup: Setup) -> None:
     """As ``transfer.talk`` of the Call API: in reports, notifications and ``list.calls``."""
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
-    stage.boris.on_call(Answer(after=1.5))
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
+    setup.boris.on_call(Answer(after=1.5))
     call = await customer.dial(ANNA)
-    first = await stage.anna.next_call()
+    first = await setup.anna.next_call()
     await call.hears(first.tone)
     await first.transfer(BORIS_EXTENSION)
-    second = await stage.boris.next_call()
+    second = await setup.boris.next_call()
     await first.ended()
     assert second.number.lstrip("+") == call.party
-    [living] = await stage.living()
+    [living] = await setup.living()
     assert len(living["legs"]) == 2
     await second.answered()
     await call.hears(second.tone)
     await second.hears(call.tone)
     await call.hangup()
     await second.ended()
-    row = await stage.row(before, recorded=True)
+    row = await setup.row(before, recorded=True)
     assert row["is_transfer"] is True
     assert row["finish_reason"] == "caller_disconnects"
     assert [one["employee_full_name"] for one in row["employees"]] == ["Berg Anna", "Lund Boris"]
-    reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in await stage.legs(row["id"])}
+    reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in await setup.legs(row["id"])}
     assert reasons["Berg Anna"] == "transfer_disconnects"
 
 
-async def test_an_attended_transfer_by_a_phone(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
-    stage.boris.on_call(Answer())
+async def test_an_attended_transfer_by_a_phone(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
+    setup.boris.on_call(Answer())
     call = await customer.dial(ANNA)
-    first = await stage.anna.next_call()
+    first = await setup.anna.next_call()
     await call.hears(first.tone)
     await first.hold()
-    asking = await stage.anna.dial(BORIS_EXTENSION)
-    second = await stage.boris.next_call()
+    asking = await setup.anna.dial(BORIS_EXTENSION)
+    second = await setup.boris.next_call()
     await asking.hears(second.tone)
     await first.transfer_to(asking)
     await asyncio.gather(first.ended(), asking.ended())
     await call.hears(second.tone)
     await second.hears(call.tone)
-    [living] = await stage.living()
+    [living] = await setup.living()
     assert len(living["legs"]) == 2
     await call.hangup()
     await second.ended()
-    row = await stage.row(before, recorded=True, expected=2)
-    rows = {one["direction"]: one for one in await stage._sessions(before)}
+    row = await setup.row(before, recorded=True, expected=2)
+    rows = {one["direction"]: one for one in await setup._sessions(before)}
     assert rows["in"]["is_transfer"] is True
     assert rows["in"]["finish_reason"] == "caller_disconnects"
     assert [one["employee_full_name"] for one in rows["in"]["employees"]] == ["Berg Anna", "Lund Boris"]
     assert rows["out"]["finish_reason"] == "operator_disconnects"
     assert row
-    assert not await stage.engine_channels()
-    assert not await stage.engine_count("bridges")
+    assert not await setup.engine_channels()
+    assert not await setup.engine_count("bridges")
 
 
 @pytest.mark.parametrize("target", ["000", "99", "nobody"])
-async def test_a_transfer_to_nobody_leaves_the_talk(stage: Stage, target: str) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
+async def test_a_transfer_to_nobody_leaves_the_talk(setup: Setup, target: str) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
     call = await customer.dial(ANNA)
-    first = await stage.anna.next_call()
+    first = await setup.anna.next_call()
     await call.hears(first.tone)
     await first.transfer(target)
     assert await first.transfer_status() == "FAILURE"
@@ -117,4 +117,4 @@ async def test_a_transfer_to_nobody_leaves_the_talk(stage: Stage, target: str) -
     await call.hears(first.tone)
     await call.hangup()
     await first.ended()
-    assert (await stage.row(before, recorded=True))["is_transfer"] is False
+    assert (await setup.row(before, recorded=True))["is_transfer"] is False

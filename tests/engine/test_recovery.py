@@ -10,117 +10,117 @@ import time
 
 import pytest
 
-from tests.engine.stage import AWAY_WAIT, Stage
+from tests.engine.setup import AWAY_WAIT, Setup
 from tests.engine.test_calls_in import ANNA, TOLD_OF_A_TALK
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 PROCESSES = ["switch", "web", "worker", "postgres"]
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-async def test_killed_during_a_talk(stage: Stage, process: str) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
+async def test_killed_during_a_talk(setup: Setup, process: str) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
     call = await customer.dial(ANNA)
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await asyncio.gather(call.answered(), phone.answered())
     await asyncio.sleep(1)
-    killed = stage.installation.kill(process)
-    await stage.installation.wait_restarted(process, killed)
+    killed = setup.installation.kill(process)
+    await setup.installation.wait_restarted(process, killed)
     await asyncio.sleep(1.5)
     await call.hangup()
     await phone.ended()
 
-    row = await stage.row(before, recorded=True, timeout=40)
-    await stage.prove_talk(row, call, phone)
-    await stage.prove_recording(row, call, phone)
+    row = await setup.row(before, recorded=True, timeout=40)
+    await setup.prove_talk(row, call, phone)
+    await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await stage.told(row["id"], TOLD_OF_A_TALK, timeout=40))
-    assert await stage.living() == []
+    assert set(TOLD_OF_A_TALK) <= set(await setup.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert await setup.living() == []
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-async def test_killed_while_it_rings(stage: Stage, process: str) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer(after=1.0))
+async def test_killed_while_it_rings(setup: Setup, process: str) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer(after=1.0))
     call = await customer.dial(ANNA)
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await phone.ringing()
-    killed = stage.installation.kill(process)
+    killed = setup.installation.kill(process)
     await asyncio.gather(call.answered(), phone.answered())
     await asyncio.sleep(2)
     await phone.hangup()
     await call.ended()
-    await stage.installation.wait_restarted(process, killed)
+    await setup.installation.wait_restarted(process, killed)
 
-    row = await stage.row(before, recorded=True, timeout=40)
-    await stage.prove_talk(row, call, phone)
-    await stage.prove_recording(row, call, phone)
+    row = await setup.row(before, recorded=True, timeout=40)
+    await setup.prove_talk(row, call, phone)
+    await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "operator_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await stage.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert set(TOLD_OF_A_TALK) <= set(await setup.told(row["id"], TOLD_OF_A_TALK, timeout=40))
 
 
-async def test_a_call_that_ends_while_no_switch_runs(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
+async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
     call = await customer.dial(ANNA)
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await asyncio.gather(call.answered(), phone.answered())
     await asyncio.sleep(2)
-    killed = stage.installation.kill("switch")
+    killed = setup.installation.kill("switch")
     await call.hangup()
     await phone.ended()
-    await stage.installation.wait_restarted("switch", killed)
-    row = await stage.row(before, recorded=True, timeout=40)
-    await stage.prove_talk(row, call, phone)
-    await stage.prove_recording(row, call, phone)
+    await setup.installation.wait_restarted("switch", killed)
+    row = await setup.row(before, recorded=True, timeout=40)
+    await setup.prove_talk(row, call, phone)
+    await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    await stage.told(row["id"], TOLD_OF_A_TALK)
+    await setup.told(row["id"], TOLD_OF_A_TALK)
 
 
-async def test_a_call_that_comes_while_no_switch_runs(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+async def test_a_call_that_comes_while_no_switch_runs(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
     # The standby may take the call at once, and an immediate answer has no ringing.
-    stage.anna.on_call(Answer(after=1.0))
-    killed = stage.installation.kill("switch")
+    setup.anna.on_call(Answer(after=1.0))
+    killed = setup.installation.kill("switch")
     # The engine needs a moment to notice (25 to 50 ms on a busy machine); who comes in it waits in silence for the next
     # switch: to ring before asking would ring for calls that are refused, too.
     await asyncio.sleep(0.3)
     call = await customer.dial(ANNA)
     await call.ringing()
-    await stage.installation.wait_restarted("switch", killed)
-    phone = await stage.anna.next_call()
+    await setup.installation.wait_restarted("switch", killed)
+    phone = await setup.anna.next_call()
     await asyncio.gather(call.answered(), phone.answered())
     await asyncio.sleep(2)
     await call.hangup()
     await phone.ended()
-    row = await stage.row(before, recorded=True, timeout=40)
-    await stage.prove_talk(row, call, phone)
+    row = await setup.row(before, recorded=True, timeout=40)
+    await setup.prove_talk(row, call, phone)
     assert row["wait_duration"] == pytest.approx(phone.at_answer - call.at_dial, abs=0.8)
 
 
-async def test_the_default_line_rings_when_the_switch_stays_away(stage: Stage) -> None:
+async def test_the_default_line_rings_when_the_switch_stays_away(setup: Setup) -> None:
     """Who calls hears ring-back at once, and after ``switch.away_wait`` talks with the number's default line."""
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
-    away = asyncio.create_task(_keep_away(stage))
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
+    away = asyncio.create_task(_keep_away(setup))
     try:
         await asyncio.sleep(0.3)
         call = await customer.dial(ANNA)
         await call.ringing()
-        phone = await stage.anna.next_call()
+        phone = await setup.anna.next_call()
         assert phone.at_dial - call.at_dial > AWAY_WAIT - 2.0
         await asyncio.gather(call.answered(), phone.answered())
         await call.hears(phone.tone)
@@ -130,27 +130,27 @@ async def test_the_default_line_rings_when_the_switch_stays_away(stage: Stage) -
     finally:
         away.cancel()
         await asyncio.gather(away, return_exceptions=True)
-    await _until_switch_answers(stage)
+    await _until_switch_answers(setup)
     # The switch got it from the engine's CEL log, and has no remaining state of it.
-    assert await stage.living() == []
-    assert await stage.engine_channels() == 0
+    assert await setup.living() == []
+    assert await setup.engine_channels() == 0
 
 
-async def _keep_away(stage: Stage) -> None:
+async def _keep_away(setup: Setup) -> None:
     """Kill each switch that the supervisor starts, before it can take the calls."""
     while True:
-        pid = stage.installation.process("switch")["pid"]
+        pid = setup.installation.process("switch")["pid"]
         if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         await asyncio.sleep(0.1)
 
 
-async def _until_switch_answers(stage: Stage) -> None:
+async def _until_switch_answers(setup: Setup) -> None:
     deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(ApiError):
-            await stage.living()
+            await setup.living()
             return
-        assert time.monotonic() < deadline, stage.installation.log_tail()
+        assert time.monotonic() < deadline, setup.installation.log_tail()
         await asyncio.sleep(0.3)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.engine.stage import ZONE, Stage, period
+from tests.engine.setup import ZONE, Setup, period
 from trunkline.demo.outside import Answer, busy
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 ANNA, CHAIN = "97140000200", "97140000209"
@@ -31,78 +31,78 @@ CHARGED_WITHIN = 30.0
 Row = dict[str, Any]
 
 
-async def rows(stage: Stage, method: str, **params: Any) -> list[Row]:
+async def rows(setup: Setup, method: str, **params: Any) -> list[Row]:
     """All rows of a report of calls, of the last hours."""
-    result = await stage.installation.data_api(stage.account, method, **period(), limit=10_000, **params)
+    result = await setup.installation.data_api(setup.account, method, **period(), limit=10_000, **params)
     return list(result["data"])
 
 
-async def give_plan(stage: Stage, account: str, folder: Path) -> None:
+async def give_plan(setup: Setup, account: str, folder: Path) -> None:
     """Calls in cost a connection of 0.05 and 0.30 a minute from now on."""
     file = folder / "tariffs.yaml"
     prices = "{from: 2026-01-01, currency: USD, connection_fee: 0.05, in: {any: 0.30}}"
     file.write_text(f"plans: {{standard: {{name: Standard, prices: [{prices}]}}}}")
-    await stage.installation.run("tariff", "apply", str(file), "--yes")
-    await stage.installation.run("tariff", "assign", "standard", "--account", account)
+    await setup.installation.run("tariff", "apply", str(file), "--yes")
+    await setup.installation.run("tariff", "assign", "standard", "--account", account)
 
 
-async def two_calls(stage: Stage) -> Row:
+async def two_calls(setup: Setup) -> Row:
     """One with a talk of two seconds, one lost. The row of the first."""
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer(after=0.5))
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer(after=0.5))
     call = await customer.dial(ANNA)
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await phone.answered()
     await asyncio.sleep(2)
     await call.hangup()
     await asyncio.gather(call.ended(), phone.ended())
-    talk = await stage.row(before)
-    stage.anna.on_call(busy())
+    talk = await setup.row(before)
+    setup.anna.on_call(busy())
     lost = await customer.dial(ANNA)
     await lost.ended()
-    await stage.row(before, expected=2)
+    await setup.row(before, expected=2)
     return talk
 
 
-async def others(stage: Stage) -> None:
+async def others(setup: Setup) -> None:
     """A call out of a line, one between lines, and one that rings two colleagues in turn and talks to the second."""
-    customer = await stage.customer()
+    customer = await setup.customer()
     customer.on_call(Answer())
-    stage.boris.on_call(Answer())
+    setup.boris.on_call(Answer())
     for dial, taker in (
-        (stage.anna.dial(customer.name), customer),
-        (stage.anna.dial("202"), stage.boris),
-        (customer.dial(CHAIN), stage.boris),
+        (setup.anna.dial(customer.name), customer),
+        (setup.anna.dial("202"), setup.boris),
+        (customer.dial(CHAIN), setup.boris),
     ):
-        before = await stage.last_id()
-        stage.anna.on_call(busy())
+        before = await setup.last_id()
+        setup.anna.on_call(busy())
         calling = await dial
         taken = await taker.next_call()
         await taken.answered()
         await asyncio.sleep(1)
         await calling.hangup()
         await asyncio.gather(calling.ended(), taken.ended())
-        await stage.row(before)
+        await setup.row(before)
 
 
-async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path) -> None:
-    account = str(stage.account.account_id)
-    await give_plan(stage, account, tmp_path)
-    talk = await two_calls(stage)
-    await others(stage)
-    await stage.installation.run("account", "component", "call_tracking", "on", "--account", account)
+async def test_every_report_tells_of_the_same_calls(setup: Setup, tmp_path: Path) -> None:
+    account = str(setup.account.account_id)
+    await give_plan(setup, account, tmp_path)
+    talk = await two_calls(setup)
+    await others(setup)
+    await setup.installation.run("account", "component", "call_tracking", "on", "--account", account)
 
     fields = [
         "id", "start_time", "direction", "is_lost", "finish_reason", "contact_phone_number", "source",
         "total_duration", "talk_duration", "clean_talk_duration", "communication_number", "call_records",
         "employees", "site_id", "virtual_phone_number", "tags",
     ]  # fmt: skip
-    calls = {row["id"]: row for row in await rows(stage, "get.calls_report", fields=fields)}
+    calls = {row["id"]: row for row in await rows(setup, "get.calls_report", fields=fields)}
     assert {True, False} <= {row["is_lost"] for row in calls.values()}
 
     for method in ("get.calls", "get.mgf_calls"):
-        flat = {int(row["communication_id"]): row for row in await rows(stage, method, report_id=1)}
+        flat = {int(row["communication_id"]): row for row in await rows(setup, method, report_id=1)}
         assert {number: figures(row) for number, row in flat.items()} == {
             number: {
                 name: calls[number][name]
@@ -118,7 +118,7 @@ async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path
             for number in calls
         }
 
-    details = await rows(stage, "get.call_details", report_id=1, entity_ids=list(calls))
+    details = await rows(setup, "get.call_details", report_id=1, entity_ids=list(calls))
     assert {int(row["communication_id"]): detail(row) for row in details} == {
         number: (
             call["direction"],
@@ -133,13 +133,13 @@ async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path
     }
 
     listed = await rows(
-        stage, "get.communications_report", fields=["id", "date_time", "communication_number"]
+        setup, "get.communications_report", fields=["id", "date_time", "communication_number"]
     )
     assert {row["id"]: (row["date_time"], row["communication_number"]) for row in listed} == {
         number: (row["start_time"], row["communication_number"]) for number, row in calls.items()
     }
     everything = await rows(
-        stage,
+        setup,
         "get.communications",
         report_id=1,
         report_type="calls",
@@ -151,12 +151,12 @@ async def test_every_report_tells_of_the_same_calls(stage: Stage, tmp_path: Path
         for row in everything
     } == {number: (row["total_duration"], row["contact_phone_number"]) for number, row in calls.items()}
 
-    await check_totals(stage, calls)
-    await check_people(stage, calls)
-    await check_sites(stage, calls)
-    await check_notifications(stage, calls)
-    await check_legs(stage, calls, talk["id"])
-    await check_money(stage, calls, talk["id"])
+    await check_totals(setup, calls)
+    await check_people(setup, calls)
+    await check_sites(setup, calls)
+    await check_notifications(setup, calls)
+    await check_legs(setup, calls, talk["id"])
+    await check_money(setup, calls, talk["id"])
 
 
 def detail(row: Row) -> tuple[Any, ...]:
@@ -172,7 +172,7 @@ def detail(row: Row) -> tuple[Any, ...]:
     )
 
 
-async def check_totals(stage: Stage, calls: dict[int, Row]) -> None:
+async def check_totals(setup: Setup, calls: dict[int, Row]) -> None:
     """How many there are is the same for all, counted without any row."""
     only_calls = {"field": "communication_type", "operator": "=", "value": "call"}
     for method, params in (
@@ -183,11 +183,11 @@ async def check_totals(stage: Stage, calls: dict[int, Row]) -> None:
         ("get.communications", {"report_id": 1, "report_type": "calls", "filters": [only_calls]}),
     ):
         asked = {**period(), **params, "limit": 0}
-        answer = await stage.installation.data_api(stage.account, method, **asked)
+        answer = await setup.installation.data_api(setup.account, method, **asked)
         assert answer["metadata"]["total_items"] == len(calls), method
 
 
-async def check_people(stage: Stage, calls: dict[int, Row]) -> None:
+async def check_people(setup: Setup, calls: dict[int, Row]) -> None:
     """Participants are found by number in calls and legs, and in the flat family by name."""
     took_part: dict[int, set[int]] = {}
     names: dict[int, str] = {}
@@ -196,12 +196,12 @@ async def check_people(stage: Stage, calls: dict[int, Row]) -> None:
             took_part.setdefault(one["employee_id"], set()).add(number)
             names[one["employee_id"]] = one["employee_full_name"]
     assert len(took_part) >= 2
-    flat = await rows(stage, "get.calls", report_id=1, fields=["communication_id", "employees"])
+    flat = await rows(setup, "get.calls", report_id=1, fields=["communication_id", "employees"])
     for employee, numbers in took_part.items():
         by = {"field": "employee_id", "operator": "=", "value": employee}
-        found = await rows(stage, "get.calls_report", fields=["id"], filter=by)
+        found = await rows(setup, "get.calls_report", fields=["id"], filter=by)
         assert {row["id"] for row in found} == numbers
-        legs = await rows(stage, "get.call_legs_report", fields=["call_session_id"], filter=by)
+        legs = await rows(setup, "get.call_legs_report", fields=["call_session_id"], filter=by)
         assert {leg["call_session_id"] for leg in legs} & calls.keys() == numbers
         assert {
             int(row["communication_id"])
@@ -210,11 +210,11 @@ async def check_people(stage: Stage, calls: dict[int, Row]) -> None:
         } == numbers
 
 
-async def check_sites(stage: Stage, calls: dict[int, Row]) -> None:
+async def check_sites(setup: Setup, calls: dict[int, Row]) -> None:
     """The days of a site's campaigns count its calls: those of ``get.calls_report``, each once."""
-    for site in (await stage.installation.data_api(stage.account, "get.sites"))["data"]:
-        result = await stage.installation.data_api(
-            stage.account,
+    for site in (await setup.installation.data_api(setup.account, "get.sites"))["data"]:
+        result = await setup.installation.data_api(
+            setup.account,
             "get.campaign_daily_stat",
             **period(),
             site_id=site["id"],
@@ -227,9 +227,9 @@ async def check_sites(stage: Stage, calls: dict[int, Row]) -> None:
         assert sum(day["calls_count"] for day in result) == len(listed)
 
 
-async def check_notifications(stage: Stage, calls: dict[int, Row]) -> None:
+async def check_notifications(setup: Setup, calls: dict[int, Row]) -> None:
     """Each call has one delivery of its end; each lost incoming call one of the loss."""
-    told = await rows(stage, "get.notifications", report_id=1)
+    told = await rows(setup, "get.notifications", report_id=1)
     events: dict[str, list[int]] = {}
     for row in told:
         if row["communication_id"] is not None and row["notification_name"] == "Everything":
@@ -239,15 +239,15 @@ async def check_notifications(stage: Stage, calls: dict[int, Row]) -> None:
     assert lost <= set(events["lost_call"]) <= {number for number, call in calls.items() if call["is_lost"]}
 
 
-async def check_money(stage: Stage, calls: dict[int, Row], priced: int) -> None:
+async def check_money(setup: Setup, calls: dict[int, Row], priced: int) -> None:
     """Every leg of an own call is in the financial report with its length, and of ``priced`` the contact's costs; the
     statement of the month has their sum."""
     fields = ["id", "call_session_id", "duration", "start_time", "direction", "is_operator"]
-    legs = {leg["id"]: leg for leg in await rows(stage, "get.call_legs_report", fields=fields)}
+    legs = {leg["id"]: leg for leg in await rows(setup, "get.call_legs_report", fields=fields)}
     own = [leg for leg in legs.values() if leg["call_session_id"] in calls]
     deadline = time.monotonic() + CHARGED_WITHIN
     while True:
-        charges = {row["leg_id"]: row for row in await rows(stage, "get.financial_call_legs_report")}
+        charges = {row["leg_id"]: row for row in await rows(setup, "get.financial_call_legs_report")}
         if set(charges) >= {leg["id"] for leg in own} or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.2)
@@ -267,9 +267,9 @@ async def check_money(stage: Stage, calls: dict[int, Row], priced: int) -> None:
     months = {f"{datetime.now(ZONE) - timedelta(hours=hours):%Y-%m}" for hours in (0, 2)}
     amounts, talks = Decimal(0), 0
     for month in months:
-        account = ("--account", str(stage.account.account_id))
+        account = ("--account", str(setup.account.account_id))
         told = json.loads(
-            await stage.installation.run("tariff", "statement", "--json", "--month", month, *account)
+            await setup.installation.run("tariff", "statement", "--json", "--month", month, *account)
         )
         amounts += sum(Decimal(row["amount"]) for row in told["calls"])
         talks += sum(row["legs"] for row in told["calls"])
@@ -295,15 +295,15 @@ def seconds(shown: str) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
-async def check_legs(stage: Stage, calls: dict[int, Row], simple: int) -> None:
+async def check_legs(setup: Setup, calls: dict[int, Row], simple: int) -> None:
     """Sums of legs and sessions agree, and so does every report that lists legs.
 
     :param simple: the call with one talk, as long as its operator's leg.
     """
     fields = ["id", "call_session_id", "duration", "total_duration", "is_operator", "is_talked"]
-    listed = await rows(stage, "get.call_legs_report", fields=fields)
+    listed = await rows(setup, "get.call_legs_report", fields=fields)
     legs = [leg for leg in listed if leg["call_session_id"] in calls]
-    details = await rows(stage, "get.calls", report_id=1, fields=["communication_id", "cdrs"])
+    details = await rows(setup, "get.calls", report_id=1, fields=["communication_id", "cdrs"])
     assert sorted(int(leg["id"]) for row in details for leg in row["cdrs"]) == sorted(
         leg["id"] for leg in legs
     )

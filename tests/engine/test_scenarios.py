@@ -11,14 +11,14 @@ import pytest_asyncio
 import yaml
 
 from tests import scenario_examples
-from tests.engine.stage import Stage
+from tests.engine.setup import Setup
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Customer, busy
 from trunkline.speech.audio import decode
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -29,46 +29,46 @@ REGULAR = "12025550142"
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def numbers(whole_stage: Stage) -> AsyncIterator[dict[str, str]]:
+async def numbers(whole_setup: Setup) -> AsyncIterator[dict[str, str]]:
     """Each scenario of the page has a virtual number of its own."""
     scenarios = scenario_examples.scenarios()
     numbers = {key: str(FIRST_NUMBER + n) for n, key in enumerate(scenarios)}
-    file = whole_stage.folder / "scenarios.yaml"
+    file = whole_setup.folder / "scenarios.yaml"
     added = {
         number: {"name": key, "trunk": "carrier", "rules": [{"scenario": key}]}
         for key, number in numbers.items()
     }
     file.write_text(yaml.safe_dump({"scenarios": scenarios, "virtual_numbers": added}, sort_keys=False))
-    await whole_stage.installation.apply(whole_stage.account, file, whole_stage.environment)
+    await whole_setup.installation.apply(whole_setup.account, file, whole_setup.environment)
     yield numbers
 
 
-async def talks(stage: Stage, call: Call, name: str) -> None:
+async def talks(setup: Setup, call: Call, name: str) -> None:
     """The caller is connected to this employee; then the caller hangs up."""
-    phone = await getattr(stage, name).next_call()
+    phone = await getattr(setup, name).next_call()
     await phone.answered()
     await call.hears(phone.tone)
     await call.hangup()
     await asyncio.gather(call.ended(), phone.ended())
 
 
-def all_answer(stage: Stage) -> None:
-    for phone in (stage.anna, stage.boris):
+def all_answer(setup: Setup) -> None:
+    for phone in (setup.anna, setup.boris):
         phone.on_call(Answer())
 
 
-async def from_number(stage: Stage, number: str) -> Customer:
-    return await stage.customer_with(number)
+async def from_number(setup: Setup, number: str) -> Customer:
+    return await setup.customer_with(number)
 
 
-async def test_an_announcement_is_skipped_with_a_key(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    call = await (await stage.customer()).dial(numbers["announcement"])
+async def test_an_announcement_is_skipped_with_a_key(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    call = await (await setup.customer()).dial(numbers["announcement"])
     await call.answered()
     await asyncio.sleep(0.5)
     pressed = asyncio.get_running_loop().time()
     await call.send_keys("1")
-    phone = await stage.anna.next_call()
+    phone = await setup.anna.next_call()
     await phone.answered()
     # Both announcements last more than three seconds; the greeting behind them under two.
     assert asyncio.get_running_loop().time() - pressed < 3.0
@@ -77,73 +77,73 @@ async def test_an_announcement_is_skipped_with_a_key(stage: Stage, numbers: dict
 
 
 async def test_a_split_and_a_group_and_a_list_choose_who_is_called(
-    stage: Stage, numbers: dict[str, str]
+    setup: Setup, numbers: dict[str, str]
 ) -> None:
-    all_answer(stage)
-    await talks(stage, await (await stage.customer()).dial(numbers["split"]), "anna")
-    regular = await from_number(stage, REGULAR)
-    await talks(stage, await regular.dial(numbers["by_group"]), "anna")
-    await talks(stage, await (await stage.customer()).dial(numbers["by_group"]), "boris")
-    partner = await from_number(stage, "442079460911")
-    await talks(stage, await partner.dial(numbers["by_list"]), "anna")
-    await talks(stage, await regular.dial(numbers["by_list"]), "boris")
+    all_answer(setup)
+    await talks(setup, await (await setup.customer()).dial(numbers["split"]), "anna")
+    regular = await from_number(setup, REGULAR)
+    await talks(setup, await regular.dial(numbers["by_group"]), "anna")
+    await talks(setup, await (await setup.customer()).dial(numbers["by_group"]), "boris")
+    partner = await from_number(setup, "442079460911")
+    await talks(setup, await partner.dial(numbers["by_list"]), "anna")
+    await talks(setup, await regular.dial(numbers["by_list"]), "boris")
 
 
-async def test_the_region_of_the_caller(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    await talks(stage, await (await stage.customer()).dial(numbers["by_region"]), "anna")
-    london = await from_number(stage, "442079460912")
-    await talks(stage, await london.dial(numbers["by_region"]), "boris")
-    before = await stage.last_id()
-    call = await (await from_number(stage, REGULAR)).dial(numbers["by_region"])
+async def test_the_region_of_the_caller(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    await talks(setup, await (await setup.customer()).dial(numbers["by_region"]), "anna")
+    london = await from_number(setup, "442079460912")
+    await talks(setup, await london.dial(numbers["by_region"]), "boris")
+    before = await setup.last_id()
+    call = await (await from_number(setup, REGULAR)).dial(numbers["by_region"])
     await call.ended()
     assert (call.is_answered, call.cause) == (False, 21)
-    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+    assert (await setup.row(before))["finish_reason"] == "scenario_disconnects"
 
 
-async def test_the_usual_employee_is_called_first(stage: Stage, numbers: dict[str, str]) -> None:
-    customer = await stage.customer()
+async def test_the_usual_employee_is_called_first(setup: Setup, numbers: dict[str, str]) -> None:
+    customer = await setup.customer()
     # Anna is first in turn, and does not answer: the first talk is Boris's.
-    stage.boris.on_call(Answer())
-    stage.anna.on_call(busy())
-    await talks(stage, await customer.dial(numbers["usual"]), "boris")
-    all_answer(stage)
-    stage.anna.forget()
-    await talks(stage, await customer.dial(numbers["usual"]), "boris")
+    setup.boris.on_call(Answer())
+    setup.anna.on_call(busy())
+    await talks(setup, await customer.dial(numbers["usual"]), "boris")
+    all_answer(setup)
+    setup.anna.forget()
+    await talks(setup, await customer.dial(numbers["usual"]), "boris")
     # A stranger gets the first of the group.
-    await talks(stage, await (await stage.customer()).dial(numbers["usual"]), "anna")
+    await talks(setup, await (await setup.customer()).dial(numbers["usual"]), "anna")
 
 
-async def test_a_scenario_tags_the_call(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    before = await stage.last_id()
-    await talks(stage, await (await stage.customer()).dial(numbers["tagged"]), "anna")
-    row = await stage.row(before)
-    assert await stage.tags(row["id"]) == ["Important"]
+async def test_a_scenario_tags_the_call(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    before = await setup.last_id()
+    await talks(setup, await (await setup.customer()).dial(numbers["tagged"]), "anna")
+    row = await setup.row(before)
+    assert await setup.tags(row["id"]) == ["Important"]
 
 
-async def test_a_sub_scenario_returns(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    before = await stage.last_id()
-    await talks(stage, await (await stage.customer()).dial(numbers["with_welcome"]), "anna")
-    row = await stage.row(before)
+async def test_a_sub_scenario_returns(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    before = await setup.last_id()
+    await talks(setup, await (await setup.customer()).dial(numbers["with_welcome"]), "anna")
+    row = await setup.row(before)
     assert row["scenario_name"] == "with_welcome"
 
 
-async def test_a_hang_up_with_a_cause(stage: Stage, numbers: dict[str, str]) -> None:
-    before = await stage.last_id()
-    call = await (await stage.customer()).dial(numbers["busy"])
+async def test_a_hang_up_with_a_cause(setup: Setup, numbers: dict[str, str]) -> None:
+    before = await setup.last_id()
+    call = await (await setup.customer()).dial(numbers["busy"])
     await call.ended()
     assert (call.is_answered, call.cause) == (False, 17)
-    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+    assert (await setup.row(before))["finish_reason"] == "scenario_disconnects"
 
 
 # --- menus
 
 
-async def in_menu(stage: Stage, number: str) -> Call:
+async def in_menu(setup: Setup, number: str) -> Call:
     """A caller who hears the prompt."""
-    call = await (await stage.customer()).dial(number)
+    call = await (await setup.customer()).dial(number)
     await call.answered()
     await asyncio.sleep(0.5)
     return call
@@ -153,124 +153,124 @@ async def in_menu(stage: Stage, number: str) -> Call:
     ("key", "name"), [("1", "anna"), ("2", "boris"), ("48213", "anna"), ("482131", "anna")]
 )
 async def test_keys_of_a_menu_lead_to_their_operations(
-    stage: Stage, numbers: dict[str, str], key: str, name: str
+    setup: Setup, numbers: dict[str, str], key: str, name: str
 ) -> None:
-    all_answer(stage)
-    call = await in_menu(stage, numbers["menu"])
+    all_answer(setup)
+    call = await in_menu(setup, numbers["menu"])
     await call.send_keys(key)
-    await talks(stage, call, name)
+    await talks(setup, call, name)
 
 
 async def test_who_presses_nothing_hears_the_prompt_again_and_then_the_call_ends(
-    stage: Stage, numbers: dict[str, str]
+    setup: Setup, numbers: dict[str, str]
 ) -> None:
-    before = await stage.last_id()
-    call = await in_menu(stage, numbers["menu"])
+    before = await setup.last_id()
+    call = await in_menu(setup, numbers["menu"])
     await call.ended()
-    row = await stage.row(before)
+    row = await setup.row(before)
     assert (row["finish_reason"], row["is_lost"]) == ("ivr_timeout", True)
     # Two prompts, and two seconds after each.
     assert row["total_duration"] > 8
 
 
 async def test_a_wrong_key_is_said_and_the_last_one_takes_its_branch(
-    stage: Stage, numbers: dict[str, str]
+    setup: Setup, numbers: dict[str, str]
 ) -> None:
-    before = await stage.last_id()
-    call = await in_menu(stage, numbers["menu"])
+    before = await setup.last_id()
+    call = await in_menu(setup, numbers["menu"])
     await call.send_keys("*")
     await asyncio.sleep(1)
     assert not call.is_ended
     await call.send_keys("*")
     await call.ended()
-    assert (await stage.row(before))["finish_reason"] == "scenario_disconnects"
+    assert (await setup.row(before))["finish_reason"] == "scenario_disconnects"
 
 
 @pytest.mark.parametrize(
     ("keys", "name"), [("202", "boris"), ("310", "anna"), ("999", "anna"), ("20", "anna")]
 )
-async def test_an_extension_is_dialled(stage: Stage, numbers: dict[str, str], keys: str, name: str) -> None:
+async def test_an_extension_is_dialled(setup: Setup, numbers: dict[str, str], keys: str, name: str) -> None:
     """A wrong one, and one that is not finished in time, lead to the team, in turn."""
-    all_answer(stage)
-    call = await in_menu(stage, numbers["extensions"])
+    all_answer(setup)
+    call = await in_menu(setup, numbers["extensions"])
     await call.send_keys(keys)
-    await talks(stage, call, name)
+    await talks(setup, call, name)
 
 
-async def test_a_killed_switch_repeats_the_menu(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    call = await in_menu(stage, numbers["menu"])
-    killed = stage.installation.kill("switch")
-    await stage.installation.wait_restarted("switch", killed)
+async def test_a_killed_switch_repeats_the_menu(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    call = await in_menu(setup, numbers["menu"])
+    killed = setup.installation.kill("switch")
+    await setup.installation.wait_restarted("switch", killed)
     await asyncio.sleep(1)
     assert not call.is_ended
     await call.send_keys("2")
-    await talks(stage, call, "boris")
+    await talks(setup, call, "boris")
 
 
 # --- mail
 
 
-async def mails_to(stage: Stage, *addresses: str) -> dict[str, EmailMessage]:
+async def mails_to(setup: Setup, *addresses: str) -> dict[str, EmailMessage]:
     """The mails since the test began, once these addresses have one each."""
     async with asyncio.timeout(90):
         while True:
-            found = {str(mail["To"]): mail for mail in stage.mail_server.got}
+            found = {str(mail["To"]): mail for mail in setup.mail_server.got}
             if found.keys() >= set(addresses):
                 return found
             await asyncio.sleep(0.1)
 
 
-async def test_a_notification_is_mailed_and_delivered(stage: Stage, numbers: dict[str, str]) -> None:
-    all_answer(stage)
-    stage.mail_server.got.clear()
-    before = await stage.last_id()
-    customer = await stage.customer()
-    await talks(stage, await customer.dial(numbers["notify"]), "anna")
-    mail = (await mails_to(stage, "workshop@example.com"))["workshop@example.com"]
+async def test_a_notification_is_mailed_and_delivered(setup: Setup, numbers: dict[str, str]) -> None:
+    all_answer(setup)
+    setup.mail_server.got.clear()
+    before = await setup.last_id()
+    customer = await setup.customer()
+    await talks(setup, await customer.dial(numbers["notify"]), "anna")
+    mail = (await mails_to(setup, "workshop@example.com"))["workshop@example.com"]
     assert "A call for the workshop" in mail.get_content()
     assert f"+{customer.identity.user}" in mail["Subject"]
-    assert "scenario_notification" in await stage.told(
-        (await stage.row(before))["id"], ["scenario_notification", "call_session_finished"]
+    assert "scenario_notification" in await setup.told(
+        (await setup.row(before))["id"], ["scenario_notification", "call_session_finished"]
     )
 
 
 @pytest.mark.parametrize("killed", [False, True])
 async def test_a_voice_message_is_mailed_with_its_recording(
-    stage: Stage, numbers: dict[str, str], killed: bool
+    setup: Setup, numbers: dict[str, str], killed: bool
 ) -> None:
     """Also when the worker is killed as soon as the caller hangs up: each address has one mail."""
-    stage.mail_server.got.clear()
-    call = await (await stage.customer()).dial(numbers["message"])
+    setup.mail_server.got.clear()
+    call = await (await setup.customer()).dial(numbers["message"])
     await call.answered()
     await asyncio.sleep(6)  # the prompt, the beep, and some seconds of the caller's tone
     await call.hangup()
     await call.ended()
     if killed:
-        worker = stage.installation.kill("worker")
-        await stage.installation.wait_restarted("worker", worker)
-    found = await mails_to(stage, "office@example.com", "anna@example.com")
+        worker = setup.installation.kill("worker")
+        await setup.installation.wait_restarted("worker", worker)
+    found = await mails_to(setup, "office@example.com", "anna@example.com")
     for mail in found.values():
         [part] = mail.iter_attachments()
         heard = tones.heard(tones.from_pcm(decode(part.get_content())), {call.tone})
         assert tones.total(heard[call.tone]) > 1.0
     await asyncio.sleep(2)
-    assert len(stage.mail_server.got) == 2
-    assert len({mail["Message-ID"] for mail in stage.mail_server.got}) == 2
+    assert len(setup.mail_server.got) == 2
+    assert len({mail["Message-ID"] for mail in setup.mail_server.got}) == 2
 
 
 # --- by the API
 
 
-async def test_a_call_of_the_api_goes_through_a_menu(stage: Stage, numbers: dict[str, str]) -> None:
+async def test_a_call_of_the_api_goes_through_a_menu(setup: Setup, numbers: dict[str, str]) -> None:
     """``start.scenario_call``: the contact is called, then chooses in the menu of the scenario."""
-    all_answer(stage)
-    customer = await stage.customer()
+    all_answer(setup)
+    customer = await setup.customer()
     customer.on_call(Answer(after=0.3))
-    scenarios = await stage.installation.data_api(stage.account, "get.scenarios")
+    scenarios = await setup.installation.data_api(setup.account, "get.scenarios")
     [menu] = [one["id"] for one in scenarios["data"] if one["name"] == "menu"]
-    await stage.installation.call_api(
-        stage.account,
+    await setup.installation.call_api(
+        setup.account,
         "start.scenario_call",
         first_call="contact",
         virtual_phone_number=numbers["menu"],
@@ -281,4 +281,4 @@ async def test_a_call_of_the_api_goes_through_a_menu(stage: Stage, numbers: dict
     await call.answered()
     await asyncio.sleep(1)
     await call.send_keys("2")
-    await talks(stage, call, "boris")
+    await talks(setup, call, "boris")

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from tests.engine.stage import TRUNK_USER, Stage
+from tests.engine.setup import TRUNK_USER, Setup
 from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
@@ -19,43 +19,43 @@ pytestmark = [
 NUMBER = "97140000212"
 
 
-async def test_a_call_comes_in_where_the_trunk_registered(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
-    stage.anna.on_call(Answer())
-    call = await stage.world.dial_registered(customer, NUMBER, TRUNK_USER)
-    phone = await stage.anna.next_call()
+async def test_a_call_comes_in_where_the_trunk_registered(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Answer())
+    call = await setup.world.dial_registered(customer, NUMBER, TRUNK_USER)
+    phone = await setup.anna.next_call()
     await asyncio.gather(call.answered(), phone.answered())
     await asyncio.sleep(1.5)
     await call.hangup()
     await phone.ended()
-    row = await stage.row(before)
-    await stage.prove_talk(row, call, phone)
+    row = await setup.row(before)
+    await setup.prove_talk(row, call, phone)
     assert row["virtual_phone_number"] == NUMBER
     assert row["contact_phone_number"] == customer.name
 
 
-async def test_a_call_goes_out_through_the_registered_trunk(stage: Stage) -> None:
-    before = await stage.last_id()
-    customer = await stage.customer()
+async def test_a_call_goes_out_through_the_registered_trunk(setup: Setup) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
     customer.on_call(Answer())
-    stage.anna.on_call(Answer())
-    employees = (await stage.installation.data_api(stage.account, "get.employees"))["data"]
-    await stage.installation.call_api(
-        stage.account,
+    setup.anna.on_call(Answer())
+    employees = (await setup.installation.data_api(setup.account, "get.employees"))["data"]
+    await setup.installation.call_api(
+        setup.account,
         "start.employee_call",
         first_call="employee",
         contact=customer.name,
         virtual_phone_number=NUMBER,
         employee={"id": next(one["id"] for one in employees if one["first_name"] == "Anna")},
     )
-    call, phone = await asyncio.gather(customer.next_call(), stage.anna.next_call())
+    call, phone = await asyncio.gather(customer.next_call(), setup.anna.next_call())
     await asyncio.gather(call.answered(), phone.answered())
     assert call.number.lstrip("+") == NUMBER
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
-    hears = await stage.world.hears([call, phone])
+    hears = await setup.world.hears([call, phone])
     assert list(hears[call.party]) == [phone.party]
     assert list(hears[phone.party]) == [call.party]
     await phone.hangup()
     await call.ended()
-    assert (await stage.row(before))["virtual_phone_number"] == NUMBER
+    assert (await setup.row(before))["virtual_phone_number"] == NUMBER

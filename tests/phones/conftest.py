@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.conftest import stage, whole_stage
+from tests.engine.conftest import setup, whole_setup
 from trunkline.core.settings import Settings
 from trunkline.runtime.progress import PrintedProgress
 from trunkline.testing import foreign
 from trunkline.testing.foreign import ForeignPhones
 
-__all__ = ["stage", "whole_stage"]
+__all__ = ["setup", "whole_setup"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 import trunkline.bench
-from tests.engine.stage import LINE_PASSWORD, Stage
+from tests.engine.setup import LINE_PASSWORD, Setup
 from tests.phones.baresip import ADDRESS, Baresip
 from tests.phones.tls_relay import TlsRelay
 from trunkline.demo.outside import Answer, Transport
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.phones,
     pytest.mark.xdist_group("phones"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 LOGIN, NUMBER = "0260004", "97140000205"
@@ -40,19 +40,19 @@ REACHED_SECONDS = 90.0
 """Time limit of a device's first answer to a keep-alive: if it missed one, the next comes a minute later."""
 
 
-async def wait_reachable(stage: Stage, since: float, login: str = LOGIN) -> None:
+async def wait_reachable(setup: Setup, since: float, login: str = LOGIN) -> None:
     """Until ``get.sip_lines`` shows the line as registered, and the phone that registered after ``since`` (Unix seconds)
     has answered a keep-alive: one that does not answer the first gets no calls until it answers the next."""
     deadline = time.monotonic() + REACHED_SECONDS
-    dsn = postgres.dsn(stage.installation.settings)
+    dsn = postgres.dsn(setup.installation.settings)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         while True:
-            result = await stage.installation.data_api(stage.account, "get.sip_lines")
+            result = await setup.installation.data_api(setup.account, "get.sip_lines")
             [line] = [one for one in result["data"] if one["phone_number"] == login]
             states = await connection.execute(
                 "select 1 from registrations where account_id = %s and sip_line_id = %s and reachable"
                 " and registered_at >= to_timestamp(%s)",
-                (stage.account.account_id, line["id"], since),
+                (setup.account.account_id, line["id"], since),
             )
             if line["physical_state"] == REGISTERED and await states.fetchone():
                 return
@@ -62,34 +62,34 @@ async def wait_reachable(stage: Stage, since: float, login: str = LOGIN) -> None
 
 @both_ways
 async def test_baresip(
-    stage: Stage, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
+    setup: Setup, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
 ) -> None:
-    registrar = stage.installation.sip_tls if transport is Transport.TLS else stage.installation.sip
-    before, began = await stage.last_id(), time.time()
-    stage.anna.on_call(Answer(after=0.5))
+    registrar = setup.installation.sip_tls if transport is Transport.TLS else setup.installation.sip
+    before, began = await setup.last_id(), time.time()
+    setup.anna.on_call(Answer(after=0.5))
     async with Baresip(
         foreign_phones, tmp_path / "baresip", registrar, transport, LOGIN, LINE_PASSWORD
     ) as phone:
-        await wait_reachable(stage, began)
+        await wait_reachable(setup, began)
 
         await phone.dial(ANNA)
-        call = await stage.anna.next_call()
+        call = await setup.anna.next_call()
         await call.answered()
         await phone.wait("CALL_ESTABLISHED")
         await call.hears(call.tone)  # baresip sends back the received audio
         await phone.hang_up()
         await call.ended()
-        row = await stage.row(before, recorded=True)
+        row = await setup.row(before, recorded=True)
         assert row["finish_reason"] == "operator_disconnects"
         assert row["talk_duration"] >= 1
 
-        customer = await stage.customer()
+        customer = await setup.customer()
         theirs = await customer.dial(NUMBER)
         await theirs.answered()
         await theirs.hears(theirs.tone)
         await theirs.hangup()
         await phone.wait("CALL_CLOSED")
-        row = await stage.row(row["id"], recorded=True)
+        row = await setup.row(row["id"], recorded=True)
         assert row["contact_phone_number"] == customer.name
         assert not row["is_lost"]
 
@@ -123,7 +123,7 @@ class SippPhone:
 
 @both_ways
 async def test_sipp(
-    stage: Stage,
+    setup: Setup,
     foreign_phones: ForeignPhones,
     tmp_path: Path,
     transport: Transport,
@@ -131,10 +131,10 @@ async def test_sipp(
     async with AsyncExitStack() as leftovers:
         [port] = free_ports(1)
         if transport is Transport.TLS:
-            relay = await leftovers.enter_async_context(TlsRelay(stage.installation.sip_tls, ADDRESS, port))
+            relay = await leftovers.enter_async_context(TlsRelay(setup.installation.sip_tls, ADDRESS, port))
             phone = SippPhone(foreign_phones, tmp_path / "sipp", f"{ADDRESS}:{relay.port}", port, "t1")
         else:
-            sip = stage.installation.sip
+            sip = setup.installation.sip
             phone = SippPhone(foreign_phones, tmp_path / "sipp", f"{sip.host}:{sip.port}", port, "u1")
         began = time.time()
         assert (await phone.register().run(20)).successful == 1
@@ -142,27 +142,27 @@ async def test_sipp(
         taking = phone.takes()
         leftovers.push_async_callback(taking.stop)
         await taking.start()
-        await wait_reachable(stage, began)
-        customer = await stage.customer()
-        before = await stage.last_id()
+        await wait_reachable(setup, began)
+        customer = await setup.customer()
+        before = await setup.last_id()
         theirs = await customer.dial(NUMBER)
         await theirs.answered()
         await theirs.hears(theirs.tone)
         await theirs.hangup()
         await theirs.ended()
-        row = await stage.row(before, recorded=True)
+        row = await setup.row(before, recorded=True)
         assert row["contact_phone_number"] == customer.name
         assert not row["is_lost"]
         await taking.stop()  # the call below needs its port
 
-        stage.anna.on_call(Answer(after=0.5))
+        setup.anna.on_call(Answer(after=0.5))
         calling = phone.calls()
         leftovers.push_async_callback(calling.stop)
         await calling.start()
-        call = await stage.anna.next_call()
+        call = await setup.anna.next_call()
         await call.answered()
         await call.hears(call.tone)  # SIPp sends back the received audio
         assert (await calling.wait(20)).successful == 1
-        row = await stage.row(row["id"], recorded=True)
+        row = await setup.row(row["id"], recorded=True)
         assert row["finish_reason"] == "operator_disconnects"
         assert row["talk_duration"] == pytest.approx(3, abs=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.stage import LINE_PASSWORD, Stage
+from tests.engine.setup import LINE_PASSWORD, Setup
 from tests.phones.baresip import Baresip
 from tests.phones.test_foreign_phones import wait_reachable
 from trunkline.demo.outside import Answer, Transport
@@ -28,9 +28,9 @@ ANNA = "201"
 
 @pytest.mark.parametrize("transport", [Transport.UDP, Transport.TLS])
 async def test_a_phone_that_requires_srtp(
-    stage: Stage, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
+    setup: Setup, foreign_phones: ForeignPhones, tmp_path: Path, transport: Transport
 ) -> None:
-    registrar = stage.installation.sip_tls if transport is Transport.TLS else stage.installation.sip
+    registrar = setup.installation.sip_tls if transport is Transport.TLS else setup.installation.sip
     began = time.time()
     async with Baresip(
         foreign_phones,
@@ -41,27 +41,27 @@ async def test_a_phone_that_requires_srtp(
         LINE_PASSWORD,
         account=";mediaenc=srtp-mand",
     ) as phone:
-        await wait_reachable(stage, began, REQUIRED)
-        before = await stage.last_id()
-        call = await stage.anna.dial(REQUIRED)
+        await wait_reachable(setup, began, REQUIRED)
+        before = await setup.last_id()
+        call = await setup.anna.dial(REQUIRED)
         await call.answered()
         await call.hears(call.tone)
         await call.hangup()
         await phone.wait("CALL_CLOSED")
-        row = await stage.row(before, recorded=True)
+        row = await setup.row(before, recorded=True)
         assert row["talk_duration"] >= 1
 
-        stage.anna.on_call(Answer())
+        setup.anna.on_call(Answer())
         await phone.dial(ANNA)
-        call = await stage.anna.next_call()
+        call = await setup.anna.next_call()
         await call.hears(call.tone)
         await phone.hang_up()
         await call.ended()
-        await stage.row(row["id"], recorded=True)
+        await setup.row(row["id"], recorded=True)
 
 
-async def test_a_line_that_requires_srtp_refuses_a_phone_without_it(stage: Stage) -> None:
-    phone = await stage.phone(REQUIRED, "Plain phone")
+async def test_a_line_that_requires_srtp_refuses_a_phone_without_it(setup: Setup) -> None:
+    phone = await setup.phone(REQUIRED, "Plain phone")
     try:
         call = await phone.dial(ANNA)
         await asyncio.wait_for(call.ended(), 20)

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.engine.stage import MEDIA_TONES, Stage
+from tests.engine.setup import MEDIA_TONES, Setup
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, ApiError
 from trunkline.demo.outside import Answer, Call, Customer, Party
@@ -59,8 +59,8 @@ class Talk:
 class CallApiClient:
     """What the tests of the Call API do and prove."""
 
-    def __init__(self, stage: Stage, media: Mapping[str, int]) -> None:
-        self.stage = stage
+    def __init__(self, setup: Setup, media: Mapping[str, int]) -> None:
+        self.setup = setup
         self.media = media
         self._spans: list[_Span] = []
 
@@ -68,7 +68,7 @@ class CallApiClient:
 
     async def api(self, method: str, **params: Any) -> Any:
         """``result.data`` of a Call API method."""
-        return (await self.stage.installation.call_api(self.stage.account, method, **params))["data"]
+        return (await self.setup.installation.call_api(self.setup.account, method, **params))["data"]
 
     async def do(self, talk: Talk | int, method: str, **params: Any) -> None:
         """A command on a living call, which must succeed."""
@@ -86,7 +86,7 @@ class CallApiClient:
     async def refused_to(self, account: Account, method: str, **params: Any) -> Mapping[str, Any]:
         """The error object of a request of another account."""
         with pytest.raises(ApiError) as caught:
-            await self.stage.installation.call_api(account, method, **params)
+            await self.setup.installation.call_api(account, method, **params)
         return caught.value.error
 
     def message(self, name: str) -> dict[str, str]:
@@ -98,11 +98,11 @@ class CallApiClient:
 
     async def employee_id(self, name: str) -> int:
         """By first name."""
-        rows = await self.stage.installation.data_api(self.stage.account, "get.employees")
+        rows = await self.setup.installation.data_api(self.setup.account, "get.employees")
         return next(int(row["id"]) for row in rows["data"] if row["first_name"] == name)
 
     async def scenario_id(self, name: str) -> int:
-        rows = await self.stage.installation.data_api(self.stage.account, "get.scenarios")
+        rows = await self.setup.installation.data_api(self.setup.account, "get.scenarios")
         return next(int(row["id"]) for row in rows["data"] if row["name"] == name)
 
     async def tag_id(self) -> int:
@@ -114,10 +114,10 @@ class CallApiClient:
 
     async def talk_in(self, number: str = ANNAS_NUMBER, phone: Party | None = None) -> Talk:
         """A customer calls in and talks with the employee: connected by the engine."""
-        before = await self.stage.last_id()
-        phone = phone or self.stage.anna
+        before = await self.setup.last_id()
+        phone = phone or self.setup.anna
         phone.on_call(Answer())
-        customer = await self.stage.customer()
+        customer = await self.setup.customer()
         contact = await customer.dial(number)
         employee = await phone.next_call()
         await asyncio.gather(contact.answered(), employee.answered())
@@ -126,12 +126,12 @@ class CallApiClient:
 
     async def talk_by_api(self, first: str = "employee", **params: Any) -> Talk:
         """``start.employee_call`` with Anna."""
-        before = await self.stage.last_id()
-        self.stage.anna.on_call(Answer())
-        customer = await self.stage.customer()
+        before = await self.setup.last_id()
+        self.setup.anna.on_call(Answer())
+        customer = await self.setup.customer()
         customer.on_call(Answer())
         session = await self.start_employee_call(customer, first, **params)
-        contact, employee = await asyncio.gather(customer.next_call(), self.stage.anna.next_call())
+        contact, employee = await asyncio.gather(customer.next_call(), self.setup.anna.next_call())
         await asyncio.gather(contact.answered(), employee.answered())
         assert await self.session_with(contact.party) == session
         return Talk(session, contact, employee, before)
@@ -154,17 +154,17 @@ class CallApiClient:
         """The living session with this contact, once it talks."""
         deadline = time.monotonic() + _LIMIT
         while True:
-            for call in await self.stage.living():
+            for call in await self.setup.living():
                 talks = any(leg["state"] == "Conversation" for leg in call["legs"])
                 if call["contact_phone_number"] == number and talks:
                     return int(call["call_session_id"])
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{number} does not talk: {await self.stage.living()}")
+                raise TimeoutError(f"{number} does not talk: {await self.setup.living()}")
             await asyncio.sleep(0.05)
 
     async def living(self, session: int) -> Mapping[str, Any] | None:
         """The session in ``list.calls``."""
-        calls = await self.stage.living()
+        calls = await self.setup.living()
         return next((call for call in calls if call["call_session_id"] == session), None)
 
     async def until_states(self, session: int, **wanted: str) -> None:
@@ -198,16 +198,16 @@ class CallApiClient:
     async def engine_bridges(self) -> int:
         """Bridges of the product's own Asterisk, a moment after a call."""
         deadline = time.monotonic() + _LIMIT
-        while (count := await self.stage.engine_count("bridges")) and time.monotonic() < deadline:
+        while (count := await self.setup.engine_count("bridges")) and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
         return count
 
     async def gone(self, session: int) -> None:
         """Until the session does not live any more, and the engine has no channel of it."""
         deadline = time.monotonic() + _LIMIT
-        while await self.living(session) is not None or await self.stage.engine_channels():
+        while await self.living(session) is not None or await self.setup.engine_channels():
             assert time.monotonic() < deadline, (
-                f"still lives: {await self.stage.living()}, {await self.stage.engine_channels()}"
+                f"still lives: {await self.setup.living()}, {await self.setup.engine_channels()}"
             )
             await asyncio.sleep(0.05)
 
@@ -241,15 +241,15 @@ class CallApiClient:
         """When each tone sounds on the left and on the right, seconds from the beginning."""
         file = await self.recording_file(row, folder)
         channels, rate = tones.read_wav(file)
-        known = {*self.stage.world.tones.values(), *MEDIA_TONES.values()}
+        known = {*self.setup.world.tones.values(), *MEDIA_TONES.values()}
         found = [tones.heard(channel, known, rate) for channel in channels]
         return [{tone: spans for tone, spans in channel.items() if spans} for channel in found]
 
     async def recording_file(self, row: Mapping[str, Any], folder: Path) -> Path:
         [recording_id] = row["wav_call_records"]
-        status, body = await self.stage.installation.get(
-            f"{self.stage.installation.url}/system/media/wav/{row['communication_id']}/{recording_id}/",
-            {"Authorization": f"Bearer {self.stage.account.keys['data_api']}"},
+        status, body = await self.setup.installation.get(
+            f"{self.setup.installation.url}/system/media/wav/{row['communication_id']}/{recording_id}/",
+            {"Authorization": f"Bearer {self.setup.account.keys['data_api']}"},
         )
         assert status == 200, body
         file = folder / f"{recording_id}.wav"
@@ -275,12 +275,12 @@ def _heard(ear: Ear, span: _Span, known: Mapping[float, str]) -> set[str]:
     return set(found)
 
 
-async def make_client(stage: Stage) -> CallApiClient:
-    """A desk on the stage; knows the ids of the company's media files."""
-    dsn = postgres.dsn(stage.installation.settings)
+async def make_client(setup: Setup) -> CallApiClient:
+    """A desk on the setup; knows the ids of the company's media files."""
+    dsn = postgres.dsn(setup.installation.settings)
     async with await psycopg.AsyncConnection.connect(dsn) as conn:
         cursor = await conn.execute(
-            "select key, media_file_id from media_files where account_id = %s", (stage.account.account_id,)
+            "select key, media_file_id from media_files where account_id = %s", (setup.account.account_id,)
         )
         media: dict[str, int] = dict(await cursor.fetchall())
-    return CallApiClient(stage, media)
+    return CallApiClient(setup, media)

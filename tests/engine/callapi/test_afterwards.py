@@ -13,7 +13,7 @@ from trunkline.demo.outside import Answer
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
@@ -29,9 +29,9 @@ async def test_recording_and_report_of_a_consulted_call(
     await asyncio.sleep(1.2)
     await client.hold(talk)
     held = time.time()
-    client.stage.boris.on_call(Answer())
+    client.setup.boris.on_call(Answer())
     await client.do(talk, "make.call", to=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await third.answered()
     await client.span("consult", {operator: {third}, third: {operator}}, 0.8)
     await client.do(talk, "restore.talk")
@@ -40,7 +40,7 @@ async def test_recording_and_report_of_a_consulted_call(
     await contact.hangup()
     await operator.ended()
     await client.prove()
-    row = await client.stage.row(talk.before, recorded=True)
+    row = await client.setup.row(talk.before, recorded=True)
     left, right = await client.recording(row, tmp_path)
     assert (set(left), set(right)) == ({contact.tone}, {operator.tone})
     for channel, tone in ((left, contact.tone), (right, operator.tone)):
@@ -52,7 +52,7 @@ async def test_recording_and_report_of_a_consulted_call(
     clean = held - began + contact.at_end - restored
     assert row["clean_talk_duration"] == pytest.approx(clean, abs=0.8)
     assert row["total_wait_duration"] == pytest.approx(restored - held, abs=1.0)
-    legs = {leg["employee_full_name"]: leg for leg in await client.stage.legs(row["id"])}
+    legs = {leg["employee_full_name"]: leg for leg in await client.setup.legs(row["id"])}
     assert legs["Berg Anna"]["is_talked"] is True
     assert legs["Lund Boris"]["is_talked"] is False
     assert row["is_transfer"] is False
@@ -67,9 +67,9 @@ async def test_recording_and_report_of_a_transferred_call(
     began = max(contact.at_answer, operator.at_answer)
     await asyncio.sleep(1.0)
     await client.hold(talk)
-    client.stage.boris.on_call(Answer())
+    client.setup.boris.on_call(Answer())
     await client.do(talk, "make.call", to=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await third.answered()
     await asyncio.sleep(0.8)
     await client.do(talk, "transfer.talk")
@@ -78,7 +78,7 @@ async def test_recording_and_report_of_a_transferred_call(
     await asyncio.sleep(1.0)
     await third.hangup()
     await contact.ended()
-    row = await client.stage.row(talk.before, recorded=True)
+    row = await client.setup.row(talk.before, recorded=True)
     left, right = await client.recording(row, tmp_path)
     assert set(left) == {contact.tone}
     assert set(right) == {operator.tone, third.tone}
@@ -91,6 +91,6 @@ async def test_recording_and_report_of_a_transferred_call(
     assert row["finish_reason"] == "operator_disconnects"
     assert row["is_transfer"] is True
     assert row["employees"]
-    legs = {leg["employee_full_name"]: leg for leg in await client.stage.legs(row["id"])}
+    legs = {leg["employee_full_name"]: leg for leg in await client.setup.legs(row["id"])}
     assert legs["Berg Anna"]["finish_reason"] == "transfer_disconnects"
     assert legs["Lund Boris"]["is_talked"] is True

@@ -25,9 +25,9 @@ from trunkline.demo.outside import Call, Customer, Ignore, Party
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 TALES = 10
@@ -47,14 +47,14 @@ class _Company:
     """The parties of a call scenario, which do nothing by themselves."""
 
     def __init__(self, client: CallApiClient, customer: Customer) -> None:
-        stage = client.stage
+        setup = client.setup
         self.client = client
         self.session = 0
         self._parties: dict[str, Party] = {
             CONTACT: customer,
-            ANNA: stage.anna,
-            BORIS: stage.boris,
-            CLARA: stage.clara,
+            ANNA: setup.anna,
+            BORIS: setup.boris,
+            CLARA: setup.clara,
         }
         self._calls: dict[str, Call] = {}
         for party in self._parties.values():
@@ -68,7 +68,7 @@ class _Company:
             return
         self._calls[CONTACT] = await customer.dial(ANNAS_NUMBER)
         for _ in range(60):
-            for call in await self.client.stage.living():
+            for call in await self.client.setup.living():
                 if call["contact_phone_number"] == customer.name:
                     self.session = int(call["call_session_id"])
                     return
@@ -130,8 +130,8 @@ class _Company:
 @pytest.mark.parametrize("number", range(TALES))
 async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int) -> None:
     call_scenario = sample(TALES)[number]
-    before = await client.stage.last_id()
-    company = _Company(client, await client.stage.customer())
+    before = await client.setup.last_id()
+    company = _Company(client, await client.setup.customer())
     await company.begin(call_scenario.beginning)
     await company.stand(call_scenario.first)
     for step, told in enumerate(call_scenario.steps):
@@ -143,13 +143,13 @@ async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int
             raise
     assert await company.ended()
     assert await client.engine_bridges() == 0
-    row = await client.stage.row(before)
+    row = await client.setup.row(before)
     assert (row["id"], row["finish_reason"]) == (company.session, call_scenario.finish_reason), _summary(
         call_scenario
     )
     legs = [
         ((leg["employee_full_name"] or CONTACT).split()[-1], leg["finish_reason"])
-        for leg in await client.stage.legs(company.session)
+        for leg in await client.setup.legs(company.session)
     ]
     assert sorted(legs) == call_scenario.legs, _summary(call_scenario)
 

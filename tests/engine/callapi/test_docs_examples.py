@@ -15,17 +15,17 @@ from trunkline.demo.outside import Answer, Ignore
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 _PAGES_NUMBER = "97140000100"
 
 
 async def test_the_requests_of_the_page(client: CallApiClient) -> None:
-    stage = client.stage
-    for phone in (stage.anna, stage.boris, stage.clara):
+    setup = client.setup
+    for phone in (setup.anna, setup.boris, setup.clara):
         phone.on_call(Ignore())
     sent: list[str] = []
     examples = [body for path, body in requests(DOCS / "api" / "call-api.md") if path == "/v4.0"]
@@ -40,10 +40,10 @@ async def test_the_requests_of_the_page(client: CallApiClient) -> None:
         params = {name: values.get(name, value) for name, value in body["params"].items()} | more
         params = {name: ANNAS_NUMBER if value == _PAGES_NUMBER else value for name, value in params.items()}
         if params.get("access_token") == "YOUR_KEY":
-            params["access_token"] = stage.account.keys["call_api"]
+            params["access_token"] = setup.account.keys["call_api"]
         sent.append(body["method"])
         async with aiohttp.ClientSession() as http:
-            url = f"{stage.installation.url}/v4.0"
+            url = f"{setup.installation.url}/v4.0"
             async with http.post(url, json={**body, "params": params}) as response:
                 answer = await response.json(content_type=None)
         if "error" in answer:
@@ -53,15 +53,15 @@ async def test_the_requests_of_the_page(client: CallApiClient) -> None:
     for body in examples:
         method = body["method"]
         if method == "login.user":
-            account = stage.account
+            account = setup.account
             data = await send(body, login=account.login, password=account.password)
             assert data["access_token"]
         elif method.startswith("start."):
-            party = await stage.customer()
+            party = await setup.customer()
             party.on_call(Ignore())
             own = {name: party.name for name in ("contact", "operator") if name in body["params"]}
             if own.get("operator"):
-                own["operator"] = (await stage.customer()).name
+                own["operator"] = (await setup.customer()).name
             data = await send(body, **own)
             await client.do(data["call_session_id"], "release.call")
             await client.gone(data["call_session_id"])
@@ -69,7 +69,7 @@ async def test_the_requests_of_the_page(client: CallApiClient) -> None:
             assert isinstance(await send(body), list)
 
     # What needs a call: on one that is in the state which the page supposes.
-    for phone in (stage.anna, stage.boris, stage.clara):
+    for phone in (setup.anna, setup.boris, setup.clara):
         phone.forget()  # the calls above
     talk = await client.talk_in()
     this = {"call_session_id": talk.call_session_id}
@@ -79,7 +79,7 @@ async def test_the_requests_of_the_page(client: CallApiClient) -> None:
             continue
         more: dict[str, Any] = dict(this)
         if "to" in body["params"]:
-            stage.boris.on_call(Answer())
+            setup.boris.on_call(Answer())
             more["to"] = "202"
         if "phone_number" in body["params"]:
             more["phone_number"] = CLARA
@@ -92,7 +92,7 @@ async def test_the_requests_of_the_page(client: CallApiClient) -> None:
             if (method, refused.mnemonic) not in _MAY_BE_REFUSED:
                 raise
         if method == "make.call":
-            await (await stage.boris.next_call()).answered()
+            await (await setup.boris.next_call()).answered()
             await asyncio.sleep(0.3)
         elif method == "transfer.talk":
             await client.until_states(talk.call_session_id, contact="Conversation", Boris="Conversation")

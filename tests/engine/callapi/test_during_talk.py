@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.callapi.client import FINNS_NUMBER, CallApiClient, Talk
-from tests.engine.stage import Stage, period
+from tests.engine.setup import Setup, period
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Ignore, Phone, busy
 
@@ -17,16 +17,16 @@ INVALID_STATE = (-32004, "invalid_state")
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
 
 async def _coached(client: CallApiClient, start: str = "pbx", **params: str) -> tuple[Talk, Call]:
     talk = await (client.talk_in() if start == "pbx" else client.talk_by_api())
-    client.stage.clara.on_call(Answer(after=0.3))
+    client.setup.clara.on_call(Answer(after=0.3))
     await client.do(talk, "add.coach", **params)
-    coach = await client.stage.clara.next_call()
+    coach = await client.setup.clara.next_call()
     await coach.answered()
     return talk, coach
 
@@ -55,7 +55,7 @@ async def test_a_coach_is_heard_as_the_mode_allows(
     await contact.hangup()
     await employee.ended()
     await client.prove()
-    row = await client.stage.row(talk.before, recorded=True)
+    row = await client.setup.row(talk.before, recorded=True)
     left, right = await client.recording(row, tmp_path)
     assert (set(left), set(right)) == ({contact.tone}, {employee.tone})
     await client.gone(talk.call_session_id)
@@ -63,7 +63,7 @@ async def test_a_coach_is_heard_as_the_mode_allows(
 
 async def test_a_coach_by_number(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    coach = await client.stage.customer()
+    coach = await client.setup.customer()
     coach.on_call(Answer())
     await client.do(talk, "add.coach", phone_number=coach.name)
     call = await coach.next_call()
@@ -78,12 +78,12 @@ async def test_a_coach_by_number(client: CallApiClient) -> None:
 
 async def test_a_coach_who_does_not_come(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    client.stage.clara.on_call(busy(0.2))
+    client.setup.clara.on_call(busy(0.2))
     await client.do(talk, "add.coach")
-    await (await client.stage.clara.next_call()).ended()
-    client.stage.clara.on_call(Ignore())
+    await (await client.setup.clara.next_call()).ended()
+    client.setup.clara.on_call(Ignore())
     await client.do(talk, "add.coach")
-    coach = await client.stage.clara.next_call()
+    coach = await client.setup.clara.next_call()
     assert await client.refused(talk, "add.coach") == INVALID_STATE
     await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}})
     await talk.employee.hangup()
@@ -93,7 +93,7 @@ async def test_a_coach_who_does_not_come(client: CallApiClient) -> None:
 
 
 async def test_an_employee_without_a_coach(client: CallApiClient) -> None:
-    talk = await client.talk_in("97140000208", client.stage.clara)
+    talk = await client.talk_in("97140000208", client.setup.clara)
     assert await client.refused(talk, "add.coach") == (-32602, "coach_not_found")
     await talk.contact.hangup()
     await talk.employee.ended()
@@ -135,9 +135,9 @@ async def test_a_tag_is_in_list_and_report(client: CallApiClient) -> None:
     assert living is not None
     assert living["tags"] == [{"tag_id": tag, "tag_name": "Important"}]
     await talk.contact.hangup()
-    row = await client.stage.row(talk.before)
-    result = await client.stage.installation.data_api(
-        client.stage.account,
+    row = await client.setup.row(talk.before)
+    result = await client.setup.installation.data_api(
+        client.setup.account,
         "get.calls_report",
         **period(),
         fields=["id", "tags"],
@@ -148,16 +148,16 @@ async def test_a_tag_is_in_list_and_report(client: CallApiClient) -> None:
     assert [one["tag_name"] for one in tags] == ["Important"]
 
 
-async def _finn(stage: Stage) -> Phone:
-    found = next((party for party in stage.world.parties if party.name == "Finn"), None)
-    phone = found or await stage.phone("0260005", "Finn")
+async def _finn(setup: Setup) -> Phone:
+    found = next((party for party in setup.world.parties if party.name == "Finn"), None)
+    phone = found or await setup.phone("0260005", "Finn")
     assert isinstance(phone, Phone)
     phone.forget()
     return phone
 
 
 async def test_recording_is_switched_on_and_off(client: CallApiClient, tmp_path: Path) -> None:
-    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.stage))
+    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.setup))
     assert await client.refused(talk, "record.call", action="off") == (-32602, "record_already_stopped")
     await asyncio.sleep(0.8)
     await client.do(talk, "record.call", action="on")
@@ -169,7 +169,7 @@ async def test_recording_is_switched_on_and_off(client: CallApiClient, tmp_path:
     await asyncio.sleep(0.7)
     await talk.contact.hangup()
     await talk.employee.ended()
-    row = await client.stage.row(talk.before, recorded=True)
+    row = await client.setup.row(talk.before, recorded=True)
     for channel, tone in zip(
         await client.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
     ):
@@ -205,15 +205,15 @@ async def test_a_blocked_contact_talks_on_and_comes_no_more(client: CallApiClien
     await client.do(talk, "block.contact")
     assert await client.refused(talk, "block.contact") == (-32602, "duplicate_contact")
     await client.span("talk", {talk.contact: {talk.employee}, talk.employee: {talk.contact}}, 0.4)
-    customer = next(one for one in client.stage.world.parties if one.name == talk.contact.party)
+    customer = next(one for one in client.setup.world.parties if one.name == talk.contact.party)
     await talk.contact.hangup()
     await talk.employee.ended()
     await client.prove()
-    before = await client.stage.last_id()
+    before = await client.setup.last_id()
     assert hasattr(customer, "dial")
     again = await customer.dial("97140000200")
     await again.ended()
-    assert (await client.stage.row(before))["finish_reason"] == "numa_in_black_list"
+    assert (await client.setup.row(before))["finish_reason"] == "numa_in_black_list"
 
 
 async def test_options_by_key_and_by_api(client: CallApiClient) -> None:
@@ -237,7 +237,7 @@ async def test_options_by_key_and_by_api(client: CallApiClient) -> None:
 
 async def test_recording_by_key(client: CallApiClient, tmp_path: Path) -> None:
     """On by the first press, off by the second."""
-    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.stage))
+    talk = await client.talk_in(FINNS_NUMBER, await _finn(client.setup))
     await asyncio.sleep(0.6)
     await talk.employee.send_keys("2")
     await _until_recorded(client, talk, wanted=True)
@@ -247,9 +247,9 @@ async def test_recording_by_key(client: CallApiClient, tmp_path: Path) -> None:
     await asyncio.sleep(0.6)
     await talk.contact.hangup()
     await talk.employee.ended()
-    sent = await client.stage.sent(talk.contact, talk.employee)
-    row = await client.stage.row(talk.before, recorded=True)
-    hears = await client.stage.world.hears([talk.contact, talk.employee])
+    sent = await client.setup.sent(talk.contact, talk.employee)
+    row = await client.setup.row(talk.before, recorded=True)
+    hears = await client.setup.world.hears([talk.contact, talk.employee])
     for channel, tone in zip(
         await client.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
     ):
@@ -269,9 +269,9 @@ async def _until_recorded(client: CallApiClient, talk: Talk, *, wanted: bool) ->
 
 async def test_a_coach_by_key(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    client.stage.clara.on_call(Answer())
+    client.setup.clara.on_call(Answer())
     await talk.employee.send_keys("5")
-    coach = await client.stage.clara.next_call()
+    coach = await client.setup.clara.next_call()
     await coach.answered()
     hears = {coach: {talk.contact, talk.employee}, talk.contact: {talk.employee}}
     await client.span("whisper", {**hears, talk.employee: {talk.contact, coach}})
@@ -287,7 +287,7 @@ async def test_a_contact_is_kept_by_key(client: CallApiClient) -> None:
     number = talk.contact.party
     await talk.employee.send_keys("6")
     for _ in range(60):
-        result = await client.stage.installation.data_api(client.stage.account, "get.contacts")
+        result = await client.setup.installation.data_api(client.setup.account, "get.contacts")
         kept = [row for row in result["data"] if number in json.dumps(row["phone_numbers"])]
         if kept:
             break
@@ -301,9 +301,9 @@ async def test_a_contact_is_kept_by_key(client: CallApiClient) -> None:
 @pytest.mark.parametrize("how", ["key", "api"])
 async def test_the_transfer_option(client: CallApiClient, how: str) -> None:
     talk = await client.talk_in()
-    client.stage.boris.on_call(Answer(after=0.3))
+    client.setup.boris.on_call(Answer(after=0.3))
     await (talk.employee.send_keys("3") if how == "key" else client.do(talk, "call.talk_option", button="3"))
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await third.answered()
     await client.span("transferred", {talk.contact: {third}, third: {talk.contact}})
     assert talk.employee.is_ended
@@ -315,9 +315,9 @@ async def test_the_transfer_option(client: CallApiClient, how: str) -> None:
 
 async def test_the_scenario_option(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    client.stage.clara.on_call(Answer(after=0.3))
+    client.setup.clara.on_call(Answer(after=0.3))
     await client.do(talk, "call.talk_option", button="4")
-    other = await client.stage.clara.next_call()
+    other = await client.setup.clara.next_call()
     await asyncio.gather(talk.employee.ended(), other.answered())
     await client.span("in the scenario", {talk.contact: {other}, other: {talk.contact}})
     await other.hangup()

@@ -10,7 +10,7 @@ from tests.engine.callapi.client import MUSIC, CallApiClient
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.engine.callapi.client import ANNAS_NUMBER, MUSIC, CallApiClient
-from tests.engine.stage import PRECISION
+from tests.engine.setup import PRECISION
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Customer, Ignore
 from trunkline.speech.espeak import EspeakSpeech
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 TEXT = "Hello, this is a message that takes a little while to say."
@@ -34,7 +34,7 @@ async def _seconds_of(text: str) -> float:
 
 
 async def test_a_text_is_spoken_to_the_contact_to_its_end(client: CallApiClient) -> None:
-    customer = await client.stage.customer()
+    customer = await client.setup.customer()
     customer.on_call(Answer())
     data = await client.api(
         "start.informer_call",
@@ -50,13 +50,13 @@ async def test_a_text_is_spoken_to_the_contact_to_its_end(client: CallApiClient)
     ear = await contact.ear()
     # A voice pauses between words; a file that was cut short or not found would sound for less.
     assert tones.total(tones.sounding(ear.sound)) > 0.7 * length
-    assert not any(tones.heard(ear.sound, client.stage.world.tones.values()).values())
+    assert not any(tones.heard(ear.sound, client.setup.world.tones.values()).values())
     await client.gone(data["call_session_id"])
 
 
 async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(client: CallApiClient) -> None:
     """Employee first: his text to its end, then the contact's to its end, and music for him meanwhile."""
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer())
     customer.on_call(Answer())
     session = await client.start_employee_call(
@@ -83,7 +83,7 @@ async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(client: CallA
 
 async def test_contact_first_early_and_at_once(client: CallApiClient) -> None:
     """Early switching lets our own side hear the line, never the contact; its message ends with the answer."""
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer(after=1.8, early_media=True))
     customer.on_call(Answer())
     session = await client.start_employee_call(
@@ -107,7 +107,7 @@ async def test_contact_first_early_and_at_once(client: CallApiClient) -> None:
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
 async def test_any_key_takes_a_simple_call(client: CallApiClient, first: str) -> None:
-    operator, customer = await client.stage.customer(), await client.stage.customer()
+    operator, customer = await client.setup.customer(), await client.setup.customer()
     operator.on_call(Answer())
     customer.on_call(Answer())
     data = await client.api(
@@ -147,10 +147,10 @@ async def _shown_to(client: CallApiClient, customer: Customer, **params: object)
 
 async def test_a_rule_chooses_the_number(client: CallApiClient) -> None:
     """Each documented value, by what the contact's phone shows."""
-    stage = client.stage
-    dubai = await stage.customer_with("97142000301")
-    abu_dhabi = await stage.customer_with("97122000302")
-    mobile = await stage.customer()
+    setup = client.setup
+    dubai = await setup.customer_with("97142000301")
+    abu_dhabi = await setup.customer_with("97122000302")
+    mobile = await setup.customer()
 
     async def shown(customer: Customer, rule: str, named: str = DUBAI) -> str:
         number, _ = await _shown_to(
@@ -171,10 +171,10 @@ async def test_a_rule_chooses_the_number(client: CallApiClient) -> None:
 
 @pytest.mark.parametrize("show", [True, False])
 async def test_the_employee_sees_the_number_that_was_chosen(client: CallApiClient, show: bool) -> None:
-    stage = client.stage
-    customer = await stage.customer_with("97122000302")
+    setup = client.setup
+    customer = await setup.customer_with("97122000302")
     customer.on_call(Answer())
-    stage.anna.on_call(Ignore())
+    setup.anna.on_call(Ignore())
     session = await client.start_employee_call(
         customer,
         "contact",
@@ -182,7 +182,7 @@ async def test_the_employee_sees_the_number_that_was_chosen(client: CallApiClien
         virtual_phone_usage_rule="regional_random",
         show_virtual_phone_number=show,
     )
-    contact, employee = await customer.next_call(), await stage.anna.next_call()
+    contact, employee = await customer.next_call(), await setup.anna.next_call()
     assert contact.number.lstrip("+") == ABU_DHABI
     assert employee.number.lstrip("+") == (ABU_DHABI if show else customer.name)
     await client.do(session, "release.call")
@@ -198,23 +198,23 @@ async def test_a_call_by_api_to_a_line_with_two_devices_is_recorded(
     client: CallApiClient, first: str, tmp_path: Path
 ) -> None:
     """Both ring; who answers talks, and the recording has both voices."""
-    stage = client.stage
-    tablet = await stage.phone("0260001", "Anna's tablet")
+    setup = client.setup
+    tablet = await setup.phone("0260001", "Anna's tablet")
     try:
-        stage.anna.on_call(Ignore())
+        setup.anna.on_call(Ignore())
         tablet.on_call(Answer(after=0.6))
-        customer = await stage.customer()
+        customer = await setup.customer()
         customer.on_call(Answer())
-        before = await stage.last_id()
+        before = await setup.last_id()
         session = await client.start_employee_call(customer, first)
-        rang, employee = await asyncio.gather(stage.anna.next_call(), tablet.next_call())
+        rang, employee = await asyncio.gather(setup.anna.next_call(), tablet.next_call())
         contact = await customer.next_call()
         await asyncio.gather(rang.ended(), employee.answered(), contact.answered())
         await client.span("talk", {contact: {employee}, employee: {contact}}, 1.0)
         await contact.hangup()
         await employee.ended()
         await client.prove()
-        row = await stage.row(before, recorded=True)
+        row = await setup.row(before, recorded=True)
         left, right = await client.recording(row, tmp_path)
         assert (set(left), set(right)) == ({contact.tone}, {employee.tone})
         await client.gone(session)

@@ -13,7 +13,7 @@ from trunkline.demo.outside import Answer, Behaviour, Ignore
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
@@ -34,7 +34,7 @@ STEPS = 12
 
 async def test_a_call_of_another_account_is_a_call_that_does_not_exist(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    stranger = await client.stage.installation.create_account("Strangers")
+    stranger = await client.setup.installation.create_account("Strangers")
     message = {"type": "tts", "value": "Hello"}
     for method, params in (
         ("hold.call", {"contact_message": message}),
@@ -55,14 +55,14 @@ async def test_a_call_of_another_account_is_a_call_that_does_not_exist(client: C
         assert theirs["data"].pop("metadata").keys() == nobodys["data"].pop("metadata").keys()
         assert theirs == nobodys
         assert theirs["data"]["mnemonic"] == "call_session_not_found"
-    assert await client.stage.installation.call_api(stranger, "list.calls") != await client.stage.living()
+    assert await client.setup.installation.call_api(stranger, "list.calls") != await client.setup.living()
     await talk.contact.hangup()
     await client.gone(talk.call_session_id)
 
 
 async def test_released_at_the_moment_of_the_answer(client: CallApiClient) -> None:
     for delay in (0.0, 0.05, 0.1):
-        anna, customer = client.stage.anna, await client.stage.customer()
+        anna, customer = client.setup.anna, await client.setup.customer()
         anna.on_call(Answer())
         customer.on_call(Answer())
         session = await client.start_employee_call(customer, "employee")
@@ -100,20 +100,20 @@ async def test_the_switch_is_killed(client: CallApiClient, state: str) -> None:
     await asyncio.sleep(1.3)
     third = None
     if state == "operator_talk":
-        client.stage.boris.on_call(Answer(after=0.1))
+        client.setup.boris.on_call(Answer(after=0.1))
         await client.do(talk, "make.call", to=BORIS)
-        third = await client.stage.boris.next_call()
+        third = await client.setup.boris.next_call()
         await third.answered()
         await asyncio.sleep(0.4)
     elif state == "dialing":
         # An outside number: it rings for a minute. The colleagues' phones ring for six seconds, which may be over
         # before the next switch takes commands; the call is on hold then.
-        outsider = await client.stage.customer()
+        outsider = await client.setup.customer()
         outsider.on_call(Ignore())
         await client.do(talk, "make.call", to=outsider.name)
         third = await outsider.next_call()
-    killed = client.stage.installation.kill("switch")
-    await client.stage.installation.wait_restarted("switch", killed)
+    killed = client.setup.installation.kill("switch")
+    await client.setup.installation.wait_restarted("switch", killed)
     await client.until_living(talk.call_session_id)
     if third is not None and state == "operator_talk":
         await client.span("still", {contact: {MUSIC}, operator: {third}, third: {operator}})
@@ -128,7 +128,7 @@ async def test_the_switch_is_killed(client: CallApiClient, state: str) -> None:
     everybody = [operator, *([third] if third else [])]
     await asyncio.gather(*(call.ended() for call in everybody))
     await client.prove()
-    row = await client.stage.row(talk.before, timeout=40)
+    row = await client.setup.row(talk.before, timeout=40)
     assert row["finish_reason"] == "caller_disconnects"
     await client.gone(talk.call_session_id)
 
@@ -147,8 +147,8 @@ async def test_any_sequence_of_commands_ends_clean(client: CallApiClient, seed: 
     for _ in range(STEPS):
         behaviours: list[Behaviour] = [Answer(), Answer(after=0.2), Ignore()]
         behaviour = dice.choice(behaviours)
-        client.stage.boris.on_call(behaviour)
-        client.stage.clara.on_call(behaviour)
+        client.setup.boris.on_call(behaviour)
+        client.setup.clara.on_call(behaviour)
         method = dice.choice(_COMMANDS)
         for _ in range(3):  # mostly go on, else nearly all is refused
             if method not in _WAYS.get(last, ()):
@@ -165,7 +165,7 @@ async def test_any_sequence_of_commands_ends_clean(client: CallApiClient, seed: 
         await asyncio.sleep(dice.choice([0.0, 0.05, 0.3]))
         if dice.random() < 0.1:
             calls = [
-                call for party in client.stage.world.parties for call in party.calls if not call.is_ended
+                call for party in client.setup.world.parties for call in party.calls if not call.is_ended
             ]
             if calls:
                 await dice.choice(calls).hangup()
@@ -173,5 +173,5 @@ async def test_any_sequence_of_commands_ends_clean(client: CallApiClient, seed: 
         await asyncio.gather(client.do(talk, "release.call"), return_exceptions=True)
     await client.gone(talk.call_session_id)
     assert await client.engine_bridges() == 0
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert row["finish_reason"]

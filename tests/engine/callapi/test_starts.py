@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.engine.callapi.client import ANNAS_NUMBER, BORIS_TOLD_NUMBER, MUSIC, CallApiClient
-from tests.engine.stage import MEDIA_SECONDS, PRECISION
+from tests.engine.setup import MEDIA_SECONDS, PRECISION
 from trunkline.demo.outside import Answer, Ignore, Party, What, busy
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
@@ -30,7 +30,7 @@ async def _end(client: CallApiClient, session: int, *parties: Party) -> None:
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_employee_first_with_messages(client: CallApiClient, at_once: bool) -> None:
     """He hears his message to the end, then music while the contact is called; the contact its own unless at once."""
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer())
     customer.on_call(Answer(after=1.2))
     session = await client.start_employee_call(
@@ -59,7 +59,7 @@ async def test_employee_first_with_messages(client: CallApiClient, at_once: bool
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_contact_first_with_messages(client: CallApiClient, at_once: bool) -> None:
     """While it hears its message the employee is called; at once cuts it short, else both hear theirs to the end."""
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer(after=0.8))
     customer.on_call(Answer())
     session = await client.start_employee_call(
@@ -85,7 +85,7 @@ async def test_contact_first_with_messages(client: CallApiClient, at_once: bool)
 
 @pytest.mark.parametrize("first", ["employee", "contact"])
 async def test_without_messages_music_plays_until_they_talk(client: CallApiClient, first: str) -> None:
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     second, waiting = (customer, anna) if first == "employee" else (anna, customer)
     waiting.on_call(Answer())
     second.on_call(Answer(after=1.6))
@@ -100,7 +100,7 @@ async def test_without_messages_music_plays_until_they_talk(client: CallApiClien
 
 
 async def test_the_systems_music_plays_when_none_is_named(client: CallApiClient) -> None:
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer(after=1.8))
     customer.on_call(Answer())
     session = await client.start_employee_call(customer, "contact")
@@ -113,7 +113,7 @@ async def test_the_systems_music_plays_when_none_is_named(client: CallApiClient)
 
 @pytest.mark.parametrize("early", [False, True])
 async def test_early_switching_lets_the_employee_hear_the_line(client: CallApiClient, early: bool) -> None:
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer())
     customer.on_call(Answer(after=2.0, early_media=True))
     session = await client.start_employee_call(
@@ -151,19 +151,19 @@ async def test_which_number_the_employee_sees(client: CallApiClient, show: bool)
     assert {leg["state"] for leg in living["legs"]} == {"Conversation"}
     await talk.contact.hangup()
     await talk.employee.ended()
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert (row["direction"], row["source"], row["finish_reason"]) == ("out", "callapi", "caller_disconnects")
 
 
 async def test_an_employees_phones_are_tried_in_turn(client: CallApiClient) -> None:
     """The first is offline, the second does not answer, the third does."""
     second, third = (
-        await client.stage.customer_with("971500000091"),
-        await client.stage.customer_with("971500000092"),
+        await client.setup.customer_with("971500000091"),
+        await client.setup.customer_with("971500000092"),
     )
     second.on_call(Ignore())
     third.on_call(Answer())
-    customer = await client.stage.customer()
+    customer = await client.setup.customer()
     customer.on_call(Answer())
     session = await client.start_employee_call(
         customer, "employee", employee={"id": await client.employee_id("Gina")}
@@ -181,8 +181,8 @@ async def test_an_employees_phones_are_tried_in_turn(client: CallApiClient) -> N
 @pytest.mark.parametrize("first", ["employee", "contact"])
 @pytest.mark.parametrize("missing", ["first", "second"])
 async def test_a_party_is_not_reached(client: CallApiClient, first: str, missing: str) -> None:
-    before = await client.stage.last_id()
-    anna, customer = client.stage.anna, await client.stage.customer()
+    before = await client.setup.last_id()
+    anna, customer = client.setup.anna, await client.setup.customer()
     one, two = (anna, customer) if first == "employee" else (customer, anna)
     one.on_call(busy(0.2) if missing == "first" else Answer())
     two.on_call(busy(0.2) if missing == "second" else Answer())
@@ -190,7 +190,7 @@ async def test_a_party_is_not_reached(client: CallApiClient, first: str, missing
     await (await one.next_call()).ended()
     assert bool(two.incoming) is (missing == "second")
     await client.gone(session)
-    row = await client.stage.row(before)
+    row = await client.setup.row(before)
     unreached = first if missing == "first" else {"employee": "contact", "contact": "employee"}[first]
     assert row["finish_reason"] == (
         "no_success_operator_call" if unreached == "employee" else "no_success_caller_call"
@@ -200,7 +200,7 @@ async def test_a_party_is_not_reached(client: CallApiClient, first: str, missing
 
 @pytest.mark.parametrize("state", ["first rings", "second rings", "message"])
 async def test_released_before_they_talk(client: CallApiClient, state: str) -> None:
-    anna, customer = client.stage.anna, await client.stage.customer()
+    anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Ignore() if state == "first rings" else Answer())
     customer.on_call(Ignore())
     params: dict[str, Any] = {}
@@ -218,7 +218,7 @@ async def test_released_before_they_talk(client: CallApiClient, state: str) -> N
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
 async def test_simple_call(client: CallApiClient, first: str) -> None:
-    operator, customer = await client.stage.customer(), await client.stage.customer()
+    operator, customer = await client.setup.customer(), await client.setup.customer()
     operator.on_call(Answer(after=0.2))
     customer.on_call(Answer(after=0.2))
     session = (
@@ -239,7 +239,7 @@ async def test_simple_call(client: CallApiClient, first: str) -> None:
 
 @pytest.mark.parametrize("first", ["operator", "contact"])
 async def test_simple_call_taken_by_a_key(client: CallApiClient, first: str) -> None:
-    operator, customer = await client.stage.customer(), await client.stage.customer()
+    operator, customer = await client.setup.customer(), await client.setup.customer()
     operator.on_call(Answer())
     customer.on_call(Answer())
     session = (
@@ -271,7 +271,7 @@ async def test_simple_call_taken_by_a_key(client: CallApiClient, first: str) -> 
 @pytest.mark.parametrize("first", ["employee", "contact"])
 async def test_calls_through_a_scenario(client: CallApiClient, method: str, first: str) -> None:
     """The scenario has a message for the employee; the contact has one of its own."""
-    boris, customer = client.stage.boris, await client.stage.customer()
+    boris, customer = client.setup.boris, await client.setup.customer()
     boris.on_call(Answer())
     customer.on_call(Answer())
     params: dict[str, Any] = {"virtual_phone_number": BORIS_TOLD_NUMBER}
@@ -293,8 +293,8 @@ async def test_calls_through_a_scenario(client: CallApiClient, method: str, firs
 
 
 async def test_informer(client: CallApiClient) -> None:
-    before = await client.stage.last_id()
-    customer = await client.stage.customer()
+    before = await client.setup.last_id()
+    customer = await client.setup.customer()
     customer.on_call(Answer())
     session = (
         await client.api(
@@ -311,13 +311,13 @@ async def test_informer(client: CallApiClient) -> None:
     assert contact.at_end - contact.at_answer > MEDIA_SECONDS["word_to_contact"] - PRECISION
     await client.prove()
     await client.gone(session)
-    row = await client.stage.row(before)
+    row = await client.setup.row(before)
     assert (row["source"], row["finish_reason"]) == ("callapi_informer_call", "success_finish")
 
 
 async def test_informer_gives_up(client: CallApiClient) -> None:
-    before = await client.stage.last_id()
-    customer = await client.stage.customer()
+    before = await client.setup.last_id()
+    customer = await client.setup.customer()
     customer.on_call(Ignore())
     await client.api(
         "start.informer_call",
@@ -329,4 +329,4 @@ async def test_informer_gives_up(client: CallApiClient) -> None:
     contact = await customer.next_call()
     await contact.ended()
     assert contact.at_end - contact.at_dial > 2.0 - PRECISION
-    assert (await client.stage.row(before))["finish_reason"] == "no_success_caller_call"
+    assert (await client.setup.row(before))["finish_reason"] == "no_success_caller_call"

@@ -14,7 +14,7 @@ INVALID_STATE = (-32004, "invalid_state")
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
@@ -28,9 +28,9 @@ async def _held(client: CallApiClient, start: str = "pbx") -> Talk:
 async def _third(client: CallApiClient, kind: str) -> tuple[Party, str]:
     """Somebody to consult, and what ``make.call`` names them by."""
     if kind == "external":
-        customer = await client.stage.customer()
+        customer = await client.setup.customer()
         return customer, customer.name
-    return client.stage.boris, BORIS if kind == "extension" else "0260002"
+    return client.setup.boris, BORIS if kind == "extension" else "0260002"
 
 
 async def _consulting(
@@ -57,10 +57,10 @@ async def test_consult_and_transfer(client: CallApiClient, start: str, kind: str
     await contact.hangup()
     await third.ended()
     await client.prove()
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert row["is_transfer"] is True
     assert row["finish_reason"] == "caller_disconnects"
-    reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in await client.stage.legs(row["id"])}
+    reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in await client.setup.legs(row["id"])}
     assert reasons["Berg Anna"] == "transfer_disconnects"
     await client.gone(talk.call_session_id)
 
@@ -75,16 +75,16 @@ async def test_consult_and_back(client: CallApiClient) -> None:
     await operator.hangup()
     await contact.ended()
     await client.prove()
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert (row["is_transfer"], row["finish_reason"]) == (False, "operator_disconnects")
     await client.gone(talk.call_session_id)
 
 
 async def test_back_while_the_third_party_rings(client: CallApiClient) -> None:
     talk = await _held(client)
-    client.stage.boris.on_call(Ignore())
+    client.setup.boris.on_call(Ignore())
     await client.do(talk, "make.call", to=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await client.do(talk, "restore.talk")
     await third.ended()
     assert not third.is_answered
@@ -98,9 +98,9 @@ async def test_back_while_the_third_party_rings(client: CallApiClient) -> None:
 @pytest.mark.parametrize("behaviour", [busy(0.2), decline(0.2), ring_then_give_up(0.2)])
 async def test_a_third_party_who_is_not_reached(client: CallApiClient, behaviour: Behaviour) -> None:
     talk = await _held(client)
-    client.stage.boris.on_call(behaviour)
+    client.setup.boris.on_call(behaviour)
     await client.do(talk, "make.call", to=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await third.ended()
     await asyncio.sleep(0.9)
     await client.span("on hold again", {talk.contact: {MUSIC}})
@@ -129,9 +129,9 @@ async def test_a_third_party_who_hangs_up(client: CallApiClient) -> None:
 
 async def test_a_blind_transfer(client: CallApiClient) -> None:
     talk = await _held(client)
-    client.stage.boris.on_call(Answer(after=1.5))
+    client.setup.boris.on_call(Answer(after=1.5))
     await client.do(talk, "make.call", to=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await client.do(talk, "transfer.talk")
     await talk.employee.ended()
     assert await client.refused(talk, "transfer.talk") == INVALID_STATE
@@ -140,16 +140,16 @@ async def test_a_blind_transfer(client: CallApiClient) -> None:
     await third.hangup()
     await talk.contact.ended()
     await client.prove()
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert (row["is_transfer"], row["finish_reason"]) == (True, "operator_disconnects")
     await client.gone(talk.call_session_id)
 
 
 async def test_a_blind_transfer_in_the_form_of_the_reference(client: CallApiClient) -> None:
     talk = await client.talk_in()
-    client.stage.boris.on_call(Answer(after=0.5))
+    client.setup.boris.on_call(Answer(after=0.5))
     await client.do(talk, "transfer.talk", contact=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await asyncio.gather(talk.employee.ended(), third.answered())
     await client.span("transferred", {talk.contact: {third}, third: {talk.contact}})
     await talk.contact.hangup()
@@ -160,17 +160,17 @@ async def test_a_blind_transfer_in_the_form_of_the_reference(client: CallApiClie
 
 async def test_a_blind_transfer_to_a_group(client: CallApiClient) -> None:
     """The first of its members who is free is called: one third party at a time."""
-    talk = await client.talk_in("97140000208", client.stage.clara)
-    client.stage.anna.on_call(Answer(after=0.6))
+    talk = await client.talk_in("97140000208", client.setup.clara)
+    client.setup.anna.on_call(Answer(after=0.6))
     await client.do(talk, "transfer.talk", contact=PAIR)
-    third = await client.stage.anna.next_call()
+    third = await client.setup.anna.next_call()
     await asyncio.gather(talk.employee.ended(), third.answered())
     await client.span("transferred", {talk.contact: {third}, third: {talk.contact}})
     await talk.contact.hangup()
     await third.ended()
     await client.prove()
-    assert client.stage.boris.incoming == []
-    assert (await client.stage.row(talk.before))["is_transfer"] is True
+    assert client.setup.boris.incoming == []
+    assert (await client.setup.row(talk.before))["is_transfer"] is True
     await client.gone(talk.call_session_id)
 
 
@@ -178,19 +178,19 @@ async def test_the_coach_of_a_transferred_employee_leaves(client: CallApiClient)
     """He hears both until then, is not called for the third party, and can be called for it."""
     talk = await client.talk_in()
     contact, operator = talk.contact, talk.employee
-    client.stage.clara.on_call(Answer())
+    client.setup.clara.on_call(Answer())
     await client.do(talk, "add.coach")
-    coach = await client.stage.clara.next_call()
+    coach = await client.setup.clara.next_call()
     await coach.answered()
     await client.span("coached", {coach: {contact, operator}, contact: {operator}})
-    client.stage.boris.on_call(Answer(after=1.0))
+    client.setup.boris.on_call(Answer(after=1.0))
     await client.do(talk, "transfer.talk", contact=BORIS)
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     assert await client.refused(talk, "add.coach", phone_number=CLARA) == INVALID_STATE
     await asyncio.gather(operator.ended(), coach.ended(), third.answered())
     await client.span("transferred", {contact: {third}, third: {contact}})
     await client.do(talk, "add.coach", phone_number=CLARA)
-    again = await client.stage.clara.next_call()
+    again = await client.setup.clara.next_call()
     await again.answered()
     await client.span("coached again", {again: {contact, third}, contact: {third}, third: {contact, again}})
     await contact.hangup()
@@ -202,12 +202,12 @@ async def test_the_coach_of_a_transferred_employee_leaves(client: CallApiClient)
 @pytest.mark.parametrize("behaviour", [busy(1.0), decline(1.0)])
 async def test_a_blind_transfer_that_fails_ends_the_call(client: CallApiClient, behaviour: Behaviour) -> None:
     talk = await _held(client)
-    client.stage.boris.on_call(behaviour)
+    client.setup.boris.on_call(behaviour)
     await client.do(talk, "make.call", to=BORIS)
     await client.do(talk, "transfer.talk")
     await asyncio.gather(talk.employee.ended(), talk.contact.ended())
     await client.gone(talk.call_session_id)
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     assert row["is_transfer"] is False
 
 
@@ -217,9 +217,9 @@ async def test_hanging_up_in_each_state(client: CallApiClient, state: str, who: 
     talk = await _held(client)
     third: Call | None = None
     if state != "hold":
-        client.stage.boris.on_call(Answer(after=0.2) if state == "operator_talk" else Ignore())
+        client.setup.boris.on_call(Answer(after=0.2) if state == "operator_talk" else Ignore())
         await client.do(talk, "make.call", to=BORIS)
-        third = await client.stage.boris.next_call()
+        third = await client.setup.boris.next_call()
         if state == "operator_talk":
             await third.answered()
             await asyncio.sleep(0.3)
@@ -234,7 +234,7 @@ async def test_hanging_up_in_each_state(client: CallApiClient, state: str, who: 
     everybody = [talk.contact, talk.employee, *([third] if third else [])]
     await asyncio.gather(*(call.ended() for call in everybody))
     await client.gone(talk.call_session_id)
-    row = await client.stage.row(talk.before)
+    row = await client.setup.row(talk.before)
     by_contact = who == "contact" or state == "transferring"
     assert row["finish_reason"] == ("caller_disconnects" if by_contact else "operator_disconnects")
 
@@ -251,7 +251,7 @@ async def test_commands_in_wrong_states(client: CallApiClient) -> None:
     assert await client.refused(talk, "hold.call", contact_message=again) == INVALID_STATE
     for nobody in (DORA, "299"):
         assert await client.refused(talk, "make.call", to=nobody) == (-32602, "no_active_phone_number")
-    client.stage.boris.on_call(Ignore())
+    client.setup.boris.on_call(Ignore())
     await client.do(talk, "make.call", to=BORIS)
     assert await client.refused(talk, "make.call", to=CLARA) == INVALID_STATE
     assert await client.refused(talk, "unhold.call") == INVALID_STATE
@@ -285,9 +285,9 @@ async def test_transferred_once_more(client: CallApiClient) -> None:
     await asyncio.gather(talk.employee.ended())
     await client.until_states(talk.call_session_id, contact="Conversation", Boris="Conversation")
     await client.hold(talk)
-    client.stage.clara.on_call(Answer(after=0.2))
+    client.setup.clara.on_call(Answer(after=0.2))
     await client.do(talk, "make.call", to=CLARA)
-    last = await client.stage.clara.next_call()
+    last = await client.setup.clara.next_call()
     await last.answered()
     await asyncio.sleep(0.4)
     await client.do(talk, "transfer.talk")
@@ -321,19 +321,19 @@ async def test_states_in_each_phase(client: CallApiClient) -> None:
     await client.until_states(session, contact="Conversation", Anna="Conversation")
     await client.hold(talk)
     await client.until_states(session, contact="On hold", Anna="On hold")
-    client.stage.boris.on_call(Ignore())
+    client.setup.boris.on_call(Ignore())
     await client.do(talk, "make.call", to=BORIS)
     await client.until_states(session, contact="On hold", Anna="On hold", Boris="Dial")
     await client.do(talk, "restore.talk")
     await client.until_states(session, contact="Conversation", Anna="Conversation")
     await client.hold(talk)
-    client.stage.clara.on_call(Answer())
+    client.setup.clara.on_call(Answer())
     await client.do(talk, "make.call", to=CLARA)
     await client.until_states(session, contact="On hold", Anna="Operators talking", Clara="Operators talking")
     await client.do(talk, "transfer.talk")
     await client.until_states(session, contact="Conversation", Clara="Conversation")
     await client.hold(talk)
-    client.stage.boris.on_call(Ignore())
+    client.setup.boris.on_call(Ignore())
     await client.do(talk, "make.call", to=BORIS)
     await client.do(talk, "transfer.talk")
     await client.until_states(session, contact="Call Transfer", Boris="Dial")
@@ -344,9 +344,9 @@ async def test_states_in_each_phase(client: CallApiClient) -> None:
 async def test_the_third_party_hears_its_message_first(client: CallApiClient) -> None:
     """The party on hold and the operator wait until it was played."""
     talk = await _held(client)
-    client.stage.boris.on_call(Answer())
+    client.setup.boris.on_call(Answer())
     await client.do(talk, "make.call", to=BORIS, to_message=client.message("word_to_employee"))
-    third = await client.stage.boris.next_call()
+    third = await client.setup.boris.next_call()
     await third.answered()
     await client.span("message", {third: {"word_to_employee"}}, 0.4)
     await asyncio.sleep(0.5)

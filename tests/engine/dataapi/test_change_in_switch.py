@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.stage import ZONE, Stage
+from tests.engine.setup import ZONE, Setup
 from trunkline.accounts.secrets import Cipher
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.db.pool import Database
@@ -28,9 +28,9 @@ from trunkline.runtime import postgres, secrets
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 SETTLED = 10.0
@@ -62,10 +62,10 @@ HOURS = {"activity_time": [{"time_from": "10:00", "time_till": "11:00"}]}
 
 
 @dataclass
-class Desk:
-    """An account of its own beside the stage's; ``now`` is how the database has it."""
+class Tenant:
+    """An account of its own beside the setup's; ``now`` is how the database has it."""
 
-    stage: Stage
+    setup: Setup
     keys: Keys
     folder: Path
     db: Database
@@ -77,7 +77,7 @@ class Desk:
 
     async def do(self, method: str, **params: Any) -> Any:
         """A method of the Data API over HTTP; its ``id`` is kept under the method's name."""
-        answer = await self.stage.installation.data_api(self.keys, method, **params)
+        answer = await self.setup.installation.data_api(self.keys, method, **params)
         data = answer.get("data", answer)
         if isinstance(data, dict) and "id" in data:
             self.made[method] = data["id"]
@@ -89,10 +89,10 @@ class Desk:
         self.yaml = self.yaml.replace(old, new)
         file = self.folder / "company.yaml"
         file.write_text(self.yaml)
-        await self.stage.installation.apply(self.keys, file, {"MEDIA": str(self.folder)})
+        await self.setup.installation.apply(self.keys, file, {"MEDIA": str(self.folder)})
 
     async def read(self) -> Account:
-        account_id, media = self.keys.account_id, self.stage.installation.settings.media_dir.absolute()
+        account_id, media = self.keys.account_id, self.setup.installation.settings.media_dir.absolute()
         async with self.db.connection() as connection:
             found = await load_accounts(connection, self.cipher, media, [account_id])
         self.now = found.accounts[account_id]
@@ -132,8 +132,8 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(stage: Stage, folder: Path) -> AsyncIterator[Desk]:
-    installation = stage.installation
+async def tenant_of(setup: Setup, folder: Path) -> AsyncIterator[Tenant]:
+    installation = setup.installation
     own = secrets.load(installation.settings)
     tones.write_wav(folder / "word.wav", tones.sine(700.0, 1.0))
     tones.write_wav(folder / "longer.wav", tones.sine(700.0, 2.0))
@@ -143,14 +143,14 @@ async def desk_of(stage: Stage, folder: Path) -> AsyncIterator[Desk]:
         await Database.open(postgres.dsn(installation.settings), max_size=2) as db,
         SwitchClient(url, own.control_token) as switch,
     ):
-        desk = Desk(stage, keys, folder, db, switch, Cipher(own.master_key))
-        await desk.apply()
-        await desk.read()
-        await desk.live()
-        yield desk
+        tenant = Tenant(setup, keys, folder, db, switch, Cipher(own.master_key))
+        await tenant.apply()
+        await tenant.read()
+        await tenant.live()
+        yield tenant
 
 
-Change = tuple[str, Callable[[Desk], Awaitable[Any]], Callable[[Desk, Account], Any]]
+Change = tuple[str, Callable[[Tenant], Awaitable[Any]], Callable[[Tenant, Account], Any]]
 """What is changed, how, and how the account shows it."""
 
 CHANGES: list[Change] = [
@@ -339,14 +339,14 @@ CHANGES: list[Change] = [
     ),
     (
         "a security rule",
-        lambda d: d.stage.installation.run(
+        lambda d: d.setup.installation.run(
             "account", "direction", "international", "on", "--account", str(d.keys.account_id)
         ),
         lambda _, now: now.may_call("international"),
     ),
     (
         "a component",
-        lambda d: d.stage.installation.run(
+        lambda d: d.setup.installation.run(
             "account", "component", "call_center", "on", "--account", str(d.keys.account_id)
         ),
         lambda _, now: "call_center" in now.components,
@@ -354,31 +354,31 @@ CHANGES: list[Change] = [
 ]  # fmt: skip
 
 
-def _rule(desk: Desk) -> int:
-    return desk.now.numbers[desk.number(NUMBER)].rules[0].call_processing_rule_id
+def _rule(tenant: Tenant) -> int:
+    return tenant.now.numbers[tenant.number(NUMBER)].rules[0].call_processing_rule_id
 
 
-def _turned(desk: Desk) -> list[dict[str, Any]]:
+def _turned(tenant: Tenant) -> list[dict[str, Any]]:
     """The group's phones the other way round, all ringing."""
-    phones = [phone for one in (desk.boris, desk.anna) for phone in desk.now.employees[one].phones]
+    phones = [phone for one in (tenant.boris, tenant.anna) for phone in tenant.now.employees[one].phones]
     return [{"employee_phone_number_id": phone.phone_id, "available": True} for phone in phones]
 
 
-async def _noted(desk: Desk, change: Awaitable[Any]) -> None:
+async def _noted(tenant: Tenant, change: Awaitable[Any]) -> None:
     """Remember the digest that the line had before."""
-    desk.made["password"] = desk.line().ha1_md5
+    tenant.made["password"] = tenant.line().ha1_md5
     await change
 
 
-async def test_each_change_reaches_the_switch(stage: Stage, tmp_path: Path) -> None:
-    async with desk_of(stage, tmp_path) as desk:
+async def test_each_change_reaches_the_switch(setup: Setup, tmp_path: Path) -> None:
+    async with tenant_of(setup, tmp_path) as tenant:
         for what, change, shows in CHANGES:
-            before = fingerprint(desk.now)
-            await change(desk)
-            now = await desk.read()
-            assert shows(desk, now), what
+            before = fingerprint(tenant.now)
+            await change(tenant)
+            now = await tenant.read()
+            assert shows(tenant, now), what
             assert fingerprint(now) != before, what
-            await desk.live()
+            await tenant.live()
 
 
 # --- calls a second later
@@ -387,32 +387,32 @@ MOMENT = 1.0
 """Seconds between a change and the call that must go by it."""
 
 
-async def test_calls_a_second_later_go_by_the_change(stage: Stage) -> None:
+async def test_calls_a_second_later_go_by_the_change(setup: Setup) -> None:
     """Blocked, let in again, sent to another, and not at all: by HTTP, and each is tried with a call."""
 
     async def change(method: str, **params: Any) -> Any:
-        answer = await stage.installation.data_api(stage.account, method, **params)
+        answer = await setup.installation.data_api(setup.account, method, **params)
         await asyncio.sleep(MOMENT)
         return answer.get("data", answer)
 
     async def call(number: str) -> dict[str, Any]:
         """The row of a call; ``talked`` is who took it."""
-        for phone in (stage.anna, stage.boris):
+        for phone in (setup.anna, setup.boris):
             phone.forget()
             phone.on_call(Answer())
-        before = await stage.last_id()
+        before = await setup.last_id()
         calling = await customer.dial(number)
         with contextlib.suppress(TimeoutError):  # it ended, and nobody had answered
             await calling.answered()
             await asyncio.sleep(0.5)
         await calling.hangup()
         await calling.ended()
-        row = await stage.row(before)
-        legs = await stage.legs(row["id"])
+        row = await setup.row(before)
+        legs = await setup.legs(row["id"])
         return {**row, "talked": {leg["employee_full_name"] for leg in legs if leg["is_talked"]} - {None}}
 
-    customer = await stage.customer()
-    listed = await stage.installation.data_api(stage.account, "get.employees")
+    customer = await setup.customer()
+    listed = await setup.installation.data_api(setup.account, "get.employees")
     ids = {row["full_name"]: row["id"] for row in listed["data"]}
 
     assert (await call(ANNA))["talked"] == {"Berg Anna"}
@@ -432,13 +432,13 @@ async def test_calls_a_second_later_go_by_the_change(stage: Stage) -> None:
         await change("update.employees", id=ids["Berg Anna"], status="available")
     assert (await call(ANNA))["talked"] == {"Berg Anna"}
 
-    rule = await stage.installation.data_api(
-        stage.account,
+    rule = await setup.installation.data_api(
+        setup.account,
         "get.virtual_numbers",
         filter={"field": "virtual_phone_number", "operator": "=", "value": ANNA},
     )
-    rules = await stage.installation.data_api(
-        stage.account, "getobj.call_processing_rules", number_capacity_id=rule["data"][0]["id"]
+    rules = await setup.installation.data_api(
+        setup.account, "getobj.call_processing_rules", number_capacity_id=rule["data"][0]["id"]
     )
     [of_anna] = rules["data"]["scenarios"]
     number = {"id": of_anna["call_processing_rule_id"], "type": "scenario"}

@@ -7,23 +7,23 @@ import time
 
 import pytest
 
-from tests.engine.stage import REGISTERED_SECONDS, Stage, wait_known
+from tests.engine.setup import REGISTERED_SECONDS, Setup, wait_known
 from trunkline.demo.outside import Answer, Phone
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("stage"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),  # the first one sets the stage, maybe on a busy machine
+    pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
 NUMBER = "97140000200"
 EXTENSION = "277"
 
 
-async def phone_with(stage: Stage, login: str, password: str) -> Phone:
+async def phone_with(setup: Setup, login: str, password: str) -> Phone:
     """A device that logs in with this, as its first attempt leaves it."""
-    return await stage.world.phone(login, password, name="Nadia", register=False)
+    return await setup.world.phone(login, password, name="Nadia", register=False)
 
 
 async def refused(phone: Phone) -> None:
@@ -35,9 +35,9 @@ async def refused(phone: Phone) -> None:
         await phone.try_again()
 
 
-async def test_a_line_made_changed_and_removed_by_the_api(stage: Stage) -> None:
+async def test_a_line_made_changed_and_removed_by_the_api(setup: Setup) -> None:
     async def do(method: str, **params: object) -> dict[str, object]:
-        return dict(await stage.installation.data_api(stage.account, method, **params))
+        return dict(await setup.installation.data_api(setup.account, method, **params))
 
     employee = (
         await do(
@@ -51,24 +51,24 @@ async def test_a_line_made_changed_and_removed_by_the_api(stage: Stage) -> None:
     login, password = str(line["phone_number"]), str(line["password"])
 
     # The phone registers with the password that was shown, and a colleague reaches it by its short number.
-    nadia = await phone_with(stage, login, password)
-    await wait_known(stage.installation, stage.account, nadia)
+    nadia = await phone_with(setup, login, password)
+    await wait_known(setup.installation, setup.account, nadia)
     nadia.on_call(Answer())
-    before = await stage.last_id()
-    calling = await stage.anna.dial(EXTENSION)
+    before = await setup.last_id()
+    calling = await setup.anna.dial(EXTENSION)
     taken = await nadia.next_call()
     await taken.answered()
     await calling.hears(nadia.tone)
-    await taken.hears(stage.anna.tone)
+    await taken.hears(setup.anna.tone)
     await calling.hangup()
     await taken.ended()
-    legs = await stage.legs((await stage.row(before))["id"])
+    legs = await setup.legs((await setup.row(before))["id"])
     assert "Quist Nadia" in {leg["employee_full_name"] for leg in legs if leg["is_talked"]}
 
     # A new password: the old one is turned away.
     renewed = str((await do("update.sip_line_password", id=line["id"]))["password"])
-    successor = await phone_with(stage, login, renewed)
-    await wait_known(stage.installation, stage.account, successor)
+    successor = await phone_with(setup, login, renewed)
+    await wait_known(setup.installation, setup.account, successor)
     await nadia.try_again()
     await refused(nadia)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.engine.stage import COMPANY, LINE_PASSWORD, Stage
+from tests.engine.setup import COMPANY, LINE_PASSWORD, Setup
 from trunkline.demo.outside import Answer, Call, Customer, Ignore, Phone
 from trunkline.runtime import secrets
 from trunkline.telephony.config.dialplan import APP
@@ -23,7 +23,7 @@ AWAY_WAIT = 30
 """Seconds that a channel waits in Asterisk for a switch."""
 
 
-class CutStage(Stage):
+class ProxiedSetup(Setup):
     """A stage whose switch reaches Asterisk through proxies."""
 
     ari: FaultProxy

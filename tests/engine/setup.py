@@ -91,7 +91,7 @@ class Sent:
         return f"not sent by the phones themselves: {owed}; load {os.getloadavg()[0]:.1f}"
 
 
-class Stage:
+class Setup:
     """The product, its account, the receiver, and the people: Anna, Boris and Clara have registered phones."""
 
     def __init__(self, install: AsteriskInstall, folder: Path) -> None:
