@@ -26,7 +26,7 @@ from trunkline.speech import NullSpeech
 
 
 @dataclass
-class Desk:
+class Administrator:
     """An admin's desk: applies YAML text to one account."""
 
     db: Database
@@ -83,19 +83,19 @@ async def db(desks: SharedDatabase) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def desk(db: Database, cipher: Cipher, tmp_path: Path, system_sounds: Path) -> Desk:
+async def admin(db: Database, cipher: Cipher, tmp_path: Path, system_sounds: Path) -> Administrator:
     media_dir = tmp_path / "media"
     await asyncio.to_thread(shutil.copytree, system_sounds, media_dir)
     files = DirectoryFiles(db, cipher, NullSpeech(), media_dir)
     account_id = await new_account(db, "Palm Office")
     await allow(db, account_id, "127.0.0.2", "carrier of the demo company")
-    return Desk(db, cipher, files, account_id, tmp_path, media_dir)
+    return Administrator(db, cipher, files, account_id, tmp_path, media_dir)
 
 
 @pytest.fixture
-async def snapshot(desk: Desk) -> AsyncIterator[DirectorySnapshot]:
+async def snapshot(admin: Administrator) -> AsyncIterator[DirectorySnapshot]:
     """The directory as calls see it; it follows the database."""
-    made = DirectorySnapshot(desk.db, desk.cipher, desk.media_dir)
+    made = DirectorySnapshot(admin.db, admin.cipher, admin.media_dir)
     await made.start()
     try:
         yield made

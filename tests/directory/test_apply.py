@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.directory.conftest import Desk, new_account
+from tests.directory.conftest import Administrator, new_account
 from trunkline.core.errors import DirectoryFileError, NotFound
 from trunkline.directory.blacklist.changes import block, block_digits
 from trunkline.directory.contacts.changes import create_contact
@@ -46,64 +46,64 @@ scenarios:
 """
 
 
-async def counts(desk: Desk, *tables: str) -> list[int]:
+async def counts(admin: Administrator, *tables: str) -> list[int]:
     """Rows of each table; those that every account has by itself do not count."""
     found = []
     for table in tables:
         own = "and not is_system" if table == "tags" else ""
-        row = await desk.db.fetch_one(
+        row = await admin.db.fetch_one(
             f"select count(*) as n from {table} where account_id = %s {own}",
-            (desk.account_id,),
+            (admin.account_id,),
         )
         assert row is not None
         found.append(row["n"])
     return found
 
 
-async def test_demo_company_applies_and_a_second_apply_changes_nothing(desk: Desk) -> None:
+async def test_demo_company_applies_and_a_second_apply_changes_nothing(admin: Administrator) -> None:
     text = DEMO.read_text("utf-8")
-    applied = await desk.apply(text)
+    applied = await admin.apply(text)
     assert not applied.plan.is_empty
     assert sorted(applied.passwords) == [f"016000{n}" for n in range(1, 7)]
-    assert await counts(desk, "employees", "sip_lines", "virtual_numbers", "trunks", "subscriptions") == [
+    assert await counts(admin, "employees", "sip_lines", "virtual_numbers", "trunks", "subscriptions") == [
         6,
         6,
         4,
         1,
         1,
     ]
-    again = await desk.apply(text)
+    again = await admin.apply(text)
     assert again.plan.lines() == ["no changes"]
     assert not again.passwords
 
 
-async def test_export_applies_without_a_change(desk: Desk) -> None:
-    await desk.apply(DEMO.read_text("utf-8"))
-    exported = await desk.export()
-    assert (await desk.plan(exported, delete=True)).lines() == ["no changes"]
-    assert await desk.export() == exported
+async def test_export_applies_without_a_change(admin: Administrator) -> None:
+    await admin.apply(DEMO.read_text("utf-8"))
+    exported = await admin.export()
+    assert (await admin.plan(exported, delete=True)).lines() == ["no changes"]
+    assert await admin.export() == exported
 
 
-async def test_export_of_one_account_builds_another_alike(desk: Desk) -> None:
-    await desk.apply(SMALL)
-    exported = await desk.export()
-    await desk.apply(
+async def test_export_of_one_account_builds_another_alike(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    exported = await admin.export()
+    await admin.apply(
         "{sip_lines: {}, virtual_numbers: {}, employees: {}, groups: {}, scenarios: {}}", delete=True
     )
-    other = await new_account(desk.db, "Other")
-    await allow(desk.db, other, "192.0.2.10")  # both have this carrier
-    request = Request(other, parse(exported, {}), desk.folder)
-    await desk.files.apply(await desk.files.prepare(request))
-    theirs = parse(to_yaml(await desk.files.export(other)), {})
+    other = await new_account(admin.db, "Other")
+    await allow(admin.db, other, "192.0.2.10")  # both have this carrier
+    request = Request(other, parse(exported, {}), admin.folder)
+    await admin.files.apply(await admin.files.prepare(request))
+    theirs = parse(to_yaml(await admin.files.export(other)), {})
     assert theirs.employees == parse(exported, {}).employees
     assert theirs.scenarios == parse(exported, {}).scenarios
 
 
-async def test_rename_keeps_ids(desk: Desk) -> None:
-    await desk.apply(SMALL)
-    before = await desk.db.fetch_all("select phone_id, position from employee_phones order by phone_id")
-    operations = await desk.db.fetch_all("select operation_id from scenario_operations order by 1")
-    plan = (await desk.apply(SMALL.replace("Ivanova", "Sidorova").replace("Good day", "Hello"))).plan
+async def test_rename_keeps_ids(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    before = await admin.db.fetch_all("select phone_id, position from employee_phones order by phone_id")
+    operations = await admin.db.fetch_all("select operation_id from scenario_operations order by 1")
+    plan = (await admin.apply(SMALL.replace("Ivanova", "Sidorova").replace("Good day", "Hello"))).plan
     assert [(c.action, c.where) for c in plan.changes] == [
         (Action.CREATE, plan.changes[0].where),
         (Action.DELETE, plan.changes[1].where),
@@ -111,121 +111,121 @@ async def test_rename_keeps_ids(desk: Desk) -> None:
         (Action.UPDATE, "scenarios.main"),
     ]
     assert plan.changes[2].fields[0].new == "Sidorova"
-    assert await desk.db.fetch_all("select phone_id, position from employee_phones order by 1") == before
-    assert await desk.db.fetch_all("select operation_id from scenario_operations order by 1") == operations
-    row = await desk.db.fetch_one("select full_name from employees where key = 'anna'")
+    assert await admin.db.fetch_all("select phone_id, position from employee_phones order by 1") == before
+    assert await admin.db.fetch_all("select operation_id from scenario_operations order by 1") == operations
+    row = await admin.db.fetch_one("select full_name from employees where key = 'anna'")
     assert row is not None
     assert row["full_name"] == "Sidorova"
 
 
-async def test_short_numbers_may_be_exchanged(desk: Desk) -> None:
-    await desk.apply(SMALL)
+async def test_short_numbers_may_be_exchanged(admin: Administrator) -> None:
+    await admin.apply(SMALL)
     swapped = SMALL.replace("101", "###").replace("102", "101").replace("###", "102")
-    await desk.apply(swapped)
-    rows = await desk.db.fetch_all("select key, extension from employees order by key")
+    await admin.apply(swapped)
+    rows = await admin.db.fetch_all("select key, extension from employees order by key")
     assert [row["extension"] for row in rows] == ["102", "101"]
 
 
-async def test_a_line_changes_hands_while_its_owner_goes(desk: Desk) -> None:
-    await desk.apply(SMALL)
+async def test_a_line_changes_hands_while_its_owner_goes(admin: Administrator) -> None:
+    await admin.apply(SMALL)
     text = """
 employees:
   boris: {last_name: Petrov, extension: 102, phones: [{line: 0160002}, {line: 0160001}]}
 groups:
   sales: {extension: 200, members: [boris]}
 """
-    plan = (await desk.apply(text, delete=True)).plan
+    plan = (await admin.apply(text, delete=True)).plan
     assert "- employees.anna  Ivanova (101)" in plan.lines()
-    rows = await desk.db.fetch_all(
+    rows = await admin.db.fetch_all(
         "select l.phone_number, e.key from sip_lines l left join employees e using (account_id, employee_id)"
         " order by 1"
     )
     assert [(row["phone_number"], row["key"]) for row in rows] == [("0160001", "boris"), ("0160002", "boris")]
 
 
-async def test_items_not_in_the_file_stay_and_are_told(desk: Desk) -> None:
-    await desk.apply(SMALL)
-    plan = (await desk.apply("employees: {boris: {last_name: Petrov, extension: 102}}")).plan
+async def test_items_not_in_the_file_stay_and_are_told(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    plan = (await admin.apply("employees: {boris: {last_name: Petrov, extension: 102}}")).plan
     assert [line for line in plan.lines() if "employees.anna" in line] == [
         "  employees.anna: not in the file; stays (--delete removes it)"
     ]
-    assert await counts(desk, "employees") == [2]
+    assert await counts(admin, "employees") == [2]
 
 
-async def test_deleting_what_is_used_is_refused_with_its_places(desk: Desk) -> None:
-    await desk.apply(SMALL)
+async def test_deleting_what_is_used_is_refused_with_its_places(admin: Administrator) -> None:
+    await admin.apply(SMALL)
     with pytest.raises(DirectoryFileError) as caught:
-        await desk.apply("employees: {boris: {last_name: Petrov, extension: 102}}", delete=True)
+        await admin.apply("employees: {boris: {last_name: Petrov, extension: 102}}", delete=True)
     assert caught.value.params["problems"] == [
         "groups.sales.members[0]: no such employee: anna (employees.anna would be deleted)"
     ]
-    assert await counts(desk, "employees") == [2]
+    assert await counts(admin, "employees") == [2]
 
 
-async def test_everything_can_go(desk: Desk) -> None:
-    await desk.apply(DEMO.read_text("utf-8"))
-    await desk.apply("".join(f"{section}: {{}}\n" for section in SECTIONS), delete=True)
+async def test_everything_can_go(admin: Administrator) -> None:
+    await admin.apply(DEMO.read_text("utf-8"))
+    await admin.apply("".join(f"{section}: {{}}\n" for section in SECTIONS), delete=True)
     tables = "schedules tags contacts contact_phones blacklist trunks sip_lines virtual_numbers employees"
     more = "employee_phones employee_groups group_members scenarios scenario_operations subscriptions media_files"
-    assert set(await counts(desk, *tables.split(), *more.split())) == {0}
+    assert set(await counts(admin, *tables.split(), *more.split())) == {0}
 
 
-async def test_a_half_broken_file_changes_nothing(desk: Desk) -> None:
-    await desk.apply(SMALL)
-    before = await desk.export()
+async def test_a_half_broken_file_changes_nothing(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    before = await admin.export()
     broken = SMALL.replace("Ivanova", "Sidorova").replace("group: sales", "group: sails")
     with pytest.raises(DirectoryFileError, match=r"operations\.team\.group: no such group: sails"):
-        await desk.apply(broken)
-    assert await desk.export() == before
+        await admin.apply(broken)
+    assert await admin.export() == before
 
 
-async def test_a_login_of_another_account_is_refused_and_nothing_changes(desk: Desk) -> None:
-    other = await new_account(desk.db, "Other")
-    request = Request(other, parse("sip_lines: {0160009: {}}", {}), desk.folder)
-    await desk.files.apply(await desk.files.prepare(request))
+async def test_a_login_of_another_account_is_refused_and_nothing_changes(admin: Administrator) -> None:
+    other = await new_account(admin.db, "Other")
+    request = Request(other, parse("sip_lines: {0160009: {}}", {}), admin.folder)
+    await admin.files.apply(await admin.files.prepare(request))
     with pytest.raises(DirectoryFileError, match="taken by another account"):
-        await desk.apply("tags: {vip: VIP}\nsip_lines: {0160009: {}}")
-    assert await counts(desk, "tags", "sip_lines") == [0, 0]
+        await admin.apply("tags: {vip: VIP}\nsip_lines: {0160009: {}}")
+    assert await counts(admin, "tags", "sip_lines") == [0, 0]
 
 
-async def test_a_change_between_look_and_apply_is_refused(desk: Desk) -> None:
-    prepared = await desk.files.prepare(Request(desk.account_id, parse(SMALL, {}), desk.folder))
-    await desk.apply("trunks: {carrier: {host: 192.0.2.99}}")
+async def test_a_change_between_look_and_apply_is_refused(admin: Administrator) -> None:
+    prepared = await admin.files.prepare(Request(admin.account_id, parse(SMALL, {}), admin.folder))
+    await admin.apply("trunks: {carrier: {host: 192.0.2.99}}")
     with pytest.raises(DirectoryFileError, match="was changed meanwhile"):
-        await desk.files.apply(prepared)
-    assert await counts(desk, "employees") == [0]
+        await admin.files.apply(prepared)
+    assert await counts(admin, "employees") == [0]
 
 
-async def test_passwords_of_lines(desk: Desk) -> None:
-    applied = await desk.apply(
+async def test_passwords_of_lines(admin: Administrator) -> None:
+    applied = await admin.apply(
         "sip_lines: {0160001: {}, 0160002: {password: 'env:LINE'}}", env={"LINE": "Kettle-9-marble-A"}
     )
     assert list(applied.passwords) == ["0160001"]
     digests = {
         row["phone_number"]: Ha1(row["ha1_md5"], row["ha1_sha256"])
-        for row in await desk.db.fetch_all(
-            "select * from sip_lines where account_id = %s", (desk.account_id,)
+        for row in await admin.db.fetch_all(
+            "select * from sip_lines where account_id = %s", (admin.account_id,)
         )
     }
     assert digests["0160001"].fits("0160001", applied.passwords["0160001"])
     assert digests["0160002"].fits("0160002", "Kettle-9-marble-A")
-    assert (await desk.plan("sip_lines: {0160001: {}, 0160002: {}}")).is_empty
-    changed = await desk.plan("sip_lines: {0160002: {password: Kettle-9-marble-B}}")
+    assert (await admin.plan("sip_lines: {0160001: {}, 0160002: {}}")).is_empty
+    changed = await admin.plan("sip_lines: {0160002: {password: Kettle-9-marble-B}}")
     assert "    password: changed" in changed.lines()
 
 
-async def test_rows_that_other_commands_made_are_in_the_file(desk: Desk) -> None:
+async def test_rows_that_other_commands_made_are_in_the_file(admin: Administrator) -> None:
     """``trunkline notification add`` makes keys of URLs, ``block.contact`` blocks lines and short numbers, too."""
     for number in ("0160002", "102", "012345678901"):
-        assert await block_digits(desk.db, desk.account_id, 0, number, "")
-    await desk.apply(
+        assert await block_digits(admin.db, admin.account_id, 0, number, "")
+    await admin.apply(
         "notifications: {crm.example/hook: {url: 'https://crm.example/hook', events: [lost_call]}}"
     )
-    assert "crm.example/hook:" in await desk.export()
-    assert (await desk.plan("blacklist: {0160002: '', '102': ''}")).is_empty
+    assert "crm.example/hook:" in await admin.export()
+    assert (await admin.plan("blacklist: {0160002: '', '102': ''}")).is_empty
 
 
-async def test_secrets_are_shown_nowhere(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_shown_nowhere(admin: Administrator, caplog: pytest.LogCaptureFixture) -> None:
     text = """
 sip_lines: {0160001: {password: line-pass-kD8fm2Qz}}
 trunks: {carrier: {host: 192.0.2.10, mode: register, username: me, password: trunk-pass-1}}
@@ -236,11 +236,11 @@ notifications:
     secret: signing-secret-0001
     headers: {Authorization: Bearer token-77777, X-Plain: seen}
 """
-    request = Request(desk.account_id, parse(text, {}), desk.folder)
-    prepared = await desk.files.prepare(request)
-    applied = await desk.files.apply(prepared)
-    exported = await desk.export()
-    changed = await desk.plan(text.replace("77777", "88888"))
+    request = Request(admin.account_id, parse(text, {}), admin.folder)
+    prepared = await admin.files.prepare(request)
+    applied = await admin.files.apply(prepared)
+    exported = await admin.export()
+    changed = await admin.plan(text.replace("77777", "88888"))
     shown = "".join(
         [
             repr(request),
@@ -257,62 +257,62 @@ notifications:
         assert secret not in shown
     assert "token-77777" not in exported + "\n".join(changed.lines())
     assert "X-Plain: seen" in exported
-    row = await desk.db.fetch_one("select password_encrypted from trunks where key = 'carrier'")
+    row = await admin.db.fetch_one("select password_encrypted from trunks where key = 'carrier'")
     assert row is not None
-    assert desk.cipher.decrypt(row["password_encrypted"]) == "trunk-pass-1"
+    assert admin.cipher.decrypt(row["password_encrypted"]) == "trunk-pass-1"
     # what export hides is kept when the export is applied
-    assert (await desk.apply(exported)).plan.is_empty
-    row = await desk.db.fetch_one("select headers from subscriptions where key = 'crm'")
+    assert (await admin.apply(exported)).plan.is_empty
+    row = await admin.db.fetch_one("select headers from subscriptions where key = 'crm'")
     assert row is not None
     assert row["headers"]["Authorization"] == "Bearer token-77777"
 
 
-async def test_sounds(desk: Desk) -> None:
-    with wave.open(str(desk.folder / "jingle.wav"), "wb") as file:
+async def test_sounds(admin: Administrator) -> None:
+    with wave.open(str(admin.folder / "jingle.wav"), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes(b"\x00\x10\x00\x20" * 16000)
     text = "media: {jingle: {file: jingle.wav}, hello: {text: Hello, language: en}}"
-    await desk.apply(text)
+    await admin.apply(text)
     rows = {
-        row["key"]: row for row in await desk.db.fetch_all("select * from media_files where account_id <> 0")
+        row["key"]: row for row in await admin.db.fetch_all("select * from media_files where account_id <> 0")
     }
     assert rows["jingle"]["duration_ms"] == pytest.approx(1000, abs=5)
     assert rows["hello"]["spoken_text"] == "Hello"
     for row in rows.values():
-        with wave.open(str(desk.media_dir / f"{row['sha256']}.wav")) as stored:
+        with wave.open(str(admin.media_dir / f"{row['sha256']}.wav")) as stored:
             assert (stored.getnchannels(), stored.getsampwidth(), stored.getframerate()) == (1, 2, 8000)
-    assert (await desk.plan(text)).is_empty
+    assert (await admin.plan(text)).is_empty
     with pytest.raises(DirectoryFileError, match=r"media\.jingle: "):
-        await desk.plan("media: {jingle: {file: nowhere.wav}}")
-    (desk.folder / "text.wav").write_text("no sound at all")
+        await admin.plan("media: {jingle: {file: nowhere.wav}}")
+    (admin.folder / "text.wav").write_text("no sound at all")
     with pytest.raises(DirectoryFileError, match=r"media\.jingle: This is not an audio"):
-        await desk.plan("media: {jingle: {file: text.wav}}")
+        await admin.plan("media: {jingle: {file: text.wav}}")
 
 
-async def test_a_text_that_nothing_speaks_any_more_goes(desk: Desk) -> None:
-    await desk.apply(SMALL)
-    assert await counts(desk, "media_files") == [1]
-    await desk.apply(SMALL.replace("kind: greeting, text: Good day", "kind: greeting, media: [closed]"))
-    assert await counts(desk, "media_files") == [0]
+async def test_a_text_that_nothing_speaks_any_more_goes(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    assert await counts(admin, "media_files") == [1]
+    await admin.apply(SMALL.replace("kind: greeting, text: Good day", "kind: greeting, media: [closed]"))
+    assert await counts(admin, "media_files") == [0]
 
 
-async def test_what_is_missing_of_the_sounds_comes_back(desk: Desk) -> None:
-    await desk.db.execute("delete from media_files where account_id = 0")
-    await desk.apply(SMALL)
-    system = await desk.db.fetch_all("select key from media_files where account_id = 0")
+async def test_what_is_missing_of_the_sounds_comes_back(admin: Administrator) -> None:
+    await admin.db.execute("delete from media_files where account_id = 0")
+    await admin.apply(SMALL)
+    system = await admin.db.fetch_all("select key from media_files where account_id = 0")
     assert "dialing_music" in {row["key"] for row in system}
-    (row,) = await desk.db.fetch_all("select sha256 from media_files where account_id <> 0")
-    spoken = desk.media_dir / f"{row['sha256']}.wav"
+    (row,) = await admin.db.fetch_all("select sha256 from media_files where account_id <> 0")
+    spoken = admin.media_dir / f"{row['sha256']}.wav"
     content = spoken.read_bytes()
     spoken.unlink()
-    assert (await desk.apply(SMALL)).plan.is_empty
+    assert (await admin.apply(SMALL)).plan.is_empty
     assert spoken.read_bytes() == content
 
 
-async def test_account_settings_not_named_stay(desk: Desk) -> None:
-    await desk.apply(
+async def test_account_settings_not_named_stay(admin: Administrator) -> None:
+    await admin.apply(
         """
 account:
   name: Palm
@@ -322,10 +322,10 @@ account:
   tts_message_max_length: 300
 """
     )
-    plan = await desk.plan("account: {allow: {call_api: [127.0.0.1]}}")
+    plan = await admin.plan("account: {allow: {call_api: [127.0.0.1]}}")
     assert [(f.path, f.new) for f in plan.changes[0].fields] == [("allow.call_api", ["127.0.0.1/32"])]
-    await desk.apply("account: {allow: {call_api: [127.0.0.1]}, components: [va]}")
-    exported = (await desk.files.export(desk.account_id)).account
+    await admin.apply("account: {allow: {call_api: [127.0.0.1]}, components: [va]}")
+    exported = (await admin.files.export(admin.account_id)).account
     assert exported is not None
     assert exported.components == ("va",)
     assert exported.allow == {"call_api": ("127.0.0.1/32",), "data_api": ("10.0.0.0/8",)}
@@ -333,33 +333,33 @@ account:
     assert exported.tts_message_max_length == 300
 
 
-async def test_unknown_account(desk: Desk) -> None:
+async def test_unknown_account(admin: Administrator) -> None:
     with pytest.raises(NotFound, match="There is no account 99"):
-        await desk.files.prepare(Request(99, parse("tags: {a: A}", {}), desk.folder))
+        await admin.files.prepare(Request(99, parse("tags: {a: A}", {}), admin.folder))
 
 
-async def test_rows_of_the_api_round_trip(desk: Desk) -> None:
+async def test_rows_of_the_api_round_trip(admin: Administrator) -> None:
     """Also what a file cannot say of them stays."""
-    firm = await create_organization(desk.db, desk.account_id, "Example Trading")
+    firm = await create_organization(admin.db, admin.account_id, "Example Trading")
     person = {
         "last_name": "Ivanova",
         "phone_numbers": [PHONE, "12025550111"],
         "emails": ["a@example.com"],
         "organization_id": firm,
     }
-    contact = await create_contact(desk.db, desk.account_id, person)
-    await create_group(desk.db, desk.account_id, "Partners", [contact])
-    tag = await create_tag(desk.db, desk.account_id, "Important")
-    await block(desk.db, desk.account_id, 1, "12025550119", "spam")
-    written = await desk.export()
+    contact = await create_contact(admin.db, admin.account_id, person)
+    await create_group(admin.db, admin.account_id, "Partners", [contact])
+    tag = await create_tag(admin.db, admin.account_id, "Important")
+    await block(admin.db, admin.account_id, 1, "12025550119", "spam")
+    written = await admin.export()
     assert f"api-{contact}" in written
     assert "system-" not in written
-    assert (await desk.plan(written, delete=True)).is_empty
-    await desk.apply(written.replace("Ivanova", "Petrova").replace("Important", "Urgent"), delete=True)
-    row = await desk.db.fetch_one(
+    assert (await admin.plan(written, delete=True)).is_empty
+    await admin.apply(written.replace("Ivanova", "Petrova").replace("Important", "Urgent"), delete=True)
+    row = await admin.db.fetch_one(
         """select c.last_name, c.emails, c.organization_id, t.name as tag from contacts c, tags t
            where c.account_id = %s and c.contact_id = %s and t.account_id = c.account_id and t.tag_id = %s""",
-        (desk.account_id, contact, tag),
+        (admin.account_id, contact, tag),
     )
     assert row == {
         "last_name": "Petrova",
@@ -369,14 +369,14 @@ async def test_rows_of_the_api_round_trip(desk: Desk) -> None:
     }
 
 
-async def test_the_name_of_a_systems_tag_is_taken(desk: Desk) -> None:
+async def test_the_name_of_a_systems_tag_is_taken(admin: Administrator) -> None:
     with pytest.raises(DirectoryFileError, match="a tag of the system has this name"):
-        await desk.apply("tags: {sale: Sale}")
+        await admin.apply("tags: {sale: Sale}")
 
 
-async def test_outside_numbers(desk: Desk) -> None:
+async def test_outside_numbers(admin: Administrator) -> None:
     """Written as people write them, kept as they are dialled; the export builds the same again."""
-    first = await desk.apply(
+    first = await admin.apply(
         """
         media: {tune: {text: La la la}}
         employees: {anna: {last_name: Berg, phones: [{number: "+44 20 7946 0100 ...17", dial_time: 9}]}}
@@ -388,8 +388,8 @@ async def test_outside_numbers(desk: Desk) -> None:
         """
     )
     assert not first.plan.is_empty
-    rows = await desk.db.fetch_all("select settings from scenario_operations order by position")
-    tune = (await desk.db.fetch_all("select media_file_id from media_files where key = 'tune'"))[0][
+    rows = await admin.db.fetch_all("select settings from scenario_operations order by position")
+    tune = (await admin.db.fetch_all("select media_file_id from media_files where key = 'tune'"))[0][
         "media_file_id"
     ]
     assert [row["settings"] for row in rows] == [
@@ -408,6 +408,6 @@ async def test_outside_numbers(desk: Desk) -> None:
             "next": None,
         },
     ]
-    phones = await desk.db.fetch_all("select external_number from employee_phones")
+    phones = await admin.db.fetch_all("select external_number from employee_phones")
     assert phones == [{"external_number": "442079460100...17"}]
-    assert (await desk.plan(await desk.export(), delete=True)).lines() == ["no changes"]
+    assert (await admin.plan(await admin.export(), delete=True)).lines() == ["no changes"]

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from tests.directory.conftest import Desk, until
+from tests.directory.conftest import Administrator, until
 from tests.directory.test_apply import DEMO
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.live.load import load_accounts
@@ -15,35 +15,37 @@ from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account
 
 
-async def read(desk: Desk) -> Account:
+async def read(admin: Administrator) -> Account:
     """The account as a process reads it that starts now."""
-    async with desk.db.connection() as connection:
-        loaded = await load_accounts(connection, desk.cipher, desk.media_dir, [desk.account_id])
-    return loaded.accounts[desk.account_id]
+    async with admin.db.connection() as connection:
+        loaded = await load_accounts(connection, admin.cipher, admin.media_dir, [admin.account_id])
+    return loaded.accounts[admin.account_id]
 
 
-async def test_two_processes_agree_until_something_changes(desk: Desk, snapshot: DirectorySnapshot) -> None:
+async def test_two_processes_agree_until_something_changes(
+    admin: Administrator, snapshot: DirectorySnapshot
+) -> None:
     environment = {"DEMO_CARRIER_HOST": "192.0.2.7", "DEMO_CARRIER_PORT": "5099"}
-    await desk.apply(DEMO.read_text("utf-8"), env=environment)
+    await admin.apply(DEMO.read_text("utf-8"), env=environment)
     await until(lambda: snapshot.current.number("97140000100"))
 
     def followed() -> str:
-        return fingerprint(snapshot.current.accounts[desk.account_id])
+        return fingerprint(snapshot.current.accounts[admin.account_id])
 
-    first = fingerprint(await read(desk))
+    first = fingerprint(await read(admin))
     assert len(first) == 64
     await until(lambda: followed() == first)
-    await desk.apply(DEMO.read_text("utf-8").replace("Harbour Cafe", "Harbour Bar"), env=environment)
-    second = fingerprint(await read(desk))
+    await admin.apply(DEMO.read_text("utf-8").replace("Harbour Cafe", "Harbour Bar"), env=environment)
+    second = fingerprint(await read(admin))
     assert second != first
     await until(lambda: followed() == second)
 
 
-async def test_every_part_counts_and_no_order(desk: Desk) -> None:
-    await desk.apply(
+async def test_every_part_counts_and_no_order(admin: Administrator) -> None:
+    await admin.apply(
         DEMO.read_text("utf-8"), env={"DEMO_CARRIER_HOST": "192.0.2.7", "DEMO_CARRIER_PORT": "5099"}
     )
-    account = await read(desk)
+    account = await read(admin)
     turned: dict[str, Any] = {
         each.name: MappingProxyType(dict(reversed(list(value.items()))))
         for each in fields(account)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.directory.conftest import Desk, new_account, until
+from tests.directory.conftest import Administrator, new_account, until
 from trunkline.core.errors import DirectoryFileError, InUse, InvalidInput, NotFound
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.numbers import changes, inventory, ownership, private
@@ -26,8 +26,8 @@ virtual_numbers: {{"{VICTIM}": {{trunk: carrier, default_line: "0160001", rules:
 """
 
 
-async def claim(desk: Desk, account_id: int, phone: str = VICTIM) -> None:
-    await private.enable_private(desk.db, desk.cipher, account_id, Chosen(phone), PROVIDER, "va")
+async def claim(admin: Administrator, account_id: int, phone: str = VICTIM) -> None:
+    await private.enable_private(admin.db, admin.cipher, account_id, Chosen(phone), PROVIDER, "va")
 
 
 def owner(snapshot: DirectorySnapshot) -> int | None:
@@ -35,63 +35,65 @@ def owner(snapshot: DirectorySnapshot) -> int | None:
     return found[0].account_id if found else None
 
 
-async def test_a_claim_does_not_keep_the_owner_out(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    squatter = await new_account(desk.db, "Squatter")
-    await claim(desk, squatter)
+async def test_a_claim_does_not_keep_the_owner_out(admin: Administrator, snapshot: DirectorySnapshot) -> None:
+    squatter = await new_account(admin.db, "Squatter")
+    await claim(admin, squatter)
     await until(lambda: squatter in snapshot.current.accounts)
     await until(lambda: snapshot.current.accounts[squatter].number_by_phone(VICTIM))
     assert owner(snapshot) is None
-    await desk.apply(FILE)
-    await until(lambda: owner(snapshot) == desk.account_id)
+    await admin.apply(FILE)
+    await until(lambda: owner(snapshot) == admin.account_id)
     # and now that it is verified, nobody claims it
     with pytest.raises(InvalidInput) as refused:
-        await claim(desk, await new_account(desk.db, "Third"))
+        await claim(admin, await new_account(admin.db, "Third"))
     assert refused.value.mnemonic == "already_in_use"
-    rows = await ownership.claims(desk.db)
-    assert [(row["account_id"], row["owner"]) for row in rows] == [(squatter, desk.account_id)]
+    rows = await ownership.claims(admin.db)
+    assert [(row["account_id"], row["owner"]) for row in rows] == [(squatter, admin.account_id)]
 
 
-async def test_two_operators_files_cannot_have_one_number(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    await desk.apply(FILE)
-    other = await new_account(desk.db, "Other")
+async def test_two_operators_files_cannot_have_one_number(
+    admin: Administrator, snapshot: DirectorySnapshot
+) -> None:
+    await admin.apply(FILE)
+    other = await new_account(admin.db, "Other")
     with pytest.raises(DirectoryFileError, match="trunkline numbers assign"):
-        await dataclasses.replace(desk, account_id=other).apply(f"virtual_numbers: {{'{VICTIM}': {{}}}}")
+        await dataclasses.replace(admin, account_id=other).apply(f"virtual_numbers: {{'{VICTIM}': {{}}}}")
     with pytest.raises(InUse):
-        await ownership.assign(desk.db, other, f"+{VICTIM}")
-    await ownership.assign(desk.db, other, f"+{VICTIM}", take=True)
+        await ownership.assign(admin.db, other, f"+{VICTIM}")
+    await ownership.assign(admin.db, other, f"+{VICTIM}", take=True)
     await until(lambda: owner(snapshot) == other)
-    mine = snapshot.current.accounts[desk.account_id].number_by_phone(VICTIM)
+    mine = snapshot.current.accounts[admin.account_id].number_by_phone(VICTIM)
     assert mine is not None
     assert not mine.is_verified
 
 
 async def test_a_number_of_the_inventory_is_verified_when_it_is_taken(
-    desk: Desk,
+    admin: Administrator,
     snapshot: DirectorySnapshot,
 ) -> None:
     """A claim from before it was offered keeps nobody from it; who claimed it may take it, too."""
-    squatter = await new_account(desk.db, "Squatter")
-    await claim(desk, squatter)
-    await claim(desk, desk.account_id)
-    await inventory.offer_numbers(desk.db, {VICTIM: inventory.OfferForm()})
-    await changes.enable_numbers(desk.db, desk.account_id, Chosen(VICTIM), "va")
-    await until(lambda: owner(snapshot) == desk.account_id)
+    squatter = await new_account(admin.db, "Squatter")
+    await claim(admin, squatter)
+    await claim(admin, admin.account_id)
+    await inventory.offer_numbers(admin.db, {VICTIM: inventory.OfferForm()})
+    await changes.enable_numbers(admin.db, admin.account_id, Chosen(VICTIM), "va")
+    await until(lambda: owner(snapshot) == admin.account_id)
     with pytest.raises(NotFound):
-        await changes.enable_numbers(desk.db, squatter, Chosen(VICTIM), "va")
+        await changes.enable_numbers(admin.db, squatter, Chosen(VICTIM), "va")
 
 
-async def test_the_engine_rings_no_line_of_a_claim(desk: Desk, snapshot: DirectorySnapshot) -> None:
+async def test_the_engine_rings_no_line_of_a_claim(admin: Administrator, snapshot: DirectorySnapshot) -> None:
     """While no switch is connected calls ring the default line: of the owner."""
-    squatter = await new_account(desk.db, "Squatter")
-    await claim(desk, squatter)
-    await dataclasses.replace(desk, account_id=squatter).apply("sip_lines: {'0160009': {}}")
-    await desk.db.execute(
+    squatter = await new_account(admin.db, "Squatter")
+    await claim(admin, squatter)
+    await dataclasses.replace(admin, account_id=squatter).apply("sip_lines: {'0160009': {}}")
+    await admin.db.execute(
         "update virtual_numbers v set default_sip_line_id = l.sip_line_id from sip_lines l"
         " where v.account_id = %s and l.account_id = v.account_id",
         (squatter,),
     )
-    await desk.apply(FILE)
-    await until(lambda: owner(snapshot) == desk.account_id)
+    await admin.apply(FILE)
+    await until(lambda: owner(snapshot) == admin.account_id)
     await until(
         lambda: any(one.default_sip_line_id for one in snapshot.current.accounts[squatter].numbers.values())
     )
@@ -101,7 +103,7 @@ async def test_the_engine_rings_no_line_of_a_claim(desk: Desk, snapshot: Directo
         for account in snapshot.current.accounts.values()
         for one in account_config(account, identified).directory.defaults
     ]
-    [trunk] = snapshot.current.accounts[desk.account_id].trunks
+    [trunk] = snapshot.current.accounts[admin.account_id].trunks
     [own] = snapshot.current.accounts[squatter].trunks
     assert {(one.line, tuple(one.endpoints)) for one in defaults if one.number == VICTIM} == {
         ("0160001", (f"trunk-{trunk}", f"trunk-{trunk}-ip")),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests import scenario_examples
-from tests.directory.conftest import Desk
+from tests.directory.conftest import Administrator
 from trunkline.core.errors import DirectoryFileError, InUse
 from trunkline.directory.contacts.groups import delete_group
 from trunkline.directory.files.file import parse
@@ -32,25 +32,25 @@ def test_every_kind_of_operation_has_an_example() -> None:
     assert {kind.value for kind in OperationKind} - elsewhere <= shown
 
 
-async def test_the_examples_apply_one_by_one_and_an_export_builds_the_same(desk: Desk) -> None:
+async def test_the_examples_apply_one_by_one_and_an_export_builds_the_same(admin: Administrator) -> None:
     for block in scenario_examples.blocks():
-        assert not (await desk.apply(block)).plan.is_empty
-    exported = await desk.export()
-    assert (await desk.plan(exported, delete=True)).lines() == ["no changes"]
-    assert (await desk.plan(scenario_examples.whole())).lines() == ["no changes"]
+        assert not (await admin.apply(block)).plan.is_empty
+    exported = await admin.export()
+    assert (await admin.plan(exported, delete=True)).lines() == ["no changes"]
+    assert (await admin.plan(scenario_examples.whole())).lines() == ["no changes"]
 
 
-async def test_calls_see_groups_and_managers_of_contacts(desk: Desk) -> None:
-    await desk.apply(scenario_examples.company_block())
-    await desk.db.execute(
+async def test_calls_see_groups_and_managers_of_contacts(admin: Administrator) -> None:
+    await admin.apply(scenario_examples.company_block())
+    await admin.db.execute(
         """update contacts set personal_manager_id = (select employee_id from employees
            where account_id = %(account)s and key = 'anna') where account_id = %(account)s""",
-        {"account": desk.account_id},
+        {"account": admin.account_id},
     )
-    snapshot = DirectorySnapshot(desk.db, desk.cipher, desk.folder)
+    snapshot = DirectorySnapshot(admin.db, admin.cipher, admin.folder)
     await snapshot.start()
     try:
-        account = snapshot.current.accounts[desk.account_id]
+        account = snapshot.current.accounts[admin.account_id]
         contact = account.contacts_by_phone["12025550142"]
         [group] = account.contact_groups.values()
         assert contact.group_ids == (group.contact_group_id,)
@@ -60,16 +60,16 @@ async def test_calls_see_groups_and_managers_of_contacts(desk: Desk) -> None:
         await snapshot.stop()
 
 
-async def test_what_a_scenario_names_is_not_deleted(desk: Desk) -> None:
-    await desk.apply(scenario_examples.whole())
-    group = await desk.db.fetch_one("select contact_group_id from contact_groups where key = 'vip'")
-    tag = await desk.db.fetch_one("select tag_id from tags where key = 'important'")
+async def test_what_a_scenario_names_is_not_deleted(admin: Administrator) -> None:
+    await admin.apply(scenario_examples.whole())
+    group = await admin.db.fetch_one("select contact_group_id from contact_groups where key = 'vip'")
+    tag = await admin.db.fetch_one("select tag_id from tags where key = 'important'")
     assert group is not None
     assert tag is not None
     with pytest.raises(InUse, match='operation "known" of the scenario "by_group"'):
-        await delete_group(desk.db, desk.account_id, group["contact_group_id"])
+        await delete_group(admin.db, admin.account_id, group["contact_group_id"])
     with pytest.raises(InUse, match='operation "mark" of the scenario "tagged"'):
-        await delete_tag(desk.db, desk.account_id, tag["tag_id"])
+        await delete_tag(admin.db, admin.account_id, tag["tag_id"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 
 from tests.attack.test_configuration_freeze import account as company
 from tests.attack.test_configuration_freeze import line
-from tests.directory.conftest import Desk, new_account, until
+from tests.directory.conftest import Administrator, new_account, until
 from tests.directory.test_apply import DEMO, SMALL
 from trunkline.accounts.secrets import Cipher
 from trunkline.db.migrate import upgrade
@@ -42,15 +42,17 @@ def number(account_id: int, virtual_number_id: int) -> VirtualNumber:
     )
 
 
-async def test_the_demo_company_as_the_switch_sees_it(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    await desk.apply(
+async def test_the_demo_company_as_the_switch_sees_it(
+    admin: Administrator, snapshot: DirectorySnapshot
+) -> None:
+    await admin.apply(
         DEMO.read_text("utf-8"), env={"DEMO_CARRIER_HOST": "192.0.2.7", "DEMO_CARRIER_PORT": "5099"}
     )
     await until(lambda: snapshot.current.number("97140000100"))
     found = snapshot.current.number("97140000100")
     assert found is not None
     account, number = found
-    assert account.account_id == desk.account_id
+    assert account.account_id == admin.account_id
     assert str(account.time_zone) == "Asia/Dubai"
     scenario = account.scenarios[number.rules[0].scenario_id]
     welcome, team, message = scenario.operations
@@ -87,46 +89,46 @@ async def test_the_demo_company_as_the_switch_sees_it(desk: Desk, snapshot: Dire
 
 
 async def test_a_change_arrives_by_itself_and_listeners_hear_of_it(
-    desk: Desk, snapshot: DirectorySnapshot
+    admin: Administrator, snapshot: DirectorySnapshot
 ) -> None:
-    other = await new_account(desk.db, "Other")
+    other = await new_account(admin.db, "Other")
     await until(lambda: other in snapshot.current.accounts)
     untouched = snapshot.current.accounts[other]
     heard: list[frozenset[int]] = []
     unsubscribe = snapshot.subscribe(lambda _directory, accounts: heard.append(accounts))
-    await desk.apply(SMALL)
+    await admin.apply(SMALL)
     await until(lambda: snapshot.current.line("0160001"))
-    assert heard[-1] == {desk.account_id}
+    assert heard[-1] == {admin.account_id}
     assert snapshot.current.accounts[other] is untouched
     unsubscribe()
     count = len(heard)
-    await desk.db.execute("delete from accounts where account_id = %s", (other,))
+    await admin.db.execute("delete from accounts where account_id = %s", (other,))
     await until(lambda: other not in snapshot.current.accounts)
     assert len(heard) == count
 
 
-async def test_a_burst_of_commits_is_one_load(desk: Desk, snapshot: DirectorySnapshot) -> None:
+async def test_a_burst_of_commits_is_one_load(admin: Administrator, snapshot: DirectorySnapshot) -> None:
     seen: list[Directory] = []
     snapshot.subscribe(lambda directory, _accounts: seen.append(directory))
     for number in range(40):
-        await desk.db.execute(
+        await admin.db.execute(
             "insert into tags (account_id, key, name) values (%s, %s, %s)",
-            (desk.account_id, f"tag{number}", f"Tag {number}"),
+            (admin.account_id, f"tag{number}", f"Tag {number}"),
         )
-    await until(lambda: len(snapshot.current.accounts[desk.account_id].tags) == 40)
+    await until(lambda: len(snapshot.current.accounts[admin.account_id].tags) == 40)
     assert len(seen) < 20
 
 
 @pytest.mark.durability
 async def test_a_contact_and_the_blacklist_concern_numbers_only(
-    desk: Desk, snapshot: DirectorySnapshot, monkeypatch: pytest.MonkeyPatch
+    admin: Administrator, snapshot: DirectorySnapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else of the account is read, and nobody renders anything for it."""
-    await desk.apply(SMALL)
+    await admin.apply(SMALL)
     await until(lambda: snapshot.current.line("0160001"))
     heard: list[frozenset[int]] = []
     snapshot.subscribe(lambda _directory, accounts: heard.append(accounts))
-    before = snapshot.current.accounts[desk.account_id]
+    before = snapshot.current.accounts[admin.account_id]
 
     async def no_account(*_: object) -> None:
         raise AssertionError("an account was read")
@@ -134,40 +136,40 @@ async def test_a_contact_and_the_blacklist_concern_numbers_only(
     monkeypatch.setattr("trunkline.directory.live.snapshot.load_accounts", no_account)
 
     def now() -> Account:
-        return snapshot.current.accounts[desk.account_id]
+        return snapshot.current.accounts[admin.account_id]
 
     number = "12025550177"
-    saved = await save_contact(desk.db, desk.account_id, number)
+    saved = await save_contact(admin.db, admin.account_id, number)
     await until(lambda: number in now().contacts_by_phone)
     assert now().contacts_by_phone[number].contact_id == saved
     found = snapshot.current.line("0160001")
     assert found is not None
     assert found[0] is now(), "the indexes lead to the account of now"
-    await desk.db.execute(
+    await admin.db.execute(
         "update contacts set last_name = 'Stone' where account_id = %s and contact_id = %s",
-        (desk.account_id, saved),
+        (admin.account_id, saved),
     )
     await until(lambda: now().contacts_by_phone[number].full_name == "Stone")
-    await block_digits(desk.db, desk.account_id, 0, number, "")
+    await block_digits(admin.db, admin.account_id, 0, number, "")
     await until(lambda: number in now().blacklist)
-    await desk.db.execute("delete from blacklist where account_id = %s", (desk.account_id,))
+    await admin.db.execute("delete from blacklist where account_id = %s", (admin.account_id,))
     await until(lambda: number not in now().blacklist)
-    group = await desk.db.fetch_one(
+    group = await admin.db.fetch_one(
         "select contact_group_id as id from contact_groups where account_id = %s and key = 'system-blacklist'",
-        (desk.account_id,),
+        (admin.account_id,),
     )
     assert group is not None
-    await desk.db.execute(
+    await admin.db.execute(
         "insert into contact_group_members (account_id, contact_group_id, contact_id) values (%s, %s, %s)",
-        (desk.account_id, group["id"], saved),
+        (admin.account_id, group["id"], saved),
     )
     await until(lambda: number in now().blacklist)
-    await desk.db.execute("delete from contacts where account_id = %s", (desk.account_id,))
+    await admin.db.execute("delete from contacts where account_id = %s", (admin.account_id,))
     await until(lambda: number not in now().contacts_by_phone and number not in now().blacklist)
-    await desk.db.execute(
+    await admin.db.execute(
         "insert into blacklist (account_id, phone_number) select %s, (12025560000 + n)::text"
         " from generate_series(1, 2000) n",
-        (desk.account_id,),
+        (admin.account_id,),
     )
     await until(lambda: len(now().blacklist) == 2000 + len(before.blacklist))
     assert now().employees is before.employees
@@ -206,7 +208,7 @@ def test_a_claim_of_a_changed_account_takes_no_number() -> None:
 
 
 async def test_one_failing_listener_does_not_silence_the_others(
-    desk: Desk, snapshot: DirectorySnapshot
+    admin: Administrator, snapshot: DirectorySnapshot
 ) -> None:
     def fail(_directory: Directory, _accounts: frozenset[int]) -> None:
         raise RuntimeError("a mistake")
@@ -214,21 +216,21 @@ async def test_one_failing_listener_does_not_silence_the_others(
     heard: list[Directory] = []
     snapshot.subscribe(fail)
     snapshot.subscribe(lambda directory, _accounts: heard.append(directory))
-    await desk.apply("tags: {vip: VIP}")
+    await admin.apply("tags: {vip: VIP}")
     await until(lambda: heard)
 
 
-async def test_lost_connections_cost_no_change(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    await desk.apply(SMALL)
+async def test_lost_connections_cost_no_change(admin: Administrator, snapshot: DirectorySnapshot) -> None:
+    await admin.apply(SMALL)
     await until(lambda: snapshot.current.line("0160001"))
-    await desk.db.execute(
+    await admin.db.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
-    await desk.db.execute("update employees set last_name = 'Meanwhile' where key = 'anna'")
+    await admin.db.execute("update employees set last_name = 'Meanwhile' where key = 'anna'")
 
     def names() -> set[str]:
-        return {each.full_name for each in snapshot.current.accounts[desk.account_id].employees.values()}
+        return {each.full_name for each in snapshot.current.accounts[admin.account_id].employees.values()}
 
     assert snapshot.current.line("0160001") is not None
     await until(lambda: "Meanwhile" in names())
@@ -256,27 +258,27 @@ async def test_while_the_server_is_away_the_last_directory_stays(cipher: Cipher,
         await asyncio.to_thread(server.stop)
 
 
-async def test_one_broken_account_harms_nobody(desk: Desk, snapshot: DirectorySnapshot) -> None:
-    await desk.apply(SMALL)
+async def test_one_broken_account_harms_nobody(admin: Administrator, snapshot: DirectorySnapshot) -> None:
+    await admin.apply(SMALL)
     await until(lambda: snapshot.current.line("0160001"))
-    other = await new_account(desk.db, "Broken")
+    other = await new_account(admin.db, "Broken")
     await until(lambda: other in snapshot.current.accounts)
-    await desk.db.execute("update accounts set time_zone = 'Mars/North' where account_id = %s", (other,))
-    await desk.apply("tags: {vip: VIP}")
-    await until(lambda: snapshot.current.accounts[desk.account_id].tags)
+    await admin.db.execute("update accounts set time_zone = 'Mars/North' where account_id = %s", (other,))
+    await admin.apply("tags: {vip: VIP}")
+    await until(lambda: snapshot.current.accounts[admin.account_id].tags)
     assert snapshot.current.accounts[other].name == "Broken"
-    fresh = DirectorySnapshot(desk.db, desk.cipher, desk.media_dir)
+    fresh = DirectorySnapshot(admin.db, admin.cipher, admin.media_dir)
     await fresh.start()
     await fresh.stop()
-    assert set(fresh.current.accounts) == {desk.account_id}
+    assert set(fresh.current.accounts) == {admin.account_id}
 
 
-async def test_a_lost_master_key_leaves_the_numbers(desk: Desk, tmp_path: Path) -> None:
-    await desk.apply("trunks: {c: {host: 192.0.2.1, mode: register, username: u, password: p4ssword}}")
-    for cipher, password in ((desk.cipher, "p4ssword"), (Cipher(Fernet.generate_key()), None)):
-        snapshot = DirectorySnapshot(desk.db, cipher, desk.media_dir)
+async def test_a_lost_master_key_leaves_the_numbers(admin: Administrator, tmp_path: Path) -> None:
+    await admin.apply("trunks: {c: {host: 192.0.2.1, mode: register, username: u, password: p4ssword}}")
+    for cipher, password in ((admin.cipher, "p4ssword"), (Cipher(Fernet.generate_key()), None)):
+        snapshot = DirectorySnapshot(admin.db, cipher, admin.media_dir)
         await snapshot.start()
         await snapshot.stop()
-        trunk = next(iter(snapshot.current.accounts[desk.account_id].trunks.values()))
+        trunk = next(iter(snapshot.current.accounts[admin.account_id].trunks.values()))
         assert trunk.password == password
         assert "p4ssword" not in repr(trunk)

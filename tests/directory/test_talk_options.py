@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from tests.directory.conftest import Desk
+from tests.directory.conftest import Administrator
 from trunkline.core.errors import DirectoryFileError
 from trunkline.directory.files.file import parse
 from trunkline.directory.files.plan import Action
@@ -59,18 +59,18 @@ talk_options:
 """
 
 
-async def account_of(desk: Desk) -> Account:
-    async with desk.db.connection() as connection:
-        loaded = await load_accounts(connection, desk.cipher, desk.media_dir, [desk.account_id])
+async def account_of(admin: Administrator) -> Account:
+    async with admin.db.connection() as connection:
+        loaded = await load_accounts(connection, admin.cipher, admin.media_dir, [admin.account_id])
     assert not loaded.broken
-    return loaded.accounts[desk.account_id]
+    return loaded.accounts[admin.account_id]
 
 
-async def test_the_file_round_trips(desk: Desk) -> None:
-    await desk.apply(COMPANY)
-    assert (await desk.plan(COMPANY)).lines() == ["no changes"]
-    exported = await desk.export()
-    assert (await desk.plan(exported, delete=True)).lines() == ["no changes"]
+async def test_the_file_round_trips(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
+    assert (await admin.plan(COMPANY)).lines() == ["no changes"]
+    exported = await admin.export()
+    assert (await admin.plan(exported, delete=True)).lines() == ["no changes"]
     before, after = parse(COMPANY, {}), parse(exported, {})
     assert after.talk_options == before.talk_options
     assert after.contact_groups == before.contact_groups
@@ -80,9 +80,9 @@ async def test_the_file_round_trips(desk: Desk) -> None:
     assert "Voice recorder" not in exported  # the default name
 
 
-async def test_what_the_switch_sees(desk: Desk) -> None:
-    await desk.apply(COMPANY)
-    account = await account_of(desk)
+async def test_what_the_switch_sees(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
+    account = await account_of(admin)
     people = {each.extension: each for each in account.employees.values()}
     anna, boris, clara = people["101"], people["102"], people[None]
     assert (anna.coach_id, anna.coach_always_enabled) == (boris.employee_id, True)
@@ -116,9 +116,9 @@ def _transfer(button: str, settings: dict[str, object], value: int | None, name:
     return TalkOption(button, TalkOptionKind.TRANSFER_CALL, "Transfer", settings, value, name)
 
 
-async def test_forwards_carry_message_and_shown_number(desk: Desk) -> None:
-    await desk.apply(COMPANY)
-    account = await account_of(desk)
+async def test_forwards_carry_message_and_shown_number(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
+    account = await account_of(admin)
     [scenario] = account.scenarios.values()
     to_anna, to_team = (operation.settings for operation in scenario.operations)
     [spoken] = to_anna["employee_message_media_file_ids"]
@@ -128,51 +128,51 @@ async def test_forwards_carry_message_and_shown_number(desk: Desk) -> None:
     assert keys == ["beep", "dialing_music"]
     assert to_team["shown_number"] == "contact"
     # the spoken text goes when nothing speaks it any more
-    plan = (await desk.apply(COMPANY.replace("        employee_message: A call from the shop\n", ""))).plan
+    plan = (await admin.apply(COMPANY.replace("        employee_message: A call from the shop\n", ""))).plan
     assert any(change.section == "media" and change.action is Action.DELETE for change in plan.changes)
 
 
-async def test_scenarios_written_before_there_were_messages_need_no_change(desk: Desk) -> None:
+async def test_scenarios_written_before_there_were_messages_need_no_change(admin: Administrator) -> None:
     text = """
 employees: {anna: {last_name: Ivanova}}
 scenarios: {main: {operations: {anna: {kind: forward_employee, employee: anna}}}}
 """
-    await desk.apply(text)
-    await desk.db.execute(
+    await admin.apply(text)
+    await admin.db.execute(
         "update scenario_operations"
         " set settings = settings - 'employee_message_media_file_ids' - 'shown_number'"
     )
-    assert (await desk.plan(text)).is_empty
-    await desk.apply(text.replace("employee: anna", "employee: anna, show_number: virtual"))
-    row = await desk.db.fetch_one("select settings->>'shown_number' as shown from scenario_operations")
+    assert (await admin.plan(text)).is_empty
+    await admin.apply(text.replace("employee: anna", "employee: anna, show_number: virtual"))
+    row = await admin.db.fetch_one("select settings->>'shown_number' as shown from scenario_operations")
     assert row is not None
     assert row["shown"] == "virtual"
 
 
-async def test_the_default_number(desk: Desk) -> None:
-    await desk.apply("virtual_numbers: {971500000010: {}, 971500000011: {}}")
-    account = await account_of(desk)
+async def test_the_default_number(admin: Administrator) -> None:
+    await admin.apply("virtual_numbers: {971500000010: {}, 971500000011: {}}")
+    account = await account_of(admin)
     assert account.default_number is account.number_by_phone("971500000010")
-    await desk.apply(COMPANY)
-    account = await account_of(desk)
+    await admin.apply(COMPANY)
+    account = await account_of(admin)
     assert account.default_number is account.number_by_phone("971500000011")
-    await desk.apply("account: {name: Renamed}")  # left out: stays
-    assert (await account_of(desk)).default_virtual_number_id == account.default_virtual_number_id
-    await desk.db.execute(
+    await admin.apply("account: {name: Renamed}")  # left out: stays
+    assert (await account_of(admin)).default_virtual_number_id == account.default_virtual_number_id
+    await admin.db.execute(
         "update virtual_numbers set status = 'limit_lock' where phone_number = '971500000011'"
     )
-    account = await account_of(desk)
+    account = await account_of(admin)
     assert account.default_number is account.number_by_phone("971500000010")
-    await desk.apply("virtual_numbers: {971500000012: {}}", delete=True)
-    account = await account_of(desk)
+    await admin.apply("virtual_numbers: {971500000012: {}}", delete=True)
+    account = await account_of(admin)
     assert account.default_number is account.number_by_phone("971500000012")
-    await desk.apply("virtual_numbers: {}", delete=True)
-    assert (await account_of(desk)).default_number is None
+    await admin.apply("virtual_numbers: {}", delete=True)
+    assert (await account_of(admin)).default_number is None
 
 
-async def test_numbers_of_a_group(desk: Desk) -> None:
-    await desk.apply(COMPANY)
-    account = await account_of(desk)
+async def test_numbers_of_a_group(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
+    account = await account_of(admin)
     named = account.number_by_phone("971500000011")
     assert named is not None
     assert [each.phone_number for each in candidates(account, named)] == ["971500000010", "971500000011"]
@@ -181,46 +181,46 @@ async def test_numbers_of_a_group(desk: Desk) -> None:
     assert candidates(account, loner) == (loner,)
 
 
-async def test_an_option_keeps_its_id_while_it_changes(desk: Desk) -> None:
-    await desk.apply(COMPANY)
+async def test_an_option_keeps_its_id_while_it_changes(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
     ids = "select button, talk_option_id from talk_options order by 1"
-    before = await desk.db.fetch_all(ids)
+    before = await admin.db.fetch_all(ids)
     changed = COMPANY.replace("employee: boris}", "number: '+12025550111'}").replace(
         "6: call_coach", "6: record_talk"
     )
-    plan = (await desk.apply(changed)).plan
+    plan = (await admin.apply(changed)).plan
     assert [change.where for change in plan.changes] == ["talk_options.3", "talk_options.6"]
-    assert await desk.db.fetch_all(ids) == before
-    plan = (await desk.apply("talk_options: {1: call_coach}", delete=True)).plan
+    assert await admin.db.fetch_all(ids) == before
+    plan = (await admin.apply("talk_options: {1: call_coach}", delete=True)).plan
     assert len(plan.of(Action.DELETE, "talk_options")) == 10
-    assert list((await account_of(desk)).talk_options) == ["1"]
+    assert list((await account_of(admin)).talk_options) == ["1"]
 
 
-async def test_an_option_whose_target_is_gone_has_no_value(desk: Desk) -> None:
-    await desk.apply(COMPANY)
-    await desk.db.execute("delete from tags where account_id = %s", (desk.account_id,))
-    option = (await account_of(desk)).talk_options["1"]
+async def test_an_option_whose_target_is_gone_has_no_value(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
+    await admin.db.execute("delete from tags where account_id = %s", (admin.account_id,))
+    option = (await account_of(admin)).talk_options["1"]
     assert (option.value_id, option.value_name) == (None, None)
-    await desk.db.execute(
+    await admin.db.execute(
         "update talk_options set settings = %s where button = '1'",
         (orjson.dumps({"tag_id": None}).decode(),),
     )
-    assert (await account_of(desk)).talk_options["1"].value_id is None
+    assert (await account_of(admin)).talk_options["1"].value_id is None
 
 
-async def test_who_is_coach_or_target_is_not_deleted(desk: Desk) -> None:
-    await desk.apply(COMPANY)
+async def test_who_is_coach_or_target_is_not_deleted(admin: Administrator) -> None:
+    await admin.apply(COMPANY)
     with pytest.raises(DirectoryFileError) as refused:
-        await desk.apply("employees: {anna: {last_name: Ivanova, coach: boris}}", delete=True)
+        await admin.apply("employees: {anna: {last_name: Ivanova, coach: boris}}", delete=True)
     assert refused.value.params["problems"] == [
         "employees.anna.coach: no such employee: boris (employees.boris would be deleted)",
         "talk_options.3.employee: no such employee: boris (employees.boris would be deleted)",
     ]
     # two who coach each other may go together
-    await desk.apply(
+    await admin.apply(
         "{employees: {clara: {last_name: Weber}}, groups: {}, scenarios: {}, talk_options: {}}", delete=True
     )
-    assert [each.full_name for each in (await account_of(desk)).employees.values()] == ["Weber"]
+    assert [each.full_name for each in (await account_of(admin)).employees.values()] == ["Weber"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ async def test_who_is_coach_or_target_is_not_deleted(desk: Desk) -> None:
         ),
     ],
 )
-async def test_mistakes_are_told_with_their_place(desk: Desk, text: str, problem: str) -> None:
+async def test_mistakes_are_told_with_their_place(admin: Administrator, text: str, problem: str) -> None:
     with pytest.raises(DirectoryFileError) as refused:
-        await desk.apply(text)
+        await admin.apply(text)
     assert problem in str(refused.value)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from tests.directory.conftest import Desk, new_account
+from tests.directory.conftest import Administrator, new_account
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, NumberFormat, Transport, Trunk, TrunkMode
@@ -75,8 +75,8 @@ def company(base: Account, account_id: int, trunks: Iterable[Trunk], *allowed_ad
 
 
 @pytest.fixture
-async def base(desk: Desk, snapshot: DirectorySnapshot) -> Account:
-    return snapshot.current.accounts[desk.account_id]
+async def base(admin: Administrator, snapshot: DirectorySnapshot) -> Account:
+    return snapshot.current.accounts[admin.account_id]
 
 
 def identified(accounts: Iterable[Account], resolved: Mapping[str, str] | None = None) -> Identification:
@@ -155,67 +155,69 @@ async def test_only_whom_the_operator_allows(base: Account) -> None:
 PROVIDER = private.Provider("harbour", "s3cret", "203.0.113.15", "5070")
 
 
-async def enable(desk: Desk, provider: private.Provider, account_id: int | None = None) -> None:
+async def enable(admin: Administrator, provider: private.Provider, account_id: int | None = None) -> None:
     number = Chosen(f"44207946{len(provider.server) * 97 + (account_id or 0):04}"[:12])
     await private.enable_private(
-        desk.db, desk.cipher, account_id or desk.account_id, number, provider, "va", own=OWN
+        admin.db, admin.cipher, account_id or admin.account_id, number, provider, "va", own=OWN
     )
 
 
 @pytest.mark.parametrize(
     "address", ["0.0.0.0/0", "127.0.0.1", "198.51.100.9", "10.0.0.5", "203.0.113.0/24", "203.0.113.44"]
 )
-async def test_all_ways_of_writing_refuse(desk: Desk, address: str) -> None:
+async def test_all_ways_of_writing_refuse(admin: Administrator, address: str) -> None:
     """The last one is a phone's."""
-    await desk.apply("sip_lines: {'0160001': {}}")
-    await desk.db.execute(
+    await admin.apply("sip_lines: {'0160001': {}}")
+    await admin.db.execute(
         "insert into registrations (account_id, sip_line_id, contact_uri, ip, port, registered_at)"
         " select account_id, sip_line_id, 'sip:x', '203.0.113.44', 5060, now() from sip_lines"
     )
-    attacker = await new_account(desk.db, "Attacker")
+    attacker = await new_account(admin.db, "Attacker")
     with pytest.raises(InvalidInput) as refused:
-        await enable(desk, dataclasses.replace(PROVIDER, address=address), attacker)
+        await enable(admin, dataclasses.replace(PROVIDER, address=address), attacker)
     assert refused.value.field == "resolved_server_address"
-    if address != "198.51.100.9":  # the desk's files do not know of it
+    if address != "198.51.100.9":  # the admin's files do not know of it
         with pytest.raises(DirectoryFileError, match=r"trunks\.c\.addresses.*trunkline trunk allow"):
-            await desk.apply(f"trunks: {{c: {{host: sip.example.com, addresses: ['{address}']}}}}")
+            await admin.apply(f"trunks: {{c: {{host: sip.example.com, addresses: ['{address}']}}}}")
     if "/" not in address:
         with pytest.raises(InvalidInput) as refused:
-            await enable(desk, dataclasses.replace(PROVIDER, server=address), attacker)
+            await enable(admin, dataclasses.replace(PROVIDER, server=address), attacker)
         assert refused.value.field == "server_address"
-    await allowed.allow(desk.db, attacker, address)
-    await enable(desk, dataclasses.replace(PROVIDER, address=address), attacker)
-    await allowed.disallow(desk.db, attacker, address)
+    await allowed.allow(admin.db, attacker, address)
+    await enable(admin, dataclasses.replace(PROVIDER, address=address), attacker)
+    await allowed.disallow(admin.db, attacker, address)
     with pytest.raises(NotFound):
-        await allowed.disallow(desk.db, attacker, address)
+        await allowed.disallow(admin.db, attacker, address)
 
 
-async def test_the_address_of_another_account_s_trunk_is_refused(desk: Desk) -> None:
-    await desk.apply("trunks: {c: {host: 203.0.113.7}, d: {host: sip.example.com, addresses: [203.0.113.8]}}")
-    other = await new_account(desk.db, "Other")
+async def test_the_address_of_another_account_s_trunk_is_refused(admin: Administrator) -> None:
+    await admin.apply(
+        "trunks: {c: {host: 203.0.113.7}, d: {host: sip.example.com, addresses: [203.0.113.8]}}"
+    )
+    other = await new_account(admin.db, "Other")
     for address in ("203.0.113.7", "203.0.113.8"):
         with pytest.raises(InvalidInput, match="another account"):
-            await enable(desk, dataclasses.replace(PROVIDER, address=address), other)
-        await allowed.allow(desk.db, other, address)
-        await enable(desk, dataclasses.replace(PROVIDER, address=address), other)
+            await enable(admin, dataclasses.replace(PROVIDER, address=address), other)
+        await allowed.allow(admin.db, other, address)
+        await enable(admin, dataclasses.replace(PROVIDER, address=address), other)
     # To register there is everybody's right: the registration identifies it.
-    await enable(desk, dataclasses.replace(PROVIDER, server="203.0.113.7"), other)
-    await desk.apply("trunks: {c: {host: 203.0.113.7, name: Carrier}}")
+    await enable(admin, dataclasses.replace(PROVIDER, server="203.0.113.7"), other)
+    await admin.apply("trunks: {c: {host: 203.0.113.7, name: Carrier}}")
 
 
-async def test_two_accounts_may_have_numbers_of_one_provider(desk: Desk) -> None:
+async def test_two_accounts_may_have_numbers_of_one_provider(admin: Administrator) -> None:
     provider = dataclasses.replace(PROVIDER, address="203.0.113.16")
-    await enable(desk, provider)
-    await enable(desk, dataclasses.replace(provider, login="quay"), await new_account(desk.db, "Other"))
+    await enable(admin, provider)
+    await enable(admin, dataclasses.replace(provider, login="quay"), await new_account(admin.db, "Other"))
 
 
-async def test_a_name_is_checked_by_what_it_stands_for(desk: Desk) -> None:
+async def test_a_name_is_checked_by_what_it_stands_for(admin: Administrator) -> None:
     for host in ("localhost", "127.1", "2130706433"):
         with pytest.raises(InvalidInput) as refused:
-            await enable(desk, dataclasses.replace(PROVIDER, server=host))
+            await enable(admin, dataclasses.replace(PROVIDER, server=host))
         assert refused.value.field == "server_address"
     with pytest.raises(DirectoryFileError, match=r"trunks\.c\.host"):
-        await desk.apply("trunks: {c: {host: localhost}}")
+        await admin.apply("trunks: {c: {host: localhost}}")
 
 
 async def test_literal_addresses_are_not_asked_for() -> None:
@@ -228,7 +230,7 @@ async def test_literal_addresses_are_not_asked_for() -> None:
 # --- while names change
 
 
-async def test_a_name_that_changes_is_taken_out(desk: Desk, snapshot: DirectorySnapshot) -> None:
+async def test_a_name_that_changes_is_taken_out(admin: Administrator, snapshot: DirectorySnapshot) -> None:
     """Asked again after a while: what was a carrier's address is now a phone's on this machine."""
     answers = {"sip.carrier.example": "203.0.113.1"}
     now = [0.0]
@@ -240,7 +242,7 @@ async def test_a_name_that_changes_is_taken_out(desk: Desk, snapshot: DirectoryS
     identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])
     snapshot.subscribe(lambda directory, _: identified.update(directory))
     identified.subscribe(lambda: called.append("changed"))
-    await desk.apply("trunks: {c: {host: sip.carrier.example}}")
+    await admin.apply("trunks: {c: {host: sip.carrier.example}}")
     while not any(account.trunks for account in snapshot.current.accounts.values()):
         await snapshot._refresh(None)
     await identified.refresh()

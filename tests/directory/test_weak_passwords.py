@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.directory.conftest import Desk
+from tests.directory.conftest import Administrator
 from trunkline.cli.directory import warnings_of
 from trunkline.core.errors import DirectoryFileError
 from trunkline.directory.files import csv_file
@@ -34,22 +34,22 @@ def file(password: str) -> str:
 
 
 @pytest.mark.parametrize("password", WEAK)
-async def test_a_directory_file_with_a_weak_password_is_refused(desk: Desk, password: str) -> None:
+async def test_a_directory_file_with_a_weak_password_is_refused(admin: Administrator, password: str) -> None:
     with pytest.raises(DirectoryFileError) as refused:
-        await desk.plan(file(password))
+        await admin.plan(file(password))
     assert str(refused.value).startswith(f"sip_lines.{LINE}.password: the password can be guessed")
     assert "leave it out and a random one is made" in str(refused.value)
     assert password == LINE or password not in str(refused.value)
 
 
-async def test_a_csv_file_with_a_weak_password_is_refused(desk: Desk) -> None:
+async def test_a_csv_file_with_a_weak_password_is_refused(admin: Administrator) -> None:
     table = csv_file.read(
         Section.SIP_LINES,
         f"login,password\n{LINE},secret\n".encode(),
-        await desk.files.export(desk.account_id),
+        await admin.files.export(admin.account_id),
     )
     with pytest.raises(DirectoryFileError) as refused:
-        await desk.files.prepare(Request(desk.account_id, table.form, desk.folder))
+        await admin.files.prepare(Request(admin.account_id, table.form, admin.folder))
     [problem] = table.problems_of(refused.value)
     assert (problem.line, "can be guessed" in problem.message) == (2, True)
 
@@ -57,9 +57,9 @@ async def test_a_csv_file_with_a_weak_password_is_refused(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "password", ["correct horse battery staple", "kD8-fm2QzPwX7", "48392017465298", "ünïcode pässwörd"]
 )
-async def test_strong_passwords_are_accepted(desk: Desk, password: str) -> None:
-    await desk.apply(file(password))
-    assert await weak_lines(desk.db) == []
+async def test_strong_passwords_are_accepted(admin: Administrator, password: str) -> None:
+    await admin.apply(file(password))
+    assert await weak_lines(admin.db) == []
 
 
 def test_random_passwords_of_lines_suffice() -> None:
@@ -67,50 +67,52 @@ def test_random_passwords_of_lines_suffice() -> None:
     assert all(one.suffices(STRENGTH_MIN) for one in found)
 
 
-async def test_a_weak_password_that_is_allowed_is_reported_and_kept(desk: Desk) -> None:
+async def test_a_weak_password_that_is_allowed_is_reported_and_kept(admin: Administrator) -> None:
     """The setting for companies that carry over the passwords of their phones."""
-    migrating = DirectoryFiles(desk.db, desk.cipher, NullSpeech(), desk.media_dir, password_strength_min=0)
-    old, desk.files = desk.files, migrating
-    await desk.apply(file("secret"))
-    [weak] = await weak_lines(desk.db, desk.account_id)
+    migrating = DirectoryFiles(admin.db, admin.cipher, NullSpeech(), admin.media_dir, password_strength_min=0)
+    old, admin.files = admin.files, migrating
+    await admin.apply(file("secret"))
+    [weak] = await weak_lines(admin.db, admin.account_id)
     assert (weak.login, weak.weakness) == (LINE, Weakness.GUESSABLE)
 
     # It stays usable when the setting is strict again, with a warning, and another weak one is refused.
-    desk.files = old
-    prepared = await desk.files.prepare(Request(desk.account_id, parse(file("secret"), {}), desk.folder))
+    admin.files = old
+    prepared = await admin.files.prepare(Request(admin.account_id, parse(file("secret"), {}), admin.folder))
     assert prepared.plan.is_empty
     assert any("can be guessed" in one for one in warnings_of(prepared))
     with pytest.raises(DirectoryFileError):
-        await desk.plan(file("secret2"))
+        await admin.plan(file("secret2"))
 
     for _ in range(2):  # published once
-        assert len(await report_weak_passwords(desk.db)) == 1
-    rows = await desk.db.fetch_all("select account_id, data from outbox where type = 'sip_password_weak'")
-    assert [(row["account_id"], row["data"]["entity_name"]) for row in rows] == [(desk.account_id, LINE)]
+        assert len(await report_weak_passwords(admin.db)) == 1
+    rows = await admin.db.fetch_all("select account_id, data from outbox where type = 'sip_password_weak'")
+    assert [(row["account_id"], row["data"]["entity_name"]) for row in rows] == [(admin.account_id, LINE)]
 
-    await change_password(desk.db, desk.account_id, weak.sip_line_id)
-    assert await weak_lines(desk.db) == []
+    await change_password(admin.db, admin.account_id, weak.sip_line_id)
+    assert await weak_lines(admin.db) == []
 
 
-async def test_a_minimum_between_is_compared_with_the_guesses(desk: Desk) -> None:
-    desk.files = DirectoryFiles(desk.db, desk.cipher, NullSpeech(), desk.media_dir, password_strength_min=8)
-    await desk.apply(file("hX7pLq92"))
+async def test_a_minimum_between_is_compared_with_the_guesses(admin: Administrator) -> None:
+    admin.files = DirectoryFiles(
+        admin.db, admin.cipher, NullSpeech(), admin.media_dir, password_strength_min=8
+    )
+    await admin.apply(file("hX7pLq92"))
     with pytest.raises(DirectoryFileError, match=r"10\^8 is the minimum"):
-        await desk.plan(file("secret"))
+        await admin.plan(file("secret"))
 
 
-async def test_weak_passwords_of_an_older_version_are_found(desk: Desk) -> None:
+async def test_weak_passwords_of_an_older_version_are_found(admin: Administrator) -> None:
     """Only digests are known: common passwords and those made of the login are tried."""
-    await desk.apply("sip_lines: {'0160001': {}, '0160002': {}, '0160003': {}}")
+    await admin.apply("sip_lines: {'0160001': {}, '0160002': {}, '0160003': {}}")
     for login, password in (("0160001", "sip0160001"), ("0160002", "qwerty123")):
         digest = ha1(login, password)
-        await desk.db.execute(
+        await admin.db.execute(
             "update sip_lines set ha1_md5 = %s, ha1_sha256 = %s where account_id = %s and phone_number = %s",
-            (digest.md5, digest.sha256, desk.account_id, login),
+            (digest.md5, digest.sha256, admin.account_id, login),
         )
-    await desk.db.execute(
-        "update sip_lines set password_weakness = null where account_id = %s", (desk.account_id,)
+    await admin.db.execute(
+        "update sip_lines set password_weakness = null where account_id = %s", (admin.account_id,)
     )
-    found = {line.login: line.weakness for line in await report_weak_passwords(desk.db)}
+    found = {line.login: line.weakness for line in await report_weak_passwords(admin.db)}
     assert found == {"0160001": Weakness.CONTAINS_LOGIN, "0160002": Weakness.COMMON}
     assert weakness_of_digest("0160003", ha1("0160003", new_password())) is None
