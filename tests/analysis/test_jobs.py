@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from tests.analysis.sounds import scene, talk_scene
 from tests.analysis.test_speech import StandIn
-from tests.apis.data_api.office import Office, open_office
+from tests.apis.data_api.client import DataApiClient, open_client
 from tests.reports.company import ACCOUNT
 from tests.uploads.customer import WAV, Customer, sends
 from tests.uploads.rig import call, settings_for, settled, working
@@ -54,10 +54,10 @@ class InProcess:
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def client(database: str) -> AsyncIterator[DataApiClient]:
     async with await Database.open(database) as db:
-        desk = await open_office(db)
-        desk.with_components("data_api_base", "speech_analytics", "upload_calls")
+        client = await open_client(db)
+        client.with_components("data_api_base", "speech_analytics", "upload_calls")
         await db.execute(
             "insert into account_components (account_id, component) values (%s, 'speech_analytics')"
             " on conflict do nothing",
@@ -71,7 +71,7 @@ async def office(database: str) -> AsyncIterator[Office]:
             " %s::timestamptz + interval '40 s', %s::timestamptz + interval '10 s', 'in', 'va', false, '12025550110')",
             (ACCOUNT, SESSION, STARTED, STARTED, STARTED),
         )
-        yield desk
+        yield client
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @contextlib.asynccontextmanager
 async def analysed(
-    office: Office, settings: Settings, engine: InProcess | None = None
+    client: DataApiClient, settings: Settings, engine: InProcess | None = None
 ) -> AsyncIterator[None]:
     """A worker's part, in this process."""
-    jobs = Jobs(office.db.dsn)
-    analysing(office.db, jobs, settings, engine)
+    jobs = Jobs(client.db.dsn)
+    analysing(client.db, jobs, settings, engine)
     task = asyncio.create_task(jobs.run(CONCURRENCY))
     try:
         yield
@@ -94,19 +94,21 @@ async def analysed(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def keep(office: Office, recording_id: str, wav: str | None, **more: Any) -> None:
+async def keep(client: DataApiClient, recording_id: str, wav: str | None, **more: Any) -> None:
     """A recording that is ready."""
     row = {"kind": "talk", "status": "ready", "channels": ["contact", "employee"], **more}
-    await office.db.execute(
+    await client.db.execute(
         "insert into recordings (account_id, recording_id, call_session_id, leg_id, kind, status, wav_path, channels,"
         " ready_at) values (%s, %s, %s, (select count(*) from recordings), %s, %s, %s, %s, now())",
         (ACCOUNT, recording_id, SESSION, row["kind"], row["status"], wav, Jsonb(row["channels"])),
     )
 
 
-async def hear(office: Office, *recording_ids: str, transcribe: bool = False, kind: str = "talk") -> None:
+async def hear(
+    client: DataApiClient, *recording_ids: str, transcribe: bool = False, kind: str = "talk"
+) -> None:
     """Pass events of ready recordings to the listener, as the relay does."""
-    listener = AnalysisListener(Jobs(office.db.dsn), transcribe)
+    listener = AnalysisListener(Jobs(client.db.dsn), transcribe)
     events = [
         Event(
             ACCOUNT,
@@ -118,14 +120,16 @@ async def hear(office: Office, *recording_ids: str, transcribe: bool = False, ki
         )
         for number, one in enumerate(recording_ids, 1)
     ]
-    async with office.db.connection() as connection:
+    async with client.db.connection() as connection:
         await listener.on_events(connection, events)
 
 
-async def until(office: Office, is_done: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+async def until(
+    client: DataApiClient, is_done: Callable[[list[dict[str, Any]]], bool]
+) -> list[dict[str, Any]]:
     async with asyncio.timeout(60):
         while True:
-            rows = await office.db.fetch_all("select * from call_analyses order by recording_id")
+            rows = await client.db.fetch_all("select * from call_analyses order by recording_id")
             if rows and is_done(rows):
                 return rows
             await asyncio.sleep(0.05)
@@ -135,21 +139,21 @@ def ready(rows: list[dict[str, Any]]) -> bool:
     return all(row["status"] != "pending" and row["transcript_status"] != "pending" for row in rows)
 
 
-async def test_a_recording_is_analysed_when_it_is_ready(office: Office, settings: Settings) -> None:
+async def test_a_recording_is_analysed_when_it_is_ready(client: DataApiClient, settings: Settings) -> None:
     made = talk_scene()
     made.write(settings.recordings_dir / "talk.wav")
-    await keep(office, "one", "talk.wav")
-    await hear(office, "one", "one")
+    await keep(client, "one", "talk.wav")
+    await hear(client, "one", "one")
     assert (
-        await office.one("select count(*) from procrastinate_jobs where task_name = %(name)s", {"name": JOB})
+        await client.one("select count(*) from procrastinate_jobs where task_name = %(name)s", {"name": JOB})
         == 1
     )
-    assert (await office.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"][0][
+    assert (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"][0][
         "status"
     ] == "pending"
-    async with analysed(office, settings):
-        await until(office, ready)
-    data = (await office.do(ANALYSIS, call_session_id=SESSION))["data"]
+    async with analysed(client, settings):
+        await until(client, ready)
+    data = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]
     [told] = data["recordings"]
     assert (data["call_session_id"], told["recording_id"], told["status"]) == (SESSION, "one", "ready")
     assert told["duration"] == 22.0
@@ -157,36 +161,36 @@ async def test_a_recording_is_analysed_when_it_is_ready(office: Office, settings
     assert [channel["side"] for channel in told["channels"]] == ["contact", "employee"]
     assert {one["name"] for one in told["requirements"] if not one["is_met"]} <= {"speech_duration"}
     assert (told["transcript_status"], told["summary"]) == ("not_asked", None)
-    info = (await office.do(INFO, call_session_id=SESSION))["data"]
+    info = (await client.do(INFO, call_session_id=SESSION))["data"]
     assert (info["speech_phrases"], info["recognition_worker_type"]) == ([], None)
 
 
-async def test_only_stereo_talks_of_accounts_with_the_component(office: Office) -> None:
-    await keep(office, "no_wav", None)
-    await keep(office, "mono", "a.wav", channels=["contact"])
-    await keep(office, "coming", "a.wav", status="pending")
-    await keep(office, "mail", "a.wav", kind="voice_mail")
-    await hear(office, "no_wav", "mono", "coming", "mail", "unknown")
-    await hear(office, "mail", kind="voice_mail")
-    assert await office.one("select count(*) from call_analyses") == 0
-    await office.db.execute("delete from account_components where component = 'speech_analytics'")
-    await keep(office, "good", "a.wav")
-    await hear(office, "good")
-    assert await office.one("select count(*) from call_analyses") == 0
+async def test_only_stereo_talks_of_accounts_with_the_component(client: DataApiClient) -> None:
+    await keep(client, "no_wav", None)
+    await keep(client, "mono", "a.wav", channels=["contact"])
+    await keep(client, "coming", "a.wav", status="pending")
+    await keep(client, "mail", "a.wav", kind="voice_mail")
+    await hear(client, "no_wav", "mono", "coming", "mail", "unknown")
+    await hear(client, "mail", kind="voice_mail")
+    assert await client.one("select count(*) from call_analyses") == 0
+    await client.db.execute("delete from account_components where component = 'speech_analytics'")
+    await keep(client, "good", "a.wav")
+    await hear(client, "good")
+    assert await client.one("select count(*) from call_analyses") == 0
 
 
-async def test_words_are_written_down_when_asked_for(office: Office, settings: Settings) -> None:
+async def test_words_are_written_down_when_asked_for(client: DataApiClient, settings: Settings) -> None:
     talk_scene().write(settings.recordings_dir / "talk.wav")
-    await keep(office, "one", "talk.wav")
+    await keep(client, "one", "talk.wav")
     engine = InProcess()
-    async with analysed(office, settings, engine):
-        assert await office.do(TASK, call_session_id=SESSION) == {"success": "true"}
-        await until(office, ready)
-        first = (await office.do(INFO, call_session_id=SESSION))["data"]
-        assert await office.do(TASK, call_session_id=SESSION) == {"success": "true"}
-        await until(office, lambda rows: ready(rows) and len(engine.tasks) == 2)
+    async with analysed(client, settings, engine):
+        assert await client.do(TASK, call_session_id=SESSION) == {"success": "true"}
+        await until(client, ready)
+        first = (await client.do(INFO, call_session_id=SESSION))["data"]
+        assert await client.do(TASK, call_session_id=SESSION) == {"success": "true"}
+        await until(client, lambda rows: ready(rows) and len(engine.tasks) == 2)
     assert all(task.transcribe for task in engine.tasks)
-    info = (await office.do(INFO, call_session_id=SESSION))["data"]
+    info = (await client.do(INFO, call_session_id=SESSION))["data"]
     phrases = info["speech_phrases"]
     said = [(one["phrase"], one["is_operator"], one["start_time"]) for one in phrases]
     assert said == [(one["phrase"], one["is_operator"], one["start_time"]) for one in first["speech_phrases"]]
@@ -201,90 +205,92 @@ async def test_words_are_written_down_when_asked_for(office: Office, settings: S
     assert info["contact_phone_number"] == "12025550110"
     [link] = info["call_records"]
     assert link.endswith(f"/system/media/talk/{SESSION}/one/")
-    found = await office.do(INFO, call_session_id=SESSION, search_text=["NUMBER 2", "no such words"])
+    found = await client.do(INFO, call_session_id=SESSION, search_text=["NUMBER 2", "no such words"])
     assert {one["phrase"] for one in found["data"]["speech_phrases"]} == {"utterance number 2"}
-    none = await office.do(INFO, call_session_id=SESSION, search_text=["100%"])
+    none = await client.do(INFO, call_session_id=SESSION, search_text=["100%"])
     assert none["data"]["speech_phrases"] == []
-    [told] = (await office.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
     assert told["transcript_status"] == "ready"
     assert "utterance number" in told["summary"]
 
 
-async def test_without_a_transcriber_it_says_what_to_do(office: Office, settings: Settings) -> None:
+async def test_without_a_transcriber_it_says_what_to_do(client: DataApiClient, settings: Settings) -> None:
     scene(3.0, {}).write(settings.recordings_dir / "quiet.wav")
-    await keep(office, "one", "quiet.wav")
-    await hear(office, "one", transcribe=True)
-    async with analysed(office, settings):
-        await until(office, ready)
-    [told] = (await office.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+    await keep(client, "one", "quiet.wav")
+    await hear(client, "one", transcribe=True)
+    async with analysed(client, settings):
+        await until(client, ready)
+    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
     assert (told["status"], told["transcript_status"]) == ("ready", "unavailable")
     assert "analysis.whisper_model" in told["transcript_failure"]
 
 
-async def test_a_recording_that_cannot_be_analysed(office: Office, settings: Settings) -> None:
-    await keep(office, "gone", "gone.wav")
-    await hear(office, "gone")
-    async with analysed(office, settings):
-        await until(office, ready)
-        [told] = (await office.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+async def test_a_recording_that_cannot_be_analysed(client: DataApiClient, settings: Settings) -> None:
+    await keep(client, "gone", "gone.wav")
+    await hear(client, "gone")
+    async with analysed(client, settings):
+        await until(client, ready)
+        [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
         assert (told["status"], told["duration"], told["channels"]) == ("failed", None, [])
         assert "cannot be read" in told["failure"]
         # Asked for again when the file is there, it goes.
         scene(3.0, {}).write(settings.recordings_dir / "gone.wav")
-        await office.do(TASK, call_session_id=SESSION)
-        await until(office, lambda rows: ready(rows) and rows[0]["status"] == "ready")
-    [told] = (await office.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+        await client.do(TASK, call_session_id=SESSION)
+        await until(client, lambda rows: ready(rows) and rows[0]["status"] == "ready")
+    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
     assert told["failure"] is None
 
 
-async def test_nothing_is_left_of_a_recording_that_is_gone(office: Office, settings: Settings) -> None:
-    await keep(office, "one", "talk.wav")
-    await hear(office, "one")
-    await office.db.execute("delete from recordings where recording_id = 'one'")
-    assert await office.one("select count(*) from call_analyses") == 0
-    async with analysed(office, settings), asyncio.timeout(30):
-        while await office.one(
+async def test_nothing_is_left_of_a_recording_that_is_gone(client: DataApiClient, settings: Settings) -> None:
+    await keep(client, "one", "talk.wav")
+    await hear(client, "one")
+    await client.db.execute("delete from recordings where recording_id = 'one'")
+    assert await client.one("select count(*) from call_analyses") == 0
+    async with analysed(client, settings), asyncio.timeout(30):
+        while await client.one(
             "select count(*) from procrastinate_jobs where task_name = %(name)s", {"name": JOB}
         ):
             await asyncio.sleep(0.05)
 
 
-async def test_errors(office: Office) -> None:
+async def test_errors(client: DataApiClient) -> None:
     for method in (TASK, INFO, ANALYSIS):
-        assert await office.fault(method) == ("required_parameter_missed", "call_session_id")
-        assert await office.fault(method, call_session_id="x") == ("data_type_error", "call_session_id")
-        assert await office.fault(method, call_session_id=NOBODY) == ("entity_not_found", "call_session_id")
-    assert await office.fault(TASK, call_session_id=SESSION) == ("entity_not_found", "call_session_id")
-    assert (await office.fault(INFO, call_session_id=SESSION, search_text="x"))[0] == "data_type_error"
-    office.with_components("data_api_base")
+        assert await client.fault(method) == ("required_parameter_missed", "call_session_id")
+        assert await client.fault(method, call_session_id="x") == ("data_type_error", "call_session_id")
+        assert await client.fault(method, call_session_id=NOBODY) == ("entity_not_found", "call_session_id")
+    assert await client.fault(TASK, call_session_id=SESSION) == ("entity_not_found", "call_session_id")
+    assert (await client.fault(INFO, call_session_id=SESSION, search_text="x"))[0] == "data_type_error"
+    client.with_components("data_api_base")
     for method in (TASK, ANALYSIS):
-        assert (await office.fault(method, call_session_id=SESSION))[0] == "method_component_disabled"
-    assert await office.fault(INFO, call_session_id=SESSION) == ("ok", None)
-    office.with_components("call_api_base")
-    assert (await office.fault(INFO, call_session_id=SESSION))[0] == "method_component_disabled"
+        assert (await client.fault(method, call_session_id=SESSION))[0] == "method_component_disabled"
+    assert await client.fault(INFO, call_session_id=SESSION) == ("ok", None)
+    client.with_components("call_api_base")
+    assert (await client.fault(INFO, call_session_id=SESSION))[0] == "method_component_disabled"
 
 
-async def test_another_account_sees_nothing(office: Office, settings: Settings) -> None:
+async def test_another_account_sees_nothing(client: DataApiClient, settings: Settings) -> None:
     scene(3.0, {}).write(settings.recordings_dir / "quiet.wav")
-    await keep(office, "one", "quiet.wav")
-    office.as_stranger()
+    await keep(client, "one", "quiet.wav")
+    client.as_stranger()
     for method in (TASK, INFO, ANALYSIS):
-        assert await office.fault(method, call_session_id=SESSION) == ("entity_not_found", "call_session_id")
-    assert await office.one("select count(*) from call_analyses") == 0
+        assert await client.fault(method, call_session_id=SESSION) == ("entity_not_found", "call_session_id")
+    assert await client.one("select count(*) from call_analyses") == 0
 
 
-async def test_an_uploaded_recording_is_analysed(office: Office, customer: Customer, tmp_path: Path) -> None:
+async def test_an_uploaded_recording_is_analysed(
+    client: DataApiClient, customer: Customer, tmp_path: Path
+) -> None:
     path = talk_scene().write(tmp_path / "upload.wav")
     url = customer.serve("/talk", sends(path.read_bytes(), WAV))
     settings = settings_for(tmp_path, customer.certificate)
     record = {"employee_channel": "right", "employee_name": "Ruiz Ana", "record_url": url}
-    enqueue = when_ready(Jobs(office.db.dsn), transcribe=False)
-    async with working(office, settings, [enqueue]), analysed(office, settings):
-        await office.do("upload.calls", calls=[call("1", wav_records=[record])])
-        row = (await settled(office, 1))["1"]
+    enqueue = when_ready(Jobs(client.db.dsn), transcribe=False)
+    async with working(client, settings, [enqueue]), analysed(client, settings):
+        await client.do("upload.calls", calls=[call("1", wav_records=[record])])
+        row = (await settled(client, 1))["1"]
         assert row["status"] == "processed", row
-        await until(office, ready)
-    [told] = (await office.do(ANALYSIS, call_session_id=row["session_id"]))["data"]["recordings"]
+        await until(client, ready)
+    [told] = (await client.do(ANALYSIS, call_session_id=row["session_id"]))["data"]["recordings"]
     assert [channel["side"] for channel in told["channels"]] == ["contact", "employee"]
     assert told["spoke_first"] == "contact"
     size = next(one for one in told["requirements"] if one["name"] == "file_size")

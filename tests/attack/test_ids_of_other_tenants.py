@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from tests.apis.call_api.requests import COMMANDS, REQUESTS
-from tests.apis.data_api.office import NUMBERS_GO_ON
+from tests.apis.data_api.client import NUMBERS_GO_ON
 from tests.apis.data_api.walk import METHODS, NOWHERE, READS, Walk, names, places, sample, with_value
 from tests.apis.support import CALLER, TOKEN, mnemonic
 from tests.calls import company as c

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.apis.data_api.office import Office, open_office
+from tests.apis.data_api.client import DataApiClient, open_client
 from tests.reports.company import ACCOUNT
 from trunkline.bench import synthetic
 from trunkline.bench.questions import questions
@@ -28,7 +28,7 @@ async def one(db: Database, query: str) -> Any:
 async def test_legs_and_charges_are_those_of_the_calls(database: str) -> None:
     now = datetime.now(UTC)
     async with await Database.open(database) as db:
-        office = await open_office(db)
+        client = await open_client(db)
         await synthetic.fill(database, ALL, SESSIONS, now)
         assert await one(db, f"select count(*) from call_sessions where account_id = {ACCOUNT}") == SESSIONS
         assert await one(db, "select sum(sessions) from call_counts") == await one(
@@ -50,22 +50,22 @@ async def test_legs_and_charges_are_those_of_the_calls(database: str) -> None:
             where (total_charge > 0) <> (not is_operator and coalesce(call_legs.duration, 0) > 0)"""
         assert await one(db, unpaid) == 0
 
-        await check_both_sides(office, now)
+        await check_both_sides(client, now)
 
 
-async def check_both_sides(office: Office, now: datetime) -> None:
+async def check_both_sides(client: DataApiClient, now: datetime) -> None:
     """The Data API and the SQL written by hand say the same to every question, and not nothing."""
     found = 0
     for question in questions(ACCOUNT, SESSIONS, now):
-        answer = (await office.answer(question.method, **question.params))["result"]
-        row = await office.db.fetch_one(question.rows)
+        answer = (await client.answer(question.method, **question.params))["result"]
+        row = await client.db.fetch_one(question.rows)
         assert row is not None
         text, count = row.values()
         assert answer["data"] == orjson.loads(f"[{text or ''}]"), question.name
         limit, offset = question.params.get("limit", 1000), question.params.get("offset", 0)
         total = offset + count
         if count == limit:
-            total = await one(office.db, question.count)
+            total = await one(client.db, question.count)
         assert answer["metadata"]["total_items"] == total, question.name
         found += total > 0
     assert found > 8

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from tests.apis.data_api.office import open_office
+from tests.apis.data_api.client import open_client
 from tests.reports.company import ACCOUNT
 from trunkline.bench import synthetic
 from trunkline.bench.questions import questions
@@ -46,11 +46,11 @@ async def test_usual_reports_read_only_the_months_that_are_asked_for_by_an_index
     monkeypatch.setattr(page, "_rows", noted)
     now = datetime(2026, 6, 17, 12, tzinfo=UTC)
     async with await Database.open(database) as db:
-        office = await open_office(db)
+        client = await open_client(db)
         await synthetic.fill(database, ALL, SESSIONS, now)
         for question in questions(ACCOUNT, SESSIONS, now):
             asked.clear()
-            answer = await office.answer(question.method, **question.params)
+            answer = await client.answer(question.method, **question.params)
             assert "result" in answer, (question.name, answer)
             [query] = asked
             first, last = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apis.data_api.office import Office, open_office
+from tests.apis.data_api.client import DataApiClient, open_client
 from tests.uploads.customer import Customer
 from trunkline.db.pool import Database
 
@@ -26,11 +26,11 @@ COMPONENTS = (
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def client(database: str) -> AsyncIterator[DataApiClient]:
     async with await Database.open(database) as db:
-        desk = await open_office(db)
-        desk.with_components(*COMPONENTS)
-        yield desk
+        client = await open_client(db)
+        client.with_components(*COMPONENTS)
+        yield client
 
 
 @pytest.fixture

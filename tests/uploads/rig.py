@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from trunkline.accounts.secrets import Cipher
 from trunkline.core.settings import Settings, UploadSettings
 from trunkline.db.jobs import Jobs
@@ -40,13 +40,13 @@ def settings_for(folder: Path, certificate: Path | None = None, **more: Any) -> 
 
 @contextlib.asynccontextmanager
 async def working(
-    office: Office, settings: Settings, when_ready: Sequence[WhenReady] = ()
+    client: DataApiClient, settings: Settings, when_ready: Sequence[WhenReady] = ()
 ) -> AsyncIterator[None]:
     """A worker's part, in this process."""
-    jobs = Jobs(office.db.dsn)
+    jobs = Jobs(client.db.dsn)
     async with (
-        uploading(office.db, jobs, settings, when_ready),
-        delivering(office.db, settings.notifications, Cipher(MASTER_KEY), settings.uploads),
+        uploading(client.db, jobs, settings, when_ready),
+        delivering(client.db, settings.notifications, Cipher(MASTER_KEY), settings.uploads),
     ):
         task = asyncio.create_task(jobs.run(CONCURRENCY))
         try:
@@ -71,11 +71,11 @@ def call(ext_id: str, **more: Any) -> dict[str, Any]:
     }
 
 
-async def settled(office: Office, count: int, seconds: float = 40) -> dict[str, dict[str, Any]]:
+async def settled(client: DataApiClient, count: int, seconds: float = 40) -> dict[str, dict[str, Any]]:
     """Rows of ``uploaded_calls`` by ext_id, once so many are processed or failed."""
     async with asyncio.timeout(seconds):
         while True:
-            rows = await office.db.fetch_all("select * from uploaded_calls order by uploaded_call_id")
+            rows = await client.db.fetch_all("select * from uploaded_calls order by uploaded_call_id")
             done = {row["ext_id"]: row for row in rows if row["status"] in ("processed", "error")}
             if len(done) >= count:
                 return done

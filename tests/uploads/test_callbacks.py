@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver, status
 from tests.reports.company import ACCOUNT
 from tests.uploads.rig import ALL_EVENTS, MASTER_KEY, call, settings_for, settled, working
@@ -21,16 +21,16 @@ CIPHER = Cipher(MASTER_KEY)
 
 
 @pytest.mark.durability
-async def test_a_callback_is_signed_and_logged(office: Office, tmp_path: Path) -> None:
-    async with Receiver() as receiver, working(office, settings_for(tmp_path)):
+async def test_a_callback_is_signed_and_logged(client: DataApiClient, tmp_path: Path) -> None:
+    async with Receiver() as receiver, working(client, settings_for(tmp_path)):
         url = receiver.url + "?from={{crm}}&x=1"
-        await office.do("upload.calls", calls=[call("one", callback={"url": url, "events": ALL_EVENTS})])
-        await settled(office, 1)
+        await client.do("upload.calls", calls=[call("one", callback={"url": url, "events": ALL_EVENTS})])
+        await settled(client, 1)
         first, last = await receiver.wait_for(2)
         async with asyncio.timeout(10):
-            while (log := await Subscriptions(office.db, CIPHER).log(ACCOUNT))[0]["status"] == "pending":
+            while (log := await Subscriptions(client.db, CIPHER).log(ACCOUNT))[0]["status"] == "pending":
                 await asyncio.sleep(0.02)
-        await replay(office.db, ACCOUNT, log[0]["delivery_id"])
+        await replay(client.db, ACCOUNT, log[0]["delivery_id"])
         again = (await receiver.wait_for(3))[2]
     session = last.json["call_session_id"]
     stamp = last.json["timestamp"]
@@ -49,22 +49,22 @@ async def test_a_callback_is_signed_and_logged(office: Office, tmp_path: Path) -
     assert [one["status_code"] for one in log] == [200, 200]
 
 
-async def test_a_dead_callback_delays_no_other_one(office: Office, tmp_path: Path) -> None:
+async def test_a_dead_callback_delays_no_other_one(client: DataApiClient, tmp_path: Path) -> None:
     """It is suspended; callbacks of the same account to another place go on, and nothing is out of order."""
     async with (
         Receiver(answer=status(500)) as dead,
         Receiver() as good,
-        working(office, settings_for(tmp_path)),
+        working(client, settings_for(tmp_path)),
     ):
         for number in range(12):
             for receiver, name in ((dead, "dead"), (good, "good")):
                 told = {"url": receiver.url, "events": ALL_EVENTS}
-                await office.do("upload.calls", calls=[call(f"{name}{number}", callback=told)])
-        await settled(office, 24)
+                await client.do("upload.calls", calls=[call(f"{name}{number}", callback=told)])
+        await settled(client, 24)
         told_ = await good.wait_for(24)
         async with asyncio.timeout(15):
             while (
-                await office.one("select count(*) from endpoint_states where suspended_until is not null")
+                await client.one("select count(*) from endpoint_states where suspended_until is not null")
                 == 0
             ):
                 await asyncio.sleep(0.05)
@@ -75,22 +75,22 @@ async def test_a_dead_callback_delays_no_other_one(office: Office, tmp_path: Pat
     assert set(map(tuple, stories.values())) == {("in_process", "processed")}
 
 
-async def test_a_callback_reaches_no_forbidden_address(office: Office, tmp_path: Path) -> None:
-    async with Receiver() as receiver, working(office, settings_for(tmp_path)):
+async def test_a_callback_reaches_no_forbidden_address(client: DataApiClient, tmp_path: Path) -> None:
+    async with Receiver() as receiver, working(client, settings_for(tmp_path)):
         url = f"http://127.0.0.2:{receiver.port}/hook"
-        await office.do("upload.calls", calls=[call("one", callback={"url": url, "events": ["processed"]})])
+        await client.do("upload.calls", calls=[call("one", callback={"url": url, "events": ["processed"]})])
         async with asyncio.timeout(10):
-            while not (log := await Subscriptions(office.db, CIPHER).log(ACCOUNT)) or not log[0]["error"]:
+            while not (log := await Subscriptions(client.db, CIPHER).log(ACCOUNT)) or not log[0]["error"]:
                 await asyncio.sleep(0.02)
     assert "uploads.allowed_private_networks" in log[0]["error"]
     assert receiver.received == []
 
 
-async def test_many_origins_share_endpoints(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_origins_share_endpoints(client: DataApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from trunkline.notifications import callbacks
 
     monkeypatch.setattr(callbacks, "ENDPOINTS_MAX", 3)
-    async with office.db.connection() as conn:
+    async with client.db.connection() as conn:
         for number in range(9):
             await callbacks.make_callback(
                 conn,
@@ -100,5 +100,5 @@ async def test_many_origins_share_endpoints(office: Office, monkeypatch: pytest.
                 "m",
                 {"ext_id": "one"},
             )
-    assert await office.one("select count(*) from callback_endpoints") == 3
-    assert await office.one("select count(*) from deliveries") == 9
+    assert await client.one("select count(*) from callback_endpoints") == 3
+    assert await client.one("select count(*) from deliveries") == 9

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT
 from tests.uploads.rig import call, settings_for, settled, working
 
@@ -19,15 +19,15 @@ RECORD = {
 }
 
 
-async def upload(office: Office, folder: Path, *calls: dict[str, Any]) -> dict[str, dict[str, Any]]:
+async def upload(client: DataApiClient, folder: Path, *calls: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Upload plain calls and wait until they are processed."""
-    async with working(office, settings_for(folder)):
-        assert await office.do("upload.calls", calls=list(calls)) == {"data": {"success": True}}
-        return await settled(office, len({one["ext_id"] for one in calls}))
+    async with working(client, settings_for(folder)):
+        assert await client.do("upload.calls", calls=list(calls)) == {"data": {"success": True}}
+        return await settled(client, len({one["ext_id"] for one in calls}))
 
 
-async def make_site(office: Office, domain: str = "tours.example") -> int:
-    made: int = await office.one(
+async def make_site(client: DataApiClient, domain: str = "tours.example") -> int:
+    made: int = await client.one(
         "insert into sites (account_id, domain_name, name, industry_id) values (%(account)s, %(name)s, 'Tours', 1)"
         " returning site_id",
         {"account": ACCOUNT, "name": domain},
@@ -35,9 +35,9 @@ async def make_site(office: Office, domain: str = "tours.example") -> int:
     return made
 
 
-async def test_a_call_in_the_reports(office: Office, tmp_path: Path) -> None:
+async def test_a_call_in_the_reports(client: DataApiClient, tmp_path: Path) -> None:
     rows = await upload(
-        office,
+        client,
         tmp_path,
         call("one", tags=[{"tag_name": "Qualified"}], comment="From the form"),
         call("out", direction="out", calling_phone_number="971500000010", called_phone_number="12025550111"),
@@ -49,7 +49,7 @@ async def test_a_call_in_the_reports(office: Office, tmp_path: Path) -> None:
     assert {row["error_code"] for row in rows.values()} == {None}
     shown = {
         row["ext_id"]: row
-        for row in await office.rows(
+        for row in await client.rows(
             "get.calls_report",
             **DAY,
             fields=[
@@ -98,29 +98,29 @@ async def test_a_call_in_the_reports(office: Office, tmp_path: Path) -> None:
         True,
     )
     assert shown["hidden"]["contact_phone_number"] is None
-    legs = await office.rows("get.call_legs_report", **DAY)
+    legs = await client.rows("get.call_legs_report", **DAY)
     for ext_id, row in shown.items():
         mine = [leg for leg in legs if leg["call_session_id"] == row["id"]]
         assert len(mine) == (1 if ext_id == "lost" else 2)
         assert sum(leg["duration"] or 0 for leg in mine if leg["is_operator"]) == row["talk_duration"]
-    assert await office.one("select comment from communication_comments") == "From the form"
-    assert await office.one("select tag_name from tag_history where is_auto") == "Qualified"
+    assert await client.one("select comment from communication_comments") == "From the form"
+    assert await client.one("select tag_name from tag_history where is_auto") == "Qualified"
 
 
-async def test_what_is_told_of_uploads(office: Office, tmp_path: Path) -> None:
+async def test_what_is_told_of_uploads(client: DataApiClient, tmp_path: Path) -> None:
     events = ["processed"]
     callback = {"url": "http://127.0.0.2:9/never", "events": events}
-    await upload(office, tmp_path, call("one", callback=callback, tags=[{"tag_name": "A"}]), call("two"))
+    await upload(client, tmp_path, call("one", callback=callback, tags=[{"tag_name": "A"}]), call("two"))
     today = datetime.now(UTC)
     period = {
         "date_from": f"{today - timedelta(days=2):%Y-%m-%d %H:%M:%S}",
         "date_till": f"{today + timedelta(days=2):%Y-%m-%d %H:%M:%S}",
     }
-    first, second = await office.rows("get.uploaded_calls", **period)
+    first, second = await client.rows("get.uploaded_calls", **period)
     assert (first["ext_id"], first["ext_request_id"], first["status"]) == ("one", "1", "processed")
-    assert first["call_session_id"] == await office.one("select min(call_session_id) from call_sessions")
+    assert first["call_session_id"] == await client.one("select min(call_session_id) from call_sessions")
     assert (first["record_type"], first["error_code"], second["ext_id"]) == (None, None, "two")
-    [row] = await office.rows(
+    [row] = await client.rows(
         "get.uploaded_calls",
         **period,
         fields=["callback", "tags", "records", "upload_time"],
@@ -129,58 +129,58 @@ async def test_what_is_told_of_uploads(office: Office, tmp_path: Path) -> None:
     assert row["callback"] == callback
     assert [tag["tag_name"] for tag in row["tags"]] == ["A"]
     assert row["records"] == []
-    office.as_stranger()
-    assert await office.rows("get.uploaded_calls", **period) == []
+    client.as_stranger()
+    assert await client.rows("get.uploaded_calls", **period) == []
 
 
-async def test_old_calls_are_found_in_their_time(office: Office, tmp_path: Path) -> None:
+async def test_old_calls_are_found_in_their_time(client: DataApiClient, tmp_path: Path) -> None:
     years = (2012, 2019, 2023, 2024, 2025)
     times = {"start_time": "{}-07-01 12:00:00", "finish_time": "{}-07-01 12:00:30"}
     calls = [call(f"y{year}", **{name: text.format(year) for name, text in times.items()}) for year in years]
     calls.append(call("new year", start_time="2024-01-01 00:00:00", finish_time="2024-01-01 00:00:09"))
-    rows = await upload(office, tmp_path, *calls)
+    rows = await upload(client, tmp_path, *calls)
     for year in years:
-        [row] = await office.rows(
+        [row] = await client.rows(
             "get.calls_report", date_from=f"{year}-06-01 00:00:00", date_till=f"{year}-08-01 00:00:00"
         )
         assert row["id"] == rows[f"y{year}"]["session_id"] < 2**53
         assert row["start_time"] == f"{year}-07-01 12:00:00"
-    [row] = await office.rows(
+    [row] = await client.rows(
         "get.calls_report", date_from="2024-01-01 00:00:00", date_till="2024-01-01 00:00:00"
     )
     assert row["id"] == rows["new year"]["session_id"]
 
 
-async def test_an_ext_id_counts_once(office: Office, tmp_path: Path) -> None:
-    await upload(office, tmp_path, call("same", comment="first"), call("same", comment="second"))
-    await upload(office, tmp_path, call("same", comment="third"))
-    assert await office.one("select count(*) from call_sessions") == 1
-    assert await office.one("select string_agg(comment, ',') from communication_comments") == "first"
-    office.as_stranger()
-    office.with_components("upload_calls")
-    async with working(office, settings_for(tmp_path)):
-        await office.do("upload.calls", calls=[call("same")])
+async def test_an_ext_id_counts_once(client: DataApiClient, tmp_path: Path) -> None:
+    await upload(client, tmp_path, call("same", comment="first"), call("same", comment="second"))
+    await upload(client, tmp_path, call("same", comment="third"))
+    assert await client.one("select count(*) from call_sessions") == 1
+    assert await client.one("select string_agg(comment, ',') from communication_comments") == "first"
+    client.as_stranger()
+    client.with_components("upload_calls")
+    async with working(client, settings_for(tmp_path)):
+        await client.do("upload.calls", calls=[call("same")])
         async with asyncio.timeout(20):  # another account's ids are its own
-            while await office.one("select count(*) from call_sessions") != 2:
+            while await client.one("select count(*) from call_sessions") != 2:
                 await asyncio.sleep(0.05)
 
 
-async def test_three_failures_are_enough(office: Office, tmp_path: Path) -> None:
+async def test_three_failures_are_enough(client: DataApiClient, tmp_path: Path) -> None:
     record = {**RECORD, "record_url": "https://127.0.0.1:9/a.wav"}
-    async with working(office, settings_for(tmp_path)):
+    async with working(client, settings_for(tmp_path)):
         for attempt in range(1, 5):
-            await office.do("upload.calls", calls=[call("bad", wav_records=[record])])
+            await client.do("upload.calls", calls=[call("bad", wav_records=[record])])
             async with asyncio.timeout(20):
-                while (await settled(office, 1))["bad"]["failures"] != min(attempt, 3):
+                while (await settled(client, 1))["bad"]["failures"] != min(attempt, 3):
                     await asyncio.sleep(0.05)
-    assert await office.one("select count(*) from procrastinate_jobs where status in ('todo', 'doing')") == 0
-    assert await office.one("select count(*) from call_sessions") == 0
-    assert await office.one("select count(*) from employees where full_name = 'Ruiz Ana'") == 0
+    assert await client.one("select count(*) from procrastinate_jobs where status in ('todo', 'doing')") == 0
+    assert await client.one("select count(*) from call_sessions") == 0
+    assert await client.one("select count(*) from employees where full_name = 'Ruiz Ana'") == 0
 
 
-async def test_visits_campaigns_and_sites(office: Office, tmp_path: Path) -> None:
-    site = await make_site(office)
-    session = await office.do(
+async def test_visits_campaigns_and_sites(client: DataApiClient, tmp_path: Path) -> None:
+    site = await make_site(client)
+    session = await client.do(
         "upload.sessions",
         sessions=[
             {
@@ -196,7 +196,7 @@ async def test_visits_campaigns_and_sites(office: Office, tmp_path: Path) -> Non
     )
     visit = session["data"][0]["session_id"]
     await upload(
-        office,
+        client,
         tmp_path,
         call("visited", visitor_session_id=visit, campaign_id=999_999, source_id=5),
         call("sited", site_id=site, source_id=-1),
@@ -211,7 +211,7 @@ async def test_visits_campaigns_and_sites(office: Office, tmp_path: Path) -> Non
         "utm_source",
         "visitor_device",
     ]
-    rows = {row.pop("ext_id"): row for row in await office.rows("get.calls_report", **DAY, fields=fields)}
+    rows = {row.pop("ext_id"): row for row in await client.rows("get.calls_report", **DAY, fields=fields)}
     assert rows == {
         "visited": {
             "site_id": site,
@@ -298,30 +298,30 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_refused(office: Office) -> None:
+async def test_refused(client: DataApiClient) -> None:
     for change, mnemonic, field in REFUSED:
-        answer = await office.fault("upload.calls", calls=[call("fine"), {**call("bad"), **change}])
+        answer = await client.fault("upload.calls", calls=[call("fine"), {**call("bad"), **change}])
         assert answer == (mnemonic, field), change
-    assert await office.one("select count(*) from uploaded_calls") == 0
+    assert await client.one("select count(*) from uploaded_calls") == 0
 
 
-async def test_limits_components_and_points(office: Office) -> None:
+async def test_limits_components_and_points(client: DataApiClient) -> None:
     many = [call(str(number)) for number in range(51)]
-    assert await office.fault("upload.calls", calls=many) == ("data_limit_exceeded", "calls")
-    assert await office.fault("upload.calls", calls=[]) == ("invalid_parameter_value", "calls")
-    assert await office.fault("upload.calls") == ("required_parameter_missed", "calls")
+    assert await client.fault("upload.calls", calls=many) == ("data_limit_exceeded", "calls")
+    assert await client.fault("upload.calls", calls=[]) == ("invalid_parameter_value", "calls")
+    assert await client.fault("upload.calls") == ("required_parameter_missed", "calls")
     heavy = [
         call(str(number), mp3_records=[{"record_url": f"https://x.example/{'a' * 3900}"}] * 4)
         for number in range(40)
     ]
-    assert await office.fault("upload.calls", calls=heavy) == ("data_limit_exceeded", "calls")
-    before = office.accounts.used
-    await office.do("upload.calls", calls=many[:50])
-    assert office.accounts.used - before == 5
-    office.with_components("upload_calls")
-    assert await office.fault("upload.calls", calls=[call("w", wav_records=[RECORD])]) == (
+    assert await client.fault("upload.calls", calls=heavy) == ("data_limit_exceeded", "calls")
+    before = client.accounts.used
+    await client.do("upload.calls", calls=many[:50])
+    assert client.accounts.used - before == 5
+    client.with_components("upload_calls")
+    assert await client.fault("upload.calls", calls=[call("w", wav_records=[RECORD])]) == (
         "parameter_component_disabled",
         "calls.wav_records",
     )
-    office.with_components("va")
-    assert await office.fault("upload.calls", calls=[call("w")]) == ("method_component_disabled", None)
+    client.with_components("va")
+    assert await client.fault("upload.calls", calls=[call("w")]) == ("method_component_disabled", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import STRANGER
 from tests.uploads.test_calls import make_site
 
@@ -70,27 +70,29 @@ def visit(site: int, ext_id: str = "v1", **more: Any) -> dict[str, Any]:
     }
 
 
-async def upload_visit(office: Office, site: int, **more: Any) -> int:
-    answer = await office.do("upload.sessions", sessions=[visit(site, **more)])
+async def upload_visit(client: DataApiClient, site: int, **more: Any) -> int:
+    answer = await client.do("upload.sessions", sessions=[visit(site, **more)])
     session_id: int = answer["data"][0]["session_id"]
     return session_id
 
 
-async def refusals(office: Office, method: str, field: str, good: dict[str, Any], cases: list[Any]) -> None:
+async def refusals(
+    client: DataApiClient, method: str, field: str, good: dict[str, Any], cases: list[Any]
+) -> None:
     """Each invalid change of a valid item is refused with its error."""
     for change, mnemonic, place in cases:
         sent = {name: value for name, value in {**good, **change}.items() if value is not None}
-        answer = await office.fault(method, **{field: [sent]})
+        answer = await client.fault(method, **{field: [sent]})
         assert answer == (mnemonic, place and f"{field}.{place}"), change
-    assert await office.fault(method, **{field: [good] * 51}) == ("data_limit_exceeded", field)
-    assert (await office.fault(method, **{field: []}))[0] == "invalid_parameter_value"
+    assert await client.fault(method, **{field: [good] * 51}) == ("data_limit_exceeded", field)
+    assert (await client.fault(method, **{field: []}))[0] == "invalid_parameter_value"
 
 
-async def test_chats(office: Office) -> None:
-    site = await make_site(office)
-    seen = await upload_visit(office, site, utm_source="letter")
+async def test_chats(client: DataApiClient) -> None:
+    site = await make_site(client)
+    seen = await upload_visit(client, site, utm_source="letter")
     one, two, again = (
-        await office.do(
+        await client.do(
             "upload.chats",
             chats=[
                 chat(site, ext_id="c1", name="Sam"),
@@ -118,7 +120,7 @@ async def test_chats(office: Office) -> None:
         "site_id",
     ]
     fields.append("visitor_session_id")
-    rows = {row["id"]: row for row in await office.rows("get.chats_report", **DAY, fields=fields)}
+    rows = {row["id"]: row for row in await client.rows("get.chats_report", **DAY, fields=fields)}
     first, second = rows[one["id"]], rows[two["id"]]
     assert (first["status"], first["initiator"], first["duration"], first["answer_time"]) == (
         "succeed",
@@ -128,21 +130,21 @@ async def test_chats(office: Office) -> None:
     )
     assert (first["employee_id"], first["chat_channel_type"], first["site_id"]) == (4002, "dataapi", site)
     assert (second["status"], second["visitor_session_id"]) == ("lost", seen)
-    messages = await office.rows("get.chat_messages_report", chat_id=one["id"])
+    messages = await client.rows("get.chat_messages_report", chat_id=one["id"])
     assert len(messages) == 4
-    office.as_stranger()
-    assert await office.fault("delete.chats", id=one["id"]) == ("entity_not_found", "id")
-    office.as_owner()
-    assert await office.do("delete.chats", id=one["id"]) == {"success": True}
-    assert await office.fault("delete.chats", id=one["id"]) == ("entity_not_found", "id")
-    await office.db.execute("update chats set chat_channel_type = 'telegram'")
-    assert await office.fault("delete.chats", id=two["id"]) == ("forbidden", "id")
-    assert [row["id"] for row in await office.rows("get.chats_report", **DAY)] == [two["id"]]
+    client.as_stranger()
+    assert await client.fault("delete.chats", id=one["id"]) == ("entity_not_found", "id")
+    client.as_owner()
+    assert await client.do("delete.chats", id=one["id"]) == {"success": True}
+    assert await client.fault("delete.chats", id=one["id"]) == ("entity_not_found", "id")
+    await client.db.execute("update chats set chat_channel_type = 'telegram'")
+    assert await client.fault("delete.chats", id=two["id"]) == ("forbidden", "id")
+    assert [row["id"] for row in await client.rows("get.chats_report", **DAY)] == [two["id"]]
 
 
-async def test_chats_refused(office: Office) -> None:
-    site, other = await make_site(office), await make_site(office, "other.example")
-    seen = await upload_visit(office, site)
+async def test_chats_refused(client: DataApiClient) -> None:
+    site, other = await make_site(client), await make_site(client, "other.example")
+    seen = await upload_visit(client, site)
     message = {
         "date_time": "2026-03-03 12:00:05",
         "source": "operator",
@@ -150,7 +152,7 @@ async def test_chats_refused(office: Office) -> None:
         "employee_id": 4001,
     }
     await refusals(
-        office,
+        client,
         "upload.chats",
         "chats",
         chat(site),
@@ -184,22 +186,22 @@ async def test_chats_refused(office: Office) -> None:
             ({"messages": [{**message, "employee_id": 1}]}, "entity_not_found", "messages.employee_id"),
         ],
     )
-    assert await office.one("select count(*) from chats") == 0
-    office.with_components("va")
-    assert await office.fault("upload.chats", chats=[chat(site)]) == ("method_component_disabled", None)
+    assert await client.one("select count(*) from chats") == 0
+    client.with_components("va")
+    assert await client.fault("upload.chats", chats=[chat(site)]) == ("method_component_disabled", None)
 
 
-async def test_offline_messages_and_their_fields(office: Office) -> None:
-    site = await make_site(office)
+async def test_offline_messages_and_their_fields(client: DataApiClient) -> None:
+    site = await make_site(client)
     field = {"ext_id": "sum", "name": "Contract value", "data_type": "numeric"}
-    assert await office.do("create.offline_message_user_field", **field) == {"data": {"ext_id": "sum"}}
-    assert (await office.fault("create.offline_message_user_field", **field))[0] == "duplicate_entity"
-    renamed = await office.do("update.offline_message_user_field", ext_id="sum", name="Value")
+    assert await client.do("create.offline_message_user_field", **field) == {"data": {"ext_id": "sum"}}
+    assert (await client.fault("create.offline_message_user_field", **field))[0] == "duplicate_entity"
+    renamed = await client.do("update.offline_message_user_field", ext_id="sum", name="Value")
     assert renamed == {"data": {"ext_id": "sum"}}
-    assert await office.rows("get.offline_message_user_fields") == [{**field, "name": "Value"}]
+    assert await client.rows("get.offline_message_user_fields") == [{**field, "name": "Value"}]
     own = [{"ext_id": "sum", "value": "12.5"}]
     one, two, again = (
-        await office.do(
+        await client.do(
             "upload.offline_messages",
             offline_messages=[
                 note(site, ext_id="m1", user_fields=own, form_name="Footer"),
@@ -210,29 +212,29 @@ async def test_offline_messages_and_their_fields(office: Office) -> None:
     )["data"]
     assert one == again != two
     fields = ["id", "properties", "communication_number"]
-    [row] = await office.rows("get.offline_messages_report", **DAY, fields=fields)
+    [row] = await client.rows("get.offline_messages_report", **DAY, fields=fields)
     assert row == {"id": one["id"], "properties": "Value: 12.5", "communication_number": 1}
-    assert await office.fault("delete.offline_message_user_field", ext_id="sum") == (
+    assert await client.fault("delete.offline_message_user_field", ext_id="sum") == (
         "dependency_error",
         "ext_id",
     )
-    assert await office.do("delete.offline_messages", id=one["id"]) == {"success": True}
-    assert await office.fault("delete.offline_messages", id=one["id"]) == ("entity_not_found", "id")
-    office.as_stranger()
-    assert await office.rows("get.offline_message_user_fields") == []
+    assert await client.do("delete.offline_messages", id=one["id"]) == {"success": True}
+    assert await client.fault("delete.offline_messages", id=one["id"]) == ("entity_not_found", "id")
+    client.as_stranger()
+    assert await client.rows("get.offline_message_user_fields") == []
     for method in ("update", "delete"):
         more = {"name": "X"} if method == "update" else {}
-        answer = await office.fault(f"{method}.offline_message_user_field", ext_id="sum", **more)
+        answer = await client.fault(f"{method}.offline_message_user_field", ext_id="sum", **more)
         assert answer == ("entity_not_found", "ext_id")
-    office.as_owner()
-    assert await office.do("delete.offline_message_user_field", ext_id="sum") == {"data": {}}
+    client.as_owner()
+    assert await client.do("delete.offline_message_user_field", ext_id="sum") == {"data": {}}
 
 
-async def test_offline_messages_refused(office: Office) -> None:
-    site = await make_site(office)
-    await office.do("create.offline_message_user_field", ext_id="sum", name="Sum", data_type="numeric")
+async def test_offline_messages_refused(client: DataApiClient) -> None:
+    site = await make_site(client)
+    await client.do("create.offline_message_user_field", ext_id="sum", name="Sum", data_type="numeric")
     await refusals(
-        office,
+        client,
         "upload.offline_messages",
         "offline_messages",
         note(site),
@@ -255,27 +257,27 @@ async def test_offline_messages_refused(office: Office) -> None:
             ),
         ],
     )
-    await office.do("upload.offline_messages", offline_messages=[note(site, campaign_id=-1)])
+    await client.do("upload.offline_messages", offline_messages=[note(site, campaign_id=-1)])
 
 
-async def test_emails(office: Office) -> None:
-    site = await make_site(office)
-    seen = await upload_visit(office, site)
+async def test_emails(client: DataApiClient) -> None:
+    site = await make_site(client)
+    seen = await upload_visit(client, site)
     copies = {"email_to": None, "email_to_cc": ["cc@example.com"], "session_id": seen}
     sent = [
         letter(subject="Offer", sender_name="Sam"),
         {k: v for k, v in letter(**copies).items() if v is not None},
     ]
-    ids = [row["id"] for row in (await office.do("upload.emails", emails=sent))["data"]]
-    rows = await office.db.fetch_all(
+    ids = [row["id"] for row in (await client.do("upload.emails", emails=sent))["data"]]
+    rows = await client.db.fetch_all(
         "select email_id, email_to, email_cc, contact_full_name, extra from emails order by 1"
     )
     assert [row["email_id"] for row in rows] == ids
     assert (rows[0]["contact_full_name"], rows[1]["email_cc"]) == ("Sam", ["cc@example.com"])
     assert rows[1]["extra"]["visitor_session_id"] == seen
-    assert await office.do("upload.emails") == {"data": []}
+    assert await client.do("upload.emails") == {"data": []}
     await refusals(
-        office,
+        client,
         "upload.emails",
         "emails",
         letter(),
@@ -290,29 +292,29 @@ async def test_emails(office: Office) -> None:
     )
 
 
-async def test_visits(office: Office) -> None:
-    site, other = await make_site(office), await make_site(office, "other.example")
+async def test_visits(client: DataApiClient) -> None:
+    site, other = await make_site(client), await make_site(client, "other.example")
     condition = {"type": "include", "campaign_parameter": "utm_source", "operator": "~", "value": "^let"}
-    campaign = await office.one(
+    campaign = await client.one(
         "insert into campaigns (account_id, site_id, name, group_conditions) values (1001, %(site)s, 'Letters',"
         " jsonb_build_array(jsonb_build_object('conditions', jsonb_build_array(%(condition)s::jsonb))))"
         " returning campaign_id",
         {"site": site, "condition": json.dumps(condition)},
     )
     told = (
-        await office.do(
+        await client.do(
             "upload.sessions",
             sessions=[visit(site, "a", utm_source="letter"), visit(site, "b"), visit(site, "a")],
         )
     )["data"]
     assert [one["ext_id"] for one in told] == ["a", "b", "a"]
     assert told[0] == told[2]
-    rows = {row["ext_id"]: row for row in await office.rows("get.visitor_sessions_report", **DAY)}
+    rows = {row["ext_id"]: row for row in await client.rows("get.visitor_sessions_report", **DAY)}
     assert (rows["a"]["campaign_id"], rows["b"]["campaign_id"]) == (campaign, -1)
     visitor = rows["a"]["visitor_id"]
-    await office.do("upload.sessions", sessions=[visit(site, "c", visitor_id=visitor, is_visitor_new=False)])
+    await client.do("upload.sessions", sessions=[visit(site, "c", visitor_id=visitor, is_visitor_new=False)])
     await refusals(
-        office,
+        client,
         "upload.sessions",
         "sessions",
         visit(site, "bad"),
@@ -329,12 +331,12 @@ async def test_visits(office: Office) -> None:
             ({"visitor_device": "watch"}, "invalid_parameter_value", "visitor_device"),
         ],
     )
-    await office.db.execute("update campaigns set status = 'inactive' where campaign_id = %s", (campaign,))
-    answer = await office.fault("upload.sessions", sessions=[visit(site, "bad", campaign_id=campaign)])
+    await client.db.execute("update campaigns set status = 'inactive' where campaign_id = %s", (campaign,))
+    answer = await client.fault("upload.sessions", sessions=[visit(site, "bad", campaign_id=campaign)])
     assert answer == ("campaign_is_inactive", "sessions.campaign_id")
-    office.as_stranger()
+    client.as_stranger()
     assert STRANGER != 1001
-    assert await office.fault("upload.sessions", sessions=[visit(site, "a")]) == (
+    assert await client.fault("upload.sessions", sessions=[visit(site, "a")]) == (
         "entity_not_found",
         "sessions.site_id",
     )

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 from pathlib import Path
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
 from tests.uploads import sounds
 from tests.uploads.customer import (
@@ -33,7 +33,7 @@ def mp3_call(ext_id: str, url: str, **more: object) -> dict[str, object]:
     return call(ext_id, mp3_records=[{"record_url": url}], **more)
 
 
-async def test_each_fault_has_its_code(office: Office, customer: Customer, tmp_path: Path) -> None:
+async def test_each_fault_has_its_code(client: DataApiClient, customer: Customer, tmp_path: Path) -> None:
     serve = customer.serve
     good = sounds.wav()
     bad = {
@@ -110,10 +110,10 @@ async def test_each_fault_has_its_code(office: Office, customer: Customer, tmp_p
     calls += [wav_call(name, url) for name, url in fine.items()]
     calls.append(mp3_call("mp3", serve("/good.mp3", sends(sounds.mp3(), MP3))))
     before, family = open_files(), children()
-    async with working(office, settings):
+    async with working(client, settings):
         for start in range(0, len(calls), 50):
-            await office.do("upload.calls", calls=calls[start : start + 50])
-        rows = await settled(office, len(calls))
+            await client.do("upload.calls", calls=calls[start : start + 50])
+        rows = await settled(client, len(calls))
     expected: dict[str, str | None] = {name: code for name, (_, code) in {**bad, **bad_mp3}.items()}
     expected |= dict.fromkeys((*fine, "mp3"))
     assert {name: row["error_code"] for name, row in rows.items()} == expected
@@ -127,7 +127,7 @@ async def test_each_fault_has_its_code(office: Office, customer: Customer, tmp_p
     assert kept == [".mp3"] * (len(fine) + 1) + [".wav"] * len(fine)
 
 
-async def test_the_uploader_is_told(office: Office, customer: Customer, tmp_path: Path) -> None:
+async def test_the_uploader_is_told(client: DataApiClient, customer: Customer, tmp_path: Path) -> None:
     good = customer.serve("/good.wav", sends(sounds.wav(), WAV))
     short = customer.serve("/short.wav", sends(sounds.wav(2.0), WAV))
     ready: list[tuple[int, str]] = []
@@ -137,13 +137,13 @@ async def test_the_uploader_is_told(office: Office, customer: Customer, tmp_path
 
     async with (
         Receiver() as receiver,
-        working(office, settings_for(tmp_path, customer.certificate), [when_ready]),
+        working(client, settings_for(tmp_path, customer.certificate), [when_ready]),
     ):
         calls = [wav_call("good", good, receiver.url), wav_call("short", short, receiver.url)]
         calls.append(call("plain", callback={"url": receiver.url, "events": ALL_EVENTS}))
         calls.append(call("mute", callback={"url": receiver.url, "events": ["error"]}))
-        await office.do("upload.calls", calls=calls)
-        await settled(office, 4)
+        await client.do("upload.calls", calls=calls)
+        await settled(client, 4)
         told = [one.json for one in await receiver.wait_for(6)]
     stories: dict[str, list[str]] = {}
     for one in told:
@@ -156,7 +156,7 @@ async def test_the_uploader_is_told(office: Office, customer: Customer, tmp_path
     last = {one["ext_id"]: one for one in told}
     assert last["short"]["error_code"] == "wav_min_duration_processing_error"
     assert "2.0 s" in last["short"]["error_message"]
-    [row] = await office.rows(
+    [row] = await client.rows(
         "get.calls_report",
         date_from="2026-03-03 00:00:00",
         date_till="2026-03-03 23:59:59",

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from pathlib import Path
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
 from tests.uploads import sounds
 from tests.uploads.customer import WAV, Customer, trickles
@@ -16,22 +16,24 @@ from tests.worker_processes import worker_process
 PROCESS = "tests.uploads.worker_process"
 
 
-async def test_a_killed_worker_loses_no_call(office: Office, customer: Customer, tmp_path: Path) -> None:
+async def test_a_killed_worker_loses_no_call(
+    client: DataApiClient, customer: Customer, tmp_path: Path
+) -> None:
     slow = customer.serve("/slow.wav", trickles(sounds.wav(16.5), WAV, 0.05, 40_000))
-    arguments = (office.db.dsn, str(tmp_path), str(customer.certificate))
+    arguments = (client.db.dsn, str(tmp_path), str(customer.certificate))
     async with Receiver() as receiver:
         told = {"callback": {"url": receiver.url, "events": ALL_EVENTS}}
         record = {"employee_channel": "left", "employee_name": "Someone New", "record_url": slow}
         calls = [call(f"wav{number}", wav_records=[record], **told) for number in range(4)]
         calls += [call(f"plain{number}", **told) for number in range(4)]
-        await office.do("upload.calls", calls=calls)
+        await client.do("upload.calls", calls=calls)
         async with worker_process(PROCESS, *arguments) as worker:
             async with asyncio.timeout(30):
                 while len(customer.asked) < 2:
                     await asyncio.sleep(0.02)
             worker.send_signal(signal.SIGKILL)
         async with worker_process(PROCESS, *arguments):
-            rows = await settled(office, len(calls), 60)
+            rows = await settled(client, len(calls), 60)
             async with asyncio.timeout(30):
                 while sum(one.json["status"] == "processed" for one in receiver.received) < len(calls):
                     await asyncio.sleep(0.05)
@@ -42,10 +44,10 @@ async def test_a_killed_worker_loses_no_call(office: Office, customer: Customer,
         if one.json["status"] not in story:
             story.append(one.json["status"])
     assert first_told == {one["ext_id"]: ["in_process", "processed"] for one in calls}
-    assert await office.one("select count(*) from call_sessions") == len(calls)
-    assert await office.one("select count(*) from recordings") == 4
-    assert await office.one("select count(*) from employees where last_name = 'Someone'") == 1
-    assert await office.one("select max(communication_number) from call_sessions") == len(calls)
+    assert await client.one("select count(*) from call_sessions") == len(calls)
+    assert await client.one("select count(*) from recordings") == 4
+    assert await client.one("select count(*) from employees where last_name = 'Someone'") == 1
+    assert await client.one("select max(communication_number) from call_sessions") == len(calls)
     settings = settings_for(tmp_path)
     assert list(settings.uploads_dir.iterdir()) == []
     assert len([path for path in settings.recordings_dir.rglob("*") if path.is_file()]) == 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.conversations import PERIOD, SITE
-from tests.apis.data_api.office import Office
 from trunkline.apis.jsonrpc import Field, FieldType, Method
 
 _ALWAYS: dict[str, Any] = {
@@ -24,27 +24,27 @@ def asked_of(method: Method, **params: Any) -> dict[str, Any]:
     return {**{name: value for name, value in _ALWAYS.items() if name in names}, **params}
 
 
-async def rows_of(office: Office, method: Method, **params: Any) -> list[dict[str, Any]]:
+async def rows_of(client: DataApiClient, method: Method, **params: Any) -> list[dict[str, Any]]:
     """Rows of a report, in whatever envelope."""
-    answer = await office.answer(method.name, **asked_of(method, **params))
+    answer = await client.answer(method.name, **asked_of(method, **params))
     assert "result" in answer, (answer, params)
     result = answer["result"]
     rows: list[dict[str, Any]] = result if isinstance(result, list) else result["data"]
     return rows
 
 
-async def check_every_field(office: Office, method: Method, **params: Any) -> None:
+async def check_every_field(client: DataApiClient, method: Method, **params: Any) -> None:
     """Every field of a report over rows that are there."""
-    whole = await rows_of(office, method, fields=[field.name for field in method.result], **params)
+    whole = await rows_of(client, method, fields=[field.name for field in method.result], **params)
     assert whole, method.name
     default = [field.name for field in method.result if field.default]
-    assert [list(row) for row in await rows_of(office, method, **params)] == [default] * len(whole)
+    assert [list(row) for row in await rows_of(client, method, **params)] == [default] * len(whole)
     key = next(field.name for field in method.result if field.name in _KEYS)
     for field in method.result:
         if field.filterable:
-            await _check_filter(office, method, field, key, whole, params)
+            await _check_filter(client, method, field, key, whole, params)
         if field.sortable:
-            await _check_sort(office, method, field, params)
+            await _check_sort(client, method, field, params)
 
 
 _KEYS = (
@@ -58,11 +58,11 @@ _KEYS = (
 )
 
 
-async def _check_sort(office: Office, method: Method, field: Field, params: dict[str, Any]) -> None:
+async def _check_sort(client: DataApiClient, method: Method, field: Field, params: dict[str, Any]) -> None:
     place = (method.name, field.name)
     for order in ("asc", "desc"):
         sort = [{"field": field.name, "order": order}]
-        shown = await rows_of(office, method, fields=[field.name], sort=sort, **params)
+        shown = await rows_of(client, method, fields=[field.name], sort=sort, **params)
         values = [row[field.name] for row in shown if row[field.name] is not None]
         if not any(isinstance(value, list | dict) for value in values):
             assert values == sorted(values, key=_collated, reverse=order == "desc"), place
@@ -74,7 +74,7 @@ def _collated(value: Any) -> Any:
 
 
 async def _check_filter(
-    office: Office,
+    client: DataApiClient,
     method: Method,
     field: Field,
     key: str,
@@ -87,7 +87,7 @@ async def _check_filter(
 
     async def found(operator: str, value: Any = None) -> list[Any]:
         condition = {"field": name, "operator": operator} | ({} if value is None else {"value": value})
-        rows = await rows_of(office, method, fields=[key], filter=condition, **params)
+        rows = await rows_of(client, method, fields=[key], filter=condition, **params)
         return [row[key] for row in rows]
 
     def shown(test: Any) -> list[Any]:

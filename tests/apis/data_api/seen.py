@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT
 from trunkline.directory.live.load import load_accounts
 from trunkline.directory.model import Account
@@ -20,8 +20,8 @@ class _NoCipher:
         raise AssertionError("nothing is to be decrypted here")
 
 
-async def account_seen(desk: Office, account_id: int = ACCOUNT) -> Account:
+async def account_seen(client: DataApiClient, account_id: int = ACCOUNT) -> Account:
     """The account as the switch has it after the last commit."""
-    async with desk.db.connection() as connection:
+    async with client.db.connection() as connection:
         loaded = await load_accounts(connection, _NoCipher(), Path("/nonexistent"), [account_id])
     return loaded.accounts[account_id]

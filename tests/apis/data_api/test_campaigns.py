@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.seen import account_seen
 from tests.reports.company import ACCOUNT
 
@@ -21,20 +21,20 @@ TRACKING = {"count_virtual_numbers": 2, "count_visits": 50}
 class Shop:
     """A company with a site of two blocks and two call tracking numbers."""
 
-    desk: Office
+    client: DataApiClient
     site: int
     blocks: list[int]
     tracked: list[int]
 
     async def campaign(self, **changes: Any) -> int:
-        made = await self.desk.do("create.campaigns", **{"name": "Spring", "site_id": self.site, **changes})
+        made = await self.client.do("create.campaigns", **{"name": "Spring", "site_id": self.site, **changes})
         return int(made["data"]["id"])
 
     async def fault(self, verb: str, **changes: Any) -> tuple[str, str | None]:
-        return await self.desk.fault(f"{verb}.campaigns", **{"site_id": self.site, **changes})
+        return await self.client.fault(f"{verb}.campaigns", **{"site_id": self.site, **changes})
 
     async def shows(self, campaign: int) -> list[tuple[int, int]]:
-        row = await self.desk.row("get.campaigns", campaign)
+        row = await self.client.row("get.campaigns", campaign)
         return [(one["site_block_id"], one["phone_number_id"]) for one in row["site_blocks"]]
 
     def block(self, number: int, block: int = 0, **more: Any) -> dict[str, Any]:
@@ -42,21 +42,21 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(desk: Office) -> Shop:
-    desk.with_components("call_tracking", "dynamic_call_tracking", "va")
-    site = await desk.do(
+async def shop(client: DataApiClient) -> Shop:
+    client.with_components("call_tracking", "dynamic_call_tracking", "va")
+    site = await client.do(
         "create.sites", domain_name="example.com", default_phone_number="442079460100", industry_id=1
     )
     site_id = site["data"]["id"]
-    await desk.do("create.site_blocks", site_id=site_id, name="Footer")
-    blocks = [row["id"] for row in await desk.rows("get.site_blocks")]
-    rows = await desk.db.fetch_all(
+    await client.do("create.site_blocks", site_id=site_id, name="Footer")
+    blocks = [row["id"] for row in await client.rows("get.site_blocks")]
+    rows = await client.db.fetch_all(
         """insert into virtual_numbers (account_id, phone_number, type)
            values (%s, '442079460190', 'call_tracking'), (%s, '12025550190', 'call_tracking')
            returning virtual_number_id as id""",
         (ACCOUNT, ACCOUNT),
     )
-    return Shop(desk, site_id, blocks, [row["id"] for row in rows])
+    return Shop(client, site_id, blocks, [row["id"] for row in rows])
 
 
 CONDITION = {"type": "include", "campaign_parameter": "utm_source", "operator": "=", "value": "newsletter"}
@@ -76,9 +76,11 @@ async def test_a_campaign_from_beginning_to_end(shop: Shop) -> None:
         ],
         dynamic_call_tracking=TRACKING,
     )
-    row = await shop.desk.row("get.campaigns", campaign)
+    row = await shop.client.row("get.campaigns", campaign)
     assert len(row.pop("creation_time")) == 19
-    numbers = {row["id"]: row["virtual_phone_number"] for row in await shop.desk.rows("get.virtual_numbers")}
+    numbers = {
+        row["id"]: row["virtual_phone_number"] for row in await shop.client.rows("get.virtual_numbers")
+    }
     assert row == {
         "id": campaign,
         "name": "Spring",
@@ -116,50 +118,50 @@ async def test_a_campaign_from_beginning_to_end(shop: Shop) -> None:
         ],
         "dynamic_call_tracking": {"reservation_time": "15m", **TRACKING, "coverage_visitors": None},
     }
-    assert await shop.desk.row("get.campaigns", campaign, fields=["static_utm_term"]) == {
+    assert await shop.client.row("get.campaigns", campaign, fields=["static_utm_term"]) == {
         "static_utm_term": None
     }
-    [shown] = (await shop.desk.row("get.site_blocks", shop.blocks[1]))["phone_numbers"]
+    [shown] = (await shop.client.row("get.site_blocks", shop.blocks[1]))["phone_numbers"]
     assert (shown["phone_number_id"], shown["campaign_id"], shown["campaign_name"]) == (
         OTHER_VA,
         campaign,
         "Spring",
     )
-    assert (await shop.desk.row("get.sites", shop.site))["state"] == "work"
-    assert (await shop.desk.fault("delete.sites", id=shop.site))[0] == "dependency_error"
-    assert (await shop.desk.fault("delete.site_blocks", id=shop.blocks[0]))[0] == "dependency_error"
-    assert await shop.desk.do("delete.campaigns", id=campaign) == {"data": {}}
-    assert await shop.desk.fault("delete.campaigns", id=campaign) == ("entity_not_found", "id")
-    assert await shop.desk.do("delete.sites", id=shop.site) == {"data": {}}
+    assert (await shop.client.row("get.sites", shop.site))["state"] == "work"
+    assert (await shop.client.fault("delete.sites", id=shop.site))[0] == "dependency_error"
+    assert (await shop.client.fault("delete.site_blocks", id=shop.blocks[0]))[0] == "dependency_error"
+    assert await shop.client.do("delete.campaigns", id=campaign) == {"data": {}}
+    assert await shop.client.fault("delete.campaigns", id=campaign) == ("entity_not_found", "id")
+    assert await shop.client.do("delete.sites", id=shop.site) == {"data": {}}
 
 
 async def test_a_partial_change(shop: Shop) -> None:
     campaign = await shop.campaign(description="Flowers", campaign_conditions=conditions(CONDITION))
     same = {"id": campaign, "site_id": shop.site}
-    before = await shop.desk.row("get.campaigns", campaign)
-    assert await shop.desk.do("update.campaigns", **same) == {"data": {}}
-    assert await shop.desk.row("get.campaigns", campaign) == before
-    await shop.desk.do(
+    before = await shop.client.row("get.campaigns", campaign)
+    assert await shop.client.do("update.campaigns", **same) == {"data": {}}
+    assert await shop.client.row("get.campaigns", campaign) == before
+    await shop.client.do(
         "update.campaigns", id=campaign, name="Summer", cost_ratio=1.5, cost_ratio_operator="divide"
     )
     after = {**before, "name": "Summer", "cost_ratio": 1.5, "cost_ratio_operator": "divide"}
-    assert await shop.desk.row("get.campaigns", campaign) == after
+    assert await shop.client.row("get.campaigns", campaign) == after
     names = ("description", "campaign_conditions", "cost_ratio", "cost_ratio_operator")
-    await shop.desk.do("update.campaigns", **same, **dict.fromkeys(names))
-    row = await shop.desk.row("get.campaigns", campaign)
+    await shop.client.do("update.campaigns", **same, **dict.fromkeys(names))
+    row = await shop.client.row("get.campaigns", campaign)
     assert [row[name] for name in names] == [None, {"group_conditions": []}, 1, "wo_changes"]
 
 
 async def test_numbers_are_replaced_whole_and_go_with_the_status(shop: Shop) -> None:
     campaign = await shop.campaign(site_blocks=[shop.block(VA), shop.block(VA, 1)])
     same = {"id": campaign, "site_id": shop.site}
-    await shop.desk.do("update.campaigns", **same, site_blocks=[shop.block(OTHER_VA)])
+    await shop.client.do("update.campaigns", **same, site_blocks=[shop.block(OTHER_VA)])
     assert await shop.shows(campaign) == [(shop.blocks[0], OTHER_VA)]
     assert await shop.fault("update", **same, status="inactive", site_blocks=[]) == (
         "invalid_parameters_combination",
         "site_blocks",
     )
-    await shop.desk.do("update.campaigns", **same, status="inactive")
+    await shop.client.do("update.campaigns", **same, status="inactive")
     assert await shop.shows(campaign) == []
     blocks = [shop.block(VA)]
     assert await shop.fault("update", **same, site_blocks=blocks) == (
@@ -170,8 +172,8 @@ async def test_numbers_are_replaced_whole_and_go_with_the_status(shop: Shop) -> 
         "invalid_parameters_combination",
         "site_blocks",
     )
-    await shop.desk.do("update.campaigns", **same, status="active", site_blocks=blocks)
-    await shop.desk.do("update.campaigns", **same, site_blocks=None)
+    await shop.client.do("update.campaigns", **same, status="active", site_blocks=blocks)
+    await shop.client.do("update.campaigns", **same, site_blocks=None)
     assert await shop.shows(campaign) == []
 
 
@@ -209,18 +211,18 @@ async def test_faults_of_numbers(shop: Shop) -> None:
         assert await shop.fault("create", name="X", site_blocks=blocks) == told, blocks
         assert await shop.fault("update", id=other, site_blocks=blocks) == told, blocks
     assert await shop.shows(other) == []
-    assert len(await shop.desk.rows("get.campaigns")) == 3
+    assert len(await shop.client.rows("get.campaigns")) == 3
 
 
 async def test_components_of_parameters(shop: Shop) -> None:
     tracked = shop.block(shop.tracked[0], redirection_phone_number_id=VA)
     dynamic = shop.block(VA, dynamic_call_tracking_enabled=True)
-    shop.desk.with_components("call_tracking", "dynamic_call_tracking")
+    shop.client.with_components("call_tracking", "dynamic_call_tracking")
     assert await shop.fault("create", name="X", site_blocks=[tracked]) == (
         "parameter_component_disabled",
         "site_blocks.redirection_phone_number_id",
     )
-    shop.desk.with_components("call_tracking", "va")
+    shop.client.with_components("call_tracking", "va")
     assert await shop.fault("create", name="X", dynamic_call_tracking=TRACKING) == (
         "parameter_component_disabled",
         "dynamic_call_tracking",
@@ -285,7 +287,7 @@ async def test_faults(shop: Shop) -> None:
     )
     assert await shop.fault("update", id=1) == ("entity_not_found", "id")
     assert (await shop.fault("create", name="Spring"))[0] == "duplicate_entity"
-    other = await shop.desk.do(
+    other = await shop.client.do(
         "create.sites", domain_name="example.org", default_phone_number="442079460100", industry_id=1
     )
     assert await shop.fault("update", id=campaign, site_id=other["data"]["id"]) == (
@@ -295,24 +297,24 @@ async def test_faults(shop: Shop) -> None:
 
 
 async def test_the_systems_campaign(shop: Shop) -> None:
-    row = await shop.desk.row("get.campaigns", -1)
+    row = await shop.client.row("get.campaigns", -1)
     assert (row["type"], row["site_id"], row["campaign_conditions"]) == ("system", None, {})
     same = {"id": -1, "site_id": shop.site}
     assert await shop.fault("update", **same, name="X") == ("forbidden", "name")
-    await shop.desk.do("update.campaigns", **same, site_blocks=[shop.block(VA)])
+    await shop.client.do("update.campaigns", **same, site_blocks=[shop.block(VA)])
     assert await shop.shows(-1) == [(shop.blocks[0], VA)]
-    assert await shop.desk.fault("update.campaigns", id=-1, site_blocks=[]) == (
+    assert await shop.client.fault("update.campaigns", id=-1, site_blocks=[]) == (
         "required_parameter_missed",
         "site_id",
     )
-    answer = await shop.desk.answer("delete.campaigns", id=-1)
+    answer = await shop.client.answer("delete.campaigns", id=-1)
     assert (answer["error"]["code"], answer["error"]["data"]["mnemonic"]) == (-32602, "forbidden")
-    await shop.desk.db.execute(
+    await shop.client.db.execute(
         "insert into campaigns (account_id, campaign_id, site_id, name, type) values (%s, 5, %s, 'I', 'integrated')",
         (ACCOUNT, shop.site),
     )
     assert await shop.fault("update", id=5, status="inactive") == ("forbidden", "status")
-    assert await shop.desk.fault("delete.campaigns", id=5) == ("forbidden", "id")
+    assert await shop.client.fault("delete.campaigns", id=5) == ("forbidden", "id")
 
 
 async def test_available_numbers(shop: Shop) -> None:
@@ -323,37 +325,37 @@ async def test_available_numbers(shop: Shop) -> None:
         "phone_number": "442079460190",
         "type": "call_tracking",
     }
-    assert await shop.desk.row(method, shop.tracked[0]) == tracked
+    assert await shop.client.row(method, shop.tracked[0]) == tracked
     by_prefix = {"field": "prefix", "operator": "=", "value": "1202"}
-    assert [row["id"] for row in await shop.desk.rows(method, filter=by_prefix)] == [shop.tracked[1]]
+    assert [row["id"] for row in await shop.client.rows(method, filter=by_prefix)] == [shop.tracked[1]]
     await shop.campaign(site_blocks=[shop.block(shop.tracked[0], redirection_phone_number_id=VA)])
-    left = {row["id"] for row in await shop.desk.rows(method)}
+    left = {row["id"] for row in await shop.client.rows(method)}
     assert left == {VA, OTHER_VA, shop.tracked[1]}
-    redirections = await shop.desk.rows("get.campaign_available_redirection_phone_numbers")
+    redirections = await shop.client.rows("get.campaign_available_redirection_phone_numbers")
     assert [row["id"] for row in redirections] == [VA, OTHER_VA]
-    await shop.desk.db.execute(
+    await shop.client.db.execute(
         "update virtual_numbers set status = 'limit_lock' where account_id = %s", (ACCOUNT,)
     )
-    assert await shop.desk.rows(method) == []
+    assert await shop.client.rows(method) == []
 
 
 async def test_weights(shop: Shop) -> None:
     method = "update.campaign_parameter_weights"
-    [before] = await shop.desk.rows("get.campaign_parameter_weights")
+    [before] = await shop.client.rows("get.campaign_parameter_weights")
     assert (before["site_id"], before["site_domain_name"]) == (shop.site, "example.com")
     assert (before["entrance_page"], before["location"], before["other_tags"]) == (10, 5, 60)
-    assert await shop.desk.do(method, site_id=shop.site, location=100, channel=0) == {"data": {}}
-    [row] = await shop.desk.rows("get.campaign_parameter_weights")
+    assert await shop.client.do(method, site_id=shop.site, location=100, channel=0) == {"data": {}}
+    [row] = await shop.client.rows("get.campaign_parameter_weights")
     assert row == {**before, "location": 100, "channel": 0}
-    await shop.desk.do(method, site_id=shop.site, location=None)
-    [row] = await shop.desk.rows("get.campaign_parameter_weights")
+    await shop.client.do(method, site_id=shop.site, location=None)
+    [row] = await shop.client.rows("get.campaign_parameter_weights")
     assert row == {**before, "channel": 0}
-    assert await shop.desk.fault(method, site_id=shop.site, engine=101) == (
+    assert await shop.client.fault(method, site_id=shop.site, engine=101) == (
         "invalid_parameter_value",
         "engine",
     )
-    assert await shop.desk.fault(method, site_id=1, engine=1) == ("entity_not_found", "site_id")
-    assert await shop.desk.fault(method) == ("required_parameter_missed", "site_id")
+    assert await shop.client.fault(method, site_id=1, engine=1) == ("entity_not_found", "site_id")
+    assert await shop.client.fault(method) == ("required_parameter_missed", "site_id")
 
 
 async def test_costs(shop: Shop) -> None:
@@ -365,21 +367,21 @@ async def test_costs(shop: Shop) -> None:
         return {"campaign_id": campaign, "site_id": shop.site, "cost": value, **days, **changes}
 
     async def total() -> Any:
-        return (await shop.desk.row("get.campaigns", campaign))["costs"]
+        return (await shop.client.row("get.campaigns", campaign))["costs"]
 
     march = {"date_from": "2026-03-08 00:00:00", "date_till": "2026-03-08 00:00:00"}
-    assert await shop.desk.do(method, costs=[cost(100.1), cost("50.25", **march)]) == {"success": True}
+    assert await shop.client.do(method, costs=[cost(100.1), cost("50.25", **march)]) == {"success": True}
     assert await total() == 150.35
-    assert await shop.desk.one("select sum(cost) from campaign_costs") == Decimal("150.3500")
-    await shop.desk.do(method, costs=[cost(99.75)])
+    assert await shop.client.one("select sum(cost) from campaign_costs") == Decimal("150.3500")
+    await shop.client.do(method, costs=[cost(99.75)])
     assert await total() == 150
     same = {"id": campaign, "site_id": shop.site}
-    await shop.desk.do("update.campaigns", **same, cost_ratio=1.2, cost_ratio_operator="multiply")
+    await shop.client.do("update.campaigns", **same, cost_ratio=1.2, cost_ratio_operator="multiply")
     assert await total() == 180
-    await shop.desk.do("update.campaigns", **same, cost_ratio=4, cost_ratio_operator="divide")
+    await shop.client.do("update.campaigns", **same, cost_ratio=4, cost_ratio_operator="divide")
     assert await total() == 37.5
-    await shop.desk.do(method, costs=[cost(0)])
-    assert await shop.desk.one("select count(*) from campaign_costs") == 1
+    await shop.client.do(method, costs=[cost(0)])
+    assert await shop.client.one("select count(*) from campaign_costs") == 1
     backwards = {"date_from": "2026-03-02 00:00:00", "date_till": "2026-03-01 00:00:00"}
     faults: list[tuple[list[dict[str, Any]], tuple[str, str]]] = [
         ([cost(1, **backwards)], ("invalid_date_time", "costs.date_till")),
@@ -392,19 +394,19 @@ async def test_costs(shop: Shop) -> None:
         ([cost(1), {}], ("required_parameter_missed", "costs.date_from")),
     ]
     for wrong, told in faults:
-        assert await shop.desk.fault(method, costs=wrong) == told
-    assert await shop.desk.one("select count(*) from campaign_costs") == 1
+        assert await shop.client.fault(method, costs=wrong) == told
+    assert await shop.client.one("select count(*) from campaign_costs") == 1
 
 
 async def test_calls_know_the_campaign_of_a_number(shop: Shop) -> None:
-    assert all(number.campaign is None for number in (await account_seen(shop.desk)).numbers.values())
-    await shop.desk.do("update.campaigns", id=-1, site_id=shop.site, site_blocks=[shop.block(VA)])
+    assert all(number.campaign is None for number in (await account_seen(shop.client)).numbers.values())
+    await shop.client.do("update.campaigns", id=-1, site_id=shop.site, site_blocks=[shop.block(VA)])
     campaign = await shop.campaign(
         site_blocks=[shop.block(VA), shop.block(shop.tracked[0], 1, redirection_phone_number_id=OTHER_VA)]
     )
     same = {"default_phone_number": "442079460100", "industry_id": 1}
-    await shop.desk.do("update.sites", id=shop.site, **same, default_scenario_id=5001)
-    numbers = (await account_seen(shop.desk)).numbers
+    await shop.client.do("update.sites", id=shop.site, **same, default_scenario_id=5001)
+    numbers = (await account_seen(shop.client)).numbers
     seen = numbers[VA].campaign
     assert seen is not None
     assert (seen.campaign_id, seen.campaign_name) == (campaign, "Spring")
@@ -414,41 +416,41 @@ async def test_calls_know_the_campaign_of_a_number(shop: Shop) -> None:
     assert tracked is not None
     assert tracked.redirection_virtual_number_id == OTHER_VA
     assert seen.default_virtual_number_id is None
-    ours = await shop.desk.one(
+    ours = await shop.client.one(
         "select phone_number from virtual_numbers where account_id = %(account)s and virtual_number_id = %(id)s",
         {"account": ACCOUNT, "id": OTHER_VA},
     )
-    await shop.desk.do("update.sites", id=shop.site, industry_id=1, default_phone_number=ours)
-    seen = (await account_seen(shop.desk)).numbers[VA].campaign
+    await shop.client.do("update.sites", id=shop.site, industry_id=1, default_phone_number=ours)
+    seen = (await account_seen(shop.client)).numbers[VA].campaign
     assert seen is not None
     assert seen.default_virtual_number_id == OTHER_VA
-    await shop.desk.do("update.campaigns", id=campaign, site_id=shop.site, status="inactive")
-    left = (await account_seen(shop.desk)).numbers[VA].campaign
+    await shop.client.do("update.campaigns", id=campaign, site_id=shop.site, status="inactive")
+    left = (await account_seen(shop.client)).numbers[VA].campaign
     assert left is not None
     assert left.campaign_id == -1
 
 
 async def test_another_account(shop: Shop) -> None:
     campaign = await shop.campaign(site_blocks=[shop.block(VA)])
-    shop.desk.as_stranger()
-    assert [row["id"] for row in await shop.desk.rows("get.campaigns")] == [-1]
-    assert await shop.desk.rows("get.campaign_parameter_weights") == []
+    shop.client.as_stranger()
+    assert [row["id"] for row in await shop.client.rows("get.campaigns")] == [-1]
+    assert await shop.client.rows("get.campaign_parameter_weights") == []
     assert await shop.fault("create", name="X") == ("entity_not_found", "site_id")
     assert await shop.fault("update", id=campaign) == ("entity_not_found", "id")
-    assert await shop.desk.fault("delete.campaigns", id=campaign) == ("entity_not_found", "id")
-    assert await shop.desk.fault("update.campaign_parameter_weights", site_id=shop.site) == (
+    assert await shop.client.fault("delete.campaigns", id=campaign) == ("entity_not_found", "id")
+    assert await shop.client.fault("update.campaign_parameter_weights", site_id=shop.site) == (
         "entity_not_found",
         "site_id",
     )
     days = {"date_from": "2026-03-01 00:00:00", "date_till": "2026-03-01 00:00:00"}
     cost = {"campaign_id": campaign, "site_id": shop.site, "cost": 1, **days}
-    assert await shop.desk.fault("upload.campaign_costs", costs=[cost]) == (
+    assert await shop.client.fault("upload.campaign_costs", costs=[cost]) == (
         "entity_not_found",
         "costs.site_id",
     )
 
 
-async def test_permissions_and_components(desk: Office) -> None:
+async def test_permissions_and_components(client: DataApiClient) -> None:
     select = tuple(f"{name}:select" for name in ("ac_undefined", "ac", "ac_ext"))
     update = tuple(f"{name}:update" for name in ("ac_undefined", "ac", "ac_ext"))
     methods: dict[str, tuple[str, ...]] = {
@@ -461,11 +463,11 @@ async def test_permissions_and_components(desk: Office) -> None:
         "get.campaign_available_redirection_phone_numbers": ("configuration:select",),
     }
     for method, permissions in methods.items():
-        desk.with_components("lead")
-        desk.as_member(*permissions)
-        assert (await desk.fault(method))[0] not in ("forbidden", "method_component_disabled")
+        client.with_components("lead")
+        client.as_member(*permissions)
+        assert (await client.fault(method))[0] not in ("forbidden", "method_component_disabled")
         for one in permissions:
-            desk.as_member(*(set(permissions) - {one}))
-            assert await desk.fault(method) == ("forbidden", None)
-        desk.with_components("va")
-        assert (await desk.fault(method))[0] == "method_component_disabled"
+            client.as_member(*(set(permissions) - {one}))
+            assert await client.fault(method) == ("forbidden", None)
+        client.with_components("va")
+        assert (await client.fault(method))[0] == "method_component_disabled"

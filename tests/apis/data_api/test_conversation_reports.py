@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.conversations import (
     CAMPAIGN,
     CHAT,
@@ -21,7 +22,6 @@ from tests.apis.data_api.conversations import (
     store_conversations,
 )
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
-from tests.apis.data_api.office import Office
 from tests.reports.company import ACCOUNT, STRANGER
 from tests.reports.lifelike import insert, store, stories
 from trunkline.accounts.components import TITLES
@@ -31,19 +31,19 @@ from trunkline.db.partitions import ensure_for
 
 
 @pytest.fixture
-async def talks(desk: Office) -> Office:
+async def talks(client: DataApiClient) -> DataApiClient:
     """An office with every component and one communication of each kind."""
-    desk.with_components(*TITLES)
-    await store_conversations(desk.db, ACCOUNT)
-    return desk
+    client.with_components(*TITLES)
+    await store_conversations(client.db, ACCOUNT)
+    return client
 
 
-async def test_every_field_is_shown_filtered_and_sorted(talks: Office) -> None:
+async def test_every_field_is_shown_filtered_and_sorted(talks: DataApiClient) -> None:
     for method in conversation_reports.METHODS:
         await check_every_field(talks, method)
 
 
-async def test_a_chat(talks: Office) -> None:
+async def test_a_chat(talks: DataApiClient) -> None:
     [chat] = await talks.rows("get.chats_report", **PERIOD)
     assert (chat["id"], chat["communication_id"], chat["date_time"]) == (CHAT, CHAT, "2026-03-02 10:01:00")
     assert (chat["status"], chat["initiator"], chat["duration"], chat["answer_time"]) == (
@@ -84,13 +84,15 @@ async def test_a_chat(talks: Office) -> None:
         ('NOT #.tag_change_time = "2026-03-02 10:05:00"', False),
     ],
 )
-async def test_a_filter_looks_at_times_as_they_are_shown(talks: Office, query: str, is_found: bool) -> None:
+async def test_a_filter_looks_at_times_as_they_are_shown(
+    talks: DataApiClient, query: str, is_found: bool
+) -> None:
     tags = {"field": "tags", "operator": "jsquery", "value": query}
     rows = await talks.rows("get.chats_report", fields=["id"], filter=tags, **PERIOD)
     assert [row["id"] for row in rows] == ([CHAT] if is_found else [])
 
 
-async def test_messages_of_a_chat_or_a_period(talks: Office) -> None:
+async def test_messages_of_a_chat_or_a_period(talks: DataApiClient) -> None:
     by_chat = await talks.rows("get.chat_messages_report", chat_id=CHAT)
     assert [(row["source"], row["text"]) for row in by_chat] == [
         ("visitor", "Hello"),
@@ -113,7 +115,7 @@ async def test_messages_of_a_chat_or_a_period(talks: Office) -> None:
     assert await fault("get.chat_messages_report", **month) == ("date_interval_limit_reached", "date_till")
 
 
-async def test_offline_messages(talks: Office) -> None:
+async def test_offline_messages(talks: DataApiClient) -> None:
     [message] = await talks.rows("get.offline_messages_report", **PERIOD)
     assert (message["id"], message["text"], message["form_type"]) == (MESSAGE, "Please call", "DataAPI")
     assert (message["visitor_email"], message["visitor_name"]) == ("lena@example.com", "Lena")
@@ -123,7 +125,7 @@ async def test_offline_messages(talks: Office) -> None:
     )
 
 
-async def test_all_communications_of_a_visit(talks: Office) -> None:
+async def test_all_communications_of_a_visit(talks: DataApiClient) -> None:
     [visit] = await talks.rows(
         "get.visitor_sessions_report", fields=["id", "communications", "hits_count"], **PERIOD
     )
@@ -138,7 +140,7 @@ async def test_all_communications_of_a_visit(talks: Office) -> None:
     ]
 
 
-async def test_a_visitor_who_returns(talks: Office) -> None:
+async def test_a_visitor_who_returns(talks: DataApiClient) -> None:
     later = DAY + timedelta(hours=1)
     own = {"account_id": ACCOUNT, "date_time": later}
     async with talks.db.connection() as connection:
@@ -178,7 +180,7 @@ async def test_a_visitor_who_returns(talks: Office) -> None:
     assert goal == dict(zip(fields, (2, "returning", "Spring", True, 40901), strict=True))
 
 
-async def test_attributes_follow_from_the_communication_unless_they_were_kept(talks: Office) -> None:
+async def test_attributes_follow_from_the_communication_unless_they_were_kept(talks: DataApiClient) -> None:
     [lost, long, short] = [
         {**story.session, "attributes": [], "communication_number": number, "extra": Jsonb({"site_id": SITE})}
         | {"is_lost": number == 1, "talk_duration": talk}
@@ -206,7 +208,7 @@ async def test_attributes_follow_from_the_communication_unless_they_were_kept(ta
     assert found[CHAT] == ["first"]
 
 
-async def test_calls_and_all_else_in_one_list(talks: Office) -> None:
+async def test_calls_and_all_else_in_one_list(talks: DataApiClient) -> None:
     told = stories(ACCOUNT, DAY, days=1, count=10)
     await store(talks.db, told)
     rows = await talks.rows("get.communications_report", **PERIOD)
@@ -234,7 +236,7 @@ async def test_calls_and_all_else_in_one_list(talks: Office) -> None:
     ]
 
 
-async def test_sales_are_told_with_what_brought_them(talks: Office) -> None:
+async def test_sales_are_told_with_what_brought_them(talks: DataApiClient) -> None:
     async with talks.db.connection() as connection:
         for cost in (10, 5.5):
             await connection.execute(
@@ -248,7 +250,7 @@ async def test_sales_are_told_with_what_brought_them(talks: Office) -> None:
         assert row == {"id": CHAT, "sale_date": "2026-03-03 04:00:00"}
 
 
-async def test_days_of_a_campaign(talks: Office) -> None:
+async def test_days_of_a_campaign(talks: DataApiClient) -> None:
     answer = await talks.answer(
         "get.campaign_daily_stat",
         site_id=SITE,
@@ -287,37 +289,37 @@ async def test_days_of_a_campaign(talks: Office) -> None:
     )
 
 
-async def test_another_account_sees_nothing(talks: Office) -> None:
+async def test_another_account_sees_nothing(talks: DataApiClient) -> None:
     talks.as_stranger()
     for method in conversation_reports.METHODS:
         assert await rows_of(talks, method) == [], method.name
 
 
-async def test_components_and_permissions(desk: Office) -> None:
+async def test_components_and_permissions(client: DataApiClient) -> None:
     for method in conversation_reports.METHODS:
         declared = DATA_API.find(method.name)
         assert declared is not None
         sent = asked_of(method)
         if method.components:
-            assert (await desk.fault(method.name, **sent))[0] == "method_component_disabled", method.name
-            desk.with_components(method.components[-1].name)
-            assert (await desk.fault(method.name, **sent))[0] == "ok", method.name
+            assert (await client.fault(method.name, **sent))[0] == "method_component_disabled", method.name
+            client.with_components(method.components[-1].name)
+            assert (await client.fault(method.name, **sent))[0] == "ok", method.name
         if method.permissions:
-            desk.as_member()
-            assert (await desk.fault(method.name, **sent))[0] == "forbidden", method.name
-            desk.as_owner()
-        desk.with_components()
+            client.as_member()
+            assert (await client.fault(method.name, **sent))[0] == "forbidden", method.name
+            client.as_owner()
+        client.with_components()
 
 
 @pytest.mark.parametrize("method", ["get.chats_report", "get.goals_report", "get.offline_messages_report"])
-async def test_the_utm_referrer_of_a_visit(talks: Office, method: str) -> None:
+async def test_the_utm_referrer_of_a_visit(talks: DataApiClient, method: str) -> None:
     wanted = {"field": "utm_referrer", "operator": "=", "value": "partner"}
     rows = await talks.rows(method, fields=["id", "utm_referrer"], filter=wanted, **PERIOD)
     assert [row["utm_referrer"] for row in rows] == ["partner"]
     assert all("utm_referrer" not in row for row in await talks.rows(method, **PERIOD))
 
 
-async def test_the_utm_referrer_of_a_call(talks: Office) -> None:
+async def test_the_utm_referrer_of_a_call(talks: DataApiClient) -> None:
     wanted = {"field": "utm_referrer", "operator": "=", "value": "partner"}
     fields = ["id", "utm_referrer"]
     assert await talks.rows("get.calls_report", fields=fields, filter=wanted, **PERIOD) == []

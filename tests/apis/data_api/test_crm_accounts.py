@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 
 ASKED: dict[str, Any] = {
     "name": "Sales",
@@ -13,8 +13,8 @@ ASKED: dict[str, Any] = {
 }
 
 
-async def test_a_crm_account_from_beginning_to_end(desk: Office) -> None:
-    made = await desk.do("create.crm_account", **ASKED, description="Ours", is_ignore_outgoing_calls=True)
+async def test_a_crm_account_from_beginning_to_end(client: DataApiClient) -> None:
+    made = await client.do("create.crm_account", **ASKED, description="Ours", is_ignore_outgoing_calls=True)
     row = {
         "id": made["id"],
         "name": "Sales",
@@ -29,24 +29,24 @@ async def test_a_crm_account_from_beginning_to_end(desk: Office) -> None:
         "last_leads_load_time": None,
         "leads_load_state": "not_loaded",
     }
-    assert await desk.rows("get.crm_accounts") == [row]
-    [errors] = await desk.rows("get.crm_accounts", fields=["deals_load_error"])
+    assert await client.rows("get.crm_accounts") == [row]
+    [errors] = await client.rows("get.crm_accounts", fields=["deals_load_error"])
     assert errors == {"deals_load_error": {}}
     changes = {**ASKED, "name": "Deals", "type": "bitrix"}
-    assert await desk.do("update.crm_account", id=made["id"], **changes) == {"id": made["id"]}
-    assert await desk.rows("get.crm_accounts") == [{**row, "name": "Deals", "type": "bitrix"}]
+    assert await client.do("update.crm_account", id=made["id"], **changes) == {"id": made["id"]}
+    assert await client.rows("get.crm_accounts") == [{**row, "name": "Deals", "type": "bitrix"}]
     nothing = {"description": None, "type": None, "is_ignore_outgoing_calls": None}
-    await desk.do("update.crm_account", id=made["id"], **ASKED, **nothing)
-    assert await desk.rows("get.crm_accounts") == [
+    await client.do("update.crm_account", id=made["id"], **ASKED, **nothing)
+    assert await client.rows("get.crm_accounts") == [
         {**row, "description": None, "is_ignore_outgoing_calls": False}
     ]
-    assert await desk.do("delete.crm_account", id=str(made["id"])) == {}
-    assert await desk.rows("get.crm_accounts") == []
+    assert await client.do("delete.crm_account", id=str(made["id"])) == {}
+    assert await client.rows("get.crm_accounts") == []
 
 
-async def test_faults(desk: Office) -> None:
-    made = await desk.do("create.crm_account", **ASKED)
-    await desk.do("create.crm_account", **{**ASKED, "name": "Other"})
+async def test_faults(client: DataApiClient) -> None:
+    made = await client.do("create.crm_account", **ASKED)
+    await client.do("create.crm_account", **{**ASKED, "name": "Other"})
     faults: list[tuple[dict[str, Any], tuple[str, str | None]]] = [
         ({}, ("duplicate_entity", "name")),
         ({"name": None}, ("required_parameter_missed", "name")),
@@ -59,17 +59,17 @@ async def test_faults(desk: Office) -> None:
         ({"is_ignore_outgoing_calls": "yes"}, ("data_type_error", "is_ignore_outgoing_calls")),
     ]
     for changed, expected in faults:
-        assert await desk.fault("create.crm_account", **{**ASKED, **changed}) == expected, changed
+        assert await client.fault("create.crm_account", **{**ASKED, **changed}) == expected, changed
     taken = {**ASKED, "name": "Other"}
-    assert (await desk.fault("update.crm_account", id=made["id"], **taken))[0] == "duplicate_entity"
-    assert await desk.fault("update.crm_account", id=made["id"], name="X") == (
+    assert (await client.fault("update.crm_account", id=made["id"], **taken))[0] == "duplicate_entity"
+    assert await client.fault("update.crm_account", id=made["id"], name="X") == (
         "required_parameter_missed",
         "url",
     )
-    assert await desk.fault("update.crm_account", id=1, **ASKED) == ("entity_not_found", "id")
-    assert await desk.fault("delete.crm_account", id=1) == ("entity_not_found", "id")
-    desk.as_stranger()
-    assert await desk.rows("get.crm_accounts") == []
-    assert await desk.fault("update.crm_account", id=made["id"], **ASKED) == ("entity_not_found", "id")
-    assert await desk.fault("delete.crm_account", id=made["id"]) == ("entity_not_found", "id")
-    await desk.do("create.crm_account", **ASKED)  # a name is taken in one's own account only
+    assert await client.fault("update.crm_account", id=1, **ASKED) == ("entity_not_found", "id")
+    assert await client.fault("delete.crm_account", id=1) == ("entity_not_found", "id")
+    client.as_stranger()
+    assert await client.rows("get.crm_accounts") == []
+    assert await client.fault("update.crm_account", id=made["id"], **ASKED) == ("entity_not_found", "id")
+    assert await client.fault("delete.crm_account", id=made["id"]) == ("entity_not_found", "id")
+    await client.do("create.crm_account", **ASKED)  # a name is taken in one's own account only

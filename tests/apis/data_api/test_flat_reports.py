@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.conversations import CHAT, DAY, EMAIL, PERIOD, SITE, VISIT, store_conversations
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
-from tests.apis.data_api.office import Office
 from tests.reports.company import ACCOUNT, STRANGER
 from tests.reports.lifelike import Story, insert, store, stories
 from trunkline.apis.catalogue import SERVICE_SPECS
@@ -29,12 +29,12 @@ IDS = [story.session["call_session_id"] for story in told()]
 
 
 @pytest.fixture
-async def talks(desk: Office) -> Office:
+async def talks(client: DataApiClient) -> DataApiClient:
     """An office with calls, one of each other kind, and the logs."""
-    await store_conversations(desk.db, ACCOUNT)
-    await store(desk.db, told())
-    await store(desk.db, stories(STRANGER, DAY, days=1, count=3))
-    async with desk.db.connection() as connection:
+    await store_conversations(client.db, ACCOUNT)
+    await store(client.db, told())
+    await store(client.db, stories(STRANGER, DAY, days=1, count=3))
+    async with client.db.connection() as connection:
         own = {"account_id": ACCOUNT}
         await insert(
             connection,
@@ -149,16 +149,16 @@ async def talks(desk: Office) -> Office:
                 for number, action in enumerate(("set", "unset", "set"))
             ],
         )
-    return desk
+    return client
 
 
-async def test_every_field_is_shown_filtered_and_sorted(talks: Office) -> None:
+async def test_every_field_is_shown_filtered_and_sorted(talks: DataApiClient) -> None:
     for method in REPORTS:
         more = {"entity_ids": IDS} if method.name == "get.call_details" else {}
         await check_every_field(talks, method, **more)
 
 
-async def test_calls_have_the_figures_of_the_calls_report(talks: Office) -> None:
+async def test_calls_have_the_figures_of_the_calls_report(talks: DataApiClient) -> None:
     fields = ["id", "start_time", "direction", "total_duration", "talk_duration", "is_lost", "finish_reason"]
     calls = await talks.rows("get.calls_report", fields=fields, **PERIOD)
     assert calls
@@ -189,7 +189,7 @@ def seconds(shown: str) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
-async def test_details_of_a_call(talks: Office) -> None:
+async def test_details_of_a_call(talks: DataApiClient) -> None:
     [call] = await talks.rows("get.call_details", entity_ids=[IDS[0], 1], **ASKED)
     assert [event["event_mnemonic"] for event in call["call_events"]] == ["start", "coach_joined", "finish"]
     assert call["call_events"][0]["event_text"] == "Call started 971500000010"
@@ -197,7 +197,7 @@ async def test_details_of_a_call(talks: Office) -> None:
     assert await talks.fault("get.call_details", **ASKED) == ("required_parameter_missed", "entity_ids")
 
 
-async def test_a_comment_is_shown_and_the_newest_counts(talks: Office) -> None:
+async def test_a_comment_is_shown_and_the_newest_counts(talks: DataApiClient) -> None:
     for comment in ("Call back", "Called back"):
         done = await talks.do(
             "create.communication_comment",
@@ -219,7 +219,7 @@ async def test_a_comment_is_shown_and_the_newest_counts(talks: Office) -> None:
     assert chat["communication_comment"] == "Nice"
 
 
-async def test_faults_of_comments(talks: Office) -> None:
+async def test_faults_of_comments(talks: DataApiClient) -> None:
     sent = {"communication_id": CHAT, "communication_type": "chat", "comment": "x"}
 
     async def fault(**other: Any) -> tuple[str, str | None]:
@@ -234,7 +234,7 @@ async def test_faults_of_comments(talks: Office) -> None:
     assert await fault() == ("entity_not_found", "communication_id")
 
 
-async def test_all_kinds_with_both_forms_of_filters(talks: Office) -> None:
+async def test_all_kinds_with_both_forms_of_filters(talks: DataApiClient) -> None:
     sent = {"report_type": "calls", **ASKED}
     rows = await talks.rows("get.communications", filters=[], **sent)
     calls = await talks.rows("get.calls", **ASKED)
@@ -272,14 +272,14 @@ async def test_all_kinds_with_both_forms_of_filters(talks: Office) -> None:
         ),
     ],
 )
-async def test_totals_are_those_of_the_rows(talks: Office, method: str, more: dict[str, Any]) -> None:
+async def test_totals_are_those_of_the_rows(talks: DataApiClient, method: str, more: dict[str, Any]) -> None:
     rows = await talks.rows(method, **ASKED, **more)
     for limit in (0, 1, 2):
         answer = await talks.answer(method, **ASKED, **more, limit=limit)
         assert answer["result"]["metadata"]["total_items"] == len(rows)
 
 
-async def test_visits_of_a_month_or_just_now(talks: Office) -> None:
+async def test_visits_of_a_month_or_just_now(talks: DataApiClient) -> None:
     method = next(one for one in REPORTS if one.name == "get.visits")
     fields = [
         "visitor_session_id",
@@ -313,14 +313,14 @@ async def test_visits_of_a_month_or_just_now(talks: Office) -> None:
     assert await talks.fault("get.visits", **month) == ("date_interval_limit_reached", "date_till")
 
 
-async def test_a_year_and_no_more(talks: Office) -> None:
+async def test_a_year_and_no_more(talks: DataApiClient) -> None:
     year = {"report_id": 1, "date_from": "2026-01-01 00:00:00", "date_till": "2027-01-02 00:00:00"}
     assert await talks.rows("get.calls", **year)
     year["date_till"] = "2027-01-02 00:00:01"
     assert await talks.fault("get.calls", **year) == ("date_interval_limit_reached", "date_till")
 
 
-async def test_what_was_sent_asked_and_marked(talks: Office) -> None:
+async def test_what_was_sent_asked_and_marked(talks: DataApiClient) -> None:
     sent, failed = await talks.rows("get.notifications", **ASKED)
     assert (sent["notification_status"]["value_id"], sent["notification_delay"]) == ("sent", 2)
     assert (sent["communication_id"], failed["communication_id"]) == (str(IDS[0]), None)
@@ -333,7 +333,7 @@ async def test_what_was_sent_asked_and_marked(talks: Office) -> None:
     assert marked[0]["tag_name"] == {"id": 12001, "name": "vip", "color": "#EBEBEB"}
 
 
-async def test_another_account_sees_its_own(talks: Office) -> None:
+async def test_another_account_sees_its_own(talks: DataApiClient) -> None:
     talks.as_stranger()
     for method in REPORTS:
         more = {"entity_ids": IDS} if method.name == "get.call_details" else {}

@@ -32,7 +32,7 @@ FACTS = {page["method"]: page for page in load_facts() if page["api"] == "data_a
 
 
 @dataclass
-class Office:
+class DataApiClient:
     """The Data API over a filled database."""
 
     db: Database
@@ -61,9 +61,9 @@ def company(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterat
 
 
 @pytest.fixture
-async def office(company: str) -> AsyncIterator[Office]:
+async def client(company: str) -> AsyncIterator[DataApiClient]:
     async with await Database.open(company) as db:
-        yield Office(db, MemoryAccounts(minute_limit=10**6))
+        yield DataApiClient(db, MemoryAccounts(minute_limit=10**6))
 
 
 def fields_of(method: str) -> list[dict[str, Any]]:
@@ -77,8 +77,8 @@ def test_all_of_the_methods_are_complete() -> None:
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_the_default_fields_are_the_references(office: Office, method: str) -> None:
-    rows = await office.rows(method)
+async def test_the_default_fields_are_the_references(client: DataApiClient, method: str) -> None:
+    rows = await client.rows(method)
     table = fields_of(method)
     marked = any("default_response" in row for row in table)
     expected = {row["name"] for row in table if not marked or row.get("default_response")}
@@ -89,11 +89,11 @@ async def test_the_default_fields_are_the_references(office: Office, method: str
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_each_field_alone(office: Office, method: str) -> None:
-    whole = await office.rows(method, fields=[row["name"] for row in fields_of(method)], limit=200)
+async def test_each_field_alone(client: DataApiClient, method: str) -> None:
+    whole = await client.rows(method, fields=[row["name"] for row in fields_of(method)], limit=200)
     for row in fields_of(method):
         name = row["name"]
-        shown = await office.rows(method, fields=[name], limit=200)
+        shown = await client.rows(method, fields=[name], limit=200)
         assert shown == [{name: full[name]} for full in whole]
         for value in (one[name] for one in shown):
             check_type(row, value)
@@ -123,49 +123,49 @@ def check_type(row: dict[str, Any], value: Any) -> None:
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_each_field_filtered(office: Office, method: str) -> None:
+async def test_each_field_filtered(client: DataApiClient, method: str) -> None:
     every = [row["name"] for row in fields_of(method)]
     key = "id"
-    whole = await office.rows(method, fields=every, limit=200)
+    whole = await client.rows(method, fields=every, limit=200)
     for row in fields_of(method):
         name = row["name"]
         if not row.get("filterable"):
-            answer = await office.ask(method, filter={"field": name, "operator": "=", "value": None})
+            answer = await client.ask(method, filter={"field": name, "operator": "=", "value": None})
             assert mnemonic(answer) in ("filter_prohibited", "ok"), name
             continue
-        null = await office.rows(method, fields=[key], filter={"field": name, "operator": "=null"}, limit=200)
+        null = await client.rows(method, fields=[key], filter={"field": name, "operator": "=null"}, limit=200)
         assert null == [{key: one[key]} for one in whole if one[name] in (None, [], {})], name
         value = next((one[name] for one in whole if one[name] not in (None, [], {})), None)
         if value is None or isinstance(value, dict | list):
             query = {"field": name, "operator": "jsquery", "value": "NOT $ IS STRING"}
             if row["type"] in ("array", "object"):
-                assert len(await office.rows(method, fields=[key], filter=query, limit=200)) <= len(whole)
+                assert len(await client.rows(method, fields=[key], filter=query, limit=200)) <= len(whole)
             continue
         for operator, expected in [("=", True), ("!=", False)]:
-            found = await office.rows(
+            found = await client.rows(
                 method, fields=[key], filter={"field": name, "operator": operator, "value": value}, limit=200
             )
             assert found == [{key: one[key]} for one in whole if (one[name] == value) is expected], name
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_fields_beyond_the_table_cannot_be_filtered(office: Office, method: str) -> None:
+async def test_fields_beyond_the_table_cannot_be_filtered(client: DataApiClient, method: str) -> None:
     ours = {field.name for field in DATA_API.find(method).result if field.filterable}  # type: ignore[union-attr]
     for row in fields_of(method):
         if row["name"] not in ours:
             filter = {"field": row["name"], "operator": "=null"}
-            answer = await office.ask(method, filter=filter)
+            answer = await client.ask(method, filter=filter)
             assert answer["error"]["data"]["mnemonic"] == "filter_prohibited"
             assert answer["error"]["data"]["field"] == "filter.field"
             assert answer["error"]["data"]["value"] == row["name"]
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_each_field_sorted(office: Office, method: str) -> None:
+async def test_each_field_sorted(client: DataApiClient, method: str) -> None:
     for row in fields_of(method):
         name = row["name"]
         for order in ("asc", "desc"):
-            answer = await office.ask(
+            answer = await client.ask(
                 method, fields=[name], sort=[{"field": name, "order": order}], limit=200
             )
             if not row.get("sortable"):
@@ -181,11 +181,11 @@ def _collated(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_pages_and_total(office: Office, method: str) -> None:
-    every = [row["id"] for row in await office.rows(method, fields=["id"])]
+async def test_pages_and_total(client: DataApiClient, method: str) -> None:
+    every = [row["id"] for row in await client.rows(method, fields=["id"])]
     shown: list[int] = []
     for offset in itertools.count(0, 7):
-        answer = await office.ask(method, fields=["id"], limit=7, offset=offset)
+        answer = await client.ask(method, fields=["id"], limit=7, offset=offset)
         assert answer["result"]["metadata"]["total_items"] == len(every)
         if not answer["result"]["data"]:
             break
@@ -212,8 +212,8 @@ async def test_pages_and_total(office: Office, method: str) -> None:
         ({"user_id": 999}, "forbidden"),
     ],
 )
-async def test_errors(office: Office, method: str, params: dict[str, Any], expected: str) -> None:
-    answer = await office.ask(method, **params)
+async def test_errors(client: DataApiClient, method: str, params: dict[str, Any], expected: str) -> None:
+    answer = await client.ask(method, **params)
     assert mnemonic(answer) == expected
     assert answer["error"]["code"] in (-32602, -32001, -32003)
 
@@ -229,44 +229,46 @@ async def test_errors(office: Office, method: str, params: dict[str, Any], expec
         ({"date_till": "2026-06-01 00:00:01"}, "date_interval_limit_reached"),
     ],
 )
-async def test_errors_of_periods(office: Office, method: str, params: dict[str, Any], expected: str) -> None:
-    assert mnemonic(await office.ask(method, **params)) == expected
+async def test_errors_of_periods(
+    client: DataApiClient, method: str, params: dict[str, Any], expected: str
+) -> None:
+    assert mnemonic(await client.ask(method, **params)) == expected
 
 
 @pytest.mark.parametrize("method", ["get.sip_lines", "get.scenarios"])
-async def test_a_component_is_needed(office: Office, method: str) -> None:
-    office.accounts.allow(components=frozenset())
-    answer = await office.ask(method)
+async def test_a_component_is_needed(client: DataApiClient, method: str) -> None:
+    client.accounts.allow(components=frozenset())
+    answer = await client.ask(method)
     assert mnemonic(answer) == "method_component_disabled"
 
 
-async def test_get_account(office: Office) -> None:
-    answer = await office.ask("get.account")
+async def test_get_account(client: DataApiClient) -> None:
+    answer = await client.ask("get.account")
     assert answer["result"]["data"] == [
         {"app_id": ACCOUNT, "name": "Harbour Tours", "timezone": "Asia/Dubai"}
     ]
     assert "limits" in answer["result"]["metadata"]
-    assert mnemonic(await office.ask("get.account", limit=1)) == "unexpected_parameters"
+    assert mnemonic(await client.ask("get.account", limit=1)) == "unexpected_parameters"
 
 
 @pytest.mark.parametrize("method", LISTS)
-async def test_an_agent_reads_the_rows_of_a_client(office: Office, method: str) -> None:
-    client = dataclasses.replace(
+async def test_an_agent_reads_the_rows_of_a_client(client: DataApiClient, method: str) -> None:
+    client_user = dataclasses.replace(
         CALLER, account_id=STRANGER, user_id=2002, time_zone=ZoneInfo("Europe/Berlin")
     )
-    office.accounts.networks[STRANGER] = ["127.0.0.0/8"]
-    office.accounts.clients[2002] = client
-    office.accounts.allow(is_agent=True)
-    assert mnemonic(await office.ask(method)) == "required_parameter_missed"
-    theirs = await office.ask(method, fields=["id"], user_id="2002")
-    office.accounts.allow(is_agent=False)
-    own = await office.ask(method, fields=["id"])
+    client.accounts.networks[STRANGER] = ["127.0.0.0/8"]
+    client.accounts.clients[2002] = client_user
+    client.accounts.allow(is_agent=True)
+    assert mnemonic(await client.ask(method)) == "required_parameter_missed"
+    theirs = await client.ask(method, fields=["id"], user_id="2002")
+    client.accounts.allow(is_agent=False)
+    own = await client.ask(method, fields=["id"])
     assert theirs["result"]["data"]
     if method in REPORTS:
         assert theirs["result"]["metadata"]["total_items"] < own["result"]["metadata"]["total_items"]
 
 
 @pytest.mark.parametrize("method", ["get.employees", "get.virtual_numbers", "get.sip_lines", "get.scenarios"])
-async def test_a_permission_is_needed(office: Office, method: str) -> None:
-    office.accounts.allow(role=Role.MEMBER, permissions=frozenset())
-    assert mnemonic(await office.ask(method)) == "forbidden"
+async def test_a_permission_is_needed(client: DataApiClient, method: str) -> None:
+    client.accounts.allow(role=Role.MEMBER, permissions=frozenset())
+    assert mnemonic(await client.ask(method)) == "forbidden"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT, STRANGER
 from trunkline.core.errors import DirectoryFileError, NotFound
 from trunkline.directory.files.lists_file import ListsForm, apply_lists, read_lists
@@ -39,20 +39,20 @@ def lists_of(folder: Path, text: str = FILE) -> ListsForm:
 
 
 @pytest.fixture
-async def filled(desk: Office, tmp_path: Path) -> Office:
-    await desk.db.execute(
+async def filled(client: DataApiClient, tmp_path: Path) -> DataApiClient:
+    await client.db.execute(
         "insert into sites (account_id, site_id, domain_name, name, industry_id)"
         " values (1001, 16001, 'harbour.example', 'Harbour', 1)"
     )
-    assert await apply_lists(desk.db, ACCOUNT, lists_of(tmp_path)) == 5
-    return desk
+    assert await apply_lists(client.db, ACCOUNT, lists_of(tmp_path)) == 5
+    return client
 
 
-async def campaign_ids(desk: Office) -> dict[str, int]:
-    return {row["name"]: row["id"] for row in await desk.rows("get.auto_call_campaigns")}
+async def campaign_ids(client: DataApiClient) -> dict[str, int]:
+    return {row["name"]: row["id"] for row in await client.rows("get.auto_call_campaigns")}
 
 
-async def test_campaigns(filled: Office) -> None:
+async def test_campaigns(filled: DataApiClient) -> None:
     spring, autumn = await filled.rows("get.auto_call_campaigns", sort=[{"field": "name", "order": "desc"}])
     assert spring["begin_date"] == "2026-12-01 09:00:00"
     assert (spring["status"], spring["end_date"]) == ("planned", None)
@@ -67,7 +67,7 @@ async def test_campaigns(filled: Office) -> None:
     assert await filled.rows("get.auto_call_campaigns", filter=none) == []
 
 
-async def test_numbers_leave_a_campaign(filled: Office) -> None:
+async def test_numbers_leave_a_campaign(filled: DataApiClient) -> None:
     spring = (await campaign_ids(filled))["Spring offer"]
     asked = {"campaign_id": spring, "phone_numbers": [f"+{FIRST}", SECOND]}
     method = "delete.auto_call_campaign_phone_numbers"
@@ -114,7 +114,7 @@ async def test_numbers_leave_a_campaign(filled: Office) -> None:
     assert row["phone_numbers"][2] == {"phone_number": THIRD, "status": "not_processed"}
 
 
-async def test_segments_and_events(filled: Office) -> None:
+async def test_segments_and_events(filled: DataApiClient) -> None:
     conditions = {
         "group_conditions": [
             {
@@ -148,7 +148,7 @@ async def test_segments_and_events(filled: Office) -> None:
     assert await filled.rows("get.segments") == await filled.rows("get.events") == []
 
 
-async def test_a_file_may_be_applied_again(filled: Office, tmp_path: Path) -> None:
+async def test_a_file_may_be_applied_again(filled: DataApiClient, tmp_path: Path) -> None:
     ids = await campaign_ids(filled)
     await filled.db.execute(
         "update auto_call_campaign_numbers set status = 'successfully_processed' where phone_number = %s",
@@ -167,23 +167,23 @@ async def test_a_file_may_be_applied_again(filled: Office, tmp_path: Path) -> No
             lists_of(tmp_path, wrong)
 
 
-async def test_places(desk: Office) -> None:
+async def test_places(client: DataApiClient) -> None:
     emirates = 784
-    [country] = await desk.rows("get.geolocations", ids=[emirates])
+    [country] = await client.rows("get.geolocations", ids=[emirates])
     assert country == {"id": emirates, "parent_id": None, "name": "United Arab Emirates"}
     dubai = region_id(emirates, "DU")
-    rows = await desk.rows(
+    rows = await client.rows(
         "get.geolocations",
         ids=[emirates, dubai],
         filter={"field": "parent_id", "operator": "=", "value": emirates},
     )
     assert rows == [{"id": dubai, "parent_id": emirates, "name": place_name("AE-DU")}]
-    everything = await desk.rows("get.geolocations", limit=10_000)
+    everything = await client.rows("get.geolocations", limit=10_000)
     ids = {row["id"] for row in everything}
     assert len(ids) == len(everything) > 5000
     assert {row["parent_id"] for row in everything} - {None} <= ids
-    assert await desk.rows("get.geolocations", ids=[]) == []
-    assert await desk.fault("get.geolocations", ids=["x"]) == ("data_type_error", "ids")
+    assert await client.rows("get.geolocations", ids=[]) == []
+    assert await client.fault("get.geolocations", ids=["x"]) == ("data_type_error", "ids")
 
 
 def test_ids_of_places_never_change() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.data_api.office import CIPHER, Office
+from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.apis.support import SETTINGS
 from tests.reports.company import ACCOUNT, STRANGER
 from trunkline.apis.service.request_context import Services
@@ -25,17 +25,17 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-async def claimant(desk: Office) -> Office:
+async def claimant(client: DataApiClient) -> DataApiClient:
     for account in (ACCOUNT, STRANGER):
-        await desk.db.execute(
+        await client.db.execute(
             "insert into virtual_numbers (account_id, phone_number) values (%s, %s)", (account, PHONE)
         )
-    return desk
+    return client
 
 
-async def is_verified(desk: Office, account: int = ACCOUNT) -> bool:
+async def is_verified(client: DataApiClient, account: int = ACCOUNT) -> bool:
     return bool(
-        await desk.db.fetch_one(
+        await client.db.fetch_one(
             "select 1 as found from virtual_numbers where account_id = %s and phone_number = %s and is_verified",
             (account, PHONE),
         )
@@ -46,7 +46,7 @@ def other_than(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06}"
 
 
-async def test_who_tells_the_code_has_the_number(claimant: Office) -> None:
+async def test_who_tells_the_code_has_the_number(claimant: DataApiClient) -> None:
     code = await verification.new_code(claimant.db, ACCOUNT, f"+{PHONE}", NOW)
     assert re.fullmatch("[0-9]{6}", code)
     stored = await claimant.db.fetch_one(
@@ -67,7 +67,7 @@ async def test_who_tells_the_code_has_the_number(claimant: Office) -> None:
     assert not await is_verified(claimant, STRANGER)
 
 
-async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: Office) -> None:
+async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: DataApiClient) -> None:
     code = await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW)
     for _ in range(verification.ATTEMPTS):
         with pytest.raises(InvalidInput):
@@ -84,7 +84,7 @@ async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: Office) -
     assert not await is_verified(claimant)
 
 
-async def test_a_stranger_is_not_called_again_and_again(claimant: Office) -> None:
+async def test_a_stranger_is_not_called_again_and_again(claimant: DataApiClient) -> None:
     """For any accounts, and also when the number is returned and claimed again."""
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW)
     await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
@@ -101,7 +101,7 @@ async def test_a_stranger_is_not_called_again_and_again(claimant: Office) -> Non
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW + timedelta(days=1))
 
 
-async def test_the_operator_s_word_ends_it(claimant: Office) -> None:
+async def test_the_operator_s_word_ends_it(claimant: DataApiClient) -> None:
     code = await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
     await ownership.assign(claimant.db, ACCOUNT, PHONE)
     with pytest.raises(InUse):
@@ -133,7 +133,7 @@ class Switch:
         raise AssertionError(name)
 
 
-async def test_by_the_api(claimant: Office) -> None:
+async def test_by_the_api(claimant: DataApiClient) -> None:
     refused = await claimant.fault("start.virtual_number_verification", virtual_phone_number=PHONE)
     assert refused == ("tariff_restrictions", "virtual_phone_number")
     settings = SETTINGS.model_copy(update={"numbers": NumberSettings(verification_account=1000)})

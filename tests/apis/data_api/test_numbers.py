@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.data_api.office import CIPHER, Office
+from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.reports.company import ACCOUNT, STRANGER
 
 OURS, EVERYBODYS, THEIRS = "12025550110", "12025550111", "12025550112"
@@ -23,30 +23,30 @@ PRIVATE = "442079460150"
 
 
 @pytest.fixture
-async def shelf(desk: Office) -> Office:
+async def shelf(client: DataApiClient) -> DataApiClient:
     """Numbers in the inventory: of this account, of everybody, of another account."""
-    await desk.db.execute(
+    await client.db.execute(
         "select setval(pg_get_serial_sequence('virtual_numbers', 'virtual_number_id'), 7100)"
     )
     for owner, phone, location in ((ACCOUNT, OURS, "US-DC"), (0, EVERYBODYS, "US"), (STRANGER, THEIRS, "")):
-        await desk.db.execute(
+        await client.db.execute(
             "insert into number_inventory (account_id, phone_number, category, location_mnemonic,"
             " location_name, monthly_charge) values (%s, %s, 'silver', %s, 'Washington', 2.50)",
             (owner, phone, location),
         )
-    desk.with_components("va", "call_tracking")
-    return desk
+    client.with_components("va", "call_tracking")
+    return client
 
 
-async def offered(desk: Office) -> list[str]:
-    return [row["phone_number"] for row in await desk.rows("get.available_virtual_numbers")]
+async def offered(client: DataApiClient) -> list[str]:
+    return [row["phone_number"] for row in await client.rows("get.available_virtual_numbers")]
 
 
-async def numbers(desk: Office) -> dict[str, dict[str, Any]]:
-    return {row[NUMBER]: row for row in await desk.rows("get.virtual_numbers")}
+async def numbers(client: DataApiClient) -> dict[str, dict[str, Any]]:
+    return {row[NUMBER]: row for row in await client.rows("get.virtual_numbers")}
 
 
-async def test_what_may_be_enabled(shelf: Office) -> None:
+async def test_what_may_be_enabled(shelf: DataApiClient) -> None:
     assert await offered(shelf) == [OURS, EVERYBODYS]
     [row] = await shelf.rows(
         "get.available_virtual_numbers", filter={"field": "location_mnemonic", "operator": "=", "value": "US"}
@@ -62,7 +62,7 @@ async def test_what_may_be_enabled(shelf: Office) -> None:
     }
 
 
-async def test_a_clients_shelf_is_also_its_agents(shelf: Office) -> None:
+async def test_a_clients_shelf_is_also_its_agents(shelf: DataApiClient) -> None:
     await shelf.db.execute(
         "update accounts set parent_account_id = %s where account_id = %s", (STRANGER, ACCOUNT)
     )
@@ -72,7 +72,7 @@ async def test_a_clients_shelf_is_also_its_agents(shelf: Office) -> None:
     assert await offered(shelf) == [EVERYBODYS]
 
 
-async def test_a_number_comes_and_goes(shelf: Office) -> None:
+async def test_a_number_comes_and_goes(shelf: DataApiClient) -> None:
     assert await shelf.do("enable.virtual_numbers", virtual_phone_number=f"+{OURS}") == {"success": True}
     row = (await numbers(shelf))[OURS]
     assert (row["status"], row["category"], row["type"]) == ("active", "silver", "va")
@@ -86,7 +86,7 @@ async def test_a_number_comes_and_goes(shelf: Office) -> None:
     assert await offered(shelf) == [OURS, EVERYBODYS]
 
 
-async def test_numbers_by_id_keep_their_ids(shelf: Office) -> None:
+async def test_numbers_by_id_keep_their_ids(shelf: DataApiClient) -> None:
     rows = await shelf.rows("get.available_virtual_numbers", fields=["id", "phone_number"])
     ids = [str(row["id"]) for row in rows]
     await shelf.do(
@@ -97,7 +97,7 @@ async def test_numbers_by_id_keep_their_ids(shelf: Office) -> None:
     assert have[OURS]["type"] == "call_tracking"
 
 
-async def test_all_numbers_or_none(shelf: Office) -> None:
+async def test_all_numbers_or_none(shelf: DataApiClient) -> None:
     [first, *_] = await shelf.rows("get.available_virtual_numbers", fields=["id"])
     before = await numbers(shelf)
     answer = await shelf.answer(
@@ -111,11 +111,11 @@ async def test_all_numbers_or_none(shelf: Office) -> None:
     assert await numbers(shelf) == before
 
 
-async def test_a_number_is_taken_once(shelf: Office) -> None:
+async def test_a_number_is_taken_once(shelf: DataApiClient) -> None:
     """Two companies at once: one gets it."""
 
     async def take(account: int) -> str:
-        other = Office(shelf.db)
+        other = DataApiClient(shelf.db)
         if account == STRANGER:
             other.as_stranger()
         return (await other.fault("enable.virtual_numbers", virtual_phone_number=EVERYBODYS))[0]
@@ -141,12 +141,12 @@ FAULTS_OF_CHOOSING: list[tuple[dict[str, Any], tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize("method", ["enable.virtual_numbers", "disable.virtual_numbers"])
-async def test_faults_of_choosing(shelf: Office, method: str) -> None:
+async def test_faults_of_choosing(shelf: DataApiClient, method: str) -> None:
     for params, expected in FAULTS_OF_CHOOSING:
         assert await shelf.fault(method, **params) == expected, params
 
 
-async def test_faults_of_enabling(shelf: Office) -> None:
+async def test_faults_of_enabling(shelf: DataApiClient) -> None:
     [row, *_] = await shelf.rows("get.available_virtual_numbers", fields=["id"])
     chosen = {"number_capacity_ids": [row["id"]]}
     component = "number_capacity_component"
@@ -165,7 +165,7 @@ async def test_faults_of_enabling(shelf: Office) -> None:
     assert answer["error"]["message"].startswith("This action is not available under your current plan.")
 
 
-async def test_a_number_in_use_stays(shelf: Office) -> None:
+async def test_a_number_in_use_stays(shelf: DataApiClient) -> None:
     used = (await shelf.row("get.virtual_numbers", 7001))[NUMBER]
     answer = await shelf.answer("disable.virtual_numbers", virtual_phone_number=used)  # a line's caller id
     assert answer["error"]["data"]["mnemonic"] == "dependency_error"
@@ -181,7 +181,7 @@ async def test_a_number_in_use_stays(shelf: Office) -> None:
     assert list(await numbers(shelf)) == [used]
 
 
-async def test_a_campaigns_number_stays_and_is_told(shelf: Office) -> None:
+async def test_a_campaigns_number_stays_and_is_told(shelf: DataApiClient) -> None:
     for statement in (
         "insert into sites (account_id, site_id, domain_name, name, industry_id)"
         " values (1001, 16001, 'harbour.example', 'Harbour', 1)",
@@ -213,7 +213,7 @@ async def test_a_campaigns_number_stays_and_is_told(shelf: Office) -> None:
     assert [row["id"] for row in found] == [7002]
 
 
-async def test_a_private_number(shelf: Office) -> None:
+async def test_a_private_number(shelf: DataApiClient) -> None:
     asked = {NUMBER: f"+{PRIVATE}", **PROVIDER, "resolved_server_address": "192.0.2.15"}
     assert await shelf.do("enable.private_number", **asked) == {"success": True}
     number_id = (await numbers(shelf))[PRIVATE]["id"]
@@ -239,7 +239,7 @@ async def test_a_private_number(shelf: Office) -> None:
     assert found["data"] == {**shown, "password": None}
 
 
-async def test_a_private_number_may_move_to_another_provider(shelf: Office) -> None:
+async def test_a_private_number_may_move_to_another_provider(shelf: DataApiClient) -> None:
     await shelf.do("enable.private_number", **PROVIDER, virtual_phone_number=PRIVATE)
     await shelf.do("enable.private_number", **PROVIDER, virtual_phone_number="442079460151")
     assert await shelf.one("select count(*) from trunks where account_id = 1001 and is_private") == 1
@@ -255,7 +255,7 @@ async def test_a_private_number_may_move_to_another_provider(shelf: Office) -> N
     assert await shelf.one("select count(*) from trunks where account_id = 1001 and is_private") == 0
 
 
-async def test_numbers_of_the_inventory_may_register_too(shelf: Office) -> None:
+async def test_numbers_of_the_inventory_may_register_too(shelf: DataApiClient) -> None:
     [row, *_] = await shelf.rows("get.available_virtual_numbers", fields=["id"])
     await shelf.do("enable.private_number", **PROVIDER, number_capacity_ids=[row["id"], 7002])
     for number_id in (row["id"], 7002):
@@ -287,7 +287,7 @@ FAULTS_OF_PRIVATE_NUMBERS: list[tuple[dict[str, Any], tuple[str, str]]] = [
 ]
 
 
-async def test_a_number_that_is_offered_to_others_is_no_private_one(shelf: Office) -> None:
+async def test_a_number_that_is_offered_to_others_is_no_private_one(shelf: DataApiClient) -> None:
     """Nobody takes a number off another's shelf by writing it; one of the own shelf is taken from there."""
     refused = await shelf.fault("enable.private_number", **PROVIDER, virtual_phone_number=THEIRS)
     assert refused == ("already_in_use", NUMBER)
@@ -298,7 +298,7 @@ async def test_a_number_that_is_offered_to_others_is_no_private_one(shelf: Offic
     )
 
 
-async def test_faults_of_private_numbers(shelf: Office) -> None:
+async def test_faults_of_private_numbers(shelf: DataApiClient) -> None:
     for params, expected in FAULTS_OF_PRIVATE_NUMBERS:
         answer = await shelf.answer("enable.private_number", **{NUMBER: PRIVATE, **PROVIDER, **params})
         data = answer["error"]["data"]
@@ -308,7 +308,7 @@ async def test_faults_of_private_numbers(shelf: Office) -> None:
     assert PRIVATE not in await numbers(shelf)
 
 
-async def test_somebody_elses_number_is_in_use(shelf: Office) -> None:
+async def test_somebody_elses_number_is_in_use(shelf: DataApiClient) -> None:
     shelf.as_stranger()
     theirs = (await shelf.row("get.virtual_numbers", 7001))[NUMBER]
     shelf.as_owner()
@@ -327,7 +327,7 @@ async def test_somebody_elses_number_is_in_use(shelf: Office) -> None:
         )
 
 
-async def test_rules_of_a_number(shelf: Office) -> None:
+async def test_rules_of_a_number(shelf: DataApiClient) -> None:
     found = await shelf.do("getobj.call_processing_rules", number_capacity_id=7001)
     rules = found["data"]["scenarios"]
     assert [set(rule) for rule in rules] == [
@@ -351,24 +351,24 @@ async def test_rules_of_a_number(shelf: Office) -> None:
     )
 
 
-async def test_prefixes(desk: Office) -> None:
-    rows = await desk.rows("get.country_phone_prefixes", sort=[{"field": "country", "order": "desc"}])
+async def test_prefixes(client: DataApiClient) -> None:
+    rows = await client.rows("get.country_phone_prefixes", sort=[{"field": "country", "order": "desc"}])
     assert {"prefix": "971", "country": "AE"} in rows
     assert {"prefix": "1", "country": "CA"} in rows
     assert all(len(row["country"]) == 2 for row in rows)
     assert len(rows) > 200
-    in_one = await desk.rows(
+    in_one = await client.rows(
         "get.country_phone_prefixes", filter={"field": "prefix", "operator": "=", "value": "44"}
     )
     assert {row["country"] for row in in_one} == {"GB", "GG", "IM", "JE"}
 
 
-async def test_lists_of_callers_and_categories(desk: Office) -> None:
-    await desk.db.execute(
+async def test_lists_of_callers_and_categories(client: DataApiClient) -> None:
+    await client.db.execute(
         "insert into contact_groups (account_id, key, name) values (1001, 'vip', 'Regulars')"
     )
-    assert "Regulars" in [row["name"] for row in await desk.rows("get.numa_lists")]
-    assert await desk.rows("get.number_capacity_categories", fields=["name"]) == [
+    assert "Regulars" in [row["name"] for row in await client.rows("get.numa_lists")]
+    assert await client.rows("get.number_capacity_categories", fields=["name"]) == [
         {"name": name} for name in ("usual", "bronze", "silver", "gold", "platinum")
     ]
 
@@ -384,7 +384,7 @@ PERMISSIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-async def test_permissions(shelf: Office) -> None:
+async def test_permissions(shelf: DataApiClient) -> None:
     for method, permission, params in PERMISSIONS:
         shelf.as_member()
         assert await shelf.fault(method, **params) == ("forbidden", None), method
@@ -392,7 +392,7 @@ async def test_permissions(shelf: Office) -> None:
         assert (await shelf.fault(method, **params))[0] != "forbidden", method
 
 
-async def test_another_account(shelf: Office) -> None:
+async def test_another_account(shelf: DataApiClient) -> None:
     rule = 8001
     await shelf.do("enable.private_number", **PROVIDER, virtual_phone_number=PRIVATE)
     private_id = (await numbers(shelf))[PRIVATE]["id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.walk import CHANGES, METHODS, NOWHERE, places, with_value
 from tests.reports.company import ACCOUNT, STRANGER
 from trunkline.accounts.components import DEFAULT
@@ -82,12 +82,12 @@ def _kind(method: Method, param: Param) -> str | None:
     return KINDS[name]  # a KeyError: say here what the new parameter names
 
 
-async def rows_of(desk: Office) -> dict[str, int]:
+async def rows_of(client: DataApiClient) -> dict[str, int]:
     """One new row of each kind, of the company that asks."""
     made: dict[str, int] = {}
 
     async def make(kind: str, method: str, **params: Any) -> None:
-        answer = await desk.do(method, **params)
+        answer = await client.do(method, **params)
         made[kind] = answer.get("data", answer)["id"]
 
     await make(
@@ -114,7 +114,7 @@ async def rows_of(desk: Office) -> dict[str, int]:
     return made
 
 
-async def stored(desk: Office, account_id: int) -> dict[str, int]:
+async def stored(client: DataApiClient, account_id: int) -> dict[str, int]:
     """Rows that no method makes."""
     statements = {
         "scenario": "insert into scenarios (account_id, key, name) values (%(account_id)s, 'pier', 'Pier')"
@@ -125,7 +125,7 @@ async def stored(desk: Office, account_id: int) -> dict[str, int]:
         " values (%(account_id)s, 'Pier', '#112233') returning status_id",
     }
     params = {"account_id": account_id, "phone": f"44207946{account_id % 10_000:04}"}
-    return {kind: await desk.one(statement, params) for kind, statement in statements.items()}
+    return {kind: await client.one(statement, params) for kind, statement in statements.items()}
 
 
 OWN = {
@@ -163,19 +163,19 @@ def sent_with(method: Method, path: tuple[str, ...], value: Any, own: dict[str, 
     return sent
 
 
-async def test_what_is_anothers_cannot_be_named(desk: Office) -> None:
-    desk.with_components(*DEFAULT, *(part.name for method in METHODS for part in method.components))
-    own = await rows_of(desk) | await stored(desk, ACCOUNT)
-    desk.as_stranger()
-    theirs = await rows_of(desk) | await stored(desk, STRANGER)
-    desk.as_owner()
+async def test_what_is_anothers_cannot_be_named(client: DataApiClient) -> None:
+    client.with_components(*DEFAULT, *(part.name for method in METHODS for part in method.components))
+    own = await rows_of(client) | await stored(client, ACCOUNT)
+    client.as_stranger()
+    theirs = await rows_of(client) | await stored(client, STRANGER)
+    client.as_owner()
     wrong = []
     for method, path, param, kind in references():
         told = []
         for number in (theirs[kind], NOWHERE):
             value = [number] if param.type is ParamType.ARRAY else number
             sent = sent_with(method, path, value, own)
-            told.append((await desk.fault(method.name, **sent), sent))
+            told.append((await client.fault(method.name, **sent), sent))
         if not told[0][0] == told[1][0] == ("entity_not_found", ".".join(path)):
             wrong.append((method.name, told))
     assert not wrong

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from trunkline.directory.schedules.hours import rule_from_json
 
 
@@ -28,35 +28,35 @@ RULES = [
 ]
 
 
-async def test_a_schedule_from_beginning_to_end(desk: Office) -> None:
-    made = (await desk.do("create.schedules", name="Office", schedules=RULES))["id"]
-    assert await desk.row("get.schedules", made) == {"id": made, "name": "Office", "schedules": RULES}
-    assert await desk.do("update.schedules", id=made, name="Shop") == {}
-    assert (await desk.row("get.schedules", made))["name"] == "Shop"
+async def test_a_schedule_from_beginning_to_end(client: DataApiClient) -> None:
+    made = (await client.do("create.schedules", name="Office", schedules=RULES))["id"]
+    assert await client.row("get.schedules", made) == {"id": made, "name": "Office", "schedules": RULES}
+    assert await client.do("update.schedules", id=made, name="Shop") == {}
+    assert (await client.row("get.schedules", made))["name"] == "Shop"
     found = {"field": "schedules", "operator": "jsquery", "value": '#(activity_days.type = "cycle")'}
-    assert [row["id"] for row in await desk.rows("get.schedules", filter=found)] == [made]
-    assert await desk.do("delete.schedules", id=made) == {}
-    assert [row["id"] for row in await desk.rows("get.schedules")] == [3001]
+    assert [row["id"] for row in await client.rows("get.schedules", filter=found)] == [made]
+    assert await client.do("delete.schedules", id=made) == {}
+    assert [row["id"] for row in await client.rows("get.schedules")] == [3001]
 
 
-async def test_what_is_left_out(desk: Office) -> None:
+async def test_what_is_left_out(client: DataApiClient) -> None:
     told = {"activity_days": {"type": "cycle", "days": [1, 1]}}
-    made = (await desk.do("create.schedules", name="Shifts", schedules=[told]))["id"]
-    assert (await desk.row("get.schedules", made))["schedules"] == [rule("cycle", [1, 1])]
-    [stored] = await desk.one("select rules from schedules where schedule_id = %(id)s", {"id": made})
+    made = (await client.do("create.schedules", name="Shifts", schedules=[told]))["id"]
+    assert (await client.row("get.schedules", made))["schedules"] == [rule("cycle", [1, 1])]
+    [stored] = await client.one("select rules from schedules where schedule_id = %(id)s", {"id": made})
     today = rule_from_json(stored).anchor
-    assert abs((today - datetime.now(desk.accounts.callers["good-token"].time_zone).date()).days) <= 1  # type: ignore[union-attr]
+    assert abs((today - datetime.now(client.accounts.callers["good-token"].time_zone).date()).days) <= 1  # type: ignore[union-attr]
     assert isinstance(today, date)
 
 
-async def test_intervals_of_directory_files_are_told_as_rules(desk: Office) -> None:
-    await desk.db.execute(
+async def test_intervals_of_directory_files_are_told_as_rules(client: DataApiClient) -> None:
+    await client.db.execute(
         """update schedules set intervals = '[{"days": [5, 7], "from": "22:00", "till": "06:00"},
                {"days": [1], "from": "08:00", "till": "08:00"}, {"days": [6], "from": "00:00", "till": "24:00"},
                {"days": [2], "from": "20:00", "till": "00:00"}]'
            where account_id = 1001"""
     )
-    assert (await desk.row("get.schedules", 3001))["schedules"] == [
+    assert (await client.row("get.schedules", 3001))["schedules"] == [
         rule("days_of_week", [0, 5], ("22:00", "24:00")),
         rule("days_of_week", [1, 6], ("00:00", "06:00")),
         rule("days_of_week", [1], ("08:00", "24:00")),
@@ -66,7 +66,7 @@ async def test_intervals_of_directory_files_are_told_as_rules(desk: Office) -> N
     ]
 
 
-async def test_faults(desk: Office) -> None:
+async def test_faults(client: DataApiClient) -> None:
     days, combination = "schedules.activity_days.days", "invalid_parameters_combination"
     cases: list[tuple[Any, str, str]] = [
         ([], "invalid_parameter_value", "schedules"),
@@ -94,28 +94,31 @@ async def test_faults(desk: Office) -> None:
         ([{"activity_time": []}], "required_parameter_missed", "schedules.activity_days"),
     ]
     for told, mnemonic, field in cases:
-        assert await desk.fault("create.schedules", name="X", schedules=told) == (mnemonic, field), told
-    assert await desk.fault("create.schedules", name="Day", schedules=[WEEK]) == ("duplicate_entity", "name")
-    made = (await desk.do("create.schedules", name="Other", schedules=[WEEK]))["id"]
-    assert await desk.fault("update.schedules", id=made, name="Day") == ("duplicate_entity", "name")
+        assert await client.fault("create.schedules", name="X", schedules=told) == (mnemonic, field), told
+    assert await client.fault("create.schedules", name="Day", schedules=[WEEK]) == (
+        "duplicate_entity",
+        "name",
+    )
+    made = (await client.do("create.schedules", name="Other", schedules=[WEEK]))["id"]
+    assert await client.fault("update.schedules", id=made, name="Day") == ("duplicate_entity", "name")
     for method, more in (("update.schedules", {"name": "X"}), ("delete.schedules", {})):
-        assert await desk.fault(method, id=1, **more) == ("entity_not_found", "id")
+        assert await client.fault(method, id=1, **more) == ("entity_not_found", "id")
 
 
-async def test_a_schedule_that_is_used_stays(desk: Office) -> None:
-    assert (await desk.fault("delete.schedules", id=3001))[0] == "dependency_error"  # employees
-    made = (await desk.do("create.schedules", name="Branch", schedules=[WEEK]))["id"]
-    await desk.one(
+async def test_a_schedule_that_is_used_stays(client: DataApiClient) -> None:
+    assert (await client.fault("delete.schedules", id=3001))[0] == "dependency_error"  # employees
+    made = (await client.do("create.schedules", name="Branch", schedules=[WEEK]))["id"]
+    await client.one(
         """update scenario_operations set settings = jsonb_build_object('schedule_id', %(id)s::bigint)
            where account_id = 1001 and operation_id = 6002 returning 1""",
         {"id": made},
     )
-    assert await desk.fault("delete.schedules", id=made) == ("dependency_error", "id")
+    assert await client.fault("delete.schedules", id=made) == ("dependency_error", "id")
 
 
-async def test_another_account(desk: Office) -> None:
-    made = (await desk.do("create.schedules", name="Ours", schedules=[WEEK]))["id"]
-    desk.as_stranger()
-    assert [row["id"] for row in await desk.rows("get.schedules")] == [3001]
-    assert await desk.fault("update.schedules", id=made, name="X") == ("entity_not_found", "id")
-    assert await desk.fault("delete.schedules", id=made) == ("entity_not_found", "id")
+async def test_another_account(client: DataApiClient) -> None:
+    made = (await client.do("create.schedules", name="Ours", schedules=[WEEK]))["id"]
+    client.as_stranger()
+    assert [row["id"] for row in await client.rows("get.schedules")] == [3001]
+    assert await client.fault("update.schedules", id=made, name="X") == ("entity_not_found", "id")
+    assert await client.fault("delete.schedules", id=made) == ("entity_not_found", "id")

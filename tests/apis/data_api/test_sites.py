@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.data_api.office import Office
+from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT
 
 SITE: dict[str, Any] = {
@@ -18,17 +18,17 @@ NEW_SITE = {"domain_name": "example.org", "industry_id": 1}
 
 
 @pytest.fixture(autouse=True)
-def component(desk: Office) -> None:
-    desk.with_components("call_tracking")
+def component(client: DataApiClient) -> None:
+    client.with_components("call_tracking")
 
 
-async def make(desk: Office, **changes: Any) -> int:
-    return int((await desk.do("create.sites", **{**SITE, **changes}))["data"]["id"])
+async def make(client: DataApiClient, **changes: Any) -> int:
+    return int((await client.do("create.sites", **{**SITE, **changes}))["data"]["id"])
 
 
-async def test_a_site_from_beginning_to_end(desk: Office) -> None:
-    site = await make(desk)
-    row = await desk.row("get.sites", site)
+async def test_a_site_from_beginning_to_end(client: DataApiClient) -> None:
+    site = await make(client)
+    row = await client.row("get.sites", site)
     [block] = row["site_blocks"]
     scenario = row["default_scenario"]["scenario_id"]
     assert len(row.pop("creation_date")) == 19
@@ -59,10 +59,10 @@ async def test_a_site_from_beginning_to_end(desk: Office) -> None:
         "connected_integrations": [],
         "parent_id": None,
     }
-    assert await desk.do("delete.sites", id=site) == {"data": {}}
-    assert await desk.rows("get.sites") == []
-    assert await desk.rows("get.site_blocks") == []
-    assert await desk.fault("delete.sites", id=site) == ("entity_not_found", "id")
+    assert await client.do("delete.sites", id=site) == {"data": {}}
+    assert await client.rows("get.sites") == []
+    assert await client.rows("get.site_blocks") == []
+    assert await client.fault("delete.sites", id=site) == ("entity_not_found", "id")
 
 
 SETTINGS: dict[str, tuple[Any, Any]] = {
@@ -92,33 +92,33 @@ def shown(row: dict[str, Any], name: str) -> Any:
     return row["track_subdomains" if name == "track_subdomains_enabled" else name]
 
 
-async def test_each_setting(desk: Office) -> None:
+async def test_each_setting(client: DataApiClient) -> None:
     told = {name: value for name, (value, _) in SETTINGS.items()}
-    row = await desk.row("get.sites", await make(desk, domain_name="example.net", **told))
+    row = await client.row("get.sites", await make(client, domain_name="example.net", **told))
     assert {name: shown(row, name) for name in SETTINGS} == told
     assert row["state"] == "disable"
-    site = await make(desk)
+    site = await make(client)
     same = {"id": site}
     for name, (value, default) in {**SETTINGS, **MORE}.items():
-        before = await desk.row("get.sites", site)
-        assert await desk.do("update.sites", **same, **{name: value}) == {"data": {}}
-        row = await desk.row("get.sites", site)
+        before = await client.row("get.sites", site)
+        assert await client.do("update.sites", **same, **{name: value}) == {"data": {}}
+        row = await client.row("get.sites", site)
         assert shown(row, name) == value
-        await desk.do("update.sites", **same, **{name: None})
-        row = await desk.row("get.sites", site)
+        await client.do("update.sites", **same, **{name: None})
+        row = await client.row("get.sites", site)
         if name != "default_scenario_id":  # null: that of the default number again
             assert shown(row, name) == default
         assert row == before
-    await desk.do("update.sites", **same, default_phone_number="12025550110", industry_id=19)
-    await desk.do("update.sites", **same, industry_id=2, domain_name="example.org")
-    row = await desk.row("get.sites", site)
+    await client.do("update.sites", **same, default_phone_number="12025550110", industry_id=19)
+    await client.do("update.sites", **same, industry_id=2, domain_name="example.org")
+    row = await client.row("get.sites", site)
     assert (row["domain_name"], row["industry_id"], row["default_phone_number"]) == (
         "example.org",
         2,
         "12025550110",
     )
     by_scenario = {"field": "default_scenario.scenario_name", "operator": "like", "value": "Redirect%"}
-    assert len(await desk.rows("get.sites", filter=by_scenario)) == 1
+    assert len(await client.rows("get.sites", filter=by_scenario)) == 1
 
 
 FAULTS: list[tuple[dict[str, Any], tuple[str, str]]] = [
@@ -143,38 +143,38 @@ FAULTS: list[tuple[dict[str, Any], tuple[str, str]]] = [
 ]
 
 
-async def test_faults(desk: Office) -> None:
-    site = await make(desk)
-    before = await desk.rows("get.sites")
+async def test_faults(client: DataApiClient) -> None:
+    site = await make(client)
+    before = await client.rows("get.sites")
     for wrong, told in FAULTS:
-        assert await desk.fault("create.sites", **{**SITE, "domain_name": "example.org", **wrong}) == told, (
-            wrong
-        )
-        assert await desk.fault("update.sites", id=site, **{**SITE, **wrong}) == told, wrong
+        assert (
+            await client.fault("create.sites", **{**SITE, "domain_name": "example.org", **wrong}) == told
+        ), wrong
+        assert await client.fault("update.sites", id=site, **{**SITE, **wrong}) == told, wrong
     for name in SITE:
         less = {key: value for key, value in SITE.items() if key != name}
-        assert await desk.fault("create.sites", **less) == ("required_parameter_missed", name)
+        assert await client.fault("create.sites", **less) == ("required_parameter_missed", name)
     for name in ("default_phone_number", "industry_id"):
-        assert await desk.fault("update.sites", id=site, **{**SITE, name: None}) == (
+        assert await client.fault("update.sites", id=site, **{**SITE, name: None}) == (
             "required_parameter_missed",
             name,
         )
-    assert await desk.fault("create.sites", **SITE) == ("duplicate_entity", "domain_name")
-    assert await desk.fault("update.sites", id=1, **SITE) == ("entity_not_found", "id")
-    assert await desk.fault("update.sites", id=site, **SITE, child_customer_id=5) == (
+    assert await client.fault("create.sites", **SITE) == ("duplicate_entity", "domain_name")
+    assert await client.fault("update.sites", id=1, **SITE) == ("entity_not_found", "id")
+    assert await client.fault("update.sites", id=site, **SITE, child_customer_id=5) == (
         "entity_not_found",
         "child_customer_id",
     )
-    assert await desk.rows("get.sites") == before
+    assert await client.rows("get.sites") == before
 
 
-async def test_the_new_family(desk: Office) -> None:
+async def test_the_new_family(client: DataApiClient) -> None:
     key = "Shop_" + "x" * 27
-    made = (await desk.do("create.site", **NEW_SITE, site_key=key, is_block_robot_traffic=True))["data"]
+    made = (await client.do("create.site", **NEW_SITE, site_key=key, is_block_robot_traffic=True))["data"]
     assert made["site_key"] == key
-    other = (await desk.do("create.site", domain_name="example.net", industry_id=1))["data"]
+    other = (await client.do("create.site", domain_name="example.net", industry_id=1))["data"]
     assert len(other["site_key"]) == 32
-    [row] = await desk.rows("getobj.site", site_id=made["id"])
+    [row] = await client.rows("getobj.site", site_id=made["id"])
     assert len(row.pop("creation_date")) == 10
     assert len(row.pop("app_key")) == 32
     assert row == {
@@ -195,39 +195,39 @@ async def test_the_new_family(desk: Office) -> None:
         "campaign_lifetime": 90,
         "is_block_robot_traffic": True,
     }
-    assert [one["id"] for one in await desk.rows("getobj.site", fields=["id"])] == [made["id"], other["id"]]
-    assert await desk.rows("getobj.site", site_id=1) == []
-    assert await desk.fault("create.site", **{**NEW_SITE, "domain_name": "example.edu"}, site_key=key) == (
+    assert [one["id"] for one in await client.rows("getobj.site", fields=["id"])] == [made["id"], other["id"]]
+    assert await client.rows("getobj.site", site_id=1) == []
+    assert await client.fault("create.site", **{**NEW_SITE, "domain_name": "example.edu"}, site_key=key) == (
         "already_in_use",
         "site_key",
     )
-    assert await desk.fault("create.site", **NEW_SITE, site_key="short") == (
+    assert await client.fault("create.site", **NEW_SITE, site_key="short") == (
         "invalid_parameter_value",
         "site_key",
     )
-    assert (await desk.fault("create.site", **NEW_SITE))[0] == "duplicate_entity"
-    categories = await desk.rows("get.site_categories")
+    assert (await client.fault("create.site", **NEW_SITE))[0] == "duplicate_entity"
+    categories = await client.rows("get.site_categories")
     assert len(categories) == 19
     assert categories[1] == {"id": "2", "name": "Business and services"}
-    assert await desk.rows("get.site_categories", limit=1, offset=18, fields=["name"]) == [
+    assert await client.rows("get.site_categories", limit=1, offset=18, fields=["name"]) == [
         {"name": "E-commerce and retail"}
     ]
 
 
-async def test_an_agents_client(desk: Office) -> None:
-    client = await desk.one(
+async def test_an_agents_client(client: DataApiClient) -> None:
+    client_user = await client.one(
         f"insert into accounts (name, parent_account_id) values ('Client', {ACCOUNT}) returning account_id"
     )
-    made = (await desk.do("create.site", **NEW_SITE, child_customer_id=client))["data"]
-    assert (await desk.row("get.sites", made["id"]))["child_customer_id"] == client
+    made = (await client.do("create.site", **NEW_SITE, child_customer_id=client_user))["data"]
+    assert (await client.row("get.sites", made["id"]))["child_customer_id"] == client_user
     other = {"domain_name": "example.net", "industry_id": 1, "child_customer_id": ACCOUNT}
-    assert await desk.fault("create.site", **other) == ("entity_not_found", "child_customer_id")
+    assert await client.fault("create.site", **other) == ("entity_not_found", "child_customer_id")
 
 
-async def test_blocks(desk: Office) -> None:
-    site = await make(desk)
-    made = (await desk.do("create.site_blocks", site_id=site, name="Footer"))["data"]["id"]
-    assert await desk.row("get.site_blocks", made) == {
+async def test_blocks(client: DataApiClient) -> None:
+    site = await make(client)
+    made = (await client.do("create.site_blocks", site_id=site, name="Footer"))["data"]["id"]
+    assert await client.row("get.site_blocks", made) == {
         "id": made,
         "name": "Footer",
         "site_id": site,
@@ -235,36 +235,39 @@ async def test_blocks(desk: Office) -> None:
         "templates": [],
         "phone_numbers": [],
     }
-    assert len(await desk.rows("get.site_blocks")) == 2
-    assert await desk.do("update.site_blocks", id=made) == {"data": {}}
-    assert await desk.do("update.site_blocks", id=made, name="Header") == {"data": {}}
-    assert (await desk.row("get.site_blocks", made))["name"] == "Header"
-    assert (await desk.fault("create.site_blocks", site_id=site, name="Header"))[0] == "duplicate_entity"
-    assert await desk.fault("update.site_blocks", id=made, name="Main block") == ("duplicate_entity", "name")
-    assert await desk.fault("create.site_blocks", site_id=1, name="X") == ("entity_not_found", "site_id")
-    assert await desk.fault("create.site_blocks", site_id=site) == ("required_parameter_missed", "name")
-    assert await desk.fault("update.site_blocks", id=1, name="X") == ("entity_not_found", "id")
-    assert await desk.do("delete.site_blocks", id=made) == {"data": {}}
-    assert await desk.fault("delete.site_blocks", id=made) == ("entity_not_found", "id")
+    assert len(await client.rows("get.site_blocks")) == 2
+    assert await client.do("update.site_blocks", id=made) == {"data": {}}
+    assert await client.do("update.site_blocks", id=made, name="Header") == {"data": {}}
+    assert (await client.row("get.site_blocks", made))["name"] == "Header"
+    assert (await client.fault("create.site_blocks", site_id=site, name="Header"))[0] == "duplicate_entity"
+    assert await client.fault("update.site_blocks", id=made, name="Main block") == (
+        "duplicate_entity",
+        "name",
+    )
+    assert await client.fault("create.site_blocks", site_id=1, name="X") == ("entity_not_found", "site_id")
+    assert await client.fault("create.site_blocks", site_id=site) == ("required_parameter_missed", "name")
+    assert await client.fault("update.site_blocks", id=1, name="X") == ("entity_not_found", "id")
+    assert await client.do("delete.site_blocks", id=made) == {"data": {}}
+    assert await client.fault("delete.site_blocks", id=made) == ("entity_not_found", "id")
 
 
-async def test_another_account(desk: Office) -> None:
-    site = await make(desk)
-    block = (await desk.rows("get.site_blocks"))[0]["id"]
-    desk.as_stranger()
-    assert await desk.rows("get.sites") == []
-    assert await desk.rows("getobj.site", site_id=site) == []
-    assert await desk.rows("get.site_blocks") == []
+async def test_another_account(client: DataApiClient) -> None:
+    site = await make(client)
+    block = (await client.rows("get.site_blocks"))[0]["id"]
+    client.as_stranger()
+    assert await client.rows("get.sites") == []
+    assert await client.rows("getobj.site", site_id=site) == []
+    assert await client.rows("get.site_blocks") == []
     same = {"default_phone_number": "442079460100", "industry_id": 9}
-    assert await desk.fault("update.sites", id=site, **same) == ("entity_not_found", "id")
-    assert await desk.fault("delete.sites", id=site) == ("entity_not_found", "id")
-    assert await desk.fault("create.site_blocks", site_id=site, name="X") == ("entity_not_found", "site_id")
-    assert await desk.fault("update.site_blocks", id=block, name="X") == ("entity_not_found", "id")
-    assert await desk.fault("delete.site_blocks", id=block) == ("entity_not_found", "id")
-    await make(desk)
+    assert await client.fault("update.sites", id=site, **same) == ("entity_not_found", "id")
+    assert await client.fault("delete.sites", id=site) == ("entity_not_found", "id")
+    assert await client.fault("create.site_blocks", site_id=site, name="X") == ("entity_not_found", "site_id")
+    assert await client.fault("update.site_blocks", id=block, name="X") == ("entity_not_found", "id")
+    assert await client.fault("delete.site_blocks", id=block) == ("entity_not_found", "id")
+    await make(client)
 
 
-async def test_permissions_and_components(desk: Office) -> None:
+async def test_permissions_and_components(client: DataApiClient) -> None:
     methods = {
         "get.sites": "site_selected:select",
         "getobj.site": "site_selected:select",
@@ -279,57 +282,57 @@ async def test_permissions_and_components(desk: Office) -> None:
     }
     for method, permission in methods.items():
         for component in ("call_tracking", "consultant", "lead", "sitephone"):
-            desk.with_components(component)
-            desk.as_member(permission)
-            assert (await desk.fault(method))[0] not in ("forbidden", "method_component_disabled")
-        desk.as_member(*(set(methods.values()) - {permission}))
-        assert await desk.fault(method) == ("forbidden", None)
-        desk.with_components("va")
-        assert (await desk.fault(method))[0] == "method_component_disabled"
-        desk.with_components("call_tracking")
-    desk.as_member("configuration:select")
-    assert len(await desk.rows("get.site_categories")) == 19
+            client.with_components(component)
+            client.as_member(permission)
+            assert (await client.fault(method))[0] not in ("forbidden", "method_component_disabled")
+        client.as_member(*(set(methods.values()) - {permission}))
+        assert await client.fault(method) == ("forbidden", None)
+        client.with_components("va")
+        assert (await client.fault(method))[0] == "method_component_disabled"
+        client.with_components("call_tracking")
+    client.as_member("configuration:select")
+    assert len(await client.rows("get.site_categories")) == 19
 
 
-async def default_scenario(desk: Office, site: int) -> tuple[int | None, str | None]:
-    scenario = (await desk.row("get.sites", site))["default_scenario"]
+async def default_scenario(client: DataApiClient, site: int) -> tuple[int | None, str | None]:
+    scenario = (await client.row("get.sites", site))["default_scenario"]
     return scenario.get("scenario_id"), scenario.get("scenario_name")
 
 
-async def test_calls_of_a_site_go_to_its_default_number(desk: Office) -> None:
+async def test_calls_of_a_site_go_to_its_default_number(client: DataApiClient) -> None:
     """A scenario is made for each number; it is the site's until another is chosen."""
-    desk.with_components("call_tracking", "va")
-    site = await make(desk)
-    first, name = await default_scenario(desk, site)
+    client.with_components("call_tracking", "va")
+    site = await make(client)
+    first, name = await default_scenario(client, site)
     assert first is not None
     assert name == "Redirect to 442079460100"
-    scenario = await desk.row("get.scenarios", first, fields=["id", "name", "operations"])
+    scenario = await client.row("get.scenarios", first, fields=["id", "name", "operations"])
     [operation] = scenario["operations"]
     assert operation["name"] == name
-    stored = await desk.one(
+    stored = await client.one(
         "select settings from scenario_operations where scenario_id = %(id)s", {"id": first}
     )
     assert (stored["number"], stored["next"]) == ("442079460100", None)
-    other = await make(desk, domain_name="example.org")
-    assert (await default_scenario(desk, other))[0] == first
+    other = await make(client, domain_name="example.org")
+    assert (await default_scenario(client, other))[0] == first
     same = {"id": site, "industry_id": 9}
-    await desk.do("update.sites", **same, default_phone_number="12025550110")
-    second, name = await default_scenario(desk, site)
+    await client.do("update.sites", **same, default_phone_number="12025550110")
+    second, name = await default_scenario(client, site)
     assert (second != first, name) == (True, "Redirect to 12025550110")
-    assert (await default_scenario(desk, other))[0] == first
-    await desk.do("update.sites", **same, default_phone_number="12025550110", default_scenario_id=5001)
-    await desk.do("update.sites", **same, default_phone_number="12025550111")
-    assert (await default_scenario(desk, site))[0] == 5001
-    await desk.do("update.sites", id=site, default_scenario_id=None)
-    assert (await default_scenario(desk, site))[1] == "Redirect to 12025550111"
-    chosen = await make(desk, domain_name="example.edu", default_scenario_id=5001)
-    assert (await default_scenario(desk, chosen))[0] == 5001
+    assert (await default_scenario(client, other))[0] == first
+    await client.do("update.sites", **same, default_phone_number="12025550110", default_scenario_id=5001)
+    await client.do("update.sites", **same, default_phone_number="12025550111")
+    assert (await default_scenario(client, site))[0] == 5001
+    await client.do("update.sites", id=site, default_scenario_id=None)
+    assert (await default_scenario(client, site))[1] == "Redirect to 12025550111"
+    chosen = await make(client, domain_name="example.edu", default_scenario_id=5001)
+    assert (await default_scenario(client, chosen))[0] == 5001
 
 
-async def test_the_default_number_may_be_one_of_ours(desk: Office) -> None:
+async def test_the_default_number_may_be_one_of_ours(client: DataApiClient) -> None:
     """Calls follow its rules then: no scenario is made that would call ourselves."""
-    ours = await desk.one(
+    ours = await client.one(
         "select phone_number from virtual_numbers where account_id = %(id)s limit 1", {"id": ACCOUNT}
     )
-    site = await make(desk, default_phone_number=ours)
-    assert await default_scenario(desk, site) == (None, None)
+    site = await make(client, default_phone_number=ours)
+    assert await default_scenario(client, site) == (None, None)

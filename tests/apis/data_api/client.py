@@ -33,7 +33,7 @@ end $$"""
 
 
 @dataclass
-class Office:
+class DataApiClient:
     """Asks as the owner of :data:`ACCOUNT` unless :meth:`as_member` or :meth:`as_stranger` said otherwise."""
 
     db: Database
@@ -97,9 +97,9 @@ class Office:
         return None if row is None else next(iter(row.values()))
 
 
-async def open_office(db: Database) -> Office:
+async def open_client(db: Database) -> DataApiClient:
     """Two companies (:data:`ACCOUNT`, :data:`STRANGER`) with the same directory."""
     await store_directory(db, ACCOUNT)
     await store_directory(db, STRANGER)
     await db.execute(NUMBERS_GO_ON)
-    return Office(db)
+    return DataApiClient(db)
