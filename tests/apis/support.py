@@ -201,7 +201,7 @@ class NotedVoice:
 
 
 @dataclass
-class House:
+class ApisOnFakes:
     """All APIs over the fakes."""
 
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)

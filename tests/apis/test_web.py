@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.apis.support import TOKEN, House
+from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.apis.web import Endpoints, build_app, serving
@@ -28,10 +28,10 @@ Ports = Callable[[int], list[int]]
 
 @asynccontextmanager
 async def _open(
-    house: House, settings: Settings, routes: list[web.RouteDef] | None = None
+    fakes: ApisOnFakes, settings: Settings, routes: list[web.RouteDef] | None = None
 ) -> AsyncIterator[tuple[Endpoints, aiohttp.ClientSession]]:
-    services = Services(house.accounts, house.switch, settings)
-    app = build_app(services, request_log=house.request_log, routes=routes or [])
+    services = Services(fakes.accounts, fakes.switch, settings)
+    app = build_app(services, request_log=fakes.request_log, routes=routes or [])
     async with (
         serving(app, settings) as endpoints,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as client,
@@ -52,7 +52,7 @@ def _message(method: str = "logout.user") -> dict[str, object]:
 
 
 async def test_http_and_https_answer_alike(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports)) as (endpoints, client):
         for base in (endpoints.http, endpoints.https):
             for path, method in (("/v4.0", "list.nothing"), ("/v2.0", "no.such"), ("/v4.0/", "x")):
                 async with client.post(f"{base}{path}", json=_message(method)) as response:
@@ -64,7 +64,7 @@ async def test_http_and_https_answer_alike(tmp_path: Path, free_ports: Ports) ->
 
 
 async def test_content_type_does_not_matter_but_the_verb_does(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports)) as (endpoints, client):
         url = f"{endpoints.http}/v4.0"
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             async with client.post(url, data=b"[]", headers={"Content-Type": kind}) as response:
@@ -78,7 +78,7 @@ async def test_content_type_does_not_matter_but_the_verb_does(tmp_path: Path, fr
 
 async def test_large_body_is_refused_without_reading_it_all(tmp_path: Path, free_ports: Ports) -> None:
     settings = _settings(tmp_path, free_ports, body_max=1000)
-    async with _open(House(), settings) as (endpoints, client):
+    async with _open(ApisOnFakes(), settings) as (endpoints, client):
         async with client.post(f"{endpoints.http}/v2.0", data=b" " * 1001) as response:
             assert response.status == 413
             answer = await response.json()
@@ -92,7 +92,7 @@ async def test_large_body_is_refused_without_reading_it_all(tmp_path: Path, free
 
 
 async def test_body_that_is_not_in_its_named_encoding(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports)) as (endpoints, client):
         for encoding in ("gzip", "deflate"):
             headers = {"Content-Encoding": encoding}
             async with client.post(f"{endpoints.http}/v2.0", data=b'{"id": 1}', headers=headers) as response:
@@ -104,7 +104,7 @@ async def test_body_that_is_not_in_its_named_encoding(tmp_path: Path, free_ports
 async def test_address_behind_a_proxy(tmp_path: Path, free_ports: Ports, *, trusted: bool) -> None:
     settings = _settings(tmp_path, free_ports, trusted_proxies=["127.0.0.1"] if trusted else [])
     headers = {"X-Forwarded-For": "203.0.113.77"}
-    async with _open(House(), settings) as (endpoints, client):
+    async with _open(ApisOnFakes(), settings) as (endpoints, client):
         async with client.post(f"{endpoints.http}/v4.0", json=_message(), headers=headers) as response:
             answer = await response.json()
         if trusted:
@@ -121,7 +121,7 @@ async def test_other_doors_and_their_failures(tmp_path: Path, free_ports: Ports)
         raise RuntimeError("secret of the house")
 
     routes = [web.get("/fine", fine), web.get("/broken", broken)]
-    async with _open(House(), _settings(tmp_path, free_ports), routes) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports), routes) as (endpoints, client):
         async with client.get(f"{endpoints.http}/fine") as response:
             assert await response.text() == "fine"
         async with client.get(f"{endpoints.http}/broken") as response:
@@ -132,7 +132,7 @@ async def test_other_doors_and_their_failures(tmp_path: Path, free_ports: Ports)
 
 
 async def test_a_door_with_port_zero_is_off(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports, https_port=0)) as (endpoints, _client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports, https_port=0)) as (endpoints, _client):
         assert endpoints.https is None
         assert endpoints.http is not None
 
@@ -146,7 +146,7 @@ async def test_request_under_way_is_finished_at_the_stop(tmp_path: Path, free_po
         return web.Response(text="done")
 
     settings = _settings(tmp_path, free_ports)
-    services = Services(House().accounts, House().switch, settings)
+    services = Services(ApisOnFakes().accounts, ApisOnFakes().switch, settings)
     async with aiohttp.ClientSession() as client:
 
         async def ask(url: str) -> str:
@@ -190,13 +190,13 @@ async def test_a_start_with_a_broken_certificate_serves_the_last_good_one(
     certificates.publish(settings)
     good = certificates.certificate_file(settings).read_text()
     certificates.certificate_file(settings).write_text("half a certificate")
-    async with _open(House(), settings):
+    async with _open(ApisOnFakes(), settings):
         address = ("127.0.0.1", settings.web.https_port)
         served = await asyncio.to_thread(ssl.get_server_certificate, address)
         assert served.split() == good.split()
     settings.engine_certificate.unlink()
     with pytest.raises(ssl.SSLError):
-        async with _open(House(), settings):
+        async with _open(ApisOnFakes(), settings):
             pass
 
 
@@ -213,8 +213,8 @@ async def _options(client: aiohttp.ClientSession, url: str, origin: str) -> aioh
 
 
 async def test_pages_of_permitted_origins_may_call_the_apis(tmp_path: Path, free_ports: Ports) -> None:
-    house, origin = House(), "https://crm.example"
-    async with _open(house, _settings(tmp_path, free_ports, cors_origins=[origin])) as (endpoints, client):
+    fakes, origin = ApisOnFakes(), "https://crm.example"
+    async with _open(fakes, _settings(tmp_path, free_ports, cors_origins=[origin])) as (endpoints, client):
         for path in ("/v4.0", "/v2.0/"):
             preflight = await _options(client, f"{endpoints.http}{path}", origin)
             assert preflight.status == 204
@@ -222,8 +222,8 @@ async def test_pages_of_permitted_origins_may_call_the_apis(tmp_path: Path, free
             assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"]
             assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
             assert (await _options(client, f"{endpoints.http}{path}", "https://other.example")).status == 405
-        assert house.accounts.used == 0
-        assert house.request_log.entries == []
+        assert fakes.accounts.used == 0
+        assert fakes.request_log.entries == []
         for sent, permitted in ((origin, origin), ("https://other.example", None)):
             async with client.post(
                 f"{endpoints.http}/v4.0", json=_message("x"), headers={"Origin": sent}
@@ -234,7 +234,7 @@ async def test_pages_of_permitted_origins_may_call_the_apis(tmp_path: Path, free
 
 
 async def test_no_origin_is_permitted_by_default(tmp_path: Path, free_ports: Ports) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports)) as (endpoints, client):
         preflight = await _options(client, f"{endpoints.http}/v4.0", "https://crm.example")
         assert preflight.status == 405
         assert "Access-Control-Allow-Origin" not in preflight.headers
@@ -263,7 +263,7 @@ def test_what_is_no_origin(origin: str) -> None:
 async def test_an_unknown_path_points_to_the_right_one(
     tmp_path: Path, free_ports: Ports, path: str, titles: list[str]
 ) -> None:
-    async with _open(House(), _settings(tmp_path, free_ports)) as (endpoints, client):
+    async with _open(ApisOnFakes(), _settings(tmp_path, free_ports)) as (endpoints, client):
         async with client.post(f"{endpoints.http}{path}", json=_message()) as response:
             assert response.status == 404
             error = (await response.json())["error"]

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.apis.data_api.walk import sample
-from tests.apis.support import ADDRESS, CALLER, TOKEN, House, fault, mnemonic
+from tests.apis.support import ADDRESS, CALLER, TOKEN, ApisOnFakes, fault, mnemonic
 from tests.recordings.test_media import Scene
 from tests.recordings.test_media import scene as scene  # the fixture
 from trunkline.accounts.administration import Administration
@@ -39,31 +39,31 @@ def _id(method: Method) -> str:
     return f"{method.api}:{method.name}"
 
 
-def _house(*permissions: str, role: Role = Role.MEMBER) -> House:
-    house = House()
-    house.accounts.allow(role=role, permissions=frozenset(permissions), components=frozenset(TITLES))
-    return house
+def _fakes(*permissions: str, role: Role = Role.MEMBER) -> ApisOnFakes:
+    fakes = ApisOnFakes()
+    fakes.accounts.allow(role=role, permissions=frozenset(permissions), components=frozenset(TITLES))
+    return fakes
 
 
-async def _asked(house: House, method: Method, **more: object) -> str:
+async def _asked(fakes: ApisOnFakes, method: Method, **more: object) -> str:
     """``unexpected_parameters`` once the access to the method has been given."""
     sent = {name: value for name, value in sample(method.params).items() if name != "access_token"}
-    return mnemonic(await house.ask(method.api, method.name, {**sent, "no_such_parameter": 1, **more}))
+    return mnemonic(await fakes.ask(method.api, method.name, {**sent, "no_such_parameter": 1, **more}))
 
 
 @pytest.mark.parametrize("method", GUARDED, ids=_id)
 async def test_a_method_needs_each_of_its_permissions(method: Method) -> None:
     needed = [f"{resource}:{action}" for resource, action in method.permissions]
     assert needed
-    assert await _asked(_house(), method) == "forbidden"
+    assert await _asked(_fakes(), method) == "forbidden"
     for one in needed:
         others = {f"{resource}:{action}" for resource in RESOURCES for action in Action} - {one}
-        house = _house(*others)
-        assert await _asked(house, method) == "forbidden"
-        assert house.accounts.used == 0, "a refused request costs no points"
-    assert await _asked(_house(*needed), method) == "unexpected_parameters"
+        fakes = _fakes(*others)
+        assert await _asked(fakes, method) == "forbidden"
+        assert fakes.accounts.used == 0, "a refused request costs no points"
+    assert await _asked(_fakes(*needed), method) == "unexpected_parameters"
     for role in UNRESTRICTED:
-        assert await _asked(_house(role=role), method) == "unexpected_parameters"
+        assert await _asked(_fakes(role=role), method) == "unexpected_parameters"
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role not in UNRESTRICTED])
@@ -73,14 +73,14 @@ async def test_a_role_gives_its_permissions_and_no_others(role: Role) -> None:
             f"{resource}:{action}" in ROLE_PERMISSIONS[role] for resource, action in method.permissions
         )
         expected = "unexpected_parameters" if given else "forbidden"
-        assert await _asked(_house(role=role), method) == expected, method.name
+        assert await _asked(_fakes(role=role), method) == expected, method.name
 
 
 async def test_what_every_user_may_ask_is_a_session_and_the_own_account() -> None:
     assert {method.name for method in METHODS if not method.permissions} == FOR_EVERY_USER
     for method in METHODS:
         if method.name in FOR_EVERY_USER and method.identify is None:
-            assert await _asked(_house(), method) == "unexpected_parameters"
+            assert await _asked(_fakes(), method) == "unexpected_parameters"
 
 
 def test_a_method_without_a_permission_cannot_be_served() -> None:
@@ -150,25 +150,25 @@ async def test_a_media_file_needs_the_permission_to_read_configuration(scene: Sc
 
 
 @pytest.fixture
-async def streaming(database: str) -> AsyncIterator[tuple[House, TestClient]]:  # type: ignore[type-arg]
+async def streaming(database: str) -> AsyncIterator[tuple[ApisOnFakes, TestClient]]:  # type: ignore[type-arg]
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(await Database.open(database))
         feed = await stack.enter_async_context(CallFeed(db))
-        house = House(database=db)
-        app = build_app(house.services, request_log=house.request_log, feed=feed)
-        yield house, await stack.enter_async_context(TestClient(TestServer(app)))
+        fakes = ApisOnFakes(database=db)
+        app = build_app(fakes.services, request_log=fakes.request_log, feed=feed)
+        yield fakes, await stack.enter_async_context(TestClient(TestServer(app)))
 
 
 async def test_the_stream_needs_the_permission_to_watch_calls(
-    streaming: tuple[House, TestClient],  # type: ignore[type-arg]
+    streaming: tuple[ApisOnFakes, TestClient],  # type: ignore[type-arg]
 ) -> None:
-    house, client = streaming
+    fakes, client = streaming
     components = frozenset(TITLES)
-    house.accounts.allow(role=Role.MEMBER, permissions=frozenset(), components=components)
+    fakes.accounts.allow(role=Role.MEMBER, permissions=frozenset(), components=components)
     async with client.get("/v4.0/stream", params={"access_token": TOKEN}) as response:
         assert response.status == 403
         assert mnemonic(await response.json()) == "forbidden"
-    house.accounts.allow(permissions=frozenset({"call_control:select"}))
+    fakes.accounts.allow(permissions=frozenset({"call_control:select"}))
     async with client.ws_connect("/v4.0/stream", params={"access_token": TOKEN}) as socket:
         assert not socket.closed
 
@@ -178,15 +178,15 @@ async def test_the_stream_needs_the_permission_to_watch_calls(
 ACTING = [method for method in GUARDED if any(param.name == "user_id" for param in method.params)]
 
 
-def _agency(*permissions: str) -> House:
+def _agency(*permissions: str) -> ApisOnFakes:
     """The usual token is a member of an agent's account; its client's owner has number 3001."""
-    house = House()
-    house.accounts.clients[3001] = dataclasses.replace(
+    fakes = ApisOnFakes()
+    fakes.accounts.clients[3001] = dataclasses.replace(
         CALLER, account_id=1002, user_id=3001, components=frozenset(TITLES)
     )
-    house.accounts.networks[1002] = ["0.0.0.0/0"]
-    house.accounts.allow(is_agent=True, role=Role.MEMBER, permissions=frozenset(permissions))
-    return house
+    fakes.accounts.networks[1002] = ["0.0.0.0/0"]
+    fakes.accounts.allow(is_agent=True, role=Role.MEMBER, permissions=frozenset(permissions))
+    return fakes
 
 
 @pytest.mark.parametrize("method", ACTING, ids=_id)
@@ -194,21 +194,21 @@ async def test_an_agents_user_needs_its_own_rights_too(method: Method) -> None:
     needed = [f"{resource}:{action}" for resource, action in method.permissions]
     assert await _asked(_agency(), method, user_id=3001) == "forbidden"
     assert await _asked(_agency(*needed), method, user_id=3001) == "unexpected_parameters"
-    house = _agency(*needed)
-    house.accounts.allow(call_api_enabled=False, data_api_enabled=False)
-    assert await _asked(house, method, user_id=3001) == "forbidden"
+    fakes = _agency(*needed)
+    fakes.accounts.allow(call_api_enabled=False, data_api_enabled=False)
+    assert await _asked(fakes, method, user_id=3001) == "forbidden"
 
 
 async def test_an_agents_address_must_be_on_its_own_list_too() -> None:
     [method] = [method for method in ACTING if method.name == "get.calls_report"]
-    house = _agency("reports:select")
-    house.accounts.networks[1001] = ["203.0.113.9/32"]
+    fakes = _agency("reports:select")
+    fakes.accounts.networks[1001] = ["203.0.113.9/32"]
     sent = {**sample(method.params), "user_id": 3001}
-    answer = await house.ask(method.api, method.name, sent)
+    answer = await fakes.ask(method.api, method.name, sent)
     assert fault(answer)[1] == "ip_not_whitelisted"
     assert ADDRESS in answer["error"]["message"]
-    house.accounts.networks[1001].append("127.0.0.0/8")
-    assert await _asked(house, method, user_id=3001) == "unexpected_parameters"
+    fakes.accounts.networks[1001].append("127.0.0.0/8")
+    assert await _asked(fakes, method, user_id=3001) == "unexpected_parameters"
 
 
 # --- roles of users -------------------------------------------------------------------------------------------

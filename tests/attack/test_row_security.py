@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.apis.support import CALLER, House, mnemonic
+from tests.apis.support import CALLER, ApisOnFakes, mnemonic
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.core.errors import InUse, LimitExceeded
@@ -162,8 +162,8 @@ async def test_a_handler_gets_a_database_of_its_account_alone(db: Database) -> N
         Api.DATA, "get.careless", "For tests.", (ACCESS_TOKEN,), (), Envelope.DATA_OBJECT, careless,
         permissions=(("va", "select"),),
     )  # fmt: skip
-    house = House(database=db, extra=[method])
-    assert mnemonic(await house.ask(DATA_API.api, "get.careless")) == "ok"
+    fakes = ApisOnFakes(database=db, extra=[method])
+    assert mnemonic(await fakes.ask(DATA_API.api, "get.careless")) == "ok"
     assert seen == [[CALLER.account_id]]
 
 

@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 import pytest
 
-from tests.apis.support import TOKEN, House, mnemonic
+from tests.apis.support import TOKEN, ApisOnFakes, mnemonic
 from trunkline.accounts import passwords
 from trunkline.apis.body import MEMBERS_MAX, BodyTooLarge, BodyUnreadable, Inflater
 from trunkline.apis.jsonrpc import Services
@@ -45,8 +45,8 @@ async def _web(folder: Path, ports: Ports, **changes: float) -> AsyncIterator[En
     fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
     settings = Settings(data_dir=folder, web=WebSettings.model_validate(fields))
     certificates.ensure(settings)
-    house = House()
-    app = build_app(Services(house.accounts, house.switch, settings), request_log=house.request_log)
+    fakes = ApisOnFakes()
+    app = build_app(Services(fakes.accounts, fakes.switch, settings), request_log=fakes.request_log)
     async with serving(app, settings) as endpoints:
         yield endpoints
 

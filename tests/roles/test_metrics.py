@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr, ValidationError
 
 from tests.apis.jsonrpc.test_order import PROBE
-from tests.apis.support import House
+from tests.apis.support import ApisOnFakes
 from tests.calls import company as c
 from tests.calls.fake_engine import FakeEngine, a_trunk
 from tests.calls.test_effect_failures import FailingEngine
@@ -238,8 +238,8 @@ def test_each_kind_of_failure_of_an_effect_has_its_own_outcome() -> None:
 
 
 async def test_requests_are_counted_by_method_and_result() -> None:
-    house = House(extra=[dataclasses.replace(PROBE, permissions=())])
-    house.accounts.minute_limit = 2
+    fakes = ApisOnFakes(extra=[dataclasses.replace(PROBE, permissions=())])
+    fakes.accounts.minute_limit = 2
     changes = _Changes(
         ("trunkline_api_requests_total", {"api": "call_api", "method": "get.probe", "status": "ok"}),
         (
@@ -254,6 +254,6 @@ async def test_requests_are_counted_by_method_and_result() -> None:
         ("trunkline_points_refused_total", {"api": "call_api"}),
     )
     for _ in range(3):
-        await house.ask(Api.CALL, "get.probe", {"count": 2})
-    await house.ask(Api.CALL, "12025550110.example", {})
+        await fakes.ask(Api.CALL, "get.probe", {"count": 2})
+    await fakes.ask(Api.CALL, "12025550110.example", {})
     assert changes.seen() == [2, 1, 1, 3, 1]

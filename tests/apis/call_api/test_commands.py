@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.apis.call_api.requests import ANSWERS, COMMANDS, CONTACT, NUMBER, REQUESTS, SESSION, WHO
-from tests.apis.support import House, mnemonic
+from tests.apis.support import ApisOnFakes, mnemonic
 from trunkline.apis.catalogue import CALL_API
 from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Api
@@ -18,10 +18,10 @@ PAGES = {page["method"]: page for page in load_facts() if page["api"] == Api.CAL
 NEEDS_DATABASE = {"block.contact"}
 
 
-def _house() -> House:
-    house = House()
-    house.switch.answers = dict(ANSWERS)
-    return house
+def _fakes() -> ApisOnFakes:
+    fakes = ApisOnFakes()
+    fakes.switch.answers = dict(ANSWERS)
+    return fakes
 
 
 def test_requests_cover_the_api() -> None:
@@ -30,11 +30,11 @@ def test_requests_cover_the_api() -> None:
 
 @pytest.mark.parametrize("method", sorted(set(REQUESTS) - NEEDS_DATABASE))
 async def test_the_command_and_the_answer(method: str) -> None:
-    house = _house()
-    answer = await house.ask(Api.CALL, method, REQUESTS[method])
+    fakes = _fakes()
+    answer = await fakes.ask(Api.CALL, method, REQUESTS[method])
     assert mnemonic(answer) == "ok"
     name, params = COMMANDS[method]
-    assert house.switch.commands == [(1001, name, {**params, **WHO})]
+    assert fakes.switch.commands == [(1001, name, {**params, **WHO})]
     data = answer["result"]["data"]
     if method.startswith("start."):
         assert data == {"call_session_id": SESSION}
@@ -42,7 +42,7 @@ async def test_the_command_and_the_answer(method: str) -> None:
         assert data == []
     else:
         assert data == {"success": "true"}
-    assert house.request_log.entries[0].call_session_id == (None if method.startswith("list.") else SESSION)
+    assert fakes.request_log.entries[0].call_session_id == (None if method.startswith("list.") else SESSION)
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,15 @@ async def test_the_command_and_the_answer(method: str) -> None:
     ],
 )
 async def test_a_missing_required_parameter_is_told(method: str, param: str) -> None:
-    house = _house()
+    fakes = _fakes()
     # With an optional parameter, no further form applies.
     sent = {**REQUESTS.get(method, {}), **({"external_id": "17"} if method.startswith("start.") else {})}
     sent.pop(param, None)
     token = None if param == "access_token" else "good-token"
-    answer = await house.ask(Api.CALL, method, sent, token=token)
+    answer = await fakes.ask(Api.CALL, method, sent, token=token)
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == ("required_parameter_missed", param)
-    assert house.switch.commands == []
-    assert house.accounts.used == 0
+    assert fakes.switch.commands == []
+    assert fakes.accounts.used == 0
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ async def test_a_missing_required_parameter_is_told(method: str, param: str) -> 
     ],
 )
 async def test_component_of_each_method(method: str, component: str) -> None:
-    house = _house()
+    fakes = _fakes()
     declared = CALL_API.find(method)
     assert declared is not None
-    caller = house.accounts.callers["good-token"]
-    house.accounts.allow(components=caller.components - {declared.components[0].name})  # type: ignore[union-attr]
-    answer = await house.ask(Api.CALL, method, REQUESTS[method])
+    caller = fakes.accounts.callers["good-token"]
+    fakes.accounts.allow(components=caller.components - {declared.components[0].name})  # type: ignore[union-attr]
+    answer = await fakes.ask(Api.CALL, method, REQUESTS[method])
     assert answer["error"]["message"] == f"Component {component} has been disabled"
-    assert house.switch.commands == []
+    assert fakes.switch.commands == []
 
 
 _THROUGH = {
@@ -151,9 +151,9 @@ _THROUGH = {
     ],
 )
 async def test_looser_forms(method: str, sent: dict[str, Any], command: str, params: dict[str, Any]) -> None:
-    house = _house()
-    assert mnemonic(await house.ask(Api.CALL, method, sent)) == "ok"
-    assert house.switch.commands == [(1001, command, {**params, **WHO})]
+    fakes = _fakes()
+    assert mnemonic(await fakes.ask(Api.CALL, method, sent)) == "ok"
+    assert fakes.switch.commands == [(1001, command, {**params, **WHO})]
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ async def test_looser_forms(method: str, sent: dict[str, Any], command: str, par
 async def test_errors_name_what_the_client_sent(
     method: str, sent: dict[str, Any], raised_at: str, told_at: str
 ) -> None:
-    house = _house()
-    house.switch.answers[COMMANDS[method][0]] = InvalidInput("no", field=raised_at, value="converted")
-    data = (await house.ask(Api.CALL, method, sent))["error"]["data"]
+    fakes = _fakes()
+    fakes.switch.answers[COMMANDS[method][0]] = InvalidInput("no", field=raised_at, value="converted")
+    data = (await fakes.ask(Api.CALL, method, sent))["error"]["data"]
     assert (data["field"], data["value"]) == (told_at, sent[told_at])
 
 
@@ -222,24 +222,24 @@ async def test_errors_name_what_the_client_sent(
     ],
 )
 async def test_refused_at_the_door(method: str, change: dict[str, Any], name: str, field: str) -> None:
-    house = _house()
-    answer = await house.ask(Api.CALL, method, {**REQUESTS[method], **change})
+    fakes = _fakes()
+    answer = await fakes.ask(Api.CALL, method, {**REQUESTS[method], **change})
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == (name, field)
-    assert house.switch.commands == []
-    assert house.voice.said == []
+    assert fakes.switch.commands == []
+    assert fakes.voice.said == []
 
 
 async def test_what_pages_contradict_is_taken() -> None:
-    house = _house()
+    fakes = _fakes()
     sent = {**REQUESTS["start.vnumber_call"], "show_virtual_phone_number": False, "media_file_id": 2501}
-    assert mnemonic(await house.ask(Api.CALL, "start.vnumber_call", sent)) == "ok"
-    params = house.switch.commands[0][2]
+    assert mnemonic(await fakes.ask(Api.CALL, "start.vnumber_call", sent)) == "ok"
+    params = fakes.switch.commands[0][2]
     assert (params["show_virtual_phone_number"], params["media_file_id"]) == (False, 2501)
 
 
 async def test_talk_options_have_every_field() -> None:
-    house = _house()
-    house.switch.answers["list_talk_options"] = {
+    fakes = _fakes()
+    fakes.switch.answers["list_talk_options"] = {
         "options": [
             {
                 "button": "1",
@@ -250,7 +250,7 @@ async def test_talk_options_have_every_field() -> None:
             {"button": "2", "mnemonic": "record_talk", "name": "Record", "secret": "x"},
         ]
     }
-    answer = await house.ask(Api.CALL, "list.talk_options")
+    answer = await fakes.ask(Api.CALL, "list.talk_options")
     assert answer["result"]["data"] == [
         {
             "button": "1",
@@ -280,18 +280,18 @@ WITH_MESSAGE = [
 
 @pytest.mark.parametrize(("method", "name"), WITH_MESSAGE)
 async def test_texts_are_spoken_before_the_switch_is_asked(method: str, name: str) -> None:
-    house = _house()
-    assert mnemonic(await house.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})) == "ok"
-    assert house.voice.said == [(_TEXT["value"], "en")]
-    message = house.switch.commands[0][2][name]
-    assert message == {**_TEXT, "file": await house.voice.file_of(_TEXT["value"], "en")}
+    fakes = _fakes()
+    assert mnemonic(await fakes.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})) == "ok"
+    assert fakes.voice.said == [(_TEXT["value"], "en")]
+    message = fakes.switch.commands[0][2][name]
+    assert message == {**_TEXT, "file": await fakes.voice.file_of(_TEXT["value"], "en")}
 
 
 @pytest.mark.parametrize(("method", "name"), WITH_MESSAGE)
 async def test_a_text_too_long_is_neither_spoken_nor_dialled(method: str, name: str) -> None:
-    house = _house()
-    house.accounts.tts_limit = 20
-    answer = await house.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})
+    fakes = _fakes()
+    fakes.accounts.tts_limit = 20
+    answer = await fakes.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})
     error = answer["error"]
     assert (error["code"], error["message"]) == (
         -32602,
@@ -300,36 +300,36 @@ async def test_a_text_too_long_is_neither_spoken_nor_dialled(method: str, name: 
     assert error["data"]["mnemonic"] == "tts_text_exceeded"
     assert (error["data"]["field"], error["data"]["value"]) == (f"{name}.value", _TEXT["value"])
     assert error["data"]["params"] == {"tts_message_max_length": 20, "sent_tts_message_length": 21}
-    assert (house.voice.said, house.switch.commands, house.accounts.used) == ([], [], 0)
+    assert (fakes.voice.said, fakes.switch.commands, fakes.accounts.used) == ([], [], 0)
 
 
 @pytest.mark.parametrize(("method", "name"), WITH_MESSAGE)
 async def test_nothing_is_spoken_for_a_command_that_the_switch_would_refuse(method: str, name: str) -> None:
-    house = _house()
-    house.switch.answers[CHECK] = LimitExceeded("too many calls", params={"limit_type": "calls_per_minute"})
-    answer = await house.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})
+    fakes = _fakes()
+    fakes.switch.answers[CHECK] = LimitExceeded("too many calls", params={"limit_type": "calls_per_minute"})
+    answer = await fakes.ask(Api.CALL, method, {**REQUESTS[method], name: _TEXT})
     assert mnemonic(answer) == "limit_exceeded"
-    assert (house.voice.said, house.switch.commands) == ([], [])
-    [(_, _, params)] = house.switch.checks
+    assert (fakes.voice.said, fakes.switch.commands) == ([], [])
+    [(_, _, params)] = fakes.switch.checks
     assert params["command"] == COMMANDS[method][0]
     assert params[name] == {**_TEXT, "file": ""}
 
 
 async def test_a_command_without_a_text_is_sent_at_once() -> None:
-    house = _house()
-    await house.ask(Api.CALL, "start.simple_call", REQUESTS["start.simple_call"])
-    assert house.switch.checks == []
+    fakes = _fakes()
+    await fakes.ask(Api.CALL, "start.simple_call", REQUESTS["start.simple_call"])
+    assert fakes.switch.checks == []
 
 
 async def test_a_text_that_no_voice_can_say() -> None:
-    house = _house()
-    house.voice.fails = InvalidInput("There is nothing to say", field="text", value="...")
-    answer = await house.ask(Api.CALL, "hold.call", {**REQUESTS["hold.call"], "contact_message": _TEXT})
+    fakes = _fakes()
+    fakes.voice.fails = InvalidInput("There is nothing to say", field="text", value="...")
+    answer = await fakes.ask(Api.CALL, "hold.call", {**REQUESTS["hold.call"], "contact_message": _TEXT})
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == (
         "invalid_parameter_value",
         "contact_message.value",
     )
-    house.voice.fails = Unavailable("The synthesiser is away")
-    away = await house.ask(Api.CALL, "hold.call", {**REQUESTS["hold.call"], "contact_message": _TEXT})
+    fakes.voice.fails = Unavailable("The synthesiser is away")
+    away = await fakes.ask(Api.CALL, "hold.call", {**REQUESTS["hold.call"], "contact_message": _TEXT})
     assert mnemonic(away) == "internal_error"
-    assert house.switch.commands == []
+    assert fakes.switch.commands == []

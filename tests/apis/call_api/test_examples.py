@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.apis.call_api.requests import ANSWERS
-from tests.apis.support import LOGIN, PASSWORD, TOKEN, House
+from tests.apis.support import LOGIN, PASSWORD, TOKEN, ApisOnFakes
 from tests.docs.pages import DOCS, Block, blocks, requests
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.apis.catalogue import CALL_API
@@ -49,9 +49,9 @@ async def test_an_example_works(example: Block, database: str) -> None:
         await Administration(db).create_account(
             AccountProfile("Harbour Tours"), login="captain", password="a long password"
         )
-        house = House(database=db)
-        house.switch.answers = dict(ANSWERS)
-        async with TestServer(build_app(house.services, request_log=house.request_log)) as server:
+        fakes = ApisOnFakes(database=db)
+        fakes.switch.answers = dict(ANSWERS)
+        async with TestServer(build_app(fakes.services, request_log=fakes.request_log)) as server:
             process = await asyncio.create_subprocess_exec(
                 "bash",
                 "-euo",

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.apis.call_api.requests import ANSWERS, COMMANDS, REQUESTS, SESSION
-from tests.apis.support import TOKEN, House, NotedSwitch, mnemonic
+from tests.apis.support import TOKEN, ApisOnFakes, NotedSwitch, mnemonic
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Caller
 from trunkline.apis.call_api import idempotency
@@ -50,20 +50,20 @@ class _Web:
     account_id: int
     last_request: int = 0
 
-    def process(self, switch: NotedSwitch | None = None) -> House:
-        house = House(database=self.db)
-        house.switch = switch or NotedSwitch(dict(ANSWERS))
+    def process(self, switch: NotedSwitch | None = None) -> ApisOnFakes:
+        fakes = ApisOnFakes(database=self.db)
+        fakes.switch = switch or NotedSwitch(dict(ANSWERS))
         self.last_request += 100
-        house.request_log._last = self.last_request
-        self.act_as(house, self.account_id)
-        return house
+        fakes.request_log._last = self.last_request
+        self.act_as(fakes, self.account_id)
+        return fakes
 
     @staticmethod
-    def act_as(house: House, account_id: int) -> None:
-        caller = house.accounts.callers[TOKEN]
+    def act_as(fakes: ApisOnFakes, account_id: int) -> None:
+        caller = fakes.accounts.callers[TOKEN]
         assert isinstance(caller, Caller)
-        house.accounts.callers[TOKEN] = replace(caller, account_id=account_id)
-        house.accounts.networks[account_id] = ["127.0.0.0/8"]
+        fakes.accounts.callers[TOKEN] = replace(caller, account_id=account_id)
+        fakes.accounts.networks[account_id] = ["127.0.0.0/8"]
 
     async def age(self, **interval: int) -> None:
         """Make all keys older."""
@@ -111,47 +111,47 @@ async def test_the_second_gets_the_first_answer(web: _Web, method: str) -> None:
 
 
 async def test_without_a_key_every_request_dials(web: _Web) -> None:
-    house = web.process()
+    fakes = web.process()
     for _ in range(2):
-        assert mnemonic(await house.ask(Api.CALL, "start.simple_call", SIMPLE)) == "ok"
-    assert len(house.switch.commands) == 2
+        assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", SIMPLE)) == "ok"
+    assert len(fakes.switch.commands) == 2
 
 
 async def test_the_same_in_other_words_is_the_same(web: _Web) -> None:
-    house = web.process()
-    await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+    fakes = web.process()
+    await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     dressed = {**SIMPLE, "contact": "+971 50 000 0010", "switch_at_once": False}
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", dressed, key="k")) == "ok"
-    assert len(house.switch.commands) == 1
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", dressed, key="k")) == "ok"
+    assert len(fakes.switch.commands) == 1
 
 
 async def test_other_parameters_under_a_used_key(web: _Web) -> None:
-    house = web.process()
-    await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
-    answer = await house.ask(Api.CALL, "start.simple_call", {**SIMPLE, "direction": "out"}, key="k")
+    fakes = web.process()
+    await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+    answer = await fakes.ask(Api.CALL, "start.simple_call", {**SIMPLE, "direction": "out"}, key="k")
     assert mnemonic(answer) == "invalid_parameter_value"
     assert (answer["error"]["data"]["field"], answer["error"]["data"]["value"]) == ("Idempotency-Key", "k")
-    assert len(house.switch.commands) == 1
-    informer = await house.ask(Api.CALL, "start.informer_call", REQUESTS["start.informer_call"], key="k")
+    assert len(fakes.switch.commands) == 1
+    informer = await fakes.ask(Api.CALL, "start.informer_call", REQUESTS["start.informer_call"], key="k")
     assert mnemonic(informer) == "ok", "another method has keys of its own"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "ключ", "a\tb"])
 async def test_what_is_no_key(web: _Web, key: str) -> None:
-    house = web.process()
-    answer = await house.ask(Api.CALL, "start.simple_call", SIMPLE, key=key)
+    fakes = web.process()
+    answer = await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key=key)
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == (
         "invalid_parameter_value",
         "Idempotency-Key",
     )
-    assert house.switch.commands == []
+    assert fakes.switch.commands == []
 
 
 async def test_methods_that_take_no_key_ignore_it(web: _Web) -> None:
-    house = web.process()
+    fakes = web.process()
     for _ in range(2):
-        assert mnemonic(await house.ask(Api.CALL, "unhold.call", REQUESTS["unhold.call"], key="k")) == "ok"
-    assert len(house.switch.commands) == 2
+        assert mnemonic(await fakes.ask(Api.CALL, "unhold.call", REQUESTS["unhold.call"], key="k")) == "ok"
+    assert len(fakes.switch.commands) == 2
 
 
 async def test_accounts_do_not_share_keys(web: _Web) -> None:
@@ -169,7 +169,7 @@ async def test_many_at_once_dial_once(web: _Web) -> None:
     switch = _SlowSwitch()
     houses = [web.process(switch) for _ in range(6)]
     asking = [
-        asyncio.create_task(house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) for house in houses
+        asyncio.create_task(fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) for fakes in houses
     ]
     await asyncio.sleep(0.3)
     assert not any(task.done() for task in asking)
@@ -183,44 +183,44 @@ async def test_many_at_once_dial_once(web: _Web) -> None:
     "error", [NotFound("none", mnemonic="media_file_not_found"), SwitchUnavailable("nothing was done")]
 )
 async def test_a_refusal_frees_the_key(web: _Web, error: Exception) -> None:
-    house = web.process()
-    house.switch.answers["start_simple_call"] = error
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) != "ok"
-    house.switch.answers["start_simple_call"] = {"call_session_id": SESSION}
+    fakes = web.process()
+    fakes.switch.answers["start_simple_call"] = error
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) != "ok"
+    fakes.switch.answers["start_simple_call"] = {"call_session_id": SESSION}
     corrected = {**SIMPLE, "media_file_id": 2501}
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", corrected, key="k")) == "ok"
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", corrected, key="k")) == "ok"
 
 
 async def test_an_interrupted_first_attempt_is_never_dialled_again(web: _Web) -> None:
-    house = web.process()
-    house.switch.answers["start_simple_call"] = SwitchInterrupted("may have been carried out; look")
-    broken = await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+    fakes = web.process()
+    fakes.switch.answers["start_simple_call"] = SwitchInterrupted("may have been carried out; look")
+    broken = await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     assert broken["error"]["data"]["params"]["remedy"] == "may have been carried out; look"
     await web.age(secs=idempotency.DIALLING_SECONDS + 1)
-    house.switch.answers["start_simple_call"] = {"call_session_id": SESSION}
+    fakes.switch.answers["start_simple_call"] = {"call_session_id": SESSION}
     for _ in range(2):
-        answer = await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+        answer = await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
         assert mnemonic(answer) == "internal_error"
         assert "will not be dialled again" in answer["error"]["data"]["params"]["remedy"]
-    assert len(house.switch.commands) == 1
+    assert len(fakes.switch.commands) == 1
 
 
 @pytest.mark.parametrize("died_with", [SwitchInterrupted("?"), asyncio.CancelledError()])
 async def test_a_session_that_was_started_is_found(web: _Web, died_with: BaseException) -> None:
-    house, other = web.process(), web.process()
+    fakes, other = web.process(), web.process()
 
     async def die(*_: Any, **__: Any) -> dict[str, Any]:
         raise died_with
 
-    house.switch.command = die  # type: ignore[method-assign]
+    fakes.switch.command = die  # type: ignore[method-assign]
     with_cancel = isinstance(died_with, asyncio.CancelledError)
     try:
-        await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+        await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     except asyncio.CancelledError:
         assert with_cancel
     assert await web.state() == "dialling"
     session = IdGenerator(0).next()
-    first_request = house.request_log._last
+    first_request = fakes.request_log._last
     waiting = asyncio.create_task(other.ask(Api.CALL, "start.simple_call", SIMPLE, key="k"))
     await asyncio.sleep(0.2)
     assert not waiting.done(), "its outcome may still come"
@@ -285,24 +285,24 @@ async def test_a_web_process_killed_while_it_dials(
 
 
 async def test_an_attempt_that_died_before_it_dialled_is_replaced(web: _Web) -> None:
-    house = web.process()
+    fakes = web.process()
     await web.db.execute(
         "insert into idempotency_keys (account_id, method, key, request_hash, api_request_id)"
         " select %s, 'start.simple_call', 'k', %s, 1",
         (web.account_id, request_hash(COMMANDS["start.simple_call"][1])),
     )
     await web.age(secs=idempotency.CLAIM_SECONDS + 1)
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) == "ok"
-    assert len(house.switch.commands) == 1
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) == "ok"
+    assert len(fakes.switch.commands) == 1
 
 
 async def test_keys_are_over_after_a_day(web: _Web) -> None:
-    house = web.process()
-    await house.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
+    fakes = web.process()
+    await fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")
     await web.age(hours=KEPT_HOURS, secs=1)
     changed = {**SIMPLE, "direction": "out"}
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", changed, key="k")) == "ok"
-    assert len(house.switch.commands) == 2
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", changed, key="k")) == "ok"
+    assert len(fakes.switch.commands) == 2
     await idempotency.prune(web.db)
     assert await web.state() == "done"
     await web.age(hours=KEPT_HOURS, secs=1)
@@ -311,14 +311,14 @@ async def test_keys_are_over_after_a_day(web: _Web) -> None:
 
 
 async def test_block_contact_writes_once(web: _Web) -> None:
-    house = web.process()
-    first = await house.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
+    fakes = web.process()
+    first = await fakes.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
     assert first["result"]["data"] == {"success": "true"}
     rows = await web.db.fetch_all("select account_id, phone_number, added_by from blacklist")
     user = await web.db.fetch_one("select login from users where account_id = %s", (web.account_id,))
     assert user is not None
     assert rows == [{"account_id": web.account_id, "phone_number": "971500000010", "added_by": user["login"]}]
-    again = await house.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
+    again = await fakes.ask(Api.CALL, "block.contact", REQUESTS["block.contact"])
     assert again["error"]["message"] == "The contact with phone number 971500000010 already exists"
     assert again["error"]["data"]["params"] == {"contact_phone_number": "971500000010"}
     assert len(await web.db.fetch_all("select 1 from blacklist")) == 1

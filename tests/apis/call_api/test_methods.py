@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.support import LOGIN, PASSWORD, House, fault, mnemonic
+from tests.apis.support import LOGIN, PASSWORD, ApisOnFakes, fault, mnemonic
 from trunkline.apis.jsonrpc import Api
 from trunkline.core.errors import LimitExceeded, NotFound, PermissionDenied
 
@@ -24,36 +24,36 @@ EMPLOYEE = {
 }
 
 
-def _house(**answers: Any) -> House:
-    house = House()
-    house.switch.answers = answers
-    return house
+def _fakes(**answers: Any) -> ApisOnFakes:
+    fakes = ApisOnFakes()
+    fakes.switch.answers = answers
+    return fakes
 
 
 @pytest.mark.parametrize("api", list(Api))
 async def test_session_from_login_to_logout(api: Api) -> None:
-    house = House()
-    opened = await house.ask(api, "login.user", {"login": LOGIN, "password": PASSWORD}, token=None)
+    fakes = ApisOnFakes()
+    opened = await fakes.ask(api, "login.user", {"login": LOGIN, "password": PASSWORD}, token=None)
     data = opened["result"]["data"]
     assert opened["id"] == "req1"
     assert isinstance(data["expire_at"], int)
     assert data.get("app_id") == (1001 if api is Api.DATA else None)
     assert opened["result"]["metadata"]["limits"]["minute_remaining"] == 99
-    closed = await house.ask(api, "logout.user", token=data["access_token"])
+    closed = await fakes.ask(api, "logout.user", token=data["access_token"])
     assert closed["result"]["data"] == ({"success": True} if api is Api.CALL else {})
-    again = await house.ask(api, "logout.user", token=data["access_token"])
+    again = await fakes.ask(api, "logout.user", token=data["access_token"])
     assert mnemonic(again) == "access_token_invalid"
-    assert [entry.request for entry in house.request_log.entries] == [
+    assert [entry.request for entry in fakes.request_log.entries] == [
         {"login": LOGIN, "password": "***"},
         {"access_token": "***"},
     ]
 
 
 async def test_simple_call_with_defaults() -> None:
-    house = _house(start_simple_call={"call_session_id": 77, "internal": "x"})
-    answer = await house.ask(Api.CALL, "start.simple_call", SIMPLE)
+    fakes = _fakes(start_simple_call={"call_session_id": 77, "internal": "x"})
+    answer = await fakes.ask(Api.CALL, "start.simple_call", SIMPLE)
     assert answer["result"]["data"] == {"call_session_id": 77}
-    assert house.switch.commands == [
+    assert fakes.switch.commands == [
         (
             1001,
             "start_simple_call",
@@ -73,12 +73,12 @@ async def test_simple_call_with_defaults() -> None:
             },
         )
     ]
-    entry = house.request_log.entries[0]
+    entry = fakes.request_log.entries[0]
     assert (entry.api_request_id, entry.call_session_id, entry.points) == (1, 77, 1)
 
 
 async def test_simple_call_with_everything() -> None:
-    house = _house(start_simple_call={"call_session_id": 77})
+    fakes = _fakes(start_simple_call={"call_session_id": 77})
     sent = {
         **SIMPLE,
         "first_call": "contact",
@@ -93,13 +93,13 @@ async def test_simple_call_with_everything() -> None:
         "contact_message": {"type": "tts", "value": "Good day"},
         "operator_message": {"type": "media", "value": "2561"},
     }
-    assert mnemonic(await house.ask(Api.CALL, "start.simple_call", sent)) == "ok"
-    params = house.switch.commands[0][2]
+    assert mnemonic(await fakes.ask(Api.CALL, "start.simple_call", sent)) == "ok"
+    params = fakes.switch.commands[0][2]
     assert params["media_file_id"] == 2501
     assert params["contact_message"] == {
         "type": "tts",
         "value": "Good day",
-        "file": await house.voice.file_of("Good day", "en"),
+        "file": await fakes.voice.file_of("Good day", "en"),
     }
     assert params["operator_message"] == {"type": "media", "value": "2561"}
     assert params["dtmf_string"] == ".12.1..4"
@@ -134,31 +134,31 @@ async def test_simple_call_with_everything() -> None:
     ],
 )
 async def test_simple_call_refused_before_the_switch(change: dict[str, Any], name: str, field: str) -> None:
-    house = _house()
-    answer = await house.ask(Api.CALL, "start.simple_call", {**SIMPLE, **change})
+    fakes = _fakes()
+    answer = await fakes.ask(Api.CALL, "start.simple_call", {**SIMPLE, **change})
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == (name, field)
-    assert house.switch.commands == []
-    assert house.accounts.used == 0
+    assert fakes.switch.commands == []
+    assert fakes.accounts.used == 0
 
 
 @pytest.mark.parametrize("missing", ["first_call", "virtual_phone_number", "contact", "employee"])
 async def test_employee_call_wants_what_is_required(missing: str) -> None:
     sent = {name: value for name, value in EMPLOYEE.items() if name != missing}
-    answer = await _house().ask(Api.CALL, "start.employee_call", sent)
+    answer = await _fakes().ask(Api.CALL, "start.employee_call", sent)
     assert (mnemonic(answer), answer["error"]["data"]["field"]) == ("required_parameter_missed", missing)
 
 
 async def test_employee_call_and_its_flat_form() -> None:
-    house = _house(start_employee_call={"call_session_id": 78})
+    fakes = _fakes(start_employee_call={"call_session_id": 78})
     flat = {"employee_id": "4001", "virtual_phone_number": "442079460100", "contact": "+971 50 000 0010"}
-    assert mnemonic(await house.ask(Api.CALL, "start.employee_call", EMPLOYEE)) == "ok"
-    assert mnemonic(await house.ask(Api.CALL, "start.employee_call", flat)) == "ok"
-    (_, _, usual), (_, _, flat_params) = house.switch.commands
+    assert mnemonic(await fakes.ask(Api.CALL, "start.employee_call", EMPLOYEE)) == "ok"
+    assert mnemonic(await fakes.ask(Api.CALL, "start.employee_call", flat)) == "ok"
+    (_, _, usual), (_, _, flat_params) = fakes.switch.commands
     assert {**flat_params, "api_request_id": 1} == usual
     both = {**EMPLOYEE, "employee_id": 4001}
-    assert mnemonic(await house.ask(Api.CALL, "start.employee_call", both)) == "unexpected_parameters"
+    assert mnemonic(await fakes.ask(Api.CALL, "start.employee_call", both)) == "unexpected_parameters"
     bad_first = {**flat, "first_call": "operator"}
-    assert mnemonic(await house.ask(Api.CALL, "start.employee_call", bad_first)) == "invalid_parameter_value"
+    assert mnemonic(await fakes.ask(Api.CALL, "start.employee_call", bad_first)) == "invalid_parameter_value"
 
 
 @pytest.mark.parametrize(
@@ -216,40 +216,40 @@ async def test_employee_call_and_its_flat_form() -> None:
     ],
 )
 async def test_refusals_of_the_switch(error: Exception, told: tuple[int, str, str]) -> None:
-    house = _house(start_employee_call=error)
-    answer = await house.ask(Api.CALL, "start.employee_call", EMPLOYEE)
+    fakes = _fakes(start_employee_call=error)
+    answer = await fakes.ask(Api.CALL, "start.employee_call", EMPLOYEE)
     assert fault(answer) == told
-    assert house.accounts.used == 0
+    assert fakes.accounts.used == 0
 
 
 async def test_release_call() -> None:
-    house = _house()
-    answer = await house.ask(Api.CALL, "release.call", {"call_session_id": "28575639"})
+    fakes = _fakes()
+    answer = await fakes.ask(Api.CALL, "release.call", {"call_session_id": "28575639"})
     assert answer["result"]["data"] == {"success": "true"}
-    assert house.switch.commands[0][1:] == (
+    assert fakes.switch.commands[0][1:] == (
         "release_call",
         {"call_session_id": 28575639, "user_id": 2001, "login": LOGIN, "api_request_id": 1},
     )
-    house.switch.answers["release_call"] = NotFound(
+    fakes.switch.answers["release_call"] = NotFound(
         "gone", mnemonic="call_session_not_found", field="call_session_id", value=5
     )
-    missing = await house.ask(Api.CALL, "release.call", {"call_session_id": 5})
+    missing = await fakes.ask(Api.CALL, "release.call", {"call_session_id": 5})
     assert fault(missing) == (-32602, "call_session_not_found", "Call session not found")
     assert missing["error"]["data"]["value"] == 5
-    as_text = await house.ask(Api.CALL, "release.call", {"call_session_id": "5"})
+    as_text = await fakes.ask(Api.CALL, "release.call", {"call_session_id": "5"})
     assert as_text["error"]["data"]["value"] == "5", "the value is told as it was sent"
-    wrong = await house.ask(Api.CALL, "release.call", {"call_session_id": 0})
+    wrong = await fakes.ask(Api.CALL, "release.call", {"call_session_id": 0})
     assert mnemonic(wrong) == "invalid_parameter_value"
 
 
 async def test_list_calls_passes_on_what_the_switch_wrote() -> None:
-    house = _house(list_calls=[{"call_session_id": 206597836, "tags": []}])
-    answer = await house.ask(
+    fakes = _fakes(list_calls=[{"call_session_id": 206597836, "tags": []}])
+    answer = await fakes.ask(
         Api.CALL, "list.calls", {"direction": "in", "virtual_phone_number": "+44 20 7946 0100"}
     )
     assert answer["result"]["data"] == [{"call_session_id": 206597836, "tags": []}]
     assert set(answer["result"]["metadata"]["limits"]) >= {"day_limit", "minute_remaining"}
-    assert house.switch.commands[0][2]["time_zone"] == "Asia/Dubai"
-    assert house.switch.commands[0][2]["virtual_phone_number"] == "442079460100"
-    await house.ask(Api.CALL, "list.calls")
-    assert "direction" not in house.switch.commands[1][2]
+    assert fakes.switch.commands[0][2]["time_zone"] == "Asia/Dubai"
+    assert fakes.switch.commands[0][2]["virtual_phone_number"] == "442079460100"
+    await fakes.ask(Api.CALL, "list.calls")
+    assert "direction" not in fakes.switch.commands[1][2]

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.apis.call_api.requests import COMMANDS, REQUESTS, SESSION
-from tests.apis.support import TOKEN, House, fault
+from tests.apis.support import TOKEN, ApisOnFakes, fault
 from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Api
 from trunkline.core.errors import Refused
@@ -71,23 +71,23 @@ PAGE_ERRORS = [
 async def test_an_error_of_the_switch(method: str, code: int, mnemonic: str) -> None:
     text, params = TEXTS[mnemonic] if mnemonic != "scenario_not_found" else SCENARIO_NOT_FOUND[method]
     field, value = next(iter(REQUESTS[method].items()))
-    house = House()
-    house.switch.answers[COMMANDS[method][0]] = Refused(
+    fakes = ApisOnFakes()
+    fakes.switch.answers[COMMANDS[method][0]] = Refused(
         "in our own words", mnemonic=mnemonic, field=field, value=value, params=params
     )
-    answer = await house.ask(Api.CALL, method, REQUESTS[method])
+    answer = await fakes.ask(Api.CALL, method, REQUESTS[method])
     assert fault(answer) == (code, mnemonic, text)
     data = answer["error"]["data"]
     assert (data["field"], data["value"], data["params"]) == (field, value, params)
-    assert house.accounts.used == 0
-    assert house.request_log.entries[0].error_mnemonic == mnemonic
+    assert fakes.accounts.used == 0
+    assert fakes.request_log.entries[0].error_mnemonic == mnemonic
 
 
 @pytest.mark.parametrize(
     "method", [row[0] for row in PAGE_ERRORS if row[2] == "character_encoding_not_allowed"]
 )
 async def test_bytes_that_are_not_utf8(method: str) -> None:
-    house = House()
+    fakes = ApisOnFakes()
     message = {
         "jsonrpc": "2.0",
         "id": "req1",
@@ -95,16 +95,16 @@ async def test_bytes_that_are_not_utf8(method: str) -> None:
         "params": {**REQUESTS[method], "access_token": TOKEN, "external_id": "order"},
     }
     body = orjson.dumps(message).replace(b"order", b"\xff\xfe")
-    answer = await house.send(Api.CALL, body)
+    answer = await fakes.send(Api.CALL, body)
     assert fault(answer) == (-32602, "character_encoding_not_allowed", "The character encoding must be UTF-8")
-    assert house.switch.commands == []
+    assert fakes.switch.commands == []
 
 
 @pytest.mark.parametrize("method", [row[0] for row in PAGE_ERRORS if row[2] == "internal_error"])
 async def test_what_nobody_expected(method: str) -> None:
-    house = House()
-    house.switch.answers[COMMANDS[method][0]] = RuntimeError("a mistake of ours")
-    answer = await house.ask(Api.CALL, method, REQUESTS[method])
+    fakes = ApisOnFakes()
+    fakes.switch.answers[COMMANDS[method][0]] = RuntimeError("a mistake of ours")
+    answer = await fakes.ask(Api.CALL, method, REQUESTS[method])
     assert fault(answer) == (-32603, "internal_error", "Internal error, contact the support service")
     assert "mistake" not in orjson.dumps(answer).decode()
 
@@ -121,11 +121,11 @@ async def test_what_nobody_expected(method: str) -> None:
 )
 async def test_a_call_that_is_not_there_or_not_ready(method: str, name: str) -> None:
     """Every method that acts on a call, whether its page lists the error or not."""
-    house = House()
-    house.switch.answers[COMMANDS[method][0]] = Refused(
+    fakes = ApisOnFakes()
+    fakes.switch.answers[COMMANDS[method][0]] = Refused(
         "gone", mnemonic=name, field="call_session_id", value=SESSION
     )
-    answer = await house.ask(Api.CALL, method, {**REQUESTS[method], "call_session_id": str(SESSION)})
+    answer = await fakes.ask(Api.CALL, method, {**REQUESTS[method], "call_session_id": str(SESSION)})
     assert fault(answer)[1:] == (name, TEXTS[name][0])
     assert answer["error"]["data"]["value"] == str(SESSION)
-    assert house.request_log.entries[0].call_session_id == SESSION
+    assert fakes.request_log.entries[0].call_session_id == SESSION

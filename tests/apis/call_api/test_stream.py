@@ -14,7 +14,7 @@ import pytest
 from aiohttp import WSCloseCode
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.apis.support import TOKEN, House
+from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.apis.call_api import stream
 from trunkline.apis.call_api.stream import message_of
 from trunkline.apis.web import build_app
@@ -35,8 +35,8 @@ def _event(session: int, seq: int, type_: EventType, account_id: int = ACCOUNT, 
 
 
 @dataclass
-class _Stage:
-    house: House
+class _Streaming:
+    fakes: ApisOnFakes
     db: Database
     feed: CallFeed
     client: TestClient[Any, Any]
@@ -54,34 +54,34 @@ async def _next(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     return told
 
 
-async def _nobody_watches(stage: _Stage) -> None:
+async def _nobody_watches(streaming: _Streaming) -> None:
     async with asyncio.timeout(20):
-        while stage.feed.watchers(ACCOUNT):
+        while streaming.feed.watchers(ACCOUNT):
             await asyncio.sleep(0.01)
 
 
 @pytest.fixture
-async def stage(database: str) -> AsyncIterator[_Stage]:
+async def streaming(database: str) -> AsyncIterator[_Streaming]:
     async with AsyncExitStack() as stack:
         db = await stack.enter_async_context(await Database.open(database))
         feed = await stack.enter_async_context(CallFeed(db, queue_max=50))
-        house = House(database=db)
-        app = build_app(house.services, request_log=house.request_log, feed=feed)
+        fakes = ApisOnFakes(database=db)
+        app = build_app(fakes.services, request_log=fakes.request_log, feed=feed)
         client = await stack.enter_async_context(TestClient(TestServer(app)))
-        yield _Stage(house, db, feed, client)
+        yield _Streaming(fakes, db, feed, client)
 
 
-async def test_transitions_of_the_accounts_calls_as_they_happen(stage: _Stage) -> None:
+async def test_transitions_of_the_accounts_calls_as_they_happen(streaming: _Streaming) -> None:
     session, foreign = _IDS.next(), _IDS.next()
-    async with stage.watch() as socket:
-        await stage.happen(
+    async with streaming.watch() as socket:
+        await streaming.happen(
             _event(
                 session, 1, EventType.SESSION_STARTED, direction="in", contact_phone_number="971500000010"
             ),
             _event(foreign, 1, EventType.SESSION_STARTED, account_id=1002, direction="in"),
             _event(session, 2, EventType.LEG_STARTED, leg_id=31, channel="secret-channel", role="contact"),
         )
-        await stage.happen(_event(session, 3, EventType.LEG_RINGING, leg_id=31))
+        await streaming.happen(_event(session, 3, EventType.LEG_RINGING, leg_id=31))
         told = [await _next(socket) for _ in range(3)]
     assert [(one["call_session_id"], one["seq"], one["event"]) for one in told] == [
         (session, 1, "session_started"),
@@ -93,35 +93,37 @@ async def test_transitions_of_the_accounts_calls_as_they_happen(stage: _Stage) -
     assert told[0]["time"].endswith("Z")
 
 
-async def test_one_call_alone(stage: _Stage) -> None:
+async def test_one_call_alone(streaming: _Streaming) -> None:
     session, other = _IDS.next(), _IDS.next()
-    async with stage.watch(call_session_id=session) as socket:
-        await stage.happen(
+    async with streaming.watch(call_session_id=session) as socket:
+        await streaming.happen(
             _event(other, 1, EventType.SESSION_STARTED), _event(session, 1, EventType.SESSION_STARTED)
         )
         assert (await _next(socket))["call_session_id"] == session
-        await stage.happen(_event(session, 2, EventType.SESSION_ENDING, finish_reason="caller_disconnected"))
+        await streaming.happen(
+            _event(session, 2, EventType.SESSION_ENDING, finish_reason="caller_disconnected")
+        )
         assert (await _next(socket))["data"] == {"finish_reason": "caller_disconnected"}
 
 
-async def test_going_on_after_a_break(stage: _Stage) -> None:
+async def test_going_on_after_a_break(streaming: _Streaming) -> None:
     session = _IDS.next()
-    await stage.happen(*(_event(session, seq, EventType.LEG_RINGING, leg_id=seq) for seq in range(1, 6)))
-    async with stage.watch(call_session_id=session, after=3) as socket:
+    await streaming.happen(*(_event(session, seq, EventType.LEG_RINGING, leg_id=seq) for seq in range(1, 6)))
+    async with streaming.watch(call_session_id=session, after=3) as socket:
         assert [(await _next(socket))["seq"] for _ in range(2)] == [4, 5]
         [again] = announcements([_event(session, 5, EventType.LEG_RINGING)])
-        await stage.db.execute("select pg_notify(%s, %s)", (CALLS_CHANNEL, again))
-        await stage.happen(_event(session, 6, EventType.LEG_RINGING))
+        await streaming.db.execute("select pg_notify(%s, %s)", (CALLS_CHANNEL, again))
+        await streaming.happen(_event(session, 6, EventType.LEG_RINGING))
         assert (await _next(socket))["seq"] == 6, "nothing twice"
-    async with stage.watch(call_session_id=session, after=0) as socket:
+    async with streaming.watch(call_session_id=session, after=0) as socket:
         assert [(await _next(socket))["seq"] for _ in range(6)] == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_call_of_another_account_is_as_one_that_is_not(stage: _Stage) -> None:
+async def test_a_call_of_another_account_is_as_one_that_is_not(streaming: _Streaming) -> None:
     foreign = _IDS.next()
-    await stage.happen(_event(foreign, 1, EventType.SESSION_STARTED, account_id=1002))
-    async with stage.watch(call_session_id=foreign, after=0) as socket:
-        await stage.happen(_event(foreign, 2, EventType.LEG_RINGING, account_id=1002))
+    await streaming.happen(_event(foreign, 1, EventType.SESSION_STARTED, account_id=1002))
+    async with streaming.watch(call_session_id=foreign, after=0) as socket:
+        await streaming.happen(_event(foreign, 2, EventType.LEG_RINGING, account_id=1002))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.receive_json(), 0.5)
 
@@ -137,18 +139,18 @@ async def test_a_call_of_another_account_is_as_one_that_is_not(stage: _Stage) ->
     ],
 )
 async def test_refused_before_it_begins(
-    stage: _Stage, query: dict[str, str], status: int, name: str, field: str | None
+    streaming: _Streaming, query: dict[str, str], status: int, name: str, field: str | None
 ) -> None:
-    answer = await stage.client.get("/v4.0/stream", params={"access_token": TOKEN, **query})
+    answer = await streaming.client.get("/v4.0/stream", params={"access_token": TOKEN, **query})
     error = (await answer.json())["error"]
     assert (answer.status, error["data"]["mnemonic"], error["data"]["field"]) == (status, name, field)
 
 
-async def test_rights_are_those_of_list_calls(stage: _Stage) -> None:
-    accounts = stage.house.accounts
+async def test_rights_are_those_of_list_calls(streaming: _Streaming) -> None:
+    accounts = streaming.fakes.accounts
 
     async def refused() -> tuple[int, str]:
-        answer = await stage.client.get("/v4.0/stream", params={"access_token": TOKEN})
+        answer = await streaming.client.get("/v4.0/stream", params={"access_token": TOKEN})
         return answer.status, (await answer.json())["error"]["data"]["mnemonic"]
 
     accounts.networks[ACCOUNT] = ["192.0.2.0/24"]
@@ -160,35 +162,37 @@ async def test_rights_are_those_of_list_calls(stage: _Stage) -> None:
     assert await refused() == (403, "forbidden")
 
 
-async def test_the_token_may_come_as_a_header(stage: _Stage) -> None:
-    async with stage.client.ws_connect(
+async def test_the_token_may_come_as_a_header(streaming: _Streaming) -> None:
+    async with streaming.client.ws_connect(
         "/v4.0/stream", headers={"Authorization": f"Bearer {TOKEN}"}
     ) as socket:
         assert not socket.closed
 
 
-async def test_rights_that_end_close_the_stream(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rights_that_end_close_the_stream(
+    streaming: _Streaming, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stream, "RECHECK_SECONDS", 0.1)
-    async with stage.watch() as socket:
-        stage.house.accounts.refuse(AuthenticationFailed("ended", mnemonic="access_token_blocked"))
+    async with streaming.watch() as socket:
+        streaming.fakes.accounts.refuse(AuthenticationFailed("ended", mnemonic="access_token_blocked"))
         message = await asyncio.wait_for(socket.receive(), 10)
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
-    await _nobody_watches(stage)
+    await _nobody_watches(streaming)
 
 
-async def test_too_many_streams(stage: _Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_streams(streaming: _Streaming, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STREAMS_MAX", 1)
-    async with stage.watch():
-        answer = await stage.client.get("/v4.0/stream", params={"access_token": TOKEN})
+    async with streaming.watch():
+        answer = await streaming.client.get("/v4.0/stream", params={"access_token": TOKEN})
         assert answer.status == 429
-    await _nobody_watches(stage)
-    async with stage.watch() as socket:
+    await _nobody_watches(streaming)
+    async with streaming.watch() as socket:
         assert not socket.closed
 
 
-async def test_a_listener_that_lost_its_connection_says_so(stage: _Stage) -> None:
-    async with stage.watch() as socket:
-        await stage.db.execute(
+async def test_a_listener_that_lost_its_connection_says_so(streaming: _Streaming) -> None:
+    async with streaming.watch() as socket:
+        await streaming.db.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where application_name like '%% listener' and datname = current_database()",
             (),
@@ -196,17 +200,17 @@ async def test_a_listener_that_lost_its_connection_says_so(stage: _Stage) -> Non
         message = await asyncio.wait_for(socket.receive(), 15)
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, WSCloseCode.SERVICE_RESTART)
     session = _IDS.next()
-    async with stage.watch() as socket:
-        await stage.happen(_event(session, 1, EventType.SESSION_STARTED))
+    async with streaming.watch() as socket:
+        await streaming.happen(_event(session, 1, EventType.SESSION_STARTED))
         assert (await _next(socket))["call_session_id"] == session
 
 
-async def test_a_watcher_that_does_not_keep_up_is_ended_alone(stage: _Stage) -> None:
+async def test_a_watcher_that_does_not_keep_up_is_ended_alone(streaming: _Streaming) -> None:
     session = _IDS.next()
-    with stage.feed.watching(ACCOUNT) as slow:
-        async with stage.watch() as socket:
+    with streaming.feed.watching(ACCOUNT) as slow:
+        async with streaming.watch() as socket:
             for seq in range(1, 61):
-                await stage.happen(_event(session, seq, EventType.LEG_RINGING))
+                await streaming.happen(_event(session, seq, EventType.LEG_RINGING))
             assert [(await _next(socket))["seq"] for _ in range(60)] == list(range(1, 61))
         assert [(await slow.next()).seq for _ in range(50)] == list(range(1, 51))
         with pytest.raises(WatchEnded) as ended:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.apis.support import CALLER, TOKEN, House, NotedSwitch
+from tests.apis.support import CALLER, TOKEN, ApisOnFakes, NotedSwitch
 from trunkline.apis.web import build_app
 from trunkline.db.pool import Database
 
@@ -32,11 +32,11 @@ class _SilentSwitch(NotedSwitch):
 
 
 async def main(dsn: str, account_id: int, port: int, note: Path) -> None:
-    house = House(database=await Database.open(dsn))
-    house.switch = _SilentSwitch(note)
-    house.accounts.callers[TOKEN] = replace(CALLER, account_id=account_id)
-    house.accounts.networks[account_id] = ["127.0.0.0/8"]
-    runner = web.AppRunner(build_app(house.services, request_log=house.request_log))
+    fakes = ApisOnFakes(database=await Database.open(dsn))
+    fakes.switch = _SilentSwitch(note)
+    fakes.accounts.callers[TOKEN] = replace(CALLER, account_id=account_id)
+    fakes.accounts.networks[account_id] = ["127.0.0.0/8"]
+    runner = web.AppRunner(build_app(fakes.services, request_log=fakes.request_log))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     print("ready", flush=True)

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.apis.support import TOKEN, House
+from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
@@ -28,9 +28,9 @@ def large_method(chunks: int, envelope: Envelope = Envelope.DATA_ARRAY) -> Metho
 
 @pytest.mark.parametrize("count", [1, 3, 2000])
 async def test_over_http(count: int) -> None:
-    house = House(extra=(large_method(count),))
+    fakes = ApisOnFakes(extra=(large_method(count),))
     endpoint = JsonRpcEndpoint(
-        house.dispatcher(Api.DATA), body_max=10_000, address_of=lambda _request: "127.0.0.1"
+        fakes.dispatcher(Api.DATA), body_max=10_000, address_of=lambda _request: "127.0.0.1"
     )
     app = web.Application()
     app.add_routes(endpoint.routes())
@@ -49,7 +49,7 @@ async def test_over_http(count: int) -> None:
 
 
 async def test_an_envelope_that_is_the_array() -> None:
-    answer = await House(extra=(large_method(3, Envelope.ARRAY),)).ask(Api.DATA, "get.large")
+    answer = await ApisOnFakes(extra=(large_method(3, Envelope.ARRAY),)).ask(Api.DATA, "get.large")
     assert [row["number"] for row in answer["result"]] == [0, 1, 2]
 
 

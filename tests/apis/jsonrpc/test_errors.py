@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.apis.support import CALLER, TOKEN, House, fault, mnemonic
+from tests.apis.support import CALLER, TOKEN, ApisOnFakes, fault, mnemonic
 from trunkline.accounts.permissions import Role
 from trunkline.apis.contract import load_common_errors
 from trunkline.apis.jsonrpc import (
@@ -106,19 +106,19 @@ def _text(api: Api, name: str) -> str:
 async def test_envelope_errors(
     api: Api, body: bytes, code: int, name: str, field: str | None, request_id: Any
 ) -> None:
-    house = House()
-    answer = await house.send(api, body)
+    fakes = ApisOnFakes()
+    answer = await fakes.send(api, body)
     assert fault(answer) == (code, name, _text(api, name))
     assert answer["error"]["data"]["field"] == field
     assert answer["error"]["data"]["metadata"] == {}
     assert answer["id"] == request_id
     assert answer["jsonrpc"] == "2.0"
-    assert house.request_log.entries == []
+    assert fakes.request_log.entries == []
 
 
 async def test_body_that_is_not_utf8_where_the_page_lists_it() -> None:
     body = b'{"jsonrpc":"2.0","id":1,"method":"start.simple_call","params":{"external_id":"\xe9"}}'
-    answer = await House().send(Api.CALL, body)
+    answer = await ApisOnFakes().send(Api.CALL, body)
     assert fault(answer) == (-32602, "character_encoding_not_allowed", "The character encoding must be UTF-8")
     assert answer["id"] == 1
 
@@ -126,71 +126,71 @@ async def test_body_that_is_not_utf8_where_the_page_lists_it() -> None:
 @BOTH
 @pytest.mark.parametrize("name", ["access_token_invalid", "access_token_expired", "access_token_blocked"])
 async def test_token_errors(api: Api, name: str) -> None:
-    house = House()
-    house.accounts.refuse(AuthenticationFailed("no", mnemonic=name))
-    answer = await house.ask(api, "logout.user")
+    fakes = ApisOnFakes()
+    fakes.accounts.refuse(AuthenticationFailed("no", mnemonic=name))
+    answer = await fakes.ask(api, "logout.user")
     assert fault(answer) == (-32001, name, _text(api, name))
     assert answer["error"]["data"]["metadata"] == {}
-    assert house.request_log.entries == []
+    assert fakes.request_log.entries == []
 
 
 @BOTH
 async def test_missing_or_wrong_token(api: Api) -> None:
-    house = House()
-    missing = await house.ask(api, "logout.user", token=None)
+    fakes = ApisOnFakes()
+    missing = await fakes.ask(api, "logout.user", token=None)
     assert fault(missing) == (
         -32602,
         "required_parameter_missed",
         _text(api, "required_parameter_missed"),
     )
     assert missing["error"]["data"]["field"] == "access_token"
-    number = await house.ask(api, "logout.user", {"access_token": 17}, token=None)
+    number = await fakes.ask(api, "logout.user", {"access_token": 17}, token=None)
     assert fault(number)[1] == "data_type_error"
     assert number["error"]["data"]["value"] is None, "a token is never echoed"
 
 
 @BOTH
 async def test_login_errors(api: Api) -> None:
-    answer = await House().ask(api, "login.user", {"login": "dispatcher", "password": "no"}, token=None)
+    answer = await ApisOnFakes().ask(api, "login.user", {"login": "dispatcher", "password": "no"}, token=None)
     assert fault(answer) == (-32001, "auth_error", "Login or password is wrong")
     assert answer["error"]["data"]["value"] is None
 
 
 @BOTH
 async def test_account_inactive(api: Api) -> None:
-    house = House()
-    house.accounts.refuse(PermissionDenied("account is disabled", mnemonic="account_inactive"))
-    answer = await house.ask(api, "logout.user")
+    fakes = ApisOnFakes()
+    fakes.accounts.refuse(PermissionDenied("account is disabled", mnemonic="account_inactive"))
+    answer = await fakes.ask(api, "logout.user")
     assert fault(answer) == (-32009, "account_inactive", _text(api, "account_inactive"))
 
 
 @BOTH
 async def test_address(api: Api) -> None:
-    house = House()
+    fakes = ApisOnFakes()
     body = {"jsonrpc": "2.0", "id": 1, "method": "logout.user", "params": {"access_token": TOKEN}}
-    answer = await house.send(api, body, ip="203.0.113.9")
+    answer = await fakes.send(api, body, ip="203.0.113.9")
     assert fault(answer) == (-32003, "ip_not_whitelisted", "Your IP 203.0.113.9 is not whitelisted")
     assert answer["error"]["data"]["params"] == {"ip": "203.0.113.9"}
     assert answer["error"]["data"]["metadata"] == {}
-    assert house.request_log.entries == []
+    assert fakes.request_log.entries == []
 
 
 @BOTH
 async def test_user_without_the_api_and_without_permission(api: Api) -> None:
-    house = House(extra=[_probe(api, permissions=(("employees", "select"),))])
-    house.accounts.allow(role=Role.MEMBER)
-    refused = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, permissions=(("employees", "select"),))])
+    fakes.accounts.allow(role=Role.MEMBER)
+    refused = await fakes.ask(api, "get.probe", {"count": 1})
     assert fault(refused) == (-32003, "forbidden", "Permission denied")
-    house.accounts.allow(permissions=frozenset({"employees:select"}))
-    assert mnemonic(await house.ask(api, "get.probe", {"count": 1})) == "ok"
-    house.accounts.allow(call_api_enabled=False, data_api_enabled=False)
-    assert fault(await house.ask(api, "get.probe", {"count": 1}))[1] == "forbidden"
+    fakes.accounts.allow(permissions=frozenset({"employees:select"}))
+    assert mnemonic(await fakes.ask(api, "get.probe", {"count": 1})) == "ok"
+    fakes.accounts.allow(call_api_enabled=False, data_api_enabled=False)
+    assert fault(await fakes.ask(api, "get.probe", {"count": 1}))[1] == "forbidden"
 
 
 async def test_component_of_the_call_api() -> None:
-    house = House()
-    house.accounts.allow(components=frozenset())
-    answer = await house.ask(Api.CALL, "list.calls")
+    fakes = ApisOnFakes()
+    fakes.accounts.allow(components=frozenset())
+    answer = await fakes.ask(Api.CALL, "list.calls")
     assert fault(answer) == (
         -32008,
         "component_disabled",
@@ -203,11 +203,11 @@ async def test_component_of_the_call_api() -> None:
 
 async def test_component_of_the_data_api() -> None:
     wanted = (Component("va", "Virtual PBX"), Component("lead", "Lead generator"))
-    house = House(extra=[_probe(Api.DATA, components=wanted)])
-    house.accounts.allow(components=frozenset({"lead"}))
-    assert mnemonic(await house.ask(Api.DATA, "get.probe", {"count": 1})) == "ok"
-    house.accounts.allow(components=frozenset())
-    answer = await house.ask(Api.DATA, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(Api.DATA, components=wanted)])
+    fakes.accounts.allow(components=frozenset({"lead"}))
+    assert mnemonic(await fakes.ask(Api.DATA, "get.probe", {"count": 1})) == "ok"
+    fakes.accounts.allow(components=frozenset())
+    answer = await fakes.ask(Api.DATA, "get.probe", {"count": 1})
     assert fault(answer) == (
         -32008,
         "method_component_disabled",
@@ -219,10 +219,10 @@ async def test_component_of_the_data_api() -> None:
 
 @BOTH
 async def test_limit(api: Api) -> None:
-    house = House(extra=[_probe(api)])
-    house.accounts.minute_limit = 1
-    assert mnemonic(await house.ask(api, "get.probe", {"count": 1})) == "ok"
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api)])
+    fakes.accounts.minute_limit = 1
+    assert mnemonic(await fakes.ask(api, "get.probe", {"count": 1})) == "ok"
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert fault(answer) == (
         -32029,
         "limit_exceeded",
@@ -261,8 +261,8 @@ async def test_limit(api: Api) -> None:
 async def test_parameter_errors(
     api: Api, sent: dict[str, Any], code: int, name: str, field: str, value: Any
 ) -> None:
-    house = House(extra=[_probe(api)])
-    answer = await house.ask(api, "get.probe", sent)
+    fakes = ApisOnFakes(extra=[_probe(api)])
+    answer = await fakes.ask(api, "get.probe", sent)
     assert fault(answer) == (code, name, _text(api, name))
     assert answer["error"]["data"]["field"] == field
     assert answer["error"]["data"]["value"] == value
@@ -270,29 +270,29 @@ async def test_parameter_errors(
     assert answer["error"]["data"]["metadata"]["limits"]["minute_remaining"] == 100, (
         "the point was given back"
     )
-    assert [entry.error_mnemonic for entry in house.request_log.entries] == [name]
+    assert [entry.error_mnemonic for entry in fakes.request_log.entries] == [name]
 
 
 async def test_numeric_strings_are_numbers() -> None:
-    house = House(extra=[_probe(Api.CALL)])
-    answer = await house.ask(Api.CALL, "get.probe", {"count": "17", "nested": {"id": "5"}, "mode": None})
+    fakes = ApisOnFakes(extra=[_probe(Api.CALL)])
+    answer = await fakes.ask(Api.CALL, "get.probe", {"count": "17", "nested": {"id": "5"}, "mode": None})
     assert answer["result"]["data"]["seen"] == {"count": 17, "nested": {"id": 5}}
 
 
 @BOTH
 async def test_unexpected_failure_says_nothing_but_an_incident(api: Api) -> None:
-    house = House(extra=[_probe(api, raises=RuntimeError("password=hunter2"))])
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, raises=RuntimeError("password=hunter2"))])
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert fault(answer) == (-32603, "internal_error", "Internal error, contact the support service")
     assert set(answer["error"]["data"]["params"]) == {"incident_id"}
     assert "hunter2" not in str(answer)
-    assert house.accounts.used == 0
+    assert fakes.accounts.used == 0
 
 
 @BOTH
 async def test_a_dependency_that_is_unavailable(api: Api) -> None:
-    house = House(extra=[_probe(api, raises=SwitchUnavailable("node 0 at 127.0.0.1:8070 is away"))])
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, raises=SwitchUnavailable("node 0 at 127.0.0.1:8070 is away"))])
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert fault(answer)[1] == "internal_error"
     assert "send the request again" in answer["error"]["data"]["params"]["remedy"]
     assert "8070" not in str(answer)
@@ -303,36 +303,40 @@ async def test_result_that_is_no_json(api: Api) -> None:
     async def handler(request: RequestContext, params: Params) -> Result:
         return Result({"seen": object()})
 
-    house = House(extra=[_probe(api, handler=handler)])
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, handler=handler)])
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert fault(answer)[1] == "internal_error"
-    assert house.accounts.used == 0
+    assert fakes.accounts.used == 0
 
 
 async def test_domain_errors_take_the_code_of_page_verb_or_common_list() -> None:
     raises: TrunklineError = PermissionDenied("it is the system's", field="id", value=5)
     deleting = _probe(Api.DATA, name="delete.probe", raises=raises)
-    answer = await House(extra=[deleting]).ask(Api.DATA, "delete.probe", {"count": 1})
+    answer = await ApisOnFakes(extra=[deleting]).ask(Api.DATA, "delete.probe", {"count": 1})
     assert fault(answer) == (-32602, "forbidden", "Permission denied"), "the delete list has its own code"
     missing = _probe(Api.DATA, name="update.probe", raises=NotFound("none"))
-    answer = await House(extra=[missing]).ask(Api.DATA, "update.probe", {"count": 1})
+    answer = await ApisOnFakes(extra=[missing]).ask(Api.DATA, "update.probe", {"count": 1})
     assert fault(answer) == (-32602, "entity_not_found", "Entity not found")
     combination = InvalidInput("no", mnemonic="invalid_parameters_combination")
     for api in Api:
-        answer = await House(extra=[_probe(api, raises=combination)]).ask(api, "get.probe", {"count": 1})
+        answer = await ApisOnFakes(extra=[_probe(api, raises=combination)]).ask(
+            api, "get.probe", {"count": 1}
+        )
         assert fault(answer) == (
             -32602,
             "invalid_parameters_combination",
             "The combination of parameters is not permitted",
         )
     dynamic = InvalidInput("no", mnemonic="error", params={"error_message": "the line is busy {x}"})
-    answer = await House(extra=[_probe(Api.DATA, raises=dynamic)]).ask(Api.DATA, "get.probe", {"count": 1})
+    answer = await ApisOnFakes(extra=[_probe(Api.DATA, raises=dynamic)]).ask(
+        Api.DATA, "get.probe", {"count": 1}
+    )
     assert fault(answer) == (-32602, "error", "the line is busy {x}")
 
 
 async def test_error_the_api_does_not_know_is_internal() -> None:
-    house = House(extra=[_probe(Api.CALL, raises=InvalidInput("odd", mnemonic="no_such_mnemonic"))])
-    assert fault(await house.ask(Api.CALL, "get.probe", {"count": 1}))[1] == "internal_error"
+    fakes = ApisOnFakes(extra=[_probe(Api.CALL, raises=InvalidInput("odd", mnemonic="no_such_mnemonic"))])
+    assert fault(await fakes.ask(Api.CALL, "get.probe", {"count": 1}))[1] == "internal_error"
 
 
 async def test_agent_acts_for_a_client() -> None:
@@ -340,20 +344,20 @@ async def test_agent_acts_for_a_client() -> None:
         return Result({"account_id": request.account_id})
 
     probe = _probe(Api.DATA, params=(ACCESS_TOKEN, USER_ID), handler=handler)
-    house = House(extra=[probe])
+    fakes = ApisOnFakes(extra=[probe])
     client = _client()
-    house.accounts.clients[3001] = client
-    assert fault(await house.ask(Api.DATA, "get.probe", {"user_id": 3001}))[1] == "forbidden"
-    assert mnemonic(await house.ask(Api.DATA, "get.probe", {"user_id": CALLER.user_id})) == "ok"
-    house.accounts.allow(is_agent=True)
-    missing = await house.ask(Api.DATA, "get.probe")
+    fakes.accounts.clients[3001] = client
+    assert fault(await fakes.ask(Api.DATA, "get.probe", {"user_id": 3001}))[1] == "forbidden"
+    assert mnemonic(await fakes.ask(Api.DATA, "get.probe", {"user_id": CALLER.user_id})) == "ok"
+    fakes.accounts.allow(is_agent=True)
+    missing = await fakes.ask(Api.DATA, "get.probe")
     assert (fault(missing)[1], missing["error"]["data"]["field"]) == ("required_parameter_missed", "user_id")
-    assert fault(await house.ask(Api.DATA, "get.probe", {"user_id": 3001}))[1] == "ip_not_whitelisted"
-    house.accounts.networks[client.account_id] = ["127.0.0.1/32"]
-    answer = await house.ask(Api.DATA, "get.probe", {"user_id": "3001"})
+    assert fault(await fakes.ask(Api.DATA, "get.probe", {"user_id": 3001}))[1] == "ip_not_whitelisted"
+    fakes.accounts.networks[client.account_id] = ["127.0.0.1/32"]
+    answer = await fakes.ask(Api.DATA, "get.probe", {"user_id": "3001"})
     assert answer["result"]["data"] == {"account_id": client.account_id}
-    assert fault(await house.ask(Api.DATA, "get.probe", {"user_id": 9}))[1] == "forbidden"
-    assert fault(await house.ask(Api.DATA, "get.probe", {"user_id": "x"}))[1] == "data_type_error"
+    assert fault(await fakes.ask(Api.DATA, "get.probe", {"user_id": 9}))[1] == "forbidden"
+    assert fault(await fakes.ask(Api.DATA, "get.probe", {"user_id": "x"}))[1] == "data_type_error"
 
 
 def _client() -> Any:
@@ -362,21 +366,21 @@ def _client() -> Any:
 
 @BOTH
 async def test_remedies_of_missing_rights(api: Api) -> None:
-    house = House(extra=[_probe(api, permissions=(("reports", "select"),))])
-    house.accounts.allow(role=Role.MEMBER)
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, permissions=(("reports", "select"),))])
+    fakes.accounts.allow(role=Role.MEMBER)
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     command = "trunkline user permit --user dispatcher reports select --account 1001"
     assert command in _helper(answer)
-    house.accounts.allow(call_api_enabled=False, data_api_enabled=False)
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes.accounts.allow(call_api_enabled=False, data_api_enabled=False)
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert f"trunkline user apis --user dispatcher {api.value} --account 1001" in _helper(answer)
 
 
 @BOTH
 async def test_the_remedy_of_an_error_is_in_extended_helper(api: Api) -> None:
     refused = InvalidInput("choose another count, from 1 to 9", field="count", value=1)
-    house = House(extra=[_probe(api, raises=refused)])
-    answer = await house.ask(api, "get.probe", {"count": 1})
+    fakes = ApisOnFakes(extra=[_probe(api, raises=refused)])
+    answer = await fakes.ask(api, "get.probe", {"count": 1})
     assert _helper(answer) == "choose another count, from 1 to 9"
 
 
@@ -392,16 +396,16 @@ async def test_the_remedy_of_an_error_is_in_extended_helper(api: Api) -> None:
     ],
 )
 async def test_remedies_of_parameters(api: Api, sent: dict[str, Any], remedy: str) -> None:
-    assert remedy in _helper(await House(extra=[_probe(api)]).ask(api, "get.probe", sent))
+    assert remedy in _helper(await ApisOnFakes(extra=[_probe(api)]).ask(api, "get.probe", sent))
 
 
 @BOTH
 async def test_the_remedy_of_a_time_has_the_accepted_forms(api: Api) -> None:
     params = (ACCESS_TOKEN, Param("date_from", ParamType.ISO8601, required=True))
-    house = House(extra=[_probe(api, params=params)])
+    fakes = ApisOnFakes(extra=[_probe(api, params=params)])
     for good in ("2026-03-01 08:30:00", "2026-03-01T08:30:00.000Z", "2026-03-01T08:30:00.123456+04:00"):
-        assert mnemonic(await house.ask(api, "get.probe", {"date_from": good})) == "ok"
-    answer = await house.ask(api, "get.probe", {"date_from": "01.03.2026"})
+        assert mnemonic(await fakes.ask(api, "get.probe", {"date_from": good})) == "ok"
+    answer = await fakes.ask(api, "get.probe", {"date_from": "01.03.2026"})
     assert "YYYY-MM-DD hh:mm:ss" in _helper(answer)
     assert "2026-03-01T08:30:00.000Z" in _helper(answer)
 
@@ -414,6 +418,6 @@ async def test_a_create_method_answers_its_id_in_both_places(api: Api, envelope:
 
     fields = (Field("id", FieldType.NUMBER), Field("key", FieldType.STRING))
     probe = _probe(api, name="create.probe", envelope=envelope, result=fields, handler=make)
-    result = (await House(extra=[probe]).ask(api, "create.probe", {"count": 1}))["result"]
+    result = (await ApisOnFakes(extra=[probe]).ask(api, "create.probe", {"count": 1}))["result"]
     assert result["id"] == result["data"]["id"] == 7
     assert (result if envelope is Envelope.DIRECT else result["data"])["key"] == "a"

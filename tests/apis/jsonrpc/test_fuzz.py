@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.apis.support import TOKEN, House
+from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Params, RequestContext, Result
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
@@ -61,13 +61,13 @@ def _messages(draw: st.DrawFn) -> Any:
 
 
 def _check_answer(service_spec: ServiceSpec, body: bytes) -> None:
-    house = House()
-    house.switch.answers = {
+    fakes = ApisOnFakes()
+    fakes.switch.answers = {
         "start_simple_call": {"call_session_id": 1},
         "list_calls": [],
         "list_talk_options": {"options": []},
     }
-    dispatcher = Dispatcher(service_spec, house.services, house.request_log)
+    dispatcher = Dispatcher(service_spec, fakes.services, fakes.request_log)
     raw = asyncio.run(dispatcher.answer(body, "127.0.0.1"))
     answer = orjson.loads(raw)
     assert set(answer) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
@@ -76,7 +76,7 @@ def _check_answer(service_spec: ServiceSpec, body: bytes) -> None:
     if "result" in answer:
         return
     error = answer["error"]
-    assert house.accounts.used == 0
+    assert fakes.accounts.used == 0
     assert error["data"]["mnemonic"] != "internal_error"
     known = [
         find_spec(service_spec.api, method, error["data"]["mnemonic"])

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.apis.support import ADDRESS, House
+from tests.apis.support import ADDRESS, ApisOnFakes
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.openrpc import document, example_params
@@ -90,18 +90,18 @@ def test_results_of_examples_have_every_field(service_spec: ServiceSpec) -> None
 
 
 async def test_discover_needs_no_token_and_no_points(service_spec: ServiceSpec) -> None:
-    house = House()
+    fakes = ApisOnFakes()
     body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "rpc.discover"})
-    answer = await house.send(service_spec.api, body, "192.0.2.1")
+    answer = await fakes.send(service_spec.api, body, "192.0.2.1")
     assert answer["result"] == orjson.loads(document(service_spec))
-    assert house.accounts.used == 0
-    assert house.request_log.entries == []
+    assert fakes.accounts.used == 0
+    assert fakes.request_log.entries == []
 
 
 async def test_an_unknown_method_has_similar_ones_in_its_remedy(service_spec: ServiceSpec) -> None:
     other = next(one for one in SERVICE_SPECS if one is not service_spec)
-    house = House()
-    dispatcher = Dispatcher(service_spec, house.services, house.request_log, others=[other])
+    fakes = ApisOnFakes()
+    dispatcher = Dispatcher(service_spec, fakes.services, fakes.request_log, others=[other])
 
     async def remedy(method: str) -> str:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}

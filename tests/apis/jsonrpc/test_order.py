@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.apis.support import ADDRESS, TOKEN, House, mnemonic
+from tests.apis.support import ADDRESS, TOKEN, ApisOnFakes, mnemonic
 from trunkline.accounts.permissions import Role
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
@@ -44,18 +44,18 @@ PROBE = Method(
 
 
 async def test_faults_are_told_in_order() -> None:
-    house = House(extra=[PROBE])
-    accounts = house.accounts
+    fakes = ApisOnFakes(extra=[PROBE])
+    accounts = fakes.accounts
     accounts.allow(call_api_enabled=False, components=frozenset(), role=Role.MEMBER, permissions=frozenset())
     accounts.minute_limit = 0
     accounts.networks.clear()
     message: dict[str, Any] = {"method": "no.such", "params": {"access_token": "bad", "count": {}}}
 
     async def told() -> str:
-        return mnemonic(await house.send(Api.CALL, message))
+        return mnemonic(await fakes.send(Api.CALL, message))
 
-    assert mnemonic(await house.send(Api.CALL, orjson.dumps([message]) + b"]")) == "parse_error"
-    assert mnemonic(await house.send(Api.CALL, [message])) == "batch_operations_not_supported"
+    assert mnemonic(await fakes.send(Api.CALL, orjson.dumps([message]) + b"]")) == "parse_error"
+    assert mnemonic(await fakes.send(Api.CALL, [message])) == "batch_operations_not_supported"
     assert await told() == "invalid_request"
     message["jsonrpc"] = "2.0"
     assert await told() == "notifications_not_supported"
@@ -84,26 +84,26 @@ async def test_faults_are_told_in_order() -> None:
 
 
 async def test_login_tells_password_before_address_and_leaves_no_session() -> None:
-    house = House()
-    house.accounts.networks.clear()
+    fakes = ApisOnFakes()
+    fakes.accounts.networks.clear()
     wrong = {"login": "dispatcher", "password": "wrong"}
     right = {"login": "dispatcher", "password": "correct horse"}
-    assert mnemonic(await house.ask(Api.CALL, "login.user", {"login": "x"}, token=None)) == (
+    assert mnemonic(await fakes.ask(Api.CALL, "login.user", {"login": "x"}, token=None)) == (
         "required_parameter_missed"
     )
-    assert mnemonic(await house.ask(Api.CALL, "login.user", wrong, token=None)) == "auth_error"
-    assert mnemonic(await house.ask(Api.CALL, "login.user", right, token=None)) == "ip_not_whitelisted"
-    assert house.accounts.sessions == set()
-    house.accounts.networks[1001] = ["127.0.0.1/32"]
-    assert mnemonic(await house.ask(Api.CALL, "login.user", right, token=None)) == "ok"
-    assert len(house.accounts.sessions) == 1
+    assert mnemonic(await fakes.ask(Api.CALL, "login.user", wrong, token=None)) == "auth_error"
+    assert mnemonic(await fakes.ask(Api.CALL, "login.user", right, token=None)) == "ip_not_whitelisted"
+    assert fakes.accounts.sessions == set()
+    fakes.accounts.networks[1001] = ["127.0.0.1/32"]
+    assert mnemonic(await fakes.ask(Api.CALL, "login.user", right, token=None)) == "ok"
+    assert len(fakes.accounts.sessions) == 1
 
 
 @pytest.mark.parametrize(
     "text", ["340282366920938463463374607431768211455", "-9" + "0" * 30, "1.5", "-0.25", "7"]
 )
 async def test_id_comes_back_as_it_was_sent(text: str) -> None:
-    house = House()
+    fakes = ApisOnFakes()
     for method in ("logout.user", "no.such"):
         params = orjson.dumps({"access_token": TOKEN})
         body = b'{"jsonrpc":"2.0","id":%s,"method":"%s","params":%s}' % (
@@ -111,4 +111,4 @@ async def test_id_comes_back_as_it_was_sent(text: str) -> None:
             method.encode(),
             params,
         )
-        assert f'"id":{text},'.encode() in await house.dispatcher(Api.CALL).answer(body, ADDRESS)
+        assert f'"id":{text},'.encode() in await fakes.dispatcher(Api.CALL).answer(body, ADDRESS)

@@ -9,7 +9,7 @@ from collections import Counter
 import psycopg
 import pytest
 
-from tests.apis.support import TOKEN, House, mnemonic
+from tests.apis.support import TOKEN, ApisOnFakes, mnemonic
 from trunkline.apis.catalogue import CALL_API, DATA_API
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, Api, Envelope, Method, Params, RequestContext, Result
 from trunkline.apis.service.workloads import Workload, limits_of
@@ -156,7 +156,7 @@ async def test_points_of_a_request_that_took_too_long_stay_spent(
     method = Method(
         Api.DATA, "get.something", "", (ACCESS_TOKEN,), (), Envelope.DATA_ARRAY, handler, weight=5
     )
-    house = House(extra=[method])
-    answer = await house.ask(Api.DATA, "get.something", token=TOKEN)
-    assert (mnemonic(answer), house.accounts.used) == (told, spent)
-    assert house.request_log.entries[-1].points == spent
+    fakes = ApisOnFakes(extra=[method])
+    answer = await fakes.ask(Api.DATA, "get.something", token=TOKEN)
+    assert (mnemonic(answer), fakes.accounts.used) == (told, spent)
+    assert fakes.request_log.entries[-1].points == spent
