@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from tests.telephony.conftest import NUMBER, House, Pbx
+from tests.telephony.conftest import NUMBER, Pbx, TelephonySetup
 from trunkline.telephony.ami import AmiAddress, AmiClient
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
@@ -56,14 +56,14 @@ def register(pbx: Pbx, login: str, user: str, password: str = "secret") -> socke
     raise AssertionError(f"not registered: {response}")
 
 
-async def test_a_call_to_a_line_rings_its_own_devices_only(house: House) -> None:
+async def test_a_call_to_a_line_rings_its_own_devices_only(setup: TelephonySetup) -> None:
     """By the default route, while no switch runs, which leaves the dialling to Asterisk."""
-    device = await asyncio.to_thread(register, house.pbx, "1001", HOSTILE)
-    other = await asyncio.to_thread(register, house.pbx, "1002", "honest")
-    ami = AmiAddress(house.pbx.config.ports.ami, "trunkline", "ami-secret")
+    device = await asyncio.to_thread(register, setup.pbx, "1001", HOSTILE)
+    other = await asyncio.to_thread(register, setup.pbx, "1002", "honest")
+    ami = AmiAddress(setup.pbx.config.ports.ami, "trunkline", "ami-secret")
     try:
-        customer = await house.world.customer("12025550110")
-        await house.engine.__aexit__(None, None, None)
+        customer = await setup.world.customer("12025550110")
+        await setup.engine.__aexit__(None, None, None)
         call = await customer.dial(NUMBER)
         async with AmiClient(ami) as client, asyncio.timeout(20):
             await client.wait_up()

@@ -74,33 +74,33 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def until_refused(house: Guarded, guesser: Guesser, line: str) -> int:
+async def until_refused(setup: Guarded, guesser: Guesser, line: str) -> int:
     """Guess until the engine does not look at the password any more; the number of guesses that it looked at."""
     for number in range(20_000):
         assert await guesser.guess(line, f"guess{number}") == 401
-        if house.failed and house.failed[-1].line == "":
-            return sum(one.line == line for one in house.failed)
+        if setup.failed and setup.failed[-1].line == "":
+            return sum(one.line == line for one in setup.failed)
     pytest.fail("the guesses never stopped")
 
 
 async def test_guesses_stop_and_others_go_on(pbx: Pbx, tmp_path: Path) -> None:
     port = pbx.config.ports.udp
     async with (
-        guarded(pbx, tmp_path / "bans.json") as house,
+        guarded(pbx, tmp_path / "bans.json") as setup,
         Guesser(port, ATTACKER) as attacker,
         Guesser(port, OFFICE) as phone,
     ):
         assert await phone.guess(LINE, PASSWORD) == 200
-        looked_at = await until_refused(house, attacker, LINE)
+        looked_at = await until_refused(setup, attacker, LINE)
         assert looked_at >= FAILURES
         # The right password does not help any more, at this line, and the answer does not tell it from a wrong one.
         assert await attacker.guess(LINE, PASSWORD) == 401
         assert await attacker.guess(OTHER, PASSWORD) == 200
         assert await phone.guess(LINE, PASSWORD) == 200
-        [ban] = house.guard.listed()
+        [ban] = setup.guard.listed()
         assert (ban["scope"], ban["ip"], ban["line"]) == ("address_and_line", ATTACKER, LINE)
 
-        house.guard.lift(ATTACKER, None)
+        setup.guard.lift(ATTACKER, None)
 
         async def let_in() -> bool:
             return await attacker.guess(LINE, PASSWORD) == 200
@@ -110,14 +110,14 @@ async def test_guesses_stop_and_others_go_on(pbx: Pbx, tmp_path: Path) -> None:
 
 async def test_an_address_that_tries_many_lines_is_refused_at_all(pbx: Pbx, tmp_path: Path) -> None:
     async with (
-        guarded(pbx, tmp_path / "bans.json") as house,
+        guarded(pbx, tmp_path / "bans.json") as setup,
         Guesser(pbx.config.ports.udp, ATTACKER) as attacker,
         Guesser(pbx.config.ports.udp, OFFICE) as phone,
     ):
         for number in range(LINES):
-            house.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
+            setup.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
             for _ in range(FAILURES):
-                house.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
+                setup.guard.handle(LoginFailed(time.time(), f"20{number}", ATTACKER, "", proven=True))  # type: ignore[arg-type]
 
         async def refused() -> bool:
             return await attacker.guess(OTHER, PASSWORD) in (0, 403)
@@ -129,16 +129,16 @@ async def test_an_address_that_tries_many_lines_is_refused_at_all(pbx: Pbx, tmp_
 async def test_a_ban_survives_a_restart_of_the_switch(pbx: Pbx, tmp_path: Path) -> None:
     file = tmp_path / "bans.json"
     async with Guesser(pbx.config.ports.udp, ATTACKER) as attacker:
-        async with guarded(pbx, file) as house:
-            await until_refused(house, attacker, LINE)
-            before = house.guard.listed()
+        async with guarded(pbx, file) as setup:
+            await until_refused(setup, attacker, LINE)
+            before = setup.guard.listed()
 
             async def saved() -> bool:
                 return file.exists()
 
             await until(saved)
-        async with guarded(pbx, file) as house:
-            assert house.guard.listed() == before
+        async with guarded(pbx, file) as setup:
+            assert setup.guard.listed() == before
 
             async def refused() -> bool:
                 return await attacker.guess(LINE, PASSWORD) == 401
@@ -149,26 +149,26 @@ async def test_a_ban_survives_a_restart_of_the_switch(pbx: Pbx, tmp_path: Path) 
 async def test_an_unlisted_carrier_is_not_banned(pbx: Pbx, tmp_path: Path) -> None:
     """It tries no password: its requests are refused by their name."""
     async with (
-        guarded(pbx, tmp_path / "bans.json") as house,
+        guarded(pbx, tmp_path / "bans.json") as setup,
         Guesser(pbx.config.ports.udp, STRANGER) as carrier,
     ):
         for _ in range(3 * FAILURES):
             assert await carrier.send("4711", None) == 401
         assert await carrier.guess(LINE, PASSWORD) == 200
-        assert not any(one.tried_password for one in house.failed)
-        assert house.guard.listed() == []
+        assert not any(one.tried_password for one in setup.failed)
+        assert setup.guard.listed() == []
 
 
 async def test_exempt_networks_are_never_banned(pbx: Pbx, tmp_path: Path) -> None:
     async with (
-        guarded(pbx, tmp_path / "bans.json", exempt=["127.0.0.0/8"]) as house,
+        guarded(pbx, tmp_path / "bans.json", exempt=["127.0.0.0/8"]) as setup,
         Guesser(pbx.config.ports.udp, ATTACKER) as attacker,
     ):
         for _ in range(2 * FAILURES):
             assert await attacker.guess(LINE, "wrong") == 401
 
         async def all_heard() -> bool:
-            return len(house.failed) >= 2 * FAILURES
+            return len(setup.failed) >= 2 * FAILURES
 
         await until(all_heard)
-        assert house.guard.listed() == []
+        assert setup.guard.listed() == []

@@ -174,19 +174,19 @@ def options(port: int, name: str, number: int, source: socket.socket) -> bytes:
 async def test_unknown_names_with_line_ends_count_for_their_sender_only(pbx: Pbx) -> None:
     """Against a real engine: the names that Asterisk writes as they came."""
     port = pbx.config.ports.udp
-    async with pbx.engine() as (engine, heard), Guesser(port, PHONE) as phone:
+    async with pbx.engine() as (engine, signals), Guesser(port, PHONE) as phone:
         with sender(ATTACKER) as attacker:
             for number, name in enumerate([*INJECTIONS, "admin", "5000", "100; DROP"] * 4):
                 attacker.sendto(options(port, name, number, attacker), ("127.0.0.1", port))
                 await asyncio.to_thread(attacker.recv, 65536)
         # A failed password is reported after all of these.
         assert await phone.guess(LINE, "wrong") == 401
-        await heard.wait(LoginFailed, lambda one: one.ip == PHONE)
-        failed = heard.of(LoginFailed)
+        await signals.wait(LoginFailed, lambda one: one.ip == PHONE)
+        failed = signals.of(LoginFailed)
         assert {one.ip for one in failed[:-1]} == {ATTACKER}
         assert {(one.line, one.tried_password) for one in failed[:-1]} == {("", False), ("5000", False)}
         assert failed[-1].line == LINE
         assert len(failed) > 20
         assert engine.bad_messages["ami"] > 0
         await engine.heartbeat("after")
-        await heard.wait(HeartbeatReturned, lambda one: one.token == "after")
+        await signals.wait(HeartbeatReturned, lambda one: one.token == "after")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.telephony.conftest import PATIENCE, Heard, Pbx
+from tests.telephony.conftest import PATIENCE, Pbx, SignalLog
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.telephony.config import TrunkConfig, TrunkMode
@@ -80,7 +80,9 @@ class Carrier(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def carriers(pbx: Pbx, first: Carrier, victim: Carrier) -> AsyncIterator[tuple[AsteriskEngine, Heard]]:
+async def carriers(
+    pbx: Pbx, first: Carrier, victim: Carrier
+) -> AsyncIterator[tuple[AsteriskEngine, SignalLog]]:
     loop = asyncio.get_running_loop()
     for one in (first, victim):
         await loop.create_datagram_endpoint(lambda one=one: one, local_addr=("127.0.0.1", 0))  # type: ignore[misc]
@@ -90,8 +92,8 @@ async def carriers(pbx: Pbx, first: Carrier, victim: Carrier) -> AsyncIterator[t
             for name, one in (("8", first), ("9", victim))
         ]
         pbx.directory = replace(pbx.directory, trunks=trunks)
-        async with pbx.engine() as (engine, heard):
-            yield engine, heard
+        async with pbx.engine() as (engine, signals):
+            yield engine, signals
     finally:
         first.close()
         victim.close()
@@ -118,13 +120,13 @@ async def nothing_left(engine: AsteriskEngine) -> None:
 )
 async def test_a_redirect_ends_an_originated_call(pbx: Pbx, target: str) -> None:
     carrier, victim = Carrier("302 Moved Temporarily", quote(target, safe="~")), Carrier("200 OK")
-    async with carriers(pbx, carrier, victim) as (engine, heard):
+    async with carriers(pbx, carrier, victim) as (engine, signals):
         await engine.originate(order("redirected"))
-        await heard.wait(Ended, lambda one: one.channel == "redirected")
+        await signals.wait(Ended, lambda one: one.channel == "redirected")
         await nothing_left(engine)
         assert carrier.invited == [f"+{CALLED}"]
         assert victim.invited == []
-        assert not heard.of(Answered)
+        assert not signals.of(Answered)
 
 
 @pytest.fixture
@@ -137,9 +139,9 @@ def made() -> Iterator[Path]:
 async def test_a_redirect_executes_no_command(pbx: Pbx, made: Path) -> None:
     text = f"Local/r~5~x),touch {made};(~0~@{CONNECT}"
     carrier, victim = Carrier("302 Moved Temporarily", quote(text, safe="~")), Carrier("200 OK")
-    async with carriers(pbx, carrier, victim) as (engine, heard):
+    async with carriers(pbx, carrier, victim) as (engine, signals):
         await engine.originate(order("redirected"))
-        await heard.wait(Ended, lambda one: one.channel == "redirected")
+        await signals.wait(Ended, lambda one: one.channel == "redirected")
         await nothing_left(engine)
     assert not made.exists()
     assert carrier.invited == [f"+{CALLED}"]
@@ -147,11 +149,11 @@ async def test_a_redirect_executes_no_command(pbx: Pbx, made: Path) -> None:
 
 async def test_a_call_that_is_not_redirected_is_answered(pbx: Pbx) -> None:
     carrier, other = Carrier("200 OK"), Carrier("200 OK")
-    async with carriers(pbx, carrier, other) as (engine, heard):
+    async with carriers(pbx, carrier, other) as (engine, signals):
         await engine.originate(order("normal"))
-        await heard.wait(Answered, lambda one: one.channel == "normal")
+        await signals.wait(Answered, lambda one: one.channel == "normal")
         await engine.hangup(Channel("normal"))
-        await heard.wait(Ended, lambda one: one.channel == "normal")
+        await signals.wait(Ended, lambda one: one.channel == "normal")
         await nothing_left(engine)
 
 

@@ -93,11 +93,11 @@ async def test_no_call_is_taken_over(pbx: Pbx, peer: Peer) -> None:
         pbx.directory,
         trunks=[TrunkConfig.of("7", TrunkMode.ADDRESS, ADDRESS, peer.port, addresses=[ADDRESS])],
     )
-    async with pbx.engine() as (engine, heard):
+    async with pbx.engine() as (engine, signals):
         peer.send("INVITE", "talk", branch="talk")
-        arrived = await heard.wait(Arrived)
+        arrived = await signals.wait(Arrived)
         await engine.answer(arrived.channel)
-        await heard.wait(Answered)
+        await signals.wait(Answered)
         answer = await asyncio.to_thread(peer.final, "talk")
         tag = tag_of(answer)
         peer.send("ACK", "talk", to_tag=tag, branch="ack")
@@ -114,15 +114,15 @@ async def test_no_call_is_taken_over(pbx: Pbx, peer: Peer) -> None:
             peer.send("INVITE", f"{name}-2", f"{name}: {dialog}\r\n", branch=f"{name}-2")
             count = 2 if name == "Replaces" else 3
             async with asyncio.timeout(PATIENCE):
-                while len(heard.of(Arrived)) < count:
+                while len(signals.of(Arrived)) < count:
                     await asyncio.sleep(0.05)
 
         refer = "Refer-To: <sip:442079460999@127.0.0.1>\r\n"
         peer.send("REFER", "talk", refer, to_tag=tag, branch="refer", cseq=2)
         assert arrived.channel in await engine.channels()
-        assert not heard.of(Ended)
+        assert not signals.of(Ended)
         peer.send("BYE", "talk", to_tag=tag, branch="bye", cseq=3)
         await asyncio.to_thread(peer.final, "talk", "BYE")
-        ended = await heard.wait(Ended)
+        ended = await signals.wait(Ended)
         assert (ended.channel, ended.by_party) == (arrived.channel, True)
-        assert len(heard.of(Arrived)) == 3
+        assert len(signals.of(Arrived)) == 3

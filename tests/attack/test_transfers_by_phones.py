@@ -77,11 +77,11 @@ async def test_no_call_is_taken_over_and_no_carrier_moves_one(
     )
     await pbx.start()
     try:
-        async with pbx.engine() as (engine, heard):
+        async with pbx.engine() as (engine, signals):
             peer.send("INVITE", "talk", branch="talk")
-            arrived = await heard.wait(Arrived)
+            arrived = await signals.wait(Arrived)
             await engine.answer(arrived.channel)
-            await heard.wait(Answered)
+            await signals.wait(Answered)
             tag = tag_of(await asyncio.to_thread(peer.final, "talk"))
             peer.send("ACK", "talk", to_tag=tag, branch="ack")
             for index, extra in enumerate(("", "Require: replaces\r\n")):
@@ -96,11 +96,11 @@ async def test_no_call_is_taken_over_and_no_carrier_moves_one(
                 assert response.startswith("SIP/2.0 603"), response
             await asyncio.sleep(0.5)
             assert await engine.channels() == {arrived.channel}
-            assert not heard.of(Ended)
-            assert not heard.of(TransferAsked)
+            assert not signals.of(Ended)
+            assert not signals.of(TransferAsked)
             async with asyncio.timeout(PATIENCE):
                 peer.send("BYE", "talk", to_tag=tag, branch="bye", cseq=5)
-                await heard.wait(Ended)
+                await signals.wait(Ended)
     finally:
         peer.close()
         await pbx.stop()

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.telephony.conftest import NUMBER, House, Pbx
+from tests.telephony.conftest import NUMBER, Pbx, TelephonySetup
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import UNKNOWN_SECONDS, UnknownChannels, end_unknown
 from trunkline.core.clock import Instant
@@ -90,20 +90,20 @@ async def test_a_channel_that_is_gone_is_not_counted() -> None:
 
 
 @pytest.mark.engine
-async def test_a_call_that_the_switch_does_not_know_ends(house: House) -> None:
-    phone, other = await house.world.phone("1002", "secret"), await house.world.phone("1003", "secret")
+async def test_a_call_that_the_switch_does_not_know_ends(setup: TelephonySetup) -> None:
+    phone, other = await setup.world.phone("1002", "secret"), await setup.world.phone("1003", "secret")
     call = await phone.dial("1001")
     known = await other.dial("1001")
-    first = await house.heard.wait(Arrived, lambda one: one.endpoint.name == "1002")
-    second = await house.heard.wait(Arrived, lambda one: one.endpoint.name == "1003")
+    first = await setup.signals.wait(Arrived, lambda one: one.endpoint.name == "1002")
+    second = await setup.signals.wait(Arrived, lambda one: one.endpoint.name == "1003")
     switch, unknown = switch_with(second.channel), UnknownChannels(0.2)
-    assert await end_unknown(house.engine, switch, unknown, time.time) == []
+    assert await end_unknown(setup.engine, switch, unknown, time.time) == []
     await asyncio.sleep(0.3)
-    assert await end_unknown(house.engine, switch, unknown, time.time) == [first.channel]
+    assert await end_unknown(setup.engine, switch, unknown, time.time) == [first.channel]
     await call.ended()
-    assert len(await house.engine.participants()) == 1
+    assert len(await setup.engine.participants()) == 1
     await known.hangup()
-    await house.nobody_left()
+    await setup.nobody_left()
 
 
 @pytest.mark.engine

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.drills.proxied_setup import ANNA, PATIENCE, ProxiedSetup
-from tests.telephony.conftest import Heard, Pbx
+from tests.telephony.conftest import Pbx, SignalLog
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectTimedOut, EngineUnavailable
@@ -65,20 +65,20 @@ class Scene:
         self.devices: list[outside.Phone] = []
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, Heard]]:
+    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, SignalLog]]:
         ports = replace(self.pbx.config.ports, ari=self.ari.port, ami=self.ami.port)
         async with AsteriskEngine(replace(self.pbx.config, ports=ports)) as engine:
-            heard = Heard(engine)
+            signals = SignalLog(engine)
             try:
-                await heard.wait(EngineUp)
-                yield engine, heard
+                await signals.wait(EngineUp)
+                yield engine, signals
             finally:
-                await heard.close()
+                await signals.close()
 
-    async def ring(self, engine: AsteriskEngine, heard: Heard) -> tuple[outside.Call, outside.Call]:
+    async def ring(self, engine: AsteriskEngine, signals: SignalLog) -> tuple[outside.Call, outside.Call]:
         """Both devices ring under one id."""
         self.devices = [await self.world.phone("1001", "secret", name=name) for name in ("desk", "mobile")]
-        await heard.wait(Registered, lambda _: len({one.uri for one in engine.contacts()}) == 2)
+        await signals.wait(Registered, lambda _: len({one.uri for one in engine.contacts()}) == 2)
         for device in self.devices:
             device.on_call(outside.Ignore())
         await engine.originate(
@@ -87,7 +87,7 @@ class Scene:
         calls = [await device.next_call() for device in self.devices]
         for call in calls:
             await call.ringing()
-        await heard.wait(Ringing, lambda one: one.channel == MINE)
+        await signals.wait(Ringing, lambda one: one.channel == MINE)
         return calls[0], calls[1]
 
     async def answer(self, call: outside.Call, since: Instant, answers: int = 1) -> None:
@@ -127,96 +127,96 @@ async def mine(engine: AsteriskEngine, since: Instant) -> list[SeenChannel]:
 
 
 async def prove(
-    engine: AsteriskEngine, heard: Heard, first: outside.Call, second: outside.Call, answers: int = 1
+    engine: AsteriskEngine, signals: SignalLog, first: outside.Call, second: outside.Call, answers: int = 1
 ) -> None:
     """The first has the call, the second rings no more, and nothing but the first's end ends the call."""
-    await heard.wait(Answered, lambda one: one.channel == MINE)
+    await signals.wait(Answered, lambda one: one.channel == MINE)
     await second.ended()
     [seen] = await mine(engine, Instant(time.time()))
     assert (seen.answered, seen.controlled) == (True, True)
     assert not first.is_ended
-    assert not [one for one in heard.of(Ended) if one.channel == MINE]
+    assert not [one for one in signals.of(Ended) if one.channel == MINE]
     await first.hangup()
-    await heard.wait(Ended, lambda one: one.channel == MINE)
-    assert len([one for one in heard.of(Answered) if one.channel == MINE]) == answers
-    assert len([one for one in heard.of(Ended) if one.channel == MINE]) == 1
+    await signals.wait(Ended, lambda one: one.channel == MINE)
+    assert len([one for one in signals.of(Answered) if one.channel == MINE]) == answers
+    assert len([one for one in signals.of(Ended) if one.channel == MINE]) == 1
 
 
 @pytest.mark.parametrize("winner", [0, 1])
 async def test_the_connection_breaks_while_two_devices_ring(scene: Scene, winner: int) -> None:
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
         for _ in range(2):
-            before, since = len(heard.of(EngineUp)), Instant(time.time())
+            before, since = len(signals.of(EngineUp)), Instant(time.time())
             scene.ari.reset()
             scene.ami.reset()
-            await heard.wait(EngineUp, lambda _: len(heard.of(EngineUp)) > before)  # noqa: B023
+            await signals.wait(EngineUp, lambda _: len(signals.of(EngineUp)) > before)  # noqa: B023
             [seen] = await mine(engine, since)
             assert seen.ringing
         await calls[winner].answer()
-        await prove(engine, heard, calls[winner], calls[1 - winner])
+        await prove(engine, signals, calls[winner], calls[1 - winner])
 
 
 @pytest.mark.parametrize("winner", [0, 1])
 async def test_another_switch_takes_over_while_two_devices_ring(scene: Scene, winner: int) -> None:
     since = Instant(time.time())
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
-    async with scene.engine() as (engine, heard):
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
+    async with scene.engine() as (engine, signals):
         [seen] = await mine(engine, since)
         assert (seen.ringing, seen.answered) == (True, False)
         await calls[winner].answer()
-        await prove(engine, heard, calls[winner], calls[1 - winner])
+        await prove(engine, signals, calls[winner], calls[1 - winner])
 
 
 @pytest.mark.parametrize("winner", [0, 1])
 async def test_a_device_answers_while_the_connection_is_lost(scene: Scene, winner: int) -> None:
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
         since = Instant(time.time())
         scene.ari.down()
-        await heard.wait(EngineDown)
+        await signals.wait(EngineDown)
         await scene.answer(calls[winner], since)
         scene.ari.heal()
-        await heard.wait(EngineUp, lambda _: len(heard.of(EngineUp)) > 1)
+        await signals.wait(EngineUp, lambda _: len(signals.of(EngineUp)) > 1)
         [seen] = await mine(engine, since)
         assert seen.answered
-        await prove(engine, heard, calls[winner], calls[1 - winner])
+        await prove(engine, signals, calls[winner], calls[1 - winner])
 
 
 async def test_both_devices_answer_while_no_switch_is_there(scene: Scene) -> None:
     since = Instant(time.time())
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
     for number, call in enumerate(calls, 1):
         await scene.answer(call, since, number)
-    async with scene.engine() as (engine, heard):
+    async with scene.engine() as (engine, signals):
         [seen] = await mine(engine, since)
         assert seen.answered
-        await prove(engine, heard, calls[0], calls[1])
+        await prove(engine, signals, calls[0], calls[1])
 
 
 async def test_one_device_declines_while_no_switch_is_there(scene: Scene) -> None:
     since = Instant(time.time())
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
     await calls[0].hangup(17)
     await calls[0].ended()
-    async with scene.engine() as (engine, heard):
+    async with scene.engine() as (engine, signals):
         survey = await engine.survey(since)
         assert not [one for one in survey.missed if isinstance(one, Ended)]
         await calls[1].answer()
-        await heard.wait(Answered, lambda one: one.channel == MINE)
+        await signals.wait(Answered, lambda one: one.channel == MINE)
         await calls[1].hangup()
-        await heard.wait(Ended, lambda one: one.channel == MINE)
+        await signals.wait(Ended, lambda one: one.channel == MINE)
 
 
 async def test_the_other_device_is_told_that_the_call_was_answered_elsewhere(scene: Scene) -> None:
     since = Instant(time.time())
-    async with scene.engine() as (engine, heard):
-        calls = await scene.ring(engine, heard)
-    async with scene.engine() as (engine, heard):
-        await asyncio.gather(engine.survey(since), heard.wait(EngineUp))
+    async with scene.engine() as (engine, signals):
+        calls = await scene.ring(engine, signals)
+    async with scene.engine() as (engine, signals):
+        await asyncio.gather(engine.survey(since), signals.wait(EngineUp))
         await calls[1].answer()
         await calls[0].ended()
         assert calls[0].cause == 26
@@ -225,10 +225,10 @@ async def test_the_other_device_is_told_that_the_call_was_answered_elsewhere(sce
 
 
 async def test_a_heartbeat_returns_by_both_interfaces_or_its_lack_names_one(scene: Scene) -> None:
-    async with scene.engine() as (engine, heard):
+    async with scene.engine() as (engine, signals):
         await engine.wait_up()
         await engine.heartbeat("first")
-        await heard.wait(HeartbeatReturned, lambda one: one.token == "first")
+        await signals.wait(HeartbeatReturned, lambda one: one.token == "first")
         assert engine.missing == ""
         scene.ami.silence()
         with pytest.raises((EffectTimedOut, EngineUnavailable)):
@@ -238,7 +238,7 @@ async def test_a_heartbeat_returns_by_both_interfaces_or_its_lack_names_one(scen
         scene.ami.heal()
         await engine.wait_up()
         await engine.heartbeat("third")
-        await heard.wait(HeartbeatReturned, lambda one: one.token == "third")
+        await signals.wait(HeartbeatReturned, lambda one: one.token == "third")
 
 
 @pytest.mark.xdist_group("proxied setup")

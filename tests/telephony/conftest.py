@@ -52,7 +52,7 @@ def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> Lin
     )
 
 
-class Heard:
+class SignalLog:
     """The signals of an engine, collected; the one consumer."""
 
     def __init__(self, engine: AsteriskEngine) -> None:
@@ -157,25 +157,25 @@ class Pbx:
             await self._process.wait()
 
     @asynccontextmanager
-    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, Heard]]:
+    async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, SignalLog]]:
         """A connected engine with the directory in force."""
         async with AsteriskEngine(self.config) as engine:
-            heard = Heard(engine)
+            signals = SignalLog(engine)
             try:
                 await engine.wait_up()
                 await engine.configure(self.directory)
-                yield engine, heard
+                yield engine, signals
             finally:
-                await heard.close()
+                await signals.close()
 
 
-class House:
+class TelephonySetup:
     """What a test plays with."""
 
-    def __init__(self, pbx: Pbx, engine: AsteriskEngine, heard: Heard, world: OutsideWorld) -> None:
+    def __init__(self, pbx: Pbx, engine: AsteriskEngine, signals: SignalLog, world: OutsideWorld) -> None:
         self.pbx = pbx
         self.engine = engine
-        self.heard = heard
+        self.signals = signals
         self.world = world
 
     async def logged(self, event: str, *channels: str) -> None:
@@ -218,10 +218,10 @@ async def pbx(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-async def house(pbx: Pbx, asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[House]:
+async def setup(pbx: Pbx, asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[TelephonySetup]:
     ports = pbx.config.ports
     async with AsyncExitStack() as stack:
-        engine, heard = await stack.enter_async_context(pbx.engine())
+        engine, signals = await stack.enter_async_context(pbx.engine())
         world = await stack.enter_async_context(
             OutsideWorld(
                 asterisk_install,
@@ -231,4 +231,4 @@ async def house(pbx: Pbx, asterisk_install: AsteriskInstall, tmp_path: Path) -> 
                 pbx.world_ports,
             )
         )
-        yield House(pbx, engine, heard, world)
+        yield TelephonySetup(pbx, engine, signals, world)

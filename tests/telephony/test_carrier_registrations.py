@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.telephony.conftest import House
+from tests.telephony.conftest import TelephonySetup
 from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
 from trunkline.runtime import status
@@ -67,9 +67,9 @@ def test_states() -> None:
 
 
 @pytest.mark.engine
-async def test_real_carriers(house: House) -> None:
-    pbx, ports = house.pbx, house.pbx.world_ports
-    await house.world.carrier_login("good", "secret")
+async def test_real_carriers(setup: TelephonySetup) -> None:
+    pbx, ports = setup.pbx, setup.pbx.world_ports
+    await setup.world.carrier_login("good", "secret")
 
     def trunk(
         trunk_id: str, user: str, port: int, transport: TrunkTransport = TrunkTransport.UDP
@@ -87,12 +87,12 @@ async def test_real_carriers(house: House) -> None:
     nobody = free_ports(1)[0]
     trunks = [trunk("1", "good", ports.carrier), trunk("2", "unknown", ports.carrier)]
     trunks.append(trunk("3", "good", nobody, TrunkTransport.TCP))
-    await house.engine.configure(Directory(lines=pbx.directory.lines, trunks=trunks))
+    await setup.engine.configure(Directory(lines=pbx.directory.lines, trunks=trunks))
     log = pbx.config.paths.root / "console"
     expected = [RegistrationState.REGISTERED, RegistrationState.REFUSED, RegistrationState.UNREACHABLE]
     async with asyncio.timeout(60):
         while True:
-            found: list[CarrierRegistration] = await house.engine.registrations_at_carriers(log)
+            found: list[CarrierRegistration] = await setup.engine.registrations_at_carriers(log)
             if [one.state for one in found] == expected:
                 break
             await asyncio.sleep(0.5)

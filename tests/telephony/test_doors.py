@@ -8,7 +8,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from tests.telephony.conftest import NUMBER, House, Pbx
+from tests.telephony.conftest import NUMBER, Pbx, TelephonySetup
 from tests.telephony.test_calls import CUSTOMER, LINE, TRUNK
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EffectRefused
@@ -41,9 +41,9 @@ async def test_browsers_come_in_by_websocket_and_see_no_control_interface(pbx: P
                     assert response.status in (403, 404), path
 
 
-async def test_a_trunk_that_registers_brings_calls(house: House) -> None:
-    ports = house.world.ports
-    await house.world.carrier_login("company", "trunk-secret")
+async def test_a_trunk_that_registers_brings_calls(setup: TelephonySetup) -> None:
+    ports = setup.world.ports
+    await setup.world.carrier_login("company", "trunk-secret")
     trunk = TrunkConfig.of(
         "9",
         TrunkMode.REGISTER,
@@ -52,33 +52,33 @@ async def test_a_trunk_that_registers_brings_calls(house: House) -> None:
         username="company",
         password="trunk-secret",
     )
-    directory = replace(house.pbx.directory, trunks=[trunk])
-    await house.engine.configure(directory)
-    customer = await house.world.customer(CUSTOMER)
-    call = await house.world.dial_registered(customer, NUMBER, "company")
-    arrival = await house.heard.wait(Arrived)
+    directory = replace(setup.pbx.directory, trunks=[trunk])
+    await setup.engine.configure(directory)
+    customer = await setup.world.customer(CUSTOMER)
+    call = await setup.world.dial_registered(customer, NUMBER, "company")
+    arrival = await setup.signals.wait(Arrived)
     assert (arrival.endpoint.name, arrival.called) == ("trunk-9", NUMBER)
     await call.hangup()
-    await house.nobody_left()
+    await setup.nobody_left()
 
 
-async def test_a_stranger_gets_nothing(house: House) -> None:
-    stranger = await house.world.phone("7777", "secret", register=False)
+async def test_a_stranger_gets_nothing(setup: TelephonySetup) -> None:
+    stranger = await setup.world.phone("7777", "secret", register=False)
     call = await stranger.dial(NUMBER)
     await call.ended()
-    assert not house.heard.of(Arrived)
+    assert not setup.signals.of(Arrived)
 
 
-async def test_originate_to_nobody_and_to_a_refusal(house: House) -> None:
+async def test_originate_to_nobody_and_to_a_refusal(setup: TelephonySetup) -> None:
     with pytest.raises(EffectRefused):
-        await house.engine.originate(Originate(Channel("nobody"), Target(LINE), 5, CallTag("1")))
-    customer = await house.world.customer(CUSTOMER)
+        await setup.engine.originate(Originate(Channel("nobody"), Target(LINE), 5, CallTag("1")))
+    customer = await setup.world.customer(CUSTOMER)
     customer.on_call(outside.busy())
-    await house.engine.originate(Originate(Channel("busy"), Target.of(TRUNK, CUSTOMER), 5, CallTag("1")))
-    ended = await house.heard.wait(Ended, lambda one: one.channel == "busy")
+    await setup.engine.originate(Originate(Channel("busy"), Target.of(TRUNK, CUSTOMER), 5, CallTag("1")))
+    ended = await setup.signals.wait(Ended, lambda one: one.channel == "busy")
     assert (ended.cause, ended.by_party) == (17, True)
     customer.on_call(outside.Ignore())
-    await house.engine.originate(Originate(Channel("late"), Target.of(TRUNK, CUSTOMER), 1, CallTag("1")))
-    ended = await house.heard.wait(Ended, lambda one: one.channel == "late")
+    await setup.engine.originate(Originate(Channel("late"), Target.of(TRUNK, CUSTOMER), 1, CallTag("1")))
+    ended = await setup.signals.wait(Ended, lambda one: one.channel == "late")
     assert not ended.by_party
-    await house.nobody_left()
+    await setup.nobody_left()

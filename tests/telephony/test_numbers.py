@@ -100,13 +100,13 @@ async def talk(
     ports = pbx.world_ports
     phones = {"100": contact, "200": operator, "300": other}
     his, others = Channel("contact"), Channel("other")
-    async with pbx.engine() as (engine, heard), RtpCarrier(ports.carrier_address, ports.carrier, phones):
+    async with pbx.engine() as (engine, signals), RtpCarrier(ports.carrier_address, ports.carrier, phones):
         for channel, number in ((his, "100"), (others, "300")):
             await engine.originate(Originate(channel, Target.of(TRUNK, number), 20, TAG))
-            await heard.wait(Answered, partial(_is_of, channel))
+            await signals.wait(Answered, partial(_is_of, channel))
         await engine.connect(his, Connect([Target.of(TRUNK, "200")], 20, tag=TAG))
-        operators = (await heard.wait(TargetStarted)).channel
-        await heard.wait(Answered, partial(_is_of, operators))
+        operators = (await signals.wait(TargetStarted)).channel
+        await signals.wait(Answered, partial(_is_of, operators))
         await engine.take_control([his, operators])
         await engine.open_bridge(TALK)
         await engine.join(TALK, his)

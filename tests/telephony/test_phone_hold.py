@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.telephony.conftest import House
+from tests.telephony.conftest import TelephonySetup
 from tests.telephony.test_calls import CUSTOMER
 from tests.telephony.test_survival import talk
 from trunkline.core.engine_values import MediaPath
@@ -22,19 +22,19 @@ MUSIC = 3100
 
 
 @pytest.mark.parametrize("is_controlled", [False, True], ids=["engine", "controlled"])
-async def test_the_held_party_gets_music(house: House, tmp_path: Path, is_controlled: bool) -> None:
+async def test_the_held_party_gets_music(setup: TelephonySetup, tmp_path: Path, is_controlled: bool) -> None:
     music = MediaPath(str(tmp_path / "music"))
     write_wav(Path(music).with_suffix(".wav"), sine(MUSIC, 2.0))
-    await house.engine.configure(replace(house.pbx.directory, music=[music], hold_music=music))
-    customer, phone, arrival = await talk(house, "41", record=True)
-    target = (await house.heard.wait(TargetStarted)).channel
+    await setup.engine.configure(replace(setup.pbx.directory, music=[music], hold_music=music))
+    customer, phone, arrival = await talk(setup, "41", record=True)
+    target = (await setup.signals.wait(TargetStarted)).channel
     if is_controlled:
-        await house.engine.take_control([arrival.channel, target])
+        await setup.engine.take_control([arrival.channel, target])
         bridge = Bridge("b-41")
-        await house.engine.open_bridge(bridge)
-        await house.engine.join(bridge, arrival.channel)
-        await house.engine.join(bridge, target)
-    phone_tone, customer_tone = (house.world.tones[name] for name in ("1001", CUSTOMER))
+        await setup.engine.open_bridge(bridge)
+        await setup.engine.join(bridge, arrival.channel)
+        await setup.engine.join(bridge, target)
+    phone_tone, customer_tone = (setup.world.tones[name] for name in ("1001", CUSTOMER))
     await customer.hears(phone_tone)
     for holds, held, tone in ((phone, customer, phone_tone), (customer, phone, customer_tone)):
         await holds.hold()
@@ -42,24 +42,24 @@ async def test_the_held_party_gets_music(house: House, tmp_path: Path, is_contro
         await holds.resume()
         await held.hears(tone)
     for channel in (arrival.channel, target):
-        sound = read_raw(house.pbx.config.paths.spool / "41" / f"{channel}.sln")
+        sound = read_raw(setup.pbx.config.paths.spool / "41" / f"{channel}.sln")
         assert len(sound)
         assert not heard_tones(sound, [MUSIC])[MUSIC], "hold music is on a party's track"
     await phone.hangup()
-    await house.engine.hangup(arrival.channel)
-    await house.nobody_left()
+    await setup.engine.hangup(arrival.channel)
+    await setup.nobody_left()
 
 
-async def test_silence_without_hold_music(house: House) -> None:
+async def test_silence_without_hold_music(setup: TelephonySetup) -> None:
     """The held party gets packets of silence, so that no network device closes its path."""
-    customer, phone, arrival = await talk(house, "41")
+    customer, phone, arrival = await talk(setup, "41")
     await phone.hold()
     await asyncio.sleep(2)
     before = len((await customer.ear()).sound)
     await asyncio.sleep(2)
     assert len((await customer.ear()).sound) - before > 8000
     await phone.hangup()
-    await house.engine.hangup(arrival.channel)
-    await house.nobody_left()
-    console = (house.pbx.config.paths.root / "console").read_text(errors="replace")
+    await setup.engine.hangup(arrival.channel)
+    await setup.nobody_left()
+    console = (setup.pbx.config.paths.root / "console").read_text(errors="replace")
     assert "silence" not in console

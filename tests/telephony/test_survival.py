@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.guesser import Guesser
-from tests.telephony.conftest import NUMBER, PATIENCE, House, Pbx, line
+from tests.telephony.conftest import NUMBER, PATIENCE, Pbx, TelephonySetup, line
 from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, MediaPath
@@ -50,32 +50,34 @@ PRECISION = 0.3
 """Seconds."""
 
 
-async def talk(house: House, tag: str, *, record: bool = False) -> tuple[outside.Call, outside.Call, Arrived]:
+async def talk(
+    setup: TelephonySetup, tag: str, *, record: bool = False
+) -> tuple[outside.Call, outside.Call, Arrived]:
     """A customer talks with the phone of line 1001."""
-    phone = await house.world.phone("1001", "secret")
-    customer = await house.world.customer(CUSTOMER)
+    phone = await setup.world.phone("1001", "secret")
+    customer = await setup.world.customer(CUSTOMER)
     phone.on_call(outside.Answer(after=0.2))
     call = await customer.dial(NUMBER)
-    arrival = await house.heard.wait(Arrived)
+    arrival = await setup.signals.wait(Arrived)
     connect = Connect([Target.of(LINE, caller_number=CUSTOMER)], 20, record=record, tag=CallTag(tag))
-    await house.engine.connect(arrival.channel, connect)
+    await setup.engine.connect(arrival.channel, connect)
     taken = await phone.next_call()
     await call.hears(phone.tone)
     return call, taken, arrival
 
 
-async def test_call_ends_while_the_switch_is_dead(house: House) -> None:
-    call, taken, arrival = await talk(house, "31", record=True)
-    started = await house.heard.wait(TargetStarted)
-    await house.engine.__aexit__(None, None, None)  # the switch is gone
+async def test_call_ends_while_the_switch_is_dead(setup: TelephonySetup) -> None:
+    call, taken, arrival = await talk(setup, "31", record=True)
+    started = await setup.signals.wait(TargetStarted)
+    await setup.engine.__aexit__(None, None, None)  # the switch is gone
     died = Instant(time.time())
     await asyncio.sleep(1.0)
     hung_up = time.time()
     await taken.hangup()
     await call.ended()
-    await house.logged("HANGUP", arrival.channel, started.channel)
+    await setup.logged("HANGUP", arrival.channel, started.channel)
     ended = time.time()
-    async with AsteriskEngine(house.pbx.config) as engine:
+    async with AsteriskEngine(setup.pbx.config) as engine:
         await engine.wait_up()
         survey = await engine.survey(died)
         assert not survey.channels
@@ -88,16 +90,16 @@ async def test_call_ends_while_the_switch_is_dead(house: House) -> None:
         everything = (await engine.survey(Instant(0.0))).missed
         assert {one.channel for one in everything if isinstance(one, Joined)} == set(ends)
         assert [one.called for one in everything if isinstance(one, Arrived)] == [NUMBER]
-    sound = read_raw(house.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
-    joined = await house.heard.wait(Joined, lambda one: one.channel == arrival.channel)
+    sound = read_raw(setup.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
+    joined = await setup.signals.wait(Joined, lambda one: one.channel == arrival.channel)
     assert len(sound) / 8000 == pytest.approx(ends[arrival.channel].at - joined.at, abs=0.3)
 
 
-async def test_live_call_is_found_again(house: House) -> None:
-    call, _taken, arrival = await talk(house, "32")
-    started = await house.heard.wait(TargetStarted)
-    await house.engine.__aexit__(None, None, None)
-    async with AsteriskEngine(house.pbx.config) as engine:
+async def test_live_call_is_found_again(setup: TelephonySetup) -> None:
+    call, _taken, arrival = await talk(setup, "32")
+    started = await setup.signals.wait(TargetStarted)
+    await setup.engine.__aexit__(None, None, None)
+    async with AsteriskEngine(setup.pbx.config) as engine:
         await engine.wait_up()
         seen = {one.channel: one for one in (await engine.survey(Instant(time.time()))).channels}
         assert set(seen) == {arrival.channel, started.channel}
@@ -112,26 +114,26 @@ async def test_live_call_is_found_again(house: House) -> None:
         await call.hangup()
 
 
-async def test_new_call_waits_for_the_switch(house: House) -> None:
-    house.pbx.directory = Directory()
-    customer = await house.world.customer(CUSTOMER)
-    await house.engine.__aexit__(None, None, None)
+async def test_new_call_waits_for_the_switch(setup: TelephonySetup) -> None:
+    setup.pbx.directory = Directory()
+    customer = await setup.world.customer(CUSTOMER)
+    await setup.engine.__aexit__(None, None, None)
     call = await customer.dial(NUMBER)
     await call.ringing()
-    async with house.pbx.engine() as (_, heard):
-        arrival = await heard.wait(Arrived)
+    async with setup.pbx.engine() as (_, signals):
+        arrival = await signals.wait(Arrived)
         assert arrival.at > arrival.started_at
 
 
-async def test_new_call_goes_to_the_default_line_when_nobody_comes(house: House) -> None:
-    phone = await house.world.phone("1001", "secret")
+async def test_new_call_goes_to_the_default_line_when_nobody_comes(setup: TelephonySetup) -> None:
+    phone = await setup.world.phone("1001", "secret")
     phone.on_call(outside.Answer(after=0.2))
-    customer = await house.world.customer(CUSTOMER)
-    await house.engine.__aexit__(None, None, None)
+    customer = await setup.world.customer(CUSTOMER)
+    await setup.engine.__aexit__(None, None, None)
     call = await customer.dial(NUMBER)
     await call.hears(phone.tone)
     taken = await phone.next_call()
-    async with house.pbx.engine() as (engine, _):
+    async with setup.pbx.engine() as (engine, _):
         survey = await engine.survey(Instant(0.0))
         assert len(survey.channels) == 2
         assert [one.called for one in survey.missed if isinstance(one, Arrived)] == [NUMBER]
@@ -140,10 +142,10 @@ async def test_new_call_goes_to_the_default_line_when_nobody_comes(house: House)
         await taken.ended()
 
 
-async def test_lines_and_trunks_change_during_a_call(house: House) -> None:
-    call, taken, arrival = await talk(house, "33")
-    directory = house.pbx.directory
-    await house.engine.configure(
+async def test_lines_and_trunks_change_during_a_call(setup: TelephonySetup) -> None:
+    call, taken, arrival = await talk(setup, "33")
+    directory = setup.pbx.directory
+    await setup.engine.configure(
         Directory(
             [*directory.lines, line("1004")],
             directory.trunks,
@@ -151,44 +153,44 @@ async def test_lines_and_trunks_change_during_a_call(house: House) -> None:
             [MediaPath("/nowhere/music")],
         )
     )
-    late = await house.world.phone("1004", "secret")
+    late = await setup.world.phone("1004", "secret")
     assert await late.registration() == "Registered"
-    await house.engine.configure(Directory(directory.lines, directory.trunks))
-    wrong = await house.world.phone("1004", "secret", name="late", register=False)
+    await setup.engine.configure(Directory(directory.lines, directory.trunks))
+    wrong = await setup.world.phone("1004", "secret", name="late", register=False)
     assert await wrong.wait_registration("Rejected") == "Rejected"
     assert not call.is_ended
     assert not taken.is_ended
     await taken.hangup()
-    await house.heard.wait(ConnectFinished)
-    await house.engine.hangup(arrival.channel)
+    await setup.signals.wait(ConnectFinished)
+    await setup.engine.hangup(arrival.channel)
     await call.ended()
-    joined = await house.heard.wait(Joined)
-    (unbroken,) = (await house.world.hears([call]))[CUSTOMER]["1001"]
+    joined = await setup.signals.wait(Joined)
+    (unbroken,) = (await setup.world.hears([call]))[CUSTOMER]["1001"]
     # The phone may begin to speak late; what counts is that it was heard without a break.
-    assert unbroken.seconds > house.heard.of(ConnectFinished)[0].at - joined.at - 2.0
+    assert unbroken.seconds > setup.signals.of(ConnectFinished)[0].at - joined.at - 2.0
 
 
-async def test_certificate_is_replaced_during_a_call_over_tls(house: House, tmp_path: Path) -> None:
-    phone = await house.world.phone("1001", "secret", transport=outside.Transport.TLS, srtp=True)
+async def test_certificate_is_replaced_during_a_call_over_tls(setup: TelephonySetup, tmp_path: Path) -> None:
+    phone = await setup.world.phone("1001", "secret", transport=outside.Transport.TLS, srtp=True)
     phone.on_call(outside.Answer())
-    customer = await house.world.customer(CUSTOMER)
+    customer = await setup.world.customer(CUSTOMER)
     call = await customer.dial(NUMBER)
-    arrival = await house.heard.wait(Arrived)
-    await house.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("34")))
+    arrival = await setup.signals.wait(Arrived)
+    await setup.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("34")))
     await call.hears(phone.tone)
-    ports = house.pbx.config.ports
+    ports = setup.pbx.config.ports
     before = [await served_certificate(port) for port in (ports.tls, ports.wss)]
     other = Settings(data_dir=tmp_path / "other")
     certificates.ensure(other)
-    own = house.pbx.settings
+    own = setup.pbx.settings
     shutil.copy(certificates.key_file(other), certificates.key_file(own))
     with pytest.raises(ConfigurationError, match="cannot be used together"):
         certificates.publish(own)
-    await house.engine.reload_certificates()
+    await setup.engine.reload_certificates()
     assert [await served_certificate(port) for port in (ports.tls, ports.wss)] == before
     shutil.copy(certificates.certificate_file(other), certificates.certificate_file(own))
     assert certificates.publish(own)
-    await house.engine.reload_certificates()
+    await setup.engine.reload_certificates()
     after = [await served_certificate(port) for port in (ports.tls, ports.wss)]
     expected = ssl.PEM_cert_to_DER_cert(certificates.certificate_file(other).read_text())
     assert before[0] != expected
@@ -197,7 +199,7 @@ async def test_certificate_is_replaced_during_a_call_over_tls(house: House, tmp_
     taken = await phone.next_call()
     await taken.hears(customer.tone)
     await taken.hangup()
-    await house.heard.wait(ConnectFinished)
+    await setup.signals.wait(ConnectFinished)
 
 
 async def served_certificate(port: int) -> bytes | None:
@@ -212,22 +214,22 @@ async def served_certificate(port: int) -> bytes | None:
         writer.close()
 
 
-async def test_registrations_and_failed_logins_are_told(house: House) -> None:
-    phone = await house.world.phone("1001", "secret")
-    registered = await house.heard.wait(Registered, lambda one: one.line == "1001")
-    assert registered.ip == house.world.ports.phones_address
-    assert registered.port == house.world.ports.sip
+async def test_registrations_and_failed_logins_are_told(setup: TelephonySetup) -> None:
+    phone = await setup.world.phone("1001", "secret")
+    registered = await setup.signals.wait(Registered, lambda one: one.line == "1001")
+    assert registered.ip == setup.world.ports.phones_address
+    assert registered.port == setup.world.ports.sip
     assert registered.user_agent == "Outside World"
     assert registered.transport == "udp"
     assert registered.expires_at
     assert registered.expires_at > time.time()
-    probed = await house.heard.wait(Registered, lambda one: one.round_trip_us is not None)
+    probed = await setup.signals.wait(Registered, lambda one: one.round_trip_us is not None)
     assert probed.reachable
     await phone.unregister()
-    await house.heard.wait(Unregistered, lambda one: one.contact_uri == registered.contact_uri)
-    await house.world.phone("1002", "wrong", register=False)
-    failed = await house.heard.wait(LoginFailed, lambda one: one.line == "1002")
-    assert failed.ip == house.world.ports.phones_address
+    await setup.signals.wait(Unregistered, lambda one: one.contact_uri == registered.contact_uri)
+    await setup.world.phone("1002", "wrong", register=False)
+    failed = await setup.signals.wait(LoginFailed, lambda one: one.line == "1002")
+    assert failed.ip == setup.world.ports.phones_address
 
 
 async def test_a_refreshed_registration_ends_later_and_an_expired_one_is_removed(
@@ -239,64 +241,64 @@ async def test_a_refreshed_registration_ends_later_and_an_expired_one_is_removed
     await pbx.start()
     try:
         async with (
-            pbx.engine() as (engine, heard),
+            pbx.engine() as (engine, signals),
             OutsideWorld(asterisk_install, tmp_path / "w", registrar, ports=pbx.world_ports) as world,
             Guesser(pbx.config.ports.udp, patience=PATIENCE) as silent,
         ):
             await world.phone("1001", "secret")
             assert await silent.guess("1002", "secret") == 200  # and it never refreshes
-            first = await heard.wait(Registered, lambda one: one.line == "1001")
+            first = await signals.wait(Registered, lambda one: one.line == "1001")
             ends = first.expires_at
             assert ends is not None
-            await heard.wait(Registered, lambda one: one.line == "1001" and (one.expires_at or 0.0) > ends)
-            await heard.wait(Unregistered, lambda one: one.line == "1002", timeout=60)
+            await signals.wait(Registered, lambda one: one.line == "1001" and (one.expires_at or 0.0) > ends)
+            await signals.wait(Unregistered, lambda one: one.line == "1002", timeout=60)
             assert {one.line for one in engine.contacts()} == {"1001"}
-            assert not [one for one in heard.of(Unregistered) if one.line == "1001"]
+            assert not [one for one in signals.of(Unregistered) if one.line == "1001"]
     finally:
         await pbx.stop()
 
 
-async def test_greeting_keys_and_voicemail(house: House, tmp_path: Path) -> None:
+async def test_greeting_keys_and_voicemail(setup: TelephonySetup, tmp_path: Path) -> None:
     greeting = tmp_path / "greeting"
     write_wav(greeting.with_suffix(".wav"), sine(1500, 1.0))
-    customer = await house.world.customer(CUSTOMER)
+    customer = await setup.world.customer(CUSTOMER)
     call = await customer.dial(NUMBER)
-    arrival = await house.heard.wait(Arrived)
+    arrival = await setup.signals.wait(Arrived)
     channel = arrival.channel
-    await house.engine.answer(channel)
-    await house.heard.wait(Answered, lambda one: one.channel == channel)
-    await house.engine.play_files(channel, "p1", [str(greeting), str(greeting)])
-    finished = await house.heard.wait(PlayFinished, lambda one: one.play_id == "p1")
+    await setup.engine.answer(channel)
+    await setup.signals.wait(Answered, lambda one: one.channel == channel)
+    await setup.engine.play_files(channel, "p1", [str(greeting), str(greeting)])
+    finished = await setup.signals.wait(PlayFinished, lambda one: one.play_id == "p1")
     assert finished.channel == channel
     await call.hears(1500, 1.5)
     ear = await call.ear()
     assert sum(span.seconds for span in heard_tones(ear.sound, [1500])[1500]) == pytest.approx(2.0, abs=0.3)
-    await house.engine.play_files(channel, "p2", [str(greeting)])
-    await house.engine.stop_play(channel, "p2")
-    await house.heard.wait(PlayFinished, lambda one: one.play_id == "p2")
+    await setup.engine.play_files(channel, "p2", [str(greeting)])
+    await setup.engine.stop_play(channel, "p2")
+    await setup.signals.wait(PlayFinished, lambda one: one.play_id == "p2")
     await call.send_keys("5")
-    assert (await house.heard.wait(KeyPressed)).key == "5"
+    assert (await setup.signals.wait(KeyPressed)).key == "5"
     path = tmp_path / "deep" / "message.wav"
     began = time.monotonic()
-    await house.engine.record_message(channel, "r1", str(path), 30, 0, beep=False)
+    await setup.engine.record_message(channel, "r1", str(path), 30, 0, beep=False)
     await asyncio.sleep(1.5)
     await call.hangup()
-    recorded = await house.heard.wait(RecordFinished)
+    recorded = await setup.signals.wait(RecordFinished)
     assert recorded.record_id == "r1"
     assert 0.5 < recorded.seconds < time.monotonic() - began + PRECISION
     (sound,), rate = read_wav(path)
     assert len(sound) / rate == pytest.approx(recorded.seconds, abs=0.01)
     assert heard_tones(sound, [customer.tone])[customer.tone]
-    await house.nobody_left()
+    await setup.nobody_left()
 
 
-async def test_engine_restart_is_told_and_registrations_survive(house: House) -> None:
-    await house.world.phone("1001", "secret")
-    await house.heard.wait(Registered)
-    await house.registration_stored("1001")
-    ups = len(house.heard.of(EngineUp))
-    known = len(house.heard.of(Registered))
-    await house.pbx.stop()
-    await house.pbx.start()
-    await house.heard.wait(EngineUp, lambda _: len(house.heard.of(EngineUp)) > ups, timeout=15)
-    await house.heard.wait(Registered, lambda _: len(house.heard.of(Registered)) > known)
+async def test_engine_restart_is_told_and_registrations_survive(setup: TelephonySetup) -> None:
+    await setup.world.phone("1001", "secret")
+    await setup.signals.wait(Registered)
+    await setup.registration_stored("1001")
+    ups = len(setup.signals.of(EngineUp))
+    known = len(setup.signals.of(Registered))
+    await setup.pbx.stop()
+    await setup.pbx.start()
+    await setup.signals.wait(EngineUp, lambda _: len(setup.signals.of(EngineUp)) > ups, timeout=15)
+    await setup.signals.wait(Registered, lambda _: len(setup.signals.of(Registered)) > known)

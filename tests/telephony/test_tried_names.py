@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.attack.guesser import Guesser
-from tests.telephony.conftest import House
+from tests.telephony.conftest import TelephonySetup
 from trunkline.telephony.port import LoginFailed
 from trunkline.telephony.tried_names import NAME_MAX, tried_name
 
@@ -42,10 +42,10 @@ def test_what_the_sender_wrote_is_made_harmless() -> None:
 
 
 @pytest.mark.engine
-async def test_the_name_of_a_real_request(house: House) -> None:
-    log = house.pbx.config.paths.root / "console"
-    async with Guesser(house.pbx.config.ports.udp, "127.0.0.93") as phone:
+async def test_the_name_of_a_real_request(setup: TelephonySetup) -> None:
+    log = setup.pbx.config.paths.root / "console"
+    async with Guesser(setup.pbx.config.ports.udp, "127.0.0.93") as phone:
         await phone.guess("reception", "secret")
-        failed = await house.heard.wait(LoginFailed, lambda one: one.ip == "127.0.0.93")
+        failed = await setup.signals.wait(LoginFailed, lambda one: one.ip == "127.0.0.93")
         assert failed.line == ""
-        assert await house.engine.tried_name(failed, log) == "reception"
+        assert await setup.engine.tried_name(failed, log) == "reception"
