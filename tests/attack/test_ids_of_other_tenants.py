@@ -19,7 +19,7 @@ from tests.apis.data_api.client import NUMBERS_GO_ON
 from tests.apis.data_api.walk import METHODS, NOWHERE, READS, Walk, names, places, sample, with_value
 from tests.apis.support import CALLER, TOKEN, mnemonic
 from tests.calls import company as c
-from tests.calls.test_recovery import House, ring
+from tests.calls.test_recovery import Node, ring
 from tests.reports.company import filled_database
 from trunkline.accounts.components import DEFAULT
 from trunkline.apis.jsonrpc import Method, Param, ParamType
@@ -183,15 +183,15 @@ async def test_ids_of_another_company_are_ids_of_nobody(walk: Walk) -> None:
 @pytest.mark.parametrize("method", REQUESTS)
 async def test_a_call_of_another_company_is_no_call(method: str) -> None:
     """Every method of the Call API, with the call, leg, number, employee and scenario of the first company."""
-    house = House()
+    node = Node()
     parts = ("employees", "lines", "trunks", "numbers", "scenarios", "schedules", "groups", "media", "tags")
     nothing: dict[str, Any] = {part: {} for part in (*parts, "contacts_by_phone")}
-    accounts = {**house.directory.accounts, OTHER: c.company(account_id=OTHER, **nothing)}
-    house.directory = Directory(accounts)
-    house.arrive(c.TO_ANNA)
-    house.at(5).engine.answer(ring(house))
-    house.flow()
-    [session] = house.switch.sessions.values()
+    accounts = {**node.directory.accounts, OTHER: c.company(account_id=OTHER, **nothing)}
+    node.directory = Directory(accounts)
+    node.arrive(c.TO_ANNA)
+    node.at(5).engine.answer(ring(node))
+    node.flow()
+    [session] = node.switch.sessions.values()
     name, params = COMMANDS[method]
     known = {
         "call_session_id": session.call_session_id,
@@ -201,17 +201,17 @@ async def test_a_call_of_another_company_is_no_call(method: str) -> None:
         "employee": {"id": c.ANNA},
     }
     sent = {**params, **{key: value for key, value in known.items() if key in params}}
-    before = [leg.ended_at for leg in session.legs.values()], len(house.told.events[session.call_session_id])
+    before = [leg.ended_at for leg in session.legs.values()], len(node.told.events[session.call_session_id])
     if name.startswith("list_"):
-        shown = await house.switch.command(OTHER, name, sent)
+        shown = await node.switch.command(OTHER, name, sent)
         text = orjson.dumps(shown)
         assert str(session.call_session_id).encode() not in text
         assert c.CUSTOMER.encode() not in text
     else:
         with pytest.raises(TrunklineError):
-            await house.switch.command(OTHER, name, sent)
-    assert list(house.switch.sessions) == [session.call_session_id]
+            await node.switch.command(OTHER, name, sent)
+    assert list(node.switch.sessions) == [session.call_session_id]
     assert (
         [leg.ended_at for leg in session.legs.values()],
-        len(house.told.events[session.call_session_id]),
+        len(node.told.events[session.call_session_id]),
     ) == before

@@ -10,7 +10,7 @@ from tests.attack.test_one_rule_for_every_dial import called_out
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.story import Story
-from tests.calls.test_recovery import House
+from tests.calls.test_recovery import Node
 from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
 from trunkline.calls.switch.limit_events import publish
 from trunkline.core.clock import Instant
@@ -141,7 +141,7 @@ def test_an_emergency_call_whatever_is_reached() -> None:
 
 async def test_the_api_is_refused_in_the_form_of_the_contract() -> None:
     account = limited(money_per_day=10)
-    switch = House().switch
+    switch = Node().switch
     switch._directory = lambda: Directory({account.account_id: account})
     switch.presence.outgoing.spent = lambda _account, _line, _calls: 99.0
     params = {"virtual_phone_number": number_of(1), "contact": c.CUSTOMER, "operator": c.PARTNER}

@@ -21,7 +21,7 @@ Ports = Callable[[int], list[int]]
 TOKEN = "secret of this instance"
 
 
-class Desk:
+class FakeSwitch:
     """Takes commands in a switch's place."""
 
     def __init__(self, answer: Callable[[], Any] = dict) -> None:
@@ -45,8 +45,8 @@ class Desk:
         return {7: "f" * 64}.get(account_id)
 
 
-def door(desk: Desk, port: int) -> Any:
-    return controlled(cast(Switch, desk), TOKEN, port)
+def control_server(switch: FakeSwitch, port: int) -> Any:
+    return controlled(cast(Switch, switch), TOKEN, port)
 
 
 def url(port: int) -> str:
@@ -55,8 +55,8 @@ def url(port: int) -> str:
 
 async def test_a_command_and_its_answer(free_ports: Ports) -> None:
     [port] = free_ports(1)
-    desk = Desk(lambda: {"call_session_id": 2**52})
-    async with door(desk, port), SwitchClient(url(port), TOKEN) as client:
+    switch = FakeSwitch(lambda: {"call_session_id": 2**52})
+    async with control_server(switch, port), SwitchClient(url(port), TOKEN) as client:
         answer = await client.command(
             7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}}
         )
@@ -65,7 +65,7 @@ async def test_a_command_and_its_answer(free_ports: Ports) -> None:
         assert (await client.status())["live_calls"] == 3
         assert await client.directory_fingerprint(7) == "f" * 64
         assert await client.directory_fingerprint(8) is None
-    assert desk.commands == [
+    assert switch.commands == [
         (7, "start_simple_call", {"contact": "12025550111", "deep": {"a": [1, None]}}),
         (7, "list_calls", {}),
     ]
@@ -89,7 +89,7 @@ async def test_errors_keep_what_they_carry(kind: type[TrunklineError], free_port
     raised = kind(
         "Do this", mnemonic="some_mnemonic", field="employee.id", value={"id": 9}, params={"limit": 4}
     )
-    async with door(Desk(lambda: raised), port), SwitchClient(url(port), TOKEN) as client:
+    async with control_server(FakeSwitch(lambda: raised), port), SwitchClient(url(port), TOKEN) as client:
         with pytest.raises(TrunklineError) as caught:
             await client.command(7, "list_calls", {})
     told = caught.value
@@ -101,7 +101,7 @@ async def test_errors_keep_what_they_carry(kind: type[TrunklineError], free_port
 async def test_a_bug_in_the_switch_tells_nothing_of_itself(free_ports: Ports) -> None:
     [port] = free_ports(1)
     async with (
-        door(Desk(lambda: RuntimeError("inner secret")), port),
+        control_server(FakeSwitch(lambda: RuntimeError("inner secret")), port),
         SwitchClient(url(port), TOKEN) as client,
     ):
         with pytest.raises(TrunklineError) as caught:
@@ -112,8 +112,8 @@ async def test_a_bug_in_the_switch_tells_nothing_of_itself(free_ports: Ports) ->
 
 async def test_strangers_are_turned_away(free_ports: Ports) -> None:
     [port] = free_ports(1)
-    desk = Desk()
-    async with door(desk, port), aiohttp.ClientSession() as session:
+    switch = FakeSwitch()
+    async with control_server(switch, port), aiohttp.ClientSession() as session:
         for headers in ({}, {"Authorization": "Bearer guess"}):
             async with session.post(f"{url(port)}/command", json={}, headers=headers) as response:
                 assert response.status == 401
@@ -121,7 +121,7 @@ async def test_strangers_are_turned_away(free_ports: Ports) -> None:
         for body in (b"", b"[]", b"{", b'{"name": "list_calls"}', b"null"):
             async with session.post(f"{url(port)}/command", data=body, headers=right) as response:
                 assert response.status == 400
-    assert not desk.commands
+    assert not switch.commands
 
 
 _QUESTIONS: list[Callable[[SwitchClient], Awaitable[object]]] = [
@@ -163,21 +163,21 @@ async def test_a_question_with_a_wrong_token_is_refused_with_the_reason(
     question: Callable[[SwitchClient], Awaitable[object]], free_ports: Ports
 ) -> None:
     [port] = free_ports(1)
-    async with door(Desk(), port), SwitchClient(url(port), "guess") as client:
+    async with control_server(FakeSwitch(), port), SwitchClient(url(port), "guess") as client:
         with pytest.raises(TrunklineError, match="wrong token"):
             await question(client)
 
 
 async def test_a_command_waits_for_a_switch_that_restarts(free_ports: Ports) -> None:
     [port] = free_ports(1)
-    first, second = Desk(), Desk(lambda: {"done": True})
+    first, second = FakeSwitch(), FakeSwitch(lambda: {"done": True})
     async with SwitchClient(url(port), TOKEN) as client:
-        async with door(first, port):
+        async with control_server(first, port):
             await client.command(7, "list_calls", {})
         waiting = asyncio.create_task(client.command(7, "start_simple_call", {}))
         await asyncio.sleep(0.3)
         assert not waiting.done()
-        async with door(second, port):
+        async with control_server(second, port):
             assert await waiting == {"done": True}
     assert len(second.commands) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.story import Story
-from tests.calls.test_recovery import House, ring
+from tests.calls.test_recovery import Node, ring
 from trunkline.calls import rules
 from trunkline.calls.evolution import replay
 from trunkline.calls.session import Phase
@@ -29,26 +29,26 @@ class Fragile(dict[int, Employee]):
 
 
 @pytest.fixture
-def house() -> House:
-    return House(c.company(employees=Fragile(c.company().employees)))
+def node() -> Node:
+    return Node(c.company(employees=Fragile(c.company().employees)))
 
 
-def breaks(house: House) -> Fragile:
-    people = house.directory.accounts[c.ACCOUNT].employees
+def breaks(node: Node) -> Fragile:
+    people = node.directory.accounts[c.ACCOUNT].employees
     assert isinstance(people, Fragile)
     people.broken = True
     return people
 
 
-def test_what_was_told_stands_and_the_call_ends(house: House) -> None:
-    house.arrive(c.TO_ANNA)
-    phone = ring(house.at(5))
-    breaks(house)
-    house.engine.answer(phone)
-    house.flow()
-    events = house.story()
+def test_what_was_told_stands_and_the_call_ends(node: Node) -> None:
+    node.arrive(c.TO_ANNA)
+    phone = ring(node.at(5))
+    breaks(node)
+    node.engine.answer(phone)
+    node.flow()
+    events = node.story()
     assert EventType.TALK_STARTED in [event.type for event in events]
-    assert house.end["finish_reason"] == "internal_error"
+    assert node.end["finish_reason"] == "internal_error"
     told = replay(events)
     assert told is not None
     assert told.phase is Phase.ENDED
@@ -74,17 +74,17 @@ def test_the_end_of_the_only_leg() -> None:
     assert [event.seq for event in (*story.events, *decision.events)] == list(range(1, story.session.seq + 1))
 
 
-def test_other_calls_go_on(house: House) -> None:
-    house.arrive(c.TO_ANNA)
-    house.at(5).engine.answer(ring(house))
-    house.flow()
-    people = breaks(house)
-    stranger = house.engine.arrive(
-        house.engine.channels[next(iter(house.engine.channels))].endpoint, c.number_of(2), ""
+def test_other_calls_go_on(node: Node) -> None:
+    node.arrive(c.TO_ANNA)
+    node.at(5).engine.answer(ring(node))
+    node.flow()
+    people = breaks(node)
+    stranger = node.engine.arrive(
+        node.engine.channels[next(iter(node.engine.channels))].endpoint, c.number_of(2), ""
     )
-    house.flow()
-    assert stranger in house.hands.unknown_channels or stranger not in house.engine.channels, (
+    node.flow()
+    assert stranger in node.hands.unknown_channels or stranger not in node.engine.channels, (
         "nobody is left to wait"
     )
     people.broken = False
-    assert [one.phase for one in house.switch.sessions.values()] == [Phase.TALK]
+    assert [one.phase for one in node.switch.sessions.values()] == [Phase.TALK]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.calls import company as c
 from tests.calls.story import Story
-from tests.calls.test_recovery import House, ring
+from tests.calls.test_recovery import Node, ring
 from trunkline.calls.session import UnresolvedLeg
 from trunkline.calls.switch.lost_signals import YOUNG_SECONDS, LostSignals
 from trunkline.core.clock import Instant
@@ -48,25 +48,23 @@ def test_young_legs_unresolved_legs_and_pending_commands_are_not_lost() -> None:
 
 def test_after_a_loss_the_call_ends_as_the_log_has_it() -> None:
     """Everything after the arrival is lost but in the log; the switch lives on."""
-    house = House()
-    channel = house.arrive(c.TO_ANNA)
-    [session] = house.switch.sessions.values()
-    house.kill()  # only the log has what follows
-    house.at(5).engine.answer(ring(house))
-    house.flow()
-    house.at(35).engine.hang_up(channel)
-    house.flow()
-    house.alive = True
-    checks = LostSignals(house.switch.has_pending_effects)
-    house.at(50)
+    node = Node()
+    channel = node.arrive(c.TO_ANNA)
+    [session] = node.switch.sessions.values()
+    node.kill()  # only the log has what follows
+    node.at(5).engine.answer(ring(node))
+    node.flow()
+    node.at(35).engine.hang_up(channel)
+    node.flow()
+    node.alive = True
+    checks = LostSignals(node.switch.has_pending_effects)
+    node.at(50)
     found = [
-        checks.check(house.switch.sessions.values(), set(house.engine.channels), Instant(house.clock))
+        checks.check(node.switch.sessions.values(), set(node.engine.channels), Instant(node.clock))
         for _ in range(2)
     ]
     assert found == [[], [session]]
-    house.recover(
-        Survey(Instant(house.clock), [house._seen(one) for one in house.engine.channels], house.missed)
-    )
-    house.flow()
-    assert house.end["finish_reason"] == "caller_disconnects"
-    assert house.end["talk_duration"] == 30
+    node.recover(Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], node.missed))
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
+    assert node.end["talk_duration"] == 30

@@ -72,7 +72,7 @@ class FakeWriter:
         """All is kept at once."""
 
 
-class Hands(EffectExecutor):
+class DirectExecutor(EffectExecutor):
     """Executes at once, on the fake engine."""
 
     def __init__(self, engine: FakeEngine) -> None:
@@ -104,7 +104,7 @@ class NeverRings:
         """Nothing is armed."""
 
 
-class House:
+class Node:
     """An engine that lives on, and switches that come and go."""
 
     def __init__(self, account: Account | None = None) -> None:
@@ -118,7 +118,7 @@ class House:
         self.switch = self._switch()
 
     def _switch(self) -> Switch:
-        self.hands = Hands(self.engine)
+        self.hands = DirectExecutor(self.engine)
         return Switch(
             node=1,
             directory=lambda: self.directory,
@@ -128,11 +128,11 @@ class House:
             call_later=lambda _seconds, _function: NeverRings(),
         )
 
-    def at(self, seconds: float) -> House:
+    def at(self, seconds: float) -> Node:
         self.clock = T0 + seconds
         return self
 
-    def flow(self) -> House:
+    def flow(self) -> Node:
         """Deliver the engine's signals; while no switch lives only the engine's own journal keeps them."""
         while self.engine.pending:
             signal = self.engine.pending.pop(0)
@@ -151,16 +151,16 @@ class House:
         self.flow()
         return channel
 
-    def kill(self) -> House:
+    def kill(self) -> Node:
         self.alive = False
         return self
 
-    def forget(self) -> House:
+    def forget(self) -> Node:
         """The published events were not written yet."""
         self.told.events.clear()
         return self
 
-    def restart(self) -> House:
+    def restart(self) -> Node:
         """A new switch with the event log and the engine."""
         self.clock += 1
         self.alive = True
@@ -240,49 +240,49 @@ def once(events: list[Event], *types: EventType) -> None:
         assert len(legs) == len(set(legs)), f"{kind} twice"
 
 
-def ring(house: House) -> Channel:
-    return next(one.channel for one in house.engine.channels.values() if one.dialler and not one.answered)
+def ring(node: Node) -> Channel:
+    return next(one.channel for one in node.engine.channels.values() if one.dialler and not one.answered)
 
 
-def talking() -> tuple[House, Channel, Channel]:
-    house = House()
-    customer = house.arrive(c.TWICE)
-    phone = ring(house.at(5))
-    house.engine.answer(phone)
-    return house.flow(), customer, phone
+def talking() -> tuple[Node, Channel, Channel]:
+    node = Node()
+    customer = node.arrive(c.TWICE)
+    phone = ring(node.at(5))
+    node.engine.answer(phone)
+    return node.flow(), customer, phone
 
 
 @pytest.mark.parametrize("who", ["customer", "employee"])
 def test_killed_during_a_talk_that_goes_on(who: str) -> None:
-    house, customer, phone = talking()
-    house.at(10).kill().restart()
-    assert [one.phase for one in house.switch.sessions.values()] == [Phase.TALK]
-    house.at(20).engine.hang_up(customer if who == "customer" else phone)
-    house.flow()
-    assert house.durations() == (5, 15, 20)
-    assert house.end["finish_reason"] == (
+    node, customer, phone = talking()
+    node.at(10).kill().restart()
+    assert [one.phase for one in node.switch.sessions.values()] == [Phase.TALK]
+    node.at(20).engine.hang_up(customer if who == "customer" else phone)
+    node.flow()
+    assert node.durations() == (5, 15, 20)
+    assert node.end["finish_reason"] == (
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
     once(
-        house.story(),
+        node.story(),
         EventType.TALK_STARTED,
         EventType.TALK_ENDED,
         EventType.LEG_ANSWERED,
         EventType.LEG_ENDED,
     )
-    assert house.end["recorded"] is True
+    assert node.end["recorded"] is True
 
 
 @pytest.mark.parametrize("who", ["customer", "employee"])
 def test_a_talk_that_ended_meanwhile(who: str) -> None:
-    house, customer, phone = talking()
-    house.kill().at(12).engine.hang_up(customer if who == "customer" else phone)
-    house.flow().at(30).restart()
-    assert house.durations() == (5, 7, 12)
-    assert house.end["finish_reason"] == (
+    node, customer, phone = talking()
+    node.kill().at(12).engine.hang_up(customer if who == "customer" else phone)
+    node.flow().at(30).restart()
+    assert node.durations() == (5, 7, 12)
+    assert node.end["finish_reason"] == (
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
-    once(house.story(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
+    once(node.story(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
 
 
 def test_killed_when_only_the_first_events_were_written() -> None:
@@ -298,16 +298,16 @@ def test_killed_when_only_the_first_events_were_written() -> None:
     )
 
     def told(written: int | None) -> tuple[tuple[int, ...], list[int], list[int]]:
-        house, customer, _ = talking()
-        house.at(12).engine.hang_up(customer)
-        house.flow()
-        ends = list(house.told.ends)
+        node, customer, _ = talking()
+        node.at(12).engine.hang_up(customer)
+        node.flow()
+        ends = list(node.told.ends)
         if written is not None:
-            house.kill()
-            del next(iter(house.told.events.values()))[written:]
-            house.at(30).restart()
-        types = [event.type for event in house.story()]
-        return house.durations(), [types.count(kind) for kind in recovered], ends
+            node.kill()
+            del next(iter(node.told.events.values()))[written:]
+            node.at(30).restart()
+        types = [event.type for event in node.story()]
+        return node.durations(), [types.count(kind) for kind in recovered], ends
 
     durations, counts, ends = told(None)
     assert len(ends) > 5
@@ -316,76 +316,76 @@ def test_killed_when_only_the_first_events_were_written() -> None:
 
 
 def test_killed_while_it_rings_and_answered_meanwhile() -> None:
-    house = House()
-    customer = house.arrive(c.ALL)
-    house.kill().at(4).engine.answer(ring(house))
-    house.flow().at(9).restart()
-    house.at(14).engine.hang_up(customer)
-    house.flow()
-    assert house.durations() == (4, 10, 14)
+    node = Node()
+    customer = node.arrive(c.ALL)
+    node.kill().at(4).engine.answer(ring(node))
+    node.flow().at(9).restart()
+    node.at(14).engine.hang_up(customer)
+    node.flow()
+    assert node.durations() == (4, 10, 14)
     reasons = sorted(
-        str(event.data["finish_reason"]) for event in house.story() if event.type is EventType.LEG_ENDED
+        str(event.data["finish_reason"]) for event in node.story() if event.type is EventType.LEG_ENDED
     )
     assert reasons == ["another_operator_answer", "caller_disconnects", "caller_disconnects"]
 
 
 def test_killed_while_it_rings_and_given_up_meanwhile() -> None:
-    house = House()
-    customer = house.arrive(c.ALL)
-    house.kill().at(7).engine.hang_up(customer)
-    house.flow().at(20).restart()
-    reasons = {event.data["finish_reason"] for event in house.story() if event.type is EventType.LEG_ENDED}
+    node = Node()
+    customer = node.arrive(c.ALL)
+    node.kill().at(7).engine.hang_up(customer)
+    node.flow().at(20).restart()
+    reasons = {event.data["finish_reason"] for event in node.story() if event.type is EventType.LEG_ENDED}
     assert reasons == {"caller_disconnects"}
-    assert house.durations() == (7, 0, 7)
+    assert node.durations() == (7, 0, 7)
 
 
 def test_killed_while_it_rings_and_rings_on() -> None:
-    house = House()
-    customer = house.arrive(c.TWICE)
-    house.kill().at(3).restart()
-    house.at(30).engine.ring_out(customer)
-    house.flow()
-    assert ring(house), "the next operation rings"
-    house.at(40).engine.hang_up(customer)
-    house.flow()
-    assert house.end["finish_reason"] == "caller_disconnects"
+    node = Node()
+    customer = node.arrive(c.TWICE)
+    node.kill().at(3).restart()
+    node.at(30).engine.ring_out(customer)
+    node.flow()
+    assert ring(node), "the next operation rings"
+    node.at(40).engine.hang_up(customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 def test_killed_before_the_call_was_decided() -> None:
-    house = House().kill()
-    house.arrive(c.TWICE)
-    house.at(5).restart()
-    [session] = house.switch.sessions.values()
+    node = Node().kill()
+    node.arrive(c.TWICE)
+    node.at(5).restart()
+    [session] = node.switch.sessions.values()
     assert all(leg.alive for leg in session.legs.values()), "what was just begun is not taken for a failure"
-    phone = ring(house)
-    house.at(8).engine.answer(phone)
-    house.flow().at(18).engine.hang_up(phone)
-    house.flow()
-    assert house.durations() == (8, 10, 18)
+    phone = ring(node)
+    node.at(8).engine.answer(phone)
+    node.flow().at(18).engine.hang_up(phone)
+    node.flow()
+    assert node.durations() == (8, 10, 18)
 
 
 def test_killed_before_anything_was_written() -> None:
-    house = House()
-    customer = house.arrive(c.TWICE)
-    house.kill().forget().at(3).engine.answer(ring(house))
-    house.flow().at(5).restart()
-    house.at(13).engine.hang_up(customer)
-    house.flow()
-    assert house.durations() == (3, 10, 13)
-    assert house.end["finish_reason"] == "caller_disconnects"
+    node = Node()
+    customer = node.arrive(c.TWICE)
+    node.kill().forget().at(3).engine.answer(ring(node))
+    node.flow().at(5).restart()
+    node.at(13).engine.hang_up(customer)
+    node.flow()
+    assert node.durations() == (3, 10, 13)
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 def test_a_call_that_came_and_went_by_the_default_line() -> None:
-    house = House().kill()
-    customer = house.arrive(c.TO_ANNA)
+    node = Node().kill()
+    customer = node.arrive(c.TO_ANNA)
     connect = Dial(customer, _default(c.ANNA_LINE))
-    house.engine.perform([connect])
-    house.flow().at(22).engine.answer(ring(house))
-    house.flow().at(30).engine.hang_up(customer)
-    house.flow().at(40).restart()
-    assert house.durations() == (22, 8, 30)
-    assert house.end["finish_reason"] == "caller_disconnects"
-    assert house.end["first_talked_employee_id"] == c.ANNA
+    node.engine.perform([connect])
+    node.flow().at(22).engine.answer(ring(node))
+    node.flow().at(30).engine.hang_up(customer)
+    node.flow().at(40).restart()
+    assert node.durations() == (22, 8, 30)
+    assert node.end["finish_reason"] == "caller_disconnects"
+    assert node.end["first_talked_employee_id"] == c.ANNA
 
 
 def _default(login: str) -> Any:
@@ -395,60 +395,60 @@ def _default(login: str) -> Any:
 
 
 def test_a_second_restart_tells_nothing_again() -> None:
-    house, customer, _phone = talking()
-    house.at(10).kill().restart()
-    count = sum(map(len, house.told.events.values()))
-    house.at(12).kill().restart()
-    house.at(13).kill().restart()
-    assert sum(map(len, house.told.events.values())) == count
-    house.at(20).engine.hang_up(customer)
-    house.flow().kill().restart()
-    assert house.durations() == (5, 15, 20)
+    node, customer, _phone = talking()
+    node.at(10).kill().restart()
+    count = sum(map(len, node.told.events.values()))
+    node.at(12).kill().restart()
+    node.at(13).kill().restart()
+    assert sum(map(len, node.told.events.values())) == count
+    node.at(20).engine.hang_up(customer)
+    node.flow().kill().restart()
+    assert node.durations() == (5, 15, 20)
 
 
 def test_killed_during_a_greeting() -> None:
-    house = House()
-    customer = house.arrive(c.FULL)
-    house.kill().at(2).restart()
-    assert isinstance(house.engine.done[-1], PlayFiles), "the greeting is said again"
-    house.at(5).engine.played(customer)
-    house.flow()
-    assert ring(house)
-    house.engine.hang_up(customer)
-    house.flow()
-    assert house.end["finish_reason"] == "caller_disconnects"
+    node = Node()
+    customer = node.arrive(c.FULL)
+    node.kill().at(2).restart()
+    assert isinstance(node.engine.done[-1], PlayFiles), "the greeting is said again"
+    node.at(5).engine.played(customer)
+    node.flow()
+    assert ring(node)
+    node.engine.hang_up(customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 def test_what_is_being_hung_up_is_hung_up_again() -> None:
-    house, _customer, _phone = talking()
-    session = next(iter(house.switch.sessions.values()))
-    perform, house.hands.perform = house.hands.perform, lambda *_: None  # type: ignore[method-assign]
-    asyncio.run(house.switch.command(c.ACCOUNT, "release_call", {"call_session_id": session.call_session_id}))
-    assert perform is not house.hands.perform
-    house.kill().at(9).restart()
-    assert house.end["finish_reason"] == "operator_disconnects"
+    node, _customer, _phone = talking()
+    session = next(iter(node.switch.sessions.values()))
+    perform, node.hands.perform = node.hands.perform, lambda *_: None  # type: ignore[method-assign]
+    asyncio.run(node.switch.command(c.ACCOUNT, "release_call", {"call_session_id": session.call_session_id}))
+    assert perform is not node.hands.perform
+    node.kill().at(9).restart()
+    assert node.end["finish_reason"] == "operator_disconnects"
 
 
 def test_a_channel_of_a_lost_request_is_hung_up() -> None:
-    house = House()
+    node = Node()
     params = {
         "virtual_phone_number": c.number_of(1),
         "contact": c.CUSTOMER,
         "first_call": "employee",
         "employee": {"id": c.BORIS},
     }
-    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
-    house.kill().forget().restart()
-    assert house.hands.unknown_channels
-    assert not house.engine.channels
-    assert not house.told.events
+    asyncio.run(node.switch.command(c.ACCOUNT, "start_employee_call", params))
+    node.kill().forget().restart()
+    assert node.hands.unknown_channels
+    assert not node.engine.channels
+    assert not node.told.events
 
 
 @pytest.mark.parametrize("in_log", [True, False])
 @pytest.mark.parametrize("message", [None, {"type": "media", "value": c.GREETING}])
 def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dict[str, Any] | None) -> None:
     """The click-to-call goes on: what recovery decides is not a connect that failed, and is decided once."""
-    house = House()
+    node = Node()
     params = {
         "virtual_phone_number": c.number_of(1),
         "contact": c.CUSTOMER,
@@ -456,22 +456,22 @@ def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dic
         "employee": {"id": c.BORIS},
         "employee_message": message,
     }
-    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
-    [first] = house.engine.channels
-    house.kill().engine.answer(first)
-    house.flow()
+    asyncio.run(node.switch.command(c.ACCOUNT, "start_employee_call", params))
+    [first] = node.engine.channels
+    node.kill().engine.answer(first)
+    node.flow()
     if not in_log:
-        house.missed.clear()
-    before = len(house.engine.done)
-    house.restart()
-    [done] = [one for one in house.engine.done[before:] if isinstance(one, Dial | PlayFiles)]
+        node.missed.clear()
+    before = len(node.engine.done)
+    node.restart()
+    [done] = [one for one in node.engine.done[before:] if isinstance(one, Dial | PlayFiles)]
     assert isinstance(done, Dial if message is None else PlayFiles)
     if message is not None:
-        house.engine.played(first)
-        house.flow()
-    house.engine.answer(ring(house))
-    house.flow()
-    [session] = house.switch.sessions.values()
+        node.engine.played(first)
+        node.flow()
+    node.engine.answer(ring(node))
+    node.flow()
+    [session] = node.switch.sessions.values()
     assert session.talking
 
 
@@ -481,7 +481,7 @@ def test_an_employee_answers_and_is_gone_before_a_switch_is_there(
     in_log: bool, message: dict[str, Any] | None
 ) -> None:
     """The dialplan hung up what waited longer than ``switch.away_wait``: the contact is not called any more."""
-    house = House()
+    node = Node()
     params = {
         "virtual_phone_number": c.number_of(1),
         "contact": c.CUSTOMER,
@@ -489,180 +489,176 @@ def test_an_employee_answers_and_is_gone_before_a_switch_is_there(
         "employee": {"id": c.BORIS},
         "contact_message": message,
     }
-    asyncio.run(house.switch.command(c.ACCOUNT, "start_employee_call", params))
-    [first] = house.engine.channels
-    house.kill().at(1).engine.answer(first)
-    house.at(22).engine.perform([Hangup(first)])
-    house.flow()
+    asyncio.run(node.switch.command(c.ACCOUNT, "start_employee_call", params))
+    [first] = node.engine.channels
+    node.kill().at(1).engine.answer(first)
+    node.at(22).engine.perform([Hangup(first)])
+    node.flow()
     if not in_log:
-        house.missed = [one for one in house.missed if not isinstance(one, Ended)]
-    before = len(house.engine.done)
-    house.restart()
-    assert house.engine.done[before:] == []
-    events = house.story()
+        node.missed = [one for one in node.missed if not isinstance(one, Ended)]
+    before = len(node.engine.done)
+    node.restart()
+    assert node.engine.done[before:] == []
+    events = node.story()
     assert [event.type for event in events].count(EventType.LEG_ANSWERED) == 1
     [leg] = [event for event in events if event.type is EventType.LEG_STARTED]
     assert leg.data["employee_id"] == c.BORIS
-    assert house.end["finish_reason"] == "internal_error"
+    assert node.end["finish_reason"] == "internal_error"
 
 
-def _reconnect(house: House) -> None:
+def _reconnect(node: Node) -> None:
     """The connection to the engine broke and is back; the switch lived on, and signals of between are only in the log."""
-    survey = Survey(
-        Instant(house.clock), [house._seen(one) for one in house.engine.channels], list(house.missed)
-    )
-    house.recover(survey)
-    house.flow()
+    survey = Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], list(node.missed))
+    node.recover(survey)
+    node.flow()
 
 
-def _dial_of(house: House, channel: Channel) -> Dial:
-    return next(
-        one for one in reversed(house.engine.done) if isinstance(one, Dial) and one.channel == channel
-    )
+def _dial_of(node: Node, channel: Channel) -> Dial:
+    return next(one for one in reversed(node.engine.done) if isinstance(one, Dial) and one.channel == channel)
 
 
-def _lose_the_dial(house: House, channel: Channel) -> Dial:
+def _lose_the_dial(node: Node, channel: Channel) -> Dial:
     """The connect does not get to the engine."""
-    dial = _dial_of(house, channel)
-    house.engine.pending.clear()
-    for target in house.engine.targets(channel):
-        del house.engine.channels[target.channel]
-    house.engine.channels[channel].connect = None
+    dial = _dial_of(node, channel)
+    node.engine.pending.clear()
+    for target in node.engine.targets(channel):
+        del node.engine.channels[target.channel]
+    node.engine.channels[channel].connect = None
     return dial
 
 
 def test_a_connect_that_the_engine_did_not_get_is_repeated() -> None:
-    house = House()
-    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.handle(house.engine.pending.pop(0))
-    house.missed.append(Arrived(channel, house.engine.at(), a_trunk(), "", "", "", Instant(house.clock)))
-    [session] = house.switch.sessions.values()
-    dial = _lose_the_dial(house, channel)
-    house.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
-    _reconnect(house)
-    assert [one.connect.targets for one in house.engine.done if isinstance(one, Dial)] == [
+    node = Node()
+    channel = node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    node.switch.handle(node.engine.pending.pop(0))
+    node.missed.append(Arrived(channel, node.engine.at(), a_trunk(), "", "", "", Instant(node.clock)))
+    [session] = node.switch.sessions.values()
+    dial = _lose_the_dial(node, channel)
+    node.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
+    _reconnect(node)
+    assert [one.connect.targets for one in node.engine.done if isinstance(one, Dial)] == [
         dial.connect.targets
     ] * 2
-    house.engine.answer(ring(house))
-    house.flow()
+    node.engine.answer(ring(node))
+    node.flow()
     assert session.talking
     assert [leg.is_talked for leg in session.legs.values() if leg.serves] == [True]
 
 
 def test_a_connect_that_is_not_sent_yet_did_not_come_back() -> None:
     """The connection broke while many connects waited: this one is sent after the recovery."""
-    house = House()
-    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.handle(house.engine.pending.pop(0))
-    [session] = house.switch.sessions.values()
-    dial = _lose_the_dial(house, channel)
-    house.hands.pending.add(session.call_session_id)
-    done = len(house.engine.done)
-    _reconnect(house)
-    assert len(house.engine.done) == done
+    node = Node()
+    channel = node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    node.switch.handle(node.engine.pending.pop(0))
+    [session] = node.switch.sessions.values()
+    dial = _lose_the_dial(node, channel)
+    node.hands.pending.add(session.call_session_id)
+    done = len(node.engine.done)
+    _reconnect(node)
+    assert len(node.engine.done) == done
     assert session.ending is None
-    house.engine.perform([dial])
-    house.flow()
-    house.engine.answer(ring(house))
-    house.flow()
+    node.engine.perform([dial])
+    node.flow()
+    node.engine.answer(ring(node))
+    node.flow()
     assert session.talking
 
 
 @pytest.mark.parametrize("came_back", [False, True])
 def test_a_connect_whose_response_was_lost_is_not_repeated(came_back: bool) -> None:
-    house = House()
-    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    house.switch.handle(house.engine.pending.pop(0))
-    [session] = house.switch.sessions.values()
-    dial = _dial_of(house, channel)
-    house.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
-    house.kill()  # what happens is in the log only
+    node = Node()
+    channel = node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    node.switch.handle(node.engine.pending.pop(0))
+    [session] = node.switch.sessions.values()
+    dial = _dial_of(node, channel)
+    node.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
+    node.kill()  # what happens is in the log only
     if came_back:
-        house.engine.ring_out(channel)
-        house.engine.pending = [one for one in house.engine.pending if not isinstance(one, ConnectFinished)]
-    house.flow()
-    house.alive = True
-    _reconnect(house)
-    dials = [one for one in house.engine.done if isinstance(one, Dial)]
+        node.engine.ring_out(channel)
+        node.engine.pending = [one for one in node.engine.pending if not isinstance(one, ConnectFinished)]
+    node.flow()
+    node.alive = True
+    _reconnect(node)
+    dials = [one for one in node.engine.done if isinstance(one, Dial)]
     assert dials[0] is dial
     # When it came back, the second phone is called.
     assert len(dials) == 1 + came_back
     assert dial.connect.targets[0] not in [one.connect.targets[0] for one in dials[1:]]
-    house.engine.answer(ring(house))
-    house.flow()
+    node.engine.answer(ring(node))
+    node.flow()
     assert session.talking
 
 
 def test_a_call_whose_arrival_was_lost_after_a_recovery_is_begun_by_the_next_one() -> None:
     """The first recovery finds it waiting in the dialplan; then it comes to us, and the connection breaks once more."""
-    house = House()
-    channel = house.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    [arrived] = house.engine.pending
-    house.engine.pending.clear()
+    node = Node()
+    channel = node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    [arrived] = node.engine.pending
+    node.engine.pending.clear()
     assert isinstance(arrived, Arrived)
-    waiting = dataclasses.replace(house._seen(channel), controlled=False, called=arrived.called)
-    at = Instant(house.clock + 1)
-    house.recover(Survey(at, [waiting], [arrived]))
-    [session] = house.switch.sessions.values()
-    assert not house.engine.done
-    house.recover(Survey(at, [dataclasses.replace(waiting, controlled=True)], [arrived]))
-    house.flow()
+    waiting = dataclasses.replace(node._seen(channel), controlled=False, called=arrived.called)
+    at = Instant(node.clock + 1)
+    node.recover(Survey(at, [waiting], [arrived]))
+    [session] = node.switch.sessions.values()
+    assert not node.engine.done
+    node.recover(Survey(at, [dataclasses.replace(waiting, controlled=True)], [arrived]))
+    node.flow()
     assert session.ending is None
-    house.engine.answer(ring(house))
-    house.flow()
+    node.engine.answer(ring(node))
+    node.flow()
     assert session.talking
 
 
 def test_signals_of_calls_long_over_begin_nothing() -> None:
-    house, customer, _phone = talking()
-    house.at(20).engine.hang_up(customer)
-    house.flow()
-    told = house.story()
-    house.kill().restart()
-    assert house.story() == told
+    node, customer, _phone = talking()
+    node.at(20).engine.hang_up(customer)
+    node.flow()
+    told = node.story()
+    node.kill().restart()
+    assert node.story() == told
 
 
 def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
-    house = House()
-    house.engine.arrive(a_line(c.ANNA_LINE), "102", c.ANNA_LINE)
-    perform, house.hands.perform = house.hands.perform, lambda *_: None  # type: ignore[method-assign]
-    house.flow()
-    assert not [one for one in house.engine.channels.values() if one.dialler]
+    node = Node()
+    node.engine.arrive(a_line(c.ANNA_LINE), "102", c.ANNA_LINE)
+    perform, node.hands.perform = node.hands.perform, lambda *_: None  # type: ignore[method-assign]
+    node.flow()
+    assert not [one for one in node.engine.channels.values() if one.dialler]
     assert perform is not None
-    house.kill().restart()
-    assert house.engine.channels[ring(house)].endpoint.name == c.BORIS_LINE
+    node.kill().restart()
+    assert node.engine.channels[ring(node)].endpoint.name == c.BORIS_LINE
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(told: bool) -> None:
     """By the next switch if the answer was not published before, otherwise not again."""
     flow = scenario(c.OUTSIDE, ("a", *to_number(f"{c.PARTNER}...17")))
-    house = House(c.company(scenarios={**c.SCENARIOS, c.OUTSIDE: flow}))
-    customer = house.arrive(c.OUTSIDE)
-    phone = ring(house.at(5))
+    node = Node(c.company(scenarios={**c.SCENARIOS, c.OUTSIDE: flow}))
+    customer = node.arrive(c.OUTSIDE)
+    phone = ring(node.at(5))
     if told:
-        house.engine.answer(phone)
-        house.flow().at(6).kill()
+        node.engine.answer(phone)
+        node.flow().at(6).kill()
     else:
-        house.kill().engine.answer(phone)
-        house.flow()
-    house.at(8).restart()
-    pressed = [one for one in house.engine.done if isinstance(one, Keys)]
+        node.kill().engine.answer(phone)
+        node.flow()
+    node.at(8).restart()
+    pressed = [one for one in node.engine.done if isinstance(one, Keys)]
     assert [(one.channel, one.keys) for one in pressed] == [(phone, "...17")]
-    house.at(20).engine.hang_up(customer)
-    house.flow()
-    assert house.end["finish_reason"] == "caller_disconnects"
+    node.at(20).engine.hang_up(customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
-def asterisk_names(house: House) -> None:
+def asterisk_names(node: Node) -> None:
     """Channels are named as Asterisk names them from now on."""
-    house.engine.name_channels(f"{int(T0)}.%d")
+    node.engine.name_channels(f"{int(T0)}.%d")
 
 
-def sessions_begun(house: House) -> list[int]:
+def sessions_begun(node: Node) -> list[int]:
     return [
         call_session_id
-        for call_session_id, events in house.told.events.items()
+        for call_session_id, events in node.told.events.items()
         for event in events
         if event.type is EventType.SESSION_STARTED
     ]
@@ -671,14 +667,14 @@ def sessions_begun(house: House) -> list[int]:
 @pytest.mark.durability
 def test_a_call_has_one_id_from_its_first_invite() -> None:
     """Published, lost, begun by the CEL log, lost again and begun from the listing: the id, and so the recording, is one."""
-    house = House()
-    asterisk_names(house)
-    house.arrive(c.TWICE)
-    [first] = sessions_begun(house)
-    house.kill().forget().restart()
-    assert sessions_begun(house) == [first]
-    house.kill().forget().at(30).restart_with(log=[])
-    assert sessions_begun(house) == [first]
+    node = Node()
+    asterisk_names(node)
+    node.arrive(c.TWICE)
+    [first] = sessions_begun(node)
+    node.kill().forget().restart()
+    assert sessions_begun(node) == [first]
+    node.kill().forget().at(30).restart_with(log=[])
+    assert sessions_begun(node) == [first]
 
 
 @pytest.mark.durability
@@ -686,87 +682,87 @@ def test_a_call_has_one_id_from_its_first_invite() -> None:
 @pytest.mark.parametrize("in_listing", [True, False])
 def test_a_call_that_begins_during_the_recovery_is_created_once(in_log: bool, in_listing: bool) -> None:
     """Wherever the engine's answers stand between its channel and the signal of its arrival."""
-    house = House().kill()
-    asterisk_names(house)
-    house.at(50)
-    house.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
-    house.missed = house.flow_later = list(house.engine.pending)
-    house.engine.pending = []
-    house.restart_with(log=house.flow_later if in_log else [], listing=in_listing)
-    for signal in house.flow_later:
-        house.switch.handle(signal)
-    house.flow()
-    assert len(sessions_begun(house)) == 1
-    [session] = house.switch.sessions.values()
+    node = Node().kill()
+    asterisk_names(node)
+    node.at(50)
+    node.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
+    node.missed = node.flow_later = list(node.engine.pending)
+    node.engine.pending = []
+    node.restart_with(log=node.flow_later if in_log else [], listing=in_listing)
+    for signal in node.flow_later:
+        node.switch.handle(signal)
+    node.flow()
+    assert len(sessions_begun(node)) == 1
+    [session] = node.switch.sessions.values()
     assert [leg.direction for leg in session.legs.values()] == ["in", "out"]
-    house.at(60).engine.answer(ring(house))
-    house.flow().at(70).engine.hang_up(next(iter(session.legs.values())).channel)
-    house.flow()
-    assert house.end["finish_reason"] == "caller_disconnects"
-    assert len(sessions_begun(house)) == 1
+    node.at(60).engine.answer(ring(node))
+    node.flow().at(70).engine.hang_up(next(iter(session.legs.values())).channel)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
+    assert len(sessions_begun(node)) == 1
 
 
 def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     """The listing still has its channel, the CEL log has its end, and the signals of both come afterwards."""
-    house = House().kill()
-    asterisk_names(house)
-    house.at(50)
-    customer = house.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
-    house.flow_later = list(house.engine.pending)
-    listed = [house._seen(customer)]
-    house.at(52).engine.hang_up(customer)
-    house.flow_later = list(house.engine.pending)
-    house.engine.pending.clear()
-    house.restart_with(log=house.flow_later, channels=listed)
-    for signal in house.flow_later:
-        house.switch.handle(signal)
-    house.flow()
-    assert len(sessions_begun(house)) == 1
-    assert not house.switch.sessions
+    node = Node().kill()
+    asterisk_names(node)
+    node.at(50)
+    customer = node.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
+    node.flow_later = list(node.engine.pending)
+    listed = [node._seen(customer)]
+    node.at(52).engine.hang_up(customer)
+    node.flow_later = list(node.engine.pending)
+    node.engine.pending.clear()
+    node.restart_with(log=node.flow_later, channels=listed)
+    for signal in node.flow_later:
+        node.switch.handle(signal)
+    node.flow()
+    assert len(sessions_begun(node)) == 1
+    assert not node.switch.sessions
 
 
 @pytest.mark.durability
 def test_signals_that_were_late_before_the_position_are_read() -> None:
     """A busy Asterisk reports other calls that begin, which moves the position, and this call's talk not before the kill."""
-    house = House()
-    customer = house.arrive(c.TWICE)
-    house.kill().at(5).engine.answer(ring(house))
-    house.flow().at(8).engine.hang_up(customer)
-    house.flow()
-    start = log_start(house.switch.sessions.values(), Instant(T0 + 60))
-    house.missed = [one for one in house.missed if one.at >= start]
-    house.at(70).restart()
-    assert house.durations() == (5, 3, 8)
+    node = Node()
+    customer = node.arrive(c.TWICE)
+    node.kill().at(5).engine.answer(ring(node))
+    node.flow().at(8).engine.hang_up(customer)
+    node.flow()
+    start = log_start(node.switch.sessions.values(), Instant(T0 + 60))
+    node.missed = [one for one in node.missed if one.at >= start]
+    node.at(70).restart()
+    assert node.durations() == (5, 3, 8)
 
 
 @pytest.mark.durability
 def test_the_end_of_a_talk_that_was_late_before_the_position_is_read() -> None:
-    house, customer, _ = talking()
-    house.kill().at(20).engine.hang_up(customer)
-    house.flow()
-    start = log_start(house.switch.sessions.values(), Instant(T0 + 60))
+    node, customer, _ = talking()
+    node.kill().at(20).engine.hang_up(customer)
+    node.flow()
+    start = log_start(node.switch.sessions.values(), Instant(T0 + 60))
     assert start > T0 + 20  # a long talk does not make the restart long
-    log = [one for one in house.missed if one.at >= start]
-    assert has_unlogged_end(house.switch, Survey(Instant(T0 + 70), [], log))
-    earlier = start_of_ends(house.switch, Survey(Instant(T0 + 70), [], log))
+    log = [one for one in node.missed if one.at >= start]
+    assert has_unlogged_end(node.switch, Survey(Instant(T0 + 70), [], log))
+    earlier = start_of_ends(node.switch, Survey(Instant(T0 + 70), [], log))
     assert earlier is not None
-    house.missed = [one for one in house.missed if one.at >= earlier]
-    house.at(70).restart()
-    assert house.durations() == (5, 15, 20)
+    node.missed = [one for one in node.missed if one.at >= earlier]
+    node.at(70).restart()
+    assert node.durations() == (5, 15, 20)
 
 
 def test_a_call_of_which_only_the_beginning_is_known_does_not_stay_for_ever() -> None:
-    house = House()
-    asterisk_names(house)
-    house.arrive(c.TWICE)
-    for events in house.told.events.values():
+    node = Node()
+    asterisk_names(node)
+    node.arrive(c.TWICE)
+    for events in node.told.events.values():
         del events[1:]
-    house.kill()
-    house.engine.channels.clear()
-    house.missed.clear()
-    house.at(20).restart()
-    assert not house.switch.sessions
-    [events] = house.told.events.values()
+    node.kill()
+    node.engine.channels.clear()
+    node.missed.clear()
+    node.at(20).restart()
+    assert not node.switch.sessions
+    [events] = node.told.events.values()
     assert [event.type for event in events] == [
         EventType.SESSION_STARTED,
         EventType.SESSION_ENDING,
@@ -776,25 +772,25 @@ def test_a_call_of_which_only_the_beginning_is_known_does_not_stay_for_ever() ->
 
 def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     """The CEL log, read later, has it already."""
-    house = House()
-    asterisk_names(house)
-    house.arrive(c.TWICE)
-    house.kill()
-    house.at(9)
-    house.clock += 1
-    house.alive = True
-    house.switch = house._switch()
-    target = ring(house)
-    for events in house.told.events.values():
+    node = Node()
+    asterisk_names(node)
+    node.arrive(c.TWICE)
+    node.kill()
+    node.at(9)
+    node.clock += 1
+    node.alive = True
+    node.switch = node._switch()
+    target = ring(node)
+    for events in node.told.events.values():
         session = told_on(None, [event for event in events if event.data.get("channel") != target])
-        house.switch.restore(session, events)
+        node.switch.restore(session, events)
     at = Instant(T0 + 9)
-    channels = [house._seen(one) for one in house.engine.channels if one != target]
+    channels = [node._seen(one) for one in node.engine.channels if one != target]
     began = TargetStarted(
-        target, Instant(at + 0.5), channels[0].channel, house.engine.channels[target].endpoint, None
+        target, Instant(at + 0.5), channels[0].channel, node.engine.channels[target].endpoint, None
     )
-    Recovery(house.switch, house.directory, Survey(at, channels, [began])).run()
-    [session] = house.switch.sessions.values()
+    Recovery(node.switch, node.directory, Survey(at, channels, [began])).run()
+    [session] = node.switch.sessions.values()
     assert session.leg_of(target) is not None
     assert all(leg.alive for leg in session.legs.values())
 
@@ -802,13 +798,13 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
 @pytest.mark.parametrize("is_new_process", [True, False])
 def test_a_call_that_rings_during_a_recovery_is_recorded_when_it_is_answered(*, is_new_process: bool) -> None:
     """Asterisk records it as the decision before the recovery said; the events must name the files."""
-    house = House()
-    house.arrive(c.TO_ANNA)
+    node = Node()
+    node.arrive(c.TO_ANNA)
     if is_new_process:
-        house.kill().restart()
+        node.kill().restart()
     else:
-        house.recover(Survey(Instant(house.clock), [house._seen(one) for one in house.engine.channels], []))
-    house.engine.answer(ring(house))
-    house.flow()
-    events = next(iter(house.told.events.values()))
+        node.recover(Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], []))
+    node.engine.answer(ring(node))
+    node.flow()
+    events = next(iter(node.told.events.values()))
     assert [event.type for event in events].count(EventType.RECORDING_STARTED) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.test_any_command import MESSAGE, coached
-from tests.calls.test_recovery import Hands, House, once
+from tests.calls.test_recovery import DirectExecutor, Node, once
 from trunkline.calls.effects import Effect
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.calls.switch.executor import Outcome
@@ -19,7 +19,7 @@ from trunkline.telephony.port import Channel, Registered
 DORA = "104"
 
 
-class Desk(House):
+class TalkNode(Node):
     """A house where Anna and the customer talk, and Anna commands."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Desk(House):
                 )
             )
 
-    def do(self, name: str, **params: object) -> Desk:
+    def do(self, name: str, **params: object) -> TalkNode:
         self.switch._command(self.session, name, params)
         self.flow()
         return self
@@ -60,48 +60,48 @@ class Desk(House):
     def ringing(self, name: str) -> Channel:
         return next(one.channel for one in self.engine.channels.values() if one.endpoint.name == name)
 
-    def answer(self) -> Desk:
+    def answer(self) -> TalkNode:
         self.engine.answer(self.ringing(c.DORA_LINE))
         self.flow()
         return self
 
-    def again(self) -> Desk:
+    def again(self) -> TalkNode:
         self.kill().restart()
         self._register()
         return self
 
 
-def hold(desk: Desk) -> None:
-    desk.do("hold_call")
+def hold(node: TalkNode) -> None:
+    node.do("hold_call")
 
 
-def dialing(desk: Desk) -> None:
-    desk.do("hold_call").do("make_call", to=DORA)
+def dialing(node: TalkNode) -> None:
+    node.do("hold_call").do("make_call", to=DORA)
 
 
-def consult(desk: Desk) -> None:
-    dialing(desk)
-    desk.answer()
+def consult(node: TalkNode) -> None:
+    dialing(node)
+    node.answer()
 
 
-def talk(desk: Desk) -> None:
-    desk.do("hold_call").do("unhold_call")
+def talk(node: TalkNode) -> None:
+    node.do("hold_call").do("unhold_call")
 
 
-def barge(desk: Desk) -> None:
-    desk.do("add_coach", phone_number=DORA, mode="barge").answer()
+def barge(node: TalkNode) -> None:
+    node.do("add_coach", phone_number=DORA, mode="barge").answer()
 
 
-def told(desk: Desk) -> None:
-    desk.do("hold_call").do("make_call", to=DORA, to_message=MESSAGE).answer()
+def told(node: TalkNode) -> None:
+    node.do("hold_call").do("make_call", to=DORA, to_message=MESSAGE).answer()
 
 
-def leaving(desk: Desk) -> None:
-    dialing(desk)
-    desk.do("transfer_talk")
+def leaving(node: TalkNode) -> None:
+    dialing(node)
+    node.do("transfer_talk")
 
 
-STATES: list[tuple[Callable[[Desk], None], Phase]] = [
+STATES: list[tuple[Callable[[TalkNode], None], Phase]] = [
     (hold, Phase.HOLD),
     (dialing, Phase.DIALING),
     (told, Phase.DIALING),
@@ -113,55 +113,55 @@ STATES: list[tuple[Callable[[Desk], None], Phase]] = [
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def node() -> TalkNode:
+    return TalkNode()
 
 
 @pytest.mark.parametrize(("state", "phase"), STATES)
-def test_all_is_as_it_was(desk: Desk, state: Callable[[Desk], None], phase: Phase) -> None:
-    state(desk)
-    before = {channel: desk.engine.hearing(channel) for channel in desk.engine.channels}
-    events = desk.session.seq
-    desk.again()
-    assert desk.session.phase is phase
-    assert desk.session.seq == events, "nothing happened, nothing is told"
-    after = {channel: desk.engine.hearing(channel) for channel in desk.engine.channels}
+def test_all_is_as_it_was(node: TalkNode, state: Callable[[TalkNode], None], phase: Phase) -> None:
+    state(node)
+    before = {channel: node.engine.hearing(channel) for channel in node.engine.channels}
+    events = node.session.seq
+    node.again()
+    assert node.session.phase is phase
+    assert node.session.seq == events, "nothing happened, nothing is told"
+    after = {channel: node.engine.hearing(channel) for channel in node.engine.channels}
     assert {key: heard - {"message"} for key, heard in after.items()} == {
         key: heard - {"message"} for key, heard in before.items()
     }
-    desk.engine.hang_up(desk.customer)
-    desk.flow()
-    assert desk.end["finish_reason"] == "caller_disconnects"
+    node.engine.hang_up(node.customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 @pytest.mark.parametrize(("state", "phase"), STATES)
-def test_commands_go_on(desk: Desk, state: Callable[[Desk], None], phase: Phase) -> None:
-    state(desk)
-    desk.again()
+def test_commands_go_on(node: TalkNode, state: Callable[[TalkNode], None], phase: Phase) -> None:
+    state(node)
+    node.again()
     if state is hold:
-        desk.do("unhold_call")
+        node.do("unhold_call")
     elif state is told:
-        dora = desk.ringing(c.DORA_LINE)
-        desk.engine.played(dora)
-        assert desk.flow() is desk
-        assert desk.session.phase is Phase.OPERATOR_TALK
-        desk.do("restore_talk")
+        dora = node.ringing(c.DORA_LINE)
+        node.engine.played(dora)
+        assert node.flow() is node
+        assert node.session.phase is Phase.OPERATOR_TALK
+        node.do("restore_talk")
     elif state is leaving:
-        desk.answer()
+        node.answer()
     elif phase is Phase.TALK:
-        desk.do("hold_call").do("unhold_call")
+        node.do("hold_call").do("unhold_call")
     else:
-        desk.do("restore_talk")
-    assert _phase(desk) is Phase.TALK
-    other = desk.ringing(c.DORA_LINE) if state is leaving else desk.anna
-    assert desk.engine.channels[desk.customer].bridge == desk.engine.channels[other].bridge
-    desk.engine.hang_up(desk.customer)
-    desk.flow()
-    desk.story()
+        node.do("restore_talk")
+    assert _phase(node) is Phase.TALK
+    other = node.ringing(c.DORA_LINE) if state is leaving else node.anna
+    assert node.engine.channels[node.customer].bridge == node.engine.channels[other].bridge
+    node.engine.hang_up(node.customer)
+    node.flow()
+    node.story()
 
 
-def _phase(desk: Desk) -> Phase:
-    return desk.session.phase
+def _phase(node: TalkNode) -> Phase:
+    return node.session.phase
 
 
 GONE = [
@@ -172,40 +172,40 @@ GONE = [
 
 
 @pytest.mark.parametrize(("state", "who"), GONE)
-def test_who_left_meanwhile(desk: Desk, state: Callable[[Desk], None], who: str) -> None:
-    state(desk)
-    gone = {"customer": desk.customer, "operator": desk.anna}.get(who) or desk.ringing(c.DORA_LINE)
-    desk.kill()
-    desk.engine.hang_up(gone)
-    desk.flow()
-    desk.again()
+def test_who_left_meanwhile(node: TalkNode, state: Callable[[TalkNode], None], who: str) -> None:
+    state(node)
+    gone = {"customer": node.customer, "operator": node.anna}.get(who) or node.ringing(c.DORA_LINE)
+    node.kill()
+    node.engine.hang_up(gone)
+    node.flow()
+    node.again()
     if who == "third" and state is not leaving:
-        assert desk.session.phase is Phase.HOLD
-        desk.do("unhold_call")
-        desk.engine.hang_up(desk.customer)
-        desk.flow()
-    assert desk.end["finish_reason"]
+        assert node.session.phase is Phase.HOLD
+        node.do("unhold_call")
+        node.engine.hang_up(node.customer)
+        node.flow()
+    assert node.end["finish_reason"]
 
 
-def test_the_third_party_rings_out_while_no_switch_is_there(desk: Desk) -> None:
+def test_the_third_party_rings_out_while_no_switch_is_there(node: TalkNode) -> None:
     """The call is on hold from then on, as if a switch had been there: nobody is left to be sent away."""
-    dialing(desk)
-    desk.kill()
-    desk.engine.ring_out(desk.ringing(c.DORA_LINE))
-    desk.flow()
-    desk.again()
-    assert desk.session.phase is Phase.HOLD
-    assert desk.engine.hearing(desk.customer) == {"music"}
+    dialing(node)
+    node.kill()
+    node.engine.ring_out(node.ringing(c.DORA_LINE))
+    node.flow()
+    node.again()
+    assert node.session.phase is Phase.HOLD
+    assert node.engine.hearing(node.customer) == {"music"}
     with pytest.raises(InvalidState):
-        desk.do("restore_talk")
-    desk.do("unhold_call")
-    assert _phase(desk) is Phase.TALK
-    desk.engine.hang_up(desk.customer)
-    desk.flow()
-    once(desk.story(), EventType.CONSULT_ENDED, EventType.LEG_ENDED)
+        node.do("restore_talk")
+    node.do("unhold_call")
+    assert _phase(node) is Phase.TALK
+    node.engine.hang_up(node.customer)
+    node.flow()
+    once(node.story(), EventType.CONSULT_ENDED, EventType.LEG_ENDED)
 
 
-class Lame(Hands):
+class Lame(DirectExecutor):
     """Of a switch that is killed before it does what it decided."""
 
     def perform(
@@ -214,7 +214,7 @@ class Lame(Hands):
         """Nothing."""
 
 
-class Halting(Hands):
+class Halting(DirectExecutor):
     """Of a switch that is killed in the midst of what it decided."""
 
     left = 0
@@ -229,61 +229,61 @@ class Halting(Hands):
 
 
 @pytest.mark.parametrize("done", range(4))
-def test_killed_while_a_coach_barges_in(desk: Desk, done: int) -> None:
+def test_killed_while_a_coach_barges_in(node: TalkNode, done: int) -> None:
     """However much of it the engine heard of, in the end all three talk with each other."""
-    desk.do("add_coach", phone_number=DORA, mode="barge")
-    before = len(desk.engine.done)
-    desk.hands.__class__ = Halting
+    node.do("add_coach", phone_number=DORA, mode="barge")
+    before = len(node.engine.done)
+    node.hands.__class__ = Halting
     Halting.left = done
-    desk.answer()
-    assert len(desk.engine.done) - before == done
+    node.answer()
+    assert len(node.engine.done) - before == done
     assert Halting.left == 0
-    desk.again()
-    channels = desk.engine.channels
-    three = {channels[one].bridge for one in (desk.customer, desk.anna, desk.ringing(c.DORA_LINE))}
+    node.again()
+    channels = node.engine.channels
+    three = {channels[one].bridge for one in (node.customer, node.anna, node.ringing(c.DORA_LINE))}
     assert len(three) == 1
     assert None not in three
-    assert desk.session.phase is Phase.TALK
-    desk.engine.hang_up(desk.customer)
-    desk.flow()
-    assert desk.end["finish_reason"] == "caller_disconnects"
+    assert node.session.phase is Phase.TALK
+    node.engine.hang_up(node.customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 @pytest.mark.parametrize("state", [hold, talk, consult])
-def test_decided_and_not_done(desk: Desk, state: Callable[[Desk], None]) -> None:
+def test_decided_and_not_done(node: TalkNode, state: Callable[[TalkNode], None]) -> None:
     """The last command was written, and the switch was killed before the engine heard of it."""
     if state is hold:
-        desk.hands.__class__ = Lame
+        node.hands.__class__ = Lame
     elif state is talk:
-        hold(desk)
-        desk.hands.__class__ = Lame
-        desk.do("unhold_call")
+        hold(node)
+        node.hands.__class__ = Lame
+        node.do("unhold_call")
     else:
-        dialing(desk)
-        desk.hands.__class__ = Lame
-        desk.answer()
+        dialing(node)
+        node.hands.__class__ = Lame
+        node.answer()
     if state is hold:
-        desk.do("hold_call")
-    desk.again()
-    channels = desk.engine.channels
-    legs: list[Leg] = desk.session.living
+        node.do("hold_call")
+    node.again()
+    channels = node.engine.channels
+    legs: list[Leg] = node.session.living
     assert {leg.channel for leg in legs} == set(channels)
     if state is hold:
-        assert desk.engine.hearing(desk.customer) == {"music"}
-        assert channels[desk.customer].controlled
-        assert channels[desk.anna].bridge is None
+        assert node.engine.hearing(node.customer) == {"music"}
+        assert channels[node.customer].controlled
+        assert channels[node.anna].bridge is None
     elif state is talk:
-        assert desk.session.phase is Phase.TALK
-        assert channels[desk.customer].bridge == channels[desk.anna].bridge is not None
+        assert node.session.phase is Phase.TALK
+        assert channels[node.customer].bridge == channels[node.anna].bridge is not None
     else:
-        assert desk.session.phase is Phase.OPERATOR_TALK
-        assert channels[desk.anna].bridge == channels[desk.ringing(c.DORA_LINE)].bridge is not None
+        assert node.session.phase is Phase.OPERATOR_TALK
+        assert channels[node.anna].bridge == channels[node.ringing(c.DORA_LINE)].bridge is not None
 
 
-def test_a_scenario_took_over(desk: Desk) -> None:
-    desk.do("run_scenario", scenario_id=c.TO_DORA).again()
-    desk.answer()
-    assert desk.session.phase is Phase.TALK
-    desk.engine.hang_up(desk.customer)
-    desk.flow()
-    assert desk.end["finish_reason"] == "caller_disconnects"
+def test_a_scenario_took_over(node: TalkNode) -> None:
+    node.do("run_scenario", scenario_id=c.TO_DORA).again()
+    node.answer()
+    assert node.session.phase is Phase.TALK
+    node.engine.hang_up(node.customer)
+    node.flow()
+    assert node.end["finish_reason"] == "caller_disconnects"

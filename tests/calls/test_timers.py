@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.calls import company as c
 from tests.calls.story import T0, Story
-from tests.calls.test_recovery import House
-from tests.calls.test_recovery_managed import Desk
+from tests.calls.test_recovery import Node
+from tests.calls.test_recovery_managed import TalkNode
 from trunkline.calls import rules
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import OriginateLeg
@@ -132,26 +132,26 @@ def test_a_party_called_by_the_api_rings_as_long_as_its_timer() -> None:
 
 
 def test_a_ring_time_that_passed_while_no_switch_ran_ends_at_once() -> None:
-    desk = Desk()
-    desk.do("hold_call").do("make_call", to=DORA_NUMBER)
-    assert desk.session.phase.value == "dialing"
-    desk.kill()
-    desk.at(500).restart()
-    assert desk.session.phase.value == "hold"
-    desk._register()
-    desk.do("unhold_call")
-    assert desk.session.phase is Phase.TALK
+    node = TalkNode()
+    node.do("hold_call").do("make_call", to=DORA_NUMBER)
+    assert node.session.phase.value == "dialing"
+    node.kill()
+    node.at(500).restart()
+    assert node.session.phase.value == "hold"
+    node._register()
+    node.do("unhold_call")
+    assert node.session.phase is Phase.TALK
 
 
 def test_an_answer_during_the_restart_comes_before_the_ring_time() -> None:
     """What was missed is handled first: a party that answered in time is not hung up for its timer."""
-    desk = Desk()
-    desk.do("hold_call").do("make_call", to=DORA_NUMBER).kill()
-    desk.engine.answer(desk.ringing(c.DORA_LINE))
-    desk.flow()
-    desk.at(500).restart()
-    assert desk.session.phase is Phase.OPERATOR_TALK
-    assert desk.session.timers == {}
+    node = TalkNode()
+    node.do("hold_call").do("make_call", to=DORA_NUMBER).kill()
+    node.engine.answer(node.ringing(c.DORA_LINE))
+    node.flow()
+    node.at(500).restart()
+    assert node.session.phase is Phase.OPERATOR_TALK
+    assert node.session.timers == {}
 
 
 def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
@@ -167,34 +167,34 @@ def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
 # --- timers and questions that a rule starts
 
 
-def routing_decision(house: House) -> Decision:
-    (session,) = house.switch.sessions.values()
-    context = house.switch.context(house.directory.accounts[c.ACCOUNT], session)
-    return Decision(session, context, Instant(house.clock))
+def routing_decision(node: Node) -> Decision:
+    (session,) = node.switch.sessions.values()
+    context = node.switch.context(node.directory.accounts[c.ACCOUNT], session)
+    return Decision(session, context, Instant(node.clock))
 
 
 async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() -> None:
-    house = House()
-    house.arrive(c.TWICE)
-    decision = routing_decision(house)
+    node = Node()
+    node.arrive(c.TWICE)
+    decision = routing_decision(node)
     decision.do(StartTimer("offer", 5))
     decision.do(StartTimer("wrap_up", 50))
     decision.do(StartTimer("offer", 30))
     decision.do(CancelTimer("nothing"))
     decision.do(Ask("where", Question("http", {"url": "https://example.com"})))
-    house.switch.apply(decision)
-    house.at(10).kill().restart()
-    (session,) = house.switch.sessions.values()
+    node.switch.apply(decision)
+    node.at(10).kill().restart()
+    (session,) = node.switch.sessions.values()
     assert session.timers == {"offer": T0 + 30, "wrap_up": T0 + 50}
     assert session.questions == {}
-    events = next(iter(house.told.events.values()))
+    events = next(iter(node.told.events.values()))
     (closed,) = [event for event in events if event.type is EventType.QUESTION_CLOSED]
     assert closed.data == {"key": "where", "why": RESTARTED}
-    house.at(31).flow()
+    node.at(31).flow()
     assert session.timers == {"wrap_up": T0 + 50}
-    decision = routing_decision(house)
+    decision = routing_decision(node)
     decision.do(CancelTimer("wrap_up"))
-    house.switch.apply(decision)
+    node.switch.apply(decision)
     assert session.timers == {}
 
 
