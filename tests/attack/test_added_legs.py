@@ -12,7 +12,7 @@ from tests.apis.call_api.requests import COMMANDS
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_managed import DORA, contact, phase_of, talk
 from tests.calls.test_recovery import FakeWriter
@@ -118,20 +118,20 @@ async def test_each_device_of_a_line_is_a_channel(tmp_path: Path) -> None:
     assert it.dialled == [1]
 
 
-def running(story: Story, folder: Path, free: int) -> tuple[Switch, FailingEngine]:
-    """A switch with the call of the story, and so many channels left to its account."""
+def running(simulation: CallSimulation, folder: Path, free: int) -> tuple[Switch, FailingEngine]:
+    """A switch with the call of the simulation, and so many channels left to its account."""
     engine = FailingEngine(None)
-    own = len([leg for leg in story.session.living if leg.channel])
+    own = len([leg for leg in simulation.session.living if leg.channel])
     capacity = next(one for one in range(2, 200) if free_channels(own, own, one) == free)
     switch = Switch(
         node=1,
-        directory=lambda: Directory({c.ACCOUNT: story.account}),
+        directory=lambda: Directory({c.ACCOUNT: simulation.account}),
         writer=FakeWriter(),  # type: ignore[arg-type]
         executor=lambda one: EffectExecutor(engine, folder, one.effect_failed),
         channels_max=capacity,
-        clock=lambda: story.clock,
+        clock=lambda: simulation.clock,
     )
-    switch.restore(story.session, story.events)
+    switch.restore(simulation.session, simulation.events)
     return switch, engine
 
 
@@ -145,30 +145,32 @@ ADDING: list[tuple[str, dict[str, Any]]] = [
 async def test_a_running_call_adds_no_leg_beyond_the_share(
     name: str, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    story = talk()
-    switch, engine = running(story, tmp_path, free=0)
+    simulation = talk()
+    switch, engine = running(simulation, tmp_path, free=0)
     with pytest.raises(LimitExceeded):
-        await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+        await switch.command(
+            c.ACCOUNT, name, {"call_session_id": simulation.session.call_session_id, **params}
+        )
     assert "originate" not in engine.asked
-    assert contact(story)
-    assert phase_of(story) in (Phase.TALK, Phase.HOLD)
+    assert contact(simulation)
+    assert phase_of(simulation) in (Phase.TALK, Phase.HOLD)
 
 
 @pytest.mark.parametrize(("name", "params"), ADDING)
 async def test_the_check_before_a_text_is_spoken_refuses_and_changes_nothing(
     name: str, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    story = talk()
-    asked = {"call_session_id": story.session.call_session_id, **params, "command": name}
-    switch, engine = running(story, tmp_path, free=0)
+    simulation = talk()
+    asked = {"call_session_id": simulation.session.call_session_id, **params, "command": name}
+    switch, engine = running(simulation, tmp_path, free=0)
     with pytest.raises(LimitExceeded):
         await switch.command(c.ACCOUNT, CHECK, asked)
-    switch, engine = running(story, tmp_path, free=1)
+    switch, engine = running(simulation, tmp_path, free=1)
     assert await switch.command(c.ACCOUNT, CHECK, asked) == {}
     with pytest.raises(NotFound):
         await switch.command(c.ACCOUNT + 1, CHECK, asked)
     assert engine.asked == []
-    assert phase_of(story) is Phase.TALK
+    assert phase_of(simulation) is Phase.TALK
 
 
 async def test_the_check_of_a_start_refuses_what_the_start_refuses(tmp_path: Path) -> None:
@@ -196,9 +198,9 @@ async def test_the_check_of_a_start_refuses_what_the_start_refuses(tmp_path: Pat
 async def test_a_running_call_adds_a_leg_within_the_share(
     name: str, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    story = talk()
-    switch, engine = running(story, tmp_path, free=1)
-    await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+    simulation = talk()
+    switch, engine = running(simulation, tmp_path, free=1)
+    await switch.command(c.ACCOUNT, name, {"call_session_id": simulation.session.call_session_id, **params})
     assert "originate" in engine.asked
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_number
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from trunkline.calls.effects import Dial, Hangup, OriginateLeg
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.directory.model import Account, BillingState, LineStatus, LineType
@@ -71,26 +71,26 @@ def test_international_alone_opens_no_premium_number() -> None:
     assert refused_direction(company(security={"international": True, "premium": True}), SATELLITE) is None
 
 
-def called_out(story: Story) -> list[str | None]:
+def called_out(simulation: CallSimulation) -> list[str | None]:
     """Numbers that went to a trunk."""
     connects = (
-        target for one in story.engine.done if isinstance(one, Dial) for target in one.connect.targets
+        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
     )
-    originates = (one.originate.target for one in story.engine.done if isinstance(one, OriginateLeg))
+    originates = (one.originate.target for one in simulation.engine.done if isinstance(one, OriginateLeg))
     return [target.number for target in (*connects, *originates) if target.number is not None]
 
 
 @pytest.mark.parametrize("number", [SATELLITE, FOREIGN])
 def test_a_phone(number: str) -> None:
-    story = Story(company(security=HOME)).dial(c.BORIS_LINE, f"+{number}")
-    assert called_out(story) == []
-    assert story.end["finish_reason"] == "locked_numb"
-    assert [one.cause for one in story.engine.done if isinstance(one, Hangup)] == [21]
+    simulation = CallSimulation(company(security=HOME)).dial(c.BORIS_LINE, f"+{number}")
+    assert called_out(simulation) == []
+    assert simulation.end["finish_reason"] == "locked_numb"
+    assert [one.cause for one in simulation.engine.done if isinstance(one, Hangup)] == [21]
 
 
 def test_a_phone_that_keys_an_extension_behind_it() -> None:
-    story = Story(company(security=HOME)).dial(c.BORIS_LINE, f"{SATELLITE}..12")
-    assert called_out(story) == []
+    simulation = CallSimulation(company(security=HOME)).dial(c.BORIS_LINE, f"{SATELLITE}..12")
+    assert called_out(simulation) == []
 
 
 def of_partner(**changes: Any) -> Account:
@@ -101,8 +101,8 @@ def of_partner(**changes: Any) -> Account:
 
 
 def test_forwarding_of_a_scenario() -> None:
-    story = Story(of_partner()).arrive(c.OUTSIDE)
-    assert called_out(story) == []
+    simulation = CallSimulation(of_partner()).arrive(c.OUTSIDE)
+    assert called_out(simulation) == []
 
 
 def test_the_outside_phone_of_an_employee() -> None:
@@ -113,9 +113,9 @@ def test_the_outside_phone_of_an_employee() -> None:
         for phone in clara.phones
     )
     account = replace(account, employees={**account.employees, c.CLARA: replace(clara, phones=phones)})
-    story = Story(account).arrive(c.TO_CLARA)
-    assert called_out(story) == []
-    assert (SATELLITE, "locked_numb") in story.reasons
+    simulation = CallSimulation(account).arrive(c.TO_CLARA)
+    assert called_out(simulation) == []
+    assert (SATELLITE, "locked_numb") in simulation.reasons
 
 
 @pytest.mark.parametrize("field", ["contact", "operator"])
@@ -126,30 +126,30 @@ def test_the_api(field: str) -> None:
         "operator": "971500000078",
         "first_call": "operator",
     }
-    story = Story(company(security=HOME))
+    simulation = CallSimulation(company(security=HOME))
     with pytest.raises(PermissionDenied) as refused:
-        story.start("start_simple_call", **{**params, field: SATELLITE})
+        simulation.start("start_simple_call", **{**params, field: SATELLITE})
     assert (refused.value.mnemonic, refused.value.field) == ("forbidden", field)
-    assert called_out(story) == []
+    assert called_out(simulation) == []
 
 
 @pytest.mark.parametrize("dialled", [SATELLITE, FOREIGN])
 def test_a_transfer(dialled: str) -> None:
-    story = Story(company(security=HOME)).arrive(c.TO_ANNA)
-    story.at(3).answer(c.ANNA_LINE)
-    story.at(5).command("hold_call")
+    simulation = CallSimulation(company(security=HOME)).arrive(c.TO_ANNA)
+    simulation.at(3).answer(c.ANNA_LINE)
+    simulation.at(5).command("hold_call")
     with pytest.raises(InvalidInput):
-        story.at(7).command("make_call", to=dialled)
-    assert called_out(story) == []
+        simulation.at(7).command("make_call", to=dialled)
+    assert called_out(simulation) == []
 
 
 @pytest.mark.parametrize("dialled", [SATELLITE, FOREIGN])
 def test_a_coach(dialled: str) -> None:
-    story = Story(company(security=HOME)).arrive(c.TO_ANNA)
-    story.at(3).answer(c.ANNA_LINE)
+    simulation = CallSimulation(company(security=HOME)).arrive(c.TO_ANNA)
+    simulation.at(3).answer(c.ANNA_LINE)
     with pytest.raises(InvalidInput):
-        story.at(5).command("add_coach", phone_number=dialled, mode="whisper")
-    assert called_out(story) == []
+        simulation.at(5).command("add_coach", phone_number=dialled, mode="whisper")
+    assert called_out(simulation) == []
 
 
 # --- emergency numbers
@@ -214,44 +214,46 @@ def with_employee(**changes: Any) -> Account:
 )
 @pytest.mark.parametrize("number", ["112", "999", "911", "998"])
 def test_an_emergency_call_leaves(account: Account, number: str) -> None:
-    other = Story(account).arrive(c.TO_ANNA)  # takes the only channel of the trunk that has one
-    story = Story(account)
-    story.presence = other.presence
-    story.dial(c.BORIS_LINE, number)
-    assert called_out(story) == [number]
-    targets = [target for one in story.engine.done if isinstance(one, Dial) for target in one.connect.targets]
+    other = CallSimulation(account).arrive(c.TO_ANNA)  # takes the only channel of the trunk that has one
+    simulation = CallSimulation(account)
+    simulation.presence = other.presence
+    simulation.dial(c.BORIS_LINE, number)
+    assert called_out(simulation) == [number]
+    targets = [
+        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
+    ]
     assert targets[0].caller_number in {one.phone_number for one in account.numbers.values()}
-    story.at(3).answer(number)
-    story.at(9).hang_up()
-    assert story.end["finish_reason"] == "operator_disconnects"
+    simulation.at(3).answer(number)
+    simulation.at(9).hang_up()
+    assert simulation.end["finish_reason"] == "operator_disconnects"
 
 
 def test_an_emergency_call_goes_on_by_the_next_trunk() -> None:
     first = company().trunks[c.TRUNK]
     account = company(trunks={c.TRUNK: first, 2: replace(first, trunk_id=2)})
-    story = Story(account).dial(c.BORIS_LINE, "112")
-    story.at(1).refuse(38)
-    assert [leg.trunk_id for leg in story.session.legs.values()] == [None, c.TRUNK, 2]
-    story.at(3).answer("112")
-    story.at(9).hang_up()
-    assert story.end["finish_reason"] == "operator_disconnects"
+    simulation = CallSimulation(account).dial(c.BORIS_LINE, "112")
+    simulation.at(1).refuse(38)
+    assert [leg.trunk_id for leg in simulation.session.legs.values()] == [None, c.TRUNK, 2]
+    simulation.at(3).answer("112")
+    simulation.at(9).hang_up()
+    assert simulation.end["finish_reason"] == "operator_disconnects"
 
 
 def test_an_emergency_call_that_was_declined_is_not_repeated() -> None:
     first = company().trunks[c.TRUNK]
     account = company(trunks={c.TRUNK: first, 2: replace(first, trunk_id=2)})
-    story = Story(account).dial(c.BORIS_LINE, "112")
-    story.at(1).refuse(17)
-    assert story.types[-1] is EventType.SESSION_FINISHED
-    assert called_out(story) == ["112"]
+    simulation = CallSimulation(account).dial(c.BORIS_LINE, "112")
+    simulation.at(1).refuse(17)
+    assert simulation.types[-1] is EventType.SESSION_FINISHED
+    assert called_out(simulation) == ["112"]
 
 
 def test_an_emergency_call_shows_a_number_that_is_verified() -> None:
     account = company()
     own = account.numbers[c.TO_ANNA]
     account = replace(account, numbers={**account.numbers, c.TO_ANNA: replace(own, is_verified=False)})
-    story = Story(account).dial(c.BORIS_LINE, "112")
+    simulation = CallSimulation(account).dial(c.BORIS_LINE, "112")
     [target] = [
-        target for one in story.engine.done if isinstance(one, Dial) for target in one.connect.targets
+        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
     ]
     assert target.caller_number not in ("", own.phone_number)

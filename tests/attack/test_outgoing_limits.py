@@ -9,7 +9,7 @@ import pytest
 from tests.attack.test_one_rule_for_every_dial import called_out
 from tests.calls import company as c
 from tests.calls.company import company, number_of
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_recovery import Node
 from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
 from trunkline.calls.switch.limit_events import publish
@@ -29,28 +29,30 @@ def limited(who: int = 0, **limits: float) -> Account:
     return company(outgoing_limits={who: OutgoingLimits(**limits)})  # type: ignore[arg-type]
 
 
-def call(account: Account, before: Story | None, number: str, seconds: float = 0.0) -> Story:
+def call(
+    account: Account, before: CallSimulation | None, number: str, seconds: float = 0.0
+) -> CallSimulation:
     """One more call of Boris, in a switch that remembers what came before."""
-    story = Story(account)
+    simulation = CallSimulation(account)
     if before is not None:
-        story.presence, story.clock = before.presence, before.clock + seconds
-        story.ids = before.ids
-    return story.dial(c.BORIS_LINE, number)
+        simulation.presence, simulation.clock = before.presence, before.clock + seconds
+        simulation.ids = before.ids
+    return simulation.dial(c.BORIS_LINE, number)
 
 
 @pytest.mark.parametrize("who", [0, LINE])
 def test_calls_per_minute(who: int) -> None:
     account = limited(who, calls_per_minute=3)
-    story = None
+    simulation = None
     for _ in range(3):
-        story = call(account, story, c.CUSTOMER, 1)
-        assert called_out(story) == [c.CUSTOMER]
-        story.hang_up()
-    story = call(account, story, c.CUSTOMER, 1)
-    assert called_out(story) == []
-    assert story.end["finish_reason"] == "max_out_call_reached"
-    story = call(account, story, c.CUSTOMER, MINUTE)
-    assert called_out(story) == [c.CUSTOMER]
+        simulation = call(account, simulation, c.CUSTOMER, 1)
+        assert called_out(simulation) == [c.CUSTOMER]
+        simulation.hang_up()
+    simulation = call(account, simulation, c.CUSTOMER, 1)
+    assert called_out(simulation) == []
+    assert simulation.end["finish_reason"] == "max_out_call_reached"
+    simulation = call(account, simulation, c.CUSTOMER, MINUTE)
+    assert called_out(simulation) == [c.CUSTOMER]
 
 
 @pytest.mark.parametrize("who", [0, LINE])
@@ -76,13 +78,13 @@ def test_money(who: int) -> None:
     def spent(_account: int, _line: int | None, calls: Iterable[tuple[str, int]]) -> float:
         return charged + sum(seconds / 60 for _, seconds in calls)
 
-    story = Story(account)
-    story.presence.outgoing.spent = spent
-    story.dial(c.BORIS_LINE, c.CUSTOMER)
-    assert called_out(story) == [c.CUSTOMER]
-    story.at(1).answer(c.CUSTOMER)
-    story.at(151).hang_up()
-    later = call(account, story, c.KNOWN, 1)
+    simulation = CallSimulation(account)
+    simulation.presence.outgoing.spent = spent
+    simulation.dial(c.BORIS_LINE, c.CUSTOMER)
+    assert called_out(simulation) == [c.CUSTOMER]
+    simulation.at(1).answer(c.CUSTOMER)
+    simulation.at(151).hang_up()
+    later = call(account, simulation, c.KNOWN, 1)
     assert called_out(later) == []  # 7 + 2.5 + 1
     assert later.end["finish_reason"] == "limit_exceeded"
     # Once the charge of the first is written, it is no longer counted in addition.
@@ -92,11 +94,11 @@ def test_money(who: int) -> None:
 
 def test_an_event_once_a_window() -> None:
     account = limited(calls_per_minute=1)
-    story = call(account, None, c.CUSTOMER)
-    story.hang_up()
+    simulation = call(account, None, c.CUSTOMER)
+    simulation.hang_up()
     for _ in range(50):
-        story = call(account, story, c.CUSTOMER, 0.1)
-    [reached] = story.presence.outgoing.reached
+        simulation = call(account, simulation, c.CUSTOMER, 0.1)
+    [reached] = simulation.presence.outgoing.reached
     assert (reached.account_id, reached.sip_line_id, reached.kind, reached.limit) == (
         account.account_id,
         None,
@@ -106,7 +108,7 @@ def test_an_event_once_a_window() -> None:
 
 
 def test_a_line_has_its_own_limit_and_the_usual_ones_hold_for_the_rest() -> None:
-    usage = Story().presence.outgoing
+    usage = CallSimulation().presence.outgoing
     usage.account_limits, usage.line_limits = OutgoingLimits(300, 100, 0), OutgoingLimits(30, 10, 0)
     account = limited(LINE, calls_per_minute=5)
     assert usage.limits_of(account, None) == OutgoingLimits(300, 100, 0)
@@ -122,21 +124,21 @@ def test_there_are_limits_without_any_setting() -> None:
 
 def test_forwarding_counts_as_well() -> None:
     account = limited(calls_per_minute=1)
-    story = call(account, None, c.CUSTOMER)
-    story.hang_up()
-    other = Story(account)
-    other.presence, other.clock, other.ids = story.presence, story.clock + 1, story.ids
+    simulation = call(account, None, c.CUSTOMER)
+    simulation.hang_up()
+    other = CallSimulation(account)
+    other.presence, other.clock, other.ids = simulation.presence, simulation.clock + 1, simulation.ids
     other.arrive(c.TO_CLARA)
     assert called_out(other) == []
 
 
 def test_an_emergency_call_whatever_is_reached() -> None:
     account = limited(calls_per_minute=1, concurrent_calls=1, money_per_day=0.01)
-    story = Story(account)
-    story.presence.outgoing.spent = lambda _account, _line, _calls: 99.0
-    assert called_out(story.dial(c.BORIS_LINE, c.CUSTOMER)) == []
-    assert called_out(call(account, story, "112", 1)) == ["112"]
-    assert called_out(call(account, story, "999", 1)) == ["999"]
+    simulation = CallSimulation(account)
+    simulation.presence.outgoing.spent = lambda _account, _line, _calls: 99.0
+    assert called_out(simulation.dial(c.BORIS_LINE, c.CUSTOMER)) == []
+    assert called_out(call(account, simulation, "112", 1)) == ["112"]
+    assert called_out(call(account, simulation, "999", 1)) == ["999"]
 
 
 async def test_the_api_is_refused_in_the_form_of_the_contract() -> None:

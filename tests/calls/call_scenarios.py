@@ -22,7 +22,7 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 from tests.calls import company as c
-from tests.calls.story import Story, walk
+from tests.calls.simulation import CallSimulation, walk
 from tests.calls.test_any_command import settled
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import Leg, LegState, Phase
@@ -103,11 +103,11 @@ def call_scenarios(draw: st.DrawFn) -> CallScenario:
             step = Step(Deed.COMMAND, command="release_call")
         refusal = teller.take(step)
         call_scenario.steps.append(Told(step, teller.states(), refusal))
-    story = teller.story
-    walk(story.events)
-    call_scenario.finish_reason = str(story.end["finish_reason"])
+    simulation = teller.simulation
+    walk(simulation.events)
+    call_scenario.finish_reason = str(simulation.end["finish_reason"])
     call_scenario.legs = sorted(
-        (teller.name(leg), str(leg.finish_reason)) for leg in story.session.legs.values()
+        (teller.name(leg), str(leg.finish_reason)) for leg in simulation.session.legs.values()
     )
     return call_scenario
 
@@ -179,11 +179,11 @@ def _company() -> Account:
 class _Teller:
     def __init__(self, beginning: Beginning) -> None:
         self._beginning = beginning
-        self.story = Story(_company(), online=(c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE))
+        self.simulation = CallSimulation(_company(), online=(c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE))
         if beginning is Beginning.IN:
-            self.story.arrive(c.TO_ANNA)
+            self.simulation.arrive(c.TO_ANNA)
         else:
-            self.story.start(
+            self.simulation.start(
                 "start_employee_call",
                 virtual_phone_number=c.number_of(1),
                 contact=c.CUSTOMER,
@@ -193,7 +193,7 @@ class _Teller:
 
     @property
     def lives(self) -> bool:
-        return self.story.session.phase is not Phase.ENDED
+        return self.simulation.session.phase is not Phase.ENDED
 
     def name(self, leg: Leg) -> str:
         if leg.employee_full_name is None:
@@ -205,14 +205,14 @@ class _Teller:
         if not self.lives:
             return {}
         by_id = {
-            leg["leg_id"]: leg["state"] for leg in live_call(self.story.session, ZoneInfo("UTC"))["legs"]
+            leg["leg_id"]: leg["state"] for leg in live_call(self.simulation.session, ZoneInfo("UTC"))["legs"]
         }
-        return {self.name(leg): by_id[leg.leg_id] for leg in self.story.session.living}
+        return {self.name(leg): by_id[leg.leg_id] for leg in self.simulation.session.living}
 
     def possible(self) -> list[Step]:
         """What anybody may do now; what goes on is there more often than what ends."""
         found: list[Step] = []
-        session = self.story.session
+        session = self.simulation.session
         found += 15 * list(_FITTING.get(session.phase, ()))
         for leg in session.living:
             who = self.name(leg)
@@ -226,19 +226,19 @@ class _Teller:
         return [step for step in found if step.command != "make_call" or not self._in(step.who)]
 
     def _is_called(self, leg: Leg) -> bool:
-        is_caller = leg is self.story.session.initiator and self._beginning is Beginning.IN
+        is_caller = leg is self.simulation.session.initiator and self._beginning is Beginning.IN
         return leg.state is LegState.DIAL and not is_caller
 
     def _in(self, who: str) -> bool:
-        return any(self.name(leg) == who for leg in self.story.session.living)
+        return any(self.name(leg) == who for leg in self.simulation.session.living)
 
     def take(self, step: Step) -> str | None:
         """Do it, and let all that follows happen; the mnemonic of a refusal."""
-        self.story.clock += 0.5
+        self.simulation.clock += 0.5
         if step.deed is Deed.COMMAND:
             return self._command(step)
-        leg = next(one for one in self.story.session.living if self.name(one) == step.who)
-        engine = self.story.engine
+        leg = next(one for one in self.simulation.session.living if self.name(one) == step.who)
+        engine = self.simulation.engine
         match step.deed:
             case Deed.ANSWER:
                 engine.answer(leg.channel)
@@ -255,7 +255,7 @@ class _Teller:
     def _command(self, step: Step) -> str | None:
         params: dict[str, Any] = {"to": _THIRD[step.who]} if step.command == "make_call" else {}
         try:
-            self.story.command(step.command, flow=False, **params)
+            self.simulation.command(step.command, flow=False, **params)
         except TrunklineError as refused:
             return refused.mnemonic
         finally:
@@ -263,8 +263,8 @@ class _Teller:
         return None
 
     def _settle(self) -> None:
-        self.story.flow()
-        settled(self.story)
+        self.simulation.flow()
+        settled(self.simulation)
 
 
 def _command(name: str, who: str = "") -> Step:

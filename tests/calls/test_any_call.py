@@ -1,6 +1,6 @@
 """Any call: whatever the world does in whatever order, rules never fail, and every call ends whole.
 
-Each step of :class:`~tests.calls.story.Story` checks that the journal tells the same session again, that states
+Each step of :class:`~tests.calls.simulation.Story` checks that the journal tells the same session again, that states
 follow the tables, and that the end comes once and last.
 """
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.calls import company as c
-from tests.calls.story import Story, walk
+from tests.calls.simulation import CallSimulation, walk
 from trunkline.calls.session import Phase
 from trunkline.telephony.port import Arrived, Channel, Signal
 
@@ -23,7 +23,7 @@ class AnyCall(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.story: Story | None = None
+        self.simulation: CallSimulation | None = None
         self.heard: list[Signal] = []
 
     @initialize(
@@ -38,24 +38,24 @@ class AnyCall(RuleBasedStateMachine):
     def begin(
         self, scenario: int, online: set[str], offline: set[str], devices: dict[str, int], kind: str
     ) -> None:
-        story = Story(online=online)
-        story.engine.offline, story.engine.devices = offline, devices
-        self.story = story
+        simulation = CallSimulation(online=online)
+        simulation.engine.offline, simulation.engine.devices = offline, devices
+        self.simulation = simulation
         called = {"world": c.CUSTOMER, "colleague": "101", "group": "200", "line": c.DORA_LINE}
         common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
         if kind == "in":
-            story.arrive(scenario)
+            simulation.arrive(scenario)
         elif kind in called:
-            story.dial(c.BORIS_LINE, called[kind])
+            simulation.dial(c.BORIS_LINE, called[kind])
         elif kind == "operator":
-            story.start("start_simple_call", **common, first_call="operator", operator=c.CLARA_MOBILE)
+            simulation.start("start_simple_call", **common, first_call="operator", operator=c.CLARA_MOBILE)
         else:
-            story.start("start_employee_call", **common, first_call=kind, employee={"id": c.ANNA})
+            simulation.start("start_employee_call", **common, first_call=kind, employee={"id": c.ANNA})
 
     @property
-    def living(self) -> Story:
-        assert self.story is not None
-        return self.story
+    def living(self) -> CallSimulation:
+        assert self.simulation is not None
+        return self.simulation
 
     def _pick(self, index: int, channels: list[Channel]) -> Channel | None:
         return channels[index % len(channels)] if channels else None
@@ -135,7 +135,9 @@ class AnyCall(RuleBasedStateMachine):
             newest = [one for one in self.heard if one.channel == channel][-1]  # type: ignore[union-attr]
             self.living.handle(newest)
 
-    @precondition(lambda self: self.story is not None and self.story.session.phase is not Phase.ENDED)
+    @precondition(
+        lambda self: self.simulation is not None and self.simulation.session.phase is not Phase.ENDED
+    )
     @rule()
     def it_is_released(self) -> None:
         self.living.command("release_call")
@@ -154,23 +156,25 @@ class AnyCall(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All phones go down; the call must end, and leave nothing behind."""
-        story = self.story
-        if story is None:
+        simulation = self.simulation
+        if simulation is None:
             return
         for _ in range(200):
-            story.flow()
-            if not story.engine.channels:
+            simulation.flow()
+            if not simulation.engine.channels:
                 break
-            story.engine.hang_up(next(iter(story.engine.channels)))
-        story.flow()
-        assert story.session.phase is Phase.ENDED
-        story.end  # noqa: B018
-        walk(story.events)
+            simulation.engine.hang_up(next(iter(simulation.engine.channels)))
+        simulation.flow()
+        assert simulation.session.phase is Phase.ENDED
+        simulation.end  # noqa: B018
+        walk(simulation.events)
         for line in (1, 2, 4, 5):
-            assert story.presence.line_calls(line) == 0
-        assert story.presence.trunk_calls(c.TRUNK) == 0
-        assert all(story.presence.phone_calls(phone) == 0 for phone in (11, 12, 21, 31, 41))
-        assert all(story.presence.number_calls(one, way) == 0 for one in c.SCENARIOS for way in ("in", "out"))
+            assert simulation.presence.line_calls(line) == 0
+        assert simulation.presence.trunk_calls(c.TRUNK) == 0
+        assert all(simulation.presence.phone_calls(phone) == 0 for phone in (11, 12, 21, 31, 41))
+        assert all(
+            simulation.presence.number_calls(one, way) == 0 for one in c.SCENARIOS for way in ("in", "out")
+        )
 
 
 TestAnyCall = AnyCall.TestCase

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_call import LINES, AnyCall
 from trunkline.calls.session import CoachMode, Phase, Role
 from trunkline.calls.states import Connecting, Controlled, Transferring
@@ -64,9 +64,9 @@ def coached() -> Account:
     )
 
 
-def settled(story: Story) -> None:
+def settled(simulation: CallSimulation) -> None:
     """Invariants of a settled call: the audio paths, and that no party waits without an end."""
-    session, engine = story.session, story.engine
+    session, engine = simulation.session, simulation.engine
     if session.phase is Phase.ENDED or session.ending is not None:
         assert not engine.channels, "nobody is left on a call that is being hung up"
         return
@@ -130,38 +130,40 @@ class AnyCommand(AnyCall):
         *,
         talks: bool = True,
     ) -> None:
-        story = Story(coached(), online=online)
-        story.engine.offline = offline
-        self.story = story
+        simulation = CallSimulation(coached(), online=online)
+        simulation.engine.offline = offline
+        self.simulation = simulation
         common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
         if kind == "in":
-            story.arrive(scenario)
+            simulation.arrive(scenario)
         elif kind in ("world", "colleague"):
-            story.dial(c.BORIS_LINE, {"world": c.CUSTOMER, "colleague": "101"}[kind])
+            simulation.dial(c.BORIS_LINE, {"world": c.CUSTOMER, "colleague": "101"}[kind])
         elif kind == "operator":
-            story.start("start_simple_call", **common, first_call="operator", operator=c.CLARA_MOBILE)
+            simulation.start("start_simple_call", **common, first_call="operator", operator=c.CLARA_MOBILE)
         elif kind == "scenario":
-            story.start("start_scenario_call", **common, first_call="employee", scenario_id=scenario)
+            simulation.start("start_scenario_call", **common, first_call="employee", scenario_id=scenario)
         else:
             more = {"contact_message": MESSAGE, "employee_message": MESSAGE} if kind == "told" else {}
             first = "contact" if kind == "contact" else "employee"
-            story.start("start_employee_call", **common, **more, first_call=first, employee={"id": c.ANNA})
+            simulation.start(
+                "start_employee_call", **common, **more, first_call=first, employee={"id": c.ANNA}
+            )
         for _ in range(6 if talks else 0):
             self.somebody_answers(0)
-            story.flow()
-            for channel in list(story.engine.channels):
-                story.engine.played(channel)
-            story.flow()
+            simulation.flow()
+            for channel in list(simulation.engine.channels):
+                simulation.engine.played(channel)
+            simulation.flow()
 
     def _command(self, name: str, params: dict[str, Any]) -> None:
-        story = self.living
-        if story.session.phase is Phase.ENDED:
+        simulation = self.living
+        if simulation.session.phase is Phase.ENDED:
             return
-        before = story.session.seq
+        before = simulation.session.seq
         try:
-            story.command(name, flow=False, **params)
+            simulation.command(name, flow=False, **params)
         except TrunklineError:
-            assert story.session.seq == before or name == "transfer_talk"
+            assert simulation.session.seq == before or name == "transfer_talk"
 
     @rule(which=st.sampled_from(SIMPLE))
     def a_command(self, which: tuple[str, dict[str, Any]]) -> None:
@@ -215,10 +217,10 @@ class AnyCommand(AnyCall):
     @rule()
     def a_ring_time_elapses(self) -> None:
         """Before what the engine has to say is delivered."""
-        story = self.living
-        if story.session.timers and story.session.phase is not Phase.ENDED:
-            story.clock = max(story.clock, min(story.session.timers.values()))
-            story.elapse()
+        simulation = self.living
+        if simulation.session.timers and simulation.session.phase is not Phase.ENDED:
+            simulation.clock = max(simulation.clock, min(simulation.session.timers.values()))
+            simulation.elapse()
 
     @rule()
     def all_is_told(self) -> None:
@@ -248,7 +250,9 @@ class AnyCommand(AnyCall):
         if really:
             super().a_phone_refuses(index, cause, by)
 
-    @precondition(lambda self: self.story is not None and self.story.session.phase is not Phase.ENDED)
+    @precondition(
+        lambda self: self.simulation is not None and self.simulation.session.phase is not Phase.ENDED
+    )
     @rule(really=SELDOM)
     def it_is_released(self, *, really: bool = True) -> None:
         if really:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import settled
 from tests.calls.test_managed import DORA, anna, contact, dialing, hold, phase_of, talk
 from tests.calls.test_recovery import FakeWriter
@@ -69,68 +69,71 @@ EFFECTS: tuple[type[Any], ...] = get_args(Effect)
 MOBILE = Target.of(Endpoint(EndpointKind.TRUNK, EndpointName("trunk-1")), c.CUSTOMER)
 
 
-def _coached() -> Story:
-    story = talk()
-    story.command("add_coach", phone_number=DORA)
-    story.answer(c.DORA_LINE)
-    return story
+def _coached() -> CallSimulation:
+    simulation = talk()
+    simulation.command("add_coach", phone_number=DORA)
+    simulation.answer(c.DORA_LINE)
+    return simulation
 
 
-def _recorded() -> Story:
-    story = talk()
-    assert any(leg.is_recorded for leg in story.session.living)
-    return story
+def _recorded() -> CallSimulation:
+    simulation = talk()
+    assert any(leg.is_recorded for leg in simulation.session.living)
+    return simulation
 
 
-def _greeted() -> Story:
-    return Story().arrive(c.FULL)
+def _greeted() -> CallSimulation:
+    return CallSimulation().arrive(c.FULL)
 
 
-def _ringing() -> Story:
-    story = _greeted()
-    story.engine.played(story.channel)
-    story.flow()
-    assert story.session.dialling == story.channel
-    return story
+def _ringing() -> CallSimulation:
+    simulation = _greeted()
+    simulation.engine.played(simulation.channel)
+    simulation.flow()
+    assert simulation.session.dialling == simulation.channel
+    return simulation
 
 
-def _undo(story: Story, effect: Effect) -> None:
+def _undo(simulation: CallSimulation, effect: Effect) -> None:
     """The engine did nothing of it."""
-    story.engine.pending.clear()
+    simulation.engine.pending.clear()
     match effect:
         case OriginateLeg():
-            story.engine.channels.pop(effect.channel)
+            simulation.engine.channels.pop(effect.channel)
         case Dial(channel):
-            for target in story.engine.targets(channel):
-                del story.engine.channels[target.channel]
-            story.engine.channels[channel].connect = None
+            for target in simulation.engine.targets(channel):
+                del simulation.engine.channels[target.channel]
+            simulation.engine.channels[channel].connect = None
         case PlayFiles(channel):
-            story.engine.channels[channel].play = None
+            simulation.engine.channels[channel].play = None
 
 
-def _coach(story: Story) -> Channel:
-    return next(leg.channel for leg in story.session.living if leg.role == "coach")
+def _coach(simulation: CallSimulation) -> Channel:
+    return next(leg.channel for leg in simulation.session.living if leg.role == "coach")
 
 
-CASES: dict[type[Any], tuple[Callable[[], Story], Callable[[Story], Effect]]] = {
-    Answer: (talk, lambda story: Answer(contact(story))),
-    PlayFiles: (hold, lambda story: PlayFiles(contact(story), "message", ("/x",))),
-    StopPlay: (hold, lambda story: StopPlay(contact(story), "message")),
-    RecordMessage: (talk, lambda story: RecordMessage(contact(story), "r", "x", 60, 5)),
-    Dial: (_ringing, lambda story: Dial(story.channel, Connect([MOBILE], 20))),
+CASES: dict[type[Any], tuple[Callable[[], CallSimulation], Callable[[CallSimulation], Effect]]] = {
+    Answer: (talk, lambda simulation: Answer(contact(simulation))),
+    PlayFiles: (hold, lambda simulation: PlayFiles(contact(simulation), "message", ("/x",))),
+    StopPlay: (hold, lambda simulation: StopPlay(contact(simulation), "message")),
+    RecordMessage: (talk, lambda simulation: RecordMessage(contact(simulation), "r", "x", 60, 5)),
+    Dial: (_ringing, lambda simulation: Dial(simulation.channel, Connect([MOBILE], 20))),
     OriginateLeg: (
         dialing,
-        lambda story: OriginateLeg(Originate(story.ringing(c.DORA_LINE), MOBILE, 20, CallTag(""))),
+        lambda simulation: OriginateLeg(Originate(simulation.ringing(c.DORA_LINE), MOBILE, 20, CallTag(""))),
     ),
-    Hangup: (talk, lambda story: Hangup(contact(story))),
-    TakeControl: (_coached, lambda story: TakeControl((contact(story), anna(story)))),
-    Music: (hold, lambda story: Music(contact(story))),
-    Join: (_coached, lambda story: Join(_coach(story), talk_bridge(story.session))),
-    Leave: (hold, lambda story: Leave(contact(story), talk_bridge(story.session))),
-    Keys: (talk, lambda story: Keys(contact(story), "1")),
-    RecordVoice: (_recorded, lambda story: RecordVoice(contact(story), on=True, part=1)),
-    AnswerTransfer: (hold, lambda story: AnswerTransfer(anna(story), is_done=True)),
-    Supervise: (_coached, lambda story: Supervise(_coach(story), anna(story), Supervision.WHISPER)),
+    Hangup: (talk, lambda simulation: Hangup(contact(simulation))),
+    TakeControl: (_coached, lambda simulation: TakeControl((contact(simulation), anna(simulation)))),
+    Music: (hold, lambda simulation: Music(contact(simulation))),
+    Join: (_coached, lambda simulation: Join(_coach(simulation), talk_bridge(simulation.session))),
+    Leave: (hold, lambda simulation: Leave(contact(simulation), talk_bridge(simulation.session))),
+    Keys: (talk, lambda simulation: Keys(contact(simulation), "1")),
+    RecordVoice: (_recorded, lambda simulation: RecordVoice(contact(simulation), on=True, part=1)),
+    AnswerTransfer: (hold, lambda simulation: AnswerTransfer(anna(simulation), is_done=True)),
+    Supervise: (
+        _coached,
+        lambda simulation: Supervise(_coach(simulation), anna(simulation), Supervision.WHISPER),
+    ),
 }
 """Of each effect: a call in which it is usual, and the effect."""
 
@@ -148,74 +151,76 @@ def test_each_effect_has_a_policy_and_a_case() -> None:
 @pytest.mark.parametrize("effect_type", EFFECTS)
 def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: type[EngineError]) -> None:
     begin, make = CASES[effect_type]
-    story = begin()
-    effect, policy = make(story), effect_type.policy
-    before, talking = phase_of(story), story.session.talking
+    simulation = begin()
+    effect, policy = make(simulation), effect_type.policy
+    before, talking = phase_of(simulation), simulation.session.talking
     if kind is EffectRefused:
-        _undo(story, effect)
-    decision = rules.effect_failed(story.session, effect, kind("no"), story.context())
+        _undo(simulation, effect)
+    decision = rules.effect_failed(simulation.session, effect, kind("no"), simulation.context())
     assert decision.failure is None
     left_alone = kind is ChannelGone or (kind is EngineUnavailable and policy.resumed)
     if left_alone or policy.compensation is Compensation.NOTHING:
         assert not decision.events
         assert not decision.effects
     if policy.compensation not in ENDS_THE_CALL and not (effect_type is Dial and kind is EffectTimedOut):
-        assert story.session.ending is None, "only what nothing can replace ends a call"
-        assert story.session.talking == talking
-    story.take(decision)
-    story.flow()
+        assert simulation.session.ending is None, "only what nothing can replace ends a call"
+        assert simulation.session.talking == talking
+    simulation.take(decision)
+    simulation.flow()
     if effect_type is OriginateLeg and not left_alone:
-        assert phase_of(story) is Phase.HOLD  # the third party is gone, the contact is still held
+        assert phase_of(simulation) is Phase.HOLD  # the third party is gone, the contact is still held
     elif policy.compensation not in ENDS_THE_CALL and effect_type is not Dial:
-        assert phase_of(story) is before
+        assert phase_of(simulation) is before
     if effect_type in (TakeControl, Join, Supervise) and not left_alone:
-        assert not [leg for leg in story.session.living if leg.role == "coach"], "the coach leaves"
+        assert not [leg for leg in simulation.session.living if leg.role == "coach"], "the coach leaves"
     if effect_type is RecordVoice and not left_alone:
-        assert not story.session.legs[_leg_of(story, effect.channel)].is_recorded
+        assert not simulation.session.legs[_leg_of(simulation, effect.channel)].is_recorded
     if policy.compensation in ENDS_THE_CALL and not left_alone:
-        assert story.end["finish_reason"] == "internal_error"
-    settled(story)
+        assert simulation.end["finish_reason"] == "internal_error"
+    settled(simulation)
 
 
-def _leg_of(story: Story, channel: Channel) -> int:
-    leg = story.session.leg_of(channel)
+def _leg_of(simulation: CallSimulation, channel: Channel) -> int:
+    leg = simulation.session.leg_of(channel)
     assert leg is not None
     return leg.leg_id
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_greeting_that_cannot_be_played_does_not_end_the_call(kind: type[EngineError]) -> None:
-    story = _greeted()
-    chan = story.engine.channels[story.channel]
+    simulation = _greeted()
+    chan = simulation.engine.channels[simulation.channel]
     assert chan.play is not None
-    effect = PlayFiles(story.channel, chan.play, ("x",))
+    effect = PlayFiles(simulation.channel, chan.play, ("x",))
     chan.play = None
-    story.take(rules.effect_failed(story.session, effect, kind("no"), story.context()))
-    assert story.session.ending is None
-    assert (story.session.playing is None) == (kind in (EffectRefused, EffectTimedOut))
+    simulation.take(rules.effect_failed(simulation.session, effect, kind("no"), simulation.context()))
+    assert simulation.session.ending is None
+    assert (simulation.session.playing is None) == (kind in (EffectRefused, EffectTimedOut))
 
 
 @pytest.mark.parametrize("kind", [EffectRefused, EffectTimedOut])
 def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError]) -> None:
-    story = hold()
-    story.command("unhold_call", flow=False)
-    story.engine.pending.clear()
-    effect = Join(contact(story), talk_bridge(story.session))
-    story.take(rules.effect_failed(story.session, effect, kind("no"), story.context()))
-    story.flow()
-    assert phase_of(story) is Phase.HOLD
-    assert not isinstance(story.session.state, Connecting)
-    story.command("unhold_call")
-    assert phase_of(story) is Phase.TALK
+    simulation = hold()
+    simulation.command("unhold_call", flow=False)
+    simulation.engine.pending.clear()
+    effect = Join(contact(simulation), talk_bridge(simulation.session))
+    simulation.take(rules.effect_failed(simulation.session, effect, kind("no"), simulation.context()))
+    simulation.flow()
+    assert phase_of(simulation) is Phase.HOLD
+    assert not isinstance(simulation.session.state, Connecting)
+    simulation.command("unhold_call")
+    assert phase_of(simulation) is Phase.TALK
 
 
 def test_a_refused_connect_goes_on_with_the_scenario() -> None:
-    story = _ringing()
-    effect = Dial(story.channel, Connect([MOBILE], 20))
-    _undo(story, effect)
-    story.take(rules.effect_failed(story.session, effect, EffectRefused("no"), story.context()))
-    assert story.session.operation_key == "c"  # the voice mail that follows the group
-    assert story.session.ending is None
+    simulation = _ringing()
+    effect = Dial(simulation.channel, Connect([MOBILE], 20))
+    _undo(simulation, effect)
+    simulation.take(
+        rules.effect_failed(simulation.session, effect, EffectRefused("no"), simulation.context())
+    )
+    assert simulation.session.operation_key == "c"  # the voice mail that follows the group
+    assert simulation.session.ending is None
 
 
 class FailingEngine:
@@ -271,17 +276,17 @@ async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(t
 # --- commands
 
 
-async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, FakeWriter, Story]:
-    story, engine, journal = talk(), FailingEngine(None), FakeWriter()
+async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, FakeWriter, CallSimulation]:
+    simulation, engine, journal = talk(), FailingEngine(None), FakeWriter()
     switch = Switch(
         node=1,
-        directory=lambda: Directory({c.ACCOUNT: story.account}),
+        directory=lambda: Directory({c.ACCOUNT: simulation.account}),
         writer=journal,  # type: ignore[arg-type]
         executor=lambda one: EffectExecutor(engine, tmp_path, one.effect_failed),
-        clock=lambda: story.clock,
+        clock=lambda: simulation.clock,
     )
-    switch.restore(story.session, story.events)
-    return switch, engine, journal, story
+    switch.restore(simulation.session, simulation.events)
+    return switch, engine, journal, simulation
 
 
 NEEDS_CONTROL = [("hold_call", {}), ("transfer_talk", {"contact": DORA})]
@@ -292,19 +297,25 @@ NEEDS_CONTROL = [("hold_call", {}), ("transfer_talk", {"contact": DORA})]
 async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alone(
     name: str, params: dict[str, Any], kind: type[EngineError], tmp_path: Path
 ) -> None:
-    switch, engine, journal, story = await _switch_in_talk(tmp_path)
+    switch, engine, journal, simulation = await _switch_in_talk(tmp_path)
     engine.failure = kind("no")
     expected = InvalidState if kind is ChannelGone else kind
     with pytest.raises(TrunklineError) as raised:
-        await switch.command(c.ACCOUNT, name, {"call_session_id": story.session.call_session_id, **params})
+        await switch.command(
+            c.ACCOUNT, name, {"call_session_id": simulation.session.call_session_id, **params}
+        )
     assert type(raised.value) is expected
     assert raised.value.mnemonic == ("invalid_state" if kind is ChannelGone else "internal_error")
     assert not journal.events
-    assert (phase_of(story), story.session.talking, story.session.taking_control) == (Phase.TALK, True, False)
+    assert (phase_of(simulation), simulation.session.talking, simulation.session.taking_control) == (
+        Phase.TALK,
+        True,
+        False,
+    )
     assert engine.asked == ["take_control"]
     engine.failure = None
-    await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
-    assert phase_of(story) is Phase.HOLD
+    await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": simulation.session.call_session_id})
+    assert phase_of(simulation) is Phase.HOLD
 
 
 @pytest.mark.durability
@@ -312,26 +323,28 @@ async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alon
 async def test_an_optional_effect_that_fails_does_not_fail_the_command(
     kind: type[EngineError], tmp_path: Path
 ) -> None:
-    switch, engine, _, story = await _switch_in_talk(tmp_path)
-    params = {"call_session_id": story.session.call_session_id, "dtmf_string": "5"}
+    switch, engine, _, simulation = await _switch_in_talk(tmp_path)
+    params = {"call_session_id": simulation.session.call_session_id, "dtmf_string": "5"}
     engine.failure = kind("no")
     await switch.command(c.ACCOUNT, "send_dtmf", params)
     assert engine.asked == ["send_keys"]
-    assert story.session.talking
+    assert simulation.session.talking
 
 
 @pytest.mark.parametrize("kind", [EffectRefused, EffectTimedOut, EngineUnavailable])
 async def test_a_release_that_was_not_carried_out_is_no_success(
     kind: type[EngineError], tmp_path: Path
 ) -> None:
-    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    switch, engine, _, simulation = await _switch_in_talk(tmp_path)
     engine.failure = kind("no")
     with pytest.raises(kind):
-        await switch.command(c.ACCOUNT, "release_call", {"call_session_id": story.session.call_session_id})
+        await switch.command(
+            c.ACCOUNT, "release_call", {"call_session_id": simulation.session.call_session_id}
+        )
 
 
 async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None:
-    switch, engine, _, story = await _switch_in_talk(tmp_path)
+    switch, engine, _, simulation = await _switch_in_talk(tmp_path)
     free = asyncio.Event()
 
     async def take_control(channels: Sequence[Channel]) -> None:
@@ -339,7 +352,7 @@ async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None
         await free.wait()
 
     vars(engine)["take_control"] = take_control
-    params = {"call_session_id": story.session.call_session_id}
+    params = {"call_session_id": simulation.session.call_session_id}
     first = asyncio.ensure_future(switch.command(c.ACCOUNT, "hold_call", params))
     while not engine.asked:
         await asyncio.sleep(0)
@@ -347,43 +360,43 @@ async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None
         await switch.command(c.ACCOUNT, "hold_call", params)
     free.set()
     await first
-    assert phase_of(story) is Phase.HOLD
+    assert phase_of(simulation) is Phase.HOLD
 
 
 async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_path: Path) -> None:
-    switch, engine, _, story = await _switch_in_talk(tmp_path)
-    operator = anna(story)
+    switch, engine, _, simulation = await _switch_in_talk(tmp_path)
+    operator = anna(simulation)
 
     async def take_control(channels: Sequence[Channel]) -> None:
         engine.asked.append("take_control")
-        switch.gone(operator, story.context().now)
+        switch.gone(operator, simulation.context().now)
 
     vars(engine)["take_control"] = take_control
     with pytest.raises(InvalidState):
-        await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": story.session.call_session_id})
-    assert story.session.ending is not None
+        await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": simulation.session.call_session_id})
+    assert simulation.session.ending is not None
     await switch._executor.settle()
     assert "hangup" in engine.asked
 
 
 def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
-    story = talk()
-    for channel in (contact(story), anna(story)):
-        chan = story.engine.channels[channel]
-        story.engine._leave(chan)
+    simulation = talk()
+    for channel in (contact(simulation), anna(simulation)):
+        chan = simulation.engine.channels[channel]
+        simulation.engine._leave(chan)
         chan.connect = chan.dialler = None
-        story.engine.pending.append(_control_taken(story, channel))
-    story.flow()
-    assert phase_of(story) is Phase.TALK
-    assert isinstance(story.session.state, TakenLate)
-    assert EventType.CALL_TAKEN in story.types
-    assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
-    story.hang_up()
-    assert story.end
+        simulation.engine.pending.append(_control_taken(simulation, channel))
+    simulation.flow()
+    assert phase_of(simulation) is Phase.TALK
+    assert isinstance(simulation.session.state, TakenLate)
+    assert EventType.CALL_TAKEN in simulation.types
+    assert {one.bridge for one in simulation.engine.channels.values()} == {talk_bridge(simulation.session)}
+    simulation.hang_up()
+    assert simulation.end
 
 
-def _control_taken(story: Story, channel: Channel) -> Any:
-    return ControlTaken(channel, story.engine.at())
+def _control_taken(simulation: CallSimulation, channel: Channel) -> Any:
+    return ControlTaken(channel, simulation.engine.at())
 
 
 @pytest.mark.parametrize("arrived_before", range(3))
@@ -391,29 +404,31 @@ def test_a_barge_in_whose_redirect_is_late_leaves_the_parties_talking(
     arrived_before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The redirect of the two timed out, but is carried out: before the failure is known, after it, or in two halves."""
-    story = talk()
-    story.command("add_coach", phone_number=DORA, mode="barge")
+    simulation = talk()
+    simulation.command("add_coach", phone_number=DORA, mode="barge")
     with monkeypatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        coach = story.answer(c.DORA_LINE)
-    two = (contact(story), anna(story))
-    story.engine.pending.clear()
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        coach = simulation.answer(c.DORA_LINE)
+    two = (contact(simulation), anna(simulation))
+    simulation.engine.pending.clear()
     for channel in two:
-        story.engine.channels[channel].connect = story.engine.channels[channel].dialler = None
-        story.engine.channels[channel].bridge = None
-    taken = [_control_taken(story, channel) for channel in two]
+        simulation.engine.channels[channel].connect = simulation.engine.channels[channel].dialler = None
+        simulation.engine.channels[channel].bridge = None
+    taken = [_control_taken(simulation, channel) for channel in two]
     for signal in taken[:arrived_before]:
-        story.handle(signal)
-    story.take(rules.effect_failed(story.session, TakeControl(two), EffectTimedOut("no"), story.context()))
+        simulation.handle(signal)
+    simulation.take(
+        rules.effect_failed(simulation.session, TakeControl(two), EffectTimedOut("no"), simulation.context())
+    )
     for signal in taken[arrived_before:]:
-        story.handle(signal)
-    story.flow()
-    assert coach not in story.engine.channels
-    assert {one.channel for one in story.engine.channels.values()} == set(two)
-    assert {one.bridge for one in story.engine.channels.values()} == {talk_bridge(story.session)}
-    assert story.session.talking
-    assert EventType.TALK_ENDED not in story.types
-    story.command("hold_call").command("unhold_call")
-    assert phase_of(story) is Phase.TALK
-    story.hang_up()
-    assert story.end["finish_reason"] == "caller_disconnects"
+        simulation.handle(signal)
+    simulation.flow()
+    assert coach not in simulation.engine.channels
+    assert {one.channel for one in simulation.engine.channels.values()} == set(two)
+    assert {one.bridge for one in simulation.engine.channels.values()} == {talk_bridge(simulation.session)}
+    assert simulation.session.talking
+    assert EventType.TALK_ENDED not in simulation.types
+    simulation.command("hold_call").command("unhold_call")
+    assert phase_of(simulation) is Phase.TALK
+    simulation.hang_up()
+    assert simulation.end["finish_reason"] == "caller_disconnects"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import T0, Story
+from tests.calls.simulation import T0, CallSimulation
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Session
 from trunkline.core.ids import IdGenerator, first_id_at
@@ -32,14 +32,14 @@ async def writing(db: Database, **options: Any) -> AsyncIterator[EventWriter]:
         await writer.stop()
 
 
-def talk(caller: str = c.CUSTOMER, seed: int = 0) -> Story:
+def talk(caller: str = c.CUSTOMER, seed: int = 0) -> CallSimulation:
     """A finished call of 36 seconds; ``seed`` distinguishes calls of the same millisecond."""
-    story = Story()
+    simulation = CallSimulation()
     for _ in range(seed):
-        story.ids.next()
-    story.arrive(c.TO_ANNA, caller)
-    story.at(6).answer(c.ANNA_LINE)
-    return story.at(36).hang_up()
+        simulation.ids.next()
+    simulation.arrive(c.TO_ANNA, caller)
+    simulation.at(6).answer(c.ANNA_LINE)
+    return simulation.at(36).hang_up()
 
 
 async def row(db: Database, session: Session) -> dict[str, Any]:
@@ -63,12 +63,12 @@ def told(events: Sequence[Event]) -> list[int]:
 
 
 async def test_a_call_is_kept_whole(db: Database) -> None:
-    story = talk()
+    simulation = talk()
     async with writing(db) as writer:
-        writer.put(story.events)
+        writer.put(simulation.events)
         await writer.flush()
         assert writer.unwritten == 0
-    found = await row(db, story.session)
+    found = await row(db, simulation.session)
     assert found["node"] == 1
     assert found["start_time"].timestamp() == pytest.approx(T0, abs=0.01)
     assert (found["finish_time"] - found["start_time"]).total_seconds() == pytest.approx(36, abs=0.01)
@@ -83,38 +83,40 @@ async def test_a_call_is_kept_whole(db: Database) -> None:
     assert [(leg["duration"], leg["total_duration"]) for leg in legs] == [(30, 36), (30, 36)]
     assert legs[1]["employee_full_name"] == "Berg Anna"
     async with db.connection() as connection:
-        kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
-    assert [(event.seq, event.type) for event in kept] == [(event.seq, event.type) for event in story.events]
-    assert await outbox(db) == told(story.events)
+        kept = await call_events(connection, c.ACCOUNT, simulation.session.call_session_id)
+    assert [(event.seq, event.type) for event in kept] == [
+        (event.seq, event.type) for event in simulation.events
+    ]
+    assert await outbox(db) == told(simulation.events)
 
 
 async def test_a_living_call_has_its_row(db: Database) -> None:
-    story = Story().arrive(c.TO_ANNA)
+    simulation = CallSimulation().arrive(c.TO_ANNA)
     async with writing(db) as writer:
-        writer.put(story.events)
+        writer.put(simulation.events)
         await writer.flush()
-        living = await row(db, story.session)
+        living = await row(db, simulation.session)
         assert (living["finish_time"], living["finish_reason"], living["total_duration"]) == (
             None,
             None,
             None,
         )
-        told = len(story.events)
-        story.at(5).hang_up()
-        writer.put(story.events[told:])
+        told = len(simulation.events)
+        simulation.at(5).hang_up()
+        writer.put(simulation.events[told:])
         await writer.flush()
-    ended = await row(db, story.session)
+    ended = await row(db, simulation.session)
     assert (ended["total_duration"], ended["communication_number"]) == (5, living["communication_number"])
 
 
 async def test_written_twice_is_written_once(db: Database) -> None:
-    story = talk()
+    simulation = talk()
     for _ in range(2):
         async with writing(db) as writer:
-            writer.put(story.events)
+            writer.put(simulation.events)
             await writer.flush()
-    assert await outbox(db) == told(story.events)
-    assert (await row(db, story.session))["communication_number"] == 1
+    assert await outbox(db) == told(simulation.events)
+    assert (await row(db, simulation.session))["communication_number"] == 1
     async with writing(db) as writer:
         other = talk(seed=5)
         writer.put(other.events)
@@ -123,12 +125,12 @@ async def test_written_twice_is_written_once(db: Database) -> None:
 
 
 async def test_communications_are_counted_for_each_contact(db: Database) -> None:
-    stories = [talk(f"1202555010{one % 3}", seed=one * 4) for one in range(12)]
+    simulations = [talk(f"1202555010{one % 3}", seed=one * 4) for one in range(12)]
     async with writing(db) as first, writing(db) as second:
-        for index, story in enumerate(stories):
-            (first, second)[index % 2].put(story.events)
+        for index, simulation in enumerate(simulations):
+            (first, second)[index % 2].put(simulation.events)
         await asyncio.gather(first.flush(), second.flush())
-    rows = [await row(db, story.session) for story in stories]
+    rows = [await row(db, simulation.session) for simulation in simulations]
     for contact in {one["contact_phone_number"] for one in rows}:
         numbers = [one["communication_number"] for one in rows if one["contact_phone_number"] == contact]
         assert sorted(numbers) == [1, 2, 3, 4]
@@ -136,14 +138,14 @@ async def test_communications_are_counted_for_each_contact(db: Database) -> None
 
 async def test_a_month_without_partition_is_made(db: Database) -> None:
     far = (1_772_366_400 + 900 * 86_400) * 1000
-    story = Story()
-    story.ids = IdGenerator(1, lambda: far)
-    story.arrive(c.TO_ANNA).at(3).hang_up()
-    assert story.session.call_session_id >= first_id_at(far)
+    simulation = CallSimulation()
+    simulation.ids = IdGenerator(1, lambda: far)
+    simulation.arrive(c.TO_ANNA).at(3).hang_up()
+    assert simulation.session.call_session_id >= first_id_at(far)
     async with writing(db) as writer:
-        writer.put(story.events)
+        writer.put(simulation.events)
         await writer.flush()
-    assert (await row(db, story.session))["total_duration"] == 3
+    assert (await row(db, simulation.session))["total_duration"] == 3
 
 
 async def test_flush_waits_for_its_own_and_no_more(db: Database) -> None:
@@ -162,8 +164,8 @@ async def test_flush_waits_for_its_own_and_no_more(db: Database) -> None:
         assert writer.unwritten == 0
 
 
-def poisoned(story: Story, index: int) -> list[Event]:
-    events = list(story.events)
+def poisoned(simulation: CallSimulation, index: int) -> list[Event]:
+    events = list(simulation.events)
     events[index] = replace(events[index], data={**events[index].data, "note": "a\u0000b"})
     return events
 
@@ -176,61 +178,61 @@ async def dead_letters(db: Database) -> list[tuple[str, int]]:
 async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_its_call(
     db: Database,
 ) -> None:
-    stories = [talk(seed=one * 4) for one in range(3)]
+    simulations = [talk(seed=one * 4) for one in range(3)]
     async with writing(db) as writer:
-        for index, story in enumerate(stories):
-            writer.put(poisoned(story, 5) if index == 1 else story.events)
+        for index, simulation in enumerate(simulations):
+            writer.put(poisoned(simulation, 5) if index == 1 else simulation.events)
         async with asyncio.timeout(20):
             await writer.flush()
         assert writer.unwritten == 0
         assert writer.alarm is not None
         assert "dead_letters" in writer.alarm
-    for index, story in enumerate(stories):
-        assert (await row(db, story.session))["finish_reason"] == "caller_disconnects"
+    for index, simulation in enumerate(simulations):
+        assert (await row(db, simulation.session))["finish_reason"] == "caller_disconnects"
         async with db.connection() as connection:
-            kept = await call_events(connection, c.ACCOUNT, story.session.call_session_id)
-        assert len(kept) == (5 if index == 1 else len(story.events))
+            kept = await call_events(connection, c.ACCOUNT, simulation.session.call_session_id)
+        assert len(kept) == (5 if index == 1 else len(simulation.events))
     later = EventWriter(db, 1, buffer_max=10)
     await later.count_dead_letters()
     assert later.alarm == writer.alarm, "the next switch has the alarm, too"
-    bad = stories[1]
+    bad = simulations[1]
     assert await dead_letters(db) == [(one.stream, one.seq) for one in bad.events[5:]]
-    published = told([*stories[0].events, *bad.events[:5], *stories[2].events])
+    published = told([*simulations[0].events, *bad.events[:5], *simulations[2].events])
     assert len(await outbox(db)) == len(published)
     async with db.connection() as connection:
         assert await open_calls(connection, 1) == [], "a call that is over is not taken up again"
 
 
 async def test_what_is_no_json_stops_nobody(db: Database) -> None:
-    story, other = talk(), talk(seed=7)
-    strange = replace(story.events[3], data={**story.events[3].data, "note": object()})
+    simulation, other = talk(), talk(seed=7)
+    strange = replace(simulation.events[3], data={**simulation.events[3].data, "note": object()})
     async with writing(db) as writer:
-        writer.put([*story.events[:3], strange, *story.events[4:]])
+        writer.put([*simulation.events[:3], strange, *simulation.events[4:]])
         writer.put(other.events)
         async with asyncio.timeout(20):
             await writer.flush()
     assert (await row(db, other.session))["total_duration"] == 36
-    assert len(await dead_letters(db)) == len(story.events) - 3
+    assert len(await dead_letters(db)) == len(simulation.events) - 3
 
 
 async def test_a_passing_error_loses_nothing(db: Database) -> None:
     """A lock time-out is not the event's fault: it is tried again."""
-    story = talk()
+    simulation = talk()
     async with db.connection() as holder:
         await holder.execute("lock table outbox in access exclusive mode")
         async with writing(db) as writer:
-            writer.put(story.events)
+            writer.put(simulation.events)
             await asyncio.sleep(0.3)
             await holder.execute(
                 "select pg_cancel_backend(pid) from pg_stat_activity"
                 " where state = 'active' and pid <> pg_backend_pid() and datname = current_database()"
             )
             await asyncio.sleep(0.1)
-            assert writer.unwritten == len(story.events)
+            assert writer.unwritten == len(simulation.events)
             await holder.execute("rollback")
             async with asyncio.timeout(20):
                 await writer.flush()
-    assert await outbox(db) == told(story.events)
+    assert await outbox(db) == told(simulation.events)
 
 
 async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> None:
@@ -249,9 +251,9 @@ async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> 
             writer.put(before.events)
             await writer.flush()
             await asyncio.to_thread(server.stop)
-            stories = [talk(seed=one * 5) for one in range(1, 3)]
-            for story in stories:
-                writer.put(story.events)
+            simulations = [talk(seed=one * 5) for one in range(1, 3)]
+            for simulation in simulations:
+                writer.put(simulation.events)
             async with asyncio.timeout(20):
                 while writer.unavailable_since is None:
                     await asyncio.sleep(0.05)
@@ -259,42 +261,42 @@ async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> 
             await asyncio.to_thread(server.start)
             async with asyncio.timeout(40):
                 await writer.flush()
-            assert len(await outbox(db)) == sum(len(told(one.events)) for one in (before, *stories))
-            assert EventType.SESSION_FINISHED in stories[1].types
+            assert len(await outbox(db)) == sum(len(told(one.events)) for one in (before, *simulations))
+            assert EventType.SESSION_FINISHED in simulations[1].types
     finally:
         await asyncio.to_thread(server.stop)
 
 
 async def test_tags_go_into_their_history_once(db: Database) -> None:
-    story = Story()
-    story.arrive(c.TO_ANNA, c.CUSTOMER)
-    story.at(6).answer(c.ANNA_LINE)
-    story.command("tag_call", tag_id=1, user_id=5, login="kate")
-    name = story.session.tags[0]["tag_name"]
-    story.command("mark_call", set=[], unset=[1])
+    simulation = CallSimulation()
+    simulation.arrive(c.TO_ANNA, c.CUSTOMER)
+    simulation.at(6).answer(c.ANNA_LINE)
+    simulation.command("tag_call", tag_id=1, user_id=5, login="kate")
+    name = simulation.session.tags[0]["tag_name"]
+    simulation.command("mark_call", set=[], unset=[1])
     async with writing(db) as writer:
         for _ in range(2):  # a batch whose end was not seen is written again
-            writer.put(story.events)
+            writer.put(simulation.events)
             await writer.flush()
     rows = await db.fetch_all("select * from tag_history order by tag_history_id")
     told = [(row["action"], row["tag_name"], row["is_auto"], row["user_login"]) for row in rows]
     assert told == [("set", name, False, "kate"), ("unset", name, True, None)]
     assert {(row["communication_type"], row["communication_id"]) for row in rows} == {
-        ("call", story.session.call_session_id)
+        ("call", simulation.session.call_session_id)
     }
 
 
 async def test_what_others_write_of_a_visit_stays(db: Database) -> None:
     """A sale may be recorded while the call lives; its row is written again after that."""
-    story = Story()
-    story.arrive(c.TO_ANNA, c.CUSTOMER)
-    begun = replace(story.events[0], data={**story.events[0].data, "visit": {"campaign_id": 3}})
-    written = len(story.events)
+    simulation = CallSimulation()
+    simulation.arrive(c.TO_ANNA, c.CUSTOMER)
+    begun = replace(simulation.events[0], data={**simulation.events[0].data, "visit": {"campaign_id": 3}})
+    written = len(simulation.events)
     async with writing(db) as writer:
-        writer.put([begun, *story.events[1:]])
+        writer.put([begun, *simulation.events[1:]])
         await writer.flush()
         await db.execute("""update call_sessions set extra = extra || '{"sale_cost": 5}'""")
-        story.at(5).hang_up()
-        writer.put(story.events[written:])
+        simulation.at(5).hang_up()
+        writer.put(simulation.events[written:])
         await writer.flush()
-    assert (await row(db, story.session))["extra"] == {"campaign_id": 3, "sale_cost": 5}
+    assert (await row(db, simulation.session))["extra"] == {"campaign_id": 3, "sale_cost": 5}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_recovery import Node, ring
 from trunkline.calls import rules
 from trunkline.calls.evolution import replay
@@ -46,7 +46,7 @@ def test_what_was_told_stands_and_the_call_ends(node: Node) -> None:
     breaks(node)
     node.engine.answer(phone)
     node.flow()
-    events = node.story()
+    events = node.simulation()
     assert EventType.TALK_STARTED in [event.type for event in events]
     assert node.end["finish_reason"] == "internal_error"
     told = replay(events)
@@ -57,8 +57,8 @@ def test_what_was_told_stands_and_the_call_ends(node: Node) -> None:
 def test_the_end_of_the_only_leg() -> None:
     """Its rule fails, and the engine will not tell of that end again: the call is over nevertheless."""
     people = Fragile(c.company().employees)
-    story = Story(c.company(employees=people))
-    story.start(
+    simulation = CallSimulation(c.company(employees=people))
+    simulation.start(
         "start_employee_call",
         virtual_phone_number=c.number_of(1),
         contact=c.CUSTOMER,
@@ -66,12 +66,14 @@ def test_the_end_of_the_only_leg() -> None:
         employee={"id": c.ANNA},
     )
     people.broken = True
-    ended = Ended(story.ringing(), story.engine.at(), 17, by_party=True)
-    decision = rules.signal(story.session, ended, story.context())
+    ended = Ended(simulation.ringing(), simulation.engine.at(), 17, by_party=True)
+    decision = rules.signal(simulation.session, ended, simulation.context())
     assert isinstance(decision.failure, RuntimeError)
-    assert story.session.phase is Phase.ENDED
+    assert simulation.session.phase is Phase.ENDED
     assert [event.type for event in decision.events].count(EventType.LEG_ENDED) == 1
-    assert [event.seq for event in (*story.events, *decision.events)] == list(range(1, story.session.seq + 1))
+    assert [event.seq for event in (*simulation.events, *decision.events)] == list(
+        range(1, simulation.session.seq + 1)
+    )
 
 
 def test_other_calls_go_on(node: Node) -> None:

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, OriginateLeg
@@ -38,20 +38,20 @@ DORA = "104"
 INPUTS: tuple[type[Input], ...] = (*COMMANDS, *SIGNALS)
 
 
-def talk() -> Story:
-    story = Story(online=[c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE]).arrive(c.TO_ANNA)
-    story.at(3).answer(c.ANNA_LINE)
-    return story.at(10)
+def talk() -> CallSimulation:
+    simulation = CallSimulation(online=[c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE]).arrive(c.TO_ANNA)
+    simulation.at(3).answer(c.ANNA_LINE)
+    return simulation.at(10)
 
 
-def calling() -> Story:
+def calling() -> CallSimulation:
     return talk().command("hold_call").command("make_call", to=DORA)
 
 
-def elapse(story: Story) -> None:
+def elapse(simulation: CallSimulation) -> None:
     """The ring time is over; nothing of what follows is delivered yet."""
-    story.clock = min(story.session.timers.values())
-    assert story.elapse()
+    simulation.clock = min(simulation.session.timers.values())
+    assert simulation.elapse()
 
 
 # --- the table itself
@@ -114,97 +114,97 @@ def test_a_pair_may_be_in_one_table_only() -> None:
 
 
 def test_a_command_without_a_row_is_refused_and_changes_nothing() -> None:
-    story = talk()
-    before = story.session.seq
+    simulation = talk()
+    before = simulation.session.seq
     for name in ("unhold_call", "restore_talk", "transfer_talk"):
         with pytest.raises(InvalidState):
-            story.command(name)
+            simulation.command(name)
     with pytest.raises(InvalidState):
-        story.command("make_call", to=DORA)
-    assert story.session.seq == before
+        simulation.command("make_call", to=DORA)
+    assert simulation.session.seq == before
 
 
 def test_a_row_that_leads_elsewhere_fails_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check of every walk can fail."""
-    story = talk()
+    simulation = talk()
     rows = {**rules.TABLE.rows}
     rows[EngineTalk, Hold] = row(rows[EngineTalk, Hold].rule, Consulting)
     monkeypatch.setattr(rules, "TABLE", dataclasses.replace(rules.TABLE, rows=rows))
     with pytest.raises(AssertionError, match="OnHold"):
-        story.command("hold_call")
+        simulation.command("hold_call")
 
 
 # --- races
 
 
 def test_a_third_party_that_answers_as_its_ring_time_ends_is_hung_up_again() -> None:
-    story = calling()
-    third = story.ringing(c.DORA_LINE)
-    story.engine.pending.clear()
-    story.engine.channels[third].answered = False
+    simulation = calling()
+    third = simulation.ringing(c.DORA_LINE)
+    simulation.engine.pending.clear()
+    simulation.engine.channels[third].answered = False
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        elapse(story)
-    assert isinstance(story.session.state, Releasing)
-    story.engine.answer(third)
-    answered = story.engine.pending.pop(0)
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        elapse(simulation)
+    assert isinstance(simulation.session.state, Releasing)
+    simulation.engine.answer(third)
+    answered = simulation.engine.pending.pop(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        story.handle(answered)
-    assert isinstance(story.session.state, Releasing)
-    assert EventType.CONSULT_STARTED not in story.types
-    story.engine.perform([Hangup(third)])
-    story.flow()
-    assert isinstance(story.session.state, OnHold)
-    story.command("unhold_call")
-    assert story.session.phase is Phase.TALK
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        simulation.handle(answered)
+    assert isinstance(simulation.session.state, Releasing)
+    assert EventType.CONSULT_STARTED not in simulation.types
+    simulation.engine.perform([Hangup(third)])
+    simulation.flow()
+    assert isinstance(simulation.session.state, OnHold)
+    simulation.command("unhold_call")
+    assert simulation.session.phase is Phase.TALK
 
 
 def test_a_party_whose_ring_time_is_over_cannot_be_given_the_call() -> None:
-    story = calling()
+    simulation = calling()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        elapse(story)
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        elapse(simulation)
     with pytest.raises(TrunklineError):
-        story.command("transfer_talk")
-    story.command("restore_talk")
-    assert story.session.phase is Phase.TALK
+        simulation.command("transfer_talk")
+    simulation.command("restore_talk")
+    assert simulation.session.phase is Phase.TALK
 
 
 def test_a_transfer_that_nobody_answers_ends_the_call() -> None:
-    story = calling()
-    story.command("transfer_talk")
+    simulation = calling()
+    simulation.command("transfer_talk")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        elapse(story)
-        assert isinstance(story.session.state, TransferReleasing)
-    story.hang_up(story.ringing(c.DORA_LINE))
-    assert story.end["finish_reason"] == "operator_not_responsive"
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        elapse(simulation)
+        assert isinstance(simulation.session.state, TransferReleasing)
+    simulation.hang_up(simulation.ringing(c.DORA_LINE))
+    assert simulation.end["finish_reason"] == "operator_not_responsive"
 
 
 def test_a_second_phone_of_the_first_party_that_answers_too_late_calls_nobody() -> None:
     """Both phones of a group answer at the same moment: the contact is called once."""
-    story = Story()
+    simulation = CallSimulation()
     common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
     message = {"type": "media", "value": c.GREETING}
-    story.start(
+    simulation.start(
         "start_scenario_call", **common, first_call="employee", scenario_id=c.ALL, contact_message=message
     )
-    first, second = (one.channel for one in list(story.engine.channels.values())[:2])
-    story.engine.answer(first)
-    story.engine.answer(second)
-    story.flow()
-    assert isinstance(story.session.state, FirstAnswered | CallingSecond)
-    calls = [one for one in story.engine.done if isinstance(one, OriginateLeg)]
+    first, second = (one.channel for one in list(simulation.engine.channels.values())[:2])
+    simulation.engine.answer(first)
+    simulation.engine.answer(second)
+    simulation.flow()
+    assert isinstance(simulation.session.state, FirstAnswered | CallingSecond)
+    calls = [one for one in simulation.engine.done if isinstance(one, OriginateLeg)]
     assert [one.originate.target.number for one in calls if one.originate.target.number] == [c.CUSTOMER]
-    assert second not in story.engine.channels
+    assert second not in simulation.engine.channels
 
 
 def test_a_signal_without_meaning_is_counted() -> None:
-    story = talk().command("hold_call")
-    contact = story.session.contact
+    simulation = talk().command("hold_call")
+    contact = simulation.session.contact
     assert contact is not None
-    decision = Decision(story.session, story.context(), story.session.last_at)
-    rules.TABLE.apply(decision, story.session.state, PartyTaken(contact))
+    decision = Decision(simulation.session, simulation.context(), simulation.session.last_at)
+    rules.TABLE.apply(decision, simulation.session.state, PartyTaken(contact))
     assert (decision.events, decision.effects) == ([], [])
     assert decision.ignored == ["PartyTaken in OnHold"]

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.calls import company as c
 from tests.calls.company import hangup, scenario, to_employee
-from tests.calls.story import Story, walk
+from tests.calls.simulation import CallSimulation, walk
 from tests.calls.test_scenario_operations import account_with, restarted
 from trunkline.calls.effects import Answer, PlayFiles, StopPlay
 from trunkline.calls.session import Phase
@@ -44,190 +44,190 @@ def flow(**changes: Any) -> Scenario:
     )
 
 
-def calling(**changes: Any) -> Story:
-    return Story(account_with(flow(**changes))).arrive(1)
+def calling(**changes: Any) -> CallSimulation:
+    return CallSimulation(account_with(flow(**changes))).arrive(1)
 
 
-def prompts(story: Story) -> int:
-    return sum(isinstance(one, PlayFiles) for one in story.engine.done)
+def prompts(simulation: CallSimulation) -> int:
+    return sum(isinstance(one, PlayFiles) for one in simulation.engine.done)
 
 
-def played(story: Story) -> Story:
+def played(simulation: CallSimulation) -> CallSimulation:
     """The prompt is over."""
-    story.engine.played(story.channel)
-    return story.flow()
+    simulation.engine.played(simulation.channel)
+    return simulation.flow()
 
 
-def elapsed(story: Story, seconds: float) -> Story:
-    return story.at(story.clock - story.session.started_at + seconds).flow()
+def elapsed(simulation: CallSimulation, seconds: float) -> CallSimulation:
+    return simulation.at(simulation.clock - simulation.session.started_at + seconds).flow()
 
 
-def decided(story: Story) -> list[tuple[str, str]]:
-    data = [event.data for event in story.events if event.type is EventType.MENU_DECIDED]
+def decided(simulation: CallSimulation) -> list[tuple[str, str]]:
+    data = [event.data for event in simulation.events if event.type is EventType.MENU_DECIDED]
     return [(one["outcome"], one["digits"]) for one in data]
 
 
 def test_a_key_during_the_prompt_stops_it() -> None:
-    story = calling()
-    assert any(isinstance(one, Answer) for one in story.engine.done)
-    story.press(story.channel, "1")
-    assert any(isinstance(one, StopPlay) for one in story.engine.done)
-    assert story.session.state == InMenu("1", 1), "12 is possible, too"
-    assert story.session.timers.keys() == {"menu"}
-    elapsed(story, 3.1)
-    assert isinstance(story.session.state, Forwarding)
-    assert not story.session.timers.keys() & {"menu"}
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    assert decided(story) == [("key", "1")]
-    walk(story.events)
+    simulation = calling()
+    assert any(isinstance(one, Answer) for one in simulation.engine.done)
+    simulation.press(simulation.channel, "1")
+    assert any(isinstance(one, StopPlay) for one in simulation.engine.done)
+    assert simulation.session.state == InMenu("1", 1), "12 is possible, too"
+    assert simulation.session.timers.keys() == {"menu"}
+    elapsed(simulation, 3.1)
+    assert isinstance(simulation.session.state, Forwarding)
+    assert not simulation.session.timers.keys() & {"menu"}
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    assert decided(simulation) == [("key", "1")]
+    walk(simulation.events)
 
 
 def test_two_keys() -> None:
-    story = calling()
-    story.press(story.channel, "1").press(story.channel, "2")
-    story.answer(c.BORIS_LINE)
-    story.hang_up()
-    assert decided(story) == [("key", "12")]
+    simulation = calling()
+    simulation.press(simulation.channel, "1").press(simulation.channel, "2")
+    simulation.answer(c.BORIS_LINE)
+    simulation.hang_up()
+    assert decided(simulation) == [("key", "12")]
 
 
 def test_a_key_without_an_operation_ends_the_scenario() -> None:
-    story = calling()
-    story.press(story.channel, "3")
-    assert story.end["finish_reason"] == "no_operation"
+    simulation = calling()
+    simulation.press(simulation.channel, "3")
+    assert simulation.end["finish_reason"] == "no_operation"
 
 
 def test_nobody_presses_anything() -> None:
-    story = played(calling())
-    assert story.session.timers.keys() == {"menu"}
-    elapsed(story, 5.1)
-    assert (prompts(story), story.session.state) == (2, InMenu("", 2))
-    assert not story.session.timers
-    played(story)
-    elapsed(story, 5.1)
-    assert story.end["finish_reason"] == "ivr_timeout"
-    assert decided(story) == [("timeout", "")]
-    walk(story.events)
+    simulation = played(calling())
+    assert simulation.session.timers.keys() == {"menu"}
+    elapsed(simulation, 5.1)
+    assert (prompts(simulation), simulation.session.state) == (2, InMenu("", 2))
+    assert not simulation.session.timers
+    played(simulation)
+    elapsed(simulation, 5.1)
+    assert simulation.end["finish_reason"] == "ivr_timeout"
+    assert decided(simulation) == [("timeout", "")]
+    walk(simulation.events)
 
 
 def test_a_branch_for_no_key() -> None:
-    story = calling(timeout="x", repeats=1)
-    elapsed(played(story), 5.1)
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    assert story.end["finish_reason"] == "caller_disconnects"
+    simulation = calling(timeout="x", repeats=1)
+    elapsed(played(simulation), 5.1)
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    assert simulation.end["finish_reason"] == "caller_disconnects"
 
 
 def test_a_branch_to_a_hang_up_after_no_key_is_a_timeout_still() -> None:
-    story = calling(timeout="w", repeats=1)
-    elapsed(played(story), 5.1)
-    assert story.end["finish_reason"] == "ivr_timeout"
+    simulation = calling(timeout="w", repeats=1)
+    elapsed(played(simulation), 5.1)
+    assert simulation.end["finish_reason"] == "ivr_timeout"
 
 
 def test_wrong_keys() -> None:
-    story = calling(invalid_media_file_ids=[c.MAIL_GREETING])
-    story.press(story.channel, "9")
-    assert story.session.state == InMenu("", 2)
-    *_, last = [one for one in story.engine.done if isinstance(one, PlayFiles)]
+    simulation = calling(invalid_media_file_ids=[c.MAIL_GREETING])
+    simulation.press(simulation.channel, "9")
+    assert simulation.session.state == InMenu("", 2)
+    *_, last = [one for one in simulation.engine.done if isinstance(one, PlayFiles)]
     assert last.files == ("/media/mail", "/media/greeting")
-    story.press(story.channel, "9")
-    assert decided(story) == [("invalid", "9")]
-    assert story.end["finish_reason"] == "scenario_disconnects"
+    simulation.press(simulation.channel, "9")
+    assert decided(simulation) == [("invalid", "9")]
+    assert simulation.end["finish_reason"] == "scenario_disconnects"
 
 
 def test_an_unfinished_key_is_wrong_when_its_time_is_over() -> None:
-    story = calling(keys={"55": "x"}, repeats=1)
-    story.press(story.channel, "5")
-    elapsed(story, 3.1)
-    assert decided(story) == [("invalid", "5")]
+    simulation = calling(keys={"55": "x"}, repeats=1)
+    simulation.press(simulation.channel, "5")
+    elapsed(simulation, 3.1)
+    assert decided(simulation) == [("invalid", "5")]
 
 
 def test_a_menu_without_a_prompt_waits_at_once() -> None:
-    story = calling(media_file_ids=[])
-    assert story.session.timers.keys() == {"menu"}
+    simulation = calling(media_file_ids=[])
+    assert simulation.session.timers.keys() == {"menu"}
 
 
 def test_keys_of_others_mean_nothing() -> None:
-    story = calling(keys={"1": "x"})
-    story.press(story.channel, "1")
-    anna = story.answer(c.ANNA_LINE)
-    story.press(anna, "1")
-    story.hang_up()
-    assert len(decided(story)) == 1
+    simulation = calling(keys={"1": "x"})
+    simulation.press(simulation.channel, "1")
+    anna = simulation.answer(c.ANNA_LINE)
+    simulation.press(anna, "1")
+    simulation.hang_up()
+    assert len(decided(simulation)) == 1
 
 
 def test_an_extension_is_dialled_and_its_next_follows() -> None:
-    story = calling(extensions=True, keys={"9": "x"}, next="x")
+    simulation = calling(extensions=True, keys={"9": "x"}, next="x")
     for key in "102":
-        story.press(story.channel, key)
-    assert story.session.chosen == {"employee_id": c.BORIS, "group_id": None}
-    story.at(20).ring_out()
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    assert decided(story) == [("extension", "102")]
-    assert [number for number, _ in story.reasons][1:] == [c.BORIS_LINE, c.ANNA_LINE]
-    walk(story.events)
+        simulation.press(simulation.channel, key)
+    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None}
+    simulation.at(20).ring_out()
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    assert decided(simulation) == [("extension", "102")]
+    assert [number for number, _ in simulation.reasons][1:] == [c.BORIS_LINE, c.ANNA_LINE]
+    walk(simulation.events)
 
 
 def test_a_group_by_its_extension() -> None:
-    story = Story(
+    simulation = CallSimulation(
         account_with(
             scenario(1, ("m", OperationKind.DIAL_EXTENSION, {"media_file_ids": [c.GREETING], "next": None}))
         )
     ).arrive(1)
     for key in "200":
-        story.press(story.channel, key)
-    assert {leg.called_phone_number for leg in story.session.living} >= {c.ANNA_LINE, c.BORIS_LINE}
-    story.answer(c.BORIS_LINE)
-    story.hang_up()
+        simulation.press(simulation.channel, key)
+    assert {leg.called_phone_number for leg in simulation.session.living} >= {c.ANNA_LINE, c.BORIS_LINE}
+    simulation.answer(c.BORIS_LINE)
+    simulation.hang_up()
 
 
 def test_a_caller_who_hangs_up_in_the_menu() -> None:
-    story = played(calling())
-    story.hang_up()
-    assert story.end["finish_reason"] == "caller_disconnects"
+    simulation = played(calling())
+    simulation.hang_up()
+    assert simulation.end["finish_reason"] == "caller_disconnects"
 
 
 def test_a_menu_cannot_be_reached_by_a_click_to_call_before_an_answer() -> None:
     """A menu has no meaning for our side: a scenario as first party that has one rings nobody."""
-    story = Story(account_with(flow()))
-    story.start(
+    simulation = CallSimulation(account_with(flow()))
+    simulation.start(
         "start_scenario_call",
         virtual_phone_number=c.number_of(1),
         contact=c.CUSTOMER,
         first_call="employee",
         scenario_id=1,
     )
-    assert story.session.phase is Phase.ENDED
+    assert simulation.session.phase is Phase.ENDED
 
 
 @pytest.mark.parametrize("pressed", ["", "1"])
 def test_a_restarted_switch_repeats_the_menu(pressed: str) -> None:
-    story = calling()
+    simulation = calling()
     if pressed:
-        story.press(story.channel, pressed)
+        simulation.press(simulation.channel, pressed)
     else:
-        played(story)
-    story = restarted(story)
-    assert story.session.state == InMenu("", 1)
-    assert not story.session.timers, "the prompt plays again"
-    story.press(story.channel, "1").press(story.channel, "2")
-    story.answer(c.BORIS_LINE)
-    story.hang_up()
+        played(simulation)
+    simulation = restarted(simulation)
+    assert simulation.session.state == InMenu("", 1)
+    assert not simulation.session.timers, "the prompt plays again"
+    simulation.press(simulation.channel, "1").press(simulation.channel, "2")
+    simulation.answer(c.BORIS_LINE)
+    simulation.hang_up()
 
 
 def test_a_restarted_switch_calls_the_dialled_extension() -> None:
     """The former one was killed between the choice and the command to the engine."""
-    story = calling(extensions=True, keys={"9": "x"})
-    story.press(story.channel, "1").press(story.channel, "0")
+    simulation = calling(extensions=True, keys={"9": "x"})
+    simulation.press(simulation.channel, "1").press(simulation.channel, "0")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story.engine, "perform", lambda _: None)
-        story.press(story.channel, "2")
-    assert isinstance(story.session.state, Forwarding)
-    story = restarted(story)
-    assert story.session.chosen == {"employee_id": c.BORIS, "group_id": None}
-    story.answer(c.BORIS_LINE)
-    story.hang_up()
+        patch.setattr(simulation.engine, "perform", lambda _: None)
+        simulation.press(simulation.channel, "2")
+    assert isinstance(simulation.session.state, Forwarding)
+    simulation = restarted(simulation)
+    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None}
+    simulation.answer(c.BORIS_LINE)
+    simulation.hang_up()
 
 
 class MenuMachine(RuleBasedStateMachine):
@@ -240,7 +240,7 @@ class MenuMachine(RuleBasedStateMachine):
         digits=st.sampled_from([None, {"min": 2, "max": 4, "next": "y"}]),
     )
     def arrive(self, repeats: int, extensions: bool, prompt: bool, digits: Any) -> None:
-        self.story = calling(
+        self.simulation = calling(
             repeats=repeats,
             extensions=extensions,
             media_file_ids=[c.GREETING] if prompt else [],
@@ -250,55 +250,55 @@ class MenuMachine(RuleBasedStateMachine):
         self.repeats = repeats
 
     def lives(self) -> bool:
-        return self.story.session.phase is not Phase.ENDED
+        return self.simulation.session.phase is not Phase.ENDED
 
     def in_menu(self) -> bool:
-        return self.lives() and isinstance(self.story.session.state, InMenu)
+        return self.lives() and isinstance(self.simulation.session.state, InMenu)
 
     @precondition(in_menu)
     @rule(key=st.sampled_from("0123#*"))
     def press(self, key: str) -> None:
-        self.story.press(self.story.channel, key)
+        self.simulation.press(self.simulation.channel, key)
         self.check()
 
     @precondition(in_menu)
     @rule()
     def prompt_ends(self) -> None:
-        played(self.story)
+        played(self.simulation)
         self.check()
 
     @precondition(in_menu)
     @rule(seconds=st.floats(0.1, 8))
     def wait(self, seconds: float) -> None:
-        elapsed(self.story, seconds)
+        elapsed(self.simulation, seconds)
         self.check()
 
     @precondition(in_menu)
     @rule()
     def restart(self) -> None:
-        self.story = restarted(self.story)
+        self.simulation = restarted(self.simulation)
         self.check()
 
     @precondition(lambda self: not self.lives())
     @rule()
     def over(self) -> None:
-        walk(self.story.events)
+        walk(self.simulation.events)
 
     @precondition(lives)
     @rule()
     def hang_up(self) -> None:
-        self.story.hang_up()
-        assert self.story.end["finish_reason"] is not None
-        walk(self.story.events)
+        self.simulation.hang_up()
+        assert self.simulation.end["finish_reason"] is not None
+        walk(self.simulation.events)
 
     def check(self) -> None:
         if not self.in_menu():
             return
-        state = self.story.session.state
+        state = self.simulation.session.state
         assert isinstance(state, InMenu)
         assert state.round <= self.repeats
-        is_played = self.story.session.playing is not None
-        assert is_played != ("menu" in self.story.session.timers), "the caller waits for something, once"
+        is_played = self.simulation.session.playing is not None
+        assert is_played != ("menu" in self.simulation.session.timers), "the caller waits for something, once"
 
 
 TestMenuMachine = MenuMachine.TestCase

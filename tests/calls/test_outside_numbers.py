@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_group, to_number
-from tests.calls.story import Story, walk
+from tests.calls.simulation import CallSimulation, walk
 from trunkline.calls.effects import Dial, Hangup, Keys, RecordMessage
 from trunkline.calls.flows.number_plan import ToOutside, destination
 from trunkline.calls.records.history import leg_row, session_row
@@ -25,17 +25,17 @@ def with_scenario(flow: Scenario, **changes: object) -> Account:
     return company(scenarios={**company().scenarios, flow.scenario_id: flow}, **changes)
 
 
-def after(other: Story, account: Account | None = None) -> Story:
+def after(other: CallSimulation, account: Account | None = None) -> CallSimulation:
     """A further call on the same switch."""
-    story = Story(account)
-    story.presence, story.ids = other.presence, other.ids
-    return story
+    simulation = CallSimulation(account)
+    simulation.presence, simulation.ids = other.presence, other.ids
+    return simulation
 
 
-def keyed(story: Story) -> list[tuple[str | None, str]]:
+def keyed(simulation: CallSimulation) -> list[tuple[str | None, str]]:
     """Employee (or number) of the legs that something was keyed to, and what."""
-    legs = {leg.channel: leg for leg in story.session.legs.values()}
-    done = [one for one in story.engine.done if isinstance(one, Keys)]
+    legs = {leg.channel: leg for leg in simulation.session.legs.values()}
+    done = [one for one in simulation.engine.done if isinstance(one, Keys)]
     return [
         (legs[one.channel].employee_full_name or legs[one.channel].called_phone_number, one.keys)
         for one in done
@@ -43,8 +43,8 @@ def keyed(story: Story) -> list[tuple[str | None, str]]:
 
 
 def test_a_talk_with_an_outside_number() -> None:
-    story = Story().arrive(c.OUTSIDE)
-    [dial] = [one for one in story.engine.done if isinstance(one, Dial)]
+    simulation = CallSimulation().arrive(c.OUTSIDE)
+    [dial] = [one for one in simulation.engine.done if isinstance(one, Dial)]
     [target] = dial.connect.targets
     assert (target.endpoint, target.number) == (
         Endpoint(EndpointKind.TRUNK, EndpointName("trunk-1")),
@@ -53,19 +53,19 @@ def test_a_talk_with_an_outside_number() -> None:
     assert target.caller_number == number_of(c.OUTSIDE)
     assert dial.connect.ring_seconds == 20
     assert dial.connect.record
-    party = story.at(4).answer(c.PARTNER)
-    story.at(24).hang_up(party)
-    leg = story.leg(1)
+    party = simulation.at(4).answer(c.PARTNER)
+    simulation.at(24).hang_up(party)
+    leg = simulation.leg(1)
     assert (leg.role, leg.trunk_id, leg.operation_name) == (Role.OPERATOR, 1, "forward_number a")
     assert (leg.calling_phone_number, leg.called_phone_number) == (number_of(c.OUTSIDE), c.PARTNER)
     assert leg.is_recorded or leg.recorded_parts == 1
-    assert [reason for _, reason in story.reasons] == ["operator_disconnects"] * 2
-    assert (story.end["finish_reason"], story.end["is_lost"]) == ("operator_disconnects", False)
-    assert story.durations == (4, 4, 20, 20, 24, 0)
-    assert session_row(story.session, 1)["operator_phone_number"] == c.PARTNER
-    assert leg_row(story.session, leg)["is_operator"]
-    assert keyed(story) == []
-    walk(story.events)
+    assert [reason for _, reason in simulation.reasons] == ["operator_disconnects"] * 2
+    assert (simulation.end["finish_reason"], simulation.end["is_lost"]) == ("operator_disconnects", False)
+    assert simulation.durations == (4, 4, 20, 20, 24, 0)
+    assert session_row(simulation.session, 1)["operator_phone_number"] == c.PARTNER
+    assert leg_row(simulation.session, leg)["is_operator"]
+    assert keyed(simulation) == []
+    walk(simulation.events)
 
 
 @pytest.mark.parametrize(
@@ -80,21 +80,23 @@ def test_a_talk_with_an_outside_number() -> None:
 )
 def test_an_outside_number_that_is_not_reached(cause: int, by_party: bool, reason: str) -> None:
     """The next operation takes over: here the voice mail."""
-    story = Story().arrive(c.OUTSIDE)
-    story.at(4).refuse(cause, by_party=by_party)
-    assert (story.leg(1).finish_reason, story.leg(1).is_failed) == (reason, True)
-    story.engine.played(story.channel)
-    story.flow()
-    assert isinstance(story.engine.done[-1], RecordMessage)
-    story.at(9).hang_up()
-    assert story.end["is_lost"] is True
+    simulation = CallSimulation().arrive(c.OUTSIDE)
+    simulation.at(4).refuse(cause, by_party=by_party)
+    assert (simulation.leg(1).finish_reason, simulation.leg(1).is_failed) == (reason, True)
+    simulation.engine.played(simulation.channel)
+    simulation.flow()
+    assert isinstance(simulation.engine.done[-1], RecordMessage)
+    simulation.at(9).hang_up()
+    assert simulation.end["is_lost"] is True
 
 
 def test_the_reason_of_the_number_is_that_of_the_call() -> None:
-    story = Story(with_scenario(scenario(c.OUTSIDE, ("a", *to_number(c.PARTNER))))).arrive(c.OUTSIDE)
-    story.at(20).ring_out()
-    assert story.reasons[1] == (c.PARTNER, "operator_not_responsive")
-    assert story.end["finish_reason"] == "operator_not_responsive"
+    simulation = CallSimulation(with_scenario(scenario(c.OUTSIDE, ("a", *to_number(c.PARTNER))))).arrive(
+        c.OUTSIDE
+    )
+    simulation.at(20).ring_out()
+    assert simulation.reasons[1] == (c.PARTNER, "operator_not_responsive")
+    assert simulation.end["finish_reason"] == "operator_not_responsive"
 
 
 @pytest.mark.parametrize(
@@ -112,25 +114,25 @@ def test_the_reason_of_the_number_is_that_of_the_call() -> None:
 def test_an_outside_number_that_may_not_be_called(changes: dict[str, object], reason: str) -> None:
     """What hinders leaves a leg of no length, and the call goes on in its scenario."""
     flow = scenario(c.OUTSIDE, ("a", *to_number(c.PARTNER, "b")), ("b", *to_group(c.ALL)))
-    other = Story(with_scenario(flow, **changes)).arrive(c.TO_ANNA)
+    other = CallSimulation(with_scenario(flow, **changes)).arrive(c.TO_ANNA)
     other.answer(c.ANNA_LINE)
-    story = after(other, with_scenario(flow, **changes)).arrive(c.OUTSIDE)
-    refused = story.leg(1)
+    simulation = after(other, with_scenario(flow, **changes)).arrive(c.OUTSIDE)
+    refused = simulation.leg(1)
     assert (refused.called_phone_number, refused.finish_reason) == (c.PARTNER, reason)
     assert (refused.role, refused.operation_name, refused.started_at) == (
         Role.OPERATOR,
         "forward_number a",
         refused.ended_at,
     )
-    story.at(5).answer(c.BORIS_LINE)
-    story.at(15).hang_up()
-    assert story.end["is_lost"] is False
-    walk(story.events)
+    simulation.at(5).answer(c.BORIS_LINE)
+    simulation.at(15).hang_up()
+    assert simulation.end["is_lost"] is False
+    walk(simulation.events)
 
 
 def test_no_more_calls_at_a_time_than_the_number_has_channels() -> None:
     """The only channel is given back when the first call is over."""
-    first = Story().arrive(c.OUTSIDE)
+    first = CallSimulation().arrive(c.OUTSIDE)
     assert after(first).arrive(c.OUTSIDE).leg(1).finish_reason == "operator_channels_busy"
     first.answer(c.PARTNER)
     assert after(first).arrive(c.OUTSIDE).leg(1).finish_reason == "operator_channels_busy"
@@ -139,28 +141,28 @@ def test_no_more_calls_at_a_time_than_the_number_has_channels() -> None:
 
 
 def test_a_scenario_call_of_the_api_calls_the_outside_number() -> None:
-    story = Story().start(
+    simulation = CallSimulation().start(
         "start_scenario_call",
         virtual_phone_number=number_of(1),
         contact=c.CUSTOMER,
         scenario_id=c.OUTSIDE,
         first_call="employee",
     )
-    story.at(3).answer(c.PARTNER)
-    story.at(6).answer(c.CUSTOMER)
-    story.at(16).hang_up(story.session.legs[story.session.talks[0].leg_id].channel)
-    assert story.reasons[0] == (c.PARTNER, "operator_disconnects")
-    assert story.end["is_lost"] is False
+    simulation.at(3).answer(c.PARTNER)
+    simulation.at(6).answer(c.CUSTOMER)
+    simulation.at(16).hang_up(simulation.session.legs[simulation.session.talks[0].leg_id].channel)
+    assert simulation.reasons[0] == (c.PARTNER, "operator_disconnects")
+    assert simulation.end["is_lost"] is False
 
 
 def test_an_extension_is_keyed_in_when_the_number_has_answered() -> None:
     flow = scenario(c.OUTSIDE, ("a", *to_number(f"{OFFICE}...2345", channels=1)))
-    story = Story(with_scenario(flow)).arrive(c.OUTSIDE)
-    assert keyed(story) == []
-    story.at(4).answer(OFFICE)
-    assert keyed(story) == [(OFFICE, "...2345")]
-    story.at(9).hang_up()
-    assert story.reasons[1] == (OFFICE, "caller_disconnects")
+    simulation = CallSimulation(with_scenario(flow)).arrive(c.OUTSIDE)
+    assert keyed(simulation) == []
+    simulation.at(4).answer(OFFICE)
+    assert keyed(simulation) == [(OFFICE, "...2345")]
+    simulation.at(9).hang_up()
+    assert simulation.reasons[1] == (OFFICE, "caller_disconnects")
 
 
 def test_two_employees_behind_one_number_have_their_own_extensions() -> None:
@@ -168,26 +170,26 @@ def test_two_employees_behind_one_number_have_their_own_extensions() -> None:
         who: c.employee(who, name, c.phone(10 * who, None, f"{OFFICE}{keys}"))
         for who, name, keys in ((c.ANNA, "Berg Anna", "...101"), (c.BORIS, "Dahl Boris", "..102"))
     }
-    story = Story(company(employees=people)).arrive(c.ALL)
-    channels = [leg.channel for leg in story.session.legs.values()][1:]
-    assert {leg.employee_full_name for leg in story.session.legs.values() if leg.serves} == {
+    simulation = CallSimulation(company(employees=people)).arrive(c.ALL)
+    channels = [leg.channel for leg in simulation.session.legs.values()][1:]
+    assert {leg.employee_full_name for leg in simulation.session.legs.values() if leg.serves} == {
         "Berg Anna",
         "Dahl Boris",
     }
-    assert story.leg(1).called_phone_number == OFFICE
-    story.engine.answer(channels[1])
-    story.at(3).flow()
-    assert keyed(story) == [("Dahl Boris", "..102")]
-    assert story.leg(2).employee_phone_number == f"{OFFICE}..102"
-    story.at(9).hang_up()
+    assert simulation.leg(1).called_phone_number == OFFICE
+    simulation.engine.answer(channels[1])
+    simulation.at(3).flow()
+    assert keyed(simulation) == [("Dahl Boris", "..102")]
+    assert simulation.leg(2).employee_phone_number == f"{OFFICE}..102"
+    simulation.at(9).hang_up()
 
 
 def test_a_transfer_to_a_number_with_an_extension() -> None:
     assert destination(company(), f"{OFFICE}...12") == ToOutside(OFFICE, "...12")
     assert destination(company(), OFFICE) == ToOutside(OFFICE)
-    story = Story().arrive(c.TO_ANNA)
-    story.at(2).answer(c.ANNA_LINE)
-    story.command("hold_call").command("make_call", to=f"{OFFICE}...12")
-    story.at(5).answer(OFFICE)
-    assert keyed(story) == [(OFFICE, "...12")]
-    assert not any(isinstance(one, Hangup) for one in story.engine.done)
+    simulation = CallSimulation().arrive(c.TO_ANNA)
+    simulation.at(2).answer(c.ANNA_LINE)
+    simulation.command("hold_call").command("make_call", to=f"{OFFICE}...12")
+    simulation.at(5).answer(OFFICE)
+    assert keyed(simulation) == [(OFFICE, "...12")]
+    assert not any(isinstance(one, Hangup) for one in simulation.engine.done)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from trunkline.telephony.port import Channel, ConnectFinished, Signal, TargetStarted
 
 
@@ -28,44 +28,44 @@ def shuffled(signals: list[Signal], draw: Callable[[int], int]) -> list[Signal]:
     return mixed
 
 
-def outcome(story: Story) -> tuple[object, ...]:
-    end = story.end
-    legs = sorted((str(one), str(reason)) for one, reason in story.reasons)
-    return end["finish_reason"], end["is_lost"], story.durations, legs, end["employees"]
+def outcome(simulation: CallSimulation) -> tuple[object, ...]:
+    end = simulation.end
+    legs = sorted((str(one), str(reason)) for one, reason in simulation.reasons)
+    return end["finish_reason"], end["is_lost"], simulation.durations, legs, end["employees"]
 
 
 def answered_then(hang_up: str, order: Callable[[list[Signal]], list[Signal]]) -> tuple[object, ...]:
     """Two phones ring, Boris answers at 5, somebody hangs up at 15."""
-    story = Story().arrive(c.ALL)
-    phone = story.at(5).ringing(c.BORIS_LINE)
-    story.engine.answer(phone)
-    deliver(story, order)
-    story.at(15).engine.hang_up(phone if hang_up == "employee" else story.channel)
-    deliver(story, order)
-    return outcome(story)
+    simulation = CallSimulation().arrive(c.ALL)
+    phone = simulation.at(5).ringing(c.BORIS_LINE)
+    simulation.engine.answer(phone)
+    deliver(simulation, order)
+    simulation.at(15).engine.hang_up(phone if hang_up == "employee" else simulation.channel)
+    deliver(simulation, order)
+    return outcome(simulation)
 
 
 def unanswered(how: str, order: Callable[[list[Signal]], list[Signal]]) -> tuple[object, ...]:
-    story = Story().arrive(c.ALL)
-    story.at(20)
+    simulation = CallSimulation().arrive(c.ALL)
+    simulation.at(20)
     if how == "gives_up":
-        story.engine.hang_up(story.channel)
+        simulation.engine.hang_up(simulation.channel)
     elif how == "ring_out":
-        story.engine.ring_out(story.channel)
+        simulation.engine.ring_out(simulation.channel)
     else:
-        story.engine.refuse(story.ringing(c.ANNA_LINE), 17)
-        story.engine.refuse(story.ringing(c.BORIS_LINE), 17)
-    deliver(story, order)
-    return outcome(story)
+        simulation.engine.refuse(simulation.ringing(c.ANNA_LINE), 17)
+        simulation.engine.refuse(simulation.ringing(c.BORIS_LINE), 17)
+    deliver(simulation, order)
+    return outcome(simulation)
 
 
-def deliver(story: Story, order: Callable[[list[Signal]], list[Signal]]) -> None:
-    while story.engine.pending:
-        signals, story.engine.pending = story.engine.pending, []
+def deliver(simulation: CallSimulation, order: Callable[[list[Signal]], list[Signal]]) -> None:
+    while simulation.engine.pending:
+        signals, simulation.engine.pending = simulation.engine.pending, []
         # A target starts before anything else of the call can follow from it.
         first = [one for one in signals if isinstance(one, TargetStarted)]
         for signal in first + order([one for one in signals if one not in first]):
-            story.handle(signal)
+            simulation.handle(signal)
 
 
 @pytest.mark.parametrize("who", ["customer", "employee"])
@@ -97,24 +97,27 @@ def test_the_plain_order_is_right() -> None:
 
 
 def test_a_result_told_twice_is_not_the_next_ones() -> None:
-    story = Story().arrive(c.IN_TURN)
-    story.at(20).engine.ring_out(story.channel)
-    results = [one for one in story.engine.pending if isinstance(one, ConnectFinished)]
-    story.flow()
+    simulation = CallSimulation().arrive(c.IN_TURN)
+    simulation.at(20).engine.ring_out(simulation.channel)
+    results = [one for one in simulation.engine.pending if isinstance(one, ConnectFinished)]
+    simulation.flow()
     for signal in results:
-        story.handle(signal)
-    assert story.session.dialling == story.channel
-    story.at(25).answer(c.BORIS_LINE)
-    story.at(30).hang_up()
-    assert [reason for _, reason in story.reasons[1:]] == ["operator_not_responsive", "caller_disconnects"]
+        simulation.handle(signal)
+    assert simulation.session.dialling == simulation.channel
+    simulation.at(25).answer(c.BORIS_LINE)
+    simulation.at(30).hang_up()
+    assert [reason for _, reason in simulation.reasons[1:]] == [
+        "operator_not_responsive",
+        "caller_disconnects",
+    ]
 
 
 def test_an_end_that_is_older_than_the_bridging_heard_before_it() -> None:
-    story = Story().arrive(c.TO_ANNA)
-    phone = story.at(5).ringing(c.ANNA_LINE)
-    story.engine.answer(phone)
-    story.flow().at(4.9).engine.hang_up(story.channel)
-    story.flow()
-    talk = story.session.talks[0]
+    simulation = CallSimulation().arrive(c.TO_ANNA)
+    phone = simulation.at(5).ringing(c.ANNA_LINE)
+    simulation.engine.answer(phone)
+    simulation.flow().at(4.9).engine.hang_up(simulation.channel)
+    simulation.flow()
+    talk = simulation.session.talks[0]
     assert talk.ended_at == talk.started_at
-    assert story.end["clean_talk_duration"] == 0
+    assert simulation.end["clean_talk_duration"] == 0

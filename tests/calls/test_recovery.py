@@ -12,7 +12,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
-from tests.calls.story import T0, told_on
+from tests.calls.simulation import T0, told_on
 from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
@@ -213,7 +213,7 @@ class Node:
             called=arrived.called if arrived is not None else "",
         )
 
-    def story(self) -> list[Event]:
+    def simulation(self) -> list[Event]:
         """The events of the only call, which must be finished and published without a gap."""
         assert len(self.told.events) == 1
         events = next(iter(self.told.events.values()))
@@ -227,7 +227,7 @@ class Node:
 
     @property
     def end(self) -> dict[str, Any]:
-        return dict(self.story()[-1].data)
+        return dict(self.simulation()[-1].data)
 
     def durations(self) -> tuple[int, ...]:
         return tuple(self.end[f"{name}_duration"] for name in ("wait", "talk", "total"))
@@ -264,7 +264,7 @@ def test_killed_during_a_talk_that_goes_on(who: str) -> None:
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
     once(
-        node.story(),
+        node.simulation(),
         EventType.TALK_STARTED,
         EventType.TALK_ENDED,
         EventType.LEG_ANSWERED,
@@ -282,7 +282,7 @@ def test_a_talk_that_ended_meanwhile(who: str) -> None:
     assert node.end["finish_reason"] == (
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
-    once(node.story(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
+    once(node.simulation(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
 
 
 def test_killed_when_only_the_first_events_were_written() -> None:
@@ -306,7 +306,7 @@ def test_killed_when_only_the_first_events_were_written() -> None:
             node.kill()
             del next(iter(node.told.events.values()))[written:]
             node.at(30).restart()
-        types = [event.type for event in node.story()]
+        types = [event.type for event in node.simulation()]
         return node.durations(), [types.count(kind) for kind in recovered], ends
 
     durations, counts, ends = told(None)
@@ -324,7 +324,7 @@ def test_killed_while_it_rings_and_answered_meanwhile() -> None:
     node.flow()
     assert node.durations() == (4, 10, 14)
     reasons = sorted(
-        str(event.data["finish_reason"]) for event in node.story() if event.type is EventType.LEG_ENDED
+        str(event.data["finish_reason"]) for event in node.simulation() if event.type is EventType.LEG_ENDED
     )
     assert reasons == ["another_operator_answer", "caller_disconnects", "caller_disconnects"]
 
@@ -334,7 +334,9 @@ def test_killed_while_it_rings_and_given_up_meanwhile() -> None:
     customer = node.arrive(c.ALL)
     node.kill().at(7).engine.hang_up(customer)
     node.flow().at(20).restart()
-    reasons = {event.data["finish_reason"] for event in node.story() if event.type is EventType.LEG_ENDED}
+    reasons = {
+        event.data["finish_reason"] for event in node.simulation() if event.type is EventType.LEG_ENDED
+    }
     assert reasons == {"caller_disconnects"}
     assert node.durations() == (7, 0, 7)
 
@@ -499,7 +501,7 @@ def test_an_employee_answers_and_is_gone_before_a_switch_is_there(
     before = len(node.engine.done)
     node.restart()
     assert node.engine.done[before:] == []
-    events = node.story()
+    events = node.simulation()
     assert [event.type for event in events].count(EventType.LEG_ANSWERED) == 1
     [leg] = [event for event in events if event.type is EventType.LEG_STARTED]
     assert leg.data["employee_id"] == c.BORIS
@@ -613,9 +615,9 @@ def test_signals_of_calls_long_over_begin_nothing() -> None:
     node, customer, _phone = talking()
     node.at(20).engine.hang_up(customer)
     node.flow()
-    told = node.story()
+    told = node.simulation()
     node.kill().restart()
-    assert node.story() == told
+    assert node.simulation() == told
 
 
 def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:

@@ -157,7 +157,7 @@ def test_commands_go_on(node: TalkNode, state: Callable[[TalkNode], None], phase
     assert node.engine.channels[node.customer].bridge == node.engine.channels[other].bridge
     node.engine.hang_up(node.customer)
     node.flow()
-    node.story()
+    node.simulation()
 
 
 def _phase(node: TalkNode) -> Phase:
@@ -202,7 +202,7 @@ def test_the_third_party_rings_out_while_no_switch_is_there(node: TalkNode) -> N
     assert _phase(node) is Phase.TALK
     node.engine.hang_up(node.customer)
     node.flow()
-    once(node.story(), EventType.CONSULT_ENDED, EventType.LEG_ENDED)
+    once(node.simulation(), EventType.CONSULT_ENDED, EventType.LEG_ENDED)
 
 
 class Lame(DirectExecutor):

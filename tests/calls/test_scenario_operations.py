@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, greeting, scenario, to_employee
-from tests.calls.story import Story, told_on, walk
+from tests.calls.simulation import CallSimulation, told_on, walk
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, PlayFiles, StopPlay
 from trunkline.calls.flows import inbound
@@ -33,13 +33,13 @@ def announcement(
     }  # fmt: skip
 
 
-def restarted(story: Story) -> Story:
+def restarted(simulation: CallSimulation) -> CallSimulation:
     """A new switch has the call as its events have it, and goes on."""
-    again = Story(story.account)
-    again.engine, again.clock, again.events = story.engine, story.clock, story.events
-    again.presence, again.ids, again.channel = story.presence, story.ids, story.channel
-    again._session = told_on(None, story.events)
-    again._error_body = told_on(None, story.events)
+    again = CallSimulation(simulation.account)
+    again.engine, again.clock, again.events = simulation.engine, simulation.clock, simulation.events
+    again.presence, again.ids, again.channel = simulation.presence, simulation.ids, simulation.channel
+    again._session = told_on(None, simulation.events)
+    again._error_body = told_on(None, simulation.events)
     decision = Decision(again.session, again.context(), Instant(again.clock))
     inbound.resume(decision)
     again.take(decision)
@@ -53,11 +53,11 @@ def test_a_scenario_tags_the_call_once() -> None:
         ("b", OperationKind.TAG, {"tag_ids": [1], "next": "c"}),
         ("c", *to_employee(c.ANNA)),
     )
-    story = Story(account_with(flow)).arrive(1)
-    assert [tag["tag_name"] for tag in story.session.tags] == ["Order"]
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    walk(story.events)
+    simulation = CallSimulation(account_with(flow)).arrive(1)
+    assert [tag["tag_name"] for tag in simulation.session.tags] == ["Order"]
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    walk(simulation.events)
 
 
 def test_the_usual_employee_talks() -> None:
@@ -67,12 +67,12 @@ def test_the_usual_employee_talks() -> None:
         ("b", *to_employee(c.ANNA)),
     )
     account = account_with(flow, contacts_by_phone={c.CUSTOMER: Contact(8, "Stone", (), c.BORIS)})
-    story = Story(account).arrive(1)
-    assert isinstance(story.session.state, Forwarding)
-    story.answer(c.BORIS_LINE)
-    assert story.session.operations[-1]["key"] == "a"
-    story.hang_up()
-    walk(story.events)
+    simulation = CallSimulation(account).arrive(1)
+    assert isinstance(simulation.session.state, Forwarding)
+    simulation.answer(c.BORIS_LINE)
+    assert simulation.session.operations[-1]["key"] == "a"
+    simulation.hang_up()
+    walk(simulation.events)
 
 
 def test_after_the_usual_employee_the_scenario_goes_on() -> None:
@@ -82,10 +82,10 @@ def test_after_the_usual_employee_the_scenario_goes_on() -> None:
         ("b", *to_employee(c.ANNA)),
     )
     account = account_with(flow, contacts_by_phone={c.CUSTOMER: Contact(8, "Stone", (), c.BORIS)})
-    story = Story(account).arrive(1).at(3).ring_out()
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    assert [number for number, _ in story.reasons if number and number.startswith("026")] == [
+    simulation = CallSimulation(account).arrive(1).at(3).ring_out()
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    assert [number for number, _ in simulation.reasons if number and number.startswith("026")] == [
         c.BORIS_LINE, c.ANNA_LINE,
     ]  # fmt: skip
 
@@ -95,16 +95,16 @@ def test_whom_a_caller_talked_with_last_is_called_again() -> None:
         1, ("a", OperationKind.FORWARD_USUAL, {"choose": "last", "next": "b"}), ("b", *to_employee(c.BORIS))
     )
     account = account_with(flow)
-    first = Story(account).arrive(1)
+    first = CallSimulation(account).arrive(1)
     first.answer(c.BORIS_LINE)
     first.hang_up()
-    second = Story(account)
+    second = CallSimulation(account)
     second.presence, second.ids = first.presence, first.ids
     second.arrive(1)
     assert EventType.TARGET_CHOSEN in second.types
     second.answer(c.BORIS_LINE)
     second.hang_up()
-    stranger = Story(account)
+    stranger = CallSimulation(account)
     stranger.presence, stranger.ids = first.presence, first.ids
     stranger.arrive(1, "12025550177")
     assert EventType.TARGET_CHOSEN not in stranger.types
@@ -119,15 +119,15 @@ def test_a_sub_scenario_returns_after_its_last_operation() -> None:
         ),
         scenario(SUB, ("s", *greeting(None, c.GREETING))),
     )
-    story = Story(account).arrive(1)
-    assert (story.session.present_scenario_id, story.session.returns) == (SUB, [(1, "b")])
-    story.engine.played(story.channel)
-    story.flow()
-    assert (story.session.present_scenario_id, story.session.returns) == (1, [])
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    assert (story.session.scenario_id, story.session.scenario_name) == (1, "Scenario 1")
-    walk(story.events)
+    simulation = CallSimulation(account).arrive(1)
+    assert (simulation.session.present_scenario_id, simulation.session.returns) == (SUB, [(1, "b")])
+    simulation.engine.played(simulation.channel)
+    simulation.flow()
+    assert (simulation.session.present_scenario_id, simulation.session.returns) == (1, [])
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    assert (simulation.session.scenario_id, simulation.session.scenario_name) == (1, "Scenario 1")
+    walk(simulation.events)
 
 
 def test_a_restarted_switch_is_in_the_same_sub_scenario() -> None:
@@ -139,40 +139,44 @@ def test_a_restarted_switch_is_in_the_same_sub_scenario() -> None:
         ),
         scenario(SUB, ("s", *greeting(None, c.GREETING))),
     )
-    story = restarted(Story(account).arrive(1))
-    assert (story.session.present_scenario_id, story.session.returns) == (SUB, [(1, "b")])
-    story.engine.played(story.channel)
-    story.flow().answer(c.ANNA_LINE)
-    story.hang_up()
+    simulation = restarted(CallSimulation(account).arrive(1))
+    assert (simulation.session.present_scenario_id, simulation.session.returns) == (SUB, [(1, "b")])
+    simulation.engine.played(simulation.channel)
+    simulation.flow().answer(c.ANNA_LINE)
+    simulation.hang_up()
 
 
 @pytest.mark.parametrize(("repeats", "files"), [(1, 1), (3, 3)])
 def test_an_announcement_is_played_as_often_as_set(repeats: int, files: int) -> None:
-    story = Story(account_with(scenario(1, ("a", *announcement("b", repeats)), ("b", *to_employee(c.ANNA)))))
-    story.arrive(1)
-    [play] = [one for one in story.engine.done if isinstance(one, PlayFiles)]
+    simulation = CallSimulation(
+        account_with(scenario(1, ("a", *announcement("b", repeats)), ("b", *to_employee(c.ANNA))))
+    )
+    simulation.arrive(1)
+    [play] = [one for one in simulation.engine.done if isinstance(one, PlayFiles)]
     assert len(play.files) == files
-    assert isinstance(story.session.state, Greeting)
+    assert isinstance(simulation.session.state, Greeting)
 
 
 def test_an_announcement_is_skipped_with_its_key_only() -> None:
-    story = Story(
+    simulation = CallSimulation(
         account_with(scenario(1, ("a", *announcement("b", skip="1")), ("b", *to_employee(c.ANNA))))
     ).arrive(1)
-    story.press(story.channel, "2")
-    assert isinstance(story.session.state, Greeting)
-    story.press(story.channel, "1")
-    assert any(isinstance(one, StopPlay) for one in story.engine.done)
-    assert isinstance(story.session.state, Forwarding)
-    story.answer(c.ANNA_LINE)
-    story.hang_up()
-    walk(story.events)
+    simulation.press(simulation.channel, "2")
+    assert isinstance(simulation.session.state, Greeting)
+    simulation.press(simulation.channel, "1")
+    assert any(isinstance(one, StopPlay) for one in simulation.engine.done)
+    assert isinstance(simulation.session.state, Forwarding)
+    simulation.answer(c.ANNA_LINE)
+    simulation.hang_up()
+    walk(simulation.events)
 
 
 def test_keys_in_a_greeting_do_nothing() -> None:
-    story = Story(account_with(scenario(1, ("a", *greeting("b", c.GREETING)), ("b", *to_employee(c.ANNA)))))
-    story.arrive(1).press(story.channel, "1")
-    assert isinstance(story.session.state, Greeting)
+    simulation = CallSimulation(
+        account_with(scenario(1, ("a", *greeting("b", c.GREETING)), ("b", *to_employee(c.ANNA))))
+    )
+    simulation.arrive(1).press(simulation.channel, "1")
+    assert isinstance(simulation.session.state, Greeting)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_keys_in_a_greeting_do_nothing() -> None:
 )
 def test_the_cause_of_a_hang_up(cause: HangupCause | None, code: int) -> None:
     settings = {} if cause is None else {"cause": cause.value}
-    story = Story(account_with(scenario(1, ("a", OperationKind.HANGUP, settings)))).arrive(1)
-    [hangup] = [one for one in story.engine.done if isinstance(one, Hangup)]
+    simulation = CallSimulation(account_with(scenario(1, ("a", OperationKind.HANGUP, settings)))).arrive(1)
+    [hangup] = [one for one in simulation.engine.done if isinstance(one, Hangup)]
     assert hangup.cause == code
-    assert story.end["finish_reason"] == "scenario_disconnects"
+    assert simulation.end["finish_reason"] == "scenario_disconnects"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached, settled
 from trunkline.calls.effects import Dial, Keys
 from trunkline.calls.session import Phase
@@ -20,39 +20,41 @@ TTS = {"type": "tts", "value": "Hello", "file": "/speech/hello"}
 COMMON: dict[str, Any] = {"virtual_phone_number": c.number_of(c.TO_ANNA), "contact": c.CUSTOMER}
 
 
-def call(first: str, **more: Any) -> Story:
+def call(first: str, **more: Any) -> CallSimulation:
     """An employee call of Anna to the customer."""
-    story = Story(coached(), online=[c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE])
+    simulation = CallSimulation(coached(), online=[c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE])
     employee = {"id": c.ANNA, "phone_number": c.ANNA_LINE}
-    return story.start("start_employee_call", **COMMON, first_call=first, employee=employee, **more)
+    return simulation.start("start_employee_call", **COMMON, first_call=first, employee=employee, **more)
 
 
-def channel(story: Story, number: str) -> Channel:
+def channel(simulation: CallSimulation, number: str) -> Channel:
     return next(
-        one.channel for one in story.engine.channels.values() if number in (one.number, one.endpoint.name)
+        one.channel
+        for one in simulation.engine.channels.values()
+        if number in (one.number, one.endpoint.name)
     )
 
 
-def hears(story: Story, number: str) -> set[str]:
-    return story.engine.hearing(channel(story, number))
+def hears(simulation: CallSimulation, number: str) -> set[str]:
+    return simulation.engine.hearing(channel(simulation, number))
 
 
-def heard(story: Story, number: str) -> None:
+def heard(simulation: CallSimulation, number: str) -> None:
     """Its message has been played to its end."""
-    story.engine.played(channel(story, number))
-    story.flow()
+    simulation.engine.played(channel(simulation, number))
+    simulation.flow()
 
 
-def phase_of(story: Story) -> Phase:
-    return story.session.phase
+def phase_of(simulation: CallSimulation) -> Phase:
+    return simulation.session.phase
 
 
-def over(story: Story) -> None:
+def over(simulation: CallSimulation) -> None:
     """They talk, and the customer hangs up."""
-    assert phase_of(story) is Phase.TALK
-    settled(story)
-    story.hang_up(channel(story, c.CUSTOMER))
-    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    assert phase_of(simulation) is Phase.TALK
+    settled(simulation)
+    simulation.hang_up(channel(simulation, c.CUSTOMER))
+    assert simulation.end["finish_reason"] == R.CALLER_DISCONNECTS
 
 
 @pytest.mark.parametrize(
@@ -60,155 +62,155 @@ def over(story: Story) -> None:
     [("contact", c.CUSTOMER, c.ANNA_LINE), ("employee", c.ANNA_LINE, c.CUSTOMER)],
 )
 def test_nothing_to_hear(first: str, one: str, other: str) -> None:
-    story = call(first)
-    assert story.ringing() == channel(story, one)
-    story.answer(one)
-    assert any(isinstance(effect, Dial) for effect in story.engine.done), "the engine connects them"
-    story.answer(other)
-    over(story)
+    simulation = call(first)
+    assert simulation.ringing() == channel(simulation, one)
+    simulation.answer(one)
+    assert any(isinstance(effect, Dial) for effect in simulation.engine.done), "the engine connects them"
+    simulation.answer(other)
+    over(simulation)
 
 
 def test_contact_first_hears_its_message_to_the_end() -> None:
-    story = call("contact", contact_message=MEDIA)
-    story.answer(c.CUSTOMER)
-    assert hears(story, c.CUSTOMER) == {"message"}
-    story.answer(c.ANNA_LINE)
-    assert phase_of(story) is Phase.SESSION, "the message is not over"
-    assert hears(story, c.ANNA_LINE) == {"music"}
-    heard(story, c.CUSTOMER)
-    over(story)
+    simulation = call("contact", contact_message=MEDIA)
+    simulation.answer(c.CUSTOMER)
+    assert hears(simulation, c.CUSTOMER) == {"message"}
+    simulation.answer(c.ANNA_LINE)
+    assert phase_of(simulation) is Phase.SESSION, "the message is not over"
+    assert hears(simulation, c.ANNA_LINE) == {"music"}
+    heard(simulation, c.CUSTOMER)
+    over(simulation)
 
 
 def test_contact_first_hears_music_after_its_message() -> None:
-    story = call("contact", contact_message=MEDIA)
-    story.answer(c.CUSTOMER)
-    heard(story, c.CUSTOMER)
-    assert hears(story, c.CUSTOMER) == {"music"}
-    story.answer(c.ANNA_LINE)
-    over(story)
+    simulation = call("contact", contact_message=MEDIA)
+    simulation.answer(c.CUSTOMER)
+    heard(simulation, c.CUSTOMER)
+    assert hears(simulation, c.CUSTOMER) == {"music"}
+    simulation.answer(c.ANNA_LINE)
+    over(simulation)
 
 
 def test_switched_at_once_the_message_is_cut() -> None:
-    story = call("contact", contact_message=MEDIA, switch_at_once=True)
-    story.answer(c.CUSTOMER)
-    story.answer(c.ANNA_LINE)
-    assert "message" not in hears(story, c.CUSTOMER)
-    over(story)
+    simulation = call("contact", contact_message=MEDIA, switch_at_once=True)
+    simulation.answer(c.CUSTOMER)
+    simulation.answer(c.ANNA_LINE)
+    assert "message" not in hears(simulation, c.CUSTOMER)
+    over(simulation)
 
 
 def test_spoken_text_is_never_cut() -> None:
-    story = call("contact", contact_message=TTS, switch_at_once=True)
-    story.answer(c.CUSTOMER)
-    story.answer(c.ANNA_LINE)
-    assert hears(story, c.CUSTOMER) == {"message"}
-    heard(story, c.CUSTOMER)
-    over(story)
+    simulation = call("contact", contact_message=TTS, switch_at_once=True)
+    simulation.answer(c.CUSTOMER)
+    simulation.answer(c.ANNA_LINE)
+    assert hears(simulation, c.CUSTOMER) == {"message"}
+    heard(simulation, c.CUSTOMER)
+    over(simulation)
 
 
 def test_employee_first_hears_its_message_before_the_contact_is_called() -> None:
-    story = call("employee", employee_message=MEDIA)
-    story.answer(c.ANNA_LINE)
-    assert hears(story, c.ANNA_LINE) == {"message"}
-    assert len(story.engine.channels) == 1
-    heard(story, c.ANNA_LINE)
-    story.answer(c.CUSTOMER)
-    over(story)
+    simulation = call("employee", employee_message=MEDIA)
+    simulation.answer(c.ANNA_LINE)
+    assert hears(simulation, c.ANNA_LINE) == {"message"}
+    assert len(simulation.engine.channels) == 1
+    heard(simulation, c.ANNA_LINE)
+    simulation.answer(c.CUSTOMER)
+    over(simulation)
 
 
 @pytest.mark.parametrize("first", ["contact", "employee"])
 def test_both_hear_something(first: str) -> None:
-    story = call(first, employee_message=MEDIA, contact_message=MEDIA)
+    simulation = call(first, employee_message=MEDIA, contact_message=MEDIA)
     one, other = (c.CUSTOMER, c.ANNA_LINE) if first == "contact" else (c.ANNA_LINE, c.CUSTOMER)
-    story.answer(one)
-    heard(story, one)
-    story.answer(other)
-    assert hears(story, other) == {"message"}
-    assert phase_of(story) is Phase.SESSION
-    heard(story, other)
-    over(story)
+    simulation.answer(one)
+    heard(simulation, one)
+    simulation.answer(other)
+    assert hears(simulation, other) == {"message"}
+    assert phase_of(simulation) is Phase.SESSION
+    heard(simulation, other)
+    over(simulation)
 
 
 @pytest.mark.parametrize("early", [True, False])
 def test_early_switching_is_without_music(early: bool) -> None:
-    story = call("employee", early_switching=early)
-    story.answer(c.ANNA_LINE)
-    (dial,) = (one for one in story.engine.done if isinstance(one, Dial))
+    simulation = call("employee", early_switching=early)
+    simulation.answer(c.ANNA_LINE)
+    (dial,) = (one for one in simulation.engine.done if isinstance(one, Dial))
     assert (dial.connect.music is None) == early
-    story.answer(c.CUSTOMER)
-    over(story)
+    simulation.answer(c.CUSTOMER)
+    over(simulation)
 
 
 @pytest.mark.parametrize("first", ["contact", "employee"])
 def test_keys_to_the_contact(first: str) -> None:
-    story = call(first, dtmf_string="..12")
+    simulation = call(first, dtmf_string="..12")
     one, other = (c.CUSTOMER, c.ANNA_LINE) if first == "contact" else (c.ANNA_LINE, c.CUSTOMER)
-    story.answer(one)
-    story.answer(other)
-    keys = [effect for effect in story.engine.done if isinstance(effect, Keys)]
-    assert keys == [Keys(channel(story, c.CUSTOMER), "..12")]
-    over(story)
+    simulation.answer(one)
+    simulation.answer(other)
+    keys = [effect for effect in simulation.engine.done if isinstance(effect, Keys)]
+    assert keys == [Keys(channel(simulation, c.CUSTOMER), "..12")]
+    over(simulation)
 
 
 @pytest.mark.parametrize("first", ["contact", "employee"])
 @pytest.mark.parametrize(("wanted", "pressed"), [("any", "5"), ("1", "1")])
 def test_operator_takes_the_call_by_a_key(first: str, wanted: str, pressed: str) -> None:
-    story = call(first, operator_confirmation=wanted, employee_message=MEDIA)
+    simulation = call(first, operator_confirmation=wanted, employee_message=MEDIA)
     if first == "contact":
-        story.answer(c.CUSTOMER)
-    story.answer(c.ANNA_LINE)
+        simulation.answer(c.CUSTOMER)
+    simulation.answer(c.ANNA_LINE)
     if wanted == "1":
-        story.press(channel(story, c.ANNA_LINE), "7")
-    heard(story, c.ANNA_LINE)
-    assert phase_of(story) is Phase.SESSION
-    story.press(channel(story, c.ANNA_LINE), pressed)
+        simulation.press(channel(simulation, c.ANNA_LINE), "7")
+    heard(simulation, c.ANNA_LINE)
+    assert phase_of(simulation) is Phase.SESSION
+    simulation.press(channel(simulation, c.ANNA_LINE), pressed)
     if first == "employee":
-        story.answer(c.CUSTOMER)
-    over(story)
+        simulation.answer(c.CUSTOMER)
+    over(simulation)
 
 
 @pytest.mark.parametrize("method", ["start_scenario_call", "start_vnumber_call"])
 def test_scenario_calls_the_contact_first(method: str) -> None:
-    story = Story()
-    story.start(method, **COMMON, first_call="contact", scenario_id=c.TO_ANNA)
-    story.answer(c.CUSTOMER)
-    story.answer(c.ANNA_LINE)
-    over(story)
-    assert story.end["scenario_id"] == c.TO_ANNA
+    simulation = CallSimulation()
+    simulation.start(method, **COMMON, first_call="contact", scenario_id=c.TO_ANNA)
+    simulation.answer(c.CUSTOMER)
+    simulation.answer(c.ANNA_LINE)
+    over(simulation)
+    assert simulation.end["scenario_id"] == c.TO_ANNA
 
 
 @pytest.mark.parametrize("first", ["employee", "operator"])
 @pytest.mark.parametrize("method", ["start_scenario_call", "start_vnumber_call"])
 def test_scenario_calls_our_side_first(method: str, first: str) -> None:
-    story = Story()
-    story.start(method, **COMMON, first_call=first, scenario_id=c.TO_ANNA)
-    story.answer(c.ANNA_LINE)
-    story.answer(c.CUSTOMER)
-    over(story)
+    simulation = CallSimulation()
+    simulation.start(method, **COMMON, first_call=first, scenario_id=c.TO_ANNA)
+    simulation.answer(c.ANNA_LINE)
+    simulation.answer(c.CUSTOMER)
+    over(simulation)
 
 
 def test_informer() -> None:
-    story = Story()
-    story.start("start_informer_call", **COMMON, contact_message=TTS)
-    story.answer(c.CUSTOMER)
-    assert hears(story, c.CUSTOMER) == {"message"}
-    story.at(9)
-    heard(story, c.CUSTOMER)
-    assert story.end["finish_reason"] == R.SUCCESS_FINISH
+    simulation = CallSimulation()
+    simulation.start("start_informer_call", **COMMON, contact_message=TTS)
+    simulation.answer(c.CUSTOMER)
+    assert hears(simulation, c.CUSTOMER) == {"message"}
+    simulation.at(9)
+    heard(simulation, c.CUSTOMER)
+    assert simulation.end["finish_reason"] == R.SUCCESS_FINISH
 
 
 def test_informer_whose_contact_hangs_up() -> None:
-    story = Story()
-    story.start("start_informer_call", **COMMON, contact_message=MEDIA)
-    story.hang_up(story.answer(c.CUSTOMER))
-    assert story.end["finish_reason"] == R.CALLER_DISCONNECTS
+    simulation = CallSimulation()
+    simulation.start("start_informer_call", **COMMON, contact_message=MEDIA)
+    simulation.hang_up(simulation.answer(c.CUSTOMER))
+    assert simulation.end["finish_reason"] == R.CALLER_DISCONNECTS
 
 
 @pytest.mark.parametrize("cause", [17, 19, 21])
 def test_informer_who_is_not_reached(cause: int) -> None:
-    story = Story()
-    story.start("start_informer_call", **COMMON, contact_message=MEDIA, dialing_timeout=10)
-    story.at(10).refuse(cause, c.CUSTOMER)
-    assert story.end["finish_reason"] == R.NO_SUCCESS_CALLER_CALL
+    simulation = CallSimulation()
+    simulation.start("start_informer_call", **COMMON, contact_message=MEDIA, dialing_timeout=10)
+    simulation.at(10).refuse(cause, c.CUSTOMER)
+    assert simulation.end["finish_reason"] == R.NO_SUCCESS_CALLER_CALL
 
 
 @pytest.mark.parametrize("first", ["contact", "employee"])
@@ -216,26 +218,26 @@ def test_informer_who_is_not_reached(cause: int) -> None:
 @pytest.mark.parametrize("cause", [17, 19, 20, 21])
 def test_second_party_is_not_reached(first: str, message: dict[str, Any] | None, cause: int) -> None:
     more = {"contact_message": message} if message else {}
-    story = call(first, **more)
+    simulation = call(first, **more)
     one, other = (c.CUSTOMER, c.ANNA_LINE) if first == "contact" else (c.ANNA_LINE, c.CUSTOMER)
-    story.answer(one)
-    story.refuse(cause, other)
+    simulation.answer(one)
+    simulation.refuse(cause, other)
     missed = R.NO_SUCCESS_OPERATOR_CALL if first == "contact" else R.NO_SUCCESS_CALLER_CALL
-    assert story.end["finish_reason"] == missed
+    assert simulation.end["finish_reason"] == missed
 
 
 @pytest.mark.parametrize("message", [None, MEDIA])
 @pytest.mark.parametrize("first", ["contact", "employee"])
 def test_first_party_hangs_up_while_the_second_rings(first: str, message: dict[str, Any] | None) -> None:
     more = {"contact_message": message} if message else {}
-    story = call(first, **more)
+    simulation = call(first, **more)
     one = c.CUSTOMER if first == "contact" else c.ANNA_LINE
-    story.answer(one)
-    story.hang_up(channel(story, one))
+    simulation.answer(one)
+    simulation.hang_up(channel(simulation, one))
     expected = R.CALLER_DISCONNECTS if first == "contact" else R.OPERATOR_DISCONNECTS
-    assert story.end["finish_reason"] == expected
+    assert simulation.end["finish_reason"] == expected
 
 
 def test_released_while_it_rings() -> None:
-    story = call("contact").command("release_call")
-    assert story.end["finish_reason"] == R.OPERATOR_DISCONNECTS
+    simulation = call("contact").command("release_call")
+    assert simulation.end["finish_reason"] == R.OPERATOR_DISCONNECTS

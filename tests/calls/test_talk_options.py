@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import T0, Story
+from tests.calls.simulation import T0, CallSimulation
 from tests.calls.test_any_command import coached
 from trunkline.calls.flows import feature_codes
 from trunkline.calls.session import Leg
@@ -27,65 +27,70 @@ OPTIONS = {
 }
 
 
-def talk(kind: str = "in") -> Story:
+def talk(kind: str = "in") -> CallSimulation:
     account = c.company(talk_options=OPTIONS)
-    story = Story(account)
+    simulation = CallSimulation(account)
     if kind == "in":
-        story.arrive(c.TO_ANNA)
-        story.at(5).answer(c.ANNA_LINE)
+        simulation.arrive(c.TO_ANNA)
+        simulation.at(5).answer(c.ANNA_LINE)
     else:
-        story.dial(c.ANNA_LINE, c.CUSTOMER)
-        story.at(5).answer(c.CUSTOMER)
-    return story
+        simulation.dial(c.ANNA_LINE, c.CUSTOMER)
+        simulation.at(5).answer(c.CUSTOMER)
+    return simulation
 
 
-def anna(story: Story) -> Leg:
-    return next(leg for leg in story.session.living if leg.serves)
+def anna(simulation: CallSimulation) -> Leg:
+    return next(leg for leg in simulation.session.living if leg.serves)
 
 
-def press(story: Story, leg: Leg, key: str, second: float) -> str | None:
-    option = feature_codes.pressed(story.account, story.session, leg, key, Instant(T0 + second))
+def press(simulation: CallSimulation, leg: Leg, key: str, second: float) -> str | None:
+    option = feature_codes.pressed(simulation.account, simulation.session, leg, key, Instant(T0 + second))
     return option.button if option is not None else None
 
 
 def test_one_key_and_two() -> None:
-    story = talk()
-    assert press(story, anna(story), "2", 10) is None
-    assert press(story, anna(story), "1", 11) == "1", "a key that is an option by itself does not wait"
-    assert press(story, anna(story), "*", 20) == "*"
+    simulation = talk()
+    assert press(simulation, anna(simulation), "2", 10) is None
+    assert press(simulation, anna(simulation), "1", 11) == "1", (
+        "a key that is an option by itself does not wait"
+    )
+    assert press(simulation, anna(simulation), "*", 20) == "*"
 
 
 def test_two_keys_only_without_delay() -> None:
-    story = talk()
+    simulation = talk()
     options = {key: option for key, option in OPTIONS.items() if key != "1"}
-    story.account = c.company(talk_options=options)
-    assert press(story, anna(story), "1", 10) is None
-    assert press(story, anna(story), "2", 11) == "12"
-    assert press(story, anna(story), "1", 20) is None
-    assert press(story, anna(story), "2", 20 + feature_codes.KEY_PATIENCE_SECONDS + 0.1) is None
+    simulation.account = c.company(talk_options=options)
+    assert press(simulation, anna(simulation), "1", 10) is None
+    assert press(simulation, anna(simulation), "2", 11) == "12"
+    assert press(simulation, anna(simulation), "1", 20) is None
+    assert press(simulation, anna(simulation), "2", 20 + feature_codes.KEY_PATIENCE_SECONDS + 0.1) is None
 
 
 def test_keys_of_the_contact_call_nothing() -> None:
-    story = talk()
-    contact = story.session.contact
+    simulation = talk()
+    contact = simulation.session.contact
     assert contact is not None
-    assert press(story, contact, "1", 10) is None
+    assert press(simulation, contact, "1", 10) is None
 
 
 def test_keys_on_hold_call_nothing() -> None:
-    story = talk().command("hold_call")
-    assert press(story, anna(story), "1", 10) is None
-    assert feature_codes.by_dtmf(story.account, story.session, "1", Instant(T0 + 10)) is None
+    simulation = talk().command("hold_call")
+    assert press(simulation, anna(simulation), "1", 10) is None
+    assert feature_codes.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + 10)) is None
 
 
 def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
-    story = talk("out")
+    simulation = talk("out")
     late = 5 + feature_codes.OUTGOING_DELAY_SECONDS
-    assert press(story, anna(story), "1", late - 1) is None
-    assert feature_codes.by_dtmf(story.account, story.session, "1", Instant(T0 + late - 1)) is None
-    assert press(story, anna(story), "1", late + 1) == "1"
-    assert feature_codes.by_dtmf(story.account, story.session, "12", Instant(T0 + late + 1)) is OPTIONS["12"]
-    assert feature_codes.by_dtmf(story.account, story.session, "99", Instant(T0 + late + 1)) is None
+    assert press(simulation, anna(simulation), "1", late - 1) is None
+    assert feature_codes.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + late - 1)) is None
+    assert press(simulation, anna(simulation), "1", late + 1) == "1"
+    assert (
+        feature_codes.by_dtmf(simulation.account, simulation.session, "12", Instant(T0 + late + 1))
+        is OPTIONS["12"]
+    )
+    assert feature_codes.by_dtmf(simulation.account, simulation.session, "99", Instant(T0 + late + 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -103,9 +108,9 @@ def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
     ],
 )
 def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[str, dict[str, Any]]) -> None:
-    story = talk()
+    simulation = talk()
     option = TalkOption("1", kind, "", settings)
-    assert feature_codes.commands(story.account, story.session, option) == [command]
+    assert feature_codes.commands(simulation.account, simulation.session, option) == [command]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +118,9 @@ def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[s
     [(K.RECEIVE_FAX, {}), (K.TRANSFER_CALL, {"employee_id": 99}), (K.TRANSFER_CALL, {"group_id": 99})],
 )
 def test_what_cannot_be_done_in_a_call(kind: K, settings: dict[str, Any]) -> None:
-    story = talk()
+    simulation = talk()
     with pytest.raises(InvalidState):
-        feature_codes.commands(story.account, story.session, TalkOption("1", kind, "", settings))
+        feature_codes.commands(simulation.account, simulation.session, TalkOption("1", kind, "", settings))
 
 
 def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
@@ -123,10 +128,10 @@ def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
         key: one if key != c.CLARA else c.employee(c.CLARA, "Falk Clara", *one.phones, extension=None)
         for key, one in coached().employees.items()
     }
-    story = talk()
-    story.account = c.company(employees=people)
+    simulation = talk()
+    simulation.account = c.company(employees=people)
     option = TalkOption("1", K.TRANSFER_CALL, "", {"employee_id": c.CLARA})
-    assert feature_codes.commands(story.account, story.session, option) == [
+    assert feature_codes.commands(simulation.account, simulation.session, option) == [
         ("transfer_talk", {"contact": c.CLARA_MOBILE})
     ]
 

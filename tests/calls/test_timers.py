@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calls import company as c
-from tests.calls.story import T0, Story
+from tests.calls.simulation import T0, CallSimulation
 from tests.calls.test_recovery import Node
 from tests.calls.test_recovery_managed import TalkNode
 from trunkline.calls import rules
@@ -77,58 +77,58 @@ def test_deadlines_are_returned_once_and_in_order(
 # --- ringing
 
 
-def consulting_story() -> Story:
-    story = Story(online=[c.ANNA_LINE, c.DORA_LINE]).arrive(c.TO_ANNA)
-    story.at(3).answer(c.ANNA_LINE)
-    return story.at(10).command("hold_call").command("make_call", to=DORA_NUMBER)
+def consulting_simulation() -> CallSimulation:
+    simulation = CallSimulation(online=[c.ANNA_LINE, c.DORA_LINE]).arrive(c.TO_ANNA)
+    simulation.at(3).answer(c.ANNA_LINE)
+    return simulation.at(10).command("hold_call").command("make_call", to=DORA_NUMBER)
 
 
-def ring_seconds(story: Story) -> int:
-    call = next(one for one in reversed(story.engine.done) if isinstance(one, OriginateLeg))
+def ring_seconds(simulation: CallSimulation) -> int:
+    call = next(one for one in reversed(simulation.engine.done) if isinstance(one, OriginateLeg))
     return call.originate.ring_seconds - RING_MARGIN_SECONDS
 
 
 def test_a_third_party_rings_as_long_as_its_timer() -> None:
-    story = consulting_story()
-    seconds = ring_seconds(story)
+    simulation = consulting_simulation()
+    seconds = ring_seconds(simulation)
     assert 0 < seconds <= THIRD_PARTY_RING_SECONDS
-    assert list(story.session.timers.values()) == [T0 + 10 + seconds]
-    story.at(10 + seconds - 1).flow()
-    assert story.session.phase.value == "dialing"
-    story.at(10 + seconds).flow()
-    assert story.session.phase.value == "hold"
-    assert story.leg(-1).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
-    assert story.session.timers == {}
-    story.command("unhold_call")
-    assert story.session.phase is Phase.TALK
+    assert list(simulation.session.timers.values()) == [T0 + 10 + seconds]
+    simulation.at(10 + seconds - 1).flow()
+    assert simulation.session.phase.value == "dialing"
+    simulation.at(10 + seconds).flow()
+    assert simulation.session.phase.value == "hold"
+    assert simulation.leg(-1).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
+    assert simulation.session.timers == {}
+    simulation.command("unhold_call")
+    assert simulation.session.phase is Phase.TALK
 
 
 def test_an_answered_party_has_no_ring_timer() -> None:
-    story = consulting_story()
-    story.answer(c.DORA_LINE)
-    assert story.session.timers == {}
-    story.at(500).flow()
-    assert story.session.phase is Phase.OPERATOR_TALK
+    simulation = consulting_simulation()
+    simulation.answer(c.DORA_LINE)
+    assert simulation.session.timers == {}
+    simulation.at(500).flow()
+    assert simulation.session.phase is Phase.OPERATOR_TALK
 
 
 def test_an_answered_plain_call_has_no_event_of_a_timer() -> None:
-    story = Story()
+    simulation = CallSimulation()
     common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
-    story.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
-    story.answer()
-    story.answer()
-    story.hang_up(story.leg(0).channel)
+    simulation.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
+    simulation.answer()
+    simulation.answer()
+    simulation.hang_up(simulation.leg(0).channel)
     kinds = {EventType.TIMER_STARTED, EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED}
-    assert not kinds & set(story.types)
+    assert not kinds & set(simulation.types)
 
 
 def test_a_party_called_by_the_api_rings_as_long_as_its_timer() -> None:
-    story = Story()
+    simulation = CallSimulation()
     common = {"virtual_phone_number": c.number_of(1), "contact": c.CUSTOMER}
-    story.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
-    seconds = ring_seconds(story)
-    story.at(seconds).flow()
-    assert story.leg(0).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
+    simulation.start("start_employee_call", **common, first_call="employee", employee={"id": c.ANNA})
+    seconds = ring_seconds(simulation)
+    simulation.at(seconds).flow()
+    assert simulation.leg(0).finish_reason is Reason.OPERATOR_NOT_RESPONSIVE
 
 
 def test_a_ring_time_that_passed_while_no_switch_ran_ends_at_once() -> None:
@@ -155,13 +155,13 @@ def test_an_answer_during_the_restart_comes_before_the_ring_time() -> None:
 
 
 def test_a_timer_that_was_cancelled_is_ignored_and_counted() -> None:
-    story = consulting_story()
-    (key,) = story.session.timers
-    story.answer(c.DORA_LINE)
-    before = len(story.events)
-    decision = rules.signal(story.session, Elapsed(key, Instant(story.clock)), story.context())
+    simulation = consulting_simulation()
+    (key,) = simulation.session.timers
+    simulation.answer(c.DORA_LINE)
+    before = len(simulation.events)
+    decision = rules.signal(simulation.session, Elapsed(key, Instant(simulation.clock)), simulation.context())
     assert (decision.events, decision.effects, decision.ignored) == ([], [], ["Elapsed ring"])
-    assert len(story.events) == before
+    assert len(simulation.events) == before
 
 
 # --- timers and questions that a rule starts

@@ -15,7 +15,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import FakeWriter
 from tests.notifications.rig import Rig, new_session_id, open_rig
@@ -89,37 +89,37 @@ async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path)
     assert await watch.look() is DiskLevel.NO_RECORDINGS
 
 
-class _FullDisk(Story):
+class _FullDisk(CallSimulation):
     def context(self) -> LiveContext:
         now = Instant(self.clock)
         return LiveContext(self.account, self.presence, self.ids, now, self._session, may_record=False)
 
 
 def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
-    story = _FullDisk().arrive(c.TO_ANNA)
-    story.at(6).answer(c.ANNA_LINE)
-    story.at(36).hang_up()
-    [dial] = [one for one in story.engine.done if isinstance(one, Dial)]
+    simulation = _FullDisk().arrive(c.TO_ANNA)
+    simulation.at(6).answer(c.ANNA_LINE)
+    simulation.at(36).hang_up()
+    [dial] = [one for one in simulation.engine.done if isinstance(one, Dial)]
     assert not dial.connect.record
-    assert not [one for one in story.engine.done if isinstance(one, RecordVoice)]
-    [refused] = [event for event in story.events if event.type is EventType.RECORDING_REFUSED]
+    assert not [one for one in simulation.engine.done if isinstance(one, RecordVoice)]
+    [refused] = [event for event in simulation.events if event.type is EventType.RECORDING_REFUSED]
     assert refused.data["reason"] == NOT_RECORDED
-    assert (story.end["recorded"], story.end["talk_duration"]) == (False, 30)
+    assert (simulation.end["recorded"], simulation.end["talk_duration"]) == (False, 30)
 
 
 def test_a_call_that_needs_no_recording_has_no_such_event() -> None:
     quiet = company()
-    story = _FullDisk(quiet).arrive(c.TO_ANNA)
-    story.at(6).hang_up()
-    assert EventType.RECORDING_REFUSED not in story.types
+    simulation = _FullDisk(quiet).arrive(c.TO_ANNA)
+    simulation.at(6).hang_up()
+    assert EventType.RECORDING_REFUSED not in simulation.types
 
 
 def test_voice_mail_takes_no_message() -> None:
-    story = _FullDisk().arrive(c.MAIL)
-    story.at(5).engine.played(story.channel)
-    story.flow()
-    assert not [one for one in story.engine.done if isinstance(one, RecordMessage)]
-    [left] = [event.data for event in story.events if event.type is EventType.VOICE_MAIL_LEFT]
+    simulation = _FullDisk().arrive(c.MAIL)
+    simulation.at(5).engine.played(simulation.channel)
+    simulation.flow()
+    assert not [one for one in simulation.engine.done if isinstance(one, RecordMessage)]
+    [left] = [event.data for event in simulation.events if event.type is EventType.VOICE_MAIL_LEFT]
     assert (left["refused"], left["is_empty"]) == (NOT_RECORDED, True)
 
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.calls import company as c
-from tests.calls.story import Story
+from tests.calls.simulation import CallSimulation
 from tests.calls.test_event_writer import dead_letters, outbox, row, talk, told
 from tests.drills.own_server import fill, needs_root, own_server, small_disk
 from trunkline.calls.records import event_writer as writer_module
@@ -113,7 +113,7 @@ async def test_a_row_holds_no_more_than_its_stream(
     """A backlog is written in several batches, though its calls are over in memory: killed between two batches, the
     switch finds every call open whose end is not written, and no row tells of that end."""
     monkeypatch.setattr(writer_module, "BATCH_MAX", batch_max)
-    stories = [talk(seed=one * 4) for one in range(2)]
+    simulations = [talk(seed=one * 4) for one in range(2)]
     commits = 0
     write = EventWriter._transaction
 
@@ -122,27 +122,27 @@ async def test_a_row_holds_no_more_than_its_stream(
         await write(self, *arguments, **more)
         commits += 1
         still_open = {session.call_session_id for session, _ in await open_sessions(db, 1)}
-        for story in stories:
-            events = await stored(db, story.session)
+        for simulation in simulations:
+            events = await stored(db, simulation.session)
             if not events:
                 continue
-            found = await row(db, story.session)
+            found = await row(db, simulation.session)
             is_over = any(event.type is EventType.SESSION_FINISHED for event in events)
             assert found["version"] == events[-1].seq
             assert (found["finish_time"] is not None) == is_over
-            assert (story.session.call_session_id in still_open) == (not is_over)
+            assert (simulation.session.call_session_id in still_open) == (not is_over)
 
     monkeypatch.setattr(EventWriter, "_transaction", checked)
     async with writing(db) as writer:
-        for story in stories:
-            assert story.session.phase is Phase.ENDED
-            for event in story.events:
+        for simulation in simulations:
+            assert simulation.session.phase is Phase.ENDED
+            for event in simulation.events:
                 writer.put([event])
         async with asyncio.timeout(LIMIT):
             await writer.flush()
     assert commits > 3
-    assert await outbox(db) == told([event for story in stories for event in story.events])
-    assert [(await row(db, story.session))["total_duration"] for story in stories] == [36, 36]
+    assert await outbox(db) == told([event for simulation in simulations for event in simulation.events])
+    assert [(await row(db, simulation.session))["total_duration"] for simulation in simulations] == [36, 36]
 
 
 async def test_the_events_of_one_decision_are_written_together(
@@ -150,7 +150,7 @@ async def test_the_events_of_one_decision_are_written_together(
 ) -> None:
     """A call that begins has its first leg: without the leg, a restarted switch would not find the call's channel."""
     monkeypatch.setattr(writer_module, "BATCH_MAX", 1)
-    stories = [talk(seed=one * 4) for one in range(3)]
+    simulations = [talk(seed=one * 4) for one in range(3)]
     write = EventWriter._transaction
     together: list[list[int]] = []
 
@@ -160,12 +160,12 @@ async def test_the_events_of_one_decision_are_written_together(
 
     monkeypatch.setattr(EventWriter, "_transaction", noted)
     async with writing(db) as writer:
-        for story in stories:
-            writer.put(story.events[:4])
-            writer.put(story.events[4:])
+        for simulation in simulations:
+            writer.put(simulation.events[:4])
+            writer.put(simulation.events[4:])
         async with asyncio.timeout(LIMIT):
             await writer.flush()
-    first, rest = [1, 2, 3, 4], [event.seq for event in stories[0].events[4:]]
+    first, rest = [1, 2, 3, 4], [event.seq for event in simulations[0].events[4:]]
     assert [one for one in together if one[0] == 1][-1] == first
     assert all(one in (first, rest) for one in together)
 
@@ -175,18 +175,20 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(
     db: Database, monkeypatch: pytest.MonkeyPatch, commit: int
 ) -> None:
     monkeypatch.setattr(writer_module, "BATCH_MAX", 5)
-    story = talk()
+    simulation = talk()
     async with db.connection() as connection:
-        await ensure_for(connection, story.session.call_session_id)
+        await ensure_for(connection, simulation.session.call_session_id)
     async with writing(FailingOnce(db, commit)) as writer:  # type: ignore[arg-type]
-        for event in story.events:
+        for event in simulation.events:
             writer.put([event])
         async with asyncio.timeout(LIMIT):
             await writer.flush()
         assert writer.alarm is None
-    assert [event.seq for event in await stored(db, story.session)] == [event.seq for event in story.events]
-    assert await outbox(db) == told(story.events)
-    found = await row(db, story.session)
+    assert [event.seq for event in await stored(db, simulation.session)] == [
+        event.seq for event in simulation.events
+    ]
+    assert await outbox(db) == told(simulation.events)
+    found = await row(db, simulation.session)
     assert (found["communication_number"], found["total_duration"]) == (1, 36)
     assert await dead_letters(db) == []
 
@@ -203,28 +205,28 @@ async def _events_wait(db: Database, admin: str, begin: str, end: str, *words: s
 
     :param admin: connection URI by which a superuser begins and ends the fault.
     """
-    story, other = talk(), talk(seed=5)
+    simulation, other = talk(), talk(seed=5)
     async with (
         await psycopg.AsyncConnection.connect(admin, autocommit=True) as operator,
         writing(db) as writer,
     ):
-        writer.put(story.events[:3])
+        writer.put(simulation.events[:3])
         await writer.flush()
         await operator.execute(begin.encode())
-        writer.put(story.events[3:])
+        writer.put(simulation.events[3:])
         writer.put(other.events)
         async with asyncio.timeout(LIMIT):
             while not all(word in (writer.alarm or "") for word in words):
                 await asyncio.sleep(0.02)
-        assert writer.unwritten == len(story.events) + len(other.events) - 3
+        assert writer.unwritten == len(simulation.events) + len(other.events) - 3
         await operator.execute(end.encode())
         async with asyncio.timeout(LIMIT):
             await writer.flush()
         assert writer.alarm is None
-    for one in (story, other):
+    for one in (simulation, other):
         assert len(await stored(db, one.session)) == len(one.events)
         assert (await row(db, one.session))["total_duration"] == 36
-    assert sorted(await outbox(db)) == sorted(told([*story.events, *other.events]))
+    assert sorted(await outbox(db)) == sorted(told([*simulation.events, *other.events]))
     assert await dead_letters(db) == []
 
 
@@ -258,81 +260,81 @@ async def test_while_a_disk_is_full_events_wait(db: Database, database: str, tab
 
 
 async def test_a_second_writer_of_a_stream_is_an_error(db: Database) -> None:
-    story = talk()
-    foreign = replace(story.events[4], data={"leg_id": 0})
+    simulation = talk()
+    foreign = replace(simulation.events[4], data={"leg_id": 0})
     async with writing(db) as writer:
-        writer.put(story.events[:4])
+        writer.put(simulation.events[:4])
         await writer.flush()
         async with db.connection() as connection:
             await write_call_events(connection, [foreign])
-        writer.put(story.events[4:])
+        writer.put(simulation.events[4:])
         other = talk(seed=5)
         writer.put(other.events)
         async with asyncio.timeout(LIMIT):
             await writer.flush()
         assert writer.alarm is not None
-    assert (await stored(db, story.session))[4].data == {"leg_id": 0}
-    assert await dead_letters(db) == [(one.stream, one.seq) for one in story.events[4:]]
+    assert (await stored(db, simulation.session))[4].data == {"leg_id": 0}
+    assert await dead_letters(db) == [(one.stream, one.seq) for one in simulation.events[4:]]
     assert (await row(db, other.session))["total_duration"] == 36
 
 
 async def test_an_append_with_another_version_raises_and_writes_nothing(db: Database) -> None:
-    story = talk()
+    simulation = talk()
     async with writing(db) as writer:
-        writer.put(story.events[:6])
+        writer.put(simulation.events[:6])
         await writer.flush()
-    for wrong in (story.events[7:], story.events[4:]):
+    for wrong in (simulation.events[7:], simulation.events[4:]):
         with pytest.raises((StreamConflict, psycopg.errors.UniqueViolation)):
             async with db.connection() as connection:
                 await write_call_events(connection, wrong)
-    assert [event.seq for event in await stored(db, story.session)] == [1, 2, 3, 4, 5, 6]
+    assert [event.seq for event in await stored(db, simulation.session)] == [1, 2, 3, 4, 5, 6]
     async with db.connection() as connection:
-        await write_call_events(connection, story.events[6:])
-    assert len(await stored(db, story.session)) == len(story.events)
+        await write_call_events(connection, simulation.events[6:])
+    assert len(await stored(db, simulation.session)) == len(simulation.events)
 
 
 async def test_others_append_to_a_call_only_after_its_end(db: Database) -> None:
-    story = talk()
-    stream = call_stream(story.session.call_session_id)
+    simulation = talk()
+    stream = call_stream(simulation.session.call_session_id)
 
     async def tag() -> int:
         async with db.connection() as connection:
             return await append_to_end(
-                connection, c.ACCOUNT, stream, EventType.TAG_SET, story.events[-1].at, {"tag_id": 1}
+                connection, c.ACCOUNT, stream, EventType.TAG_SET, simulation.events[-1].at, {"tag_id": 1}
             )
 
     async with writing(db) as writer:
-        writer.put(story.events[:-1])
+        writer.put(simulation.events[:-1])
         await writer.flush()
         with pytest.raises(StreamOpen):
             await tag()
-        writer.put(story.events[-1:])
+        writer.put(simulation.events[-1:])
         await writer.flush()
-    last = story.events[-1].seq
+    last = simulation.events[-1].seq
     assert sorted(await asyncio.gather(*(tag() for _ in range(5)))) == [last + one for one in range(1, 6)]
-    assert [event.seq for event in await stored(db, story.session)] == list(range(1, last + 6))
-    assert len(await outbox(db)) == len(told(story.events)) + 5
+    assert [event.seq for event in await stored(db, simulation.session)] == list(range(1, last + 6))
+    assert len(await outbox(db)) == len(told(simulation.events)) + 5
 
 
 async def test_a_switch_that_lost_its_lease_writes_nothing(db: Database) -> None:
     await db.execute(
         "insert into switch_leases (node, holder, control_url, expires_at, token) values (1, 'a', '', now(), 7)"
     )
-    story = talk()
+    simulation = talk()
     ended = asyncio.Event()
     async with writing(db, fence=Fence(1, 7), lost=ended.set) as writer:
-        writer.put(story.events[:5], story.events[4].at)
+        writer.put(simulation.events[:5], simulation.events[4].at)
         await writer.flush()
         position = await db.fetch_one("select extract(epoch from position)::float8 as at from switch_leases")
         assert position is not None
-        assert position["at"] == pytest.approx(story.events[4].at, abs=0.001)
+        assert position["at"] == pytest.approx(simulation.events[4].at, abs=0.001)
         await db.execute("update switch_leases set token = 8 where node = 1")
-        writer.put(story.events[5:])
+        writer.put(simulation.events[5:])
         async with asyncio.timeout(LIMIT):
             await ended.wait()
         assert writer.is_fenced
-    assert len(await stored(db, story.session)) == 5
-    assert (await row(db, story.session))["finish_time"] is None
+    assert len(await stored(db, simulation.session)) == 5
+    assert (await row(db, simulation.session))["finish_time"] is None
     assert await dead_letters(db) == []
 
 
@@ -341,11 +343,11 @@ async def test_a_takeover_waits_for_a_write_that_is_under_way(db: Database) -> N
     await db.execute(
         "insert into switch_leases (node, holder, control_url, expires_at, token) values (1, 'a', '', now(), 7)"
     )
-    story = talk()
+    simulation = talk()
     async with db.connection() as connection:
-        await ensure_for(connection, story.session.call_session_id)
+        await ensure_for(connection, simulation.session.call_session_id)
     async with db.connection() as connection:
-        await write_call_events(connection, story.events[:2], Fence(1, 7))
+        await write_call_events(connection, simulation.events[:2], Fence(1, 7))
         takeover = asyncio.create_task(db.execute("update switch_leases set token = 8 where node = 1"))
         waiting = None
         async with asyncio.timeout(LIMIT):
@@ -358,19 +360,19 @@ async def test_a_takeover_waits_for_a_write_that_is_under_way(db: Database) -> N
     await takeover
     with pytest.raises(LeaseLost):
         async with db.connection() as connection:
-            await write_call_events(connection, story.events[2:], Fence(1, 7))
-    assert len(await stored(db, story.session)) == 2
+            await write_call_events(connection, simulation.events[2:], Fence(1, 7))
+    assert len(await stored(db, simulation.session)) == 2
 
 
 async def test_a_call_that_is_not_over_is_open_whatever_its_row_says(db: Database) -> None:
-    story = Story().arrive(c.TO_ANNA)
+    simulation = CallSimulation().arrive(c.TO_ANNA)
     async with writing(db) as writer:
-        writer.put(story.events)
+        writer.put(simulation.events)
         await writer.flush()
     await db.execute("update call_sessions set finish_time = now() where account_id = %s", (c.ACCOUNT,))
     [(session, events)] = await open_sessions(db, 1)
-    assert session.call_session_id == story.session.call_session_id
-    assert len(events) == len(story.events)
+    assert session.call_session_id == simulation.session.call_session_id
+    assert len(events) == len(simulation.events)
     assert await open_sessions(db, 2) == []
 
 
@@ -382,10 +384,10 @@ def rows_touched(plan: dict[str, Any], table: str) -> int:
 
 
 async def test_a_restart_reads_open_calls_however_many_are_over(db: Database) -> None:
-    story = Story().arrive(c.TO_ANNA)
-    first = story.session.call_session_id
+    simulation = CallSimulation().arrive(c.TO_ANNA)
+    first = simulation.session.call_session_id
     async with writing(db) as writer:
-        writer.put(story.events)
+        writer.put(simulation.events)
         await writer.flush()
     await db.execute(
         "insert into call_streams (account_id, call_session_id, version, is_open)"
@@ -407,38 +409,38 @@ async def _alarm(writer: EventWriter, *words: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _all_written(db: Database, stories: list[Story]) -> None:
-    for story in stories:
-        assert len(await stored(db, story.session)) == len(story.events)
-        assert (await row(db, story.session))["total_duration"] == 36
-    assert sorted(await outbox(db)) == sorted(told([event for one in stories for event in one.events]))
+async def _all_written(db: Database, simulations: list[CallSimulation]) -> None:
+    for simulation in simulations:
+        assert len(await stored(db, simulation.session)) == len(simulation.events)
+        assert (await row(db, simulation.session))["total_duration"] == 36
+    assert sorted(await outbox(db)) == sorted(told([event for one in simulations for event in one.events]))
     assert await dead_letters(db) == []
 
 
 @needs_root
 async def test_on_a_disk_without_a_free_block_events_wait(tmp_path: Path) -> None:
     """Data and WAL of the server are on a file system of its own, which is filled up."""
-    stories = [talk(seed=one * 4) for one in range(2)]
+    simulations = [talk(seed=one * 4) for one in range(2)]
     with small_disk(tmp_path / "disk", 250) as disk, own_server(disk / "postgres") as server:
         await asyncio.to_thread(upgrade, server.dsn)
         async with server.kept_running(), await Database.open(server.dsn, max_size=6, wait_timeout=1.0) as db:
             await _make_account(db)
             ballast = fill(disk)
             async with writing(db) as writer:
-                for story in stories:
-                    writer.put(story.events)
+                for simulation in simulations:
+                    writer.put(simulation.events)
                 await _alarm(writer, "No space left on device")
-                assert writer.unwritten == sum(len(story.events) for story in stories)
+                assert writer.unwritten == sum(len(simulation.events) for simulation in simulations)
                 ballast.unlink()
                 async with asyncio.timeout(LIMIT):
                     await writer.flush()
                 assert writer.alarm is None
-            await _all_written(db, stories)
+            await _all_written(db, simulations)
 
 
 async def test_while_connections_are_reset_events_wait(tmp_path: Path) -> None:
     """Statements, commits and their replies are lost at any moment; then no connection succeeds for a while."""
-    stories = [talk(seed=one * 4) for one in range(8)]
+    simulations = [talk(seed=one * 4) for one in range(8)]
     with own_server(tmp_path / "postgres") as server:
         await asyncio.to_thread(upgrade, server.dsn)
         async with (
@@ -447,41 +449,41 @@ async def test_while_connections_are_reset_events_wait(tmp_path: Path) -> None:
         ):
             await _make_account(db)
             async with writing(db) as writer:
-                for number, story in enumerate(stories[:-1]):
-                    for event in story.events:
+                for number, simulation in enumerate(simulations[:-1]):
+                    for event in simulation.events:
                         writer.put([event])
                     await asyncio.sleep(0.005 * number)
                     proxy.reset()
                 async with asyncio.timeout(LIMIT):
                     await writer.flush()
                 proxy.down()
-                writer.put(stories[-1].events)
+                writer.put(simulations[-1].events)
                 await _alarm(writer, "connect")
-                assert writer.unwritten == len(stories[-1].events)
+                assert writer.unwritten == len(simulations[-1].events)
                 proxy.heal()
                 async with asyncio.timeout(LIMIT):
                     await writer.flush()
                 assert writer.alarm is None
-            await _all_written(db, stories)
+            await _all_written(db, simulations)
 
 
 async def test_while_postgresql_is_killed_events_wait(tmp_path: Path) -> None:
     """SIGKILL to the server, three times; the events of calls that go on meanwhile are written once it is back."""
-    stories = [talk(seed=one * 4) for one in range(4)]
+    simulations = [talk(seed=one * 4) for one in range(4)]
     with own_server(tmp_path / "postgres") as server:
         await asyncio.to_thread(upgrade, server.dsn)
         async with await Database.open(server.dsn, max_size=6, wait_timeout=1.0) as db:
             await _make_account(db)
             async with writing(db) as writer:
-                writer.put(stories[0].events)
+                writer.put(simulations[0].events)
                 await writer.flush()
-                for story in stories[1:]:
+                for simulation in simulations[1:]:
                     server.kill()
-                    writer.put(story.events)
+                    writer.put(simulation.events)
                     await _alarm(writer, "events wait")
-                    assert writer.unwritten == len(story.events)
+                    assert writer.unwritten == len(simulation.events)
                     await server.start_again()
                     async with asyncio.timeout(LIMIT):
                         await writer.flush()
                     assert writer.alarm is None
-            await _all_written(db, stories)
+            await _all_written(db, simulations)

@@ -59,7 +59,7 @@ _EPHEMERAL = {
 }
 
 
-class Story:
+class CallSimulation:
     """A call from its first signal to its last.
 
     ``at(seconds)`` sets the clock, actions of ``engine`` make signals, ``flow()`` delivers them.
@@ -86,24 +86,24 @@ class Story:
 
     # --- the beginning
 
-    def arrive(self, scenario: int | str, caller: str = CUSTOMER, *, waited: float = 0.0) -> Story:
+    def arrive(self, scenario: int | str, caller: str = CUSTOMER, *, waited: float = 0.0) -> CallSimulation:
         """A customer calls a virtual number."""
         called = number_of(scenario) if isinstance(scenario, int) else scenario
         self.channel = self.engine.arrive(a_trunk(), called, caller, waited=waited)
         return self.flow()
 
-    def dial(self, login: str, dialled: str) -> Story:
+    def dial(self, login: str, dialled: str) -> CallSimulation:
         """Somebody dials on a line."""
         self.channel = self.engine.arrive(a_line(login), dialled, login)
         return self.flow()
 
-    def start(self, name: str, **params: Any) -> Story:
+    def start(self, name: str, **params: Any) -> CallSimulation:
         """An API request that starts a call."""
         request = start_requests.CHECKS[name](self.account, params)
         self.take(rules.start(request, self.context(), self.ids.next()))
         return self.flow()
 
-    def command(self, name: str, *, flow: bool = True, **params: Any) -> Story:
+    def command(self, name: str, *, flow: bool = True, **params: Any) -> CallSimulation:
         """An API command; as in the switch, effects before a refusal are kept."""
         decision = Decision(self.session, self.context(), Instant(self.clock))
         try:
@@ -113,7 +113,7 @@ class Story:
             self.take(decision)
         return self.flow() if flow else self
 
-    def fail(self, channel: Channel) -> Story:
+    def fail(self, channel: Channel) -> CallSimulation:
         """The engine refuses an effect on a channel; an originated one that has not answered was never made."""
         chan = self.engine.channels[channel]
         if chan.originated and not chan.answered:
@@ -132,11 +132,11 @@ class Story:
 
     # --- going on
 
-    def at(self, seconds: float) -> Story:
+    def at(self, seconds: float) -> CallSimulation:
         self.clock = T0 + seconds
         return self
 
-    def flow(self) -> Story:
+    def flow(self) -> CallSimulation:
         """Deliver all signals in the order they were made, and what follows from them."""
         while self.engine.pending or self.elapse():
             while self.engine.pending:
@@ -228,19 +228,19 @@ class Story:
         self.flow()
         return channel
 
-    def refuse(self, cause: int, login: str | None = None, *, by_party: bool = False) -> Story:
+    def refuse(self, cause: int, login: str | None = None, *, by_party: bool = False) -> CallSimulation:
         self.engine.refuse(self.ringing(login), cause, by_party=by_party)
         return self.flow()
 
-    def ring_out(self) -> Story:
+    def ring_out(self) -> CallSimulation:
         self.engine.ring_out(self.channel if self.channel in self.engine.channels else self.ringing())
         return self.flow()
 
-    def press(self, channel: Channel, key: str) -> Story:
+    def press(self, channel: Channel, key: str) -> CallSimulation:
         self.engine.pending.append(KeyPressed(channel, self.engine.at(), key))
         return self.flow()
 
-    def hang_up(self, channel: Channel | None = None) -> Story:
+    def hang_up(self, channel: Channel | None = None) -> CallSimulation:
         self.engine.hang_up(channel or self.channel)
         return self.flow()
 
