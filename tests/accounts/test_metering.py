@@ -20,11 +20,11 @@ async def test_a_fresh_account_has_its_points(accounts: Accounts, company: NewAc
 
 
 async def test_points_go_down_by_the_weight(accounts: Accounts, company: NewAccount) -> None:
-    told = await accounts.reserve_points(company.account_id, Api.CALL_API, 5)
-    assert (told.day_remaining, told.minute_remaining) == (9_995, 245)
-    told = await accounts.reserve_points(company.account_id, Api.CALL_API, 1)
-    assert (told.day_remaining, told.minute_remaining) == (9_994, 244)
-    assert await accounts.points(company.account_id, Api.CALL_API) == told
+    reported = await accounts.reserve_points(company.account_id, Api.CALL_API, 5)
+    assert (reported.day_remaining, reported.minute_remaining) == (9_995, 245)
+    reported = await accounts.reserve_points(company.account_id, Api.CALL_API, 1)
+    assert (reported.day_remaining, reported.minute_remaining) == (9_994, 244)
+    assert await accounts.points(company.account_id, Api.CALL_API) == reported
     other = await accounts.points(company.account_id, Api.DATA_API)
     assert (other.day_remaining, other.minute_remaining) == (10_000, 250)
 
@@ -39,11 +39,11 @@ async def test_the_minute_ends(
         await accounts.reserve_points(*who, 2)
     assert caught.value.mnemonic == "limit_exceeded"
     assert caught.value.params == {"limit_type": "minute", "limit_max_value": 3}
-    told = await accounts.points(*who)
-    assert (told.minute_remaining, told.day_remaining) == (1, 9_998)
-    clock.now += told.minute_reset
-    told = await accounts.reserve_points(*who, 3)
-    assert (told.minute_remaining, told.day_remaining) == (0, 9_995)
+    reported = await accounts.points(*who)
+    assert (reported.minute_remaining, reported.day_remaining) == (1, 9_998)
+    clock.now += reported.minute_reset
+    reported = await accounts.reserve_points(*who, 3)
+    assert (reported.minute_remaining, reported.day_remaining) == (0, 9_995)
 
 
 async def test_the_day_ends(
@@ -90,10 +90,10 @@ async def test_a_lowered_limit_shows_no_negative_points(
 async def test_a_failed_request_costs_nothing(accounts: Accounts, company: NewAccount) -> None:
     who = (company.account_id, Api.CALL_API)
     taken = await accounts.reserve_points(*who, 3)
-    told = await accounts.refund_points(*who, 3, taken.at)
-    assert (told.day_remaining, told.minute_remaining) == (10_000, 250)
-    told = await accounts.refund_points(*who, 3)
-    assert (told.day_remaining, told.minute_remaining) == (10_000, 250)
+    reported = await accounts.refund_points(*who, 3, taken.at)
+    assert (reported.day_remaining, reported.minute_remaining) == (10_000, 250)
+    reported = await accounts.refund_points(*who, 3)
+    assert (reported.day_remaining, reported.minute_remaining) == (10_000, 250)
 
 
 async def test_points_of_a_past_minute_are_not_given_to_the_next(
@@ -103,8 +103,8 @@ async def test_points_of_a_past_minute_are_not_given_to_the_next(
     taken = await accounts.reserve_points(*who, 3)
     clock.now += 60
     await accounts.reserve_points(*who, 5)
-    told = await accounts.refund_points(*who, 3, taken.at)
-    assert (told.day_remaining, told.minute_remaining) == (9_995, 245)
+    reported = await accounts.refund_points(*who, 3, taken.at)
+    assert (reported.day_remaining, reported.minute_remaining) == (9_995, 245)
 
 
 async def test_a_process_whose_clock_lags_overspends_nothing(

@@ -154,13 +154,17 @@ async def test_a_recording_is_analysed_when_it_is_ready(client: DataApiClient, s
     async with analysed(client, settings):
         await until(client, ready)
     data = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]
-    [told] = data["recordings"]
-    assert (data["call_session_id"], told["recording_id"], told["status"]) == (SESSION, "one", "ready")
-    assert told["duration"] == 22.0
-    assert told["talk_ratio"] + told["listen_ratio"] == pytest.approx(1, abs=0.001)
-    assert [channel["side"] for channel in told["channels"]] == ["contact", "employee"]
-    assert {one["name"] for one in told["requirements"] if not one["is_met"]} <= {"speech_duration"}
-    assert (told["transcript_status"], told["summary"]) == ("not_asked", None)
+    [reported] = data["recordings"]
+    assert (data["call_session_id"], reported["recording_id"], reported["status"]) == (
+        SESSION,
+        "one",
+        "ready",
+    )
+    assert reported["duration"] == 22.0
+    assert reported["talk_ratio"] + reported["listen_ratio"] == pytest.approx(1, abs=0.001)
+    assert [channel["side"] for channel in reported["channels"]] == ["contact", "employee"]
+    assert {one["name"] for one in reported["requirements"] if not one["is_met"]} <= {"speech_duration"}
+    assert (reported["transcript_status"], reported["summary"]) == ("not_asked", None)
     info = (await client.do(INFO, call_session_id=SESSION))["data"]
     assert (info["speech_phrases"], info["recognition_worker_type"]) == ([], None)
 
@@ -209,9 +213,9 @@ async def test_words_are_written_down_when_asked_for(client: DataApiClient, sett
     assert {one["phrase"] for one in found["data"]["speech_phrases"]} == {"utterance number 2"}
     none = await client.do(INFO, call_session_id=SESSION, search_text=["100%"])
     assert none["data"]["speech_phrases"] == []
-    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
-    assert told["transcript_status"] == "ready"
-    assert "utterance number" in told["summary"]
+    [reported] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+    assert reported["transcript_status"] == "ready"
+    assert "utterance number" in reported["summary"]
 
 
 async def test_without_a_transcriber_it_says_what_to_do(client: DataApiClient, settings: Settings) -> None:
@@ -220,9 +224,9 @@ async def test_without_a_transcriber_it_says_what_to_do(client: DataApiClient, s
     await hear(client, "one", transcribe=True)
     async with analysed(client, settings):
         await until(client, ready)
-    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
-    assert (told["status"], told["transcript_status"]) == ("ready", "unavailable")
-    assert "analysis.whisper_model" in told["transcript_failure"]
+    [reported] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+    assert (reported["status"], reported["transcript_status"]) == ("ready", "unavailable")
+    assert "analysis.whisper_model" in reported["transcript_failure"]
 
 
 async def test_a_recording_that_cannot_be_analysed(client: DataApiClient, settings: Settings) -> None:
@@ -230,15 +234,15 @@ async def test_a_recording_that_cannot_be_analysed(client: DataApiClient, settin
     await hear(client, "gone")
     async with analysed(client, settings):
         await until(client, ready)
-        [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
-        assert (told["status"], told["duration"], told["channels"]) == ("failed", None, [])
-        assert "cannot be read" in told["failure"]
+        [reported] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+        assert (reported["status"], reported["duration"], reported["channels"]) == ("failed", None, [])
+        assert "cannot be read" in reported["failure"]
         # Asked for again when the file is there, it goes.
         scene(3.0, {}).write(settings.recordings_dir / "gone.wav")
         await client.do(TASK, call_session_id=SESSION)
         await until(client, lambda rows: ready(rows) and rows[0]["status"] == "ready")
-    [told] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
-    assert told["failure"] is None
+    [reported] = (await client.do(ANALYSIS, call_session_id=SESSION))["data"]["recordings"]
+    assert reported["failure"] is None
 
 
 async def test_nothing_is_left_of_a_recording_that_is_gone(client: DataApiClient, settings: Settings) -> None:
@@ -271,7 +275,7 @@ async def test_errors(client: DataApiClient) -> None:
 async def test_another_account_sees_nothing(client: DataApiClient, settings: Settings) -> None:
     scene(3.0, {}).write(settings.recordings_dir / "quiet.wav")
     await keep(client, "one", "quiet.wav")
-    client.as_stranger()
+    client.as_other_account()
     for method in (TASK, INFO, ANALYSIS):
         assert await client.fault(method, call_session_id=SESSION) == ("entity_not_found", "call_session_id")
     assert await client.one("select count(*) from call_analyses") == 0
@@ -290,8 +294,8 @@ async def test_an_uploaded_recording_is_analysed(
         row = (await settled(client, 1))["1"]
         assert row["status"] == "processed", row
         await until(client, ready)
-    [told] = (await client.do(ANALYSIS, call_session_id=row["session_id"]))["data"]["recordings"]
-    assert [channel["side"] for channel in told["channels"]] == ["contact", "employee"]
-    assert told["spoke_first"] == "contact"
-    size = next(one for one in told["requirements"] if one["name"] == "file_size")
+    [reported] = (await client.do(ANALYSIS, call_session_id=row["session_id"]))["data"]["recordings"]
+    assert [channel["side"] for channel in reported["channels"]] == ["contact", "employee"]
+    assert reported["spoke_first"] == "contact"
+    size = next(one for one in reported["requirements"] if one["name"] == "file_size")
     assert size["measured"] == f"{path.stat().st_size} bytes"

@@ -149,9 +149,9 @@ def test_a_summary_has_what_was_spoken_of_most() -> None:
         Phrase(3, 4, Side.CONTACT, "Fine weather outside"),
         Phrase(4, 5, Side.EMPLOYEE, "The order number seven comes late tomorrow"),
     ]
-    told = summary(said)
-    assert told is not None
-    assert told.splitlines() == [
+    reported = summary(said)
+    assert reported is not None
+    assert reported.splitlines() == [
         "contact: My order number seven is late",
         "employee: Number seven of your order was sent",
         "employee: The order number seven comes late tomorrow",

@@ -186,8 +186,8 @@ def test_no_role_pays_for_it_at_its_start() -> None:
         "import sys, trunkline.roles.web, trunkline.roles.worker, trunkline.roles.switch;"
         "print([name for name in ('onnxruntime', 'torch', 'faster_whisper') if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    reported = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert reported.stdout.strip() == "[]"
 
 
 def test_whisper_hears_only_speech_and_fetches_nothing(
@@ -217,8 +217,8 @@ def test_whisper_hears_only_speech_and_fetches_nothing(
     samples = np.full(8000, 16_384, dtype=np.int16)
     assert whisper.transcribe(samples, []) == []
     assert "sound" not in asked
-    told = whisper.transcribe(samples, [Span(0.25, 0.5), Span(0.75, 1.0)])
-    assert told == [(Span(0.5, 1.0), "Hello.")]
+    reported = whisper.transcribe(samples, [Span(0.25, 0.5), Span(0.75, 1.0)])
+    assert reported == [(Span(0.5, 1.0), "Hello.")]
     assert (asked["folder"], asked["local_files_only"], asked["language"]) == (str(tmp_path), True, "en")
     assert asked["clip_timestamps"] == [0.25, 0.5, 0.75, 1.0]
     assert asked["sound"].shape == (16_000,)

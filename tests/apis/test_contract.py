@@ -108,17 +108,17 @@ def test_lesser_declarations_are_noticed() -> None:
 def test_command_prints_exactly_this_form() -> None:
     result = CliRunner().invoke(contract, ["--json"])
     assert result.exit_code == 0
-    told = json.loads(result.output)
-    assert set(told) == {"call_api", "data_api"}
-    assert (told["call_api"]["total"], told["data_api"]["total"]) == (22, 327)
+    reported = json.loads(result.output)
+    assert set(reported) == {"call_api", "data_api"}
+    assert (reported["call_api"]["total"], reported["data_api"]["total"]) == (22, 327)
     for service_spec in SERVICE_SPECS:
-        part = told[service_spec.api]
+        part = reported[service_spec.api]
         assert set(part) == {"served", "total", "methods"}
         assert part["served"] == len([method for method in service_spec.methods if method.name not in OWN])
         assert len(part["methods"]) == part["total"]
         for method in part["methods"].values():
             assert set(method) == {"served", "missing_params", "missing_fields", "missing_errors"}
-    assert told["call_api"]["methods"]["list.calls"] == {
+    assert reported["call_api"]["methods"]["list.calls"] == {
         "served": True,
         "missing_params": [],
         "missing_fields": [],
@@ -127,8 +127,8 @@ def test_command_prints_exactly_this_form() -> None:
 
 
 def test_the_call_api_is_served_whole() -> None:
-    told = coverage(SERVICE_SPECS)[Api.CALL]
-    assert (told.served, len(told.methods)) == (22, 22)
+    reported = coverage(SERVICE_SPECS)[Api.CALL]
+    assert (reported.served, len(reported.methods)) == (22, 22)
 
 
 def test_what_is_not_served_is_said() -> None:

@@ -91,17 +91,17 @@ async def test_address_component_and_status_are_in_force_at_once(real: _Real) ->
     key = real.account.keys["call_api"]
     number = real.account.account_id
 
-    async def told(ip: str = "127.0.0.1") -> str:
+    async def reported(ip: str = "127.0.0.1") -> str:
         return mnemonic(await real.ask(Api.CALL, "list.calls", ip=ip, access_token=key))
 
-    assert await told() == "ok"
-    assert await told("203.0.113.1") == "ip_not_whitelisted"
+    assert await reported() == "ok"
+    assert await reported("203.0.113.1") == "ip_not_whitelisted"
     await real.administration.allow_address(number, Meter.CALL_API, "203.0.113.0/24")
-    assert await told("203.0.113.1") == "ok"
+    assert await reported("203.0.113.1") == "ok"
     await real.administration.set_component(number, "call_api_management", enabled=False)
-    assert await told() == "component_disabled"
+    assert await reported() == "component_disabled"
     await real.administration.set_status(number, Status.DISABLED)
-    assert await told() == "account_inactive"
+    assert await reported() == "account_inactive"
 
 
 async def test_points_are_not_overspent_by_requests_at_once(real: _Real) -> None:
@@ -111,10 +111,10 @@ async def test_points_are_not_overspent_by_requests_at_once(real: _Real) -> None
         *(real.ask(Api.CALL, "list.calls", access_token=key) for _ in range(30)),
         *(real.ask(Api.CALL, "list.calls", access_token=key, direction="up") for _ in range(5)),
     )
-    told = [mnemonic(answer) for answer in answers]
-    assert told.count("ok") <= 10
+    reported = [mnemonic(answer) for answer in answers]
+    assert reported.count("ok") <= 10
     more = [mnemonic(await real.ask(Api.CALL, "list.calls", access_token=key)) for _ in range(11)]
-    assert told.count("ok") + more.count("ok") == 10, "faulty requests cost nothing in the end"
+    assert reported.count("ok") + more.count("ok") == 10, "faulty requests cost nothing in the end"
 
 
 async def test_report_of_requests(real: _Real) -> None:

@@ -31,14 +31,14 @@ class Engine:
     """Accepts a publication at the second attempt."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.reported = 0
         self.addresses: list[str] = []
         self.lines: dict[str, LineAccess] = {}
         self.done = asyncio.Event()
 
     async def restrict_logins(self, addresses: Iterable[str], lines: dict[str, LineAccess]) -> None:
-        self.told += 1
-        if self.told == 1:
+        self.reported += 1
+        if self.reported == 1:
             raise EngineError("not connected")
         self.addresses, self.lines = list(addresses), dict(lines)
         self.done.set()

@@ -439,20 +439,20 @@ async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
 
 async def test_who_cannot_be_told_now_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the engine is configured meanwhile."""
-    engine, told, is_unavailable = FakeEngine(), [], [True]
+    engine, reported, is_unavailable = FakeEngine(), [], [True]
 
     async def publish(row: RefusedRow) -> None:
         if is_unavailable[0]:
             raise DatabaseUnavailable("no server")
-        told.append(row.id)
+        reported.append(row.id)
 
     snapshot = FakeSnapshot(account(1, [line(1, "1001")], [trunk(1, 7, host="a:b:c")]))
     async with configured(engine, snapshot, monkeypatch, publish=publish) as configurator:
         await until(lambda: "[1001]" in engine.applied)
-        assert told == []
+        assert reported == []
         is_unavailable[0] = False
         configurator.check()
-        await until(lambda: told == [7])
+        await until(lambda: reported == [7])
 
 
 async def test_a_mistake_in_rendering_concerns_one_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from trunkline.telephony.port import LoginFailed, Registered, Unregistered
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
 
-ATTACKER, OFFICE, STRANGER = "127.0.0.90", "127.0.0.91", "127.0.0.92"
+ATTACKER, OFFICE, OTHER_ACCOUNT = "127.0.0.90", "127.0.0.91", "127.0.0.92"
 LINE, OTHER, PASSWORD = "1001", "1002", "secret"
 PATIENCE = 15.0
 
@@ -150,7 +150,7 @@ async def test_an_unlisted_carrier_is_not_banned(pbx: Pbx, tmp_path: Path) -> No
     """It tries no password: its requests are refused by their name."""
     async with (
         guarded(pbx, tmp_path / "bans.json") as setup,
-        Guesser(pbx.config.ports.udp, STRANGER) as carrier,
+        Guesser(pbx.config.ports.udp, OTHER_ACCOUNT) as carrier,
     ):
         for _ in range(3 * FAILURES):
             assert await carrier.send("4711", None) == 401

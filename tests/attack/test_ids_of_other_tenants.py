@@ -201,7 +201,10 @@ async def test_a_call_of_another_company_is_no_call(method: str) -> None:
         "employee": {"id": c.ANNA},
     }
     sent = {**params, **{key: value for key, value in known.items() if key in params}}
-    before = [leg.ended_at for leg in session.legs.values()], len(node.told.events[session.call_session_id])
+    before = (
+        [leg.ended_at for leg in session.legs.values()],
+        len(node.reported.events[session.call_session_id]),
+    )
     if name.startswith("list_"):
         shown = await node.switch.command(OTHER, name, sent)
         text = orjson.dumps(shown)
@@ -213,5 +216,5 @@ async def test_a_call_of_another_company_is_no_call(method: str) -> None:
     assert list(node.switch.sessions) == [session.call_session_id]
     assert (
         [leg.ended_at for leg in session.legs.values()],
-        len(node.told.events[session.call_session_id]),
+        len(node.reported.events[session.call_session_id]),
     ) == before

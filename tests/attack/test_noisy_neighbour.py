@@ -52,8 +52,8 @@ async def _uses(neighbour: Tenant) -> Counter[str]:
         "switch_at_once": False,
     }
     for _ in range(3):
-        told = await neighbour.ask("get.account")
-        outcomes["account"] += [row["name"] for row in told.get("result", {}).get("data", ())] == [
+        reported = await neighbour.ask("get.account")
+        outcomes["account"] += [row["name"] for row in reported.get("result", {}).get("data", ())] == [
             "Neighbour"
         ]
         outcomes[await neighbour.outcome("list.calls")] += 1
@@ -64,8 +64,8 @@ async def _uses(neighbour: Tenant) -> Counter[str]:
         made = await neighbour.outcome("create.tags", name=f"tag {next(_NUMBERS)}")
         outcomes[f"change {made}"] += 1
         matching = {"field": "first_name", "operator": "regexp", "value": "[ab]1{1}[0-9]*$"}
-        told = await neighbour.ask("get.contacts", filter=matching, limit=1)
-        outcomes["rows"] += told.get("result", {}).get("metadata", {}).get("total_items") == 500
+        reported = await neighbour.ask("get.contacts", filter=matching, limit=1)
+        outcomes["rows"] += reported.get("result", {}).get("metadata", {}).get("total_items") == 500
     return outcomes
 
 
@@ -103,14 +103,14 @@ async def test_hostile_conditions_of_campaigns(role: WebRole, tenants: tuple[Ten
     site_id = site["result"]["data"]["id"]
     condition = {"type": "include", "campaign_parameter": "referrer", "operator": "~"}
     for value in (r"^(a+)+(b)*\1\1$", "((((.?){9}.?){9}))[0-9]*x", "a{4294967296}"):
-        told = await attacker.ask(
+        reported = await attacker.ask(
             "create.campaigns",
             name=value,
             site_id=site_id,
             campaign_conditions={"group_conditions": [{"conditions": [{**condition, "value": value}]}]},
         )
         expected = "ok" if value.startswith("((((") else "invalid_parameter_value"
-        assert told.get("error", {}).get("data", {}).get("mnemonic", "ok") == expected
+        assert reported.get("error", {}).get("data", {}).get("mnemonic", "ok") == expected
         await role.db.execute(
             "insert into campaigns (account_id, site_id, name, group_conditions) values (%s, %s, %s, %s)",
             (

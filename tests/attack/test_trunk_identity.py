@@ -104,8 +104,8 @@ async def test_hostile_rows_do_not_reach_the_engine(pair: TwoCompanies) -> None:
         async with asyncio.timeout(20):
             while "match = 192.0.2.77" not in pair.engine_files:
                 await asyncio.sleep(0.1)
-        told = set(pair.engine_files.splitlines()) - set(before.splitlines())
-        matches = {line for line in told if line.startswith("match")}
+        reported = set(pair.engine_files.splitlines()) - set(before.splitlines())
+        matches = {line for line in reported if line.startswith("match")}
         assert matches == {"match = 192.0.2.77"}
         await asyncio.sleep(1)  # the engine reads what was written
         await challenged(pair)

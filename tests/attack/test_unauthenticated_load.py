@@ -165,9 +165,9 @@ async def test_no_body_keeps_the_event_loop_busy(tmp_path: Path, free_ports: Por
     async with _web(tmp_path, free_ports) as endpoints, _watched() as steps:
         port = _port(endpoints.http)
         answers = [await asyncio.to_thread(_post, port, body, encoding) for _ in range(3)]
-    for told, text in answers:
+    for reported, text in answers:
         answer = orjson.loads(text)
-        assert (told, mnemonic(answer)) == (status, expected)
+        assert (reported, mnemonic(answer)) == (status, expected)
     assert steps.longest < LONGEST_STEP
 
 

@@ -115,10 +115,10 @@ def test_a_figure_meets_its_aim_up_to_the_aim_itself(figure: Figure, met: bool) 
 
 def test_delays_of_changes_are_told_by_kind_and_together() -> None:
     found = {"a tag": [10.0, 30.0, 20.0], "a line": [40.0], changes.IN_ENGINE: [500.0], "a group": []}
-    told = changes.figures(found)
-    assert told["a tag"] == {"count": 3, "p50": 20.0, "p99": 30.0, "worst": 30.0}
-    assert told["all of them"] == {"count": 4, "p50": 25.0, "p99": 40.0, "worst": 40.0}
-    assert told["a group"]["count"] == 0
+    reported = changes.figures(found)
+    assert reported["a tag"] == {"count": 3, "p50": 20.0, "p99": 30.0, "worst": 30.0}
+    assert reported["all of them"] == {"count": 4, "p50": 25.0, "p99": 40.0, "worst": 40.0}
+    assert reported["a group"]["count"] == 0
 
 
 @given(

@@ -30,9 +30,9 @@ async def give_plan(db: Database, account_id: int, key: str = "standard") -> Non
     )
 
 
-async def wait_for_rating(db: Database, told: Sequence[Story]) -> None:
+async def wait_for_rating(db: Database, reported: Sequence[Story]) -> None:
     """As the relay notes calls that are over."""
-    for story in told:
+    for story in reported:
         await db.execute(
             "insert into unrated_calls (account_id, call_session_id, ended_at) values (%s, %s, now())"
             " on conflict do nothing",
@@ -40,7 +40,7 @@ async def wait_for_rating(db: Database, told: Sequence[Story]) -> None:
         )
 
 
-async def rate(db: Database, told: Sequence[Story]) -> None:
+async def rate(db: Database, reported: Sequence[Story]) -> None:
     """Charge these calls."""
-    await wait_for_rating(db, told)
+    await wait_for_rating(db, reported)
     await Rater(db).rate_waiting()

@@ -40,8 +40,13 @@ def test_apply_assign_statement(run: CliRunner) -> None:
     assert "cheap" in call(run, "list").output
     plans = {row["key"]: row for row in json.loads(call(run, "list", "--json").output)}
     assert plans["cheap"]["accounts"] == 1
-    told = json.loads(call(run, "statement", "--month", "2026-03", "--json").output)
-    assert (told["plan"], told["currency"], told["total"], told["fees"]) == ("cheap", "USD", "0", [])
+    reported = json.loads(call(run, "statement", "--month", "2026-03", "--json").output)
+    assert (reported["plan"], reported["currency"], reported["total"], reported["fees"]) == (
+        "cheap",
+        "USD",
+        "0",
+        [],
+    )
     assert "plan cheap" in call(run, "statement").output
     assert isinstance(call(run, "statement", "--month", "spring").exception, InvalidInput)
     assert "has no plan" in call(run, "assign").output

@@ -41,9 +41,9 @@ def settings(server: MailServer, **more: Any) -> MailSettings:
 
 
 def client(**limits: Any) -> dict[str, Any]:
-    told = {f"{kind}_{what}": None for kind in Kind for what in ("limit", "notify_limit")}
+    reported = {f"{kind}_{what}": None for kind in Kind for what in ("limit", "notify_limit")}
     emails = {f"{kind}_notify_emails": ["a@example.com"] for kind in Kind}
-    return {**told, **emails, "month": date(2026, 3, 1), "day": date(2026, 3, 5), **limits}
+    return {**reported, **emails, "month": date(2026, 3, 1), "day": date(2026, 3, 5), **limits}
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def client(**limits: Any) -> dict[str, Any]:
 )
 def test_what_was_reached(used: int, found: list[tuple[bool, int]]) -> None:
     limits = {"monthly_calls_limit": 100, "monthly_calls_notify_limit": 80}
-    told = notices.reached(client(**limits), {Kind.MONTHLY_CALLS: used})
-    assert [(one.is_limit, one.amount) for one in told] == found
-    assert {one.period for one in told} <= {date(2026, 3, 1)}
+    reported = notices.reached(client(**limits), {Kind.MONTHLY_CALLS: used})
+    assert [(one.is_limit, one.amount) for one in reported] == found
+    assert {one.period for one in reported} <= {date(2026, 3, 1)}
     assert notices.reached(client(**limits, monthly_calls_notify_emails=[]), {Kind.MONTHLY_CALLS: used}) == []
     daily = {"daily_calls_limit": 100, "daily_calls_notify_limit": 80}
     assert {one.period for one in notices.reached(client(**daily), {Kind.DAILY_CALLS: used})} <= {

@@ -76,10 +76,10 @@ def test_one_leg_is_never_charged_longer_than_two(rate: Rate, one: int, other: i
 @given(RATES, SECONDS)
 def test_the_amount_is_exact_to_its_last_place(rate: Rate, seconds: int) -> None:
     exact = Fraction(rate.cost_per_minute) * seconds / 60 + Fraction(rate.connection_fee) if seconds else 0
-    told = amount(rate, seconds)
-    assert abs(Fraction(told) - exact) <= Fraction(PLACES) / 2
-    assert told == told.quantize(PLACES)
-    if Fraction(told) - exact == -Fraction(PLACES) / 2:
+    reported = amount(rate, seconds)
+    assert abs(Fraction(reported) - exact) <= Fraction(PLACES) / 2
+    assert reported == reported.quantize(PLACES)
+    if Fraction(reported) - exact == -Fraction(PLACES) / 2:
         raise AssertionError("half a place is rounded up")
 
 

@@ -26,13 +26,13 @@ from trunkline.reports.legs import call_legs_report
 from trunkline.reports.reader import Reader
 
 ACCOUNT = 1001
-STRANGER = 1002
+OTHER_ACCOUNT = 1002
 MARCH = {"date_from": "2026-03-01 00:00:00", "date_till": "2026-03-31 23:59:59", "limit": 1000}
 
 
 @pytest.fixture
 async def reader(db: Database) -> Reader:
-    for account_id in (ACCOUNT, STRANGER):
+    for account_id in (ACCOUNT, OTHER_ACCOUNT):
         await db.execute(
             "insert into accounts (account_id, name, time_zone) values (%s, 'Harbour Tours', 'Asia/Dubai')",
             (account_id,),
@@ -41,7 +41,7 @@ async def reader(db: Database) -> Reader:
     return Reader(db, ACCOUNT, ZoneInfo("Asia/Dubai"))
 
 
-def told(day: int = 2, days: int = 5, count: int = 40, account_id: int = ACCOUNT) -> list[Story]:
+def reported(day: int = 2, days: int = 5, count: int = 40, account_id: int = ACCOUNT) -> list[Story]:
     return stories(account_id, datetime(2026, 3, day, tzinfo=UTC), days, count, seed=day)
 
 
@@ -51,14 +51,14 @@ async def charged(reader: Reader, **params: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def one_call_out(told: Sequence[Story], called: str, duration: int) -> Story:
-    story = next(story for story in told if not story.session["is_lost"])
+def one_call_out(reported: Sequence[Story], called: str, duration: int) -> Story:
+    story = next(story for story in reported if not story.session["is_lost"])
     story.legs[0] |= {"direction": "out", "called_phone_number": called, "duration": duration}
     return story
 
 
 async def test_each_leg_is_listed_with_the_duration_it_has(reader: Reader) -> None:
-    calls = told()
+    calls = reported()
     await store(reader.database, calls)
     assert await charged(reader) == []
     await rate(reader.database, calls)
@@ -79,7 +79,7 @@ async def test_each_leg_is_listed_with_the_duration_it_has(reader: Reader) -> No
 
 
 async def test_sums_agree(reader: Reader) -> None:
-    calls = told()
+    calls = reported()
     await store(reader.database, calls)
     await rate(reader.database, calls)
     rows = await charged(reader)
@@ -104,7 +104,7 @@ async def test_sums_agree(reader: Reader) -> None:
 
 
 async def test_what_was_charged_stays_whatever_changes(reader: Reader) -> None:
-    calls = told()
+    calls = reported()
     await store(reader.database, calls)
     await rate(reader.database, calls)
     before = await charged(reader)
@@ -113,7 +113,7 @@ async def test_what_was_charged_stays_whatever_changes(reader: Reader) -> None:
     await apply_tariffs(reader.database, form)
     await rate(reader.database, calls)
     assert await charged(reader) == before
-    later = told(day=8, days=1, count=10)
+    later = reported(day=8, days=1, count=10)
     rater = Rater(reader.database)
     await store(reader.database, later)
     await wait_for_rating(reader.database, later)
@@ -121,7 +121,7 @@ async def test_what_was_charged_stays_whatever_changes(reader: Reader) -> None:
     costs = {row["cost_per_minute"] for row in await charged(reader) if row not in before}
     assert costs == {Decimal(2), None}
     await apply_tariffs(reader.database, tariffs())
-    last = told(day=9, days=1, count=10)[:1]
+    last = reported(day=9, days=1, count=10)[:1]
     await store(reader.database, last)
     await wait_for_rating(reader.database, last)
     await rater.rate_waiting()
@@ -153,7 +153,7 @@ async def test_a_call_out(reader: Reader, called: str, duration: int, charge: tu
     await reader.database.execute(
         "update accounts set country = %s where account_id = %s", (country, ACCOUNT)
     )
-    story = one_call_out(told(), called, duration)
+    story = one_call_out(reported(), called, duration)
     await store(reader.database, [story])
     await rate(reader.database, [story])
     total, seconds, cost, kind = charge
@@ -165,7 +165,7 @@ async def test_a_call_out(reader: Reader, called: str, duration: int, charge: tu
 
 
 async def test_prices_hold_from_the_accounts_midnight(reader: Reader) -> None:
-    calls = told()[:2]
+    calls = reported()[:2]
     for story, start in zip(calls, ("2026-03-09T19:59:59", "2026-03-09T20:00:00"), strict=True):
         story.legs[0]["start_time"] = datetime.fromisoformat(start).replace(tzinfo=UTC)
     await store(reader.database, calls)
@@ -180,8 +180,8 @@ async def test_prices_hold_from_the_accounts_midnight(reader: Reader) -> None:
 
 async def test_without_a_plan_or_prices_in_its_currency_nothing_is_charged(reader: Reader) -> None:
     await reader.database.execute("update accounts set currency = 'EUR' where account_id = %s", (ACCOUNT,))
-    for day, account_id in ((2, ACCOUNT), (3, STRANGER)):
-        calls = told(day, account_id=account_id, count=5)
+    for day, account_id in ((2, ACCOUNT), (3, OTHER_ACCOUNT)):
+        calls = reported(day, account_id=account_id, count=5)
         await store(reader.database, calls)
         await rate(reader.database, calls)
     rows = await charged(reader)
@@ -190,7 +190,7 @@ async def test_without_a_plan_or_prices_in_its_currency_nothing_is_charged(reade
 
 
 async def test_uploaded_and_living_calls_are_not_charged(reader: Reader) -> None:
-    uploaded, living = told()[:2]
+    uploaded, living = reported()[:2]
     uploaded.session["source"] = "upload_calls"
     living.session["finish_time"] = None
     await store(reader.database, [uploaded, living])
@@ -206,7 +206,7 @@ async def test_uploaded_and_living_calls_are_not_charged(reader: Reader) -> None
 
 
 async def test_a_call_that_cannot_be_charged_stops_no_other(reader: Reader) -> None:
-    calls = told(count=4)
+    calls = reported(count=4)
     calls[1].legs[0]["direction"] = "out"
     await store(reader.database, calls)
     await reader.database.execute(
@@ -228,7 +228,7 @@ async def test_a_call_that_cannot_be_charged_stops_no_other(reader: Reader) -> N
 @pytest.mark.durability
 async def test_a_missing_table_postpones_no_call(reader: Reader) -> None:
     """It is no fault of the calls: they are charged at the next attempt, not five minutes later."""
-    calls = told(count=1)
+    calls = reported(count=1)
     await store(reader.database, calls)
     await reader.database.execute("alter table leg_charges rename to mislaid")
     try:
@@ -241,7 +241,7 @@ async def test_a_missing_table_postpones_no_call(reader: Reader) -> None:
 
 
 async def test_the_relay_notes_what_is_over(reader: Reader) -> None:
-    story = told()[0]
+    story = reported()[0]
     await store(reader.database, [story])
     number = story.session["call_session_id"]
     events = [

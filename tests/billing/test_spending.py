@@ -21,7 +21,7 @@ from trunkline.directory.model import Directory
 
 pytestmark = pytest.mark.attack
 
-ACCOUNT, STRANGER = c.ACCOUNT, 1002
+ACCOUNT, OTHER_ACCOUNT = c.ACCOUNT, 1002
 
 
 async def charge(db: Database, call: int, account_id: int, login: str, money: str, at: datetime) -> None:
@@ -41,7 +41,7 @@ async def charge(db: Database, call: int, account_id: int, login: str, money: st
 
 
 async def test_money_of_today(db: Database) -> None:
-    for account_id in (ACCOUNT, STRANGER):
+    for account_id in (ACCOUNT, OTHER_ACCOUNT):
         await db.execute(
             "insert into accounts (account_id, name, time_zone) values (%s, 'Harbour Tours', 'UTC')",
             (account_id,),
@@ -51,14 +51,16 @@ async def test_money_of_today(db: Database) -> None:
     await charge(db, ids.next(), ACCOUNT, c.ANNA_LINE, "1.5", now)
     await charge(db, ids.next(), ACCOUNT, c.BORIS_LINE, "2.25", now)
     await charge(db, ids.next(), ACCOUNT, c.BORIS_LINE, "100", now - timedelta(days=2))
-    await charge(db, ids.next(), STRANGER, c.BORIS_LINE, "50", now)
+    await charge(db, ids.next(), OTHER_ACCOUNT, c.BORIS_LINE, "50", now)
     account = company()
-    directory = Directory({ACCOUNT: account, STRANGER: replace(account, account_id=STRANGER, lines={})})
+    directory = Directory(
+        {ACCOUNT: account, OTHER_ACCOUNT: replace(account, account_id=OTHER_ACCOUNT, lines={})}
+    )
     spending = Spending(db, lambda: directory, lambda: [ACCOUNT])
     await spending.refresh()
     assert spending.spent(ACCOUNT, None, []) == 3.75
     assert spending.spent(ACCOUNT, 2, []) == 2.25
-    assert spending.spent(STRANGER, None, []) == 0.0
+    assert spending.spent(OTHER_ACCOUNT, None, []) == 0.0
     # Two minutes that are not charged yet cost as much more as the plan says.
     assert spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) > 3.75
 

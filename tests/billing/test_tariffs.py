@@ -60,7 +60,7 @@ async def test_amounts_are_as_they_are_written(db: Database, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("written", "instead", "told"),
+    ("written", "instead", "reported"),
     [
         ("currency: AED", "currency: dirham", "currency"),
         ("rounding: 30/6", "rounding: 0/6", "rounding"),
@@ -75,11 +75,11 @@ async def test_amounts_are_as_they_are_written(db: Database, tmp_path: Path) -> 
         ("free_seconds: 5", "free: 5", "free"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, written: str, instead: str, told: str) -> None:
+def test_mistakes_are_told(tmp_path: Path, written: str, instead: str, reported: str) -> None:
     file = tmp_path / "wrong.yaml"
     assert written in TARIFFS.read_text()
     file.write_text(TARIFFS.read_text().replace(written, instead, 1))
-    with pytest.raises(DirectoryFileError, match=re.compile(told, re.IGNORECASE)):
+    with pytest.raises(DirectoryFileError, match=re.compile(reported, re.IGNORECASE)):
         read_tariffs(file)
 
 

@@ -45,7 +45,7 @@ class Beginning(StrEnum):
     CONTACT = "contact"
 
 
-class Deed(StrEnum):
+class Action(StrEnum):
     ANSWER = "answer"
     REFUSE = "refuse"
     HANG_UP = "hang_up"
@@ -58,13 +58,13 @@ class Deed(StrEnum):
 class Step:
     """One action: of a party, or a command of an API with its party."""
 
-    deed: Deed
+    action: Action
     who: str = ""
     command: str = ""
 
 
 @dataclass(frozen=True)
-class Told:
+class StepResult:
     """A step and what is true after it.
 
     :ivar states: of all living parties, as ``list.calls`` shows them; none once the call is over.
@@ -85,7 +85,7 @@ class CallScenario:
 
     beginning: Beginning
     first: dict[str, str]
-    steps: list[Told] = field(default_factory=list)
+    steps: list[StepResult] = field(default_factory=list)
     finish_reason: str = ""
     legs: list[tuple[str, str]] = field(default_factory=list)
 
@@ -94,20 +94,20 @@ class CallScenario:
 def call_scenarios(draw: st.DrawFn) -> CallScenario:
     """Call scenarios by the rules; every state is a valid state of a call, and every call ends."""
     beginning = draw(st.sampled_from([Beginning.IN, Beginning.IN, Beginning.EMPLOYEE, Beginning.CONTACT]))
-    teller = _Teller(beginning)
-    call_scenario = CallScenario(beginning, teller.states())
-    while teller.lives:
+    builder = _Builder(beginning)
+    call_scenario = CallScenario(beginning, builder.states())
+    while builder.lives:
         if len(call_scenario.steps) < _STEPS:
-            step = draw(st.sampled_from(teller.possible()))
+            step = draw(st.sampled_from(builder.possible()))
         else:
-            step = Step(Deed.COMMAND, command="release_call")
-        refusal = teller.take(step)
-        call_scenario.steps.append(Told(step, teller.states(), refusal))
-    simulation = teller.simulation
+            step = Step(Action.COMMAND, command="release_call")
+        refusal = builder.take(step)
+        call_scenario.steps.append(StepResult(step, builder.states(), refusal))
+    simulation = builder.simulation
     walk(simulation.events)
     call_scenario.finish_reason = str(simulation.end["finish_reason"])
     call_scenario.legs = sorted(
-        (teller.name(leg), str(leg.finish_reason)) for leg in simulation.session.legs.values()
+        (builder.name(leg), str(leg.finish_reason)) for leg in simulation.session.legs.values()
     )
     return call_scenario
 
@@ -149,7 +149,7 @@ def sample(count: int) -> list[CallScenario]:
 
 
 def _ring_outs(call_scenario: CallScenario) -> int:
-    return sum(told.step.deed is Deed.RING_OUT for told in call_scenario.steps)
+    return sum(reported.step.action is Action.RING_OUT for reported in call_scenario.steps)
 
 
 def happenings(call_scenario: CallScenario) -> set[tuple[str, ...]]:
@@ -159,13 +159,13 @@ def happenings(call_scenario: CallScenario) -> set[tuple[str, ...]]:
         *(("leg", reason) for _, reason in call_scenario.legs),
     }
     states = call_scenario.first
-    for told in call_scenario.steps:
-        step = told.step
-        if told.refusal is None:
-            found.add((call_scenario.beginning, step.deed, step.command, *sorted(states.values())))
+    for reported in call_scenario.steps:
+        step = reported.step
+        if reported.refusal is None:
+            found.add((call_scenario.beginning, step.action, step.command, *sorted(states.values())))
         else:
             found.add(("refused", step.command))
-        states = told.states
+        states = reported.states
     return found
 
 
@@ -176,7 +176,7 @@ def _company() -> Account:
     return c.company(employees={**people, c.ANNA: anna})
 
 
-class _Teller:
+class _Builder:
     def __init__(self, beginning: Beginning) -> None:
         self._beginning = beginning
         self.simulation = CallSimulation(_company(), online=(c.ANNA_LINE, c.BORIS_LINE, c.DORA_LINE))
@@ -217,10 +217,10 @@ class _Teller:
         for leg in session.living:
             who = self.name(leg)
             if self._is_called(leg):
-                found += 36 * [Step(Deed.ANSWER, who)] + 3 * [Step(Deed.REFUSE, who)]
+                found += 36 * [Step(Action.ANSWER, who)] + 3 * [Step(Action.REFUSE, who)]
                 # The carrier gives a contact more time than a test has.
-                found += (0 if who == CONTACT else 3) * [Step(Deed.RING_OUT, who)]
-            found += 3 * [Step(Deed.HANG_UP, who)]
+                found += (0 if who == CONTACT else 3) * [Step(Action.RING_OUT, who)]
+            found += 3 * [Step(Action.HANG_UP, who)]
         # Most of them are refused.
         found += _ANY
         return [step for step in found if step.command != "make_call" or not self._in(step.who)]
@@ -235,18 +235,18 @@ class _Teller:
     def take(self, step: Step) -> str | None:
         """Do it, and let all that follows happen; the mnemonic of a refusal."""
         self.simulation.clock += 0.5
-        if step.deed is Deed.COMMAND:
+        if step.action is Action.COMMAND:
             return self._command(step)
         leg = next(one for one in self.simulation.session.living if self.name(one) == step.who)
         engine = self.simulation.engine
-        match step.deed:
-            case Deed.ANSWER:
+        match step.action:
+            case Action.ANSWER:
                 engine.answer(leg.channel)
-            case Deed.REFUSE:
+            case Action.REFUSE:
                 engine.refuse(leg.channel, 17, by_party=True)
-            case Deed.HANG_UP:
+            case Action.HANG_UP:
                 engine.hang_up(leg.channel)
-            case Deed.RING_OUT:
+            case Action.RING_OUT:
                 # Who dials gives up, be it the caller's channel or ourselves.
                 engine.ring_out(engine.channels[leg.channel].dialler or leg.channel)
         self._settle()
@@ -268,7 +268,7 @@ class _Teller:
 
 
 def _command(name: str, who: str = "") -> Step:
-    return Step(Deed.COMMAND, who, name)
+    return Step(Action.COMMAND, who, name)
 
 
 _CONSULT = (_command("make_call", BORIS), _command("make_call", CLARA))

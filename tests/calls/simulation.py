@@ -281,10 +281,10 @@ def _channel_of(effect: Effect) -> Channel:
     return effect.originate.channel if isinstance(effect, OriginateLeg) else effect.channel
 
 
-def check(session: Session, events: list[Event], told: Session) -> None:
+def check(session: Session, events: list[Event], reported: Session) -> None:
     """What must be true of a session at all times."""
     assert events[-1].seq == len(events) == session.seq
-    assert persistent(session) == persistent(told)
+    assert persistent(session) == persistent(reported)
     finished = [event for event in events if event.type is EventType.SESSION_FINISHED]
     if session.phase is Phase.ENDED:
         assert persistent(session) == persistent(told_on(None, events))

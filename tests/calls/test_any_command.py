@@ -186,9 +186,9 @@ class AnyCommand(AnyCall):
         if well:
             self.all_goes_well()
 
-    @rule(to=st.sampled_from(TARGETS), told=st.booleans())
-    def make_call(self, to: str, told: bool) -> None:
-        self._command("make_call", {"to": to} | ({"to_message": MESSAGE} if told else {}))
+    @rule(to=st.sampled_from(TARGETS), reported=st.booleans())
+    def make_call(self, to: str, reported: bool) -> None:
+        self._command("make_call", {"to": to} | ({"to_message": MESSAGE} if reported else {}))
 
     @rule(to=st.sampled_from(TARGETS))
     def blind_transfer(self, to: str) -> None:

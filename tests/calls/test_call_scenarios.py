@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from tests.calls.call_scenarios import Beginning, CallScenario, Deed, call_scenarios, happenings, sample
+from tests.calls.call_scenarios import Action, Beginning, CallScenario, call_scenarios, happenings, sample
 
 REPLAYED = 10
 """The number that ``tests/engine/callapi/test_call_scenarios.py`` runs."""
@@ -17,20 +17,20 @@ def test_every_tale_ends(call_scenario: CallScenario) -> None:
     assert call_scenario.finish_reason
     assert call_scenario.legs
     assert call_scenario.steps[-1].states == {}
-    assert all(told.states for told in call_scenario.steps[:-1])
+    assert all(reported.states for reported in call_scenario.steps[:-1])
 
 
 def test_the_sample_is_of_all_kinds() -> None:
     """Else replaying it would show little."""
     chosen = sample(REPLAYED)
     assert {call_scenario.beginning for call_scenario in chosen} == set(Beginning)
-    steps = [told for call_scenario in chosen for told in call_scenario.steps]
-    assert {told.step.deed for told in steps} == set(Deed)
-    states = {state for told in steps for state in told.states.values()}
+    steps = [reported for call_scenario in chosen for reported in call_scenario.steps]
+    assert {reported.step.action for reported in steps} == set(Action)
+    states = {state for reported in steps for state in reported.states.values()}
     assert {"Dial", "Conversation", "On hold", "Operators talking", "Call Transfer"} <= states
-    done = {told.step.command for told in steps if told.step.command and told.refusal is None}
+    done = {reported.step.command for reported in steps if reported.step.command and reported.refusal is None}
     assert done >= {"hold_call", "unhold_call", "make_call", "restore_talk", "transfer_talk", "release_call"}
-    assert any(told.refusal for told in steps)
+    assert any(reported.refusal for reported in steps)
     assert len({call_scenario.finish_reason for call_scenario in chosen}) >= 3
 
 

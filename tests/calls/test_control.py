@@ -92,10 +92,14 @@ async def test_errors_keep_what_they_carry(kind: type[TrunklineError], free_port
     async with control_server(FakeSwitch(lambda: raised), port), SwitchClient(url(port), TOKEN) as client:
         with pytest.raises(TrunklineError) as caught:
             await client.command(7, "list_calls", {})
-    told = caught.value
-    assert type(told) is kind
-    assert (told.message, told.mnemonic, told.field) == ("Do this", "some_mnemonic", "employee.id")
-    assert (told.value, told.params) == ({"id": 9}, {"limit": 4})
+    reported = caught.value
+    assert type(reported) is kind
+    assert (reported.message, reported.mnemonic, reported.field) == (
+        "Do this",
+        "some_mnemonic",
+        "employee.id",
+    )
+    assert (reported.value, reported.params) == ({"id": 9}, {"limit": 4})
 
 
 async def test_a_bug_in_the_switch_tells_nothing_of_itself(free_ports: Ports) -> None:

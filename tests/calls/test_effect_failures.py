@@ -251,8 +251,8 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
     outcome = Outcome()
     executor.perform(1, [effect], outcome)
     await outcome.settled(5)
-    [(told, error)] = failed
-    assert (told, type(error)) == (effect, kind)
+    [(reported, error)] = failed
+    assert (reported, type(error)) == (effect, kind)
     is_done = effect_type is Hangup and kind is ChannelGone
     assert (outcome.failure is error) == (effect_type.policy.required and not is_done)
 

@@ -57,7 +57,7 @@ async def outbox(db: Database) -> list[int]:
     ]
 
 
-def told(events: Sequence[Event]) -> list[int]:
+def reported(events: Sequence[Event]) -> list[int]:
     """Numbers of those that go through the outbox."""
     return [event.seq for event in events if event.type not in UNPUBLISHED]
 
@@ -87,7 +87,7 @@ async def test_a_call_is_kept_whole(db: Database) -> None:
     assert [(event.seq, event.type) for event in kept] == [
         (event.seq, event.type) for event in simulation.events
     ]
-    assert await outbox(db) == told(simulation.events)
+    assert await outbox(db) == reported(simulation.events)
 
 
 async def test_a_living_call_has_its_row(db: Database) -> None:
@@ -101,9 +101,9 @@ async def test_a_living_call_has_its_row(db: Database) -> None:
             None,
             None,
         )
-        told = len(simulation.events)
+        reported = len(simulation.events)
         simulation.at(5).hang_up()
-        writer.put(simulation.events[told:])
+        writer.put(simulation.events[reported:])
         await writer.flush()
     ended = await row(db, simulation.session)
     assert (ended["total_duration"], ended["communication_number"]) == (5, living["communication_number"])
@@ -115,7 +115,7 @@ async def test_written_twice_is_written_once(db: Database) -> None:
         async with writing(db) as writer:
             writer.put(simulation.events)
             await writer.flush()
-    assert await outbox(db) == told(simulation.events)
+    assert await outbox(db) == reported(simulation.events)
     assert (await row(db, simulation.session))["communication_number"] == 1
     async with writing(db) as writer:
         other = talk(seed=5)
@@ -197,7 +197,7 @@ async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_
     assert later.alarm == writer.alarm, "the next switch has the alarm, too"
     bad = simulations[1]
     assert await dead_letters(db) == [(one.stream, one.seq) for one in bad.events[5:]]
-    published = told([*simulations[0].events, *bad.events[:5], *simulations[2].events])
+    published = reported([*simulations[0].events, *bad.events[:5], *simulations[2].events])
     assert len(await outbox(db)) == len(published)
     async with db.connection() as connection:
         assert await open_calls(connection, 1) == [], "a call that is over is not taken up again"
@@ -232,7 +232,7 @@ async def test_a_passing_error_loses_nothing(db: Database) -> None:
             await holder.execute("rollback")
             async with asyncio.timeout(20):
                 await writer.flush()
-    assert await outbox(db) == told(simulation.events)
+    assert await outbox(db) == reported(simulation.events)
 
 
 async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ async def test_while_the_database_is_unavailable_events_wait(tmp_path: Path) -> 
             await asyncio.to_thread(server.start)
             async with asyncio.timeout(40):
                 await writer.flush()
-            assert len(await outbox(db)) == sum(len(told(one.events)) for one in (before, *simulations))
+            assert len(await outbox(db)) == sum(len(reported(one.events)) for one in (before, *simulations))
             assert EventType.SESSION_FINISHED in simulations[1].types
     finally:
         await asyncio.to_thread(server.stop)
@@ -279,8 +279,8 @@ async def test_tags_go_into_their_history_once(db: Database) -> None:
             writer.put(simulation.events)
             await writer.flush()
     rows = await db.fetch_all("select * from tag_history order by tag_history_id")
-    told = [(row["action"], row["tag_name"], row["is_auto"], row["user_login"]) for row in rows]
-    assert told == [("set", name, False, "kate"), ("unset", name, True, None)]
+    reported = [(row["action"], row["tag_name"], row["is_auto"], row["user_login"]) for row in rows]
+    assert reported == [("set", name, False, "kate"), ("unset", name, True, None)]
     assert {(row["communication_type"], row["communication_id"]) for row in rows} == {
         ("call", simulation.session.call_session_id)
     }

@@ -49,9 +49,9 @@ def test_what_was_told_stands_and_the_call_ends(node: Node) -> None:
     events = node.simulation()
     assert EventType.TALK_STARTED in [event.type for event in events]
     assert node.end["finish_reason"] == "internal_error"
-    told = replay(events)
-    assert told is not None
-    assert told.phase is Phase.ENDED
+    reported = replay(events)
+    assert reported is not None
+    assert reported.phase is Phase.ENDED
 
 
 def test_the_end_of_the_only_leg() -> None:

@@ -496,9 +496,9 @@ def test_released_by_command_at_each_moment() -> None:
     talking.at(8).command("release_call")
     assert talking.durations == (2, 2, 6, 6, 8, 0)
     assert talking.end["finish_reason"] == "operator_disconnects"
-    told = CallSimulation().arrive(c.TOLD)
-    told.at(1).command("release_call")
-    assert told.end["finish_reason"] == "operator_disconnects"
+    reported = CallSimulation().arrive(c.TOLD)
+    reported.at(1).command("release_call")
+    assert reported.end["finish_reason"] == "operator_disconnects"
     walk(talking.events)
 
 

@@ -53,7 +53,7 @@ def test_the_called_customer_hangs_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "reason", "told"),
+    ("cause", "reason", "reported"),
     [
         (17, "caller_busy", 17),
         (21, "caller_disconnects", 21),
@@ -62,12 +62,12 @@ def test_the_called_customer_hangs_up() -> None:
         (42, "caller_number_problems", 42),
     ],
 )
-def test_the_world_refuses(cause: int, reason: str, told: int) -> None:
+def test_the_world_refuses(cause: int, reason: str, reported: int) -> None:
     simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
     simulation.at(5).refuse(cause)
     assert (simulation.end["finish_reason"], told_cause(simulation), simulation.end["is_lost"]) == (
         reason,
-        told,
+        reported,
         True,
     )
     assert simulation.durations == (5, 5, 0, 0, 5, 0)

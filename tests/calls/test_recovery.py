@@ -111,7 +111,7 @@ class Node:
         self.clock = T0
         self.engine = FakeEngine(lambda: self.clock)
         self.directory = Directory({c.ACCOUNT: account or c.company()})
-        self.told = FakeWriter()
+        self.reported = FakeWriter()
         self.missed: list[Signal] = []
         self.flow_later: list[Signal] = []
         self.alive = True
@@ -122,7 +122,7 @@ class Node:
         return Switch(
             node=1,
             directory=lambda: self.directory,
-            writer=self.told,  # type: ignore[arg-type]
+            writer=self.reported,  # type: ignore[arg-type]
             executor=lambda _: self.hands,
             clock=lambda: self.clock,
             call_later=lambda _seconds, _function: NeverRings(),
@@ -157,7 +157,7 @@ class Node:
 
     def forget(self) -> Node:
         """The published events were not written yet."""
-        self.told.events.clear()
+        self.reported.events.clear()
         return self
 
     def restart(self) -> Node:
@@ -165,7 +165,7 @@ class Node:
         self.clock += 1
         self.alive = True
         self.switch = self._switch()
-        for events in self.told.events.values():
+        for events in self.reported.events.values():
             session = restored(events)
             assert session is not None
             if session.phase is not Phase.ENDED:
@@ -177,7 +177,7 @@ class Node:
         return self.flow()
 
     def recover(self, survey: Survey) -> None:
-        for events in self.told.events.values():
+        for events in self.reported.events.values():
             ended = any(event.type is EventType.SESSION_FINISHED for event in events)
             for event in events if ended else ():
                 if "channel" in event.data:
@@ -215,8 +215,8 @@ class Node:
 
     def simulation(self) -> list[Event]:
         """The events of the only call, which must be finished and published without a gap."""
-        assert len(self.told.events) == 1
-        events = next(iter(self.told.events.values()))
+        assert len(self.reported.events) == 1
+        events = next(iter(self.reported.events.values()))
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         assert [event.type for event in events].count(EventType.SESSION_FINISHED) == 1
         assert events[-1].type is EventType.SESSION_FINISHED
@@ -297,22 +297,22 @@ def test_killed_when_only_the_first_events_were_written() -> None:
         EventType.SESSION_FINISHED,
     )
 
-    def told(written: int | None) -> tuple[tuple[int, ...], list[int], list[int]]:
+    def reported(written: int | None) -> tuple[tuple[int, ...], list[int], list[int]]:
         node, customer, _ = talking()
         node.at(12).engine.hang_up(customer)
         node.flow()
-        ends = list(node.told.ends)
+        ends = list(node.reported.ends)
         if written is not None:
             node.kill()
-            del next(iter(node.told.events.values()))[written:]
+            del next(iter(node.reported.events.values()))[written:]
             node.at(30).restart()
         types = [event.type for event in node.simulation()]
         return node.durations(), [types.count(kind) for kind in recovered], ends
 
-    durations, counts, ends = told(None)
+    durations, counts, ends = reported(None)
     assert len(ends) > 5
     for written in ends[:-1]:
-        assert told(written)[:2] == (durations, counts), f"{written} events were written"
+        assert reported(written)[:2] == (durations, counts), f"{written} events were written"
 
 
 def test_killed_while_it_rings_and_answered_meanwhile() -> None:
@@ -399,10 +399,10 @@ def _default(login: str) -> Any:
 def test_a_second_restart_tells_nothing_again() -> None:
     node, customer, _phone = talking()
     node.at(10).kill().restart()
-    count = sum(map(len, node.told.events.values()))
+    count = sum(map(len, node.reported.events.values()))
     node.at(12).kill().restart()
     node.at(13).kill().restart()
-    assert sum(map(len, node.told.events.values())) == count
+    assert sum(map(len, node.reported.events.values())) == count
     node.at(20).engine.hang_up(customer)
     node.flow().kill().restart()
     assert node.durations() == (5, 15, 20)
@@ -443,7 +443,7 @@ def test_a_channel_of_a_lost_request_is_hung_up() -> None:
     node.kill().forget().restart()
     assert node.hands.unknown_channels
     assert not node.engine.channels
-    assert not node.told.events
+    assert not node.reported.events
 
 
 @pytest.mark.parametrize("in_log", [True, False])
@@ -615,9 +615,9 @@ def test_signals_of_calls_long_over_begin_nothing() -> None:
     node, customer, _phone = talking()
     node.at(20).engine.hang_up(customer)
     node.flow()
-    told = node.simulation()
+    reported = node.simulation()
     node.kill().restart()
-    assert node.simulation() == told
+    assert node.simulation() == reported
 
 
 def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
@@ -631,14 +631,14 @@ def test_the_caller_on_a_line_whose_decision_was_lost_is_connected() -> None:
     assert node.engine.channels[ring(node)].endpoint.name == c.BORIS_LINE
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(told: bool) -> None:
+@pytest.mark.parametrize("reported", [True, False])
+def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(reported: bool) -> None:
     """By the next switch if the answer was not published before, otherwise not again."""
     flow = scenario(c.OUTSIDE, ("a", *to_number(f"{c.PARTNER}...17")))
     node = Node(c.company(scenarios={**c.SCENARIOS, c.OUTSIDE: flow}))
     customer = node.arrive(c.OUTSIDE)
     phone = ring(node.at(5))
-    if told:
+    if reported:
         node.engine.answer(phone)
         node.flow().at(6).kill()
     else:
@@ -660,7 +660,7 @@ def asterisk_names(node: Node) -> None:
 def sessions_begun(node: Node) -> list[int]:
     return [
         call_session_id
-        for call_session_id, events in node.told.events.items()
+        for call_session_id, events in node.reported.events.items()
         for event in events
         if event.type is EventType.SESSION_STARTED
     ]
@@ -757,14 +757,14 @@ def test_a_call_of_which_only_the_beginning_is_known_does_not_stay_for_ever() ->
     node = Node()
     asterisk_names(node)
     node.arrive(c.TWICE)
-    for events in node.told.events.values():
+    for events in node.reported.events.values():
         del events[1:]
     node.kill()
     node.engine.channels.clear()
     node.missed.clear()
     node.at(20).restart()
     assert not node.switch.sessions
-    [events] = node.told.events.values()
+    [events] = node.reported.events.values()
     assert [event.type for event in events] == [
         EventType.SESSION_STARTED,
         EventType.SESSION_ENDING,
@@ -783,7 +783,7 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     node.alive = True
     node.switch = node._switch()
     target = ring(node)
-    for events in node.told.events.values():
+    for events in node.reported.events.values():
         session = told_on(None, [event for event in events if event.data.get("channel") != target])
         node.switch.restore(session, events)
     at = Instant(T0 + 9)
@@ -808,5 +808,5 @@ def test_a_call_that_rings_during_a_recovery_is_recorded_when_it_is_answered(*, 
         node.recover(Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], []))
     node.engine.answer(ring(node))
     node.flow()
-    events = next(iter(node.told.events.values()))
+    events = next(iter(node.reported.events.values()))
     assert [event.type for event in events].count(EventType.RECORDING_STARTED) == 2

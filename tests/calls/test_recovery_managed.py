@@ -92,7 +92,7 @@ def barge(node: TalkNode) -> None:
     node.do("add_coach", phone_number=DORA, mode="barge").answer()
 
 
-def told(node: TalkNode) -> None:
+def reported(node: TalkNode) -> None:
     node.do("hold_call").do("make_call", to=DORA, to_message=MESSAGE).answer()
 
 
@@ -104,7 +104,7 @@ def leaving(node: TalkNode) -> None:
 STATES: list[tuple[Callable[[TalkNode], None], Phase]] = [
     (hold, Phase.HOLD),
     (dialing, Phase.DIALING),
-    (told, Phase.DIALING),
+    (reported, Phase.DIALING),
     (leaving, Phase.DIALING),
     (consult, Phase.OPERATOR_TALK),
     (talk, Phase.TALK),
@@ -140,7 +140,7 @@ def test_commands_go_on(node: TalkNode, state: Callable[[TalkNode], None], phase
     node.again()
     if state is hold:
         node.do("unhold_call")
-    elif state is told:
+    elif state is reported:
         dora = node.ringing(c.DORA_LINE)
         node.engine.played(dora)
         assert node.flow() is node
@@ -167,7 +167,7 @@ def _phase(node: TalkNode) -> Phase:
 GONE = [
     *((one, "customer") for one, _ in STATES),
     *((one, "operator") for one, _ in STATES if one is not leaving),
-    *((one, "third") for one in (dialing, told, leaving, consult)),
+    *((one, "third") for one in (dialing, reported, leaving, consult)),
 ]
 
 

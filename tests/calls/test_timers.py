@@ -187,7 +187,7 @@ async def test_timers_and_questions_are_in_the_stream_and_survive_a_restart() ->
     (session,) = node.switch.sessions.values()
     assert session.timers == {"offer": T0 + 30, "wrap_up": T0 + 50}
     assert session.questions == {}
-    events = next(iter(node.told.events.values()))
+    events = next(iter(node.reported.events.values()))
     (closed,) = [event for event in events if event.type is EventType.QUESTION_CLOSED]
     assert closed.data == {"key": "where", "why": RESTARTED}
     node.at(31).flow()

@@ -43,23 +43,23 @@ async def drop_charges_of_march(db: Database) -> None:
 
 
 async def test_charges_of_a_month_that_was_dropped(db: Database) -> None:
-    told = calls()
-    await store(db, told)
+    reported = calls()
+    await store(db, reported)
     rater = Rater(db)
-    await wait_for_rating(db, told)
+    await wait_for_rating(db, reported)
     await rater.rate_waiting()
     count = await charges(db)
     assert count
     await drop_charges_of_march(db)
     assert not await charges(db)
-    await wait_for_rating(db, told)
+    await wait_for_rating(db, reported)
     await rater.rate_waiting()
     assert await charges(db) == count
 
 
 async def test_retention_drops_a_month_and_it_is_made_anew(db: Database) -> None:
-    told = calls()
-    await store(db, told)
+    reported = calls()
+    await store(db, reported)
     await db.execute("update recordings set status = 'removed', wav_path = null, mp3_path = null")
     now = datetime(2026, 3, 1, tzinfo=UTC)
     await remove_calls(db, {ACCOUNT: now.timestamp()}, now)

@@ -118,11 +118,11 @@ def test_commands_exist(page: Path) -> None:
 def test_settings_of_the_page_are_the_settings() -> None:
     text = (DOCS / "install.md").read_text()
     table = text.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
-    told = {
+    reported = {
         setting: (None if default == "none" else default.strip("`"))
         for setting, default in re.findall(r"^\| `([\w.]+)` \| (none|`[^`]*`) \|", table, re.MULTILINE)
     }
-    assert told == dict(_settings(Settings.model_construct(), ""))
+    assert reported == dict(_settings(Settings.model_construct(), ""))
 
 
 @every_page

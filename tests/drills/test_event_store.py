@@ -14,7 +14,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
-from tests.calls.test_event_writer import dead_letters, outbox, row, talk, told
+from tests.calls.test_event_writer import dead_letters, outbox, reported, row, talk
 from tests.drills.own_server import fill, needs_root, own_server, small_disk
 from trunkline.calls.records import event_writer as writer_module
 from trunkline.calls.records.event_writer import EventWriter
@@ -141,7 +141,7 @@ async def test_a_row_holds_no_more_than_its_stream(
         async with asyncio.timeout(LIMIT):
             await writer.flush()
     assert commits > 3
-    assert await outbox(db) == told([event for simulation in simulations for event in simulation.events])
+    assert await outbox(db) == reported([event for simulation in simulations for event in simulation.events])
     assert [(await row(db, simulation.session))["total_duration"] for simulation in simulations] == [36, 36]
 
 
@@ -187,7 +187,7 @@ async def test_a_commit_whose_answer_is_lost_is_not_repeated(
     assert [event.seq for event in await stored(db, simulation.session)] == [
         event.seq for event in simulation.events
     ]
-    assert await outbox(db) == told(simulation.events)
+    assert await outbox(db) == reported(simulation.events)
     found = await row(db, simulation.session)
     assert (found["communication_number"], found["total_duration"]) == (1, 36)
     assert await dead_letters(db) == []
@@ -226,7 +226,7 @@ async def _events_wait(db: Database, admin: str, begin: str, end: str, *words: s
     for one in (simulation, other):
         assert len(await stored(db, one.session)) == len(one.events)
         assert (await row(db, one.session))["total_duration"] == 36
-    assert sorted(await outbox(db)) == sorted(told([*simulation.events, *other.events]))
+    assert sorted(await outbox(db)) == sorted(reported([*simulation.events, *other.events]))
     assert await dead_letters(db) == []
 
 
@@ -313,7 +313,7 @@ async def test_others_append_to_a_call_only_after_its_end(db: Database) -> None:
     last = simulation.events[-1].seq
     assert sorted(await asyncio.gather(*(tag() for _ in range(5)))) == [last + one for one in range(1, 6)]
     assert [event.seq for event in await stored(db, simulation.session)] == list(range(1, last + 6))
-    assert len(await outbox(db)) == len(told(simulation.events)) + 5
+    assert len(await outbox(db)) == len(reported(simulation.events)) + 5
 
 
 async def test_a_switch_that_lost_its_lease_writes_nothing(db: Database) -> None:
@@ -413,7 +413,9 @@ async def _all_written(db: Database, simulations: list[CallSimulation]) -> None:
     for simulation in simulations:
         assert len(await stored(db, simulation.session)) == len(simulation.events)
         assert (await row(db, simulation.session))["total_duration"] == 36
-    assert sorted(await outbox(db)) == sorted(told([event for one in simulations for event in one.events]))
+    assert sorted(await outbox(db)) == sorted(
+        reported([event for one in simulations for event in one.events])
+    )
     assert await dead_letters(db) == []
 
 

@@ -276,7 +276,7 @@ class Setup:
         [row] = result["data"]
         return [tag["tag_name"] for tag in row["tags"]]
 
-    async def told(
+    async def reported(
         self, call_session_id: int, events: Sequence[str], timeout: float = REPORTED_SECONDS
     ) -> list[str]:
         """The deliveries of a call to the receiver, once all of ``events`` came."""

@@ -50,15 +50,15 @@ async def test_who_spoke_when(setup: Setup, tmp_path: Path) -> None:
     await asyncio.gather(call.ended(), answered.ended())
     row = await setup.row(before, recorded=True)
 
-    told = await _analysis(setup, row["id"])
-    assert (told["spoke_first"], told["spoke_last"]) == ("employee", "contact")
-    contact, employee = told["channels"]
+    reported = await _analysis(setup, row["id"])
+    assert (reported["spoke_first"], reported["spoke_last"]) == ("employee", "contact")
+    contact, employee = reported["channels"]
     assert (contact["side"], employee["side"]) == ("contact", "employee")
     assert employee["speech_duration"] == pytest.approx(greeting, abs=0.6)
     assert contact["speech_duration"] == pytest.approx(question, abs=0.6)
-    assert told["talk_ratio"] == pytest.approx(greeting / (greeting + question), abs=0.05)
-    assert told["overlap_duration"] < 0.3
-    met = {one["name"]: one["is_met"] for one in told["requirements"]}
+    assert reported["talk_ratio"] == pytest.approx(greeting / (greeting + question), abs=0.05)
+    assert reported["overlap_duration"] < 0.3
+    met = {one["name"]: one["is_met"] for one in reported["requirements"]}
     assert [met[name] for name in ("stereo", "pcm_16_bit", "sample_rate", "speech_duration")] == [
         True
     ] * 3 + [False]

@@ -59,8 +59,12 @@ async def test_a_talk_is_heard_recorded_reported_and_told(setup: Setup, who_ends
     assert employee_leg["is_operator"] is True
     assert employee_leg["is_talked"] is True
     assert employee_leg["duration"] == pytest.approx(phone.at_end - phone.at_answer, abs=0.8)
-    told = await setup.told(row["id"], TOLD_OF_A_TALK)
-    assert told.index("call_connected") < told.index("talk_finished") < told.index("call_session_finished")
+    reported = await setup.reported(row["id"], TOLD_OF_A_TALK)
+    assert (
+        reported.index("call_connected")
+        < reported.index("talk_finished")
+        < reported.index("call_session_finished")
+    )
 
 
 async def test_a_greeting_comes_first_and_is_in_no_recording(setup: Setup) -> None:
@@ -131,7 +135,7 @@ async def test_a_caller_who_gives_up_stops_the_ringing(setup: Setup) -> None:
     assert row["talk_duration"] == 0
     assert row["full_record_file_link"] in (None, "")
     assert row["wait_duration"] == pytest.approx(call.at_end - call.at_dial, abs=0.8)
-    assert "lost_call" in await setup.told(row["id"], ["lost_call", "call_session_finished"])
+    assert "lost_call" in await setup.reported(row["id"], ["lost_call", "call_session_finished"])
 
 
 @pytest.mark.parametrize(

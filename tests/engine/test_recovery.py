@@ -44,7 +44,7 @@ async def test_killed_during_a_talk(setup: Setup, process: str) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await setup.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert set(TOLD_OF_A_TALK) <= set(await setup.reported(row["id"], TOLD_OF_A_TALK, timeout=40))
     assert await setup.living() == []
 
 
@@ -67,7 +67,7 @@ async def test_killed_while_it_rings(setup: Setup, process: str) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "operator_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await setup.told(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert set(TOLD_OF_A_TALK) <= set(await setup.reported(row["id"], TOLD_OF_A_TALK, timeout=40))
 
 
 async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
@@ -86,7 +86,7 @@ async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    await setup.told(row["id"], TOLD_OF_A_TALK)
+    await setup.reported(row["id"], TOLD_OF_A_TALK)
 
 
 async def test_a_call_that_comes_while_no_switch_runs(setup: Setup) -> None:

@@ -229,9 +229,9 @@ async def check_sites(setup: Setup, calls: dict[int, Row]) -> None:
 
 async def check_notifications(setup: Setup, calls: dict[int, Row]) -> None:
     """Each call has one delivery of its end; each lost incoming call one of the loss."""
-    told = await rows(setup, "get.notifications", report_id=1)
+    reported = await rows(setup, "get.notifications", report_id=1)
     events: dict[str, list[int]] = {}
-    for row in told:
+    for row in reported:
         if row["communication_id"] is not None and row["notification_name"] == "Everything":
             events.setdefault(row["event_type"]["value_id"], []).append(int(row["communication_id"]))
     assert sorted(events["call_session_finished"]) == sorted(calls)
@@ -268,11 +268,11 @@ async def check_money(setup: Setup, calls: dict[int, Row], priced: int) -> None:
     amounts, talks = Decimal(0), 0
     for month in months:
         account = ("--account", str(setup.account.account_id))
-        told = json.loads(
+        reported = json.loads(
             await setup.installation.run("tariff", "statement", "--json", "--month", month, *account)
         )
-        amounts += sum(Decimal(row["amount"]) for row in told["calls"])
-        talks += sum(row["legs"] for row in told["calls"])
+        amounts += sum(Decimal(row["amount"]) for row in reported["calls"])
+        talks += sum(row["legs"] for row in reported["calls"])
     assert amounts == sum(Decimal(str(row["total_charge"])) for row in charges.values())
     assert talks == sum(row["duration"] > 0 for row in charges.values())
 

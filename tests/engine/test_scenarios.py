@@ -230,7 +230,7 @@ async def test_a_notification_is_mailed_and_delivered(setup: Setup, numbers: dic
     mail = (await mails_to(setup, "workshop@example.com"))["workshop@example.com"]
     assert "A call for the workshop" in mail.get_content()
     assert f"+{customer.identity.user}" in mail["Subject"]
-    assert "scenario_notification" in await setup.told(
+    assert "scenario_notification" in await setup.reported(
         (await setup.row(before))["id"], ["scenario_notification", "call_session_finished"]
     )
 

@@ -25,7 +25,7 @@ SESSION = 700
 BACKGROUND = Background("Sample Ltd", 3, ("vip",), links_of(SESSION, "r" * 64, "talk"), open_links=True)
 
 
-def told(events: list[Event]) -> list[tuple[str, dict[str, Any]]]:
+def reported(events: list[Event]) -> list[tuple[str, dict[str, Any]]]:
     """All notifications of a call, in order."""
     found = []
     for count, event in enumerate(events, 1):
@@ -57,7 +57,7 @@ def leg(leg_id: int, role: str, **more: Any) -> tuple[EventType, dict[str, Any]]
 
 
 def test_a_call_in() -> None:
-    notifications = told(story(1, SESSION, 1000.0))
+    notifications = reported(story(1, SESSION, 1000.0))
     assert [name for name, _ in notifications] == [
         "call_start",
         "in_call_session",
@@ -94,7 +94,7 @@ def test_a_lost_call_in_is_told_as_lost() -> None:
         (EventType.LEG_ENDED, {"leg_id": 2, "role": "employee"}),
         (EventType.SESSION_FINISHED, {"is_lost": True, "wait_duration": 20}),
     )
-    notifications = told(events)
+    notifications = reported(events)
     assert "employee_disconnect" not in dict(notifications)
     name, values = notifications[-1]
     assert name == "lost_call"
@@ -104,7 +104,7 @@ def test_a_lost_call_in_is_told_as_lost() -> None:
 
 def test_a_lost_call_out_is_not_a_lost_call() -> None:
     events = with_events((EventType.SESSION_FINISHED, {"is_lost": True}), direction="out")
-    assert "lost_call" not in dict(told(events))
+    assert "lost_call" not in dict(reported(events))
 
 
 def test_a_call_out_is_answered_by_the_contact() -> None:
@@ -116,10 +116,10 @@ def test_a_call_out_is_answered_by_the_contact() -> None:
         (EventType.LEG_ANSWERED, {"leg_id": 2, "role": "contact"}),
         direction="out",
     )
-    names = [name for name, _ in told(events)]
+    names = [name for name, _ in reported(events)]
     assert names == ["call_start", "out_call_session", "employee_answer", "call_answer"]
-    assert told(events)[-1][1]["employee_id"] == 5
-    assert told(events)[-1][1]["called_phone_number"] == "12025550110"
+    assert reported(events)[-1][1]["employee_id"] == 5
+    assert reported(events)[-1][1]["called_phone_number"] == "12025550110"
 
 
 def test_after_a_transfer_the_new_employee_has_the_call() -> None:
@@ -135,7 +135,7 @@ def test_after_a_transfer_the_new_employee_has_the_call() -> None:
         (EventType.TAG_SET, {"tag_id": 9, "tag_name": "won"}),
         (EventType.SESSION_FINISHED, {"is_lost": False}),
     )
-    notifications = told(events)
+    notifications = reported(events)
     names = [name for name, _ in notifications]
     assert names.count("call_answer") == 1
     assert names.count("call_connected") == 2
@@ -152,7 +152,7 @@ def test_after_a_transfer_the_new_employee_has_the_call() -> None:
 )
 def test_recordings_carry_their_links(kind: str, names: list[str]) -> None:
     data = {"kind": kind, "recording_id": "r", "file_duration": 2.6, "has_mp3": True, "has_wav": True}
-    notifications = told(with_events((EventType.RECORDING_READY, data)))[2:]
+    notifications = reported(with_events((EventType.RECORDING_READY, data)))[2:]
     assert [name for name, _ in notifications] == names
     values = notifications[0][1]
     assert values["file_duration"] == 3
@@ -190,7 +190,7 @@ def test_values_have_the_types_of_the_table() -> None:
         Kind.STRINGS: list,
     }
     samples = [named(sample(m, 1, "Sample Ltd", 1000.0), "n", m) for m in Mnemonic]
-    for values in [*(values for _, values in told(story(1, SESSION))), *samples]:
+    for values in [*(values for _, values in reported(story(1, SESSION))), *samples]:
         for name, value in values.items():
             if value is not None:
                 assert isinstance(value, types.get(VARIABLES[name].kind, str)), name

@@ -146,7 +146,7 @@ async def test_an_unknown_type_waits_for_a_version_that_knows_it(rig: Rig) -> No
 
 async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
     first, second = Relay(rig.db, [Notebook()]), Relay(rig.db, [Notebook()])
-    told = len(relayed(story(rig.account_id)))
+    reported = len(relayed(story(rig.account_id)))
     first_run = asyncio.create_task(first.run())
     try:
         async with asyncio.timeout(10):
@@ -156,14 +156,14 @@ async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
         try:
             await rig.happened(*story(rig.account_id))
             async with asyncio.timeout(10):
-                while len(await heard(rig)) < told:
+                while len(await heard(rig)) < reported:
                     await asyncio.sleep(0.01)
             assert not second.is_leader
             first_run.cancel()
             await asyncio.gather(first_run, return_exceptions=True)
             await rig.happened(*story(rig.account_id))
             async with asyncio.timeout(10):
-                while len(await heard(rig)) < 2 * told:
+                while len(await heard(rig)) < 2 * reported:
                     await asyncio.sleep(0.01)
             assert second.is_leader
         finally:

@@ -51,10 +51,12 @@ async def test_killed_workers_lose_nothing_and_keep_the_order(rig: Rig) -> None:
     for one in receiver.received:
         by_call.setdefault(one.json["call_session_id"], []).append(one.json["notification_mnemonic"])
     assert len(by_call) == calls
-    for told in by_call.values():
-        assert list(dict.fromkeys(told)) == list(ALL_OF_A_CALL), "first tellings are complete and in order"
+    for reported in by_call.values():
+        assert list(dict.fromkeys(reported)) == list(ALL_OF_A_CALL), (
+            "first tellings are complete and in order"
+        )
         # What was under way at a kill may come twice, and nothing older may come after it.
-        places = [ALL_OF_A_CALL.index(mnemonic) for mnemonic in told]
+        places = [ALL_OF_A_CALL.index(mnemonic) for mnemonic in reported]
         assert places == sorted(places)
 
 

@@ -62,10 +62,10 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
             await asyncio.gather(*tasks, return_exceptions=True)
     assert finished.json["notification_mnemonic"] == "call_finish"
     assert finished.json["file_link"] is None
-    told = recorded.json
-    assert told["notification_mnemonic"] == "call_record_completed"
-    assert told["file_duration"] == 2
-    assert told["talk_time_duration"] == 3
+    reported = recorded.json
+    assert reported["notification_mnemonic"] == "call_record_completed"
+    assert reported["file_duration"] == 2
+    assert reported["talk_time_duration"] == 3
     app = web.Application()
     app.add_routes(
         routes(
@@ -76,8 +76,8 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
         )
     )
     async with TestClient(TestServer(app)) as client:
-        async with client.get(urlsplit(told["full_record_file_link"]).path) as response:
+        async with client.get(urlsplit(reported["full_record_file_link"]).path) as response:
             assert response.status == 200
             assert len(await response.read()) > 1000
-        async with client.get(urlsplit(told["file_link"]).path) as response:
+        async with client.get(urlsplit(reported["file_link"]).path) as response:
             assert response.status == 200

@@ -178,8 +178,8 @@ async def test_doing_it_twice_changes_nothing(rig: Rig, settings: Settings) -> N
     row = await row_when(rig, "pending")
     await maker.make_recording(rig.account_id, row["recording_id"])
     await maker.make_recording(rig.account_id, row["recording_id"])
-    told = [event for event in await journal(rig, session) if event.type is EventType.RECORDING_READY]
-    assert len(told) == 1
+    reported = [event for event in await journal(rig, session) if event.type is EventType.RECORDING_READY]
+    assert len(reported) == 1
     assert len(await rig.db.fetch_all("select 1 from recordings")) == 1
 
 

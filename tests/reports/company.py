@@ -16,7 +16,7 @@ from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 ACCOUNT = 1001
-STRANGER = 1002
+OTHER_ACCOUNT = 1002
 """Another account with rows of the same kinds."""
 
 FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -38,11 +38,11 @@ def filled_database(server: EmbeddedPostgres, template: str, name: str) -> Itera
 async def _fill(dsn: str) -> None:
     async with await Database.open(dsn) as db:
         await store_directory(db, ACCOUNT)
-        await store_directory(db, STRANGER)
+        await store_directory(db, OTHER_ACCOUNT)
         await give_plan(db, ACCOUNT)
-        for told in (
+        for reported in (
             stories(ACCOUNT, FIRST_DAY, days=20, count=STORIES),
-            stories(STRANGER, FIRST_DAY, days=5, count=20, seed=2),
+            stories(OTHER_ACCOUNT, FIRST_DAY, days=5, count=20, seed=2),
         ):
-            await store(db, told)
-            await rate(db, told)
+            await store(db, reported)
+            await rate(db, reported)

@@ -201,14 +201,14 @@ def _recordings(session: Values, legs: Sequence[Values]) -> list[Values]:
     ]
 
 
-async def store(db: Database, told: Sequence[Story]) -> None:
+async def store(db: Database, reported: Sequence[Story]) -> None:
     """Write stories; partitions are made as needed."""
     async with db.connection() as connection:
-        for session_id in {story.session["call_session_id"] for story in told}:
+        for session_id in {story.session["call_session_id"] for story in reported}:
             await ensure_for(connection, session_id)
-        await insert(connection, "call_sessions", [story.session for story in told])
-        await insert(connection, "call_legs", [leg for story in told for leg in story.legs])
-        await insert(connection, "recordings", [one for story in told for one in story.recordings])
+        await insert(connection, "call_sessions", [story.session for story in reported])
+        await insert(connection, "call_legs", [leg for story in reported for leg in story.legs])
+        await insert(connection, "recordings", [one for story in reported for one in story.recordings])
 
 
 async def insert(connection: Connection, table: str, rows: Sequence[Values]) -> None:

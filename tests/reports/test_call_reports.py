@@ -62,9 +62,9 @@ async def one_call(reader: Reader, start: datetime, **changes: Any) -> Story:
 
 
 async def test_a_call_as_it_is_shown(reader: Reader) -> None:
-    told = stories(ACCOUNT, at("2026-03-05T08:00:00.700"), 0, 30)
+    reported = stories(ACCOUNT, at("2026-03-05T08:00:00.700"), 0, 30)
     story = next(
-        s for s in told if s.recordings and json_of(s.session["tags"]) and s.session["direction"] == "in"
+        s for s in reported if s.recordings and json_of(s.session["tags"]) and s.session["direction"] == "in"
     )
     story.session["contact_phone_number"], story.session["country_code"] = CONTACTS[0], "AE"
     await store(reader.database, [story])
@@ -157,8 +157,8 @@ async def test_the_oldest_comes_first_unless_asked(reader: Reader) -> None:
 
 
 async def test_totals_of_sessions_and_legs_agree(reader: Reader) -> None:
-    told = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 60)
-    await store(reader.database, told)
+    reported = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 60)
+    await store(reader.database, reported)
     sessions = await calls(reader, "id", "talk_duration", "is_lost", "total_duration")
     operators = await legs(
         reader,
@@ -170,20 +170,20 @@ async def test_totals_of_sessions_and_legs_agree(reader: Reader) -> None:
     contacts = await legs(
         reader, "total_duration", filter={"field": "is_operator", "operator": "!=", "value": True}
     )
-    assert len(sessions) == len(operators) == len(contacts) == len(told)
+    assert len(sessions) == len(operators) == len(contacts) == len(reported)
     assert sum(row["talk_duration"] for row in sessions) == sum(row["duration"] for row in operators)
     assert sum(row["total_duration"] for row in sessions) == sum(row["total_duration"] for row in contacts)
     assert {row["id"] for row in sessions if row["is_lost"]} == {
         row["call_session_id"] for row in operators if row["is_failed"]
     }
     assert sum(row["talk_duration"] for row in sessions) == sum(
-        story.session["talk_duration"] for story in told
+        story.session["talk_duration"] for story in reported
     )
 
 
 async def test_filters_of_the_reference(reader: Reader) -> None:
-    told = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 40)
-    await store(reader.database, told)
+    reported = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 40)
+    await store(reader.database, reported)
 
     async def found(field: str, operator: str, value: Any) -> set[int]:
         filter = {"field": field, "operator": operator, "value": value}
@@ -192,7 +192,7 @@ async def test_filters_of_the_reference(reader: Reader) -> None:
     def told_by(employee_id: int) -> set[int]:
         return {
             s.session["call_session_id"]
-            for s in told
+            for s in reported
             if json_of(s.session["employees"])[0]["employee_id"] == employee_id
         }
 
@@ -201,16 +201,16 @@ async def test_filters_of_the_reference(reader: Reader) -> None:
     assert await found("employee_full_name", "like", "Lind%") == told_by(4003)
     assert await found("employees", "=", EMPLOYEES[4001]) == told_by(4001)
     assert await found("employees", "jsquery", "#(employee_id = 4002 AND is_talked = true)") == {
-        s.session["call_session_id"] for s in told if s.session.get("last_talked_employee_id") == 4002
+        s.session["call_session_id"] for s in reported if s.session.get("last_talked_employee_id") == 4002
     }
     tagged = {
         s.session["call_session_id"]
-        for s in told
+        for s in reported
         if any(t["tag_name"] == "vip" for t in json_of(s.session["tags"]))
     }
     assert tagged
     assert await found("tags", "=", "vip") == await found("tags", "=", 12001) == tagged
-    one = told[7].session["call_session_id"]
+    one = reported[7].session["call_session_id"]
     assert await found("call_session_id", "=", str(one)) == {one}
 
 

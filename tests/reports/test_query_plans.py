@@ -63,15 +63,19 @@ async def test_usual_reports_read_only_the_months_that_are_asked_for_by_an_index
             }
             for statement in (query.rows, query.count):
                 for node in scans(await explained(db.for_account(ACCOUNT), statement, query)):
-                    told = (question.name, node)
+                    reported = (question.name, node)
                     month = _MONTH.match(node["Relation Name"])
-                    assert month, told
-                    assert month[1] in months, told
-                    assert node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Index Scan"), told
+                    assert month, reported
+                    assert month[1] in months, reported
+                    assert node["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Index Scan"), (
+                        reported
+                    )
                     if node["Node Type"] == "Bitmap Index Scan":
                         continue  # of an index over tags or employees: few rows whatever the period
-                    assert "account_id =" in node["Index Cond"], told
-                    assert "start_time" in node["Index Cond"] or "call_session_id" in node["Index Cond"], told
+                    assert "account_id =" in node["Index Cond"], reported
+                    assert "start_time" in node["Index Cond"] or "call_session_id" in node["Index Cond"], (
+                        reported
+                    )
 
 
 async def explained(db: Database, statement: sql.Composed, query: CompiledQuery) -> Node:

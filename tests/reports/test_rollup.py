@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.directory_rows import store_directory
 from tests.reports.lifelike import id_at, insert, stories
 from trunkline.db.partitions import ensure_for
@@ -41,7 +41,7 @@ FILTERS: list[Any] = [
 @pytest.fixture
 async def db(database: str) -> AsyncIterator[Database]:
     async with await Database.open(database) as opened:
-        for account in (ACCOUNT, STRANGER):
+        for account in (ACCOUNT, OTHER_ACCOUNT):
             await store_directory(opened, account)
         async with opened.connection() as connection:
             await ensure_for(connection, id_at(FIRST))
@@ -77,10 +77,10 @@ async def test_totals_are_exact(
     """Whatever was added, changed and removed."""
     async with db.connection() as connection:
         await connection.execute("delete from call_sessions")
-        for account, count in ((ACCOUNT, 40), (STRANGER, 5)):
-            told = [story.session for story in stories(account, FIRST, days=5, count=count, seed=seed)]
-            await insert(connection, "call_sessions", told)
-        ids = [row["call_session_id"] for row in told]
+        for account, count in ((ACCOUNT, 40), (OTHER_ACCOUNT, 5)):
+            reported = [story.session for story in stories(account, FIRST, days=5, count=count, seed=seed)]
+            await insert(connection, "call_sessions", reported)
+        ids = [row["call_session_id"] for row in reported]
         await connection.execute(
             "update call_sessions set finish_time = null, is_lost = null where call_session_id %% 5 = %s",
             (seed % 5,),
@@ -101,11 +101,11 @@ async def test_totals_are_exact(
 
 
 async def test_folding_leaves_few_lines(db: Database) -> None:
-    told = [story.session for story in stories(ACCOUNT, FIRST, days=1, count=300)]
-    for row in told:
+    reported = [story.session for story in stories(ACCOUNT, FIRST, days=1, count=300)]
+    for row in reported:
         row["start_time"] = FIRST
     async with db.connection() as connection:
-        await insert(connection, "call_sessions", told)
+        await insert(connection, "call_sessions", reported)
     await rollup.compact(db)
     [lines] = await db.fetch_all("select count(*) as n, sum(sessions)::int as calls from call_counts")
     assert lines["calls"] == 300

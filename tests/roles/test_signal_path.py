@@ -94,13 +94,13 @@ class Engine:
 
 class Scene:
     def __init__(self) -> None:
-        self.told: list[str | None] = []
+        self.reported: list[str | None] = []
         self.changed = asyncio.Event()
         self.engine = Engine()
         self.path = self.engine.path = SignalPath(self.engine, self._changed, lambda: False)
 
     def _changed(self, reason: str | None) -> None:
-        self.told.append(reason)
+        self.reported.append(reason)
         self.changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -124,10 +124,10 @@ async def test_ready_while_heartbeats_return_and_not_ready_with_a_reason_while_t
     scene = Scene()
     assert scene.path.status()["state"] is PathState.STARTING
     running = asyncio.ensure_future(scene.path.run())
-    await scene.until(lambda: scene.told == [None])
+    await scene.until(lambda: scene.reported == [None])
     scene.engine.answers, scene.engine.mends = False, True
-    await scene.until(lambda: len(scene.told) == 3)
-    assert scene.told == [None, "the heartbeat does not return by ARI", None]
+    await scene.until(lambda: len(scene.reported) == 3)
+    assert scene.reported == [None, "the heartbeat does not return by ARI", None]
     assert scene.engine.reconnected >= 1
     assert scene.path.status()["state"] is PathState.READY
     running.cancel()
@@ -140,20 +140,20 @@ async def test_the_process_ends_when_nothing_brings_the_heartbeat_back() -> None
     with pytest.raises(SignalPathBroken, match="ARI"):
         await asyncio.wait_for(scene.path.run(), 10)
     assert scene.engine.reconnected > 1
-    assert scene.told == []  # it was never ready, so it could not become not ready
+    assert scene.reported == []  # it was never ready, so it could not become not ready
 
 
 @pytest.mark.usefixtures("quick")
 async def test_a_switch_without_asterisk_is_not_ready_and_ready_when_it_is_back() -> None:
     scene = Scene()
     running = asyncio.ensure_future(scene.path.run())
-    await scene.until(lambda: scene.told == [None])
+    await scene.until(lambda: scene.reported == [None])
     scene.engine.is_up, scene.engine.failure = False, EngineUnavailable("gone")
-    await scene.until(lambda: len(scene.told) == 2)
-    assert "not connected" in str(scene.told[1])
+    await scene.until(lambda: len(scene.reported) == 2)
+    assert "not connected" in str(scene.reported[1])
     scene.engine.is_up, scene.engine.failure = True, None
-    await scene.until(lambda: len(scene.told) == 3)
-    assert scene.told[2] is None
+    await scene.until(lambda: len(scene.reported) == 3)
+    assert scene.reported[2] is None
     running.cancel()
 
 

@@ -43,9 +43,9 @@ def test_a_probe_tells_reachability_and_an_unreachable_device_is_not_called() ->
     registrations.replace_all([listed("1001", DESK)], NOW)
     probe = {"Event": "ContactStatus", "EndpointName": "1001", "URI": DESK}
     good = AmiMessage([*probe.items(), ("ContactStatus", "Reachable"), ("RoundtripUsec", "1500")], LATER)
-    told = registrations.probed(good)
-    assert told
-    assert (told.round_trip_us, told.reachable) == (1500, True)
+    reported = registrations.probed(good)
+    assert reported
+    assert (reported.round_trip_us, reported.reachable) == (1500, True)
     registrations.replace_all([listed("1001", DESK)], LATER)
     assert registrations.all()[0].round_trip_us == 1500
     bad = AmiMessage([*probe.items(), ("ContactStatus", "Unreachable"), ("RoundtripUsec", "0")], LATER)

@@ -58,8 +58,8 @@ async def test_a_dead_callback_delays_no_other_one(client: DataApiClient, tmp_pa
     ):
         for number in range(12):
             for receiver, name in ((dead, "dead"), (good, "good")):
-                told = {"url": receiver.url, "events": ALL_EVENTS}
-                await client.do("upload.calls", calls=[call(f"{name}{number}", callback=told)])
+                reported = {"url": receiver.url, "events": ALL_EVENTS}
+                await client.do("upload.calls", calls=[call(f"{name}{number}", callback=reported)])
         await settled(client, 24)
         told_ = await good.wait_for(24)
         async with asyncio.timeout(15):

@@ -129,7 +129,7 @@ async def test_what_is_told_of_uploads(client: DataApiClient, tmp_path: Path) ->
     assert row["callback"] == callback
     assert [tag["tag_name"] for tag in row["tags"]] == ["A"]
     assert row["records"] == []
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows("get.uploaded_calls", **period) == []
 
 
@@ -156,7 +156,7 @@ async def test_an_ext_id_counts_once(client: DataApiClient, tmp_path: Path) -> N
     await upload(client, tmp_path, call("same", comment="third"))
     assert await client.one("select count(*) from call_sessions") == 1
     assert await client.one("select string_agg(comment, ',') from communication_comments") == "first"
-    client.as_stranger()
+    client.as_other_account()
     client.with_components("upload_calls")
     async with working(client, settings_for(tmp_path)):
         await client.do("upload.calls", calls=[call("same")])

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.apis.data_api.client import DataApiClient
-from tests.reports.company import STRANGER
+from tests.reports.company import OTHER_ACCOUNT
 from tests.uploads.test_calls import make_site
 
 DAY = {"date_from": "2026-03-03 00:00:00", "date_till": "2026-03-03 23:59:59"}
@@ -132,7 +132,7 @@ async def test_chats(client: DataApiClient) -> None:
     assert (second["status"], second["visitor_session_id"]) == ("lost", seen)
     messages = await client.rows("get.chat_messages_report", chat_id=one["id"])
     assert len(messages) == 4
-    client.as_stranger()
+    client.as_other_account()
     assert await client.fault("delete.chats", id=one["id"]) == ("entity_not_found", "id")
     client.as_owner()
     assert await client.do("delete.chats", id=one["id"]) == {"success": True}
@@ -220,7 +220,7 @@ async def test_offline_messages_and_their_fields(client: DataApiClient) -> None:
     )
     assert await client.do("delete.offline_messages", id=one["id"]) == {"success": True}
     assert await client.fault("delete.offline_messages", id=one["id"]) == ("entity_not_found", "id")
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows("get.offline_message_user_fields") == []
     for method in ("update", "delete"):
         more = {"name": "X"} if method == "update" else {}
@@ -301,14 +301,14 @@ async def test_visits(client: DataApiClient) -> None:
         " returning campaign_id",
         {"site": site, "condition": json.dumps(condition)},
     )
-    told = (
+    reported = (
         await client.do(
             "upload.sessions",
             sessions=[visit(site, "a", utm_source="letter"), visit(site, "b"), visit(site, "a")],
         )
     )["data"]
-    assert [one["ext_id"] for one in told] == ["a", "b", "a"]
-    assert told[0] == told[2]
+    assert [one["ext_id"] for one in reported] == ["a", "b", "a"]
+    assert reported[0] == reported[2]
     rows = {row["ext_id"]: row for row in await client.rows("get.visitor_sessions_report", **DAY)}
     assert (rows["a"]["campaign_id"], rows["b"]["campaign_id"]) == (campaign, -1)
     visitor = rows["a"]["visitor_id"]
@@ -334,8 +334,8 @@ async def test_visits(client: DataApiClient) -> None:
     await client.db.execute("update campaigns set status = 'inactive' where campaign_id = %s", (campaign,))
     answer = await client.fault("upload.sessions", sessions=[visit(site, "bad", campaign_id=campaign)])
     assert answer == ("campaign_is_inactive", "sessions.campaign_id")
-    client.as_stranger()
-    assert STRANGER != 1001
+    client.as_other_account()
+    assert OTHER_ACCOUNT != 1001
     assert await client.fault("upload.sessions", sessions=[visit(site, "a")]) == (
         "entity_not_found",
         "sessions.site_id",

@@ -25,8 +25,8 @@ from tests.uploads.rig import ALL_EVENTS, call, children, open_files, settings_f
 
 def wav_call(ext_id: str, url: str, callback: str | None = None, **more: object) -> dict[str, object]:
     record = {"employee_channel": "right", "employee_name": "Ruiz Ana", "record_url": url}
-    told = {"callback": {"url": callback, "events": ALL_EVENTS}} if callback else {}
-    return call(ext_id, wav_records=[record], **told, **more)
+    reported = {"callback": {"url": callback, "events": ALL_EVENTS}} if callback else {}
+    return call(ext_id, wav_records=[record], **reported, **more)
 
 
 def mp3_call(ext_id: str, url: str, **more: object) -> dict[str, object]:
@@ -144,16 +144,16 @@ async def test_the_uploader_is_told(client: DataApiClient, customer: Customer, t
         calls.append(call("mute", callback={"url": receiver.url, "events": ["error"]}))
         await client.do("upload.calls", calls=calls)
         await settled(client, 4)
-        told = [one.json for one in await receiver.wait_for(6)]
+        reported = [one.json for one in await receiver.wait_for(6)]
     stories: dict[str, list[str]] = {}
-    for one in told:
+    for one in reported:
         stories.setdefault(one["ext_id"], []).append(one["status"])
     assert stories == {
         "good": ["in_process", "processed"],
         "short": ["in_process", "error"],
         "plain": ["in_process", "processed"],
     }
-    last = {one["ext_id"]: one for one in told}
+    last = {one["ext_id"]: one for one in reported}
     assert last["short"]["error_code"] == "wav_min_duration_processing_error"
     assert "2.0 s" in last["short"]["error_message"]
     [row] = await client.rows(

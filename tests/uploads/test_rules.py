@@ -86,17 +86,17 @@ def test_calls_of_one_second_have_ids_of_their_own(started: int, number: int, ap
 
 @given(calls)
 def test_what_was_sent_counts(call: UploadedCall) -> None:
-    told = rules.durations(call)
-    assert told.total == (call.finish_time - call.start_time).total_seconds()
+    reported = rules.durations(call)
+    assert reported.total == (call.finish_time - call.start_time).total_seconds()
     if call.wait_duration is not None:
-        assert told.wait == call.wait_duration
+        assert reported.wait == call.wait_duration
     if call.is_lost:
-        assert told.talk == 0
+        assert reported.talk == 0
     elif call.talk_duration is not None:
-        assert told.talk == call.talk_duration
-    elif call.wait_duration is None or call.wait_duration <= told.total:
-        assert told.wait + told.talk == told.total
-    assert min(told.wait, told.talk, told.total) >= 0
+        assert reported.talk == call.talk_duration
+    elif call.wait_duration is None or call.wait_duration <= reported.total:
+        assert reported.wait + reported.talk == reported.total
+    assert min(reported.wait, reported.talk, reported.total) >= 0
 
 
 @given(calls, st.lists(st.floats(0, 5000), max_size=6))

@@ -22,10 +22,10 @@ async def test_a_killed_worker_loses_no_call(
     slow = customer.serve("/slow.wav", trickles(sounds.wav(16.5), WAV, 0.05, 40_000))
     arguments = (client.db.dsn, str(tmp_path), str(customer.certificate))
     async with Receiver() as receiver:
-        told = {"callback": {"url": receiver.url, "events": ALL_EVENTS}}
+        reported = {"callback": {"url": receiver.url, "events": ALL_EVENTS}}
         record = {"employee_channel": "left", "employee_name": "Someone New", "record_url": slow}
-        calls = [call(f"wav{number}", wav_records=[record], **told) for number in range(4)]
-        calls += [call(f"plain{number}", **told) for number in range(4)]
+        calls = [call(f"wav{number}", wav_records=[record], **reported) for number in range(4)]
+        calls += [call(f"plain{number}", **reported) for number in range(4)]
         await client.do("upload.calls", calls=calls)
         async with worker_process(PROCESS, *arguments) as worker:
             async with asyncio.timeout(30):

@@ -162,7 +162,7 @@ async def test_employee_call_and_its_flat_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (
             LimitExceeded(
@@ -215,10 +215,10 @@ async def test_employee_call_and_its_flat_form() -> None:
         (PermissionDenied("international"), (-32003, "forbidden", "Permission denied")),
     ],
 )
-async def test_refusals_of_the_switch(error: Exception, told: tuple[int, str, str]) -> None:
+async def test_refusals_of_the_switch(error: Exception, reported: tuple[int, str, str]) -> None:
     fakes = _fakes(start_employee_call=error)
     answer = await fakes.ask(Api.CALL, "start.employee_call", EMPLOYEE)
-    assert fault(answer) == told
+    assert fault(answer) == reported
     assert fakes.accounts.used == 0
 
 

@@ -50,8 +50,8 @@ class _Streaming:
 
 
 async def _next(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    told: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 20)
-    return told
+    reported: dict[str, Any] = await asyncio.wait_for(socket.receive_json(), 20)
+    return reported
 
 
 async def _nobody_watches(streaming: _Streaming) -> None:
@@ -82,15 +82,15 @@ async def test_transitions_of_the_accounts_calls_as_they_happen(streaming: _Stre
             _event(session, 2, EventType.LEG_STARTED, leg_id=31, channel="secret-channel", role="contact"),
         )
         await streaming.happen(_event(session, 3, EventType.LEG_RINGING, leg_id=31))
-        told = [await _next(socket) for _ in range(3)]
-    assert [(one["call_session_id"], one["seq"], one["event"]) for one in told] == [
+        reported = [await _next(socket) for _ in range(3)]
+    assert [(one["call_session_id"], one["seq"], one["event"]) for one in reported] == [
         (session, 1, "session_started"),
         (session, 2, "leg_started"),
         (session, 3, "leg_ringing"),
     ]
-    assert told[0]["data"] == {"direction": "in", "contact_phone_number": "971500000010"}
-    assert told[1]["data"] == {"leg_id": 31, "role": "contact"}
-    assert told[0]["time"].endswith("Z")
+    assert reported[0]["data"] == {"direction": "in", "contact_phone_number": "971500000010"}
+    assert reported[1]["data"] == {"leg_id": 31, "role": "contact"}
+    assert reported[0]["time"].endswith("Z")
 
 
 async def test_one_call_alone(streaming: _Streaming) -> None:

@@ -10,7 +10,7 @@ import orjson
 from cryptography.fernet import Fernet
 
 from tests.apis.support import ADDRESS, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.directory_rows import store_directory
 from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
@@ -34,7 +34,7 @@ end $$"""
 
 @dataclass
 class DataApiClient:
-    """Asks as the owner of :data:`ACCOUNT` unless :meth:`as_member` or :meth:`as_stranger` said otherwise."""
+    """Asks as the owner of :data:`ACCOUNT` unless :meth:`as_member` or :meth:`as_other_account` said otherwise."""
 
     db: Database
     accounts: MemoryAccounts = field(default_factory=lambda: MemoryAccounts(minute_limit=10**6))
@@ -78,10 +78,10 @@ class DataApiClient:
         """From now on the user has only these permissions (``employees:select``)."""
         self.accounts.allow(role=Role.MEMBER, permissions=frozenset(permissions))
 
-    def as_stranger(self) -> None:
+    def as_other_account(self) -> None:
         """From now on the owner of the other company asks."""
-        self.accounts.networks[STRANGER] = ["127.0.0.0/8"]
-        self.accounts.allow(account_id=STRANGER)
+        self.accounts.networks[OTHER_ACCOUNT] = ["127.0.0.0/8"]
+        self.accounts.allow(account_id=OTHER_ACCOUNT)
 
     def as_owner(self) -> None:
         """From now on the owner of the first company asks, as at the beginning."""
@@ -98,8 +98,8 @@ class DataApiClient:
 
 
 async def open_client(db: Database) -> DataApiClient:
-    """Two companies (:data:`ACCOUNT`, :data:`STRANGER`) with the same directory."""
+    """Two companies (:data:`ACCOUNT`, :data:`OTHER_ACCOUNT`) with the same directory."""
     await store_directory(db, ACCOUNT)
-    await store_directory(db, STRANGER)
+    await store_directory(db, OTHER_ACCOUNT)
     await db.execute(NUMBERS_GO_ON)
     return DataApiClient(db)

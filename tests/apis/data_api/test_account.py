@@ -64,7 +64,7 @@ async def test_a_client_of_an_agent(client: DataApiClient) -> None:
     data = (await client.do("getobj.account"))["data"]
     assert (data["is_agent_app"], data["is_agent"], data["tp_name"]) == (True, False, "Standard")
     await client.db.execute("update users set user_id = 2001 where account_id = 1002")
-    client.as_stranger()
+    client.as_other_account()
     data = (await client.do("getobj.account"))["data"]
     assert (data["is_agent_app"], data["is_agent"], data["agent_type"]) == (False, True, "agent")
 

@@ -44,7 +44,7 @@ async def test_faults(client: DataApiClient) -> None:
 
 async def test_another_account(client: DataApiClient) -> None:
     made = (await client.do("create.phone_number_to_blacklist", phone_number=PHONE))["data"]
-    client.as_stranger()
+    client.as_other_account()
     assert made["id"] not in [row["id"] for row in await client.rows("get.blacklist_phone_numbers")]
     assert await client.fault("delete.phone_number_from_blacklist", id=made["id"]) == (
         "entity_not_found",

@@ -207,9 +207,9 @@ async def test_faults_of_numbers(shop: Shop) -> None:
         ([{"phone_number_id": VA}], ("required_parameter_missed", "site_blocks.site_block_id")),
     ]
     other = await shop.campaign(name="Other")
-    for blocks, told in faults:
-        assert await shop.fault("create", name="X", site_blocks=blocks) == told, blocks
-        assert await shop.fault("update", id=other, site_blocks=blocks) == told, blocks
+    for blocks, reported in faults:
+        assert await shop.fault("create", name="X", site_blocks=blocks) == reported, blocks
+        assert await shop.fault("update", id=other, site_blocks=blocks) == reported, blocks
     assert await shop.shows(other) == []
     assert len(await shop.client.rows("get.campaigns")) == 3
 
@@ -278,9 +278,9 @@ async def test_faults(shop: Shop) -> None:
             ("required_parameter_missed", "dynamic_call_tracking.count_virtual_numbers"),
         ),
     ]
-    for wrong, told in faults:
-        assert await shop.fault("create", **{"name": "X", **wrong}) == told, wrong
-        assert await shop.fault("update", **{"id": campaign, **wrong}) == told, wrong
+    for wrong, reported in faults:
+        assert await shop.fault("create", **{"name": "X", **wrong}) == reported, wrong
+        assert await shop.fault("update", **{"id": campaign, **wrong}) == reported, wrong
     assert await shop.fault("update", id=campaign, cost_ratio=0.5) == (
         "invalid_parameter_value",
         "cost_ratio",
@@ -393,8 +393,8 @@ async def test_costs(shop: Shop) -> None:
         ([cost(1)] * 501, ("data_limit_exceeded", "costs")),
         ([cost(1), {}], ("required_parameter_missed", "costs.date_from")),
     ]
-    for wrong, told in faults:
-        assert await shop.client.fault(method, costs=wrong) == told
+    for wrong, reported in faults:
+        assert await shop.client.fault(method, costs=wrong) == reported
     assert await shop.client.one("select count(*) from campaign_costs") == 1
 
 
@@ -432,7 +432,7 @@ async def test_calls_know_the_campaign_of_a_number(shop: Shop) -> None:
 
 async def test_another_account(shop: Shop) -> None:
     campaign = await shop.campaign(site_blocks=[shop.block(VA)])
-    shop.client.as_stranger()
+    shop.client.as_other_account()
     assert [row["id"] for row in await shop.client.rows("get.campaigns")] == [-1]
     assert await shop.client.rows("get.campaign_parameter_weights") == []
     assert await shop.fault("create", name="X") == ("entity_not_found", "site_id")

@@ -114,16 +114,16 @@ async def test_the_wrong_one_of_many_is_told(client: DataApiClient) -> None:
         ({"groups": [1]}, 1),
         ({"phone_numbers": [PHONE, f"+{PHONE}"]}, PHONE),
     ):
-        told = (await client.answer("create.contacts", **{**ANNA, **wrong}))["error"]["data"]
-        assert told["value"] == value
+        reported = (await client.answer("create.contacts", **{**ANNA, **wrong}))["error"]["data"]
+        assert reported["value"] == value
 
 
 async def test_faults(client: DataApiClient, anna: int) -> None:
     before = await client.rows("get.contacts")
-    for wrong, told in FAULTS:
-        assert await client.fault("update.contacts", id=anna, **wrong) == told, wrong
+    for wrong, reported in FAULTS:
+        assert await client.fault("update.contacts", id=anna, **wrong) == reported, wrong
         if wrong != {"last_name": None}:
-            assert await client.fault("create.contacts", **{**ANNA, **wrong}) == told, wrong
+            assert await client.fault("create.contacts", **{**ANNA, **wrong}) == reported, wrong
     for name in ANNA:
         less = {key: value for key, value in ANNA.items() if key != name}
         assert await client.fault("create.contacts", **less) == ("required_parameter_missed", name)
@@ -231,7 +231,7 @@ async def test_calls_know_the_name_at_once(client: DataApiClient, anna: int) -> 
 async def test_another_account(client: DataApiClient, anna: int) -> None:
     firm = (await client.do("create.contact_organizations", name="Example Trading"))["id"]
     group = (await client.do("create.group_contacts", name="Partners"))["id"]
-    client.as_stranger()
+    client.as_other_account()
     assert anna not in [row["id"] for row in await client.rows("get.contacts")]
     assert group not in [row["id"] for row in await client.rows("get.group_contacts")]
     assert await client.rows("get.contact_organizations") == []

@@ -22,7 +22,7 @@ from tests.apis.data_api.conversations import (
     store_conversations,
 )
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.lifelike import insert, store, stories
 from trunkline.accounts.components import TITLES
 from trunkline.apis.catalogue import DATA_API
@@ -148,7 +148,8 @@ async def test_a_visitor_who_returns(talks: DataApiClient) -> None:
         await insert(connection, "visitor_sessions", [visit])
         row = await (
             await connection.execute(
-                "select visit_of(%s, 50902) as extra, visit_of(%s, 50902) as foreign", (ACCOUNT, STRANGER)
+                "select visit_of(%s, 50902) as extra, visit_of(%s, 50902) as foreign",
+                (ACCOUNT, OTHER_ACCOUNT),
             )
         ).fetchone()
         assert row is not None
@@ -209,11 +210,11 @@ async def test_attributes_follow_from_the_communication_unless_they_were_kept(ta
 
 
 async def test_calls_and_all_else_in_one_list(talks: DataApiClient) -> None:
-    told = stories(ACCOUNT, DAY, days=1, count=10)
-    await store(talks.db, told)
+    reported = stories(ACCOUNT, DAY, days=1, count=10)
+    await store(talks.db, reported)
     rows = await talks.rows("get.communications_report", **PERIOD)
     inside = [one for one in rows if one["communication_type"] == "call"]
-    assert {row["id"] for row in inside} <= {story.session["call_session_id"] for story in told}
+    assert {row["id"] for row in inside} <= {story.session["call_session_id"] for story in reported}
     assert len(rows) == len(inside) + 3
     assert [row["date_time"] for row in rows] == sorted(row["date_time"] for row in rows)
     assert EMAIL not in {row["id"] for row in rows}
@@ -290,7 +291,7 @@ async def test_days_of_a_campaign(talks: DataApiClient) -> None:
 
 
 async def test_another_account_sees_nothing(talks: DataApiClient) -> None:
-    talks.as_stranger()
+    talks.as_other_account()
     for method in conversation_reports.METHODS:
         assert await rows_of(talks, method) == [], method.name
 

@@ -68,7 +68,7 @@ async def test_faults(client: DataApiClient) -> None:
     )
     assert await client.fault("update.crm_account", id=1, **ASKED) == ("entity_not_found", "id")
     assert await client.fault("delete.crm_account", id=1) == ("entity_not_found", "id")
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows("get.crm_accounts") == []
     assert await client.fault("update.crm_account", id=made["id"], **ASKED) == ("entity_not_found", "id")
     assert await client.fault("delete.crm_account", id=made["id"]) == ("entity_not_found", "id")

@@ -79,9 +79,12 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
 async def test_faults(client: DataApiClient) -> None:
     other = (await client.do("create.group_employees", name="Other"))["id"]
     before = await client.rows("get.group_employees")
-    for told, mnemonic, field in FAULTS:
-        assert await client.fault("create.group_employees", **{"name": "New", **told}) == (mnemonic, field)
-        assert await client.fault("update.group_employees", id=other, **told) == (mnemonic, field)
+    for reported, mnemonic, field in FAULTS:
+        assert await client.fault("create.group_employees", **{"name": "New", **reported}) == (
+            mnemonic,
+            field,
+        )
+        assert await client.fault("update.group_employees", id=other, **reported) == (mnemonic, field)
     assert await client.rows("get.group_employees") == before
 
 
@@ -110,7 +113,7 @@ async def test_access(client: DataApiClient) -> None:
         ("delete.group_employees", {"id": made}),
     ):
         assert await client.fault(method, **more) == ("forbidden", None)
-    client.as_stranger()
+    client.as_other_account()
     client.accounts.allow(role="owner")
     for method, more in (
         ("update.group_employees", {"name": "X"}),

@@ -126,11 +126,11 @@ OLDER_FORMS: list[tuple[dict[str, Any], list[str], list[str]]] = [
 
 
 async def test_older_forms_of_directions(client: DataApiClient) -> None:
-    for told, external, internal in OLDER_FORMS:
-        made = await client.do("create.employees", last_name="Reed", **told)
+    for reported, external, internal in OLDER_FORMS:
+        made = await client.do("create.employees", last_name="Reed", **reported)
         row = await client.row("get.employees", made["id"])
-        assert row["in_external_allowed_call_directions"] == external, told
-        assert row["in_internal_allowed_call_directions"] == internal, told
+        assert row["in_external_allowed_call_directions"] == external, reported
+        assert row["in_internal_allowed_call_directions"] == internal, reported
 
 
 async def test_phones_are_replaced_whole_and_keep_what_is_not_said(client: DataApiClient) -> None:
@@ -220,9 +220,9 @@ FAULTS_OF_NEW: list[tuple[dict[str, Any], str, str | None]] = [
 async def test_faults_of_a_new_employee(client: DataApiClient) -> None:
     client.with_components(*DEFAULT, "consultant")
     count = await client.one("select count(*) from employees")
-    for told, mnemonic, field in FAULTS_OF_NEW:
-        answer = await client.fault("create.employees", **{"last_name": "Reed", **told})
-        assert answer[0] == mnemonic, told
+    for reported, mnemonic, field in FAULTS_OF_NEW:
+        answer = await client.fault("create.employees", **{"last_name": "Reed", **reported})
+        assert answer[0] == mnemonic, reported
         assert field is None or answer[1] == field
     assert await client.one("select count(*) from employees") == count
 
@@ -252,8 +252,10 @@ FAULTS_OF_CHANGE: list[tuple[dict[str, Any], str, str]] = [
 
 async def test_faults_of_a_change(client: DataApiClient) -> None:
     before = await client.rows("get.employees")
-    for told, mnemonic, field in FAULTS_OF_CHANGE:
-        assert await client.fault("update.employees", **{"id": 4001, **told}) == (mnemonic, field), told
+    for reported, mnemonic, field in FAULTS_OF_CHANGE:
+        assert await client.fault("update.employees", **{"id": 4001, **reported}) == (mnemonic, field), (
+            reported
+        )
     assert await client.rows("get.employees") == before
 
 
@@ -321,7 +323,7 @@ async def test_another_account(client: DataApiClient) -> None:
     schedule = await client.one(
         "insert into schedules (account_id, key, name) values (1001, 'own', 'Own') returning schedule_id"
     )
-    client.as_stranger()
+    client.as_other_account()
     for foreign in (made, 1):
         assert await client.fault("update.employees", id=foreign, first_name="X") == (
             "entity_not_found",
@@ -343,8 +345,8 @@ async def test_another_account(client: DataApiClient) -> None:
 
 async def test_a_number_with_an_extension(client: DataApiClient) -> None:
     """Dots behind the number are pauses before the extension; a single one is just how somebody writes numbers."""
-    told = [f"+{NUMBER}...2345", "44.20.7946.0101", f"{NUMBER}..1.2#"]
-    phones = [{"phone_number": number} for number in told]
+    reported = [f"+{NUMBER}...2345", "44.20.7946.0101", f"{NUMBER}..1.2#"]
+    phones = [{"phone_number": number} for number in reported]
     made = (await client.do("create.employees", last_name="Reed", phone_numbers=phones))["id"]
     kept = [f"{NUMBER}...2345", "442079460101", f"{NUMBER}..1.2#"]
     row = await client.row("get.employees", made)

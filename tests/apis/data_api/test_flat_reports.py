@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.conversations import CHAT, DAY, EMAIL, PERIOD, SITE, VISIT, store_conversations
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.lifelike import Story, insert, store, stories
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.data_api import flat_reports
@@ -20,20 +20,20 @@ REPORTS = tuple(method for method in flat_reports.methods_with(lambda: SERVICE_S
 ASKED: dict[str, Any] = {"report_id": 1, **PERIOD}
 
 
-def told() -> list[Story]:
+def reported() -> list[Story]:
     """Ten calls of the day."""
     return stories(ACCOUNT, DAY, days=1, count=10)
 
 
-IDS = [story.session["call_session_id"] for story in told()]
+IDS = [story.session["call_session_id"] for story in reported()]
 
 
 @pytest.fixture
 async def talks(client: DataApiClient) -> DataApiClient:
     """An office with calls, one of each other kind, and the logs."""
     await store_conversations(client.db, ACCOUNT)
-    await store(client.db, told())
-    await store(client.db, stories(STRANGER, DAY, days=1, count=3))
+    await store(client.db, reported())
+    await store(client.db, stories(OTHER_ACCOUNT, DAY, days=1, count=3))
     async with client.db.connection() as connection:
         own = {"account_id": ACCOUNT}
         await insert(
@@ -230,7 +230,7 @@ async def test_faults_of_comments(talks: DataApiClient) -> None:
     assert await fault(comment=" ") == ("invalid_parameter_value", "comment")
     assert await fault(comment=None) == ("required_parameter_missed", "comment")
     assert await fault(communication_id="x") == ("data_type_error", "communication_id")
-    talks.as_stranger()
+    talks.as_other_account()
     assert await fault() == ("entity_not_found", "communication_id")
 
 
@@ -334,7 +334,7 @@ async def test_what_was_sent_asked_and_marked(talks: DataApiClient) -> None:
 
 
 async def test_another_account_sees_its_own(talks: DataApiClient) -> None:
-    talks.as_stranger()
+    talks.as_other_account()
     for method in REPORTS:
         more = {"entity_ids": IDS} if method.name == "get.call_details" else {}
         rows = await rows_of(talks, method, **more)

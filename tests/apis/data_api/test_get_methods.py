@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
-from tests.reports.company import ACCOUNT, STRANGER, filled_database
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT, filled_database
 from trunkline.accounts.permissions import Role
 from trunkline.apis.catalogue import DATA_API, SERVICE_SPECS
 from trunkline.apis.contract import load_facts
@@ -254,9 +254,9 @@ async def test_get_account(client: DataApiClient) -> None:
 @pytest.mark.parametrize("method", LISTS)
 async def test_an_agent_reads_the_rows_of_a_client(client: DataApiClient, method: str) -> None:
     client_user = dataclasses.replace(
-        CALLER, account_id=STRANGER, user_id=2002, time_zone=ZoneInfo("Europe/Berlin")
+        CALLER, account_id=OTHER_ACCOUNT, user_id=2002, time_zone=ZoneInfo("Europe/Berlin")
     )
-    client.accounts.networks[STRANGER] = ["127.0.0.0/8"]
+    client.accounts.networks[OTHER_ACCOUNT] = ["127.0.0.0/8"]
     client.accounts.clients[2002] = client_user
     client.accounts.allow(is_agent=True)
     assert mnemonic(await client.ask(method)) == "required_parameter_missed"

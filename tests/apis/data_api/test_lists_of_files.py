@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.apis.data_api.client import DataApiClient
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from trunkline.core.errors import DirectoryFileError, NotFound
 from trunkline.directory.files.lists_file import ListsForm, apply_lists, read_lists
 from trunkline.directory.numbers.geography import place_name, region_id
@@ -103,7 +103,7 @@ async def test_numbers_leave_a_campaign(filled: DataApiClient) -> None:
         "data_type_error",
         "phone_numbers",
     )
-    filled.as_stranger()
+    filled.as_other_account()
     assert await filled.fault(method, campaign_id=spring, phone_numbers=[THIRD]) == (
         "entity_not_found",
         "campaign_id",
@@ -144,7 +144,7 @@ async def test_segments_and_events(filled: DataApiClient) -> None:
     assert (entry["segment_id"], entry["site_id"], entry["value"]) == (segment["id"], None, None)
     goals = {"field": "is_goal", "operator": "=", "value": True}
     assert [row["name"] for row in await filled.rows("get.events", filter=goals)] == ["Thanks"]
-    filled.as_stranger()
+    filled.as_other_account()
     assert await filled.rows("get.segments") == await filled.rows("get.events") == []
 
 
@@ -161,7 +161,7 @@ async def test_a_file_may_be_applied_again(filled: DataApiClient, tmp_path: Path
     assert (row["status"], row["phone_numbers"][0]["status"]) == ("paused", "successfully_processed")
     assert [one["name"] for one in await filled.rows("get.segments")] == ["Customers"]
     with pytest.raises(NotFound, match="no site harbour"):
-        await apply_lists(filled.db, STRANGER, again)
+        await apply_lists(filled.db, OTHER_ACCOUNT, again)
     for wrong in ("events: {x: {name: X}}", "wings: {}", "auto_calls: {x: {name: X, begins: soon}}"):
         with pytest.raises(DirectoryFileError):
             lists_of(tmp_path, wrong)

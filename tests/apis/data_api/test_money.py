@@ -52,5 +52,5 @@ async def test_who_may_ask(client: DataApiClient) -> None:
     assert (await client.fault(METHOD, **MARCH))[0] == "forbidden"
     client.as_member("account_access:select")
     assert await client.rows(METHOD, **MARCH)
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows(METHOD, **MARCH) == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.apis.support import SETTINGS
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from trunkline.apis.service.request_context import Services
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 async def claimant(client: DataApiClient) -> DataApiClient:
-    for account in (ACCOUNT, STRANGER):
+    for account in (ACCOUNT, OTHER_ACCOUNT):
         await client.db.execute(
             "insert into virtual_numbers (account_id, phone_number) values (%s, %s)", (account, PHONE)
         )
@@ -56,15 +56,15 @@ async def test_who_tells_the_code_has_the_number(claimant: DataApiClient) -> Non
     with pytest.raises(InvalidInput):
         await verification.confirm(claimant.db, ACCOUNT, PHONE, other_than(code), NOW)
     with pytest.raises(InvalidInput):  # it was said for another account
-        await verification.confirm(claimant.db, STRANGER, PHONE, code, NOW)
+        await verification.confirm(claimant.db, OTHER_ACCOUNT, PHONE, code, NOW)
     assert not await is_verified(claimant)
     await verification.confirm(claimant.db, ACCOUNT, PHONE, code, NOW + timedelta(minutes=9))
     assert await is_verified(claimant)
     with pytest.raises(NotFound):
         await verification.confirm(claimant.db, ACCOUNT, PHONE, code, NOW)
     with pytest.raises(InUse):
-        await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
-    assert not await is_verified(claimant, STRANGER)
+        await verification.new_code(claimant.db, OTHER_ACCOUNT, PHONE, NOW)
+    assert not await is_verified(claimant, OTHER_ACCOUNT)
 
 
 async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: DataApiClient) -> None:
@@ -87,7 +87,7 @@ async def test_a_code_is_worth_five_attempts_and_ten_minutes(claimant: DataApiCl
 async def test_a_stranger_is_not_called_again_and_again(claimant: DataApiClient) -> None:
     """For any accounts, and also when the number is returned and claimed again."""
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW)
-    await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
+    await verification.new_code(claimant.db, OTHER_ACCOUNT, PHONE, NOW)
     await claimant.db.execute(
         "delete from virtual_numbers where account_id = %s and phone_number = %s", (ACCOUNT, PHONE)
     )
@@ -95,17 +95,17 @@ async def test_a_stranger_is_not_called_again_and_again(claimant: DataApiClient)
         "insert into virtual_numbers (account_id, phone_number) values (%s, %s)", (ACCOUNT, PHONE)
     )
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW)
-    for account in (ACCOUNT, STRANGER):
+    for account in (ACCOUNT, OTHER_ACCOUNT):
         with pytest.raises(LimitExceeded):
             await verification.new_code(claimant.db, account, PHONE, NOW + timedelta(hours=23))
     await verification.new_code(claimant.db, ACCOUNT, PHONE, NOW + timedelta(days=1))
 
 
 async def test_the_operator_s_word_ends_it(claimant: DataApiClient) -> None:
-    code = await verification.new_code(claimant.db, STRANGER, PHONE, NOW)
+    code = await verification.new_code(claimant.db, OTHER_ACCOUNT, PHONE, NOW)
     await ownership.assign(claimant.db, ACCOUNT, PHONE)
     with pytest.raises(InUse):
-        await verification.confirm(claimant.db, STRANGER, PHONE, code, NOW)
+        await verification.confirm(claimant.db, OTHER_ACCOUNT, PHONE, code, NOW)
 
 
 class Voice:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.apis.data_api.client import CIPHER, DataApiClient
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 
 OURS, EVERYBODYS, THEIRS = "12025550110", "12025550111", "12025550112"
 NUMBER = "virtual_phone_number"
@@ -28,7 +28,11 @@ async def shelf(client: DataApiClient) -> DataApiClient:
     await client.db.execute(
         "select setval(pg_get_serial_sequence('virtual_numbers', 'virtual_number_id'), 7100)"
     )
-    for owner, phone, location in ((ACCOUNT, OURS, "US-DC"), (0, EVERYBODYS, "US"), (STRANGER, THEIRS, "")):
+    for owner, phone, location in (
+        (ACCOUNT, OURS, "US-DC"),
+        (0, EVERYBODYS, "US"),
+        (OTHER_ACCOUNT, THEIRS, ""),
+    ):
         await client.db.execute(
             "insert into number_inventory (account_id, phone_number, category, location_mnemonic,"
             " location_name, monthly_charge) values (%s, %s, 'silver', %s, 'Washington', 2.50)",
@@ -64,11 +68,11 @@ async def test_what_may_be_enabled(shelf: DataApiClient) -> None:
 
 async def test_a_clients_shelf_is_also_its_agents(shelf: DataApiClient) -> None:
     await shelf.db.execute(
-        "update accounts set parent_account_id = %s where account_id = %s", (STRANGER, ACCOUNT)
+        "update accounts set parent_account_id = %s where account_id = %s", (OTHER_ACCOUNT, ACCOUNT)
     )
     assert await offered(shelf) == [OURS, EVERYBODYS, THEIRS]
     await shelf.do("enable.virtual_numbers", virtual_phone_number=THEIRS)
-    shelf.as_stranger()
+    shelf.as_other_account()
     assert await offered(shelf) == [EVERYBODYS]
 
 
@@ -116,11 +120,11 @@ async def test_a_number_is_taken_once(shelf: DataApiClient) -> None:
 
     async def take(account: int) -> str:
         other = DataApiClient(shelf.db)
-        if account == STRANGER:
-            other.as_stranger()
+        if account == OTHER_ACCOUNT:
+            other.as_other_account()
         return (await other.fault("enable.virtual_numbers", virtual_phone_number=EVERYBODYS))[0]
 
-    outcomes = await asyncio.gather(*(take(account) for account in (ACCOUNT, STRANGER) * 3))
+    outcomes = await asyncio.gather(*(take(account) for account in (ACCOUNT, OTHER_ACCOUNT) * 3))
     assert sorted(outcomes) == ["ok"] + ["virtual_phone_number_not_found"] * 5
 
 
@@ -309,7 +313,7 @@ async def test_faults_of_private_numbers(shelf: DataApiClient) -> None:
 
 
 async def test_somebody_elses_number_is_in_use(shelf: DataApiClient) -> None:
-    shelf.as_stranger()
+    shelf.as_other_account()
     theirs = (await shelf.row("get.virtual_numbers", 7001))[NUMBER]
     shelf.as_owner()
     assert await shelf.fault("enable.private_number", **PROVIDER, virtual_phone_number=theirs) == (
@@ -396,7 +400,7 @@ async def test_another_account(shelf: DataApiClient) -> None:
     rule = 8001
     await shelf.do("enable.private_number", **PROVIDER, virtual_phone_number=PRIVATE)
     private_id = (await numbers(shelf))[PRIVATE]["id"]
-    shelf.as_stranger()
+    shelf.as_other_account()
     assert await shelf.fault("disable.virtual_numbers", virtual_phone_number=PRIVATE) == (
         "virtual_phone_number_not_found",
         NUMBER,
@@ -405,7 +409,7 @@ async def test_another_account(shelf: DataApiClient) -> None:
     asked = {"type": "scenario", "is_active": False}
     await shelf.db.execute(
         "delete from call_processing_rules where account_id = %s and call_processing_rule_id = %s",
-        (STRANGER, rule),
+        (OTHER_ACCOUNT, rule),
     )
     assert (await shelf.fault("set.call_processing_rule_is_active", id=rule, **asked))[
         0

@@ -32,7 +32,7 @@ async def test_faults(client: DataApiClient) -> None:
 
 async def test_another_account(client: DataApiClient) -> None:
     made = await client.do("create.employee_positions", name="Adviser")
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows("get.employee_positions") == []
     assert await client.fault("delete.employee_positions", id=made["id"]) == ("entity_not_found", "id")
     assert await client.fault("update.employee_positions", id=made["id"], name="X") == (

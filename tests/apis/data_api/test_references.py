@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.walk import CHANGES, METHODS, NOWHERE, places, with_value
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from trunkline.accounts.components import DEFAULT
 from trunkline.apis.jsonrpc import Method, Param, ParamType
 
@@ -166,17 +166,17 @@ def sent_with(method: Method, path: tuple[str, ...], value: Any, own: dict[str, 
 async def test_what_is_anothers_cannot_be_named(client: DataApiClient) -> None:
     client.with_components(*DEFAULT, *(part.name for method in METHODS for part in method.components))
     own = await rows_of(client) | await stored(client, ACCOUNT)
-    client.as_stranger()
-    theirs = await rows_of(client) | await stored(client, STRANGER)
+    client.as_other_account()
+    theirs = await rows_of(client) | await stored(client, OTHER_ACCOUNT)
     client.as_owner()
     wrong = []
     for method, path, param, kind in references():
-        told = []
+        reported = []
         for number in (theirs[kind], NOWHERE):
             value = [number] if param.type is ParamType.ARRAY else number
             sent = sent_with(method, path, value, own)
-            told.append((await client.fault(method.name, **sent), sent))
-        if not told[0][0] == told[1][0] == ("entity_not_found", ".".join(path)):
-            wrong.append((method.name, told))
+            reported.append((await client.fault(method.name, **sent), sent))
+        if not reported[0][0] == reported[1][0] == ("entity_not_found", ".".join(path)):
+            wrong.append((method.name, reported))
     assert not wrong
     assert {path[-1] for _, path, _, _ in references()} == KINDS.keys()

@@ -40,8 +40,8 @@ async def test_a_schedule_from_beginning_to_end(client: DataApiClient) -> None:
 
 
 async def test_what_is_left_out(client: DataApiClient) -> None:
-    told = {"activity_days": {"type": "cycle", "days": [1, 1]}}
-    made = (await client.do("create.schedules", name="Shifts", schedules=[told]))["id"]
+    reported = {"activity_days": {"type": "cycle", "days": [1, 1]}}
+    made = (await client.do("create.schedules", name="Shifts", schedules=[reported]))["id"]
     assert (await client.row("get.schedules", made))["schedules"] == [rule("cycle", [1, 1])]
     [stored] = await client.one("select rules from schedules where schedule_id = %(id)s", {"id": made})
     today = rule_from_json(stored).anchor
@@ -93,8 +93,10 @@ async def test_faults(client: DataApiClient) -> None:
         ),
         ([{"activity_time": []}], "required_parameter_missed", "schedules.activity_days"),
     ]
-    for told, mnemonic, field in cases:
-        assert await client.fault("create.schedules", name="X", schedules=told) == (mnemonic, field), told
+    for reported, mnemonic, field in cases:
+        assert await client.fault("create.schedules", name="X", schedules=reported) == (mnemonic, field), (
+            reported
+        )
     assert await client.fault("create.schedules", name="Day", schedules=[WEEK]) == (
         "duplicate_entity",
         "name",
@@ -118,7 +120,7 @@ async def test_a_schedule_that_is_used_stays(client: DataApiClient) -> None:
 
 async def test_another_account(client: DataApiClient) -> None:
     made = (await client.do("create.schedules", name="Ours", schedules=[WEEK]))["id"]
-    client.as_stranger()
+    client.as_other_account()
     assert [row["id"] for row in await client.rows("get.schedules")] == [3001]
     assert await client.fault("update.schedules", id=made, name="X") == ("entity_not_found", "id")
     assert await client.fault("delete.schedules", id=made) == ("entity_not_found", "id")

@@ -29,8 +29,10 @@ async def test_a_line_from_beginning_to_end(client: DataApiClient) -> None:
     login = made["phone_number"]
     assert (await digests(client, made["id"])).fits(login, made["password"])
     row = await client.row("get.sip_lines", made["id"])
-    told = {name: row[name] for name in ("type", "channels_count", "dial_time", "billing_state", "status")}
-    assert told == {
+    reported = {
+        name: row[name] for name in ("type", "channels_count", "dial_time", "billing_state", "status")
+    }
+    assert reported == {
         "type": "in_out",
         "channels_count": 1,
         "dial_time": 60,
@@ -53,8 +55,8 @@ async def test_a_line_from_beginning_to_end(client: DataApiClient) -> None:
 
 
 async def test_a_line_without_a_number_takes_calls_only(client: DataApiClient) -> None:
-    for told in ({}, {"virtual_phone_number": None}):
-        made = await client.do("create.sip_lines", employee_id=4002, **told)
+    for reported in ({}, {"virtual_phone_number": None}):
+        made = await client.do("create.sip_lines", employee_id=4002, **reported)
         row = await client.row("get.sip_lines", made["id"])
         assert (row["type"], row["virtual_phone_number"]) == ("in", None)
 
@@ -88,10 +90,10 @@ async def test_faults(client: DataApiClient) -> None:
         ({"virtual_phone_number": "x" * 21}, "invalid_parameter_value", "virtual_phone_number"),
         ({"employee_id": None}, "required_parameter_missed", "employee_id"),
     ]
-    for told, mnemonic, field in cases:
+    for reported, mnemonic, field in cases:
         good = {"employee_id": 4002, "virtual_phone_number": shown}
-        assert await client.fault("create.sip_lines", **{**good, **told}) == (mnemonic, field)
-        assert await client.fault("update.sip_lines", **{"id": made, **good, **told}) == (mnemonic, field)
+        assert await client.fault("create.sip_lines", **{**good, **reported}) == (mnemonic, field)
+        assert await client.fault("update.sip_lines", **{"id": made, **good, **reported}) == (mnemonic, field)
     assert await client.fault("create.sip_lines", virtual_phone_number=shown) == (
         "required_parameter_missed",
         "employee_id",
@@ -101,8 +103,8 @@ async def test_faults(client: DataApiClient) -> None:
         ({"billing_state": "limit_lock"}, "invalid_parameter_value", "billing_state"),
         ({"id": 1}, "entity_not_found", "id"),
     ]
-    for told, mnemonic, field in changes:
-        assert await client.fault("update.sip_lines", **{"id": made, **told}) == (mnemonic, field)
+    for reported, mnemonic, field in changes:
+        assert await client.fault("update.sip_lines", **{"id": made, **reported}) == (mnemonic, field)
     assert await client.fault("update.sip_line_password", id=1) == ("entity_not_found", "id")
     await client.one(
         "update sip_lines set billing_state = 'limit_lock' where account_id = 1001 and sip_line_id = %(id)s"
@@ -138,7 +140,7 @@ async def test_access(client: DataApiClient) -> None:
     ):
         assert await client.fault(method, **more) == ("forbidden", None)
     client.as_owner()
-    client.as_stranger()
+    client.as_other_account()
     for method in ("update.sip_lines", "update.sip_line_password", "delete.sip_lines"):
         assert await client.fault(method, id=made) == ("entity_not_found", "id")
     assert (await client.fault("create.sip_lines", employee_id=4002, virtual_phone_number="100179460100"))[

@@ -93,9 +93,9 @@ def shown(row: dict[str, Any], name: str) -> Any:
 
 
 async def test_each_setting(client: DataApiClient) -> None:
-    told = {name: value for name, (value, _) in SETTINGS.items()}
-    row = await client.row("get.sites", await make(client, domain_name="example.net", **told))
-    assert {name: shown(row, name) for name in SETTINGS} == told
+    reported = {name: value for name, (value, _) in SETTINGS.items()}
+    row = await client.row("get.sites", await make(client, domain_name="example.net", **reported))
+    assert {name: shown(row, name) for name in SETTINGS} == reported
     assert row["state"] == "disable"
     site = await make(client)
     same = {"id": site}
@@ -146,11 +146,11 @@ FAULTS: list[tuple[dict[str, Any], tuple[str, str]]] = [
 async def test_faults(client: DataApiClient) -> None:
     site = await make(client)
     before = await client.rows("get.sites")
-    for wrong, told in FAULTS:
+    for wrong, reported in FAULTS:
         assert (
-            await client.fault("create.sites", **{**SITE, "domain_name": "example.org", **wrong}) == told
+            await client.fault("create.sites", **{**SITE, "domain_name": "example.org", **wrong}) == reported
         ), wrong
-        assert await client.fault("update.sites", id=site, **{**SITE, **wrong}) == told, wrong
+        assert await client.fault("update.sites", id=site, **{**SITE, **wrong}) == reported, wrong
     for name in SITE:
         less = {key: value for key, value in SITE.items() if key != name}
         assert await client.fault("create.sites", **less) == ("required_parameter_missed", name)
@@ -254,7 +254,7 @@ async def test_blocks(client: DataApiClient) -> None:
 async def test_another_account(client: DataApiClient) -> None:
     site = await make(client)
     block = (await client.rows("get.site_blocks"))[0]["id"]
-    client.as_stranger()
+    client.as_other_account()
     assert await client.rows("get.sites") == []
     assert await client.rows("getobj.site", site_id=site) == []
     assert await client.rows("get.site_blocks") == []

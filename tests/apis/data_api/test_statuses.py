@@ -113,9 +113,9 @@ async def test_seconds_in_each_status(client: DataApiClient) -> None:
         (MORNING + timedelta(hours=9), 5),
     )
     await changes(client, 4002, (MORNING + timedelta(days=1), 1))
-    told = await stats(client)
-    assert told[4001] == {"available": 8 * 3600, "not_at_work": 15 * 3600}
-    assert told[4002] == {}
+    reported = await stats(client)
+    assert reported[4001] == {"available": 8 * 3600, "not_at_work": 15 * 3600}
+    assert reported[4002] == {}
     by_id = (await stats(client, only_default_statuses_in_stats=False))[4001]
     assert by_id == {"1": 8 * 3600, str(lunch): 3600, "5": 15 * 3600}
     assert sum(by_id.values()) == 24 * 3600

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.seen import account_seen
 from tests.apis.support import ADDRESS, SETTINGS, TOKEN, NotedSwitch, mnemonic
-from tests.reports.company import ACCOUNT, STRANGER
+from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.lifelike import Values, insert
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.jsonrpc import Services
@@ -205,7 +205,7 @@ async def test_faults_of_marking(client: DataApiClient) -> None:
         assert await client.fault(method, **about(Kind.CALL)) == ("required_parameter_missed", "tag_id")
     sale = await sale_tag(client)
     assert await client.fault(MARK, **about(Kind.CALL), tag_id=sale) == ("forbidden", "tag_id")
-    client.as_stranger()
+    client.as_other_account()
     assert await client.fault(MARK, **about(Kind.CALL), tag_id=tag) == (
         "entity_not_found",
         "communication_id",
@@ -213,11 +213,11 @@ async def test_faults_of_marking(client: DataApiClient) -> None:
 
 
 async def test_another_accounts_tag(client: DataApiClient) -> None:
-    client.as_stranger()
+    client.as_other_account()
     foreign = (await client.do("create.tags", name="Foreign"))["id"]
     assert (await client.fault("create.tags", name="Foreign"))[0] == "duplicate_entity"
     client.as_owner()
-    assert ACCOUNT != STRANGER
+    assert ACCOUNT != OTHER_ACCOUNT
     client.accounts.allow(account_id=ACCOUNT)
     assert foreign not in [row["id"] for row in await client.rows("get.tags")]
     for method, params in (
@@ -225,8 +225,8 @@ async def test_another_accounts_tag(client: DataApiClient) -> None:
         ("update.tags_communication", {"tag_ids": [foreign]}),
         ("set.communications_tags", {"tag_ids": [foreign]}),
     ):
-        told = await client.fault(method, **about(Kind.CALL), **params)
-        assert told == ("entity_not_found", next(iter(params)))
+        reported = await client.fault(method, **about(Kind.CALL), **params)
+        assert reported == ("entity_not_found", next(iter(params)))
     assert await client.fault("update.tags", id=foreign, name="X") == ("entity_not_found", "id")
     assert await client.fault("delete.tags", id=foreign) == ("entity_not_found", "id")
 
@@ -479,8 +479,10 @@ async def test_subscribers_hear_of_a_tag_on_a_finished_call(client: DataApiClien
         "select seq, type from call_events where account_id = %s and seq > 7 order by seq", (ACCOUNT,)
     )
     assert [(row["seq"], row["type"]) for row in rows] == [(8, "tag_unset"), (9, "tag_set")]
-    told = await client.db.fetch_all("select seq, type, data from outbox where account_id = %s", (ACCOUNT,))
-    assert [(row["seq"], row["type"], row["data"]["tag_name"]) for row in told] == [
+    reported = await client.db.fetch_all(
+        "select seq, type, data from outbox where account_id = %s", (ACCOUNT,)
+    )
+    assert [(row["seq"], row["type"], row["data"]["tag_name"]) for row in reported] == [
         (9, "tag_set", "Important")
     ]
 

@@ -118,8 +118,8 @@ async def test_what_is_anothers_is_not_there(walk: Walk, method: Method) -> None
         answers = [
             await walk.ask(method, {**sample(method.params), "id": number}) for number in (row["id"], NOWHERE)
         ]
-        told = [(mnemonic(one), one.get("error", {}).get("code")) for one in answers]
-        assert told[0] == told[1] != ("ok", None), answers
+        reported = [(mnemonic(one), one.get("error", {}).get("code")) for one in answers]
+        assert reported[0] == reported[1] != ("ok", None), answers
     assert await _rows_of_the_other(walk, reading) == theirs
 
 

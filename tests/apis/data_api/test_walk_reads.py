@@ -73,11 +73,11 @@ def test_the_walk_meets_what_the_reference_lists() -> None:
 @pytest.mark.parametrize("method", READS, ids=_id)
 async def test_it_answers(walk: Walk, method: Method) -> None:
     answer = await walk.ask(method, await walk.least(method))
-    told = mnemonic(answer)
+    reported = mnemonic(answer)
     if set(await walk.least(method)) <= {"access_token", "date_from", "date_till"}:
-        assert told == "ok", answer
-    assert told not in ("required_parameter_missed", "unexpected_parameters", "data_type_error"), answer
-    if told == "ok":
+        assert reported == "ok", answer
+    assert reported not in ("required_parameter_missed", "unexpected_parameters", "data_type_error"), answer
+    if reported == "ok":
         envelope = {Envelope.DATA_ARRAY: list, Envelope.DATA_OBJECT: dict}.get(method.envelope)
         assert envelope is None or isinstance(answer["result"]["data"], envelope)
         assert not set(_empty_texts(answer["result"]))
@@ -191,8 +191,8 @@ async def _list_always(
     for value in values_for(field, seen):
         tests = [{"field": name, **test} for test in operators_of(field.type, value)]
         filtered = {**asked, "filter": {"condition": "or", "filters": tests}}
-        told, place = await walk.fault(method, filtered)
-        if told not in ("data_type_error", "invalid_parameter_value") or not str(place).endswith("value"):
+        reported, place = await walk.fault(method, filtered)
+        if reported not in ("data_type_error", "invalid_parameter_value") or not str(place).endswith("value"):
             break
     return await _list(walk, method, filtered)
 
@@ -278,9 +278,9 @@ async def test_what_a_list_cannot_be_asked(walk: Walk, method: Method) -> None:
         wrong += _faults_of(name, field)
     for params, expected, place in wrong:
         if set(params) <= names(method):
-            told, where = await walk.fault(method, {**least, **params})
+            reported, where = await walk.fault(method, {**least, **params})
             # A method that takes filters in two forms joins them: the place is one level deeper then.
-            assert (told, str(where).replace("filter.filters.0.", "filter.")) == (expected, place), params
+            assert (reported, str(where).replace("filter.filters.0.", "filter.")) == (expected, place), params
 
 
 def _faults_of(name: str, field: Field) -> list[tuple[dict[str, Any], str, str]]:

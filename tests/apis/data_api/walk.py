@@ -17,7 +17,7 @@ import orjson
 from cryptography.fernet import Fernet
 
 from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts, NotedSwitch, mnemonic
-from tests.reports.company import STRANGER
+from tests.reports.company import OTHER_ACCOUNT
 from trunkline.accounts.components import DEFAULT
 from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
@@ -288,10 +288,10 @@ class Walk:
 
     def __post_init__(self) -> None:
         every = {component.name for method in METHODS for component in method.components}
-        self.accounts.networks |= {STRANGER: ["127.0.0.0/8"], AGENT: ["127.0.0.0/8"]}
+        self.accounts.networks |= {OTHER_ACCOUNT: ["127.0.0.0/8"], AGENT: ["127.0.0.0/8"]}
         self.accounts.callers = {
             TOKEN: dataclasses.replace(CALLER, components=DEFAULT | every),
-            "stranger": dataclasses.replace(CALLER, components=DEFAULT | every, account_id=STRANGER),
+            "stranger": dataclasses.replace(CALLER, components=DEFAULT | every, account_id=OTHER_ACCOUNT),
             "agent": dataclasses.replace(CALLER, components=DEFAULT | every, account_id=AGENT, is_agent=True),
         }
         services = Services(

@@ -38,14 +38,14 @@ def _check_schema(schema: dict[str, Any]) -> None:
 
 
 def test_document_follows_the_specification(service_spec: ServiceSpec) -> None:
-    told = orjson.loads(document(service_spec))
-    assert told["openrpc"].startswith("1.3.")
-    assert told["info"]["title"]
-    assert told["info"]["version"] == service_spec.version
-    names = [method["name"] for method in told["methods"]]
+    reported = orjson.loads(document(service_spec))
+    assert reported["openrpc"].startswith("1.3.")
+    assert reported["info"]["title"]
+    assert reported["info"]["version"] == service_spec.version
+    names = [method["name"] for method in reported["methods"]]
     assert names == [method.name for method in service_spec.methods]
     assert len(set(names)) == len(names)
-    for method in told["methods"]:
+    for method in reported["methods"]:
         optional_seen = False
         for param in method["params"]:
             assert set(param) <= {"name", "required", "schema", "description"}
@@ -57,16 +57,16 @@ def test_document_follows_the_specification(service_spec: ServiceSpec) -> None:
         for error in method["errors"]:
             if "$ref" in error:
                 kind, name = error["$ref"].removeprefix("#/components/").split("/")
-                assert name in told["components"][kind]
+                assert name in reported["components"][kind]
             else:
                 assert isinstance(error["code"], int)
                 assert error["message"]
 
 
 def test_every_declared_parameter_is_described(service_spec: ServiceSpec) -> None:
-    told = {method["name"]: method for method in orjson.loads(document(service_spec))["methods"]}
+    reported = {method["name"]: method for method in orjson.loads(document(service_spec))["methods"]}
     for method in service_spec.methods:
-        shown = {param["name"]: param["required"] for param in told[method.name]["params"]}
+        shown = {param["name"]: param["required"] for param in reported[method.name]["params"]}
         assert shown == {param.name: param.required and not param.unless for param in method.params}
 
 

@@ -51,35 +51,35 @@ async def test_faults_are_told_in_order() -> None:
     accounts.networks.clear()
     message: dict[str, Any] = {"method": "no.such", "params": {"access_token": "bad", "count": {}}}
 
-    async def told() -> str:
+    async def reported() -> str:
         return mnemonic(await fakes.send(Api.CALL, message))
 
     assert mnemonic(await fakes.send(Api.CALL, orjson.dumps([message]) + b"]")) == "parse_error"
     assert mnemonic(await fakes.send(Api.CALL, [message])) == "batch_operations_not_supported"
-    assert await told() == "invalid_request"
+    assert await reported() == "invalid_request"
     message["jsonrpc"] = "2.0"
-    assert await told() == "notifications_not_supported"
+    assert await reported() == "notifications_not_supported"
     message["id"] = 1
-    assert await told() == "method_not_found"
+    assert await reported() == "method_not_found"
     message["method"] = "get.probe"
-    assert await told() == "access_token_invalid"
+    assert await reported() == "access_token_invalid"
     message["params"]["access_token"] = TOKEN
-    assert await told() == "ip_not_whitelisted"
+    assert await reported() == "ip_not_whitelisted"
     accounts.networks[1001] = ["0.0.0.0/0"]
-    assert await told() == "forbidden"
+    assert await reported() == "forbidden"
     accounts.allow(call_api_enabled=True)
-    assert await told() == "component_disabled"
+    assert await reported() == "component_disabled"
     accounts.allow(components=frozenset({"call_api_base"}))
-    assert await told() == "forbidden"
+    assert await reported() == "forbidden"
     accounts.allow(permissions=frozenset({"va:select"}))
-    assert await told() == "limit_exceeded"
+    assert await reported() == "limit_exceeded"
     accounts.minute_limit = 1
-    assert await told() == "data_type_error"
+    assert await reported() == "data_type_error"
     message["params"]["count"] = 1
-    assert await told() == "invalid_parameters_combination"
+    assert await reported() == "invalid_parameters_combination"
     message["params"]["count"] = 2
-    assert await told() == "ok"
-    assert await told() == "limit_exceeded"
+    assert await reported() == "ok"
+    assert await reported() == "limit_exceeded"
     assert accounts.used == 1, "only the success cost a point"
 
 

@@ -138,7 +138,7 @@ def test_every_method_has_its_class() -> None:
 
 @pytest.mark.isolation
 @pytest.mark.parametrize(
-    ("raised", "told", "spent"),
+    ("raised", "reported", "spent"),
     [
         (TooExpensive("too long", params={"error_message": "too long"}), "error", 5),
         (psycopg.errors.QueryCanceled("canceling statement due to statement timeout"), "error", 5),
@@ -148,7 +148,7 @@ def test_every_method_has_its_class() -> None:
     ],
 )
 async def test_points_of_a_request_that_took_too_long_stay_spent(
-    raised: Exception, told: str, spent: int
+    raised: Exception, reported: str, spent: int
 ) -> None:
     async def handler(request: RequestContext, params: Params) -> Result:
         raise raised
@@ -158,5 +158,5 @@ async def test_points_of_a_request_that_took_too_long_stay_spent(
     )
     fakes = ApisOnFakes(extra=[method])
     answer = await fakes.ask(Api.DATA, "get.something", token=TOKEN)
-    assert (mnemonic(answer), fakes.accounts.used) == (told, spent)
+    assert (mnemonic(answer), fakes.accounts.used) == (reported, spent)
     assert fakes.request_log.entries[-1].points == spent

@@ -11,9 +11,9 @@ from tests.calls.call_scenarios import (
     BORIS,
     CLARA,
     CONTACT,
+    Action,
     Beginning,
     CallScenario,
-    Deed,
     Step,
     sample,
 )
@@ -77,17 +77,17 @@ class _Company:
 
     async def do(self, step: Step) -> str | None:
         """The mnemonic of a refusal."""
-        if step.deed is Deed.COMMAND:
+        if step.action is Action.COMMAND:
             return await self._command(step)
         call = await self._call_of(step.who)
-        match step.deed:
-            case Deed.ANSWER:
+        match step.action:
+            case Action.ANSWER:
                 await call.answer()
-            case Deed.REFUSE:
+            case Action.REFUSE:
                 await call.hangup(17)
-            case Deed.HANG_UP:
+            case Action.HANG_UP:
                 await call.hangup()
-            case Deed.RING_OUT:
+            case Action.RING_OUT:
                 await call.ended(10)
         return None
 
@@ -134,10 +134,10 @@ async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int
     company = _Company(client, await client.setup.customer())
     await company.begin(call_scenario.beginning)
     await company.stand(call_scenario.first)
-    for step, told in enumerate(call_scenario.steps):
+    for step, reported in enumerate(call_scenario.steps):
         try:
-            assert await company.do(told.step) == told.refusal
-            await company.stand(told.states)
+            assert await company.do(reported.step) == reported.refusal
+            await company.stand(reported.states)
         except (AssertionError, TimeoutError) as error:
             error.add_note(f"step {step} of {_summary(call_scenario)}")
             raise
@@ -156,6 +156,7 @@ async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int
 
 def _summary(call_scenario: CallScenario) -> str:
     steps = "; ".join(
-        f"{told.step.command or told.step.deed} {told.step.who}".strip() for told in call_scenario.steps
+        f"{reported.step.command or reported.step.action} {reported.step.who}".strip()
+        for reported in call_scenario.steps
     )
     return f"{call_scenario.beginning}: {steps}"
