@@ -28,8 +28,8 @@ _REAL_TIME = ("analysis", "notifications", "recordings", "runtime", "testing", "
 _numbers = itertools.count(1)
 
 # A busy machine is no fault of what is tested.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+settings.register_profile("trunkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trunkline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

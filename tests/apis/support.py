@@ -202,7 +202,7 @@ class NotedVoice:
 
 @dataclass
 class ApisOnFakes:
-    """All APIs over the fakes."""
+    """All APIs on fake services."""
 
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     switch: NotedSwitch = field(default_factory=NotedSwitch)

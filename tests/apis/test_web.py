@@ -118,7 +118,7 @@ async def test_other_doors_and_their_failures(tmp_path: Path, free_ports: Ports)
         return web.Response(text="fine")
 
     async def broken(_request: web.Request) -> web.Response:
-        raise RuntimeError("secret of the house")
+        raise RuntimeError("secret of the server")
 
     routes = [web.get("/fine", fine), web.get("/broken", broken)]
     async with _open(ApisOnFakes(), _settings(tmp_path, free_ports), routes) as (endpoints, client):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tests.reports.lifelike import Story
+from tests.reports.lifelike import GeneratedCall
 from trunkline.billing.rating import Rater
 from trunkline.billing.tariff_file import TariffForm, read_tariffs
 from trunkline.billing.tariffs import apply_tariffs
@@ -30,17 +30,17 @@ async def give_plan(db: Database, account_id: int, key: str = "standard") -> Non
     )
 
 
-async def wait_for_rating(db: Database, reported: Sequence[Story]) -> None:
+async def wait_for_rating(db: Database, reported: Sequence[GeneratedCall]) -> None:
     """As the relay notes calls that are over."""
-    for story in reported:
+    for generated in reported:
         await db.execute(
             "insert into unrated_calls (account_id, call_session_id, ended_at) values (%s, %s, now())"
             " on conflict do nothing",
-            (story.session["account_id"], story.session["call_session_id"]),
+            (generated.session["account_id"], generated.session["call_session_id"]),
         )
 
 
-async def rate(db: Database, reported: Sequence[Story]) -> None:
+async def rate(db: Database, reported: Sequence[GeneratedCall]) -> None:
     """Charge these calls."""
     await wait_for_rating(db, reported)
     await Rater(db).rate_waiting()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests.billing.company import give_plan, rate
-from tests.reports.lifelike import store, stories
+from tests.reports.lifelike import generate_calls, store
 from tests.shared_database import SharedDatabase
 from trunkline.accounts import NewAccount
 from trunkline.accounts.administration import AccountProfile, Administration
@@ -108,7 +108,7 @@ async def test_a_client_that_spent_its_limit_is_locked_until_the_month_is_over(
     )
     await charge_fees(db, MID_MARCH)
     assert await enforce_limits(db, jobs, MID_MARCH) == 0
-    calls = stories(client, datetime(2026, 3, 2, tzinfo=UTC), days=2, count=40)
+    calls = generate_calls(client, datetime(2026, 3, 2, tzinfo=UTC), days=2, count=40)
     await store(db, calls)
     await rate(db, calls)
     assert await enforce_limits(db, jobs, MID_MARCH) == 1
@@ -121,7 +121,7 @@ async def test_a_client_that_spent_its_limit_is_locked_until_the_month_is_over(
 
 
 async def test_limits_of_calls(db: Database, jobs: Jobs, agent: NewAccount, client: int) -> None:
-    await store(db, stories(client, datetime(2026, 3, 5, tzinfo=UTC), days=1, count=10, seed=3))
+    await store(db, generate_calls(client, datetime(2026, 3, 5, tzinfo=UTC), days=1, count=10, seed=3))
     await db.execute(
         "insert into customers (account_id, customer_id, status, monthly_calls_limit, daily_calls_limit)"
         " values (%s, %s, 'active', 11, 10)",

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.billing.mail_server import MailServer
-from tests.reports.lifelike import store, stories
+from tests.reports.lifelike import generate_calls, store
 from tests.shared_database import SharedDatabase
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.billing import notices
@@ -84,11 +84,13 @@ def test_what_the_mail_says() -> None:
 @pytest.fixture
 async def ids(db: Database) -> tuple[int, int]:
     """An agent and its client, which had ten calls on the fifth of March."""
-    house = Administration(db)
-    agent = (await house.create_account(AccountProfile("Agent", is_agent=True), login="agent")).account_id
+    administration = Administration(db)
+    agent = (
+        await administration.create_account(AccountProfile("Agent", is_agent=True), login="agent")
+    ).account_id
     profile = AccountProfile("Harbour\nCafé", time_zone="Asia/Dubai", parent_account_id=agent)
-    client_id = (await house.create_account(profile, login="client")).account_id
-    await store(db, stories(client_id, datetime(2026, 3, 5, tzinfo=UTC), days=1, count=10, seed=3))
+    client_id = (await administration.create_account(profile, login="client")).account_id
+    await store(db, generate_calls(client_id, datetime(2026, 3, 5, tzinfo=UTC), days=1, count=10, seed=3))
     await db.execute("update call_sessions set start_time = '2026-03-05 10:00+00'")
     await db.execute(
         "insert into customers (account_id, customer_id, status, daily_calls_notify_limit, daily_calls_notify_emails)"

@@ -13,7 +13,7 @@ import pytest
 from psycopg.errors import UndefinedTable
 
 from tests.billing.company import give_plan, rate, tariffs, wait_for_rating
-from tests.reports.lifelike import Story, store, stories
+from tests.reports.lifelike import GeneratedCall, generate_calls, store
 from trunkline.billing.financial_legs import FINANCIAL_LEGS, financial_legs_report
 from trunkline.billing.rating import BillingListener, Rater
 from trunkline.billing.statement import statement
@@ -41,8 +41,8 @@ async def reader(db: Database) -> Reader:
     return Reader(db, ACCOUNT, ZoneInfo("Asia/Dubai"))
 
 
-def reported(day: int = 2, days: int = 5, count: int = 40, account_id: int = ACCOUNT) -> list[Story]:
-    return stories(account_id, datetime(2026, 3, day, tzinfo=UTC), days, count, seed=day)
+def reported(day: int = 2, days: int = 5, count: int = 40, account_id: int = ACCOUNT) -> list[GeneratedCall]:
+    return generate_calls(account_id, datetime(2026, 3, day, tzinfo=UTC), days, count, seed=day)
 
 
 async def charged(reader: Reader, **params: Any) -> list[dict[str, Any]]:
@@ -51,10 +51,10 @@ async def charged(reader: Reader, **params: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def one_call_out(reported: Sequence[Story], called: str, duration: int) -> Story:
-    story = next(story for story in reported if not story.session["is_lost"])
-    story.legs[0] |= {"direction": "out", "called_phone_number": called, "duration": duration}
-    return story
+def one_call_out(reported: Sequence[GeneratedCall], called: str, duration: int) -> GeneratedCall:
+    generated = next(generated for generated in reported if not generated.session["is_lost"])
+    generated.legs[0] |= {"direction": "out", "called_phone_number": called, "duration": duration}
+    return generated
 
 
 async def test_each_leg_is_listed_with_the_duration_it_has(reader: Reader) -> None:
@@ -153,11 +153,11 @@ async def test_a_call_out(reader: Reader, called: str, duration: int, charge: tu
     await reader.database.execute(
         "update accounts set country = %s where account_id = %s", (country, ACCOUNT)
     )
-    story = one_call_out(reported(), called, duration)
-    await store(reader.database, [story])
-    await rate(reader.database, [story])
+    generated = one_call_out(reported(), called, duration)
+    await store(reader.database, [generated])
+    await rate(reader.database, [generated])
     total, seconds, cost, kind = charge
-    [row] = [row for row in await charged(reader) if row["leg_id"] == story.legs[0]["leg_id"]]
+    [row] = [row for row in await charged(reader) if row["leg_id"] == generated.legs[0]["leg_id"]]
     assert (row["chargeable_duration"], row["direction_type"]) == (seconds, kind)
     assert Decimal(row["total_charge"]) == Decimal(total)
     assert Decimal(row["cost_per_minute"]) == Decimal(cost)
@@ -166,8 +166,8 @@ async def test_a_call_out(reader: Reader, called: str, duration: int, charge: tu
 
 async def test_prices_hold_from_the_accounts_midnight(reader: Reader) -> None:
     calls = reported()[:2]
-    for story, start in zip(calls, ("2026-03-09T19:59:59", "2026-03-09T20:00:00"), strict=True):
-        story.legs[0]["start_time"] = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    for generated, start in zip(calls, ("2026-03-09T19:59:59", "2026-03-09T20:00:00"), strict=True):
+        generated.legs[0]["start_time"] = datetime.fromisoformat(start).replace(tzinfo=UTC)
     await store(reader.database, calls)
     await rate(reader.database, calls)
     costs = [
@@ -217,7 +217,7 @@ async def test_a_call_that_cannot_be_charged_stops_no_other(reader: Reader) -> N
     try:
         await rate(reader.database, calls)
         rated = {row["call_session_id"] for row in await charged(reader)}
-        assert rated == {story.session["call_session_id"] for story in calls} - {
+        assert rated == {generated.session["call_session_id"] for generated in calls} - {
             calls[1].session["call_session_id"]
         }
         assert len(await reader.database.fetch_all("select from unrated_calls where try_at > now()")) == 1
@@ -241,9 +241,9 @@ async def test_a_missing_table_postpones_no_call(reader: Reader) -> None:
 
 
 async def test_the_relay_notes_what_is_over(reader: Reader) -> None:
-    story = reported()[0]
-    await store(reader.database, [story])
-    number = story.session["call_session_id"]
+    generated = reported()[0]
+    await store(reader.database, [generated])
+    number = generated.session["call_session_id"]
     events = [
         Event(ACCOUNT, call_stream(number), seq, kind, Instant(1_772_400_000.0))
         for seq, kind in enumerate((EventType.LEG_ENDED, EventType.SESSION_FINISHED))

@@ -1,6 +1,6 @@
 """Any call: whatever the world does in whatever order, rules never fail, and every call ends whole.
 
-Each step of :class:`~tests.calls.simulation.Story` checks that the journal tells the same session again, that states
+Each step of :class:`~tests.calls.simulation.CallSimulation` checks that the events rebuild the same session, that states
 follow the tables, and that the end comes once and last.
 """
 

@@ -171,7 +171,7 @@ class AnyCommand(AnyCall):
 
     @rule(index=st.integers(0, 11), to=st.sampled_from(REACHED), well=st.booleans())
     def a_fitting_command(self, index: int, to: str, *, well: bool) -> None:
-        """One that the phase allows, so that stories get far."""
+        """One that the phase allows, so that calls get far."""
         fitting = FITTING.get(self.living.session.phase, [])
         if fitting:
             name = fitting[index % len(fitting)]
@@ -260,7 +260,7 @@ class AnyCommand(AnyCall):
 
 
 def walk_at_random(seed: int) -> None:
-    """One call by a plain die: goes deeper into calls than a search that likes short stories."""
+    """One call by a plain die: goes deeper into calls than a search that prefers short calls."""
     die = random.Random(seed)
     world = AnyCommand()
     world.begin(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.calls import company as c
 from tests.calls.company import company, scenario
-from tests.reports.lifelike import store, stories
+from tests.reports.lifelike import generate_calls, store
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.calls.switch import last_talks
 from trunkline.calls.switch.last_talks import LastTalks, LastTalksReader, needs_last_talks
@@ -70,7 +70,7 @@ async def test_finished_calls_are_read_for_accounts_that_need_them(db: Database)
     ]
     start = datetime.now(UTC) - timedelta(days=2)
     for account_id in ids:
-        await store(db, stories(account_id, start, days=1, count=20, seed=account_id))
+        await store(db, generate_calls(account_id, start, days=1, count=20, seed=account_id))
     directory = Directory({ids[0]: account_of(ids[0]), ids[1]: account_of(ids[1], None)})
     memory = LastTalks()
     reader = LastTalksReader(db, memory, lambda: directory)

@@ -316,7 +316,7 @@ def finishing() -> CallSimulation:
     return simulation
 
 
-STORIES = {
+SIMULATIONS = {
     Phase.SESSION: ringing,
     Phase.TALK: talk,
     Phase.HOLD: hold,
@@ -334,13 +334,13 @@ def refused(simulation: CallSimulation, name: str) -> None:
     assert simulation.session.seq == before, "a refused command tells nothing"
 
 
-@pytest.mark.parametrize("phase", STORIES)
+@pytest.mark.parametrize("phase", SIMULATIONS)
 @pytest.mark.parametrize("name", ALLOWED)
 def test_commands_by_phase(phase: Phase, name: str) -> None:
     if phase not in ALLOWED[name]:
-        refused(STORIES[phase](), name)
+        refused(SIMULATIONS[phase](), name)
         return
-    simulation = STORIES[phase]()
+    simulation = SIMULATIONS[phase]()
     try:
         simulation.command(name, **PARAMS.get(name, {}))
     except TrunklineError as error:

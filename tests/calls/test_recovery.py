@@ -105,7 +105,7 @@ class NeverRings:
 
 
 class Node:
-    """An engine that lives on, and switches that come and go."""
+    """A node: an engine that continues, and switches that are stopped and started."""
 
     def __init__(self, account: Account | None = None) -> None:
         self.clock = T0

@@ -20,7 +20,7 @@ DORA = "104"
 
 
 class TalkNode(Node):
-    """A house where Anna and the customer talk, and Anna commands."""
+    """A node where Anna and the customer talk, and Anna sends commands."""
 
     def __init__(self) -> None:
         super().__init__(coached())

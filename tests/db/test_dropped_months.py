@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.billing.company import give_plan, wait_for_rating
-from tests.reports.lifelike import Story, store, stories
+from tests.reports.lifelike import GeneratedCall, generate_calls, store
 from trunkline.billing.rating import Rater
 from trunkline.db import partitions
 from trunkline.db.partitions import TABLES, Month, ensure_months, partition_name
@@ -30,8 +30,8 @@ async def db(database: str) -> AsyncIterator[Database]:
         yield db
 
 
-def calls() -> list[Story]:
-    return stories(ACCOUNT, datetime(2025, 3, 5, tzinfo=UTC), 1, 5, seed=1)
+def calls() -> list[GeneratedCall]:
+    return generate_calls(ACCOUNT, datetime(2025, 3, 5, tzinfo=UTC), 1, 5, seed=1)
 
 
 async def charges(db: Database) -> int:

@@ -27,7 +27,7 @@ from trunkline.speech import NullSpeech
 
 @dataclass
 class Administrator:
-    """An admin's desk: applies YAML text to one account."""
+    """Applies YAML text to one account, as an administrator does."""
 
     db: Database
     cipher: Cipher
@@ -60,7 +60,7 @@ def system_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def desks(
+def shared_accounts(
     postgres_server: EmbeddedPostgres, migrated_template: str, system_sounds: Path
 ) -> Iterator[SharedDatabase]:
     """With the system's set of sounds."""
@@ -76,9 +76,9 @@ def desks(
 
 
 @pytest.fixture
-async def db(desks: SharedDatabase) -> AsyncIterator[Database]:
-    await desks.empty()
-    async with await Database.open(desks.dsn, application_name="test", max_size=4) as opened:
+async def db(shared_accounts: SharedDatabase) -> AsyncIterator[Database]:
+    await shared_accounts.empty()
+    async with await Database.open(shared_accounts.dsn, application_name="test", max_size=4) as opened:
         yield opened
 
 

@@ -47,14 +47,16 @@ def test_every_method_that_changes_something_is_tried_or_has_a_reason() -> None:
     ],
 )
 @given(st.data())
-def test_an_export_makes_an_equal_account(desks: SharedDatabase, tmp_path: Path, data: st.DataObject) -> None:
-    asyncio.run(_story(desks, tmp_path, data))
+def test_an_export_makes_an_equal_account(
+    shared_accounts: SharedDatabase, tmp_path: Path, data: st.DataObject
+) -> None:
+    asyncio.run(_round_trip(shared_accounts, tmp_path, data))
 
 
-async def _story(desks: SharedDatabase, folder: Path, data: st.DataObject) -> None:
-    await desks.empty()
+async def _round_trip(shared_accounts: SharedDatabase, folder: Path, data: st.DataObject) -> None:
+    await shared_accounts.empty()
     cipher = Cipher(Fernet.generate_key())
-    async with await Database.open(desks.dsn, application_name="test", max_size=4) as db:
+    async with await Database.open(shared_accounts.dsn, application_name="test", max_size=4) as db:
         files = DirectoryFiles(db, cipher, NullSpeech(), folder / "media")
         account_id = await _account(db)
         clerk = Clerk(db, account_id, await _user(db, account_id), cipher)
@@ -68,8 +70,8 @@ async def _story(desks: SharedDatabase, folder: Path, data: st.DataObject) -> No
         ).plan
         assert plan.lines() == ["no changes"]
         before = await contents(db, account_id)
-    await desks.empty()
-    async with await Database.open(desks.dsn, application_name="test", max_size=4) as db:
+    await shared_accounts.empty()
+    async with await Database.open(shared_accounts.dsn, application_name="test", max_size=4) as db:
         files = DirectoryFiles(db, cipher, NullSpeech(), folder / "media")
         copy_id = await _account(db)
         form = _with_secrets(parse(text, {"HOME": "/root"}))

@@ -24,7 +24,7 @@ AWAY_WAIT = 30
 
 
 class ProxiedSetup(Setup):
-    """A stage whose switch reaches Asterisk through proxies."""
+    """A setup whose switch reaches Asterisk through proxies."""
 
     ari: FaultProxy
     ami: FaultProxy

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.notifications.receiver import Received, Receiver
-from tests.notifications.rig import Rig, open_rig, story, worker
+from tests.notifications.rig import Rig, call_events, open_rig, worker
 from tests.worker_processes import worker_process
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.notifications import deliveries
@@ -62,14 +62,14 @@ async def test_a_deleted_subscription_resends_nothing_of_others(rig: Rig) -> Non
         await rig.subscribe(receiver.url, events=["call_start"])
         gone = await other.subscribe(doomed.url, events=["call_start"])
         for _ in range(8):
-            await other.happened(*story(other.account_id)[:1])
-            await rig.happened(*story(rig.account_id)[:1])
+            await other.happened(*call_events(other.account_id)[:1])
+            await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(8)
         await doomed.wait_for(8)
         await other.subscriptions.remove(other.account_id, gone)
         gate.opened.set()
         settled = await rig.until_settled()
-        await rig.happened(*story(rig.account_id)[:1])
+        await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(9)
     assert {one["status"] for one in settled} == {"delivered"}
     assert _doubled(receiver.received) == []
@@ -84,8 +84,8 @@ async def test_a_subscription_that_is_being_deleted_delays_nobody(rig: Rig) -> N
     async with Receiver(answer=gate) as receiver, Receiver(answer=gate) as doomed, worker(rig):
         await rig.subscribe(receiver.url, events=["call_start"])
         gone = await other.subscribe(doomed.url, events=["call_start"])
-        await other.happened(*story(other.account_id)[:1])
-        await rig.happened(*story(rig.account_id)[:1])
+        await other.happened(*call_events(other.account_id)[:1])
+        await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(1)
         await doomed.wait_for(1)
         async with await psycopg.AsyncConnection.connect(rig.dsn) as deleting:
@@ -98,7 +98,7 @@ async def test_a_subscription_that_is_being_deleted_delays_nobody(rig: Rig) -> N
             async with asyncio.timeout(15):
                 while {one["status"] for one in await rig.deliveries()} != {"delivered"}:
                     await asyncio.sleep(0.02)
-            await rig.happened(*story(rig.account_id)[:1])
+            await rig.happened(*call_events(rig.account_id)[:1])
             await receiver.wait_for(2, 15)
             assert [one["status"] for one in await other.deliveries()] == ["pending"]
             await deleting.rollback()
@@ -119,8 +119,8 @@ async def test_a_subscription_in_deletion_does_not_stop_new_deliveries_of_others
                 "delete from subscriptions where account_id = %s and subscription_id = %s",
                 (other.account_id, gone),
             )
-            await other.happened(*story(other.account_id)[:1])
-            await rig.happened(*story(rig.account_id)[:1])
+            await other.happened(*call_events(other.account_id)[:1])
+            await rig.happened(*call_events(rig.account_id)[:1])
             async with asyncio.timeout(15):
                 while not any(one.query == "" for one in receiver.received):
                     await asyncio.sleep(0.02)
@@ -198,8 +198,8 @@ async def test_a_value_that_cannot_be_stored_breaks_no_other_outcome(
     async with Receiver(answer=gate) as receiver, worker(rig):
         await rig.subscribe(receiver.url, events=["call_start"])
         await other.subscribe(receiver.url, events=["call_start"])
-        await other.happened(*story(other.account_id)[:1])
-        await rig.happened(*story(rig.account_id)[:1])
+        await other.happened(*call_events(other.account_id)[:1])
+        await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(2)
         gate.opened.set()
         await rig.until_settled()
@@ -213,7 +213,7 @@ async def test_outcomes_survive_an_absent_database(rig: Rig) -> None:
     async with Receiver(answer=gate) as receiver, worker(rig):
         await rig.subscribe(receiver.url, events=["call_start"])
         for _ in range(6):
-            await rig.happened(*story(rig.account_id)[:1])
+            await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(6)
         async with await psycopg.AsyncConnection.connect(rig.dsn, autocommit=True) as own:
             await own.execute(
@@ -236,7 +236,7 @@ async def test_a_killed_worker_repeats_only_what_was_not_settled_with_the_same_i
         await rig.subscribe(receiver.url, events=["call_start"])
         async with worker_process(PROCESS, rig.dsn) as first:
             for _ in range(CALLS):
-                await rig.happened(*story(rig.account_id)[:1])
+                await rig.happened(*call_events(rig.account_id)[:1])
             await receiver.wait_for(5)
             first.kill()
             await first.wait()

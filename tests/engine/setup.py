@@ -1,4 +1,4 @@
-"""One installation with a small company, and the world around it: what all end-to-end tests play on."""
+"""One installation with a small company, and the simulated network around it, for all end-to-end tests."""
 
 from __future__ import annotations
 

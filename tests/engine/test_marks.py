@@ -27,7 +27,7 @@ _shops = itertools.count(int(time.time()))
 
 
 class Shop:
-    """The stage's account, which sells by a site with a campaign."""
+    """The setup's account, with a site and a campaign."""
 
     def __init__(self, setup: Setup) -> None:
         self._stage = setup

@@ -117,7 +117,7 @@ def relayed(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.type not in UNPUBLISHED]
 
 
-def story(account_id: int, session: int | None = None, start: float | None = None) -> list[Event]:
+def call_events(account_id: int, session: int | None = None, start: float | None = None) -> list[Event]:
     """A call that came in, was answered and talked."""
     session = new_session_id() if session is None else session
     start = time.time() if start is None else start

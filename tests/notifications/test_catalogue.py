@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.notifications.rig import links_of, story
+from tests.notifications.rig import call_events, links_of
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import UNPUBLISHED, Event, EventType, call_stream, line_stream
 from trunkline.notifications.catalogue import (
@@ -57,7 +57,7 @@ def leg(leg_id: int, role: str, **more: Any) -> tuple[EventType, dict[str, Any]]
 
 
 def test_a_call_in() -> None:
-    notifications = reported(story(1, SESSION, 1000.0))
+    notifications = reported(call_events(1, SESSION, 1000.0))
     assert [name for name, _ in notifications] == [
         "call_start",
         "in_call_session",
@@ -190,7 +190,7 @@ def test_values_have_the_types_of_the_table() -> None:
         Kind.STRINGS: list,
     }
     samples = [named(sample(m, 1, "Sample Ltd", 1000.0), "n", m) for m in Mnemonic]
-    for values in [*(values for _, values in reported(story(1, SESSION))), *samples]:
+    for values in [*(values for _, values in reported(call_events(1, SESSION))), *samples]:
         for name, value in values.items():
             if value is not None:
                 assert isinstance(value, types.get(VARIABLES[name].kind, str)), name

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.notifications.receiver import Receiver, break_off, ok, slow, status
-from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, open_rig, story, worker
+from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, call_events, open_rig, worker
 from trunkline.core.settings import NotificationSettings
 from trunkline.notifications import deliveries
 
@@ -26,7 +26,7 @@ async def rig(database: str) -> AsyncIterator[Rig]:
 async def test_a_call_is_told_in_order(rig: Rig) -> None:
     async with Receiver() as receiver, worker(rig):
         await rig.subscribe(receiver.url)
-        await rig.happened(*story(rig.account_id))
+        await rig.happened(*call_events(rig.account_id))
         received = await receiver.wait_for(len(ALL_OF_A_CALL))
         settled = await rig.until_settled()
     assert [one.json["notification_mnemonic"] for one in received] == list(ALL_OF_A_CALL)
@@ -51,7 +51,7 @@ async def test_template_and_signature(rig: Rig) -> None:
             secret="0123456789abcdef",
             headers={"X-Mine": "1"},
         )
-        events = story(rig.account_id)
+        events = call_events(rig.account_id)
         await rig.happened(*events)
         (one,) = await receiver.wait_for(1)
     assert one.json == {"who": 'Lee "Sam"', "text": 'from Lee "Sam"', "tags": []}
@@ -67,7 +67,7 @@ async def test_template_and_signature(rig: Rig) -> None:
 async def test_refused_ones_are_tried_again_and_keep_their_order(rig: Rig) -> None:
     async with Receiver(answer=status(500)) as receiver, worker(rig, QUICK):
         await rig.subscribe(receiver.url)
-        await rig.happened(*story(rig.account_id))
+        await rig.happened(*call_events(rig.account_id))
         await receiver.wait_for(2)
         receiver.answer = break_off
         await receiver.wait_for(3)
@@ -97,7 +97,7 @@ async def test_redirects_are_not_followed(rig: Rig) -> None:
         worker(rig, QUICK),
     ):
         await rig.subscribe(receiver.url, events=["call_start"])
-        await rig.happened(*story(rig.account_id)[:1])
+        await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(1)
         await asyncio.sleep(0.2)
     assert elsewhere.received == []
@@ -112,7 +112,7 @@ async def test_dead_and_slow_endpoints_delay_nobody(rig: Rig) -> None:
         await rig.subscribe(sluggish.url, "sluggish")
         await rig.subscribe(receiver.url, "good")
         for _ in range(40):
-            await rig.happened(*story(rig.account_id))
+            await rig.happened(*call_events(rig.account_id))
         received = await receiver.wait_for(40 * len(ALL_OF_A_CALL), 25)
     by_call: dict[int, list[str]] = {}
     for one in received:
@@ -129,7 +129,7 @@ async def test_a_dead_endpoint_is_suspended_and_gets_all_when_it_is_back(rig: Ri
     async with worker(rig):
         await rig.subscribe(f"http://127.0.0.1:{port}/hook")
         for _ in range(8):
-            await rig.happened(*story(rig.account_id))
+            await rig.happened(*call_events(rig.account_id))
         async with asyncio.timeout(15):
             while not await rig.db.fetch_one(
                 "select 1 from endpoint_states where suspended_until is not null"
@@ -152,7 +152,7 @@ async def test_a_restart_of_the_worker_does_not_end_a_suspension(rig: Rig) -> No
     async with worker(rig, QUICK):
         await rig.subscribe(f"http://127.0.0.1:{port}/hook")
         for _ in range(8):
-            await rig.happened(*story(rig.account_id))
+            await rig.happened(*call_events(rig.account_id))
         async with asyncio.timeout(15):
             while not await rig.db.fetch_one(
                 "select 1 from endpoint_states where suspended_until is not null"
@@ -162,7 +162,7 @@ async def test_a_restart_of_the_worker_does_not_end_a_suspension(rig: Rig) -> No
     async with Receiver(port=port) as receiver:
         for _ in range(2):
             async with worker(rig, QUICK):
-                await rig.happened(*story(rig.account_id))
+                await rig.happened(*call_events(rig.account_id))
                 await asyncio.sleep(2)
         assert receiver.received == []
         states = await rig.db.fetch_all("select suspended_until > now() as suspended from endpoint_states")
@@ -178,7 +178,7 @@ async def test_given_up_at_last_and_replayed(rig: Rig) -> None:
     impatient = NotificationSettings(total_timeout=1, give_up_after=1, allowed_private_networks=LOOPBACK)
     async with Receiver(answer=status(400)) as receiver, worker(rig, impatient):
         await rig.subscribe(receiver.url, events=["call_start"])
-        await rig.happened(*story(rig.account_id))
+        await rig.happened(*call_events(rig.account_id))
         (failed,) = await rig.until_settled()
         assert failed["status"] == "failed"
         receiver.answer = ok
@@ -193,7 +193,7 @@ async def test_private_addresses_are_forbidden_by_default(rig: Rig) -> None:
     async with Receiver() as receiver, worker(rig, strict):
         await rig.subscribe(receiver.url, "literal", events=["call_start"])
         await rig.subscribe(f"http://localhost:{receiver.port}/", "name", events=["call_start"])
-        await rig.happened(*story(rig.account_id)[:1])
+        await rig.happened(*call_events(rig.account_id)[:1])
         async with asyncio.timeout(10):
             while (
                 len(log := [one for one in await rig.subscriptions.log(rig.account_id) if one["error"]]) < 2
@@ -218,8 +218,8 @@ async def test_an_account_hears_of_its_own_calls_only(rig: Rig) -> None:
     assert other is not None
     async with Receiver() as receiver, worker(rig):
         await rig.subscribe(receiver.url)
-        await rig.happened(*story(other["account_id"]))
-        await rig.happened(*story(rig.account_id))
+        await rig.happened(*call_events(other["account_id"]))
+        await rig.happened(*call_events(rig.account_id))
         await receiver.wait_for(len(ALL_OF_A_CALL))
         await rig.until_settled()
     assert {one.json["app_id"] for one in receiver.received} == {rig.account_id}

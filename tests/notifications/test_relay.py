@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
-from tests.notifications.rig import Rig, open_rig, relayed, story
+from tests.notifications.rig import Rig, call_events, open_rig, relayed
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.relay import Relay, backlog, relay_batch, retry_failures
 
@@ -46,7 +46,7 @@ async def heard(rig: Rig) -> list[tuple[str, int]]:
 
 
 async def test_all_events_in_order_and_once(rig: Rig) -> None:
-    events = story(rig.account_id)
+    events = call_events(rig.account_id)
     await rig.happened(*events)
     events = relayed(events)
     assert (await backlog(rig.db))[0] == len(events)
@@ -59,7 +59,7 @@ async def test_all_events_in_order_and_once(rig: Rig) -> None:
 
 
 async def test_what_one_listener_cannot_bear_is_put_aside_for_it_alone(rig: Rig) -> None:
-    events = story(rig.account_id)
+    events = call_events(rig.account_id)
     await rig.happened(*events)
     events = relayed(events)
     sick, well = Notebook("sick", EventType.TALK_STARTED), Notebook("well")
@@ -90,7 +90,7 @@ async def test_while_a_table_or_permission_is_missing_events_wait_in_their_order
     rig: Rig, fault: str
 ) -> None:
     """An operator's mistake is no fault of the events: none is dead-lettered, none is passed over."""
-    events = story(rig.account_id)
+    events = call_events(rig.account_id)
     await rig.happened(*events)
     events = relayed(events)
 
@@ -120,7 +120,7 @@ async def test_the_relay_goes_on_once_a_missing_table_is_back(rig: Rig) -> None:
     await rig.db.execute("alter table heard rename to mislaid")
     relay = asyncio.create_task(Relay(rig.db, [Notebook()]).run())
     try:
-        events = story(rig.account_id)
+        events = call_events(rig.account_id)
         await rig.happened(*events)
         await asyncio.sleep(1.0)
         assert not relay.done()
@@ -135,7 +135,7 @@ async def test_the_relay_goes_on_once_a_missing_table_is_back(rig: Rig) -> None:
 
 
 async def test_an_unknown_type_waits_for_a_version_that_knows_it(rig: Rig) -> None:
-    await rig.happened(*story(rig.account_id)[:5])
+    await rig.happened(*call_events(rig.account_id)[:5])
     await rig.db.execute("update outbox set type = 'from_the_future' where seq = 1")
     async with rig.db.connection() as conn:
         await relay_batch(conn, [Notebook()])
@@ -146,7 +146,7 @@ async def test_an_unknown_type_waits_for_a_version_that_knows_it(rig: Rig) -> No
 
 async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
     first, second = Relay(rig.db, [Notebook()]), Relay(rig.db, [Notebook()])
-    reported = len(relayed(story(rig.account_id)))
+    reported = len(relayed(call_events(rig.account_id)))
     first_run = asyncio.create_task(first.run())
     try:
         async with asyncio.timeout(10):
@@ -154,14 +154,14 @@ async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
                 await asyncio.sleep(0.01)
         second_run = asyncio.create_task(second.run())
         try:
-            await rig.happened(*story(rig.account_id))
+            await rig.happened(*call_events(rig.account_id))
             async with asyncio.timeout(10):
                 while len(await heard(rig)) < reported:
                     await asyncio.sleep(0.01)
             assert not second.is_leader
             first_run.cancel()
             await asyncio.gather(first_run, return_exceptions=True)
-            await rig.happened(*story(rig.account_id))
+            await rig.happened(*call_events(rig.account_id))
             async with asyncio.timeout(10):
                 while len(await heard(rig)) < 2 * reported:
                     await asyncio.sleep(0.01)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests.notifications.receiver import Receiver
-from tests.notifications.rig import ALL_OF_A_CALL, Rig, open_rig, story, worker
+from tests.notifications.rig import ALL_OF_A_CALL, Rig, call_events, open_rig, worker
 from tests.worker_processes import worker_process
 
 PROCESS = "tests.notifications.worker_process"
@@ -35,7 +35,7 @@ async def test_killed_workers_lose_nothing_and_keep_the_order(rig: Rig) -> None:
         await rig.subscribe(receiver.url)
         async with worker_process(PROCESS, rig.dsn) as first:
             for _ in range(calls):
-                await rig.happened(*story(rig.account_id))
+                await rig.happened(*call_events(rig.account_id))
             await receiver.wait_for(20)
             first.send_signal(signal.SIGKILL)
             await first.wait()
@@ -63,7 +63,7 @@ async def test_killed_workers_lose_nothing_and_keep_the_order(rig: Rig) -> None:
 async def test_a_broken_database_connection_is_survived(rig: Rig) -> None:
     async with Receiver() as receiver, worker(rig):
         await rig.subscribe(receiver.url)
-        await rig.happened(*story(rig.account_id))
+        await rig.happened(*call_events(rig.account_id))
         await receiver.wait_for(len(ALL_OF_A_CALL))
         with contextlib.suppress(Exception):
             await rig.db.fetch_all(
@@ -72,7 +72,7 @@ async def test_a_broken_database_connection_is_survived(rig: Rig) -> None:
             )
         for _ in range(50):
             with contextlib.suppress(Exception):
-                await rig.happened(*story(rig.account_id))
+                await rig.happened(*call_events(rig.account_id))
                 break
             await asyncio.sleep(0.1)
         await receiver.wait_for(2 * len(ALL_OF_A_CALL), 30)

@@ -1,4 +1,4 @@
-"""Foreign phones play on the same stage as the end-to-end tests."""
+"""Foreign phones use the same setup as the end-to-end tests."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import psycopg
 
 from tests.billing.company import give_plan, rate
 from tests.reports.directory_rows import store_directory
-from tests.reports.lifelike import store, stories
+from tests.reports.lifelike import generate_calls, store
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
@@ -20,7 +20,7 @@ OTHER_ACCOUNT = 1002
 """Another account with rows of the same kinds."""
 
 FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
-STORIES = 80
+CALLS = 80
 
 
 @contextmanager
@@ -41,8 +41,8 @@ async def _fill(dsn: str) -> None:
         await store_directory(db, OTHER_ACCOUNT)
         await give_plan(db, ACCOUNT)
         for reported in (
-            stories(ACCOUNT, FIRST_DAY, days=20, count=STORIES),
-            stories(OTHER_ACCOUNT, FIRST_DAY, days=5, count=20, seed=2),
+            generate_calls(ACCOUNT, FIRST_DAY, days=20, count=CALLS),
+            generate_calls(OTHER_ACCOUNT, FIRST_DAY, days=5, count=20, seed=2),
         ):
             await store(db, reported)
             await rate(db, reported)

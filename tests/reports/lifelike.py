@@ -24,7 +24,7 @@ Values = dict[str, Any]
 
 
 @dataclass
-class Story:
+class GeneratedCall:
     """One call session with what belongs to it: column values by name."""
 
     session: Values
@@ -37,14 +37,16 @@ def id_at(moment: datetime, number: int = 0) -> int:
     return first_id_at(int(moment.timestamp() * 1000)) + number
 
 
-def stories(account_id: int, start: datetime, days: int, count: int, seed: int = 1) -> list[Story]:
+def generate_calls(
+    account_id: int, start: datetime, days: int, count: int, seed: int = 1
+) -> list[GeneratedCall]:
     """``count`` calls spread over ``days``: answered, lost, out, transferred, tagged, recorded."""
     dice = random.Random(seed)
     moments = sorted(start + timedelta(seconds=dice.uniform(0, days * 86400)) for _ in range(count))
-    return [_story(account_id, moment, number % 100, dice) for number, moment in enumerate(moments)]
+    return [_generated_call(account_id, moment, number % 100, dice) for number, moment in enumerate(moments)]
 
 
-def _story(account_id: int, start: datetime, number: int, dice: random.Random) -> Story:
+def _generated_call(account_id: int, start: datetime, number: int, dice: random.Random) -> GeneratedCall:
     session_id = id_at(start, number)
     direction = "in" if dice.random() < 0.7 else "out"
     employee_id = dice.choice(list(EMPLOYEES))
@@ -100,7 +102,7 @@ def _story(account_id: int, start: datetime, number: int, dice: random.Random) -
             session[f"{first}_employee_full_name"] = EMPLOYEES[employee_id]
     legs = _legs(session, wait, talk, answered, dice)
     recordings = _recordings(session, legs) if answered else []
-    return Story(session, legs, recordings)
+    return GeneratedCall(session, legs, recordings)
 
 
 def _tags(dice: random.Random, finish: datetime) -> list[Values]:
@@ -201,14 +203,16 @@ def _recordings(session: Values, legs: Sequence[Values]) -> list[Values]:
     ]
 
 
-async def store(db: Database, reported: Sequence[Story]) -> None:
-    """Write stories; partitions are made as needed."""
+async def store(db: Database, reported: Sequence[GeneratedCall]) -> None:
+    """Write calls; partitions are made as needed."""
     async with db.connection() as connection:
-        for session_id in {story.session["call_session_id"] for story in reported}:
+        for session_id in {generated.session["call_session_id"] for generated in reported}:
             await ensure_for(connection, session_id)
-        await insert(connection, "call_sessions", [story.session for story in reported])
-        await insert(connection, "call_legs", [leg for story in reported for leg in story.legs])
-        await insert(connection, "recordings", [one for story in reported for one in story.recordings])
+        await insert(connection, "call_sessions", [generated.session for generated in reported])
+        await insert(connection, "call_legs", [leg for generated in reported for leg in generated.legs])
+        await insert(
+            connection, "recordings", [one for generated in reported for one in generated.recordings]
+        )
 
 
 async def insert(connection: Connection, table: str, rows: Sequence[Values]) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from psycopg import sql
 
-from tests.reports.lifelike import CONTACTS, EMPLOYEES, Story, id_at, insert, store, stories
+from tests.reports.lifelike import CONTACTS, EMPLOYEES, GeneratedCall, generate_calls, id_at, insert, store
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
 from trunkline.db.query import Page, compile_request, parse_request
@@ -53,23 +53,23 @@ async def legs(reader: Reader, *fields: str, **params: Any) -> list[dict[str, An
     return rows_of(await call_legs_report(reader, {**MARCH, "fields": list(fields), **params}))
 
 
-async def one_call(reader: Reader, start: datetime, **changes: Any) -> Story:
+async def one_call(reader: Reader, start: datetime, **changes: Any) -> GeneratedCall:
     """Store one answered call that started then."""
-    story = next(s for s in stories(ACCOUNT, start, 0, 50) if not s.session["is_lost"])
-    story.session.update(changes)
-    await store(reader.database, [story])
-    return story
+    generated = next(s for s in generate_calls(ACCOUNT, start, 0, 50) if not s.session["is_lost"])
+    generated.session.update(changes)
+    await store(reader.database, [generated])
+    return generated
 
 
 async def test_a_call_as_it_is_shown(reader: Reader) -> None:
-    reported = stories(ACCOUNT, at("2026-03-05T08:00:00.700"), 0, 30)
-    story = next(
+    reported = generate_calls(ACCOUNT, at("2026-03-05T08:00:00.700"), 0, 30)
+    generated = next(
         s for s in reported if s.recordings and json_of(s.session["tags"]) and s.session["direction"] == "in"
     )
-    story.session["contact_phone_number"], story.session["country_code"] = CONTACTS[0], "AE"
-    await store(reader.database, [story])
+    generated.session["contact_phone_number"], generated.session["country_code"] = CONTACTS[0], "AE"
+    await store(reader.database, [generated])
     [row] = await calls(reader, *CALLS.by_name)
-    session, session_id = story.session, story.session["call_session_id"]
+    session, session_id = generated.session, generated.session["call_session_id"]
     expected = {
         "id": session_id,
         "call_session_id": session_id,
@@ -149,7 +149,7 @@ async def test_calls_that_still_live(reader: Reader) -> None:
 
 
 async def test_the_oldest_comes_first_unless_asked(reader: Reader) -> None:
-    await store(reader.database, stories(ACCOUNT, at("2026-03-02T00:00:00"), 5, 20))
+    await store(reader.database, generate_calls(ACCOUNT, at("2026-03-02T00:00:00"), 5, 20))
     times = [row["start_time"] for row in await calls(reader, "start_time")]
     assert times == sorted(times)
     newest = await calls(reader, "start_time", sort=[{"field": "start_time", "order": "desc"}], limit=3)
@@ -157,7 +157,7 @@ async def test_the_oldest_comes_first_unless_asked(reader: Reader) -> None:
 
 
 async def test_totals_of_sessions_and_legs_agree(reader: Reader) -> None:
-    reported = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 60)
+    reported = generate_calls(ACCOUNT, at("2026-03-02T00:00:00"), 20, 60)
     await store(reader.database, reported)
     sessions = await calls(reader, "id", "talk_duration", "is_lost", "total_duration")
     operators = await legs(
@@ -177,12 +177,12 @@ async def test_totals_of_sessions_and_legs_agree(reader: Reader) -> None:
         row["call_session_id"] for row in operators if row["is_failed"]
     }
     assert sum(row["talk_duration"] for row in sessions) == sum(
-        story.session["talk_duration"] for story in reported
+        generated.session["talk_duration"] for generated in reported
     )
 
 
 async def test_filters_of_the_reference(reader: Reader) -> None:
-    reported = stories(ACCOUNT, at("2026-03-02T00:00:00"), 20, 40)
+    reported = generate_calls(ACCOUNT, at("2026-03-02T00:00:00"), 20, 40)
     await store(reader.database, reported)
 
     async def found(field: str, operator: str, value: Any) -> set[int]:
@@ -215,8 +215,8 @@ async def test_filters_of_the_reference(reader: Reader) -> None:
 
 
 async def test_legs_as_they_are_shown(reader: Reader) -> None:
-    story = await one_call(reader, at("2026-03-05T08:00:00"))
-    session_id = story.session["call_session_id"]
+    generated = await one_call(reader, at("2026-03-05T08:00:00"))
+    session_id = generated.session["call_session_id"]
     contact, operator = await legs(reader, *LEGS.by_name)
     assert contact["call_records"] == []
     assert operator["call_records"] == [f"talk{session_id}"]
@@ -226,7 +226,7 @@ async def test_legs_as_they_are_shown(reader: Reader) -> None:
     assert operator["release_cause_description"] == CAUSE_DESCRIPTIONS["16"]
     assert operator["finish_reason_description"] == REASON_DESCRIPTIONS[operator["finish_reason"]]
     assert (contact["called_phone_number"], contact["is_operator"], contact["is_failed"]) == (
-        story.session["virtual_phone_number"],
+        generated.session["virtual_phone_number"],
         False,
         False,
     )
@@ -243,10 +243,10 @@ async def test_another_account_sees_nothing(reader: Reader) -> None:
 
 
 async def test_a_recording_of_another_account_is_not_linked(reader: Reader) -> None:
-    story = await one_call(reader, at("2026-03-05T08:00:00"))
+    generated = await one_call(reader, at("2026-03-05T08:00:00"))
     async with reader.database.connection() as connection:
         await connection.execute("delete from recordings where account_id = %s", (ACCOUNT,))
-        foreign = {**story.recordings[0], "account_id": 1002}
+        foreign = {**generated.recordings[0], "account_id": 1002}
         await insert(connection, "recordings", [foreign])
     [row] = await calls(reader, "call_records", "full_record_file_link")
     assert row == {"call_records": [], "full_record_file_link": None}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.directory_rows import store_directory
-from tests.reports.lifelike import id_at, insert, stories
+from tests.reports.lifelike import generate_calls, id_at, insert
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
 from trunkline.db.query.rollup import whole_hours
@@ -78,7 +78,10 @@ async def test_totals_are_exact(
     async with db.connection() as connection:
         await connection.execute("delete from call_sessions")
         for account, count in ((ACCOUNT, 40), (OTHER_ACCOUNT, 5)):
-            reported = [story.session for story in stories(account, FIRST, days=5, count=count, seed=seed)]
+            reported = [
+                generated.session
+                for generated in generate_calls(account, FIRST, days=5, count=count, seed=seed)
+            ]
             await insert(connection, "call_sessions", reported)
         ids = [row["call_session_id"] for row in reported]
         await connection.execute(
@@ -101,7 +104,7 @@ async def test_totals_are_exact(
 
 
 async def test_folding_leaves_few_lines(db: Database) -> None:
-    reported = [story.session for story in stories(ACCOUNT, FIRST, days=1, count=300)]
+    reported = [generated.session for generated in generate_calls(ACCOUNT, FIRST, days=1, count=300)]
     for row in reported:
         row["start_time"] = FIRST
     async with db.connection() as connection:

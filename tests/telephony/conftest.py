@@ -53,7 +53,7 @@ def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> Lin
 
 
 class SignalLog:
-    """The signals of an engine, collected; the one consumer."""
+    """Collects the signals of an engine, as its only consumer."""
 
     def __init__(self, engine: AsteriskEngine) -> None:
         self.all: list[Signal] = []
@@ -170,7 +170,7 @@ class Pbx:
 
 
 class TelephonySetup:
-    """What a test plays with."""
+    """The PBX, its engine and signals, and the simulated network."""
 
     def __init__(self, pbx: Pbx, engine: AsteriskEngine, signals: SignalLog, world: OutsideWorld) -> None:
         self.pbx = pbx

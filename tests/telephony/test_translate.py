@@ -16,7 +16,7 @@ from trunkline.telephony.port import Answered, Channel, ControlTaken, Ended, Rin
 from trunkline.telephony.translate import Translator
 
 NOW = Instant(100.0)
-HOUSE = Channel("x")
+CHANNEL = Channel("x")
 
 
 def channel(name: str, identifier: str) -> ChannelSnapshot:
@@ -34,7 +34,7 @@ def fed(translator: Translator, *events: AriEvent) -> list[Signal]:
 @pytest.fixture
 def group() -> Translator:
     translator = Translator()
-    translator.add_group(HOUSE, ["x~1", "x~2"])
+    translator.add_group(CHANNEL, ["x~1", "x~2"])
     return translator
 
 
@@ -45,11 +45,11 @@ def test_devices_of_one_line_are_one_channel(group: Translator) -> None:
         Dialled(NOW, "RINGING", "", None, SECOND),
         StasisStart(NOW, SECOND, ("originated",), None),
     )
-    assert signals == [Ringing(HOUSE, NOW), Answered(HOUSE, NOW)]
+    assert signals == [Ringing(CHANNEL, NOW), Answered(CHANNEL, NOW)]
     assert group.to_hang_up == ["x~1"]
-    assert group.members(HOUSE) == ["x~2"]
+    assert group.members(CHANNEL) == ["x~2"]
     assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
-    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(CHANNEL, NOW, 16, False)]
 
 
 def test_the_loser_that_answers_too_late_is_dropped(group: Translator) -> None:
@@ -61,12 +61,12 @@ def test_the_loser_that_answers_too_late_is_dropped(group: Translator) -> None:
 
 def test_a_group_ends_with_its_last_device(group: Translator) -> None:
     assert fed(group, ChannelDestroyed(NOW, FIRST, 17)) == []
-    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(CHANNEL, NOW, 19, False)]
 
 
 def test_a_device_that_could_not_be_called_does_not_keep_the_group_alive(group: Translator) -> None:
     group.drop_member("x~1")
-    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(CHANNEL, NOW, 19, False)]
 
 
 @pytest.mark.parametrize("soft", [True, False])
@@ -86,10 +86,10 @@ def test_helpers_are_no_participants() -> None:
 
 def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
     translator = Translator()
-    translator.adopt_group(HOUSE, ["x~2"], "x~2")
-    assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [ControlTaken(HOUSE, NOW)]
+    translator.adopt_group(CHANNEL, ["x~2"], "x~2")
+    assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [ControlTaken(CHANNEL, NOW)]
     translator.keep_only(set())
-    assert translator.members(HOUSE) == ["x"]
+    assert translator.members(CHANNEL) == ["x"]
 
 
 def test_what_nobody_reads_is_no_event() -> None:
@@ -102,37 +102,37 @@ def test_what_nobody_reads_is_no_event() -> None:
 
 def test_after_a_reconnect_the_devices_that_ring_are_one_group_still(group: Translator) -> None:
     group.keep_only({"x~1", "x~2"})
-    group.adopt_group(HOUSE, ["x~1", "x~2"], rings=True)
-    assert fed(group, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
+    group.adopt_group(CHANNEL, ["x~1", "x~2"], rings=True)
+    assert fed(group, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(CHANNEL, NOW)]
     assert group.to_hang_up == ["x~1"]
     assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
 
 
 def test_after_a_restart_the_devices_that_ring_are_one_group_still() -> None:
     translator = Translator()
-    translator.adopt_group(HOUSE, ["x~1", "x~2"], rings=True)
-    assert sorted(translator.members(HOUSE)) == ["x~1", "x~2"]
+    translator.adopt_group(CHANNEL, ["x~1", "x~2"], rings=True)
+    assert sorted(translator.members(CHANNEL)) == ["x~1", "x~2"]
     assert fed(translator, Dialled(NOW, "RINGING", "", None, FIRST)) == []
-    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(HOUSE, NOW)]
+    assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == [Answered(CHANNEL, NOW)]
     assert translator.to_hang_up == ["x~1"]
     assert fed(translator, ChannelDestroyed(NOW, FIRST, 26)) == []
-    assert fed(translator, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
+    assert fed(translator, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(CHANNEL, NOW, 16, False)]
 
 
 def test_who_answered_while_nobody_listened_wins_and_the_others_stop_ringing() -> None:
     translator = Translator()
-    translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~1")
+    translator.adopt_group(CHANNEL, ["x~1", "x~2"], "x~1")
     assert translator.to_hang_up == ["x~2"]
-    assert translator.members(HOUSE) == ["x~1"]
+    assert translator.members(CHANNEL) == ["x~1"]
     assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []
 
 
 def test_a_device_that_comes_before_the_others_are_found_is_known_by_its_id() -> None:
     translator = Translator()
     assert fed(translator, StasisStart(NOW, SECOND, ("originated",), None)) == []
-    assert translator.adopt_group(HOUSE, ["x~1", "x~2"], "x~2") == [Answered(HOUSE, NOW)]
+    assert translator.adopt_group(CHANNEL, ["x~1", "x~2"], "x~2") == [Answered(CHANNEL, NOW)]
     assert translator.to_hang_up == ["x~1"]
-    assert translator.members(HOUSE) == ["x~2"]
+    assert translator.members(CHANNEL) == ["x~2"]
 
 
 @pytest.fixture(params=["reconnected", "restarted"])
@@ -152,11 +152,11 @@ def test_who_answered_first_has_the_call_also_when_another_device_enters_first(a
     ]
     assert fed(away, *entered) == []
     assert away.to_hang_up == []
-    assert away.adopt_group(HOUSE, ["x~1", "x~2"], "x~1") == [Answered(HOUSE, NOW)]
+    assert away.adopt_group(CHANNEL, ["x~1", "x~2"], "x~1") == [Answered(CHANNEL, NOW)]
     assert away.to_hang_up == ["x~2"]
-    assert away.members(HOUSE) == ["x~1"]
+    assert away.members(CHANNEL) == ["x~1"]
     assert fed(away, ChannelDestroyed(NOW, SECOND, 26)) == []
-    assert fed(away, ChannelDestroyed(NOW, FIRST, 16)) == [Ended(HOUSE, NOW, 16, False)]
+    assert fed(away, ChannelDestroyed(NOW, FIRST, 16)) == [Ended(CHANNEL, NOW, 16, False)]
 
 
 def test_the_end_of_the_first_before_it_is_known_as_such_ends_the_call(away: Translator) -> None:
@@ -165,9 +165,9 @@ def test_the_end_of_the_first_before_it_is_known_as_such_ends_the_call(away: Tra
         StasisStart(NOW, FIRST, ("originated",), None),
     ]
     assert fed(away, *entered, ChannelDestroyed(NOW, FIRST, 16)) == []
-    assert away.adopt_group(HOUSE, ["x~1", "x~2"], "x~1") == [
-        Answered(HOUSE, NOW),
-        Ended(HOUSE, NOW, 16, False),
+    assert away.adopt_group(CHANNEL, ["x~1", "x~2"], "x~1") == [
+        Answered(CHANNEL, NOW),
+        Ended(CHANNEL, NOW, 16, False),
     ]
     assert away.to_hang_up == ["x~2"]
     assert fed(away, ChannelDestroyed(NOW, SECOND, 26)) == []
@@ -181,14 +181,14 @@ def test_devices_that_all_ended_before_the_listing_end_the_call_once(away: Trans
     ended = [ChannelDestroyed(NOW, SECOND, 17), ChannelDestroyed(NOW, FIRST, 16)]
     assert fed(away, *entered, *ended) == []
     away.keep_only(set())
-    assert away.settle_ended({HOUSE: "x~1"}) == [Answered(HOUSE, NOW), Ended(HOUSE, NOW, 16, False)]
+    assert away.settle_ended({CHANNEL: "x~1"}) == [Answered(CHANNEL, NOW), Ended(CHANNEL, NOW, 16, False)]
     assert away.settle_ended({}) == []
 
 
 def test_devices_that_only_rang_and_all_ended_before_the_listing_end_the_call(group: Translator) -> None:
     group.unsettle()
     assert fed(group, ChannelDestroyed(NOW, FIRST, 17), ChannelDestroyed(NOW, SECOND, 19)) == []
-    assert group.settle_ended({}) == [Ended(HOUSE, NOW, 19, False)]
+    assert group.settle_ended({}) == [Ended(CHANNEL, NOW, 19, False)]
 
 
 def test_who_has_the_call_keeps_it_over_a_reconnect(group: Translator) -> None:
@@ -197,17 +197,17 @@ def test_who_has_the_call_keeps_it_over_a_reconnect(group: Translator) -> None:
     group.to_hang_up.clear()
     assert fed(group, StasisStart(NOW, FIRST, ("originated",), None)) == []
     assert group.to_hang_up == ["x~1"]
-    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(HOUSE, NOW, 16, False)]
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(CHANNEL, NOW, 16, False)]
 
 
 def test_a_device_that_went_unheard_does_not_keep_the_group_alive(group: Translator) -> None:
     group.keep_only({"x~2"})
-    group.adopt_group(HOUSE, ["x~2"])
-    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(HOUSE, NOW, 19, False)]
+    group.adopt_group(CHANNEL, ["x~2"])
+    assert fed(group, ChannelDestroyed(NOW, SECOND, 19)) == [Ended(CHANNEL, NOW, 19, False)]
 
 
 def test_who_answered_and_ended_meanwhile_leaves_nobody_ringing() -> None:
     translator = Translator()
-    translator.adopt_group(HOUSE, ["x~2"], "x~1")
+    translator.adopt_group(CHANNEL, ["x~2"], "x~1")
     assert translator.to_hang_up == ["x~2"]
     assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []

@@ -69,10 +69,10 @@ async def test_a_dead_callback_delays_no_other_one(client: DataApiClient, tmp_pa
             ):
                 await asyncio.sleep(0.05)
     assert {one.json["status"] for one in dead.received} == {"in_process"}
-    stories: dict[str, list[str]] = {}
+    statuses: dict[str, list[str]] = {}
     for one in told_:
-        stories.setdefault(one.json["ext_id"], []).append(one.json["status"])
-    assert set(map(tuple, stories.values())) == {("in_process", "processed")}
+        statuses.setdefault(one.json["ext_id"], []).append(one.json["status"])
+    assert set(map(tuple, statuses.values())) == {("in_process", "processed")}
 
 
 async def test_a_callback_reaches_no_forbidden_address(client: DataApiClient, tmp_path: Path) -> None:

@@ -145,10 +145,10 @@ async def test_the_uploader_is_told(client: DataApiClient, customer: Customer, t
         await client.do("upload.calls", calls=calls)
         await settled(client, 4)
         reported = [one.json for one in await receiver.wait_for(6)]
-    stories: dict[str, list[str]] = {}
+    statuses: dict[str, list[str]] = {}
     for one in reported:
-        stories.setdefault(one["ext_id"], []).append(one["status"])
-    assert stories == {
+        statuses.setdefault(one["ext_id"], []).append(one["status"])
+    assert statuses == {
         "good": ["in_process", "processed"],
         "short": ["in_process", "error"],
         "plain": ["in_process", "processed"],

@@ -40,9 +40,9 @@ async def test_a_killed_worker_loses_no_call(
     assert {row["status"] for row in rows.values()} == {"processed"}
     first_told: dict[str, list[str]] = {}
     for one in receiver.received:
-        story = first_told.setdefault(one.json["ext_id"], [])
-        if one.json["status"] not in story:
-            story.append(one.json["status"])
+        statuses = first_told.setdefault(one.json["ext_id"], [])
+        if one.json["status"] not in statuses:
+            statuses.append(one.json["status"])
     assert first_told == {one["ext_id"]: ["in_process", "processed"] for one in calls}
     assert await client.one("select count(*) from call_sessions") == len(calls)
     assert await client.one("select count(*) from recordings") == 4

@@ -71,8 +71,8 @@ async def test_from_login_to_the_sound(whole: Whole) -> None:
         "untrusted": ("error", "connection_download_error"),
     }
     assert whole.stranger.asked == []  # nothing was said to a server that nobody vouches for
-    accepted = await whole.told.wait_for(lambda got: len({story(one.json()) for one in got}) == 4)
-    bodies = {story(one.json()): one.json() for one in accepted}
+    accepted = await whole.told.wait_for(lambda got: len({outline(one.json()) for one in got}) == 4)
+    bodies = {outline(one.json()): one.json() for one in accepted}
     assert set(bodies) == {
         ("fine", "in_process"),
         ("fine", "processed"),
@@ -100,7 +100,7 @@ async def test_from_login_to_the_sound(whole: Whole) -> None:
     assert await length(whole, own, whole.token) == pytest.approx(17, abs=0.2)
 
 
-def story(body: dict[str, Any]) -> tuple[str, str]:
+def outline(body: dict[str, Any]) -> tuple[str, str]:
     return body["ext_id"], body["status"]
 
 

@@ -167,9 +167,9 @@ async def test_accounts_do_not_share_keys(web: _Web) -> None:
 
 async def test_many_at_once_dial_once(web: _Web) -> None:
     switch = _SlowSwitch()
-    houses = [web.process(switch) for _ in range(6)]
+    processes = [web.process(switch) for _ in range(6)]
     asking = [
-        asyncio.create_task(fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) for fakes in houses
+        asyncio.create_task(fakes.ask(Api.CALL, "start.simple_call", SIMPLE, key="k")) for fakes in processes
     ]
     await asyncio.sleep(0.3)
     assert not any(task.done() for task in asking)

@@ -34,7 +34,7 @@ end $$"""
 
 @dataclass
 class DataApiClient:
-    """Asks as the owner of :data:`ACCOUNT` unless :meth:`as_member` or :meth:`as_other_account` said otherwise."""
+    """Sends requests as the owner of :data:`ACCOUNT` unless :meth:`as_member` or :meth:`as_other_account` said otherwise."""
 
     db: Database
     accounts: MemoryAccounts = field(default_factory=lambda: MemoryAccounts(minute_limit=10**6))

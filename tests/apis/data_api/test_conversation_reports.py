@@ -23,7 +23,7 @@ from tests.apis.data_api.conversations import (
 )
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
 from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
-from tests.reports.lifelike import insert, store, stories
+from tests.reports.lifelike import generate_calls, insert, store
 from trunkline.accounts.components import TITLES
 from trunkline.apis.catalogue import DATA_API
 from trunkline.apis.data_api import conversation_reports
@@ -183,10 +183,15 @@ async def test_a_visitor_who_returns(talks: DataApiClient) -> None:
 
 async def test_attributes_follow_from_the_communication_unless_they_were_kept(talks: DataApiClient) -> None:
     [lost, long, short] = [
-        {**story.session, "attributes": [], "communication_number": number, "extra": Jsonb({"site_id": SITE})}
+        {
+            **generated.session,
+            "attributes": [],
+            "communication_number": number,
+            "extra": Jsonb({"site_id": SITE}),
+        }
         | {"is_lost": number == 1, "talk_duration": talk}
-        for story, number, talk in zip(
-            stories(ACCOUNT, DAY, days=1, count=3), (1, 2, 3), (0, 30, 29), strict=True
+        for generated, number, talk in zip(
+            generate_calls(ACCOUNT, DAY, days=1, count=3), (1, 2, 3), (0, 30, 29), strict=True
         )
     ]
     expected = {
@@ -210,11 +215,11 @@ async def test_attributes_follow_from_the_communication_unless_they_were_kept(ta
 
 
 async def test_calls_and_all_else_in_one_list(talks: DataApiClient) -> None:
-    reported = stories(ACCOUNT, DAY, days=1, count=10)
+    reported = generate_calls(ACCOUNT, DAY, days=1, count=10)
     await store(talks.db, reported)
     rows = await talks.rows("get.communications_report", **PERIOD)
     inside = [one for one in rows if one["communication_type"] == "call"]
-    assert {row["id"] for row in inside} <= {story.session["call_session_id"] for story in reported}
+    assert {row["id"] for row in inside} <= {generated.session["call_session_id"] for generated in reported}
     assert len(rows) == len(inside) + 3
     assert [row["date_time"] for row in rows] == sorted(row["date_time"] for row in rows)
     assert EMAIL not in {row["id"] for row in rows}

@@ -12,7 +12,7 @@ from tests.apis.data_api.client import DataApiClient
 from tests.apis.data_api.conversations import CHAT, DAY, EMAIL, PERIOD, SITE, VISIT, store_conversations
 from tests.apis.data_api.every_field import asked_of, check_every_field, rows_of
 from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
-from tests.reports.lifelike import Story, insert, store, stories
+from tests.reports.lifelike import GeneratedCall, generate_calls, insert, store
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.data_api import flat_reports
 
@@ -20,12 +20,12 @@ REPORTS = tuple(method for method in flat_reports.methods_with(lambda: SERVICE_S
 ASKED: dict[str, Any] = {"report_id": 1, **PERIOD}
 
 
-def reported() -> list[Story]:
+def reported() -> list[GeneratedCall]:
     """Ten calls of the day."""
-    return stories(ACCOUNT, DAY, days=1, count=10)
+    return generate_calls(ACCOUNT, DAY, days=1, count=10)
 
 
-IDS = [story.session["call_session_id"] for story in reported()]
+IDS = [generated.session["call_session_id"] for generated in reported()]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def talks(client: DataApiClient) -> DataApiClient:
     """An office with calls, one of each other kind, and the logs."""
     await store_conversations(client.db, ACCOUNT)
     await store(client.db, reported())
-    await store(client.db, stories(OTHER_ACCOUNT, DAY, days=1, count=3))
+    await store(client.db, generate_calls(OTHER_ACCOUNT, DAY, days=1, count=3))
     async with client.db.connection() as connection:
         own = {"account_id": ACCOUNT}
         await insert(

@@ -11,7 +11,7 @@ import pytest
 from tests.apis.data_api.client import DataApiClient
 from tests.billing.company import give_plan, rate
 from tests.reports.company import ACCOUNT
-from tests.reports.lifelike import store, stories
+from tests.reports.lifelike import generate_calls, store
 
 METHOD = "get.financial_call_legs_report"
 MARCH = {"date_from": "2026-03-01 00:00:00", "date_till": "2026-03-31 23:59:59"}
@@ -21,7 +21,7 @@ MARCH = {"date_from": "2026-03-01 00:00:00", "date_till": "2026-03-31 23:59:59"}
 async def charged(client: DataApiClient) -> list[dict[str, Any]]:
     """Legs of a few calls."""
     await give_plan(client.db, ACCOUNT)
-    calls = stories(ACCOUNT, datetime(2026, 3, 2, tzinfo=UTC), 3, 12)
+    calls = generate_calls(ACCOUNT, datetime(2026, 3, 2, tzinfo=UTC), 3, 12)
     await store(client.db, calls)
     await rate(client.db, calls)
     rows = await client.rows(METHOD, **MARCH)

@@ -1,4 +1,4 @@
-"""An integrator's desk: commands by the Call API on living calls, and who hears whom while they stand."""
+"""A client of the Call API: commands on live calls, and which party hears which."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Talk:
 
 
 class CallApiClient:
-    """What the tests of the Call API do and prove."""
+    """Sends commands of the Call API, and checks the states and the sound of the parties."""
 
     def __init__(self, setup: Setup, media: Mapping[str, int]) -> None:
         self.setup = setup
@@ -276,7 +276,7 @@ def _heard(ear: Ear, span: _Span, known: Mapping[float, str]) -> set[str]:
 
 
 async def make_client(setup: Setup) -> CallApiClient:
-    """A desk on the setup; knows the ids of the company's media files."""
+    """A client of the setup's account, with the ids of the company's media files."""
     dsn = postgres.dsn(setup.installation.settings)
     async with await psycopg.AsyncConnection.connect(dsn) as conn:
         cursor = await conn.execute(

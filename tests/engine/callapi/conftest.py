@@ -1,4 +1,4 @@
-"""The desk of an integrator on the setup of the end-to-end tests."""
+"""A client of the Call API on the setup of the end-to-end tests."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
-TALES = 10
+SCENARIOS = 10
 """What they tell is in the note of a failure."""
 _TO = {BORIS: TO_BORIS, CLARA: TO_CLARA}
 _METHODS = {
@@ -127,9 +127,9 @@ class _Company:
         return True
 
 
-@pytest.mark.parametrize("number", range(TALES))
+@pytest.mark.parametrize("number", range(SCENARIOS))
 async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int) -> None:
-    call_scenario = sample(TALES)[number]
+    call_scenario = sample(SCENARIOS)[number]
     before = await client.setup.last_id()
     company = _Company(client, await client.setup.customer())
     await company.begin(call_scenario.beginning)
