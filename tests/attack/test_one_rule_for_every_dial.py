@@ -13,7 +13,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_number
 from tests.calls.simulation import CallSimulation
-from trunkline.calls.effects import Dial, Hangup, OriginateLeg
+from trunkline.calls.effects import ConnectTargets, Hangup, OriginateLeg
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.directory.model import Account, BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
@@ -74,7 +74,10 @@ def test_international_alone_opens_no_premium_number() -> None:
 def called_out(simulation: CallSimulation) -> list[str | None]:
     """Numbers that went to a trunk."""
     connects = (
-        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
+        target
+        for one in simulation.engine.done
+        if isinstance(one, ConnectTargets)
+        for target in one.connect.targets
     )
     originates = (one.originate.target for one in simulation.engine.done if isinstance(one, OriginateLeg))
     return [target.number for target in (*connects, *originates) if target.number is not None]
@@ -220,7 +223,10 @@ def test_an_emergency_call_leaves(account: Account, number: str) -> None:
     simulation.dial(c.BORIS_LINE, number)
     assert called_out(simulation) == [number]
     targets = [
-        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
+        target
+        for one in simulation.engine.done
+        if isinstance(one, ConnectTargets)
+        for target in one.connect.targets
     ]
     assert targets[0].caller_number in {one.phone_number for one in account.numbers.values()}
     simulation.at(3).answer(number)
@@ -254,6 +260,9 @@ def test_an_emergency_call_shows_a_number_that_is_verified() -> None:
     account = replace(account, numbers={**account.numbers, c.TO_ANNA: replace(own, is_verified=False)})
     simulation = CallSimulation(account).dial(c.BORIS_LINE, "112")
     [target] = [
-        target for one in simulation.engine.done if isinstance(one, Dial) for target in one.connect.targets
+        target
+        for one in simulation.engine.done
+        if isinstance(one, ConnectTargets)
+        for target in one.connect.targets
     ]
     assert target.caller_number not in ("", own.phone_number)

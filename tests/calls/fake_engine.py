@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from trunkline.calls.effects import (
     Answer,
     AnswerTransfer,
-    Dial,
+    ConnectTargets,
     Effect,
     Hangup,
     Join,
-    Keys,
     Leave,
     Music,
     OriginateLeg,
     PlayFiles,
     RecordMessage,
     RecordVoice,
+    SendKeys,
     StopPlay,
     Supervise,
     TakeControl,
@@ -191,7 +191,7 @@ class FakeEngine:
                 case RecordMessage(channel, record_id):
                     self.channels[channel].record = record_id
                     self.channels[channel].recording_since = self.now()
-                case Dial(channel, connect):
+                case ConnectTargets(channel, connect):
                     self._dial(self.channels[channel], connect)
                 case Hangup(channel, cause):
                     self._clear(self.channels[channel], cause, by_party=False)
@@ -225,7 +225,7 @@ class FakeEngine:
             case Leave(channel, bridge):
                 if self._ours(channel).bridge == bridge:
                     self._leave(self.channels[channel])
-            case Keys(channel, keys):
+            case SendKeys(channel, keys):
                 assert keys
                 assert self.channels[channel].answered
             case RecordVoice(channel, on):

@@ -19,11 +19,10 @@ from trunkline.calls.effects import (
     Answer,
     AnswerTransfer,
     Compensation,
-    Dial,
+    ConnectTargets,
     Effect,
     Hangup,
     Join,
-    Keys,
     Leave,
     Music,
     OriginateLeg,
@@ -31,6 +30,7 @@ from trunkline.calls.effects import (
     Policy,
     RecordMessage,
     RecordVoice,
+    SendKeys,
     StopPlay,
     Supervise,
     TakeControl,
@@ -100,7 +100,7 @@ def _undo(simulation: CallSimulation, effect: Effect) -> None:
     match effect:
         case OriginateLeg():
             simulation.engine.channels.pop(effect.channel)
-        case Dial(channel):
+        case ConnectTargets(channel):
             for target in simulation.engine.targets(channel):
                 del simulation.engine.channels[target.channel]
             simulation.engine.channels[channel].connect = None
@@ -117,7 +117,7 @@ CASES: dict[type[Any], tuple[Callable[[], CallSimulation], Callable[[CallSimulat
     PlayFiles: (hold, lambda simulation: PlayFiles(contact(simulation), "message", ("/x",))),
     StopPlay: (hold, lambda simulation: StopPlay(contact(simulation), "message")),
     RecordMessage: (talk, lambda simulation: RecordMessage(contact(simulation), "r", "x", 60, 5)),
-    Dial: (_ringing, lambda simulation: Dial(simulation.channel, Connect([MOBILE], 20))),
+    ConnectTargets: (_ringing, lambda simulation: ConnectTargets(simulation.channel, Connect([MOBILE], 20))),
     OriginateLeg: (
         dialing,
         lambda simulation: OriginateLeg(Originate(simulation.ringing(c.DORA_LINE), MOBILE, 20, CallTag(""))),
@@ -127,7 +127,7 @@ CASES: dict[type[Any], tuple[Callable[[], CallSimulation], Callable[[CallSimulat
     Music: (hold, lambda simulation: Music(contact(simulation))),
     Join: (_coached, lambda simulation: Join(_coach(simulation), talk_bridge(simulation.session))),
     Leave: (hold, lambda simulation: Leave(contact(simulation), talk_bridge(simulation.session))),
-    Keys: (talk, lambda simulation: Keys(contact(simulation), "1")),
+    SendKeys: (talk, lambda simulation: SendKeys(contact(simulation), "1")),
     RecordVoice: (_recorded, lambda simulation: RecordVoice(contact(simulation), on=True, part=1)),
     AnswerTransfer: (hold, lambda simulation: AnswerTransfer(anna(simulation), is_done=True)),
     Supervise: (
@@ -162,14 +162,16 @@ def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: typ
     if left_alone or policy.compensation is Compensation.NOTHING:
         assert not decision.events
         assert not decision.effects
-    if policy.compensation not in ENDS_THE_CALL and not (effect_type is Dial and kind is EffectTimedOut):
+    if policy.compensation not in ENDS_THE_CALL and not (
+        effect_type is ConnectTargets and kind is EffectTimedOut
+    ):
         assert simulation.session.ending is None, "only what nothing can replace ends a call"
         assert simulation.session.talking == talking
     simulation.take(decision)
     simulation.flow()
     if effect_type is OriginateLeg and not left_alone:
         assert phase_of(simulation) is Phase.HOLD  # the third party is gone, the contact is still held
-    elif policy.compensation not in ENDS_THE_CALL and effect_type is not Dial:
+    elif policy.compensation not in ENDS_THE_CALL and effect_type is not ConnectTargets:
         assert phase_of(simulation) is before
     if effect_type in (TakeControl, Join, Supervise) and not left_alone:
         assert not [leg for leg in simulation.session.living if leg.role == "coach"], "the coach leaves"
@@ -214,7 +216,7 @@ def test_a_talk_that_cannot_be_joined_again_stays_on_hold(kind: type[EngineError
 
 def test_a_refused_connect_goes_on_with_the_scenario() -> None:
     simulation = _ringing()
-    effect = Dial(simulation.channel, Connect([MOBILE], 20))
+    effect = ConnectTargets(simulation.channel, Connect([MOBILE], 20))
     _undo(simulation, effect)
     simulation.take(
         rules.effect_failed(simulation.session, effect, EffectRefused("no"), simulation.context())

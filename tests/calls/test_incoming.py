@@ -10,7 +10,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number, number_of
 from tests.calls.simulation import CallSimulation, walk
-from trunkline.calls.effects import Dial, Hangup, PlayFiles, RecordMessage
+from trunkline.calls.effects import ConnectTargets, Hangup, PlayFiles, RecordMessage
 from trunkline.calls.records.history import session_row
 from trunkline.directory.model import (
     CallRecording,
@@ -156,7 +156,7 @@ def test_the_common_reason_of_all_tried_is_the_calls() -> None:
 
 def test_an_employees_phones_ring_one_after_another() -> None:
     simulation = CallSimulation().arrive(c.TO_ANNA)
-    assert effect(simulation, Dial).connect.ring_seconds == 30
+    assert effect(simulation, ConnectTargets).connect.ring_seconds == 30
     simulation.at(30).ring_out()
     simulation.at(40).answer(c.ANNA_SECOND)
     simulation.at(50).hang_up()
@@ -184,7 +184,7 @@ def test_nobody_picks_up() -> None:
 
 def test_an_offline_line_is_not_dialled_but_told_of() -> None:
     simulation = CallSimulation().arrive(c.TO_DORA)
-    assert not [one for one in simulation.engine.done if isinstance(one, Dial)]
+    assert not [one for one in simulation.engine.done if isinstance(one, ConnectTargets)]
     assert simulation.reasons[1] == (c.DORA_LINE, "sip_offline")
     assert (simulation.end["finish_reason"], simulation.durations) == ("sip_offline", (0, 0, 0, 0, 0, 0))
 
@@ -211,7 +211,7 @@ def test_all_channels_of_a_line_in_use() -> None:
 
 def test_all_at_once_the_first_to_answer_talks() -> None:
     simulation = CallSimulation().arrive(c.ALL)
-    assert len(effect(simulation, Dial).connect.targets) == 2
+    assert len(effect(simulation, ConnectTargets).connect.targets) == 2
     simulation.at(5).answer(BORIS)
     simulation.at(15).hang_up()
     assert simulation.reasons[1:] == [(ANNA, "another_operator_answer"), (BORIS, "caller_disconnects")]
@@ -271,7 +271,7 @@ def test_longest_idle_goes_first() -> None:
 
 def test_an_employee_on_a_mobile() -> None:
     simulation = CallSimulation().arrive(c.TO_CLARA)
-    target = effect(simulation, Dial).connect.targets[0]
+    target = effect(simulation, ConnectTargets).connect.targets[0]
     assert (target.number, target.caller_number) == (c.CLARA_MOBILE, number_of(c.TO_CLARA))
     simulation.at(4).answer(c.CLARA_MOBILE)
     simulation.at(9).hang_up()
@@ -299,7 +299,7 @@ def test_greeting_ring_and_voicemail() -> None:
     assert effect(simulation, PlayFiles).files == ("/media/greeting",)
     simulation.at(3).engine.played(simulation.channel)
     simulation.flow()
-    assert effect(simulation, Dial).connect.music == "/media/dialing_music"
+    assert effect(simulation, ConnectTargets).connect.music == "/media/dialing_music"
     simulation.at(23).ring_out()
     assert effect(simulation, PlayFiles).files == ("/media/mail", "/media/beep")
     simulation.at(27).engine.played(simulation.channel)
@@ -515,7 +515,7 @@ def test_whose_calls_are_recorded(recording: CallRecording, expected: bool) -> N
     account = company()
     anna = replace(account.employees[c.ANNA], call_recording=recording)
     simulation = CallSimulation(company(employees={c.ANNA: anna})).arrive(c.TO_ANNA)
-    connect: Connect = effect(simulation, Dial).connect
+    connect: Connect = effect(simulation, ConnectTargets).connect
     assert connect.record is expected
     simulation.answer(ANNA)
     simulation.hang_up()
@@ -524,7 +524,7 @@ def test_whose_calls_are_recorded(recording: CallRecording, expected: bool) -> N
 
 def test_a_known_contact_is_named() -> None:
     simulation = CallSimulation().arrive(c.TO_ANNA, c.KNOWN)
-    assert effect(simulation, Dial).connect.targets[0].caller_name == "Known Customer"
+    assert effect(simulation, ConnectTargets).connect.targets[0].caller_name == "Known Customer"
     simulation.hang_up()
     assert simulation.end["contact_full_name"] == "Known Customer"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.simulation import CallSimulation, walk
-from trunkline.calls.effects import Dial, Hangup, OriginateLeg
+from trunkline.calls.effects import ConnectTargets, Hangup, OriginateLeg
 from trunkline.calls.finish_reasons import cause_for_refusal
 from trunkline.directory.model import BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
@@ -22,7 +22,7 @@ COMMON = {"virtual_phone_number": number_of(1), "contact": c.CUSTOMER}
 
 
 def connected(simulation: CallSimulation) -> Connect:
-    return [one.connect for one in simulation.engine.done if isinstance(one, Dial)][-1]
+    return [one.connect for one in simulation.engine.done if isinstance(one, ConnectTargets)][-1]
 
 
 def told_cause(simulation: CallSimulation) -> int:

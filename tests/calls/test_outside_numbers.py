@@ -9,7 +9,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of, scenario, to_group, to_number
 from tests.calls.simulation import CallSimulation, walk
-from trunkline.calls.effects import Dial, Hangup, Keys, RecordMessage
+from trunkline.calls.effects import ConnectTargets, Hangup, RecordMessage, SendKeys
 from trunkline.calls.flows.number_plan import ToOutside, destination
 from trunkline.calls.records.history import leg_row, session_row
 from trunkline.calls.session import Role
@@ -35,7 +35,7 @@ def after(other: CallSimulation, account: Account | None = None) -> CallSimulati
 def keyed(simulation: CallSimulation) -> list[tuple[str | None, str]]:
     """Employee (or number) of the legs that something was keyed to, and what."""
     legs = {leg.channel: leg for leg in simulation.session.legs.values()}
-    done = [one for one in simulation.engine.done if isinstance(one, Keys)]
+    done = [one for one in simulation.engine.done if isinstance(one, SendKeys)]
     return [
         (legs[one.channel].employee_full_name or legs[one.channel].called_phone_number, one.keys)
         for one in done
@@ -44,7 +44,7 @@ def keyed(simulation: CallSimulation) -> list[tuple[str | None, str]]:
 
 def test_a_talk_with_an_outside_number() -> None:
     simulation = CallSimulation().arrive(c.OUTSIDE)
-    [dial] = [one for one in simulation.engine.done if isinstance(one, Dial)]
+    [dial] = [one for one in simulation.engine.done if isinstance(one, ConnectTargets)]
     [target] = dial.connect.targets
     assert (target.endpoint, target.number) == (
         Endpoint(EndpointKind.TRUNK, EndpointName("trunk-1")),

@@ -13,7 +13,7 @@ from tests.calls import company as c
 from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.simulation import T0, told_on
-from trunkline.calls.effects import Dial, Effect, Hangup, Keys, PlayFiles
+from trunkline.calls.effects import ConnectTargets, Effect, Hangup, PlayFiles, SendKeys
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
@@ -380,7 +380,7 @@ def test_killed_before_anything_was_written() -> None:
 def test_a_call_that_came_and_went_by_the_default_line() -> None:
     node = Node().kill()
     customer = node.arrive(c.TO_ANNA)
-    connect = Dial(customer, _default(c.ANNA_LINE))
+    connect = ConnectTargets(customer, _default(c.ANNA_LINE))
     node.engine.perform([connect])
     node.flow().at(22).engine.answer(ring(node))
     node.flow().at(30).engine.hang_up(customer)
@@ -466,8 +466,8 @@ def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dic
         node.missed.clear()
     before = len(node.engine.done)
     node.restart()
-    [done] = [one for one in node.engine.done[before:] if isinstance(one, Dial | PlayFiles)]
-    assert isinstance(done, Dial if message is None else PlayFiles)
+    [done] = [one for one in node.engine.done[before:] if isinstance(one, ConnectTargets | PlayFiles)]
+    assert isinstance(done, ConnectTargets if message is None else PlayFiles)
     if message is not None:
         node.engine.played(first)
         node.flow()
@@ -515,11 +515,15 @@ def _reconnect(node: Node) -> None:
     node.flow()
 
 
-def _dial_of(node: Node, channel: Channel) -> Dial:
-    return next(one for one in reversed(node.engine.done) if isinstance(one, Dial) and one.channel == channel)
+def _dial_of(node: Node, channel: Channel) -> ConnectTargets:
+    return next(
+        one
+        for one in reversed(node.engine.done)
+        if isinstance(one, ConnectTargets) and one.channel == channel
+    )
 
 
-def _lose_the_dial(node: Node, channel: Channel) -> Dial:
+def _lose_the_dial(node: Node, channel: Channel) -> ConnectTargets:
     """The connect does not get to the engine."""
     dial = _dial_of(node, channel)
     node.engine.pending.clear()
@@ -538,7 +542,7 @@ def test_a_connect_that_the_engine_did_not_get_is_repeated() -> None:
     dial = _lose_the_dial(node, channel)
     node.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
     _reconnect(node)
-    assert [one.connect.targets for one in node.engine.done if isinstance(one, Dial)] == [
+    assert [one.connect.targets for one in node.engine.done if isinstance(one, ConnectTargets)] == [
         dial.connect.targets
     ] * 2
     node.engine.answer(ring(node))
@@ -581,7 +585,7 @@ def test_a_connect_whose_response_was_lost_is_not_repeated(came_back: bool) -> N
     node.flow()
     node.alive = True
     _reconnect(node)
-    dials = [one for one in node.engine.done if isinstance(one, Dial)]
+    dials = [one for one in node.engine.done if isinstance(one, ConnectTargets)]
     assert dials[0] is dial
     # When it came back, the second phone is called.
     assert len(dials) == 1 + came_back
@@ -645,7 +649,7 @@ def test_an_extension_is_keyed_in_once_though_the_switch_was_killed(reported: bo
         node.kill().engine.answer(phone)
         node.flow()
     node.at(8).restart()
-    pressed = [one for one in node.engine.done if isinstance(one, Keys)]
+    pressed = [one for one in node.engine.done if isinstance(one, SendKeys)]
     assert [(one.channel, one.keys) for one in pressed] == [(phone, "...17")]
     node.at(20).engine.hang_up(customer)
     node.flow()

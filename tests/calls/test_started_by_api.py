@@ -9,7 +9,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached, settled
-from trunkline.calls.effects import Dial, Keys
+from trunkline.calls.effects import ConnectTargets, SendKeys
 from trunkline.calls.session import Phase
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel
@@ -65,7 +65,9 @@ def test_nothing_to_hear(first: str, one: str, other: str) -> None:
     simulation = call(first)
     assert simulation.ringing() == channel(simulation, one)
     simulation.answer(one)
-    assert any(isinstance(effect, Dial) for effect in simulation.engine.done), "the engine connects them"
+    assert any(isinstance(effect, ConnectTargets) for effect in simulation.engine.done), (
+        "the engine connects them"
+    )
     simulation.answer(other)
     over(simulation)
 
@@ -134,7 +136,7 @@ def test_both_hear_something(first: str) -> None:
 def test_early_switching_is_without_music(early: bool) -> None:
     simulation = call("employee", early_switching=early)
     simulation.answer(c.ANNA_LINE)
-    (dial,) = (one for one in simulation.engine.done if isinstance(one, Dial))
+    (dial,) = (one for one in simulation.engine.done if isinstance(one, ConnectTargets))
     assert (dial.connect.music is None) == early
     simulation.answer(c.CUSTOMER)
     over(simulation)
@@ -146,8 +148,8 @@ def test_keys_to_the_contact(first: str) -> None:
     one, other = (c.CUSTOMER, c.ANNA_LINE) if first == "contact" else (c.ANNA_LINE, c.CUSTOMER)
     simulation.answer(one)
     simulation.answer(other)
-    keys = [effect for effect in simulation.engine.done if isinstance(effect, Keys)]
-    assert keys == [Keys(channel(simulation, c.CUSTOMER), "..12")]
+    keys = [effect for effect in simulation.engine.done if isinstance(effect, SendKeys)]
+    assert keys == [SendKeys(channel(simulation, c.CUSTOMER), "..12")]
     over(simulation)
 
 

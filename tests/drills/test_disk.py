@@ -20,7 +20,7 @@ from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import FakeWriter
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_service import call
-from trunkline.calls.effects import Dial, RecordMessage, RecordVoice
+from trunkline.calls.effects import ConnectTargets, RecordMessage, RecordVoice
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.switch import Switch
@@ -99,7 +99,7 @@ def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
     simulation = _FullDisk().arrive(c.TO_ANNA)
     simulation.at(6).answer(c.ANNA_LINE)
     simulation.at(36).hang_up()
-    [dial] = [one for one in simulation.engine.done if isinstance(one, Dial)]
+    [dial] = [one for one in simulation.engine.done if isinstance(one, ConnectTargets)]
     assert not dial.connect.record
     assert not [one for one in simulation.engine.done if isinstance(one, RecordVoice)]
     [refused] = [event for event in simulation.events if event.type is EventType.RECORDING_REFUSED]

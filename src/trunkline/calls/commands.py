@@ -10,7 +10,7 @@ from typing import Any
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Hangup, Keys
+from trunkline.calls.effects import Hangup, SendKeys
 from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
 from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
 from trunkline.calls.flows.start_requests import message_files
@@ -84,7 +84,7 @@ def send_dtmf(decision: Decision, params: Params) -> None:
     contact = session.contact
     if contact is None or not contact.alive or contact.answered_at is None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
-    decision.do(Keys(contact.channel, params["dtmf_string"]))
+    decision.do(SendKeys(contact.channel, params["dtmf_string"]))
 
 
 def tag_call(decision: Decision, params: Params) -> None:

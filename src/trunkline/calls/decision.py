@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trunkline.calls.context import CallContext
-from trunkline.calls.effects import Effect, Keys, OriginateLeg
+from trunkline.calls.effects import Effect, OriginateLeg, SendKeys
 from trunkline.calls.evolution import begin, evolve
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, Role, Session
@@ -117,7 +117,7 @@ class Decision:
             is_first_answer=self._ends_waiting(leg),
         )
         if leg.keys is not None and leg.direction == "out":
-            self.do(Keys(leg.channel, leg.keys))
+            self.do(SendKeys(leg.channel, leg.keys))
 
     def end_leg(self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None) -> None:
         """Close a leg that is gone, and the talk it was in."""

@@ -79,7 +79,7 @@ class RecordMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
+class ConnectTargets:
     policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_CONNECTED, resumed=True)
     channel: Channel
     connect: Connect
@@ -147,7 +147,7 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class SendKeys:
     policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
     channel: Channel
     keys: str
@@ -186,14 +186,14 @@ Effect = (
     | PlayFiles
     | StopPlay
     | RecordMessage
-    | Dial
+    | ConnectTargets
     | OriginateLeg
     | Hangup
     | TakeControl
     | Music
     | Join
     | Leave
-    | Keys
+    | SendKeys
     | RecordVoice
     | AnswerTransfer
     | Supervise

@@ -11,7 +11,7 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import (
     Compensation,
-    Dial,
+    ConnectTargets,
     Effect,
     Hangup,
     Join,
@@ -144,7 +144,12 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
     policy = effect.policy
     left_to_recovery = isinstance(error, EngineUnavailable) and policy.resumed
     connect = session.connect
-    if left_to_recovery and isinstance(effect, Dial) and connect and session.dialling == effect.channel:
+    if (
+        left_to_recovery
+        and isinstance(effect, ConnectTargets)
+        and connect
+        and session.dialling == effect.channel
+    ):
         connect.is_confirmed = False
     if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
         return decision
@@ -247,7 +252,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
     session = decision.session
     leg = session.leg_of(effect.channel)
     compensation = effect.policy.compensation
-    if isinstance(effect, Dial) and isinstance(error, EffectTimedOut):
+    if isinstance(effect, ConnectTargets) and isinstance(error, EffectTimedOut):
         compensation = Compensation.END_CALL  # its targets may ring yet: only its end stops them
     match effect, compensation:
         case _, Compensation.NOT_REACHED:
@@ -268,7 +273,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
             _played(decision, effect.play_id)
         case RecordMessage(), _:
             _recorded(decision, 0.0, go_on=True)
-        case Dial(), Compensation.NOT_CONNECTED:
+        case ConnectTargets(), Compensation.NOT_CONNECTED:
             refused = ConnectFinished(
                 effect.channel, decision.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE
             )

@@ -22,7 +22,7 @@ from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision, is_own_channel
-from trunkline.calls.effects import Hangup, Join, Keys, Music
+from trunkline.calls.effects import Hangup, Join, Music, SendKeys
 from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
@@ -232,7 +232,7 @@ def _stop_others(decision: Decision, leg: Leg) -> None:
             decision.do(Hangup(other.channel, ANSWERED_ELSEWHERE))
     keys = plan_of(decision.session).get("keys")
     if leg.side is Side.CONTACT and keys:
-        decision.do(Keys(leg.channel, keys))
+        decision.do(SendKeys(leg.channel, keys))
 
 
 def _others_ring(decision: Decision, leg: Leg) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Dial
+from trunkline.calls.effects import ConnectTargets
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import EngineConnect, Leg, PendingTarget, Role
 from trunkline.calls.states import Controlled
@@ -218,7 +218,7 @@ def dial(
     session.connect = EngineConnect(leg.channel, targets, records=may_record)
     session.record_wanted = _recording_possible(decision, leg, dial_targets)
     decision.do(
-        Dial(
+        ConnectTargets(
             leg.channel,
             Connect(
                 targets=[target for target, _ in dial_targets],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from trunkline.calls.effects import Dial, Effect, OriginateLeg
+from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
 from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
@@ -59,7 +59,7 @@ class ChannelAdmission:
         :raises NoChannelFree: there is none left for the first target.
         """
         session = self._session_of(call_session_id)
-        if session is None or not isinstance(effect, Dial | OriginateLeg):
+        if session is None or not isinstance(effect, ConnectTargets | OriginateLeg):
             return effect
         account_id, is_call = session.account_id, isinstance(effect, OriginateLeg)
         targets = (

@@ -13,17 +13,17 @@ from typing import TypeVar
 from trunkline.calls.effects import (
     Answer,
     AnswerTransfer,
-    Dial,
+    ConnectTargets,
     Effect,
     Hangup,
     Join,
-    Keys,
     Leave,
     Music,
     OriginateLeg,
     PlayFiles,
     RecordMessage,
     RecordVoice,
+    SendKeys,
     StopPlay,
     Supervise,
     TakeControl,
@@ -203,7 +203,7 @@ class EffectExecutor:
             self._failed(call_session_id, effect, error)
             return error
         _count(effect, None)
-        if isinstance(effect, Dial | OriginateLeg):
+        if isinstance(effect, ConnectTargets | OriginateLeg):
             self.dialled(call_session_id)
         return None
 
@@ -220,7 +220,7 @@ class EffectExecutor:
                 await engine.record_message(
                     channel, record_id, str(target), max_seconds, silence_seconds, beep=False
                 )
-            case Dial(channel, connect):
+            case ConnectTargets(channel, connect):
                 await engine.connect(channel, connect)
             case OriginateLeg(originate):
                 await engine.originate(originate)
@@ -244,7 +244,7 @@ class EffectExecutor:
                 await engine.join(bridge, channel)
             case Leave(channel, bridge):
                 await engine.leave(bridge, channel)
-            case Keys(channel, keys):
+            case SendKeys(channel, keys):
                 await engine.send_keys(channel, _value(engine_values.Keys, keys))
             case RecordVoice(channel, on, part):
                 if on:

@@ -21,7 +21,7 @@ import orjson
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Dial, Effect, OriginateLeg
+from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
@@ -354,7 +354,7 @@ class Switch:
             self._executor.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
         self._opened.add(decision.session.call_session_id)
-        if any(isinstance(effect, Dial | OriginateLeg) for effect in decision.effects):
+        if any(isinstance(effect, ConnectTargets | OriginateLeg) for effect in decision.effects):
             self._setups[decision.session.call_session_id] = arrived.at
         self.apply(decision)
 
