@@ -24,7 +24,7 @@ async def _refusal(work: object) -> str:
     return caught.value.mnemonic
 
 
-async def test_a_key_tells_its_caller(accounts: Accounts, company: NewAccount) -> None:
+async def test_a_key_shows_its_caller(accounts: Accounts, company: NewAccount) -> None:
     caller = await accounts.authenticate(company.keys["call_api"], Api.CALL_API)
     assert (caller.account_id, caller.user_id, caller.login) == (
         company.account_id,

@@ -57,7 +57,9 @@ def test_a_counter_counts_in_its_period_and_not_later(
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 150), st.integers(0, 150), MOMENTS)
-def test_points_told_are_never_negative(day: int, minute: int, used_d: int, used_m: int, now: float) -> None:
+def test_points_reported_are_never_negative(
+    day: int, minute: int, used_d: int, used_m: int, now: float
+) -> None:
     counters = {
         Period.DAY: Counter(period_start(Period.DAY, now), used_d),
         Period.MINUTE: Counter(period_start(Period.MINUTE, now), used_m),

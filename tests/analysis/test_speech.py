@@ -143,7 +143,7 @@ def test_a_broken_transcriber_takes_nothing_from_the_figures(
     assert nobody["transcript"]["status"] == "unavailable"
 
 
-async def test_a_process_of_its_own_tells_the_same(
+async def test_a_process_of_its_own_shows_the_same(
     detector: SileroDetector, talked: Scene, tmp_path: Path
 ) -> None:
     path = talked.write(tmp_path / "talk.wav")

@@ -418,7 +418,7 @@ async def test_changes_of_others_arrive_and_the_row_is_reported(monkeypatch: pyt
         assert configurator.status()["rows_left_out"] == []
 
 
-async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
+async def test_an_account_is_reported_once_of_each_fault(database: str) -> None:
     """Also when the switch is started again."""
     db = await Database.open(database)
     try:
@@ -437,7 +437,7 @@ async def test_an_account_is_told_once_of_each_fault(database: str) -> None:
     assert rows[0]["data"]["entity_id"] == 7
 
 
-async def test_who_cannot_be_told_now_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_cannot_be_reported_now_is_reported_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the engine is configured meanwhile."""
     engine, reported, is_unavailable = FakeEngine(), [], [True]
 

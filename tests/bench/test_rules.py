@@ -113,7 +113,7 @@ def test_a_figure_meets_its_aim_up_to_the_aim_itself(figure: Figure, met: bool) 
     assert figure.met is met
 
 
-def test_delays_of_changes_are_told_by_kind_and_together() -> None:
+def test_delays_of_changes_are_reported_by_kind_and_together() -> None:
     found = {"a tag": [10.0, 30.0, 20.0], "a line": [40.0], changes.IN_ENGINE: [500.0], "a group": []}
     reported = changes.figures(found)
     assert reported["a tag"] == {"count": 3, "p50": 20.0, "p99": 30.0, "worst": 30.0}

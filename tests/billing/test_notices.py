@@ -108,7 +108,7 @@ async def ordered(db: Database) -> list[dict[str, Any]]:
     return [row["args"] for row in rows]
 
 
-async def test_each_address_is_told_once_a_day(
+async def test_each_address_is_reported_once_a_day(
     db: Database, purses: SharedDatabase, ids: tuple[int, int]
 ) -> None:
     jobs = Jobs(purses.dsn)

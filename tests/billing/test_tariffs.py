@@ -28,7 +28,7 @@ async def test_a_file_is_applied_once(db: Database) -> None:
     assert await db.fetch_all("select xmin::text, * from tariff_prices order by tariff_price_id") == rows
 
 
-async def test_what_changed_is_told_and_the_rest_stays(db: Database, tmp_path: Path) -> None:
+async def test_what_changed_is_reported_and_the_rest_stays(db: Database, tmp_path: Path) -> None:
     await apply_tariffs(db, tariffs())
     text = TARIFFS.read_text().replace("971: 0.15", "972: 0.15").replace("any: 0.90", "any: 0.95")
     changed = tmp_path / "changed.yaml"
@@ -75,7 +75,7 @@ async def test_amounts_are_as_they_are_written(db: Database, tmp_path: Path) -> 
         ("free_seconds: 5", "free: 5", "free"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, written: str, instead: str, reported: str) -> None:
+def test_mistakes_are_reported(tmp_path: Path, written: str, instead: str, reported: str) -> None:
     file = tmp_path / "wrong.yaml"
     assert written in TARIFFS.read_text()
     file.write_text(TARIFFS.read_text().replace(written, instead, 1))

@@ -12,7 +12,7 @@ REPLAYED = 10
 
 @settings(max_examples=200, deadline=None)
 @given(call_scenarios())
-def test_every_tale_ends(call_scenario: CallScenario) -> None:
+def test_every_scenario_ends(call_scenario: CallScenario) -> None:
     """The invariants of each step (states of the diagram, no party left alone) are checked during the run."""
     assert call_scenario.finish_reason
     assert call_scenario.legs
@@ -40,7 +40,7 @@ def test_the_sample_is_the_same_each_time() -> None:
     assert sample(REPLAYED) == first
 
 
-def test_the_sample_tells_new_things_with_each_tale() -> None:
+def test_the_sample_shows_new_things_with_each_scenario() -> None:
     seen: set[tuple[str, ...]] = set()
     for call_scenario in sample(REPLAYED):
         assert happenings(call_scenario) - seen

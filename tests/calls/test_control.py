@@ -102,7 +102,7 @@ async def test_errors_keep_what_they_carry(kind: type[TrunklineError], free_port
     assert (reported.value, reported.params) == ({"id": 9}, {"limit": 4})
 
 
-async def test_a_bug_in_the_switch_tells_nothing_of_itself(free_ports: Ports) -> None:
+async def test_a_bug_in_the_switch_shows_nothing_of_itself(free_ports: Ports) -> None:
     [port] = free_ports(1)
     async with (
         control_server(FakeSwitch(lambda: RuntimeError("inner secret")), port),

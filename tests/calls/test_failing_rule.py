@@ -40,7 +40,7 @@ def breaks(node: Node) -> Fragile:
     return people
 
 
-def test_what_was_told_stands_and_the_call_ends(node: Node) -> None:
+def test_what_was_reported_stands_and_the_call_ends(node: Node) -> None:
     node.arrive(c.TO_ANNA)
     phone = ring(node.at(5))
     breaks(node)

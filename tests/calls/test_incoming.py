@@ -62,7 +62,7 @@ def test_a_talk_that_the_customer_ends() -> None:
     walk(simulation.events)
 
 
-def test_a_call_on_a_campaigns_number_tells_whose_it_is() -> None:
+def test_a_call_on_a_campaigns_number_shows_whose_it_is() -> None:
     campaign = NumberCampaign(3, "Spring", 5, "example.com")
     visit = {
         "campaign_id": 3,
@@ -182,14 +182,14 @@ def test_nobody_picks_up() -> None:
     assert simulation.durations == (60, 60, 0, 0, 60, 0)
 
 
-def test_an_offline_line_is_not_dialled_but_told_of() -> None:
+def test_an_offline_line_is_not_dialled_but_reported_of() -> None:
     simulation = CallSimulation().arrive(c.TO_DORA)
     assert not [one for one in simulation.engine.done if isinstance(one, ConnectTargets)]
     assert simulation.reasons[1] == (c.DORA_LINE, "sip_offline")
     assert (simulation.end["finish_reason"], simulation.durations) == ("sip_offline", (0, 0, 0, 0, 0, 0))
 
 
-def test_a_line_that_turns_out_offline_is_told_of_once() -> None:
+def test_a_line_that_turns_out_offline_is_reported_of_once() -> None:
     simulation = CallSimulation(online=[c.DORA_LINE])
     simulation.engine.offline = {c.DORA_LINE}
     simulation.arrive(c.TO_DORA)

@@ -96,7 +96,7 @@ def test_the_plain_order_is_right() -> None:
     assert unanswered("busy", lambda signals: signals)[0] == "operator_busy"
 
 
-def test_a_result_told_twice_is_not_the_next_ones() -> None:
+def test_a_result_reported_twice_is_not_the_next_ones() -> None:
     simulation = CallSimulation().arrive(c.IN_TURN)
     simulation.at(20).engine.ring_out(simulation.channel)
     results = [one for one in simulation.engine.pending if isinstance(one, ConnectFinished)]

@@ -396,7 +396,7 @@ def _default(login: str) -> Any:
     return Connect([Target(a_line(login))], 60, return_after_talk=False)
 
 
-def test_a_second_restart_tells_nothing_again() -> None:
+def test_a_second_restart_shows_nothing_again() -> None:
     node, customer, _phone = talking()
     node.at(10).kill().restart()
     count = sum(map(len, node.reported.events.values()))

@@ -202,7 +202,7 @@ def test_a_failed_migration_leaves_the_state_before_and_names_the_remedy(
     assert migrate.upgrade(empty_database)[0] == "0002"
 
 
-def test_away_server_is_told_as_such(tmp_path: Path) -> None:
+def test_away_server_is_reported_as_such(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         migrate.upgrade(f"host={tmp_path} dbname=nothing")
 

@@ -75,7 +75,7 @@ async def test_cancelled_work_leaks_no_connection(db: Database) -> None:
     assert rows == [{"one": 1}] * 9
 
 
-async def test_open_tells_an_away_server(tmp_path: Path) -> None:
+async def test_open_shows_an_away_server(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await Database.open(f"host={tmp_path} dbname=nothing", connect_timeout=0.3)
 

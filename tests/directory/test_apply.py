@@ -143,7 +143,7 @@ groups:
     assert [(row["phone_number"], row["key"]) for row in rows] == [("0160001", "boris"), ("0160002", "boris")]
 
 
-async def test_items_not_in_the_file_stay_and_are_told(admin: Administrator) -> None:
+async def test_items_not_in_the_file_stay_and_are_reported(admin: Administrator) -> None:
     await admin.apply(SMALL)
     plan = (await admin.apply("employees: {boris: {last_name: Petrov, extension: 102}}")).plan
     assert [line for line in plan.lines() if "employees.anna" in line] == [

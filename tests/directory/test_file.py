@@ -64,7 +64,7 @@ def test_secrets_come_from_the_environment_and_empty_ones_are_none() -> None:
     ]
 
 
-def test_all_mistakes_are_told_at_once_with_their_places() -> None:
+def test_all_mistakes_are_reported_at_once_with_their_places() -> None:
     assert problems(
         """
 account: {time_zone: Asia/Dubia}

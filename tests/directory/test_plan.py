@@ -81,7 +81,7 @@ def test_following_the_plan_leads_to_what_is_wanted(
     assert difference(state, wanted, to_delete).is_empty
 
 
-def test_fields_are_told_by_their_paths() -> None:
+def test_fields_are_reported_by_their_paths() -> None:
     present = {
         "employees": {"anna": {"last_name": "A", "phones": [{"line": "1"}, {"line": "2"}], "email": None}}
     }

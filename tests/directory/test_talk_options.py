@@ -250,7 +250,7 @@ async def test_who_is_coach_or_target_is_not_deleted(admin: Administrator) -> No
         ),
     ],
 )
-async def test_mistakes_are_told_with_their_place(admin: Administrator, text: str, problem: str) -> None:
+async def test_mistakes_are_reported_with_their_place(admin: Administrator, text: str, problem: str) -> None:
     with pytest.raises(DirectoryFileError) as refused:
         await admin.apply(text)
     assert problem in str(refused.value)

@@ -211,7 +211,7 @@ async def test_one_device_declines_while_no_switch_is_there(scene: Scene) -> Non
         await signals.wait(Ended, lambda one: one.channel == MINE)
 
 
-async def test_the_other_device_is_told_that_the_call_was_answered_elsewhere(scene: Scene) -> None:
+async def test_the_other_device_is_reported_that_the_call_was_answered_elsewhere(scene: Scene) -> None:
     since = Instant(time.time())
     async with scene.engine() as (engine, signals):
         calls = await scene.ring(engine, signals)

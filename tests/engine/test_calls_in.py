@@ -29,7 +29,7 @@ TOLD_OF_A_TALK = (
 
 
 @pytest.mark.parametrize("who_ends", ["customer", "employee"])
-async def test_a_talk_is_heard_recorded_reported_and_told(setup: Setup, who_ends: str) -> None:
+async def test_a_talk_is_heard_recorded_reported_and_reported(setup: Setup, who_ends: str) -> None:
     before = await setup.last_id()
     customer = await setup.customer()
     setup.anna.on_call(Answer(after=1.0))

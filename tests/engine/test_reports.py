@@ -86,7 +86,7 @@ async def others(setup: Setup) -> None:
         await setup.row(before)
 
 
-async def test_every_report_tells_of_the_same_calls(setup: Setup, tmp_path: Path) -> None:
+async def test_every_report_shows_of_the_same_calls(setup: Setup, tmp_path: Path) -> None:
     account = str(setup.account.account_id)
     await give_plan(setup, account, tmp_path)
     talk = await two_calls(setup)

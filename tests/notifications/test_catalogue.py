@@ -86,7 +86,7 @@ def test_a_call_in() -> None:
     assert finish["notification_time"] == "1970-01-01T00:16:50.000Z"
 
 
-def test_a_lost_call_in_is_told_as_lost() -> None:
+def test_a_lost_call_in_is_reported_as_lost() -> None:
     events = with_events(
         leg(1, "contact"),
         leg(2, "employee", employee_id=5),
@@ -214,6 +214,6 @@ def test_events_may_lack_what_they_should_have() -> None:
         variables(event, facts, Background(""))
 
 
-def test_what_may_be_told_or_recorded_goes_through_the_outbox() -> None:
+def test_what_may_be_reported_or_recorded_goes_through_the_outbox() -> None:
     assert {type_ for type_ in UNPUBLISHED if possible(type_)} == set()
     assert UNPUBLISHED.isdisjoint({EventType.SESSION_FINISHED, EventType.VOICE_MAIL_LEFT}), "make recordings"

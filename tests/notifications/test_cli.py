@@ -52,7 +52,7 @@ def test_add_list_test_log_replay_remove(run: CliRunner, tmp_path: Path) -> None
     assert json.loads(call(run, "log", "--json").output) == []
 
 
-def test_faults_are_told(run: CliRunner, tmp_path: Path) -> None:
+def test_faults_are_reported(run: CliRunner, tmp_path: Path) -> None:
     template = tmp_path / "body.json"
     template.write_text('{"id": {{nonsense}}}')
     words = ["--url", "https://receiver.example/", "--event", "call_finish", "--template", str(template)]

@@ -23,7 +23,7 @@ async def rig(database: str) -> AsyncIterator[Rig]:
         yield rig
 
 
-async def test_a_call_is_told_in_order(rig: Rig) -> None:
+async def test_a_call_is_reported_in_order(rig: Rig) -> None:
     async with Receiver() as receiver, worker(rig):
         await rig.subscribe(receiver.url)
         await rig.happened(*call_events(rig.account_id))

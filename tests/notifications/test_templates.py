@@ -121,7 +121,7 @@ def test_forms_and_addresses_are_escaped(chosen: list[str], given: dict[str, Val
         ("[" * 60_000, "no JSON|too deeply"),
     ],
 )
-def test_faults_are_told_with_their_place(template: str, complaint: str) -> None:
+def test_faults_are_reported_with_their_place(template: str, complaint: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_body(template)
     assert any(words in caught.value.message for words in complaint.split("|"))

@@ -88,7 +88,7 @@ def test_between_employees_the_caller_is_left() -> None:
     ]
 
 
-def test_a_channel_told_twice_is_one_track() -> None:
+def test_a_channel_reported_twice_is_one_track() -> None:
     events = journal(leg(1, "contact"), talk(2, 1), recording(1, "a", 1), recording(1, "a", 4))
     assert len(plan(events)) == 1
 

@@ -132,7 +132,7 @@ def test_phones_in_their_order() -> None:
     assert isinstance(again(account, flow, first.operation, Availability(), {11, 12}), End)
 
 
-def test_who_is_passed_over_is_told_with_the_operation() -> None:
+def test_who_is_passed_over_is_reported_with_the_operation() -> None:
     availability = Availability(
         obstacles={11: Reason.SIP_OFFLINE, 12: Reason.OPERATOR_CHANNELS_BUSY, 21: Reason.SIP_OFFLINE}
     )

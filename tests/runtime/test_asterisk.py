@@ -65,7 +65,9 @@ def test_a_named_program_that_is_no_asterisk_is_refused(tmp_path: Path) -> None:
             asterisk.locate(Settings(runtime_dir=tmp_path, engine=EngineSettings(asterisk=program)))
 
 
-def test_without_apt_and_asterisk_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apt_and_asterisk_the_remedy_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = Settings(runtime_dir=tmp_path / "runtime", engine=EngineSettings(asterisk="private"))
     with pytest.raises(SetupError, match=r"without apt-get, .*install Asterisk"):

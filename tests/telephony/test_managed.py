@@ -95,7 +95,7 @@ async def test_music_instead_of_ringing(setup: TelephonySetup, tmp_path: Path) -
     await setup.nobody_left()
 
 
-async def test_recording_begins_and_stops_when_told(setup: TelephonySetup) -> None:
+async def test_recording_begins_and_stops_when_reported(setup: TelephonySetup) -> None:
     call, taken, arrival = await talk(setup, "43")
     path = setup.pbx.config.paths.spool / "43" / f"{arrival.channel}.sln"
     assert not path.exists()

@@ -38,7 +38,7 @@ def test_a_listing_ends_what_is_not_in_it_and_keeps_since() -> None:
     assert desk.since == NOW
 
 
-def test_a_probe_tells_reachability_and_an_unreachable_device_is_not_called() -> None:
+def test_a_probe_shows_reachability_and_an_unreachable_device_is_not_called() -> None:
     registrations = Registrations()
     registrations.replace_all([listed("1001", DESK)], NOW)
     probe = {"Event": "ContactStatus", "EndpointName": "1001", "URI": DESK}

@@ -214,7 +214,7 @@ async def served_certificate(port: int) -> bytes | None:
         writer.close()
 
 
-async def test_registrations_and_failed_logins_are_told(setup: TelephonySetup) -> None:
+async def test_registrations_and_failed_logins_are_reported(setup: TelephonySetup) -> None:
     phone = await setup.world.phone("1001", "secret")
     registered = await setup.signals.wait(Registered, lambda one: one.line == "1001")
     assert registered.ip == setup.world.ports.phones_address
@@ -292,7 +292,7 @@ async def test_greeting_keys_and_voicemail(setup: TelephonySetup, tmp_path: Path
     await setup.nobody_left()
 
 
-async def test_engine_restart_is_told_and_registrations_survive(setup: TelephonySetup) -> None:
+async def test_engine_restart_is_reported_and_registrations_survive(setup: TelephonySetup) -> None:
     await setup.world.phone("1001", "secret")
     await setup.signals.wait(Registered)
     await setup.registration_stored("1001")

@@ -84,7 +84,7 @@ def test_helpers_are_no_participants() -> None:
     assert fed(Translator(), *events) == []
 
 
-def test_an_adopted_channel_keeps_the_id_of_the_house() -> None:
+def test_an_adopted_channel_keeps_the_id_of_the_pbx() -> None:
     translator = Translator()
     translator.adopt_group(CHANNEL, ["x~2"], "x~2")
     assert fed(translator, StasisStart(NOW, SECOND, ("taken",), None)) == [ControlTaken(CHANNEL, NOW)]

@@ -95,7 +95,7 @@ async def test_both_hear_each_other_and_nobody_else(
     ("behaviour", "cause"),
     [(busy(), 17), (decline(), 21), (unreachable(), 34), (no_such_number(), 1), (ring_then_give_up(0.2), 19)],
 )
-async def test_refusals_reach_the_caller_as_told(
+async def test_refusals_reach_the_caller_as_reported(
     anna: Customer, boris: Customer, behaviour: Behaviour, cause: int
 ) -> None:
     boris.on_call(behaviour)

@@ -91,7 +91,7 @@ def test_two_talks_with_a_pause_are_two_intervals() -> None:
     assert tones.total([first, second]) == pytest.approx(2.0, abs=0.1)
 
 
-def test_wav_channels_are_told_apart_by_frequency(tmp_path: Path) -> None:
+def test_wav_channels_are_reported_apart_by_frequency(tmp_path: Path) -> None:
     path = tmp_path / "stereo.wav"
     tones.write_wav(path, tones.sine(1000, 2), np.concatenate([tones.silence(1), tones.sine(1130, 0.5)]))
     left, right = tones.channel_frequencies(path, TONES)
@@ -109,7 +109,7 @@ def test_raw_files_keep_the_sound_and_bear_a_torn_end(tmp_path: Path) -> None:
     np.testing.assert_allclose(tones.read_raw(path), sound, atol=1e-3)
 
 
-def test_the_matrix_tells_who_heard_whom_and_when() -> None:
+def test_the_matrix_shows_who_heard_whom_and_when() -> None:
     ears = [
         Ear("anna", np.concatenate([tones.silence(1), tones.sine(1130, 2)]), 100.0),
         Ear("anna", tones.sine(1260, 1), 200.0),

@@ -8,7 +8,7 @@ import pytest
 from trunkline.demo.webhooks import WebhookReceiver
 
 
-async def test_it_keeps_bodies_and_fails_as_told() -> None:
+async def test_it_keeps_bodies_and_fails_as_reported() -> None:
     async with WebhookReceiver() as receiver, aiohttp.ClientSession() as client:
         receiver.answer_next(500)
         for number in (1, 2):

@@ -107,7 +107,7 @@ async def test_a_call_in_the_reports(client: DataApiClient, tmp_path: Path) -> N
     assert await client.one("select tag_name from tag_history where is_auto") == "Qualified"
 
 
-async def test_what_is_told_of_uploads(client: DataApiClient, tmp_path: Path) -> None:
+async def test_what_is_reported_of_uploads(client: DataApiClient, tmp_path: Path) -> None:
     events = ["processed"]
     callback = {"url": "http://127.0.0.2:9/never", "events": events}
     await upload(client, tmp_path, call("one", callback=callback, tags=[{"tag_name": "A"}]), call("two"))

@@ -127,7 +127,7 @@ async def test_each_fault_has_its_code(client: DataApiClient, customer: Customer
     assert kept == [".mp3"] * (len(fine) + 1) + [".wav"] * len(fine)
 
 
-async def test_the_uploader_is_told(client: DataApiClient, customer: Customer, tmp_path: Path) -> None:
+async def test_the_uploader_is_reported(client: DataApiClient, customer: Customer, tmp_path: Path) -> None:
     good = customer.serve("/good.wav", sends(sounds.wav(), WAV))
     short = customer.serve("/short.wav", sends(sounds.wav(2.0), WAV))
     ready: list[tuple[int, str]] = []

@@ -54,7 +54,7 @@ async def test_the_command_and_the_answer(method: str) -> None:
         if row["required"] is True and "." not in row["name"] and method != "login.user"
     ],
 )
-async def test_a_missing_required_parameter_is_told(method: str, param: str) -> None:
+async def test_a_missing_required_parameter_is_reported(method: str, param: str) -> None:
     fakes = _fakes()
     # With an optional parameter, no further form applies.
     sent = {**REQUESTS.get(method, {}), **({"external_id": "17"} if method.startswith("start.") else {})}

@@ -106,7 +106,7 @@ async def anna(client: DataApiClient) -> int:
     return int((await client.do("create.contacts", **ANNA))["id"])
 
 
-async def test_the_wrong_one_of_many_is_told(client: DataApiClient) -> None:
+async def test_the_wrong_one_of_many_is_reported(client: DataApiClient) -> None:
     numbers = [PHONE, "+44 20 7946 0107", "123"]
     for wrong, value in (
         ({"phone_numbers": numbers}, "123"),

@@ -242,7 +242,7 @@ async def test_calls_and_all_else_in_one_list(talks: DataApiClient) -> None:
     ]
 
 
-async def test_sales_are_told_with_what_brought_them(talks: DataApiClient) -> None:
+async def test_sales_are_reported_with_what_brought_them(talks: DataApiClient) -> None:
     async with talks.db.connection() as connection:
         for cost in (10, 5.5):
             await connection.execute(

@@ -46,7 +46,7 @@ def other_than(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06}"
 
 
-async def test_who_tells_the_code_has_the_number(claimant: DataApiClient) -> None:
+async def test_who_shows_the_code_has_the_number(claimant: DataApiClient) -> None:
     code = await verification.new_code(claimant.db, ACCOUNT, f"+{PHONE}", NOW)
     assert re.fullmatch("[0-9]{6}", code)
     stored = await claimant.db.fetch_one(

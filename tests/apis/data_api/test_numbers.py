@@ -185,7 +185,7 @@ async def test_a_number_in_use_stays(shelf: DataApiClient) -> None:
     assert list(await numbers(shelf)) == [used]
 
 
-async def test_a_campaigns_number_stays_and_is_told(shelf: DataApiClient) -> None:
+async def test_a_campaigns_number_stays_and_is_reported(shelf: DataApiClient) -> None:
     for statement in (
         "insert into sites (account_id, site_id, domain_name, name, industry_id)"
         " values (1001, 16001, 'harbour.example', 'Harbour', 1)",

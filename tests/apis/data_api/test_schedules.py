@@ -49,7 +49,7 @@ async def test_what_is_left_out(client: DataApiClient) -> None:
     assert isinstance(today, date)
 
 
-async def test_intervals_of_directory_files_are_told_as_rules(client: DataApiClient) -> None:
+async def test_intervals_of_directory_files_are_reported_as_rules(client: DataApiClient) -> None:
     await client.db.execute(
         """update schedules set intervals = '[{"days": [5, 7], "from": "22:00", "till": "06:00"},
                {"days": [1], "from": "08:00", "till": "08:00"}, {"days": [6], "from": "00:00", "till": "24:00"},

@@ -43,7 +43,7 @@ PROBE = Method(
 )
 
 
-async def test_faults_are_told_in_order() -> None:
+async def test_faults_are_reported_in_order() -> None:
     fakes = ApisOnFakes(extra=[PROBE])
     accounts = fakes.accounts
     accounts.allow(call_api_enabled=False, components=frozenset(), role=Role.MEMBER, permissions=frozenset())
@@ -83,7 +83,7 @@ async def test_faults_are_told_in_order() -> None:
     assert accounts.used == 1, "only the success cost a point"
 
 
-async def test_login_tells_password_before_address_and_leaves_no_session() -> None:
+async def test_login_shows_password_before_address_and_leaves_no_session() -> None:
     fakes = ApisOnFakes()
     fakes.accounts.networks.clear()
     wrong = {"login": "dispatcher", "password": "wrong"}

@@ -128,7 +128,7 @@ class _Company:
 
 
 @pytest.mark.parametrize("number", range(SCENARIOS))
-async def test_the_engine_tells_the_same_tale(client: CallApiClient, number: int) -> None:
+async def test_the_engine_shows_the_same_scenario(client: CallApiClient, number: int) -> None:
     call_scenario = sample(SCENARIOS)[number]
     before = await client.setup.last_id()
     company = _Company(client, await client.setup.customer())
