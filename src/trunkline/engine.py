@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +16,8 @@ from trunkline.directory import model as directory_model
 from trunkline.directory.model import LineStatus, SipLine, Trunk
 from trunkline.directory.trunks.identification import Identification
 from trunkline.routing.emergency import emergency_caller, emergency_numbers, emergency_trunks
-from trunkline.runtime import certificates, secrets
-from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime import asterisk_correction, certificates, secrets
+from trunkline.runtime.asterisk import AsteriskInstall, Origin
 from trunkline.telephony.config import (
     DefaultRoute,
     Directory,
@@ -52,7 +52,10 @@ def engine_config(settings: Settings, install: AsteriskInstall) -> EngineConfig:
             )
     own = secrets.load(settings)
     logins = EngineSecrets(own.ari.user, own.ari.password, own.ami.user, own.ami.password)
-    return EngineConfig.of(settings, logins, install.modules_dir, install.data_dir)
+    config = EngineConfig.of(settings, logins, install.modules_dir, install.data_dir)
+    # Without the corrections, a phone could end Asterisk or take over a call of any account (decision 0043).
+    may_transfer = config.transfers and asterisk_correction.are_transfers_corrected(install.modules_dir)
+    return replace(config, transfers=may_transfer)
 
 
 def configure(settings: Settings, install: AsteriskInstall) -> Path:
@@ -61,6 +64,13 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     Lines and trunks are the switch's to write; those of the last run stay, so that phones can register before
     the switch is up.
     """
+    if settings.sip.transfers and not (
+        install.origin is Origin.PRIVATE and asterisk_correction.correct_transfers(install.modules_dir)
+    ):
+        _log.warning(
+            "transfers_not_possible",
+            remedy="sip.transfers needs the fetched Asterisk on amd64, whose module of transfers is corrected",
+        )
     config = engine_config(settings, install)
     config.paths.create()
     try:

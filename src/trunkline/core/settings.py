@@ -84,8 +84,8 @@ class SipSettings(_Group):
     weak passwords, 0 each; guesses from an address where the line is registered are not banned over UDP."""
 
     transfers: bool = False
-    """Whether phones may transfer calls themselves (REFER). Off: Asterisk up to 22.10 ends when an authenticated phone sends
-    a REFER with ``Refer-Sub: false``."""
+    """Whether phones may transfer calls themselves (REFER): with the fetched Asterisk, whose module is corrected (decision
+    0043)."""
 
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""

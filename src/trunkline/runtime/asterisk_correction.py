@@ -48,6 +48,49 @@ CORRECTIONS = (
 )
 
 
+TRANSFERS = "res_pjsip_refer.so"
+"""The module of transfers by phones, in the folder of modules."""
+
+_TRANSFERS_CORRECTED = "410cd52ad659fbec5422a0aa4a535a5d0736fd4f1b86a228ddc699df350bfa03"
+
+TRANSFER_CORRECTIONS = (
+    # amd64, refer_progress_alloc(): a REFER with `Refer-Sub: false` is as every other; with ARI, the process would end.
+    Correction(
+        before="e7295ea1ca87188db25f00634f0fdeff2d5710997b32ee18672bdc4269da1cd7",
+        after="a8d1fd69d00dd7899a4c1ae72d31feaeb161a0496bbc01143d4898d89aeb39c1",
+        offset=0x8B5D,
+        old=b"\x0f\x85\xd4\x01\x00\x00",
+        new=b"\x66\x0f\x1f\x44\x00\x00",
+    ),
+    # refer_incoming_request(): an INVITE with `Replaces` is a call like any other; it would take over a call of any account.
+    Correction(
+        before="a8d1fd69d00dd7899a4c1ae72d31feaeb161a0496bbc01143d4898d89aeb39c1",
+        after=_TRANSFERS_CORRECTED,
+        offset=0x9B1D,
+        old=b"\x74\x29",
+        new=b"\x90\x90",
+    ),
+)
+"""In order; decision 0043."""
+
+
+def correct_transfers(modules: Path) -> bool:
+    """Whether the module of transfers is the corrected one, and correct it first if it is the build that they are for.
+
+    :param modules: folder of a private copy.
+    :raises SetupError: as :func:`correct`.
+    """
+    for one in TRANSFER_CORRECTIONS:
+        _correct_file(modules / TRANSFERS, modules, (one,))
+    return are_transfers_corrected(modules)
+
+
+def are_transfers_corrected(modules: Path) -> bool:
+    """Whether the module of transfers in this folder is the corrected one."""
+    module = modules / TRANSFERS
+    return module.exists() and hashlib.sha256(module.read_bytes()).hexdigest() == _TRANSFERS_CORRECTED
+
+
 def correct(root: Path, corrections: tuple[Correction, ...] = CORRECTIONS) -> bool:
     """Whether the program of this copy is a corrected one, and correct it first if a correction is for it.
 
@@ -56,7 +99,10 @@ def correct(root: Path, corrections: tuple[Correction, ...] = CORRECTIONS) -> bo
     :param root: of the private copy.
     :raises SetupError: the corrected file has another digest than it must have; the former one is still there.
     """
-    program = root / PROGRAM
+    return _correct_file(root / PROGRAM, root, corrections)
+
+
+def _correct_file(program: Path, root: Path, corrections: tuple[Correction, ...]) -> bool:
     content = bytearray(program.read_bytes())
     digest = hashlib.sha256(content).hexdigest()
     if any(one.after == digest for one in corrections):
