@@ -65,7 +65,7 @@ async def test_a_backup_during_a_call_makes_an_equal_installation_elsewhere(
         await second.hangup()
         await asyncio.gather(second.ended(), second_phone.ended())
         await setup.prove_recording(row, call, phone)
-        stage_tones = set(setup.world.tones.values())
+        setup_tones = set(setup.world.tones.values())
 
     moved = Installation(tmp_path / "two")
     await moved.run("restore", str(file), "--key", str(key))
@@ -87,6 +87,6 @@ async def test_a_backup_during_a_call_makes_an_equal_installation_elsewhere(
         assert status == 200
         wav = tmp_path / "recording.wav"
         wav.write_bytes(sound)
-        left, right = tones.channel_frequencies(wav, stage_tones)
+        left, right = tones.channel_frequencies(wav, setup_tones)
         assert list(left) == [call.tone]
         assert list(right) == [phone.tone]

@@ -185,7 +185,7 @@ class CallSimulation:
         self._gone |= {leg.channel for leg in decision.session.legs.values() if not leg.alive}
         self.presence.apply(decision)
         if decision.events:
-            self._error_body = told_on(self._error_body, decision.events)
+            self._error_body = evolved(self._error_body, decision.events)
         assert self._error_body is not None
         check(decision.session, self.events, self._error_body)
         self.engine.perform(decision.effects)
@@ -287,7 +287,7 @@ def check(session: Session, events: list[Event], reported: Session) -> None:
     assert persistent(session) == persistent(reported)
     finished = [event for event in events if event.type is EventType.SESSION_FINISHED]
     if session.phase is Phase.ENDED:
-        assert persistent(session) == persistent(told_on(None, events))
+        assert persistent(session) == persistent(evolved(None, events))
         assert len(finished) == 1
         assert events[-1] is finished[0]
         assert not session.living
@@ -310,7 +310,7 @@ def walk(events: list[Event]) -> None:
     phase, states = Phase.SESSION, dict[int, LegState]()
     session: Session | None = None
     for event in events:
-        session = told_on(session, [event])
+        session = evolved(session, [event])
         assert session.phase is phase or session.phase in PHASES[phase] or _two_steps(phase, session.phase)
         phase = session.phase
         for leg in session.legs.values():
@@ -324,7 +324,7 @@ def _two_steps(before: Phase, after: Phase) -> bool:
     return any(after in PHASES[between] for between in PHASES[before])
 
 
-def told_on(session: Session | None, events: Iterable[Event]) -> Session:
+def evolved(session: Session | None, events: Iterable[Event]) -> Session:
     """The session rebuilt from the event log as read from the database."""
     for event in events:
         kept = dataclasses.replace(event, data=orjson.loads(orjson.dumps(event.data)))

@@ -223,7 +223,7 @@ class AnyCommand(AnyCall):
             simulation.elapse()
 
     @rule()
-    def all_is_told(self) -> None:
+    def each_event_is_published(self) -> None:
         self.living.flow()
         settled(self.living)
 
@@ -284,7 +284,7 @@ def walk_at_random(seed: int) -> None:
         (2, lambda: world.disconnect(die.randrange(6), really=True)),
         (2, lambda: world.the_engine_refuses(die.randrange(10), really=True)),
         (8, world.all_goes_well),
-        (5, world.all_is_told),
+        (5, world.each_event_is_published),
         (2, world.a_ring_time_elapses),
         (3, lambda: world.somebody_hangs_up(die.randrange(10), really=True)),
         (3, lambda: world.a_phone_refuses(die.randrange(10), die.choice([0, 17, 19, 26]), True, really=True)),

@@ -346,28 +346,30 @@ def test_the_hour_decides() -> None:
 
 
 def test_a_greeting_then_the_scenario_hangs_up() -> None:
-    simulation = CallSimulation().arrive(c.TOLD)
+    simulation = CallSimulation().arrive(c.GREETING_ONLY)
     simulation.at(4).engine.played(simulation.channel)
     simulation.flow()
     assert (simulation.end["finish_reason"], simulation.reasons[0][1]) == ("scenario_disconnects",) * 2
 
 
 def test_hanging_up_during_a_greeting() -> None:
-    simulation = CallSimulation().arrive(c.TOLD)
+    simulation = CallSimulation().arrive(c.GREETING_ONLY)
     simulation.at(2).hang_up()
     assert simulation.end["finish_reason"] == "caller_disconnects"
 
 
 def test_a_greeting_without_sound_is_passed() -> None:
-    simulation = CallSimulation(company(media={})).arrive(c.TOLD)
+    simulation = CallSimulation(company(media={})).arrive(c.GREETING_ONLY)
     assert simulation.end["finish_reason"] == "scenario_disconnects"
 
 
 def test_scenarios_that_go_round_end() -> None:
     assert CallSimulation().arrive(c.ROUND).end["finish_reason"] == "max_transition_count_exceeded"
-    silent = c.scenario(c.TOLD, ("a", *c.greeting("a", 99)))
-    around = company(scenarios={**c.SCENARIOS, c.TOLD: silent})
-    assert CallSimulation(around).arrive(c.TOLD).end["finish_reason"] == "max_transition_count_exceeded"
+    silent = c.scenario(c.GREETING_ONLY, ("a", *c.greeting("a", 99)))
+    around = company(scenarios={**c.SCENARIOS, c.GREETING_ONLY: silent})
+    assert (
+        CallSimulation(around).arrive(c.GREETING_ONLY).end["finish_reason"] == "max_transition_count_exceeded"
+    )
     to_nobody = c.scenario(c.TO_CLARA, ("a", *c.to_employee(c.CLARA, "a")))
     no_way = company(scenarios={**c.SCENARIOS, c.TO_CLARA: to_nobody}, trunks={})
     simulation = CallSimulation(no_way).arrive(c.TO_CLARA)
@@ -496,7 +498,7 @@ def test_released_by_command_at_each_moment() -> None:
     talking.at(8).command("release_call")
     assert talking.durations == (2, 2, 6, 6, 8, 0)
     assert talking.end["finish_reason"] == "operator_disconnects"
-    reported = CallSimulation().arrive(c.TOLD)
+    reported = CallSimulation().arrive(c.GREETING_ONLY)
     reported.at(1).command("release_call")
     assert reported.end["finish_reason"] == "operator_disconnects"
     walk(talking.events)

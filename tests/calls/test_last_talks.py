@@ -64,9 +64,10 @@ def test_which_accounts_need_it(choose: str | None, needed: bool) -> None:
 
 
 async def test_finished_calls_are_read_for_accounts_that_need_them(db: Database) -> None:
-    house = Administration(db)
+    administration = Administration(db)
     ids = [
-        (await house.create_account(AccountProfile(name), login=name)).account_id for name in ("one", "two")
+        (await administration.create_account(AccountProfile(name), login=name)).account_id
+        for name in ("one", "two")
     ]
     start = datetime.now(UTC) - timedelta(days=2)
     for account_id in ids:

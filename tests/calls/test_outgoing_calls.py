@@ -25,7 +25,7 @@ def connected(simulation: CallSimulation) -> Connect:
     return [one.connect for one in simulation.engine.done if isinstance(one, ConnectTargets)][-1]
 
 
-def told_cause(simulation: CallSimulation) -> int:
+def reported_cause(simulation: CallSimulation) -> int:
     return [one.cause for one in simulation.engine.done if isinstance(one, Hangup)][-1]
 
 
@@ -65,7 +65,7 @@ def test_the_called_customer_hangs_up() -> None:
 def test_the_world_refuses(cause: int, reason: str, reported: int) -> None:
     simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
     simulation.at(5).refuse(cause)
-    assert (simulation.end["finish_reason"], told_cause(simulation), simulation.end["is_lost"]) == (
+    assert (simulation.end["finish_reason"], reported_cause(simulation), simulation.end["is_lost"]) == (
         reason,
         reported,
         True,
@@ -136,7 +136,7 @@ def test_nobody_there(dialled: str, reason: str) -> None:
 def test_a_colleague_who_is_busy() -> None:
     simulation = CallSimulation().dial(BORIS, "101")
     simulation.refuse(17)
-    assert (simulation.end["finish_reason"], told_cause(simulation)) == ("operator_busy", 17)
+    assert (simulation.end["finish_reason"], reported_cause(simulation)) == ("operator_busy", 17)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
-from tests.calls.simulation import T0, told_on
+from tests.calls.simulation import T0, evolved
 from trunkline.calls.effects import ConnectTargets, Effect, Hangup, PlayFiles, SendKeys
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
@@ -788,7 +788,7 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     node.switch = node._switch()
     target = ring(node)
     for events in node.reported.events.values():
-        session = told_on(None, [event for event in events if event.data.get("channel") != target])
+        session = evolved(None, [event for event in events if event.data.get("channel") != target])
         node.switch.restore(session, events)
     at = Instant(T0 + 9)
     channels = [node._seen(one) for one in node.engine.channels if one != target]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, greeting, scenario, to_employee
-from tests.calls.simulation import CallSimulation, told_on, walk
+from tests.calls.simulation import CallSimulation, evolved, walk
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, PlayFiles, StopPlay
 from trunkline.calls.flows import inbound
@@ -38,8 +38,8 @@ def restarted(simulation: CallSimulation) -> CallSimulation:
     again = CallSimulation(simulation.account)
     again.engine, again.clock, again.events = simulation.engine, simulation.clock, simulation.events
     again.presence, again.ids, again.channel = simulation.presence, simulation.ids, simulation.channel
-    again._session = told_on(None, simulation.events)
-    again._error_body = told_on(None, simulation.events)
+    again._session = evolved(None, simulation.events)
+    again._error_body = evolved(None, simulation.events)
     decision = Decision(again.session, again.context(), Instant(again.clock))
     inbound.resume(decision)
     again.take(decision)

@@ -19,7 +19,7 @@ pytestmark = [
 ANNA, PAIR, GREETED, ONE_AT_A_TIME, MESSAGE, OFFLINE, MOBILE, NOTHING, CLARA, CHAIN = (
     f"9714000020{digit}" for digit in range(10)
 )
-TOLD_OF_A_TALK = (
+NOTIFICATIONS_OF_A_TALK = (
     "in_call_session",
     "call_connected",
     "talk_finished",
@@ -59,7 +59,7 @@ async def test_a_talk_is_heard_recorded_reported_and_reported(setup: Setup, who_
     assert employee_leg["is_operator"] is True
     assert employee_leg["is_talked"] is True
     assert employee_leg["duration"] == pytest.approx(phone.at_end - phone.at_answer, abs=0.8)
-    reported = await setup.reported(row["id"], TOLD_OF_A_TALK)
+    reported = await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK)
     assert (
         reported.index("call_connected")
         < reported.index("talk_finished")

@@ -30,7 +30,7 @@ class Shop:
     """The setup's account, with a site and a campaign."""
 
     def __init__(self, setup: Setup) -> None:
-        self._stage = setup
+        self._setup = setup
         self.domain = f"shop{next(_shops)}.example"
         self.site = 0
         self.campaign = 0
@@ -38,7 +38,7 @@ class Shop:
 
     async def ask(self, method: str, **params: Any) -> Any:
         """``result.data``, or ``result`` where the answer is all of it."""
-        result = await self._stage.installation.data_api(self._stage.account, method, **params)
+        result = await self._setup.installation.data_api(self._setup.account, method, **params)
         return result.get("data", result) if isinstance(result, dict) else result
 
     async def rows(self, method: str, **params: Any) -> list[dict[str, Any]]:
@@ -50,8 +50,8 @@ class Shop:
         return found
 
     async def set_up(self) -> None:
-        account = str(self._stage.account.account_id)
-        await self._stage.installation.run(
+        account = str(self._setup.account.account_id)
+        await self._setup.installation.run(
             "account", "component", "call_tracking", "on", "--account", account
         )
         numbers = {row["virtual_phone_number"]: row["id"] for row in await self.ask("get.virtual_numbers")}
@@ -117,7 +117,7 @@ async def test_a_call_of_a_campaign_and_its_marks_in_every_report(setup: Setup) 
     await shop.ask("create.communication_comment", **one, comment="Wants a basket")
     marks = {"Important", "Complaint", "Sale"}
 
-    told_of = [
+    notified_of = [
         "id",
         "tags",
         "site_id",
@@ -136,7 +136,7 @@ async def test_a_call_of_a_campaign_and_its_marks_in_every_report(setup: Setup) 
         "tags": marks,
     }
     for method in ("get.calls_report", "get.communications_report"):
-        row = await shop.row(method, call, fields=[*told_of, "site_domain_name"])
+        row = await shop.row(method, call, fields=[*notified_of, "site_domain_name"])
         assert "target" in row.pop("attributes")
         assert {**row, "tags": names(row["tags"], "tag_name")} == {
             "id": call,

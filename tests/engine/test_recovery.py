@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.engine.setup import AWAY_WAIT, Setup
-from tests.engine.test_calls_in import ANNA, TOLD_OF_A_TALK
+from tests.engine.test_calls_in import ANNA, NOTIFICATIONS_OF_A_TALK
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer
 
@@ -44,7 +44,9 @@ async def test_killed_during_a_talk(setup: Setup, process: str) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await setup.reported(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert set(NOTIFICATIONS_OF_A_TALK) <= set(
+        await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK, timeout=40)
+    )
     assert await setup.living() == []
 
 
@@ -67,7 +69,9 @@ async def test_killed_while_it_rings(setup: Setup, process: str) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "operator_disconnects"
-    assert set(TOLD_OF_A_TALK) <= set(await setup.reported(row["id"], TOLD_OF_A_TALK, timeout=40))
+    assert set(NOTIFICATIONS_OF_A_TALK) <= set(
+        await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK, timeout=40)
+    )
 
 
 async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
@@ -86,7 +90,7 @@ async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
     await setup.prove_talk(row, call, phone)
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    await setup.reported(row["id"], TOLD_OF_A_TALK)
+    await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK)
 
 
 async def test_a_call_that_comes_while_no_switch_runs(setup: Setup) -> None:

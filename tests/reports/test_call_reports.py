@@ -189,17 +189,17 @@ async def test_filters_of_the_reference(reader: Reader) -> None:
         filter = {"field": field, "operator": operator, "value": value}
         return {row["id"] for row in await calls(reader, "id", filter=filter)}
 
-    def told_by(employee_id: int) -> set[int]:
+    def reported_by(employee_id: int) -> set[int]:
         return {
             s.session["call_session_id"]
             for s in reported
             if json_of(s.session["employees"])[0]["employee_id"] == employee_id
         }
 
-    assert await found("employee_id", "=", 4002) == told_by(4002)
-    assert await found("employee_id", "in", [4001, "4003"]) == told_by(4001) | told_by(4003)
-    assert await found("employee_full_name", "like", "Lind%") == told_by(4003)
-    assert await found("employees", "=", EMPLOYEES[4001]) == told_by(4001)
+    assert await found("employee_id", "=", 4002) == reported_by(4002)
+    assert await found("employee_id", "in", [4001, "4003"]) == reported_by(4001) | reported_by(4003)
+    assert await found("employee_full_name", "like", "Lind%") == reported_by(4003)
+    assert await found("employees", "=", EMPLOYEES[4001]) == reported_by(4001)
     assert await found("employees", "jsquery", "#(employee_id = 4002 AND is_talked = true)") == {
         s.session["call_session_id"] for s in reported if s.session.get("last_talked_employee_id") == 4002
     }

@@ -257,7 +257,13 @@ def test_a_scenario_that_is_gone_ends_the_call() -> None:
     assert decision.reason is Reason.INCORRECT_CONFIG
     # The one that waits was deleted meanwhile.
     caller = Caller(1, None, None, (ReturnPoint(998, "b"),))
-    decision = after(account, c.SCENARIOS[c.TOLD], c.SCENARIOS[c.TOLD].operations[0], Availability(), caller)
+    decision = after(
+        account,
+        c.SCENARIOS[c.GREETING_ONLY],
+        c.SCENARIOS[c.GREETING_ONLY].operations[0],
+        Availability(),
+        caller,
+    )
     assert isinstance(decision, End)
 
 

@@ -205,7 +205,7 @@ def _changed(one: Any, **changes: Any) -> Any:
 
 def test_which_scenario_takes_a_call() -> None:
     rules = (
-        Rule(1, c.TOLD, None, is_active=False),
+        Rule(1, c.GREETING_ONLY, None, is_active=False),
         Rule(2, 99, None, is_active=True),
         Rule(3, c.ALL, c.NEVER, is_active=True),
         Rule(4, c.TO_ANNA, c.ALWAYS, is_active=True),

@@ -10,7 +10,7 @@ import pytest
 from trunkline.cli.demo import registrar_of
 from trunkline.core.errors import Unavailable
 from trunkline.core.settings import Settings, SipSettings
-from trunkline.demo import story
+from trunkline.demo import demo_call
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ class _Refused:
 async def test_a_refused_call_of_the_demo_ends_with_a_sentence() -> None:
     party: Any = _Refused()
     with pytest.raises(TimeoutError, match=r"ended \(cause 21\) and Layla's phone did not ring"):
-        await story._taken(party, party)
+        await demo_call._taken(party, party)

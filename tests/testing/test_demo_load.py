@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from trunkline.cli.demo import demo, temporary_folder
 from trunkline.cli.directory import apply
 from trunkline.core.errors import DirectoryFileError, InvalidInput
-from trunkline.demo import story
+from trunkline.demo import demo_call
 from trunkline.directory.files.file import parse
 
 OWN = "sip_lines: {'0170001': {}}\nemployees: {anna: {last_name: Ivanova, extension: 301}}\n"
@@ -82,14 +82,14 @@ def test_the_error_of_a_taken_login_names_login_and_account(accounts: list[int],
         CliRunner().invoke(apply, [str(file), "--yes", "--account", str(accounts[1])], catch_exceptions=False)
 
 
-@pytest.mark.parametrize("series", range(story.SERIES))
+@pytest.mark.parametrize("series", range(demo_call.SERIES))
 def test_names_of_a_series(series: int) -> None:
-    login, number = story.of_series("0160004", series), story.of_series(story.NUMBER, series)
-    assert (story.series_of(login), story.series_of(number)) == (series, series)
-    form = parse(story.company(series), {})
+    login, number = demo_call.of_series("0160004", series), demo_call.of_series(demo_call.NUMBER, series)
+    assert (demo_call.series_of(login), demo_call.series_of(number)) == (series, series)
+    form = parse(demo_call.company(series), {})
     assert login in form.section("sip_lines")
     assert number in form.section("virtual_numbers")
-    assert story.of_series(story.CUSTOMER, series) == story.CUSTOMER
+    assert demo_call.of_series(demo_call.CUSTOMER, series) == demo_call.CUSTOMER
 
 
 def test_folders_of_ended_and_killed_demonstrations_are_removed(

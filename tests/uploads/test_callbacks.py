@@ -61,7 +61,7 @@ async def test_a_dead_callback_delays_no_other_one(client: DataApiClient, tmp_pa
                 reported = {"url": receiver.url, "events": ALL_EVENTS}
                 await client.do("upload.calls", calls=[call(f"{name}{number}", callback=reported)])
         await settled(client, 24)
-        told_ = await good.wait_for(24)
+        reported_ = await good.wait_for(24)
         async with asyncio.timeout(15):
             while (
                 await client.one("select count(*) from endpoint_states where suspended_until is not null")
@@ -70,7 +70,7 @@ async def test_a_dead_callback_delays_no_other_one(client: DataApiClient, tmp_pa
                 await asyncio.sleep(0.05)
     assert {one.json["status"] for one in dead.received} == {"in_process"}
     statuses: dict[str, list[str]] = {}
-    for one in told_:
+    for one in reported_:
         statuses.setdefault(one.json["ext_id"], []).append(one.json["status"])
     assert set(map(tuple, statuses.values())) == {("in_process", "processed")}
 

@@ -38,12 +38,12 @@ async def test_a_killed_worker_loses_no_call(
                 while sum(one.json["status"] == "processed" for one in receiver.received) < len(calls):
                     await asyncio.sleep(0.05)
     assert {row["status"] for row in rows.values()} == {"processed"}
-    first_told: dict[str, list[str]] = {}
+    first_reports: dict[str, list[str]] = {}
     for one in receiver.received:
-        statuses = first_told.setdefault(one.json["ext_id"], [])
+        statuses = first_reports.setdefault(one.json["ext_id"], [])
         if one.json["status"] not in statuses:
             statuses.append(one.json["status"])
-    assert first_told == {one["ext_id"]: ["in_process", "processed"] for one in calls}
+    assert first_reports == {one["ext_id"]: ["in_process", "processed"] for one in calls}
     assert await client.one("select count(*) from call_sessions") == len(calls)
     assert await client.one("select count(*) from recordings") == 4
     assert await client.one("select count(*) from employees where last_name = 'Someone'") == 1

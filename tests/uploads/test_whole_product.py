@@ -54,11 +54,11 @@ async def length(whole: Whole, url: str, token: str = "") -> float:
 
 
 async def test_from_login_to_the_sound(whole: Whole) -> None:
-    told = {"callback": {"url": whole.told.url, "events": ALL_EVENTS}}
+    callback = {"callback": {"url": whole.receiver.url, "events": ALL_EVENTS}}
 
     def recorded(ext_id: str, url: str) -> dict[str, Any]:
         record = {"employee_channel": "left", "employee_name": "Ruiz Ana", "record_url": url}
-        return call(ext_id, wav_records=[record], **told)
+        return call(ext_id, wav_records=[record], **callback)
 
     good = whole.trusted.serve("/good.wav", sends(sounds.wav(), WAV))
     untrusted = whole.stranger.serve("/good.wav", sends(sounds.wav(), WAV))
@@ -71,7 +71,7 @@ async def test_from_login_to_the_sound(whole: Whole) -> None:
         "untrusted": ("error", "connection_download_error"),
     }
     assert whole.stranger.asked == []  # nothing was said to a server that nobody vouches for
-    accepted = await whole.told.wait_for(lambda got: len({outline(one.json()) for one in got}) == 4)
+    accepted = await whole.receiver.wait_for(lambda got: len({outline(one.json()) for one in got}) == 4)
     bodies = {outline(one.json()): one.json() for one in accepted}
     assert set(bodies) == {
         ("fine", "in_process"),

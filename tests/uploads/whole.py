@@ -33,7 +33,7 @@ class Whole:
     token: str
     trusted: Customer
     stranger: Customer
-    told: WebhookReceiver
+    receiver: WebhookReceiver
 
     @property
     def dsn(self) -> str:
@@ -85,7 +85,7 @@ async def whole_product(folder: Path) -> AsyncIterator[Whole]:
         for name in ("trusted", "stranger"):
             (folder / name).mkdir()
             servers.append(await stack.enter_async_context(Customer(folder / name)))
-        told = await stack.enter_async_context(WebhookReceiver())
+        receiver = await stack.enter_async_context(WebhookReceiver())
         uploads = UploadSettings(
             allowed_private_networks=["127.0.0.1/32"], trusted_certificates=servers[0].certificate
         )
@@ -100,4 +100,4 @@ async def whole_product(folder: Path) -> AsyncIterator[Whole]:
         )
         login = await ask(installation.url, "login.user", login=account.login, password=account.password)
         trusted, stranger = servers
-        yield Whole(installation, account, login["data"]["access_token"], trusted, stranger, told)
+        yield Whole(installation, account, login["data"]["access_token"], trusted, stranger, receiver)

@@ -63,7 +63,7 @@ QUICK = Plan(4.0, 1, 0.15, 2, 5.0, (10.0,))
 FULL = Plan(8.0, 3, 0.05, 3, 10.0, (10.0, 30.0))
 
 
-class Stage:
+class BothSides:
     """Both sides, up and warm, as an async context manager. Only one is under load at a time."""
 
     def __init__(self, install: AsteriskInstall, phones: ForeignPhones, folder: Path) -> None:
@@ -130,47 +130,47 @@ async def run(setting: Setting) -> Finding:
     """Compare both sides. Not ok when a call is missing in the report or ended there otherwise than it did, or
     when anything was left."""
     setting.say("starting both sides")
-    async with Stage(setting.install, setting.phones, setting.folder) as stage:
-        data = await measure(stage, QUICK if setting.quick else FULL, setting.say)
+    async with BothSides(setting.install, setting.phones, setting.folder) as sides:
+        data = await measure(sides, QUICK if setting.quick else FULL, setting.say)
     sessions = data["sessions"]
     ok = data["left_after_load"]["clean"] and sessions["all_reported"] and sessions["right_ends"]
     return Finding(ok, table(data), data, figures(data))
 
 
-async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
+async def measure(sides: BothSides, plan: Plan, say: Say) -> dict[str, Any]:
     """Everything about calls; the report as data."""
-    before = await stage.product.left()
-    cost = await _cost(stage, plan)
+    before = await sides.product.left()
+    cost = await _cost(sides, plan)
     say(f"CPU per call: plain {cost['plain']:.1f} ms, Trunkline {cost['total']:.1f} ms {cost['by_process']}")
-    delays = {f"{rate:.0f}": await _delays(stage, plan, rate, say) for rate in plan.delay_rates}
-    rates = await _rates(stage, plan, say)
-    published_after = await _wait_published(stage)
-    left = await _left(stage, before)
-    ends = await stage.product.ends()
+    delays = {f"{rate:.0f}": await _delays(sides, plan, rate, say) for rate in plan.delay_rates}
+    rates = await _rates(sides, plan, say)
+    published_after = await _wait_published(sides)
+    left = await _left(sides, before)
+    ends = await sides.product.ends()
     return {
         "calls_per_second": rates,
         "invite_delay_ms": delays,
         "cpu_ms_per_call": cost,
         "left_after_load": {"before": before, **left},
         "sessions": {
-            "attempted": stage.ours.attempted,
-            "answered": stage.ours.answered,
+            "attempted": sides.ours.attempted,
+            "answered": sides.ours.answered,
             "in_report": sum(ends.values()),
             "by_finish_reason": ends,
-            "all_reported": sum(ends.values()) >= stage.ours.attempted,
-            "right_ends": right_ends(ends, stage.ours.attempted, stage.ours.answered),
-            "webhooks_received": len(stage.product.receiver.received),
+            "all_reported": sum(ends.values()) >= sides.ours.attempted,
+            "right_ends": right_ends(ends, sides.ours.attempted, sides.ours.answered),
+            "webhooks_received": len(sides.product.receiver.received),
             "all_told_after_seconds": published_after,
         },
     }
 
 
-async def _cost(stage: Stage, plan: Plan) -> dict[str, Any]:
+async def _cost(sides: BothSides, plan: Plan) -> dict[str, Any]:
     """Milliseconds of CPU per call, what is done after the call (recording, deliveries) included, less what the
     processes use without calls."""
-    idle = await _used(stage, asyncio.sleep(_IDLE_SECONDS))
-    ours = await _used(stage, _ours_to_the_end(stage, plan))
-    plain = await _used(stage, stage.call(stage.plain, _COST_RATE, plan.delay_seconds))
+    idle = await _used(sides, asyncio.sleep(_IDLE_SECONDS))
+    ours = await _used(sides, _ours_to_the_end(sides, plan))
+    plain = await _used(sides, sides.call(sides.plain, _COST_RATE, plan.delay_seconds))
     calls = _COST_RATE * plan.delay_seconds
 
     def per_call(used: _Used, name: str) -> float:
@@ -194,25 +194,25 @@ class _Used:
     seconds: float
 
 
-async def _used(stage: Stage, work: Awaitable[object]) -> _Used:
+async def _used(sides: BothSides, work: Awaitable[object]) -> _Used:
     loop = asyncio.get_running_loop()
-    began, before = loop.time(), stage.cpu()
+    began, before = loop.time(), sides.cpu()
     await work
-    after = stage.cpu()
+    after = sides.cpu()
     return _Used({name: after[name] - before[name] for name in after}, loop.time() - began)
 
 
-async def _ours_to_the_end(stage: Stage, plan: Plan) -> None:
-    await stage.call(stage.ours, _COST_RATE, plan.delay_seconds)
-    await _wait_published(stage)
+async def _ours_to_the_end(sides: BothSides, plan: Plan) -> None:
+    await sides.call(sides.ours, _COST_RATE, plan.delay_seconds)
+    await _wait_published(sides)
 
 
-async def _delays(stage: Stage, plan: Plan, rate: float, say: Say) -> dict[str, Any]:
+async def _delays(sides: BothSides, plan: Plan, rate: float, say: Say) -> dict[str, Any]:
     plain: list[Spread] = []
     ours: list[Spread] = []
     for _ in range(plan.delay_rounds):
-        plain.append(await stage.delays(stage.plain, rate, plan.delay_seconds))
-        ours.append(await stage.delays(stage.ours, rate, plan.delay_seconds))
+        plain.append(await sides.delays(sides.plain, rate, plan.delay_seconds))
+        ours.append(await sides.delays(sides.ours, rate, plan.delay_seconds))
     one, other = pooled(plain), pooled(ours)
     say(
         f"INVITE in to INVITE out at {rate:.0f} calls/s: plain {one.p50} / {one.p99} ms, "
@@ -227,20 +227,20 @@ async def _delays(stage: Stage, plan: Plan, rate: float, say: Say) -> dict[str, 
     }
 
 
-async def _rates(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
+async def _rates(sides: BothSides, plan: Plan, say: Say) -> dict[str, Any]:
     """Highest clean rates: the searches of both sides go step by step in turn."""
     steps: dict[str, list[dict[str, Any]]] = {"plain": [], "trunkline": []}
     found: dict[str, list[float]] = {"plain": [], "trunkline": []}
     for _ in range(plan.searches):
         searches = {
-            stage.plain: Search(plan.first_plain, plan.precision),
-            stage.ours: Search(plan.first_product, plan.precision),
+            sides.plain: Search(plan.first_plain, plan.precision),
+            sides.ours: Search(plan.first_product, plan.precision),
         }
         while not all(search.over for search in searches.values()):
             for side, search in searches.items():
                 if search.over:
                     continue
-                step = await stage.call(side, search.next, plan.step_seconds)
+                step = await sides.call(side, search.next, plan.step_seconds)
                 search.record(step.rate, step.clean)
                 steps[side.name].append({**asdict(step), "clean": step.clean})
                 say(
@@ -256,11 +256,11 @@ async def _rates(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
     return {"plain": plain, "trunkline": ours, "ratio": round(ratio, 3), "searches": found, "steps": steps}
 
 
-async def _wait_published(stage: Stage, timeout: float = 300.0) -> float | None:
+async def _wait_published(sides: BothSides, timeout: float = 300.0) -> float | None:
     """Seconds until the receiver got no new request for three seconds; None after the time limit."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    received = stage.product.receiver.received
+    received = sides.product.receiver.received
     count, since = len(received), loop.time()
     while loop.time() - began < timeout:
         await asyncio.sleep(0.25)
@@ -271,11 +271,11 @@ async def _wait_published(stage: Stage, timeout: float = 300.0) -> float | None:
     return None
 
 
-async def _left(stage: Stage, before: Mapping[str, int]) -> dict[str, Any]:
+async def _left(sides: BothSides, before: Mapping[str, int]) -> dict[str, Any]:
     """What is there now, and what of it is more than before, once idle connections had time to close."""
     deadline = asyncio.get_running_loop().time() + _FILES_SETTLE_SECONDS
     while True:
-        after = await stage.product.left()
+        after = await sides.product.left()
         more = {name: after[name] - before[name] for name in after if after[name] > before[name]}
         if not more or asyncio.get_running_loop().time() > deadline:
             return {"after": after, "more": more, "clean": not more}

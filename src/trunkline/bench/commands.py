@@ -73,7 +73,7 @@ QUICK = Plan(60, 200, 60, 1, 3.0)
 FULL = Plan(400, 200, 300, 3, 5.0)
 
 
-class Stage:
+class CommandSetup:
     """The product with a carrier that takes every call, and a bare client of its engine."""
 
     def __init__(self, product: Product, sink: SipSink, ari: AriClient, http: aiohttp.ClientSession) -> None:
@@ -150,7 +150,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
+async def set_up(folder: Path) -> AsyncIterator[CommandSetup]:
     """Everything up for the time of the block."""
     [port] = free_ports(1)
     async with contextlib.AsyncExitStack() as stack:
@@ -162,22 +162,22 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
         ari = await stack.enter_async_context(AriClient(address, _BARE, only=("StasisStart",)))
         await ari.wait_up()
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        stage = Stage(product, sink, ari, http)
-        await stage.wait_trunk()
-        yield stage
+        setup = CommandSetup(product, sink, ari, http)
+        await setup.wait_trunk()
+        yield setup
 
 
-async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
+async def measure(setup: CommandSetup, plan: Plan, say: Say) -> dict[str, Any]:
     """Everything about commands; the report as data."""
-    await _commands(stage, 10)  # warm
-    before = await stage.product.left()
-    starts, releases = await _commands(stage, plan.calls)
+    await _commands(setup, 10)  # warm
+    before = await setup.product.left()
+    starts, releases = await _commands(setup, plan.calls)
     say(_summary("start.simple_call to INVITE", starts))
     say(_summary("release.call to BYE", releases))
-    await stage.product.settle()
-    listing = await _listing(stage, plan, say)
-    await stage.product.settle()
-    after = await stage.product.left()
+    await setup.product.settle()
+    listing = await _listing(setup, plan, say)
+    await setup.product.settle()
+    after = await setup.product.left()
     more = {
         name: after[name] - before[name]
         for name in ("channels", "bridges", "live_calls", "live_legs", "busy_sessions", "unwritten_events")
@@ -194,23 +194,23 @@ async def measure(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
 # --- commands to SIP messages
 
 
-async def _commands(stage: Stage, calls: int) -> tuple[dict[str, Any], dict[str, Any]]:
+async def _commands(setup: CommandSetup, calls: int) -> tuple[dict[str, Any], dict[str, Any]]:
     found: dict[str, list[float]] = {name: [] for name in ("start", "bare_start", "release", "bare_release")}
     for _ in range(calls):
-        session, call, left = await stage.start()
+        session, call, left = await setup.start()
         found["start"].append((call.invited_at - left) * 1000)
         await asyncio.sleep(_TALK_SECONDS)
         left = time.time()
-        await stage.api("release.call", call_session_id=session)
+        await setup.api("release.call", call_session_id=session)
         await asyncio.wait_for(call.over.wait(), 10)
         found["release"].append((call.ended_at - left) * 1000)
         await asyncio.sleep(_REST_SECONDS)
 
-        channel, call, left = await stage.bare_start()
+        channel, call, left = await setup.bare_start()
         found["bare_start"].append((call.invited_at - left) * 1000)
         await asyncio.sleep(_TALK_SECONDS)
         left = time.time()
-        await stage.bare_release(channel)
+        await setup.bare_release(channel)
         await asyncio.wait_for(call.over.wait(), 10)
         found["bare_release"].append((call.ended_at - left) * 1000)
         await asyncio.sleep(_REST_SECONDS)
@@ -241,36 +241,36 @@ def _summary(name: str, found: dict[str, Any]) -> str:
 # --- list.calls
 
 
-async def _listing(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
+async def _listing(setup: CommandSetup, plan: Plan, say: Say) -> dict[str, Any]:
     sessions = []
     for _ in range(plan.living):
-        session, _, _ = await stage.start()
+        session, _, _ = await setup.start()
         sessions.append(session)
         await asyncio.sleep(1 / _START_RATE)
     try:
-        return await _listed(stage, plan, say)
+        return await _listed(setup, plan, say)
     finally:
         for session in sessions:
-            await stage.api("release.call", call_session_id=session)
+            await setup.api("release.call", call_session_id=session)
 
 
-async def _listed(stage: Stage, plan: Plan, say: Say) -> dict[str, Any]:
-    request = stage.request("list.calls")
-    async with stage.http.post(stage.url, data=request) as response:
+async def _listed(setup: CommandSetup, plan: Plan, say: Say) -> dict[str, Any]:
+    request = setup.request("list.calls")
+    async with setup.http.post(setup.url, data=request) as response:
         answer = await response.read()
     living = len(orjson.loads(answer)["result"]["data"])
     async with _bare_server(answer) as bare_url:
-        urls = {"trunkline": stage.url, "bare": bare_url}
+        urls = {"trunkline": setup.url, "bare": bare_url}
         delays: dict[str, list[float]] = {name: [] for name in urls}
         for _ in range(plan.lists):
             for name, url in urls.items():
                 began = time.perf_counter()
-                await _post(stage.http, url, request)
+                await _post(setup.http, url, request)
                 delays[name].append((time.perf_counter() - began) * 1000)
         rates: dict[str, list[float]] = {name: [] for name in urls}
         for _ in range(plan.rounds):
             for name, url in urls.items():
-                rates[name].append(await _at_full_speed(stage.http, url, request, plan.seconds))
+                rates[name].append(await _at_full_speed(setup.http, url, request, plan.seconds))
     found = _compared(delays["trunkline"], delays["bare"])
     per_second = {name: round(sorted(each)[len(each) // 2], 1) for name, each in rates.items()}
     say(
@@ -369,7 +369,7 @@ def figures(report: Mapping[str, Any]) -> dict[str, Figure]:
 
 async def run(setting: Setting) -> Finding:
     """See :mod:`trunkline.bench.parts`."""
-    async with staged(setting.folder) as stage:
-        report = await measure(stage, QUICK if setting.quick else FULL, setting.say)
+    async with set_up(setting.folder) as setup:
+        report = await measure(setup, QUICK if setting.quick else FULL, setting.say)
     table = rows(("", "bare", "Trunkline", ""), _lines(report))
     return Finding(not report["left"], table, report, figures(report))

@@ -219,7 +219,7 @@ class UnresolvedLeg:
 
 @dataclass(slots=True)
 class Session:
-    """One conversation story."""
+    """One call session, as its events make it."""
 
     account_id: int
     call_session_id: int

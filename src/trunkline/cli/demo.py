@@ -29,7 +29,7 @@ from trunkline.core import log
 from trunkline.core.errors import InvalidInput, NotFound, Unavailable
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
-from trunkline.demo import story
+from trunkline.demo import demo_call
 from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
 from trunkline.directory.files.apply import Applied, DirectoryFiles
 from trunkline.directory.files.file import parse
@@ -78,7 +78,7 @@ def run(report: Path, folder: Path | None) -> None:
         progress.close()
     with contextlib.ExitStack() as stack:
         place = folder.absolute() if folder else stack.enter_context(temporary_folder())
-        result = asyncio.run(_until_terminated(story.run(install, place, click.echo)))
+        result = asyncio.run(_until_terminated(demo_call.run(install, place, click.echo)))
         if folder is None:
             recording = report.absolute().with_name(f"{report.stem}-recording.wav")
             shutil.copyfile(result["recording"]["file"], recording)
@@ -129,7 +129,7 @@ def load(account_id: int | None, dry_run: bool, yes: bool) -> None:
 
     async def work(db: Database) -> Applied | None:
         which = await chosen(Administration(db), account_id)
-        form = parse(story.company(await free_series(db, which)), os.environ)
+        form = parse(demo_call.company(await free_series(db, which)), os.environ)
         files = directory_files(db, settings)
         # The comparison refuses the carrier's address, which is of this machine, unless it is allowed.
         listed = {row["network"] for row in await allowed(db) if row["account_id"] == which}
@@ -159,7 +159,7 @@ async def _load(
     :raises InvalidInput: the account has a directory, and ``yes`` is not set.
     """
     existing = await files.export(account_id)
-    prepared = await files.prepare(Request(account_id, form, story.COMPANY.parent))
+    prepared = await files.prepare(Request(account_id, form, demo_call.COMPANY.parent))
     click.echo("\n".join(prepared.plan.lines()))
     if dry_run:
         return None
@@ -183,12 +183,14 @@ async def free_series(db: Database, account_id: int) -> int:
     )
     holders: dict[int, set[int]] = {}
     for row in rows:
-        if (series := story.series_of(row["phone_number"])) is not None:
+        if (series := demo_call.series_of(row["phone_number"])) is not None:
             holders.setdefault(series, set()).add(row["account_id"])
     own = [series for series, accounts in holders.items() if accounts == {account_id}]
-    free = [series for series in range(story.SERIES) if series not in holders]
+    free = [series for series in range(demo_call.SERIES) if series not in holders]
     if not own and not free:
-        raise InvalidInput(f"{story.SERIES} accounts have the demo company's logins and numbers; delete one")
+        raise InvalidInput(
+            f"{demo_call.SERIES} accounts have the demo company's logins and numbers; delete one"
+        )
     return min(own or free)
 
 
@@ -224,16 +226,18 @@ async def _call(db: Database, settings: Settings, install: AsteriskInstall, acco
     # The carrier calls from where the company's trunk expects it.
     ports = replace(choose_ports(), carrier_address=trunk.host, carrier=trunk.port)
     pbx = registrar_of(settings)
-    line = account.line_by_login(story.of_series(story.TEAM[story.ANSWERS], series))
+    line = account.line_by_login(demo_call.of_series(demo_call.TEAM[demo_call.ANSWERS], series))
     if line is None:
         raise NotFound("the demo company's lines are gone; load it again with `trunkline demo load`")
-    timeline = story.Timeline(click.echo)
+    timeline = demo_call.Timeline(click.echo)
     with tempfile.TemporaryDirectory(prefix="trunkline-demo-") as folder:
         async with OutsideWorld(install, Path(folder), pbx, ports=ports) as world:
-            phone = await world.phone(line.phone_number, ha1=line.ha1_md5, name=story.ANSWERS)
+            phone = await world.phone(line.phone_number, ha1=line.ha1_md5, name=demo_call.ANSWERS)
             timeline.step("registered", f"the phone of {phone.name} on line {line.phone_number}")
-            customer = await world.customer(story.CUSTOMER, name="the customer")
-            await story.converse(world, customer, phone, timeline, story.of_series(story.NUMBER, series))
+            customer = await world.customer(demo_call.CUSTOMER, name="the customer")
+            await demo_call.converse(
+                world, customer, phone, timeline, demo_call.of_series(demo_call.NUMBER, series)
+            )
     recording = await _recording(db, account.account_id, timeline.began)
     place = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
     links = LinkMaker(place).of(recording["call_session_id"], recording["recording_id"], recording["kind"])
@@ -251,8 +255,8 @@ async def _demo_company(
     snapshot = DirectorySnapshot(db, Cipher(secrets.load(settings).master_key), settings.media_dir)
     await snapshot.start()
     try:
-        for series in range(story.SERIES):
-            found = snapshot.current.number(story.of_series(story.NUMBER, series))
+        for series in range(demo_call.SERIES):
+            found = snapshot.current.number(demo_call.of_series(demo_call.NUMBER, series))
             if found is None or account_id not in (None, found[0].account_id):
                 continue
             if (trunk := found[0].trunks.get(found[1].trunk_id or 0)) is not None:
@@ -274,7 +278,7 @@ async def _recording(db: Database, account_id: int, since: float, timeout: float
             " where r.account_id = %(account_id)s and s.contact_phone_number = %(customer)s"
             " and s.start_time >= to_timestamp(%(since)s)"
             " order by r.call_session_id desc limit 1",
-            {"account_id": account_id, "customer": story.CUSTOMER, "since": since},
+            {"account_id": account_id, "customer": demo_call.CUSTOMER, "since": since},
         )
         if row is not None and row["status"] == "ready":
             return row

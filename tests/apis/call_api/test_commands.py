@@ -157,7 +157,7 @@ async def test_looser_forms(method: str, sent: dict[str, Any], command: str, par
 
 
 @pytest.mark.parametrize(
-    ("method", "sent", "raised_at", "told_at"),
+    ("method", "sent", "raised_at", "reported_at"),
     [
         ("make.call", {"call_session_id": SESSION, "contact": "102"}, "to", "contact"),
         ("make.call", {"call_session_id": SESSION, "to": "102"}, "to", "to"),
@@ -177,12 +177,12 @@ async def test_looser_forms(method: str, sent: dict[str, Any], command: str, par
     ],
 )
 async def test_errors_name_what_the_client_sent(
-    method: str, sent: dict[str, Any], raised_at: str, told_at: str
+    method: str, sent: dict[str, Any], raised_at: str, reported_at: str
 ) -> None:
     fakes = _fakes()
     fakes.switch.answers[COMMANDS[method][0]] = InvalidInput("no", field=raised_at, value="converted")
     data = (await fakes.ask(Api.CALL, method, sent))["error"]["data"]
-    assert (data["field"], data["value"]) == (told_at, sent[told_at])
+    assert (data["field"], data["value"]) == (reported_at, sent[reported_at])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from trunkline.demo.outside import Answer, Call, Customer, Party
 from trunkline.demo.tones import Ear, Interval
 from trunkline.runtime import postgres
 
-ANNAS_NUMBER, BORIS_TOLD_NUMBER, FINNS_NUMBER = "97140000200", "97140000210", "97140000211"
+ANNAS_NUMBER, BORIS_WITH_MESSAGE_NUMBER, FINNS_NUMBER = "97140000200", "97140000210", "97140000211"
 ANNA, BORIS, CLARA, DORA = "201", "202", "203", "204"
 MUSIC = "music"
 """Pseudo-speaker: something sounds that is neither a party nor a message."""

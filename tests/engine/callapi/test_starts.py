@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.callapi.client import ANNAS_NUMBER, BORIS_TOLD_NUMBER, MUSIC, CallApiClient
+from tests.engine.callapi.client import ANNAS_NUMBER, BORIS_WITH_MESSAGE_NUMBER, MUSIC, CallApiClient
 from tests.engine.setup import MEDIA_SECONDS, PRECISION
 from trunkline.demo.outside import Answer, Ignore, Party, What, busy
 
@@ -274,7 +274,7 @@ async def test_calls_through_a_scenario(client: CallApiClient, method: str, firs
     boris, customer = client.setup.boris, await client.setup.customer()
     boris.on_call(Answer())
     customer.on_call(Answer())
-    params: dict[str, Any] = {"virtual_phone_number": BORIS_TOLD_NUMBER}
+    params: dict[str, Any] = {"virtual_phone_number": BORIS_WITH_MESSAGE_NUMBER}
     if method == "start.scenario_call":
         params = {"virtual_phone_number": ANNAS_NUMBER, "scenario_id": await client.scenario_id("Told")}
     session = (await client.api(method, first_call=first, contact=customer.name, **params))["call_session_id"]

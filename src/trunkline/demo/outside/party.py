@@ -103,8 +103,8 @@ class Call:
         self._speaking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        story = " ".join(moment.what for moment in self.moments)
-        return f"<call of {self.party} with {self.number}: {story}>"
+        demo_call = " ".join(moment.what for moment in self.moments)
+        return f"<call of {self.party} with {self.number}: {demo_call}>"
 
     # --- what happened
 
