@@ -411,3 +411,36 @@ async def test_outside_numbers(admin: Administrator) -> None:
     phones = await admin.db.fetch_all("select external_number from employee_phones")
     assert phones == [{"external_number": "442079460100...17"}]
     assert (await admin.plan(await admin.export(), delete=True)).lines() == ["no changes"]
+
+
+async def test_rules_of_the_methods_apply_to_files(admin: Admin) -> None:
+    phones = ", ".join(f"{{number: 1202555011{digit}}}" for digit in range(10))
+    eleven = f"{phones}, {{number: 12025550120}}"
+    with pytest.raises(DirectoryFileError, match="at most 10 phones"):
+        await admin.apply(f"employees: {{anna: {{last_name: A, phones: [{eleven}]}}}}")
+    await admin.apply(f"employees: {{anna: {{last_name: A, phones: [{phones}]}}}}")
+    campaign = """
+virtual_numbers: {971500000010: {type: call_tracking}, 971500000011: {}}
+sites: {shop.example: {industry_id: 1}}
+campaigns:
+  spring:
+    site: shop.example
+    numbers: [{site: shop.example, block: Main block, number: 971500000010%s}]
+"""
+    with pytest.raises(DirectoryFileError, match="Say to which number calls on a call tracking number go"):
+        await admin.apply(campaign % "")
+    await admin.apply(campaign % ", redirection: 971500000011")
+    assert (await admin.plan(await admin.export(), delete=True)).lines() == ["no changes"]
+
+
+async def test_two_campaigns_exchange_their_numbers(admin: Admin) -> None:
+    text = """
+virtual_numbers: {971500000010: {type: call_tracking}, 971500000012: {type: call_tracking}, 971500000011: {}}
+sites: {shop.example: {industry_id: 1}}
+campaigns:
+  spring: {site: shop.example, numbers: [{site: shop.example, block: Main block, number: %s, redirection: 971500000011}]}
+  autumn: {site: shop.example, numbers: [{site: shop.example, block: Main block, number: %s, redirection: 971500000011}]}
+"""
+    await admin.apply(text % ("971500000010", "971500000012"))
+    await admin.apply(text % ("971500000012", "971500000010"))
+    assert (await admin.plan(text % ("971500000012", "971500000010"))).lines() == ["no changes"]

@@ -2,7 +2,7 @@
 
 ::
 
-    async with changing(db) as connection:
+    async with transaction(db) as connection:
         tag_id = await insert(connection, "tags", "tag_id", account_id, {"name": "Important", "key": ...})
         await update(connection, "tags", "tag_id", account_id, tag_id, {"name": "Urgent"})
         await delete(connection, "tags", "tag_id", account_id, tag_id)
@@ -63,6 +63,15 @@ async def insert(
 
     :raises Duplicate: another row has one of the values.
     """
+    with _naming(values):
+        made: int = await insert_row(connection, table, id_column, account_id, values)
+    return made
+
+
+async def insert_row(
+    connection: Connection, table: str, id_column: str, account_id: int, values: Mapping[str, Any]
+) -> Any:
+    """As :func:`insert`, with the errors of the database; the id may be a text."""
     row = {"account_id": account_id, **values}
     statement = sql.SQL("insert into {} ({}) values ({}) returning {}").format(
         sql.Identifier(table),
@@ -70,10 +79,9 @@ async def insert(
         sql.SQL(", ").join(map(sql.Placeholder, row)),
         sql.Identifier(id_column),
     )
-    with _naming(values):
-        made = await (await connection.execute(statement, row)).fetchone()
+    made = await (await connection.execute(statement, row)).fetchone()
     assert made is not None
-    return int(made[id_column])
+    return made[id_column]
 
 
 async def insert_keyed(
@@ -108,6 +116,21 @@ async def update(
     if not values:
         await lock_row(connection, table, id_column, account_id, row_id, field=field)
         return
+    with _naming(values):
+        done = await update_row(connection, table, id_column, account_id, row_id, values)
+    if not done:
+        raise _no_such(row_id, field)
+
+
+async def update_row(
+    connection: Connection,
+    table: str,
+    id_column: str,
+    account_id: int,
+    row_id: Any,
+    values: Mapping[str, Any],
+) -> int:
+    """As :func:`update`, with the errors of the database; how many rows were there."""
     statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(
         sql.Identifier(table),
         sql.SQL(", ").join(
@@ -118,10 +141,8 @@ async def update(
         sql.Placeholder("row_id"),
     )
     named = {f"new_{name}": value for name, value in values.items()}
-    with _naming(values):
-        done = await connection.execute(statement, {**named, "account_id": account_id, "row_id": row_id})
-    if not done.rowcount:
-        raise _no_such(row_id, field)
+    done = await connection.execute(statement, {**named, "account_id": account_id, "row_id": row_id})
+    return done.rowcount
 
 
 async def delete(

@@ -51,7 +51,7 @@ async def upload_costs(db: Database, account_id: int, costs: Sequence[Cost]) -> 
     async with transaction(db) as connection:
         await _lock_row(connection, account_id, costs)
         for cost in costs:
-            await _put(connection, account_id, cost)
+            await put_cost(connection, account_id, cost)
 
 
 async def _lock_row(connection: Connection, account_id: int, costs: Sequence[Cost]) -> None:
@@ -76,7 +76,8 @@ async def _lock_row(connection: Connection, account_id: int, costs: Sequence[Cos
             )
 
 
-async def _put(connection: Connection, account_id: int, cost: Cost) -> None:
+async def put_cost(connection: Connection, account_id: int, cost: Cost) -> None:
+    """Keep the cost of a campaign for a period; 0 removes it."""
     period = (account_id, cost.campaign_id, cost.date_from, cost.date_till)
     if not cost.cost:
         await connection.execute(

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from psycopg.types.json import Jsonb
 from pydantic import AfterValidator, Field, field_serializer, model_validator
 
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import DirectoryFileError, InvalidInput, Refused
 from trunkline.db.pool import Row
 from trunkline.directory.campaigns.conditions import MAX_VALUE, OPERATORS, PARAMETERS, TYPES, check_conditions
+from trunkline.directory.campaigns.costs import Cost, put_cost
+from trunkline.directory.campaigns.numbers import put_blocks
 from trunkline.directory.campaigns.rules import (
     COST_OPERATORS,
     MAX_COST,
@@ -137,38 +139,39 @@ def _values(context: WriteContext, key: str) -> Mapping[str, Any]:
 async def _link(context: WriteContext, key: str) -> None:
     item: CampaignForm = context.item("campaigns", key)
     campaign_id = context.ids["campaigns"][key]
-    await context.run(
-        "delete from campaign_blocks where account_id = %(account_id)s and campaign_id = %(campaign_id)s",
-        campaign_id=campaign_id,
-    )
-    for position, number in enumerate(item.numbers):
-        await context.run(
-            """insert into campaign_blocks (account_id, campaign_id, site_block_id, virtual_number_id,
-                   redirection_virtual_number_id, dynamic_call_tracking_enabled, position)
-               select b.account_id, %(campaign_id)s, b.site_block_id, %(number)s, %(redirection)s, %(dynamic)s,
-                      %(position)s
-               from site_blocks b where b.account_id = %(account_id)s and b.site_id = %(site)s and b.name = %(block)s""",
-            campaign_id=campaign_id,
-            number=context.id("virtual_numbers", number.number),
-            redirection=context.id("virtual_numbers", number.redirection),
-            dynamic=number.dynamic,
-            position=position,
-            site=context.ids["sites"][number.site],
-            block=number.block,
-        )
+    sites = dict.fromkeys(number.site for number in item.numbers)
+    try:
+        for site in sites:
+            site_id = context.ids["sites"][site]
+            blocks = [await _block(context, number) for number in item.numbers if number.site == site]
+            await put_blocks(context.connection, context.account_id, campaign_id, site_id, blocks)
+    except Refused as error:
+        problem = f"campaigns.{key}.numbers: {error.message}"
+        raise DirectoryFileError(problem, params={"problems": [problem]}) from error
     await context.run(
         "delete from campaign_costs where account_id = %(account_id)s and campaign_id = %(campaign_id)s",
         campaign_id=campaign_id,
     )
     for each in item.costs:
-        await context.run(
-            """insert into campaign_costs (account_id, campaign_id, date_from, date_till, cost)
-               values (%(account_id)s, %(campaign_id)s, %(first)s, %(last)s, %(cost)s)""",
-            campaign_id=campaign_id,
-            first=each.first,
-            last=each.last,
-            cost=each.cost,
+        await put_cost(
+            context.connection, context.account_id, Cost(campaign_id, 0, each.first, each.last, each.cost)
         )
+
+
+async def _block(context: WriteContext, number: ShownNumberForm) -> dict[str, Any]:
+    """As :func:`.numbers.put_blocks` takes it."""
+    [block] = await context.rows(
+        """select site_block_id from site_blocks
+           where account_id = %(account_id)s and site_id = %(site)s and name = %(block)s""",
+        site=context.ids["sites"][number.site],
+        block=number.block,
+    )
+    return {
+        "site_block_id": block["site_block_id"],
+        "phone_number_id": context.id("virtual_numbers", number.number),
+        "redirection_phone_number_id": context.id("virtual_numbers", number.redirection),
+        "dynamic_call_tracking_enabled": number.dynamic,
+    }
 
 
 ENTITIES = (
@@ -190,5 +193,9 @@ ENTITIES = (
         values=_values,
         link=_link,
         permanent=frozenset({SYSTEM}),
+        release=(
+            # campaigns of one file may exchange numbers
+            "delete from campaign_blocks where account_id = %(account_id)s and campaign_id = any(%(ids)s)",
+        ),
     ),
 )

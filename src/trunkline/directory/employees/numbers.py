@@ -14,6 +14,7 @@ from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import with_extension
 from trunkline.db.pool import Connection, Row
 from trunkline.db.rows import insert, update
+from trunkline.directory.lines.store import own_lines_of
 
 FIELD = "phone_numbers.phone_number"
 SETTINGS = ("channels_count", "dial_time", "status")
@@ -79,26 +80,7 @@ async def replace_phones(
         "delete from employee_phones where account_id = %s and employee_id = %s and phone_id <> all(%s)",
         (account_id, employee_id, list(kept)),
     )
-    await _own_lines(connection, account_id, employee_id)
-
-
-async def _own_lines(connection: Connection, account_id: int, employee_id: int) -> None:
-    """Assign a line to the employee who has it as a phone."""
-    params = {"account_id": account_id, "employee_id": employee_id}
-    await connection.execute(
-        """update sip_lines l set employee_id = null
-           where l.account_id = %(account_id)s and l.employee_id = %(employee_id)s and not exists (
-               select from employee_phones p where p.account_id = l.account_id
-               and p.employee_id = l.employee_id and p.sip_line_id = l.sip_line_id)""",
-        params,
-    )
-    await connection.execute(
-        """update sip_lines l set employee_id = %(employee_id)s from employee_phones p
-           where l.account_id = %(account_id)s and l.employee_id is null
-           and p.account_id = l.account_id and p.sip_line_id = l.sip_line_id
-           and p.employee_id = %(employee_id)s""",
-        params,
-    )
+    await own_lines_of(connection, account_id, employee_id)
 
 
 async def _targets(

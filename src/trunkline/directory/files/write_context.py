@@ -10,6 +10,7 @@ from psycopg import sql
 from pydantic import BaseModel
 
 from trunkline.db.pool import Connection
+from trunkline.db.rows import insert_row, update_row
 from trunkline.directory.files.entities import ENTITIES
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Sound
@@ -61,31 +62,11 @@ class WriteContext:
             await self.update(entity.table, entity.id_column, present, values)
 
     async def insert(self, table: str, values: Columns, id_column: str) -> int:
-        names = ["account_id", *values]
-        statement = sql.SQL("insert into {} ({}) values ({}) returning {} as id").format(
-            sql.Identifier(table),
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.SQL(", ").join(map(sql.Placeholder, names)),
-            sql.Identifier(id_column),
-        )
-        cursor = await self.connection.execute(statement, {"account_id": self.account_id, **values})
-        row = await cursor.fetchone()
-        assert row is not None
-        made: int = row["id"]
+        made: int = await insert_row(self.connection, table, id_column, self.account_id, values)
         return made
 
     async def update(self, table: str, id_column: str, identifier: int, values: Columns) -> None:
-        statement = sql.SQL("update {} set {} where account_id = {} and {} = {}").format(
-            sql.Identifier(table),
-            sql.SQL(", ").join(
-                sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in values
-            ),
-            sql.Placeholder("account_id"),
-            sql.Identifier(id_column),
-            sql.Placeholder("identifier"),
-        )
-        params = {"account_id": self.account_id, "identifier": identifier, **values}
-        await self.connection.execute(statement, params)
+        await update_row(self.connection, table, id_column, self.account_id, identifier, values)
 
     async def put_list(
         self, table: str, id_column: str, present: Mapping[Any, int], wanted: Sequence[tuple[Any, Columns]]

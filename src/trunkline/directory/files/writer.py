@@ -17,6 +17,7 @@ from trunkline.directory.files.plan import Action
 from trunkline.directory.files.prepare import Comparison, Sound
 from trunkline.directory.files.write_context import Columns, WriteContext
 from trunkline.directory.forms.entity import Entity, columns_of, late_columns_of
+from trunkline.directory.lines.store import own_lines
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 
@@ -57,7 +58,7 @@ class Writer:
             if entity.finish is not None:
                 for key in self._plan.written(section):
                     await entity.finish(context, key)
-        await line_owners(context)
+        await own_lines(context.connection, context.account_id)
         return context.passwords
 
     def _columns(self, entity: Entity, key: str) -> Columns:
@@ -91,6 +92,8 @@ class Writer:
                 for change in self._plan.changes
                 if change.section == section and change.key in self._work.ids[section]
             ]
+            for release in entity.release if ids else ():
+                await self._work.run(release, ids=ids)
             for column in entity.unique if ids else ():
                 statement = sql.SQL(
                     "update {} set {} = {} where account_id = %(account_id)s and {} = any(%(ids)s)"
@@ -116,16 +119,3 @@ class Writer:
             sql.Identifier(entity.table), sql.Identifier(entity.id_column)
         )
         await self._work.connection.execute(statement, {"account_id": self._work.account_id, "ids": ids})
-
-
-async def line_owners(context: WriteContext) -> None:
-    """Assign lines to the employees who have them as phones."""
-    await context.run(
-        """
-        update sip_lines l set employee_id = o.employee_id
-        from sip_lines m left join lateral (
-            select min(p.employee_id) as employee_id from employee_phones p
-            where p.account_id = m.account_id and p.sip_line_id = m.sip_line_id) o on true
-        where l.account_id = %(account_id)s and m.account_id = l.account_id
-          and m.sip_line_id = l.sip_line_id and l.employee_id is distinct from o.employee_id""",
-    )

@@ -92,6 +92,7 @@ class Entity:
     :ivar unlink: statements before items (``%(ids)s``) are deleted.
     :ivar finish: deletes what other items referred to, when all is written.
     :ivar unique: columns whose values items of one file may exchange.
+    :ivar release: statements before items (``%(ids)s``) are written, so that they may exchange what only one can have.
     :ivar permanent: keys of items that every account has; they are never deleted.
     """
 
@@ -109,6 +110,7 @@ class Entity:
     finish: Link | None = None
     unique: tuple[LiteralString, ...] = ()
     permanent: frozenset[str] = frozenset()
+    release: tuple[LiteralString, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from trunkline.db.rows import (
 )
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.uses import refuse_if_used
+from trunkline.directory.groups.store import put_members, put_phones
 
 _TABLE, _ID = "employee_groups", "group_id"
 
@@ -100,15 +101,7 @@ async def order_phones(
                 field="phone_numbers",
                 value=[phone_id for phone_id, _ in phones],
             )
-        await connection.execute(
-            "delete from group_phones where account_id = %s and group_id = %s", (account_id, group_id)
-        )
-        for position, (phone_id, available) in enumerate(phones):
-            await connection.execute(
-                """insert into group_phones (account_id, group_id, employee_id, phone_id, position, available)
-                   values (%s, %s, %s, %s, %s, %s)""",
-                (account_id, group_id, owners[phone_id], phone_id, position, available),
-            )
+        await put_phones(connection, account_id, group_id, phones)
 
 
 async def _check(
@@ -133,17 +126,4 @@ async def _members(
 ) -> None:
     """Have these members; who stays keeps the choices made for his phones."""
     await lock_rows(connection, "employees", "employee_id", account_id, employee_ids, field="members")
-    params = {"account_id": account_id, "group_id": group_id, "members": list(dict.fromkeys(employee_ids))}
-    await connection.execute(
-        """delete from group_members where account_id = %(account_id)s and group_id = %(group_id)s
-           and employee_id <> all(%(members)s)""",
-        params,
-    )
-    await connection.execute(
-        """
-        insert into group_members (account_id, group_id, employee_id, position)
-        select %(account_id)s, %(group_id)s, m.id, m.position - 1
-        from unnest(%(members)s::bigint[]) with ordinality as m (id, position)
-        on conflict (account_id, group_id, employee_id) do update set position = excluded.position""",
-        params,
-    )
+    await put_members(connection, account_id, group_id, employee_ids)

@@ -11,6 +11,7 @@ from trunkline.db.pool import Row
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import Extension, Item, Key, Login, OutsidePhone, distinct
 from trunkline.directory.groups.rules import MAX_CHANNELS, MIN_CHANNELS
+from trunkline.directory.groups.store import put_members, put_phones
 from trunkline.directory.model import Strategy
 
 if TYPE_CHECKING:
@@ -68,46 +69,27 @@ async def _link(context: WriteContext, key: str) -> None:
     item: GroupForm = context.item("groups", key)
     group_id = context.ids["groups"][key]
     members = [context.ids["employees"][member] for member in item.members]
-    await context.run(
-        """delete from group_members where account_id = %(account_id)s and group_id = %(group_id)s
-           and employee_id <> all(%(members)s)""",
-        group_id=group_id,
-        members=members,
-    )
-    await context.run(
-        """insert into group_members (account_id, group_id, employee_id, position)
-           select %(account_id)s, %(group_id)s, m.id, m.position - 1
-           from unnest(%(members)s::bigint[]) with ordinality as m (id, position)
-           on conflict (account_id, group_id, employee_id) do update set position = excluded.position""",
-        group_id=group_id,
-        members=members,
-    )
+    await put_members(context.connection, context.account_id, group_id, members)
     if item.phones is not None:
         await _order(context, group_id, item.phones)
 
 
 async def _order(context: WriteContext, group_id: int, phones: tuple[GroupPhoneForm, ...]) -> None:
-    await context.run(
-        "delete from group_phones where account_id = %(account_id)s and group_id = %(group_id)s",
-        group_id=group_id,
+    rows = await context.rows(
+        """select phone_id, employee_id, sip_line_id, external_number from employee_phones
+           where account_id = %(account_id)s"""
     )
-    for position, phone in enumerate(phones):
-        await context.run(
-            """insert into group_phones (account_id, group_id, employee_id, phone_id, position, available)
-               select p.account_id, %(group_id)s, p.employee_id, p.phone_id, %(position)s, %(available)s
-               from employee_phones p join group_members m on m.account_id = p.account_id
-                   and m.employee_id = p.employee_id and m.group_id = %(group_id)s
-               where p.account_id = %(account_id)s and p.employee_id = %(employee)s
-                 and p.sip_line_id is not distinct from %(line)s
-                 and p.external_number is not distinct from %(number)s
-               on conflict do nothing""",
-            group_id=group_id,
-            position=position,
-            available=phone.available,
-            employee=context.ids["employees"][phone.employee],
-            line=context.id("sip_lines", phone.line),
-            number=phone.number,
-        )
+    known = {
+        (row["employee_id"], row["sip_line_id"], row["external_number"]): row["phone_id"] for row in rows
+    }
+    named = [
+        (context.ids["employees"][phone.employee], context.id("sip_lines", phone.line), phone.number)
+        for phone in phones
+    ]
+    chosen = [
+        (known[name], phone.available) for name, phone in zip(named, phones, strict=True) if name in known
+    ]
+    await put_phones(context.connection, context.account_id, group_id, chosen)
 
 
 ENTITIES = (
