@@ -413,7 +413,7 @@ async def test_outside_numbers(admin: Administrator) -> None:
     assert (await admin.plan(await admin.export(), delete=True)).lines() == ["no changes"]
 
 
-async def test_rules_of_the_methods_apply_to_files(admin: Admin) -> None:
+async def test_rules_of_the_methods_apply_to_files(admin: Administrator) -> None:
     phones = ", ".join(f"{{number: 1202555011{digit}}}" for digit in range(10))
     eleven = f"{phones}, {{number: 12025550120}}"
     with pytest.raises(DirectoryFileError, match="at most 10 phones"):
@@ -433,7 +433,7 @@ campaigns:
     assert (await admin.plan(await admin.export(), delete=True)).lines() == ["no changes"]
 
 
-async def test_two_campaigns_exchange_their_numbers(admin: Admin) -> None:
+async def test_two_campaigns_exchange_their_numbers(admin: Administrator) -> None:
     text = """
 virtual_numbers: {971500000010: {type: call_tracking}, 971500000012: {type: call_tracking}, 971500000011: {}}
 sites: {shop.example: {industry_id: 1}}
