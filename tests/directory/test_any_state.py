@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -35,8 +36,9 @@ def test_every_method_that_changes_something_is_tried_or_has_a_reason() -> None:
     assert not METHODS.keys() & OTHER_STATE.keys()
 
 
+@pytest.mark.timeout(600)
 @settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
