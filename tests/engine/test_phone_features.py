@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.setup import Setup
 from trunkline.demo import tones
-from trunkline.demo.outside import Answer
+from trunkline.demo.outside import Answer, Redirect, busy
 
 pytestmark = [
     pytest.mark.engine,
@@ -118,3 +118,61 @@ async def test_a_transfer_to_nobody_leaves_the_talk(setup: Setup, target: str) -
     await call.hangup()
     await first.ended()
     assert (await setup.row(before, recorded=True))["is_transfer"] is False
+
+
+async def test_a_phone_forwards_its_calls(setup: Setup) -> None:
+    """302: the switch dials the number, with the rights of the line; the engine dials nobody."""
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Redirect(BORIS_EXTENSION))
+    setup.boris.on_call(Answer(after=0.5))
+    call = await customer.dial(ANNA)
+    phone = await setup.boris.next_call()
+    await call.hears(phone.tone)
+    await phone.hears(call.tone)
+    await call.hangup()
+    await phone.ended()
+    row = await setup.row(before, recorded=True)
+    assert row["first_talked_employee_full_name"] == "Lund Boris"
+
+
+async def test_colleagues_are_redirected_too_and_circles_end(setup: Setup) -> None:
+    setup.anna.on_call(Redirect("203"))
+    setup.clara.on_call(Answer())
+    before = await setup.last_id()
+    call = await setup.boris.dial("201")
+    phone = await setup.clara.next_call()
+    await call.hears(phone.tone)
+    await call.hangup()
+    await phone.ended()
+    await setup.row(before)
+    setup.clara.on_call(Redirect("201"))
+    before = await setup.last_id()
+    call = await setup.boris.dial("201")
+    await call.ended()
+    assert not call.is_answered
+    assert (await setup.row(before))["is_lost"] is True
+
+
+@pytest.mark.parametrize("to", ["112", "trunk-1", "PJSIP%2f12025550101@trunk-1"])
+async def test_a_redirect_that_the_line_may_not_dial_is_ignored(setup: Setup, to: str) -> None:
+    before = await setup.last_id()
+    customer = await setup.customer()
+    setup.anna.on_call(Redirect(to))
+    call = await customer.dial(ANNA)
+    await setup.anna.next_call()
+    await call.ended()
+    assert not call.is_answered
+    row = await setup.row(before)
+    assert len(await setup.legs(row["id"])) == 2
+
+
+async def test_the_cause_of_a_busy_colleague_is_in_the_report(setup: Setup) -> None:
+    setup.boris.on_call(busy())
+    before = await setup.last_id()
+    call = await setup.anna.dial(BORIS_EXTENSION)
+    await call.ended()
+    assert call.cause == 17
+    row = await setup.row(before)
+    causes = [leg["release_cause_code"] for leg in await setup.legs(row["id"])]
+    assert causes == [17, 17]

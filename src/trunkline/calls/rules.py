@@ -34,6 +34,7 @@ from trunkline.calls.flows import (
     menu,
     outbound,
     recording,
+    redirects,
 )
 from trunkline.calls.flows.inputs import (
     Command,
@@ -54,7 +55,7 @@ from trunkline.calls.flows.inputs import (
 )
 from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
-from trunkline.calls.states import Controlled, Departure, State, Talking
+from trunkline.calls.states import Controlled, Departure, Forwarding, Placing, State, Talking
 from trunkline.calls.timers import (
     MENU_TIMER,
     Elapsed,
@@ -79,6 +80,7 @@ from trunkline.telephony.port import (
     Left,
     PlayFinished,
     RecordFinished,
+    Redirected,
     Ringing,
     TargetStarted,
 )
@@ -94,6 +96,7 @@ CallSignal = (
     | PlayFinished
     | RecordFinished
     | KeyPressed
+    | Redirected
     | ControlTaken
 )
 """The signals that concern a session that has begun."""
@@ -191,6 +194,8 @@ def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
             _left(decision, heard)
         case ConnectFinished():
             _connect_finished(decision, heard)
+        case Redirected():
+            redirects.note(decision, heard)
         case Ended():
             _ended(decision, heard)
         case ControlTaken():
@@ -442,6 +447,9 @@ def _connect_finished(decision: Decision, heard: ConnectFinished) -> None:
     if not engine_connect.finished(decision, heard) or leg is None:
         return
     is_talked = heard.result is ConnectResult.ANSWERED
+    may_follow = isinstance(session.state, Forwarding | Placing) and session.ending is None
+    if not is_talked and may_follow and redirects.follow(decision, leg):
+        return
     _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, heard))
 
 

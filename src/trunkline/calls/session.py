@@ -286,6 +286,10 @@ class Session:
     unresolved: list[UnresolvedLeg] = field(default_factory=list)
     connect_finished_at: Instant = NEVER
     """Time of the newest connect's result: a repeated result is not that of the next connect."""
+    redirects: dict[int, str] = field(default_factory=dict)
+    """Called legs whose phone redirects the call, and where to; until the call is dialled there."""
+    redirected: int = 0
+    """How often the call was dialled where a phone redirected it."""
     record_refused: bool = False
     """The call is not recorded because the disk was nearly full."""
     record_wanted: bool = False

@@ -49,13 +49,17 @@ class StasisEnd:
 
 @dataclass(frozen=True, slots=True)
 class Dialled:
-    """Progress of a dialled channel. ``status``: "" (begun), RINGING, PROGRESS, ANSWER, BUSY, ..."""
+    """Progress of a dialled channel. ``status``: "" (begun), RINGING, PROGRESS, ANSWER, BUSY, ...
+
+    :ivar forward: where the called phone redirects the call (302), any text; nothing was dialled for it.
+    """
 
     at: Instant
     status: str
     dialstring: str
     caller: ChannelSnapshot | None
     peer: ChannelSnapshot
+    forward: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,7 @@ def _dial(at: Instant, data: Mapping[str, Any]) -> Dialled:
         data.get("dialstring", ""),
         parse_channel(caller) if caller else None,
         parse_channel(data["peer"]),
+        str(data.get("forward") or ""),
     )
 
 

@@ -196,6 +196,18 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirected:
+    """A called phone redirects the call (SIP 302). The engine calls nobody for it: the target has failed.
+
+    :ivar to: the user part of the address, any text.
+    """
+
+    channel: Channel
+    at: Instant
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransferAsked:
     """The party's phone asks to be replaced in its talk (REFER). It waits for :meth:`Engine.answer_transfer`.
 
@@ -285,6 +297,7 @@ Signal = (
     | PlayFinished
     | RecordFinished
     | KeyPressed
+    | Redirected
     | TransferAsked
     | EngineUp
     | EngineDown

@@ -41,6 +41,7 @@ from trunkline.telephony.port import (
     Left,
     PlayFinished,
     RecordFinished,
+    Redirected,
     Ringing,
     Signal,
     TargetStarted,
@@ -330,6 +331,8 @@ class Translator:
         public = self.public(peer.id)
         if event.caller is None:
             return self._progress_of_originated(public, event)
+        if event.forward:
+            return [Redirected(public, event.at, event.forward)]
         match event.status:
             case "":
                 number = event.dialstring.partition("@")[0] if endpoint.kind is EndpointKind.TRUNK else None

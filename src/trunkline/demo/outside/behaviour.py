@@ -30,6 +30,13 @@ class Refuse:
     after: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """302: the phone forwards its calls to a number by itself."""
+
+    to: str
+
+
 def busy(after: float = 0.0) -> Refuse:
     """486 Busy Here."""
     return Refuse(_BUSY, after)
@@ -55,4 +62,4 @@ def ring_then_give_up(after: float) -> Refuse:
     return Refuse(_NO_ANSWER, after)
 
 
-Behaviour = Answer | Ignore | Refuse
+Behaviour = Answer | Ignore | Redirect | Refuse

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from trunkline.demo import tones
-from trunkline.demo.outside.behaviour import Answer, Behaviour, Ignore, Refuse
+from trunkline.demo.outside.behaviour import Answer, Behaviour, Ignore, Redirect, Refuse
 from trunkline.demo.outside.config import APP, TRANSFER, Identity, Registrar, Transport
 from trunkline.demo.tones import Ear
 from trunkline.telephony.ami import AmiClient, AmiError
@@ -334,6 +334,8 @@ class Call:
                     await self._answer_with(behaviour, channel_name)
                 case Ignore():
                     await self._ring()
+                case Redirect():
+                    await self._refer(f"sip:{behaviour.to}@127.0.0.1")
                 case Refuse():
                     if behaviour.after:
                         await self._ring()

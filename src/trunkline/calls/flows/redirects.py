@@ -1,0 +1,61 @@
+"""Redirects (SIP 302) of called phones: call forwarding in the phone. Pure.
+
+The target is a number that the phone of the line dials: the plan of the account, and the rights and limits of that line,
+apply. Redirects of carriers, and of phones that answer to no line, are ignored.
+"""
+
+from __future__ import annotations
+
+from trunkline.calls.decision import Decision
+from trunkline.calls.flows import consultation, dialing, outbound
+from trunkline.calls.flows.number_plan import ToEmergency, ToOutside, destination, is_dialled
+from trunkline.calls.session import Leg
+from trunkline.core.errors import InvalidInput
+from trunkline.telephony.port import Redirected
+
+REDIRECTS_MAX = 3
+"""Of one call: two phones may redirect to each other."""
+
+
+def note(decision: Decision, heard: Redirected) -> None:
+    """A called phone redirects the call; the engine reports next that it was not connected."""
+    leg = decision.session.leg_of(heard.channel)
+    if leg is not None and leg.answered_at is None and leg.direction == "out" and leg.sip_line_id is not None:
+        decision.session.redirects[leg.leg_id] = heard.to
+
+
+def follow(decision: Decision, caller: Leg) -> bool:
+    """Dial where the first of the called phones redirected the call.
+
+    :param caller: whose channel the engine gave back.
+    :returns: whether anybody is dialled.
+    """
+    session = decision.session
+    wanted, session.redirects = session.redirects, {}
+    for leg_id, to in wanted.items():
+        if session.redirected >= REDIRECTS_MAX:
+            return False
+        if _dial(decision, caller, session.legs[leg_id], to):
+            session.redirected += 1
+            return True
+    return False
+
+
+def _dial(decision: Decision, caller: Leg, leg: Leg, to: str) -> bool:
+    account = decision.context.account
+    line = account.lines.get(leg.sip_line_id or 0)
+    where = destination(account, to) if is_dialled(to) else None
+    if line is None or where is None or isinstance(where, ToEmergency):
+        return False
+    if isinstance(where, ToOutside) and where.number in account.blacklist:
+        return False
+    employee = account.employee_of_line(line.sip_line_id)
+    if outbound.right_missing(line, employee, where, decision.context) is not None:
+        return False
+    try:
+        target, data, seconds = consultation.third_party(decision, to, line.sip_line_id)
+    except InvalidInput:
+        return False
+    data |= {"side": leg.side, **decision.present_operation()}
+    dialing.dial(decision, caller, [(target, data)], seconds)
+    return True
