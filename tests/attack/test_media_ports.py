@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.test_effect_failures import FailingEngine
 from tests.calls.test_recovery import FakeWriter
-from trunkline.calls.flows.channel_quota import free_channels, reserved
+from trunkline.calls.flows.channel_quota import free_channels, reserve_has_room, reserved
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
@@ -92,3 +93,46 @@ async def test_a_flood_of_calls_to_one_tenant(tmp_path: Path) -> None:
     arrive("emergency", "112")
     assert len(switch.sessions) == before + 1
     await performers[0].settle()
+
+
+@pytest.mark.parametrize("capacity", [10, 20, 200, 2500])
+def test_emergency_calls_of_one_account_leave_half_of_the_reserve(capacity: int) -> None:
+    used, calls = capacity - reserved(capacity), 0
+    while reserve_has_room(calls, used, capacity):
+        calls, used = calls + 1, used + 2
+    assert 1 <= calls <= max(1, reserved(capacity) // 4)
+    if reserved(capacity) >= 4:
+        assert reserve_has_room(0, used, capacity), "another account has an emergency call"
+
+
+@pytest.mark.parametrize("capacity", [20, 200])
+async def test_a_flood_of_emergency_calls_of_one_tenant(tmp_path: Path, capacity: int) -> None:
+    engine = FailingEngine(None)
+    executors: list[EffectExecutor] = []
+    victims_line = "4401"
+    victim = dataclasses.replace(
+        company(lines={1: c.line(1, victims_line)}), account_id=1002, employees={}, groups={}
+    )
+
+    def executor(switch: Switch) -> EffectExecutor:
+        executors.append(EffectExecutor(engine, tmp_path, switch.effect_failed))
+        return executors[0]
+
+    switch = Switch(
+        node=1,
+        directory=lambda: Directory({c.ACCOUNT: company(), 1002: victim}),
+        writer=FakeWriter(),  # type: ignore[arg-type]
+        executor=executor,
+        channels_max=capacity,
+        clock=lambda: float(NOW),
+    )
+    for number in range(2 * capacity):
+        switch.handle(
+            Arrived(Channel(f"flood-{number}"), NOW, a_line(c.ANNA_LINE), "112", c.ANNA_LINE, "", NOW)
+        )
+        await executors[0].settle()
+    assert switch.presence.all_channels() <= capacity - reserved(capacity) // 2
+    own = switch.presence.channels_of(1002)
+    switch.handle(Arrived(Channel("victim"), NOW, a_line(victims_line), "112", victims_line, "", NOW))
+    await executors[0].settle()
+    assert switch.presence.channels_of(1002) == own + 2

@@ -2,7 +2,8 @@
 
 A part of the ports is reserved for emergency calls. Of the others an account may have eight times the channels that are
 free. So one account alone gets eight ninths of them, several hungry ones get equal parts, and some stay free for an
-account that has few.
+account that has few. Emergency calls of an account beyond that share use the reserve, of which one account gets half: phones
+that dial emergency numbers again and again leave channels to the emergency calls of others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,19 @@ def reserved(capacity: int) -> int:
     :param capacity: how many there may be.
     """
     return min(max(4, capacity // 50), capacity // 5)
+
+
+def reserve_has_room(own_calls: int, used: int, capacity: int, needed: int = 2) -> bool:
+    """Whether an account may have channels for an emergency call that its share has none for.
+
+    :param own_calls: its other emergency calls of that kind now; each has two channels.
+    :param used: channels of all accounts.
+    :param capacity: how many there may be; 0 = not known.
+    :param needed: channels: two for a call that begins, one for its second leg.
+    """
+    if not capacity:
+        return True
+    return used + needed <= capacity and own_calls < max(1, reserved(capacity) // 4)
 
 
 def free_channels(own: int, used: int, capacity: int) -> int:

@@ -1,14 +1,15 @@
-"""Admits legs: an account has a share of the channels (:mod:`trunkline.calls.flows.channel_quota`), emergency calls are
-always admitted.
+"""Admits legs: an account has a share of the channels, and its emergency calls beyond that a part of the reserve
+(:mod:`trunkline.calls.flows.channel_quota`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
 from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
-from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels
+from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels, reserve_has_room
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.errors import LimitExceeded, NoChannelFree
@@ -38,6 +39,19 @@ class ChannelAdmission:
         self._directory = directory
         self._session_of = session_of
         self._channels_max = channels_max
+        self._of_reserve: dict[int, set[int]] = defaultdict(set)
+        """By account: emergency calls that its share had no channels for. They end by themselves, so nobody removes them."""
+
+    def has_room_for_emergency(self, account_id: int, call_session_id: int | None = None) -> bool:
+        """Whether the account may begin an emergency call, or this call may go on to the next leg of one."""
+        mine = self._of_reserve.get(account_id, set())
+        mine.intersection_update([one for one in mine if self._session_of(one) is not None])
+        if not mine:
+            self._of_reserve.pop(account_id, None)
+        if call_session_id in mine or self.has_room(account_id):
+            return True
+        needed = 2 if call_session_id is None else 1
+        return reserve_has_room(len(mine), self._presence.all_channels(), self._channels_max, needed)
 
     def has_room(self, account_id: int) -> bool:
         """Whether the account may begin a call: media ports are shared by all accounts."""
@@ -54,7 +68,7 @@ class ChannelAdmission:
     def admitted(self, call_session_id: int, effect: Effect) -> Effect:
         """An effect without the targets for which the account has no channels left, or the effect as it is.
 
-        All legs that a call adds pass here, for any requester; those to emergency numbers are never left out.
+        All legs that a call adds pass here, for any requester; those to emergency numbers may use the reserve.
 
         :raises NoChannelFree: there is none left for the first target.
         """
@@ -66,8 +80,14 @@ class ChannelAdmission:
             [effect.originate.target] if isinstance(effect, OriginateLeg) else list(effect.connect.targets)
         )
         free = UNLIMITED
+        own = self._free_channels(account_id, counted=1 if is_call else 0)
         if not any(self._is_emergency_target(account_id, target) for target in targets):
-            free = self._free_channels(account_id, counted=1 if is_call else 0)
+            free = own
+        elif own < len(targets):
+            if self.has_room_for_emergency(account_id, call_session_id):
+                self._of_reserve[account_id].add(call_session_id)
+            else:
+                free = 0
         admitted, needed = 0, 0
         for target in targets:
             more = self._devices_of(target)
@@ -105,7 +125,9 @@ class ChannelAdmission:
 
     def may_add(self, account_id: int, target: Target) -> bool:
         """Whether a leg to this target may begin now."""
-        return self.has_room(account_id) or self._is_emergency_target(account_id, target)
+        if self._is_emergency_target(account_id, target):
+            return self.has_room_for_emergency(account_id)
+        return self.has_room(account_id)
 
 
 def too_many_channels(channels: int) -> LimitExceeded:

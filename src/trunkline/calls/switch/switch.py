@@ -359,16 +359,17 @@ class Switch:
         self.apply(decision)
 
     def _why_refused(self, origin: Origin | None, arrived: Arrived) -> str | None:
-        """Why no call can be taken now. An emergency call is taken always."""
+        """Why no call can be taken now. An emergency call needs media ports and nothing else."""
+        if origin is not None and is_emergency(origin, arrived):
+            has_room = self._admission.has_room_for_emergency(origin.account.account_id)
+            return None if has_room else "too_many_channels"
         if self._writer.full:
-            reason = "event_buffer_full"
-        elif self._disk() >= DiskLevel.NO_CALLS:
-            reason = "disk_full"
-        elif origin is not None and not self._admission.has_room(origin.account.account_id):
-            reason = "too_many_channels"
-        else:
-            return None
-        return None if is_emergency(origin, arrived) else reason
+            return "event_buffer_full"
+        if self._disk() >= DiskLevel.NO_CALLS:
+            return "disk_full"
+        if origin is not None and not self._admission.has_room(origin.account.account_id):
+            return "too_many_channels"
+        return None
 
     def _log_refusal(self, arrived: Arrived, origin: Origin | None, reason: str) -> None:
         remedies = {
