@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
@@ -40,7 +41,7 @@ MIB = 1_048_576
 
 
 @contextlib.asynccontextmanager
-async def _web(folder: Path, ports: Ports, **changes: float) -> AsyncIterator[Endpoints]:
+async def _web(folder: Path, ports: Ports, **changes: Any) -> AsyncIterator[Endpoints]:
     http, https = ports(2)
     fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
     settings = Settings(data_dir=folder, web=WebSettings.model_validate(fields))
@@ -169,6 +170,37 @@ async def test_no_body_keeps_the_event_loop_busy(tmp_path: Path, free_ports: Por
         answer = orjson.loads(text)
         assert (reported, mnemonic(answer)) == (status, expected)
     assert steps.longest < LONGEST_STEP
+
+
+async def test_many_bodies_of_one_address_delay_no_other(tmp_path: Path, free_ports: Ports) -> None:
+    """Each costs several milliseconds before its token is known."""
+    body = gzip.compress(_message(b'{"access_token":"' + b'\\",:[' * 200_000 + b'"}'))
+    deadline = time.monotonic() + 4
+
+    def flood(port: int) -> None:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, IndexError):  # it is closed at the end without an answer
+                _post(port, body, "gzip")
+
+    request = {"jsonrpc": "2.0", "id": 1, "method": "list.calls", "params": {"access_token": TOKEN}}
+    async with _web(tmp_path, free_ports, trusted_proxies=["127.0.0.1/32"]) as endpoints:
+        floods = [
+            threading.Thread(target=flood, args=(_port(endpoints.http),), daemon=True) for _ in range(16)
+        ]
+        for one in floods:
+            one.start()
+        await asyncio.sleep(1.5)
+        used, answered = time.thread_time(), 0
+        async with aiohttp.ClientSession(headers={"X-Forwarded-For": "127.9.9.9"}) as session:
+            while time.monotonic() < deadline and answered < 50:  # 100 a minute are allowed
+                async with session.post(f"{endpoints.http}/v4.0", json=request) as response:
+                    assert "result" in await response.json()
+                answered += 1
+                await asyncio.sleep(0.02)
+        each = (time.thread_time() - used) / answered
+        for one in floods:
+            await asyncio.to_thread(one.join)
+    assert each < 0.02, "processor time of the process between two answers"
 
 
 def test_inflating_ends_one_byte_past_the_limit() -> None:

@@ -28,7 +28,7 @@ import difflib
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -76,6 +76,7 @@ class _Progress:
     client_ip: str
     started: float
     idempotency_key: str | None = None
+    on_caller: Callable[[], None] | None = None
     caller: CallerLike | None = None
     identity: Identity | None = None
     token: str = ""
@@ -116,10 +117,18 @@ class Dispatcher:
         """As :meth:`respond`, in one piece."""
         return (await self.respond(body, client_ip, idempotency_key=idempotency_key)).joined()
 
-    async def respond(self, body: bytes, client_ip: str, *, idempotency_key: str | None = None) -> Chunks:
+    async def respond(
+        self,
+        body: bytes,
+        client_ip: str,
+        *,
+        idempotency_key: str | None = None,
+        on_caller: Callable[[], None] | None = None,
+    ) -> Chunks:
         """The answer to the body of a request; never raises, except when cancelled.
 
         :param idempotency_key: the header that came with it; methods that take none ignore it.
+        :param on_caller: called once when the token is valid and may be used from this address.
         """
         api = self._service_spec.api
         try:
@@ -143,7 +152,7 @@ class Dispatcher:
             metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
             return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
-        progress = _Progress(request, method, client_ip, time.monotonic(), key)
+        progress = _Progress(request, method, client_ip, time.monotonic(), key, on_caller)
         return await self._answer(progress)
 
     def _similar(self, name: str) -> str:
@@ -180,6 +189,8 @@ class Dispatcher:
         caller = await self._act_for_client(progress)
         progress.caller = caller
         self._services.accounts.check_address(caller, progress.client_ip)
+        if progress.on_caller is not None:
+            progress.on_caller()
         check_access(self._service_spec, progress.method, caller)
         await self._reserve(progress, caller)
         if progress.params is None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
+from trunkline.apis.jsonrpc.body_allowance import BodyAllowance
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.errors import rpc_error
@@ -30,15 +31,23 @@ class JsonRpcEndpoint:
     :param body_max: bytes of the largest body read, inflated or not.
     :param body_seconds: within which it must arrive.
     :param address_of: returns the client's address of a request.
+    :param allowance: of bytes without a valid token, shared by the endpoints of a process.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, *, body_max: int, address_of: AddressOf, body_seconds: float = 30.0
+        self,
+        dispatcher: Dispatcher,
+        *,
+        body_max: int,
+        address_of: AddressOf,
+        allowance: BodyAllowance | None = None,
+        body_seconds: float = 30.0,
     ) -> None:
         self._dispatcher = dispatcher
         self._body_max = body_max
         self._body_seconds = body_seconds
         self._address_of = address_of
+        self._allowance = allowance or BodyAllowance()
 
     def routes(self) -> list[web.RouteDef]:
         path = self._dispatcher.service_spec.path
@@ -49,17 +58,23 @@ class JsonRpcEndpoint:
         ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        address = self._address_of(request)
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
+            await self._allowance.take(address, self._body_max)
             return self._refusal(413, {"body_max_bytes": self._body_max})
         except BodyTooSlow:
             return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
         except BodyUnreadable:
-            answered = await self._dispatcher.respond(b"", self._address_of(request))
+            answered = await self._dispatcher.respond(b"", address)
             return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
+        await self._allowance.take(address, len(body))
         answered = await self._dispatcher.respond(
-            body, self._address_of(request), idempotency_key=request.headers.get(IDEMPOTENCY_HEADER)
+            body,
+            address,
+            idempotency_key=request.headers.get(IDEMPOTENCY_HEADER),
+            on_caller=lambda: self._allowance.give_back(address, len(body)),
         )
         if answered.size <= _ONE_CHUNK:
             return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")

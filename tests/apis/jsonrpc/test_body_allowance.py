@@ -1,0 +1,87 @@
+"""Bytes of large bodies without a valid token: an address that sends many waits, and nobody else does."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from trunkline.apis.jsonrpc import body_allowance
+from trunkline.apis.jsonrpc.body_allowance import BURST, FREE, RATE, BodyAllowance
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(body_allowance.asyncio, "sleep", clock.sleep)
+    return clock
+
+
+async def test_who_sends_large_bodies_without_a_token_gets_the_rate(clock: Clock) -> None:
+    allowance = BodyAllowance(clock)
+    for _ in range(BURST // RATE):
+        await allowance.take("192.0.2.1", RATE)
+    assert clock.slept == 0
+    for _ in range(10):
+        await allowance.take("192.0.2.1", RATE)
+    assert clock.slept == pytest.approx(10, abs=0.01)
+
+
+async def test_others_small_bodies_and_valid_tokens_do_not_wait(clock: Clock) -> None:
+    allowance = BodyAllowance(clock)
+    for _ in range(20):
+        await allowance.take("192.0.2.1", RATE)
+        allowance.give_back("192.0.2.1", RATE)
+    assert clock.slept == 0
+    for _ in range(BURST // RATE):
+        await allowance.take("192.0.2.1", RATE)
+    for _ in range(100):
+        await allowance.take("192.0.2.1", FREE)
+    await allowance.take("192.0.2.2", RATE)
+    assert clock.slept == 0
+
+
+async def test_a_network_of_64_bits_is_one_address(clock: Clock) -> None:
+    allowance = BodyAllowance(clock)
+    for number in range(BURST // RATE):
+        await allowance.take(f"2001:db8::{number}", RATE)
+    await allowance.take("2001:db8:0:1::1", RATE)
+    assert clock.slept == 0
+    await allowance.take("2001:db8::ffff", RATE)
+    assert clock.slept == pytest.approx(1, abs=0.01)
+
+
+async def test_addresses_with_a_full_allowance_are_forgotten(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_allowance, "_ADDRESSES_MAX", 10)
+    allowance = BodyAllowance(clock)
+    for number in range(10):
+        await allowance.take(f"192.0.2.{number}", RATE)
+    clock.now += 10
+    for number in range(100, 105):
+        await allowance.take(f"192.0.2.{number}", RATE)
+    assert len(allowance._accounts) == 5
+
+
+async def test_bytes_that_are_returned_end_a_wait() -> None:
+    allowance = BodyAllowance()
+    await allowance.take("192.0.2.1", BURST)
+    waiting = asyncio.create_task(allowance.take("192.0.2.1", 1000 * RATE))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    allowance.give_back("192.0.2.1", 1001 * RATE)
+    await asyncio.wait_for(waiting, 5)
