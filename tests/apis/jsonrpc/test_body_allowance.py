@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(body_allowance.asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr("trunkline.apis.jsonrpc.body_allowance.asyncio.sleep", clock.sleep)
     return clock
 
 
