@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -114,7 +114,7 @@ def account_config(account: directory_model.Account, identification: Identificat
 
     Never raises for a value: a row that cannot be configured is left out.
 
-    :param identification: which addresses identify which trunk; a trunk has no other.
+    :param identification: which addresses identify which trunk, and to which its requests are sent; a trunk has no other.
     """
     rows = _Rows(account.account_id)
     # Locked accounts and lines, too: their phones must be able to call an emergency number. The switch refuses
@@ -130,7 +130,7 @@ def account_config(account: directory_model.Account, identification: Identificat
     trunks = rows.made(
         "trunk",
         (
-            (one.trunk_id, one.name, partial(_trunk, one, identification.addresses.get(one.trunk_id, ())))
+            (one.trunk_id, one.name, partial(_trunk, one, identification))
             for one in account.trunks.values()
             if one.is_active and one.trunk_id not in identification.unusable
         ),
@@ -167,11 +167,7 @@ def accounts_concerned(
     """Accounts whose part of the engine's configuration a change of the identification may change."""
     trunks = before.unusable ^ after.unusable
     trunks |= {one.trunk_id for one in {*before.refused} ^ {*after.refused}}
-    trunks |= {
-        trunk_id
-        for trunk_id in before.addresses.keys() | after.addresses.keys()
-        if before.addresses.get(trunk_id) != after.addresses.get(trunk_id)
-    }
+    trunks |= _differing(before.addresses, after.addresses) | _differing(before.servers, after.servers)
     for leader in before.sharing.keys() | after.sharing.keys():
         old, new = before.sharing.get(leader, frozenset()), after.sharing.get(leader, frozenset())
         if old != new:
@@ -181,6 +177,10 @@ def accounts_concerned(
         for account in directory.accounts.values()
         if trunks and not trunks.isdisjoint({*account.trunks, *account.carriers})
     }
+
+
+def _differing(before: Mapping[int, object], after: Mapping[int, object]) -> set[int]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 class _Rows:
@@ -263,7 +263,7 @@ def _endpoints_of(
     )
 
 
-def _trunk(trunk: Trunk, addresses: Sequence[str]) -> TrunkConfig:
+def _trunk(trunk: Trunk, identification: Identification) -> TrunkConfig:
     return TrunkConfig.of(
         id=str(trunk.trunk_id),
         mode=TrunkMode(trunk.mode.value),
@@ -272,10 +272,11 @@ def _trunk(trunk: Trunk, addresses: Sequence[str]) -> TrunkConfig:
         transport=TrunkTransport(trunk.transport.value),
         username=trunk.username or "",
         password=trunk.password or "",
-        addresses=addresses,
+        addresses=identification.addresses.get(trunk.trunk_id, ()),
         codecs=trunk.codecs,
         number_format=_NUMBER_FORMATS[trunk.number_format],
         max_channels=trunk.max_channels,
+        server=identification.servers.get(trunk.trunk_id, ""),
     )
 
 

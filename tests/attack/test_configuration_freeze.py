@@ -406,7 +406,7 @@ async def test_changes_of_others_arrive_and_the_row_is_reported(monkeypatch: pyt
         await until(lambda: "[1001]" in engine.applied)
         [row] = configurator.rows_left_out(1)
         assert (row["entity"], row["id"], row["name"]) == ("trunk", 7, "carrier")
-        assert "'a:b:c' is not a server address" in row["reason"]
+        assert "'a:b:c' is no server address" in row["reason"]
         assert configurator.status()["rows_left_out"] == [row]
         assert configurator.rows_left_out(2) == []
         engine.rendered.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import socket
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -19,6 +20,7 @@ from trunkline.directory.trunks.addresses import AddressProblem, Network, parse,
 from trunkline.directory.trunks.identification import Identification, identification
 from trunkline.directory.trunks.resolution import resolve
 from trunkline.directory.trunks.watch import TrunkIdentification
+from trunkline.engine import account_config, accounts_concerned
 
 OWN = frozenset({ipaddress.ip_address("198.51.100.9")})
 
@@ -261,3 +263,51 @@ async def test_a_name_that_changes_is_taken_out(admin: Administrator, snapshot: 
     await identified.refresh()
     assert identified.current.unusable == {trunk_id}
     assert len(called) == 2
+
+
+async def test_requests_go_to_one_address_of_a_name_while_it_has_it(
+    admin: Administrator, snapshot: DirectorySnapshot
+) -> None:
+    """Asterisk resolves no names. Each change of the address would be a reload, and name servers rotate their answers."""
+    answers = ["203.0.113.2", "203.0.113.1"]
+    now = [0.0]
+
+    async def resolver(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
+        return {host: tuple(filter(None, map(parse, answers))) for host in hosts}
+
+    identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])
+    snapshot.subscribe(lambda directory, _: identified.update(directory))
+    await admin.apply("trunks: {c: {host: sip.carrier.example}, d: {host: 203.0.113.9}}")
+    while not any(account.trunks for account in snapshot.current.accounts.values()):
+        await snapshot._refresh(None)
+    for found, expected in (
+        (["203.0.113.2", "203.0.113.1"], "203.0.113.2"),
+        (["203.0.113.1", "203.0.113.2", "203.0.113.3"], "203.0.113.2"),
+        (["203.0.113.3", "203.0.113.1"], "203.0.113.3"),
+        ([], "203.0.113.3"),  # the name server does not respond
+        (["10.0.0.1"], None),  # refused
+    ):
+        answers[:] = found
+        now[0] += 600
+        before = identified.current
+        await identified.refresh()
+        assert list(identified.current.servers.values()) == ([expected] if expected else [])
+        [account] = [one for one in snapshot.current.accounts.values() if one.trunks]
+        named, literal = sorted(account.trunks.values(), key=lambda one: one.host, reverse=True)
+        assert identified.current.servers.get(named.trunk_id) == expected
+        made = account_config(account, identified.current)
+        assert {one.id: one.server for one in made.directory.trunks} == {
+            str(literal.trunk_id): None,
+            **({str(named.trunk_id): expected} if expected else {}),
+        }
+        if before.servers != identified.current.servers:
+            concerned = accounts_concerned(snapshot.current, before, identified.current)
+            assert concerned == {account.account_id}
+
+
+async def test_addresses_of_ipv4_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [(0, 0, 0, "", (address, 0)) for address in ("2001:db8::7", "203.0.113.7", "203.0.113.6")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_other: answers)
+    found = await resolve(["sip.carrier.example"])
+    addresses = [str(one.network_address) for one in found["sip.carrier.example"]]
+    assert addresses == ["203.0.113.6", "203.0.113.7", "2001:db8::7"]

@@ -122,6 +122,16 @@ def test_the_engine_may_open_many_files(
     assert service.program().open_files >= min(hard, 100_000)
 
 
+@pytest.mark.engine
+def test_the_engine_resolves_no_names(
+    tmp_path: Path, free_ports: Callable[[int], list[int]], asterisk_install: AsteriskInstall
+) -> None:
+    settings = _settings(tmp_path, free_ports(12))
+    instance.prepare_data_folder(settings)
+    service = instance.engine_service(settings, asterisk_install, lambda: tmp_path)
+    assert service.program().launch_environment()["RES_OPTIONS"] == "attempts:0"
+
+
 def test_children_get_exactly_the_settings_of_their_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,7 +136,11 @@ class Pbx:
                 self.config.paths.etc,
                 {**base_files(self.config), **directory_files(self.config, self.directory)},
             )
-        program = Program(self._install.command("-f", "-C", str(self.config.paths.conf)), open_files=20_000)
+        program = Program(
+            self._install.command("-f", "-C", str(self.config.paths.conf)),
+            environment=self._install.environment,
+            open_files=20_000,
+        )
         with (self.config.paths.root / "console").open("wb") as console:
             self._process = await asyncio.create_subprocess_exec(
                 *program.launch_argv(),

@@ -49,6 +49,12 @@ _NOT_FOLLOWED = (
 )  # fmt: skip
 
 
+_NO_NAMES = {"RES_OPTIONS": "attempts:0", "SYSTEMD_NSS_RESOLVE_NETWORK": "0"}
+"""The C library sends no query for a name, but fails at once. A phone or carrier can write a host name into a session
+description, and Asterisk resolves it in one of its few threads for SIP, which waits for the name server meanwhile. So
+Asterisk resolves no name at all; those of trunks are resolved by the switch."""
+
+
 class Origin(StrEnum):
     """Where an Asterisk came from."""
 
@@ -76,6 +82,11 @@ class AsteriskInstall:
     def command(self, *args: str) -> list[str]:
         """argv that runs Asterisk with these arguments."""
         return [*self.prefix, *args]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables with which Asterisk is run."""
+        return _NO_NAMES
 
     @property
     def major(self) -> int:

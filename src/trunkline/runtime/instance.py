@@ -168,7 +168,9 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
     return Service(
         name=ENGINE,
         program=lambda: Program(
-            install.command("-f", "-n", "-C", str(configuration)), open_files=_ENGINE_OPEN_FILES
+            install.command("-f", "-n", "-C", str(configuration)),
+            environment=install.environment,
+            open_files=_ENGINE_OPEN_FILES,
         ),
         prepare=prepare,
         probe=lambda: engine_answers(settings.engine.ari_port, login),

@@ -1,4 +1,4 @@
-"""The addresses by which the engine identifies trunks, and the trunks that share an address. Pure.
+"""The addresses by which the engine identifies trunks, those it sends to, and the trunks that share an address. Pure.
 
 Two accounts may have trunks at one carrier address. The engine identifies such an address as one trunk, the first of
 those that share it; the called number determines the account of a call (:mod:`trunkline.calls.switch.switch`).
@@ -47,11 +47,14 @@ class Identification:
 
     :ivar addresses: by the trunk that the engine identifies calls from them as.
     :ivar sharing: by that trunk: all trunks, itself among them, that have one of those addresses.
+    :ivar servers: by trunk whose host is a name: the address to send requests to, the first that the name resolves to. A
+        trunk whose name has no address is missing here.
     :ivar unusable: trunks that the engine must not have.
     """
 
     addresses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     sharing: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    servers: Mapping[int, str] = field(default_factory=dict)
     unusable: frozenset[int] = frozenset()
     refused: tuple[RefusedAddress, ...] = ()
 
@@ -69,6 +72,7 @@ def identification(
     A trunk that registers is identified by its registration; an address identifies it only where ``addresses`` lists it.
     """
     wanted: dict[int, tuple[Trunk, set[Network]]] = {}
+    servers: dict[int, str] = {}
     unusable: set[int] = set()
     refused: list[RefusedAddress] = []
     for account in directory.accounts.values():
@@ -86,6 +90,8 @@ def identification(
                 refused += problems
                 unusable.add(trunk.trunk_id)
                 continue
+            if literal is None and server:
+                servers[trunk.trunk_id] = written(server[0])
             listed = _networks(trunk.addresses)
             problems = _refused(account, trunk, listed, allowed, own, host=False)
             refused += problems
@@ -96,7 +102,7 @@ def identification(
             if found:
                 wanted[trunk.trunk_id] = (trunk, found)
     addresses, sharing = _grouped(wanted)
-    return Identification(addresses, sharing, frozenset(unusable), tuple(refused))
+    return Identification(addresses, sharing, servers, frozenset(unusable), tuple(refused))
 
 
 def _networks(texts: Iterable[str]) -> list[Network]:

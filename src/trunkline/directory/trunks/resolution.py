@@ -29,7 +29,7 @@ _LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
 
 
 async def resolve(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
-    """Addresses of each host, sorted; a literal address is itself, a name that cannot be resolved has none.
+    """Addresses of each host, sorted, IPv4 first; a literal address is itself, a name that cannot be resolved has none.
 
     A name is also what only the system's resolver reads as an address: ``127.1``, ``2130706433``.
     """
@@ -53,7 +53,9 @@ async def _addresses(host: str) -> tuple[Network, ...]:
     except (OSError, UnicodeError, TimeoutError):
         return ()
     networks = {parse(text) for text in answers}
-    return tuple(sorted((one for one in networks if one is not None), key=str))
+    return tuple(
+        sorted((one for one in networks if one is not None), key=lambda one: (one.version, str(one)))
+    )
 
 
 def _look_up(host: str) -> set[str]:

@@ -82,10 +82,10 @@ class TrunkIdentification:
         answers = await self._resolve(due)
         self._asked.update(dict.fromkeys(due, now))
         changed = {
-            host: found
+            host: _same_first(found, self._resolved.get(host, ()))
             for host, found in answers.items()
             # a name server that does not respond for a while removes no trunk
-            if host not in self._resolved or (found and self._resolved[host] != found)
+            if host not in self._resolved or (found and {*self._resolved[host]} != {*found})
         }
         self._resolved.update(changed)
         for host in self._asked.keys() - hosts:
@@ -119,6 +119,11 @@ class TrunkIdentification:
                 remedy=f"if it is the carrier's: trunkline trunk allow {one.address} --account {one.account_id}",
             )
         self._refused = found
+
+
+def _same_first(found: tuple[Network, ...], before: tuple[Network, ...]) -> tuple[Network, ...]:
+    """The address in use, which is the first, stays in use while the name has it: a name server may rotate its answers."""
+    return tuple(sorted(found, key=lambda one: one not in before[:1]))
 
 
 @asynccontextmanager

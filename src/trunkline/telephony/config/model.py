@@ -236,6 +236,8 @@ class TrunkConfig:
     :ivar addresses: addresses or networks that identify its calls; ``host`` does not count. No two trunks may have the
         same: the engine takes the first it finds.
     :ivar codecs: in order of preference.
+    :ivar server: the address to send requests to when ``host`` is a name: Asterisk resolves none. None: ``host`` is an
+        address, or it is a name that has none, and then requests fail at once.
     """
 
     id: TrunkId
@@ -249,6 +251,7 @@ class TrunkConfig:
     codecs: Sequence[Codec] = (Codec("alaw"), Codec("ulaw"), Codec("g722"))
     number_format: NumberFormat = NumberFormat.PLUS
     max_channels: int = 0
+    server: HostAddress | None = None
 
     def __post_init__(self) -> None:
         _require(TrunkId, self.id)
@@ -257,6 +260,8 @@ class TrunkConfig:
         _require(SipSecret, self.password)
         _require(IpNetwork, *self.addresses)
         _require(Codec, *self.codecs)
+        if self.server is not None:
+            _require(HostAddress, self.server)
         if self.username is not None:
             _require(SipUser, self.username)
         elif self.mode is TrunkMode.REGISTER:
@@ -276,8 +281,9 @@ class TrunkConfig:
         codecs: Iterable[str] = ("alaw", "ulaw", "g722"),
         number_format: NumberFormat = NumberFormat.PLUS,
         max_channels: int = 0,
+        server: str = "",
     ) -> Self:
-        """From plain texts; a ``username`` of "" = none.
+        """From plain texts; a ``username`` or ``server`` of "" = none.
 
         :raises BadEngineValue: one of them cannot be configured.
         """
@@ -293,6 +299,7 @@ class TrunkConfig:
             tuple(Codec(one) for one in codecs),
             number_format,
             max_channels,
+            HostAddress(server) if server else None,
         )
 
     @property

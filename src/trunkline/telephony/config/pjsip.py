@@ -249,6 +249,11 @@ def _trunk(config: TrunkConfig) -> str:
     suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
     host = config.host.in_uri
     server = f"sip:{host}:{config.port}{suffix}"
+    proxy = ""
+    if config.server is not None:
+        # Asterisk resolves no names, but carriers may need theirs in the request. "hide": the proxy is only where requests
+        # are sent to, and is not added to them as a Route header.
+        proxy = f"outbound_proxy = sip:{config.server.in_uri}:{config.port}{suffix}\\;lr\\;hide\n"
     endpoint = (
         f"transport = transport-{config.transport.value}\n"
         f"allow = {','.join(config.codecs)}\nfrom_domain = {host}\nsend_pai = yes\n"
@@ -257,7 +262,7 @@ def _trunk(config: TrunkConfig) -> str:
         endpoint += f"outbound_auth = {name}\n"
     if config.transport is TrunkTransport.TLS:
         endpoint += "media_encryption = sdes\n"
-    text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}\n[{name}]\ntype = aor\ncontact = {server}\n"
+    text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}{proxy}\n[{name}]\ntype = aor\ncontact = {server}\n"
     if config.username:
         text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username.in_file}\n"
         text += f"password = {config.password.in_file}\n"
@@ -272,7 +277,7 @@ def _trunk(config: TrunkConfig) -> str:
         client = f"sip:{user}@{host}:{config.port}{suffix}"
         text += (
             f"\n[{name}]\ntype = registration\ntransport = transport-{config.transport.value}\n"
-            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n"
+            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n{proxy}"
             f"contact_user = {user}\nexpiration = 300\nretry_interval = 10\n"
             "forbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = 4294967295\n"
             f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n"
