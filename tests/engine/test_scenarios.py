@@ -282,3 +282,56 @@ async def test_a_call_of_the_api_goes_through_a_menu(setup: Setup, numbers: dict
     await asyncio.sleep(1)
     await call.send_keys("2")
     await talks(setup, call, "boris")
+
+
+# --- the mailbox by phone
+
+
+async def hears_file(call: Call, tone: float) -> None:
+    """A message with this tone is played to the call."""
+    await call.hears(tone, seconds=0.5, timeout=30)
+
+
+async def test_an_employee_hears_saves_and_deletes_messages_by_phone(
+    setup: Setup, numbers: dict[str, str]
+) -> None:
+    await setup.installation.run(
+        "account", "mailbox-pin", "201", "--pin", "2580", "--account", str(setup.account.account_id)
+    )
+    setup.mail_server.got.clear()
+    caller = await (await setup.customer()).dial(numbers["message"])
+    await caller.answered()
+    await asyncio.sleep(6)
+    await caller.hangup()
+    await caller.ended()
+    await mails_to(setup, "anna@example.com")  # the message is ready
+    # A wrong PIN first, then the right one.
+    call = await setup.anna.dial("*98")
+    await call.answered()
+    await asyncio.sleep(1)
+    await call.send_keys("9999#")
+    await asyncio.sleep(1.5)
+    await call.send_keys("2580#")
+    await hears_file(call, caller.tone)
+    await call.send_keys("2")  # saved
+    await asyncio.sleep(1)
+    await call.hangup()
+    await call.ended()
+    # The saved one is still there, and is deleted; others of this test file may be in the mailbox, too.
+    call = await setup.anna.dial("*98")
+    await call.answered()
+    await call.send_keys("2580#")
+    before = len(await setup.living())
+    assert before == 1
+    for _ in range(10):
+        await asyncio.sleep(0.7)
+        if call.is_ended:
+            break
+        await call.send_keys("3")
+    await call.ended()
+    call = await setup.anna.dial("*98")
+    await call.answered()
+    began = asyncio.get_running_loop().time()
+    await call.send_keys("2580#")
+    await call.ended()
+    assert asyncio.get_running_loop().time() - began < 8, "there is nothing to hear"

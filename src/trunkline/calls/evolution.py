@@ -44,6 +44,8 @@ from trunkline.calls.states import (
     InMenu,
     InScenario,
     LeavingMessage,
+    MailboxLogin,
+    MailboxOpen,
     Meeting,
     NoCoach,
     OnHold,
@@ -416,6 +418,17 @@ def _menu_decided(session: Session, _data: Mapping[str, Any]) -> State | None:
     return Passing() if isinstance(session.state, InMenu) else None
 
 
+def _mailbox_refused(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case MailboxLogin(employee_id, tries) if data["result"] == "wrong":
+            return MailboxLogin(employee_id, tries + 1)
+    return None
+
+
+def _mailbox_opened(session: Session, _data: Mapping[str, Any]) -> State | None:
+    return MailboxOpen(session.state.employee_id) if isinstance(session.state, MailboxLogin) else None
+
+
 def _key_pressed(session: Session, data: Mapping[str, Any]) -> State | None:
     contact = session.contact
     match session.state:
@@ -531,6 +544,9 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
     EventType.MENU_REPEATED: _menu_repeated,
     EventType.MENU_DECIDED: _menu_decided,
     EventType.KEY_PRESSED: _key_pressed,
+    EventType.MAILBOX_CALLED: lambda _session, data: MailboxLogin(data["employee_id"]),
+    EventType.MAILBOX_REFUSED: _mailbox_refused,
+    EventType.MAILBOX_OPENED: _mailbox_opened,
     EventType.LEG_STARTED: _leg_started,
     EventType.LEG_ANSWERED: _leg_answered,
     EventType.LEG_ENDED: _leg_ended,

@@ -31,6 +31,7 @@ from trunkline.calls.flows import (
     consultation,
     engine_connect,
     inbound,
+    mailbox,
     menu,
     outbound,
     recording,
@@ -49,13 +50,14 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
 )
 from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
-from trunkline.calls.states import Controlled, Departure, Forwarding, Placing, State, Talking
+from trunkline.calls.states import Controlled, Departure, Forwarding, MailboxLogin, Placing, State, Talking
 from trunkline.calls.timers import (
     MENU_TIMER,
     Elapsed,
@@ -102,7 +104,7 @@ CallSignal = (
 """The signals that concern a session that has begun."""
 
 TABLE = inbound.TABLE.merged(
-    menu.TABLE, outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE
+    menu.TABLE, mailbox.TABLE, outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE
 )
 """What each input means in each state of a call."""
 
@@ -207,7 +209,8 @@ def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
         case KeyPressed():
             leg = session.leg_of(heard.channel)
             if leg is not None:
-                decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
+                if not isinstance(session.state, MailboxLogin):  # the digits of a PIN are stored nowhere
+                    decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
                 _flow(decision, Key(leg, heard.key))
         case Elapsed():
             _elapsed(decision, heard.key)
@@ -248,6 +251,8 @@ def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFaile
         return
     why = heard.why if isinstance(heard, QuestionFailed) else None
     decision.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
+    value = heard.value if isinstance(heard, QuestionAnswered) else None
+    _flow(decision, QuestionReply(heard.key, value))
 
 
 # --- effects that failed ----------------------------------------------------------------------------------

@@ -306,6 +306,12 @@ class Session:
     taking_control: bool = False
     """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
     end the talk."""
+    mailbox_pin: str = ""
+    """The PIN of a mailbox, as far as it is pressed; it is in no event."""
+    mailbox: tuple[dict[str, Any], ...] = ()
+    """Messages of the open mailbox: ``id``, ``is_saved``, ``file``."""
+    mailbox_at: int = 0
+    """The message that is heard; -1: the call ends after what is said now."""
     plays: dict[str, int] = field(default_factory=dict)
     """Messages being played to controlled legs: play id -> leg."""
 

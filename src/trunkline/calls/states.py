@@ -9,6 +9,7 @@ flow                 states
 ===================  ========================================================================================
 inbound scenario     Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage
 outbound             Placing
+voice mailbox        MailboxLogin, MailboxOpen
 click-to-call        CallingFirst, FirstAnswered, CallingSecond, BothAnswered
 connected by engine  EngineTalk, EngineTalkEnded
 consultation         Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing, Releasing, Consulting,
@@ -82,6 +83,28 @@ class LeavingMessage(InScenario):
 @dataclass(frozen=True, slots=True)
 class Placing(State):
     """A phone waits for whom it dialled."""
+
+
+@dataclass(frozen=True, slots=True)
+class InMailbox(State):
+    """Base: an employee has called the own mailbox."""
+
+    employee_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLogin(InMailbox):
+    """The PIN is asked.
+
+    :ivar tries: how many PINs were asked, this one included.
+    """
+
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpen(InMailbox):
+    """The employee hears the messages."""
 
 
 # --- a call that the Call API starts
@@ -259,7 +282,8 @@ class Finished(State):
 
 
 STATES: tuple[type[State], ...] = (
-    Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage, Placing, CallingFirst, FirstAnswered, CallingSecond,
+    Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage, Placing, MailboxLogin, MailboxOpen,
+    CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing,
     Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.lines.weak_passwords import WeakLine, weak_lines
+from trunkline.voicemail.mailboxes import Mailboxes
 
 T = TypeVar("T")
 
@@ -203,6 +204,22 @@ def recording_links(state: str, account_id: int | None) -> None:
         if state == "on"
         else "links of recordings need a token of the account"
     )
+
+
+@account.command("mailbox-pin")
+@click.argument("extension")
+@click.option("--pin", prompt="PIN", hide_input=True, help="4 to 8 digits; asked for when left out.")
+@account_option
+def mailbox_pin(extension: str, pin: str, account_id: int | None) -> None:
+    """Set the PIN of the mailbox of the employee with this EXTENSION, and unlock it."""
+    recordings_dir = load_settings().recordings_dir
+
+    async def work(db: Database) -> None:
+        which = await chosen(Administration(db), account_id)
+        await Mailboxes(db, recordings_dir).set_pin(which, extension, pin)
+
+    with_database(work)
+    click.echo(f"the mailbox of {extension} has a new PIN")
 
 
 @account.command("mail-domains")

@@ -83,6 +83,14 @@ class EventType(StrEnum):
     """leg_id, path (relative to spool_dir), seconds, group_id, employee_id"""
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
+    MAILBOX_CALLED = "mailbox_called"
+    """leg_id, employee_id: an employee called the own mailbox; the PIN is asked"""
+    MAILBOX_REFUSED = "mailbox_refused"
+    """result wrong|locked|no_pin|failed"""
+    MAILBOX_OPENED = "mailbox_opened"
+    """new, saved: numbers of messages"""
+    MAILBOX_MARKED = "mailbox_marked"
+    """recording_id, action save|delete"""
     TAG_SET = "tag_set"
     """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name"""
     TAG_UNSET = "tag_unset"
@@ -144,7 +152,8 @@ class MenuOutcome(StrEnum):
 UNPUBLISHED = frozenset(
     {
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
-        EventType.MENU_REPEATED, EventType.MENU_DECIDED,
+        EventType.MENU_REPEATED, EventType.MENU_DECIDED, EventType.MAILBOX_CALLED, EventType.MAILBOX_REFUSED,
+        EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED,
         EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,

@@ -65,6 +65,7 @@ from trunkline.telephony.port import (
     Survey,
     Unregistered,
 )
+from trunkline.voicemail.mailboxes import MARK_QUESTION, OPEN_QUESTION, Mailboxes
 
 _log = log.get_logger("roles")
 
@@ -132,6 +133,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         outgoing.line_limits = OutgoingLimits(
             limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
+        )
+        mailboxes = Mailboxes(db, settings.recordings_dir)
+        switch.timers.register(
+            OPEN_QUESTION, lambda account_id, asked: mailboxes.open(account_id, asked.data)
+        )
+        switch.timers.register(
+            MARK_QUESTION, lambda account_id, asked: mailboxes.mark(account_id, asked.data)
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))

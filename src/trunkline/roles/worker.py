@@ -50,6 +50,8 @@ from trunkline.roles.weak_passwords import run_weak_passwords
 from trunkline.runtime import postgres, secrets
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
+from trunkline.voicemail import mailboxes
+from trunkline.voicemail.mailboxes import MailboxListener
 
 _log = log.get_logger("roles")
 
@@ -84,6 +86,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             NotificationListener(links.of),
             BillingListener(),
             AnalysisListener(jobs, transcribe),
+            MailboxListener(),
             MailListener(jobs, lambda *one: links.of(*one).file, settings.mail.account_mails_per_day),
         ]
         relay = Relay(db, listeners)
@@ -149,6 +152,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await idempotency.prune(db)
             await rollup.compact(db)
             await sending.prune(db)
+            await mailboxes.prune(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning("housekeeping_failed", cause=log_cause(error), error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

@@ -37,6 +37,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
@@ -441,7 +442,9 @@ TABLE = Table(
         **{(state, RingElapsed): row(consultation.stop_ringing, state) for state in _STATES},
     },
     refused=pairs(_STATES, *COMMANDS),
-    ignored=pairs(_STATES, PartyTaken, ScenarioPlayed, MessageRecorded, JoinFailed, InputElapsed)
+    ignored=pairs(
+        _STATES, PartyTaken, ScenarioPlayed, MessageRecorded, JoinFailed, InputElapsed, QuestionReply
+    )
     | pairs((CallingFirst, CallingSecond, BothAnswered), NotConnected)
     | pairs((CallingFirst,), TalkOver, MessagePlayed),
     expected=pairs((FirstAnswered, BothAnswered), LegUnreached) | pairs((CallingFirst,), Key),

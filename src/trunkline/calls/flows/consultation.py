@@ -27,6 +27,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     Restore,
     RingElapsed,
     RunScenario,
@@ -644,7 +645,7 @@ TABLE = Table(
     | pairs((Calling, Announcing, Releasing, Consulting), Hold, Unhold, MakeCall, RunScenario)
     | pairs((Releasing,), Transfer),
     ignored=pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegAnswered)
-    | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded, InputElapsed)
+    | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded, InputElapsed, QuestionReply)
     | pairs(_TALKS, MessagePlayed)
     | pairs((Meeting, Connecting, Talking, Parted, *_HELD, *_TRANSFERS), PartyTaken)
     | pairs((OnHold, Calling, Announcing, Releasing, *_TRANSFERS), JoinFailed),

@@ -23,6 +23,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
@@ -223,7 +224,14 @@ TABLE = Table(
     },
     refused=pairs((Finishing, Finished), *COMMANDS),
     ignored=pairs(
-        _TALKS, ScenarioPlayed, MessagePlayed, MessageRecorded, RingElapsed, JoinFailed, InputElapsed
+        _TALKS,
+        ScenarioPlayed,
+        MessagePlayed,
+        MessageRecorded,
+        RingElapsed,
+        JoinFailed,
+        InputElapsed,
+        QuestionReply,
     )
     | pairs((Finished,), LegGone, TalkOver, NotConnected),
     expected=pairs((*_TALKS, Finishing, Finished), LegAnswered, LegUnreached, Key)
@@ -236,6 +244,7 @@ TABLE = Table(
         RingElapsed,
         JoinFailed,
         InputElapsed,
+        QuestionReply,
     ),
 )
 """Of a talk that the engine connected (its commands are in the table of consultation), and of the end of every call."""

@@ -31,6 +31,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
@@ -549,7 +550,7 @@ TABLE = Table(
         **{(state, LegGone): row(engine_connect.party_gone, state, Finishing) for state in _STATES},
     },
     refused=pairs(_STATES, *COMMANDS),
-    ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed, InputElapsed)
+    ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed, InputElapsed, QuestionReply)
     | pairs((Incoming, Passing, Forwarding), ScenarioPlayed)
     | pairs((Incoming, Passing, Greeting, Forwarding), MessageRecorded),
     expected=pairs(_STATES, LegAnswered, LegUnreached)

@@ -7,6 +7,7 @@ gives the flow one of these.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from trunkline.calls.session import Leg
 from trunkline.events.reasons import Reason
@@ -100,6 +101,14 @@ class InputElapsed(FlowSignal):
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionReply(FlowSignal):
+    """A question of the flow was answered; ``value`` None: it failed."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class TalkOver(FlowSignal):
     """A connect of the engine is over after a talk; this leg's channel came back."""
 
@@ -164,5 +173,5 @@ COMMANDS: tuple[type[Command], ...] = (Hold, Unhold, MakeCall, Restore, Transfer
 
 SIGNALS: tuple[type[FlowSignal], ...] = (
     LegAnswered, LegUnreached, LegGone, RingElapsed, TalkOver, NotConnected, PartyTaken, ScenarioPlayed, MessagePlayed,
-    MessageRecorded, Key, JoinFailed, InputElapsed,
+    MessageRecorded, Key, JoinFailed, InputElapsed, QuestionReply,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
@@ -151,7 +152,9 @@ TABLE = Table(
         (InMenu, LegGone): row(engine_connect.party_gone, InMenu, Finishing),
     },
     refused=pairs((InMenu,), *COMMANDS),
-    ignored=pairs((InMenu,), PartyTaken, MessagePlayed, RingElapsed, JoinFailed, MessageRecorded),
+    ignored=pairs(
+        (InMenu,), PartyTaken, MessagePlayed, RingElapsed, JoinFailed, MessageRecorded, QuestionReply
+    ),
     expected=pairs((InMenu,), LegAnswered, LegUnreached),
 )
 """Of a caller in a menu."""

@@ -50,7 +50,15 @@ class ToEmergency:
     """As dialled: ``112``."""
 
 
-Destination = ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
+@dataclass(frozen=True, slots=True)
+class ToMailbox:
+    """The mailbox of the employee who dials."""
+
+
+MAILBOX = "*98"
+"""Calls the own mailbox."""
+
+Destination = ToMailbox | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -58,6 +66,8 @@ def destination(account: Account, dialled: str) -> Destination | None:
     emergency = emergency_number(dialled, account.country)
     if emergency is not None:
         return ToEmergency(emergency)
+    if dialled == MAILBOX:
+        return ToMailbox()
     if len(dialled) <= 5 and dialled.isdigit():
         employee = account.employee_by_extension(dialled)
         if employee is not None:

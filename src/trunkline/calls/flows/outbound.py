@@ -6,7 +6,7 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
-from trunkline.calls.flows import dialing, engine_connect
+from trunkline.calls.flows import dialing, engine_connect, mailbox
 from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.inputs import (
@@ -21,6 +21,7 @@ from trunkline.calls.flows.inputs import (
     MessageRecorded,
     NotConnected,
     PartyTaken,
+    QuestionReply,
     RingElapsed,
     ScenarioPlayed,
     TalkOver,
@@ -31,6 +32,7 @@ from trunkline.calls.flows.number_plan import (
     ToEmployee,
     ToGroup,
     ToLine,
+    ToMailbox,
     ToOutside,
     destination,
 )
@@ -74,6 +76,8 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
     match where:
         case ToEmergency():
             return _to_emergency(decision, leg, where.number)
+        case ToMailbox():
+            return mailbox.call(decision, leg)
         case ToOutside():
             return _to_outside(
                 decision, leg, where, decision.context.account.numbers.get(_caller_id(decision, leg) or 0)
@@ -315,6 +319,7 @@ TABLE = Table(
         RingElapsed,
         JoinFailed,
         InputElapsed,
+        QuestionReply,
     ),
     expected=pairs((Placing,), LegAnswered, LegUnreached, Key),
 )

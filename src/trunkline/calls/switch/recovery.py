@@ -19,7 +19,7 @@ from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.evolution import replay
 from trunkline.calls.finish_reasons import NORMAL_CLEARING
-from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, outbound
+from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, mailbox, outbound
 from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
     ClickToCall,
@@ -27,6 +27,7 @@ from trunkline.calls.states import (
     EngineTalk,
     EngineTalkEnded,
     Finishing,
+    InMailbox,
     InScenario,
     Placing,
 )
@@ -425,6 +426,8 @@ class Recovery:
             session.connecting(leg.channel)
             result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
             self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))
+        elif isinstance(session.state, InMailbox):
+            mailbox.resume(decision, leg)
         elif isinstance(session.state, InScenario):
             inbound.resume(decision)
         elif isinstance(session.state, ClickToCall):

@@ -52,6 +52,17 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
     "wrong_number": _Spoken("Wrong number", "The number you have dialled does not exist. Please check it."),
     "not_permitted": _Spoken("Not permitted", "This call is not permitted."),
     "invalid_choice": _Spoken("Invalid choice", "Sorry, that is not a valid choice."),
+    "mailbox_pin": _Spoken("Mailbox: PIN", "Please enter your PIN, then press hash."),
+    "mailbox_wrong_pin": _Spoken("Mailbox: wrong PIN", "This PIN is wrong."),
+    "mailbox_locked": _Spoken("Mailbox: locked", "Your mailbox is locked. Please try again later."),
+    "mailbox_no_pin": _Spoken("Mailbox: no PIN", "Your mailbox has no PIN. Please ask your administrator."),
+    "mailbox_new": _Spoken("Mailbox: new message", "This is a new message."),
+    "mailbox_saved": _Spoken("Mailbox: saved message", "This is a saved message."),
+    "mailbox_keys": _Spoken(
+        "Mailbox: keys",
+        "To hear it again press 1, to save it press 2, to delete it press 3, for the next press hash.",
+    ),
+    "mailbox_end": _Spoken("Mailbox: end", "You have no more messages."),
     "technical_problem": _Spoken(
         "Technical problem", "We cannot connect your call now. Please try again later."
     ),

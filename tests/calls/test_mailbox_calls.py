@@ -1,0 +1,205 @@
+"""An employee calls the own mailbox: PIN, messages, keys, and what is stored of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.company import company, media
+from tests.calls.story import Story, told_on, walk
+from trunkline.calls import rules
+from trunkline.calls.decision import Decision
+from trunkline.calls.effects import Answer, PlayFiles
+from trunkline.calls.flows import mailbox
+from trunkline.calls.states import MailboxLogin, MailboxOpen
+from trunkline.calls.timers import Ask, QuestionAnswered, QuestionFailed
+from trunkline.core.clock import Instant
+from trunkline.directory.model import MediaKind
+from trunkline.events.catalogue import EventType
+
+SOUNDS = (
+    "mailbox_pin", "mailbox_wrong_pin", "mailbox_locked", "mailbox_no_pin", "mailbox_new", "mailbox_saved", "mailbox_keys",
+    "mailbox_end", "technical_problem",
+)  # fmt: skip
+NEW = {"id": "n" * 64, "is_saved": False, "file": "/recordings/n"}
+SAVED = {"id": "s" * 64, "is_saved": True, "file": "/recordings/s"}
+
+
+class Mailbox(Story):
+    """A call to the mailbox; keeps the questions of the rules."""
+
+    def __init__(self) -> None:
+        more = {100 + n: media(100 + n, name, MediaKind.SYSTEM) for n, name in enumerate(SOUNDS)}
+        super().__init__(company(media={**company().media, **more}))
+        self.asked: list[Ask] = []
+
+    def take(self, decision: Decision) -> None:
+        self.asked += decision.questions
+        super().take(decision)
+
+    def keys(self, text: str) -> Mailbox:
+        for key in text:
+            self.press(self.channel, key)
+        return self
+
+    def reply(self, result: str, *messages: dict[str, Any]) -> Mailbox:
+        value = {"result": result, "messages": list(messages)}
+        answered = QuestionAnswered(self.asked[-1].key, Instant(self.clock), value)
+        self.take(rules.signal(self.session, answered, self.context()))
+        self.flow()
+        return self
+
+    def heard(self) -> list[str]:
+        """What the last thing that is played consists of."""
+        plays = [one for one in self.engine.done if isinstance(one, PlayFiles)]
+        return [file.rsplit("/", 1)[-1] for file in plays[-1].files]
+
+    def ends(self) -> Mailbox:
+        """What is played is over."""
+        self.engine.played(self.channel)
+        self.flow()
+        return self
+
+
+def calling() -> Mailbox:
+    story = Mailbox()
+    story.dial(c.ANNA_LINE, "*98")
+    return story
+
+
+def opened(*messages: dict[str, Any]) -> Mailbox:
+    return calling().keys("2580#").reply("right", *messages)
+
+
+def marked(story: Mailbox) -> list[tuple[str, str]]:
+    data = [event.data for event in story.events if event.type is EventType.MAILBOX_MARKED]
+    return [(one["recording_id"], one["action"]) for one in data]
+
+
+def test_the_pin_is_asked_and_is_in_no_event() -> None:
+    story = calling()
+    assert any(isinstance(one, Answer) for one in story.engine.done)
+    assert story.heard() == ["mailbox_pin"]
+    story.keys("2580#")
+    [ask] = story.asked
+    assert ask.question.data == {"employee_id": c.ANNA, "pin": "2580"}
+    assert EventType.KEY_PRESSED not in story.types
+    assert "2580" not in str([event.data for event in story.events])
+    story.reply("right")
+    assert story.heard() == ["mailbox_end"]
+    story.ends()
+    assert story.end["finish_reason"] == "success_finish"
+    walk(story.events)
+
+
+def test_new_messages_come_with_their_keys() -> None:
+    story = opened(NEW, SAVED)
+    assert isinstance(story.session.state, MailboxOpen)
+    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    story.keys("1")
+    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    story.keys("2")
+    assert story.asked[-1].question.data == {
+        "employee_id": c.ANNA, "recording_id": NEW["id"], "action": "save",
+    }  # fmt: skip
+    assert story.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    story.keys("3")
+    assert marked(story) == [(NEW["id"], "save"), (SAVED["id"], "delete")]
+    assert story.heard() == ["mailbox_end"]
+    story.keys("3").ends()
+    assert len(marked(story)) == 2
+    assert story.end["finish_reason"] == "success_finish"
+    walk(story.events)
+
+
+def test_the_next_without_a_change_and_other_keys() -> None:
+    story = opened(NEW, SAVED).keys("79")
+    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    story.keys("#")
+    assert story.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    assert marked(story) == []
+
+
+def test_nobody_presses_a_key_after_a_message() -> None:
+    story = opened(NEW).ends()
+    story.at(20).flow()
+    assert story.end["finish_reason"] == "success_finish"
+    assert marked(story) == []
+
+
+def test_a_pin_without_hash_is_taken_after_a_while_and_eight_digits_at_once() -> None:
+    story = calling().keys("2580")
+    assert story.asked == []
+    story.at(6).flow()
+    assert story.asked[0].question.data["pin"] == "2580"
+    assert calling().keys("12345678").asked[0].question.data["pin"] == "12345678"
+
+
+def test_nobody_enters_a_pin() -> None:
+    story = calling().ends()
+    story.at(6).flow()
+    assert story.end["finish_reason"] == "success_finish"
+
+
+def test_three_wrong_pins_end_the_call() -> None:
+    story = calling()
+    for tries in (1, 2):
+        story.keys("1111#").reply("wrong")
+        assert story.heard() == ["mailbox_wrong_pin", "mailbox_pin"]
+        assert story.session.state == MailboxLogin(c.ANNA, tries + 1)
+    story.keys("1111#").reply("wrong")
+    assert story.heard() == ["mailbox_wrong_pin"]
+    story.ends()
+    assert story.end["finish_reason"] == "success_finish"
+    walk(story.events)
+
+
+@pytest.mark.parametrize(("result", "said"), [("locked", "mailbox_locked"), ("no_pin", "mailbox_no_pin")])
+def test_a_mailbox_that_does_not_open(result: str, said: str) -> None:
+    story = calling().keys("2580#").reply(result)
+    assert story.heard() == [said]
+    story.ends()
+    assert story.end is not None
+
+
+def test_a_database_that_does_not_answer() -> None:
+    story = calling().keys("2580#")
+    failed = QuestionFailed("mailbox_open", Instant(story.clock), "timed_out")
+    story.take(rules.signal(story.session, failed, story.context()))
+    story.flow()
+    assert story.heard() == ["technical_problem"]
+
+
+def test_keys_while_the_pin_is_checked_do_nothing() -> None:
+    story = calling().keys("2580#123")
+    assert len(story.asked) == 1
+    story.reply("right", NEW)
+    assert story.heard()[0] == "mailbox_new"
+
+
+@pytest.mark.parametrize("keys", ["", "2580#"])
+def test_an_employee_hangs_up(keys: str) -> None:
+    story = calling().keys(keys)
+    story.hang_up()
+    assert story.end["finish_reason"] is not None
+    walk(story.events)
+
+
+def test_a_restarted_switch_asks_for_the_pin_again() -> None:
+    story = opened(NEW)
+    again = told_on(None, story.events)
+    assert isinstance(again.state, MailboxOpen)
+    decision = Decision(again, story.context(), Instant(story.clock))
+    leg = again.initiator
+    assert leg is not None
+    mailbox.resume(decision, leg)
+    assert decision.session.state == MailboxLogin(c.ANNA, 1)
+    assert decision.session.mailbox == ()
+
+
+def test_a_line_without_an_employee_has_no_mailbox() -> None:
+    story = Story(company(employees={}))
+    story.dial(c.ANNA_LINE, "*98")
+    assert story.end["finish_reason"] == "employees_not_exists"
