@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, media
-from tests.calls.story import Story, told_on, walk
+from tests.calls.simulation import CallSimulation, told_on, walk
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, PlayFiles
@@ -27,7 +27,7 @@ NEW = {"id": "n" * 64, "is_saved": False, "file": "/recordings/n"}
 SAVED = {"id": "s" * 64, "is_saved": True, "file": "/recordings/s"}
 
 
-class Mailbox(Story):
+class Mailbox(CallSimulation):
     """A call to the mailbox; keeps the questions of the rules."""
 
     def __init__(self) -> None:
@@ -200,6 +200,6 @@ def test_a_restarted_switch_asks_for_the_pin_again() -> None:
 
 
 def test_a_line_without_an_employee_has_no_mailbox() -> None:
-    story = Story(company(employees={}))
+    story = CallSimulation(company(employees={}))
     story.dial(c.ANNA_LINE, "*98")
     assert story.end["finish_reason"] == "employees_not_exists"
