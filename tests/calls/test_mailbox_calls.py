@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, media
-from tests.calls.simulation import CallSimulation, told_on, walk
+from tests.calls.simulation import CallSimulation, evolved, walk
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, PlayFiles
@@ -189,7 +189,7 @@ def test_an_employee_hangs_up(keys: str) -> None:
 
 def test_a_restarted_switch_asks_for_the_pin_again() -> None:
     story = opened(NEW)
-    again = told_on(None, story.events)
+    again = evolved(None, story.events)
     assert isinstance(again.state, MailboxOpen)
     decision = Decision(again, story.context(), Instant(story.clock))
     leg = again.initiator
