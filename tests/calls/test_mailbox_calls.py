@@ -64,134 +64,134 @@ class Mailbox(CallSimulation):
 
 
 def calling() -> Mailbox:
-    story = Mailbox()
-    story.dial(c.ANNA_LINE, "*98")
-    return story
+    simulation = Mailbox()
+    simulation.dial(c.ANNA_LINE, "*98")
+    return simulation
 
 
 def opened(*messages: dict[str, Any]) -> Mailbox:
     return calling().keys("2580#").reply("right", *messages)
 
 
-def marked(story: Mailbox) -> list[tuple[str, str]]:
-    data = [event.data for event in story.events if event.type is EventType.MAILBOX_MARKED]
+def marked(simulation: Mailbox) -> list[tuple[str, str]]:
+    data = [event.data for event in simulation.events if event.type is EventType.MAILBOX_MARKED]
     return [(one["recording_id"], one["action"]) for one in data]
 
 
 def test_the_pin_is_asked_and_is_in_no_event() -> None:
-    story = calling()
-    assert any(isinstance(one, Answer) for one in story.engine.done)
-    assert story.heard() == ["mailbox_pin"]
-    story.keys("2580#")
-    [ask] = story.asked
+    simulation = calling()
+    assert any(isinstance(one, Answer) for one in simulation.engine.done)
+    assert simulation.heard() == ["mailbox_pin"]
+    simulation.keys("2580#")
+    [ask] = simulation.asked
     assert ask.question.data == {"employee_id": c.ANNA, "pin": "2580"}
-    assert EventType.KEY_PRESSED not in story.types
-    assert "2580" not in str([event.data for event in story.events])
-    story.reply("right")
-    assert story.heard() == ["mailbox_end"]
-    story.ends()
-    assert story.end["finish_reason"] == "success_finish"
-    walk(story.events)
+    assert EventType.KEY_PRESSED not in simulation.types
+    assert "2580" not in str([event.data for event in simulation.events])
+    simulation.reply("right")
+    assert simulation.heard() == ["mailbox_end"]
+    simulation.ends()
+    assert simulation.end["finish_reason"] == "success_finish"
+    walk(simulation.events)
 
 
 def test_new_messages_come_with_their_keys() -> None:
-    story = opened(NEW, SAVED)
-    assert isinstance(story.session.state, MailboxOpen)
-    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
-    story.keys("1")
-    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
-    story.keys("2")
-    assert story.asked[-1].question.data == {
+    simulation = opened(NEW, SAVED)
+    assert isinstance(simulation.session.state, MailboxOpen)
+    assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    simulation.keys("1")
+    assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    simulation.keys("2")
+    assert simulation.asked[-1].question.data == {
         "employee_id": c.ANNA, "recording_id": NEW["id"], "action": "save",
     }  # fmt: skip
-    assert story.heard() == ["mailbox_saved", "s", "mailbox_keys"]
-    story.keys("3")
-    assert marked(story) == [(NEW["id"], "save"), (SAVED["id"], "delete")]
-    assert story.heard() == ["mailbox_end"]
-    story.keys("3").ends()
-    assert len(marked(story)) == 2
-    assert story.end["finish_reason"] == "success_finish"
-    walk(story.events)
+    assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    simulation.keys("3")
+    assert marked(simulation) == [(NEW["id"], "save"), (SAVED["id"], "delete")]
+    assert simulation.heard() == ["mailbox_end"]
+    simulation.keys("3").ends()
+    assert len(marked(simulation)) == 2
+    assert simulation.end["finish_reason"] == "success_finish"
+    walk(simulation.events)
 
 
 def test_the_next_without_a_change_and_other_keys() -> None:
-    story = opened(NEW, SAVED).keys("79")
-    assert story.heard() == ["mailbox_new", "n", "mailbox_keys"]
-    story.keys("#")
-    assert story.heard() == ["mailbox_saved", "s", "mailbox_keys"]
-    assert marked(story) == []
+    simulation = opened(NEW, SAVED).keys("79")
+    assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]
+    simulation.keys("#")
+    assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    assert marked(simulation) == []
 
 
 def test_nobody_presses_a_key_after_a_message() -> None:
-    story = opened(NEW).ends()
-    story.at(20).flow()
-    assert story.end["finish_reason"] == "success_finish"
-    assert marked(story) == []
+    simulation = opened(NEW).ends()
+    simulation.at(20).flow()
+    assert simulation.end["finish_reason"] == "success_finish"
+    assert marked(simulation) == []
 
 
 def test_a_pin_without_hash_is_taken_after_a_while_and_eight_digits_at_once() -> None:
-    story = calling().keys("2580")
-    assert story.asked == []
-    story.at(6).flow()
-    assert story.asked[0].question.data["pin"] == "2580"
+    simulation = calling().keys("2580")
+    assert simulation.asked == []
+    simulation.at(6).flow()
+    assert simulation.asked[0].question.data["pin"] == "2580"
     assert calling().keys("12345678").asked[0].question.data["pin"] == "12345678"
 
 
 def test_nobody_enters_a_pin() -> None:
-    story = calling().ends()
-    story.at(6).flow()
-    assert story.end["finish_reason"] == "success_finish"
+    simulation = calling().ends()
+    simulation.at(6).flow()
+    assert simulation.end["finish_reason"] == "success_finish"
 
 
 def test_three_wrong_pins_end_the_call() -> None:
-    story = calling()
+    simulation = calling()
     for tries in (1, 2):
-        story.keys("1111#").reply("wrong")
-        assert story.heard() == ["mailbox_wrong_pin", "mailbox_pin"]
-        assert story.session.state == MailboxLogin(c.ANNA, tries + 1)
-    story.keys("1111#").reply("wrong")
-    assert story.heard() == ["mailbox_wrong_pin"]
-    story.ends()
-    assert story.end["finish_reason"] == "success_finish"
-    walk(story.events)
+        simulation.keys("1111#").reply("wrong")
+        assert simulation.heard() == ["mailbox_wrong_pin", "mailbox_pin"]
+        assert simulation.session.state == MailboxLogin(c.ANNA, tries + 1)
+    simulation.keys("1111#").reply("wrong")
+    assert simulation.heard() == ["mailbox_wrong_pin"]
+    simulation.ends()
+    assert simulation.end["finish_reason"] == "success_finish"
+    walk(simulation.events)
 
 
 @pytest.mark.parametrize(("result", "said"), [("locked", "mailbox_locked"), ("no_pin", "mailbox_no_pin")])
 def test_a_mailbox_that_does_not_open(result: str, said: str) -> None:
-    story = calling().keys("2580#").reply(result)
-    assert story.heard() == [said]
-    story.ends()
-    assert story.end is not None
+    simulation = calling().keys("2580#").reply(result)
+    assert simulation.heard() == [said]
+    simulation.ends()
+    assert simulation.end is not None
 
 
 def test_a_database_that_does_not_answer() -> None:
-    story = calling().keys("2580#")
-    failed = QuestionFailed("mailbox_open", Instant(story.clock), "timed_out")
-    story.take(rules.signal(story.session, failed, story.context()))
-    story.flow()
-    assert story.heard() == ["technical_problem"]
+    simulation = calling().keys("2580#")
+    failed = QuestionFailed("mailbox_open", Instant(simulation.clock), "timed_out")
+    simulation.take(rules.signal(simulation.session, failed, simulation.context()))
+    simulation.flow()
+    assert simulation.heard() == ["technical_problem"]
 
 
 def test_keys_while_the_pin_is_checked_do_nothing() -> None:
-    story = calling().keys("2580#123")
-    assert len(story.asked) == 1
-    story.reply("right", NEW)
-    assert story.heard()[0] == "mailbox_new"
+    simulation = calling().keys("2580#123")
+    assert len(simulation.asked) == 1
+    simulation.reply("right", NEW)
+    assert simulation.heard()[0] == "mailbox_new"
 
 
 @pytest.mark.parametrize("keys", ["", "2580#"])
 def test_an_employee_hangs_up(keys: str) -> None:
-    story = calling().keys(keys)
-    story.hang_up()
-    assert story.end["finish_reason"] is not None
-    walk(story.events)
+    simulation = calling().keys(keys)
+    simulation.hang_up()
+    assert simulation.end["finish_reason"] is not None
+    walk(simulation.events)
 
 
 def test_a_restarted_switch_asks_for_the_pin_again() -> None:
-    story = opened(NEW)
-    again = evolved(None, story.events)
+    simulation = opened(NEW)
+    again = evolved(None, simulation.events)
     assert isinstance(again.state, MailboxOpen)
-    decision = Decision(again, story.context(), Instant(story.clock))
+    decision = Decision(again, simulation.context(), Instant(simulation.clock))
     leg = again.initiator
     assert leg is not None
     mailbox.resume(decision, leg)
@@ -200,6 +200,6 @@ def test_a_restarted_switch_asks_for_the_pin_again() -> None:
 
 
 def test_a_line_without_an_employee_has_no_mailbox() -> None:
-    story = CallSimulation(company(employees={}))
-    story.dial(c.ANNA_LINE, "*98")
-    assert story.end["finish_reason"] == "employees_not_exists"
+    simulation = CallSimulation(company(employees={}))
+    simulation.dial(c.ANNA_LINE, "*98")
+    assert simulation.end["finish_reason"] == "employees_not_exists"
