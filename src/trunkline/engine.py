@@ -156,6 +156,10 @@ def account_config(account: directory_model.Account, identification: Identificat
 def _refused_addresses(
     account: directory_model.Account, identification: Identification
 ) -> Iterable[RefusedRow]:
+    for trunk_id, reason in identification.unresolved.items():
+        if trunk_id in account.trunks:
+            trunk = account.trunks[trunk_id]
+            yield RefusedRow(account.account_id, "trunk", trunk_id, trunk.name, reason)
     for one in identification.refused:
         if one.account_id == account.account_id:
             yield RefusedRow(account.account_id, "trunk", one.trunk_id, one.trunk_name, one.text)
@@ -168,6 +172,7 @@ def accounts_concerned(
     trunks = before.unusable ^ after.unusable
     trunks |= {one.trunk_id for one in {*before.refused} ^ {*after.refused}}
     trunks |= _differing(before.addresses, after.addresses) | _differing(before.servers, after.servers)
+    trunks |= _differing(before.unresolved, after.unresolved)
     for leader in before.sharing.keys() | after.sharing.keys():
         old, new = before.sharing.get(leader, frozenset()), after.sharing.get(leader, frozenset())
         if old != new:

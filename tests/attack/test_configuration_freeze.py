@@ -134,8 +134,9 @@ hostile = st.one_of(
 
 def register(username: str = "u", password: str = "p", host: str = "192.0.2.1") -> TrunkConfig:
     return TrunkConfig.of(
-        "7", EngineTrunkMode.REGISTER, host, username=username, password=password, addresses=["198.51.100.7"]
-    )
+        "7", EngineTrunkMode.REGISTER, host, username=username, password=password, addresses=["198.51.100.7"],
+        server="192.0.2.2",
+    )  # fmt: skip
 
 
 @given(username=hostile, password=hostile, host=st.one_of(st.just("192.0.2.1"), hostile))

@@ -17,5 +17,5 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_names_of_this_machine_are_its_address(name: str) -> None:
-    found = (await resolve([name]))[name]
+    found = (await resolve([name], 1))[name]
     assert {problem_of(network, (), frozenset()) for network in found} == {AddressProblem.LOOPBACK}

@@ -223,7 +223,7 @@ async def test_a_name_is_checked_by_what_it_stands_for(admin: Administrator) -> 
 
 
 async def test_literal_addresses_are_not_asked_for() -> None:
-    assert await resolve(["203.0.113.1", "[2001:db8::1]"]) == {
+    assert await resolve(["203.0.113.1", "[2001:db8::1]"], 1) == {
         "203.0.113.1": (parse("203.0.113.1"),),
         "[2001:db8::1]": (parse("2001:db8::1"),),
     }
@@ -238,7 +238,7 @@ async def test_a_name_that_changes_is_taken_out(admin: Administrator, snapshot: 
     now = [0.0]
     called: list[str] = []
 
-    async def resolver(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
+    async def resolver(hosts: Iterable[str], _account_id: int) -> dict[str, tuple[Network, ...]]:
         return {host: tuple(filter(None, map(parse, answers.get(host, "").split()))) for host in hosts}
 
     identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])

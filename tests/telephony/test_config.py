@@ -104,11 +104,19 @@ def test_a_trunk_by_address_and_one_that_registers() -> None:
     assert matches == [["192.0.2.7", "198.51.100.0/24"]]
     assert "registration" not in text
     registering = TrunkConfig.of(
-        "8", TrunkMode.REGISTER, "sip.example.net", 5061, TrunkTransport.TLS, "user", "p=w#d"
+        "8",
+        TrunkMode.REGISTER,
+        "sip.example.net",
+        5061,
+        TrunkTransport.TLS,
+        "user",
+        "p=w#d",
+        server="2001:db8::9",
     )
     text = everything(directory_files(CONFIG, Directory(trunks=[registering])))
     assert "password = p=w#d" in text
     assert "server_uri = sip:sip.example.net:5061\\;transport=tls" in text
+    assert text.count("outbound_proxy = sip:[2001:db8::9]:5061\\;transport=tls\\;lr\\;hide\n") == 3
     assert "line = yes" in text
     assert "match" not in text
 

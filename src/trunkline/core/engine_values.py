@@ -122,6 +122,24 @@ class HostAddress(EngineValue):
             return str(self)
 
 
+class ServerIp(HostAddress):
+    """An IP address that the engine connects to; IPv6 without brackets."""
+
+    what, form = "address of a server", "an IPv4 or IPv6 address"
+
+    @classmethod
+    def is_good(cls, text: str) -> bool:
+        return is_address(text)
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is one IP address, and no name."""
+    try:
+        return not getattr(ip_address(text), "scope_id", None)
+    except ValueError:
+        return False
+
+
 class Port(int):
     """A port of TCP or UDP."""
 

@@ -103,7 +103,14 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         health.phases.done("directory")
         stack.push_async_callback(snapshot.stop)
         own_sip = own_addresses(settings.sip.bind, settings.sip.external_address)
-        identified = await stack.enter_async_context(identifying(snapshot, own_sip))
+        identified = await stack.enter_async_context(
+            identifying(
+                snapshot,
+                own_sip,
+                version=6 if ":" in settings.sip.bind else 4,
+                file=settings.data / "trunk-addresses.json",
+            )
+        )
         writer = EventWriter(
             db, node, buffer_max=settings.switch.event_buffer_max, fence=lease.fence, lost=fenced.set
         )

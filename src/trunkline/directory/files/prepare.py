@@ -125,7 +125,8 @@ class Preparer:
         sounds = await self._sounds(request, current)
         comparison = self._compare(request, current, sounds, await _new_passwords(request, current))
         trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
-        resolved = await resolve(trunks[key].host for key in comparison.plan.written("trunks"))
+        hosts = {trunks[key].host for key in comparison.plan.written("trunks")}
+        resolved = await resolve(hosts, request.account_id)
         async with self._db.connection() as connection:
             await self._check_trunks(connection, comparison, resolved)
         return Prepared(request, comparison.plan, sounds, resolved, comparison.result, comparison.weak)

@@ -86,7 +86,7 @@ async def enable_private(
     :raises NotFound: ``virtual_phone_number_not_found`` for an id that is neither the account's nor offered.
     """
     trunk = provider.trunk()
-    resolved = await resolve([trunk.host])
+    resolved = await resolve([trunk.host], account_id)
     try:
         async with transaction(database) as connection:
             await _check_addresses(connection, account_id, trunk, resolved, own)

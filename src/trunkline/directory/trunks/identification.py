@@ -47,34 +47,44 @@ class Identification:
 
     :ivar addresses: by the trunk that the engine identifies calls from them as.
     :ivar sharing: by that trunk: all trunks, itself among them, that have one of those addresses.
-    :ivar servers: by trunk whose host is a name: the address to send requests to, the first that the name resolves to. A
-        trunk whose name has no address is missing here.
     :ivar unusable: trunks that the engine must not have.
+    :ivar servers: by trunk whose host is a name: the address that the engine connects to, one of those that were checked.
+    :ivar unresolved: by trunk: why its name has no address. No request can be sent to such a trunk; it is unusable unless
+        it has ``addresses``. A name whose first look-up has not ended is in neither.
     """
 
     addresses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     sharing: Mapping[int, frozenset[int]] = field(default_factory=dict)
-    servers: Mapping[int, str] = field(default_factory=dict)
     unusable: frozenset[int] = frozenset()
     refused: tuple[RefusedAddress, ...] = ()
+    servers: Mapping[int, str] = field(default_factory=dict)
+    unresolved: Mapping[int, str] = field(default_factory=dict)
 
 
 def hosts_of(directory: Directory) -> set[str]:
     """What must be resolved before :func:`identification`."""
-    return {trunk.host for account in directory.accounts.values() for trunk in account.trunks.values()}
+    return {host for account in directory.accounts.values() for host in names_of(account)}
+
+
+def names_of(account: Account) -> set[str]:
+    """Hosts of an account's trunks that are no addresses."""
+    return {trunk.host for trunk in account.trunks.values() if parse(trunk.host) is None}
 
 
 def identification(
-    directory: Directory, resolved: Resolved, own: frozenset[Address] = frozenset()
+    directory: Directory, resolved: Resolved, own: frozenset[Address] = frozenset(), version: int = 4
 ) -> Identification:
-    """Which addresses identify which trunk, when host names resolve to ``resolved``.
+    """Which addresses identify which trunk and where its requests go, when host names resolve to ``resolved``.
 
     A trunk that registers is identified by its registration; an address identifies it only where ``addresses`` lists it.
+
+    :param version: 4 or 6, the addresses that the engine's transports can connect to.
     """
     wanted: dict[int, tuple[Trunk, set[Network]]] = {}
-    servers: dict[int, str] = {}
     unusable: set[int] = set()
     refused: list[RefusedAddress] = []
+    servers: dict[int, str] = {}
+    unresolved: dict[int, str] = {}
     for account in directory.accounts.values():
         allowed = _networks(account.allowed_addresses)
         for trunk in account.trunks.values():
@@ -90,8 +100,16 @@ def identification(
                 refused += problems
                 unusable.add(trunk.trunk_id)
                 continue
-            if literal is None and server:
-                servers[trunk.trunk_id] = written(server[0])
+            if literal is None:
+                usable = [written(one) for one in server if one.version == version]
+                if usable:
+                    servers[trunk.trunk_id] = usable[0]
+                else:
+                    reason = f"{trunk.host} resolves to no IPv{version} address; the look-up is repeated"
+                    unresolved[trunk.trunk_id] = reason
+                    if not trunk.addresses:
+                        unusable.add(trunk.trunk_id)
+                        continue
             listed = _networks(trunk.addresses)
             problems = _refused(account, trunk, listed, allowed, own, host=False)
             refused += problems
@@ -102,7 +120,7 @@ def identification(
             if found:
                 wanted[trunk.trunk_id] = (trunk, found)
     addresses, sharing = _grouped(wanted)
-    return Identification(addresses, sharing, servers, frozenset(unusable), tuple(refused))
+    return Identification(addresses, sharing, frozenset(unusable), tuple(refused), servers, unresolved)
 
 
 def _networks(texts: Iterable[str]) -> list[Network]:

@@ -21,10 +21,12 @@ from trunkline.core.engine_values import (
     MediaPath,
     PhoneDigits,
     Port,
+    ServerIp,
     SipLogin,
     SipSecret,
     SipUser,
     TrunkId,
+    is_address,
 )
 from trunkline.core.settings import Settings
 from trunkline.telephony.port import LineAccess
@@ -236,8 +238,9 @@ class TrunkConfig:
     :ivar addresses: addresses or networks that identify its calls; ``host`` does not count. No two trunks may have the
         same: the engine takes the first it finds.
     :ivar codecs: in order of preference.
-    :ivar server: the address to send requests to when ``host`` is a name: Asterisk resolves none. None: ``host`` is an
-        address, or it is a name that has none, and then requests fail at once.
+    :ivar server: where requests go when ``host`` is a name. Asterisk never resolves the name: its look-ups are one after
+        another, for all trunks, and their answers are not checked. None: of a trunk by name, Asterisk only has the
+        addresses of its calls.
     """
 
     id: TrunkId
@@ -251,11 +254,13 @@ class TrunkConfig:
     codecs: Sequence[Codec] = (Codec("alaw"), Codec("ulaw"), Codec("g722"))
     number_format: NumberFormat = NumberFormat.PLUS
     max_channels: int = 0
-    server: HostAddress | None = None
+    server: ServerIp | None = None
 
     def __post_init__(self) -> None:
         _require(TrunkId, self.id)
         _require(HostAddress, self.host)
+        if self.server is not None:
+            _require(ServerIp, self.server)
         _require(Port, self.port)
         _require(SipSecret, self.password)
         _require(IpNetwork, *self.addresses)
@@ -299,12 +304,17 @@ class TrunkConfig:
             tuple(Codec(one) for one in codecs),
             number_format,
             max_channels,
-            HostAddress(server) if server else None,
+            ServerIp(server) if server else None,
         )
 
     @property
     def name(self) -> str:
         return trunk_endpoint(self.id)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether Asterisk can send requests to it without resolving a name."""
+        return self.server is not None or is_address(self.host)
 
     @property
     def address_name(self) -> str:

@@ -251,8 +251,7 @@ def _trunk(config: TrunkConfig) -> str:
     server = f"sip:{host}:{config.port}{suffix}"
     proxy = ""
     if config.server is not None:
-        # Asterisk resolves no names, but carriers may need theirs in the request. "hide": the proxy is only where requests
-        # are sent to, and is not added to them as a Route header.
+        # Requests go to the address, and only their text has the name: the parameter "hide" keeps the route out of it.
         proxy = f"outbound_proxy = sip:{config.server.in_uri}:{config.port}{suffix}\\;lr\\;hide\n"
     endpoint = (
         f"transport = transport-{config.transport.value}\n"
@@ -262,7 +261,10 @@ def _trunk(config: TrunkConfig) -> str:
         endpoint += f"outbound_auth = {name}\n"
     if config.transport is TrunkTransport.TLS:
         endpoint += "media_encryption = sdes\n"
-    text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}{proxy}\n[{name}]\ntype = aor\ncontact = {server}\n"
+    text = ""
+    if config.is_reachable:
+        text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}{proxy}\n"
+        text += f"[{name}]\ntype = aor\ncontact = {server}\n{proxy}"
     if config.username:
         text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username.in_file}\n"
         text += f"password = {config.password.in_file}\n"
@@ -272,14 +274,14 @@ def _trunk(config: TrunkConfig) -> str:
         # the engine would resolve a name to addresses that were not checked
         text += f"\n[{by_address}]\ntype = identify\nendpoint = {by_address}\nsrv_lookups = no\n"
         text += "".join(f"match = {match}\n" for match in sorted(set(config.addresses)))
-    if config.mode is TrunkMode.REGISTER and config.username:
+    if config.mode is TrunkMode.REGISTER and config.username and config.is_reachable:
         user = config.username.in_uri
         client = f"sip:{user}@{host}:{config.port}{suffix}"
         text += (
             f"\n[{name}]\ntype = registration\ntransport = transport-{config.transport.value}\n"
-            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n{proxy}"
+            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n"
             f"contact_user = {user}\nexpiration = 300\nretry_interval = 10\n"
             "forbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = 4294967295\n"
-            f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n"
+            f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n{proxy}"
         )
     return text
