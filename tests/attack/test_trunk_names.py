@@ -28,7 +28,7 @@ from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Directory as AccountDirectory
 from trunkline.directory.model import TrunkMode as RowMode
 from trunkline.directory.trunks import resolution
-from trunkline.directory.trunks.addresses import parse
+from trunkline.directory.trunks.addresses import Network, parse
 from trunkline.directory.trunks.identification import identification
 from trunkline.directory.trunks.watch import TrunkIdentification
 from trunkline.engine import account_config, accounts_concerned
@@ -58,6 +58,10 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def networks(*texts: str) -> tuple[Network, ...]:
+    return tuple(network for text in texts if (network := parse(text)) is not None)
 
 
 def rendered(trunk: TrunkConfig) -> str:
@@ -109,7 +113,7 @@ def test_a_name_without_address_is_reported_and_the_addresses_of_its_calls_stay(
     ]
     one = account(1, [], rows)
     directory = AccountDirectory({1: one})
-    fair = tuple(filter(None, map(parse, ("203.0.113.9", "203.0.113.10", "2001:db8::9"))))
+    fair = networks("203.0.113.9", "203.0.113.10", "2001:db8::9")
     before = identification(directory, {NAME: (), "fair.example": fair})
     made = account_config(one, before)
     assert {trunk.id: trunk.is_reachable for trunk in made.directory.trunks} == {"8": False, "9": True}
@@ -126,7 +130,7 @@ def test_a_name_without_address_is_reported_and_the_addresses_of_its_calls_stay(
 def test_a_name_with_one_refused_address_is_not_used() -> None:
     """A name server that gives the check another answer than the call gains nothing: there is one answer."""
     one = account(1, [], [row(1, 7, host=NAME)])
-    mixed = tuple(filter(None, map(parse, ("203.0.113.9", "127.0.0.2"))))
+    mixed = networks("203.0.113.9", "127.0.0.2")
     found = identification(AccountDirectory({1: one}), {NAME: mixed})
     assert found.servers == {}
     assert account_config(one, found).directory.trunks == []
@@ -212,10 +216,10 @@ async def test_a_name_of_an_account_with_unanswered_names_is_resolved_when_a_pla
 
 async def test_known_addresses_stay_when_no_name_server_responds_also_after_a_restart(tmp_path: Path) -> None:
     snapshot = SimpleNamespace(current=AccountDirectory({1: account(1, [], [row(1, 7, host=NAME)])}))
-    answers = {NAME: tuple(filter(None, [parse("203.0.113.9")]))}
+    answers = {NAME: networks("203.0.113.9")}
     now = [0.0]
 
-    async def resolver(hosts: object, account_id: int) -> dict[str, tuple[resolution.Network, ...]]:
+    async def resolver(hosts: object, account_id: int) -> dict[str, tuple[Network, ...]]:
         assert account_id == 1
         return dict(answers)
 
@@ -239,7 +243,7 @@ async def test_known_addresses_stay_when_no_name_server_responds_also_after_a_re
     second.update(snapshot.current)
     await second.first(1)
     assert second.current.servers == {7: "203.0.113.9"}
-    answers[NAME] = tuple(filter(None, map(parse, ("203.0.113.10", "203.0.113.9"))))
+    answers[NAME] = networks("203.0.113.10", "203.0.113.9")
     now[0] += 600
     await second.refresh()
     assert second.current.servers == {7: "203.0.113.9"}  # it is in use and still one of them
@@ -359,15 +363,18 @@ async def test_a_call_and_a_registration_by_name_need_no_name_server(pbx: Pbx, s
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: carrier, local_addr=(CARRIER, 0))
     port = carrier.port
-    common = {"username": "company", "password": "secret"}
+    registering = [
+        TrunkConfig.of(
+            id_, TrunkMode.REGISTER, host, port, username="company", password="secret", server=server
+        )
+        for id_, host, server in (
+            ("8", NAME, CARRIER),
+            ("9", "n0.slow.example", ""),
+        )
+    ]
     pbx.directory = replace(
         pbx.directory,
-        trunks=[
-            TrunkConfig.of("8", TrunkMode.REGISTER, NAME, port, server=CARRIER, **common),  # type: ignore[arg-type]
-            TrunkConfig.of(
-                "9", TrunkMode.REGISTER, "n0.slow.example", port, addresses=["127.0.0.99"], **common
-            ),  # type: ignore[arg-type]
-        ],
+        trunks=registering,
         defaults=[],
     )
     try:

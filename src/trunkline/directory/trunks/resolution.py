@@ -118,7 +118,7 @@ class Lookups:
             account_id, future, call = taken
             try:
                 future.set_result(call())
-            except BaseException as error:  # whoever waits gets it
+            except BaseException as error:  # it is raised where the result is awaited
                 future.set_exception(error)
             with self._lock:
                 self._shares[account_id].running -= 1
