@@ -344,7 +344,8 @@ def asked(server: socket.socket) -> set[str]:
 async def pbx(asterisk_install: AsteriskInstall, tmp_path: Path, silent: socket.socket) -> AsyncIterator[Pbx]:
     file = tmp_path / "resolv.conf"
     file.write_text(f"nameserver {SILENT}\n")
-    script = f'mount --bind {file} /etc/resolv.conf && exec "$@"'
+    # Without the variables that keep Asterisk from each query: the configuration alone must suffice.
+    script = f'unset RES_OPTIONS; mount --bind {file} /etc/resolv.conf && exec "$@"'
     install = replace(
         asterisk_install, prefix=("unshare", "-m", "sh", "-c", script, "sh", *asterisk_install.prefix)
     )

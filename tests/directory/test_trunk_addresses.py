@@ -272,7 +272,7 @@ async def test_requests_go_to_one_address_of_a_name_while_it_has_it(
     answers = ["203.0.113.2", "203.0.113.1"]
     now = [0.0]
 
-    async def resolver(hosts: Iterable[str]) -> dict[str, tuple[Network, ...]]:
+    async def resolver(hosts: Iterable[str], _account_id: int) -> dict[str, tuple[Network, ...]]:
         return {host: tuple(filter(None, map(parse, answers))) for host in hosts}
 
     identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])
@@ -308,6 +308,6 @@ async def test_requests_go_to_one_address_of_a_name_while_it_has_it(
 async def test_addresses_of_ipv4_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [(0, 0, 0, "", (address, 0)) for address in ("2001:db8::7", "203.0.113.7", "203.0.113.6")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_other: answers)
-    found = await resolve(["sip.carrier.example"])
+    found = await resolve(["sip.carrier.example"], 1)
     addresses = [str(one.network_address) for one in found["sip.carrier.example"]]
     assert addresses == ["203.0.113.6", "203.0.113.7", "2001:db8::7"]

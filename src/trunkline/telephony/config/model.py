@@ -265,8 +265,6 @@ class TrunkConfig:
         _require(SipSecret, self.password)
         _require(IpNetwork, *self.addresses)
         _require(Codec, *self.codecs)
-        if self.server is not None:
-            _require(HostAddress, self.server)
         if self.username is not None:
             _require(SipUser, self.username)
         elif self.mode is TrunkMode.REGISTER:
