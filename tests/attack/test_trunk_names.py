@@ -206,8 +206,11 @@ async def test_unanswered_names_of_one_account_delay_no_other(names: Names) -> N
 async def test_a_name_of_an_account_with_unanswered_names_is_resolved_when_a_place_is_free(
     names: Names,
 ) -> None:
+    before = threading.enumerate()
     slow = [asyncio.create_task(resolution.resolve([one.host], 2, timeout=0.2)) for one in SLOW]
     assert all(found == () for answers in await asyncio.gather(*slow) for found in answers.values())
+    threads = [one for one in threading.enumerate() if one.name == "trunk-hosts" and one not in before]
+    assert len(threads) <= resolution.LOOKUPS_PER_ACCOUNT
     assert len(names.asked) == resolution.LOOKUPS_PER_ACCOUNT  # those that nobody waits for are not begun
     assert await resolution.resolve([NAME], 2, timeout=0.2) == {NAME: ()}
     names.end.set()

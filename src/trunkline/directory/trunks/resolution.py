@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
@@ -101,7 +102,9 @@ class Lookups:
         with self._lock:
             share = self._shares.setdefault(account_id, _Share())
             share.waiting.append((future, call))
-            needed = share.running < self._per_account and self._threads < self._at_most
+            # Where more wait, threads are on their way that take this one, too.
+            places_taken = share.running + len(share.waiting)
+            needed = places_taken <= self._per_account and self._threads < self._at_most
             if needed:
                 self._threads += 1
         if needed:
@@ -110,6 +113,8 @@ class Lookups:
             except RuntimeError:
                 with self._lock:
                     self._threads -= 1
+                    with contextlib.suppress(ValueError):  # another thread has taken it
+                        share.waiting.remove((future, call))
                 raise
         return future
 
