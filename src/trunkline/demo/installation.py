@@ -181,6 +181,12 @@ class Installation:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    async def kill_supervisor(self) -> None:
+        """SIGKILL to ``trunkline up`` itself; the kernel ends its processes. :meth:`start` starts it again."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
     async def wait_restarted(self, name: str, killed: int, timeout: float = 30.0) -> float:
         """Wait until another process than ``killed`` is ready in its place; returns the seconds waited."""
         began = time.monotonic()

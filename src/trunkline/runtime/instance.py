@@ -11,6 +11,7 @@ import base64
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -226,6 +227,8 @@ def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Se
             environment={**environment_of(settings), SUPERVISED: "1"},
             open_files=_ROLE_OPEN_FILES,
             niceness=_NICENESS.get(role, 0),
+            # A role that is asked to stop would first wait for a database that ends at the same moment.
+            death_signal=signal.SIGKILL,
         ),
         is_ready_line=says_ready,
         report_of=report_of,
