@@ -160,8 +160,19 @@ class Node:
         self.reported.events.clear()
         return self
 
-    def restart(self) -> Node:
-        """A new switch with the event log and the engine."""
+    def lose_power(self) -> Node:
+        """Switch and engine are killed together: no channel is left, and no log has their ends."""
+        self.kill()
+        self.engine.channels.clear()
+        self.engine.pending.clear()
+        return self
+
+    def restart(self, *, engine_started: float | None = None, alive_until: float | None = None) -> Node:
+        """A new switch with the event log and the engine.
+
+        :param engine_started: seconds after T0 at which this engine was started; None = before all calls.
+        :param alive_until: seconds at which the former switch was connected to its engine for the last time.
+        """
         self.clock += 1
         self.alive = True
         self.switch = self._switch()
@@ -171,18 +182,21 @@ class Node:
             if session.phase is not Phase.ENDED:
                 self.switch.restore(session, events)
         survey = Survey(
-            Instant(self.clock), [self._seen(one) for one in self.engine.channels], list(self.missed)
+            Instant(self.clock),
+            [self._seen(one) for one in self.engine.channels],
+            list(self.missed),
+            None if engine_started is None else Instant(T0 + engine_started),
         )
-        self.recover(survey)
+        self.recover(survey, None if alive_until is None else Instant(T0 + alive_until))
         return self.flow()
 
-    def recover(self, survey: Survey) -> None:
+    def recover(self, survey: Survey, alive_until: Instant | None = None) -> None:
         for events in self.reported.events.values():
             ended = any(event.type is EventType.SESSION_FINISHED for event in events)
             for event in events if ended else ():
                 if "channel" in event.data:
                     self.switch.remember_ended(Channel(event.data["channel"]))
-        Recovery(self.switch, self.directory, survey).run()
+        Recovery(self.switch, self.directory, survey, alive_until).run()
 
     def restart_with(
         self, *, log: Sequence[Signal], listing: bool = True, channels: list[SeenChannel] | None = None
@@ -283,6 +297,79 @@ def test_a_talk_that_ended_meanwhile(who: str) -> None:
         "caller_disconnects" if who == "customer" else "operator_disconnects"
     )
     once(node.simulation(), EventType.TALK_STARTED, EventType.TALK_ENDED, EventType.LEG_ENDED)
+
+
+@pytest.mark.durability
+def test_a_talk_at_a_power_cut_ends_when_it_was_last_known_to_be_up() -> None:
+    node, _, _ = talking()
+    node.at(11).lose_power().at(3600).restart(engine_started=3590, alive_until=10)
+    assert node.durations() == (5, 5, 10)
+    assert node.end["finish_reason"] == "internal_error"
+    assert node.end["is_lost"] is False
+    ends = [event for event in node.simulation() if event.type is EventType.LEG_ENDED and event.at > T0 + 5]
+    assert {str(event.data["finish_reason"]) for event in ends} == {"internal_error"}
+    assert {event.at for event in ends} == {T0 + 10}
+
+
+@pytest.mark.durability
+def test_a_power_cut_some_time_after_the_switch_was_killed() -> None:
+    """The CEL log shows that Asterisk has run longer than the switch: the end of another call is in it."""
+    node, _, _ = talking()
+    other = node.at(6).arrive(c.TO_ANNA)
+    node.kill().at(20).engine.hang_up(other)
+    node.flow().lose_power().at(3600).restart(engine_started=3590, alive_until=7)
+    ends = {
+        event.data["talk_duration"]: round(event.at - T0, 2)
+        for events in node.reported.events.values()
+        for event in events
+        if event.type is EventType.SESSION_FINISHED
+    }
+    assert ends == {15: 20.0, 0: 20.0}
+
+
+@pytest.mark.durability
+def test_a_power_cut_without_any_witness() -> None:
+    """A call of an older version, or of a backup: its last event is the last that is known."""
+    node, _, _ = talking()
+    node.at(11).lose_power().at(3600).restart(engine_started=3590)
+    assert node.durations() == (5, 0, 5)
+
+
+@pytest.mark.durability
+def test_calls_that_ring_or_wait_at_a_power_cut() -> None:
+    for number in (c.TWICE, c.ALL, c.TO_ANNA):
+        node = Node()
+        node.arrive(number)
+        before = len(node.engine.done)
+        node.at(3).lose_power().at(3600).restart(engine_started=3590, alive_until=2)
+        assert node.end["total_duration"] == 2
+        assert node.end["finish_reason"] == "internal_error"
+        assert not [one for one in node.engine.done[before:] if isinstance(one, ConnectTargets)]
+
+
+@pytest.mark.durability
+def test_an_engine_that_was_stopped_during_a_talk() -> None:
+    """It ends its channels itself, so the CEL log has ends, and none of them is by a party."""
+    node, customer, phone = talking()
+    node.kill()
+    [session] = node.switch.sessions.values()
+    bridge = session.legs[session.talks[0].leg_id].bridge
+    assert bridge is not None
+    for one in (customer, phone):
+        node.missed.append(Left(one, Instant(T0 + 11), bridge))
+        node.missed.append(Ended(one, Instant(T0 + 11), 0, by_party=False))
+    node.lose_power().at(60).restart(engine_started=50, alive_until=10)
+    assert node.durations() == (5, 6, 11)
+    assert node.end["finish_reason"] == "internal_error"
+
+
+@pytest.mark.durability
+def test_a_party_that_hung_up_before_the_power_cut_is_the_reason() -> None:
+    node, customer, _ = talking()
+    node.kill().at(8).engine.hang_up(customer)
+    node.flow().lose_power().at(60).restart(engine_started=50, alive_until=5)
+    assert node.durations() == (5, 3, 8)
+    assert node.end["finish_reason"] == "caller_disconnects"
 
 
 def test_killed_when_only_the_first_events_were_written() -> None:

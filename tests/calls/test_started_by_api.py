@@ -180,6 +180,17 @@ def test_scenario_calls_the_contact_first(method: str) -> None:
     assert simulation.end["scenario_id"] == c.TO_ANNA
 
 
+@pytest.mark.parametrize("scenario_id", [c.TO_ANNA, c.ALL])
+def test_a_scenario_rings_an_employee_who_hears_the_message_of_the_request(scenario_id: int) -> None:
+    simulation = CallSimulation()
+    request = {**COMMON, "first_call": "contact", "scenario_id": scenario_id, "employee_message": MEDIA}
+    simulation.start("start_scenario_call", **request)
+    simulation.answer(c.CUSTOMER)
+    [connect] = [one for one in simulation.engine.done if isinstance(one, ConnectTargets)]
+    [message] = connect.connect.announcement
+    assert "greeting" in message
+
+
 @pytest.mark.parametrize("first", ["employee", "operator"])
 @pytest.mark.parametrize("method", ["start_scenario_call", "start_vnumber_call"])
 def test_scenario_calls_our_side_first(method: str, first: str) -> None:

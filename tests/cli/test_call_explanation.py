@@ -65,6 +65,13 @@ def test_a_call_that_reached_nobody_has_the_reasons_of_its_legs() -> None:
     assert explained({**row, "leg_reasons": None}, {})["explanation"] == "No employee was reached"
 
 
+def test_a_call_that_ended_with_asterisk() -> None:
+    row = {**BASE, **NO_TRUNK, "finish_reason": "internal_error"}
+    assert explained({**row, "ended_with_engine": True}, {})["explanation"].startswith("Asterisk ended")
+    of_its_own = explained({**row, "ended_with_engine": False}, {})["explanation"]
+    assert of_its_own == "The call failed for a reason inside the system"
+
+
 @pytest.fixture
 def call(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call over a trunk that registers, which failed five minutes ago with cause 34."""

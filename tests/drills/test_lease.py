@@ -16,9 +16,10 @@ from tests.calls import company as c
 from trunkline.calls.effects import Hangup
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
-from trunkline.calls.switch.lease import LOCK_SPACE, Lease
+from trunkline.calls.switch.lease import LOCK_SPACE, RENEW_SECONDS, Lease
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.calls.switch.switch import Switch
+from trunkline.core.clock import Instant
 from trunkline.core.errors import LeaseLost, SwitchUnavailable
 from trunkline.core.ids import IdGenerator, id_of_channel, node_of
 from trunkline.core.tasks import CoreTaskFailed, CoreTasks
@@ -108,6 +109,25 @@ async def test_a_takeover_adds_to_the_token_and_keeps_the_position(db: Database,
         assert second.fence.token == first.fence.token + 1
         assert second.position == 1_700_000_000.25
         assert (await row(db))["holder"] == "b"
+
+
+async def test_a_takeover_finds_when_the_former_switch_had_its_engine_for_the_last_time(
+    db: Database, database: str
+) -> None:
+    connected = 1_700_000_100.5
+    async with lease(database, "a") as first:
+        assert first.alive_at is None
+        first.engine_alive = lambda: Instant(connected)
+        async with asyncio.timeout(LIMIT):
+            while (await row(db))["alive_at"] is None:
+                await asyncio.sleep(0.05)
+        first.engine_alive = lambda: None
+    async with lease(database, "b") as second:
+        assert second.alive_at == connected
+        await db.execute("update switch_leases set position = to_timestamp(1700000200)")
+        await asyncio.sleep(RENEW_SECONDS * 1.5)  # this switch is not connected to the engine
+    async with lease(database, "c") as third:
+        assert third.alive_at == 1_700_000_200  # a written event is a witness, too
 
 
 async def switch_of(database: str, db: Database, lost: asyncio.Event) -> None:

@@ -107,6 +107,7 @@ def begin(event: Event) -> Session:
             setattr(session, name, event.data[name])
     if plan := event.data.get("plan"):
         session.state = CallingFirst(plan)
+        session.request_message = tuple((plan.get("our_message") or {}).get("files", ()))
     elif session.direction == "out":
         session.state = Placing()
     return session

@@ -245,6 +245,8 @@ class Session:
     """Scenarios that wait for the present one, the outermost first: id, and the operation where each goes on."""
     chosen: dict[str, Any] | None = None
     """Whom the present operation calls, when the call chose that: ``employee_id`` and ``group_id``."""
+    request_message: tuple[str, ...] = ()
+    """What the request of the API plays to an employee whom a scenario calls: paths of files."""
     menu_timed_out: bool = False
     """The caller chose nothing in the last menu."""
     operations: list[dict[str, Any]] = field(default_factory=list)

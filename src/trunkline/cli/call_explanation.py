@@ -15,7 +15,11 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.finish_reason is not null
     ) as leg_reasons, failed.trunk_id, failed.trunk_name, failed.cause, failed.state, failed.reason,
-    failed.registered_later
+    failed.registered_later, exists (
+        select from call_legs leg
+        where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
+            and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
+    ) as ended_with_engine
 from call_sessions session left join lateral (
     select leg.trunk_id, trunk.name as trunk_name, leg.release_cause_code as cause,
         alarm.data->>'state' as state, alarm.data->>'reason' as reason,
@@ -45,7 +49,21 @@ NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
 _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 """Reasons of a call that only its legs explain."""
 
-_MORE = ("leg_reasons", "trunk_id", "trunk_name", "cause", "state", "reason", "registered_later")
+_ENDED_WITH_ENGINE = (
+    "Asterisk ended during the call (a power cut, a restored backup): the call ends when it was last known to be"
+    " up"
+)
+
+_MORE = (
+    "leg_reasons",
+    "trunk_id",
+    "trunk_name",
+    "cause",
+    "state",
+    "reason",
+    "registered_later",
+    "ended_with_engine",
+)
 
 
 def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
@@ -58,6 +76,8 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
     text = REASON_DESCRIPTIONS.get(reason or "", reason or "")
     if reason in _NOT_REACHED and row["leg_reasons"]:
         text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
+    if reason == "internal_error" and row["ended_with_engine"]:
+        text = _ENDED_WITH_ENGINE
     if row["trunk_id"] is not None:
         cause = f"{row['cause']}, {CAUSE_DESCRIPTIONS.get(str(row['cause']), 'unknown')}"
         text += (

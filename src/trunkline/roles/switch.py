@@ -169,7 +169,16 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = _Follower(
-            db, engine, switch, recorder, guard, snapshot, configuration, lease.position, health.phases
+            db,
+            engine,
+            switch,
+            recorder,
+            guard,
+            snapshot,
+            configuration,
+            lease.position,
+            lease.alive_at,
+            health.phases,
         )
 
         def path_changed(reason: str | None) -> None:
@@ -180,6 +189,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
         path = SignalPath(engine, path_changed, lambda: follower.is_recovering)
         follower.path = path
+        lease.engine_alive = follower.engine_alive
         health.phases.done("services")
         switch.signal_path = path.status
         switch.bad_engine_messages = lambda: engine.bad_messages
@@ -289,6 +299,7 @@ class _Follower:
     """Follows the engine's signals; after each (re)connect it recovers first.
 
     :param position: up to which a former switch handled all signals and wrote their events.
+    :param alive_at: when a former switch was connected to the engine for the last time.
     """
 
     def __init__(
@@ -301,6 +312,7 @@ class _Follower:
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
         position: Instant | None,
+        alive_at: Instant | None,
         phases: StartPhases,
     ) -> None:
         self._phases = phases
@@ -312,6 +324,7 @@ class _Follower:
         self._snapshot = snapshot
         self._configuration = configuration
         self._position = position
+        self._alive_at = alive_at
         self._recovery: recovery.Recovery | None = None
         self._recovered_at = Instant(0.0)
         self._first = True
@@ -333,6 +346,8 @@ class _Follower:
                 case LoginFailed():
                     self._each(self._guard.handle, signal)
                 case EngineDown():
+                    if not self._first:
+                        self._alive_at = signal.at
                     _log.error(
                         "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
                     )
@@ -358,6 +373,14 @@ class _Follower:
             self._switch.handled_until = signal.at
             if self._recovery is not None and signal.at > self._recovered_at + REPLAYED_SECONDS:
                 self._recovery = None
+
+    def engine_alive(self) -> Instant | None:
+        """Now, while the calls of this switch are those of Asterisk and its signals arrive; None otherwise.
+
+        A call whose end is not known was up at this moment.
+        """
+        is_ready = self.path is not None and self.path.state is PathState.READY
+        return Instant(time.time()) if is_ready and self.is_certain() else None
 
     def is_certain(self) -> bool:
         """Whether the calls of the switch are those of Asterisk: all signals are handled."""
@@ -407,7 +430,7 @@ class _Follower:
             # From now on this process has the list of ended calls itself, also while the database is unavailable.
             for channel in await recovery.ended_channels(self._db, self._switch, survey):
                 self._switch.remember_ended(channel)
-        self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey)
+        self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey, self._alive_at)
         self._recovery.run()
         self._recovered_at = self._switch.handled_until = survey.at
         if self._first:

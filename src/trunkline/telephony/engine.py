@@ -20,7 +20,13 @@ from trunkline.telephony import cel_log
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
 from trunkline.telephony.applied import applied_digests, differences, reload
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
-from trunkline.telephony.ari_events import ChannelSnapshot, ChannelUserevent, StasisStart, parse_channel
+from trunkline.telephony.ari_events import (
+    ChannelSnapshot,
+    ChannelUserevent,
+    StasisStart,
+    parse_channel,
+    parse_time,
+)
 from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.carrier_registrations import (
     CarrierRegistration,
@@ -569,9 +575,10 @@ class AsteriskEngine(Conversations):
 
     async def survey(self, since: Instant) -> Survey:
         at = _now()
-        channels, bridges, statuses = await asyncio.gather(
+        channels, bridges, info, statuses = await asyncio.gather(
             self._command("GET", "/channels"),
             self._command("GET", "/bridges"),
+            self._command("GET", "/asterisk/info", {"only": "status"}),
             self._list("Status", {"Variables": f"{_LINKED},{_ALIAS},{_DIALLED}"}),
         )
         channels = self._read_channels(channels)
@@ -603,7 +610,16 @@ class AsteriskEngine(Conversations):
             if one.id in linked and (one.id in shown or not details.get(one.id, {}).get(_ALIAS))
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
-        return Survey(at, [one for one in found if one], cel_log.signals(entries, winning, alive))
+        seen = [one for one in found if one]
+        return Survey(at, seen, cel_log.signals(entries, winning, alive), self._started_at(info))
+
+    def _started_at(self, info: Any) -> Instant | None:
+        """Since when this Asterisk runs."""
+        try:
+            return parse_time(info["status"]["startup_time"])
+        except (KeyError, TypeError, ValueError) as error:
+            self._bad.add("ari", info, error)
+            return None
 
     def _resume_dialled(
         self,

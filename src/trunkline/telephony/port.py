@@ -454,6 +454,8 @@ class Survey:
     channels: Sequence[SeenChannel]
     missed: Sequence[Signal] = field(default=())
     """From the engine's CEL log, oldest first, from the requested instant on; may repeat known signals."""
+    engine_started_at: Instant | None = None
+    """Since when this process of the engine runs: calls that are older were carried by another one. None = not known."""
 
 
 class Engine(Protocol):

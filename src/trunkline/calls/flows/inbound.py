@@ -434,7 +434,7 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
         try_others(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
-    announcement = employee_message(decision, ring.operation)
+    announcement = employee_message(decision, ring.operation) + session.request_message
     dialing.dial(decision, contact, dial_targets, ring.ring_seconds, music=music, announcement=announcement)
 
 
@@ -445,7 +445,8 @@ def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:
         _next(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
-    dialing.dial(decision, contact, [dial_target], ring.ring_seconds, music=music)
+    announcement = decision.session.request_message
+    dialing.dial(decision, contact, [dial_target], ring.ring_seconds, music=music, announcement=announcement)
 
 
 def _music(decision: Decision, contact: Leg, media_file_id: int | None) -> str | None:

@@ -35,7 +35,8 @@ LEASE_CHANNEL = "trunkline_leases"
 _RETRY_SECONDS = 0.1
 
 _FORMER = """
-select extract(epoch from position)::float8 as position from switch_leases where node = %s
+select extract(epoch from position)::float8 as position, extract(epoch from alive_at)::float8 as alive_at
+from switch_leases where node = %s
 """
 
 _TAKE_OVER = """
@@ -47,7 +48,8 @@ returning token, pg_notify(%s, %s)
 """
 
 _RENEW = """
-update switch_leases set expires_at = now() + interval '10 seconds', renewed_at = now()
+update switch_leases set expires_at = now() + interval '10 seconds', renewed_at = now(),
+    alive_at = greatest(alive_at, to_timestamp(%s))
 where node = %s and token = %s
 """
 
@@ -79,6 +81,10 @@ class Lease:
         self._token: int | None = None
         self.position: Instant | None = None
         """Up to which the former switch handled the engine's signals and wrote their events; None = there was none."""
+        self.alive_at: Instant | None = None
+        """When the former switch was connected to the engine for the last time, as far as it is stored."""
+        self.engine_alive: Callable[[], Instant | None] = lambda: None
+        """When the engine was connected for the last time, for the next switch; the role sets it."""
 
     async def __aenter__(self) -> Self:
         self._task = core_task(self._hold(), name="switch-lease")
@@ -154,6 +160,9 @@ class Lease:
         former = await (await connection.execute(_FORMER, (self._node,))).fetchone()
         if former is not None and former["position"] is not None:
             self.position = Instant(former["position"])
+        if former is not None:
+            known = [former[name] for name in ("position", "alive_at") if former[name] is not None]
+            self.alive_at = Instant(max(known)) if known else None
         cursor = await connection.execute(
             _TAKE_OVER, (self._node, self._holder, self._control_url, LEASE_CHANNEL, str(self._node))
         )
@@ -164,7 +173,7 @@ class Lease:
 
     async def _renew(self, connection: _Connection) -> None:
         try:
-            cursor = await connection.execute(_RENEW, (self._node, self._token))
+            cursor = await connection.execute(_RENEW, (self.engine_alive(), self._node, self._token))
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:

@@ -4,7 +4,8 @@
 2. Read the engine's survey: the channels that exist now, and the signals in its CEL log since the stored position or the
    last event of a call that expects a signal (:func:`log_start`).
 3. Apply the missed signals by the same rules as live signals. A signal that was handled before has no effect.
-4. End the legs whose channels do not exist any more.
+4. End the legs whose channels do not exist any more. When the Asterisk that carried them does not run any more (a power cut,
+   a restored backup), the last moment at which it is known to have run is their end, and not the moment of the recovery.
 5. Continue the calls whose channels exist, and begin those that came in meanwhile.
 
 A call is found by its id, which follows from its first channel (:func:`trunkline.core.ids.id_of_channel`): the CEL log, the
@@ -14,11 +15,12 @@ listing of channels and the signal of the arrival are of one call, whichever com
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.evolution import replay
-from trunkline.calls.finish_reasons import NORMAL_CLEARING
+from trunkline.calls.finish_reasons import NETWORK_OUT_OF_ORDER, NORMAL_CLEARING
 from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, mailbox, outbound
 from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
@@ -39,6 +41,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.events import store
 from trunkline.events.catalogue import Event, call_stream
+from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -146,12 +149,21 @@ def has_unlogged_end(switch: Switch, survey: Survey) -> bool:
 
 
 class Recovery:
-    """Brings a switch in line with the engine."""
+    """Brings a switch in line with the engine.
 
-    def __init__(self, switch: Switch, directory: Directory, survey: Survey) -> None:
+    :param alive_until: last moment at which a switch of this node was connected to the engine; None = not known.
+    """
+
+    def __init__(
+        self, switch: Switch, directory: Directory, survey: Survey, alive_until: Instant | None = None
+    ) -> None:
         self._switch = switch
         self._directory = directory
         self._survey = survey
+        self._former_alive_until = _former_alive_until(survey, alive_until)
+        self._hung_up = {one.channel for one in survey.missed if isinstance(one, Ended) and one.by_party}
+        self._ended_with_engine: set[int] = set()
+        """Calls that ended because their Asterisk did."""
         self._fresh: set[int] = set()
         self._commanded: set[Channel] = set()
         """Channels that the rules have given a command in this recovery."""
@@ -234,6 +246,10 @@ class Recovery:
             and not session.leg_of(signal.channel)
         ):
             session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
+        if isinstance(signal, Ended) and self._was_stopped(session):
+            self._end_with_engine(session, signal.at)
+        if isinstance(signal, Ended) and session.call_session_id in self._ended_with_engine:
+            signal = replace(signal, cause=NETWORK_OUT_OF_ORDER)
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.handle(signal)
@@ -306,6 +322,40 @@ class Recovery:
             return None
         return adopt(origin, arrived, switch.context(origin.account), identifier)
 
+    # --- what ended with the engine
+
+    def _is_of_former_engine(self, session: Session) -> bool:
+        """Whether the Asterisk that carried this call does not run any more: the present one is younger than the call."""
+        started_at = self._survey.engine_started_at
+        return started_at is not None and session.started_at < started_at
+
+    def _was_stopped(self, session: Session) -> bool:
+        """Whether a talk ended because its Asterisk was stopped: the CEL log has ends, and none of them by a party."""
+        return (
+            self._is_of_former_engine(session)
+            and bool(session.talks)
+            and not any(leg.channel in self._hung_up for leg in session.legs.values())
+        )
+
+    def _end_of_former(self, session: Session) -> Instant:
+        """The last moment at which a call of a former engine is known to have been up."""
+        return max(session.last_at, self._former_alive_until)
+
+    def _end_with_engine(self, session: Session, at: Instant) -> None:
+        account = self._directory.accounts.get(session.account_id)
+        if account is None or session.ending is not None:
+            return
+        decision = Decision(session, self._switch.context(account, session), at)
+        decision.ending(Reason.INTERNAL_ERROR)
+        self._switch.apply(decision)
+        self._ended_with_engine.add(session.call_session_id)
+        _log.warning(
+            "call_ended_with_engine",
+            call_session_id=session.call_session_id,
+            account_id=session.account_id,
+            ended_at=at,
+        )
+
     # --- what lives
 
     def _adopt_unknown(self, seen: SeenChannel) -> None:
@@ -351,8 +401,14 @@ class Recovery:
         """Bring one session to what its channels are now."""
         switch = self._switch
         at = self._survey.at
+        is_of_former = self._is_of_former_engine(session)
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)
+            if seen is None and is_of_former:
+                end = self._end_of_former(session)
+                self._end_with_engine(session, end)
+                switch.handle(Ended(leg.channel, end, cause=NETWORK_OUT_OF_ORDER, by_party=False))
+                continue
             if seen is None:
                 if leg.started_at < at:  # one that began after the listing is not in it
                     switch.handle(Ended(leg.channel, at, cause=0, by_party=False))
@@ -376,7 +432,8 @@ class Recovery:
         found = self._directory.accounts.get(session.account_id)
         if not session.living and found is not None:
             # All its legs are gone and only the last word is missing.
-            decision = Decision(session, self._switch.context(found, session), self._survey.at)
+            at = self._end_of_former(session) if self._is_of_former_engine(session) else self._survey.at
+            decision = Decision(session, self._switch.context(found, session), at)
             if session.legs:
                 rules.settle(decision)
             else:
@@ -434,6 +491,17 @@ class Recovery:
             click_to_call.resume(decision, leg)
         elif isinstance(session.state, Placing):
             outbound.resume(decision, leg)
+
+
+def _former_alive_until(survey: Survey, alive_until: Instant | None) -> Instant:
+    """The last moment at which the engine before the present one is known to have run."""
+    started_at = survey.engine_started_at
+    if started_at is None:
+        return NEVER
+    witnesses = [one.at for one in survey.missed if one.at < started_at]
+    if alive_until is not None:
+        witnesses.append(min(alive_until, started_at))
+    return max(witnesses, default=NEVER)
 
 
 def _ms(at: Instant) -> int:
