@@ -218,7 +218,7 @@ async def test_a_call_is_counted(
     changes = _Changes(
         ("trunkline_calls_started_total", {"direction": "in"}),
         ("trunkline_calls_ended_total", {"finish_reason": Reason.CALLER_DISCONNECTS.value}),
-        ("trunkline_effects_total", {"effect": "Dial", "outcome": outcome}),
+        ("trunkline_effects_total", {"effect": "ConnectTargets", "outcome": outcome}),
         ("trunkline_call_setup_seconds_count", {}),
     )
     channel = fake.arrive(a_trunk(), c.number_of(c.OUTSIDE), c.CUSTOMER)
