@@ -311,6 +311,20 @@ def test_a_talk_at_a_power_cut_ends_when_it_was_last_known_to_be_up() -> None:
     assert {event.at for event in ends} == {T0 + 10}
 
 
+@pytest.mark.parametrize("who", ["customer", "employee"])
+def test_a_party_of_which_nothing_is_received_is_the_reason(who: str) -> None:
+    """Asterisk ends its channel with cause 44; nobody hung up."""
+    node, customer, phone = talking()
+    node.at(9).engine._clear(
+        node.engine.channels[customer if who == "customer" else phone], 44, by_party=False
+    )
+    node.flow()
+    assert node.durations() == (5, 4, 9)
+    assert node.end["finish_reason"] == (
+        "caller_number_problems" if who == "customer" else "operator_number_problems"
+    )
+
+
 @pytest.mark.durability
 def test_a_power_cut_some_time_after_the_switch_was_killed() -> None:
     """The CEL log shows that Asterisk has run longer than the switch: the end of another call is in it."""

@@ -34,6 +34,9 @@ NETWORK_OUT_OF_ORDER = 38
 TEMPORARY_FAILURE = 41
 SWITCH_CONGESTION = 42
 
+MEDIA_LOST = 44
+"""Asterisk ends a channel with it of which it has received neither RTP nor RTCP for the time of the setting."""
+
 _NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, 127})
 _NETWORK = frozenset(
     {DESTINATION_OUT_OF_ORDER, NETWORK_OUT_OF_ORDER, TEMPORARY_FAILURE, CONGESTION, SWITCH_CONGESTION}
@@ -58,6 +61,11 @@ def unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
     if cause in _NETWORK and is_line:
         return Reason.LOCKED_PHONE
     return Reason.OPERATOR_NUMBER_PROBLEMS if operator else Reason.CALLER_NUMBER_PROBLEMS
+
+
+def lost(side: Side) -> Reason:
+    """Nothing was received from an answered party any more."""
+    return Reason.OPERATOR_NUMBER_PROBLEMS if side is Side.OPERATOR else Reason.CALLER_NUMBER_PROBLEMS
 
 
 def hung_up(side: Side) -> Reason:

@@ -21,9 +21,11 @@ from trunkline.calls.effects import (
 )
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
+    MEDIA_LOST,
     TEMPORARY_FAILURE,
     Side,
     hung_up,
+    lost,
 )
 from trunkline.calls.flows import (
     click_to_call,
@@ -501,8 +503,12 @@ def _why_gone(session: Session, leg: Leg, heard: Ended) -> Reason:
             return hung_up(leg.side)
     if leg.departure is not None:
         return _DEPARTURES[leg.departure]
+    if session.ending is None and heard.cause == MEDIA_LOST and not heard.by_party:
+        return lost(leg.side)
     other = Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR
-    return session.ending or hung_up(leg.side if heard.by_party else other)
+    if session.ending is not None:
+        return session.ending
+    return hung_up(leg.side) if heard.by_party else engine_connect.left_by(session, other)
 
 
 _DEPARTURES = {

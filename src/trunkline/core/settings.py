@@ -87,6 +87,11 @@ class SipSettings(_Group):
     """Whether phones may transfer calls themselves (REFER): with the fetched Asterisk, whose module is corrected (decision
     0043)."""
 
+    media_timeout: int = Field(default=120, ge=0, le=86_400)
+    """Seconds without RTP and RTCP of a phone or carrier in an answered call, after which its leg ends; 0 = never."""
+    media_timeout_hold: int = Field(default=3600, ge=0, le=86_400)
+    """The same for a party that has put the call on hold (``sendonly``, ``inactive``); 0 = never."""
+
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup
-from trunkline.calls.finish_reasons import SUBSCRIBER_ABSENT, Side, cause_for_result, hung_up, unanswered
+from trunkline.calls.finish_reasons import (
+    SUBSCRIBER_ABSENT,
+    Side,
+    cause_for_result,
+    hung_up,
+    lost,
+    unanswered,
+)
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -179,11 +186,17 @@ def party_gone(decision: Decision, given: LegGone) -> None:
         decision.ending(given.reason)
 
 
+def left_by(session: Session, side: Side) -> Reason:
+    """Why a talk ended that ended on this side: its party hung up, or nothing was received from it any more."""
+    gone = any(leg.side is side and leg.finish_reason is lost(side) for leg in session.legs.values())
+    return lost(side) if gone and session.talks else hung_up(side)
+
+
 def talk_over(decision: Decision, given: TalkOver | NotConnected) -> None:
     """They talked, and the other party hung up."""
     legs = decision.session.legs.values()
     other = next((one for one in legs if one.side is not given.leg.side and one.is_talked), None)
-    decision.ending(hung_up(other.side if other is not None else given.leg.side))
+    decision.ending(left_by(decision.session, other.side if other is not None else given.leg.side))
     decision.do(Hangup(given.leg.channel))
 
 

@@ -113,6 +113,7 @@ class EngineConfig:
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
     :ivar max_channels: channels at most, except those of emergency calls; 0 = Asterisk has no limit of its own.
     :ivar transfers: whether REFER of lines is reported to the switch.
+    :ivar media_timeout, media_timeout_hold: seconds without RTP and RTCP of a party until its channel ends; 0 = never.
     :ivar digests: algorithms of the challenges phones get (``MD5``, ``SHA-256``), the preferred first.
     """
 
@@ -131,6 +132,8 @@ class EngineConfig:
     digests: Sequence[str] = ("MD5",)
     cel_log: bool = True
     transfers: bool = False
+    media_timeout: int = 0
+    media_timeout_hold: int = 0
 
     @classmethod
     def of(cls, settings: Settings, secrets: EngineSecrets, modules: Path, data: Path) -> EngineConfig:
@@ -160,6 +163,8 @@ class EngineConfig:
             max_channels=engine.max_channels,
             digests=tuple(sip.digest_algorithms),
             transfers=sip.transfers,
+            media_timeout=sip.media_timeout,
+            media_timeout_hold=sip.media_timeout_hold,
         )
 
 

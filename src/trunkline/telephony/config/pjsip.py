@@ -143,6 +143,8 @@ trust_id_outbound = no
 send_pai = no
 send_rpid = no
 rtp_keepalive = 15
+rtp_timeout = {config.media_timeout}
+rtp_timeout_hold = {config.media_timeout_hold}
 inband_progress = no
 language = en
 """
