@@ -34,7 +34,7 @@ settings.load_profile("trunkline")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--kills", type=int, default=8, help="how many processes a drill kills (default: %(default)s)"
+        "--kills", type=int, default=5, help="how many processes a drill kills (default: %(default)s)"
     )
     parser.addoption("--long-drills", action="store_true", help="run the drills that take minutes, too")
     parser.addoption("--kills-report", metavar="FILE", help="where the drill writes its table, as JSON")

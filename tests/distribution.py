@@ -1,4 +1,4 @@
-"""How tests are spread over processes (``pytest -n 3 --dist loadgroup``).
+"""How tests are spread over processes (``pytest -n 4 --dist loadgroup``).
 
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real

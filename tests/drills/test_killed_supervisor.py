@@ -17,14 +17,13 @@ pytestmark = pytest.mark.drill
 
 async def test_nothing_of_it_stays_and_it_starts_again_at_once(tmp_path: Path) -> None:
     async with Installation(tmp_path) as installation:
-        for _ in range(2):
-            pids = {one["name"]: int(one["pid"]) for one in status.processes(installation.settings)}
-            assert {"worker", "switch", "web"} <= set(pids)
-            await installation.kill_supervisor()
-            roles = [pids[name] for name in ("worker", "switch", "web")]
-            deadline = time.monotonic() + 5
-            while any(is_alive(pid) for pid in roles):
-                assert time.monotonic() < deadline, "a process outlives `trunkline up`"
-                await asyncio.sleep(0.05)
-            await installation.start()
-            assert status.collect(installation.settings)["up"]
+        pids = {one["name"]: int(one["pid"]) for one in status.processes(installation.settings)}
+        assert {"worker", "switch", "web"} <= set(pids)
+        await installation.kill_supervisor()
+        roles = [pids[name] for name in ("worker", "switch", "web")]
+        deadline = time.monotonic() + 5
+        while any(is_alive(pid) for pid in roles):
+            assert time.monotonic() < deadline, "a process outlives `trunkline up`"
+            await asyncio.sleep(0.05)
+        await installation.start()
+        assert status.collect(installation.settings)["up"]

@@ -13,7 +13,7 @@ from tests.engine.test_calls_in import ANNA
 from trunkline.demo.outside import Answer
 from trunkline.runtime.asterisk import AsteriskInstall
 
-pytestmark = [pytest.mark.drill, pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.drill, pytest.mark.long_drill, pytest.mark.engine, pytest.mark.timeout(300)]
 
 TIMEOUT = 12
 

@@ -16,7 +16,13 @@ from tests.engine.test_calls_in import ANNA
 from trunkline.demo.outside import Answer
 from trunkline.runtime.asterisk import AsteriskInstall
 
-pytestmark = [pytest.mark.drill, pytest.mark.engine, pytest.mark.durability, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.long_drill,
+    pytest.mark.engine,
+    pytest.mark.durability,
+    pytest.mark.timeout(300),
+]
 
 TALK = 6.0
 WITHOUT_POWER = 15.0
