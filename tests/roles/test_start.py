@@ -8,9 +8,6 @@ import sys
 
 import pytest
 
-from trunkline.core import log
-from trunkline.roles.health import Health, StartPhases
-
 _LIBRARIES_OF_SOUND = {"numpy", "av", "onnxruntime"}
 
 
@@ -20,15 +17,25 @@ def test_the_switch_does_not_load_the_libraries_of_sound() -> None:
     assert not _LIBRARIES_OF_SOUND & set(json.loads(loaded.stdout))
 
 
-def test_the_first_readiness_logs_the_phases_of_the_start_once(capfd: pytest.CaptureFixture[str]) -> None:
-    log.configure("switch")
-    phases = StartPhases(0.0)
-    phases.done("load")
-    phases.done("directory")
-    health = Health("switch", is_watched=False, phases=phases, was_standby=True)
-    health.ready()
-    health.ready()
-    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+_FIRST_READINESS = """
+from trunkline.core import log
+from trunkline.roles.health import Health, StartPhases
+log.configure("switch")
+phases = StartPhases(0.0)
+phases.done("load")
+phases.done("directory")
+health = Health("switch", is_watched=False, phases=phases, was_standby=True)
+health.ready()
+health.ready()
+"""
+"""In a process of its own: the configuration of logging stays for the process."""
+
+
+def test_the_first_readiness_logs_the_phases_of_the_start_once() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _FIRST_READINESS], capture_output=True, check=True, text=True, timeout=100
+    )
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
     [started] = [line for line in lines if line["event"] == "started"]
     assert started["was_standby"] is True
     assert list(started["phases_ms"]) == ["load", "directory", "readiness"]
