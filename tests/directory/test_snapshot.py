@@ -223,8 +223,9 @@ async def test_one_failing_listener_does_not_silence_the_others(
 async def test_lost_connections_cost_no_change(admin: Administrator, snapshot: DirectorySnapshot) -> None:
     await admin.apply(SMALL)
     await until(lambda: snapshot.current.line("0160001"))
+    # Waits until they have ended: a statement that meets one as it ends fails, and is not repeated by itself.
     await admin.db.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
     await admin.db.execute("update employees set last_name = 'Meanwhile' where key = 'anna'")

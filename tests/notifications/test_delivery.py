@@ -79,7 +79,8 @@ async def test_refused_ones_are_tried_again_and_keep_their_order(rig: Rig) -> No
     log = await rig.subscriptions.log(rig.account_id)
     assert len(log) == len(ALL_OF_A_CALL)
     attempts = await rig.db.fetch_all(
-        "select * from delivery_attempts where delivery_id = %s", (settled[0]["delivery_id"],)
+        "select * from delivery_attempts where delivery_id = %s order by attempt",
+        (settled[0]["delivery_id"],),
     )
     assert [(one["status_code"], one["error"] is None) for one in attempts] == [
         (500, False),
