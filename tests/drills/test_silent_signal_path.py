@@ -73,6 +73,8 @@ async def test_hold_while_the_manager_interface_is_away_fails_and_the_talk_goes_
     assert refused.value.mnemonic == "internal_error"
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     assert session in {one["call_session_id"] for one in await setup.living()}
+    # Until the next heartbeat fails, the state is still the one from before the cut: "ready" would say nothing.
+    await setup.until("not_ready")
     setup.ami.heal()
     await setup.until("ready")
     await setup.installation.call_api(
