@@ -56,7 +56,7 @@ async def test_silence_without_hold_music(setup: TelephonySetup) -> None:
     await phone.hold()
     await asyncio.sleep(2)
     before = len((await customer.ear()).sound)
-    await asyncio.sleep(2)
+    await asyncio.sleep(5)  # Asterisk writes blocks of 32 KiB: two seconds of sound
     assert len((await customer.ear()).sound) - before > 8000
     await phone.hangup()
     await setup.engine.hangup(arrival.channel)

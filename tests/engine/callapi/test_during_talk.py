@@ -248,7 +248,8 @@ async def test_recording_by_key(client: CallApiClient, tmp_path: Path) -> None:
     await talk.contact.hangup()
     await talk.employee.ended()
     sent = await client.setup.sent(talk.contact, talk.employee)
-    row = await client.setup.row(talk.before, recorded=True)
+    # The call of the test before may still be missing in the report when this one begins.
+    row = await client.setup.row(talk.call_session_id - 1, recorded=True)
     hears = await client.setup.world.hears([talk.contact, talk.employee])
     for channel, tone in zip(
         await client.recording(row, tmp_path), (talk.contact.tone, talk.employee.tone), strict=True
