@@ -17,7 +17,7 @@ from trunkline.directory.model import LineStatus, SipLine, Trunk
 from trunkline.directory.trunks.identification import Identification
 from trunkline.routing.emergency import emergency_caller, emergency_numbers, emergency_trunks
 from trunkline.runtime import asterisk_correction, certificates, secrets
-from trunkline.runtime.asterisk import AsteriskInstall, Origin
+from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     DefaultRoute,
     Directory,
@@ -64,9 +64,7 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     Lines and trunks are the switch's to write; those of the last run stay, so that phones can register before
     the switch is up.
     """
-    if settings.sip.transfers and not (
-        install.origin is Origin.PRIVATE and asterisk_correction.correct_transfers(install.modules_dir)
-    ):
+    if settings.sip.transfers and not asterisk_correction.are_transfers_corrected(install.modules_dir):
         _log.warning(
             "transfers_not_possible",
             remedy="sip.transfers needs the fetched Asterisk on amd64, whose module of transfers is corrected",

@@ -18,7 +18,7 @@ from tests.telephony.conftest import PATIENCE, Pbx, SignalLog
 from tests.telephony.test_config import CONFIG
 from trunkline.demo.outside import Answer, Call
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.asterisk_correction import correct_transfers
+from trunkline.runtime.asterisk_correction import are_transfers_corrected
 from trunkline.telephony.config import TrunkConfig, TrunkMode, base_files
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Answered, Arrived, Ended, TransferAsked
@@ -70,7 +70,7 @@ async def test_no_call_is_taken_over_and_no_carrier_moves_one(
     asterisk_install: AsteriskInstall, tmp_path: Path
 ) -> None:
     """INVITE with Replaces belongs to nobody, or is a call of its own; REFER of a trunk is refused and not reported."""
-    if not correct_transfers(asterisk_install.modules_dir):
+    if not are_transfers_corrected(asterisk_install.modules_dir):
         pytest.skip("this machine has an Asterisk without the corrections")
     pbx = Pbx(asterisk_install, tmp_path)
     pbx.config = replace(pbx.config, transfers=True)
@@ -122,7 +122,7 @@ async def test_a_request_without_a_subscription_ends_nothing(
     asterisk_install: AsteriskInstall, tmp_path: Path, target: str
 ) -> None:
     """``Refer-Sub: false`` ended the Asterisk process; a phone that hangs up at the same moment disturbs nothing."""
-    if not correct_transfers(asterisk_install.modules_dir):
+    if not are_transfers_corrected(asterisk_install.modules_dir):
         pytest.skip("this machine has an Asterisk without the corrections")
     pbx = Pbx(asterisk_install, tmp_path)
     pbx.config = replace(pbx.config, transfers=True)

@@ -37,18 +37,18 @@ def _copy(root: Path, content: bytes) -> Path:
 
 def test_the_named_build_is_corrected_once(tmp_path: Path) -> None:
     program = _copy(tmp_path, _BEFORE)
-    assert correct(tmp_path, (_CORRECTION,))
+    correct(program, (_CORRECTION,))
     assert program.read_bytes() == _AFTER
     assert program.stat().st_mode & 0o777 == 0o755
     changed = program.stat().st_ino
-    assert correct(tmp_path, (_CORRECTION,))
+    correct(program, (_CORRECTION,))
     assert program.stat().st_ino == changed
     assert [file.name for file in program.parent.iterdir()] == ["asterisk"]
 
 
 def test_another_build_is_left_alone(tmp_path: Path) -> None:
     program = _copy(tmp_path, b"another" + _BEFORE)
-    assert not correct(tmp_path, (_CORRECTION,))
+    correct(program, (_CORRECTION,))
     assert program.read_bytes() == b"another" + _BEFORE
 
 
@@ -56,12 +56,20 @@ def test_an_unexpected_result_changes_nothing_and_says_what_to_do(tmp_path: Path
     program = _copy(tmp_path, _BEFORE)
     wrong = Correction(_digest(_BEFORE), _digest(b"other"), 7, b"\x77\x68", b"\xeb\x68")
     with pytest.raises(SetupError, match="run this again"):
-        correct(tmp_path, (wrong,))
+        correct(program, (wrong,))
     assert program.read_bytes() == _BEFORE
 
 
+def test_corrections_of_one_file_are_applied_in_order(tmp_path: Path) -> None:
+    last = b"program\xeb\x68END"
+    second = Correction(_digest(_AFTER), _digest(last), 9, b"end", b"END")
+    program = _copy(tmp_path, _BEFORE)
+    correct(program, (_CORRECTION, second))
+    assert program.read_bytes() == last
+
+
 def test_corrections_replace_what_they_name() -> None:
-    for one in asterisk_correction.CORRECTIONS:
+    for one in (*asterisk_correction.CORRECTIONS, *asterisk_correction.TRANSFER_CORRECTIONS):
         assert len(one.old) == len(one.new)
         assert one.old != one.new
         assert one.before != one.after
@@ -80,9 +88,16 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     assert _digest(content) == correction.after
     content[correction.offset : correction.offset + 2] = correction.old
     program.write_bytes(content)
+    [module] = root.glob(f"usr/lib/*/asterisk/modules/{asterisk_correction.TRANSFERS}")
+    content = bytearray(module.read_bytes())
+    for one in asterisk_correction.TRANSFER_CORRECTIONS:
+        content[one.offset : one.offset + len(one.old)] = one.old
+    module.write_bytes(content)
+    assert not asterisk_correction.are_transfers_corrected(module.parent)
     marker = json.loads((root / "installed.json").read_text())
-    assert marker.pop("corrected") is True
+    assert marker.pop("corrections") == asterisk_correction.APPLIED
     (root / "installed.json").write_text(json.dumps(marker))
     assert asterisk.ensure(settings).version == asterisk_install.version
     assert _digest(program.read_bytes()) == correction.after
-    assert json.loads((root / "installed.json").read_text())["corrected"] is True
+    assert asterisk_correction.are_transfers_corrected(module.parent)
+    assert json.loads((root / "installed.json").read_text())["corrections"] == asterisk_correction.APPLIED

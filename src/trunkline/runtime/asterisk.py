@@ -145,16 +145,18 @@ def _may_need_correction(install: AsteriskInstall, settings: Settings) -> bool:
     """Whether it is a private copy that an earlier version of Trunkline fetched."""
     if install.origin is not Origin.PRIVATE:
         return False
-    return "corrected" not in json.loads((settings.runtime / "asterisk" / _MARKER).read_text())
+    marker = json.loads((settings.runtime / "asterisk" / _MARKER).read_text())
+    return bool(marker.get("corrections") != asterisk_correction.APPLIED)
 
 
 def _correct_once(root: Path) -> None:
-    """Correct a copy that an earlier version of Trunkline fetched; the marker has the result."""
+    """Correct a copy that an earlier version of Trunkline fetched; the marker says which corrections were considered."""
     marker = json.loads((root / _MARKER).read_text())
-    if "corrected" in marker:
+    if marker.get("corrections") == asterisk_correction.APPLIED:
         return
+    asterisk_correction.correct_copy(root, root / "usr/lib" / marker["triplet"] / "asterisk/modules")
     partial = root / f"{_MARKER}.partial"
-    partial.write_text(json.dumps(marker | {"corrected": asterisk_correction.correct(root)}, indent=1))
+    partial.write_text(json.dumps(marker | {"corrections": asterisk_correction.APPLIED}, indent=1))
     partial.rename(root / _MARKER)
 
 
@@ -335,7 +337,7 @@ def _finish(root: Path, files: list[str]) -> None:
     for module in modules.glob("*.so"):
         if not debian.is_self_contained(module, through, root):
             module.unlink()
-    corrected = asterisk_correction.correct(root)
+    asterisk_correction.correct_copy(root, modules)
     program = root / asterisk_correction.PROGRAM
     result = subprocess.run([*through, str(program), "-V"], capture_output=True, text=True, check=False)
     version = _version(result.stdout) if debian.is_self_contained(program, through, root) else None
@@ -350,7 +352,7 @@ def _finish(root: Path, files: list[str]) -> None:
         "triplet": libraries.name,
         "loader": str(loader.relative_to(root)),
         "packages": files,
-        "corrected": corrected,
+        "corrections": asterisk_correction.APPLIED,
     }
     (root / _MARKER).write_text(json.dumps(marker, indent=1))
 

@@ -1,8 +1,9 @@
-"""One known error of the fetched Asterisk is corrected in its program file.
+"""Known errors of the fetched Asterisk are corrected in its files, when it is set up.
 
 Debian's package has a patch that upstream does not have (``2016_opus_plc.patch``): a translator drops each frame whose
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
+Its module of transfers has two more (decision 0043); without the corrections it is not loaded.
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -74,52 +75,54 @@ TRANSFER_CORRECTIONS = (
 """In order; decision 0043."""
 
 
-def correct_transfers(modules: Path) -> bool:
-    """Whether the module of transfers is the corrected one, and correct it first if it is the build that they are for.
-
-    :param modules: folder of a private copy.
-    :raises SetupError: as :func:`correct`.
-    """
-    for one in TRANSFER_CORRECTIONS:
-        _correct_file(modules / TRANSFERS, modules, (one,))
-    return are_transfers_corrected(modules)
-
-
 def are_transfers_corrected(modules: Path) -> bool:
     """Whether the module of transfers in this folder is the corrected one."""
     module = modules / TRANSFERS
     return module.exists() and hashlib.sha256(module.read_bytes()).hexdigest() == _TRANSFERS_CORRECTED
 
 
-def correct(root: Path, corrections: tuple[Correction, ...] = CORRECTIONS) -> bool:
-    """Whether the program of this copy is a corrected one, and correct it first if a correction is for it.
+APPLIED = [one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS)]
+"""What the marker of a copy holds after :func:`correct_copy` of this version."""
+
+
+def correct_copy(root: Path, modules: Path) -> None:
+    """Correct the files of a private copy for whose builds there are corrections; the others stay as they are.
+
+    To be called by one process at a time.
+
+    :param root: of the copy; :param modules: its folder of modules.
+    :raises SetupError: see :func:`correct`.
+    """
+    correct(root / PROGRAM)
+    if (modules / TRANSFERS).exists():
+        correct(modules / TRANSFERS, TRANSFER_CORRECTIONS)
+
+
+def correct(file: Path, corrections: tuple[Correction, ...] = CORRECTIONS) -> None:
+    """Apply the corrections for this build of the file, in order.
 
     The file is replaced by one rename: an interruption leaves the former one, and processes that run go on with theirs.
 
-    :param root: of the private copy.
     :raises SetupError: the corrected file has another digest than it must have; the former one is still there.
     """
-    return _correct_file(root / PROGRAM, root, corrections)
-
-
-def _correct_file(program: Path, root: Path, corrections: tuple[Correction, ...]) -> bool:
-    content = bytearray(program.read_bytes())
-    digest = hashlib.sha256(content).hexdigest()
-    if any(one.after == digest for one in corrections):
-        return True
-    found = next((one for one in corrections if one.before == digest), None)
-    if found is None:
-        return False
-    content[found.offset : found.offset + len(found.new)] = found.new
-    if hashlib.sha256(content).hexdigest() != found.after:
-        raise SetupError(
-            f"{program} could not be corrected; delete {root} and run this again, so that it is fetched again"
-        )
-    partial = program.with_name(f"{program.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.chmod(program.stat().st_mode & 0o7777)
-    partial.rename(program)
-    return True
+    content = bytearray(file.read_bytes())
+    digest = before = hashlib.sha256(content).hexdigest()
+    for one in corrections:
+        if one.before != digest:
+            continue
+        content[one.offset : one.offset + len(one.new)] = one.new
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != one.after:
+            raise SetupError(
+                f"{file} could not be corrected; delete the folder of the fetched Asterisk and run this again, so that it"
+                " is fetched again"
+            )
+    if digest == before:
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    with partial.open("wb") as written:
+        written.write(content)
+        written.flush()
+        os.fsync(written.fileno())
+    partial.chmod(file.stat().st_mode & 0o7777)
+    partial.rename(file)

@@ -34,7 +34,7 @@ _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Headers of each event that is accepted without a request."""
 EVENTS = tuple(_FORMS)
-_PAST_THE_FILTER = frozenset({"Reload"})
+_PAST_THE_FILTER = frozenset({"Registry", "Reload"})
 """Events that Asterisk sends although the filter of the user does not name them. They mean nothing here."""
 _ADDRESS = re.compile(r"IPV[46]/[A-Z]+/[0-9A-Fa-f.:]+/[0-9]{1,5}")
 

@@ -74,7 +74,7 @@ async def test_addresses_with_a_full_allowance_are_forgotten(
     clock.now += 10
     for number in range(100, 105):
         await allowance.take(f"192.0.2.{number}", RATE)
-    assert len(allowance._accounts) == 5
+    assert len(allowance._balances) == 5
 
 
 async def test_bytes_that_are_returned_end_a_wait() -> None:

@@ -30,7 +30,9 @@ _ADDRESSES_MAX = 10_000
 
 
 @dataclass(slots=True)
-class _Account:
+class _Balance:
+    """Bytes that an address has left (below 0: a debt) at a moment."""
+
     bytes: float
     at: float
 
@@ -43,7 +45,7 @@ class BodyAllowance:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._accounts: dict[str, _Account] = {}
+        self._balances: dict[str, _Balance] = {}
 
     async def take(self, address: str, size: int) -> None:
         """Take the bytes of a body; returns when the address is not in debt.
@@ -52,32 +54,32 @@ class BodyAllowance:
         """
         if size <= FREE:
             return
-        account = self._account(address)
-        account.bytes -= size
-        while (missing := -self._account(address).bytes) > 0:  # noqa: ASYNC110 - time pays the debt, no event does
+        balance = self._balance(address)
+        balance.bytes -= size
+        while (missing := -self._balance(address).bytes) > 0:  # noqa: ASYNC110 - time pays the debt, no event does
             await asyncio.sleep(min(_STEP, missing / RATE))
 
     def give_back(self, address: str, size: int) -> None:
         """The token of the request was valid."""
         if size > FREE:
-            account = self._account(address)
-            account.bytes = min(BURST, account.bytes + size)
+            balance = self._balance(address)
+            balance.bytes = min(BURST, balance.bytes + size)
 
-    def _account(self, address: str) -> _Account:
+    def _balance(self, address: str) -> _Balance:
         """Of the address, or of its network of 64 bits, with what it got since."""
         key, now = _network(address), self._clock()
-        account = self._accounts.get(key)
-        if account is None:
+        balance = self._balances.get(key)
+        if balance is None:
             self._forget_full_ones(now)
-            account = self._accounts[key] = _Account(BURST, now)
-        account.bytes = min(BURST, account.bytes + (now - account.at) * RATE)
-        account.at = now
-        return account
+            balance = self._balances[key] = _Balance(BURST, now)
+        balance.bytes = min(BURST, balance.bytes + (now - balance.at) * RATE)
+        balance.at = now
+        return balance
 
     def _forget_full_ones(self, now: float) -> None:
-        if len(self._accounts) >= _ADDRESSES_MAX:
-            self._accounts = {
-                key: one for key, one in self._accounts.items() if one.bytes + (now - one.at) * RATE < BURST
+        if len(self._balances) >= _ADDRESSES_MAX:
+            self._balances = {
+                key: one for key, one in self._balances.items() if one.bytes + (now - one.at) * RATE < BURST
             }
 
 

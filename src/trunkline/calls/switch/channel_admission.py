@@ -40,18 +40,16 @@ class ChannelAdmission:
         self._session_of = session_of
         self._channels_max = channels_max
         self._of_reserve: dict[int, set[int]] = defaultdict(set)
-        """By account: emergency calls that its share had no channels for. They end by themselves, so nobody removes them."""
+        """By account: emergency calls that its share had no channels for; those that ended are removed with the next one."""
 
     def has_room_for_emergency(self, account_id: int, call_session_id: int | None = None) -> bool:
         """Whether the account may begin an emergency call, or this call may go on to the next leg of one."""
-        mine = self._of_reserve.get(account_id, set())
-        mine.intersection_update([one for one in mine if self._session_of(one) is not None])
-        if not mine:
-            self._of_reserve.pop(account_id, None)
-        if call_session_id in mine or self.has_room(account_id):
+        calls = {one for one in self._of_reserve[account_id] if self._session_of(one) is not None}
+        self._of_reserve[account_id] = calls
+        if call_session_id in calls or self.has_room(account_id):
             return True
         needed = 2 if call_session_id is None else 1
-        return reserve_has_room(len(mine), self._presence.all_channels(), self._channels_max, needed)
+        return reserve_has_room(len(calls), self._presence.all_channels(), self._channels_max, needed)
 
     def has_room(self, account_id: int) -> bool:
         """Whether the account may begin a call: media ports are shared by all accounts."""
