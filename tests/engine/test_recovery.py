@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -119,9 +118,7 @@ async def test_the_default_line_rings_when_the_switch_stays_away(setup: Setup) -
     """Who calls hears ring-back at once, and after ``switch.away_wait`` talks with the number's default line."""
     customer = await setup.customer()
     setup.anna.on_call(Answer())
-    away = asyncio.create_task(_keep_away(setup))
-    try:
-        await asyncio.sleep(0.3)
+    async with _no_switch(setup):
         call = await customer.dial(ANNA)
         await call.ringing()
         phone = await setup.anna.next_call()
@@ -131,23 +128,19 @@ async def test_the_default_line_rings_when_the_switch_stays_away(setup: Setup) -
         await phone.hears(call.tone)
         await phone.hangup()
         await call.ended()
-    finally:
-        away.cancel()
-        await asyncio.gather(away, return_exceptions=True)
     await _until_switch_answers(setup)
     # The switch got it from the engine's CEL log, and has no remaining state of it.
     assert await setup.living() == []
     assert await setup.engine_channels() == 0
 
 
-async def _keep_away(setup: Setup) -> None:
-    """Kill each switch that the supervisor starts, before it can take the calls."""
-    while True:
-        pid = setup.installation.process("switch")["pid"]
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        await asyncio.sleep(0.1)
+@contextlib.asynccontextmanager
+async def _no_switch(setup: Setup) -> AsyncIterator[None]:
+    """The switch is killed, and nobody starts it again: the supervisor is stopped, so its standby waits, too."""
+    with setup.installation.frozen_supervisor():
+        setup.installation.kill("switch")
+        await asyncio.sleep(0.3)  # Asterisk needs a moment to notice
+        yield
 
 
 async def _until_switch_answers(setup: Setup) -> None:

@@ -13,7 +13,16 @@ import pytest
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings, SipSettings, WebSettings
-from trunkline.runtime.ports import Port, Transport, check_free, is_open, media_ports, ports_of
+from trunkline.runtime.ports import (
+    Port,
+    Transport,
+    check_free,
+    free_media_ports,
+    is_open,
+    media_ports,
+    ports_of,
+    published_media_ports,
+)
 
 
 def test_a_taken_port_is_said_with_its_setting_and_holder(free_ports: Callable[[int], list[int]]) -> None:
@@ -93,3 +102,25 @@ def test_media_ports_of_another_running_instance_are_reported(tmp_path: Path) ->
                 assert not [one for one in sentences if f"pid {other.pid} " in one]
         finally:
             other.kill()
+
+
+def test_free_media_ports_overlap_those_of_nobody() -> None:
+    """Neither what was given before, here and in another process, nor what a running instance has published."""
+    program = "from trunkline.runtime.ports import free_media_ports as f; print(f()[0], flush=True); input()"
+    ours = [free_media_ports() for _ in range(3)]
+    with (
+        published_media_ports(ours[0][0], ours[0][-1]),
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other,
+    ):
+        assert other.stdout is not None
+        theirs = int(other.stdout.readline())
+        starts = [one[0] for one in ours] + [theirs]
+        # Ours are no longer reserved after some more, but the first one is still published.
+        starts += [free_media_ports()[0] for _ in range(5)]
+        assert len(set(starts)) == len(starts)
+        later = {free_media_ports()[0] for _ in range(60)}
+        assert ours[0][0] not in later
+        assert theirs not in later
+        other.communicate("\n")

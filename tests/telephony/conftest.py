@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from trunkline.core.settings import Settings
 from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.ports import free_ports
+from trunkline.runtime.ports import free_media_ports, free_ports, published_media_ports
 from trunkline.runtime.program import Program
 from trunkline.telephony import cel_log
 from trunkline.telephony.config import (
@@ -101,10 +100,10 @@ class Pbx:
         certificates.ensure(settings)
         certificates.publish(settings)
         ari, ami, udp, tls, wss = free_ports(5)
-        rtp = 50_000 + secrets.randbelow(14) * 1000
+        rtp = free_media_ports()
         self.config = EngineConfig(
             EnginePaths(folder / "a", folder / "spool", install.modules_dir, install.data_dir),
-            EnginePorts(ari, ami, udp, udp, tls, wss, rtp, rtp + 998),
+            EnginePorts(ari, ami, udp, udp, tls, wss, rtp[0], rtp[-1]),
             EngineSecrets("trunkline", "ari-password", "trunkline", "ami-secret"),
             settings.engine_certificate,
             settings.engine_certificate,
@@ -127,10 +126,13 @@ class Pbx:
         )
         self._install = install
         self._process: asyncio.subprocess.Process | None = None
+        self._published = ExitStack()
 
     async def start(self, *, keep: bool = False) -> None:
         """:param keep: start with the files that are there."""
         self.config.paths.create()
+        ports = self.config.ports
+        self._published.enter_context(published_media_ports(ports.rtp_first, ports.rtp_last))
         if not keep:
             write_files(
                 self.config.paths.etc,
@@ -159,6 +161,7 @@ class Pbx:
         if self._process and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        self._published.close()
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[tuple[AsteriskEngine, SignalLog]]:

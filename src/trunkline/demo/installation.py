@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +30,10 @@ from trunkline.core.settings import (
 )
 from trunkline.demo.outside.config import Registrar
 from trunkline.runtime import instance, status
-from trunkline.runtime.ports import free_ports
+from trunkline.runtime.ports import free_media_ports, free_ports
 from trunkline.runtime.program import Program
 
 _LOOPBACK = "127.0.0.1"
-_RTP_BLOCK = 400
 _POLL = 0.1
 
 
@@ -64,14 +62,14 @@ class Account:
 def settings_on_free_ports(data_dir: Path, runtime_dir: Path | None = None) -> Settings:
     """Settings of an instance that disturbs no other on this machine."""
     udp, tls, wss, ari, ami, control, http, https, *metrics = free_ports(11)
-    rtp = random.randrange(20_000, 32_000 - _RTP_BLOCK, _RTP_BLOCK)
+    rtp = free_media_ports()
     return Settings(
         data_dir=data_dir,
         runtime_dir=runtime_dir or Settings().runtime,
         log_json=True,
         sip=SipSettings(
             bind=_LOOPBACK, udp_port=udp, tcp_port=udp, tls_port=tls, wss_port=wss,
-            rtp_port_first=rtp, rtp_port_last=rtp + _RTP_BLOCK - 1,
+            rtp_port_first=rtp[0], rtp_port_last=rtp[-1],
         ),
         engine=EngineSettings(ari_port=ari, ami_port=ami),
         switch=SwitchSettings(control_port=control),
@@ -186,6 +184,16 @@ class Installation:
         assert self._process is not None
         self._process.kill()
         await self._process.wait()
+
+    @contextlib.contextmanager
+    def frozen_supervisor(self) -> Iterator[None]:
+        """``trunkline up`` starts no process meanwhile."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def wait_restarted(self, name: str, killed: int, timeout: float = 30.0) -> float:
         """Wait until another process than ``killed`` is ready in its place; returns the seconds waited."""

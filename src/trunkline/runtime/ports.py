@@ -9,6 +9,7 @@ import random
 import re
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -104,10 +105,17 @@ def media_ports(settings: Settings) -> Iterator[list[str]]:
         for other_first, other_last, pid in _published_ranges()
         if other_first <= last and first <= other_last and pid != os.getpid()
     ]
+    with published_media_ports(first, last):
+        yield overlaps
+
+
+@contextlib.contextmanager
+def published_media_ports(first: int, last: int) -> Iterator[None]:
+    """Publish a range for the time of the block: :func:`free_media_ports` leaves it out."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as published:
         with contextlib.suppress(OSError):  # published by this process already
             published.bind(f"\0{_MEDIA_NAME}{first}-{last}-{os.getpid()}")
-        yield overlaps
+        yield
 
 
 def _published_ranges() -> list[tuple[int, int, int]]:
@@ -242,3 +250,39 @@ def free_ports(count: int) -> list[int]:
                 held.enter_context(_bind(transport, "0.0.0.0", number))
             found.append(number)
     return found
+
+
+_MEDIA_FIRST, _MEDIA_LAST, _MEDIA_BLOCK = 40_000, 64_000, 600
+_MEDIA_RESERVED = 6
+"""Blocks that a process keeps reserved: what it starts publishes its range only when it runs."""
+
+_media_lock = threading.Lock()
+_media_reserved: deque[socket.socket] = deque()
+
+
+def free_media_ports() -> range:
+    """600 ports for media that no running instance and no other process has.
+
+    Sound that a killed instance still gets from its peers must not arrive in a call of another one, so ranges do not
+    overlap, though their ports are opened only during calls.
+
+    :raises OSError: all ports are taken.
+    """
+    starts = list(range(_MEDIA_FIRST, _MEDIA_LAST - _MEDIA_BLOCK, _MEDIA_BLOCK))
+    random.shuffle(starts)
+    published = _published_ranges()
+    with _media_lock:
+        for start in starts:
+            if any(first < start + _MEDIA_BLOCK and start <= last for first, last, _ in published):
+                continue
+            reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                reservation.bind(f"\0trunkline-free-media-ports-{start}")
+            except OSError:
+                reservation.close()
+                continue
+            _media_reserved.append(reservation)
+            if len(_media_reserved) > _MEDIA_RESERVED:
+                _media_reserved.popleft().close()
+            return range(start, start + _MEDIA_BLOCK)
+    raise OSError(errno.EADDRINUSE, "all media ports are taken by running instances")

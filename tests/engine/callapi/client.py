@@ -229,11 +229,14 @@ class CallApiClient:
                 known |= {one.tone: one.party for one in (call, *speakers) if isinstance(one, Call)}
                 if call not in ears:
                     ears[call] = await call.ear()
+        wrong = []
         for span in self._spans:
             for listener, speakers in span.hears.items():
                 wanted = {one if isinstance(one, str) else one.party for one in speakers}
                 heard = _heard(ears[listener], span, known)
-                assert heard == wanted, f"{span.name}: {listener.party} hears {heard}, not {wanted}"
+                if heard != wanted:
+                    wrong.append(f"{span.name}: {listener.party} hears {heard}, not {wanted}")
+        assert not wrong, "; ".join(wrong)
 
     # --- recordings
 

@@ -30,7 +30,7 @@ from trunkline.demo.outside.party import (
 from trunkline.demo.tones import Interval
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.ports import free_ports
+from trunkline.runtime.ports import free_media_ports, free_ports, published_media_ports
 from trunkline.runtime.program import Program
 from trunkline.telephony.ami import AmiAddress, AmiClient
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, segment
@@ -43,15 +43,13 @@ _PHONE_TONES, _CUSTOMER_TONES = ALL_TONES[:8], ALL_TONES[8:]
 _TONE_SECONDS = 10
 _NO_SUCH_NUMBER = 1
 _CODECS = ("alaw", "ulaw")
-_RTP_PORTS = 1000
 
 
 def choose_ports() -> Ports:
     """Ports free now."""
     http, ami, sip, tls, carrier = free_ports(5)
-    # Above the kernel's range of ephemeral ports; no other part of Trunkline listens there.
-    rtp = 40_000 + secrets.randbelow(20) * _RTP_PORTS
-    return Ports(http, ami, sip, tls, carrier, rtp, rtp + _RTP_PORTS - 1)
+    rtp = free_media_ports()
+    return Ports(http, ami, sip, tls, carrier, rtp[0], rtp[-1])
 
 
 class OutsideWorld:
@@ -116,6 +114,7 @@ class OutsideWorld:
         await self._stop()
 
     async def _start(self) -> None:
+        self._stack.enter_context(published_media_ports(self.ports.rtp_first, self.ports.rtp_last))
         argv = self._install.command("-f", "-C", str(self._folders.etc / "asterisk.conf"))
         program = Program(argv, open_files=65_536)
         with (self._folders.log / "console.log").open("wb") as console:
