@@ -3,8 +3,9 @@
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
 processes begin first, so that no process is left alone with a long one at the end. Calls last as long as they last and leave
-the processors free for most of it: two workers make calls, each further worker takes only tests without real processes, from
-the end. A worker with such a test computes at a lower priority, because the sound of calls needs the processors in time.
+the processors free for most of it: three workers make calls, each further worker takes only tests without real processes,
+from the end. A worker with such a test computes at a lower priority, because the sound of calls needs the processors;
+it leaves the session of the others, because Linux shares the processors among sessions first.
 
 pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
 each worker writes the groups of what it collected to a file, and the scheduler reads it.
@@ -12,6 +13,7 @@ each worker writes the groups of what it collected to a file, and the scheduler 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -28,8 +30,8 @@ _FILE = "groups_file"
 _REAL_PROCESSES = ("engine", "phones", "drill")
 """Marks."""
 
-_WORKERS_FOR_CALLS = 2
-"""How many workers run tests with real processes, one for each processor of the smallest machine."""
+_WORKERS_FOR_CALLS = 3
+"""How many workers run tests with real processes: two processors of the smallest machine are idle for half of that time."""
 
 _LOW_PRIORITY = 10
 """Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""
@@ -107,7 +109,11 @@ class Priority:
         """Lower it once."""
         if not self._is_low and not has_processes(item):
             self._is_low = True
+            with contextlib.suppress(PermissionError):  # the leader of a session stays in it
+                os.setsid()
             os.nice(_LOW_PRIORITY)
+            with contextlib.suppress(OSError):  # a kernel without groups of sessions
+                Path("/proc/self/autogroup").write_text(str(_LOW_PRIORITY))
 
 
 def has_processes(item: pytest.Item) -> bool:

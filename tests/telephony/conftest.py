@@ -150,6 +150,7 @@ class Pbx:
                 stdout=console,
                 stderr=console,
                 env=program.launch_environment(),
+                start_new_session=True,  # a share of the processors of its own, as in the product
             )
 
     @property

@@ -124,6 +124,8 @@ class OutsideWorld:
                 stdout=console,
                 stderr=console,
                 env=program.launch_environment(),
+                # Linux shares the processors among sessions: tones do not wait for what else ours computes.
+                start_new_session=True,
             )
         await self._stack.enter_async_context(self._line.ari)
         await self._stack.enter_async_context(self._line.ami)
