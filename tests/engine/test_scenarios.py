@@ -20,7 +20,7 @@ from trunkline.telephony.ari import AriError
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("setup"),
+    pytest.mark.xdist_group("second setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

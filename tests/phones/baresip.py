@@ -1,4 +1,4 @@
-"""A baresip that registers one account, takes every call, and sends back the received audio."""
+"""A baresip that registers one account, takes every call, and plays a tone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trunkline.demo import tones
 from trunkline.demo.outside import Registrar, Transport
 from trunkline.runtime.ports import free_ports
 from trunkline.runtime.program import Program
@@ -16,12 +17,16 @@ from trunkline.testing.foreign import ForeignPhones
 
 ADDRESS = "127.0.0.5"
 PATIENCE = 20.0
+TONE = 2700
+"""Hz: of no party of the outside world."""
+_TONE_SECONDS = 120
+"""Longer than each call: baresip does not repeat it."""
 
 _CONFIG = """
 poll_method poll
 sip_listen {address}:{sip}
 audio_player aubridge,phone
-audio_source aubridge,phone
+audio_source aufile,{said}
 audio_alert aubridge,alert
 ausrc_srate 8000
 auplay_srate 8000
@@ -31,6 +36,7 @@ rtp_ports {rtp}-{rtp_last}
 ctrl_tcp_listen 127.0.0.1:{control}
 module_path {modules}
 module g711.so
+module aufile.so
 module aubridge.so
 module srtp.so
 module_app account.so
@@ -70,9 +76,12 @@ class Baresip:
     async def __aenter__(self) -> Self:
         sip, control, rtp = free_ports(3)
         self._folder.mkdir(parents=True)
+        said = self._folder / "tone.wav"
+        tones.write_wav(said, tones.sine(TONE, _TONE_SECONDS))
         (self._folder / "config").write_text(
             _CONFIG.format(
                 address=ADDRESS,
+                said=said,
                 sip=sip,
                 control=control,
                 rtp=rtp,

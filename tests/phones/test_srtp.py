@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.setup import LINE_PASSWORD, Setup
-from tests.phones.baresip import Baresip
+from tests.phones.baresip import TONE, Baresip
 from tests.phones.test_foreign_phones import wait_reachable
 from trunkline.demo.outside import Answer, Transport
 from trunkline.testing.foreign import ForeignPhones
@@ -45,18 +45,20 @@ async def test_a_phone_that_requires_srtp(
         before = await setup.last_id()
         call = await setup.anna.dial(REQUIRED)
         await call.answered()
-        await call.hears(call.tone)
+        await call.hears(TONE)
         await call.hangup()
         await phone.wait("CALL_CLOSED")
+        await phone.wait("CALL_RTPESTAB")
         row = await setup.row(before, recorded=True)
         assert row["talk_duration"] >= 1
 
         setup.anna.on_call(Answer())
         await phone.dial(ANNA)
         call = await setup.anna.next_call()
-        await call.hears(call.tone)
+        await call.hears(TONE)
         await phone.hang_up()
         await call.ended()
+        await phone.wait("CALL_RTPESTAB")
         await setup.row(row["id"], recorded=True)
 
 

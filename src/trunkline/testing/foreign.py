@@ -23,7 +23,7 @@ _NOT_FOLLOWED = (
     "libsndfile", "libsndio", "libspandsp", "libspeexdsp", "libtiff", "libtwolame", "libvo-", "libvpx", "libx",
 )  # fmt: skip
 _MARKER = "complete"
-_BARESIP_MODULES = ("account.so", "ausine.so", "ctrl_tcp.so", "g711.so", "menu.so", "srtp.so")
+_BARESIP_MODULES = ("account.so", "aubridge.so", "aufile.so", "ctrl_tcp.so", "g711.so", "menu.so", "srtp.so")
 
 
 @dataclass(frozen=True)
