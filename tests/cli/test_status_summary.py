@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from trunkline.cli.status_summary import summary
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -115,3 +117,77 @@ def test_trunks_by_name() -> None:
         " and the firewall",
     ]
     assert "No problem is known." in summary(report(switch=switch(registrations_at_carriers=None)), NOW)
+
+
+def backlog(**changes: Any) -> dict[str, Any]:
+    none = {"count": 0, "retried": 0, "oldest_seconds": 0.0}
+    found: dict[str, Any] = {
+        "events": {**none, "given_up": 0},
+        "deliveries": dict(none),
+        "jobs": {**none, "queues": {}},
+    }
+    for name, values in changes.items():
+        found[name] |= values
+    return found
+
+
+def test_a_process_that_does_not_respond_and_a_stopped_supervisor() -> None:
+    silent = {"name": "worker", "state": "not_responding", "reason": "no report for 31 s"}
+    assert problems(up=False, processes=[silent], missing=["worker"]) == [
+        "worker is not_responding (no report for 31 s): see /data/logs/worker.log"
+    ]
+    [stopped] = problems(supervisor="stopped", pid=71)
+    assert stopped == (
+        "the supervisor (pid 71) is stopped by a signal: kill -CONT 71; nothing that fails is restarted"
+    )
+
+
+def test_a_small_backlog_is_no_problem() -> None:
+    queues = {"uploads": {"waits": {"count": 900, "oldest_seconds": 20.0}}}
+    found = backlog(
+        events={"count": 3, "oldest_seconds": 2.0},
+        jobs={"count": 900, "oldest_seconds": 20.0, "queues": queues},
+    )
+    assert "No problem is known." in summary(report(backlog=found), NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"events": {"count": 40, "oldest_seconds": 90.0}},
+            "40 events of calls are not in notifications, charges and recordings yet, the oldest for 90 s: see"
+            " /data/logs/worker.log; if it grows, run a second worker or give the machine more processors",
+        ),
+        (
+            {"events": {"given_up": 2}},
+            "2 events of calls could not be handled and are not tried again: see /data/logs/worker.log"
+            " (event_given_up) and the table event_failures",
+        ),
+        (
+            {"deliveries": {"count": 7, "oldest_seconds": 900.0}},
+            "notifications are late, the oldest for 15 min (7 wait): see /data/logs/worker.log; if it grows, run a second"
+            " worker or give the machine more processors",
+        ),
+        (
+            {"jobs": {"queues": {"analysis": {"waits": {"count": 5, "oldest_seconds": 7200.0}}}}},
+            "queue analysis: 5 jobs not started, the oldest waits for 2 h: see /data/logs/worker.log; if it grows, run"
+            " a second worker or give the machine more processors",
+        ),
+        (
+            {"jobs": {"queues": {"uploads": {"retried": {"count": 1, "oldest_seconds": 260_000.0}}}}},
+            "queue uploads: 1 job failed and will be tried again, the oldest is enqueued for 3 days: remove the cause,"
+            " see /data/logs/worker.log (job_failed)",
+        ),
+    ],
+)
+def test_a_backlog_that_grows(changes: dict[str, Any], sentence: str) -> None:
+    assert problems(backlog=backlog(**changes)) == [sentence]
+
+
+def test_a_backlog_that_cannot_be_read() -> None:
+    [found] = problems(backlog={"error": "the database does not answer"})
+    assert (
+        found
+        == "the work that waits cannot be read (the database does not answer): see /data/logs/postgres.log"
+    )

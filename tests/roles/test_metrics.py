@@ -183,6 +183,44 @@ async def test_the_worker_reads_backlogs(database: str) -> None:
     assert value("trunkline_event_failures", {"state": "given_up"}) == 0
 
 
+async def test_ages_of_backlogs(database: str) -> None:
+    """Deliveries to an endpoint that fails, or of a subscription that is not active, are not late: nobody sends them."""
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'One')")
+        for subscription_id, is_active, hours in ((1, True, 1), (2, True, 2), (3, False, 3)):
+            connection.execute(
+                "insert into subscriptions (account_id, subscription_id, key, name, events, url, method, is_active)"
+                " overriding system value values (1, %s, %s, 'a', '{}', 'https://a.example', 'POST', %s)",
+                (subscription_id, str(subscription_id), is_active),
+            )
+            connection.execute(
+                "insert into deliveries (account_id, subscription_id, stream, seq, mnemonic, occurred_at, next_attempt_at)"
+                " values (1, %s, 'call/1', 1, 'one', now(), now() - make_interval(hours => %s))",
+                (subscription_id, hours),
+            )
+        connection.execute(
+            "insert into endpoint_states (account_id, subscription_id, failures) values (1, 2, 1)"
+        )
+        for attempts in (0, 2):
+            connection.execute(
+                "insert into procrastinate_jobs (queue_name, task_name, args, attempts) values ('uploads', 'one', '{}', %s)",
+                (attempts,),
+            )
+        connection.execute("update procrastinate_events set at = now() - interval '20 min'")
+    async with await Database.open(database) as db:
+        section = (await backlog.backlog_of(db)).section()
+        await backlog.read_backlog(db)
+    deliveries, jobs = section["deliveries"], section["jobs"]
+    assert (deliveries["count"], deliveries["oldest_seconds"] // 60) == (3, 60)
+    assert (jobs["count"], jobs["retried"], jobs["oldest_seconds"] // 60) == (2, 1, 20)
+    assert {
+        queue: {state: (one["count"], one["oldest_seconds"] // 60) for state, one in states.items()}
+        for queue, states in jobs["queues"].items()
+    } == {"uploads": {"waits": (1, 20), "retried": (1, 20)}}
+    assert _value("trunkline_jobs_oldest_seconds", queue="uploads", state="retried") // 60 == 20
+    assert _value("trunkline_deliveries_late_seconds") // 60 == 60
+
+
 def _value(name: str, **labels: str) -> float:
     """Of a counter of this test process, which other tests add to, too."""
     role = next(one.roles[0] for one in metrics.declared() if name.startswith(one.name))

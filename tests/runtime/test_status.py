@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
 from trunkline.core.settings import Settings, WebSettings
+from trunkline.roles.health import ALIVE_SECONDS
 from trunkline.runtime import status
+from trunkline.runtime.instance import SILENT_SECONDS
 from trunkline.runtime.ports import ports_of
 from trunkline.runtime.processes import started_at
 from trunkline.runtime.supervisor import state_file
@@ -34,3 +43,76 @@ def test_the_ports_are_those_of_the_running_instance(tmp_path: Path) -> None:
     }
     state_file(started.run_dir).write_text(json.dumps(state))
     assert _http_port(changed) == 8123
+
+
+@contextmanager
+def _watched(settings: Settings, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that the state file of a running supervisor (this process) has as ready."""
+    settings.run_dir.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            service = {
+                "name": name,
+                "state": "ready",
+                "pid": process.pid,
+                "restarts": 0,
+                "version": "1",
+                "reason": "",
+                "standby": False,
+            }
+            state = {
+                "pid": os.getpid(),
+                "started": started_at(os.getpid()),
+                "up": True,
+                "ports": [],
+                "services": [service],
+            }
+            state_file(settings.run_dir).write_text(json.dumps(state))
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["worker", "postgres"])
+def test_a_stopped_process_is_not_ready(tmp_path: Path, name: str) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with _watched(settings, name) as process:
+        report = status.collect(settings)
+        assert (report["up"], name in report["missing"]) == (True, False)
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        report = status.collect(settings)
+        assert (report["up"], name in report["missing"]) == (False, True)
+        [shown] = report["processes"]
+        assert (shown["state"], shown["reason"]) == (
+            "not_responding",
+            "the process is stopped by a signal",
+        )
+
+
+def test_the_age_of_the_last_report_is_shown_and_an_old_one_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trunkline.runtime.last_report import LastReport
+
+    settings = Settings(data_dir=tmp_path)
+    with _watched(settings, "web"):
+        last = LastReport(settings.run_dir, "web")
+        last.now()
+        last.now()
+        [shown] = status.collect(settings)["processes"]
+        assert shown["state"] == "ready"
+        assert 0 <= shown["report_age"] < status.RESPONDS_SECONDS
+        now = time.monotonic()
+        monkeypatch.setattr("trunkline.runtime.last_report.time.monotonic", lambda: now + 40)
+        report = status.collect(settings)
+        [shown] = report["processes"]
+        assert (shown["state"], report["up"]) == ("not_responding", False)
+        assert shown["reason"] == f"no report for {shown['report_age']:.0f} s"
+        last.close()
+        [shown] = status.collect(settings)["processes"]
+        assert (shown["state"], shown["report_age"]) == ("ready", None)
+
+
+def test_several_reports_fit_into_the_time_after_which_a_role_does_not_respond() -> None:
+    assert ALIVE_SECONDS * 3 < status.RESPONDS_SECONDS < SILENT_SECONDS

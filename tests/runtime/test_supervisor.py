@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.core.errors import ConfigurationError, SetupError
+from trunkline.runtime.last_report import report_age
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.program import Program
@@ -485,6 +486,24 @@ async def test_a_service_that_says_it_cannot_work_is_not_ready_and_says_why(benc
         assert supervisor.status()[0].reason == ""
         assert supervisor.status()[0].restarts == 0
     assert "alive" not in (bench.folder / "logs" / "one.log").read_text()
+
+
+async def test_the_moment_of_the_last_report_is_kept_while_the_service_runs(bench: _Bench) -> None:
+    text = """
+        import sys, time
+        open(sys.argv[1], "a").write("1\\n")
+        print("ready", flush=True)
+        while True:
+            print("alive", flush=True)
+            time.sleep(0.05)
+    """
+    run = bench.folder / "run"
+    async with bench.up(_script(bench.folder, "one", text, report_of=_report)):
+        await _until(lambda: report_age(run, "one") is not None)
+        before = time.monotonic()
+        await asyncio.sleep(0.2)
+        await _until(lambda: time.monotonic() - (report_age(run, "one") or 0.0) > before)
+    assert report_age(run, "one") is None
 
 
 async def test_a_service_that_reports_nothing_any_more_is_started_again(bench: _Bench) -> None:

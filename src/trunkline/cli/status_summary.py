@@ -17,11 +17,22 @@ _TRUNK_REMEDIES = {
 }
 
 
+EVENTS_LATE, DELIVERIES_LATE, JOBS_LATE = 60.0, 300.0, 600.0
+"""Seconds after which a backlog is a problem: the worker does less than arrives, or nothing."""
+
+_RETRIED_LATE = {"recordings": 3600.0, "mails": 3600.0}
+"""The same for jobs that failed: recordings may wait for the end of their call, and mails for another's server."""
+
+_RETRIED_LATE_OTHERS = 60.0
+
+_GROWS = "if it grows, run a second worker or give the machine more processors"
+
+
 def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
     """The lines for people.
 
-    :param report: of :func:`trunkline.runtime.status.collect`, of a running instance, with the sections ``disk`` and
-        ``switch``.
+    :param report: of :func:`trunkline.runtime.status.collect`, of a running instance, with the sections ``disk``,
+        ``switch`` and ``backlog``.
     """
     wrong = list(_problems(report))
     since = now.astimezone(UTC) - timedelta(seconds=report.get("uptime") or 0.0)
@@ -43,6 +54,9 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
         if process["state"] != "ready":
             reason = f" ({process['reason']})" if process.get("reason") else ""
             yield f"{process['name']} is {process['state']}{reason}: see {logs}/{process['name']}.log"
+    if report.get("supervisor") == "stopped":
+        pid = report["pid"]
+        yield f"the supervisor (pid {pid}) is stopped by a signal: kill -CONT {pid}; nothing that fails is restarted"
     for name in report["missing"]:
         if name not in known:
             yield f"{name} does not run: see {logs}/supervisor.log"
@@ -52,6 +66,7 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
                 yield f"port {port['port']} is not open: see {port['setting']} in the settings, and {logs}"
     yield from _disk(report.get("disk") or {})
     yield from _switch(report.get("switch") or {}, logs)
+    yield from _backlog(report.get("backlog") or {}, logs)
 
 
 def _disk(disk: Mapping[str, Any]) -> Iterator[str]:
@@ -84,6 +99,56 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
             yield f"{_registration(one)}: {_TRUNK_REMEDIES[one['state']]}"
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         yield f"{bans} bans for wrong passwords of SIP lines are in force: trunkline ban list"
+
+
+def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:
+    see = f"see {logs}/worker.log"
+    if "error" in backlog:
+        yield f"the work that waits cannot be read ({backlog['error']}): see {logs}/postgres.log"
+        return
+    if not backlog:
+        return
+    events, deliveries, jobs = backlog["events"], backlog["deliveries"], backlog["jobs"]
+    if events["oldest_seconds"] > EVENTS_LATE:
+        yield (
+            f"{events['count']} events of calls are not in notifications, charges and recordings yet, the oldest for "
+            f"{_time(events['oldest_seconds'])}: {see}; {_GROWS}"
+        )
+    if events["given_up"]:
+        yield (
+            f"{events['given_up']} events of calls could not be handled and are not tried again: {see} "
+            "(event_given_up) and the table event_failures"
+        )
+    if deliveries["oldest_seconds"] > DELIVERIES_LATE:
+        yield (
+            f"notifications are late, the oldest for {_time(deliveries['oldest_seconds'])} "
+            f"({deliveries['count']} wait): {see}; {_GROWS}"
+        )
+    for queue, states in jobs["queues"].items():
+        waits, retried = states.get("waits"), states.get("retried")
+        if waits and waits["oldest_seconds"] > JOBS_LATE:
+            yield (
+                f"queue {queue}: {_count(waits, 'job')} not started, the oldest waits for "
+                f"{_time(waits['oldest_seconds'])}: {see}; {_GROWS}"
+            )
+        if retried and retried["oldest_seconds"] > _RETRIED_LATE.get(queue, _RETRIED_LATE_OTHERS):
+            yield (
+                f"queue {queue}: {_count(retried, 'job')} failed and will be tried again, the oldest is enqueued for "
+                f"{_time(retried['oldest_seconds'])}: remove the cause, {see} (job_failed)"
+            )
+
+
+def _count(waiting: Mapping[str, Any], noun: str) -> str:
+    count = waiting["count"]
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _time(seconds: float) -> str:
+    """In words: ``40 s``, ``12 min``, ``3 h``, ``4 days``."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _registration(one: Mapping[str, Any]) -> str:

@@ -58,6 +58,7 @@ def status(json: bool, account: int | None) -> None:
             "disk": lambda: disk.report(settings),
             "switch": lambda: _switch_status(settings),
             "weak_sip_passwords": _weak_sip_passwords,
+            "backlog": _backlog,
         },
     )
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
@@ -85,6 +86,13 @@ def _weak_sip_passwords() -> dict[str, Any]:
     lines = with_database(weak_lines)
     first = [f"{line.login} (account {line.account_id}, {line.weakness.value})" for line in lines[:5]]
     return {"lines": len(lines), "first": first}
+
+
+def _backlog() -> dict[str, Any]:
+    """What the workers have yet to do, with ages in seconds."""
+    from trunkline.roles.backlog import backlog_of  # not at import: other commands need no metrics
+
+    return with_database(backlog_of).section()
 
 
 def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:
@@ -146,17 +154,33 @@ def _readable(report: dict[str, Any]) -> str:
         restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
         reason = f"  ({process['reason']})" if process.get("reason") else ""
         lines.append(
-            f"  {process['name']:<10}{process['version']:<10}{process['state']:<12}"
-            f"pid {process['pid'] or '-':<8}{uptime}{restarts}{reason}"
+            f"  {process['name']:<10}{process['version']:<10}{process['state']:<16}"
+            f"pid {process['pid'] or '-':<8}{uptime}{_report_age(process)}{restarts}{reason}"
         )
     lines.append("")
     for port in report["ports"]:
         state = "" if port["open"] else "  not open"
         lines.append(f"  {port['setting']:<22}{port['transport']:<5}{port['address']}:{port['port']}{state}")
-    known = {"running", "up", "version", "data_dir", "processes", "missing", "ports", "pid", "uptime"}
+    known = {
+        "running",
+        "up",
+        "version",
+        "data_dir",
+        "processes",
+        "missing",
+        "ports",
+        "pid",
+        "uptime",
+        "supervisor",
+    }
     for name in sorted(report.keys() - known):
         lines += ["", f"{name}: {json_format.dumps(report[name], indent=2)}"]
     return "\n".join(lines)
+
+
+def _report_age(process: dict[str, Any]) -> str:
+    age = process.get("report_age")
+    return "" if age is None else f", last report {age:.0f} s ago"
 
 
 def _printable(line: str) -> str:

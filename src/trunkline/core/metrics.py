@@ -123,9 +123,14 @@ POINTS_REFUSED = _counter(
 OUTBOX = _gauge("outbox_events", "Events that are not passed to the listeners yet.", WORKER)
 OUTBOX_OLDEST = _gauge("outbox_oldest_seconds", "Age of the oldest of them.", WORKER)
 DELIVERIES = _gauge("deliveries_pending", "Notifications that are not delivered yet.", WORKER)
-DELIVERIES_LATE = _gauge("deliveries_late_seconds", "How long the one due first is due.", WORKER)
+DELIVERIES_LATE = _gauge(
+    "deliveries_late_seconds", "How long the one due first is due, of endpoints that do not fail.", WORKER
+)
 JOBS = _gauge(
     "jobs", "Jobs that wait, run, or were tried and wait for the next try.", WORKER, labels=["queue", "state"]
+)
+JOBS_OLDEST = _gauge(
+    "jobs_oldest_seconds", "Since when the oldest of them is enqueued.", WORKER, labels=["queue", "state"]
 )
 EVENT_FAILURES = _gauge(
     "event_failures", "Events that a listener could not handle.", WORKER, labels=["state"]

@@ -21,8 +21,8 @@ from collections.abc import AsyncIterator
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 
-ALIVE_SECONDS = 10.0
-"""Seconds between two ``alive`` reports."""
+ALIVE_SECONDS = 3.0
+"""Seconds between two ``alive`` reports. ``trunkline status`` shows a role that makes none for several of them."""
 
 
 class StartPhases:

@@ -62,7 +62,7 @@ class Child:
     ) -> Child:
         """Start the service's program (a few milliseconds).
 
-        :param reported: called with each report of the process on its readiness.
+        :param reported: called with each report of the process.
         :param standby: started in place of a new process when it still waits.
         """
         process, output = (standby.start() if standby is not None else None) or launch(service, standby=False)
@@ -196,8 +196,7 @@ class Child:
         if report is None:
             return True
         self._reported_at = time.monotonic()
-        if report.ready is not None:
-            self._reported(report)
+        self._reported(report)
         return report.ready is not None
 
 

@@ -19,6 +19,8 @@ class ServiceState(StrEnum):
     READY = "ready"
     NOT_READY = "not_ready"
     """It runs, but reports that it cannot do its work now, with a ``reason``."""
+    NOT_RESPONDING = "not_responding"
+    """It runs and was ready, but is stopped or has not reported for some seconds; only in ``trunkline status``."""
     BACKING_OFF = "backing_off"
     """It ended unasked and is started again in a moment."""
     STOPPING = "stopping"

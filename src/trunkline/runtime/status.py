@@ -10,9 +10,17 @@ from trunkline import __version__
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk
 from trunkline.runtime.instance import DATABASE, ENGINE, ROLES
+from trunkline.runtime.last_report import report_age
 from trunkline.runtime.ports import Port, Transport, is_open, ports_of
-from trunkline.runtime.processes import is_alive, started_at, uptime
+from trunkline.runtime.processes import is_alive, started_at, state_of, uptime
+from trunkline.runtime.service import ServiceState
 from trunkline.runtime.supervisor import state_file
+
+RESPONDS_SECONDS = 12.0
+"""A role whose last report is older is not responding; it reports every few seconds (``roles.health.ALIVE_SECONDS``)."""
+
+_STOPPED = frozenset("Tt")
+"""States of a process in the kernel in which it does not run: SIGSTOP, or a debugger."""
 
 Hook = Callable[[], Any]
 """Gathers one more section (live calls, registered lines, lag); returns something JSON can hold."""
@@ -23,13 +31,14 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
 
         {"running": true, "up": true, "version": "0.1.0", "pid": 71, "uptime": 12.5, "data_dir": "/...",
          "processes": [{"name": "postgres", "state": "ready", "pid": 72, "restarts": 0, "uptime": 12.1,
-                        "version": "18.4", "reason": ""}, ...],
+                        "version": "18.4", "reason": "", "report_age": null}, ...],
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
                     "open": true}, ...]}
 
     Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all
-    processes are ready; ``reason`` is set for one that is not. Each hook adds a section by its name; one that fails gives
-    ``{"error": "..."}``. Hooks are asked only while the instance runs.
+    processes are ready; ``reason`` is set for one that is not. ``report_age`` is null for a process that makes no reports.
+    ``supervisor`` is ``stopped`` when it does not run, so that nothing is watched. Each hook adds a section by its
+    name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
     ports = [_port(port, running=state is not None) for port in _ports(settings, state)]
@@ -50,10 +59,11 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
         return report
     report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
     # A process that reports not ready, or is being restarted, is not up.
-    report["up"] = report["up"] and all(service["state"] == "ready" for service in state["services"])
-    ready = {service["name"] for service in state["services"] if service["state"] == "ready"}
+    report["processes"] = _processes(settings, state)
+    ready = {process["name"] for process in report["processes"] if process["state"] == ServiceState.READY}
+    report["up"] = report["up"] and len(ready) == len(report["processes"])
     report["missing"] = sorted(_configured(settings) - ready)
-    report["processes"] = _processes(state)
+    report["supervisor"] = "stopped" if _is_stopped(state["pid"]) else "runs"
     for name, hook in (hooks or {}).items():
         report[name] = _ask(hook)
     return report
@@ -67,14 +77,39 @@ def is_running(settings: Settings) -> bool:
 def processes(settings: Settings) -> list[dict[str, Any]]:
     """The processes alone, as :func:`collect` has them: cheap, because no port is checked. Empty while nothing runs."""
     state = _running_state(settings)
-    return [] if state is None else _processes(state)
+    return [] if state is None else _processes(settings, state)
 
 
-def _processes(state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {**service, "uptime": _rounded(uptime(service["pid"])) if service["pid"] else None}
-        for service in state["services"]
-    ]
+def _processes(settings: Settings, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # Ages are those of the supervisor's notes: while it is stopped itself, they say nothing of the roles.
+    is_watched = not _is_stopped(state["pid"])
+    return [_process(settings, service, is_watched=is_watched) for service in state["services"]]
+
+
+def _process(settings: Settings, service: Mapping[str, Any], *, is_watched: bool) -> dict[str, Any]:
+    pid = service["pid"]
+    age = report_age(settings.run_dir, service["name"]) if pid and is_watched else None
+    found = {
+        **service,
+        "uptime": _rounded(uptime(pid)) if pid else None,
+        "report_age": _rounded(age),
+    }
+    if service["state"] in (ServiceState.READY, ServiceState.NOT_READY):
+        if pid and _is_stopped(pid):
+            found |= {
+                "state": ServiceState.NOT_RESPONDING.value,
+                "reason": "the process is stopped by a signal",
+            }
+        elif age is not None and age > RESPONDS_SECONDS:
+            found |= {
+                "state": ServiceState.NOT_RESPONDING.value,
+                "reason": f"no report for {age:.0f} s",
+            }
+    return found
+
+
+def _is_stopped(pid: int) -> bool:
+    return state_of(pid) in _STOPPED
 
 
 def _ports(settings: Settings, state: Mapping[str, Any] | None) -> list[Port]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
 from trunkline.runtime.child import Child, end_left_over
 from trunkline.runtime.files import write_atomically
+from trunkline.runtime.last_report import LastReport
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import Port
 from trunkline.runtime.processes import started_at
@@ -219,6 +220,7 @@ class _ServiceRunner:
         self._child: Child | None = None
         self._standby: Standby | None = None
         self._reason = ""
+        self._last_report = LastReport(run_dir, service.name)
         self._was_ready = False
         self._starts = 0
         self._first: asyncio.Future[None] | None = None
@@ -257,6 +259,7 @@ class _ServiceRunner:
         if self._first is not None and self._first.done() and not self._first.cancelled():
             # Raised by start() if its caller still waits.
             self._first.exception()
+        self._last_report.close()
         self._log.close()
 
     def kill(self) -> None:
@@ -318,6 +321,7 @@ class _ServiceRunner:
             self._say(f"{self._service.name}: {_how_it_ended(await child.wait())}")
         finally:
             await child.stop()
+            self._last_report.close()
 
     async def _has_become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
         if not first.done():
@@ -347,7 +351,8 @@ class _ServiceRunner:
             child.kill()
 
     def _reported(self, report: Report) -> None:
-        """Handle a report of the process after it was ready."""
+        """Handle a report of the process."""
+        self._last_report.now()
         if self._state is ServiceState.READY and report.ready is False:
             self._reason = report.reason
             self._set(ServiceState.NOT_READY)
