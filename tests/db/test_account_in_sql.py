@@ -55,7 +55,6 @@ ALLOWED = {
     ("notifications/deliveries.py", "deliveries"): EVERYBODY + "ends what was tried too long",
     ("notifications/deliveries.py", "endpoint_states"): EVERYBODY + "when the next suspension ends",
     ("roles/backlog.py", "outbox"): EVERYBODY + "backlogs of the installation, as counts",
-    ("roles/backlog.py", "deliveries"): EVERYBODY + "backlogs of the installation, as counts",
     ("roles/backlog.py", "event_failures"): EVERYBODY + "backlogs of the installation, as counts",
     ("recordings/service.py", "recordings"): EVERYBODY + "folders of the spool bear the id of the call alone",
     ("reports/communications.py", "{}"): "the condition is that of the listing, which is looked at below",
