@@ -59,6 +59,7 @@ _EPHEMERAL = {
     "taking_control",
     "bridge",
     "is_redirected",
+    "has_early_media",
 }
 
 

@@ -15,7 +15,7 @@ from trunkline.calls.finish_reasons import cause_for_refusal
 from trunkline.directory.model import BillingState, LineStatus, LineType
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.telephony.port import Connect
+from trunkline.telephony.port import Connect, EarlyMedia, Ringing
 
 ANNA, BORIS = c.ANNA_LINE, c.BORIS_LINE
 COMMON = {"virtual_phone_number": number_of(1), "contact": c.CUSTOMER}
@@ -83,6 +83,38 @@ def test_nobody_in_the_world_answers() -> None:
     simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
     simulation.at(120).ring_out()
     assert simulation.end["finish_reason"] == "caller_not_responsive"
+
+
+def _has_no_response(simulation: CallSimulation) -> bool:
+    [leg] = [leg.leg_id for leg in simulation.session.legs.values() if leg.trunk_id is not None]
+    [ended] = [
+        one.data for one in simulation.events if one.type is EventType.LEG_ENDED and one.data["leg_id"] == leg
+    ]
+    return bool(ended.get("no_response", False))
+
+
+@pytest.mark.parametrize(
+    ("cause", "seconds", "no_response"),
+    [(18, 32, True), (18, 2, True), (19, 3, False), (17, 12, False), (42, 1, False), (1, 30, False)],
+)
+def test_a_carrier_that_does_not_respond(cause: int, seconds: int, no_response: bool) -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    simulation.at(seconds).refuse(cause)
+    assert _has_no_response(simulation) is no_response
+
+
+def test_a_carrier_that_does_not_respond_until_the_ring_time_is_over() -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    assert _has_no_response(simulation.at(25).ring_out())
+
+
+@pytest.mark.parametrize("signal", [Ringing, EarlyMedia])
+def test_a_carrier_that_reports_ringing_or_sound_responds(signal: type[Ringing | EarlyMedia]) -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    engine = simulation.engine
+    engine.pending.append(signal(simulation.ringing(c.CUSTOMER), engine.at()))
+    simulation.flow()
+    assert not _has_no_response(simulation.at(120).ring_out())
 
 
 def test_to_a_colleague_by_extension() -> None:

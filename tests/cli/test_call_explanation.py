@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from trunkline.cli import live
+from trunkline.cli import live, trunks
 from trunkline.cli.call_explanation import explained
 from trunkline.cli.main import commands
 from trunkline.core.ids import IdGenerator
@@ -19,7 +19,8 @@ from trunkline.db import partitions
 BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_id": 100, "trunk_name": "carrier", "cause": 34, "state": "refused", "reason": "403 Forbidden",
-    "registered_later": False, "leg_reasons": ["caller_number_problems"],
+    "registered_later": False, "trunk_mode": "register", "no_response": False, "seconds": 1.0,
+    "leg_reasons": ["caller_number_problems"],
 }  # fmt: skip
 NO_TRUNK = dict.fromkeys(TRUNK)
 WAS_REFUSED = (
@@ -49,6 +50,29 @@ def now(state: str) -> dict[int, dict[str, Any]]:
         ({**TRUNK, "state": "registered"}, now("refused"), WAS_REFUSED),
         ({**TRUNK, "state": "registered", "registered_later": True}, now("refused"), DID_NOT_CONNECT),
         (NO_TRUNK, {}, "The customer's number could not be reached"),
+        ({**TRUNK, "no_response": True}, {}, WAS_REFUSED),
+        (
+            {**TRUNK, "trunk_mode": "address", "state": None},
+            {},
+            DID_NOT_CONNECT.replace(
+                " did not connect the call",
+                ": the carrier refused the call or cannot be reached; check host, port and transport",
+            ),
+        ),
+        (
+            {
+                **TRUNK,
+                "trunk_mode": "address",
+                "state": None,
+                "no_response": True,
+                "seconds": 32.1,
+                "cause": 18,
+            },
+            {},
+            "The customer's number could not be reached; trunk carrier: the carrier did not respond, no ringing and no"
+            " answer for 32 s; check host, port and transport, the firewall, and whether its server runs"
+            " (cause 18, The party's equipment does not respond)",
+        ),
     ],
 )
 def test_the_sentence(trunk: dict[str, Any], states: dict[int, Any], text: str) -> None:
@@ -123,4 +147,48 @@ def test_the_state_of_the_trunk_at_the_time_of_the_call(call: None, database: st
     with psycopg.connect(database) as connection:
         connection.execute("update trunks set mode = 'address', username = null")
     [row] = json.loads(_last("--json"))
-    assert row["explanation"] == "The customer's number could not be reached"
+    assert "trunk carrier: the carrier refused the call or cannot be reached" in row["explanation"]
+
+
+def _not_answered(database: str, *, no_response: bool) -> None:
+    """The call went over a trunk in mode ``address``, and ended with cause 18 after 32 s."""
+    with psycopg.connect(database) as connection:
+        connection.execute("update trunks set mode = 'address', username = null")
+        connection.execute(
+            "update call_legs set release_cause_code = 18, finish_reason = 'caller_not_responsive',"
+            " finish_time = start_time + interval '32 s'"
+        )
+        connection.execute("update call_sessions set finish_reason = 'caller_not_responsive'")
+        data = {"leg_id": 1, "release_cause_code": 18, **({"no_response": True} if no_response else {})}
+        connection.execute(
+            "insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)"
+            " select account_id, call_session_id, 3, 'leg_ended', now(), %s from call_sessions",
+            (json.dumps(data),),
+        )
+
+
+@pytest.mark.parametrize("no_response", [True, False])
+def test_a_carrier_that_does_not_respond_is_no_customer_who_does_not_answer(
+    call: None, database: str, monkeypatch: pytest.MonkeyPatch, no_response: bool
+) -> None:
+    _not_answered(database, no_response=no_response)
+    [row] = json.loads(_last("--json"))
+    assert ("trunk carrier: the carrier did not respond" in row["explanation"]) is no_response
+    monkeypatch.setattr(trunks, "_states", list)
+    result = CliRunner().invoke(commands, ["trunk", "status", "--json"], catch_exceptions=False)
+    [shown] = json.loads(result.output)
+    assert (shown["last_call"], shown["state"]) == (
+        "no response" if no_response else "connected",
+        "no registration",
+    )
+    assert result.exit_code == (3 if no_response else 0)
+
+
+def test_the_last_call_of_a_trunk_that_refuses_calls(
+    call: None, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("update trunks set mode = 'address', username = null")
+    monkeypatch.setattr(trunks, "_states", list)
+    result = CliRunner().invoke(commands, ["trunk", "status"], catch_exceptions=False)
+    assert "not connected" in result.output

@@ -8,7 +8,7 @@ from typing import Any
 from trunkline.calls.context import CallContext
 from trunkline.calls.effects import Effect, OriginateLeg, SendKeys
 from trunkline.calls.evolution import begin, evolve
-from trunkline.calls.finish_reasons import Side
+from trunkline.calls.finish_reasons import Side, is_unresponsive
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
@@ -134,6 +134,7 @@ class Decision:
             release_cause_code=cause,
             is_failed=leg.answered_at is None,
             employee_id=leg.employee_id,
+            **({"no_response": True} if _is_unresponsive(leg, cause, moment) else {}),
         )
 
     def end_talk(self, leg_id: int, *, at: Instant | None = None) -> None:
@@ -289,3 +290,9 @@ class Decision:
         if initiator is not None and initiator.serves and initiator.direction == "in":
             return leg is not initiator
         return leg.serves
+
+
+def _is_unresponsive(leg: Leg, cause: int, at: Instant) -> bool:
+    was_called = leg.direction == "out" and leg.trunk_id is not None and leg.answered_at is None
+    is_silent = leg.ringing_at is None and not leg.has_early_media
+    return was_called and is_silent and is_unresponsive(cause, at - leg.started_at)

@@ -38,6 +38,9 @@ MEDIA_LOST = 44
 """Asterisk ends a channel with it of which it has received neither RTP nor RTCP for the time of the setting."""
 
 _NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, 127})
+_RESPONSE_SECONDS = 10.0
+"""Within which a server that works reports ringing, or refuses the call."""
+
 _NETWORK = frozenset(
     {DESTINATION_OUT_OF_ORDER, NETWORK_OUT_OF_ORDER, TEMPORARY_FAILURE, CONGESTION, SWITCH_CONGESTION}
 )
@@ -61,6 +64,19 @@ def unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
     if cause in _NETWORK and is_line:
         return Reason.LOCKED_PHONE
     return Reason.OPERATOR_NUMBER_PROBLEMS if operator else Reason.CALLER_NUMBER_PROBLEMS
+
+
+def is_unresponsive(cause: int, seconds: float) -> bool:
+    """Whether the server of a trunk did not respond, when a call over it ended without ringing, sound or answer.
+
+    A response that refuses the call has another cause. Only 19 may also be a response (SIP 480), which comes sooner.
+
+    :param cause: Q.850 of the ended leg; 0, 16 and 19 when we gave up, 18 when Asterisk did (SIP 408).
+    :param seconds: how long the leg lasted.
+    """
+    return cause == NO_USER_RESPONDING or (
+        cause in (0, NORMAL_CLEARING, NO_ANSWER) and seconds >= _RESPONSE_SECONDS
+    )
 
 
 def lost(side: Side) -> Reason:

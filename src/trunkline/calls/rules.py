@@ -78,6 +78,7 @@ from trunkline.telephony.port import (
     ConnectFinished,
     ConnectResult,
     ControlTaken,
+    EarlyMedia,
     Ended,
     Joined,
     KeyPressed,
@@ -92,6 +93,7 @@ from trunkline.telephony.port import (
 CallSignal = (
     TargetStarted
     | Ringing
+    | EarlyMedia
     | Answered
     | Joined
     | Left
@@ -190,6 +192,10 @@ def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
             engine_connect.target_started(decision, heard)
         case Ringing():
             _ringing(decision, heard)
+        case EarlyMedia():
+            leg = session.leg_of(heard.channel)
+            if leg is not None:
+                leg.has_early_media = True
         case Answered():
             _answered(decision, heard)
         case Joined():

@@ -152,6 +152,8 @@ class Leg:
     """Why it is being hung up, when the call goes on without it."""
     bridge: Bridge | None = None
     """Ephemeral: the bridge it is in."""
+    has_early_media: bool = False
+    """Ephemeral: the called side sends sound before it answers, so its server responds."""
     is_redirected: bool = False
     """Ephemeral: it came under our control from the engine's bridge."""
 

@@ -14,34 +14,42 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
         select array_agg(distinct leg.finish_reason order by leg.finish_reason) from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.finish_reason is not null
-    ) as leg_reasons, failed.trunk_id, failed.trunk_name, failed.cause, failed.state, failed.reason,
-    failed.registered_later, exists (
+    ) as leg_reasons, failed.trunk_id, failed.trunk_name, failed.mode as trunk_mode,
+    failed.cause, failed.state, failed.reason, failed.registered_later, failed.no_response, failed.seconds, exists (
         select from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
     ) as ended_with_engine
 from call_sessions session left join lateral (
-    select leg.trunk_id, trunk.name as trunk_name, leg.release_cause_code as cause,
+    select leg.trunk_id, trunk.name as trunk_name, trunk.mode, leg.release_cause_code as cause,
+        ended.no_response, extract(epoch from leg.finish_time - leg.start_time)::float8 as seconds,
         alarm.data->>'state' as state, alarm.data->>'reason' as reason,
         exists (select from installation_events later where later.type = 'trunk_registration'
             and later.data->>'trunk_id' = leg.trunk_id::text and later.data->>'state' = 'registered'
             and later.occurred_at > leg.finish_time) as registered_later
-    from call_legs leg join trunks trunk using (account_id, trunk_id) left join lateral (
+    from call_legs leg join trunks trunk using (account_id, trunk_id) cross join lateral (
+        select exists (select from call_events event
+            where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
+                and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
+                and event.data->>'no_response' = 'true') as no_response
+    ) ended left join lateral (
         select data from installation_events event where event.type = 'trunk_registration'
+            and trunk.mode = 'register'
             and event.data->>'trunk_id' = leg.trunk_id::text
             and event.occurred_at <= leg.finish_time + interval '90 seconds'
         order by event.occurred_at desc limit 1
     ) alarm on true
     where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
-        and leg.direction = 'out' and leg.answer_time is null and trunk.mode = 'register'
-        and leg.release_cause_code = any(%(network_causes)s)
+        and leg.direction = 'out' and leg.answer_time is null
+        and (leg.release_cause_code = any(%(network_causes)s) or ended.no_response)
     order by leg.start_time desc limit 1
 ) failed on true
 where session.account_id = %(account_id)s and session.finish_time is not null
 order by start_time desc, session.call_session_id desc limit %(limit)s
 """
-"""The last finished calls, each with its last leg that failed on a trunk that registers: the state of the registration by
-the alarms of the installation. An alarm is written up to a minute after the state."""
+"""The last finished calls, each with its last leg that a trunk did not connect or whose server did not respond; of a trunk
+that registers the state of the registration by the alarms of the installation. An alarm is written up to a minute after the
+state."""
 
 NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
 """Q.850 causes of a trunk that cannot be used: SIP 403, 500, 503, no response, no route."""
@@ -58,10 +66,13 @@ _MORE = (
     "leg_reasons",
     "trunk_id",
     "trunk_name",
+    "trunk_mode",
     "cause",
     "state",
     "reason",
     "registered_later",
+    "no_response",
+    "seconds",
     "ended_with_engine",
 )
 
@@ -80,10 +91,20 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
         text = _ENDED_WITH_ENGINE
     if row["trunk_id"] is not None:
         cause = f"{row['cause']}, {CAUSE_DESCRIPTIONS.get(str(row['cause']), 'unknown')}"
-        text += (
-            f"; trunk {row['trunk_name']}{_registration(row, states.get(row['trunk_id']))} (cause {cause})"
-        )
+        state = _registration(row, states.get(row["trunk_id"])) or _connection(row)
+        text += f"; trunk {row['trunk_name']}{state} (cause {cause})"
     return {**call, "explanation": text}
+
+
+def _connection(row: Mapping[str, Any]) -> str:
+    if row["no_response"]:
+        return (
+            f": the carrier did not respond, no ringing and no answer for {row['seconds']:.0f} s; check host, port and "
+            "transport, the firewall, and whether its server runs"
+        )
+    if row["trunk_mode"] == "address":
+        return ": the carrier refused the call or cannot be reached; check host, port and transport"
+    return " did not connect the call"
 
 
 def _registration(row: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
@@ -94,5 +115,5 @@ def _registration(row: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
     elif is_bad_now and now is not None and not row["registered_later"]:
         state, reason = now["state"], now["reason"]
     else:
-        return " did not connect the call"
+        return ""
     return f" was not registered: {state}{f', {reason}' if reason else ''}"

@@ -9,6 +9,7 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.call_explanation import NETWORK_CAUSES
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import ask_switch
@@ -19,10 +20,27 @@ from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.trunks import allowed as addresses
 
 _COLUMNS = """
-select account_id, trunk_id, key, name, host, port, transport, is_active and mode = 'register' as registers from trunks
+select trunk.account_id, trunk.trunk_id, key, name, host, port, transport,
+    is_active and mode = 'register' as registers, last.at as last_call_time, last.result as last_call, last.cause
+from trunks trunk left join lateral (
+    select leg.finish_time as at, leg.release_cause_code as cause, case
+        when exists (select from call_events event
+            where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
+                and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
+                and event.data->>'no_response' = 'true') then 'no response'
+        when leg.answer_time is null and leg.release_cause_code = any(%(network_causes)s) then 'not connected'
+        else 'connected' end as result
+    from call_legs leg
+    where leg.account_id = trunk.account_id and leg.trunk_id = trunk.trunk_id and leg.direction = 'out'
+        and leg.finish_time is not null and leg.start_time > now() - interval '1 day'
+    order by leg.start_time desc limit 1
+) last on true
 """
-_TRUNKS = _COLUMNS + "where account_id = %s order by trunk_id"
-_EVERY_TRUNK = _COLUMNS + "order by account_id, trunk_id"
+_TRUNKS = _COLUMNS + "where trunk.account_id = %(account_id)s order by trunk_id"
+_EVERY_TRUNK = _COLUMNS + "order by trunk.account_id, trunk_id"
+
+NO_RESPONSE = "no response"
+"""Of the last call: the carrier reported neither ringing nor sound nor a refusal."""
 
 every_account_option = click.option("--every-account", is_flag=True, help="For the trunks of all accounts.")
 
@@ -85,12 +103,18 @@ def list_addresses(json: bool) -> None:
 @click.option("--every-account", is_flag=True, help="Show the trunks of all accounts.")
 @json_option
 def show_status(account_id: int | None, every_account: bool, json: bool) -> None:
-    """Show the trunks with their state of registration. Exit code 3 when one that registers is not registered."""
+    """Show the trunks with their state of registration, and what became of the last call out within a day.
+
+    Exit code 3 when one that registers is not registered, or when the carrier did not respond to the last call.
+    """
+
+    params: dict[str, Any] = {"network_causes": list(NETWORK_CAUSES)}
 
     async def work(db: Database) -> list[dict[str, Any]]:
         if every_account:
-            return await db.fetch_all(_EVERY_TRUNK)
-        return await db.fetch_all(_TRUNKS, (await chosen(Administration(db), account_id),))
+            return await db.fetch_all(_EVERY_TRUNK, params)
+        params["account_id"] = await chosen(Administration(db), account_id)
+        return await db.fetch_all(_TRUNKS, params)
 
     rows = with_database(work)
     states = {one["trunk_id"]: one for one in _states()}
@@ -100,10 +124,13 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
     else:
         columns = {
             "account_id": "account", "name": "trunk", "host": "host", "transport": "transport", "state": "state",
-            "code": "SIP code", "reason": "reason",
+            "code": "SIP code", "reason": "reason", "last_call": "last call", "last_call_time": "at",
         }  # fmt: skip
         print_rows(found, columns, none="no trunk")
-    if any(row["registers"] and row["state"] != "registered" for row in found):
+    if any(
+        (row["registers"] and row["state"] != "registered") or row["last_call"] == NO_RESPONSE
+        for row in found
+    ):
         sys.exit(3)
 
 

@@ -50,7 +50,8 @@ class EventType(StrEnum):
     TALK_ENDED = "talk_ended"
     """leg_id, employee_id"""
     LEG_ENDED = "leg_ended"
-    """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id"""
+    """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id, no_response: the server of its trunk reported
+    neither ringing nor sound nor a refusal"""
     RECORDING_STARTED = "recording_started"
     """leg_id, channel, file: spool file ``<call_session_id>/<file>.sln`` is being written (a party has one for each
     time its recording began); asked: by a command"""
