@@ -101,6 +101,7 @@ def test_every_state_can_be_reached_and_left() -> None:
 _BY_FACTS = {
     ("Incoming", "Passing"),
     ("Placing", "MailboxLogin"),
+    ("Placing", "ChangingSetting"),
     ("Meeting", "Talking"),
     ("Connecting", "Talking"),
     ("Talking", "Parted"),

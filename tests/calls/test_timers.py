@@ -16,7 +16,7 @@ from tests.calls.test_recovery_managed import TalkNode
 from trunkline.calls import rules
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import OriginateLeg
-from trunkline.calls.flows.consultation import THIRD_PARTY_RING_SECONDS
+from trunkline.calls.flows.third_party import THIRD_PARTY_RING_SECONDS
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.call_timers import CallTimers
 from trunkline.calls.timers import (

@@ -176,3 +176,79 @@ async def test_the_cause_of_a_busy_colleague_is_in_the_report(setup: Setup) -> N
     row = await setup.row(before)
     causes = [leg["release_cause_code"] for leg in await setup.legs(row["id"])]
     assert causes == [17, 17]
+
+
+# --- codes
+
+
+async def code(setup: Setup, dialled: str) -> None:
+    """Anna dials a code and hears the confirmation; the switch has read the change then."""
+    call = await setup.anna.dial(dialled)
+    await call.answered()
+    await call.ended()
+    assert tones.total(tones.sounding((await call.ear()).sound)) > 0.5, "no confirmation"
+
+
+async def test_do_not_disturb_by_a_code(setup: Setup) -> None:
+    await code(setup, "*78")
+    try:
+        before = await setup.last_id()
+        call = await setup.boris.dial("201")
+        await call.ended()
+        row = await setup.row(before)
+        assert row["finish_reason"] == "employee_status_do_not_disturb"
+        assert len(setup.anna.calls) == 1, "her own call to the code"
+    finally:
+        await code(setup, "*79")
+    setup.anna.on_call(Answer())
+    call = await setup.boris.dial("201")
+    phone = await setup.anna.next_call()
+    await call.hears(phone.tone)
+    await call.hangup()
+    await phone.ended()
+
+
+async def test_call_forwarding_by_a_code_outlives_the_switch(setup: Setup) -> None:
+    await code(setup, "*72202")
+    try:
+        killed = setup.installation.kill("switch")
+        await setup.installation.wait_restarted("switch", killed)
+        setup.boris.on_call(Answer())
+        before = await setup.last_id()
+        call = await (await setup.customer()).dial(ANNA)
+        phone = await setup.boris.next_call()
+        await call.hears(phone.tone)
+        await call.hangup()
+        await phone.ended()
+        row = await setup.row(before, recorded=True)
+        assert row["first_talked_employee_full_name"] == "Lund Boris"
+        assert len(await setup.legs(row["id"])) == 2
+    finally:
+        await code(setup, "*73")
+
+
+async def test_a_call_that_is_not_answered_goes_to_the_world(setup: Setup) -> None:
+    mobile = await setup.mobile()
+    await code(setup, "*9200971500000090")
+    try:
+        mobile.on_call(Answer())
+        before = await setup.last_id()
+        call = await setup.boris.dial("201")
+        await (await setup.anna.next_call()).ended()
+        phone = await mobile.next_call()
+        await call.hears(phone.tone)
+        await phone.hears(call.tone)
+        await call.hangup()
+        await phone.ended()
+        assert (await setup.row(before, recorded=True))["is_lost"] is False
+    finally:
+        await code(setup, "*93")
+
+
+@pytest.mark.parametrize("dialled", ["*72112", "*72201", "*7297140000200", "*77"])
+async def test_a_code_with_a_target_that_may_not_be_is_refused(setup: Setup, dialled: str) -> None:
+    before = await setup.last_id()
+    call = await setup.anna.dial(dialled)
+    await call.ended()
+    assert not call.is_answered
+    assert (await setup.row(before))["finish_reason"] in ("incorrect_input", "incorrect_config")

@@ -14,6 +14,7 @@ from trunkline.calls.effects import Hangup, SendKeys
 from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
 from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
 from trunkline.calls.flows.start_requests import message_files
+from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Session
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, SwitchUnavailable
 from trunkline.directory.model import CallRecording
@@ -57,7 +58,7 @@ def transfer_talk(decision: Decision, params: Params) -> None:
     """With ``contact`` (a form of the reference) a blind transfer: hold, call, hand over."""
     to = params.get("contact")
     if to is not None:
-        consultation.third_party(decision, to)  # refuse before the contact is put on hold
+        third_party(decision, to)  # refuse before the contact is put on hold
         if consultation.may_take_control(decision.session):
             rules.command(decision, Hold())
         rules.command(decision, MakeCall(to))

@@ -28,6 +28,7 @@ from trunkline.calls.states import (
     Calling,
     CallingFirst,
     CallingSecond,
+    ChangingSetting,
     CoachCalled,
     Coaching,
     Connecting,
@@ -146,11 +147,18 @@ def _note_operation_entered(session: Session, event: Event) -> None:
     )
     session.operation_key = data["key"]
     session.chosen = None
+    session.forwarded = {}
     session.legs_before_operation = len(session.legs)
 
 
 def _note_target_chosen(session: Session, event: Event) -> None:
     session.chosen = {name: event.data.get(name) for name in ("employee_id", "group_id")}
+
+
+def _note_call_forwarded(session: Session, event: Event) -> None:
+    is_dialled = event.data["refused"] is None
+    session.forwarded[event.data["employee_id"]] = is_dialled
+    session.forwards += is_dialled
 
 
 def _note_menu_decided(session: Session, event: Event) -> None:
@@ -351,6 +359,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.SCENARIO_ENTERED: _note_scenario_entered,
     EventType.OPERATION_ENTERED: _note_operation_entered,
     EventType.TARGET_CHOSEN: _note_target_chosen,
+    EventType.CALL_FORWARDED: _note_call_forwarded,
     EventType.MENU_DECIDED: _note_menu_decided,
     EventType.LEG_STARTED: _note_leg_started,
     EventType.LEG_RINGING: _note_leg_ringing,
@@ -548,6 +557,9 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
     EventType.MAILBOX_CALLED: lambda _session, data: MailboxLogin(data["employee_id"]),
     EventType.MAILBOX_REFUSED: _mailbox_refused,
     EventType.MAILBOX_OPENED: _mailbox_opened,
+    EventType.SETTING_DIALLED: lambda _session, data: ChangingSetting(
+        data["employee_id"], data["setting"], data["value"]
+    ),
     EventType.LEG_STARTED: _leg_started,
     EventType.LEG_ANSWERED: _leg_answered,
     EventType.LEG_ENDED: _leg_ended,

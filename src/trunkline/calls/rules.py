@@ -31,6 +31,7 @@ from trunkline.calls.flows import (
     click_to_call,
     coaching,
     consultation,
+    employee_settings,
     engine_connect,
     inbound,
     mailbox,
@@ -108,7 +109,13 @@ CallSignal = (
 """The signals that concern a session that has begun."""
 
 TABLE = inbound.TABLE.merged(
-    menu.TABLE, mailbox.TABLE, outbound.TABLE, click_to_call.TABLE, engine_connect.TABLE, consultation.TABLE
+    menu.TABLE,
+    mailbox.TABLE,
+    employee_settings.TABLE,
+    outbound.TABLE,
+    click_to_call.TABLE,
+    engine_connect.TABLE,
+    consultation.TABLE,
 )
 """What each input means in each state of a call."""
 

@@ -247,6 +247,10 @@ class Session:
     """Scenarios that wait for the present one, the outermost first: id, and the operation where each goes on."""
     chosen: dict[str, Any] | None = None
     """Whom the present operation calls, when the call chose that: ``employee_id`` and ``group_id``."""
+    forwarded: dict[int, bool] = field(default_factory=dict)
+    """By id of an employee whose forwarding was followed in the present operation: whether anybody could be called there."""
+    forwards: int = 0
+    """How often the call was forwarded."""
     request_message: tuple[str, ...] = ()
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
     menu_timed_out: bool = False

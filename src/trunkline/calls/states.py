@@ -10,6 +10,7 @@ flow                 states
 inbound scenario     Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage
 outbound             Placing
 voice mailbox        MailboxLogin, MailboxOpen
+settings by codes    ChangingSetting
 click-to-call        CallingFirst, FirstAnswered, CallingSecond, BothAnswered
 connected by engine  EngineTalk, EngineTalkEnded
 consultation         Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing, Releasing, Consulting,
@@ -105,6 +106,18 @@ class MailboxLogin(InMailbox):
 @dataclass(frozen=True, slots=True)
 class MailboxOpen(InMailbox):
     """The employee hears the messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangingSetting(State):
+    """An employee has dialled the code of a setting: it is being changed, then a confirmation is played.
+
+    :ivar value: what is written: the extension or number to forward to, empty for none; ``on`` or ``off``.
+    """
+
+    employee_id: int
+    setting: str
+    value: str
 
 
 # --- a call that the Call API starts
@@ -283,6 +296,7 @@ class Finished(State):
 
 STATES: tuple[type[State], ...] = (
     Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage, Placing, MailboxLogin, MailboxOpen,
+    ChangingSetting,
     CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing,
     Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,

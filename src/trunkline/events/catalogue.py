@@ -92,6 +92,12 @@ class EventType(StrEnum):
     """new, saved: numbers of messages"""
     MAILBOX_MARKED = "mailbox_marked"
     """recording_id, action save|delete"""
+    SETTING_DIALLED = "setting_dialled"
+    """leg_id, employee_id, setting do_not_disturb|forward_always|forward_busy|forward_no_answer, value (on|off, or the
+    extension or number to forward to, empty: none): an employee dialled the code of a setting"""
+    CALL_FORWARDED = "call_forwarded"
+    """employee_id, when always|busy|no_answer, to (extension or number), refused (null: it is dialled): the call goes where
+    the employee forwards calls"""
     TAG_SET = "tag_set"
     """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name"""
     TAG_UNSET = "tag_unset"
@@ -155,7 +161,7 @@ UNPUBLISHED = frozenset(
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
         EventType.MENU_REPEATED, EventType.MENU_DECIDED, EventType.MAILBOX_CALLED, EventType.MAILBOX_REFUSED,
         EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED,
-        EventType.RECORDING_STARTED,
+        EventType.SETTING_DIALLED, EventType.CALL_FORWARDED, EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,

@@ -42,6 +42,7 @@ from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database, log_cause
 from trunkline.directory.contacts.saving import save_contact
+from trunkline.directory.employees.by_phone import SETTING_QUESTION, write_setting
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
@@ -147,6 +148,9 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         switch.timers.register(
             MARK_QUESTION, lambda account_id, asked: mailboxes.mark(account_id, asked.data)
+        )
+        switch.timers.register(
+            SETTING_QUESTION, lambda account_id, asked: write_setting(db, account_id, asked.data)
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))

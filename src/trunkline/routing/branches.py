@@ -36,12 +36,14 @@ class Caller:
     :ivar phone_number: E.164 digits; None: withheld.
     :ivar contact: of the address book; None: unknown.
     :ivar returns: the scenarios that wait for the present one, the outermost first.
+    :ivar follows_forwards: whether the call goes where an employee forwards calls.
     """
 
     call_session_id: int = 0
     phone_number: str | None = None
     contact: Contact | None = None
     returns: tuple[ReturnPoint, ...] = ()
+    follows_forwards: bool = True
 
 
 UNKNOWN_CALLER = Caller()

@@ -8,7 +8,7 @@ a call touched is known.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from trunkline.core.phone import dialled
 from trunkline.directory.model import (
     Account,
     Employee,
+    EmployeeStatus,
     Group,
     HangupCause,
     Operation,
@@ -29,6 +30,7 @@ from trunkline.events.reasons import Reason
 from trunkline.routing import branches
 from trunkline.routing.branches import MAX_NESTED, UNKNOWN_CALLER, Caller, ReturnPoint
 from trunkline.routing.directions import refused_direction
+from trunkline.routing.forwards import Forward, forward_always, forward_unreached
 
 MAX_TRANSITIONS = 100
 """Operations one call may pass without anything that takes time between them: ends loops of branches."""
@@ -135,6 +137,33 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
+class RingForward:
+    """Call where an employee forwards calls; when nobody is reached there, continue with :func:`again`."""
+
+    entered: tuple[Step, ...]
+    operation: Operation
+    forward: Forward
+    skipped: tuple[Skipped, ...]
+    chosen: Chosen | None = None
+    """Whom the call chose, when the operation names nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What became of the calls of the present operation.
+
+    :ivar reasons: why phones did not take the call.
+    :ivar forwarded: by id of an employee whose forwarding was followed: whether anybody could be called there.
+    """
+
+    reasons: Collection[Reason] = ()
+    forwarded: Mapping[int, bool] = field(default_factory=dict)
+
+
+NO_ATTEMPTS = Attempts()
+
+
+@dataclass(frozen=True, slots=True)
 class RingOutside:
     """Call an outside number; when it is not reached, continue with :func:`again`."""
 
@@ -190,7 +219,7 @@ class End:
     cause: HangupCause | None = None
 
 
-RoutingDecision = Play | Ring | RingOutside | TakeMessage | AskKeys | End
+RoutingDecision = Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | End
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -252,6 +281,7 @@ def again(
     availability: Availability,
     tried: Collection[int],
     caller: Caller = UNKNOWN_CALLER,
+    attempts: Attempts = NO_ATTEMPTS,
 ) -> RoutingDecision:
     """The decision after a round of ringing without an answer: the next round of the operation, or the next operation.
 
@@ -260,8 +290,8 @@ def again(
     """
     if operation.kind not in (OperationKind.FORWARD_EMPLOYEE, OperationKind.FORWARD_GROUP):
         return after(account, scenario, operation, availability, caller)  # it is called once
-    ring = _ring(account, operation, availability, tried, ())
-    if isinstance(ring, Ring) and ring.candidates:
+    ring = _ring(account, operation, availability, tried, (), caller, attempts)
+    if isinstance(ring, RingForward) or (isinstance(ring, Ring) and ring.candidates):
         return ring
     following = after(account, scenario, operation, availability, caller)
     if isinstance(ring, Ring) and ring.skipped:
@@ -368,9 +398,8 @@ class _Run:
                 files = tuple(settings.get("media_file_ids", ())) * int(settings.get("repeats") or 1)
                 return self._with_skipped(Play(entered, operation, files))
             case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP:
-                return self._forward(
-                    operation, _ring(self._account, operation, self._availability, (), entered)
-                )
+                ring = _ring(self._account, operation, self._availability, (), entered, self._caller)
+                return self._forward(operation, ring)
             case OperationKind.FORWARD_USUAL:
                 return self._forward_usual(operation)
             case OperationKind.FORWARD_NUMBER:
@@ -429,8 +458,8 @@ class _Run:
                 key = settings.get("next")
         return key
 
-    def _forward(self, operation: Operation, ring: Ring | Reason) -> RoutingDecision | _Next:
-        if isinstance(ring, Ring) and ring.candidates:
+    def _forward(self, operation: Operation, ring: Ring | RingForward | Reason) -> RoutingDecision | _Next:
+        if isinstance(ring, RingForward) or (isinstance(ring, Ring) and ring.candidates):
             return self._with_skipped(ring)
         if isinstance(ring, Ring):
             self._skipped += ring.skipped
@@ -448,8 +477,15 @@ class _Run:
         if employee_id is None or employee_id not in self._account.employees:
             return _Next(operation.settings.get("next"))
         chosen = Chosen(employee_id=employee_id)
-        ring = _ring(self._account, towards(operation, chosen), self._availability, (), tuple(self._entered))
-        if isinstance(ring, Ring):
+        ring = _ring(
+            self._account,
+            towards(operation, chosen),
+            self._availability,
+            (),
+            tuple(self._entered),
+            caller,
+        )
+        if isinstance(ring, Ring | RingForward):
             ring = replace(ring, chosen=chosen)
         return self._forward(operation, ring)
 
@@ -490,9 +526,11 @@ def _ring(
     availability: Availability,
     tried: Collection[int],
     entered: tuple[Step, ...],
-) -> Ring | Reason:
+    caller: Caller,
+    attempts: Attempts = NO_ATTEMPTS,
+) -> Ring | RingForward | Reason:
     if operation.kind is OperationKind.FORWARD_EMPLOYEE:
-        return _ring_employee(account, operation, availability, tried, entered)
+        return _ring_employee(account, operation, availability, tried, entered, caller, attempts)
     return _ring_group(account, operation, availability, tried, entered)
 
 
@@ -502,14 +540,31 @@ def _ring_employee(
     availability: Availability,
     tried: Collection[int],
     entered: tuple[Step, ...],
-) -> Ring | Reason:
+    caller: Caller,
+    attempts: Attempts,
+) -> Ring | RingForward | Reason:
     employee = account.employees.get(operation.settings["employee_id"])
     if employee is None:
         return Reason.EMPLOYEES_NOT_EXISTS
+    forwarded = attempts.forwarded.get(employee.employee_id)
+    if forwarded:
+        return _round(operation, entered, (), ())  # the phones ring no more
+    may_forward = caller.follows_forwards and forwarded is None
+    may_forward = may_forward and may_be_forwarded(account, employee, availability.local_time)
+    if may_forward and (forward := forward_always(employee)) is not None:
+        return RingForward(entered, operation, forward, ())
+    candidate: Candidate | None = None
     obstacle = employee_obstacle(account, employee, availability.local_time)
     if obstacle is not None:
-        return _round(operation, entered, (), (Skipped(employee, None, obstacle),))
-    candidate, skipped = first_free_phone(employee, availability, tried)
+        skipped: tuple[Skipped, ...] = (Skipped(employee, None, obstacle),)
+    else:
+        candidate, skipped = first_free_phone(employee, availability, tried)
+    if candidate is None and may_forward:
+        reasons = {*attempts.reasons, *(one.reason for one in skipped)}
+        forward = forward_unreached(employee, reasons)
+        if forward is not None:
+            of_operation = tuple(replace(one, operation=operation) for one in skipped)
+            return RingForward(entered, operation, forward, of_operation)
     return _round(operation, entered, (candidate,) if candidate else (), skipped)
 
 
@@ -606,6 +661,15 @@ def employee_obstacle(
     if not employee.phones:
         return Reason.EMPLOYEE_WITHOUT_PHONES
     return None
+
+
+def may_be_forwarded(
+    account: Account, employee: Employee, local_time: datetime, *, internal: bool = False
+) -> bool:
+    """Whether a call to this employee may go where the employee forwards calls: only a status may be in its way."""
+    here = replace(employee, status=EmployeeStatus.AVAILABLE)
+    obstacle = employee_obstacle(account, here, local_time, internal=internal)
+    return obstacle in (None, Reason.EMPLOYEE_WITHOUT_PHONES)
 
 
 _STATUS_OBSTACLES = {

@@ -7,12 +7,10 @@ The first command redirects both channels into Stasis. From then on the switch c
 
 from __future__ import annotations
 
-from typing import Any
-
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Join, Leave, Music, PlayFiles, StopPlay, TakeControl
 from trunkline.calls.finish_reasons import NO_ANSWER, Side, hung_up
-from trunkline.calls.flows import dialing, inbound, recording
+from trunkline.calls.flows import inbound, recording
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     Hold,
@@ -36,9 +34,9 @@ from trunkline.calls.flows.inputs import (
     Transfer,
     Unhold,
 )
-from trunkline.calls.flows.number_plan import ToEmergency, ToEmployee, ToGroup, ToLine, ToOutside, destination
 from trunkline.calls.flows.scenario_position import caller_of
 from trunkline.calls.flows.table import Table, invalid_state, pairs, row
+from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Role, Session
 from trunkline.calls.states import (
     Announcing,
@@ -68,15 +66,11 @@ from trunkline.calls.states import (
     Transferring,
     WithThird,
 )
-from trunkline.core.errors import InvalidInput, NotFound
-from trunkline.directory.model import Phone
+from trunkline.core.errors import NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import Candidate, employee_obstacle, first_free_phone, members_of
-from trunkline.telephony.port import Bridge, Channel, Endpoint, Target
-
-THIRD_PARTY_RING_SECONDS = 60
+from trunkline.telephony.port import Bridge, Channel
 
 
 def talk_bridge(session: Session) -> Bridge:
@@ -504,87 +498,6 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
     if contact is None or operator is None or not contact.alive:
         raise invalid_state(session)
     return contact, operator
-
-
-def third_party(
-    decision: Decision, to: str, sip_line_id: int | None = None
-) -> tuple[Target, dict[str, Any], int]:
-    """Whom ``make.call`` calls: an extension, an employee's line, or an outside number.
-
-    :param sip_line_id: the line whose phone asks, when one does: its limits apply, too.
-
-    :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.
-    """
-    session, context = decision.session, decision.context
-    caller = session.contact_phone_number or ""
-    where = destination(context.account, to)
-    match where:
-        case ToOutside():
-            number = context.account.numbers.get(session.virtual_number_id or 0)
-            trunk = dialing.outgoing_trunk(context, where.number, number, sip_line_id)
-            if not isinstance(trunk, Reason):
-                shown = number.phone_number if number is not None else None
-                target, data = dialing.contact_dial_target(
-                    decision, trunk, where.number, shown, keys=where.keys
-                )
-                return (
-                    target,
-                    {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},
-                    THIRD_PARTY_RING_SECONDS,
-                )
-        case ToEmergency():
-            own = context.account.numbers.get(session.virtual_number_id or 0)
-            if (dial_target := dialing.emergency_dial_target(decision, where.number, own)) is not None:
-                target, data = dial_target
-                return (
-                    target,
-                    {**data, "role": Role.OPERATOR, "side": Side.OPERATOR},
-                    THIRD_PARTY_RING_SECONDS,
-                )
-        case ToLine():
-            line = where.line
-            phone = Phone(0, line.sip_line_id, None, line.channels_count, line.dial_time, is_active=True)
-            if context.phone_obstacle(phone) is None:
-                owner = context.account.employee_of_line(line.sip_line_id)
-                target = Target.of(
-                    Endpoint.line(line.phone_number),
-                    caller_number=caller,
-                    caller_name=session.contact_full_name or "",
-                )
-                return target, dialing.line_leg(line, owner, caller), line.dial_time
-        case ToEmployee() | ToGroup():
-            group = where.group if isinstance(where, ToGroup) else None
-            people = (
-                [where.employee]
-                if isinstance(where, ToEmployee)
-                else members_of(context.account, where.group)
-            )
-            for employee in people:
-                if (
-                    employee_obstacle(context.account, employee, context.local_time, internal=True)
-                    is not None
-                ):
-                    continue
-                phones = group.phones_of(employee) if group is not None else None
-                candidate, _ = first_free_phone(employee, context, (), phones)
-                dial_targets = dialing.candidate_dial_targets(
-                    decision,
-                    [Candidate(employee, candidate.phone)] if candidate else [],
-                    caller,
-                    session.contact_full_name or "",
-                )
-                if dial_targets:
-                    return (
-                        dial_targets[0][0],
-                        dial_targets[0][1],
-                        candidate.phone.dial_time if candidate else 60,
-                    )
-    raise InvalidInput(
-        "The phone number does not exist or is inactive",
-        mnemonic="no_active_phone_number",
-        field="to",
-        value=to,
-    )
 
 
 # --- the table --------------------------------------------------------------------------------------------

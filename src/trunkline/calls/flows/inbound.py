@@ -18,7 +18,7 @@ from trunkline.calls.finish_reasons import (
     Side,
     cause_for_refusal,
 )
-from trunkline.calls.flows import dialing, engine_connect
+from trunkline.calls.flows import dialing, engine_connect, forwards
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -63,6 +63,7 @@ from trunkline.routing.interpreter import (
     End,
     Play,
     Ring,
+    RingForward,
     RingOutside,
     RoutingDecision,
     Skipped,
@@ -219,6 +220,8 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
             _play(decision, contact, routing_decision.media_file_ids)
         case Ring():
             _ring(decision, contact, routing_decision)
+        case RingForward():
+            _ring_forward(decision, contact, routing_decision)
         case RingOutside():
             _ring_outside(decision, contact, routing_decision)
         case TakeMessage():
@@ -343,6 +346,7 @@ def try_others(decision: Decision) -> None:
             decision.context,
             _tried(decision.session, operation),
             caller_of(decision),
+            _attempts(decision.session),
         ),
     )
 
@@ -391,6 +395,11 @@ def _tried(session: Session, operation: Operation) -> set[int]:
     return {leg.phone_id for leg in legs if leg.phone_id is not None}
 
 
+def _attempts(session: Session) -> interpreter.Attempts:
+    reasons = {leg.finish_reason for leg in session.attempts() if leg.finish_reason is not None}
+    return interpreter.Attempts(reasons, session.forwarded)
+
+
 def _play(decision: Decision, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
     said = files(decision, media_file_ids)
     if not said:
@@ -436,6 +445,13 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
     music = _music(decision, contact, ring.music_media_file_id)
     announcement = employee_message(decision, ring.operation) + session.request_message
     dialing.dial(decision, contact, dial_targets, ring.ring_seconds, music=music, announcement=announcement)
+
+
+def _ring_forward(decision: Decision, contact: Leg, ring: RingForward) -> None:
+    if ring.chosen is not None:
+        decision.choose(ring.operation, ring.chosen)
+    if not forwards.follow(decision, contact, ring.forward, Side.OPERATOR):
+        try_others(decision)
 
 
 def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 import phonenumbers
 
@@ -55,10 +56,48 @@ class ToMailbox:
     """The mailbox of the employee who dials."""
 
 
+class Setting(StrEnum):
+    """What an employee sets by dialling a code."""
+
+    DO_NOT_DISTURB = "do_not_disturb"
+    FORWARD_ALWAYS = "forward_always"
+    FORWARD_BUSY = "forward_busy"
+    FORWARD_NO_ANSWER = "forward_no_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class ToSetting:
+    """A setting of the employee who dials.
+
+    :ivar is_on: whether it is switched on.
+    :ivar to: where calls shall be forwarded, as dialled; empty for other settings.
+    """
+
+    setting: Setting
+    is_on: bool
+    to: str = ""
+
+
 MAILBOX = "*98"
 """Calls the own mailbox."""
 
-Destination = ToMailbox | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
+SETTINGS = {
+    "*78": ToSetting(Setting.DO_NOT_DISTURB, is_on=True),
+    "*79": ToSetting(Setting.DO_NOT_DISTURB, is_on=False),
+    "*73": ToSetting(Setting.FORWARD_ALWAYS, is_on=False),
+    "*91": ToSetting(Setting.FORWARD_BUSY, is_on=False),
+    "*93": ToSetting(Setting.FORWARD_NO_ANSWER, is_on=False),
+}
+"""Codes that are dialled alone."""
+
+FORWARDS = {
+    "*72": Setting.FORWARD_ALWAYS,
+    "*90": Setting.FORWARD_BUSY,
+    "*92": Setting.FORWARD_NO_ANSWER,
+}
+"""Codes that are dialled with a number after them."""
+
+Destination = ToMailbox | ToSetting | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -68,6 +107,10 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToEmergency(emergency)
     if dialled == MAILBOX:
         return ToMailbox()
+    if dialled in SETTINGS:
+        return SETTINGS[dialled]
+    if dialled[:3] in FORWARDS:
+        return ToSetting(FORWARDS[dialled[:3]], is_on=True, to=dialled[3:]) if dialled[3:] else None
     if len(dialled) <= 5 and dialled.isdigit():
         employee = account.employee_by_extension(dialled)
         if employee is not None:

@@ -6,7 +6,7 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
-from trunkline.calls.flows import dialing, engine_connect, mailbox
+from trunkline.calls.flows import dialing, employee_settings, engine_connect, forwards, mailbox
 from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.inputs import (
@@ -34,16 +34,15 @@ from trunkline.calls.flows.number_plan import (
     ToLine,
     ToMailbox,
     ToOutside,
+    ToSetting,
     destination,
 )
 from trunkline.calls.flows.table import Table, pairs, row
+from trunkline.calls.flows.third_party import right_missing
 from trunkline.calls.session import Leg, Role
 from trunkline.calls.states import Finishing, Placing
 from trunkline.directory.model import (
-    BillingState,
     Employee,
-    LineStatus,
-    LineType,
     Phone,
     SipLine,
     VirtualNumber,
@@ -78,6 +77,8 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
             return _to_emergency(decision, leg, where.number)
         case ToMailbox():
             return mailbox.call(decision, leg)
+        case ToSetting():
+            return employee_settings.call(decision, leg, where)
         case ToOutside():
             return _to_outside(
                 decision, leg, where, decision.context.account.numbers.get(_caller_id(decision, leg) or 0)
@@ -165,6 +166,8 @@ def not_connected(decision: Decision, given: NotConnected) -> None:
         return
     called = [one for one in decision.session.legs.values() if one is not leg]
     reasons = {one.finish_reason for one in called if one.finish_reason is not None}
+    if isinstance(where, ToEmployee) and forwards.unreached(decision, leg, where.employee, reasons):
+        return
     cause = cause_for_result(heard.result, heard.cause)
     if len(reasons) == 1:
         reason = next(iter(reasons))
@@ -187,28 +190,6 @@ def _refusal(
     if missing is None and context.line_channels(line.sip_line_id) >= line.channels_count:
         return Reason.MAX_OUT_CALL_REACHED
     return missing
-
-
-def right_missing(
-    line: SipLine, employee: Employee | None, where: Destination, context: CallContext
-) -> Reason | None:
-    """Why this line, of this employee, may not call there; None: it may. An emergency number is called always."""
-    if isinstance(where, ToEmergency):
-        return None
-    if (
-        line.type is LineType.IN
-        or line.status is not LineStatus.ACTIVE
-        or line.billing_state is not BillingState.ACTIVE
-    ):
-        return Reason.OUT_CALL_NOT_ALLOWED
-    if employee is not None:
-        if not employee.is_active:
-            return Reason.EMPLOYEE_INACTIVE
-        if isinstance(where, ToOutside) and "out" not in employee.out_external_allowed:
-            return Reason.EXTERNAL_CALL_NOT_ALLOWED
-        if not isinstance(where, ToOutside) and "out" not in employee.out_internal_allowed:
-            return Reason.INTERNAL_CALL_NOT_ALLOWED
-    return None
 
 
 def _to_outside(
@@ -243,6 +224,8 @@ def _to_emergency(decision: Decision, leg: Leg, number: str) -> Reason | None:
 
 
 def _to_colleagues(decision: Decision, leg: Leg, where: ToEmployee | ToGroup | ToLine) -> Reason | None:
+    if isinstance(where, ToEmployee) and forwards.always(decision, leg, where.employee):
+        return None
     caller_number, caller_name = _shown(decision, leg)
     if isinstance(where, ToLine):
         dial_targets, skipped, seconds = _line_dial_target(decision, where.line, caller_number, caller_name)
@@ -252,6 +235,8 @@ def _to_colleagues(decision: Decision, leg: Leg, where: ToEmployee | ToGroup | T
         decision.skip(one)
     if not dial_targets:
         reasons = {one.reason for one in skipped}
+        if isinstance(where, ToEmployee) and forwards.unreached(decision, leg, where.employee, reasons):
+            return None
         return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
     dialing.dial(decision, leg, dial_targets, seconds)
     return None

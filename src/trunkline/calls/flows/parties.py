@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from trunkline.calls.decision import Decision
@@ -13,6 +14,7 @@ from trunkline.calls.session import Role, Session
 from trunkline.calls.states import ClickToCall
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
+from trunkline.routing.branches import Caller
 from trunkline.routing.interpreter import Candidate, Play, Ring, RingOutside, RoutingDecision, Skipped
 from trunkline.telephony.port import Endpoint, Target
 
@@ -124,7 +126,7 @@ def _scenario(decision: Decision, party: dict[str, Any]) -> DialTargets:
         return [], 0
     if session.scenario_id is None:
         decision.enter_scenario(scenario)
-        routing_decision = interpreter.start(context.account, scenario, context, caller_of(decision))
+        routing_decision = interpreter.start(context.account, scenario, context, _caller(decision))
     else:
         present, operation = position(decision)
         if present is None or operation is None:
@@ -132,9 +134,14 @@ def _scenario(decision: Decision, party: dict[str, Any]) -> DialTargets:
         tried = {leg.employee_id for leg in session.attempts() if leg.employee_id is not None}
         tried |= {leg.phone_id for leg in session.attempts() if leg.phone_id is not None}
         routing_decision = interpreter.again(
-            context.account, present, operation, context, tried, caller_of(decision)
+            context.account, present, operation, context, tried, _caller(decision)
         )
     return _first_ring(decision, routing_decision)
+
+
+def _caller(decision: Decision) -> Caller:
+    """A call to our own side is not forwarded: its employee is to talk with the contact."""
+    return replace(caller_of(decision), follows_forwards=False)
 
 
 def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTargets:
@@ -164,6 +171,6 @@ def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTa
         if scenario is None or operation is None:
             return [], 0
         routing_decision = interpreter.after(
-            decision.context.account, scenario, operation, decision.context, caller_of(decision)
+            decision.context.account, scenario, operation, decision.context, _caller(decision)
         )
     return [], 0

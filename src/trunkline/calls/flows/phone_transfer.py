@@ -10,9 +10,10 @@ from typing import Any
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import AnswerTransfer, Hangup, RecordVoice
 from trunkline.calls.finish_reasons import Side
-from trunkline.calls.flows import consultation, outbound
+from trunkline.calls.flows import consultation
 from trunkline.calls.flows.number_plan import ToOutside, destination, is_dialled
 from trunkline.calls.flows.table import invalid_state
+from trunkline.calls.flows.third_party import right_missing, third_party
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import Departure
 from trunkline.core.errors import InvalidInput, PermissionDenied
@@ -51,14 +52,12 @@ def check_number(decision: Decision, leg: Leg, dialled: str) -> None:
         raise InvalidInput("Nobody has this number", mnemonic="no_active_phone_number", value=dialled)
     if line is None:
         raise PermissionDenied("Only lines of the account transfer calls", mnemonic="forbidden")
-    refusal = outbound.right_missing(
-        line, account.employee_of_line(line.sip_line_id), where, decision.context
-    )
+    refusal = right_missing(line, account.employee_of_line(line.sip_line_id), where, decision.context)
     if isinstance(where, ToOutside) and where.number in account.blacklist:
         refusal = Reason.LOCKED_NUMB
     if refusal is not None:
         raise PermissionDenied(f"The line may not call there: {refusal.value}", mnemonic="forbidden")
-    consultation.third_party(decision, dialled, leg.sip_line_id)
+    third_party(decision, dialled, leg.sip_line_id)
 
 
 def done(decision: Decision, leg: Leg) -> None:

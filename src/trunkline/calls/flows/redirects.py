@@ -7,10 +7,8 @@ apply. Redirects of carriers, and of phones that answer to no line, are ignored.
 from __future__ import annotations
 
 from trunkline.calls.decision import Decision
-from trunkline.calls.flows import consultation, dialing, outbound
-from trunkline.calls.flows.number_plan import ToEmergency, ToOutside, destination, is_dialled
+from trunkline.calls.flows import forwards
 from trunkline.calls.session import Leg
-from trunkline.core.errors import InvalidInput
 from trunkline.telephony.port import Redirected
 
 REDIRECTS_MAX = 3
@@ -42,20 +40,5 @@ def follow(decision: Decision, caller: Leg) -> bool:
 
 
 def _dial(decision: Decision, caller: Leg, leg: Leg, to: str) -> bool:
-    account = decision.context.account
-    line = account.lines.get(leg.sip_line_id or 0)
-    where = destination(account, to) if is_dialled(to) else None
-    if line is None or where is None or isinstance(where, ToEmergency):
-        return False
-    if isinstance(where, ToOutside) and where.number in account.blacklist:
-        return False
-    employee = account.employee_of_line(line.sip_line_id)
-    if outbound.right_missing(line, employee, where, decision.context) is not None:
-        return False
-    try:
-        target, data, seconds = consultation.third_party(decision, to, line.sip_line_id)
-    except InvalidInput:
-        return False
-    data |= {"side": leg.side, **decision.present_operation()}
-    dialing.dial(decision, caller, [(target, data)], seconds)
-    return True
+    line = decision.context.account.lines.get(leg.sip_line_id or 0)
+    return line is not None and forwards.dial_for_line(decision, caller, line, leg.side, to) is None

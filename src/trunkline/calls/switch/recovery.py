@@ -21,9 +21,18 @@ from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.evolution import replay
 from trunkline.calls.finish_reasons import NETWORK_OUT_OF_ORDER, NORMAL_CLEARING
-from trunkline.calls.flows import click_to_call, consultation, engine_connect, inbound, mailbox, outbound
+from trunkline.calls.flows import (
+    click_to_call,
+    consultation,
+    employee_settings,
+    engine_connect,
+    inbound,
+    mailbox,
+    outbound,
+)
 from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
+    ChangingSetting,
     ClickToCall,
     Controlled,
     EngineTalk,
@@ -485,6 +494,8 @@ class Recovery:
             self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))
         elif isinstance(session.state, InMailbox):
             mailbox.resume(decision, leg)
+        elif isinstance(session.state, ChangingSetting):
+            employee_settings.resume(decision, leg)
         elif isinstance(session.state, InScenario):
             inbound.resume(decision)
         elif isinstance(session.state, ClickToCall):

@@ -16,6 +16,7 @@ from trunkline.directory.forms.fields import (
     DialTime,
     Email,
     Extension,
+    ForwardTarget,
     Item,
     Key,
     Login,
@@ -91,6 +92,9 @@ class EmployeeForm(Item):
     voice_mail: Annotated[bool, Column("extension_voice_mail_enabled")] = False
     queue: Annotated[bool, Column("extension_queue_enabled")] = False
     schedule: Annotated[Key | None, Refers("schedules", "schedule_id")] = None
+    forward_always: Annotated[ForwardTarget | None, Kept("")] = None
+    forward_busy: Annotated[ForwardTarget | None, Kept("")] = None
+    forward_no_answer: Annotated[ForwardTarget | None, Kept("")] = None
     call_recording: CallRecording = CallRecording.ALL
     in_external_allowed: Sides = BOTH
     in_internal_allowed: Sides = BOTH

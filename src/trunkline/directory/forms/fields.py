@@ -153,6 +153,11 @@ def _extension(text: str) -> str:
     return text
 
 
+def _forward(text: str) -> str:
+    """Empty: calls are not forwarded."""
+    return text if not text or is_extension(text) else _outside(text)
+
+
 def _title(text: str) -> str:
     if not text.strip():
         raise ValueError("a name has at least one character")
@@ -234,6 +239,8 @@ Place = Annotated[str, AfterValidator(_place)]
 CallerPattern = Annotated[str, AfterValidator(_caller_pattern)]
 OutsidePhone = Annotated[str, AfterValidator(_outside)]
 """An outside number that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
+ForwardTarget = Annotated[str, AfterValidator(_forward)]
+"""A short number, or an outside number; empty: none."""
 Network = Annotated[str, AfterValidator(_network)]
 Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]

@@ -63,6 +63,10 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
         "To hear it again press 1, to save it press 2, to delete it press 3, for the next press hash.",
     ),
     "mailbox_end": _Spoken("Mailbox: end", "You have no more messages."),
+    "do_not_disturb_on": _Spoken("Do not disturb: on", "Do not disturb is on."),
+    "do_not_disturb_off": _Spoken("Do not disturb: off", "Do not disturb is off."),
+    "forwarding_on": _Spoken("Forwarding: on", "Call forwarding is on."),
+    "forwarding_off": _Spoken("Forwarding: off", "Call forwarding is off."),
     "technical_problem": _Spoken(
         "Technical problem", "We cannot connect your call now. Please try again later."
     ),

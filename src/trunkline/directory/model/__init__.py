@@ -26,7 +26,15 @@ from trunkline.directory.model.lines import (
     TrunkMode,
 )
 from trunkline.directory.model.numbers import NumberCampaign, NumberStatus, Rule, VirtualNumber
-from trunkline.directory.model.people import CallRecording, Employee, EmployeeStatus, Group, Phone, Strategy
+from trunkline.directory.model.people import (
+    CallRecording,
+    Employee,
+    EmployeeStatus,
+    ForwardWhen,
+    Group,
+    Phone,
+    Strategy,
+)
 from trunkline.directory.model.scenarios import (
     HangupCause,
     Operation,
@@ -49,6 +57,7 @@ __all__ = [
     "Directory",
     "Employee",
     "EmployeeStatus",
+    "ForwardWhen",
     "Group",
     "HangupCause",
     "LineStatus",

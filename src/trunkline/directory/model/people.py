@@ -35,6 +35,16 @@ class Strategy(StrEnum):
     LONGEST_IDLE = "longest_idle"
 
 
+class ForwardWhen(StrEnum):
+    """When the calls of an employee are forwarded."""
+
+    ALWAYS = "always"
+    BUSY = "busy"
+    """All phones are busy, the call is declined, or the employee has the status ``do_not_disturb``."""
+    NO_ANSWER = "no_answer"
+    """No phone is answered in time, or none can be reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phone:
     """One phone number of an employee: exactly one of ``sip_line_id`` and ``external_number`` is set."""
@@ -76,6 +86,19 @@ class Employee:
     """Employee who is called as coach."""
     coach_always_enabled: bool = False
     """Whether the coach is called to all calls that come in to the employee."""
+    forward_always: str = ""
+    """Where calls are forwarded: an extension, or an outside number; empty: they are not."""
+    forward_busy: str = ""
+    forward_no_answer: str = ""
+
+    def forward_to(self, when: ForwardWhen) -> str:
+        """Where calls are forwarded then; empty: they are not."""
+        match when:
+            case ForwardWhen.ALWAYS:
+                return self.forward_always
+            case ForwardWhen.BUSY:
+                return self.forward_busy
+        return self.forward_no_answer
 
 
 @dataclass(frozen=True, slots=True)
