@@ -238,7 +238,9 @@ async def test_a_service_that_never_starts_ends_the_bring_up_with_its_last_words
     bad = _script(
         bench.folder, "bad", 'print("the disk is made of cheese"); raise SystemExit(3)', needs=["good"]
     )
-    with pytest.raises(SetupError, match="bad does not start; its last words: the disk is made of cheese"):
+    with pytest.raises(
+        SetupError, match="bad does not start; last line of its log: the disk is made of cheese"
+    ):
         async with bench.up(good, bad, _script(bench.folder, "waiting", _GOOD, needs=["bad"])):
             pass
     assert not is_alive(_pids(bench.folder, "good")[0])

@@ -77,7 +77,7 @@ class ApiCoverage:
 
 
 def coverage(service_specs: Iterable[ServiceSpec]) -> dict[Api, ApiCoverage]:
-    """The reference against what these surfaces declare; an API without a surface is not served at all."""
+    """Compare the reference with these specifications; an API without a specification is not served."""
     by_api = {service_spec.api: service_spec for service_spec in service_specs}
     result = {}
     for api in Api:

@@ -36,7 +36,7 @@ NEVER = Instant(0.0)
 
 
 class Phase(StrEnum):
-    """State of a session; the state diagram of the Call API without what needs a third party."""
+    """Phase of a call in the state diagram of the Call API (``list.calls``, checks of commands)."""
 
     SESSION = "session"
     """Started; no talk yet."""

@@ -254,7 +254,7 @@ class Releasing(WithThird):
 
 @dataclass(frozen=True, slots=True)
 class Consulting(WithThird):
-    """Operator and third party talk; the contact does not handle them."""
+    """Operator and third party talk; the contact does not hear them."""
 
 
 @dataclass(frozen=True, slots=True)

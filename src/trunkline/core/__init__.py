@@ -1,4 +1,4 @@
-"""Ground: identifiers, errors, settings, logging. Nothing here does I/O beyond reading settings."""
+"""Basics for all packages: identifiers, errors, settings, logging, disk. No database and no network."""
 
 from trunkline.core import cancellation
 

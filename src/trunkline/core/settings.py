@@ -371,8 +371,8 @@ class MailSettings(_Group):
     administrators: list[str] = Field(
         default_factory=list, validation_alias=AliasChoices("administrators", "operators")
     )
-    """Addresses that get the alarms of the installation: disk, events that wait, dead letters, trunks. The former name
-    ``operators`` is accepted."""
+    """Addresses that get the alarms of the installation: disk, events that wait, dead letters, trunks, guessed passwords of
+    lines. The former name ``operators`` is accepted."""
     sender: str = "trunkline@localhost"
     """Address that mails come from."""
     timeout: float = Field(default=30.0, gt=0)

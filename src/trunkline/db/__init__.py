@@ -1,1 +1,1 @@
-"""Ground: the connection pool, schema migrations, partitions, and the query language of list methods."""
+"""Database access: the connection pool, schema migrations, partitions, and the query language of list methods."""

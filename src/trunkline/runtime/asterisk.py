@@ -1,7 +1,7 @@
 """Where Asterisk comes from: an installed one (20 or newer), else a private copy fetched from Debian.
 
-The version of the private copy is fixed, and so are the digests of its packages (:mod:`.asterisk_pin`). A known error of its
-sound is corrected (:mod:`.asterisk_correction`).
+The version of the private copy is fixed, and so are the digests of its packages (:mod:`.asterisk_pin`). Known errors
+are corrected (:mod:`.asterisk_correction`).
 
 The private copy brings its own C library and is started through its own loader, so it runs on Debian
 releases without an Asterisk package. It is in ``settings.runtime / "asterisk"``, contains no absolute path

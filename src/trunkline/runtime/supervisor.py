@@ -293,13 +293,13 @@ class _ServiceRunner:
             await asyncio.sleep(wait)
 
     def _does_not_start(self) -> SetupError:
-        words = self._log.last_line or "none"
+        line = self._log.last_line or "none"
         return SetupError(
-            f"{self._service.name} does not start; its last words: {words} (all of them: {self._log.path})"
+            f"{self._service.name} does not start; last line of its log: {line} (log: {self._log.path})"
         )
 
     async def _run_once(self, first: asyncio.Future[None]) -> None:
-        """Start it, wait for its end, return the reason."""
+        """Start the process and wait for its end."""
         self._set(ServiceState.STARTING)
         begun = time.monotonic()
         await asyncio.to_thread(self._service.prepare)

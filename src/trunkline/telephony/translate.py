@@ -94,7 +94,7 @@ class _Recording:
 
 @dataclass(slots=True)
 class Translator:
-    """State of the translation; :meth:`forget_all` when events may have been lost."""
+    """State of the translation; :meth:`unsettle` before and :meth:`keep_only` after a loss of events."""
 
     by_party: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)

@@ -105,7 +105,7 @@ class Query:
 class StreamEndpoint:
     """The route of the stream.
 
-    :param surface: of the Call API; its ``list.calls`` lends the rights.
+    :param service_spec: of the Call API; the stream requires the rights of its ``list.calls``.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ def list_method(
 
     :param read: reads a page; None: all rows of the listing that the filter lets pass.
     :param params: parameters other than ``access_token``, ``user_id`` and those of every list.
-    :param misplaced: dotted names of fields that the reference's table has under other names, and those.
+    :param contract_overrides: dotted names of fields that the reference's table has under other names, and those.
     :param paging: how the method declares the parameters of every list, if otherwise.
     """
 

@@ -1,23 +1,23 @@
-"""Puts a request through its stages, in this order, and answers with the first thing that is wrong:
+"""Checks a request in stages, in this order, and responds with the first error (docs/api/json-rpc.md has the same names):
 
-1. parse, batch, request, notification (:mod:`.envelope`)
-2. method: ``method_not_found``
-3. token: missing, of the wrong type, ``access_token_invalid`` / ``_expired`` / ``_blocked``,
-``account_inactive``;
-   for ``login.user``: its parameters, then ``auth_error``
-4. the client an agent acts for (``user_id``): the agent's own address, API and permissions, then the client's user
-5. address: ``ip_not_whitelisted``
-6. use of the API by this user, components, permissions: ``forbidden``, ``component_disabled`` and the like
-7. limits: ``limit_exceeded``
-8. parameters (:mod:`.params`)
-9. requests under way: ``limit_exceeded`` (:mod:`.workloads`)
-10. the handler's own errors
+- parse, batch, request, notification (:mod:`.envelope`)
+- method: ``method_not_found``
+- token: missing, of the wrong type, ``access_token_invalid`` / ``_expired`` / ``_blocked``, ``account_inactive``;
+  for ``login.user``: its parameters, then ``auth_error``
+- client, the customer account that a partner acts for (``user_id``): the partner's own address, API and permissions,
+  then the customer's user
+- address: ``ip_not_whitelisted``
+- access, the use of the API by this user, components, permissions: ``forbidden``, ``component_disabled`` and the like
+- limits: ``limit_exceeded``
+- parameters (:mod:`.params`)
+- concurrency, the number of requests that run: ``limit_exceeded`` (:mod:`trunkline.apis.service.workloads`)
+- the method itself: the handler's own errors
 
 Points are reserved before the handler runs and given back unless the request succeeds, so that many requests at once
 never overspend and a failed one costs nothing, except one that was stopped because it took too long. They are mostly
-taken with the look-up of the token, which saves a query; too few points are reported at stage
-7. Nothing a handler raises reaches a client but in the API's own words: unexpected errors become
-``internal_error`` with the number of an incident that is in our log.
+taken with the look-up of the token, which saves a query; too few points are reported at the stage
+"limits". Each error of a handler is converted to an error of the API; unexpected errors become ``internal_error`` with the
+number of an incident that is in the log of the web process.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def dial(
     music: str | None = None,
     announcement: tuple[str, ...] = (),
 ) -> None:
-    """Have the engine ring the aims and connect the first to answer with ``leg``.
+    """Ring the dial targets and connect the first that answers with ``leg``.
 
     :param announcement: files that are played first to the party that answers.
     """

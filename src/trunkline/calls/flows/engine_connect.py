@@ -42,7 +42,7 @@ from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel, ConnectFinished, ConnectResult, Ended, TargetStarted
 
 _NORMAL_CAUSES = frozenset({0, 16, 127})
-"""Causes of an unanswered leg that tell nothing: ring time over, caller gone or answered elsewhere context alike."""
+"""Causes that do not distinguish an elapsed ring time, a caller who hung up and a call answered by another target."""
 
 
 # --- facts ------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def _close_undone(decision: Decision, heard: ConnectFinished) -> None:
 
 
 def target_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
-    """A target was not answered. Causes that tell nothing wait for what comes next."""
+    """A target was not answered. With a cause of ``_NORMAL_CAUSES`` the reason follows from the next signal."""
     session = decision.session
     if heard.cause in _NORMAL_CAUSES and not heard.by_party:
         session.unresolved.append(UnresolvedLeg(leg.leg_id, heard.at, heard.cause))

@@ -309,7 +309,7 @@ class Recovery:
     def _arrived_meanwhile(self, arrived: Arrived) -> None:
         seen = self._seen.get(arrived.channel)
         if seen is not None and seen.controlled:
-            return  # it waits in the dialplan: begun below as a new call
+            return  # it is in Stasis and waits for the switch: _adopt_unknown begins it
         self._begin(arrived, seen)
 
     def _begin(self, arrived: Arrived, seen: SeenChannel | None) -> None:

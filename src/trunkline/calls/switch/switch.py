@@ -163,9 +163,9 @@ class Switch:
         self.signal_path: Callable[[], dict[str, object]] | None = None
         """Whether the engine's signals arrive; the role sets it."""
         self.bad_engine_messages: Callable[[], dict[str, int]] = dict
+        """The engine's messages that could not be handled, by interface; the role sets it."""
         self.unknown_channels = 0
         """Channels that were ended because no call contained them."""
-        """The engine's messages that could not be handled, by interface; the role sets it."""
 
     # --- signals of the engine
 

@@ -1,7 +1,7 @@
 """The addresses by which the engine identifies trunks, those it sends to, and the trunks that share an address. Pure.
 
 Two accounts may have trunks at one carrier address. The engine identifies such an address as one trunk, the first of
-those that share it; the called number determines the account of a call (:mod:`trunkline.calls.switch.switch`).
+those that share it; the called number determines the account of a call (:mod:`.call_owner`).
 """
 
 from __future__ import annotations
