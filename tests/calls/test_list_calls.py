@@ -15,7 +15,7 @@ from trunkline.apis.jsonrpc import Field
 
 def listed(node: TalkNode, zone: str = "Asia/Dubai", **params: Any) -> list[dict[str, Any]]:
     account_id = node.session.account_id
-    made = node.switch.list_calls(account_id, {"time_zone": zone, **params})
+    made = node.switch.commands.live_calls(account_id, {"time_zone": zone, **params})
     rows: list[dict[str, Any]] = orjson.loads(orjson.dumps(made))
     return rows
 
@@ -62,5 +62,5 @@ def test_only_what_is_asked_for() -> None:
     assert listed(node, direction="out") == []
     assert listed(node, virtual_phone_number="12025550999") == []
     account_id = node.session.account_id
-    other = node.switch.list_calls(account_id + 1, {"time_zone": "UTC"})
+    other = node.switch.commands.live_calls(account_id + 1, {"time_zone": "UTC"})
     assert orjson.loads(orjson.dumps(other)) == []

@@ -48,7 +48,7 @@ class TalkNode(Node):
             )
 
     def do(self, name: str, **params: object) -> TalkNode:
-        self.switch._command(self.session, name, params)
+        self.switch.commands.carry_out(self.session, name, params)
         self.flow()
         return self
 

@@ -267,7 +267,7 @@ async def test_a_call_is_counted(
     assert changes.seen()[2:] == [1, setups]
     if failure is None:
         assert changes.seen()[1] == 1
-    assert switch._setups == {}
+    assert switch.arrivals._setups == {}
 
 
 def test_each_kind_of_failure_of_an_effect_has_its_own_outcome() -> None:

@@ -111,7 +111,7 @@ async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[C
     calls = {
         channel: call
         for channel, arrived in channels.items()
-        if channel not in switch.channels and (call := switch.call_of(arrived)) is not None
+        if channel not in switch.channels and (call := switch.arrivals.call_of(arrived)) is not None
     }
     async with db.connection() as connection:
         known = await store.known_calls(connection, calls.values())
@@ -326,7 +326,7 @@ class Recovery:
         if identifier is None:
             tag = _tag(seen)
             identifier = tag if tag is not None and tag not in switch.sessions else switch.next_id()
-        origin = switch.origin_of(self._directory, arrived)
+        origin = switch.arrivals.origin_of(self._directory, arrived)
         if origin is None:
             return None
         return adopt(origin, arrived, switch.context(origin.account), identifier)
@@ -471,7 +471,7 @@ class Recovery:
             # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
             # connection broke is followed by another recovery.
             return
-        if seen.controlled and self._switch.may_begin(session):
+        if seen.controlled and self._switch.arrivals.may_begin(session):
             # An earlier recovery found it waiting in the dialplan, and the signal of its arrival was lost.
             self._switch.handle(self._arrival(seen))
             return

@@ -8,69 +8,45 @@ concurrently with them. There is no SQL between an INVITE and ringing.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import copy
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 
-from trunkline.calls import commands, rules
+from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
+from trunkline.calls.effects import Effect
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
-    feature_codes,
-    inbound,
-    outbound,
-    phone_transfer,
-    start_requests,
 )
 from trunkline.calls.flows.caller_id import NumberChooser
-from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.records.event_writer import EventWriter
-from trunkline.calls.records.live_view import live_call
 from trunkline.calls.rules import CallSignal
-from trunkline.calls.session import Leg, Phase, Session
-from trunkline.calls.states import Incoming, Placing
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.switch.arrivals import Arrivals
 from trunkline.calls.switch.call_timers import CallLater, CallTimers
-from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
+from trunkline.calls.switch.channel_admission import ChannelAdmission
+from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
-from trunkline.calls.switch.origins import Origin, is_emergency, open_call, origin_of
+from trunkline.calls.switch.phone_transfers import PhoneTransfers
 from trunkline.calls.switch.presence import Presence
-from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.timers import TimerInput
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
-    ChannelGone,
-    EffectTimedOut,
     EngineError,
-    EngineUnavailable,
-    InvalidInput,
-    InvalidState,
-    LeaseLost,
-    LimitExceeded,
-    NoChannelFree,
     NotFound,
-    SwitchUnavailable,
-    TrunklineError,
 )
 from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_lines, get_logger
-from trunkline.core.tasks import item_task
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
-from trunkline.directory.trunks.call_owner import called_number
 from trunkline.events.catalogue import Event, EventType
-from trunkline.routing.interpreter import scenario_for
 from trunkline.telephony.port import (
     Arrived,
     Channel,
@@ -90,16 +66,7 @@ from trunkline.telephony.port import (
 _log = get_logger("calls")
 _steps = get_lines("calls")
 
-WRITE_PATIENCE_SECONDS = 2.0
-"""How long a command waits for the database to store its events; afterwards it returns without that."""
-
-COMMAND_SECONDS = 6.0
-"""How long a command waits for its effects: shorter than the other processes wait for the switch."""
-
 Clock = Callable[[], float]
-
-SaveContact = Callable[[int, str, int | None], Awaitable[object]]
-"""Puts a number into an account's address book: account id, number, contact group."""
 
 PAST_CHANNELS = 20_000
 
@@ -126,11 +93,8 @@ class Switch:
         """``channels_max``: for how many channels there are media ports; 0 = not known.
         ``is_fenced``: whether another switch has taken the node over. This one does nothing any more then."""
         self.node = node
-        self._is_fenced = is_fenced
         self.presence = Presence()
         self.sessions: dict[int, Session] = {}
-        self._shown: dict[int, tuple[str, bytes]] = {}
-        """The result of list.calls for each call until the call changes, and its time zone."""
         self.channels: dict[Channel, Session] = {}
         self.past_channels: dict[Channel, None] = {}
         """Of calls that ended; the engine may report them again after a reconnect."""
@@ -138,7 +102,6 @@ class Switch:
         """During a recovery: the channels that got a command which a recovery repeats."""
         self._accounts: dict[int, Account] = {}
         self._directory = directory
-        self._sharing = sharing
         self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._disk = disk
         self._writer = writer
@@ -148,16 +111,31 @@ class Switch:
         """Inputs that had no meaning in the state of their call, by kind."""
         self._ids = IdGenerator(node, lambda: int(clock() * 1000))
         self._executor = executor(self)
-        self._admission = ChannelAdmission(self.presence, directory, self.sessions.get, channels_max)
-        self._executor.admit = self._admission.admitted
-        self._executor.dialled = self._dialled
-        self._setups: dict[int, float] = {}
-        """By session: when a call arrived that rings a phone at once, until it does."""
-        self._numbers = numbers
-        self._save_contact = save_contact
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._opened: set[int] = set()
-        """Live calls whose arrival this process handled."""
+        admission = ChannelAdmission(self.presence, directory, self.sessions.get, channels_max)
+        self.commands = CommandHandler(
+            self,
+            writer=writer,
+            executor=self._executor,
+            admission=admission,
+            disk=disk,
+            numbers=numbers,
+            save_contact=save_contact,
+            clock=clock,
+            is_fenced=is_fenced,
+        )
+        self._phone_transfers = PhoneTransfers(self, self.commands, self._executor, clock)
+        self.arrivals = Arrivals(
+            self,
+            directory=directory,
+            sharing=sharing,
+            writer=writer,
+            executor=self._executor,
+            admission=admission,
+            disk=disk,
+            clock=clock,
+        )
+        self._executor.admit = admission.admitted
+        self._executor.dialled = self.arrivals.dialled
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None
@@ -179,7 +157,7 @@ class Switch:
     def _handle(self, signal: Signal) -> None:
         match signal:
             case Arrived():
-                self._arrived(signal)
+                self.arrivals.arrived(signal)
             case (
                 EngineUp()
                 | EngineDown()
@@ -201,7 +179,7 @@ class Switch:
     def _timer_input(self, call_session_id: int, given: TimerInput) -> None:
         """A deadline of a call has passed, or its question has an answer."""
         session = self.sessions.get(call_session_id)
-        context = self._context(session.account_id, session) if session is not None else None
+        context = self.context_of(session.account_id, session) if session is not None else None
         if session is None or context is None:
             return
         try:
@@ -211,440 +189,33 @@ class Switch:
 
     def _pass_to_rules(self, session: Session, signal: CallSignal | Any) -> None:
         if isinstance(signal, TransferAsked):
-            self._transfer_asked(session, signal)
+            self._phone_transfers.asked(session, signal)
             return
-        context = self._context(session.account_id, session)
+        context = self.context_of(session.account_id, session)
         if context is None:
             return
         self.apply(rules.signal(session, signal, context))
         if isinstance(signal, KeyPressed):
-            self._key_pressed(session, signal, context.account)
+            self.commands.key_pressed(session, signal, context.account)
 
-    def _key_pressed(self, session: Session, signal: KeyPressed, account: Account) -> None:
-        """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
-        leg = session.leg_of(signal.channel)
-        option = (
-            feature_codes.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
-        )
-        if leg is None or option is None:
-            return
-        more = {"employee_id": leg.employee_id, "user_id": None}
-        wanted = [
-            (name, {**more, **params}) for name, params in feature_codes.commands(account, session, option)
-        ]
-
-        async def perform() -> None:
-            try:
-                for name, params in wanted:
-                    await self._controlled_command(session, name, params)
-            except TrunklineError as error:
-                _log.info(
-                    "talk_option_refused",
-                    call_session_id=session.call_session_id,
-                    button=option.button,
-                    mnemonic=error.mnemonic,
-                    error=error.message,
-                )
-
-        item_task(perform(), name="talk-option", among=self._tasks)
-
-    def _transfer_asked(self, session: Session, asked: TransferAsked) -> None:
-        """A phone asks to be replaced in its talk: it gets a response, whatever becomes of it."""
-        leg = session.leg_of(asked.channel)
-        if leg is None:
-            return
-
-        async def perform() -> None:
-            try:
-                if asked.to is not None:
-                    params = {"leg_id": leg.leg_id, "to": asked.to}
-                    await self._controlled_command(session, "transfer_by_phone", params)
-                else:
-                    await self._replace(session, leg, asked.other)
-            except TrunklineError as error:
-                _log.info(
-                    "transfer_refused",
-                    call_session_id=session.call_session_id,
-                    leg_id=leg.leg_id,
-                    mnemonic=error.mnemonic,
-                    error=error.message,
-                )
-                context = self._context(session.account_id, session)
-                if context is not None and leg.alive:
-                    decision = Decision(session, context, Instant(self._clock()))
-                    phone_transfer.refuse(decision, leg)
-                    self.apply(decision)
-
-        item_task(perform(), name="phone-transfer", among=self._tasks)
-
-    async def _replace(self, session: Session, leg: Leg, other_channel: Channel | None) -> None:
-        """An attended transfer: the parties of two calls of one phone are connected with each other.
-
-        :raises TrunklineError: the other call is not one of the same line, or one of the two is no talk.
-        """
-        other = self.channels.get(other_channel) if other_channel is not None else None
-        other_leg = other.leg_of(other_channel) if other is not None and other_channel is not None else None
-        if (
-            other is None
-            or other_leg is None
-            or other is session
-            or other.account_id != session.account_id
-            or leg.sip_line_id is None
-            or other_leg.sip_line_id != leg.sip_line_id
-        ):
-            raise NotFound("This line has no such call", mnemonic="call_session_not_found")
-        pairs = [(session, leg, other, other_leg), (other, other_leg, session, leg)]
-        pairs.sort(key=lambda one: one[0].started_at)
-        found = next(
-            (
-                one
-                for one in pairs
-                if phone_transfer.may_hand_over(one[0], one[1]) and phone_transfer.other_party(one[2], one[3])
-            ),
-            None,
-        )
-        if found is None:
-            raise InvalidState("These two calls cannot be connected now")
-        first, own, second, own_in_second = found
-        if first.taking_control or second.taking_control:
-            raise InvalidState("Another command on this call is being carried out")
-        first.taking_control = second.taking_control = True
-        try:
-            for one in (first, second):
-                await self._executor.take_control(tuple(p.channel for p in consultation.talking(one)))
-        except EngineError as error:
-            raise _not_carried_out(session, error) from error
-        finally:
-            first.taking_control = second.taking_control = False
-        remote = phone_transfer.other_party(second, own_in_second)
-        contexts = self._context(first.account_id, first), self._context(second.account_id, second)
-        if (
-            remote is None
-            or contexts[0] is None
-            or contexts[1] is None
-            or not phone_transfer.may_hand_over(first, own)
-        ):
-            raise InvalidState("A party of these calls hung up")
-        now = Instant(self._clock())
-        taking = Decision(first, contexts[0], now)
-        phone_transfer.take_over(taking, own, remote, leg, own_in_second)
-        giving = Decision(second, contexts[1], now)
-        phone_transfer.give_away(giving, own_in_second, remote)
-        self.apply(taking)
-        self.apply(giving)
-
-    def _arrived(self, arrived: Arrived) -> None:
-        waiting = self.channels.get(arrived.channel)
-        if waiting is not None:
-            self._arrived_after_recovery(waiting, arrived)
-            return
-        if arrived.channel in self.past_channels:
-            self._executor.refuse_channel(arrived.channel)  # recovery has closed its call
-            return
-        try:
-            origin = self.origin_of(self._directory(), arrived)
-            refused = self._why_refused(origin, arrived)
-            if origin is None or refused is not None:
-                self._log_refusal(arrived, origin, refused or "no_account")
-                self._executor.refuse_channel(arrived.channel)
-                return
-            call_session_id = self.id_of(arrived.channel) or self._ids.next()
-            decision = open_call(origin, arrived, self.context(origin.account), call_session_id)
-        except Exception:
-            self._executor.refuse_channel(arrived.channel)  # an internal error, without effect on the call
-            raise
-        self._opened.add(decision.session.call_session_id)
-        if any(isinstance(effect, ConnectTargets | OriginateLeg) for effect in decision.effects):
-            self._setups[decision.session.call_session_id] = arrived.at
-        self.apply(decision)
-
-    def _why_refused(self, origin: Origin | None, arrived: Arrived) -> str | None:
-        """Why no call can be taken now. An emergency call needs media ports and nothing else."""
-        if origin is not None and is_emergency(origin, arrived):
-            has_room = self._admission.has_room_for_emergency(origin.account.account_id)
-            return None if has_room else "too_many_channels"
-        if self._writer.full:
-            return "event_buffer_full"
-        if self._disk() >= DiskLevel.NO_CALLS:
-            return "disk_full"
-        if origin is not None and not self._admission.has_room(origin.account.account_id):
-            return "too_many_channels"
-        return None
-
-    def _log_refusal(self, arrived: Arrived, origin: Origin | None, reason: str) -> None:
-        remedies = {
-            "no_account": "no account with this trunk has the called number verified, or the engine has an old directory:"
-            " see `trunkline numbers claims`"
-        }
-        metrics.CALLS_REFUSED.labels(reason).inc()
-        is_alarm = reason in ("event_buffer_full", "disk_full")
-        (_log.error if is_alarm else _log.warning)(
-            "call_refused",
-            reason=reason,
-            account_id=origin.account.account_id if origin is not None else None,
-            channel=arrived.channel,
-            endpoint=arrived.endpoint.name,
-            called=arrived.called,
-            remedy=remedies.get(reason),
-        )
-
-    def _arrived_after_recovery(self, session: Session, arrived: Arrived) -> None:
-        """A call that waited in the engine while no switch was there, and whose session recovery began."""
-        caller, context = session.initiator, self._context(session.account_id, session)
-        if context is None or caller is None or not self.may_begin(session):
-            return
-        session.connect = None  # not a real connect: the engine had no target to dial
-        decision = Decision(session, context, arrived.at)
-        if isinstance(session.state, Placing):
-            outbound.resume(decision, caller)
-        else:
-            inbound.begin(decision, called_number(context.account, arrived.called))
-        self.apply(decision)
-
-    def may_begin(self, session: Session) -> bool:
-        """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
-        caller = session.initiator
-        return (
-            isinstance(session.state, Incoming | Placing)
-            and caller is not None
-            and caller.alive
-            and caller.answered_at is None
-            and len(session.legs) == 1
-            and session.call_session_id not in self._opened
-        )
-
-    def origin_of(self, directory: Directory, arrived: Arrived) -> Origin | None:
-        """Whose call this is; None: no account."""
-        return origin_of(directory, arrived, self._sharing())
+    # --- commands of the APIs
 
     # --- commands of the APIs
 
     async def command(
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:
-        """Execute a command of an API; returns once its changes are committed.
+        """Execute a command of an API, see :class:`CommandHandler`."""
+        return await self.commands.execute(account_id, name, params)
 
-        :raises TrunklineError: with a mnemonic of the method in the API reference.
-        """
-        if self._is_fenced():
-            raise LeaseLost(
-                "Another switch has taken over this node; nothing was done. Try again in a few seconds."
-            )
-        if name == "list_calls":
-            return self.list_calls(account_id, params)
-        if name == CHECK:
-            self._check(account_id, params["command"], params)
-            return {}
-        if name in start_requests.CHECKS:
-            return await self._start_call(account_id, name, params)
-        if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
-            raise InvalidInput(f"this switch knows no command {name!r}; is it of an older version?")
-        if name == "list_talk_options":
-            return {"options": feature_codes.shown(self._account(account_id))}
-        session = self._live_session(account_id, params["call_session_id"])
-        result: dict[str, Any] | None = None
-        outcome = Outcome()
-        try:
-            account = self._account(account_id)
-            option = None
-            if name == "call_talk_option":
-                option = feature_codes.find(account, params["button"])
-            elif name == "send_dtmf":
-                option = feature_codes.by_dtmf(
-                    account, session, params["dtmf_string"], Instant(self._clock())
-                )
-            if option is not None:
-                for one, more in feature_codes.commands(account, session, option):
-                    await self._controlled_command(session, one, {**params, **more}, outcome)
-            else:
-                result = await self._controlled_command(session, name, params, outcome)
-        finally:
-            await self._written()
-        await outcome.settled(COMMAND_SECONDS)
-        if outcome.failure is not None:
-            raise _not_carried_out(session, outcome.failure)
-        return result or {}
-
-    async def _controlled_command(
-        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
-    ) -> dict[str, Any] | None:
-        """Do one command; one that needs the talk under our control takes control first, before anything is decided.
-
-        :raises EngineError: control could not be taken; the talk goes on as it was.
-        """
-        parties = commands.control_needed(session, name, params)
-        if not parties:
-            return self._command(session, name, params, outcome)
-        self._check_command(session, name, params)
-        if session.taking_control:
-            raise InvalidState("Another command on this call is being carried out", field="call_session_id")
-        session.taking_control = True
-        try:
-            await self._executor.take_control(parties)
-        except EngineError as error:
-            raise _not_carried_out(session, error) from error
-        finally:
-            session.taking_control = False
-        try:
-            return self._command(session, name, params, outcome)
-        except TrunklineError:
-            context = self._context(session.account_id, session)
-            if context is not None:
-                decision = Decision(session, context, Instant(self._clock()))
-                consultation.rejoin(decision)
-                self.apply(decision)
-            raise
-
-    def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
-        """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""
-        context = self.context(self._account(session.account_id), session)
-        decision = Decision(copy.deepcopy(session), context, Instant(self._clock()))
-        commands.COMMANDS[name](decision, params)
-        for effect in decision.effects:
-            if isinstance(effect, OriginateLeg) and not self._admission.may_add(
-                session.account_id, effect.originate.target
-            ):
-                raise too_many_channels(self.presence.channels_of(session.account_id))
-
-    def _command(
-        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
-    ) -> dict[str, Any] | None:
-        """Carry out one command. What it began before it was refused is not undone: its events are written in both cases."""
-        if name == feature_codes.SAVE_CONTACT:
-            self._save_contact_of(session, params.get("contact_group_id"))
-            return None
-        context = self.context(self._account(session.account_id), session)
-        decision = Decision(session, context, Instant(self._clock()))
-        try:
-            result = commands.COMMANDS[name](decision, params)
-            rules.settle(decision)
-        finally:
-            self.apply(decision, outcome)
-        return result
-
-    def _save_contact_of(self, session: Session, contact_group_id: int | None) -> None:
-        """In the background: the call does not wait for the address book."""
-        number = session.contact_phone_number
-        if self._save_contact is None or number is None:
-            return
-        save = self._save_contact
-
-        async def keep() -> None:
-            try:
-                await save(session.account_id, number, contact_group_id)
-            except TrunklineError as error:
-                _log.warning(
-                    "contact_not_saved", call_session_id=session.call_session_id, error=error.message
-                )
-
-        item_task(keep(), name="save-contact", among=self._tasks)
-
-    def _check(self, account_id: int, name: str, params: dict[str, Any]) -> None:
-        """See :data:`CHECK`. What needs the database (the choice of a number) and what takes effect later is not checked.
-
-        :raises TrunklineError: as the command.
-        """
-        if name in start_requests.CHECKS:
-            self._checked_start(account_id, name, params)
-            return
-        session = self._live_session(account_id, params["call_session_id"])
-        if name in commands.COMMANDS:
-            self._check_command(session, name, params)
-
-    async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        account, params, request = self._checked_start(account_id, name, params)
-        if self._numbers is not None:
-            rule = params.get("virtual_phone_usage_rule")
-            request = await self._numbers.chosen(account, request, rule)
-        decision = rules.start(request, self.context(account), self._ids.next())
-        self.apply(decision)
-        await self._written()
-        return {"call_session_id": decision.session.call_session_id}
-
-    def _checked_start(
-        self, account_id: int, name: str, params: dict[str, Any]
-    ) -> tuple[Account, dict[str, Any], StartCall]:
-        """The account, the parameters with what they leave out, and the request, when such a call may be started now."""
-        account = self._account(account_id)
-        if self._writer.full:
-            raise SwitchUnavailable(
-                "The database has been unavailable too long: no new calls are accepted; try again later"
-            )
-        if self._disk() >= DiskLevel.NO_CALLS:
-            raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
-        if not self._admission.has_room(account_id):
-            raise too_many_channels(self.presence.channels_of(account_id))
-        params = self._with_defaults(account, name, params)
-        request = start_requests.CHECKS[name](account, params)
-        self._check_limits(account, request.contact)
-        return account, params, request
-
-    def _check_limits(self, account: Account, contact: str) -> None:
-        """:raises LimitExceeded: the account may place no more calls to outside numbers now."""
-        if account.line_by_login(contact) is not None:
-            return
-        reached = self.presence.outgoing.obstacle(account, None, contact, Instant(self._clock()))
-        if reached is not None:
-            kind, limit = reached.kind.value, f"{reached.limit:g}"
-            raise LimitExceeded(
-                f"Limit per {kind} has been exceeded. Value of current limit per {kind} is {limit}",
-                params={"limit_type": kind, "limit_max_value": reached.limit},
-            )
-
-    def _with_defaults(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Fill in parameters that the request leaves out: the default number, and a number's scenario."""
-        number = account.number_by_phone(params.get("virtual_phone_number") or "")
-        if params.get("virtual_phone_number") is None and account.default_number is not None:
-            number = account.default_number
-            params = {**params, "virtual_phone_number": number.phone_number}
-        if name == "start_vnumber_call" and number is not None:
-            scenario = scenario_for(account, number, self.context(account).local_time)
-            params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
-        return params
-
-    async def _written(self) -> None:
-        """Wait until what was decided is in the database, at most :data:`WRITE_PATIENCE_SECONDS`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._writer.flush(), WRITE_PATIENCE_SECONDS)
-
-    def _account(self, account_id: int) -> Account:
+    def account(self, account_id: int) -> Account:
+        """:raises NotFound: the account is disabled or does not exist."""
         account = self._directory().accounts.get(account_id)
         if account is None:
             raise NotFound(
                 "Your account has been disabled, contact the support service", mnemonic="account_inactive"
             )
         return account
-
-    def list_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
-        """A list of :func:`~trunkline.calls.records.live_view.live_call`, as JSON: kept until a call changes."""
-        zone = params["time_zone"]
-        calls = [
-            self._shown_call(session, zone)
-            for session in self.sessions.values()
-            if session.account_id == account_id
-            and session.phase is not Phase.ENDED
-            and params.get("direction") in (None, session.direction)
-            and params.get("virtual_phone_number") in (None, session.virtual_phone_number)
-        ]
-        return orjson.Fragment(b"[" + b",".join(calls) + b"]")
-
-    def _shown_call(self, session: Session, zone: str) -> bytes:
-        shown = self._shown.get(session.call_session_id)
-        if shown is None or shown[0] != zone:
-            made = orjson.dumps(live_call(session, ZoneInfo(zone)))
-            shown = self._shown[session.call_session_id] = (zone, made)
-        return shown[1]
-
-    def _live_session(self, account_id: int, call_session_id: int) -> Session:
-        session = self.sessions.get(call_session_id)
-        if session is None or session.account_id != account_id or session.phase is Phase.ENDED:
-            raise NotFound(
-                "Call session not found",
-                mnemonic="call_session_not_found",
-                field="call_session_id",
-                value=call_session_id,
-            )
-        return session
 
     # --- carrying out
 
@@ -654,7 +225,7 @@ class Switch:
         :param outcome: gets what becomes of the effects.
         """
         session = decision.session
-        self._shown.pop(session.call_session_id, None)
+        self.commands.call_changed(session.call_session_id)
         if decision.failure is not None:
             _log.error(
                 "rule_failed",
@@ -686,11 +257,6 @@ class Switch:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
 
-    def _dialled(self, call_session_id: int) -> None:
-        arrived_at = self._setups.pop(call_session_id, None)
-        if arrived_at is not None:
-            metrics.SETUP.observe(max(0.0, self._clock() - arrived_at))
-
     def restore(self, session: Session, events: Sequence[Event]) -> None:
         """Continue a session that a former switch of this node began; ``events``: all that are stored of it."""
         self._writer.restore(events)
@@ -720,7 +286,7 @@ class Switch:
     def effect_failed(self, call_session_id: int, effect: Effect, error: EngineError) -> None:
         """The engine did not carry out an effect."""
         session = self.sessions.get(call_session_id)
-        context = self._context(session.account_id, session) if session is not None else None
+        context = self.context_of(session.account_id, session) if session is not None else None
         if session is not None and context is not None:
             self.apply(rules.effect_failed(session, effect, error, context))
 
@@ -730,8 +296,7 @@ class Switch:
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
-        self._opened.discard(session.call_session_id)
-        self._setups.pop(session.call_session_id, None)
+        self.arrivals.forget(session.call_session_id)
         self.timers.forget(session.call_session_id)
         for leg in session.legs.values():
             if leg.channel and self.channels.get(leg.channel) is session:  # it may go on in another call
@@ -751,14 +316,6 @@ class Switch:
         """Id of the call that this channel began; None when it does not follow from the channel."""
         return id_of_channel(channel, self.node)
 
-    def call_of(self, arrived: Arrived) -> tuple[int, int] | None:
-        """Account and id of the call that came in on this channel; None when it has no account, or no id follows."""
-        call_session_id = self.id_of(arrived.channel)
-        if call_session_id is None:
-            return None
-        origin = self.origin_of(self._directory(), arrived)
-        return (origin.account.account_id, call_session_id) if origin is not None else None
-
     def context(self, account: Account, session: Session | None = None) -> LiveContext:
         """What the rules may ask now; ``session``: the call that asks, once it has begun."""
         self._accounts[account.account_id] = account
@@ -771,7 +328,7 @@ class Switch:
             may_record=self._disk() < DiskLevel.NO_RECORDINGS,
         )
 
-    def _context(self, account_id: int, session: Session | None = None) -> LiveContext | None:
+    def context_of(self, account_id: int, session: Session | None = None) -> LiveContext | None:
         """None for an account that is not there; a call that lives ends by what was last known of its account."""
         known = self._accounts.get(account_id) if session is not None else None
         account = self._directory().accounts.get(account_id, known)
@@ -823,23 +380,6 @@ class Switch:
         if made is None or made[0] is not account:
             made = self._fingerprints[account_id] = (account, fingerprint(account))
         return made[1]
-
-
-def _not_carried_out(session: Session, error: EngineError) -> TrunklineError:
-    """The error of a command that the engine did not carry out."""
-    if isinstance(error, ChannelGone):
-        return InvalidState(
-            "The call ended, or a party of it hung up, while the command was carried out",
-            field="call_session_id",
-            value=session.call_session_id,
-        )
-    if isinstance(error, NoChannelFree):
-        return too_many_channels(sum(1 for leg in session.living if leg.channel))
-    message = {
-        EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
-        EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",
-    }.get(type(error), "Asterisk refused the command; the log of the switch has the reason.")
-    return type(error)(message)
 
 
 def _log_signal(session: Session, decision: Decision) -> None:

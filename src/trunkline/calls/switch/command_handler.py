@@ -1,0 +1,368 @@
+"""Commands of the APIs on live calls, and the talk options that an employee calls with keys.
+
+A command is checked by the rules, takes control of the talk where it needs that, is decided by the rules, and returns when
+its events are stored and its effects carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from trunkline.calls import commands, rules
+from trunkline.calls.decision import Decision
+from trunkline.calls.effects import OriginateLeg
+from trunkline.calls.flows import consultation, feature_codes, start_requests
+from trunkline.calls.flows.caller_id import NumberChooser
+from trunkline.calls.flows.click_to_call import StartCall
+from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.records.live_view import live_call
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
+from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.core.clock import Instant
+from trunkline.core.disk import DiskLevel
+from trunkline.core.errors import (
+    ChannelGone,
+    EffectTimedOut,
+    EngineError,
+    EngineUnavailable,
+    InvalidInput,
+    InvalidState,
+    LeaseLost,
+    LimitExceeded,
+    NoChannelFree,
+    NotFound,
+    SwitchUnavailable,
+    TrunklineError,
+)
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import item_task
+from trunkline.directory.model import Account
+from trunkline.routing.interpreter import scenario_for
+from trunkline.telephony.port import KeyPressed
+
+if TYPE_CHECKING:
+    from trunkline.calls.switch.switch import Switch
+
+_log = get_logger("calls")
+
+WRITE_PATIENCE_SECONDS = 2.0
+"""How long a command waits for the database to store its events; afterwards it returns without that."""
+
+COMMAND_SECONDS = 6.0
+"""How long a command waits for its effects: shorter than the other processes wait for the switch."""
+
+SaveContact = Callable[[int, str, int | None], Awaitable[object]]
+"""Puts a number into an account's address book: account id, number, contact group."""
+
+
+class CommandHandler:
+    """Executes commands on the live calls of a switch.
+
+    :param is_fenced: whether another switch has taken the node over. This one does nothing any more then.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        *,
+        writer: EventWriter,
+        executor: EffectExecutor,
+        admission: ChannelAdmission,
+        disk: Callable[[], DiskLevel],
+        numbers: NumberChooser | None,
+        save_contact: SaveContact | None,
+        clock: Callable[[], float],
+        is_fenced: Callable[[], bool],
+    ) -> None:
+        self._switch = switch
+        self._writer = writer
+        self._executor = executor
+        self._admission = admission
+        self._disk = disk
+        self._numbers = numbers
+        self._save_contact = save_contact
+        self._clock = clock
+        self._is_fenced = is_fenced
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shown: dict[int, tuple[str, bytes]] = {}
+        """The result of list.calls for each call until the call changes, and its time zone."""
+
+    async def execute(
+        self, account_id: int, name: str, params: dict[str, Any]
+    ) -> dict[str, Any] | orjson.Fragment:
+        """Execute a command of an API; returns once its changes are committed.
+
+        :raises TrunklineError: with a mnemonic of the method in the API reference.
+        """
+        if self._is_fenced():
+            raise LeaseLost(
+                "Another switch has taken over this node; nothing was done. Try again in a few seconds."
+            )
+        if name == "list_calls":
+            return self.live_calls(account_id, params)
+        if name == CHECK:
+            self._check(account_id, params["command"], params)
+            return {}
+        if name in start_requests.CHECKS:
+            return await self._start_call(account_id, name, params)
+        if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
+            raise InvalidInput(
+                f"The command {name!r} is unknown to this switch: restart the instance after an upgrade, so that all"
+                " processes have the same version"
+            )
+        if name == "list_talk_options":
+            return {"options": feature_codes.shown(self._switch.account(account_id))}
+        session = self._live_session(account_id, params["call_session_id"])
+        result: dict[str, Any] | None = None
+        outcome = Outcome()
+        try:
+            account = self._switch.account(account_id)
+            option = None
+            if name == "call_talk_option":
+                option = feature_codes.find(account, params["button"])
+            elif name == "send_dtmf":
+                option = feature_codes.by_dtmf(
+                    account, session, params["dtmf_string"], Instant(self._clock())
+                )
+            if option is not None:
+                for one, more in feature_codes.commands(account, session, option):
+                    await self.controlled(session, one, {**params, **more}, outcome)
+            else:
+                result = await self.controlled(session, name, params, outcome)
+        finally:
+            await self._written()
+        await outcome.settled(COMMAND_SECONDS)
+        if outcome.failure is not None:
+            raise not_carried_out(session, outcome.failure)
+        return result or {}
+
+    async def controlled(
+        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+    ) -> dict[str, Any] | None:
+        """Do one command. One that needs a talk controlled by the switch takes control first, before anything is decided.
+
+        :raises EngineError: control could not be taken; the talk goes on as it was.
+        """
+        parties = commands.control_needed(session, name, params)
+        if not parties:
+            return self.carry_out(session, name, params, outcome)
+        self._check_command(session, name, params)
+        if session.taking_control:
+            raise InvalidState("Another command on this call is being carried out", field="call_session_id")
+        session.taking_control = True
+        try:
+            await self._executor.take_control(parties)
+        except EngineError as error:
+            raise not_carried_out(session, error) from error
+        finally:
+            session.taking_control = False
+        try:
+            return self.carry_out(session, name, params, outcome)
+        except TrunklineError:
+            context = self._switch.context_of(session.account_id, session)
+            if context is not None:
+                decision = Decision(session, context, Instant(self._clock()))
+                consultation.rejoin(decision)
+                self._switch.apply(decision)
+            raise
+
+    def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
+        """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""
+        context = self._switch.context(self._switch.account(session.account_id), session)
+        decision = Decision(copy.deepcopy(session), context, Instant(self._clock()))
+        commands.COMMANDS[name](decision, params)
+        for effect in decision.effects:
+            if isinstance(effect, OriginateLeg) and not self._admission.may_add(
+                session.account_id, effect.originate.target
+            ):
+                raise too_many_channels(self._switch.presence.channels_of(session.account_id))
+
+    def carry_out(
+        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+    ) -> dict[str, Any] | None:
+        """Carry out one command. What it began before it was refused is not undone: its events are written in both cases."""
+        if name == feature_codes.SAVE_CONTACT:
+            self._save_contact_of(session, params.get("contact_group_id"))
+            return None
+        context = self._switch.context(self._switch.account(session.account_id), session)
+        decision = Decision(session, context, Instant(self._clock()))
+        try:
+            result = commands.COMMANDS[name](decision, params)
+            rules.settle(decision)
+        finally:
+            self._switch.apply(decision, outcome)
+        return result
+
+    def _save_contact_of(self, session: Session, contact_group_id: int | None) -> None:
+        """In the background: the call does not wait for the address book."""
+        number = session.contact_phone_number
+        if self._save_contact is None or number is None:
+            return
+        save = self._save_contact
+
+        async def keep() -> None:
+            try:
+                await save(session.account_id, number, contact_group_id)
+            except TrunklineError as error:
+                _log.warning(
+                    "contact_not_saved", call_session_id=session.call_session_id, error=error.message
+                )
+
+        item_task(keep(), name="save-contact", among=self._tasks)
+
+    def _check(self, account_id: int, name: str, params: dict[str, Any]) -> None:
+        """See :data:`CHECK`. What needs the database (the choice of a number) and what takes effect later is not checked.
+
+        :raises TrunklineError: as the command.
+        """
+        if name in start_requests.CHECKS:
+            self._checked_start(account_id, name, params)
+            return
+        session = self._live_session(account_id, params["call_session_id"])
+        if name in commands.COMMANDS:
+            self._check_command(session, name, params)
+
+    async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        account, params, request = self._checked_start(account_id, name, params)
+        if self._numbers is not None:
+            rule = params.get("virtual_phone_usage_rule")
+            request = await self._numbers.chosen(account, request, rule)
+        decision = rules.start(request, self._switch.context(account), self._switch.next_id())
+        self._switch.apply(decision)
+        await self._written()
+        return {"call_session_id": decision.session.call_session_id}
+
+    def _checked_start(
+        self, account_id: int, name: str, params: dict[str, Any]
+    ) -> tuple[Account, dict[str, Any], StartCall]:
+        """The account, the parameters with what they leave out, and the request, when such a call may be started now."""
+        account = self._switch.account(account_id)
+        if self._writer.full:
+            raise SwitchUnavailable(
+                "The database has been unavailable too long: no new calls are accepted; try again later"
+            )
+        if self._disk() >= DiskLevel.NO_CALLS:
+            raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
+        if not self._admission.has_room(account_id):
+            raise too_many_channels(self._switch.presence.channels_of(account_id))
+        params = self._with_defaults(account, name, params)
+        request = start_requests.CHECKS[name](account, params)
+        self._check_limits(account, request.contact)
+        return account, params, request
+
+    def _check_limits(self, account: Account, contact: str) -> None:
+        """:raises LimitExceeded: the account may place no more calls to outside numbers now."""
+        if account.line_by_login(contact) is not None:
+            return
+        reached = self._switch.presence.outgoing.obstacle(account, None, contact, Instant(self._clock()))
+        if reached is not None:
+            kind, limit = reached.kind.value, f"{reached.limit:g}"
+            raise LimitExceeded(
+                f"Limit per {kind} has been exceeded. Value of current limit per {kind} is {limit}",
+                params={"limit_type": kind, "limit_max_value": reached.limit},
+            )
+
+    def _with_defaults(self, account: Account, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Fill in parameters that the request leaves out: the default number, and a number's scenario."""
+        number = account.number_by_phone(params.get("virtual_phone_number") or "")
+        if params.get("virtual_phone_number") is None and account.default_number is not None:
+            number = account.default_number
+            params = {**params, "virtual_phone_number": number.phone_number}
+        if name == "start_vnumber_call" and number is not None:
+            scenario = scenario_for(account, number, self._switch.context(account).local_time)
+            params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
+        return params
+
+    async def _written(self) -> None:
+        """Wait until what was decided is in the database, at most :data:`WRITE_PATIENCE_SECONDS`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._writer.flush(), WRITE_PATIENCE_SECONDS)
+
+    def live_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
+        """A list of :func:`~trunkline.calls.records.live_view.live_call`, as JSON: kept until a call changes."""
+        zone = params["time_zone"]
+        calls = [
+            self._shown_call(session, zone)
+            for session in self._switch.sessions.values()
+            if session.account_id == account_id
+            and session.phase is not Phase.ENDED
+            and params.get("direction") in (None, session.direction)
+            and params.get("virtual_phone_number") in (None, session.virtual_phone_number)
+        ]
+        return orjson.Fragment(b"[" + b",".join(calls) + b"]")
+
+    def _shown_call(self, session: Session, zone: str) -> bytes:
+        shown = self._shown.get(session.call_session_id)
+        if shown is None or shown[0] != zone:
+            made = orjson.dumps(live_call(session, ZoneInfo(zone)))
+            shown = self._shown[session.call_session_id] = (zone, made)
+        return shown[1]
+
+    def _live_session(self, account_id: int, call_session_id: int) -> Session:
+        session = self._switch.sessions.get(call_session_id)
+        if session is None or session.account_id != account_id or session.phase is Phase.ENDED:
+            raise NotFound(
+                "Call session not found",
+                mnemonic="call_session_not_found",
+                field="call_session_id",
+                value=call_session_id,
+            )
+        return session
+
+    def key_pressed(self, session: Session, signal: KeyPressed, account: Account) -> None:
+        """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
+        leg = session.leg_of(signal.channel)
+        option = (
+            feature_codes.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
+        )
+        if leg is None or option is None:
+            return
+        more = {"employee_id": leg.employee_id, "user_id": None}
+        wanted = [
+            (name, {**more, **params}) for name, params in feature_codes.commands(account, session, option)
+        ]
+
+        async def perform() -> None:
+            try:
+                for name, params in wanted:
+                    await self.controlled(session, name, params)
+            except TrunklineError as error:
+                _log.info(
+                    "talk_option_refused",
+                    call_session_id=session.call_session_id,
+                    button=option.button,
+                    mnemonic=error.mnemonic,
+                    error=error.message,
+                )
+
+        item_task(perform(), name="talk-option", among=self._tasks)
+
+    def call_changed(self, call_session_id: int) -> None:
+        """The call is shown anew by the next ``list.calls``."""
+        self._shown.pop(call_session_id, None)
+
+
+def not_carried_out(session: Session, error: EngineError) -> TrunklineError:
+    """The error of a command that the engine did not carry out."""
+    if isinstance(error, ChannelGone):
+        return InvalidState(
+            "The call ended, or a party of it hung up, while the command was carried out",
+            field="call_session_id",
+            value=session.call_session_id,
+        )
+    if isinstance(error, NoChannelFree):
+        return too_many_channels(sum(1 for leg in session.living if leg.channel))
+    message = {
+        EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
+        EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",
+    }.get(type(error), "Asterisk refused the command; the log of the switch has the reason.")
+    return type(error)(message)

@@ -1,0 +1,124 @@
+"""Transfers that a phone asks for (REFER): blind to a number, or attended, connecting the parties of its two calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from trunkline.calls.decision import Decision
+from trunkline.calls.flows import consultation, phone_transfer
+from trunkline.calls.session import Leg, Session
+from trunkline.calls.switch.command_handler import CommandHandler, not_carried_out
+from trunkline.calls.switch.executor import EffectExecutor
+from trunkline.core.clock import Instant
+from trunkline.core.errors import EngineError, InvalidState, NotFound, TrunklineError
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import item_task
+from trunkline.telephony.port import Channel, TransferAsked
+
+if TYPE_CHECKING:
+    from trunkline.calls.switch.switch import Switch
+
+_log = get_logger("calls")
+
+
+class PhoneTransfers:
+    """Carries out the transfers of phones on the live calls of a switch."""
+
+    def __init__(
+        self, switch: Switch, commands: CommandHandler, executor: EffectExecutor, clock: Callable[[], float]
+    ) -> None:
+        self._switch = switch
+        self._commands = commands
+        self._executor = executor
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def asked(self, session: Session, asked: TransferAsked) -> None:
+        """A phone asks to be replaced in its talk: it gets a response, whatever becomes of it."""
+        leg = session.leg_of(asked.channel)
+        if leg is None:
+            return
+
+        async def perform() -> None:
+            try:
+                if asked.to is not None:
+                    params = {"leg_id": leg.leg_id, "to": asked.to}
+                    await self._commands.controlled(session, "transfer_by_phone", params)
+                else:
+                    await self._replace(session, leg, asked.other)
+            except TrunklineError as error:
+                _log.info(
+                    "transfer_refused",
+                    call_session_id=session.call_session_id,
+                    leg_id=leg.leg_id,
+                    mnemonic=error.mnemonic,
+                    error=error.message,
+                )
+                context = self._switch.context_of(session.account_id, session)
+                if context is not None and leg.alive:
+                    decision = Decision(session, context, Instant(self._clock()))
+                    phone_transfer.refuse(decision, leg)
+                    self._switch.apply(decision)
+
+        item_task(perform(), name="phone-transfer", among=self._tasks)
+
+    async def _replace(self, session: Session, leg: Leg, other_channel: Channel | None) -> None:
+        """An attended transfer: the parties of two calls of one phone are connected with each other.
+
+        :raises TrunklineError: the other call is not one of the same line, or one of the two is no talk.
+        """
+        other = self._switch.channels.get(other_channel) if other_channel is not None else None
+        other_leg = other.leg_of(other_channel) if other is not None and other_channel is not None else None
+        if (
+            other is None
+            or other_leg is None
+            or other is session
+            or other.account_id != session.account_id
+            or leg.sip_line_id is None
+            or other_leg.sip_line_id != leg.sip_line_id
+        ):
+            raise NotFound("This line has no such call", mnemonic="call_session_not_found")
+        pairs = [(session, leg, other, other_leg), (other, other_leg, session, leg)]
+        pairs.sort(key=lambda one: one[0].started_at)
+        found = next(
+            (
+                one
+                for one in pairs
+                if phone_transfer.may_hand_over(one[0], one[1]) and phone_transfer.other_party(one[2], one[3])
+            ),
+            None,
+        )
+        if found is None:
+            raise InvalidState("These two calls cannot be connected now")
+        first, own, second, own_in_second = found
+        if first.taking_control or second.taking_control:
+            raise InvalidState("Another command on this call is being carried out")
+        first.taking_control = second.taking_control = True
+        try:
+            for one in (first, second):
+                await self._executor.take_control(tuple(p.channel for p in consultation.talking(one)))
+        except EngineError as error:
+            raise not_carried_out(session, error) from error
+        finally:
+            first.taking_control = second.taking_control = False
+        remote = phone_transfer.other_party(second, own_in_second)
+        contexts = (
+            self._switch.context_of(first.account_id, first),
+            self._switch.context_of(second.account_id, second),
+        )
+        if (
+            remote is None
+            or contexts[0] is None
+            or contexts[1] is None
+            or not phone_transfer.may_hand_over(first, own)
+        ):
+            raise InvalidState("A party of these calls hung up")
+        now = Instant(self._clock())
+        taking = Decision(first, contexts[0], now)
+        phone_transfer.take_over(taking, own, remote, leg, own_in_second)
+        giving = Decision(second, contexts[1], now)
+        phone_transfer.give_away(giving, own_in_second, remote)
+        self._switch.apply(taking)
+        self._switch.apply(giving)
