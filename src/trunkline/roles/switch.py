@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -21,19 +20,16 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.records.event_writer import EventWriter
-from trunkline.calls.switch import recovery
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
-from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.core import log, metrics
-from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
 from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, SetupError
 from trunkline.core.settings import Settings
@@ -49,35 +45,17 @@ from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.roles.common import cancelled, database, until_stopped
-from trunkline.roles.configuration import EngineConfigurator, configuring
-from trunkline.roles.health import Health, StartPhases
+from trunkline.roles.configuration import configuring
+from trunkline.roles.health import Health
 from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms
+from trunkline.roles.signal_follower import SignalFollower
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
-from trunkline.telephony.port import (
-    EngineDown,
-    EngineUp,
-    HeartbeatReturned,
-    LoginFailed,
-    Registered,
-    Signal,
-    Survey,
-    Unregistered,
-)
 from trunkline.voicemail.mailboxes import MARK_QUESTION, OPEN_QUESTION, Mailboxes
 
 _log = log.get_logger("roles")
-
-LOOK_AGAIN_SECONDS = 0.1
-LOOKS_AGAIN = 3
-
-REPLAYED_SECONDS = 5.0
-"""How long after a recovery signals may come that waited during it."""
-
-REGISTRATIONS_SETTLE_SECONDS = 2.0
-"""After the engine is reached its registrations are listed; until then no line counts as offline."""
 
 
 async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
@@ -172,7 +150,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         await stack.enter_async_context(guarding(guard))
         await stack.enter_async_context(_certificates_watched(engine, settings))
-        follower = _Follower(
+        follower = SignalFollower(
             db,
             engine,
             switch,
@@ -297,176 +275,6 @@ def _disk_events(db: Database, node: int) -> Changed:
 def _holder() -> str:
     """Name of this process in the table of leases, for administrators."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-class _Follower:
-    """Follows the engine's signals; after each (re)connect it recovers first.
-
-    :param position: up to which a former switch handled all signals and wrote their events.
-    :param alive_at: when a former switch was connected to the engine for the last time.
-    """
-
-    def __init__(
-        self,
-        db: Database,
-        engine: AsteriskEngine,
-        switch: Switch,
-        recorder: RegistrationRecorder,
-        guard: LoginGuard,
-        snapshot: DirectorySnapshot,
-        configuration: EngineConfigurator,
-        position: Instant | None,
-        alive_at: Instant | None,
-        phases: StartPhases,
-    ) -> None:
-        self._phases = phases
-        self._db = db
-        self._engine = engine
-        self._switch = switch
-        self._recorder = recorder
-        self._guard = guard
-        self._snapshot = snapshot
-        self._configuration = configuration
-        self._position = position
-        self._alive_at = alive_at
-        self._recovery: recovery.Recovery | None = None
-        self._recovered_at = Instant(0.0)
-        self._first = True
-        self.path: SignalPath | None = None
-        """Gets each signal; with it the first heartbeat returns only after the first recovery."""
-        self.is_recovering = False
-
-    async def run(self) -> None:
-        async for signal in self._engine.signals():
-            self._each(self._recorder.handle, signal)
-            if self.path is not None and not (self._first and isinstance(signal, HeartbeatReturned)):
-                self.path.note(signal)
-            match signal:
-                case EngineUp():
-                    self._configuration.check()
-                    self.is_recovering = True
-                    await self._recover()
-                    self.is_recovering = False
-                case LoginFailed():
-                    self._each(self._guard.handle, signal)
-                case EngineDown():
-                    if not self._first:
-                        self._alive_at = signal.at
-                    _log.error(
-                        "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
-                    )
-                case _ if self._recovery is not None and self._recovery.was_replayed(signal):
-                    pass
-                case _:
-                    self._switch.handle(signal)
-                    self._handled(signal)
-
-    def _each(self, handle: Callable[[Any], None], signal: Signal) -> None:
-        """What goes wrong with one signal does not end the process."""
-        try:
-            handle(signal)
-        except Exception as error:
-            self._engine.add_bad_message("signal", signal, error)
-
-    def _handled(self, signal: Signal) -> None:
-        """Move the position: what comes after a restart is read from the CEL log from there."""
-        if isinstance(signal, Registered | Unregistered | LoginFailed):
-            return
-        until = self._switch.handled_until
-        if until is None or signal.at > until:
-            self._switch.handled_until = signal.at
-            if self._recovery is not None and signal.at > self._recovered_at + REPLAYED_SECONDS:
-                self._recovery = None
-
-    def engine_alive(self) -> Instant | None:
-        """Now, while the calls of this switch are those of Asterisk and its signals arrive; None otherwise.
-
-        A call whose end is not known was up at this moment.
-        """
-        is_ready = self.path is not None and self.path.state is PathState.READY
-        return Instant(time.time()) if is_ready and self.is_certain() else None
-
-    def is_certain(self) -> bool:
-        """Whether the calls of the switch are those of Asterisk: all signals are handled."""
-        is_late = self._first or self.is_recovering or self._engine.signals_waiting > 0
-        return self._engine.is_connected and not is_late
-
-    async def find_lost_signals(self) -> None:
-        """Compare live calls with Asterisk's channels now and then, and recover when signals were lost."""
-        lost_signals = LostSignals(self._switch.has_pending_effects)
-        while True:
-            await asyncio.sleep(PERIOD_SECONDS)
-            is_late = self.is_recovering or self._engine.signals_waiting > 0
-            if is_late or not self._engine.is_connected or not self._switch.sessions:
-                lost_signals.forget()
-                continue
-            listed_at = Instant(time.time())
-            try:
-                there = await self._engine.channels()
-            except EngineError:
-                lost_signals.forget()
-                continue
-            lost = lost_signals.check(self._switch.sessions.values(), there, listed_at)
-            if not lost:
-                continue
-            _log.error(
-                "signals_lost",
-                calls=len(lost),
-                first=lost[0].call_session_id,
-                remedy="channels ended and Asterisk did not report it; the calls are brought in line by the CEL log",
-            )
-            since = min(session.last_at for session in lost)
-            until = self._switch.handled_until
-            self._switch.handled_until = since if until is None else min(until, since)
-            lost_signals.forget()
-            self._engine.resynchronise(f"signals of {len(lost)} calls were lost")
-
-    async def _recover(self) -> None:
-        if self._first:
-            self._phases.done("engine_connected")
-            for session, events in await recovery.open_sessions(self._db, self._switch.node):
-                self._switch.restore(session, events)
-        position = self._switch.handled_until or self._position
-        survey = await self._survey(position if position is not None else Instant(time.time()))
-        if survey is None:
-            return  # the engine disconnected again; its return restarts this
-        if self._first:
-            # From now on this process has the list of ended calls itself, also while the database is unavailable.
-            for channel in await recovery.ended_channels(self._db, self._switch, survey):
-                self._switch.remember_ended(channel)
-        self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey, self._alive_at)
-        self._recovery.run()
-        self._recovered_at = self._switch.handled_until = survey.at
-        if self._first:
-            self._first = False
-            self._phases.done("recovery")
-            self._recorder.mark_all()
-            asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
-
-    async def _survey(self, position: Instant) -> Survey | None:
-        """What is there now, looked at once more while the CEL log may be late."""
-        since, looks = recovery.log_start(self._switch.sessions.values(), position), 0
-        while True:
-            try:
-                survey = await self._engine.survey(since)
-            except EngineError as error:
-                _log.warning("survey_failed", error=str(error))
-                if not self._engine.is_connected:
-                    return None  # its return restarts this
-                await asyncio.sleep(0.25)
-                continue
-            if looks > LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):
-                return survey
-            if looks == LOOKS_AGAIN:
-                start = recovery.start_of_ends(self._switch, survey)
-                if start is None or start >= since:
-                    return survey
-                since = start
-            looks += 1
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-    def _settled(self) -> None:
-        self._switch.presence.registrations_known = True
 
 
 @contextlib.asynccontextmanager
