@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from tests.uploads import sounds
 from tests.uploads.rig import children
 from trunkline.core.settings import UploadSettings
 from trunkline.uploads.decoder import Decoder
-from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
+from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
 
 @pytest.mark.parametrize(
@@ -23,19 +26,58 @@ async def test_what_costs_too_much_is_ended(tmp_path: Path, limits: dict[str, fl
     source.write_bytes(sounds.long_wav(180))
     family = children()
     decoder = Decoder(UploadSettings.model_validate(limits), 32_000)
-    with pytest.raises(UploadFailed) as failure:
+    with pytest.raises((UploadFailed, ServerFault)) as failure:
         await decoder.decode(RecordType.WAV, source)
-    assert failure.value.code is ErrorCode.WAV_PROCESSING
+    if isinstance(failure.value, UploadFailed):
+        assert failure.value.code is ErrorCode.WAV_PROCESSING
+    else:  # others had the processors
+        assert "ran for" in str(failure.value)
     assert children() == family
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_decoder_that_somebody_stops_or_kills_is_no_fault_of_the_recording(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    source = tmp_path / "long.wav"
+    source.write_bytes(sounds.long_wav(180))
+    family = children()
+    decoding = asyncio.create_task(
+        Decoder(UploadSettings(decode_timeout=3.0), 32_000).decode(RecordType.WAV, source)
+    )
+    async with asyncio.timeout(10):
+        while not (new := set(children()) - set(family)):
+            await asyncio.sleep(0.01)
+    os.kill(new.pop(), number)
+    with pytest.raises(ServerFault):
+        await decoding
+    assert children() == family
+
+
+async def test_a_full_disk_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+    for made in ("fine.made.wav", "fine.made.mp3"):
+        source = tmp_path / "fine.wav"
+        source.write_bytes(sounds.wav())
+        (tmp_path / made).symlink_to("/dev/full")
+        with pytest.raises(ServerFault, match="ENOSPC"):
+            await Decoder(UploadSettings(), 32_000).decode(RecordType.WAV, source)
+        (tmp_path / made).unlink()
+
+
+@pytest.mark.parametrize("kind", list(RecordType))
+async def test_a_fetched_file_that_is_gone_is_no_fault_of_the_recording(
+    tmp_path: Path, kind: RecordType
+) -> None:
+    with pytest.raises(ServerFault, match="ENOENT"):
+        await Decoder(UploadSettings(), 32_000).decode(kind, tmp_path / f"gone.{kind}")
 
 
 async def test_memory_is_bounded(tmp_path: Path) -> None:
     source = tmp_path / "fine.wav"
     source.write_bytes(sounds.wav())
     settings = UploadSettings.model_construct(**{**UploadSettings().model_dump(), "decode_memory": 48 << 20})
-    with pytest.raises(UploadFailed) as failure:
+    with pytest.raises((UploadFailed, ServerFault)):  # the decoder may not even start
         await Decoder(settings, 32_000).decode(RecordType.WAV, source)
-    assert failure.value.code is ErrorCode.WAV_PROCESSING
 
 
 async def test_what_is_kept_of_a_wav(tmp_path: Path) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
 from tests.uploads import sounds
-from tests.uploads.customer import WAV, Customer, trickles
-from tests.uploads.rig import ALL_EVENTS, call, settings_for, settled
+from tests.uploads.customer import WAV, Customer, sends, trickles
+from tests.uploads.rig import ALL_EVENTS, call, settings_for, settled, working
 from tests.worker_processes import worker_process
+from trunkline.core.retry import RetryPolicy
+from trunkline.core.settings import Settings
+from trunkline.db import jobs as job_queue
 
 PROCESS = "tests.uploads.worker_process"
 
@@ -51,3 +57,58 @@ async def test_a_killed_worker_loses_no_call(
     settings = settings_for(tmp_path)
     assert list(settings.uploads_dir.iterdir()) == []
     assert len([path for path in settings.recordings_dir.rglob("*") if path.is_file()]) == 8
+
+
+def wav_call(ext_id: str, url: str) -> dict[str, object]:
+    record = {"employee_channel": "left", "employee_name": "Someone New", "record_url": url}
+    return call(ext_id, wav_records=[record])
+
+
+async def test_a_worker_that_is_frozen_during_a_download_tries_it_again(
+    client: DataApiClient, customer: Customer, tmp_path: Path
+) -> None:
+    slow = customer.serve("/slow.wav", trickles(sounds.wav(16.5), WAV, 0.05, 40_000))
+    await client.do("upload.calls", calls=[wav_call("one", slow)])
+    arguments = (client.db.dsn, str(tmp_path), str(customer.certificate), "2")
+    async with worker_process(PROCESS, *arguments) as worker:
+        async with asyncio.timeout(30):
+            while not customer.asked:
+                await asyncio.sleep(0.01)
+        worker.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(4)
+        worker.send_signal(signal.SIGCONT)
+        rows = await settled(client, 1, 60)
+    assert (rows["one"]["status"], rows["one"]["failures"]) == ("processed", 0)
+    assert len(customer.asked) > 1
+
+
+def _recordings(settings: Settings) -> Path:
+    return settings.recordings_dir
+
+
+def _fetched(settings: Settings) -> Path:
+    return settings.uploads_dir
+
+
+@pytest.mark.parametrize("folder", [_recordings, _fetched])
+async def test_while_a_folder_cannot_be_written_the_call_waits(
+    client: DataApiClient, customer: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Any
+) -> None:
+    monkeypatch.setattr(job_queue, "JOBS", RetryPolicy("jobs", first=0.05, longest=0.1))
+    settings = settings_for(tmp_path, customer.certificate)
+    place: Path = folder(settings)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        place.rmdir()
+    place.write_text("a file in place of the folder")
+    good = customer.serve("/good.wav", sends(sounds.wav(16.5), WAV))
+    await client.do("upload.calls", calls=[wav_call("one", good)])
+    async with working(client, settings):
+        async with asyncio.timeout(60):
+            while await client.one("select max(runs) from uploaded_calls") < 8:
+                await asyncio.sleep(0.05)
+        assert await client.one("select status from uploaded_calls") == "in_process"
+        assert await client.one("select count(*) from procrastinate_jobs where attempts > 0") == 1
+        place.unlink()
+        rows = await settled(client, 1)
+    assert rows["one"]["status"] == "processed"

@@ -1,4 +1,4 @@
-"""A separate worker process, to be killed: ``python -m tests.uploads.worker_process DSN FOLDER CERTIFICATE``."""
+"""A separate worker process, to be killed: ``python -m tests.uploads.worker_process DSN FOLDER CERTIFICATE [SECONDS]``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STALLED_AFTER = 10.0
 """Seconds after which the jobs of a killed worker are taken over: half of those of the product."""
 
 
-async def main(dsn: str, folder: str, certificate: str) -> None:
+async def main(dsn: str, folder: str, certificate: str, download_timeout: str = "20") -> None:
     async with await Database.open(dsn, max_size=10) as db:
         jobs = Jobs(dsn)
-        settings = settings_for(Path(folder), Path(certificate), download_timeout=20.0)
+        settings = settings_for(Path(folder), Path(certificate), download_timeout=float(download_timeout))
         async with (
             uploading(db, jobs, settings),
             delivering(db, settings.notifications, Cipher(MASTER_KEY), settings.uploads),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from trunkline.core.log import get_logger
 from trunkline.core.settings import UploadSettings
 from trunkline.uploads import decoder_child
-from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
+from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
 _log = get_logger("uploads")
 
@@ -26,6 +27,17 @@ _MAX_PROCESSES = 2
 
 _RESULT_MAX = 536_870_912
 """Bytes of a file that a recording may become: four and a half hours of WAV."""
+
+_OWN_FAULT = "server"
+"""Fault of an answer that is not one of the recording."""
+
+_CRASHES = frozenset(
+    {signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS}
+)
+"""Ends of the process that the recording causes: it costs too much processor time, or the decoder fails on it."""
+
+_BUSY_PART = 0.25
+"""Of the time limit: a process that had less processor time did not get it, and the recording is not at fault."""
 
 _CODES = {
     "decode": ErrorCode.DECODE,
@@ -65,6 +77,8 @@ class Decoder:
         """Check a fetched file and write the stored formats next to it. An MP3 is stored unchanged.
 
         :raises UploadFailed: it is not what it should be, or costs more than it may.
+        :raises ServerFault: the process was killed or stopped, or could not read or write its files.
+        :raises OSError: the process could not be started.
         """
         wav = source.with_suffix(".made.wav") if kind is RecordType.WAV else None
         mp3 = source.with_suffix(".made.mp3") if kind is RecordType.WAV else source
@@ -86,12 +100,19 @@ class Decoder:
             raise UploadFailed(
                 unable, "The recording could not be decoded within the limits of time and memory."
             )
+        if answer.get("fault") == _OWN_FAULT:
+            raise ServerFault(answer["message"])
         if "fault" in answer:
             raise UploadFailed(_CODES.get(answer["fault"], unable), answer["message"])
         return Decoded(answer["duration_ms"], answer["source"], mp3, wav)
 
     async def _run(self, task: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-        """The output of the child; None when it failed or took too long. It has ended in any case when this returns."""
+        """The output of the child; None when it failed at the recording, or needed too much for it. It has ended in any case
+        when this returns.
+
+        :raises ServerFault: it ended or took too long for another reason.
+        """
+        busy = None
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -109,13 +130,33 @@ class Decoder:
                 output, _ = await child.communicate(json.dumps(task).encode())
         except TimeoutError:
             output = b""
+            busy = _processor_seconds(child.pid)
         finally:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
                 await asyncio.shield(child.wait())
         if child.returncode != 0:
-            _log.warning("decoder_ended", exit_code=child.returncode, source=task["source"])
-            return None
+            _log.warning(
+                "decoder_ended", exit_code=child.returncode, source=task["source"], busy_seconds=busy
+            )
+            code = child.returncode or 0
+            is_timeout = busy is not None and busy >= self._settings.decode_timeout * _BUSY_PART
+            if is_timeout or (busy is None and -code in _CRASHES):
+                return None
+            raise ServerFault(
+                f"the decoder ended with code {code}"
+                if busy is None
+                else f"the decoder did not end within {self._settings.decode_timeout:g} s and ran for {busy:.1f} s of it"
+            )
         answer: dict[str, Any] = json.loads(output)
         return answer
+
+
+def _processor_seconds(pid: int) -> float:
+    """Processor time of a process so far, of all its threads."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

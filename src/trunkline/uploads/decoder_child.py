@@ -1,7 +1,8 @@
 """The process that looks into one recording: ``python decoder_child.py PARENT_PID``.
 
 Reads one JSON object (see :class:`trunkline.uploads.decoder.Task`) from standard input; writes one to standard output:
-``{"duration_ms", "samples", "source": {...}}`` or ``{"fault", "message"}``. Untrusted data are parsed by native code
+``{"duration_ms", "samples", "source": {...}}`` or ``{"fault", "message"}``, with the fault
+``server`` when the recording is not at fault. Untrusted data are parsed by native code
 here, so this process has limits of memory and time, and ends with its parent. Run as a file, not as a module: it must
 import nothing that it does not need.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -32,6 +34,14 @@ _PCM_TAGS = (1, 3, 6, 7, 0xFFFE)
 
 _STREAMED = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF - 36)
 """Lengths in headers of writers that did not have the length at the start."""
+
+_OWN_ERRORS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EMFILE, errno.ENFILE,
+        errno.ESTALE,
+    }
+)  # fmt: skip
+"""Errors of files that say nothing of the recording: a full disk, a folder that is missing or cannot be written."""
 
 _PART = 0.98
 """Of the frames that an MP3 announces must be there."""
@@ -59,13 +69,23 @@ def main() -> int:
     except UnusableRecording as fault:
         answer = {"fault": fault.kind, "message": fault.message}
     except (MemoryError, OSError) as error:
-        answer = {
+        answer = _of_the_machine(error) or {
             "fault": "processing",
             "message": f"It needs more than it may have ({type(error).__name__}).",
         }
     json.dump(answer, sys.stdout)
     sys.stdout.flush()
     return 0
+
+
+def _of_the_machine(error: BaseException) -> dict[str, str] | None:
+    """The answer for an error that the recording did not cause; None for others.
+
+    The decoder has numbers of the same errors, but it reports an input/output error for broken recordings, too.
+    """
+    number = getattr(error, "errno", None)
+    is_own = number in _OWN_ERRORS or (number == errno.EIO and type(error) is OSError)
+    return {"fault": "server", "message": f"{errno.errorcode[number]}: {error}"} if is_own else None
 
 
 def _die_with(parent: int) -> None:
@@ -119,6 +139,8 @@ def _wav(task: dict[str, Any]) -> dict[str, Any]:
             source["codec"] = stream.codec_context.name
             samples = _convert(container, task)
     except (av.FFmpegError, IndexError, ValueError, wave.Error) as error:
+        if _of_the_machine(error):
+            raise OSError(getattr(error, "errno", 0), str(error)) from error
         raise UnusableRecording("processing", f"The WAV could not be converted ({_words(error)}).") from error
     return {"duration_ms": round(samples * 1000 / SAMPLE_RATE), "samples": samples, "source": source}
 
@@ -216,6 +238,8 @@ def _mp3(task: dict[str, Any]) -> dict[str, Any]:
         with av.open(task["source"], "r", format="mp3", options={"protocol_whitelist": "file"}) as container:
             return _mp3_facts(container, size)
     except (av.FFmpegError, IndexError, ValueError) as error:
+        if _of_the_machine(error):
+            raise OSError(getattr(error, "errno", 0), str(error)) from error
         raise UnusableRecording("decode", f"The MP3 could not be decoded ({_words(error)}).") from error
 
 

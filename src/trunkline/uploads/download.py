@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 import zlib
 from collections.abc import Collection, Iterator
@@ -12,9 +13,10 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
+from trunkline.core.pauses import Pauses
 from trunkline.core.settings import UploadSettings
 from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session
-from trunkline.uploads.model import ErrorCode, RecordType, UploadFailed
+from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
 CONTENT_TYPES = {
     RecordType.WAV: frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
@@ -24,6 +26,12 @@ CONTENT_TYPES = {
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX = 5
 _CHUNK = 65_536
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN})
+"""Errors of a connection that say nothing of the other side."""
+
+_PAUSED_SECONDS, _PAUSED_PART = 1.0, 0.1
+"""Pauses of this process, in seconds and as part of the time limit, from which a broken download is its fault."""
+
 _SETTING = "uploads.allowed_private_networks"
 
 
@@ -59,28 +67,41 @@ class Downloader:
         A few redirects are followed, each with the same checks. Compressed responses are decompressed only up to the limit.
 
         :raises UploadFailed: with the code of what went wrong; the file may hold a part then.
+        :raises ServerFault: this process was frozen meanwhile, or has no free descriptor or memory.
+        :raises OSError: the file cannot be written.
         """
-        try:
-            async with asyncio.timeout(self._settings.download_timeout):
-                return await self._fetch(URL(url, encoded=url.isascii()), kind, target)
-        except TimeoutError:
-            raise UploadFailed(
-                ErrorCode.TIMEOUT,
-                f"The recording did not arrive within {self._settings.download_timeout:g} s.",
-            ) from None
-        except (aiohttp.ClientError, ssl.SSLError, ValueError, ForbiddenAddress, ConnectionError) as error:
-            raise UploadFailed(ErrorCode.CONNECTION, _words(error)) from error
+        if self._session is None:
+            self._session = open_session(self._settings, self._allowed)
+        limit = self._settings.download_timeout
+        with Pauses() as pauses:
+            try:
+                async with asyncio.timeout(limit):
+                    return await self._fetch(URL(url, encoded=url.isascii()), kind, target, self._session)
+            except TimeoutError as error:
+                _check_paused(pauses, limit, error)
+                raise UploadFailed(
+                    ErrorCode.TIMEOUT, f"The recording did not arrive within {limit:g} s."
+                ) from None
+            except (
+                aiohttp.ClientError,
+                ssl.SSLError,
+                ValueError,
+                ForbiddenAddress,
+                ConnectionError,
+            ) as error:
+                if getattr(getattr(error, "os_error", error), "errno", None) in _OURS:
+                    raise ServerFault(f"no connection can be opened: {_words(error)}") from error
+                _check_paused(pauses, limit, error)
+                raise UploadFailed(ErrorCode.CONNECTION, _words(error)) from error
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _fetch(self, url: URL, kind: RecordType, target: Path) -> int:
-        if self._session is None:
-            self._session = open_session(self._settings, self._allowed)
+    async def _fetch(self, url: URL, kind: RecordType, target: Path, session: aiohttp.ClientSession) -> int:
         for _ in range(_REDIRECTS_MAX + 1):
             self._allowed.check_url(url)
-            async with self._session.get(
+            async with session.get(
                 url, allow_redirects=False, headers={"Accept-Encoding": "identity"}
             ) as response:
                 if response.status not in _REDIRECTS:
@@ -120,6 +141,12 @@ class Downloader:
         return UploadFailed(
             ErrorCode.FILE_SIZE, f"The recording is larger than {self._settings.file_max} bytes."
         )
+
+
+def _check_paused(pauses: Pauses, limit: float, error: Exception) -> None:
+    """:raises ServerFault: this process did not run for a part of the time."""
+    if pauses.seconds > max(_PAUSED_SECONDS, limit * _PAUSED_PART):
+        raise ServerFault(f"the process did not run for {pauses.seconds:.1f} s of a download") from error
 
 
 def _next(url: URL, response: aiohttp.ClientResponse) -> URL:

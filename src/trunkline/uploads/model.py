@@ -53,6 +53,12 @@ class UploadFailed(Exception):  # noqa: N818 - a result that is returned to the 
         self.message = message
 
 
+class ServerFault(Exception):  # noqa: N818 - the upload is not at fault
+    """This installation could not do its part: a frozen process, a missing folder, a full disk.
+
+    The call stays in process and is tried again."""
+
+
 class RecordType(StrEnum):
     WAV = "wav"
     """For speech analytics: stereo, who is on which channel is known; an MP3 is made of it."""

@@ -27,7 +27,6 @@ from trunkline.uploads.download import Downloader
 from trunkline.uploads.history import Kept, write_calls
 from trunkline.uploads.model import (
     Channel,
-    ErrorCode,
     Record,
     RecordType,
     UploadedCall,
@@ -40,9 +39,6 @@ _log = get_logger("uploads")
 WhenReady = Callable[[Connection, int, str], Awaitable[None]]
 """Called with account and recording id, in the transaction in which a recording becomes ready: a listener with work to do
 on it orders the job there."""
-
-_RUNS_MAX = 6
-"""Attempts of a worker on one call, ended by faults of the server, after which it fails with ``internal_error``."""
 
 _TAKE = """
 update uploaded_calls set status = 'in_process', runs = runs + 1
@@ -125,14 +121,8 @@ class Processor:
             await self._make_partitions([call])
             await self._settle(account_id, row, call, kept)
         except UploadFailed as failure:
+            # Only a fault of the upload is final. Whatever else is raised is ours: the job is tried again without end.
             await self._fail(account_id, row, failure)
-        except DatabaseUnavailable:
-            raise
-        except Exception as error:
-            if row["runs"] < _RUNS_MAX:
-                raise
-            _log.exception("uploaded_call_given_up", account_id=account_id, uploaded_call_id=uploaded_call_id)
-            await self._fail(account_id, row, UploadFailed(ErrorCode.INTERNAL, _OURS), error)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -191,16 +181,13 @@ class Processor:
             more = {"call_session_id": row["session_id"]}
             await callbacks.enqueue(connection, account_id, row, UploadStatus.PROCESSED, more)
 
-    async def _fail(
-        self, account_id: int, row: Mapping[str, Any], failure: UploadFailed, cause: Exception | None = None
-    ) -> None:
+    async def _fail(self, account_id: int, row: Mapping[str, Any], failure: UploadFailed) -> None:
         _log.info(
             "uploaded_call_failed",
             account_id=account_id,
             ext_id=row["ext_id"],
             code=failure.code,
             message=failure.message,
-            error=repr(cause) if cause else None,
         )
         async with self._db.connection() as connection:
             ids = (account_id, row["uploaded_call_id"])
@@ -212,9 +199,6 @@ class Processor:
         """In a separate transaction, because creating a partition locks the table until its end."""
         async with self._db.connection() as connection:
             await partitions.ensure_months(connection, {month_of_id(call.session_id) for call in calls})
-
-
-_OURS = "The call could not be processed for a reason of ours; upload it again later."
 
 
 def call_of(row: Mapping[str, Any]) -> UploadedCall:
