@@ -85,7 +85,7 @@ def _of_the_machine(error: BaseException) -> dict[str, str] | None:
     """
     number = getattr(error, "errno", None)
     is_own = number in _OWN_ERRORS or (number == errno.EIO and type(error) is OSError)
-    return {"fault": "server", "message": f"{errno.errorcode[number]}: {error}"} if is_own else None
+    return {"fault": "server", "message": f"{errno.errorcode.get(number or 0)}: {error}"} if is_own else None
 
 
 def _die_with(parent: int) -> None:
