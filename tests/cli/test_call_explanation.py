@@ -15,14 +15,15 @@ from trunkline.cli.call_explanation import explained
 from trunkline.cli.main import commands
 from trunkline.core.ids import IdGenerator
 from trunkline.db import partitions
+from trunkline.reports.causes import CAUSE_DESCRIPTIONS
 
 BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_id": 100, "trunk_name": "carrier", "cause": 34, "state": "refused", "reason": "403 Forbidden",
     "registered_later": False, "trunk_mode": "register", "no_response": False, "seconds": 1.0,
-    "leg_reasons": ["caller_number_problems"],
+    "leg_reasons": ["caller_number_problems"], "vanished_is_operator": None, "leg_causes": [34],
 }  # fmt: skip
-NO_TRUNK = dict.fromkeys(TRUNK)
+NO_TRUNK = {**dict.fromkeys(TRUNK), "vanished_is_operator": None, "leg_causes": None}
 WAS_REFUSED = (
     "The customer's number could not be reached; trunk carrier was not registered: refused, 403 Forbidden"
     " (cause 34, No free channel)"
@@ -94,6 +95,32 @@ def test_a_call_that_ended_with_asterisk() -> None:
     assert explained({**row, "ended_with_engine": True}, {})["explanation"].startswith("Asterisk ended")
     of_its_own = explained({**row, "ended_with_engine": False}, {})["explanation"]
     assert of_its_own == "The call failed for a reason inside the system"
+
+
+@pytest.mark.parametrize(("is_operator", "side"), [(True, "employee"), (False, "customer")])
+def test_a_party_that_vanished_during_the_talk(is_operator: bool, side: str) -> None:
+    reason = "operator_number_problems" if is_operator else "caller_number_problems"
+    row = {
+        **BASE,
+        **NO_TRUNK,
+        "finish_reason": reason,
+        "vanished_is_operator": is_operator,
+        "leg_causes": None,
+    }
+    assert explained(row, {})["explanation"] == (
+        f"The connection to the {side} was lost during the talk: no sound arrived from that side for sip.media_timeout"
+        " (a device or network that failed; cause 44)"
+    )
+
+
+@pytest.mark.parametrize("cause", [0, *range(1, 128)])
+def test_each_cause_of_a_failed_call_has_a_sentence(cause: int) -> None:
+    row = {**BASE, **TRUNK, "cause": cause, "state": None}
+    assert explained(row, {})["explanation"].endswith(f"(cause {cause}, {CAUSE_DESCRIPTIONS[str(cause)]})")
+    row = {**BASE, **NO_TRUNK, "leg_causes": [17, cause]}
+    text = explained(row, {})["explanation"]
+    assert "unknown)" not in text
+    assert ("cause" in text) is (cause not in (0, 16, 17, 18, 19, 20, 21, 26))
 
 
 @pytest.fixture
@@ -192,3 +219,19 @@ def test_the_last_call_of_a_trunk_that_refuses_calls(
     monkeypatch.setattr(trunks, "_states", list)
     result = CliRunner().invoke(commands, ["trunk", "status"], catch_exceptions=False)
     assert "not connected" in result.output
+
+
+def test_a_vanished_party_is_found_by_its_leg(call: None, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "update call_legs set answer_time = start_time, release_cause_code = 44, trunk_id = null"
+        )
+    [row] = json.loads(_last("--json"))
+    assert row["explanation"].startswith("The connection to the customer was lost during the talk")
+
+
+def test_the_cause_of_a_line_that_was_not_reached(call: None, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("update call_legs set trunk_id = null, is_failed = true, release_cause_code = 88")
+    [row] = json.loads(_last("--json"))
+    assert row["explanation"].endswith("(cause 88, Incompatible destination, for example no common codec)")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trunkline.reports.causes import CAUSE_DESCRIPTIONS
+from trunkline.reports.causes import MEDIA_LOST, cause_description
 from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
 
 LAST_CALLS = """
@@ -19,7 +19,16 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
         select from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
-    ) as ended_with_engine
+    ) as ended_with_engine, (
+        select leg.is_operator from call_legs leg
+        where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
+            and leg.release_cause_code = %(media_lost)s and leg.answer_time is not null
+        order by leg.finish_time limit 1
+    ) as vanished_is_operator, (
+        select array_agg(distinct leg.release_cause_code order by leg.release_cause_code) from call_legs leg
+        where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
+            and leg.is_failed and leg.direction = 'out' and leg.release_cause_code is not null
+    ) as leg_causes
 from call_sessions session left join lateral (
     select leg.trunk_id, trunk.name as trunk_name, trunk.mode, leg.release_cause_code as cause,
         ended.no_response, extract(epoch from leg.finish_time - leg.start_time)::float8 as seconds,
@@ -57,6 +66,12 @@ NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
 _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 """Reasons of a call that only its legs explain."""
 
+_VANISHED = ("caller_number_problems", "operator_number_problems")
+"""Reasons of a talk that ended because nothing arrived from a party any more."""
+
+_SAID = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
+"""Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
+
 _ENDED_WITH_ENGINE = (
     "Asterisk ended during the call (a power cut, a restored backup): the call ends when it was last known to be"
     " up"
@@ -74,6 +89,8 @@ _MORE = (
     "no_response",
     "seconds",
     "ended_with_engine",
+    "vanished_is_operator",
+    "leg_causes",
 )
 
 
@@ -89,11 +106,29 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
         text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
     if reason == "internal_error" and row["ended_with_engine"]:
         text = _ENDED_WITH_ENGINE
-    if row["trunk_id"] is not None:
-        cause = f"{row['cause']}, {CAUSE_DESCRIPTIONS.get(str(row['cause']), 'unknown')}"
+    if row["vanished_is_operator"] is not None and reason in _VANISHED:
+        text = _vanished(is_operator=row["vanished_is_operator"])
+    if row["trunk_id"] is None:
+        text += _causes(row["leg_causes"])
+    else:
+        cause = f"{row['cause']}, {cause_description(row['cause'])}"
         state = _registration(row, states.get(row["trunk_id"])) or _connection(row)
         text += f"; trunk {row['trunk_name']}{state} (cause {cause})"
     return {**call, "explanation": text}
+
+
+def _vanished(*, is_operator: bool) -> str:
+    side = "employee" if is_operator else "customer"
+    return (
+        f"The connection to the {side} was lost during the talk: no sound arrived from that side for sip.media_timeout"
+        f" (a device or network that failed; cause {MEDIA_LOST})"
+    )
+
+
+def _causes(causes: Sequence[int] | None) -> str:
+    """The causes of the parties that were not reached, unless the reason says the same."""
+    told = [one for one in causes or () if one not in _SAID]
+    return "".join(f" (cause {one}, {cause_description(one)})" for one in told)
 
 
 def _connection(row: Mapping[str, Any]) -> str:

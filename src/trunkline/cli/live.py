@@ -24,6 +24,7 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import NotFound, TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
+from trunkline.reports.causes import MEDIA_LOST
 
 _POLL = 0.5
 """Seconds between two reads of the log files."""
@@ -54,7 +55,12 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
         administration = Administration(db)
         which = await chosen(administration, account_id)
         if last is not None:
-            params = {"account_id": which, "limit": last, "network_causes": list(NETWORK_CAUSES)}
+            params = {
+                "account_id": which,
+                "limit": last,
+                "network_causes": list(NETWORK_CAUSES),
+                "media_lost": MEDIA_LOST,
+            }
             found = await db.fetch_all(LAST_CALLS, params)
             states = await _registrations(settings) if any(row["trunk_id"] for row in found) else {}
             return [explained(row, states) for row in found]
