@@ -263,3 +263,21 @@ def test_whatever_is_sent_is_answered_or_refused(params: dict[str, Any]) -> None
     except InvalidInput:
         return
     compile_request(SAMPLE, request, account_id=1, time_zone=ZONE.key)
+
+
+@pytest.mark.parametrize(
+    ("params", "remedy"),
+    [
+        ({"fields": ["id", "nam"]}, "There are no such fields here. nam may be name. Fields: "),
+        ({"filter": condition("nmae")}, "There is no field 'nmae' here. nmae may be name. Fields: "),
+        ({"sort": [{"field": "Name"}]}, "There is no field 'Name' here. Name may be name. Fields: "),
+        ({"sort": [{"field": "tags"}]}, "'tags' cannot be sorted by. Sortable fields: "),
+        ({"filter": condition("secret")}, "'secret' cannot be filtered by. Fields of filters: "),
+        ({"fields": ["q" * 5000]}, "There are no such fields here. Fields: "),
+    ],
+)
+def test_a_wrong_name_gets_the_closest_valid_one(params: dict[str, Any], remedy: str) -> None:
+    message = refused(params).message
+    assert message.startswith(remedy)
+    assert len(message) < 2000
+    assert "id" in message.removeprefix(remedy).rstrip(".").split(", ")

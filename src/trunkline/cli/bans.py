@@ -26,7 +26,7 @@ def ban() -> None:
 @ban.command("list")
 @json_option
 def list_bans(json: bool) -> None:
-    """List the bans in force."""
+    """List the bans in force, each with its scope: address (at all lines), address_and_line, or line (all addresses)."""
     _show(_ask(lambda client: client.login_bans()), json)
 
 
@@ -54,7 +54,13 @@ def _show(bans: Bans, json: bool) -> None:
         print_json(bans)
         return
     shown = [
-        (one["ip"] or "all addresses", one["line"] or "all lines", one["until"], one["failures"])
+        (
+            one["scope"],
+            one["ip"] or "all addresses",
+            one["line"] or "all lines",
+            one["until"],
+            one["failures"],
+        )
         for one in bans
     ]
-    print_table(("address", "line", "until", "failures"), shown, none="no ban")
+    print_table(("scope", "address", "line", "until", "failures"), shown, none="no ban")

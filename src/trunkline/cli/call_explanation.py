@@ -69,7 +69,7 @@ _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 _VANISHED = ("caller_number_problems", "operator_number_problems")
 """Reasons of a talk that ended because nothing arrived from a party any more."""
 
-_SAID = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
+_IMPLIED = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
 """Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
 
 _ENDED_WITH_ENGINE = (
@@ -127,8 +127,8 @@ def _vanished(*, is_operator: bool) -> str:
 
 def _causes(causes: Sequence[int] | None) -> str:
     """The causes of the parties that were not reached, unless the reason says the same."""
-    told = [one for one in causes or () if one not in _SAID]
-    return "".join(f" (cause {one}, {cause_description(one)})" for one in told)
+    further = [one for one in causes or () if one not in _IMPLIED]
+    return "".join(f" (cause {one}, {cause_description(one)})" for one in further)
 
 
 def _connection(row: Mapping[str, Any]) -> str:

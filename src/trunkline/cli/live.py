@@ -51,7 +51,7 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
     """Show the live calls of an account, or the last finished ones. Times are in the account's zone (--last: UTC)."""
     settings = load_settings()
 
-    async def work(db: Database) -> list[dict[str, Any]]:
+    async def work(db: Database) -> tuple[list[dict[str, Any]], str]:
         administration = Administration(db)
         which = await chosen(administration, account_id)
         if last is not None:
@@ -63,19 +63,19 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
             }
             found = await db.fetch_all(LAST_CALLS, params)
             states = await _registrations(settings) if any(row["trunk_id"] for row in found) else {}
-            return [explained(row, states) for row in found]
+            return [explained(row, states) for row in found], "UTC"
         zone = (await administration.account(which))["time_zone"]
         async with switch_client(settings) as switch:
             live: Any = await switch.command(which, "list_calls", {"time_zone": zone})
-        return list(live)
+        return list(live), zone
 
-    rows = with_database(work)
+    rows, zone = with_database(work)
     if json:
         print_json(rows)
     elif last is not None:
         columns = {
             "call_session_id": "id",
-            "start_time": "start",
+            "start_time": f"start ({zone})",
             "direction": "direction",
             "contact_phone_number": "contact",
             "virtual_phone_number": "number",
@@ -86,7 +86,7 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
         }
         print_rows(rows, columns, none="no finished call")
     else:
-        headings = ("id", "start", "direction", "contact", "number", "legs")
+        headings = ("id", f"start ({zone})", "direction", "contact", "number", "legs")
         print_table(headings, [_live(row) for row in rows], none="no live call")
 
 

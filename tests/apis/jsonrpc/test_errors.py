@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import trunkline
 from tests.apis.support import CALLER, TOKEN, ApisOnFakes, fault, mnemonic
 from trunkline.accounts.permissions import Role
 from trunkline.apis.contract import load_common_errors
@@ -25,6 +28,8 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.envelope import read_request
+from trunkline.apis.jsonrpc.errors import REMEDIES, RpcError, find_spec, rpc_error
 from trunkline.core.errors import (
     AuthenticationFailed,
     InvalidInput,
@@ -397,6 +402,45 @@ async def test_the_remedy_of_an_error_is_in_extended_helper(api: Api) -> None:
 )
 async def test_remedies_of_parameters(api: Api, sent: dict[str, Any], remedy: str) -> None:
     assert remedy in _helper(await ApisOnFakes(extra=[_probe(api)]).ask(api, "get.probe", sent))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("body", "remedy"),
+    [
+        (b"{", "one JSON value in UTF-8"),
+        (b'"\xff"', "in UTF-8"),
+        (b"[]", "an HTTP request of its own"),
+        (b"1", '{"jsonrpc": "2.0"'),
+        (b'{"jsonrpc": "2.0", "method": "get.probe", "params": {}}', "Send an id"),
+    ],
+)
+async def test_remedies_of_envelopes(api: Api, body: bytes, remedy: str) -> None:
+    with pytest.raises(RpcError) as failure:
+        read_request(body, api, lambda _name: None)
+    assert remedy in (failure.value.extended_helper or "")
+
+
+@BOTH
+def test_each_error_that_a_server_makes_by_itself_has_a_remedy(api: Api) -> None:
+    for name, remedy in REMEDIES.items():
+        if find_spec(api, None, name) is not None:
+            assert rpc_error(api, name).extended_helper == remedy
+    assert rpc_error(api, "invalid_request", remedy="another").extended_helper == "another"
+
+
+def test_no_error_is_made_without_a_remedy() -> None:
+    """Of each call of ``rpc_error`` in the APIs: it has a remedy, or one is known for its name."""
+    without = []
+    for path in sorted((Path(trunkline.__file__).parent / "apis").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "rpc_error"):
+                continue
+            name = node.args[1]
+            has_remedy = any(one.arg == "remedy" for one in node.keywords)
+            if isinstance(name, ast.Constant) and name.value not in REMEDIES and not has_remedy:
+                without.append(f"{path.name}:{node.lineno}: {name.value}")
+    assert without == []
 
 
 @BOTH

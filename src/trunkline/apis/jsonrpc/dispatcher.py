@@ -66,6 +66,9 @@ def _cause(error: Unavailable) -> str:
 
 _UNAVAILABLE = "A part of the service does not answer now; send the request again in a moment."
 
+_CLIENT = "Send user_id, the number of the client for whom the agent asks; get.customers lists them."
+_NO_AGENT = "Only agents name another user: leave user_id out, or send the own one."
+
 
 @dataclass(slots=True)
 class _Progress:
@@ -256,15 +259,21 @@ class Dispatcher:
         sent = progress.request.params.get("user_id")
         if sent is None:
             if caller.is_agent:
-                raise rpc_error(method.api, "required_parameter_missed", method=method, field="user_id")
+                raise rpc_error(
+                    method.api, "required_parameter_missed", method=method, field="user_id", remedy=_CLIENT
+                )
             return caller
         user_id = to_number(sent)
         if user_id is None:
-            raise rpc_error(method.api, "data_type_error", method=method, field="user_id", value=sent)
+            raise rpc_error(
+                method.api, "data_type_error", method=method, field="user_id", value=sent, remedy=_CLIENT
+            )
         if user_id == caller.user_id:
             return caller
         if not caller.is_agent:
-            raise rpc_error(method.api, "forbidden", method=method, field="user_id", value=sent)
+            raise rpc_error(
+                method.api, "forbidden", method=method, field="user_id", value=sent, remedy=_NO_AGENT
+            )
         self._services.accounts.check_address(caller, progress.client_ip)
         check_agent(self._service_spec, method, caller)
         return await self._services.accounts.acting_for(caller, int(user_id))

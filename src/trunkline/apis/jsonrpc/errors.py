@@ -60,6 +60,23 @@ _LOGIN_REMEDY = "Check login and password; after several failures wait a minute.
 """The same for an unknown login, a wrong password and too many failures."""
 
 
+REMEDIES: Mapping[str, str] = {
+    "parse_error": "Send one JSON value in UTF-8 in which no object has a name twice.",
+    "invalid_request": 'Send one object: {"jsonrpc": "2.0", "id": 1, "method": "get.account", "params": {}}.'
+    " The id is a string or a number, and params is an object; field names the member at fault.",
+    "batch_operations_not_supported": "Send each request in an HTTP request of its own, as an object and not as an array.",
+    "notifications_not_supported": "Send an id with each request.",
+    "character_encoding_not_allowed": "Send the request in UTF-8.",
+    "internal_error": "Try again later; if it fails again, ask the operator for the log of the incident.",
+    "forbidden": "Send this with a key or login that may do it.",
+    "required_parameter_missed": "Send the parameter that field names.",
+    "data_type_error": "Send a value of the type that the method's page names.",
+    "invalid_parameter_value": "Send a value that the method's page allows.",
+    "limit_exceeded": "Wait until others have ended, or ask the operator for a higher limit.",
+}
+"""What to do about an error where nothing more is known of its cause."""
+
+
 @dataclasses.dataclass(eq=False)
 class RpcError(Exception):
     """An error in the form of the wire, all but the metadata.
@@ -133,7 +150,15 @@ def rpc_error(
     spec = find_spec(api, method, mnemonic)
     if spec is None:
         raise KeyError(f"{api} has no error {mnemonic}")
-    return RpcError(spec.code, mnemonic, fill(spec.message, params or {}), field, value, params or {}, remedy)
+    return RpcError(
+        spec.code,
+        mnemonic,
+        fill(spec.message, params or {}),
+        field,
+        value,
+        params or {},
+        remedy or REMEDIES.get(mnemonic),
+    )
 
 
 def translate(error: TrunklineError, api: Api, method: Method | None) -> RpcError | None:

@@ -29,6 +29,7 @@ from zoneinfo import ZoneInfo
 from trunkline.core.errors import InvalidInput
 from trunkline.core.patterns import LENGTH_MAX, Pattern, PatternError, compile_pattern
 from trunkline.db.query import jsquery
+from trunkline.db.query.close_names import field_remedy
 from trunkline.db.query.columns import Column, ColumnType, Listing
 from trunkline.db.query.moments import FORMATS, Moment, parse_moment
 
@@ -159,7 +160,7 @@ class _Reader:
         asked = _known(self._listing, raw["field"], f"{path}.field")
         if not asked.filterable:
             raise InvalidInput(
-                f"'{asked.name}' cannot be filtered by",
+                f"'{asked.name}' cannot be filtered by. {field_remedy((), _filterable(self._listing), 'Fields of filters')}",
                 mnemonic="filter_prohibited",
                 field=f"{path}.field",
                 value=asked.name,
@@ -255,13 +256,17 @@ def _known(listing: Listing, name: str, path: str) -> Column:
     column = listing.searchable.get(name)
     if column is None:
         raise InvalidInput(
-            f"there is no field '{name[:100]}' here",
+            f"There is no field '{name[:100]}' here. {field_remedy([name], listing.searchable)}",
             mnemonic="unexpected_parameters",
             field=path,
             value=name,
             params={"parameters": [name]},
         )
     return column
+
+
+def _filterable(listing: Listing) -> list[str]:
+    return [name for name, column in listing.searchable.items() if column.filterable]
 
 
 def _only_keys(raw: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from trunkline.core.errors import InvalidInput
+from trunkline.db.query.close_names import field_remedy
 from trunkline.db.query.columns import Column, Listing
 from trunkline.db.query.filters import Node, known_column, parse_filter
 
@@ -65,7 +66,7 @@ def _fields(raw: Any, listing: Listing) -> tuple[str, ...]:
     unknown = [name for name in dict.fromkeys(raw) if name not in listing.by_name]
     if unknown:
         raise InvalidInput(
-            "there are no such fields here",
+            f"There are no such fields here. {field_remedy(unknown, listing.by_name)}",
             mnemonic="unexpected_parameters",
             field="fields",
             value=unknown[0],
@@ -108,7 +109,7 @@ def _sort_key(raw: Any, listing: Listing, path: str) -> SortKey:
     column = known_column(listing, raw["field"], f"{path}.field")
     if not column.sortable:
         raise InvalidInput(
-            f"'{column.name}' cannot be sorted by",
+            f"'{column.name}' cannot be sorted by. {field_remedy((), _sortable(listing), 'Sortable fields')}",
             mnemonic="sort_prohibited",
             field=f"{path}.field",
             value=column.name,
@@ -122,6 +123,10 @@ def _sort_key(raw: Any, listing: Listing, path: str) -> SortKey:
     if direction not in ("asc", "desc"):
         raise InvalidInput("order is 'asc' or 'desc'", field=f"{path}.order", value=order)
     return SortKey(column, direction == "desc")
+
+
+def _sortable(listing: Listing) -> list[str]:
+    return [name for name, column in listing.searchable.items() if column.sortable]
 
 
 def _bounded(raw: Any, name: str, default: int, maximum: int) -> int:

@@ -1,0 +1,31 @@
+"""The closest valid name of a wrong one, for the remedy of an error. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from itertools import islice
+
+_SHOWN = 60
+"""Valid names that an error lists at most."""
+
+_COMPARED = 10
+"""Wrong names that are compared with the valid ones: each comparison costs time."""
+
+_LENGTH = 100
+"""Characters of a wrong name that are compared and shown."""
+
+
+def field_remedy(unknown: Iterable[str], known: Collection[str], what: str = "Fields") -> str:
+    """What to write in place of the first unknown names, and the valid names if they are not too many.
+
+    :param what: what the names are, as the beginning of a sentence.
+    """
+    names = sorted(known)
+    close = [
+        f"{name[:_LENGTH]} may be {found[0]}"
+        for name in islice(unknown, _COMPARED)
+        if (found := difflib.get_close_matches(name[:_LENGTH].lower(), names, 1))
+    ]
+    listed = ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])} and others"
+    return f"{'; '.join(close)}{'. ' if close else ''}{what}: {listed}."
