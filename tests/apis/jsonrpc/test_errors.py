@@ -439,7 +439,7 @@ def test_no_error_is_made_without_a_remedy() -> None:
             name = node.args[1]
             has_remedy = any(one.arg == "remedy" for one in node.keywords)
             if isinstance(name, ast.Constant) and name.value not in REMEDIES and not has_remedy:
-                without.append(f"{path.name}:{node.lineno}: {name.value}")
+                without.append(f"{path.name}:{node.lineno}: {name.value!r}")
     assert without == []
 
 
