@@ -19,6 +19,7 @@ from trunkline.calls.effects import (
     Leave,
     Music,
     OriginateLeg,
+    PickUp,
     PlayFiles,
     RecordMessage,
     RecordVoice,
@@ -235,6 +236,8 @@ class FakeEngine:
             case Supervise(channel, target):
                 assert self._ours(channel).answered
                 self.channels[channel].supervises = target
+            case PickUp(channel):
+                assert self._ours(channel)
             case _:
                 raise AssertionError(f"no such effect: {effect!r}")
 

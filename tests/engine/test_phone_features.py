@@ -252,3 +252,47 @@ async def test_a_code_with_a_target_that_may_not_be_is_refused(setup: Setup, dia
     await call.ended()
     assert not call.is_answered
     assert (await setup.row(before))["finish_reason"] in ("incorrect_input", "incorrect_config")
+
+
+async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup) -> None:
+    before = await setup.last_id()
+    call = await (await setup.customer()).dial(ANNA)
+    ringing = await setup.anna.next_call()
+    await ringing.ringing()
+    taking = await setup.boris.dial("*8201")
+    await call.hears(taking.tone)
+    await taking.hears(call.tone)
+    await ringing.ended()
+    assert not ringing.is_answered
+    await asyncio.sleep(2)
+    living = await setup.living()
+    assert len(living) == 1, living
+    assert len(living[0]["legs"]) == 2, living
+    await taking.hangup()
+    await call.ended()
+    await setup.row(before, expected=2)
+    rows = {one["direction"]: one for one in await setup._sessions(before)}
+    assert rows["in"]["finish_reason"] == "operator_disconnects"
+    assert rows["in"]["first_talked_employee_full_name"] == "Lund Boris"
+    assert rows["out"]["finish_reason"] == "success_finish"
+    legs = await setup.legs(rows["in"]["id"])
+    reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in legs}
+    assert reasons["Berg Anna"] == "another_operator_answer"
+    assert reasons["Lund Boris"] == "operator_disconnects"
+    assert not await setup.engine_channels()
+
+
+async def test_a_call_of_a_colleague_is_picked_up_and_nothing_else(setup: Setup) -> None:
+    call = await setup.boris.dial("201")
+    ringing = await setup.anna.next_call()
+    await ringing.ringing()
+    nobody = await setup.clara.dial("*8202")
+    await nobody.ended()
+    assert not nobody.is_answered
+    assert not ringing.is_ended
+    taking = await setup.clara.dial("*8201")
+    await call.hears(taking.tone)
+    await taking.hears(call.tone)
+    await call.hangup()
+    await taking.ended()
+    assert not await setup.engine_channels()

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, Trunk, VirtualNumber
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Availability
+from trunkline.telephony.port import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class RingingPhone:
+    """A phone that the engine rings for somebody whom it will connect.
+
+    :ivar channel: of the phone.
+    :ivar group_id: as a member of which group it rings.
+    """
+
+    channel: Channel
+    call_session_id: int
+    employee_id: int | None
+    group_id: int | None
 
 
 class CallContext(Availability, Protocol):
@@ -35,6 +52,9 @@ class CallContext(Availability, Protocol):
 
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
         """Why no more calls to the world may be placed: limits of the account, and of the line that dials (if one does)."""
+
+    def ringing(self) -> Sequence[RingingPhone]:
+        """Phones of the account's lines that ring for calls which may be picked up, the longest first."""
 
     def line_channels(self, sip_line_id: int) -> int:
         """Living sessions that use a SIP line, this call not counted."""

@@ -96,6 +96,15 @@ class OriginateLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class PickUp:
+    """Put the phone of this channel in the place of one that rings for another call."""
+
+    policy: ClassVar = Policy(required=True, compensation=Compensation.END_CALL)
+    channel: Channel
+    ringing: Channel
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     policy: ClassVar = Policy(required=True, compensation=Compensation.NOTHING, resumed=True)
     channel: Channel
@@ -188,6 +197,7 @@ Effect = (
     | RecordMessage
     | ConnectTargets
     | OriginateLeg
+    | PickUp
     | Hangup
     | TakeControl
     | Music

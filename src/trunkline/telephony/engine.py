@@ -44,7 +44,7 @@ from trunkline.telephony.config import (
     stale_files,
     write_files,
 )
-from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, WITHOUT_SWITCH
+from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, PICK_UP, WITHOUT_SWITCH
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.config.pjsip import BANS_FILE, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
@@ -473,6 +473,12 @@ class AsteriskEngine(Conversations):
             "extension": "record" if connect.record and connect.tag else "plain",
             "priority": 1,
         }
+        await self._on(channel, "POST", "/continue", place, timeout=CONNECT_SECONDS)
+
+    async def pick_up(self, channel: Channel, ringing: Channel) -> None:
+        variables = {"TL_PICKED": self._real(ringing)}
+        await self._on(channel, "POST", "/variables", body={"variables": variables}, timeout=CONNECT_SECONDS)
+        place: dict[str, str | int] = {"context": PICK_UP, "extension": "ringing", "priority": 1}
         await self._on(channel, "POST", "/continue", place, timeout=CONNECT_SECONDS)
 
     async def originate(self, originate: Originate) -> None:

@@ -483,6 +483,13 @@ class Engine(Protocol):
 
     async def connect(self, channel: Channel, connect: Connect) -> None: ...
 
+    async def pick_up(self, channel: Channel, ringing: Channel) -> None:
+        """Put the phone of a controlled channel in the place of one that rings, which :meth:`connect` dials.
+
+        ``channel`` is answered (:class:`Answered`) and talks with who dialled the other, which ends. When the other does not
+        ring any more, ``channel`` ends with cause 21.
+        """
+
     async def originate(self, originate: Originate) -> None:
         """Begin to call; :class:`EffectRefused` when there is no target, such as a line without devices.
 

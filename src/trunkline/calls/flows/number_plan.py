@@ -78,6 +78,17 @@ class ToSetting:
     to: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ToPickUp:
+    """A call that rings for a colleague or a group; neither: for any group of the employee who dials."""
+
+    employee: Employee | None = None
+    group: Group | None = None
+
+
+PICK_UP = "*8"
+"""Takes a call that rings for a colleague of the own groups; with an extension behind it, for that employee or group."""
+
 MAILBOX = "*98"
 """Calls the own mailbox."""
 
@@ -97,7 +108,7 @@ FORWARDS = {
 }
 """Codes that are dialled with a number after them."""
 
-Destination = ToMailbox | ToSetting | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
+Destination = ToMailbox | ToPickUp | ToSetting | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -107,6 +118,10 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToEmergency(emergency)
     if dialled == MAILBOX:
         return ToMailbox()
+    if dialled == PICK_UP:
+        return ToPickUp()
+    if dialled.startswith(PICK_UP):
+        return _pick_up(account, dialled.removeprefix(PICK_UP))
     if dialled in SETTINGS:
         return SETTINGS[dialled]
     if dialled[:3] in FORWARDS:
@@ -126,6 +141,11 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToOutside(*outside)
     number = to_e164(dialled, account.country)
     return ToOutside(number) if number is not None else None
+
+
+def _pick_up(account: Account, extension: str) -> ToPickUp | None:
+    employee, group = account.employee_by_extension(extension), account.group_by_extension(extension)
+    return ToPickUp(employee, group) if employee is not None or group is not None else None
 
 
 def is_dialled(text: str) -> bool:

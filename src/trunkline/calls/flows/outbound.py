@@ -6,7 +6,7 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
-from trunkline.calls.flows import dialing, employee_settings, engine_connect, forwards, mailbox
+from trunkline.calls.flows import dialing, employee_settings, engine_connect, forwards, mailbox, pick_up
 from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.inputs import (
@@ -34,6 +34,7 @@ from trunkline.calls.flows.number_plan import (
     ToLine,
     ToMailbox,
     ToOutside,
+    ToPickUp,
     ToSetting,
     destination,
 )
@@ -77,6 +78,8 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
             return _to_emergency(decision, leg, where.number)
         case ToMailbox():
             return mailbox.call(decision, leg)
+        case ToPickUp():
+            return pick_up.call(decision, leg, where)
         case ToSetting():
             return employee_settings.call(decision, leg, where)
         case ToOutside():

@@ -20,6 +20,7 @@ from trunkline.calls.effects import (
     Leave,
     Music,
     OriginateLeg,
+    PickUp,
     PlayFiles,
     RecordMessage,
     RecordVoice,
@@ -224,6 +225,8 @@ class EffectExecutor:
                 await engine.connect(channel, connect)
             case OriginateLeg(originate):
                 await engine.originate(originate)
+            case PickUp(channel, ringing):
+                await engine.pick_up(channel, ringing)
             case Hangup(channel, cause):
                 await engine.hangup(channel, cause)
             case _:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from trunkline.calls.context import RingingPhone
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
@@ -115,6 +117,9 @@ class LiveContext:
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
         reached = self._presence.outgoing.obstacle(self._account, sip_line_id, number, self._now)
         return reached.kind.reason if reached is not None else None
+
+    def ringing(self) -> Sequence[RingingPhone]:
+        return self._presence.ringing(self._account.account_id)
 
     def line_channels(self, sip_line_id: int) -> int:
         return self._presence.line_calls(sip_line_id)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from trunkline.calls.decision import Decision
+from trunkline.calls.context import RingingPhone
+from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
+from trunkline.calls.states import Forwarding, Placing
 from trunkline.calls.switch.last_talks import LastTalks
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
@@ -28,6 +30,8 @@ class Presence:
         """The same by account."""
         self._outside: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
+        self._ringing: dict[int, dict[int, RingingPhone]] = defaultdict(dict)
+        """By account and leg: phones that ring for a call which may be picked up."""
         self.outgoing = OutgoingUsage()
         self.last_talks = LastTalks()
         self._idle_since: dict[int, float] = {}
@@ -79,6 +83,7 @@ class Presence:
         for leg in session.living:
             if leg.channel:
                 self._occupy(session, leg)
+                self._note_ringing(session, leg)
 
     def dialling(self, session: Session, channels: int) -> None:
         """The engine is commanded to open so many channels for a session, instead of the pending ones.
@@ -129,11 +134,16 @@ class Presence:
             case EventType.SESSION_FINISHED if number[0] is not None:
                 self._numbers[number[0], number[1]].discard(session.call_session_id)
             case EventType.LEG_STARTED if event.data["channel"]:
-                self._occupy(session, session.legs[event.data["leg_id"]])
+                leg = session.legs[event.data["leg_id"]]
+                self._occupy(session, leg)
+                self._note_ringing(session, leg)
+            case EventType.LEG_ANSWERED:
+                self._note_ringing(session, session.legs[event.data["leg_id"]])
             case EventType.LEG_ENDED:
                 leg = session.legs[event.data["leg_id"]]
                 if not leg.channel:
                     return
+                self._note_ringing(session, leg)
                 self._channels[session.account_id].discard(leg.leg_id)
                 living = [one for one in session.living if one is not leg]
                 if leg.sip_line_id is not None and all(one.sip_line_id != leg.sip_line_id for one in living):
@@ -161,6 +171,24 @@ class Presence:
                 self._idle_since[event.data["employee_id"]] = event.at
             case _:
                 pass
+
+    def _note_ringing(self, session: Session, leg: Leg) -> None:
+        """Keep a phone as long as it rings, called by the engine for one who waits."""
+        phones = self._ringing[session.account_id]
+        waits = isinstance(session.state, Forwarding | Placing)
+        rings = leg.direction == "out" and leg.alive and leg.answered_at is None
+        if waits and rings and leg.sip_line_id is not None and not is_own_channel(leg.channel):
+            phones[leg.leg_id] = RingingPhone(
+                leg.channel, session.call_session_id, leg.employee_id, leg.group_id
+            )
+        else:
+            phones.pop(leg.leg_id, None)
+        if not phones:
+            del self._ringing[session.account_id]
+
+    def ringing(self, account_id: int) -> list[RingingPhone]:
+        """The phones of an account that ring for calls which may be picked up, the longest first."""
+        return list(self._ringing.get(account_id, {}).values())
 
     def line_calls(self, sip_line_id: int, besides: Session | None = None) -> int:
         """Sessions that use a line; of ``besides``, whose decision is not counted yet, by its present legs."""

@@ -33,6 +33,7 @@ from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.phone_transfers import PhoneTransfers
+from trunkline.calls.switch.pick_ups import PickUps
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.timers import TimerInput
 from trunkline.core import metrics
@@ -124,6 +125,7 @@ class Switch:
             is_fenced=is_fenced,
         )
         self._phone_transfers = PhoneTransfers(self, self.commands, self._executor, clock)
+        self._pick_ups = PickUps(self)
         self.arrivals = Arrivals(
             self,
             directory=directory,
@@ -172,6 +174,7 @@ class Switch:
                 if session is not None:
                     self._pass_to_rules(session, signal)
             case _:
+                self._pick_ups.note(signal)
                 session = self.channels.get(signal.channel)
                 if session is not None:
                     self._pass_to_rules(session, signal)
@@ -236,6 +239,7 @@ class Switch:
         if session.call_session_id not in self.sessions and session.phase is not Phase.ENDED:
             self.sessions[session.call_session_id] = session
         self.presence.apply(decision)
+        self._pick_ups.commanded(decision.effects)
         for event in decision.events:
             if event.type is EventType.LEG_STARTED and event.data["channel"]:
                 self.channels[Channel(event.data["channel"])] = session

@@ -23,6 +23,7 @@ APP = "trunkline"
 """The Stasis application."""
 CONNECT = "tl-connect"
 CONTROLLED = "tl-controlled"
+PICK_UP = "tl-pick-up"
 ORIGINATED = "tl-originated"
 """Where channels go that we originated, once they are answered."""
 CALLEE = "tl-callee"
@@ -139,6 +140,12 @@ exten => s,1,MixMonitor(,br({spool}/${{FILTER({_FILE},${{ARG1}})}}/{_UNIQUE}.sln
 exten => taken,1,{_PARTICIPANTS}
  same => n(again),Stasis({APP},taken)
 {waiting("again")}
+; The channel takes the place of one that rings. What follows is reached only when that did not happen.
+[{PICK_UP}]
+exten => ringing,1,{_PARTICIPANTS}
+ same => n,PickupChan(${{FILTER({_FILE},${{TL_PICKED}})}})
+ same => n,Hangup(21)
+
 [{ORIGINATED}]
 exten => answered,1,{_PARTICIPANTS}
  same => n(again),Stasis({APP},originated)
