@@ -87,6 +87,7 @@ def test_a_call_of_a_customer_is_taken() -> None:
     waiting = CallSimulation(online=EVERYBODY).arrive(c.ALL)
     ringing = waiting.ringing(c.BORIS_LINE)
     assert ringing in ringing_phones(waiting)
+    assert not waiting.presence.ringing(c.ACCOUNT + 1), "another account has no part of it"
     code = coded(waiting, "*8102")
     [effect] = [one for one in code.engine.done if isinstance(one, PickUp)]
     assert effect.ringing == ringing
