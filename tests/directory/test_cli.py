@@ -81,7 +81,7 @@ notifications:
     body: '{"a": {{no_such_variable}}}'
 """
     )
-    with pytest.raises(DirectoryFileError, match=r"^notifications\.crm\.body: "):
+    with pytest.raises(DirectoryFileError, match=r"^line 6: notifications\.crm\.body: "):
         run(str(file), "--yes")
 
 
@@ -106,3 +106,80 @@ def test_what_will_be_missed_in_a_call_is_a_warning(file: Path, monkeypatch: pyt
     file.write_text("tags: {vip: VIP}\n")
     run(str(file), "--yes")
     assert "warning" not in run(str(file), "--yes")
+
+
+WRONG = """
+account: {time_zone: Asia/Dubai}
+trunks:
+  carrier: {host: 127.0.0.1, mode: address}
+sip_lines:
+  "0160001": {password: "1234"}
+  "0160002": {channels: many}
+employees:
+  anna: {last_name: Berg, extension: 101, phones: [{line: "0160001"}]}
+  boris: {last_name: Dahl, extension: "101", phones: [{line: "0160002"}]}
+  clara: {last_name: Ek, extention: 103}
+groups:
+  all: {members: [anna, boris, clara, dora]}
+media:
+  hello: {file: nowhere.wav}
+scenarios:
+  main:
+    operations:
+      ring: {kind: forward_employee, employee: erik, ring_seconds: "${SECONDS_TO_RING}"}
+      greet: {kind: greeting, media: [hello]}
+"""
+
+
+def test_all_problems_come_at_once(file: Path) -> None:
+    """Of the form, of variables, of references, of what only the database has, of sounds and of addresses; none that only
+    follows from another one."""
+    file.write_text(WRONG)
+    with pytest.raises(DirectoryFileError) as failure:
+        run(str(file), "--yes")
+    lines = failure.value.message.splitlines()
+    found = [line.split(": ")[1] if line.startswith("line ") else line.split(": ")[0] for line in lines]
+    assert sorted(found) == [
+        "employees.boris.extension",
+        "employees.clara.extention",
+        "groups.all.members[3]",
+        "media.hello",
+        "scenarios.main.operations.ring.employee",
+        "scenarios.main.operations.ring.ring_seconds",
+        "sip_lines.0160001.password",
+        "sip_lines.0160002.channels",
+        "trunks.carrier.host",
+    ]
+    assert all(line.startswith("line ") for line in lines), lines
+
+
+def test_two_problems_in_one_item_leave_out_no_more_than_these(file: Path) -> None:
+    """Its other settings, and the other items of its section, are checked as well."""
+    file.write_text(
+        "employees:\n"
+        "  anna: {last_name: Berg, phones: [{line: x, active: maybe}, {line: y, active: maybe}], groups: 5, coach: nobody}\n"
+        "  boris: {last_name: Dahl, coach: anna}\n"
+        "  clara: {last_name: Ek, coach: someone}\n"
+    )
+    with pytest.raises(DirectoryFileError) as failure:
+        run(str(file), "--yes")
+    places = {line.split(": ")[1] for line in failure.value.message.splitlines()}
+    assert {"employees.anna.coach", "employees.clara.coach"} <= places, failure.value.message
+    assert "employees.boris.coach" not in places
+
+
+def test_problems_of_a_file_need_no_database(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    file.write_text(WRONG)
+    with pytest.raises(DirectoryFileError, match="0160002"):
+        run(str(file), "--yes")
+
+
+def test_an_item_with_a_problem_is_not_deleted_nor_missed(file: Path) -> None:
+    run(str(file), "--yes")
+    file.write_text(TEXT.replace("extension: 101", "extention: 101"))
+    with pytest.raises(DirectoryFileError) as failure:
+        run(str(file), "--yes", "--delete")
+    assert [line.split(": ")[1] for line in failure.value.message.splitlines()] == [
+        "employees.anna.extention"
+    ]

@@ -14,11 +14,11 @@ from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
 from trunkline.directory.files.apply import Applied, DirectoryFiles
-from trunkline.directory.files.file import read_file, read_stream, to_yaml
+from trunkline.directory.files.file import examine_file, examine_stream, to_yaml
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Prepared, Request
 from trunkline.directory.subscriptions.form import SubscriptionForm
@@ -46,15 +46,15 @@ def apply(
     and --yes or --dry-run is needed.
     """
     if str(file) == "-":
-        form, folder = read_stream(sys.stdin.buffer.read(), os.environ), Path.cwd()
+        examined, folder = examine_stream(sys.stdin.buffer.read(), os.environ), Path.cwd()
     else:
-        form, folder = read_file(file, os.environ), file.absolute().parent
+        examined, folder = examine_file(file, os.environ), file.absolute().parent
     settings = load_settings()
 
     async def work(db: Database) -> tuple[Prepared, Applied | None, InEffect]:
         which = await chosen(Administration(db), account_id)
         files = directory_files(db, settings)
-        prepared = await files.prepare(Request(which, form, folder, delete))
+        prepared = await files.prepare(Request.of(which, examined, folder, delete=delete))
         if not json:
             click.echo(
                 "\n".join([*prepared.plan.lines(), *(f"warning: {one}" for one in warnings_of(prepared))])
@@ -68,7 +68,12 @@ def apply(
             _show_passwords(applied)
         return prepared, applied, await effect_of(db, settings, which, applied, wait_seconds)
 
-    prepared, applied, in_effect = with_database(work)
+    try:
+        prepared, applied, in_effect = with_database(work)
+    except (DatabaseUnavailable, NotFound, InvalidInput) as error:
+        if examined.problems:  # those of the file are known without a database
+            raise examined.refusal() from error
+        raise
     if json:
         passwords = dict(applied.passwords) if applied else {}
         print_json(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,9 @@ from trunkline.directory.files.references import problems_of
 from trunkline.directory.forms.entity import usual_values
 from trunkline.directory.forms.fields import Item
 from trunkline.directory.model import OperationKind, TalkOptionKind
+
+_ROUNDS = 8
+"""How often a file is checked again without the settings that have problems: what cannot do without one is left out, too."""
 
 _ItemT = TypeVar("_ItemT", bound=Item)
 
@@ -67,30 +71,69 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A YAML file that may have problems: what of it can be used, so that the rest can be checked, too.
+
+    :ivar form: without the settings that have problems, and without items that cannot do without these.
+    :ivar problems: a line each, without line numbers.
+    :ivar left_out: place of each of them (``sip_lines.0160001``), and its key if it is an item, else "".
+    :ivar lines: line of each place; empty when the text is not a file.
+    """
+
+    form: Form
+    problems: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def refusal(self, more: Iterable[str] = ()) -> DirectoryFileError:
+        """All problems as one error.
+
+        :param more: problems of the form, found later. Those that only follow from an item that was left out are not
+            among the result.
+        """
+        found = dict.fromkeys([*self.problems, *(one for one in more if not self._follows(one))])
+        return _refusal([_with_line(one, self.lines) for one in found])
+
+    def _follows(self, problem: str) -> bool:
+        where, _, rest = problem.partition(": ")
+        key = rest.rpartition(": ")[2].partition(" (")[0]
+        is_missing = "no such" in rest and key in filter(None, self.left_out.values())
+        return is_missing or any(
+            where == one or where.startswith((f"{one}.", f"{one}[")) for one in self.left_out
+        )
+
+
+def examine_file(path: Path, environment: Mapping[str, str]) -> Examined:
+    """A YAML file with its problems.
+
+    :raises DirectoryFileError: it cannot be read, or is no mapping of YAML.
+    """
+    text = _text_of(path)
+    return replace(_examined(text, environment), lines=_lines_of(text))
+
+
+def examine_stream(content: bytes, environment: Mapping[str, str]) -> Examined:
+    """The bytes of a YAML file with their problems. Errors as :func:`examine_file`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DirectoryFileError("The input is not UTF-8 text.") from error
+    return _examined(text, environment)
+
+
 def read_file(path: Path, environment: Mapping[str, str]) -> Form:
     """The form of a YAML file.
 
     :raises DirectoryFileError: all problems at once, a line each with its line number in the file
         (``params["problems"]`` is the list).
     """
-    text = _text_of(path)
-    try:
-        return parse(text, environment)
-    except DirectoryFileError as error:
-        problems = error.params.get("problems")
-        if problems is None:
-            raise
-        lines = _lines_of(text)
-        raise _refusal([_with_line(problem, lines) for problem in problems]) from error
+    return _without_problems(examine_file(path, environment))
 
 
 def read_stream(content: bytes, environment: Mapping[str, str]) -> Form:
     """The form of the bytes of a YAML file. Errors as :func:`read_file`."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DirectoryFileError("The input is not UTF-8 text.") from error
-    return parse(text, environment)
+    return _without_problems(examine_stream(content, environment))
 
 
 def read_items(path: Path, form: type[_ItemT]) -> _ItemT:
@@ -100,16 +143,65 @@ def read_items(path: Path, form: type[_ItemT]) -> _ItemT:
 
 def parse(text: str, environment: Mapping[str, str]) -> Form:
     """The form of YAML text. Relative paths in it stay relative. Errors as :func:`read_file`."""
-    problems: list[str] = []
-    filled = _fill(_mapping_of(text, Form), (), environment, problems)
-    try:
-        form = _validated(Form, filled)
-    except DirectoryFileError as error:
-        unset = {problem.partition(":")[0] for problem in problems}
-        more = [each for each in error.params["problems"] if each.partition(":")[0] not in unset]
-        raise _refusal([*problems, *more]) from error
-    _refuse(problems)
-    return named(form)
+    return _without_problems(_examined(text, environment))
+
+
+def _without_problems(examined: Examined) -> Form:
+    if examined.problems:
+        raise examined.refusal()
+    return examined.form
+
+
+def _examined(text: str, environment: Mapping[str, str]) -> Examined:
+    unset: list[str] = []
+    filled = _fill(_mapping_of(text, Form), (), environment, unset)
+    problems, left_out = list(unset), {one.partition(":")[0]: "" for one in unset}
+    unset_places = set(left_out)
+    for round_ in range(_ROUNDS):
+        try:
+            form = Form.model_validate(filled)
+            return Examined(named(form), tuple(problems), left_out)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=True, include_input=False)
+        for detail in details:
+            # Later, something is missing because it was left out.
+            problem, is_new = _problem(detail), round_ == 0 or detail["type"] != "missing"
+            if is_new and problem not in problems and problem.partition(":")[0] not in unset_places:
+                problems.append(problem)
+        for path in {_path_of(filled, detail) for detail in details}:
+            left_out |= _leave_out(filled, path)
+    return Examined(Form(), tuple(problems), {**left_out, **dict.fromkeys(SECTIONS, "")})
+
+
+def _path_of(filled: Mapping[str, Any], detail: ErrorDetails) -> tuple[str, ...]:
+    """The innermost setting of the file that has the problem, or the item around what is missing.
+
+    Of a list it is all of it, because places in it contain positions.
+    """
+    path: list[str] = []
+    inner: Any = filled
+    for part in detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]:
+        if isinstance(inner, list):
+            break
+        if isinstance(inner, dict) and str(part) in inner:  # other parts name branches of a union
+            inner = inner[str(part)]
+            path.append(str(part))
+    return tuple(path)
+
+
+def _leave_out(filled: dict[str, Any], path: tuple[str, ...]) -> dict[str, str]:
+    """Remove what is at this path, if it is still there; the places of what was removed, and keys of items among them."""
+    holder: Any = filled
+    for part in path[:-1]:
+        holder = holder.get(part, {})
+    if not path or path[-1] not in holder:
+        return {}
+    removed = holder.pop(path[-1])
+    keys = removed if len(path) == 1 and isinstance(removed, dict) else ()
+    return {
+        place(path): path[1] if len(path) == 2 else "",
+        **{place((path[0], key)): str(key) for key in keys},
+    }
 
 
 def _lines_of(text: str) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.db.pool import Connection, Database
 from trunkline.directory.employees.form import EmployeeForm
 from trunkline.directory.files.entities import ENTITIES
-from trunkline.directory.files.file import HIDDEN, named
+from trunkline.directory.files.file import HIDDEN, Examined, named
 from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.normalised_state import (
     SPOKEN_PREFIX,
@@ -51,6 +51,20 @@ class Request:
     """Relative paths of media files start here."""
     delete: bool = False
     """Delete items of the file's sections that the file does not list."""
+    examined: Examined | None = None
+    """The file, if it has problems: they are refused together with those of the rest of it, which is ``form``."""
+
+    @classmethod
+    def of(cls, account_id: int, examined: Examined, folder: Path, *, delete: bool = False) -> Request:
+        """The request of a file that may have problems. Then nothing is deleted, because the file has more items."""
+        return cls(account_id, examined.form, folder, delete and not examined.problems, examined)
+
+    def refuse(self, problems: Sequence[str]) -> None:
+        """:raises DirectoryFileError: these problems, after those of the file."""
+        if self.examined is not None and (problems or self.examined.problems):
+            raise self.examined.refusal(problems)
+        if problems:
+            raise DirectoryFileError("\n".join(problems), params={"problems": list(problems)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,35 +136,38 @@ class Preparer:
         """
         async with self._db.connection() as connection:
             current = await read_current(connection, request.account_id, self._media_dir)
-        sounds = await self._sounds(request, current)
-        comparison = self._compare(request, current, sounds, await _new_passwords(request, current))
+        sounds, problems = await self._sounds(request, current)
+        comparison, more = self._compare(request, current, sounds, await _new_passwords(request, current))
+        problems += more
         trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
         hosts = {trunks[key].host for key in comparison.plan.written("trunks")}
         resolved = await resolve(hosts, request.account_id)
         async with self._db.connection() as connection:
-            await self._check_trunks(connection, comparison, resolved)
+            problems += await self._trunk_problems(connection, comparison, resolved)
+        request.refuse(problems)
         return Prepared(request, comparison.plan, sounds, resolved, comparison.result, comparison.weak)
 
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""
         current = await read_current(connection, prepared.request.account_id, self._media_dir, lock=True)
         secrets = await _new_passwords(prepared.request, current)
-        comparison = self._compare(prepared.request, current, prepared.sounds, secrets)
-        await self._check_trunks(connection, comparison, prepared.resolved)
+        comparison, problems = self._compare(prepared.request, current, prepared.sounds, secrets)
+        problems += await self._trunk_problems(connection, comparison, prepared.resolved)
+        prepared.request.refuse(problems)
         return comparison
 
-    async def _check_trunks(self, connection: Connection, comparison: Comparison, resolved: Resolved) -> None:
-        """:raises DirectoryFileError: a trunk that is written has an address that it may not have."""
+    async def _trunk_problems(
+        self, connection: Connection, comparison: Comparison, resolved: Resolved
+    ) -> list[str]:
+        """Of trunks that are written with an address that they may not have."""
         trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
         account_id = comparison.current.account_id
-        problems = [
+        return [
             f"trunks.{key}.{problem.field}: {problem.message}"
             for key in comparison.plan.written("trunks")
             if trunks[key].active
             for problem in await problems_of_trunk(connection, account_id, trunks[key], resolved, self._own)
         ]
-        if problems:
-            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
 
     def _compare(
         self,
@@ -158,7 +175,8 @@ class Preparer:
         current: CurrentState,
         sounds: Mapping[str, Sound],
         secrets: set[tuple[str, str]],
-    ) -> Comparison:
+    ) -> tuple[Comparison, list[str]]:
+        """The difference, and the problems of the result."""
         wanted = with_kept_headers(_expanded(request, current), current.form)
         to_delete = _to_delete(request, current, wanted)
         result = outcome(current.form, wanted, to_delete)
@@ -170,10 +188,7 @@ class Preparer:
         plan = difference(present, demanded, to_delete, listing)
         weak_passwords, weak = self._weak_passwords(wanted, result, new_secrets)
         problems = [*problems_of(result), *self._own_problems(wanted, current, plan), *weak_passwords]
-        if problems:
-            problems = [_explained(each, plan) for each in problems]
-            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
-        return Comparison(current, wanted, result, plan, weak)
+        return Comparison(current, wanted, result, plan, weak), [_explained(each, plan) for each in problems]
 
     def _weak_passwords(
         self, wanted: Form, result: Form, new_secrets: set[tuple[str, str]]
@@ -233,8 +248,8 @@ class Preparer:
         encrypted = current.encrypted.get((section, key))
         return None if encrypted is None else self._cipher.decrypt(encrypted)
 
-    async def _sounds(self, request: Request, current: CurrentState) -> dict[str, Sound]:
-        """Contents of media files that come from a file, or from a text that is not synthesized yet."""
+    async def _sounds(self, request: Request, current: CurrentState) -> tuple[dict[str, Sound], list[str]]:
+        """Contents of media files that come from a file, or from a text that is not synthesized yet; and the problems."""
         wanted = _expanded(request, current)
         present: Mapping[str, MediaForm] = current.form.section("media")
         sounds: dict[str, Sound] = {}
@@ -249,9 +264,7 @@ class Preparer:
                 continue
             if wav is not None:
                 sounds[key] = Sound(hashlib.sha256(wav).hexdigest(), wav)
-        if problems:
-            raise DirectoryFileError("\n".join(problems), params={"problems": problems})
-        return sounds
+        return sounds, problems
 
     async def _wav(
         self, media: MediaForm, folder: Path, present: MediaForm | None, sha256: str | None
