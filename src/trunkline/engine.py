@@ -67,7 +67,8 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     if settings.sip.transfers and not asterisk_correction.are_transfers_corrected(install.modules_dir):
         _log.warning(
             "transfers_not_possible",
-            remedy="sip.transfers needs the fetched Asterisk on amd64, whose module of transfers is corrected",
+            consequence="transfers by phones are refused",
+            remedy="use the fetched Asterisk on amd64, or set sip.transfers to false",
         )
     config = engine_config(settings, install)
     config.paths.create()
@@ -76,7 +77,12 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
     except ConfigurationError as error:
         if not settings.engine_certificate.exists():
             raise
-        _log.error("certificate_not_usable", error=str(error))
+        _log.error(
+            "certificate_not_usable",
+            error=str(error),
+            consequence="the former certificate is used",
+            remedy="replace the certificate and its key with a matching pair in PEM",
+        )
     write_files(config.paths.etc, base_files(config))
     nothing_yet = directory_files(config, Directory())
     absent = {name: text for name, text in nothing_yet.items() if not (config.paths.etc / name).exists()}

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.calls.company import company
+from tests.directory.test_trunk_addresses import trunk
 from trunkline.cli.status_summary import summary
+from trunkline.directory.model import Directory
+from trunkline.directory.trunks.identification import identification
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -86,11 +90,39 @@ def test_the_switch() -> None:
     )
     assert found == [
         "the disk is nearly full, 5 MB are free: new calls are refused, except to emergency numbers; free space",
-        "signals of Asterisk do not arrive (ami): it reconnects by itself; see /data/logs/switch.log",
-        "events of calls are not stored (disk full): remove the cause; calls go on",
+        "signals of Asterisk do not arrive (ami): the switch reconnects automatically; see /data/logs/switch.log",
+        "events of calls are not stored (disk full): see /data/logs/postgres.log and the disk of PostgreSQL; calls"
+        " continue",
         "Asterisk does not have the configuration (not loaded): it is tried again; see /data/logs/switch.log",
         "trunk carrier of account 1001 is not used in calls (no address): correct it and run trunkline apply",
         "3 bans for wrong passwords of SIP lines are in force: trunkline ban list",
+    ]
+
+
+def test_dead_letters_are_not_events_that_wait() -> None:
+    alarm = "4 events could not be stored: see table dead_letters"
+    dead = (
+        "4 events of calls could not be stored and are in the table dead_letters: see its column error and "
+        "event_not_storable in /data/logs/switch.log; after a repair delete the rows and restart the switch"
+    )
+    assert problems(switch=switch(events_alarm=alarm, dead_letters=4, unwritten_events=0)) == [dead]
+    waiting = switch(events_alarm="2 events wait: disk full", dead_letters=4, unwritten_events=2)
+    first, second = problems(switch=waiting)
+    assert first.startswith(
+        "events of calls are not stored (2 events wait: disk full): see /data/logs/postgres.log"
+    )
+    assert second == dead
+
+
+def test_a_host_name_without_address_is_a_matter_of_dns() -> None:
+    trunks = {100: trunk(1001, 100, "sip.carrier.example")}
+    reasons = identification(
+        Directory({1001: company(trunks=trunks)}), {"sip.carrier.example": ()}
+    ).unresolved
+    row = {"account_id": 1001, "entity": "trunk", "id": 100, "name": "carrier", "reason": reasons[100]}
+    assert problems(switch=switch(configuration={"applied": True, "error": "", "rows_left_out": [row]})) == [
+        "trunk carrier of account 1001 is not used in calls (sip.carrier.example resolves to no IPv4 address; the"
+        " look-up is repeated): check the DNS of sip.carrier.example, or enter an address as the host of the trunk"
     ]
 
 

@@ -13,7 +13,13 @@ _LOGGERS = re.compile(r"(^|\.)_?(log|steps)$")
 _LOGS = re.compile(rf"(log|steps)\s*\.\s*({'|'.join(sorted(_LEVELS))})\b")
 """In the text of each module that logs."""
 _DATABASE_ERRORS = re.compile(r"DatabaseUnavailable|psycopg\.(Error|OperationalError)\b")
-_COMPUTED = {"core/log.py", "calls/switch/registrations.py", "calls/switch/executor.py", "core/tasks.py"}
+_COMPUTED = {
+    "core/log.py",
+    "calls/switch/registrations.py",
+    "calls/switch/executor.py",
+    "core/tasks.py",
+    "telephony/queue_alarm.py",
+}
 """Files with lines whose name is an expression."""
 
 

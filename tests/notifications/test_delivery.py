@@ -8,6 +8,7 @@ import hmac
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from tests.notifications.receiver import Receiver, break_off, ok, slow, status
 from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, call_events, open_rig, worker
@@ -66,9 +67,15 @@ async def test_template_and_signature(rig: Rig) -> None:
 
 async def test_refused_ones_are_tried_again_and_keep_their_order(rig: Rig) -> None:
     async with Receiver(answer=status(500)) as receiver, worker(rig, QUICK):
-        await rig.subscribe(receiver.url)
-        await rig.happened(*call_events(rig.account_id))
-        await receiver.wait_for(2)
+        subscription_id = await rig.subscribe(receiver.url)
+        events = call_events(rig.account_id)
+        with structlog.testing.capture_logs() as logged:
+            await rig.happened(*events)
+            await receiver.wait_for(2)
+        failed = next(one for one in logged if one["event"] == "delivery_failed")
+        assert failed["log_level"] == "warning"
+        assert (failed["account_id"], failed["subscription_id"]) == (rig.account_id, subscription_id)
+        assert failed["call_session_id"] == events[0].call_session_id
         receiver.answer = break_off
         await receiver.wait_for(3)
         receiver.answer = ok

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_assembly import loudest, tone
 from trunkline.core.clock import Instant
+from trunkline.core.ids import node_of
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
@@ -181,6 +183,22 @@ async def test_doing_it_twice_changes_nothing(rig: Rig, settings: Settings) -> N
     reported = [event for event in await journal(rig, session) if event.type is EventType.RECORDING_READY]
     assert len(reported) == 1
     assert len(await rig.db.fetch_all("select 1 from recordings")) == 1
+
+
+async def test_log_lines_of_a_job_name_account_call_and_recording(rig: Rig, settings: Settings) -> None:
+    session = new_session_id()
+    events = call(rig.account_id, session)
+    await rig.happened(*events)
+    async with rig.db.connection() as conn:
+        await RecordingListener(Jobs(rig.dsn)).on_events(conn, events)
+    row = await row_when(rig, "pending")
+    maker = RecordingMaker(rig.db, settings)
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logged:
+        await maker.make_recordings([(rig.account_id, row["recording_id"])], node_of(session))
+    [line] = [one for one in logged if one["event"] == "recording_absent"]
+    assert (line["account_id"], line["call_session_id"]) == (rig.account_id, session)
+    assert line["recording_id"] == row["recording_id"]
+    assert "recording_id" not in structlog.contextvars.get_contextvars()
 
 
 async def test_a_crash_after_the_files_is_taken_up(

@@ -26,7 +26,8 @@ from trunkline.db.pool import Connection, Database
 _log = get_logger("analysis")
 
 _ROW = """
-select analysis.status, analysis.transcript_status, recording.wav_path, recording.channels, recording.source_format
+select analysis.status, analysis.transcript_status, recording.wav_path, recording.channels, recording.source_format,
+    recording.call_session_id
 from call_analyses analysis join recordings recording using (account_id, recording_id)
 where analysis.account_id = %s and analysis.recording_id = %s
 """
@@ -127,7 +128,12 @@ class Analyst:
         ids = {"account_id": account_id, "recording_id": recording_id}
         async with self._db.connection() as connection:
             if "failure" in answer:
-                _log.warning("analysis_failed", recording_id=recording_id, reason=answer["failure"])
+                _log.warning(
+                    "analysis_failed",
+                    **ids,
+                    call_session_id=row["call_session_id"],
+                    reason=answer["failure"],
+                )
                 await connection.execute(_FAILED, {**ids, "failure": answer["failure"]})
             else:
                 await _store(connection, ids, answer)

@@ -184,7 +184,12 @@ class Listener:
             except ConnectionError:
                 continue
             except OSError as error:
-                _log.error("connection_not_accepted", reason=str(error))
+                _log.error(
+                    "connection_not_accepted",
+                    reason=str(error),
+                    consequence="new connections wait; accepting them is tried again",
+                    remedy="raise the limit of open files (LimitNOFILE) if there are too many; else check memory and ports",
+                )
                 await asyncio.sleep(_PAUSE)
                 continue
             address = _plain(peer[0])

@@ -32,7 +32,13 @@ class ReloadedCertificate:
         except ssl.SSLError as error:
             if last_good is None or not last_good.exists():
                 raise
-            _log.error("certificate_not_usable", remedy="the last good one is served", reason=str(error))
+            _log.error(
+                "certificate_not_usable",
+                file=str(certificate),
+                reason=str(error),
+                consequence="the last good certificate is used",
+                remedy="replace the certificate and its key with a matching pair in PEM",
+            )
             self.context = _new_context()
             self.context.load_cert_chain(last_good, password="")
 
@@ -51,7 +57,13 @@ class ReloadedCertificate:
             _new_context().load_cert_chain(self._certificate, self._key, password="")
             self.context.load_cert_chain(self._certificate, self._key, password="")
         except (OSError, ssl.SSLError) as error:
-            _log.warning("certificate_not_reloaded", remedy="the former one is served", reason=str(error))
+            _log.warning(
+                "certificate_not_reloaded",
+                file=str(self._certificate),
+                reason=str(error),
+                consequence="the former certificate is used",
+                remedy="replace the certificate and its key with a matching pair in PEM",
+            )
             return False
         self._seen = stamp
         _log.info("certificate_reloaded")

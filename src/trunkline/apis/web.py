@@ -209,7 +209,11 @@ async def _guard(
         return _no_endpoint(request, error)
     except Exception:
         resource = request.match_info.route.resource
-        _log.exception("unexpected_error", route=resource.canonical if resource else None)
+        _log.exception(
+            "unexpected_error",
+            route=resource.canonical if resource else None,
+            remedy="report this line with its traceback",
+        )
         return web.json_response({"error": "internal error"}, status=500)
 
 

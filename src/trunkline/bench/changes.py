@@ -45,7 +45,7 @@ _BLOCKED = "12025550142"
 class Company:
     """What is changed.
 
-    :ivar lines: logins of lines that the changes made, and their ids.
+    :ivar made: logins of lines that the changes created, and their ids.
     """
 
     installation: Installation

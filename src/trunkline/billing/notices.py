@@ -149,7 +149,14 @@ class Sender:
         except MailError as error:
             age = time.time() - ordered_at
             if error.is_final or age > self._give_up_after:
-                _log.error("mail_refused", subject=subject, error=str(error), age=round(age))
+                _log.error(
+                    "mail_refused",
+                    subject=subject,
+                    error=str(error),
+                    age=round(age),
+                    consequence="the mail is not sent",
+                    remedy="check the address, mail.host and the other settings of mail.*",
+                )
                 return
             _log.warning("mail_waits", subject=subject, error=str(error))
             raise RetryLater(MAILS.pause_at_age(age)) from error

@@ -150,7 +150,14 @@ class Rater:
                 raise
             if len(taken) > 1:
                 return await self._batch(1)
-            _log.error("call_not_rated", call_session_id=taken[0][1], error=repr(error))
+            _log.error(
+                "call_not_rated",
+                account_id=taken[0][0],
+                call_session_id=taken[0][1],
+                error=repr(error),
+                consequence=f"the call is not charged yet; it is tried again in {_FAILED_SECONDS} s",
+                remedy="report this line if it is repeated",
+            )
             await self._db.execute(_LATER, (_FAILED_SECONDS, *_columns_of(taken)))
             return 1
 
@@ -167,8 +174,15 @@ class Rater:
         await ensure_months(connection, {month_of_id(leg["call_session_id"]) for leg in legs})
         await connection.execute(_CHARGE, (orjson.dumps(charges).decode(),))
         given_up = {_key(row) for row in rows if row["is_old"]} - done
-        for _, call_session_id in given_up:
-            _log.warning("call_never_rated", call_session_id=call_session_id, reason="it has no history")
+        for account_id, call_session_id in given_up:
+            _log.warning(
+                "call_never_rated",
+                account_id=account_id,
+                call_session_id=call_session_id,
+                reason="the call has no history",
+                consequence="the call is not charged",
+                remedy="see the lines of this call in logs/switch.log: trunkline tail --call",
+            )
         await connection.execute(_DONE, _columns_of(done | given_up))
         waiting = set(taken) - done - given_up
         if waiting:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from trunkline.directory.trunks.identification import UNRESOLVED
+
 _DISK_REMEDIES = {
     "alarm": "free space, or set retention days: trunkline retention list",
     "no_recordings": "calls are not recorded; free space",
@@ -82,9 +84,21 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
         return
     path = switch.get("signal_path") or {}
     if path.get("state", "ready") != "ready":
-        yield f"signals of Asterisk do not arrive ({path.get('reason')}): it reconnects by itself; see {logs}/switch.log"
-    if switch.get("events_alarm"):
-        yield f"events of calls are not stored ({switch['events_alarm']}): remove the cause; calls go on"
+        yield (
+            f"signals of Asterisk do not arrive ({path.get('reason')}): the switch reconnects automatically; see "
+            f"{logs}/switch.log"
+        )
+    dead = switch.get("dead_letters") or 0
+    if switch.get("events_alarm") and (switch.get("unwritten_events") or not dead):
+        yield (
+            f"events of calls are not stored ({switch['events_alarm']}): see {logs}/postgres.log and the disk of "
+            "PostgreSQL; calls continue"
+        )
+    if dead:
+        yield (
+            f"{dead} events of calls could not be stored and are in the table dead_letters: see its column error and "
+            f"event_not_storable in {logs}/switch.log; after a repair delete the rows and restart the switch"
+        )
     configuration = switch.get("configuration") or {}
     if configuration.get("error"):
         error = configuration["error"]
@@ -92,13 +106,20 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
     for row in configuration.get("rows_left_out") or ():
         yield (
             f"{row['entity']} {row['name']} of account {row['account_id']} is not used in calls ({row['reason']}): "
-            "correct it and run trunkline apply"
+            f"{_row_remedy(row['reason'])}"
         )
     for one in switch.get("registrations_at_carriers") or ():
         if one["state"] in _TRUNK_REMEDIES:
             yield f"{_registration(one)}: {_TRUNK_REMEDIES[one['state']]}"
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         yield f"{bans} bans for wrong passwords of SIP lines are in force: trunkline ban list"
+
+
+def _row_remedy(reason: str) -> str:
+    host, is_unresolved, _ = reason.partition(UNRESOLVED)
+    if is_unresolved:
+        return f"check the DNS of {host}, or enter an address as the host of the trunk"
+    return "correct it and run trunkline apply"
 
 
 def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:

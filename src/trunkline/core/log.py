@@ -7,6 +7,7 @@ import atexit
 import logging
 import sys
 import threading
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -138,6 +139,16 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger bound to the package's name."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(package=name)
     return logger
+
+
+def bound(**fields: Any) -> AbstractContextManager[None]:
+    """A context in which each log line of the task, and of the tasks that it starts, has these fields."""
+    return structlog.contextvars.bound_contextvars(**fields)
+
+
+def bind(**fields: Any) -> None:
+    """Set fields of the surrounding :func:`bound`, whose end resets them."""
+    structlog.contextvars.bind_contextvars(**fields)
 
 
 def get_lines(name: str) -> Lines:

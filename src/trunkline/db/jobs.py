@@ -92,10 +92,27 @@ class _Retry(BaseRetryStrategy):
             return RetryDecision(retry_at=_after(exception.seconds))
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_at=_after(0))
+        pause = JOBS.pause(job.attempts + 1)
         _log.error(
-            "job_failed", task=job.task_name, job_id=job.id, attempts=job.attempts, error=repr(exception)
+            "job_failed",
+            task=job.task_name,
+            job_id=job.id,
+            account_id=_account_of(job),
+            attempts=job.attempts,
+            error=repr(exception),
+            consequence=f"the job is tried again in {pause:.0f} s",
+            remedy="remove the cause in error; see docs/operations/queues.md",
         )
-        return RetryDecision(retry_at=_after(JOBS.pause(job.attempts + 1)))
+        return RetryDecision(retry_at=_after(pause))
+
+
+def _account_of(job: Job) -> int | None:
+    """The account whose job it is; None if it has work of several accounts."""
+    given: dict[str, Any] = dict(job.task_kwargs)
+    accounts = {account_id for account_id, _ in given.get("recordings") or ()}
+    if "account_id" in given:
+        accounts.add(given["account_id"])
+    return int(accounts.pop()) if len(accounts) == 1 else None
 
 
 def _after(seconds: float) -> datetime:

@@ -187,8 +187,13 @@ class Event:
     @property
     def call_session_id(self) -> int | None:
         """The call it belongs to, if it is a call's event."""
-        kind, _, key = self.stream.partition(":")
-        return int(key) if kind == "call" else None
+        return call_of_stream(self.stream)
+
+
+def call_of_stream(stream: str) -> int | None:
+    """The id of the call whose stream this is; None for a stream of anything else."""
+    kind, _, key = stream.partition(":")
+    return int(key) if kind == "call" else None
 
 
 def call_stream(call_session_id: int) -> str:

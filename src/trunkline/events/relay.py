@@ -6,7 +6,7 @@ a second. One transaction per batch: listeners write their rows and jobs, the ou
 or neither. So nothing is lost, and what a listener wrote is written once.
 
 A listener that fails on one event does not stop others: its changes for this event are rolled back, the event is
-dead-lettered for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`). What is no
+stored for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`). What is no
 fault of an event (the database is unavailable, a table or permission is missing, a disk is full) stops the relay until it is
 repaired: the events wait in the outbox, in their order.
 """
@@ -26,7 +26,7 @@ from trunkline.core.log import get_logger
 from trunkline.core.retry import LISTENERS
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Database, is_of_the_installation
-from trunkline.events.catalogue import Event, EventType
+from trunkline.events.catalogue import Event, EventType, call_of_stream
 from trunkline.events.store import OUTBOX_CHANNEL
 
 _log = get_logger("events.relay")
@@ -44,7 +44,8 @@ _BATCH = 200
 """Events a transaction."""
 
 MAX_ATTEMPTS = LISTENERS.attempts or 0
-"""Tries of one listener on one event; after that it waits for a person."""
+"""Attempts of one listener at one event. Afterwards the event stays in ``event_failures`` until an administrator resets
+``attempts`` of its row (docs/operations/queues.md)."""
 
 _TAKE = """
 with taken as (
@@ -54,7 +55,7 @@ with taken as (
 select * from taken order by outbox_id
 """
 
-_DEAD_LETTER = """
+_STORE_FAILURE = """
 insert into event_failures (account_id, listener, stream, seq, type, occurred_at, data, error)
 values (%(account_id)s, %(listener)s, %(stream)s, %(seq)s, %(type)s, %(occurred_at)s, %(data)s, %(error)s)
 on conflict (account_id, listener, stream, seq) do nothing
@@ -157,13 +158,17 @@ async def _notify_batch(conn: AsyncConnection[Any], listener: Listener, rows: li
                 listener=listener.name,
                 stream=row["stream"],
                 seq=row["seq"],
+                account_id=row["account_id"],
+                call_session_id=call_of_stream(row["stream"]),
                 error=_describe(error),
+                consequence="the event is in event_failures and is tried again",
+                remedy="see listener_raised before this line",
             )
-            await _dead_letter(conn, listener.name, row, error)
+            await _store_failure(conn, listener.name, row, error)
 
 
 async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int = 50) -> int:
-    """Retry dead-lettered events that are due; returns the number of settled ones. Call it every few
+    """Retry failed listener events that are due; returns the number of settled ones. Call it every few
     seconds."""
     by_name = {listener.name: listener for listener in listeners}
     settled = 0
@@ -186,7 +191,17 @@ async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int
                     _FAILED_AGAIN, (_describe(error), LISTENERS.pause(row["attempts"] + 1), *key)
                 )
                 if row["attempts"] + 1 >= MAX_ATTEMPTS:
-                    _log.error("event_given_up", listener=listener.name, stream=event.stream, seq=event.seq)
+                    _log.error(
+                        "event_given_up",
+                        listener=listener.name,
+                        stream=event.stream,
+                        seq=event.seq,
+                        account_id=event.account_id,
+                        call_session_id=event.call_session_id,
+                        error=_describe(error),
+                        consequence="the event stays in event_failures and is not tried again",
+                        remedy="report this line; after a repair see docs/operations/queues.md",
+                    )
     return settled
 
 
@@ -209,16 +224,23 @@ async def _notify(
     except Exception as error:
         if is_of_the_installation(error):
             raise
-        _log.exception("listener_raised", listener=listener.name, events=len(events))
+        _log.exception(
+            "listener_raised",
+            listener=listener.name,
+            events=len(events),
+            first=f"{events[0].stream} {events[0].seq}" if events else None,
+            consequence="each event is passed separately; one that fails again is in event_failures",
+            remedy="report this line with its traceback",
+        )
         return error
     return None
 
 
-async def _dead_letter(
+async def _store_failure(
     conn: AsyncConnection[Any], listener: str, row: dict[str, Any], error: Exception
 ) -> None:
     await conn.execute(
-        _DEAD_LETTER, {**row, "data": Jsonb(row["data"]), "listener": listener, "error": _describe(error)}
+        _STORE_FAILURE, {**row, "data": Jsonb(row["data"]), "listener": listener, "error": _describe(error)}
     )
 
 
@@ -230,7 +252,16 @@ def _event_of(row: dict[str, Any]) -> Event | None:
     try:
         type_ = EventType(row["type"])
     except ValueError:
-        _log.error("unknown_event", type=row["type"], stream=row["stream"], seq=row["seq"])
+        _log.error(
+            "unknown_event",
+            account_id=row["account_id"],
+            call_session_id=call_of_stream(row["stream"]),
+            type=row["type"],
+            stream=row["stream"],
+            seq=row["seq"],
+            consequence="the event is in event_failures",
+            remedy="check that all processes have the same version; restart the instance after an upgrade",
+        )
         return None
     return Event(
         row["account_id"], row["stream"], row["seq"], type_, to_instant(row["occurred_at"]), row["data"]

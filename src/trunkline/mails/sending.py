@@ -76,7 +76,14 @@ class AccountMails:
             await self._mailer.send(mail)
         except MailError as error:
             if error.is_final or row["age"] > self._give_up_after:
-                _log.error("account_mail_failed", account_id=account_id, error=str(error))
+                _log.error(
+                    "account_mail_failed",
+                    account_id=account_id,
+                    mail_key=mail_key,
+                    error=str(error),
+                    consequence="the mail is not sent",
+                    remedy="check the address, mail.host and the other settings of mail.*",
+                )
                 await self._db.execute(_FAILED, {**params, "failure": str(error)[:500]})
                 return
             _log.warning("account_mail_waits", account_id=account_id, error=str(error))

@@ -33,6 +33,7 @@ from trunkline.core.settings import NotificationSettings
 from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.events.catalogue import call_of_stream
 from trunkline.notifications import backoff, deliveries
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
@@ -60,7 +61,7 @@ _LOCKED_PAUSE_MAX = 5.0
 """Seconds between two attempts to settle deliveries that another transaction holds, at most."""
 
 _BROKEN_PAUSE = 60.0
-"""Seconds for which a stream is left alone whose delivery could not be sent or settled for an unknown reason."""
+"""Seconds for which a stream is suspended whose delivery could not be sent or settled for an unknown reason."""
 
 _FLUSH_LIMIT = 3.0
 """Seconds that outcomes may take to be written when the process ends."""
@@ -248,6 +249,9 @@ class _SenderSession:
                 stream=stream.stream,
                 error=repr(error),
                 seconds=_BROKEN_PAUSE,
+                call_session_id=call_of_stream(stream.stream),
+                consequence="the deliveries of this call to this subscription wait; they are tried again",
+                remedy="report this line with its traceback",
             )
             await asyncio.sleep(_BROKEN_PAUSE)
 
@@ -274,7 +278,12 @@ class _SenderSession:
         except TrunklineError as error:
             outcome, body = Outcome(None, error.message, None, 0, endpoint_failed=False), ""
         except Exception as error:
-            _log.exception("delivery_not_rendered", delivery_id=row["delivery_id"])
+            _log.exception(
+                "delivery_not_rendered",
+                **_ids_of(row),
+                consequence="the delivery counts as failed and is tried again",
+                remedy="check the body and headers of the subscription; else report this line",
+            )
             problem = f"The request cannot be made: {type(error).__name__}; see the log of the worker"
             outcome, body = Outcome(None, problem, None, 0, endpoint_failed=False), ""
         else:
@@ -282,9 +291,9 @@ class _SenderSession:
             outcome, body = await outlet.sender.send(request), request.body
         status = self._status_after(row, outcome)
         if not outcome.delivered:
-            _log.info(
+            _log.warning(
                 "delivery_failed",
-                delivery_id=row["delivery_id"],
+                **_ids_of(row),
                 attempt=row["attempts"] + 1,
                 error=outcome.error,
                 status=status,
@@ -344,7 +353,12 @@ class _SenderSession:
                 return {key: settlement for part in parts for key, settlement in part.items()}
             account_id, delivery_id = attempts[0].key
             _log.error(
-                "outcome_not_storable", account_id=account_id, delivery_id=delivery_id, error=str(error)
+                "outcome_not_storable",
+                account_id=account_id,
+                delivery_id=delivery_id,
+                error=str(error),
+                consequence="the outcome is stored without the texts of request and response",
+                remedy="report this line",
             )
         async with self.db.connection() as conn:
             return await deliveries.settle(conn, attempts, without_texts=True)
@@ -415,3 +429,9 @@ def _callback(row: Mapping[str, Any], headers: Mapping[str, str], cipher: Cipher
     secret = None if cipher is None else callback_secret(cipher, row["account_id"])
     url = str(URL(row["url"], encoded=row["url"].isascii()))
     return Request(row["method"], url, body, CONTENT_TYPES[Format.JSON], headers, secret)
+
+
+def _ids_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids of a delivery, for the log."""
+    ids = {name: row[name] for name in ("account_id", "subscription_id", "delivery_id")}
+    return {**ids, "call_session_id": call_of_stream(row["stream"])}

@@ -455,7 +455,12 @@ async def give_up(db: Database, after: Mapping[EndpointKind, float]) -> int:
     """
     count = await db.execute(_GIVE_UP, {kind.value: seconds + _GRACE for kind, seconds in after.items()})
     if count:
-        _log.error("deliveries_given_up", count=count)
+        _log.error(
+            "deliveries_given_up",
+            count=count,
+            consequence="these notifications are not sent any more",
+            remedy="check the endpoints (trunkline notification), then send the deliveries again",
+        )
     return count
 
 

@@ -26,7 +26,7 @@ from psycopg.types.json import Jsonb
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, StreamOpen
 from trunkline.core.ids import node_of, unix_ms_of
-from trunkline.core.log import get_logger
+from trunkline.core.log import bind, bound, get_logger
 from trunkline.core.settings import Settings
 from trunkline.core.spool import has_spool_of, nodes_of_spool
 from trunkline.db.jobs import Jobs, RetryLater
@@ -196,13 +196,21 @@ class RecordingMaker:
         if recording_id in self._under_way:
             return
         self._under_way.add(recording_id)
+        with bound(account_id=account_id, recording_id=recording_id, call_session_id=None):
+            await self._make_or_fail(account_id, recording_id)
+
+    async def _make_or_fail(self, account_id: int, recording_id: str) -> None:
         try:
             await self.make_recording(account_id, recording_id)
         except (RetryLater, DatabaseUnavailable, psycopg.Error):
             raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                _log.error("no_space_for_recording", recording_id=recording_id)
+                _log.error(
+                    "no_space_for_recording",
+                    consequence=f"the recording is made later; it is tried again in {_UNFINISHED_PERIOD_MAX:.0f} s",
+                    remedy="free space in the data folder, or give accounts a shorter retention: `trunkline retention`",
+                )
                 raise RetryLater(_UNFINISHED_PERIOD_MAX) from error
             await self._fail_when_old(account_id, recording_id, error)
             raise
@@ -217,6 +225,7 @@ class RecordingMaker:
         row = await self._db.fetch_one(_ROW, (account_id, recording_id))
         if row is None or row["status"] not in ("pending", "failed"):
             return
+        bind(call_session_id=row["call_session_id"])
         node = node_of(row["call_session_id"])
         if not has_spool_of(self._spool, node):
             _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=1)
@@ -227,11 +236,11 @@ class RecordingMaker:
             # Until then the switch alone numbers the call's events.
             if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
                 raise RetryLater(min(max(_UNFINISHED_PERIOD, row["age"] / 10), _UNFINISHED_PERIOD_MAX))
-            _log.warning("recording_of_unfinished_call", recording_id=recording_id)
+            _log.warning("recording_of_unfinished_call")
         try:
             material = await self._material(row, events)
         except NoAudio as finding:
-            _log.warning("recording_absent", recording_id=recording_id, reason=str(finding))
+            _log.warning("recording_absent", reason=str(finding))
             await self._db.execute(_ABSENT, (str(finding), account_id, recording_id))
             return
         folder = _folder_of(account_id, row["call_session_id"])
@@ -249,7 +258,15 @@ class RecordingMaker:
         if row is None or row["age"] < _PENDING_MAX:
             return
         reason = f"could not be made for a day: {error!r}"[:500]
-        _log.error("recording_failed", recording_id=recording_id, reason=reason)
+        _log.error(
+            "recording_failed",
+            recording_id=recording_id,
+            account_id=account_id,
+            call_session_id=row["call_session_id"],
+            reason=reason,
+            consequence="there is no recording; its audio stays in the spool folder",
+            remedy="remove the cause in reason; see job_failed before this line",
+        )
         await self._db.execute(_FAILED, (reason, account_id, recording_id))
         raise RecordingFailed(reason) from error
 
@@ -319,7 +336,7 @@ class RecordingMaker:
                 if any(event.type is EventType.SESSION_FINISHED for event in events):
                     raise
                 # The call has no end in its events: its switch alone may add to them.
-                _log.warning("recording_ready_without_event", recording_id=row["recording_id"])
+                _log.warning("recording_ready_without_event")
 
     async def _clear_spool(self, account_id: int, call_session_id: int) -> None:
         """Remove the session's spool folder when every recording of it is settled."""

@@ -176,7 +176,12 @@ class EngineConfigurator:
         if self._differs_since is None:
             self._differs_since = time.time()
         _log.error(
-            "engine_not_configured", error=reason, failures=self._failures, retry_in=self._retry_pause()
+            "engine_not_configured",
+            error=reason,
+            failures=self._failures,
+            retry_in=self._retry_pause(),
+            consequence="changes of lines and trunks are not in effect; it is tried again",
+            remedy="see logs/asterisk.log and check the disk",
         )
 
     async def _render_changed(self) -> None:
@@ -207,7 +212,12 @@ class EngineConfigurator:
         except (
             Exception
         ) as error:  # a mistake in rendering one account must not keep the others from the engine
-            _log.exception("account_not_rendered", account_id=account_id)
+            _log.exception(
+                "account_not_rendered",
+                account_id=account_id,
+                consequence="changes of the account's lines and trunks are not in effect",
+                remedy="report this line with its traceback",
+            )
             row = RefusedRow(account_id, "account", account_id, account.name, f"internal error: {error!r}")
             self._report(account_id, (*self._refused.get(account_id, ()), row))
             return
@@ -237,7 +247,10 @@ class EngineConfigurator:
                 await self._publish(self._unpublished[0])
             except (DatabaseUnavailable, psycopg.Error) as error:
                 _log.warning(
-                    "row_left_out_not_published", cause=log_cause(error), error=str(error), remedy="retrying"
+                    "row_left_out_not_published",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="the account is notified later; it is tried again",
                 )
                 return
             del self._unpublished[0]
@@ -249,7 +262,12 @@ class EngineConfigurator:
         for row in rows:
             if row not in before:
                 self._unpublished.append(row)
-                _log.error("row_left_out", **asdict(row))
+                _log.error(
+                    "row_left_out",
+                    **asdict(row),
+                    consequence="the row is not used in calls; all others are",
+                    remedy="correct the value that reason names, then trunkline apply; of a host name check its DNS",
+                )
 
 
 async def publish_row_left_out(db: Database, row: RefusedRow) -> None:

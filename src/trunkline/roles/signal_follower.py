@@ -102,7 +102,9 @@ class SignalFollower:
                     if not self._first:
                         self._alive_at = signal.at
                     _log.error(
-                        "engine_unavailable", remedy="calls continue in Asterisk if it runs; reconnecting"
+                        "engine_unavailable",
+                        consequence="calls continue in Asterisk if it runs; the switch reconnects",
+                        remedy="see logs/asterisk.log and logs/supervisor.log if this lasts for a minute",
                     )
                 case _ if self._recovery is not None and self._recovery.was_replayed(signal):
                     pass
@@ -162,7 +164,9 @@ class SignalFollower:
                 "signals_lost",
                 calls=len(lost),
                 first=lost[0].call_session_id,
-                remedy="channels ended and Asterisk did not report it; the calls are brought in line by the CEL log",
+                reason="channels ended and Asterisk did not report it",
+                consequence="the calls are corrected by the CEL log",
+                remedy="report this line if it is repeated",
             )
             since = min(session.last_at for session in lost)
             until = self._switch.handled_until
@@ -205,7 +209,7 @@ class SignalFollower:
                     _log.warning(
                         "survey_failed",
                         error=failure,
-                        remedy="repeated until Asterisk lists its channels; until then the switch controls no call",
+                        consequence="repeated until Asterisk lists its channels; until then the switch controls no call",
                     )
                 if not self._engine.is_connected:
                     return None  # its return restarts this

@@ -193,6 +193,7 @@ class SignalPath:
             _log.error(
                 "signal_path_silent",
                 reason=reason,
-                remedy="calls continue in Asterisk if it runs; reconnecting",
+                consequence="calls continue in Asterisk if it runs; the switch reconnects",
+                remedy="see logs/asterisk.log if this lasts for a minute",
             )
             self._changed(reason)

@@ -297,11 +297,21 @@ async def _certificates_watched(engine: AsteriskEngine, settings: Settings) -> A
                 await engine.reload_certificates()
             except ConfigurationError as error:
                 # Perhaps replaced by halves: the other half is a change, too.
-                _log.error("certificate_not_usable", error=str(error), remedy="the old one stays")
+                _log.error(
+                    "certificate_not_usable",
+                    error=str(error),
+                    consequence="the former certificate is used",
+                    remedy="replace the certificate and its key with a matching pair in PEM",
+                )
                 known = now
                 continue
             except EngineError as error:
-                _log.error("certificate_not_reloaded", error=str(error))
+                _log.error(
+                    "certificate_not_reloaded",
+                    error=str(error),
+                    consequence="Asterisk uses the former certificate; it is tried again",
+                    remedy="see logs/asterisk.log if this is repeated",
+                )
                 continue
             known = now
             _log.info("certificate_reloaded")

@@ -85,7 +85,7 @@ def _parsed(number: str) -> phonenumbers.PhoneNumber:
     """The number, cut where the plan has a whole one: an exchange connects then and ignores what follows, so digits more
     make no other number of it.
 
-    :raises NumberParseException: no assigned country code.
+    :raises phonenumbers.NumberParseException: no assigned country code.
     """
     whole = phonenumbers.parse(f"+{number}", None)
     for length in range(len(number), _SHORTEST, -1):

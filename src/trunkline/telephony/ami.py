@@ -21,12 +21,12 @@ from trunkline.core.tasks import core_task
 from trunkline.telephony.ami_framing import EVENTS, Framing, Header
 from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.http_pool import send
+from trunkline.telephony.queue_alarm import QueueAlarm
 
 _FIRST_RETRY = 0.1
 _LAST_RETRY = 2.0
 _TIMEOUT = 5.0
 _HANDSHAKE_SECONDS = 5.0
-_QUEUE_ALARM = 10_000
 _LINE_LIMIT = 1 << 20
 _LOGIN = "login"
 """Action id of the log-in; those of other actions are numbers."""
@@ -124,6 +124,7 @@ class AmiClient:
         self._was_up = False
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
+        self._alarm = QueueAlarm("ami_events_pile_up")
         self._log = get_logger("telephony")
 
     async def __aenter__(self) -> Self:
@@ -296,9 +297,7 @@ class AmiClient:
 
     def _enqueue(self, message: AmiMessage) -> None:
         self._queue.put_nowait(message)
-        waiting = self._queue.qsize()
-        if waiting and waiting % _QUEUE_ALARM == 0:
-            self._log.error("ami_events_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
+        self._alarm.check(self._queue.qsize())
 
     def _fail_pending(self) -> None:
         for pending in self._pending.values():

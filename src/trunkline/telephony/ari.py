@@ -26,10 +26,10 @@ from trunkline.core.tasks import core_task
 from trunkline.telephony.ari_events import AriEvent, parse_event
 from trunkline.telephony.bad_messages import BadMessages
 from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
+from trunkline.telephony.queue_alarm import QueueAlarm
 
 _FIRST_RETRY = 0.1
 _LAST_RETRY = 2.0
-_QUEUE_ALARM = 10_000
 _HEARTBEAT = 20.0
 _TIMEOUT = 5.0
 _HANDSHAKE_SECONDS = 5.0
@@ -103,7 +103,7 @@ class AriClient:
         self._only = None if only is None else sorted(only)
         self._subscribe_all = subscribe_all
         self._queue: asyncio.Queue[AriSignal] = asyncio.Queue()
-        self._alarm_at = _QUEUE_ALARM
+        self._alarm = QueueAlarm("ari_events_pile_up")
         self._bad = bad or BadMessages()
         self._log = get_logger("telephony")
         self._up = asyncio.Event()
@@ -264,12 +264,7 @@ class AriClient:
 
     def _enqueue(self, signal: AriSignal) -> None:
         self._queue.put_nowait(signal)
-        waiting = self._queue.qsize()
-        if waiting >= self._alarm_at:
-            self._alarm_at *= 2
-            self._log.error("ari_events_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
-        elif waiting < _QUEUE_ALARM // 2:
-            self._alarm_at = _QUEUE_ALARM
+        self._alarm.check(self._queue.qsize())
 
 
 def segment(text: str) -> str:

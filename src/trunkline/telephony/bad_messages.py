@@ -45,5 +45,7 @@ class BadMessages:
             detail=repr(message)[:SHOWN],
             reason=reason if isinstance(reason, str) else repr(reason)[:SHOWN],
             messages=count - logged,
+            consequence="the message is ignored",
+            remedy="see bad_engine_messages in docs/operations/status.md; report this line unless interface is ami",
             exc_info=None if isinstance(reason, str) else reason,
         )

@@ -71,6 +71,7 @@ from trunkline.telephony.port import (
     Survey,
     Target,
 )
+from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
 from trunkline.telephony.translate import CREATED, WANTED, device_id
@@ -88,7 +89,6 @@ _DIALLED = "TL_DIALLED"
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
 _UP, _RINGING, _DOWN = "Up", "Ringing", "Down"
-_QUEUE_ALARM = 10_000
 _AMI_PATIENCE = 10.0
 CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
@@ -130,6 +130,7 @@ class AsteriskEngine(Conversations):
             config.paths,
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self._signals_alarm = QueueAlarm("signals_pile_up")
         self._files = AccountFiles(config)
         self._applying = asyncio.Lock()
         self._access: Mapping[str, LineAccess] = {}
@@ -580,6 +581,14 @@ class AsteriskEngine(Conversations):
     # --- what is there
 
     async def survey(self, since: Instant) -> Survey:
+        """Synchronise with Asterisk and return its channels and the signals that were missed.
+
+        Discards the state of channels that ended, hangs up devices that lost and channels that no call can use, and closes
+        unused bridges.
+
+        :param since: the CEL log is read from here.
+        :raises EngineError: Asterisk does not respond.
+        """
         at = _now()
         channels, bridges, info, statuses = await asyncio.gather(
             self._command("GET", "/channels"),
@@ -605,7 +614,7 @@ class AsteriskEngine(Conversations):
             self._emit(signal)
         parties = {one.id for one, _ in channels if endpoint_of_channel(one.name) is not None}
         await self._close_left_over(bridges, parties)
-        self._drop_losers()
+        self._process_pending_channels()
         shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
         linked = {entry.channel: entry.linked for entry in entries if entry.event == "CHAN_START"}
         linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
@@ -730,10 +739,10 @@ class AsteriskEngine(Conversations):
                             self._emit(signal)
                     except Exception as error:  # one event that cannot be translated concerns its call only
                         self._bad.add("ari", event, error)
-                    self._drop_losers()
+                    self._process_pending_channels()
 
-    def _drop_losers(self) -> None:
-        """End the devices that ring, or answered too late, after another one of the same line took the call."""
+    def _process_pending_channels(self) -> None:
+        """Admit answered channels; hang up devices that lost: another device of the line answered first."""
         while self._translator.to_admit:
             self._spawn(self._admit(self._translator.to_admit.pop()), "admit-channel")
         while self._translator.to_hang_up:
@@ -751,7 +760,10 @@ class AsteriskEngine(Conversations):
                     self._spawn(self._contacts.list_all(), "list-contacts")
                 case AmiDown():
                     self._contacts.known.clear()
-                    self._log.warning("registrations_stale", remedy="Asterisk is being reconnected")
+                    self._log.warning(
+                        "registrations_stale",
+                        consequence="registrations are not updated until AMI is connected again",
+                    )
                 case AmiMessage():
                     try:
                         self._on_ami_event(message)
@@ -810,9 +822,7 @@ class AsteriskEngine(Conversations):
             link = self._config.paths.voicemail / f"{signal.record_id}.wav"
             link.unlink(missing_ok=True)
         self._signals.put_nowait(signal)
-        waiting = self._signals.qsize()
-        if waiting % _QUEUE_ALARM == 0:
-            self._log.error("signals_pile_up", waiting=waiting, remedy="the switch is too slow or stuck")
+        self._signals_alarm.check(self._signals.qsize())
 
 
 def _marks(tag: str) -> dict[str, str]:

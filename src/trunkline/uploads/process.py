@@ -121,7 +121,7 @@ class Processor:
             await self._make_partitions([call])
             await self._settle(account_id, row, call, kept)
         except UploadFailed as failure:
-            # Only a fault of the upload is final. Whatever else is raised is ours: the job is tried again without end.
+            # Only a fault of the upload is final. After any other error the job is tried again without end.
             await self._fail(account_id, row, failure)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -312,7 +312,12 @@ class Dispatcher:
             if progress.identity is not None:
                 await accounts.logout(progress.identity.token)
         except Exception:
-            _log.exception("request_not_undone", method=progress.method.name)
+            _log.exception(
+                "request_not_undone",
+                method=progress.method.name,
+                consequence="the points of a failed request, or the session of a failed login, are not given back",
+                remedy="check that PostgreSQL responds; report this line if it does",
+            )
 
     def _client_error(self, error: Exception, progress: _Progress) -> RpcError:
         """The error for the client; internal errors are only logged."""
@@ -340,13 +345,23 @@ class Dispatcher:
                 error=error.message,
             )
         else:
-            _log.error("unexpected_error", incident_id=incident_id, method=method.name, exc_info=error)
+            _log.error(
+                "unexpected_error",
+                incident_id=incident_id,
+                method=method.name,
+                account_id=progress.caller.account_id if progress.caller is not None else None,
+                remedy="report this line with its traceback",
+                exc_info=error,
+            )
         return rpc_error(
             api,
             "internal_error",
             method=method,
             params=params,
-            remedy=params.get("remedy", f"Ask the operator for the log of the incident {incident_id}."),
+            remedy=params.get(
+                "remedy",
+                f"Send the incident id {incident_id} to the administrator of the installation: it is in logs/web.log.",
+            ),
         )
 
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:

@@ -200,7 +200,12 @@ class DatabaseRequestLog:
                 return False
         self._filled.clear()
         if self._dropped:
-            _log.error("requests_lost", lines=self._dropped)
+            _log.error(
+                "requests_lost",
+                lines=self._dropped,
+                consequence="so many requests are not in the request log",
+                remedy="see request_log_waits before this line and logs/postgres.log: the database was unavailable too long",
+            )
             self._dropped = 0
         return True
 
@@ -212,7 +217,14 @@ class DatabaseRequestLog:
             raise
         except Exception as error:
             if len(batch) == 1:
-                _log.error("request_not_storable", method=batch[0].method, exc_info=error)
+                _log.error(
+                    "request_not_storable",
+                    account_id=batch[0].account_id,
+                    method=batch[0].method,
+                    consequence="this request is not in the request log",
+                    remedy="report this line with its traceback",
+                    exc_info=error,
+                )
                 return
             for entry in batch:
                 await self._insert([entry])
@@ -237,7 +249,11 @@ class _Refusals:
         self._rows[account_id] += 1
         if self._rows[account_id] > _REFUSED_ROWS:
             if self._rows[account_id] == _REFUSED_ROWS + 1:
-                _log.warning("refused_requests_left_out", remedy="for this minute", account_id=account_id)
+                _log.warning(
+                    "refused_requests_left_out",
+                    account_id=account_id,
+                    consequence="refused requests of this account are not logged until the next minute",
+                )
             return None
         size = len(orjson.dumps(entry.request))
         if size <= _REQUEST_LIMIT and self._bytes[account_id] + size <= _REFUSED_BYTES:

@@ -310,7 +310,13 @@ class EventWriter:
                 await self._write(portions, position)
             except LeaseLost as error:
                 self.is_fenced = True
-                _log.error("lease_lost", error=error.message, unwritten_events=self.unwritten)
+                _log.error(
+                    "lease_lost",
+                    error=error.message,
+                    unwritten_events=self.unwritten,
+                    consequence="this process writes nothing more and exits",
+                    remedy="check that one switch runs for each switch.node",
+                )
                 self._lost()
                 raise
             except Exception as error:
@@ -339,7 +345,13 @@ class EventWriter:
                 _evolve_to_end(portion)
             except UNSTORABLE as error:
                 portion.stream.dead = f"{type(error).__name__}: {error}"
-                _log.exception("events_not_consistent", call_session_id=portion.stream.call_session_id)
+                _log.exception(
+                    "events_not_consistent",
+                    account_id=portion.stream.account_id,
+                    call_session_id=portion.stream.call_session_id,
+                    consequence="the rest of this call is in dead_letters",
+                    remedy="report this line with its traceback",
+                )
         return list(found.values())
 
     async def _stream(self, event: Event, call_session_id: int) -> _Stream:
@@ -439,7 +451,8 @@ class EventWriter:
                     call_session_id=stream.call_session_id,
                     expected=portion.events[0].seq - 1,
                     actual=stored[-1].seq,
-                    remedy="two processes write to one call: the rest of this call is in dead_letters",
+                    consequence="the rest of this call is in dead_letters",
+                    remedy="check that one switch runs for each switch.node",
                 )
         if not settled:
             # The version differs, but there is no event: the tables were changed manually.
@@ -460,7 +473,8 @@ class EventWriter:
             call_session_id=stream.call_session_id,
             expected=stream.version,
             error=first_line(error),
-            remedy="the rest of this call is in dead_letters",
+            consequence="the rest of this call is in dead_letters",
+            remedy="check that one switch runs for each switch.node, and that no tables were changed manually",
         )
 
     async def _write_separately(
@@ -500,7 +514,8 @@ class EventWriter:
                     seq=one.events[0].seq,
                     type=one.events[0].type,
                     error=first_line(refused),
-                    remedy="this event and the rest of its call are in dead_letters: please report this",
+                    consequence="this event and the rest of its call are in dead_letters",
+                    remedy="report this line",
                 )
                 break
             portion.events = portion.events[1:]
@@ -527,7 +542,8 @@ class EventWriter:
                 call_session_id=stream.call_session_id,
                 error=first_line(refused),
                 first_error=first_line(error),
-                remedy="the call's events are kept, its report row is not: please report this",
+                consequence="the call's events are stored, its report row is not",
+                remedy="report this line",
             )
 
     async def _dead_letter(self, portion: _Portion) -> None:
@@ -567,13 +583,15 @@ class EventWriter:
                 "events_wait",
                 cause=log_cause(error),
                 error=first_line(error),
-                remedy="calls continue; events wait in memory until PostgreSQL accepts them: resolve the error",
+                consequence="calls continue; events wait in memory until PostgreSQL accepts them",
+                remedy="see logs/postgres.log, and check the disk of PostgreSQL",
             )
         if self.full:
             _log.error(
                 "event_buffer_full",
                 events=self.unwritten,
-                remedy="new calls are refused until PostgreSQL accepts events",
+                consequence="new calls are refused until PostgreSQL accepts events",
+                remedy="see logs/postgres.log, and check the disk of PostgreSQL",
             )
 
     def _writes_succeed(self) -> None:

@@ -129,7 +129,13 @@ class Lease:
                 _log.warning("lease_without_database", cause=log_cause(error), error=first_line(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:
-                _log.error("lease_lost", node=self._node, error=error.message)
+                _log.error(
+                    "lease_lost",
+                    node=self._node,
+                    error=error.message,
+                    consequence="this process writes nothing more and exits",
+                    remedy="check that one switch runs for each switch.node",
+                )
                 self._lost()
                 raise
 
@@ -147,7 +153,9 @@ class Lease:
                 await self._renew(connection)
             elif not is_logged:
                 _log.warning(
-                    "lease_taken", node=self._node, remedy="another switch of this node still runs: stop it"
+                    "lease_taken",
+                    node=self._node,
+                    remedy="stop the other switch of this node, or wait until it ends",
                 )
                 is_logged = True
             await asyncio.sleep(_RETRY_SECONDS)

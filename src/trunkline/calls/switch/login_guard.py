@@ -171,7 +171,12 @@ class LoginGuard:
             try:
                 await self._enforce()
             except EngineError as error:
-                _log.error("login_bans_not_enforced", error=str(error), remedy="retrying in a second")
+                _log.error(
+                    "login_bans_not_enforced",
+                    error=str(error),
+                    consequence="Asterisk does not apply the newest bans; it is tried again in a second",
+                    remedy="see logs/asterisk.log if this is repeated",
+                )
                 await asyncio.sleep(1.0)
                 self._changed.set()
             await asyncio.to_thread(self._save)
@@ -316,7 +321,13 @@ class LoginGuard:
             try:
                 self._bans = LoginBans.from_json(orjson.loads(self._file.read_bytes()))
             except ValueError as error:
-                _log.error("login_bans_not_read", file=str(self._file), error=str(error))
+                _log.error(
+                    "login_bans_not_read",
+                    file=str(self._file),
+                    error=str(error),
+                    consequence="bans from before the start are forgotten",
+                    remedy="check the disk; the file is written anew at the next ban",
+                )
 
     def _save(self) -> None:
         partial = self._file.with_name(f".{self._file.name}.partial")
@@ -324,7 +335,13 @@ class LoginGuard:
             partial.write_bytes(orjson.dumps(self._bans.to_json()))
             partial.replace(self._file)
         except OSError as error:
-            _log.error("login_bans_not_saved", error=str(error))
+            _log.error(
+                "login_bans_not_saved",
+                file=str(self._file),
+                error=str(error),
+                consequence="bans are in force, and forgotten when the switch is restarted",
+                remedy="check the disk and the permissions of the data folder",
+            )
 
 
 async def _look_up_and_log(look_up: TriedName, failed: LoginFailed, count: int) -> None:

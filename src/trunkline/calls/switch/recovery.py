@@ -86,11 +86,17 @@ async def open_sessions(db: Database, node: int) -> list[tuple[Session, list[Eve
         calls = await store.open_calls(connection, node)
         stored = await store.events_of_calls(connection, calls)
     sessions: list[tuple[Session, list[Event]]] = []
-    for _, call_session_id in calls:
+    for account_id, call_session_id in calls:
         events = stored[call_stream(call_session_id)]
         session = restored(events)
         if session is None:
-            _log.error("stream_without_beginning", call_session_id=call_session_id)
+            _log.error(
+                "stream_without_beginning",
+                account_id=account_id,
+                call_session_id=call_session_id,
+                consequence="the call is not continued; its row stays open",
+                remedy="check whether rows of events were deleted manually; else report this line",
+            )
             continue
         sessions.append((session, events))
     return sessions

@@ -124,6 +124,8 @@ class RegistrationRecorder:
                     cause=log_cause(error),
                     line=_shown(changed),
                     error=first_line(error),
+                    consequence="the registration is not in reports and lists; calls of the line work",
+                    remedy="report this line",
                 )
                 return
             for login, events in changed.items():  # one bad line must not cost the others their rows

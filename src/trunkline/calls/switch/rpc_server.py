@@ -146,7 +146,14 @@ class Control:
         except TrunklineError as error:
             return _json({"error": _error_body(error)}, _status_of(error))
         except Exception:
-            _log.exception("command_failed", command=name, account_id=account_id)
+            _log.exception(
+                "command_failed",
+                command=name,
+                account_id=account_id,
+                call_session_id=params.get("call_session_id") if isinstance(params, dict) else None,
+                consequence="the API responds with internal_error",
+                remedy="report this line with its traceback",
+            )
             return _json({"error": {"kind": "TrunklineError", "mnemonic": "internal_error"}}, 500)
         return _json({"result": result})
 

@@ -154,7 +154,16 @@ class Switch:
         try:
             self._handle(signal)
         except Exception:
-            _log.exception("signal_failed", signal=type(signal).__name__, detail=repr(signal))
+            session = self.channels.get(getattr(signal, "channel", None) or Channel(""))
+            _log.exception(
+                "signal_failed",
+                signal=type(signal).__name__,
+                account_id=None if session is None else session.account_id,
+                call_session_id=None if session is None else session.call_session_id,
+                detail=repr(signal),
+                consequence="the call may continue in a wrong state",
+                remedy="report this line with its traceback",
+            )
 
     def _handle(self, signal: Signal) -> None:
         match signal:
@@ -188,7 +197,14 @@ class Switch:
         try:
             self.apply(rules.signal(session, given, context))
         except Exception:
-            _log.exception("timer_failed", call_session_id=call_session_id, detail=repr(given))
+            _log.exception(
+                "timer_failed",
+                account_id=session.account_id,
+                call_session_id=call_session_id,
+                detail=repr(given),
+                consequence="the call may continue in a wrong state",
+                remedy="report this line with its traceback",
+            )
 
     def _pass_to_rules(self, session: Session, signal: CallSignal | Any) -> None:
         if isinstance(signal, TransferAsked):
@@ -233,7 +249,9 @@ class Switch:
             _log.error(
                 "rule_failed",
                 call_session_id=session.call_session_id,
-                remedy="the call is ended; please report this",
+                account_id=session.account_id,
+                consequence="the call was ended",
+                remedy="report the traceback and the lines of this call: trunkline tail --call",
                 exc_info=decision.failure,
             )
         if session.call_session_id not in self.sessions and session.phase is not Phase.ENDED:
@@ -367,6 +385,7 @@ class Switch:
             "signal_path": self.signal_path() if self.signal_path is not None else None,
             "unwritten_events": self._writer.unwritten,
             "events_alarm": self._writer.alarm,
+            "dead_letters": self._writer.dead_letters,
             "disk": self._disk().name.lower(),
             "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),

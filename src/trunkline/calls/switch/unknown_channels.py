@@ -88,7 +88,8 @@ async def end_unknown(
             channel=one.channel,
             endpoint=one.endpoint,
             created_at=float(one.created_at),
-            remedy="no call contained this channel; if this is frequent, please report it",
+            reason="no call contained this channel",
+            remedy="report this line if it is frequent",
         )
     return ended
 

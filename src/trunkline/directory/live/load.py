@@ -178,7 +178,13 @@ async def load_accounts(
             found[account_id] = _account(of_account, contacts[account_id], cipher, media_dir)
         except (ValueError, KeyError, TypeError, OSError) as error:
             broken.add(account_id)
-            _log.error("account_directory_not_read", account_id=account_id, error=repr(error))
+            _log.error(
+                "account_directory_not_read",
+                account_id=account_id,
+                error=repr(error),
+                consequence="calls of this account use its last directory that was read",
+                remedy="correct the value that error names, or report this line",
+            )
         await asyncio.sleep(0)
     return Loaded(found, frozenset(broken))
 
@@ -379,7 +385,10 @@ def _opened(cipher: Cipher, encrypted: bytes, trunk_id: int) -> str | None:
         return cipher.decrypt(bytes(encrypted))
     except TrunklineError:  # a lost master key must not take the account's numbers away with it
         _log.error(
-            "trunk_password_not_decrypted", remedy="set the password of the trunk again", trunk_id=trunk_id
+            "trunk_password_not_decrypted",
+            trunk_id=trunk_id,
+            consequence="the trunk does not register",
+            remedy="set the password of the trunk again, or restore secrets/master.key",
         )
         return None
 

@@ -95,8 +95,12 @@ class DirectorySnapshot:
             try:
                 async for payload in self._db.listen(CHANNEL):
                     self._note(payload)
-            except Exception:  # the reason does not matter: deaf, the snapshot would grow old unnoticed
-                _log.exception("directory_listen_failed", remedy="tried again")
+            except Exception:  # for any reason: without LISTEN, changes would not be read
+                _log.exception(
+                    "directory_listen_failed",
+                    consequence=f"changes are read after the next attempt, in {RETRY_SECONDS} s",
+                    remedy="see logs/postgres.log if this is repeated",
+                )
             await asyncio.sleep(RETRY_SECONDS)
 
     def _note(self, payload: str) -> None:
@@ -141,13 +145,15 @@ class DirectorySnapshot:
                     "directory_not_read",
                     cause=log_cause(error),
                     error=error.message,
-                    remedy="the directory stays as it is; reading is tried again",
+                    consequence="calls use the directory that was read last; reading is tried again",
                 )
                 self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
-            except Exception:  # this task is the only thing between a change and the calls: it must not die
+            except Exception:  # only this task makes changes effective in calls: it must continue
                 _log.exception(
-                    "directory_not_read", remedy="the directory stays as it is; reading is tried again"
+                    "directory_not_read",
+                    consequence="calls use the directory that was read last; reading is tried again",
+                    remedy="report this line with its traceback if it is repeated",
                 )
                 self._again_later(stale, numbers, everything)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -163,7 +169,7 @@ class DirectorySnapshot:
     async def _refresh(self, accounts: frozenset[int] | None) -> None:
         """Read these accounts (None = all) and publish."""
         async with self._db.connection() as connection:
-            # one view of all tables: a commit between two selects must not part an employee from his line
+            # one view of all tables: else an employee and a line could be of different versions
             await connection.execute("set transaction isolation level repeatable read, read only")
             everybody = accounts is None
             wanted = await account_ids(connection) if accounts is None else sorted(accounts)
@@ -194,5 +200,9 @@ class DirectorySnapshot:
         for listener in list(self._listeners):
             try:
                 listener(self._current, touched)
-            except Exception:  # one listener's mistake must not keep the others, or the calls, from the news
-                _log.exception("directory_listener_failed")
+            except Exception:  # an error of one listener must not prevent the others from being called
+                _log.exception(
+                    "directory_listener_failed",
+                    consequence="a change of the directory is not in effect in one part of the process",
+                    remedy="report this line with its traceback, and restart the process",
+                )

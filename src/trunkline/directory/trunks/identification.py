@@ -61,6 +61,10 @@ class Identification:
     unresolved: Mapping[int, str] = field(default_factory=dict)
 
 
+UNRESOLVED = " resolves to no "
+"""In a reason of :attr:`Identification.unresolved`, after the host name."""
+
+
 def hosts_of(directory: Directory) -> set[str]:
     """What must be resolved before :func:`identification`."""
     return {host for account in directory.accounts.values() for host in names_of(account)}
@@ -105,7 +109,7 @@ def identification(
                 if usable:
                     servers[trunk.trunk_id] = usable[0]
                 else:
-                    reason = f"{trunk.host} resolves to no IPv{version} address; the look-up is repeated"
+                    reason = f"{trunk.host}{UNRESOLVED}IPv{version} address; the look-up is repeated"
                     unresolved[trunk.trunk_id] = reason
                     if not trunk.addresses:
                         unusable.add(trunk.trunk_id)

@@ -173,7 +173,13 @@ class TrunkIdentification:
                 answers = await self._resolve([host], account_id)
                 self._take(host, answers.get(host, ()))
             except Exception:  # e.g. no more threads; the last known addresses are better than none
-                _log.exception("trunk_host_not_resolved", host=host, remedy="the last known addresses stay")
+                _log.exception(
+                    "trunk_host_not_resolved",
+                    host=host,
+                    account_id=account_id,
+                    consequence="the last known addresses stay in use",
+                    remedy="check the DNS of this host; report this line if it resolves",
+                )
             finally:
                 self._asked[host] = self._clock()
                 running.discard(host)
