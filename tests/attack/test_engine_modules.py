@@ -13,7 +13,7 @@ pytestmark = pytest.mark.attack
 _REFUSED = {
     "app_system", "app_exec", "app_externalivr", "app_originate", "app_transfer", "app_dictate", "app_readexten",
     "func_shell", "func_curl", "func_env", "func_odbc", "func_realtime", "res_agi", "res_curl", "res_config_curl",
-    "res_pjsip_refer", "res_pjsip_diversion", "res_pjsip_messaging", "res_pjsip_publish_asterisk", "res_pjsip_notify",
+    "res_pjsip_refer", "res_pjsip_diversion", "res_pjsip_messaging", "res_pjsip_publish_asterisk",
     "res_pjsip_send_to_voicemail", "res_http_post", "res_phoneprov", "res_clialiases", "pbx_spool", "pbx_dundi", "pbx_lua",
     "pbx_ael", "pbx_realtime", "chan_iax2", "chan_unistim", "chan_mgcp", "chan_console",
 }  # fmt: skip

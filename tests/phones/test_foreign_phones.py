@@ -33,6 +33,7 @@ LOGIN, NUMBER = "0260004", "97140000205"
 ANNA = "201"
 SCENARIOS = Path(trunkline.bench.__file__).with_name("scenarios")
 CALLS = Path(__file__).with_name("phone_calls.xml")
+NOTIFY = Path(__file__).with_name("notify.xml")
 both_ways = pytest.mark.parametrize("transport", [Transport.UDP, Transport.TLS])
 
 
@@ -119,6 +120,10 @@ class SippPhone:
         """Runs until it is stopped: keep-alives count as calls."""
         return self._of(SCENARIOS / "callee.xml", self._common)
 
+    def is_notified(self) -> Sipp:
+        """Runs until it is stopped; logs each NOTIFY."""
+        return self._of(NOTIFY, self._common)
+
     def _of(self, scenario: Path, arguments: list[str | int]) -> Sipp:
         return Sipp(self._program, self._folder, scenario, arguments)
 
@@ -168,3 +173,54 @@ async def test_sipp(
         row = await setup.row(row["id"], recorded=True)
         assert row["finish_reason"] == "operator_disconnects"
         assert row["talk_duration"] == pytest.approx(3, abs=1)
+
+
+async def test_a_phone_shows_new_messages(
+    setup: Setup, foreign_phones: ForeignPhones, tmp_path: Path
+) -> None:
+    """When it registers, and when a message comes, is saved or deleted: a NOTIFY outside a dialog."""
+    [port] = free_ports(1)
+    sip = setup.installation.sip
+    phone = SippPhone(foreign_phones, tmp_path / "sipp", f"{sip.host}:{sip.port}", port, "u1")
+    dsn = postgres.dsn(setup.installation.settings)
+    async with (
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
+        AsyncExitStack() as leftovers,
+    ):
+        params = {"account": setup.account.account_id, "id": "m" * 64}
+        await connection.execute(
+            """insert into recordings (account_id, recording_id, call_session_id, kind, leg_id, status, wav_path)
+               values (%(account)s, %(id)s, 7, 'voice_mail', 7, 'ready', 'none.wav')""",
+            params,
+        )
+        await connection.execute(
+            """insert into voice_messages (account_id, recording_id, employee_id, call_session_id)
+               select account_id, %(id)s, employee_id, 7 from employees where account_id = %(account)s and key = 'dora'""",
+            params,
+        )
+        assert (await phone.register().run(20)).successful == 1
+        notified = phone.is_notified()
+        leftovers.push_async_callback(notified.stop)
+        await notified.start()
+
+        async def says(*lines: str) -> None:
+            deadline = time.monotonic() + 30
+            while not set(lines) <= set(_log_of(notified)):
+                assert time.monotonic() < deadline, f"{lines} is not in {_log_of(notified)}"
+                await asyncio.sleep(0.2)
+
+        await says("message-summary Messages-Waiting: yes Voice-Message: 1/0")
+        await connection.execute(
+            "update voice_messages set is_saved = true where recording_id = %(id)s and account_id = %(account)s",
+            params,
+        )
+        await says("message-summary Messages-Waiting: no Voice-Message: 0/1")
+        for table in ("voice_messages", "recordings"):
+            await connection.execute(
+                f"delete from {table} where recording_id = %(id)s and account_id = %(account)s", params
+            )
+        await says("message-summary Messages-Waiting: no Voice-Message: 0/0")
+
+
+def _log_of(sipp: Sipp) -> list[str]:
+    return [line.strip() for line in sipp.log.read_text().splitlines()] if sipp.log.exists() else []

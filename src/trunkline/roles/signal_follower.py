@@ -1,6 +1,6 @@
 """The order in which the signals of the engine are handled, and the position from which a restart reads them again.
 
-Registrations go to the recorder, failed logins to the login guard, all others to the switch. After each connect to the
+Registrations go to the recorder and the indicator of messages, failed logins to the login guard, all others to the switch. After each connect to the
 engine a recovery comes first.
 """
 
@@ -35,6 +35,7 @@ from trunkline.telephony.port import (
     Survey,
     Unregistered,
 )
+from trunkline.voicemail.indications import MessageIndicator
 
 _log = get_logger("roles")
 
@@ -62,6 +63,7 @@ class SignalFollower:
         switch: Switch,
         recorder: RegistrationRecorder,
         guard: LoginGuard,
+        indicator: MessageIndicator,
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
         position: Instant | None,
@@ -74,6 +76,7 @@ class SignalFollower:
         self._switch = switch
         self._recorder = recorder
         self._guard = guard
+        self._indicator = indicator
         self._snapshot = snapshot
         self._configuration = configuration
         self._position = position
@@ -88,6 +91,7 @@ class SignalFollower:
     async def run(self) -> None:
         async for signal in self._engine.signals():
             self._each(self._recorder.handle, signal)
+            self._each(self._indicator.handle, signal)
             if self.path is not None and not (self._first and isinstance(signal, HeartbeatReturned)):
                 self.path.note(signal)
             match signal:

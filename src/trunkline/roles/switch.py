@@ -53,6 +53,7 @@ from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
+from trunkline.voicemail.indications import MessageIndicator, indicating_messages
 from trunkline.voicemail.mailboxes import MARK_QUESTION, OPEN_QUESTION, Mailboxes
 
 _log = log.get_logger("roles")
@@ -138,6 +139,10 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await stack.enter_async_context(publishing_limits(db, outgoing))
         recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(recorder))
+        indicator = MessageIndicator(
+            db, engine.indicate_messages, lambda: snapshot.current, switch.presence.is_online
+        )
+        await stack.enter_async_context(indicating_messages(indicator))
         configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
         guard = LoginGuard(
             engine,
@@ -156,6 +161,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             switch,
             recorder,
             guard,
+            indicator,
             snapshot,
             configuration,
             lease.position,

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import EndpointName
+from trunkline.core.engine_values import EndpointName, SipLogin
 from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
 from trunkline.core.tasks import core_task
 from trunkline.telephony import cel_log
@@ -577,6 +577,16 @@ class AsteriskEngine(Conversations):
         if trunk and trunk.number_format is NumberFormat.PLUS and number.isdigit() and len(number) > 6:
             return f"+{number}"
         return number
+
+    async def indicate_messages(self, line: SipLogin, new: int, saved: int) -> None:
+        variables = (
+            "Event=message-summary",
+            "Subscription-State=active",
+            "Content-Type=application/simple-message-summary",
+            f"Content=Messages-Waiting: {'yes' if new else 'no'}",
+            f"Content=Voice-Message: {new}/{saved} (0/0)",
+        )
+        await self._act("PJSIPNotify", {"Endpoint": line, "Variable": variables})
 
     # --- what is there
 

@@ -26,6 +26,7 @@ from trunkline.core.engine_values import (
     EndpointName,
     Keys,
     MediaPath,
+    SipLogin,
 )
 
 Channel = NewType("Channel", str)
@@ -497,6 +498,9 @@ class Engine(Protocol):
         """
 
     async def hangup(self, channel: Channel, cause: int = 16) -> None: ...
+
+    async def indicate_messages(self, line: SipLogin, new: int, saved: int) -> None:
+        """Send the registered devices of a line the numbers of messages in the mailbox of its employee."""
 
     async def survey(self, since: Instant) -> Survey: ...
 

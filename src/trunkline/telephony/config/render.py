@@ -102,6 +102,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "ccss.conf": "[general]\n",
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
         "indications.conf": _INDICATIONS,
+        "pjsip_notify.conf": "[message-summary]\nEvent = message-summary\n",  # without a section the module is not loaded
         "features.conf": "[general]\n[featuremap]\n",
         "pjproject.conf": _PJPROJECT,
         "pjsip.conf": pjsip.base(config),
