@@ -1,7 +1,7 @@
 """The order in which the signals of the engine are handled, and the position from which a restart reads them again.
 
-Registrations go to the recorder and the indicator of messages, failed logins to the login guard, all others to the switch. After each connect to the
-engine a recovery comes first.
+Registrations go to the recorder and the indicator of messages, failed logins to the login guard, all others to the
+switch. After each connect to the engine a recovery comes first.
 """
 
 from __future__ import annotations
