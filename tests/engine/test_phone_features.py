@@ -279,6 +279,12 @@ async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup) -> N
     reasons = {leg["employee_full_name"]: leg["finish_reason"] for leg in legs}
     assert reasons["Berg Anna"] == "another_operator_answer"
     assert reasons["Lund Boris"] == "operator_disconnects"
+    async with asyncio.timeout(30):
+        while not rows["in"]["full_record_file_link"]:
+            await asyncio.sleep(0.2)
+            rows = {one["direction"]: one for one in await setup._sessions(before)}
+    await setup.prove_talk(rows["in"], call, taking)
+    await setup.prove_recording(rows["in"], call, taking)
     assert not await setup.engine_channels()
 
 
