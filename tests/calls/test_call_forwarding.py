@@ -11,6 +11,7 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.simulation import CallSimulation, evolved, walk
 from trunkline.calls.effects import ConnectTargets
+from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, EmployeeStatus, LineType
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Target
@@ -177,6 +178,24 @@ def test_the_limits_of_the_line_apply() -> None:
     simulation.presence.outgoing._begun[account.account_id, 1].append(simulation.clock)
     simulation.arrive(c.TO_ANNA)
     assert places(simulation) == [c.ANNA_LINE]
+
+
+@pytest.mark.parametrize("by_colleague", [False, True])
+def test_a_forwarded_call_counts_for_the_line_that_forwards(by_colleague: bool) -> None:
+    account = with_forwards(anna={"forward_always": c.PARTNER})
+    simulation = internal(account) if by_colleague else incoming(account)
+    simulation.at(5).answer(c.PARTNER)
+    usage = simulation.presence.outgoing
+    usage.line_limits = replace(usage.line_limits, concurrent_calls=1)
+
+    def reached(sip_line_id: int) -> bool:
+        return usage.obstacle(account, sip_line_id, c.PARTNER, Instant(simulation.clock)) is not None
+
+    assert reached(1), "Anna's line"
+    assert not reached(2), "the line of the colleague who called has placed no call to the world"
+    assert evolved(None, simulation.events).living[-1].limited_line_id == 1
+    simulation.hang_up()
+    assert not reached(1)
 
 
 def test_an_employee_without_a_line_forwards_nothing() -> None:

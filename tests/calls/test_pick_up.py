@@ -58,6 +58,8 @@ def test_which_phone() -> None:
     )
     assert chosen(ToPickUp(), dora, anna, later, boris) == "b2", "Dora is in no group of Anna's"
     assert chosen(ToPickUp(), boris, by=c.DORA) is None
+    own = RingingPhone(Channel("own"), 1, c.BORIS, None, caller_employee_id=c.ANNA)
+    assert chosen(ToPickUp(employee=BORIS), own) is None, "nobody talks with oneself"
 
 
 def ringing_phones(simulation: CallSimulation) -> list[Channel]:

@@ -19,12 +19,14 @@ class RingingPhone:
 
     :ivar channel: of the phone.
     :ivar group_id: as a member of which group it rings.
+    :ivar caller_employee_id: who calls, of a call between colleagues.
     """
 
     channel: Channel
     call_session_id: int
     employee_id: int | None
     group_id: int | None
+    caller_employee_id: int | None = None
 
 
 class CallContext(Availability, Protocol):

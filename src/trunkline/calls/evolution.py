@@ -595,5 +595,6 @@ _LEG_DETAILS = (
     "operation_id",
     "operation_name",
     "keys",
+    "limited_line_id",
     "coach_mode",
 )

@@ -134,6 +134,8 @@ class Leg:
     operation_name: str | None = None
     keys: str | None = None
     """Keyed in once it has answered: its extension."""
+    limited_line_id: int | None = None
+    """Whose limits it counts for, when that is not the line that began the call: the line that forwards the call."""
     is_transfered: bool = False
     coach_mode: str | None = None
     state: LegState = LegState.DIAL

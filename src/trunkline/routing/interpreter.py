@@ -667,6 +667,8 @@ def may_be_forwarded(
     account: Account, employee: Employee, local_time: datetime, *, internal: bool = False
 ) -> bool:
     """Whether a call to this employee may go where the employee forwards calls: only a status may be in its way."""
+    if not employee.forwards_calls:
+        return False
     here = replace(employee, status=EmployeeStatus.AVAILABLE)
     obstacle = employee_obstacle(account, here, local_time, internal=internal)
     return obstacle in (None, Reason.EMPLOYEE_WITHOUT_PHONES)

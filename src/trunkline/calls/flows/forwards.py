@@ -123,6 +123,8 @@ def dial_for_line(decision: Decision, caller: Leg, line: SipLine, side: Side, to
     except InvalidInput:
         return Reason.NO_SUCCESS_OPERATOR_CALL
     more: dict[str, Any] = {"side": side, **decision.present_operation()}
+    if data.get("trunk_id") is not None:
+        more["limited_line_id"] = line.sip_line_id
     dialing.dial(decision, caller, [(target, data | more)], seconds)
     return None
 

@@ -92,7 +92,7 @@ class OutgoingUsage:
         """Count the living calls of a session that was rebuilt from its events."""
         for leg in session.living:
             if _leaves(leg):
-                for who in _of(session):
+                for who in _of(session, leg):
                     self._living[who].add(leg.leg_id)
                     if leg.answered_at is not None:
                         number = leg.called_phone_number or ""
@@ -104,7 +104,7 @@ class OutgoingUsage:
         leg = session.legs[event.data["leg_id"]]
         if not _leaves(leg):
             return
-        for who in _of(session):
+        for who in _of(session, leg):
             if event.type is EventType.LEG_STARTED:
                 self._living[who].add(leg.leg_id)
                 self._begun[who].append(event.at)
@@ -194,9 +194,10 @@ def _leaves(leg: Leg) -> bool:
     return leg.trunk_id is not None and leg.direction == "out" and bool(leg.channel)
 
 
-def _of(session: Session) -> tuple[Who, ...]:
-    """The keys that a session counts for: its account, and the line that began it."""
+def _of(session: Session, leg: Leg) -> tuple[Who, ...]:
+    """The keys that a call counts for: the account, and the line that forwards the call or began it."""
     first = session.initiator
-    line = first.sip_line_id if first is not None and first.direction == "in" else None
+    began = first.sip_line_id if first is not None and first.direction == "in" else None
+    line = leg.limited_line_id if leg.limited_line_id is not None else began
     account = (session.account_id, None)
     return (account,) if line is None else (account, (session.account_id, line))

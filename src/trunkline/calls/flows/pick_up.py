@@ -39,8 +39,10 @@ def choose(
 ) -> RingingPhone | None:
     """The phone that has rung longest of those meant; None: none rings.
 
-    :param employee_id: who dials. The own phones are not meant.
+    :param employee_id: who dials. The own phones, and calls that the employee makes, are not meant.
     """
+    if employee_id is not None:
+        phones = [one for one in phones if employee_id not in (one.employee_id, one.caller_employee_id)]
     if where.employee is None and where.group is None:
         colleagues = {
             colleague
@@ -53,7 +55,7 @@ def choose(
         meant = [one for one in phones if one.employee_id == where.employee.employee_id]
     else:
         meant = [one for one in phones if where.group is not None and one.group_id == where.group.group_id]
-    return next((one for one in meant if employee_id is None or one.employee_id != employee_id), None)
+    return next(iter(meant), None)
 
 
 def take(decision: Decision, ringing: Leg, by: Leg) -> None:

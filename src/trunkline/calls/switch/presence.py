@@ -179,7 +179,11 @@ class Presence:
         rings = leg.direction == "out" and leg.alive and leg.answered_at is None
         if waits and rings and leg.sip_line_id is not None and not is_own_channel(leg.channel):
             phones[leg.leg_id] = RingingPhone(
-                leg.channel, session.call_session_id, leg.employee_id, leg.group_id
+                leg.channel,
+                session.call_session_id,
+                leg.employee_id,
+                leg.group_id,
+                session.initiator.employee_id if session.initiator is not None else None,
             )
         else:
             phones.pop(leg.leg_id, None)

@@ -91,6 +91,11 @@ class Employee:
     forward_busy: str = ""
     forward_no_answer: str = ""
 
+    @property
+    def forwards_calls(self) -> bool:
+        """Whether any calls are forwarded."""
+        return bool(self.forward_always or self.forward_busy or self.forward_no_answer)
+
     def forward_to(self, when: ForwardWhen) -> str:
         """Where calls are forwarded then; empty: they are not."""
         match when:
