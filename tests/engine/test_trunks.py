@@ -1,8 +1,11 @@
-"""A trunk that registers at its carrier: calls both ways through it."""
+"""A trunk that registers at its carrier: calls both ways through it. A trunk whose server does not respond."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +62,33 @@ async def test_a_call_goes_out_through_the_registered_trunk(setup: Setup) -> Non
     await phone.hangup()
     await call.ended()
     assert (await setup.row(before))["virtual_phone_number"] == NUMBER
+
+
+async def test_a_trunk_whose_server_does_not_respond_is_named(setup: Setup, tmp_path: Path) -> None:
+    """Asterisk gives up after 32 s with cause 19, as for a customer who does not answer."""
+    file = tmp_path / "more.yaml"
+
+    async def send_over(trunk: str, port: int) -> None:
+        number = f"{{name: One at a time, trunk: {trunk}, max_in_calls: 1, rules: [{{scenario: anna}}]}}"
+        file.write_text(
+            f"trunks: {{silent: {{name: Silent, host: 127.0.0.7, port: {port}}}}}\n"
+            f'virtual_numbers: {{"97140000203": {number}}}\n'
+        )
+        await setup.installation.apply(setup.account, file)
+
+    before = await setup.last_id()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.7", 0))
+        await send_over("silent", silent.getsockname()[1])
+        try:
+            call = await setup.clara.dial("971500000077")
+            await call.ended()
+            row = await setup.row(before)
+        finally:
+            await send_over("carrier", silent.getsockname()[1])
+    account = str(setup.account.account_id)
+    printed = json.loads(await setup.installation.run("calls", "--last", "5", "--account", account, "--json"))
+    explanation = next(one["explanation"] for one in printed if one["call_session_id"] == row["id"])
+    assert "trunk Silent: the carrier did not respond, no ringing and no answer for 32 s" in explanation
+    with pytest.raises(RuntimeError, match="no response"):  # its exit code is 3
+        await setup.installation.run("trunk", "status", "--account", account)

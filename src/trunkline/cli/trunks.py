@@ -124,7 +124,7 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
     else:
         columns = {
             "account_id": "account", "name": "trunk", "host": "host", "transport": "transport", "state": "state",
-            "code": "SIP code", "reason": "reason", "last_call": "last call", "last_call_time": "at",
+            "code": "SIP code", "reason": "reason", "last_call": "last call", "last_call_time": "at (UTC)",
         }  # fmt: skip
         print_rows(found, columns, none="no trunk")
     if any(
