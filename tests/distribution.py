@@ -84,7 +84,7 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a new worker where to write."""
+        """Set where a new worker writes."""
         node.workerinput[_FILE] = str(self._file)
 
     @pytest.hookimpl(optionalhook=True)

@@ -15,7 +15,7 @@ from trunkline.analysis.talk import LONGEST_PAUSE, talk
 
 LENGTH = 60
 GRID = 10
-"""Spans begin and end at tenths of seconds, so that a grid of cells tells the same."""
+"""Spans begin and end at tenths of seconds, so that a grid of cells gives the same result."""
 
 
 @st.composite

@@ -11,7 +11,7 @@ import pytest
 
 from tests.attack.guesser import Guesser
 from tests.telephony.conftest import Pbx
-from trunkline.runtime import backlog
+from trunkline.runtime import listen_queue
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
 
@@ -46,12 +46,12 @@ async def test_tls_1_2_and_1_3_and_none_older(pbx: Pbx) -> None:
 async def test_many_connections_may_wait_to_be_accepted(pbx: Pbx) -> None:
     ports = pbx.config.ports
     async with pbx.engine():
-        assert backlog.lengthen(pbx.pid) >= 4
+        assert listen_queue.lengthen(pbx.pid) >= 4
         listed = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
     queues = {
         int(port): int(length) for length, port in re.findall(r"LISTEN\s+\d+\s+(\d+)\s+\S+:(\d+)", listed)
     }
-    assert {queues[port] for port in (ports.tcp, ports.tls, ports.wss, ports.ari)} == {backlog.LENGTH}
+    assert {queues[port] for port in (ports.tcp, ports.tls, ports.wss, ports.ari)} == {listen_queue.LENGTH}
 
 
 async def test_the_engine_logs_to_its_supervisor_which_bounds_the_size(pbx: Pbx) -> None:

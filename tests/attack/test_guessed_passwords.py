@@ -93,7 +93,7 @@ async def test_guesses_stop_and_others_go_on(pbx: Pbx, tmp_path: Path) -> None:
         assert await phone.guess(LINE, PASSWORD) == 200
         looked_at = await until_refused(setup, attacker, LINE)
         assert looked_at >= FAILURES
-        # The right password does not help any more, at this line, and the answer does not tell it from a wrong one.
+        # The right password does not help any more, at this line, and the response does not distinguish it from a wrong one.
         assert await attacker.guess(LINE, PASSWORD) == 401
         assert await attacker.guess(OTHER, PASSWORD) == 200
         assert await phone.guess(LINE, PASSWORD) == 200

@@ -1,4 +1,4 @@
-"""Limits of calls to the world: per minute, at once, and by money, of accounts and of lines; never of emergency calls."""
+"""Limits of outside calls: per minute, at once, and by money, of accounts and of lines; never of emergency calls."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_an_upgrade_secures_what_a_later_schema_adds(database: str) -> None:
 
 
 async def test_a_number_of_another_account_is_known_to_be_taken(db: Database) -> None:
-    """A question whose answer lies with others is still answered, and tells nothing but that."""
+    """A question whose answer lies with others is still answered, and the answer has nothing else."""
     await db.execute(
         "insert into virtual_numbers (account_id, phone_number, is_verified) values"
         " (1002, '12025550110', true), (1001, '12025550110', false), (1001, '12025550111', false)"

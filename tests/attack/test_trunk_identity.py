@@ -140,7 +140,7 @@ async def test_a_call_for_nobody_s_number_is_nobody_s(pair: TwoCompanies) -> Non
 
 
 async def test_a_number_is_verified_by_who_answers_it(pair: TwoCompanies) -> None:
-    """The call leaves by the operator's trunk and shows his number; who answers hears a voice."""
+    """The call leaves by the operator's trunk and shows the operator's number; the party that answers hears a voice."""
     phone = "97140000288"
     run = pair.installation.run
     dsn = postgres.dsn(pair.installation.settings)
@@ -165,7 +165,7 @@ async def test_a_number_is_verified_by_who_answers_it(pair: TwoCompanies) -> Non
 
 
 async def test_a_call_of_one_account_s_phone_never_rings_the_other_s(pair: TwoCompanies) -> None:
-    """It goes to the carrier as every call to the world, and leaves with the account's own number."""
+    """It goes to the carrier as every outside call, and leaves with the account's own number."""
     for company, stranger in ((pair.one, pair.other), (pair.other, pair.one)):
         company.desk.forget()
         stranger.desk.forget()

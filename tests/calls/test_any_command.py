@@ -1,7 +1,7 @@
 """Any command at any moment, with any actions of the parties.
 
 Besides what :class:`~tests.calls.test_any_call.AnyCall` proves: commands raise nothing but our own errors, a refused
-one tells nothing, nobody is left on the line, and the engine and our own bridges never connect a party both.
+one publishes nothing, nobody is left on the line, and the engine and our own bridges never connect a party both.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_what_was_reported_stands_and_the_call_ends(node: Node) -> None:
 
 
 def test_the_end_of_the_only_leg() -> None:
-    """Its rule fails, and the engine will not tell of that end again: the call is over nevertheless."""
+    """Its rule fails, and the engine will not report that end again: the call is over nevertheless."""
     people = Fragile(c.company().employees)
     simulation = CallSimulation(c.company(employees=people))
     simulation.start(

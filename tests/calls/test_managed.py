@@ -331,7 +331,7 @@ def refused(simulation: CallSimulation, name: str) -> None:
     with pytest.raises(InvalidState) as error:
         simulation.command(name, **PARAMS.get(name, {}))
     assert error.value.mnemonic == "invalid_state"
-    assert simulation.session.seq == before, "a refused command tells nothing"
+    assert simulation.session.seq == before, "a refused command publishes nothing"
 
 
 @pytest.mark.parametrize("phase", SIMULATIONS)
@@ -393,7 +393,7 @@ WITHIN = {"CALL_COACH": "TALK", "RECORD_TALK": "TALK", "MARK_CALL": "TALK", "WAI
 @pytest.mark.parametrize(("before", "after"), DIAGRAM)
 def test_the_phases_have_every_arrow_of_the_diagram(before: str, after: str) -> None:
     first, last = (Phase[WITHIN.get(one, one)] for one in (before, after))
-    # Back to a talk goes by HOLD: until the bridge tells that they hear each other, they do not.
+    # Back to a talk goes by HOLD: until the bridge reports that they hear each other, they do not.
     by_hold = last in PHASES[Phase.HOLD] and Phase.HOLD in PHASES[first]
     assert first is last or last in PHASES[first] or by_hold
 

@@ -1,4 +1,4 @@
-"""Calls that a scenario forwards to a telephone of the world, and extensions that are keyed in behind a number."""
+"""Calls that a scenario forwards to an outside number, and extensions that are keyed in behind a number."""
 
 from __future__ import annotations
 

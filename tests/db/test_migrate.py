@@ -67,7 +67,7 @@ def test_data_of_the_first_revision_is_kept(empty_database: str) -> None:
     assert _rows(empty_database, "select call_session_id from call_sessions") == [
         {"call_session_id": session}
     ]
-    # 0004 tells agents by the clients they already have.
+    # 0004 recognises partner accounts by the customer accounts they already have.
     assert _rows(empty_database, "select account_id from accounts where is_agent") == [{"account_id": 1}]
 
 

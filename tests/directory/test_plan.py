@@ -34,7 +34,7 @@ facts = st.dictionaries(
 
 
 def meaning(value: Any) -> Any:
-    """A value without what an absent and an empty thing do not tell apart."""
+    """A value without what an absent and an empty thing do not distinguish."""
     if value in ({}, []):
         return None
     if isinstance(value, dict):

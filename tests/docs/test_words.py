@@ -68,10 +68,19 @@ _NAME_EXCEPTIONS = {
 _PROSE = re.compile(
     r"\b(arrows?|bears? it|borne|doomed|doors?|hush|in our hands|in vain|likewise|nobody's|puts? aside|rooms?|"
     r"(asterisk|database|engine|postgresql|server|switch) (is|was|went) away|handbooks?|numbers? of the world|"
-    r"signs? of life|stands? back|stools?|tales?|the house|told|twins?|whoever)\b",
+    r"calls? to the world|dead-lettered events?|goes round|he|him|his|last words|ours where|"
+    r"(callers|telephones?) of the world|signs? of life|"
+    r"stands? back|stools?|tales?|tell|telling|tells|the house|told|twins?|whoever)\b",
     re.IGNORECASE,
 )
 """Words that pages, comments and docstrings do not use."""
+
+_MESSAGES = re.compile(
+    r"\b(asked here|(ask|the|its) operator (allows|enables|for|grants|of the installation|to)|he|him|his|last words|"
+    r"look its id up|one of ours|knows no)\b",
+    re.IGNORECASE,
+)
+"""Words that no text of the sources contains: a message has the administrator of the installation, and where to look."""
 
 _PROSE_EXCEPTIONS = {
     "tests/docs/test_words.py": "the list of the replaced words",
@@ -160,6 +169,17 @@ def test_comments_and_docstrings() -> None:
         if _is_checked(path) and _PROSE.search(path.read_text())
         for number, line in _prose(path)
         if _PROSE.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_messages() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path in _modules()
+        if _is_checked(path) and _MESSAGES.search(path.read_text())
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _MESSAGES.search(node.value)
     ]
     assert not found, "\n".join(found)
 

@@ -111,7 +111,7 @@ async def test_a_row_holds_no_more_than_its_stream(
     db: Database, monkeypatch: pytest.MonkeyPatch, batch_max: int
 ) -> None:
     """A backlog is written in several batches, though its calls are over in memory: killed between two batches, the
-    switch finds every call open whose end is not written, and no row tells of that end."""
+    switch finds every call open whose end is not written, and no row has that end."""
     monkeypatch.setattr(writer_module, "BATCH_MAX", batch_max)
     simulations = [talk(seed=one * 4) for one in range(2)]
     commits = 0

@@ -1,4 +1,4 @@
-"""Calls that a scenario forwards to a telephone of the world, on the real engine: who hears whom, what is kept of it."""
+"""Calls that a scenario forwards to an outside number, on the real engine: who hears whom, what is kept of it."""
 
 from __future__ import annotations
 

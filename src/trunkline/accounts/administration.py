@@ -261,7 +261,7 @@ class Administration:
         concurrent_calls: int | None,
         money_per_day: float | None,
     ) -> None:
-        """Limits of calls to the world; those that are None become the installation's usual ones, 0 = no limit.
+        """Limits of outside calls; None: the setting of the installation (``limits.*``), 0: no limit.
 
         :param line: login of a line of the account; None: the account's own limits.
         :raises NotFound: no such account or line.
@@ -287,7 +287,7 @@ class Administration:
             raise NotFound(f"account {account_id} has no line {line}", field="line", value=line)
 
     async def outgoing_limits(self, account_id: int, line: str | None = None) -> list[Row]:
-        """Limits of calls to the world that differ from the usual ones: ``line`` (None: the account's own),
+        """Limits of outside calls that differ from the settings of the installation: ``line`` (None: the account's own),
         ``calls_per_minute``, ``concurrent_calls``, ``money_per_day`` (None: the usual one).
 
         :param line: login; only of this line.

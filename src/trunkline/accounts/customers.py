@@ -1,8 +1,8 @@
-"""Clients of an agent (partner) account: accounts of their own that the agent makes, sets limits for and locks.
+"""Customer accounts of a partner account (``agent`` in the API): the partner creates them, sets limits and locks them.
 
-Whether a client may work is ``accounts.status``, as for every account: it follows from the administrator's lock and the
-agent's, which are separate. ``customers`` has the reason of the agent's lock and the agent's other settings. A client
-without a row there (made on the command line) has the defaults.
+Whether a customer account may work is ``accounts.status``, as for every account: it follows from the administrator's lock
+and the partner's, which are separate. ``customers`` has the reason of the partner's lock and the partner's other settings.
+A customer account without a row there (created on the command line) has the defaults.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from trunkline.db.rows import transaction
 
 class CustomerStatus(StrEnum):
     WAITING = "waiting"
-    """Made, not yet let in."""
+    """Created, not yet activated."""
     ACTIVE = "active"
     MANUAL_LOCK = "manual_lock"
     LIMIT_LOCK = "limit_lock"
     DEBT_LOCK = "debt_lock"
     ARCHIVE = "archive"
-    """For good; not listed any more."""
+    """Permanently; not listed any more."""
 
 
 _MOVES: Mapping[CustomerStatus, frozenset[CustomerStatus]] = {
@@ -40,7 +40,7 @@ _MOVES: Mapping[CustomerStatus, frozenset[CustomerStatus]] = {
     CustomerStatus.MANUAL_LOCK: frozenset({CustomerStatus.ACTIVE}),
     CustomerStatus.ARCHIVE: frozenset({CustomerStatus.MANUAL_LOCK}),
 }
-"""What an agent may set, and from where."""
+"""What a partner may set, and from where."""
 
 SETTINGS = (
     "description",
@@ -56,7 +56,7 @@ SETTINGS = (
     "daily_calls_notify_limit",
     "daily_calls_notify_emails",
 )
-"""Columns of ``customers`` that an agent sets."""
+"""Columns of ``customers`` that a partner sets."""
 
 _RESET: Mapping[str, Any] = {"description": ""} | {name: [] for name in SETTINGS if name.endswith("_emails")}
 """What a setting becomes by null; the others become null."""

@@ -33,7 +33,7 @@ class Status(StrEnum):
 
 
 class CallerKind(StrEnum):
-    """How a caller showed who he is."""
+    """How a caller was authenticated."""
 
     KEY = "key"
     SESSION = "session"

@@ -60,7 +60,7 @@ async def profile(db: Database, caller: Caller) -> dict[str, Any]:
 
 
 def permissions(caller: Caller) -> list[dict[str, Any]]:
-    """What the user may do, by resource; those of which he may do nothing are left out. Pure."""
+    """What the user may do, by resource; those without any permission are left out. Pure."""
     named = {permission.partition(":")[0] for permission in caller.permissions}
     shown = [
         {"unit_id": resource, **{f"is_{action}": caller.may(resource, action) for action in Action}}

@@ -84,7 +84,7 @@ class Users:
             await _end_sessions(connection, account_id, user_id)
 
     async def set_status(self, account_id: int, user_id: int, status: Status) -> None:
-        """Disable a user (sessions end, keys are refused as blocked) or let him in again."""
+        """Disable a user (sessions end, keys are refused as blocked) or enable the user."""
         async with self._db.connection() as connection:
             cursor = await connection.execute(
                 "update users set status = %s where account_id = %s and user_id = %s",

@@ -1,7 +1,7 @@
 """The process that analyses one recording: ``python -m trunkline.analysis.child PARENT_PID``.
 
 Reads a :class:`~trunkline.analysis.work.Task` as JSON from standard input, writes what
-:func:`~trunkline.analysis.work.analyse` returns, or ``{"failure": text}``, to standard output. It gives way to calls
+:func:`~trunkline.analysis.work.analyse` returns, or ``{"failure": text}``, to standard output. It runs with low priority
 (niceness) and ends with its parent.
 """
 

@@ -98,7 +98,7 @@ async def enqueue_recognition(db: Database, jobs: Jobs, account_id: int, call_se
             await _enqueue_job(connection, jobs, account_id, row["recording_id"])
     if not rows:
         raise NotFound(
-            f"There is no call {call_session_id} with a stereo recording that is ready: look its id up in the report of"
+            f"No call {call_session_id} has a stereo recording that is ready. The ids are in the report of"
             " calls, and wait until its recording is listed.",
             field="call_session_id",
             value=call_session_id,

@@ -1,4 +1,4 @@
-"""Tells what analysis found in the recordings of a call."""
+"""Reads the results of the analysis of a call's recordings."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def _call(db: Database, account_id: int, call_session_id: int) -> dict[str
     row = await db.fetch_one(_CALL, (account_id, call_session_id))
     if row is None:
         raise NotFound(
-            f"There is no call {call_session_id}: look its id up in the report of calls.",
+            f"No call has the id {call_session_id}. The report of calls lists the ids.",
             field="call_session_id",
             value=call_session_id,
         )

@@ -15,7 +15,7 @@ from trunkline.analysis.model import Phrase
 MOST_PHRASES = 3
 
 _WORD = re.compile(r"\w{4,}")
-"""Shorter ones are mostly the glue of a language."""
+"""Shorter ones are mostly function words (the, of, and)."""
 
 _FEWEST_WORDS = 2
 

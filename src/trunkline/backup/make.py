@@ -53,7 +53,7 @@ def make(settings: Settings, file: Path, key_file: Path | None) -> Made:
 
     :param key_file: where a copy of the master key goes; None: no copy is made.
     :raises ConfigurationError: a file cannot be written, or the key file has another key.
-    :raises DatabaseUnavailable: the server of the operator does not respond.
+    :raises DatabaseUnavailable: the configured PostgreSQL server does not respond.
     """
     master_key = secrets.master_key(settings)
     if key_file is not None:

@@ -35,7 +35,7 @@ from trunkline.telephony.ari import AriAddress, AriClient
 
 METHOD = (
     "The Call API and a bare ARI client command the product's own Asterisk in turn, one command at a time; a SIP party "
-    "tells when the kernel received the message that follows. list.calls: one request at a time in turn, then four "
+    "shows when the kernel received the message that follows. list.calls: one request at a time in turn, then four "
     "clients at full speed in turn, against a web server of the same make that returns the same bytes. The last column is "
     "how much more Trunkline takes, in ms, or for rates Trunkline to bare."
 )

@@ -11,7 +11,7 @@ from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.testing.foreign import ForeignPhones
 
 Say = Callable[[str], None]
-"""Tells the person who waits how far it is."""
+"""Shows the progress on the terminal."""
 
 
 @dataclass(frozen=True)

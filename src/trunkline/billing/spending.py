@@ -1,4 +1,4 @@
-"""What accounts and lines have spent today on calls to the world, kept in memory for limits.
+"""What accounts and lines have spent today on outside calls, kept in memory for limits.
 
 The charges are read periodically in a background task; calls that are not charged yet are priced by the account's current
 price list.

@@ -53,7 +53,7 @@ class CallContext(Availability, Protocol):
         """Why this trunk cannot take one more call; None = it can."""
 
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
-        """Why no more calls to the world may be placed: limits of the account, and of the line that dials (if one does)."""
+        """Why no more outside calls may be placed: limits of the account, and of the line that dials (if one does)."""
 
     def ringing(self) -> Sequence[RingingPhone]:
         """Phones of the account's lines that ring for calls which may be picked up, the longest first."""

@@ -83,7 +83,7 @@ class LeavingMessage(InScenario):
 
 @dataclass(frozen=True, slots=True)
 class Placing(State):
-    """A phone waits for whom it dialled."""
+    """A line has dialled; the other party has not answered."""
 
 
 @dataclass(frozen=True, slots=True)

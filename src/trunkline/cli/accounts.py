@@ -270,7 +270,7 @@ def limit(api: str, day: int | None, minute: int | None, account_id: int | None)
         )
 
     administer(work)
-    click.echo("changed")
+    click.echo(f"limits of {api} changed")
 
 
 @account.command()

@@ -9,11 +9,12 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.directory import directory_files
 from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
-from trunkline.core.errors import DirectoryFileError, InvalidInput
+from trunkline.core.errors import DirectoryFileError
 from trunkline.db.pool import Database
 from trunkline.directory.files import csv_file
 from trunkline.directory.files.apply import Applied
@@ -60,7 +61,7 @@ def import_(
             return prepared, problems, None, InEffect(None)
         if not json:
             click.echo("\n".join(_lines(prepared.plan)))
-        if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
+        if dry_run or not (prepared.plan.is_empty or yes or is_confirmed(json)):
             return prepared, problems, None, InEffect(None)
         applied = await files.apply(prepared)
         if not json and not applied.plan.is_empty:
@@ -118,9 +119,3 @@ def export(section: str, file: Path | None, separator: str, bom: bool, account_i
 def _lines(plan: Plan) -> list[str]:
     """The plan without the items that are not in the file: an import deletes nothing."""
     return Plan(plan.changes).lines()
-
-
-def _agreed(json: bool) -> bool:
-    if json or not sys.stdin.isatty():
-        raise InvalidInput("Nobody can be asked here; add --yes to apply, or --dry-run to look only.")
-    return click.confirm("Apply these changes?")

@@ -11,6 +11,7 @@ import click
 from trunkline.accounts.administration import Administration
 from trunkline.accounts.secrets import Cipher
 from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
@@ -59,7 +60,7 @@ def apply(
             click.echo(
                 "\n".join([*prepared.plan.lines(), *(f"warning: {one}" for one in warnings_of(prepared))])
             )
-        if dry_run or not (prepared.plan.is_empty or yes or _agreed(json)):
+        if dry_run or not (prepared.plan.is_empty or yes or is_confirmed(json)):
             return prepared, None, InEffect(None)
         applied = await files.apply(prepared)
         # The passwords are shown first: they are not lost when the command is interrupted while it waits.
@@ -171,12 +172,6 @@ def warnings_of(prepared: Prepared) -> list[str]:
         if trunks[key].active and not prepared.resolved.get(trunks[key].host)
     ]
     return warnings
-
-
-def _agreed(json: bool) -> bool:
-    if json or not sys.stdin.isatty():
-        raise InvalidInput("Nobody can be asked here; add --yes to apply, or --dry-run to look only.")
-    return click.confirm("Apply these changes?")
 
 
 def _show_passwords(applied: Applied) -> None:

@@ -44,7 +44,7 @@ order by line.phone_number, device.registered_at
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(1, 1000), help="Show so many finished calls, newest first.")
+@click.option("--last", type=click.IntRange(1, 1000), help="Number of finished calls to show, newest first.")
 @account_option
 @json_option
 def calls(last: int | None, account_id: int | None, json: bool) -> None:
@@ -174,9 +174,15 @@ def _rank(level: Any) -> int:
 @click.option("--role", help="Only lines of this process: switch, web, worker.")
 @click.option("--level", type=click.Choice(_LEVELS), help="Only lines of this level or a higher one.")
 @click.option(
-    "-n", "--lines", "count", type=click.IntRange(0), default=20, show_default=True, help="Lines of the past."
+    "-n",
+    "--lines",
+    "count",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Number of earlier lines to show.",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Continue with new lines until Ctrl-C.")
 @json_option
 def tail(
     call_session_id: int | None,

@@ -80,8 +80,8 @@ class _LazyGroup(click.Group):
 def commands() -> None:
     """Trunkline, a self-hosted cloud PBX and call center.
 
-    Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong arguments; 3 the state that was asked
-    for is not good (status, trunk status).
+    Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong arguments; 3 the reported
+    state is not good (status, trunk status, account weak-passwords).
     """
 
 

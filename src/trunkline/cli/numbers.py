@@ -136,7 +136,7 @@ def list_numbers(json: bool) -> None:
 def remove(phone: str) -> None:
     """Stop offering a NUMBER; an account that uses it keeps it."""
     with_database(lambda db: inventory.withdraw_number(db, normalise(phone) or phone))
-    click.echo("removed")
+    click.echo(f"number {phone} is not offered any more")
 
 
 @numbers.command()
@@ -208,7 +208,7 @@ def confirm(phone: str, code: str, account_id: int | None) -> None:
         await verification.confirm(db, whose, phone, code, datetime.now(UTC))
 
     with_database(work)
-    click.echo("verified")
+    click.echo(f"number {phone} is verified")
 
 
 @numbers.command()

@@ -48,7 +48,7 @@ def close(ticket_id: int, account_id: int | None) -> None:
         await rooms.close_ticket(db, await chosen(Administration(db), account_id), ticket_id)
 
     with_database(work)
-    click.echo("closed")
+    click.echo(f"ticket {ticket_id} is closed")
 
 
 @support.command("add-person")
@@ -106,4 +106,4 @@ def remove_person(contact_id: int, account_id: int | None) -> None:
         await rooms.remove_contact_person(db, await chosen(Administration(db), account_id), contact_id)
 
     with_database(work)
-    click.echo("removed")
+    click.echo(f"contact person {contact_id} is removed")

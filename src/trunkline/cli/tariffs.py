@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from trunkline.billing.statement import Statement, statement
 from trunkline.billing.tariff_file import read_tariffs
 from trunkline.billing.tariffs import EVERYBODY, plain
 from trunkline.cli.accounts import account_option, chosen, json_option
+from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
@@ -43,7 +43,7 @@ def apply(file: Path, owner: int, dry_run: bool, yes: bool, json: bool) -> None:
         lines = await tariffs.pending_changes(db, form, owner)
         if not json:
             click.echo("\n".join(lines) or "no changes")
-        if not lines or dry_run or not (yes or _agreed(json)):
+        if not lines or dry_run or not (yes or is_confirmed(json)):
             return lines, False
         return await tariffs.apply_tariffs(db, form, owner), True
 
@@ -139,9 +139,3 @@ def _as_json(report: Statement) -> dict[str, Any]:
         "calls_total": plain(report.calls_total),
         "total": plain(report.total),
     }
-
-
-def _agreed(json: bool) -> bool:
-    if json or not sys.stdin.isatty():
-        raise InvalidInput("Nobody can be asked here; add --yes to apply, or --dry-run to look only.")
-    return click.confirm("Apply these changes?")

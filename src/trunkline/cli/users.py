@@ -119,7 +119,7 @@ def password(user: str, password: str, account_id: int | None) -> None:
         )
 
     administer(work)
-    click.echo("changed")
+    click.echo(f"user {user}: password changed")
 
 
 @user.command("disable")
@@ -290,7 +290,7 @@ def add_address(
                 await administration.allow_address(which, Api(api), network, comment)
 
     administer(work)
-    click.echo("allowed")
+    click.echo(f"{', '.join(networks)} allowed")
 
 
 @allow.command("remove")
@@ -313,7 +313,7 @@ def remove_address(networks: tuple[str, ...], apis: tuple[str, ...], account_id:
                         raise
 
     administer(work)
-    click.echo("removed")
+    click.echo(f"{', '.join(networks)} removed")
 
 
 @allow.command("list")

@@ -237,7 +237,7 @@ class CallerNumber(EngineValue):
 
     @classmethod
     def cleaned(cls, text: str) -> Self:
-        """Without what a number does not have; callers of the world send anything."""
+        """Remove characters that a number cannot contain; callers can send any text."""
         return cls(cls._other.sub("", text)[:80])
 
 

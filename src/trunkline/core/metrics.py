@@ -75,12 +75,14 @@ LOOP_LAG = _histogram(
 )
 POOL_SIZE = _gauge("database_connections", "Connections of a pool.", *ROLES, labels=["pool"])
 POOL_IN_USE = _gauge("database_connections_in_use", "Connections in use.", *ROLES, labels=["pool"])
-POOL_WAITING = _gauge("database_requests_waiting", "Who waits for a connection.", *ROLES, labels=["pool"])
+POOL_WAITING = _gauge(
+    "database_requests_waiting", "Requests that wait for a connection.", *ROLES, labels=["pool"]
+)
 
 # Switch
 STANDBY_READY = _gauge("standby_ready", "1 when a standby of the switch waits to be started.", SWITCH)
-CALLS_LIVE = _gauge("calls_live", "Calls now.", SWITCH)
-LEGS_LIVE = _gauge("legs_live", "Participants' channels now.", SWITCH)
+CALLS_LIVE = _gauge("calls_live", "Live calls.", SWITCH)
+LEGS_LIVE = _gauge("legs_live", "Participants' channels of live calls.", SWITCH)
 CALLS_STARTED = _counter("calls_started", "Calls that began.", SWITCH, labels=["direction"])
 CALLS_ENDED = _counter("calls_ended", "Calls that ended.", SWITCH, labels=["finish_reason"])
 CALLS_REFUSED = _counter("calls_refused", "Calls refused before they began.", SWITCH, labels=["reason"])
@@ -93,11 +95,11 @@ SETUP = _histogram(
     " a phone at once.",
     SWITCH,
 )
-EFFECTS = _counter(
-    "effects", "Commands to Asterisk, by what became of them.", SWITCH, labels=["effect", "outcome"]
-)
+EFFECTS = _counter("effects", "Commands to Asterisk, by outcome.", SWITCH, labels=["effect", "outcome"])
 EVENTS_UNWRITTEN = _gauge("events_unwritten", "Events of calls that wait for the database.", SWITCH)
-EVENTS_OLDEST = _gauge("events_oldest_seconds", "Age of the oldest of them.", SWITCH)
+EVENTS_OLDEST = _gauge(
+    "events_oldest_seconds", "Age of the oldest event that waits for the database.", SWITCH
+)
 EVENTS_FULL = _gauge("events_buffer_full", "1 while new calls are refused because too many wait.", SWITCH)
 DEAD_LETTERS = _gauge("dead_letters", "Events of calls that could not be stored.", SWITCH)
 REGISTERED_LINES = _gauge("registered_lines", "Lines with a reachable device.", SWITCH)
@@ -121,21 +123,30 @@ POINTS_REFUSED = _counter(
 
 # Worker
 OUTBOX = _gauge("outbox_events", "Events that are not passed to the listeners yet.", WORKER)
-OUTBOX_OLDEST = _gauge("outbox_oldest_seconds", "Age of the oldest of them.", WORKER)
+OUTBOX_OLDEST = _gauge("outbox_oldest_seconds", "Age of the oldest event in the outbox.", WORKER)
 DELIVERIES = _gauge("deliveries_pending", "Notifications that are not delivered yet.", WORKER)
 DELIVERIES_LATE = _gauge(
-    "deliveries_late_seconds", "How long the one due first is due, of endpoints that do not fail.", WORKER
+    "deliveries_late_seconds",
+    "Seconds since the oldest due delivery became due, of endpoints that do not fail.",
+    WORKER,
 )
 JOBS = _gauge(
     "jobs", "Jobs that wait, run, or were tried and wait for the next try.", WORKER, labels=["queue", "state"]
 )
 JOBS_OLDEST = _gauge(
-    "jobs_oldest_seconds", "Since when the oldest of them is enqueued.", WORKER, labels=["queue", "state"]
+    "jobs_oldest_seconds",
+    "Seconds since the oldest of these jobs was enqueued.",
+    WORKER,
+    labels=["queue", "state"],
 )
 EVENT_FAILURES = _gauge(
     "event_failures", "Events that a listener could not handle.", WORKER, labels=["state"]
 )
-BACKLOG_READ = _gauge("backlog_read_timestamp_seconds", "When the figures above were read.", WORKER)
+BACKLOG_READ = _gauge(
+    "backlog_read_timestamp_seconds",
+    "Time at which the metrics of the outbox, deliveries and jobs were read.",
+    WORKER,
+)
 
 
 def declared() -> list[Declared]:

@@ -13,7 +13,7 @@ policies:
 Handlers get a database that takes the role and the setting for each transaction (:meth:`.pool.Database.for_account`), with
 their first statement, so no round trip is added.
 
-Where the owner may not make roles (a server of the operator's own, without ``createrole``), the policy ``system`` of the
+Where the owner may not make roles (a configured PostgreSQL server, without ``createrole``), the policy ``system`` of the
 owner restricts it to the account of the setting while that is set.
 """
 

@@ -45,7 +45,9 @@ async def transaction(db: Database) -> AsyncIterator[Connection]:
     except psycopg.errors.ForeignKeyViolation as error:
         if "still referenced" in str(error):
             raise InUse(_IN_USE) from error
-        raise NotFound("Something this refers to does not exist: look its id up first.") from error
+        raise NotFound(
+            "An id in the request refers to a row that does not exist. The get methods list the ids."
+        ) from error
 
 
 async def one_at_a_time(connection: Connection, account_id: int) -> None:
@@ -225,4 +227,6 @@ def _column_of(error: psycopg.errors.UniqueViolation, values: Mapping[str, Any])
 
 
 def _no_such(row_id: int, field: str) -> NotFound:
-    return NotFound(f"There is no {row_id} here: look its id up first.", field=field, value=row_id)
+    return NotFound(
+        f"No row has the id {row_id}. The get method of its kind lists the ids.", field=field, value=row_id
+    )

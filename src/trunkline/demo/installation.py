@@ -88,7 +88,7 @@ class Installation:
 
     :param settings: default: free ports and a data folder below ``folder``.
     :param folder: where its data and its terminal output (``up.log``) go.
-    :param trunk_addresses: what the operator allows all trunks; the world of tests is on loopback.
+    :param trunk_addresses: what the administrator allows all trunks; the network of tests is on loopback.
     """
 
     def __init__(

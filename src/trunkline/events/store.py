@@ -29,7 +29,7 @@ CALLS_CHANNEL = "trunkline_calls"
 """NOTIFY channel with the events that were written for each call, see :class:`Written`."""
 
 STREAMS_CHANNEL = "trunkline_streams"
-"""NOTIFY channel that tells which events of other streams were written, see :class:`WrittenInStream`."""
+"""NOTIFY channel of :class:`WrittenInStream`: the events that were written to other streams."""
 
 _WRITTEN_IN_ONE = 120
 """Calls in one payload, which PostgreSQL bounds at 8000 bytes."""

@@ -1,4 +1,4 @@
-"""Maintenance of events by a worker: partitions for coming months, old events of lines, retries of dead-lettered events."""
+"""Maintenance of events by a worker: partitions for coming months, old events of lines, failed listener events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trunkline.events.store import prune_streams
 _log = get_logger("events.upkeep")
 
 _RETRY_PERIOD = 15.0
-"""Seconds between two retries of dead-lettered events."""
+"""Seconds between two retries of failed listener events."""
 
 _PARTITION_ROUNDS = 240
 """Every so many looks (an hour) partitions are made ahead."""

@@ -190,7 +190,7 @@ class _SenderSession:
     noting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def begin_due(self, conn: Connection) -> None:
-        """Set to work what is due."""
+        """Start due deliveries."""
         most = self.settings.per_endpoint * _WAITING
         full = [which for which, endpoint in self.endpoints.items() if endpoint.streams >= most]
         async with conn.transaction():

@@ -1,6 +1,6 @@
 """``get.calls_report``: one row per call session.
 
-Ours where the reference leaves it open: a call's ``communication_id`` is its ``call_session_id``;
+Behaviour that the reference leaves open: a call's ``communication_id`` is its ``call_session_id``;
 ``cpn_country_id`` is the ISO 3166 code; without ``sort`` the oldest call comes first; calls that still live
 are shown with ``include_ongoing_calls`` only, their durations null. Beside the reference's fields there are
 ``call_session_id``, ``employee_id`` and ``employee_full_name`` (of the employee who talked last, else answered last);

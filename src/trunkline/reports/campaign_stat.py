@@ -1,6 +1,6 @@
 """``get.campaign_daily_stat``: visits, communications and costs of a site's campaigns, day by day.
 
-Ours where the reference leaves it open: a day is one of the account's zone and has a row for each campaign that had a
+Behaviour that the reference leaves open: a day is one of the account's zone and has a row for each campaign that had a
 visit, a communication or costs on it; what has no campaign counts for ``-1``, the visitors without one. Uploaded costs
 are spread evenly over the days they are for, and changed by the campaign's ratio. Values that only advertising systems have
 (banners, keywords, shows, clicks, budgets) is null, since none is connected; nothing can be marked as a favourite yet.

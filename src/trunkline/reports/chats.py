@@ -1,6 +1,6 @@
 """``get.chats_report``, ``get.chat_messages_report`` and ``get.chat_channels``.
 
-Ours where the reference leaves it open: a chat's ``communication_id`` is its ``id``; ``duration`` is a text of
+Behaviour that the reference leaves open: a chat's ``communication_id`` is its ``id``; ``duration`` is a text of
 seconds, as its table says, sorted as the number it is; ``visitor_ids`` has the one visitor that is
 known; messages without ``sort`` come in the order in which they were sent.
 """

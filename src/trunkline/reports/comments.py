@@ -39,7 +39,7 @@ async def add_comment(
         found = await (await connection.execute(look, (author.account_id, communication_id))).fetchone()
         if found is None:
             raise NotFound(
-                f"There is no {kind} {communication_id} here: look its id up first.",
+                f"No {kind} has the id {communication_id}. The reports list the ids.",
                 field="communication_id",
                 value=communication_id,
             )

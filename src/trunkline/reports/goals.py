@@ -1,6 +1,6 @@
 """``get.goals_report``: goals that visitors reached.
 
-Ours where the reference leaves it open: a goal's ``communication_id`` is its ``id``.
+Behaviour that the reference leaves open: a goal's ``communication_id`` is its ``id``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``get.call_legs_report``: one row per finished leg (one participant's channel).
 
-Ours where the reference leaves it open: ``id`` is the leg's, ``connect_time`` the time of its answer;
+Behaviour that the reference leaves open: ``id`` is the leg's, ``connect_time`` the time of its answer;
 ``is_failed`` is true when the party was not reached; a leg has the session's recording when the recording is
 its own or, if it is of the whole session, when the leg is the operator's and there was a talk; without
 ``sort`` the oldest leg comes first. ``called_phone_number``, ``scenario_name`` and ``action_id``, which only

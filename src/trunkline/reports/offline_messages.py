@@ -1,6 +1,6 @@
 """``get.offline_messages_report``: what visitors left in forms.
 
-Ours where the reference leaves it open: a message's ``communication_id`` is its ``id``.
+Behaviour that the reference leaves open: a message's ``communication_id`` is its ``id``.
 """
 
 from __future__ import annotations

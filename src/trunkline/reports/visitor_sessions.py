@@ -1,6 +1,6 @@
 """``get.visitor_sessions_report``: visits of sites, as uploaded.
 
-Ours where the reference leaves it open: a visitor is a person of their own (``person_id`` is ``visitor_id``); without
+Behaviour that the reference leaves open: a visitor is a person of their own (``person_id`` is ``visitor_id``); without
 ``sort`` the oldest visit comes first.
 """
 

@@ -26,7 +26,7 @@ from trunkline import __version__
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
-from trunkline.runtime import backlog, certificates, handshakes, postgres, secrets
+from trunkline.runtime import certificates, handshakes, listen_queue, postgres, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
@@ -185,7 +185,7 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
 def _guard_ports(pid: int, tls_ports: set[int], per_address: int) -> str | None:
     """Apply what the engine has no setting for: long listen queues, and a deadline for handshakes."""
     try:
-        backlog.lengthen(pid)
+        listen_queue.lengthen(pid)
         handshakes.watch(pid, tls_ports, per_address=per_address)
     except OSError as error:
         return (

@@ -280,7 +280,7 @@ class EmbeddedPostgres:
         return self.cluster.dsn_of(database)
 
     def start(self, timeout: float = 30) -> None:
-        """Start and wait until it takes connections; :class:`DatabaseUnavailable` with its last words if not.
+        """Start and wait until it takes connections; :class:`DatabaseUnavailable` with the last line of its log if not.
 
         Call it from a thread that runs as long as the server: the kernel's death signal depends on that thread.
         """

@@ -102,7 +102,7 @@ async def find(
     if row is None:
         named = communication_id is not None
         raise NotFound(
-            f"There is no such {kind} here: look its id up in the reports",
+            f"No {kind} has this id. The reports list the ids.",
             field="communication_id" if named else "communication_ext_id",
             value=communication_id if named else ext_id,
         )

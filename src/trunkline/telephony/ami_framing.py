@@ -1,7 +1,7 @@
 """Which messages of Asterisk's manager interface are what they seem. Pure.
 
 Asterisk writes the user part of a request's From address into an event as it came, escaped line ends decoded. So anybody
-who sends a packet can add headers to an ``InvalidAccountID`` event, or end it early and begin messages of his own. But
+the sender of a packet can add headers to an ``InvalidAccountID`` event, or end it early and begin other messages. But
 Asterisk shortens that text to 36 bytes, and writes the rest of its event after it, with the address from which the packet
 really came:
 

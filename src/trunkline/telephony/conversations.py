@@ -164,7 +164,7 @@ class Conversations(Control):
         self._spawn(self._press(self._real(channel), keys), "send-keys")
 
     async def _press(self, real: str, keys: str) -> None:
-        """Beside all else: what is commanded next does not wait for the pauses. The channel stays where it is."""
+        """Runs concurrently: later commands do not wait for the pauses. The channel stays where it is."""
         try:
             for pause, part in re.findall(r"(\.*)([^.]+)", keys):
                 await asyncio.sleep(len(pause))

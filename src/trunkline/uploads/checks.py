@@ -139,7 +139,11 @@ async def existing(
     found: dict[int, Mapping[str, Any]] = {row["id"]: row for row in await cursor.fetchall()}
     for field, id_ in wanted:
         if id_ not in found:
-            raise NotFound(f"There is no {kind} {id_} here: look its id up first.", field=field, value=id_)
+            raise NotFound(
+                f"No {kind} has the id {id_}. The get method of its kind lists the ids.",
+                field=field,
+                value=id_,
+            )
         if kind == "campaign" and found[id_]["status"] == "inactive":
             raise InvalidInput(
                 f"campaign {id_} is inactive", mnemonic="campaign_is_inactive", field=field, value=id_

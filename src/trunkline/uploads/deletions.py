@@ -38,7 +38,7 @@ async def delete_uploaded(db: Database, account_id: int, kind: Kind, communicati
         row = await (await connection.execute(_LOOK[kind], (account_id, communication_id))).fetchone()
         if row is None:
             raise NotFound(
-                f"There is no {kind} {communication_id} here: look its id up first.",
+                f"No {kind} has the id {communication_id}. The reports list the ids.",
                 field="id",
                 value=communication_id,
             )

@@ -1,4 +1,4 @@
-"""Fetches one recording from a customer's server, who may be slow, wrong, or up to something."""
+"""Fetches one recording from a customer's server, which can be slow, faulty or hostile."""
 
 from __future__ import annotations
 

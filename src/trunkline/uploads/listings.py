@@ -1,6 +1,6 @@
 """What can be read of uploads: ``get.uploaded_calls`` and the user fields of offline messages.
 
-Ours where the reference leaves it open: of an ``ext_id`` that was uploaded again after a failure, the newest upload is
+Behaviour that the reference leaves open: of an ``ext_id`` that was uploaded again after a failure, the newest upload is
 shown; ``call_session_id`` is null until the call is processed; ``error_message``, which only callbacks have in the
 reference, is served as well.
 """

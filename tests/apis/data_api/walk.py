@@ -188,7 +188,7 @@ def wire_fields(fields: tuple[Field, ...], prefix: str = "") -> Iterator[tuple[s
 
 def values_for(field: Field, seen: Any) -> list[Any]:
     """Values to filter with, of which the field takes one: what was seen, or what could be. What a structure is
-    compared with, its declaration does not tell."""
+    compared with, its declaration does not say."""
     if seen is not None and not isinstance(seen, list | dict):
         return [seen]
     first = _value_for(field.type, field.enum)

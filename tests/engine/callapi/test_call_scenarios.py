@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 SCENARIOS = 10
-"""What they tell is in the note of a failure."""
+"""Their output is in the note of a failure."""
 _TO = {BORIS: TO_BORIS, CLARA: TO_CLARA}
 _METHODS = {
     "hold_call": "hold.call",
@@ -108,7 +108,7 @@ class _Company:
         call = self._calls.get(who)
         if call is not None and not call.is_ended:
             return call
-        # One that was called off before he did anything is none that anything can be done with.
+        # Nothing can be done with one that was called off at once.
         while call is None or call.is_ended:
             call = self._calls[who] = await self._parties[who].next_call()
         await call.ringing()

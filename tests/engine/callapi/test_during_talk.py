@@ -101,7 +101,7 @@ async def test_an_employee_without_a_coach(client: CallApiClient) -> None:
 
 
 async def test_a_coach_through_hold(client: CallApiClient) -> None:
-    """The talk is taken from the engine under the coach; he leaves when there is nothing to coach."""
+    """The talk is taken from the engine under the coach; the coach leaves when there is nothing to coach."""
     talk, coach = await _coached(client)
     await asyncio.sleep(0.3)
     await client.hold(talk)

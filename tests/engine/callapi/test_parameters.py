@@ -55,7 +55,7 @@ async def test_a_text_is_spoken_to_the_contact_to_its_end(client: CallApiClient)
 
 
 async def test_a_spoken_text_is_not_cut_short_by_switching_at_once(client: CallApiClient) -> None:
-    """Employee first: his text to its end, then the contact's to its end, and music for him meanwhile."""
+    """Employee first: the employee's text to its end, then the contact's to its end, and music meanwhile."""
     anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer())
     customer.on_call(Answer())

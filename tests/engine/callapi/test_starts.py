@@ -1,4 +1,4 @@
-"""Calls started by the API: who is called when, what each hears until they talk, as the pages tell."""
+"""Calls started by the API: who is called when, what each hears until they talk, as in the pages of the reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _end(client: CallApiClient, session: int, *parties: Party) -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_employee_first_with_messages(client: CallApiClient, at_once: bool) -> None:
-    """He hears his message to the end, then music while the contact is called; the contact its own unless at once."""
+    """The employee hears the whole message, then music while the contact is called; the contact its own unless at once."""
     anna, customer = client.setup.anna, await client.setup.customer()
     anna.on_call(Answer())
     customer.on_call(Answer(after=1.2))

@@ -175,7 +175,7 @@ async def test_a_blind_transfer_to_a_group(client: CallApiClient) -> None:
 
 
 async def test_the_coach_of_a_transferred_employee_leaves(client: CallApiClient) -> None:
-    """He hears both until then, is not called for the third party, and can be called for it."""
+    """The coach hears both until then, is not called for the third party, and can be called for it."""
     talk = await client.talk_in()
     contact, operator = talk.contact, talk.employee
     client.setup.clara.on_call(Answer())
@@ -227,7 +227,7 @@ async def test_hanging_up_in_each_state(client: CallApiClient, state: str, who: 
             await client.do(talk, "transfer.talk")
     await (talk.contact if who == "contact" else talk.employee).hangup()
     if (state, who) == ("transferring", "operator"):
-        # He has left anyway: the contact waits for the third party.
+        # The operator has left anyway: the contact waits for the third party.
         await asyncio.sleep(0.3)
         assert not talk.contact.is_ended
         await talk.contact.hangup()
@@ -315,7 +315,7 @@ async def test_hanging_up_while_being_transferred(client: CallApiClient, who: st
 
 
 async def test_states_in_each_phase(client: CallApiClient) -> None:
-    """``list.calls`` tells where every party stands."""
+    """``list.calls`` shows the phase of every party."""
     talk = await client.talk_in()
     session = talk.call_session_id
     await client.until_states(session, contact="Conversation", Anna="Conversation")

@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 SETTLED = 10.0
-"""Seconds; a change is there within one, a machine that is busy may take more. `trunkline bench` tells how long."""
+"""Seconds; a change is there within one, a machine that is busy may take more. `trunkline bench` measures how long."""
 ANNA = "97140000200"
 NUMBER = "97143000300"
 COMPANY = """

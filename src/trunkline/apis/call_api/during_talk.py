@@ -40,7 +40,7 @@ METHODS = (
             ParamType.NUMBER,
             required=True,
             minimum=1,
-            description="The party, as list.calls tells.",
+            description="The party, as in list.calls.",
         ),
         errors=(errors.LEG_NOT_FOUND, errors.INVALID_STATE),
     ),

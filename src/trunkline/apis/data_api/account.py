@@ -50,7 +50,7 @@ METHODS = (
     Method(
         api=Api.DATA,
         name="getobj.account",
-        summary="The account, the user who asks, and what he may do.",
+        summary="The account, the requesting user, and the permissions of this user.",
         params=(ACCESS_TOKEN, USER_ID),
         result=(
             Field("app_id", _NUMBER, description="Number of the account."),

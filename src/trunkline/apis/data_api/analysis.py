@@ -134,7 +134,7 @@ _RECORDING = (
         "transcript_status", FieldType.ENUM, enum=("not_asked", "pending", "ready", "unavailable", "failed")
     ),
     Field("transcript_failure", _STRING, description="Why there are no phrases, and what to do."),
-    Field("summary", _STRING, description="The phrases that tell most."),
+    Field("summary", _STRING, description="The most informative phrases."),
 )
 
 METHODS = (

@@ -132,7 +132,7 @@ def require_component(request: RequestContext, params: Params, component: Compon
 def component_disabled(request: RequestContext, component: Component, name: str) -> PermissionDenied:
     """The error of a parameter (dotted name) that needs a component which the account does not have."""
     return PermissionDenied(
-        f"Leave {name} out, or the operator enables its component:"
+        f"Leave {name} out, or the administrator of the installation enables its component:"
         f" trunkline account component {component.name} on --account {request.account_id}",
         mnemonic="parameter_component_disabled",
         field=name,

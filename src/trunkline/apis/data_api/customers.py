@@ -76,7 +76,7 @@ def _limits(*, emails_required: bool) -> tuple[Param, ...]:
                 items=ParamType.STRING,
                 maximum=_MOST_EMAILS,
                 convert=_emails,
-                description="Whom to tell when the limit is near.",
+                description="E-mail addresses notified before the limit is reached.",
             ),
         )
     )

@@ -145,7 +145,7 @@ async def _start_verification(request: RequestContext, params: Params) -> dict[s
     caller = services.settings.numbers.verification_account
     if caller is None:
         raise PermissionDenied(
-            "this installation does not verify numbers by calls; ask its operator to assign the number",
+            "This installation does not verify numbers by calls. Ask its administrator to assign the number.",
             mnemonic="tariff_restrictions",
             field="virtual_phone_number",
         )

@@ -36,7 +36,7 @@ def check_agent(service_spec: ServiceSpec, method: Method, agent: CallerLike) ->
 
 
 def concerns_clients(method: Method, caller: CallerLike) -> bool:
-    """Whether the method works with the accounts of an agent's clients."""
+    """Whether the method works with the customer accounts of a partner account."""
     return caller.is_agent and any(resource in _OF_CLIENTS for resource, _ in method.permissions)
 
 
@@ -45,7 +45,8 @@ def _check_api(service_spec: ServiceSpec, caller: CallerLike) -> None:
         raise rpc_error(
             service_spec.api,
             "forbidden",
-            remedy=f"The user may not use this API; the operator allows it: trunkline user apis --user {caller.login}"
+            remedy="The user may not use this API; the administrator of the installation allows it:"
+            f" trunkline user apis --user {caller.login}"
             f" {_apis_with(service_spec.api, caller)} --account {caller.account_id}",
         )
 
@@ -60,7 +61,7 @@ def _check_components(method: Method, caller: CallerLike) -> None:
             _COMPONENT_ERRORS[method.api],
             method=method,
             params={place: titles},
-            remedy=f"The operator enables it: trunkline account component {wanted[0].name} on"
+            remedy=f"The administrator of the installation enables it: trunkline account component {wanted[0].name} on"
             f" --account {caller.account_id}",
         )
 
@@ -72,7 +73,8 @@ def _check_permissions(method: Method, caller: CallerLike) -> None:
                 method.api,
                 "forbidden",
                 params={"resource": resource, "action": action},
-                remedy=f"The operator grants the permission: trunkline user permit --user {caller.login}"
+                remedy="The administrator of the installation grants the permission:"
+                f" trunkline user permit --user {caller.login}"
                 f" {resource} {action} --account {caller.account_id}",
             )
 

@@ -67,12 +67,12 @@ REMEDIES: Mapping[str, str] = {
     "batch_operations_not_supported": "Send each request in an HTTP request of its own, as an object and not as an array.",
     "notifications_not_supported": "Send an id with each request.",
     "character_encoding_not_allowed": "Send the request in UTF-8.",
-    "internal_error": "Try again later; if it fails again, ask the operator for the log of the incident.",
+    "internal_error": "Try again later; if it fails again, send the incident id to the administrator of the installation.",
     "forbidden": "Send this with a key or login that may do it.",
     "required_parameter_missed": "Send the parameter that field names.",
     "data_type_error": "Send a value of the type that the method's page names.",
     "invalid_parameter_value": "Send a value that the method's page allows.",
-    "limit_exceeded": "Wait until others have ended, or ask the operator for a higher limit.",
+    "limit_exceeded": "Wait until others have ended, or ask the administrator of the installation for a higher limit.",
 }
 """What to do about an error where nothing more is known of its cause."""
 

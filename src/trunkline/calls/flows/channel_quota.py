@@ -1,7 +1,7 @@
 """How many channels an account may have: each needs one of the media ports, which all accounts share. Pure.
 
 A part of the ports is reserved for emergency calls. Of the others an account may have eight times the channels that are
-free. So one account alone gets eight ninths of them, several hungry ones get equal parts, and some stay free for an
+free. So one account alone gets eight ninths of them, accounts that need more get equal parts, and some stay free for an
 account that has few. Emergency calls of an account beyond that share use the reserve, of which one account gets half: phones
 that dial emergency numbers again and again leave channels to the emergency calls of others.
 """

@@ -189,7 +189,7 @@ def message_played(decision: Decision, given: MessagePlayed) -> None:
 
 
 def key_pressed(decision: Decision, given: Key) -> None:
-    """The operator confirms that he takes the call."""
+    """The operator confirms the call."""
     session, leg = decision.session, given.leg
     wanted = plan_of(session).get("confirmation")
     if wanted is None or leg.side is not Side.OPERATOR or not _awaits_key(decision, leg):

@@ -162,7 +162,7 @@ def line_leg(
 
 
 def outside_dial_target(decision: Decision, kept: str) -> DialTarget | Reason:
-    """A telephone of the world that serves the contact, called with our virtual number; or why it cannot be.
+    """An outside number that serves the contact, called with a virtual number of the account; or why it cannot be.
 
     :param kept: the number, maybe with an extension.
     """

@@ -236,7 +236,7 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
 
 
 def _too_many(decision: Decision) -> bool:
-    """Whether the call has passed more operations than a scenario that works: it goes round and round."""
+    """Whether the call has passed more operations than a scenario that works: it is in a loop."""
     at_once = sum(event.type is EventType.OPERATION_ENTERED for event in decision.events)
     return at_once >= interpreter.MAX_TRANSITIONS or len(decision.session.operations) >= MAX_OPERATIONS
 

@@ -203,8 +203,8 @@ def _virtual_number(account: Account, params: Params) -> VirtualNumber:
         )
     if not number.is_verified:
         raise NotFound(
-            f"Virtual phone number {text} is not verified, so it cannot be a caller id; the operator of the installation can"
-            " verify it: `trunkline numbers assign`.",
+            f"Virtual phone number {text} is not verified, so it cannot be a caller id; the administrator of the"
+            " installation can verify it: `trunkline numbers assign`.",
             mnemonic="virtual_phone_number_not_found",
             field="virtual_phone_number",
             value=text,

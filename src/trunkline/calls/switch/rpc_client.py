@@ -257,7 +257,9 @@ class SwitchClient:
         try:
             error = orjson.loads(response_body)["error"]
         except (ValueError, KeyError, TypeError) as unread:
-            raise aiohttp.ClientPayloadError("the switch's answer is not one of ours") from unread
+            raise aiohttp.ClientPayloadError(
+                "the response of the switch is not in the expected format; do web and switch have the same version?"
+            ) from unread
         raise _raised(error)
 
     def _open(self) -> aiohttp.ClientSession:

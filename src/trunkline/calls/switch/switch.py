@@ -241,7 +241,7 @@ class Switch:
     def apply(self, decision: Decision, outcome: Outcome | None = None) -> None:
         """Keep the session, count, log, write its events, perform its effects.
 
-        :param outcome: gets what becomes of the effects.
+        :param outcome: receives the results of the effects.
         """
         session = decision.session
         self.commands.call_changed(session.call_session_id)

@@ -1,6 +1,6 @@
 """Campaigns, and the numbers that they may use.
 
-Ours where the reference leaves it open: ``costs`` is the sum of what was uploaded, changed by the campaign's ratio; a
+Behaviour that the reference leaves open: ``costs`` is the sum of what was uploaded, changed by the campaign's ratio; a
 campaign has no static marks and no coverage (null); a number of call tracking is available while no
 campaign has it; a ``prefix`` is the country's code with the area's.
 """

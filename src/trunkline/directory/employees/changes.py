@@ -59,7 +59,7 @@ async def create_employee(db: Database, account_id: int, wanted: EmployeePatch) 
 async def update_employee(db: Database, account_id: int, employee_id: int, wanted: EmployeePatch) -> None:
     """Change an employee.
 
-    :raises NotFound: no such employee, or one of what he shall have is not there.
+    :raises NotFound: no such employee, or an object that the employee shall have does not exist.
     :raises InvalidInput: a phone that is none, a coach who is the employee; ``invalid_parameters_combination``:
         a coach who is always called, but none is named.
     :raises Duplicate: ``already_in_use``: a short number, SIP line or chat login that another has.
@@ -76,7 +76,7 @@ async def delete_employee(db: Database, account_id: int, employee_id: int) -> No
     """Remove an employee from all groups; the user of this employee then has no employee.
 
     :raises NotFound: no such employee.
-    :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to him.
+    :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to the employee.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
@@ -86,7 +86,7 @@ async def delete_employee(db: Database, account_id: int, employee_id: int) -> No
             select 'SIP line ' || phone_number as place from sip_lines
             where account_id = %(account_id)s and employee_id = %(employee_id)s
             union all
-            select full_name || ', whose coach he is' from employees
+            select 'employee ' || full_name || ' (as coach)' from employees
             where account_id = %(account_id)s and coach_id = %(employee_id)s""",
             {"account_id": account_id, "employee_id": employee_id},
         )
@@ -124,7 +124,7 @@ async def _check_coach(
     if coach_id is not None:
         if coach_id == employee_id:
             raise InvalidInput(
-                "an employee cannot be their own coach; send another employee",
+                "An employee cannot be their own coach. Send another employee.",
                 field="coach.coach_id",
                 value=coach_id,
             )
@@ -137,7 +137,7 @@ async def _check_coach(
         row = await cursor.fetchone()
         if "coach_id" in columns or row is None or row["coach_id"] is None:
             raise InvalidInput(
-                "who is always called needs to be named: give coach_id, too",
+                "A coach who is always called requires coach_id. Send it, too.",
                 mnemonic="invalid_parameters_combination",
                 field="coach.coach_always_enabled",
                 value=True,
@@ -169,7 +169,7 @@ async def _parts(connection: Connection, account_id: int, employee_id: int, want
 async def _join_groups(
     connection: Connection, account_id: int, employee_id: int, group_ids: Sequence[int]
 ) -> None:
-    """Be in these groups and no others; a new member is the last of his group."""
+    """Set the groups of the employee; a new member is the last of the group."""
     await lock_rows(connection, "employee_groups", "group_id", account_id, group_ids, field="groups")
     params = {"account_id": account_id, "employee_id": employee_id, "group_ids": list(group_ids)}
     await connection.execute(

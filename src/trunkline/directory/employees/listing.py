@@ -1,6 +1,6 @@
 """The list of employees, with groups, phones, coach, schedule and chat settings.
 
-Ours where the reference leaves it open: a list without ``sort`` is ordered by id; an employee may be called
+Behaviour that the reference leaves open: a list without ``sort`` is ordered by id; an employee may be called
 (``calls_available``, ``allowed_in_call_types``) when at least one direction is allowed to them; the login is
 that of the employee's oldest user; ``status`` is null while the employee has a status that is not one of the
 standard ones.

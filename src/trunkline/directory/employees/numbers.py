@@ -1,4 +1,4 @@
-"""The numbers of an employee: SIP lines and telephones of the world, in the order they are dialled.
+"""The numbers of an employee: SIP lines and outside numbers, in the order they are dialled.
 
 An outside number may be that of several employees; its settings are then the same for all of them. It may have an
 extension (``12025550110...2345``), keyed in when it has answered. A SIP line has one employee.

@@ -25,7 +25,7 @@ class OperatorPatch:
 async def put_operator(
     connection: Connection, account_id: int, employee_id: int, wanted: OperatorPatch
 ) -> None:
-    """Give an employee chat settings, or change those he has.
+    """Give an employee chat settings, or change the present ones.
 
     :raises NotFound: a position or site that is not there.
     :raises Duplicate: ``already_in_use``: another operator's login.
@@ -68,7 +68,7 @@ async def put_operator(
 
 
 async def remove_operator(connection: Connection, account_id: int, employee_id: int) -> None:
-    """Take an employee's chat settings away, if he has some."""
+    """Take an employee's chat settings away, if there are any."""
     await connection.execute(
         "delete from employee_operators where account_id = %s and employee_id = %s", (account_id, employee_id)
     )

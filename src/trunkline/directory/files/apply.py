@@ -115,7 +115,7 @@ class DirectoryFiles:
         return Applied(prepared.plan, passwords)
 
     async def _owner(self, name: str) -> str:
-        """The account of a login or a number, in brackets: who applies files is the operator of the installation."""
+        """The account of a login or a number, in brackets: files are applied by the administrator of the installation."""
         row = await self._db.fetch_one(
             "select account_id from sip_lines where account_id >= 0 and phone_number = %(name)s"
             " union all select account_id from virtual_numbers"

@@ -124,6 +124,6 @@ async def _check(
 async def _members(
     connection: Connection, account_id: int, group_id: int, employee_ids: Sequence[int]
 ) -> None:
-    """Have these members; who stays keeps the choices made for his phones."""
+    """Set the members of the group. The phone settings of remaining members do not change."""
     await lock_rows(connection, "employees", "employee_id", account_id, employee_ids, field="members")
     await put_members(connection, account_id, group_id, employee_ids)

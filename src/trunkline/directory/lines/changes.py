@@ -1,6 +1,6 @@
 """SIP lines made, changed and removed; their passwords are shown once and kept as digests only.
 
-A line of an employee is one of the phones he is called on: it comes to his list with the line, and goes with it.
+A line of an employee is one of the employee's phones: it is added to the list with the line, and removed with it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def create_line(
 
     :param virtual_phone_number: shown when the line calls out; None: it takes calls only.
     :raises NotFound: no such employee, or no such active number.
-    :raises LimitExceeded: ``data_limit_exceeded``: the employee has all the phones he can have.
+    :raises LimitExceeded: ``data_limit_exceeded``: the employee has the maximum number of phones.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)

@@ -22,7 +22,7 @@ class SipLineForm(Item):
 
     password: Annotated[Secret, Elsewhere()] = None
     virtual_number: Annotated[Phone | None, Refers("virtual_numbers", "virtual_number_id")] = None
-    """Caller id of its calls to the world."""
+    """Caller id of its outside calls."""
     type: LineType = LineType.IN_OUT
     channels: Annotated[int, Field(ge=MIN_CHANNELS, le=MAX_CHANNELS), Column("channels_count")] = 1
     dial_time: DialTime = 60

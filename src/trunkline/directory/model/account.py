@@ -19,7 +19,7 @@ from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
 
 @dataclass(frozen=True, slots=True)
 class OutgoingLimits:
-    """Limits of calls to the world. None = the installation's usual one, 0 = none.
+    """Limits of outside calls. None: the setting of the installation (``limits.*``), 0: no limit.
 
     :ivar money_per_day: in the account's currency.
     """
@@ -89,7 +89,7 @@ class Account:
         index(self, "_system_media", system)
 
     def _line_owners(self) -> dict[int, Employee]:
-        """Phones name the lines their employee answers; a line that itself names an employee is his."""
+        """Phones name the lines their employee answers; a line that itself names an employee belongs to that employee."""
         owners = {
             phone.sip_line_id: employee
             for employee in reversed(list(self.employees.values()))

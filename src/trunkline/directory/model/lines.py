@@ -61,7 +61,7 @@ class SipLine:
     ha1_sha256: str = field(repr=False)
     employee_id: int | None
     virtual_number_id: int | None
-    """Caller id of its calls to the world."""
+    """Caller id of its outside calls."""
     type: LineType
     channels_count: int
     dial_time: int

@@ -128,6 +128,6 @@ class Group:
         return tuple(by_id[phone_id] for phone_id in self.phone_ids if phone_id in by_id)
 
     def place_of(self, employee: Employee) -> int:
-        """The employee's place by his first phone, where the order of phones was chosen."""
+        """The employee's place by the first phone, where the order of phones was chosen."""
         own = {phone.phone_id for phone in employee.phones}
         return next((place for place, phone_id in enumerate(self.phone_ids or ()) if phone_id in own), 0)

@@ -91,7 +91,7 @@ class UsualEmployee(StrEnum):
 
 
 class ShownNumber(StrEnum):
-    """Whose number an employee sees when a scenario calls him."""
+    """Whose number an employee sees in a call of a scenario."""
 
     CONTACT = "contact"
     VIRTUAL = "virtual"

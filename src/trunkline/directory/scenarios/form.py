@@ -132,7 +132,7 @@ class VoicemailForm(_Operation, _Says):
 
 
 class NotificationForm(_Operation):
-    """Tells subscriptions to ``scenario_notification``, and these addresses."""
+    """Publishes an event to subscriptions to ``scenario_notification``, and these addresses."""
 
     kind: Literal[OperationKind.NOTIFICATION]
     message: Annotated[str, Field(max_length=2000)] = ""

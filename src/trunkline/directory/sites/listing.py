@@ -1,6 +1,6 @@
 """What is known of sites, their blocks, and the industries to choose from.
 
-Ours where the reference leaves it open: a site is ``disable`` when its services are off, ``work`` when it has a
+Behaviour that the reference leaves open: a site is ``disable`` when its services are off, ``work`` when it has a
 campaign, else ``new``; every site may be changed; no integrations are connected, and blocks have no templates.
 """
 

@@ -1,6 +1,6 @@
 """``get.calls``, ``get.call_details`` and ``get.mgf_calls``: calls as a person reads them.
 
-Ours where the reference leaves it open: a lost call is processed when there was a talk with that contact since; a
+Behaviour that the reference leaves open: a lost call is processed when there was a talk with that contact since; a
 forced transfer is one without a consultation; the time of dialling is from the first ring of a party we called until
 one of them picked up; the contact in a CRM and the type of forwarding come from an integration, else null; a
 coach is a prompter when the coach whispered.

@@ -1,6 +1,6 @@
 """``get.notifications``, ``get.api_requests`` and ``get.tags_history``: what was sent, asked and marked.
 
-Ours where the reference leaves it open: a notification is a delivery to an endpoint, its delay the time until it was
+Behaviour that the reference leaves open: a notification is a delivery to an endpoint, its delay the time until it was
 sent last; of a request, the body is the content of the request log (secrets are masked, large parameters omitted);
 the history shows tags as they were set, those taken off again among them.
 """
