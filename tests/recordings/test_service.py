@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from trunkline.core.ids import node_of
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
+from trunkline.demo.tones import sine, write_wav
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.relay import Relay
@@ -155,6 +157,24 @@ async def test_a_message_becomes_a_mono_recording_after_the_call(rig: Rig, setti
     )
     with wave.open(str(settings.recordings_dir / row["wav_path"])) as file:
         assert file.getnchannels() == 1
+
+
+@pytest.mark.parametrize("length", [0, 8000, 0xFFFFFFFF], ids=["not written", "too short", "unknown"])
+async def test_a_message_is_read_to_the_end_of_its_file(rig: Rig, settings: Settings, length: int) -> None:
+    """Asterisk writes the lengths of a WAV file when the recording ends; one that is killed leaves 0 there."""
+    session = new_session_id()
+    folder = spool(settings, session)
+    write_wav(folder / "message.wav", sine(600, 2.0))
+    whole = (folder / "message.wav").read_bytes()
+    cut = whole[:4] + struct.pack("<I", length) + whole[8:40] + struct.pack("<I", length) + whole[44:]
+    (folder / "message.wav").write_bytes(cut + b"\x01")  # the file may end within a sample
+    async with worker(rig, settings):
+        await rig.happened(*call(rig.account_id, session, recorded=False, mail=f"{session}/message.wav"))
+        row = await row_when(rig, "ready", "absent")
+    assert (row["status"], row["duration_ms"]) == ("ready", 2000)
+    with wave.open(str(settings.recordings_dir / row["wav_path"])) as file:
+        sound = np.frombuffer(file.readframes(16000), dtype="<i2")
+    assert loudest(sound) == pytest.approx(600, abs=5)
 
 
 async def test_a_path_out_of_the_spool_is_refused(rig: Rig, settings: Settings, tmp_path: Path) -> None:

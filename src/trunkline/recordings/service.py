@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import shutil
+import struct
 import time
 import wave
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,9 @@ _PENDING_MAX = 86_400.0
 
 _ELSEWHERE_PERIOD = 30.0
 """Seconds until a job is tried again when this worker cannot read its spool folder."""
+
+_FORMAT = struct.Struct("<4s4x4s4s4xHHI6xH")
+"""Beginning of a WAV file, without lengths: three marks, coding, channels, samples a second, bits of a sample."""
 
 _HEADER_BYTES = 44
 """Of a WAV file without sound; a raw file of that length is under 3 ms."""
@@ -498,12 +502,24 @@ def _sound_bytes(path: Path) -> int:
 
 
 def _wav_data_offset(path: Path) -> int:
-    with wave.open(str(path)) as file:
-        if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, assembly.SAMPLE_RATE):
-            raise wave.Error("not 16-bit mono of 8000 Hz")
-    # The header is not written back when the writer was killed, so its length is ignored; its position is used.
-    head = path.open("rb").read(4096)
-    return head.index(b"data") + 8
+    """Where the samples of a WAV file of Asterisk begin.
+
+    The lengths in its header are 0 until the recording ends, and stay so when Asterisk is killed: they are not read. The
+    samples reach to the end of the file.
+
+    :raises wave.Error: it is no such file.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if len(head) < _HEADER_BYTES:
+        raise EOFError(f"{path.name} ends within its header")
+    riff, kind, chunk, coding, channels, rate, bits = _FORMAT.unpack_from(head)
+    data = head.find(b"data", _FORMAT.size)
+    if (riff, kind, chunk) != (b"RIFF", b"WAVE", b"fmt ") or data < 0:
+        raise wave.Error("not a WAV file")
+    if (coding, channels, bits, rate) != (1, 1, 8 * SAMPLE_BYTES, assembly.SAMPLE_RATE):
+        raise wave.Error("not 16-bit mono of 8000 Hz")
+    return data + 8
 
 
 async def _settled(paths: Sequence[Path]) -> None:
