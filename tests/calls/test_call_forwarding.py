@@ -271,6 +271,43 @@ def test_a_call_to_a_group_is_not_forwarded() -> None:
     assert set(places(simulation)) == {c.ANNA_LINE, c.BORIS_LINE}
 
 
+@pytest.mark.parametrize(
+    ("changes", "reached"),
+    [
+        ({"dora": {"forward_always": BORIS_EXTENSION}}, c.BORIS_LINE),
+        ({"dora": {"forward_always": c.PARTNER}}, c.PARTNER),
+        ({"dora": {"forward_always": BORIS_EXTENSION}, "boris": {"forward_always": c.PARTNER}}, c.PARTNER),
+        ({"dora": {"forward_always": "112"}}, c.DORA_LINE),
+        ({"dora": {"forward_always": c.PARTNER, "out_external_allowed": frozenset({"in"})}}, c.DORA_LINE),
+        ({"dora": {"forward_busy": BORIS_EXTENSION}}, c.DORA_LINE),
+    ],
+)
+def test_a_transfer_to_an_extension_follows_what_is_always_forwarded(
+    changes: dict[str, Any], reached: str
+) -> None:
+    simulation = incoming(with_forwards(**changes))
+    simulation.answer(c.ANNA_LINE)
+    simulation.command("hold_call").command("make_call", to=DORA_EXTENSION)
+    ringing = simulation.ringing(reached)
+    leg = simulation.session.leg_of(ringing)
+    assert leg is not None
+    outside = reached == c.PARTNER
+    assert (leg.limited_line_id is not None) == outside
+    assert (leg.trunk_id is not None) == outside
+    simulation.answer(reached)
+    simulation.hang_up()
+
+
+def test_two_who_forward_to_each_other_end_the_search() -> None:
+    changes: dict[str, Any] = {
+        "dora": {"forward_always": BORIS_EXTENSION}, "boris": {"forward_always": DORA_EXTENSION},
+    }  # fmt: skip
+    simulation = incoming(with_forwards(**changes))
+    simulation.answer(c.ANNA_LINE)
+    simulation.command("hold_call").command("make_call", to=DORA_EXTENSION)
+    assert simulation.ringing()
+
+
 def test_a_restarted_switch_has_the_forward() -> None:
     simulation = incoming(with_forwards(anna={"forward_always": DORA_EXTENSION}))
     session = evolved(None, simulation.events)

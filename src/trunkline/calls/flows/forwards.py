@@ -13,26 +13,18 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.number_plan import (
-    Destination,
     ToEmployee,
-    ToGroup,
-    ToLine,
-    ToOutside,
     destination,
     is_dialled,
 )
-from trunkline.calls.flows.third_party import right_missing, third_party
+from trunkline.calls.flows.third_party import FORWARDS_MAX, line_of, refusal, third_party
 from trunkline.calls.session import Leg
 from trunkline.core.errors import InvalidInput
-from trunkline.directory.model import Account, Employee, SipLine
+from trunkline.directory.model import Employee, SipLine
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.routing.directions import refused_direction
 from trunkline.routing.forwards import Forward, forward_always, forward_unreached
 from trunkline.routing.interpreter import may_be_forwarded
-
-FORWARDS_MAX = 3
-"""Of one call: two employees may forward to each other."""
 
 
 def follow(decision: Decision, caller: Leg, forward: Forward, side: Side, *, internal: bool = False) -> bool:
@@ -103,12 +95,6 @@ def _next(context: CallContext, to: str, *, internal: bool) -> Forward | None:
     return forward_always(employee)
 
 
-def line_of(account: Account, employee: Employee) -> SipLine | None:
-    """The line whose rights and limits the employee's forwarding has: the first of the employee's phones that is one."""
-    lines = (account.lines.get(phone.sip_line_id or 0) for phone in employee.phones)
-    return next((line for line in lines if line is not None), None)
-
-
 def dial_for_line(decision: Decision, caller: Leg, line: SipLine, side: Side, to: str) -> Reason | None:
     """Dial as if this line dialled; why not, if it may not or nobody can be called there."""
     account = decision.context.account
@@ -119,7 +105,7 @@ def dial_for_line(decision: Decision, caller: Leg, line: SipLine, side: Side, to
     if isinstance(where, ToEmployee) and where.employee.employee_id == caller.employee_id:
         return Reason.INCORRECT_CONFIG
     try:
-        target, data, seconds = third_party(decision, to, line.sip_line_id)
+        target, data, seconds = third_party(decision, to, line.sip_line_id, forwards=0)
     except InvalidInput:
         return Reason.NO_SUCCESS_OPERATOR_CALL
     more: dict[str, Any] = {"side": side, **decision.present_operation()}
@@ -127,20 +113,3 @@ def dial_for_line(decision: Decision, caller: Leg, line: SipLine, side: Side, to
         more["limited_line_id"] = line.sip_line_id
     dialing.dial(decision, caller, [(target, data | more)], seconds)
     return None
-
-
-def refusal(
-    account: Account, line: SipLine, where: Destination | None, context: CallContext
-) -> Reason | None:
-    """Why calls of this line may not be forwarded there; None: they may.
-
-    Never to an emergency number, and never to a number of the account itself: the call would come back, round and round.
-    """
-    if not isinstance(where, ToEmployee | ToGroup | ToLine | ToOutside):
-        return Reason.INCORRECT_INPUT
-    if isinstance(where, ToOutside):
-        if account.number_by_phone(where.number) is not None:
-            return Reason.INCORRECT_CONFIG
-        if where.number in account.blacklist or refused_direction(account, where.number) is not None:
-            return Reason.LOCKED_NUMB
-    return right_missing(line, account.employee_of_line(line.sip_line_id), where, context)

@@ -19,12 +19,31 @@ from trunkline.calls.flows.number_plan import (
 )
 from trunkline.calls.session import Role
 from trunkline.core.errors import InvalidInput
-from trunkline.directory.model import BillingState, Employee, LineStatus, LineType, Phone, SipLine
+from trunkline.directory.model import (
+    Account,
+    BillingState,
+    Employee,
+    LineStatus,
+    LineType,
+    Phone,
+    SipLine,
+)
 from trunkline.events.reasons import Reason
-from trunkline.routing.interpreter import Candidate, employee_obstacle, first_free_phone, members_of
+from trunkline.routing.directions import refused_direction
+from trunkline.routing.forwards import forward_always
+from trunkline.routing.interpreter import (
+    Candidate,
+    employee_obstacle,
+    first_free_phone,
+    may_be_forwarded,
+    members_of,
+)
 from trunkline.telephony.port import Endpoint, Target
 
 THIRD_PARTY_RING_SECONDS = 60
+
+FORWARDS_MAX = 3
+"""Of one call: two employees may forward to each other."""
 
 
 def right_missing(
@@ -49,12 +68,36 @@ def right_missing(
     return None
 
 
+def line_of(account: Account, employee: Employee) -> SipLine | None:
+    """The line whose rights and limits the employee's forwarding has: the first of the employee's phones that is one."""
+    lines = (account.lines.get(phone.sip_line_id or 0) for phone in employee.phones)
+    return next((line for line in lines if line is not None), None)
+
+
+def refusal(
+    account: Account, line: SipLine, where: Destination | None, context: CallContext
+) -> Reason | None:
+    """Why calls of this line may not be forwarded there; None: they may.
+
+    Never to an emergency number, and never to a number of the account itself: the call would come back, round and round.
+    """
+    if not isinstance(where, ToEmployee | ToGroup | ToLine | ToOutside):
+        return Reason.INCORRECT_INPUT
+    if isinstance(where, ToOutside):
+        if account.number_by_phone(where.number) is not None:
+            return Reason.INCORRECT_CONFIG
+        if where.number in account.blacklist or refused_direction(account, where.number) is not None:
+            return Reason.LOCKED_NUMB
+    return right_missing(line, account.employee_of_line(line.sip_line_id), where, context)
+
+
 def third_party(
-    decision: Decision, to: str, sip_line_id: int | None = None
+    decision: Decision, to: str, sip_line_id: int | None = None, *, forwards: int = FORWARDS_MAX
 ) -> tuple[Target, dict[str, Any], int]:
     """Whom ``make.call`` calls: an extension, an employee's line, or an outside number.
 
     :param sip_line_id: the line whose phone asks, when one does: its limits apply, too.
+    :param forwards: how many employees who forward all calls are followed.
 
     :raises InvalidInput: ``no_active_phone_number`` when no phone can be called there.
     """
@@ -97,6 +140,8 @@ def third_party(
                     caller_name=session.contact_full_name or "",
                 )
                 return target, dialing.line_leg(line, owner, caller), line.dial_time
+        case ToEmployee() if forwards and (found := _forwarded(decision, where.employee, forwards)):
+            return found
         case ToEmployee() | ToGroup():
             group = where.group if isinstance(where, ToGroup) else None
             people = (
@@ -130,3 +175,25 @@ def third_party(
         field="to",
         value=to,
     )
+
+
+def _forwarded(
+    decision: Decision, employee: Employee, forwards: int
+) -> tuple[Target, dict[str, Any], int] | None:
+    """Where this employee forwards all calls; None: nowhere, or nobody may be called there: the phones ring."""
+    context, forward = decision.context, forward_always(employee)
+    if forward is None or not may_be_forwarded(context.account, employee, context.local_time, internal=True):
+        return None
+    line = line_of(context.account, employee)
+    if line is None:
+        return None
+    where = destination(context.account, forward.to)
+    if refusal(context.account, line, where, context) is not None:
+        return None
+    try:
+        target, data, seconds = third_party(decision, forward.to, line.sip_line_id, forwards=forwards - 1)
+    except InvalidInput:
+        return None
+    if data.get("trunk_id") is not None and data.get("limited_line_id") is None:
+        data["limited_line_id"] = line.sip_line_id
+    return target, data, seconds
