@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Hangup
-from trunkline.calls.flows import consultation, engine_connect, forwards
+from trunkline.calls.flows import consultation, engine_connect
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -38,6 +38,7 @@ from trunkline.calls.flows.number_plan import (
     is_dialled,
 )
 from trunkline.calls.flows.table import Table, pairs, row
+from trunkline.calls.flows.third_party import refusal
 from trunkline.calls.session import Leg
 from trunkline.calls.states import ChangingSetting, Finishing
 from trunkline.calls.timers import Ask, Question
@@ -89,7 +90,7 @@ def _value(decision: Decision, leg: Leg, where: ToSetting) -> str | Reason:
         return Reason.INCORRECT_INPUT
     if isinstance(target, ToEmployee) and target.employee.employee_id == leg.employee_id:
         return Reason.INCORRECT_INPUT
-    refused = forwards.refusal(account, line, target, decision.context)
+    refused = refusal(account, line, target, decision.context)
     if refused is not None:
         return refused
     return target.number if isinstance(target, ToOutside) else where.to
