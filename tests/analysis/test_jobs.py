@@ -257,7 +257,7 @@ async def test_nothing_is_left_of_a_recording_that_is_gone(client: DataApiClient
             await asyncio.sleep(0.05)
 
 
-async def test_errors(client: DataApiClient) -> None:
+async def test_invalid_requests_are_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     for method in (TASK, INFO, ANALYSIS):
         assert await client.fault(method) == ("required_parameter_missed", "call_session_id")
         assert await client.fault(method, call_session_id="x") == ("data_type_error", "call_session_id")

@@ -13,8 +13,8 @@ from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
 from tests.calls.simulation import CallSimulation
+from tests.calls.test_consultation import DORA, contact, phase_of, talk
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_managed import DORA, contact, phase_of, talk
 from tests.calls.test_recovery import FakeWriter
 from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase

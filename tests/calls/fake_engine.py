@@ -200,7 +200,7 @@ class FakeEngine:
                     self._converse(effect)
 
     def _converse(self, effect: Effect) -> None:
-        """Conversations in our own hands."""
+        """Conversations that the switch controls."""
         match effect:
             case TakeControl(channels):
                 if all(one in self.channels for one in channels):

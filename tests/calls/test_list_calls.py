@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.calls.test_recovery_managed import TalkNode
+from tests.calls.test_consultation_recovery import TalkNode
 from trunkline.apis.call_api.manage_calls import METHODS
 from trunkline.apis.jsonrpc import Field
 

@@ -78,7 +78,7 @@ GOOD: dict[str, Any] = {
         ),
     ],
 )
-def test_refusals(
+def test_an_invalid_start_is_refused_with_mnemonic_field_and_value(
     changes: dict[str, Any],
     kind: type[Refused],
     mnemonic: str,

@@ -201,7 +201,7 @@ def test_scenario_calls_our_side_first(method: str, first: str) -> None:
     over(simulation)
 
 
-def test_informer() -> None:
+def test_an_informer_call_plays_its_message_and_ends() -> None:
     simulation = CallSimulation()
     simulation.start("start_informer_call", **COMMON, contact_message=TTS)
     simulation.answer(c.CUSTOMER)

@@ -185,7 +185,9 @@ def nest(depth: int) -> dict[str, Any]:
         ),
     ],
 )
-def test_refusals(params: dict[str, Any], mnemonic: str, field: str, value: Any) -> None:
+def test_an_invalid_query_is_refused_with_mnemonic_and_field(
+    params: dict[str, Any], mnemonic: str, field: str, value: Any
+) -> None:
     error = refused(params)
     assert (error.mnemonic, error.field, error.value) == (mnemonic, field, value)
 

@@ -109,7 +109,7 @@ def test_what_headers_hide_is_hidden_in_the_difference() -> None:
     ]
 
 
-def test_lines() -> None:
+def test_a_plan_prints_one_line_for_each_item() -> None:
     present = {"tags": {"old": {"name": "Old"}, "same": {"name": "Same"}, "other": {"name": "Other"}}}
     wanted = {"tags": {"new": {"name": "New"}, "same": {"name": "Renamed"}}}
     plan = difference(present, wanted, {"tags": ["old"]}, ["tags"])

@@ -55,7 +55,7 @@ SETTINGS = DiskSettings(alarm_free=1000, recordings_free=500, calls_free=100, pe
         (5000, DiskLevel.NO_CALLS, DiskLevel.ENOUGH),
     ],
 )
-def test_levels(free: int, before: DiskLevel, level: DiskLevel) -> None:
+def test_a_level_is_left_only_with_a_tenth_more_space(free: int, before: DiskLevel, level: DiskLevel) -> None:
     assert level_of(free, SETTINGS, before) is level
 
 

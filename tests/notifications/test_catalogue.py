@@ -167,7 +167,7 @@ def test_a_closed_account_gives_no_open_link() -> None:
     assert variables(event, CallFacts(), closed)["full_record_file_link"] is None
 
 
-def test_lines() -> None:
+def test_the_last_phone_of_a_line_makes_it_lost_and_the_first_restores_it() -> None:
     def line(type_: EventType, devices: int) -> Event:
         data = {"sip_line_id": 4, "phone_number": "0160001", "devices": devices}
         return Event(1, line_stream(4), 1, type_, Instant(1.0), data)

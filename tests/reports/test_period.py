@@ -64,7 +64,9 @@ def test_three_months_are_calendar_months_of_the_zone() -> None:
         ("2026-03-02 00:00:00", "2026-03-01 00:00:00", "invalid_parameters_combination", "date_till"),
     ],
 )
-def test_refusals(first: Any, last: Any, mnemonic: str, field: str) -> None:
+def test_an_invalid_period_is_refused_with_mnemonic_and_field(
+    first: Any, last: Any, mnemonic: str, field: str
+) -> None:
     with pytest.raises(InvalidInput) as caught:
         period(first, last)
     assert (caught.value.mnemonic, caught.value.field) == (mnemonic, field)

@@ -92,7 +92,7 @@ def test_too_long_audio_is_refused() -> None:
         audio.decode(audio.wav(bytes(audio.RATE * 2 * 3)), max_seconds=1)
 
 
-def test_levels() -> None:
+def test_the_level_of_silence_and_of_a_sine() -> None:
     assert audio.level_dbfs(bytes(800)) == float("-inf")
     assert audio.is_silent(bytes(800))
     assert audio.is_silent(b"")

@@ -70,7 +70,6 @@ from trunkline.calls.timers import (
     ring_timer,
 )
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
-from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
@@ -402,28 +401,14 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
         employee_full_name=other.employee_full_name,
         employee_phone_number=other.employee_phone_number,
     )
-    if session.record_wanted and (session.record_asked or _records(decision, contact, other)):
+    is_required = recording.is_required(decision, (contact.employee_id, other.employee_id))
+    if session.record_wanted and (session.record_asked or is_required):
         by_engine = not isinstance(session.state, Controlled)
         if by_engine and session.connect is not None and not session.connect.records:
             recording.refuse(decision, contact)
             return
         for leg in (contact, other):
             recording.begin(decision, leg, by_engine=by_engine)
-
-
-def _records(decision: Decision, *legs: Leg) -> bool:
-    """Whether calls of this direction are recorded by the settings of one of the employees in this talk."""
-    direction = decision.session.direction
-    served_by_employee = False
-    for leg in legs:
-        employee = (
-            decision.context.account.employees.get(leg.employee_id) if leg.employee_id is not None else None
-        )
-        if employee is not None:
-            served_by_employee = True
-            if employee.call_recording in (CallRecording.ALL, CallRecording(direction)):
-                return True
-    return not served_by_employee
 
 
 def _played(decision: Decision, play_id: str) -> None:

@@ -5,28 +5,42 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_DRESSING = re.compile(r"[\s()./\u00a0-]+")
+from trunkline.core.errors import InvalidInput
+
+_SEPARATORS = re.compile(r"[\s()./\u00a0-]+")
 _E164 = re.compile(r"[1-9][0-9]{5,14}\Z")
 _EXTENSION = re.compile(r"(?P<number>[^.].*?)(?P<keys>\.{2}[0-9*#.]{0,30}[0-9*#])\Z")
-"""Two dots or more: a single one may be the dressing of the number itself."""
+"""Two dots or more: a single one may be a separator in the number itself."""
 
 _LENGTH_MAX = 128
-"""Characters of a number with its dressing and its extension."""
+"""Characters of a number with its separators and its extension."""
 
 
 def normalise(text: str) -> str | None:
-    """Digits of an E.164 number from its usual dressings (``+971 50-000 0001``, ``00971500000001``); None if it is none.
+    """Digits of an E.164 number with its usual separators (``+971 50-000 0001``, ``00971500000001``); None if it is none.
 
     What has an extension behind dots is not one number: see :func:`with_extension`.
     """
     if ".." in text or len(text) > _LENGTH_MAX:
         return None
-    bare = _DRESSING.sub("", text.strip())
+    bare = _SEPARATORS.sub("", text.strip())
     if bare.startswith("+"):
         bare = bare[1:]
     elif bare.startswith("00"):
         bare = bare[2:]
     return bare if _E164.match(bare) else None
+
+
+def in_full(text: str, field: str | None = None) -> str:
+    """Digits of an E.164 number, see :func:`normalise`.
+
+    :param field: for the error.
+    :raises InvalidInput: it is no number in full.
+    """
+    digits = normalise(text)
+    if digits is None:
+        raise InvalidInput("Write the number in full, for example +12025550110.", field=field, value=text)
+    return digits
 
 
 class Dialled(NamedTuple):

@@ -246,10 +246,8 @@ def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime)
     for rule in number.rules if number is not None else ():
         if not rule.is_active:
             continue
-        if rule.schedule_id is not None:
-            schedule = account.schedules.get(rule.schedule_id)
-            if schedule is not None and not schedule.is_open(local_time):
-                continue
+        if not account.is_open(rule.schedule_id, local_time):
+            continue
         scenario = account.scenarios.get(rule.scenario_id)
         if scenario is not None:
             return scenario
@@ -443,8 +441,7 @@ class _Run:
         key: str | None
         match operation.kind:
             case OperationKind.SCHEDULE:
-                schedule = self._account.schedules.get(settings["schedule_id"])
-                is_open = schedule is None or schedule.is_open(self._availability.local_time)
+                is_open = self._account.is_open(settings["schedule_id"], self._availability.local_time)
                 key = settings.get("open" if is_open else "closed")
             case OperationKind.SPLIT:
                 key = branches.split(settings, operation.operation_id, caller.call_session_id)
@@ -578,10 +575,8 @@ def _ring_group(
     group = account.groups.get(operation.settings["group_id"])
     if group is None:
         return Reason.EMPLOYEES_NOT_EXISTS
-    if group.schedule_id is not None:
-        schedule = account.schedules.get(group.schedule_id)
-        if schedule is not None and not schedule.is_open(availability.local_time):
-            return Reason.GROUP_INACTIVE_BY_SCHEDULE
+    if not account.is_open(group.schedule_id, availability.local_time):
+        return Reason.GROUP_INACTIVE_BY_SCHEDULE
     if not group.employee_ids:
         return Reason.GROUP_WITHOUT_PHONES
     busy = availability.group_obstacle(group)
@@ -651,10 +646,8 @@ def employee_obstacle(
     status = _STATUS_OBSTACLES.get(employee.status)
     if status is not None:
         return status
-    if employee.schedule_id is not None:
-        schedule = account.schedules.get(employee.schedule_id)
-        if schedule is not None and not schedule.is_open(local_time):
-            return Reason.EMPLOYEE_INACTIVE_BY_SCHEDULE
+    if not account.is_open(employee.schedule_id, local_time):
+        return Reason.EMPLOYEE_INACTIVE_BY_SCHEDULE
     allowed = employee.in_internal_allowed if internal else employee.in_external_allowed
     if "in" not in allowed:
         return Reason.IN_CALL_NOT_ALLOWED

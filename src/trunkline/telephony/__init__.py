@@ -10,10 +10,11 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``control``         its base: commands, their errors, ids
 ``translate``       ARI events to signals; pure
 ``connects``        a connect as ``Dial()`` understands it; pure
+``hold_music``      music for a party that a phone puts on hold
 ``results``         dial status and Q.850 cause to a result; pure
 ``registrations``   devices of lines; pure
 ``contact_lookups`` follows Asterisk's contacts, from which these devices are known
-``bad_messages``    counts messages of Asterisk that cannot be handled
+``bad_messages``    counts messages of Asterisk that cannot be handled; ``queue_alarm`` reports queues of them that grow
 ``ami_framing``     which messages of the manager interface are what they seem; pure
 ``cel_log``         reads the CEL log, which Asterisk writes at all times
 ``applied``         which configuration Asterisk has loaded, and the reload of what differs
@@ -24,7 +25,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``config``          the files Asterisk reads
 ==================  ================================================================================================
 
-A common call is *decided by us and connected by the engine*: it arrives in Stasis, one request sets variables, one
+A common call is *decided by the switch and connected by the engine*: it arrives in Stasis, one request sets variables, one
 sends it to ``Dial()`` in the dialplan, and from then on Asterisk needs no switch until the talk is over. So a killed
 switch has no effect on it. Three mechanisms support this:
 

@@ -345,7 +345,7 @@ async def test_partial_changes(agency: Agency) -> None:
     await accounts.login("client", "long enough", Api.DATA_API)  # a login that was not an address stays
 
 
-async def test_faults(agency: Agency) -> None:
+async def test_an_invalid_customer_account_is_refused_with_mnemonic_and_field(agency: Agency) -> None:
     asked = {**CUSTOMER, "tariff_plan_id": await plan(agency)}
     made = (await agency.do("create.customers", **asked))["id"]
     before = len(await agency.administration.list_accounts())

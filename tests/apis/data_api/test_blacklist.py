@@ -31,7 +31,7 @@ async def test_a_number_from_beginning_to_end(client: DataApiClient) -> None:
     )
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_blacklist_entry_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     create = "create.phone_number_to_blacklist"
     await client.do(create, phone_number=PHONE)
     for same in (PHONE, f"+{PHONE}", "00971500000010"):
@@ -42,7 +42,7 @@ async def test_faults(client: DataApiClient) -> None:
     assert await client.fault(create, phone_number=12025550110) == ("data_type_error", "phone_number")
 
 
-async def test_another_account(client: DataApiClient) -> None:
+async def test_a_blacklist_entry_of_another_account_is_not_found(client: DataApiClient) -> None:
     made = (await client.do("create.phone_number_to_blacklist", phone_number=PHONE))["data"]
     client.as_other_account()
     assert made["id"] not in [row["id"] for row in await client.rows("get.blacklist_phone_numbers")]
@@ -55,7 +55,7 @@ async def test_another_account(client: DataApiClient) -> None:
     ] == (PHONE)
 
 
-async def test_permissions(client: DataApiClient) -> None:
+async def test_a_user_without_permission_is_refused(client: DataApiClient) -> None:
     methods = {
         "get.blacklist_phone_numbers": "select",
         "create.phone_number_to_blacklist": "insert",

@@ -233,7 +233,7 @@ async def test_components_of_parameters(shop: Shop) -> None:
     )
 
 
-async def test_faults(shop: Shop) -> None:
+async def test_an_invalid_campaign_is_refused_with_mnemonic_and_field(shop: Shop) -> None:
     campaign = await shop.campaign()
     inner = "campaign_conditions.group_conditions.conditions"
     faults: list[tuple[dict[str, Any], tuple[str, str]]] = [
@@ -430,7 +430,7 @@ async def test_calls_know_the_campaign_of_a_number(shop: Shop) -> None:
     assert left.campaign_id == -1
 
 
-async def test_another_account(shop: Shop) -> None:
+async def test_a_campaign_of_another_account_is_not_found(shop: Shop) -> None:
     campaign = await shop.campaign(site_blocks=[shop.block(VA)])
     shop.client.as_other_account()
     assert [row["id"] for row in await shop.client.rows("get.campaigns")] == [-1]

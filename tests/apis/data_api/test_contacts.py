@@ -118,7 +118,9 @@ async def test_the_wrong_one_of_many_is_reported(client: DataApiClient) -> None:
         assert reported["value"] == value
 
 
-async def test_faults(client: DataApiClient, anna: int) -> None:
+async def test_an_invalid_contact_is_refused_with_mnemonic_and_field(
+    client: DataApiClient, anna: int
+) -> None:
     before = await client.rows("get.contacts")
     for wrong, reported in FAULTS:
         assert await client.fault("update.contacts", id=anna, **wrong) == reported, wrong
@@ -228,7 +230,7 @@ async def test_calls_know_the_name_at_once(client: DataApiClient, anna: int) -> 
     assert PHONE not in account.contacts_by_phone
 
 
-async def test_another_account(client: DataApiClient, anna: int) -> None:
+async def test_a_contact_of_another_account_is_not_found(client: DataApiClient, anna: int) -> None:
     firm = (await client.do("create.contact_organizations", name="Example Trading"))["id"]
     group = (await client.do("create.group_contacts", name="Partners"))["id"]
     client.as_other_account()
@@ -252,7 +254,7 @@ async def test_another_account(client: DataApiClient, anna: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["contacts", "group_contacts", "contact_organizations"])
-async def test_permissions(client: DataApiClient, kind: str) -> None:
+async def test_a_user_without_permission_is_refused(client: DataApiClient, kind: str) -> None:
     for verb, action in (("get", "select"), ("create", "insert"), ("update", "update"), ("delete", "delete")):
         client.as_member(f"address_book:{action}")
         assert (await client.fault(f"{verb}.{kind}", id=0))[0] != "forbidden"

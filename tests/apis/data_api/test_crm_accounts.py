@@ -44,7 +44,7 @@ async def test_a_crm_account_from_beginning_to_end(client: DataApiClient) -> Non
     assert await client.rows("get.crm_accounts") == []
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_crm_account_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     made = await client.do("create.crm_account", **ASKED)
     await client.do("create.crm_account", **{**ASKED, "name": "Other"})
     faults: list[tuple[dict[str, Any], tuple[str, str | None]]] = [

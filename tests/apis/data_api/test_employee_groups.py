@@ -76,7 +76,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_group_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     other = (await client.do("create.group_employees", name="Other"))["id"]
     before = await client.rows("get.group_employees")
     for reported, mnemonic, field in FAULTS:
@@ -97,7 +97,7 @@ async def test_a_group_that_is_called_stays(client: DataApiClient) -> None:
     assert await client.fault("delete.group_employees", id=1) == ("entity_not_found", "id")
 
 
-async def test_access(client: DataApiClient) -> None:
+async def test_components_and_permissions_are_required(client: DataApiClient) -> None:
     made = (await client.do("create.group_employees", name="Ours"))["id"]
     client.with_components("recording")
     for field, value in (("group_phone_number", "300"), ("queue_enabled", True), ("channels_count", 2)):

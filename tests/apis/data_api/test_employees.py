@@ -307,7 +307,7 @@ async def test_components_of_parameters(client: DataApiClient) -> None:
     assert "id" in await client.do("create.employees", last_name="Reed")
 
 
-async def test_permissions(client: DataApiClient) -> None:
+async def test_a_user_without_permission_is_refused(client: DataApiClient) -> None:
     client.as_member("employees:select")
     assert len(await client.rows("get.employees")) == 3
     for method, more in (
@@ -318,7 +318,7 @@ async def test_permissions(client: DataApiClient) -> None:
         assert await client.fault(method, **more) == ("forbidden", None)
 
 
-async def test_another_account(client: DataApiClient) -> None:
+async def test_an_employee_of_another_account_is_not_found(client: DataApiClient) -> None:
     made = (await client.do("create.employees", last_name="Reed"))["id"]
     schedule = await client.one(
         "insert into schedules (account_id, key, name) values (1001, 'own', 'Own') returning schedule_id"

@@ -212,7 +212,9 @@ async def test_pages_and_total(client: DataApiClient, method: str) -> None:
         ({"user_id": 999}, "forbidden"),
     ],
 )
-async def test_errors(client: DataApiClient, method: str, params: dict[str, Any], expected: str) -> None:
+async def test_an_invalid_parameter_is_refused_with_its_mnemonic(
+    client: DataApiClient, method: str, params: dict[str, Any], expected: str
+) -> None:
     answer = await client.ask(method, **params)
     assert mnemonic(answer) == expected
     assert answer["error"]["code"] in (-32602, -32001, -32003)

@@ -388,7 +388,7 @@ PERMISSIONS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-async def test_permissions(shelf: DataApiClient) -> None:
+async def test_a_user_without_permission_is_refused(shelf: DataApiClient) -> None:
     for method, permission, params in PERMISSIONS:
         shelf.as_member()
         assert await shelf.fault(method, **params) == ("forbidden", None), method
@@ -396,7 +396,7 @@ async def test_permissions(shelf: DataApiClient) -> None:
         assert (await shelf.fault(method, **params))[0] != "forbidden", method
 
 
-async def test_another_account(shelf: DataApiClient) -> None:
+async def test_a_number_of_another_account_is_not_found(shelf: DataApiClient) -> None:
     rule = 8001
     await shelf.do("enable.private_number", **PROVIDER, virtual_phone_number=PRIVATE)
     private_id = (await numbers(shelf))[PRIVATE]["id"]

@@ -14,7 +14,7 @@ async def test_a_position_from_beginning_to_end(client: DataApiClient) -> None:
     assert await client.rows("get.employee_positions") == []
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_position_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     made = await client.do("create.employee_positions", name="Adviser")
     other = await client.do("create.employee_positions", name="Porter")
     assert (await client.fault("create.employee_positions", name="Adviser"))[0] == "duplicate_entity"
@@ -30,7 +30,7 @@ async def test_faults(client: DataApiClient) -> None:
         assert await client.fault(method, id=1, **more) == ("entity_not_found", "id")
 
 
-async def test_another_account(client: DataApiClient) -> None:
+async def test_a_position_of_another_account_is_not_found(client: DataApiClient) -> None:
     made = await client.do("create.employee_positions", name="Adviser")
     client.as_other_account()
     assert await client.rows("get.employee_positions") == []
@@ -42,7 +42,7 @@ async def test_another_account(client: DataApiClient) -> None:
     assert "id" in await client.do("create.employee_positions", name="Adviser")
 
 
-async def test_permissions(client: DataApiClient) -> None:
+async def test_a_user_without_permission_is_refused(client: DataApiClient) -> None:
     client.as_member("employees:select")
     assert await client.rows("get.employee_positions") == []
     assert await client.fault("create.employee_positions", name="X") == ("forbidden", None)

@@ -66,7 +66,7 @@ async def test_intervals_of_directory_files_are_reported_as_rules(client: DataAp
     ]
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_schedule_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     days, combination = "schedules.activity_days.days", "invalid_parameters_combination"
     cases: list[tuple[Any, str, str]] = [
         ([], "invalid_parameter_value", "schedules"),
@@ -118,7 +118,7 @@ async def test_a_schedule_that_is_used_stays(client: DataApiClient) -> None:
     assert await client.fault("delete.schedules", id=made) == ("dependency_error", "id")
 
 
-async def test_another_account(client: DataApiClient) -> None:
+async def test_a_schedule_of_another_account_is_not_found(client: DataApiClient) -> None:
     made = (await client.do("create.schedules", name="Ours", schedules=[WEEK]))["id"]
     client.as_other_account()
     assert [row["id"] for row in await client.rows("get.schedules")] == [3001]

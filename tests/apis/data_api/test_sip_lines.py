@@ -80,7 +80,7 @@ async def test_changes_of_a_line(client: DataApiClient) -> None:
     assert (row["dial_time"], row["status"]) == (12, "inactive")
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_sip_line_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     shown = await number(client)
     made = (await client.do("create.sip_lines", employee_id=4002))["id"]
     count = await client.one("select count(*) from sip_lines")
@@ -129,7 +129,7 @@ async def test_a_default_line_stays(client: DataApiClient) -> None:
     assert await client.fault("delete.sip_lines", id=9001) == ("dependency_error", "id")
 
 
-async def test_access(client: DataApiClient) -> None:
+async def test_components_and_permissions_are_required(client: DataApiClient) -> None:
     made = (await client.do("create.sip_lines", employee_id=4002))["id"]
     client.as_member("va:select")
     for method, more in (

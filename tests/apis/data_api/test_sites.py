@@ -143,7 +143,7 @@ FAULTS: list[tuple[dict[str, Any], tuple[str, str]]] = [
 ]
 
 
-async def test_faults(client: DataApiClient) -> None:
+async def test_an_invalid_site_is_refused_with_mnemonic_and_field(client: DataApiClient) -> None:
     site = await make(client)
     before = await client.rows("get.sites")
     for wrong, reported in FAULTS:
@@ -251,7 +251,7 @@ async def test_blocks(client: DataApiClient) -> None:
     assert await client.fault("delete.site_blocks", id=made) == ("entity_not_found", "id")
 
 
-async def test_another_account(client: DataApiClient) -> None:
+async def test_a_site_of_another_account_is_not_found(client: DataApiClient) -> None:
     site = await make(client)
     block = (await client.rows("get.site_blocks"))[0]["id"]
     client.as_other_account()

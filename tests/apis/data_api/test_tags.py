@@ -487,7 +487,7 @@ async def test_subscribers_hear_of_a_tag_on_a_finished_call(client: DataApiClien
     ]
 
 
-async def test_permissions(client: DataApiClient) -> None:
+async def test_a_user_without_permission_is_refused(client: DataApiClient) -> None:
     marking = ("set.communications_tags", "update.tags_communication", "set.tag_sales", MARK, UNMARK)
     methods = {
         "get.tags": "select",

@@ -71,7 +71,7 @@ def test_the_walk_meets_what_the_reference_lists() -> None:
 
 @of_the_module
 @pytest.mark.parametrize("method", READS, ids=_id)
-async def test_it_answers(walk: Walk, method: Method) -> None:
+async def test_each_read_method_responds_to_its_required_parameters(walk: Walk, method: Method) -> None:
     answer = await walk.ask(method, await walk.least(method))
     reported = mnemonic(answer)
     if set(await walk.least(method)) <= {"access_token", "date_from", "date_till"}:

@@ -292,7 +292,7 @@ async def test_calls_through_a_scenario(client: CallApiClient, method: str, firs
     await _end(client, session, customer, boris)
 
 
-async def test_informer(client: CallApiClient) -> None:
+async def test_an_informer_call_plays_its_message_and_ends(client: CallApiClient) -> None:
     before = await client.setup.last_id()
     customer = await client.setup.customer()
     customer.on_call(Answer())

@@ -6,6 +6,13 @@
 ``click_to_call``     a call that the Call API starts; ``start_requests`` builds it from the request
 ``consultation``      hold, transfer and consultation: calls whose parties the switch connects itself
 ``coaching``          listen, whisper and barge
+``third_party``       whom a command, a transfer or a forward calls in addition
+``phone_transfer``    transfers that a phone asks for (REFER)
+``redirects``         call forwarding in a phone (SIP 302); ``forwards`` has that of employees
+``pick_up``           a call that rings for a colleague is answered by another phone
+``menu``              menus of a scenario; ``scenario_position`` has where a call is in its scenario
+``mailbox``           an employee listens to the own mailbox by phone
+``employee_settings`` codes by which an employee changes an own setting
 ``engine_connect``    what the engine rings and connects by itself, and how that ends
 ``table``             transition tables: what each input means in each state; ``inputs`` has the inputs
 ``parties``           the participants that a start request or a transfer names, as dial targets

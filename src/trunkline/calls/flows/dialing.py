@@ -9,12 +9,12 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import ConnectTargets
 from trunkline.calls.finish_reasons import Side
+from trunkline.calls.flows import recording
 from trunkline.calls.session import EngineConnect, Leg, PendingTarget, Role
 from trunkline.calls.states import Controlled
 from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.phone import dialled
 from trunkline.directory.model import (
-    CallRecording,
     Employee,
     Phone,
     SipLine,
@@ -216,7 +216,8 @@ def dial(
     targets = [PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets]
     may_record = decision.context.may_record
     session.connect = EngineConnect(leg.channel, targets, records=may_record)
-    session.record_wanted = _recording_possible(decision, leg, dial_targets)
+    called = (data.get("employee_id") for _, data in dial_targets)
+    session.record_wanted = recording.is_required(decision, (leg.employee_id, *called))
     decision.do(
         ConnectTargets(
             leg.channel,
@@ -233,14 +234,6 @@ def dial(
             ),
         )
     )
-
-
-def _recording_possible(decision: Decision, leg: Leg, dial_targets: Sequence[DialTarget]) -> bool:
-    """Whether the settings of one who may be in the talk require a recording; without employees a call is recorded."""
-    wanted = (CallRecording.ALL, CallRecording(decision.session.direction))
-    people = [leg.employee_id, *(data.get("employee_id") for _, data in dial_targets)]
-    employees = [decision.context.account.employees.get(i) for i in people if i is not None]
-    return not employees or any(e is not None and e.call_recording in wanted for e in employees)
 
 
 def unexpected(decision: Decision, heard: TargetStarted) -> dict[str, Any]:

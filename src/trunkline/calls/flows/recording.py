@@ -6,11 +6,27 @@ while consulting is in no file, and each part has its exact place in time, that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import RecordVoice
 from trunkline.calls.session import Leg
 from trunkline.core.disk import NOT_RECORDED
+from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
+
+
+def is_required(decision: Decision, employee_ids: Iterable[int | None]) -> bool:
+    """Whether the settings of one of these employees require a recording of calls in this direction.
+
+    A call without an employee is recorded.
+
+    :param employee_ids: of those who are, or may be, in the talk; None and unknown ids are ignored.
+    """
+    known = decision.context.account.employees
+    employees = [found for one in employee_ids if one is not None and (found := known.get(one)) is not None]
+    wanted = (CallRecording.ALL, CallRecording(decision.session.direction))
+    return not employees or any(one.call_recording in wanted for one in employees)
 
 
 def begin(decision: Decision, leg: Leg, *, by_engine: bool = False, asked: bool = False) -> None:

@@ -2,6 +2,9 @@
 
 ====================  =======================================================================================
 ``switch``            the sessions of one node: finds the session of a signal and applies the rules
+``arrivals``          calls that come in: each finds its account, is refused or begun
+``command_handler``   commands of the APIs on live calls
+``phone_transfers``   attended and blind transfers by phones; ``pick_ups`` has calls that another phone answers
 ``origins``           the account, and the line or virtual number, of an arrival
 ``channel_admission`` which legs may begin: an account's share of the channels
 ``executor``          performs the effects of a decision on the engine
@@ -14,7 +17,8 @@
 ``presence``          which lines are registered and which devices are busy
 ``registrations``     writes registrations of devices into the database
 ``rpc_server``        accepts commands from other processes; ``rpc_client`` is the other end
-``login_guard``       bans addresses after failed log-ins; ``login_bans`` has the rules
+``login_guard``       bans addresses after failed log-ins; ``login_bans`` has the rules, ``login_guessing`` counts
+``last_talks``        which employee talked last with each caller
 ``limit_events``      publishes reached limits
 ====================  =======================================================================================
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trunkline.core.errors import Duplicate, InvalidInput
-from trunkline.core.phone import normalise
+from trunkline.core.errors import Duplicate
+from trunkline.core.phone import in_full
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.db.query.columns import number, string, time
@@ -42,13 +42,7 @@ async def block(db: Database, account_id: int, user_id: int, phone_number: str, 
     :raises InvalidInput: no telephone number.
     :raises Duplicate: it is in the list.
     """
-    digits = normalise(phone_number)
-    if digits is None:
-        raise InvalidInput(
-            "A telephone number is written in full, for example 12025550110",
-            field="phone_number",
-            value=phone_number,
-        )
+    digits = in_full(phone_number, "phone_number")
     blocked = await block_digits(db, account_id, user_id, digits, comment)
     if blocked is None:
         raise Duplicate("This number is in the blacklist already", field="phone_number", value=phone_number)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from trunkline.core.errors import InvalidInput
-from trunkline.core.phone import normalise
+from trunkline.core.phone import in_full
 
 MOST = 10
 """Telephone numbers, and e-mail addresses, of one contact."""
@@ -20,15 +20,7 @@ def checked_phones(numbers: Sequence[str]) -> list[str]:
 
     :raises InvalidInput: none, too many, one that is not a number, or one twice.
     """
-    found = [(text, normalise(text)) for text in numbers]
-    for text, digits in found:
-        if digits is None:
-            raise InvalidInput(
-                "A telephone number is written in full, for example 12025550110",
-                field="phone_numbers",
-                value=text,
-            )
-    phones = [digits for _, digits in found if digits is not None]
+    phones = [in_full(text, "phone_numbers") for text in numbers]
     _few_and_different(phones, "phone_numbers")
     if not phones:
         raise InvalidInput("A contact has at least one number", field="phone_numbers", value=[])

@@ -101,6 +101,11 @@ class Account:
                 owners[line.sip_line_id] = self.employees[line.employee_id]
         return owners
 
+    def is_open(self, schedule_id: int | None, local: datetime) -> bool:
+        """Whether a schedule is open at this local time. Without a schedule, or after it was deleted: always."""
+        schedule = self.schedules.get(schedule_id) if schedule_id is not None else None
+        return schedule is None or schedule.is_open(local)
+
     def with_numbers(
         self, contacts: Mapping[str, Contact | None], blacklisted: Mapping[str, bool]
     ) -> Account:

@@ -6,8 +6,8 @@ that an account adds by itself (``enable.private_number``) is not: several accou
 
 from __future__ import annotations
 
-from trunkline.core.errors import InUse, InvalidInput
-from trunkline.core.phone import normalise
+from trunkline.core.errors import InUse
+from trunkline.core.phone import in_full
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.rows import one_at_a_time
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
@@ -59,10 +59,7 @@ async def claims(database: Database) -> list[Row]:
 
 def digits_of(phone_number: str) -> str:
     """:raises InvalidInput: it is no number."""
-    digits = normalise(phone_number)
-    if digits is None:
-        raise InvalidInput("write the number in full, for example +12025550110", value=phone_number)
-    return digits
+    return in_full(phone_number)
 
 
 async def _owner(connection: Connection, digits: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound
-from trunkline.core.phone import normalise
+from trunkline.core.phone import in_full
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import insert, transaction, update
 from trunkline.directory.live.load import Cipher
@@ -152,13 +152,7 @@ async def _numbers(connection: Connection, account_id: int, chosen: Chosen, purp
         return own + (await take(connection, account_id, Chosen(ids=others), purpose) if others else [])
     if own:
         return own
-    digits = normalise(chosen.phone_number)
-    if digits is None:
-        raise InvalidInput(
-            "write the number in full, for example +12025550110",
-            field="virtual_phone_number",
-            value=chosen.phone_number,
-        )
+    digits = in_full(chosen.phone_number, "virtual_phone_number")
     async with whole_installation(connection):
         cursor = await connection.execute(
             "select exists (select from number_inventory where phone_number = %(phone)s) as offered,"

@@ -1,4 +1,4 @@
-"""A switch killed while it holds a call in its own hands: the next one finds it as it was, and goes on."""
+"""A switch that was killed while it controlled a call: the next one finds the same state and continues."""
 
 from __future__ import annotations
 
@@ -118,13 +118,15 @@ def node() -> TalkNode:
 
 
 @pytest.mark.parametrize(("state", "phase"), STATES)
-def test_all_is_as_it_was(node: TalkNode, state: Callable[[TalkNode], None], phase: Phase) -> None:
+def test_after_a_restart_phase_events_and_audio_are_unchanged(
+    node: TalkNode, state: Callable[[TalkNode], None], phase: Phase
+) -> None:
     state(node)
     before = {channel: node.engine.hearing(channel) for channel in node.engine.channels}
     events = node.session.seq
     node.again()
     assert node.session.phase is phase
-    assert node.session.seq == events, "nothing happened, nothing is told"
+    assert node.session.seq == events, "nothing happened, no event is written"
     after = {channel: node.engine.hearing(channel) for channel in node.engine.channels}
     assert {key: heard - {"message"} for key, heard in after.items()} == {
         key: heard - {"message"} for key, heard in before.items()
@@ -135,7 +137,9 @@ def test_all_is_as_it_was(node: TalkNode, state: Callable[[TalkNode], None], pha
 
 
 @pytest.mark.parametrize(("state", "phase"), STATES)
-def test_commands_go_on(node: TalkNode, state: Callable[[TalkNode], None], phase: Phase) -> None:
+def test_after_a_restart_commands_work(
+    node: TalkNode, state: Callable[[TalkNode], None], phase: Phase
+) -> None:
     state(node)
     node.again()
     if state is hold:

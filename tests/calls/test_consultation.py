@@ -404,7 +404,7 @@ def test_the_phases_have_every_arrow_of_the_diagram(before: str, after: str) -> 
 @pytest.mark.parametrize("mode", [None, "listen", "whisper"])
 @pytest.mark.parametrize("number", [None, DORA, c.DORA_LINE, c.CLARA_MOBILE])
 @KINDS
-def test_coach(kind: str, number: str | None, mode: str | None) -> None:
+def test_a_coach_who_answers_supervises_the_operator(kind: str, number: str | None, mode: str | None) -> None:
     simulation = talk(kind).command("add_coach", phone_number=number, mode=mode)
     coach = simulation.answer(c.CLARA_MOBILE if number == c.CLARA_MOBILE else c.DORA_LINE)
     effect = next(one for one in simulation.engine.done if isinstance(one, Supervise))
@@ -539,7 +539,7 @@ def test_recording_on_and_off() -> None:
     assert simulation.types.count(EventType.RECORDING_STARTED) == 4
 
 
-def test_tag() -> None:
+def test_a_call_has_a_tag_once() -> None:
     simulation = talk().command("tag_call", tag_id=1)
     assert [tag["tag_id"] for tag in simulation.session.tags] == [1]
     for tag_id, mnemonic in ((1, "duplicate_tag"), (99, "tag_not_found")):
@@ -548,7 +548,7 @@ def test_tag() -> None:
         assert error.value.mnemonic == mnemonic
 
 
-def test_marks_of_those_who_keep_the_tags() -> None:
+def test_marks_that_are_given_already_or_absent_change_nothing() -> None:
     """They have checked them: what is given already, or is not there, is left alone."""
     new = {"tag_id": 7, "tag_name": "New"}
     simulation = talk().command("tag_call", tag_id=1)
