@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_an_address_that_no_client_can_reach_is_not_for_the_lease(
         monkeypatch.setenv("TRUNKLINE_SWITCH__CONTROL_ADDRESS", address)
         settings = load_settings().switch
         assert settings.control_url == f"http://{host}:{settings.control_port}"
-        assert settings.control_bind == everywhere
+        assert settings.control_bind == str(ip_address(everywhere))
 
 
 def test_the_switch_is_reached_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

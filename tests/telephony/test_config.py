@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,14 @@ def test_from_settings(tmp_path: Path) -> None:
     assert config.ports.tls == settings.sip.tls_port
     assert config.away_wait == settings.switch.away_wait
     assert "ari-secret" not in repr(config)
+
+
+def test_an_ipv6_address_is_in_brackets_before_a_port() -> None:
+    files = base_files(replace(CONFIG, bind="2001:db8::5"))
+    binds = [
+        found["bind"]
+        for name, found in sections(files["pjsip.conf"])
+        if name != "transport-wss" and "bind" in found
+    ]
+    assert binds == [["[2001:db8::5]:5060"], ["[2001:db8::5]:5060"], ["[2001:db8::5]:9061"]]
+    assert sections(files["http.conf"])[0][1]["tlsbindaddr"] == ["[2001:db8::5]:8089"]

@@ -34,12 +34,33 @@ def load_settings() -> Settings:
         raise ConfigurationError(f"{error}; lists in the environment are written as JSON") from error
 
 
+_FORMS = {
+    "bool_": "true or false",
+    "int_": "a whole number",
+    "float_": "a number",
+    "string_": "a text",
+    "list_": "a list of texts",
+    "path_": "a path",
+}
+"""What a setting must be, by the start of the name of the error."""
+
+
+def _reason(detail: ErrorDetails) -> str:
+    """Why a value is refused; without the value where the type is wrong, as it may be a password."""
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    form = next((form for start, form in _FORMS.items() if detail["type"].startswith(start)), None)
+    if form is not None and detail["type"].endswith(("_type", "_parsing")):
+        return f"write {form}"
+    return detail["msg"]
+
+
 def _fault(detail: ErrorDetails) -> str:
     """One invalid setting; for an unknown one, the closest known name."""
     loc = [str(part) for part in detail["loc"]]
     name = ".".join(loc)
     if detail["type"] != "extra_forbidden":
-        return f"{name}: {detail['msg']}"
+        return f"{name}: {_reason(detail)}"
     group: type[BaseModel] | None = Settings
     for part in loc[:-1]:
         found = group.model_fields.get(part) if group is not None else None

@@ -8,15 +8,14 @@ different ``data_dir`` and ports, nothing else.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,25 +24,18 @@ from pydantic_settings import (
 )
 
 from trunkline.core.errors import ConfigurationError
+from trunkline.core.setting_types import (
+    ArchiveUrl,
+    BindAddress,
+    DatabaseUrl,
+    ExternalAddress,
+    Host,
+    Network,
+    Origin,
+    WebUrl,
+)
 
 PortNumber = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _is_reachable_host(value: str) -> bool:
-    """Whether a value is an IP address that a client can connect to, or a host name."""
-    try:
-        return not ip_address(value).is_unspecified
-    except ValueError:
-        # The last label of a host name has a letter: 127.0.0.300 is none.
-        label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-        is_name = re.fullmatch(rf"({label}\.)*{label}", value) is not None
-        return is_name and not value.rpartition(".")[2].isdigit()
-
-
-def _checked_networks(value: list[str]) -> list[str]:
-    for one in value:
-        ip_network(one)  # its ValueError has the reason
-    return value
 
 
 class _Group(BaseModel):
@@ -59,14 +51,15 @@ MEDIA_PORTS_MIN = 40
 class SipSettings(_Group):
     """Where phones and trunks reach us. A port of 0 turns that transport off."""
 
-    bind: str = "0.0.0.0"
+    bind: BindAddress = "0.0.0.0"
     udp_port: PortNumber = 5060
     tcp_port: PortNumber = 5060
     tls_port: PortNumber = 9061
     wss_port: PortNumber = 8089
-    external_address: str | None = None
-    """Address that phones outside the local network see, when this machine is behind NAT."""
-    local_networks: list[str] = Field(
+    external_address: ExternalAddress | None = None
+    """IPv4 address that phones outside the local network see, when this machine is behind NAT. No host name: Asterisk
+    resolves none (decision 0046), and an address that changes during a call would end its sound."""
+    local_networks: list[Network] = Field(
         default_factory=lambda: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"]
     )
     rtp_port_first: PortNumber = 20000
@@ -77,7 +70,7 @@ class SipSettings(_Group):
     """Seconds."""
     login_bans: bool = True
     """Refuse addresses that guess passwords of lines, for a time that grows."""
-    login_ban_exempt: list[str] = Field(default_factory=list)
+    login_ban_exempt: list[Network] = Field(default_factory=list)
     """Networks that are never banned."""
     password_strength_min: float = Field(default=12.0, ge=0, le=30)
     """Decimal logarithm of the guesses that a SIP password chosen by a person must withstand, estimated. Less than 12 allows
@@ -94,13 +87,6 @@ class SipSettings(_Group):
 
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""
-
-    @field_validator("login_ban_exempt")
-    @classmethod
-    def _networks(cls, value: list[str]) -> list[str]:
-        for one in value:
-            ip_network(one)  # its ValueError has the reason
-        return value
 
     @model_validator(mode="after")
     def _media_ports(self) -> Self:
@@ -124,7 +110,7 @@ class EngineSettings(_Group):
 
     asterisk: str = "auto"
     """``auto``: an installed Asterisk 20 or newer, else the private copy; ``private``; or the path of a program."""
-    asterisk_mirror: str | None = None
+    asterisk_mirror: ArchiveUrl | None = None
     """URL of the Debian archive from which the private copy is fetched; default: the mirrors of this machine, then
     snapshot.debian.org."""
     ari_port: PortNumber = 8088
@@ -140,15 +126,15 @@ class EngineSettings(_Group):
 class WebSettings(_Group):
     """HTTP and HTTPS for API clients and browsers. A port of 0 disables it."""
 
-    http_bind: str = "127.0.0.1"
+    http_bind: BindAddress = "127.0.0.1"
     http_port: PortNumber = 8080
-    https_bind: str = "0.0.0.0"
+    https_bind: BindAddress = "0.0.0.0"
     https_port: PortNumber = 8443
-    public_url: str | None = None
+    public_url: WebUrl | None = None
     """How clients reach us from outside (for links in recordings); default from the request."""
-    trusted_proxies: list[str] = Field(default_factory=list)
+    trusted_proxies: list[Network] = Field(default_factory=list)
     """Networks whose ``X-Forwarded-For`` header is trusted."""
-    cors_origins: list[str] = Field(default_factory=list)
+    cors_origins: list[Origin] = Field(default_factory=list)
     """Origins such as ``https://crm.example`` whose pages may call the APIs from a browser; ``*`` = all."""
     request_log_days: int = Field(default=90, ge=1)
     """Days for which the report of API requests is kept."""
@@ -181,26 +167,16 @@ class WebSettings(_Group):
     queue_wait: float = Field(default=5.0, gt=0)
     """Seconds that a request waits for others of its account."""
 
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins(cls, value: list[str]) -> list[str]:
-        for origin in value:
-            if origin != "*" and not re.fullmatch(r"https?://[^/\s@?#*]+", origin):
-                raise ValueError(
-                    f"{origin!r} is not an origin; write https://crm.example without a path, or *"
-                )
-        return value
-
 
 class SwitchSettings(_Group):
     node: int = Field(default=0, ge=0, le=62)
     """63 is the node of uploaded calls, which no switch carried."""
     control_port: PortNumber = 8070
     """HTTP for commands from web."""
-    control_bind: str = "127.0.0.1"
+    control_bind: BindAddress = "127.0.0.1"
     """IP address on which the switch accepts commands. Commands are not encrypted: use another address than loopback only
     within a private network."""
-    control_address: str | None = None
+    control_address: Host | None = None
     """Address or host name by which other processes reach the switch, which they read from the lease of its node; None =
     ``control_bind``. Required when ``control_bind`` means all addresses of the machine."""
     away_wait: int = 20
@@ -210,17 +186,11 @@ class SwitchSettings(_Group):
 
     @model_validator(mode="after")
     def _reachable(self) -> SwitchSettings:
-        try:
-            bound = ip_address(self.control_bind)
-        except ValueError:
-            raise ValueError("control_bind must be an IP address") from None
-        if bound.is_unspecified and self.control_address is None:
+        if ip_address(self.control_bind).is_unspecified and self.control_address is None:
             raise ValueError(
                 f"control_bind {self.control_bind} stands for all addresses of this machine; set control_address to the"
                 " one by which the web processes reach the switch (127.0.0.1 when all are on this machine)"
             )
-        if self.control_address is not None and not _is_reachable_host(self.control_address):
-            raise ValueError("control_address must be an IP address of one machine, or a host name")
         return self
 
     @property
@@ -241,7 +211,7 @@ class NumberSettings(_Group):
 class MetricsSettings(_Group):
     """Metrics and health of each role over HTTP. A port of 0 disables it."""
 
-    bind: str = "127.0.0.1"
+    bind: BindAddress = "127.0.0.1"
     """IP address; another one than loopback requires ``token``."""
     switch_port: PortNumber = 9161
     web_port: PortNumber = 9162
@@ -251,11 +221,9 @@ class MetricsSettings(_Group):
 
     @model_validator(mode="after")
     def _protected(self) -> MetricsSettings:
-        try:
-            bound = ip_address(self.bind)
-        except ValueError:
-            raise ValueError("metrics.bind must be an IP address") from None
-        if not bound.is_loopback and (self.token is None or len(self.token.get_secret_value()) < 16):
+        if not ip_address(self.bind).is_loopback and (
+            self.token is None or len(self.token.get_secret_value()) < 16
+        ):
             raise ValueError(
                 f"metrics.bind {self.bind} can be reached from other machines; set metrics.token"
                 " (16 characters or more)"
@@ -319,7 +287,7 @@ class RetentionSettings(_Group):
 class NotificationSettings(_Group):
     """Sending of deliveries."""
 
-    allowed_private_networks: list[str] = Field(default_factory=list)
+    allowed_private_networks: list[Network] = Field(default_factory=list)
     """Private networks that webhooks may be sent to. All others, this machine included, are out of reach."""
     connect_timeout: float = 5.0
     """Seconds."""
@@ -342,11 +310,6 @@ class NotificationSettings(_Group):
             )
         return values
 
-    @field_validator("allowed_private_networks")
-    @classmethod
-    def _networks(cls, value: list[str]) -> list[str]:
-        return _checked_networks(value)
-
 
 class MailSecurity(StrEnum):
     """How the way to the mail server is kept secret."""
@@ -359,7 +322,7 @@ class MailSecurity(StrEnum):
 class MailSettings(_Group):
     """The server by which mails go out."""
 
-    host: str | None = None
+    host: Host | None = None
     """Without one, no mail is sent."""
     port: int = Field(default=587, ge=1, le=65535)
     security: MailSecurity = MailSecurity.STARTTLS
@@ -388,14 +351,9 @@ class MailSettings(_Group):
 class UploadSettings(_Group):
     """How recordings of uploaded calls are fetched and looked into, and where their callbacks may go."""
 
-    allowed_private_networks: list[str] = Field(default_factory=list)
+    allowed_private_networks: list[Network] = Field(default_factory=list)
     """Private networks that recordings may be fetched from and callbacks may be sent to. All others, this machine
     included, are out of reach."""
-
-    @field_validator("allowed_private_networks")
-    @classmethod
-    def _networks(cls, value: list[str]) -> list[str]:
-        return _checked_networks(value)
 
     trusted_certificates: Path | None = None
     """A PEM file with your own certification authorities, trusted in addition to those of the system."""
@@ -463,7 +421,7 @@ class Settings(BaseSettings):
     """Everything that must be kept: database, recordings, media, certificates, secrets."""
     runtime_dir: Path = Path(".trunkline/runtime")
     """Downloaded programs (Asterisk); may be deleted and is fetched again. Shared by instances."""
-    database_url: str | None = None
+    database_url: DatabaseUrl | None = None
     """A PostgreSQL server of your own; default: the embedded one."""
     database_port: PortNumber = 0
     """0 = the embedded server listens on a Unix socket in the data folder only."""

@@ -158,5 +158,5 @@ def test_where_phones_register() -> None:
     assert sip_server(Settings(web=web)) == "pbx.example:5060"
     alone = SipSettings(bind="192.0.2.5")
     assert sip_server(Settings(web=web, sip=alone)) == "192.0.2.5:5060"
-    tls = SipSettings(external_address="pbx.example", udp_port=0, tcp_port=0)
-    assert sip_server(Settings(sip=tls)) == "pbx.example:9061"
+    tls = SipSettings(external_address="203.0.113.7", udp_port=0, tcp_port=0)
+    assert sip_server(Settings(sip=tls)) == "203.0.113.7:9061"

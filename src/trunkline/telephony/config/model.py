@@ -135,6 +135,11 @@ class EngineConfig:
     media_timeout: int = 0
     media_timeout_hold: int = 0
 
+    @property
+    def bind_host(self) -> str:
+        """``bind`` as it is written before a port."""
+        return f"[{self.bind}]" if ":" in self.bind else self.bind
+
     @classmethod
     def of(cls, settings: Settings, secrets: EngineSecrets, modules: Path, data: Path) -> EngineConfig:
         """From the instance's settings, its engine logins, and where the installation is."""

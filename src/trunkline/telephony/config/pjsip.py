@@ -107,16 +107,16 @@ def _transports(config: EngineConfig) -> Iterable[str]:
         )
     ports = config.ports
     if ports.udp:
-        yield f"[transport-udp]\ntype = transport\nprotocol = udp\nbind = {config.bind}:{ports.udp}\n{nat}"
+        yield f"[transport-udp]\ntype = transport\nprotocol = udp\nbind = {config.bind_host}:{ports.udp}\n{nat}"
     keepalive = "tcp_keepalive_enable = yes\n"
     if ports.tcp:
         yield (
-            f"[transport-tcp]\ntype = transport\nprotocol = tcp\nbind = {config.bind}:{ports.tcp}\n"
+            f"[transport-tcp]\ntype = transport\nprotocol = tcp\nbind = {config.bind_host}:{ports.tcp}\n"
             f"{keepalive}{nat}"
         )
     if ports.tls:
         yield (
-            f"[transport-tls]\ntype = transport\nprotocol = tls\nbind = {config.bind}:{ports.tls}\n"
+            f"[transport-tls]\ntype = transport\nprotocol = tls\nbind = {config.bind_host}:{ports.tls}\n"
             f"cert_file = {config.certificate}\npriv_key_file = {config.key}\nmethod = {_TLS_METHOD}\n"
             f"verify_client = no\nrequire_client_cert = no\nverify_server = no\n{keepalive}{nat}"
         )

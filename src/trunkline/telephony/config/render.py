@@ -153,7 +153,7 @@ def _http(config: EngineConfig) -> str:
     tls = ""
     if config.ports.wss:
         tls = (
-            f"tlsenable = yes\ntlsbindaddr = {config.bind}:{config.ports.wss}\n"
+            f"tlsenable = yes\ntlsbindaddr = {config.bind_host}:{config.ports.wss}\n"
             f"tlscertfile = {config.certificate}\ntlsprivatekey = {config.key}\n"
             "tlsdisablev1 = yes\ntlsdisablev11 = yes\n"
         )
