@@ -26,6 +26,7 @@ class Guesser:
         self._socket.bind((address, 0))
         self._local = f"{address}:{self._socket.getsockname()[1]}"
         self._ids = itertools.count(1)
+        self._contact = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,8 +34,12 @@ class Guesser:
     async def __aexit__(self, *_: object) -> None:
         self._socket.close()
 
-    async def guess(self, line: str, password: str) -> int:
-        """Try one password; the status of the answer (200, 401, 403, ...), 0 when there was none."""
+    async def guess(self, line: str, password: str, contact: str = "") -> int:
+        """Try one password; the status of the answer (200, 401, 403, ...), 0 when there was none.
+
+        :param contact: the address to register, in the place of its own.
+        """
+        self._contact = contact
         status, answer = await self._request(line, None)
         if status != 401:
             return status
@@ -101,7 +106,7 @@ class Guesser:
             f"To: <sip:{line}@127.0.0.1>",
             f"Call-ID: {call_id}",
             f"CSeq: {number} REGISTER",
-            f"Contact: <sip:{line}@{self._local}>",
+            f"Contact: <{self._contact or f'sip:{line}@{self._local}'}>",
             "Max-Forwards: 70",
             "Expires: 60",
             *([f"Authorization: {authorization}"] if authorization else []),

@@ -28,8 +28,8 @@ def variables(connect: Connect) -> dict[str, str]:
 
 def test_what_is_dialled_for_a_line() -> None:
     desk, web = contact("1001", "sip:1001@192.0.2.1"), contact("web-1001", "sip:x@192.0.2.2;transport=ws")
-    assert line_names("1001", []) == ["PJSIP/1001"]
-    assert line_names("1001", [web]) == ["PJSIP/web-1001"]
+    assert line_names("1001", []) == ["PJSIP/1001/-"]
+    assert line_names("1001", [web]) == ["PJSIP/web-1001/sip:x@192.0.2.2;transport=ws"]
     assert line_names("1001", [desk, web]) == [
         "PJSIP/1001/sip:1001@192.0.2.1",
         "PJSIP/web-1001/sip:x@192.0.2.2;transport=ws",
@@ -70,14 +70,39 @@ def test_recording_needs_a_tag() -> None:
         'sip:"x"@192.0.2.1',
         "sip:${X}@192.0.2.1",
         "sip:x@192.0.2.1\n",
+        "sip:x@192.0.2.1;maddr=192.0.2.9",
+        "sip:x@192.0.2.1;ob;MAddr=192.0.2.9",
+        "sip:x@192.0.2.1;%6daddr=192.0.2.9",
+        "sip:x@192.0.2.1;method=REFER",
+        "sip:x@192.0.2.1/-",
+        f"sip:{'x' * 400}@192.0.2.1",
         "tel:1",
     ],
 )
 def test_the_address_a_phone_registers_with_dials_nobody_else(hostile: str) -> None:
     good, bad = contact("1001", "sip:1001@192.0.2.1"), contact("1001", hostile)
     assert line_names("1001", [good, bad]) == ["PJSIP/1001/sip:1001@192.0.2.1"]
-    assert line_names("1001", [bad]) == ["PJSIP/1001"]
-    assert line_names("1001", [bad, contact("web-1001", hostile)]) == ["PJSIP/1001", "PJSIP/web-1001"]
+    assert line_names("1001", [bad]) == ["PJSIP/1001/-"]
+    assert line_names("1001", [bad, contact("web-1001", hostile)]) == ["PJSIP/1001/-"]
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        "sip:1001@192.0.2.1:5060",
+        "sip:1001@192.0.2.1:61234;ob",
+        "sips:abc-0x5f@192.0.2.1:5061;transport=TLS",
+        "sip:1001@[2001:db8::1]:5060;transport=tcp",
+        "sip:a1b2c3@192.0.2.1:49152;transport=ws",
+        "sip:1001@192.0.2.1:2048;line=q4tl3d0b",
+        "sip:1001@192.0.2.1:5060;rinstance=5c1d7e3f9a;transport=UDP",
+        "sip:+12025550110%23@192.0.2.1;mobile=1",
+        "sip:192.0.2.1",
+        "sip:1001@192.0.2.1;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    ],
+)
+def test_usual_addresses_of_phones_are_dialled(usual: str) -> None:
+    assert line_names("1001", [contact("1001", usual)]) == [f"PJSIP/1001/{usual}"]
 
 
 @given(st.text(), st.text(), st.text())
@@ -96,7 +121,9 @@ def test_nothing_a_caller_sends_becomes_an_option(number: str, caller: str, name
     assert not set("&,/@()$") & set(dialled.removeprefix("PJSIP/").removesuffix("@trunk-7"))
 
 
-def short(connect: Connect, known: str | None = "12025550110", name: str = "PJSIP/1001") -> str | None:
+def short(
+    connect: Connect, known: str | None = "12025550110", name: str = "PJSIP/1001/sip:1001@192.0.2.1"
+) -> str | None:
     return short_connect(connect, [name], {one: one.caller_number for one in connect.targets}, known)
 
 
@@ -113,7 +140,7 @@ def test_what_is_not_usual_takes_variables() -> None:
         "the caller's own number is not what the phone shall show"
     )
     assert short(usual, known=None) is None
-    assert short(usual, name="PJSIP/1001/sip:1001@192.0.2.1") is None
+    assert short(usual, name="PJSIP/1001/-") is None, "no device"
     assert short(usual, name="PJSIP/1001${EVIL}") is None
     assert short(usual, name=f"PJSIP/{'1' * 80}") is None, "longer than an extension may be"
     assert short(replace(usual, tag=CallTag(""))) is None

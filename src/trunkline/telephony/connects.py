@@ -12,24 +12,18 @@ from trunkline.telephony.registrations import Contact
 
 _EXTENSION_MAX = 80
 _SHORT = re.compile(r"[rp]~[0-9]+~[0-9A-Za-z]+~[0-9A-Za-z_-]+~g?")
+NO_ADDRESS = "-"
+"""Of no device: the endpoint is not dialled."""
 _SAFE_NUMBER = re.compile(r"[^0-9+*#A-Za-z]")
 
 
 def line_names(login: str, contacts: Sequence[Contact]) -> list[str]:
-    """What to dial for a line: each registered device; the bare endpoint (which then fails) without any.
+    """What to dial for a line: each registered device by its address; what cannot be dialled without any.
 
-    A phone writes the address of a device. One that would be read as another target or as an option of ``Dial()`` is
-    dialled as its endpoint, which Asterisk resolves by itself, or not at all when it has others.
+    A phone writes the address of a device. Never is an endpoint dialled alone: Asterisk would use the address as it is then.
     """
-    if len(contacts) == 1:
-        return [f"PJSIP/{contacts[0].endpoint}"]
     good = [contact for contact in contacts if ContactUri.is_good(contact.uri)]
-    endpoints = dict.fromkeys(contact.endpoint for contact in contacts)
-    return (
-        [f"PJSIP/{contact.endpoint}/{contact.uri}" for contact in good]
-        or [f"PJSIP/{endpoint}" for endpoint in endpoints]
-        or [f"PJSIP/{login}"]
-    )
+    return [f"PJSIP/{contact.endpoint}/{contact.uri}" for contact in good] or [f"PJSIP/{login}/{NO_ADDRESS}"]
 
 
 def trunk_name(endpoint: str, number: str) -> str:
@@ -90,7 +84,8 @@ def short_connect(
         and not (connect.music or connect.announcement)
         and all(numbers[target] == known and not target.caller_name for target in connect.targets)
     )
-    name = names[0].removeprefix("PJSIP/") if is_usual else ""
+    # The dialplan reads the address of the only device itself, and checks it.
+    name = names[0].split("/")[1] if is_usual and not names[0].endswith(f"/{NO_ADDRESS}") else ""
     options = "g" if connect.return_after_talk else ""
     word = f"{'r' if connect.record else 'p'}~{connect.ring_seconds}~{connect.tag}~{name}~{options}"
     return word if _SHORT.fullmatch(word) and len(word) < _EXTENSION_MAX else None

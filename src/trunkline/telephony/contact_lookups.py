@@ -78,10 +78,14 @@ class ContactLookups:
                 self._take_contacts(stale, [one for one in _contacts(listed) if one.endpoint in stale])
             return
         for endpoint in stale:
-            with contextlib.suppress(AmiError):
-                messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
-                details = [one for one in messages if one.event == "ContactStatusDetail"]
-                self._take_contacts({endpoint}, _contacts(details))
+            await self.look_up(endpoint)
+
+    async def look_up(self, endpoint: str) -> None:
+        """Read the contacts of an endpoint now; nothing changes when Asterisk does not respond."""
+        with contextlib.suppress(AmiError):
+            messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
+            details = [one for one in messages if one.event == "ContactStatusDetail"]
+            self._take_contacts({endpoint}, _contacts(details))
 
     def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
         for signal in self.registrations.looked_up(endpoints, listed, _now()):

@@ -46,7 +46,7 @@ from trunkline.telephony.config import (
 )
 from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, PICK_UP, WITHOUT_SWITCH
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
-from trunkline.telephony.config.pjsip import BANS_FILE, CONTEXT, bans
+from trunkline.telephony.config.pjsip import BANS_FILE, BROWSER_PREFIX, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.contact_lookups import ContactLookups
 from trunkline.telephony.control import failure_of
@@ -453,7 +453,7 @@ class AsteriskEngine(Conversations):
     async def connect(self, channel: Channel, connect: Connect) -> None:
         if connect.answer_first:
             await self.answer(channel)
-        dial = [name for target in connect.targets for name in self._dial_names(target)]
+        dial = [name for target in connect.targets for name in await self._dial_names(target)]
         numbers = {target: self._caller_number(target) for target in connect.targets}
         known = self._translator.callers.get(self._real(channel))
         if short := short_connect(connect, dial, numbers, known):
@@ -483,7 +483,7 @@ class AsteriskEngine(Conversations):
         await self._on(channel, "POST", "/continue", place, timeout=CONNECT_SECONDS)
 
     async def originate(self, originate: Originate) -> None:
-        names = self._dial_names(originate.target)
+        names = await self._dial_names(originate.target)
         if len(names) == 1:
             await self._originate(originate, names[0], str(originate.channel))
             return
@@ -563,11 +563,16 @@ class AsteriskEngine(Conversations):
         except EngineError:
             self._translator.admitted.discard(real)  # the next survey admits it
 
-    def _dial_names(self, target: Target) -> list[str]:
-        if target.endpoint.kind is EndpointKind.LINE:
-            login = target.endpoint.name
-            return line_names(login, self._contacts.registrations.of(login, f"web-{login}"))
-        return [trunk_name(target.endpoint.name, self._formatted(target, target.number or ""))]
+    async def _dial_names(self, target: Target) -> list[str]:
+        if target.endpoint.kind is not EndpointKind.LINE:
+            return [trunk_name(target.endpoint.name, self._formatted(target, target.number or ""))]
+        login = target.endpoint.name
+        endpoints = (login, f"{BROWSER_PREFIX}{login}")
+        if not (contacts := self._contacts.registrations.of(*endpoints)):
+            # It may have registered at this moment, and its event is still to come.
+            await asyncio.gather(*map(self._contacts.look_up, endpoints))
+            contacts = self._contacts.registrations.of(*endpoints)
+        return line_names(login, contacts)
 
     def _caller_number(self, target: Target) -> str:
         return self._formatted(target, target.caller_number)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from trunkline.core.clock import Instant
-from trunkline.core.engine_values import EndpointName
+from trunkline.core.engine_values import ContactUri, EndpointName
 from trunkline.telephony.ami import AmiMessage
 from trunkline.telephony.names import endpoint_of
 from trunkline.telephony.port import EndpointKind, Registered, Signal, Unregistered
@@ -144,7 +144,7 @@ class Registrations:
 
 
 def contact_of(message: AmiMessage, at: Instant) -> Contact | None:
-    """A contact from a ``ContactList`` or ``ContactStatusDetail`` event; None when it is a trunk's."""
+    """A contact from a ``ContactList`` or ``ContactStatusDetail`` event; None when it is a trunk's, or cannot be dialled."""
     endpoint = message.get("Endpoint") or message.get("EndpointName")
     uri = message.get("Uri")
     match = _URI.match(uri)
@@ -152,6 +152,7 @@ def contact_of(message: AmiMessage, at: Instant) -> Contact | None:
         not EndpointName.is_good(endpoint)
         or endpoint_of(endpoint).kind is not EndpointKind.LINE
         or match is None
+        or not ContactUri.is_good(uri)
     ):
         return None
     transport = re.search(r";transport=(\w+)", match["params"], re.I)

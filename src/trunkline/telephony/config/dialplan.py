@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+from trunkline.core.engine_values import CONTACT_URI_FORM
 from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT
 
@@ -35,7 +36,22 @@ RECORD_CALLEE = "tl-record"
 _FIELD = "${{FILTER({allowed},${{CUT(EXTEN,~,{number})}})}}"
 _TAG = "${SET(CHANNEL(accountcode)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
 _PEER_TAG = "${SET(CHANNEL(peeraccount)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
-_WHOM = f"PJSIP/{_FIELD.format(allowed='-_0-9A-Za-z', number=4)},{_FIELD.format(allowed='0-9', number=2)}"
+_ENDPOINT = _FIELD.format(allowed="-_0-9A-Za-z", number=4)
+# A phone writes the address of its device, and may write headers and parameters into it that send the call elsewhere.
+# Asterisk would use the address as it is at the moment of Dial(), so it is read and checked in the same step: 1 and 0
+# complete the name of a variable.
+_ADDRESS = CONTACT_URI_FORM.replace(";", "\\;")
+
+
+def _devices(endpoint: str, variable: str) -> str:
+    """The devices of an endpoint for ``Dial()``; without any, or with a bad one, what ``<variable>_0`` has."""
+    found = f"${{SET({variable}_1=${{PJSIP_DIAL_CONTACTS({endpoint})}})}}"
+    return f'${{{variable}_${{REGEX("^(PJSIP/{endpoint}/{_ADDRESS}(&|$))+$" {found})}}}}'
+
+
+_NOBODY = "PJSIP/tl-nobody/-"
+"""Endpoint and address of nothing: it cannot be dialled."""
+_WHOM = f"{_devices(_ENDPOINT, 'TL_WHOM')},{_FIELD.format(allowed='0-9', number=2)}"
 _OPTIONS = f"iI{_FIELD.format(allowed='g', number=5)}"
 # Only participants come to the steps of the switch. A Local channel leads from one extension to another, so with one, a
 # text of a phone could become an extension.
@@ -44,9 +60,6 @@ _FILE = "-/._~0-9A-Za-z"
 """Characters of the name of a recording below the spool folder, for FILTER()."""
 _UNIQUE = "${FILTER(-._~0-9A-Za-z,${CHANNEL(uniqueid)})}"
 RING = "tl-ring"
-# A phone writes the address of its device: one that has a comma or an ampersand would be read as more targets or as
-# options of Dial(). A line with such a device is dialled by its endpoints, which Asterisk resolves by itself.
-_DEVICES = f"^(PJSIP/({BROWSER_PREFIX})?${{EXTEN}}/sips?:[A-Za-z0-9@:\\;=.+_~%!*'-]+&?)*$"
 _TALKED = ' | "${DIALSTATUS}" = "ANSWER"'
 """Condition of the dialplan: the party has talked with a target. Then the channel is hung up instead of waiting for a
 switch, which would only hang it up."""
@@ -81,6 +94,8 @@ def base(config: EngineConfig) -> str:
  same => n(over),Hangup(${{HANGUPCAUSE}})
 """
 
+    phones = _devices("${EXTEN}", "TL_RINGS")
+    browsers = _devices(f"{BROWSER_PREFIX}${{EXTEN}}", "TL_RINGS")
     return f"""[general]
 static = yes
 writeprotect = yes
@@ -88,6 +103,7 @@ autofallthrough = yes
 clearglobalvars = yes
 
 [globals]
+TL_WHOM_0 = {_NOBODY}
 
 [{CONTEXT}]
 exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
@@ -152,14 +168,12 @@ exten => answered,1,{_PARTICIPANTS}
 {waiting("again")}
 [{RING}]
 exten => _X!,1,{_PARTICIPANTS}
- same => n,Set(TL_PHONES=${{PJSIP_DIAL_CONTACTS(${{EXTEN}})}})
- same => n,Set(TL_BROWSERS=${{PJSIP_DIAL_CONTACTS({BROWSER_PREFIX}${{EXTEN}})}})
- same => n,GotoIf($[${{REGEX("{_DEVICES}" ${{TL_PHONES}}${{TL_BROWSERS}})}}]?known)
- same => n,Set(TL_PHONES=PJSIP/${{EXTEN}})
- same => n,Set(TL_BROWSERS=PJSIP/{BROWSER_PREFIX}${{EXTEN}})
- same => n(known),Set(TL_BOTH=${{IF($[${{LEN(${{TL_PHONES}})}} & ${{LEN(${{TL_BROWSERS}})}}]?&)}})
+ same => n,Set(TL_PHONES={phones})
+ same => n,Set(TL_BROWSERS={browsers})
+ same => n,GotoIf($[${{LEN(${{TL_PHONES}}${{TL_BROWSERS}})}} = 0]?nobody)
+ same => n,Set(TL_BOTH=${{IF($[${{LEN(${{TL_PHONES}})}} & ${{LEN(${{TL_BROWSERS}})}}]?&)}})
  same => n,Dial(${{TL_PHONES}}${{TL_BOTH}}${{TL_BROWSERS}},{_DEFAULT_RING},iI)
- same => n,Hangup(41)
+ same => n(nobody),Hangup(41)
 
 ; The emergency route of a line: returns when the argument is not an emergency number. Uses no variable that a caller sets.
 [{_EMERGENCY}]
