@@ -73,8 +73,13 @@ def test_processes_and_ports() -> None:
         "  - worker does not run: see /data/logs/supervisor.log",
         "  - the switch does not respond (no answer): see /data/logs/switch.log",
     ]
-    [port] = problems(ports=[{"setting": "sip.udp_port", "port": 5060, "open": False}])
-    assert port == "port 5060 is not open: see sip.udp_port in the settings, and /data/logs"
+    [port] = problems(ports=[{"setting": "web.http_port", "port": 8080, "open": False}])
+    assert port == "port 8080 is not open: see web.http_port in the settings, and /data/logs"
+    [port] = problems(up=False, ports=[{"setting": "sip.udp_port", "port": 5060, "open": False}])
+    assert port == (
+        "port 5060 (sip.udp_port) is not open, so phones and carriers cannot use it: see the errors in"
+        " /data/logs/asterisk.log"
+    )
 
 
 def test_the_switch() -> None:

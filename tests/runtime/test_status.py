@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -116,3 +117,17 @@ def test_the_age_of_the_last_report_is_shown_and_an_old_one_is_not_ready(
 
 def test_several_reports_fit_into_the_time_after_which_a_role_does_not_respond() -> None:
     assert ALIVE_SECONDS * 3 < status.RESPONDS_SECONDS < SILENT_SECONDS
+
+
+def test_an_instance_whose_sip_port_is_closed_is_not_up(
+    tmp_path: Path, free_ports: Callable[[int], list[int]]
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    [number] = free_ports(1)
+    with _watched(settings, "asterisk"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as transport:
+        state = json.loads(state_file(settings.run_dir).read_text())
+        port = {"setting": "sip.udp_port", "transport": "udp", "address": "127.0.0.1", "number": number}
+        state_file(settings.run_dir).write_text(json.dumps({**state, "ports": [port]}))
+        assert status.collect(settings)["up"] is False
+        transport.bind(("127.0.0.1", number))
+        assert status.collect(settings)["up"] is True

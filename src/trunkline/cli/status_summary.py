@@ -62,9 +62,14 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
     for name in report["missing"]:
         if name not in known:
             yield f"{name} does not run: see {logs}/supervisor.log"
-    if report["up"]:
+    if report["up"] or not report["missing"]:
         for port in report["ports"]:
-            if not port["open"]:
+            if not port["open"] and port["setting"].startswith("sip."):
+                yield (
+                    f"port {port['port']} ({port['setting']}) is not open, so phones and carriers cannot use it: see the "
+                    f"errors in {logs}/asterisk.log"
+                )
+            elif not port["open"]:
                 yield f"port {port['port']} is not open: see {port['setting']} in the settings, and {logs}"
     yield from _disk(report.get("disk") or {})
     yield from _switch(report.get("switch") or {}, logs)

@@ -43,7 +43,7 @@ def up() -> None:
 def status(json: bool, account: int | None) -> None:
     """Show whether all works, what is wrong and what to do; then processes, ports and figures.
 
-    Exit code 0 when all processes are ready, 3 when not.
+    Exit code 0 when all processes are ready and all SIP ports are open, 3 when not.
 
     With --account: 0 when no row of the account is left out of Asterisk's configuration, 3 when one is.
     """

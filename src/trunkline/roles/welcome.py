@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from trunkline.accounts.first import ensure_first_account
@@ -13,9 +14,13 @@ from trunkline.core.settings import Settings
 from trunkline.recordings.links import base_url
 from trunkline.roles.common import database
 from trunkline.runtime import postgres
+from trunkline.runtime.ports import Port, is_open, ports_of, sip_ports
 
 FIRST_ACCOUNT = "first-account.txt"
 """File of the folder of secrets with the login, password and keys of the first account."""
+
+OPEN_SECONDS = 5.0
+"""How long the SIP ports of an Asterisk that is fully up are waited for."""
 
 
 def welcome(settings: Settings, say: Callable[[str], None]) -> None:
@@ -26,10 +31,37 @@ def welcome(settings: Settings, say: Callable[[str], None]) -> None:
 async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
     async with database(postgres.dsn(settings), "trunkline-welcome") as db:
         made = await ensure_first_account(db)
-    base = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
-    say(f"Ready. APIs at {base}/v4.0 and {base}/v2.0; phones at SIP port {settings.sip.udp_port}")
+    say(_first_line(settings, await asyncio.to_thread(_closed_sip_ports, settings)))
     if made is not None:
         hand_over(settings, made, say)
+
+
+def _closed_sip_ports(settings: Settings) -> list[Port]:
+    """Those that Asterisk does not open, although its interfaces respond. Blocks for at most ``OPEN_SECONDS``."""
+    end = time.monotonic() + OPEN_SECONDS
+    while True:
+        closed = [port for port in sip_ports(ports_of(settings)) if not is_open(port)]
+        if not closed or time.monotonic() > end:
+            return closed
+        time.sleep(0.1)
+
+
+def _first_line(settings: Settings, closed: list[Port]) -> str:
+    base = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
+    apis = f"APIs at {base}/v4.0 and {base}/v2.0"
+    if closed:
+        names = ", ".join(f"{port.setting} ({port.transport.upper()} {port.number})" for port in closed)
+        return f"NOT READY for phones: Asterisk has not opened {names}; see {settings.logs_dir}/asterisk.log. {apis}"
+    sip = settings.sip
+    ports = [
+        (sip.udp_port, "UDP"),
+        (sip.tcp_port, "TCP"),
+        (sip.tls_port, "TLS"),
+        (sip.wss_port, "WSS"),
+    ]
+    port = next((f"{number} ({name})" for number, name in ports if number), None)
+    phones = "no SIP port is turned on" if port is None else f"phones at SIP port {port}"
+    return f"Ready. {apis}; {phones}"
 
 
 def hand_over(settings: Settings, made: NewAccount, say: Callable[[str], None]) -> None:

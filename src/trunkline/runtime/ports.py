@@ -68,6 +68,11 @@ def ports_of(settings: Settings) -> list[Port]:
     return [port for port in ports if port.number]
 
 
+def sip_ports(ports: Iterable[Port]) -> list[Port]:
+    """Those by which phones and carriers reach us."""
+    return [port for port in ports if port.setting.startswith("sip.")]
+
+
 def check_free(ports: Iterable[Port]) -> None:
     """:class:`ConfigurationError` when a port is not available or two settings have the same port."""
     wanted: dict[tuple[Transport, int], Port] = {}

@@ -36,8 +36,9 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
                     "open": true}, ...]}
 
     Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all
-    processes are ready; ``reason`` is set for one that is not. ``report_age`` is null for a process that makes no reports.
-    ``supervisor`` is ``stopped`` when it does not run, so that nothing is watched. Each hook adds a section by its
+    processes are ready and all SIP ports of the settings are open; ``reason`` is set for a process that is not ready.
+    ``report_age`` is null for a process that makes no reports. ``supervisor`` is ``stopped`` when it does not run, so that
+    nothing is watched. Each hook adds a section by its
     name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
     """
     state = _running_state(settings)
@@ -61,7 +62,8 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     # A process that reports not ready, or is being restarted, is not up.
     report["processes"] = _processes(settings, state)
     ready = {process["name"] for process in report["processes"] if process["state"] == ServiceState.READY}
-    report["up"] = report["up"] and len(ready) == len(report["processes"])
+    is_closed = any(port["setting"].startswith("sip.") and not port["open"] for port in ports)
+    report["up"] = report["up"] and len(ready) == len(report["processes"]) and not is_closed
     report["missing"] = sorted(_configured(settings) - ready)
     report["supervisor"] = "stopped" if _is_stopped(state["pid"]) else "runs"
     for name, hook in (hooks or {}).items():

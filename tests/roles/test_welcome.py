@@ -1,0 +1,37 @@
+"""What ``trunkline up`` prints when all processes are ready."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trunkline.core.settings import Settings, SipSettings
+from trunkline.roles import welcome as module
+from trunkline.roles.welcome import welcome
+
+
+def test_it_is_not_ready_while_a_sip_port_is_closed(
+    database: str,
+    tmp_path: Path,
+    free_ports: Callable[[int], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.3)
+    [number] = free_ports(1)
+    sip = SipSettings(udp_port=number, tcp_port=0, tls_port=0, wss_port=0)
+    settings = Settings(data_dir=tmp_path, database_url=database, sip=sip)
+    settings.secrets_dir.mkdir(parents=True)
+    said: list[str] = []
+    welcome(settings, said.append)
+    assert said[0].startswith(
+        f"NOT READY for phones: Asterisk has not opened sip.udp_port (UDP {number}); see "
+    )
+    assert "phones at" not in said[0]
+    said.clear()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as transport:
+        transport.bind(("0.0.0.0", number))
+        welcome(settings, said.append)
+    assert said[0].endswith(f"; phones at SIP port {number} (UDP)")
