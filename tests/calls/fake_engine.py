@@ -46,6 +46,7 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Ringing,
+    SeenRecording,
     Signal,
     TargetStarted,
 )
@@ -93,6 +94,8 @@ class FakeEngine:
     channels: dict[Channel, Chan] = field(default_factory=dict)
     pending: list[Signal] = field(default_factory=list)
     done: list[Effect] = field(default_factory=list)
+    recorded_before: dict[str, SeenRecording] = field(default_factory=dict)
+    """Voice mail recordings that ended."""
     names: str = "chan-%d"
     """How the engine names channels, after their number."""
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -165,8 +168,20 @@ class FakeEngine:
         chan = self.channels[channel]
         if chan.record is not None:
             seconds = self.now() - chan.recording_since
-            self.pending.append(RecordFinished(channel, self.at(), chan.record, seconds, hung_up))
+            ended = RecordFinished(channel, self.at(), chan.record, seconds, hung_up)
+            self.pending.append(ended)
+            self.recorded_before[chan.record] = SeenRecording(seconds, ended.at)
             chan.record = None
+
+    @property
+    def recordings(self) -> dict[str, SeenRecording]:
+        """Those that ended, and those that go on."""
+        live = {
+            chan.record: SeenRecording(self.now() - chan.recording_since)
+            for chan in self.channels.values()
+            if chan.record is not None
+        }
+        return {**self.recorded_before, **live}
 
     def targets(self, channel: Channel) -> list[Chan]:
         return [one for one in self.channels.values() if one.dialler == channel]

@@ -13,7 +13,7 @@ from tests.calls import company as c
 from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.simulation import T0, evolved
-from trunkline.calls.effects import ConnectTargets, Effect, Hangup, PlayFiles, SendKeys
+from trunkline.calls.effects import ConnectTargets, Effect, Hangup, PlayFiles, RecordMessage, SendKeys
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
@@ -186,6 +186,7 @@ class Node:
             [self._seen(one) for one in self.engine.channels],
             list(self.missed),
             None if engine_started is None else Instant(T0 + engine_started),
+            self.engine.recordings,
         )
         self.recover(survey, None if alive_until is None else Instant(T0 + alive_until))
         return self.flow()
@@ -915,3 +916,96 @@ def test_a_call_that_rings_during_a_recovery_is_recorded_when_it_is_answered(*, 
     node.flow()
     events = next(iter(node.reported.events.values()))
     assert [event.type for event in events].count(EventType.RECORDING_STARTED) == 2
+
+
+# --- voice mail
+
+
+def speaking(node: Node) -> Channel:
+    """A contact leaves a message: the prompt of 5 s is over."""
+    channel = node.arrive(c.MAIL)
+    node.at(5).engine.played(channel)
+    node.flow()
+    return channel
+
+
+def messages(node: Node) -> list[dict[str, Any]]:
+    return [dict(event.data) for event in node.simulation() if event.type is EventType.VOICE_MAIL_LEFT]
+
+
+@pytest.mark.parametrize("ended_first", [True, False])
+def test_a_message_goes_on_while_the_switch_is_killed(ended_first: bool) -> None:
+    node = Node()
+    channel = speaking(node)
+    node.at(9).kill().restart()
+    assert not [one for one in node.engine.done if isinstance(one, Hangup)]
+    assert len([one for one in node.engine.done if isinstance(one, RecordMessage)]) == 1
+    node.at(17).engine.hang_up(channel)
+    if ended_first:
+        node.engine.pending.reverse()
+    node.flow()
+    [message] = messages(node)
+    assert message["seconds"] == pytest.approx(12, abs=0.1)
+    assert node.end["finish_reason"] == "caller_disconnects"
+
+
+def test_after_a_recovery_silence_ends_a_message() -> None:
+    node = Node()
+    channel = speaking(node)
+    node.at(9).kill().restart()
+    node.at(15).engine.recorded(channel)
+    node.flow()
+    [message] = messages(node)
+    assert message["seconds"] == pytest.approx(10, abs=0.1)
+    assert node.end["finish_reason"] == "no_operation"
+
+
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_a_message_ends_while_no_switch_is_there(by_caller: bool) -> None:
+    node = Node()
+    channel = speaking(node)
+    node.at(9).kill().at(15)
+    if by_caller:
+        node.engine.hang_up(channel)
+    else:
+        node.engine.recorded(channel)
+    node.flow().at(30).restart()
+    [message] = messages(node)
+    assert message["seconds"] == pytest.approx(10, abs=0.1)
+    assert not message["is_empty"]
+
+
+@pytest.mark.parametrize("is_played", [True, False])
+def test_a_switch_is_killed_before_the_beep(is_played: bool) -> None:
+    """The end of the prompt may be lost: the beep comes again, and nothing else is repeated."""
+    node = Node()
+    channel = node.arrive(c.MAIL)
+    before = len(node.engine.done)
+    node.at(3).kill()
+    if is_played:
+        node.engine.played(channel)
+        node.flow()
+    node.at(6).restart()
+    [play] = [one for one in node.engine.done[before:] if isinstance(one, PlayFiles)]
+    assert play.files == ("/media/beep",)
+    node.at(8).engine.played(channel)
+    node.flow().at(18).engine.hang_up(channel)
+    node.flow()
+    [message] = messages(node)
+    assert message["seconds"] == pytest.approx(10, abs=0.1)
+
+
+def test_the_recording_of_an_earlier_message_is_not_that_of_the_next() -> None:
+    account = c.company()
+    node = Node(account)
+    channel = speaking(node)
+    node.at(9).engine.recorded(channel)
+    ended = node.engine.recordings
+    assert [one.ended_at is not None for one in ended.values()] == [True]
+    session = next(iter(node.switch.sessions.values()))
+    session.last_message_at = Instant(T0 + 20)  # a second message of the call began its prompt then
+    node.engine.pending.clear()
+    node.at(22)
+    node.recover(Survey(Instant(node.clock), [node._seen(channel)], [], recordings=ended))
+    assert session.message is not None
+    assert isinstance(node.engine.done[-1], PlayFiles)

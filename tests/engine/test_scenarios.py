@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 
@@ -259,6 +261,33 @@ async def test_a_voice_message_is_mailed_with_its_recording(
     await asyncio.sleep(2)
     assert len(setup.mail_server.got) == 2
     assert len({mail["Message-ID"] for mail in setup.mail_server.got}) == 2
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_voice_message_goes_on_while_the_switch_is_away(
+    setup: Setup, numbers: dict[str, str], sent: signal.Signals
+) -> None:
+    """The caller goes on to speak, and a key ends the message after that; nothing is lost or doubled."""
+    setup.mail_server.got.clear()
+    before = await setup.last_id()
+    call = await (await setup.customer()).dial(numbers["message"])
+    await call.answered()
+    await asyncio.sleep(6)  # the prompt, the beep, and some seconds of the caller's tone
+    ended = int(setup.installation.process("switch")["pid"])
+    os.kill(ended, sent)
+    await setup.installation.wait_restarted("switch", ended)
+    await asyncio.sleep(4)
+    assert not call.is_ended
+    await call.send_keys("#")
+    await call.ended(timeout=20)
+    row = await setup.row_with(before, "voice_mail_records")
+    assert row["finish_reason"] == "no_operation"
+    sound = await setup.voice_mail(row)
+    assert list(sound) == [call.tone]
+    assert sound[call.tone] > 5.0
+    await mails_to(setup, "office@example.com", "anna@example.com")
+    await asyncio.sleep(2)
+    assert len(setup.mail_server.got) == 2
 
 
 # --- by the API

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import time
@@ -290,6 +291,69 @@ async def test_greeting_keys_and_voicemail(setup: TelephonySetup, tmp_path: Path
     assert len(sound) / rate == pytest.approx(recorded.seconds, abs=0.01)
     assert heard_tones(sound, [customer.tone])[customer.tone]
     await setup.nobody_left()
+
+
+@pytest.mark.parametrize("away", ["restarted", "reconnected"])
+async def test_a_recording_goes_on_while_the_switch_is_away(
+    setup: TelephonySetup, tmp_path: Path, away: str
+) -> None:
+    """The survey has its length, a key ends it as before, and its end is reported once."""
+    call = await (await setup.world.customer(CUSTOMER)).dial(NUMBER)
+    channel = (await setup.signals.wait(Arrived)).channel
+    await setup.engine.answer(channel)
+    await setup.signals.wait(Answered, lambda one: one.channel == channel)
+    path = tmp_path / "message.wav"
+    began = time.monotonic()
+    assert (await setup.engine.survey(Instant(time.time()))).recordings == {}
+    await setup.engine.record_message(channel, "31-1", str(path), 60, 30, beep=False)
+    await asyncio.sleep(3)
+    async with contextlib.AsyncExitStack() as stack:
+        if away == "restarted":
+            await setup.engine.__aexit__(None, None, None)
+            engine, signals = await stack.enter_async_context(setup.pbx.engine())
+        else:
+            engine, signals = setup.engine, setup.signals
+            ups = len(signals.of(EngineUp))
+            engine.reconnect("cut")
+            async with asyncio.timeout(PATIENCE):
+                while len(signals.of(EngineUp)) == ups:
+                    await asyncio.sleep(0.05)
+        [found] = (await engine.survey(Instant(time.time()))).recordings.items()
+        assert found[0] == "31-1"
+        assert found[1].ended_at is None
+        assert found[1].seconds == pytest.approx(time.monotonic() - began, abs=1.5)
+        await asyncio.sleep(2)
+        await call.send_keys("#")
+        recorded = await signals.wait(RecordFinished)
+        assert (recorded.channel, recorded.record_id, recorded.hung_up) == (channel, "31-1", False)
+        assert recorded.seconds == pytest.approx(time.monotonic() - began, abs=1.5)
+        assert recorded.seconds > 4.5
+        ended = (await engine.survey(Instant(time.time()))).recordings["31-1"]
+        assert (ended.seconds, ended.ended_at) == (recorded.seconds, recorded.at)
+        await call.hangup()
+        await call.ended()
+        assert len(signals.of(RecordFinished)) == 1
+
+
+async def test_a_recording_that_ended_without_a_switch_is_found(
+    setup: TelephonySetup, tmp_path: Path
+) -> None:
+    call = await (await setup.world.customer(CUSTOMER)).dial(NUMBER)
+    channel = (await setup.signals.wait(Arrived)).channel
+    await setup.engine.answer(channel)
+    await setup.signals.wait(Answered, lambda one: one.channel == channel)
+    await setup.engine.record_message(channel, "31-1", str(tmp_path / "message.wav"), 60, 30, beep=False)
+    await asyncio.sleep(3)
+    await setup.engine.__aexit__(None, None, None)
+    await call.hangup()
+    await call.ended()
+    await setup.logged("HANGUP", channel)
+    ended = time.time()
+    await asyncio.sleep(1)
+    async with setup.pbx.engine() as (engine, _):
+        found = (await engine.survey(Instant(time.time()))).recordings["31-1"]
+    assert found.ended_at == pytest.approx(ended, abs=1.0)
+    assert found.seconds == pytest.approx(3.0, abs=1.0)
 
 
 async def test_engine_restart_is_reported_and_registrations_survive(setup: TelephonySetup) -> None:

@@ -34,7 +34,7 @@ class Control:
         self._ari = ari
         self._ami = ami
         self._paths = paths
-        self._translator = Translator()
+        self._translator = Translator(recordings_dir=paths.voicemail)
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = get_logger("telephony")
 

@@ -67,6 +67,7 @@ from trunkline.telephony.port import (
     Participant,
     RecordFinished,
     SeenChannel,
+    SeenRecording,
     Signal,
     Survey,
     Target,
@@ -74,7 +75,7 @@ from trunkline.telephony.port import (
 from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
-from trunkline.telephony.translate import CREATED, WANTED, device_id
+from trunkline.telephony.translate import CREATED, WANTED, device_id, seconds_of_wav
 from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
 
 _LOGIN_FAILURES = {
@@ -98,6 +99,11 @@ _LOG_SECONDS = 0.5
 """How long after an event its line is in Asterisk's log, at most."""
 _UNKNOWN_NAME = "<unknown>"
 """What Asterisk reports as the account of a request with an unknown name."""
+_NOT_FOUND = 404
+_RECORDED_MAX = 1000
+"""Ended voice mail recordings that are kept in memory for the next survey."""
+_LINK_SECONDS = 86_400.0
+"""A voice mail recording is over by then."""
 _CREATED_SECONDS = 10.0
 """How long a created channel may take to enter Stasis."""
 _CREATED_EVENT_SECONDS = 0.5
@@ -143,6 +149,8 @@ class AsteriskEngine(Conversations):
         """Channels that are being created and dialled; set when they are in Stasis: before, they cannot be dialled."""
         self._returned: tuple[str, set[str]] = ("", set())
         """Token of the last heartbeat, and the interfaces that have brought it back."""
+        self._recorded: dict[str, SeenRecording] = {}
+        """Voice mail recordings that ended lately."""
         self._core: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -422,6 +430,7 @@ class AsteriskEngine(Conversations):
         self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
     ) -> None:
         target = Path(path)
+        self._recorded.pop(record_id, None)
         await asyncio.to_thread(self._lead_recording_to, target, record_id)
         self._translator.add_recording(record_id, channel, target)
         params: dict[str, str | int] = {
@@ -630,6 +639,7 @@ class AsteriskEngine(Conversations):
         parties = {one.id for one, _ in channels if endpoint_of_channel(one.name) is not None}
         await self._close_left_over(bridges, parties)
         self._process_pending_channels()
+        recordings = await self._find_recordings()
         shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
         linked = {entry.channel: entry.linked for entry in entries if entry.event == "CHAN_START"}
         linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
@@ -641,7 +651,33 @@ class AsteriskEngine(Conversations):
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
         seen = [one for one in found if one]
-        return Survey(at, seen, cel_log.signals(entries, winning, alive), self._started_at(info))
+        missed = cel_log.signals(entries, winning, alive)
+        return Survey(at, seen, missed, self._started_at(info), recordings)
+
+    async def _find_recordings(self) -> dict[str, SeenRecording]:
+        """Voice mail recordings that go on, and those that ended lately or while no switch was connected.
+
+        Each has a link in Asterisk's folder until its end is reported.
+        """
+        links = await asyncio.to_thread(_links_in, self._config.paths.voicemail)
+        found = await asyncio.gather(*(self._find_recording(link) for link in links))
+        seen = {link.stem: one for link, one in zip(links, found, strict=True) if one is not None}
+        return {**seen, **self._recorded}
+
+    async def _find_recording(self, link: Path) -> SeenRecording | None:
+        """None: it was not begun."""
+        try:
+            began_at = (await asyncio.to_thread(link.lstat)).st_mtime
+        except FileNotFoundError:
+            return None  # its end was reported meanwhile
+        try:
+            await self._ari.request("GET", f"/recordings/live/{segment(link.stem)}")
+        except AriError as error:
+            if error.status != _NOT_FOUND:
+                raise failure_of(error, f"recording {link.stem}") from error
+            return await asyncio.to_thread(_ended_recording, link)
+        # Asterisk has no duration of a recording that goes on. Its link was made right before it began.
+        return SeenRecording(max(0.0, _now() - began_at))
 
     def _started_at(self, info: Any) -> Instant | None:
         """Since when this Asterisk runs."""
@@ -836,8 +872,34 @@ class AsteriskEngine(Conversations):
         if isinstance(signal, RecordFinished):
             link = self._config.paths.voicemail / f"{signal.record_id}.wav"
             link.unlink(missing_ok=True)
+            self._recorded[signal.record_id] = SeenRecording(signal.seconds, signal.at)
+            if len(self._recorded) > _RECORDED_MAX:
+                del self._recorded[next(iter(self._recorded))]
         self._signals.put_nowait(signal)
         self._signals_alarm.check(self._signals.qsize())
+
+
+def _links_in(folder: Path) -> list[Path]:
+    """The links of voice mail recordings; those that nobody asked for in a day are removed."""
+    links = [path for path in folder.glob("*.wav") if path.is_symlink()]
+    oldest = time.time() - _LINK_SECONDS
+    kept = []
+    for link in links:
+        with contextlib.suppress(FileNotFoundError):
+            if link.lstat().st_mtime < oldest:
+                link.unlink()
+            else:
+                kept.append(link)
+    return kept
+
+
+def _ended_recording(link: Path) -> SeenRecording | None:
+    """A recording that does not go on; None when Asterisk has written nothing of it."""
+    try:
+        written_at = link.stat().st_mtime
+    except OSError:
+        return None
+    return SeenRecording(seconds_of_wav(link), Instant(written_at))
 
 
 def _marks(tag: str) -> dict[str, str]:

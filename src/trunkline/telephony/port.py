@@ -12,7 +12,7 @@ this channel is still live.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType, Protocol
@@ -432,6 +432,18 @@ class SeenChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenRecording:
+    """A voice mail recording that was begun, as found by :meth:`Engine.survey`.
+
+    :ivar seconds: of sound so far.
+    :ivar ended_at: None while it goes on.
+    """
+
+    seconds: float
+    ended_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Participant:
     """One live channel of a phone or carrier, as listed.
 
@@ -457,6 +469,8 @@ class Survey:
     """From the engine's CEL log, oldest first, from the requested instant on; may repeat known signals."""
     engine_started_at: Instant | None = None
     """Since when this process of the engine runs: calls that are older were carried by another one. None = not known."""
+    recordings: Mapping[str, SeenRecording] = field(default_factory=dict)
+    """By record id: voice mail recordings that go on, and those that ended lately or while no switch was connected."""
 
 
 class Engine(Protocol):

@@ -106,6 +106,8 @@ class Translator:
     """Channels that we dialled and that are answered; the caller of the translator sends them to the dialplan."""
     admitted: set[str] = field(default_factory=set)
     """Those that were sent there: once only, because from then on the switch commands them."""
+    recordings_dir: Path | None = None
+    """Where Asterisk records voice mails: one that a former switch began is found there."""
     _groups: dict[str, _Group] = field(default_factory=dict)
     _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
@@ -389,12 +391,19 @@ class Translator:
         return [Ended(public, event.at, event.cause, by_party)]
 
     def _recorded(self, event: RecordingFinished) -> list[Signal]:
-        recording = self._recordings.pop(event.name, None)
+        recording = self._recordings.pop(event.name, None) or self._begun_before(event)
         if recording is None:
             return []
         seconds = seconds_of_wav(recording.path)
         hung_up = any(real in self.by_party for real in self.members(recording.channel))
         return [RecordFinished(recording.channel, event.at, event.name, seconds, hung_up)]
+
+    def _begun_before(self, event: RecordingFinished) -> _Recording | None:
+        """A recording that the switch before this one began."""
+        kind, _, target = event.target.partition(":")
+        if kind != "channel" or self.recordings_dir is None:
+            return None
+        return _Recording(self.public(target), self.recordings_dir / f"{event.name}.wav")
 
 
 def seconds_of_wav(path: Path) -> float:

@@ -69,7 +69,7 @@ from trunkline.routing.interpreter import (
     Skipped,
     TakeMessage,
 )
-from trunkline.telephony.port import Arrived
+from trunkline.telephony.port import Arrived, SeenRecording
 
 BEEP = "beep"
 """Mnemonic of the system media file played before a voice mail is recorded."""
@@ -322,7 +322,8 @@ def message_left(decision: Decision, seconds: float, refused: str | None = None)
 def spoken_seconds(session: Session, at: Instant) -> float:
     """How long the contact has spoken into the voice mail; nothing while its greeting still plays.
 
-    After a restart of the switch the end of the greeting is not known: it counts then.
+    After a restart of the switch the end of the greeting is known by the recording only (:func:`found_message`); without
+    one, the greeting counts.
     """
     if session.playing is not None:
         return 0.0
@@ -351,14 +352,38 @@ def try_others(decision: Decision) -> None:
     )
 
 
-def resume(decision: Decision) -> None:
+def message_id(session: Session) -> str | None:
+    """Id of the recording of the voice mail that the contact leaves; None when there is none."""
+    message = session.message
+    return None if message is None else f"{session.call_session_id}-{message['leg_id']}"
+
+
+def found_message(session: Session, recording: SeenRecording, at: Instant) -> None:
+    """After an interruption: since when the contact has spoken, as the engine's recording shows."""
+    if _is_of_message(session, recording):
+        session.playing = None
+        session.speaking_since = Instant((recording.ended_at or at) - recording.seconds)
+
+
+def _is_of_message(session: Session, recording: SeenRecording) -> bool:
+    """Whether it is the recording of this voice mail, and not of one before it in the same call."""
+    return session.message is not None and (
+        recording.ended_at is None or recording.ended_at >= session.last_message_at
+    )
+
+
+def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
     """After an interruption the contact waits in a controlled channel: repeat the present operation.
 
-    A voice mail is not begun again (that would wipe what was said): it ends here.
+    :param recording: of the voice mail that the contact leaves, if it was begun. The engine continues it by itself.
     """
-    if decision.session.message is not None:
-        message_left(decision, spoken_seconds(decision.session, decision.at))
-        _next(decision)
+    session, contact = decision.session, decision.session.contact
+    if session.message is not None and contact is not None:
+        if recording is None or not _is_of_message(session, recording):
+            _prompt(decision, contact, ())  # the prompt is not repeated: it may still be played
+        elif recording.ended_at is not None:
+            message_left(decision, recording.seconds)
+            _next(decision)
         return
     scenario, operation = position(decision)
     if scenario is None or operation is None or decision.session.chosen is not None:
@@ -499,8 +524,13 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
         silence_seconds=routing_decision.silence_seconds,
         **more,
     )
+    _prompt(decision, contact, files(decision, routing_decision.media_file_ids))
+
+
+def _prompt(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
+    """Play these files and the beep, then record."""
     beep = decision.context.system_media_path(BEEP)
-    said = files(decision, routing_decision.media_file_ids) + ((beep,) if beep is not None else ())
+    said += (beep,) if beep is not None else ()
     if said:
         _say(decision, contact, said)
     else:
@@ -517,7 +547,7 @@ def _record(decision: Decision, contact: Leg) -> None:
     decision.do(
         RecordMessage(
             contact.channel,
-            f"{decision.session.call_session_id}-{contact.leg_id}",
+            message_id(decision.session) or "",
             message["path"],
             message["max_seconds"],
             message["silence_seconds"],

@@ -62,6 +62,7 @@ from trunkline.telephony.port import (
     Joined,
     Left,
     SeenChannel,
+    SeenRecording,
     Signal,
     Survey,
     TargetStarted,
@@ -205,6 +206,10 @@ class Recovery:
             key for key, one in self._switch.sessions.items() if self._switch.has_pending_effects(one)
         }
         self._published_until = {key: session.last_at for key, session in self._switch.sessions.items()}
+        for session in self._switch.sessions.values():
+            recording = self._recording_of(session)
+            if recording is not None:
+                inbound.found_message(session, recording, self._survey.at)
         for signal in self._survey.missed:
             self._catch_up(signal)
         for one in self._survey.channels:
@@ -227,6 +232,10 @@ class Recovery:
             return False
         at = _ms(signal.at)
         return any((type(signal), signal.channel, at + step) in self._replayed for step in (-2, -1, 0, 1, 2))
+
+    def _recording_of(self, session: Session) -> SeenRecording | None:
+        """The recording of the voice mail that the contact of a call leaves."""
+        return self._survey.recordings.get(inbound.message_id(session) or "")
 
     # --- what happened meanwhile
 
@@ -503,7 +512,7 @@ class Recovery:
         elif isinstance(session.state, ChangingSetting):
             employee_settings.resume(decision, leg)
         elif isinstance(session.state, InScenario):
-            inbound.resume(decision)
+            inbound.resume(decision, self._recording_of(session))
         elif isinstance(session.state, ClickToCall):
             click_to_call.resume(decision, leg)
         elif isinstance(session.state, Placing):
