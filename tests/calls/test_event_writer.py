@@ -193,7 +193,7 @@ async def test_an_event_that_cannot_be_stored_is_dead_lettered_with_the_rest_of_
             kept = await call_events(connection, c.ACCOUNT, simulation.session.call_session_id)
         assert len(kept) == (5 if index == 1 else len(simulation.events))
     later = EventWriter(db, 1, buffer_max=10)
-    await later.count_dead_letters()
+    await later.load_dead_letter_count()
     assert later.alarm == writer.alarm, "the next switch has the alarm, too"
     bad = simulations[1]
     assert await dead_letters(db) == [(one.stream, one.seq) for one in bad.events[5:]]

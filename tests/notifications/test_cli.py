@@ -48,7 +48,7 @@ def test_add_list_test_log_replay_remove(run: CliRunner, tmp_path: Path) -> None
     assert (entry["delivery_id"], entry["mnemonic"]) == (sent["delivery_id"], "call_finish")
     assert "not tried yet" in call(run, "log").output
     assert "again" in call(run, "replay", str(sent["delivery_id"])).output
-    assert "is gone" in call(run, "remove", str(made["subscription_id"])).output
+    assert "is deleted" in call(run, "remove", str(made["subscription_id"])).output
     assert json.loads(call(run, "log", "--json").output) == []
 
 

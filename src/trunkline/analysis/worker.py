@@ -1,4 +1,4 @@
-"""Voice analysis' part of a worker process."""
+"""Tasks of the worker process for voice analysis."""
 
 from __future__ import annotations
 

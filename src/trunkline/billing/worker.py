@@ -1,4 +1,4 @@
-"""The money's part of a worker process: charges calls soon after they are over, fees and limits now and then."""
+"""Tasks of the worker process for billing: charges calls soon after their end; fees and limits periodically."""
 
 from __future__ import annotations
 

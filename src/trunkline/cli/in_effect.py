@@ -31,7 +31,7 @@ wait_option = click.option(
     default=WAIT_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="Wait so long until calls use the changes; 0 = do not wait.",
+    help="Seconds to wait until calls use the changes; 0 = do not wait.",
 )
 
 

@@ -134,7 +134,7 @@ def remove(subscription_id: int, account_id: int | None) -> None:
         await subscriptions.remove(which, subscription_id)
 
     _work(account_id, task)
-    click.echo(f"subscription {subscription_id} is gone")
+    click.echo(f"subscription {subscription_id} is deleted")
 
 
 @notification.command()
@@ -152,7 +152,7 @@ def test(subscription_id: int, event: str | None, account_id: int | None, json: 
     if json:
         print_json({"delivery_id": delivery_id})
     else:
-        click.echo(f"delivery {delivery_id} is on its way; see `trunkline notification log`")
+        click.echo(f"delivery {delivery_id} is queued; see `trunkline notification log`")
 
 
 @notification.command()
@@ -202,7 +202,7 @@ def replay_(delivery_id: int, account_id: int | None) -> None:
         await replay(db, which, delivery_id)
 
     _work(account_id, task)
-    click.echo(f"delivery {delivery_id} is on its way again")
+    click.echo(f"delivery {delivery_id} is queued again")
 
 
 @notification.command("callback-secret")

@@ -33,7 +33,7 @@ class EventConnection(psycopg.AsyncConnection[Any]):
 async def check_when_readable(connection: psycopg.AsyncConnection[Any]) -> None:
     """For a pool: ask the server whether it is still there only if its socket has something to read.
 
-    A socket that the server closed has. A question before each use is as dear as most uses.
+    A socket closed by the server is readable. A test query before each use would cost as much as most uses.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)

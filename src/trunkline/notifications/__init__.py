@@ -1,0 +1,1 @@
+"""Webhooks: subscriptions, deliveries and their retries; ``listener`` creates deliveries, ``deliverer`` sends them."""

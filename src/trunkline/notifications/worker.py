@@ -1,4 +1,4 @@
-"""The notifications' part of a worker process."""
+"""Tasks of the worker process for notifications."""
 
 from __future__ import annotations
 

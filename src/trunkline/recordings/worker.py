@@ -1,4 +1,4 @@
-"""The recordings' part of a worker process."""
+"""Tasks of the worker process for recordings."""
 
 from __future__ import annotations
 

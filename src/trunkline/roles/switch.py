@@ -94,7 +94,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         writer = EventWriter(
             db, node, buffer_max=settings.switch.event_buffer_max, fence=lease.fence, lost=fenced.set
         )
-        await writer.count_dead_letters()
+        await writer.load_dead_letter_count()
         writer.start()
         stack.push_async_callback(writer.stop)
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}

@@ -108,7 +108,7 @@ class _Pending:
 
 
 class AmiClient:
-    """An AMI connection that comes back by itself, to be used as an async context manager.
+    """An AMI connection that reconnects automatically, to be used as an async context manager.
 
     :param bad: counts the messages that cannot be read.
     """

@@ -96,7 +96,7 @@ class Conversations(Control):
             async with asyncio.timeout(_TAKE_SECONDS):
                 await asyncio.gather(*arrivals)
         except TimeoutError:
-            raise EffectTimedOut(f"{' and '.join(reals)} did not come under our control in time") from None
+            raise EffectTimedOut(f"channels {' and '.join(reals)} did not enter Stasis in time") from None
         finally:
             for real in reals:
                 self._coming.pop(real, None)

@@ -113,7 +113,7 @@ _CREATED_EVENT_SECONDS = 0.5
 class AsteriskEngine(Conversations):
     """Implements :class:`trunkline.telephony.port.Engine`; an async context manager.
 
-    It does not start Asterisk; it connects, and comes back by itself whenever Asterisk does.
+    It does not start Asterisk; it connects, and reconnects automatically when Asterisk is available again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The uploads' part of a worker process."""
+"""Tasks of the worker process for uploads."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Methods of the Data API: declarations and handlers, one module for each entity; ``apis.catalogue`` lists them."""

@@ -179,7 +179,7 @@ class EventWriter:
         self.is_fenced = False
         """Whether the lease is lost."""
 
-    async def count_dead_letters(self) -> None:
+    async def load_dead_letter_count(self) -> None:
         """Count events that former switches could not store: the alarm stays until an administrator deletes them."""
         row = await self._db.fetch_one(_COUNT_DEAD_LETTERS)
         self.dead_letters = int(row["count"]) if row is not None else 0
@@ -208,6 +208,7 @@ class EventWriter:
 
     @property
     def full(self) -> bool:
+        """Whether new calls are refused: as many events wait as the buffer may have."""
         return self._unwritten >= self._buffer_max
 
     @property

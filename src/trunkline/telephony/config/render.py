@@ -30,7 +30,7 @@ CEL_FIELDS = (
 """Columns of the CEL log; :mod:`trunkline.telephony.cel_log` reads them."""
 
 # Unused messages are not created: the variables of a call are two thirds of all messages. Of the others
-# Asterisk lets go of these only.
+# Asterisk releases these only.
 _STASIS = "[declined_message_types]\n" + "".join(
     f"decline = {name}\n"
     for name in (
