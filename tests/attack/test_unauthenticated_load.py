@@ -136,7 +136,19 @@ _BODIES = {
         lambda: _message(b"{" + b",".join(b'"%x":0' % n for n in range(9_900)) + b"}"),
         "identity",
         200,
+        "invalid_request",
+    ),
+    "as many parameters as are looked at": (
+        lambda: _message(b"{" + b",".join(b'"%x%s":0' % (n, b"x" * 2000) for n in range(500)) + b"}"),
+        "identity",
+        200,
         "required_parameter_missed",
+    ),
+    "a long name of a method": (
+        lambda: b'{"jsonrpc":"2.0","id":1,"params":{},"method":"' + b"get.account" * 90_000 + b'"}',
+        "identity",
+        200,
+        "method_not_found",
     ),
     "as many arrays as are read": (
         lambda: _message(b'{"access_token":"x","a":[' + b"[]," * 9_900 + b"[]]}"),

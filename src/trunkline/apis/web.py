@@ -21,7 +21,7 @@ from trunkline.apis.address import address_reader, networks
 from trunkline.apis.call_api.stream import StreamEndpoint
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
 from trunkline.apis.cors import Cors
-from trunkline.apis.jsonrpc.body_allowance import BodyAllowance
+from trunkline.apis.jsonrpc.check_limit import CheckLimit
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 from trunkline.apis.listener import ConnectionLimits, Listener
@@ -75,7 +75,7 @@ def build_app(
         request_log = _own_request_log(app, services)
     web_settings = services.settings.web
     address_of = address_reader(services.settings)
-    allowance = BodyAllowance()
+    check_limit = CheckLimit(web_settings)
     for service_spec in SERVICE_SPECS:
         others = [one for one in SERVICE_SPECS if one is not service_spec]
         dispatcher = Dispatcher(service_spec, services, request_log, others=others)
@@ -84,7 +84,7 @@ def build_app(
             body_max=web_settings.body_max,
             body_seconds=web_settings.body_timeout,
             address_of=address_of,
-            allowance=allowance,
+            check_limit=check_limit,
         )
         app.add_routes(endpoint.routes())
     if feed is not None:

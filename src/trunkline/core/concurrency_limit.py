@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
 from trunkline.core.errors import LimitExceeded
 
 
 class ConcurrencyLimit:
-    """At most so many requests under way, in all and for each account.
+    """At most so many requests under way, in all and for each account, or whatever else the keys stand for.
 
     :param workload: what they are, named in the error.
     :param queue: requests of one account that may wait.
@@ -24,11 +24,11 @@ class ConcurrencyLimit:
         self._per_account = min(per_account, total)
         self._queue = queue
         self._wait = wait
-        self._running: Counter[int] = Counter()
-        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self._running: Counter[Hashable] = Counter()
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
     @asynccontextmanager
-    async def place(self, account_id: int) -> AsyncIterator[None]:
+    async def place(self, account_id: Hashable) -> AsyncIterator[None]:
         """A place for the time of the block.
 
         :raises LimitExceeded: the account has too many waiting, or none became free in time.
@@ -39,11 +39,11 @@ class ConcurrencyLimit:
         finally:
             self._release(account_id)
 
-    def running(self, account_id: int) -> int:
+    def running(self, account_id: Hashable) -> int:
         """Requests of the account that are under way."""
         return self._running[account_id]
 
-    async def _take(self, account_id: int) -> None:
+    async def _take(self, account_id: Hashable) -> None:
         queue = self._waiting.get(account_id)
         if not queue and self._is_free(account_id):
             self._running[account_id] += 1
@@ -64,10 +64,10 @@ class ConcurrencyLimit:
                 raise self._exceeded() from None
             raise
 
-    def _is_free(self, account_id: int) -> bool:
+    def _is_free(self, account_id: Hashable) -> bool:
         return self._running.total() < self._total and self._running[account_id] < self._per_account
 
-    def _release(self, account_id: int) -> None:
+    def _release(self, account_id: Hashable) -> None:
         self._running[account_id] -= 1
         if not self._running[account_id]:
             del self._running[account_id]
@@ -89,7 +89,7 @@ class ConcurrencyLimit:
             if not queue:
                 del self._waiting[account_id]
 
-    def _forget(self, account_id: int, turn: asyncio.Future[None]) -> None:
+    def _forget(self, account_id: Hashable, turn: asyncio.Future[None]) -> None:
         queue = self._waiting.get(account_id)
         if queue is not None and turn in queue:
             queue.remove(turn)

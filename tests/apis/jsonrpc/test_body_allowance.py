@@ -1,4 +1,4 @@
-"""Bytes of large bodies without a valid token: an address that sends many waits, and nobody else does."""
+"""Bytes of bodies without a valid token: an address that sends many waits, and nobody else does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from trunkline.apis.jsonrpc import body_allowance
-from trunkline.apis.jsonrpc.body_allowance import BURST, FREE, RATE, BodyAllowance
+from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, BodyAllowance
 
 
 class Clock:
@@ -40,7 +40,7 @@ async def test_who_sends_large_bodies_without_a_token_gets_the_rate(clock: Clock
     assert clock.slept == pytest.approx(10, abs=0.01)
 
 
-async def test_others_small_bodies_and_valid_tokens_do_not_wait(clock: Clock) -> None:
+async def test_others_and_valid_tokens_do_not_wait(clock: Clock) -> None:
     allowance = BodyAllowance(clock)
     for _ in range(20):
         await allowance.take("192.0.2.1", RATE)
@@ -48,10 +48,36 @@ async def test_others_small_bodies_and_valid_tokens_do_not_wait(clock: Clock) ->
     assert clock.slept == 0
     for _ in range(BURST // RATE):
         await allowance.take("192.0.2.1", RATE)
-    for _ in range(100):
-        await allowance.take("192.0.2.1", FREE)
     await allowance.take("192.0.2.2", RATE)
     assert clock.slept == 0
+
+
+async def test_small_bodies_count_in_sum(clock: Clock) -> None:
+    allowance = BodyAllowance(clock)
+    for _ in range(BURST // 1024):
+        await allowance.take("192.0.2.1", 1024)
+    assert clock.slept == 0
+    for _ in range(2048):
+        await allowance.take("192.0.2.1", 1024)
+    assert clock.slept == pytest.approx(2, abs=0.01)
+
+
+async def test_requests_that_wait_are_served_one_by_one_in_their_order() -> None:
+    """All at once when the debt is paid would be a burst again."""
+    allowance = BodyAllowance()
+    served: list[int] = []
+
+    async def take(number: int) -> None:
+        await allowance.take("192.0.2.1", RATE // 10)
+        served.append(number)
+
+    await allowance.take("192.0.2.1", BURST)
+    tasks = [asyncio.create_task(take(number)) for number in range(10)]
+    await asyncio.sleep(0.55)
+    assert 1 <= len(served) <= 6
+    assert served == list(range(len(served)))
+    for task in tasks:
+        task.cancel()
 
 
 async def test_a_network_of_64_bits_is_one_address(clock: Clock) -> None:

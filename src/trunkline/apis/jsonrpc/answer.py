@@ -14,6 +14,9 @@ from trunkline.apis.jsonrpc.envelope import RequestId
 from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.service.request_context import PointsLike, Result
 
+_ERROR_MAX = 65_536
+"""Bytes of an answer with an error beyond which it has no ``value``."""
+
 
 def success(request_id: RequestId, result: Chunks) -> Chunks:
     """An answer around a result that is JSON already."""
@@ -21,9 +24,14 @@ def success(request_id: RequestId, result: Chunks) -> Chunks:
 
 
 def failure(request_id: RequestId, error: RpcError, metadata: Mapping[str, Any]) -> bytes:
-    """An answer that carries an error."""
+    """An answer that carries an error, without the value at fault if that is large."""
     shown = orjson.Fragment(_id_json(request_id))
-    return orjson.dumps({"jsonrpc": "2.0", "id": shown, "error": error.as_json(metadata)})
+    members = error.as_json(metadata)
+    body = orjson.dumps({"jsonrpc": "2.0", "id": shown, "error": members})
+    if len(body) > _ERROR_MAX:
+        members["data"]["value"] = None
+        body = orjson.dumps({"jsonrpc": "2.0", "id": shown, "error": members})
+    return body
 
 
 def _id_json(request_id: RequestId) -> bytes:

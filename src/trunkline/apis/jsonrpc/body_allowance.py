@@ -1,8 +1,9 @@
 """How many bytes of requests without a valid token one address may have read per second.
 
-A token is inside the body, so a body is inflated and parsed before anybody knows whose it is: about ten milliseconds of the
-event loop for a mebibyte. Small bodies are free. The bytes of large ones are taken from the allowance of their address, and
-returned when the token is valid; requests of an address that has none left wait, and those of others do not.
+A token is inside the body, so a body is inflated and parsed before it is known whose it is: about ten milliseconds of the
+event loop for a mebibyte. The bytes of all bodies are taken from the allowance of their address, and returned when the token
+is valid; requests of an address that has none left wait in the order of their arrival, and those of others do not. Refused
+requests of an account are counted in the same way (:mod:`.check_limit`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-FREE = 32 * 1024
-"""Bytes of a body up to which nothing is taken: parsing it costs less than the rest of a request."""
-
 RATE = 1024 * 1024
-"""Bytes per second that an address gets: about one hundredth of the event loop's time."""
+"""Bytes per second that an address gets."""
 
 BURST = 4 * RATE
 """Bytes that an address may have at most."""
@@ -31,9 +29,11 @@ _ADDRESSES_MAX = 10_000
 
 @dataclass(slots=True)
 class _Balance:
-    """Bytes that an address has left (below 0: a debt) at a moment."""
+    """Bytes that an address has taken, and those that it got or that were returned, until a moment; both since it is
+    remembered. ``paid - taken`` is what it has left, below 0 a debt."""
 
-    bytes: float
+    taken: float
+    paid: float
     at: float
 
 
@@ -48,42 +48,49 @@ class BodyAllowance:
         self._balances: dict[str, _Balance] = {}
 
     async def take(self, address: str, size: int) -> None:
-        """Take the bytes of a body; returns when the address is not in debt.
+        """Take the bytes of a request; returns when they, and all taken before, are paid.
 
+        :param address: an address, or another name of a client.
         :param size: of the body, inflated.
         """
-        if size <= FREE:
-            return
         balance = self._balance(address)
-        balance.bytes -= size
-        while (missing := -self._balance(address).bytes) > 0:  # noqa: ASYNC110 - time pays the debt, no event does
+        balance.taken += size
+        own = balance.taken
+        while (missing := own - balance.paid) > 0:
             await asyncio.sleep(min(_STEP, missing / RATE))
+            self._pay(balance)
 
     def give_back(self, address: str, size: int) -> None:
         """The token of the request was valid."""
-        if size > FREE:
-            balance = self._balance(address)
-            balance.bytes = min(BURST, balance.bytes + size)
+        balance = self._balance(address)
+        balance.paid = min(balance.taken + BURST, balance.paid + size)
 
     def _balance(self, address: str) -> _Balance:
         """Of the address, or of its network of 64 bits, with what it got since."""
-        key, now = _network(address), self._clock()
+        key = network_of(address)
         balance = self._balances.get(key)
         if balance is None:
+            now = self._clock()
             self._forget_full_ones(now)
-            balance = self._balances[key] = _Balance(BURST, now)
-        balance.bytes = min(BURST, balance.bytes + (now - balance.at) * RATE)
-        balance.at = now
+            balance = self._balances[key] = _Balance(0, BURST, now)
+        self._pay(balance)
         return balance
+
+    def _pay(self, balance: _Balance) -> None:
+        now = self._clock()
+        balance.paid = min(balance.taken + BURST, balance.paid + (now - balance.at) * RATE)
+        balance.at = now
 
     def _forget_full_ones(self, now: float) -> None:
         if len(self._balances) >= _ADDRESSES_MAX:
             self._balances = {
-                key: one for key, one in self._balances.items() if one.bytes + (now - one.at) * RATE < BURST
+                key: one
+                for key, one in self._balances.items()
+                if one.paid - one.taken + (now - one.at) * RATE < BURST
             }
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """One client has 64 bits of IPv6 for itself."""
     try:
         parsed = ip_address(address)

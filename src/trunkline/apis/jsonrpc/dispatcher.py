@@ -24,17 +24,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
+from trunkline.apis.jsonrpc.check_limit import RequestCheck
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import DISCOVER, Request, read_request, request_id_of
@@ -55,6 +55,7 @@ from trunkline.core import metrics
 from trunkline.core.errors import LimitExceeded, SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
 from trunkline.db.pool import is_statement_timeout
+from trunkline.db.query.close_names import close_names
 
 _log = get_logger("apis.jsonrpc")
 
@@ -79,7 +80,7 @@ class _Progress:
     client_ip: str
     started: float
     idempotency_key: str | None = None
-    on_caller: Callable[[], None] | None = None
+    check: RequestCheck | None = None
     caller: CallerLike | None = None
     identity: Identity | None = None
     token: str = ""
@@ -126,12 +127,12 @@ class Dispatcher:
         client_ip: str,
         *,
         idempotency_key: str | None = None,
-        on_caller: Callable[[], None] | None = None,
+        check: RequestCheck | None = None,
     ) -> Chunks:
         """The answer to the body of a request; never raises, except when cancelled.
 
         :param idempotency_key: the header that came with it; methods that take none ignore it.
-        :param on_caller: called once when the token is valid and may be used from this address.
+        :param check: the place of the request among those that are checked; it is left before the handler runs.
         """
         api = self._service_spec.api
         try:
@@ -155,7 +156,7 @@ class Dispatcher:
             metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
             return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
-        progress = _Progress(request, method, client_ip, time.monotonic(), key, on_caller)
+        progress = _Progress(request, method, client_ip, time.monotonic(), key, check)
         return await self._answer(progress)
 
     def _similar(self, name: str) -> str:
@@ -164,7 +165,7 @@ class Dispatcher:
             if other.find(name) is not None:
                 return f"{name} is a method of the {other.title}: send the request to {other.path}."
         spec = self._service_spec
-        close = difflib.get_close_matches(name, [method.name for method in spec.methods], 3)
+        close = close_names(name, [method.name for method in spec.methods], 3)
         found = f"Similar methods: {', '.join(close)}. " if close else ""
         return f"{found}All methods of the {spec.title}: {DISCOVER}, or GET {spec.path}/openrpc.json."
 
@@ -173,6 +174,8 @@ class Dispatcher:
             result = await self._run(progress)
         except Exception as raised:
             error = _named(raised)
+            if progress.check is not None:
+                await progress.check.resume()
             rpc_failure = self._client_error(error, progress)
             await self._give_back(progress, keep_points=isinstance(error, TooExpensive))
             metadata = await self._metadata(progress, rpc_failure)
@@ -182,18 +185,15 @@ class Dispatcher:
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(progress))
             raise
+        if progress.check is not None:
+            progress.check.succeeded()
         self._write(progress, None)
         self._count(progress, "ok")
         return answer.success(progress.request.id, result)
 
     async def _run(self, progress: _Progress) -> Chunks:
         """All stages after the method; the JSON of the result."""
-        await self._identify(progress)
-        caller = await self._act_for_client(progress)
-        progress.caller = caller
-        self._services.accounts.check_address(caller, progress.client_ip)
-        if progress.on_caller is not None:
-            progress.on_caller()
+        caller = await self._caller(progress)
         check_access(self._service_spec, progress.method, caller)
         await self._reserve(progress, caller)
         if progress.params is None:
@@ -214,9 +214,27 @@ class Dispatcher:
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )
+        if progress.check is not None:
+            await progress.check.leave()
         result = await self._handle(progress.method, request, progress.params)
         progress.call_session_id = _call_session_of(result.data)
         return answer.result_json(progress.method, result, self._known_metadata(progress))
+
+    async def _caller(self, progress: _Progress) -> CallerLike:
+        """The stages token, client and address."""
+        check = progress.check
+        try:
+            await self._identify(progress)
+            own = progress.caller
+            caller = progress.caller = await self._act_for_client(progress)
+            self._services.accounts.check_address(caller, progress.client_ip)
+        except TrunklineError as error:
+            if check is not None and error.mnemonic in SILENT:
+                check.token_refused()
+            raise
+        if check is not None and own is not None:
+            check.identified(own.account_id)
+        return caller
 
     async def _handle(self, method: Method, request: RequestContext, params: Params) -> Result:
         limit = self._services.limits.get(method.workload)
@@ -228,6 +246,8 @@ class Dispatcher:
         checker = ParamChecker(method)
         if method.identify is not None:
             progress.params = checker.check(sent)
+            if progress.check is not None:
+                await progress.check.leave()  # passwords are checked slowly, with a limit of their own
             progress.identity = await method.identify(
                 self._services, method.api, progress.params, progress.client_ip
             )

@@ -9,7 +9,7 @@ Stages, in order:
 2. ``batch_operations_not_supported``: an array.
 3. ``invalid_request``: not an object; ``jsonrpc`` is not ``"2.0"``; ``method`` is not text; ``id`` is
 neither text
-   nor number; ``params`` is not an object.
+   nor number; ``params`` is not an object, or has more than :data:`PARAMS_MAX` members.
 4. ``notifications_not_supported``: all of that is well but there is no ``id``.
 
 Members that are not in the specification are ignored.
@@ -30,6 +30,9 @@ from trunkline.apis.jsonrpc.json_shape import VALUES_MAX, has_many_values, shape
 from trunkline.apis.service.request_context import Api
 
 MAX_DEPTH = 64
+
+PARAMS_MAX = 500
+"""Members of ``params``: more than any method has, with room for many wrong ones, which an error names."""
 
 RequestId = str | int | float | None
 FindMethod = Callable[[str], Method | None]
@@ -70,6 +73,8 @@ def read_request(body: bytes, api: Api, find_method: FindMethod) -> Request:
         message["params"] = {}
     if not isinstance(message.get("params"), dict):
         raise rpc_error(api, "invalid_request", field="params", value=message.get("params"))
+    if len(message["params"]) > PARAMS_MAX:
+        raise rpc_error(api, "invalid_request", field="params", params={"parameters_max": PARAMS_MAX})
     if "id" not in message:
         raise rpc_error(api, "notifications_not_supported", field="id")
     return Request(_exact_id(message["id"], body), message["method"], message["params"])

@@ -12,10 +12,13 @@ from aiohttp import web
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
-from trunkline.apis.jsonrpc.body_allowance import BodyAllowance
+from trunkline.apis.jsonrpc.check_limit import CheckLimit
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
+from trunkline.apis.jsonrpc.envelope import request_id_of
 from trunkline.apis.jsonrpc.errors import rpc_error
+from trunkline.core.errors import LimitExceeded
+from trunkline.core.settings import WebSettings
 
 _JSON = "application/json"
 
@@ -31,7 +34,7 @@ class JsonRpcEndpoint:
     :param body_max: bytes of the largest body read, inflated or not.
     :param body_seconds: within which it must arrive.
     :param address_of: returns the client's address of a request.
-    :param allowance: of bytes without a valid token, shared by the endpoints of a process.
+    :param check_limit: shared by the endpoints of a process.
     """
 
     def __init__(
@@ -40,14 +43,14 @@ class JsonRpcEndpoint:
         *,
         body_max: int,
         address_of: AddressOf,
-        allowance: BodyAllowance | None = None,
+        check_limit: CheckLimit | None = None,
         body_seconds: float = 30.0,
     ) -> None:
         self._dispatcher = dispatcher
         self._body_max = body_max
         self._body_seconds = body_seconds
         self._address_of = address_of
-        self._allowance = allowance or BodyAllowance()
+        self._check_limit = check_limit or CheckLimit(WebSettings())
 
     def routes(self) -> list[web.RouteDef]:
         path = self._dispatcher.service_spec.path
@@ -62,23 +65,32 @@ class JsonRpcEndpoint:
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
-            await self._allowance.take(address, self._body_max)
+            await self._check_limit.addresses.take(address, self._body_max)
             return self._refusal(413, {"body_max_bytes": self._body_max})
         except BodyTooSlow:
             return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
         except BodyUnreadable:
             answered = await self._dispatcher.respond(b"", address)
             return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
-        await self._allowance.take(address, len(body))
-        answered = await self._dispatcher.respond(
-            body,
-            address,
-            idempotency_key=request.headers.get(IDEMPOTENCY_HEADER),
-            on_caller=lambda: self._allowance.give_back(address, len(body)),
-        )
+        answered = await self._checked(body, address, request.headers.get(IDEMPOTENCY_HEADER))
         if answered.size <= _ONE_CHUNK:
             return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
         return await _stream(request, answered)
+
+    async def _checked(self, body: bytes, address: str, idempotency_key: str | None) -> Chunks:
+        """The answer, when the sender has a place for the check."""
+        check = self._check_limit.request(body, address)
+        try:
+            async with check:
+                answered = await self._dispatcher.respond(
+                    body, address, idempotency_key=idempotency_key, check=check
+                )
+        except LimitExceeded as error:
+            api = self._dispatcher.service_spec.api
+            refused = rpc_error(api, error.mnemonic, params=error.params)
+            answered = Chunks((answer.failure(request_id_of(body), refused, {}),))
+        await check.settle()
+        return answered
 
     def _refusal(self, status: int, params: dict[str, float]) -> web.Response:
         error = rpc_error(self._dispatcher.service_spec.api, "invalid_request", params=params)

@@ -13,7 +13,6 @@ type, a value not allowed. Members of an object are checked in the same way, wit
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from typing import Any, NoReturn
 from trunkline.apis.jsonrpc.declare import Method, Param, Params, ParamType
 from trunkline.apis.jsonrpc.errors import rpc_error
 from trunkline.db.query import FORMATS, is_moment
+from trunkline.db.query.close_names import close_names, shown_names
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?\Z", re.ASCII)
@@ -30,6 +30,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _BIGINT = 2**63
 
 _DROP = object()
+
+_COMPARED = 10
+"""Unknown names that are compared with the known ones: each comparison costs time."""
 
 
 class ParamChecker:
@@ -66,7 +69,7 @@ class ParamChecker:
 
     def _refuse_unknown(self, params: tuple[Param, ...], sent: Params, prefix: str) -> None:
         known = {param.name for param in params}
-        unknown = sorted(prefix + name for name in sent if name not in known)
+        unknown = shown_names(sorted(prefix + name for name in sent if name not in known))
         if unknown:
             self._fail(
                 "unexpected_parameters",
@@ -254,12 +257,12 @@ def _kind(param: Param) -> str:
 
 
 def _known(prefix: str, known: set[str], unknown: list[str]) -> str:
-    """The closest known name of each unknown one, and all known names."""
+    """The closest known name of each of the first unknown ones, and all known names."""
     names = sorted(known - {"access_token"}) or sorted(known)
     close = [
         f"{name} may be {prefix}{found[0]}"
-        for name in unknown
-        if (found := difflib.get_close_matches(name.removeprefix(prefix), names, 1))
+        for name in unknown[:_COMPARED]
+        if (found := close_names(name.removeprefix(prefix), names, 1))
     ]
     place = f" of {prefix.rstrip('.')}" if prefix else ""
     return f"{'; '.join(close)}{'. ' if close else ''}Known parameters{place}: {', '.join(names)}."

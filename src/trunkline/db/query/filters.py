@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 from trunkline.core.errors import InvalidInput
 from trunkline.core.patterns import LENGTH_MAX, Pattern, PatternError, compile_pattern
 from trunkline.db.query import jsquery
-from trunkline.db.query.close_names import field_remedy
+from trunkline.db.query.close_names import NAME_LENGTH, field_remedy, shown_names
 from trunkline.db.query.columns import Column, ColumnType, Listing
 from trunkline.db.query.moments import FORMATS, Moment, parse_moment
 
@@ -259,8 +259,8 @@ def _known(listing: Listing, name: str, path: str) -> Column:
             f"There is no field '{name[:100]}' here. {field_remedy([name], listing.searchable)}",
             mnemonic="unexpected_parameters",
             field=path,
-            value=name,
-            params={"parameters": [name]},
+            value=name[:NAME_LENGTH],
+            params={"parameters": shown_names([name])},
         )
     return column
 
@@ -275,8 +275,8 @@ def _only_keys(raw: Mapping[str, Any], allowed: tuple[str, ...], path: str) -> N
         raise InvalidInput(
             f"only {', '.join(allowed)} are allowed here",
             mnemonic="unexpected_parameters",
-            field=f"{path}.{unknown_keys[0]}",
-            params={"parameters": [f"{path}.{key}" for key in unknown_keys]},
+            field=f"{path}.{unknown_keys[0][:NAME_LENGTH]}",
+            params={"parameters": [f"{path}.{key}" for key in shown_names(unknown_keys)]},
         )
 
 

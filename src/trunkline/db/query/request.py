@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from trunkline.core.errors import InvalidInput
-from trunkline.db.query.close_names import field_remedy
+from trunkline.db.query.close_names import NAME_LENGTH, field_remedy, shown_names
 from trunkline.db.query.columns import Column, Listing
 from trunkline.db.query.filters import Node, known_column, parse_filter
 
@@ -69,8 +69,8 @@ def _fields(raw: Any, listing: Listing) -> tuple[str, ...]:
             f"There are no such fields here. {field_remedy(unknown, listing.by_name)}",
             mnemonic="unexpected_parameters",
             field="fields",
-            value=unknown[0],
-            params={"parameters": unknown},
+            value=unknown[0][:NAME_LENGTH],
+            params={"parameters": shown_names(unknown)},
         )
     return tuple(dict.fromkeys(raw))
 
@@ -99,8 +99,8 @@ def _sort_key(raw: Any, listing: Listing, path: str) -> SortKey:
         raise InvalidInput(
             "only field and order are allowed here",
             mnemonic="unexpected_parameters",
-            field=f"{path}.{unknown_keys[0]}",
-            params={"parameters": [f"{path}.{key}" for key in unknown_keys]},
+            field=f"{path}.{unknown_keys[0][:NAME_LENGTH]}",
+            params={"parameters": [f"{path}.{key}" for key in shown_names(unknown_keys)]},
         )
     if raw.get("field") is None:
         raise InvalidInput(
