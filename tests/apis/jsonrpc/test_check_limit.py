@@ -14,6 +14,8 @@ from trunkline.core.settings import WebSettings
 
 __all__ = ["clock"]
 
+pytestmark = pytest.mark.isolation
+
 ADDRESS, OTHER = "192.0.2.1", "192.0.2.2"
 FREE_REQUESTS = BURST // REQUEST_COST
 

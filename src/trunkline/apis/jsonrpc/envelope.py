@@ -32,7 +32,7 @@ from trunkline.apis.service.request_context import Api
 MAX_DEPTH = 64
 
 PARAMS_MAX = 500
-"""Members of ``params``: more than any method has, with room for many wrong ones, which an error names."""
+"""Parameters of one request: more than any method has."""
 
 RequestId = str | int | float | None
 FindMethod = Callable[[str], Method | None]
