@@ -18,6 +18,7 @@ from trunkline.core.engine_values import CallTag, DisplayName
 from trunkline.core.errors import EngineError
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import DefaultRoute, TrunkConfig, TrunkMode
+from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Arrived, Channel, Connect, Endpoint, Originate, Registered, Target
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine, pytest.mark.timeout(120)]
@@ -130,3 +131,25 @@ async def test_no_call_without_a_switch_leaves_by_the_address_of_a_phone(pbx: Pb
         assert "INVITE" not in trap.methods()
     finally:
         peer.close()
+
+
+async def test_a_device_with_such_an_address_is_removed(pbx: Pbx, trap: Trap) -> None:
+    """So it gets no OPTIONS and no NOTIFY either. One that registered while no switch ran is removed by the next."""
+    async with Guesser(pbx.config.ports.udp) as phone:
+        addresses = hostile(trap)
+        async with pbx.engine() as (engine, signals):
+            assert await phone.guess("1001", "secret", addresses[0]) == 200
+            await _no_contact(engine)
+            assert not signals.of(Registered)
+        assert await phone.guess("1001", "secret", addresses[2]) == 200
+        async with pbx.engine() as (engine, _signals):
+            await _no_contact(engine)
+
+
+async def _no_contact(engine: AsteriskEngine) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            listed = await engine._ami.listing("PJSIPShowContacts")
+            if not [one for one in listed if "127.0.0.88" in one.get("Uri")]:
+                return
+            await asyncio.sleep(0.1)

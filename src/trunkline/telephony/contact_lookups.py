@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.core.clock import Instant
 from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage
 from trunkline.telephony.port import Signal
-from trunkline.telephony.registrations import Contact, Registrations, contact_of
+from trunkline.telephony.registrations import Contact, Registrations, contact_of, undialable
 
 _EXPIRY_CHECK = 5.0
 """Seconds between two searches for registrations that end soon."""
@@ -24,6 +24,8 @@ class ContactLookups:
 
     :param emit: gets the signals of what changed.
     :param spawn: starts a task of the engine under a name.
+    :param remove: removes a device from Asterisk by its endpoint and address: one that is never dialled would still get
+        OPTIONS and NOTIFY.
     """
 
     def __init__(
@@ -31,10 +33,12 @@ class ContactLookups:
         ami: AmiClient,
         emit: Callable[[Signal], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
+        remove: Callable[[str, str], Coroutine[Any, Any, None]],
     ) -> None:
         self._ami = ami
         self._emit = emit
         self._spawn = spawn
+        self._remove = remove
         self._stale: set[str] = set()
         """Endpoints to be looked up."""
         self.registrations = Registrations()
@@ -75,7 +79,7 @@ class ContactLookups:
         if len(stale) > 20:
             with contextlib.suppress(AmiError):
                 listed = await self._ami.listing("PJSIPShowContacts")
-                self._take_contacts(stale, [one for one in _contacts(listed) if one.endpoint in stale])
+                self._take_contacts(stale, [one for one in self._contacts(listed) if one.endpoint in stale])
             return
         for endpoint in stale:
             await self.look_up(endpoint)
@@ -85,7 +89,7 @@ class ContactLookups:
         with contextlib.suppress(AmiError):
             messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
             details = [one for one in messages if one.event == "ContactStatusDetail"]
-            self._take_contacts({endpoint}, _contacts(details))
+            self._take_contacts({endpoint}, self._contacts(details))
 
     def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
         for signal in self.registrations.looked_up(endpoints, listed, _now()):
@@ -98,10 +102,17 @@ class ContactLookups:
             for signal in self.registrations.replace_all(messages, _now()):
                 self._emit(signal)
             self.known.set()
+            self._contacts(messages)
 
-
-def _contacts(messages: Iterable[AmiMessage]) -> list[Contact]:
-    return [contact for message in messages if (contact := contact_of(message, message.at))]
+    def _contacts(self, messages: Iterable[AmiMessage]) -> list[Contact]:
+        """Those that may be dialled; the others are removed."""
+        found = []
+        for message in messages:
+            if contact := contact_of(message, message.at):
+                found.append(contact)
+            elif device := undialable(message):
+                self._spawn(self._remove(*device), "remove-contact")
+        return found
 
 
 def _now() -> Instant:

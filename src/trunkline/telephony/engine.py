@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Self
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName, SipLogin
 from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
+from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony import cel_log
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
@@ -77,6 +79,8 @@ from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
 from trunkline.telephony.translate import CREATED, WANTED, device_id, seconds_of_wav
 from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
+
+_log = get_logger("telephony")
 
 _LOGIN_FAILURES = {
     "ChallengeResponseFailed": "wrong password",
@@ -144,7 +148,7 @@ class AsteriskEngine(Conversations):
         self._unapplied_access = False
         self._directories: dict[str, Directory] = {}
         self._trunks: dict[str, TrunkConfig] = {}
-        self._contacts = ContactLookups(self._ami, self._emit, self._spawn)
+        self._contacts = ContactLookups(self._ami, self._emit, self._spawn, self._remove_contact)
         self._created: dict[str, asyncio.Event] = {}
         """Channels that are being created and dialled; set when they are in Stasis: before, they cannot be dialled."""
         self._returned: tuple[str, set[str]] = ("", set())
@@ -582,6 +586,17 @@ class AsteriskEngine(Conversations):
             await asyncio.gather(*map(self._contacts.look_up, endpoints))
             contacts = self._contacts.registrations.of(*endpoints)
         return line_names(login, contacts)
+
+    async def _remove_contact(self, endpoint: str, uri: str) -> None:
+        name = f"{endpoint};@{hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()}"
+        with contextlib.suppress(EngineError):  # it has ended
+            await self._command("DELETE", f"/asterisk/config/dynamic/res_pjsip/contact/{segment(name)}")
+        _log.warning(
+            "device_refused",
+            line=endpoint_of(endpoint).name,
+            address=uri[:200],
+            remedy="correct the Contact of the phone: with headers, maddr or method in it, it gets no calls",
+        )
 
     def _caller_number(self, target: Target) -> str:
         return self._formatted(target, target.caller_number)

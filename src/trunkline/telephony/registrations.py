@@ -171,5 +171,12 @@ def contact_of(message: AmiMessage, at: Instant) -> Contact | None:
     )
 
 
+def undialable(message: AmiMessage) -> tuple[str, str] | None:
+    """Endpoint and address of a line's device that is never dialled (:class:`ContactUri`); None for others."""
+    endpoint, uri = message.get("Endpoint") or message.get("EndpointName"), message.get("Uri")
+    is_line = EndpointName.is_good(endpoint) and endpoint_of(endpoint).kind is EndpointKind.LINE
+    return (endpoint, uri) if is_line and uri and not ContactUri.is_good(uri) else None
+
+
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
