@@ -261,6 +261,32 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
     assert (outcome.failure is error) == (effect_type.policy.required and not is_done)
 
 
+@pytest.mark.parametrize("fault", ["spool", "bug", "slow"])
+async def test_an_effect_fails_as_a_value_whatever_goes_wrong(tmp_path: Path, fault: str) -> None:
+    """Otherwise the caller of a voice mail would wait in silence, and later effects of the call would be lost."""
+    engine, failures = FailingEngine(None), []
+    raised = {"bug": ValueError("a bug"), "slow": TimeoutError()}.get(fault)
+
+    async def record_message(*_: Any, **__: Any) -> None:
+        if raised is not None:
+            raise raised
+
+    vars(engine)["record_message"] = record_message
+    spool = tmp_path / "spool"
+    if fault == "spool":
+        spool.write_text("a file is in the place of the folder")
+    executor = EffectExecutor(
+        engine,
+        spool,
+        lambda call, effect, error: failures.append((call, type(effect), type(error))),
+    )
+    channel = Channel("one")
+    executor.perform(7, [RecordMessage(channel, "7-1", "7/1-voice-mail.wav", 60, 5), Answer(channel)])
+    await executor.settle()
+    assert failures == [(7, RecordMessage, EffectTimedOut if fault == "slow" else EffectRefused)]
+    assert engine.asked == ["answer"]
+
+
 async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(tmp_path: Path) -> None:
     engine = FailingEngine(EffectRefused("no"))
     executor = EffectExecutor(engine, tmp_path, lambda *_: None)

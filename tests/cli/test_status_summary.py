@@ -82,6 +82,13 @@ def test_processes_and_ports() -> None:
     )
 
 
+def test_a_spool_that_cannot_be_written() -> None:
+    [problem] = problems(switch=switch(spool_error="/data/spool cannot be written"))
+    assert problem.startswith(
+        "calls are not recorded and voice mail takes no message (/data/spool cannot be written): make the user"
+    )
+
+
 def test_the_switch() -> None:
     row = {"account_id": 1001, "entity": "trunk", "id": 100, "name": "carrier", "reason": "no address"}
     found = problems(

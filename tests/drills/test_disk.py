@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of
@@ -27,7 +28,8 @@ from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
 from trunkline.core.errors import SwitchUnavailable
-from trunkline.core.settings import DiskSettings
+from trunkline.core.settings import DiskSettings, Settings
+from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -87,6 +89,39 @@ async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path)
     watch = DiskWatch([tmp_path], SETTINGS, probe=fails)
     watch.level = DiskLevel.NO_RECORDINGS
     assert await watch.look() is DiskLevel.NO_RECORDINGS
+
+
+async def test_a_spool_that_cannot_be_written_stops_recordings_only(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    watch = DiskWatch([tmp_path], SETTINGS, probe=lambda _: 5000, spool=spool)
+    await watch.look()
+    assert (watch.applied.name, watch.spool_error or "") == ("ENOUGH", "")  # it can be made
+    spool.write_text("a file is in the place of the folder")
+    with structlog.testing.capture_logs() as lines:
+        assert await watch.look() is DiskLevel.ENOUGH
+        await watch.look()
+    assert (watch.applied.name, watch.spool_error) == ("NO_RECORDINGS", f"{spool} cannot be written")
+    [line] = [one for one in lines if one["event"] == "spool_not_writable"]
+    assert line["remedy"]
+    spool.unlink()
+    spool.mkdir()
+    await watch.look()
+    assert (watch.applied.name, watch.spool_error or "") == ("ENOUGH", "")
+
+
+def test_a_marked_spool_is_not_written_again(tmp_path: Path) -> None:
+    """A switch starts although the folder has become read-only: its calls go on."""
+    settings = Settings(data_dir=tmp_path)
+    mark_spool(settings)
+    before = (
+        settings.spool_dir.stat().st_mtime_ns,
+        [one.stat().st_mtime_ns for one in settings.spool_dir.iterdir()],
+    )
+    mark_spool(settings)
+    assert before == (
+        settings.spool_dir.stat().st_mtime_ns,
+        [one.stat().st_mtime_ns for one in settings.spool_dir.iterdir()],
+    )
 
 
 class _FullDisk(CallSimulation):

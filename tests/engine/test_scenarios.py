@@ -290,6 +290,28 @@ async def test_a_voice_message_goes_on_while_the_switch_is_away(
     assert len(setup.mail_server.got) == 2
 
 
+async def test_voice_mail_ends_when_the_spool_cannot_be_written(
+    setup: Setup, numbers: dict[str, str]
+) -> None:
+    """At once, and also once the switch has noticed; ``trunkline status`` has the problem meanwhile."""
+    spool = setup.installation.settings.spool_dir
+    aside = spool.with_name("spool aside")
+    spool.rename(aside)
+    spool.write_text("a file is in the place of the folder")
+    try:
+        for _ in range(2):
+            call = await (await setup.customer()).dial(numbers["message"])
+            await call.answered()
+            await call.ended(timeout=25)  # the prompt takes some seconds
+        assert f"{spool} cannot be written" in await setup.installation.run("status")
+    finally:
+        spool.unlink()
+        aside.rename(spool)
+    async with asyncio.timeout(20):
+        while "cannot be written" in await setup.installation.run("status"):
+            await asyncio.sleep(0.5)
+
+
 # --- by the API
 
 

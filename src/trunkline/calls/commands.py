@@ -140,7 +140,7 @@ def record_call(decision: Decision, params: Params) -> None:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
         if not decision.context.may_record:
             raise SwitchUnavailable(
-                "The disk is nearly full: calls are not recorded; free space, then try again"
+                "Calls are not recorded: the disk is nearly full or the spool folder is read-only; see `trunkline status`"
             )
         for leg in legs:
             recording.begin(decision, leg, asked=True)

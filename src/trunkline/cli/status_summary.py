@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from trunkline.core.disk import SPOOL_REMEDY
 from trunkline.directory.trunks.identification import UNRESOLVED
 
 _DISK_REMEDIES = {
@@ -103,6 +104,11 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
         yield (
             f"{dead} events of calls could not be stored and are in the table dead_letters: see its column error and "
             f"event_not_storable in {logs}/switch.log; after a repair delete the rows and restart the switch"
+        )
+    if switch.get("spool_error"):
+        yield (
+            f"calls are not recorded and voice mail takes no message ({switch['spool_error']}): {SPOOL_REMEDY}; see "
+            f"{logs}/switch.log"
         )
     configuration = switch.get("configuration") or {}
     if configuration.get("error"):

@@ -1,7 +1,7 @@
 """How full the disk of the data folder is: measured periodically, kept in memory.
 
 Three thresholds: an alarm, no more recordings, no new calls. A level is left only when a tenth more is free than its
-threshold, so that it does not change back and forth.
+threshold, so that it does not change back and forth. A folder for raw audio that cannot be written means no recordings, too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ from trunkline.core.settings import DiskSettings, Settings
 
 _log = get_logger("core.disk")
 
-NOT_RECORDED = "not recorded: the disk is nearly full"
+NOT_RECORDED = "not recorded: the disk is nearly full, or the spool folder cannot be written"
 """Why there is no recording, in ``recordings.failure``."""
+
+SPOOL_REMEDY = (
+    "make the user of the switch its owner; it must be neither mounted read-only nor immutable (lsattr -d)"
+)
+"""What to do when the spool folder cannot be written."""
 
 Probe = Callable[[Path], int]
 """Bytes that may still be written where a folder is."""
+
+Writable = Callable[[Path], bool]
+"""Whether files can be made in a folder."""
 
 Changed = Callable[["DiskLevel", int], Awaitable[None]]
 """Called with the new level and the free bytes."""
@@ -41,6 +49,14 @@ def free_bytes(folder: Path) -> int:
     """Bytes that may still be written where a folder is. Raises OSError."""
     stat = os.statvfs(folder)
     return stat.f_bavail * stat.f_frsize
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether this process may make files in a folder, as far as its permissions and its file system show; also when it does
+    not exist yet, and can be made."""
+    if not os.path.lexists(folder):
+        return folder.parent == folder or is_writable(folder.parent)
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def level_of(free: int, settings: DiskSettings, before: DiskLevel = DiskLevel.ENOUGH) -> DiskLevel:
@@ -82,6 +98,7 @@ class DiskWatch:
     """Measures the disks of some folders; the fullest one determines the level.
 
     :param changed: called after each change of the level.
+    :param spool: the folder of raw audio; None = it is not checked.
     """
 
     def __init__(
@@ -91,14 +108,26 @@ class DiskWatch:
         *,
         changed: Changed | None = None,
         probe: Probe = free_bytes,
+        spool: Path | None = None,
+        writable: Writable = is_writable,
     ) -> None:
+        self._spool = spool
+        self._writable = writable
+        self.spool_error: str | None = None
+        """Why nothing can be recorded although there is space; None when it can."""
         self._folders = tuple(folders)
         self._settings = settings
         self._changed = changed
         self._probe = probe
         self.level = DiskLevel.ENOUGH
+        """By the free space."""
         self.free = 0
         """Bytes that were free at the last look."""
+
+    @property
+    def applied(self) -> DiskLevel:
+        """The level that calls follow: a spool folder that cannot be written counts."""
+        return self.level if self.spool_error is None else max(self.level, DiskLevel.NO_RECORDINGS)
 
     async def run(self) -> None:
         """Check the disks until cancelled."""
@@ -107,7 +136,8 @@ class DiskWatch:
             await asyncio.sleep(self._settings.period)
 
     async def look(self) -> DiskLevel:
-        """Check the disks now."""
+        """Check the disks now; returns the level of the free space."""
+        await self._look_at_spool()
         free = await asyncio.to_thread(self._free)
         if free is None:
             return self.level
@@ -119,6 +149,24 @@ class DiskWatch:
             if self._changed is not None:
                 await self._changed(level, free)
         return level
+
+    async def _look_at_spool(self) -> None:
+        if self._spool is None:
+            return
+        is_fine = await asyncio.to_thread(self._writable, self._spool)
+        error = None if is_fine else f"{self._spool} cannot be written"
+        if error == self.spool_error:
+            return
+        self.spool_error = error
+        if error is None:
+            _log.info("spool_writable_again", folder=str(self._spool))
+            return
+        _log.error(
+            "spool_not_writable",
+            folder=str(self._spool),
+            consequence="calls are not recorded, and voice mail takes no message",
+            remedy=SPOOL_REMEDY,
+        )
 
     def _free(self) -> int | None:
         found = []

@@ -15,8 +15,10 @@ _PREFIX = ".node-"
 
 def mark_spool(settings: Settings) -> None:
     """Write the marker of this machine's switch; idempotent."""
-    settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    (settings.spool_dir / f"{_PREFIX}{settings.switch.node}").touch(mode=0o600)
+    marker = settings.spool_dir / f"{_PREFIX}{settings.switch.node}"
+    if not marker.exists():  # a folder that has become read-only does not keep a switch from its calls
+        settings.spool_dir.mkdir(parents=True, exist_ok=True)
+        marker.touch(mode=0o600)
 
 
 def has_spool_of(spool: Path, node: int) -> bool:

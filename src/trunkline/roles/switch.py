@@ -99,10 +99,12 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         stack.push_async_callback(writer.stop)
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
-        disk = DiskWatch(folders_of(settings), settings.disk, changed=_disk_events(db, node))
+        disk = DiskWatch(
+            folders_of(settings), settings.disk, changed=_disk_events(db, node), spool=settings.spool_dir
+        )
         await disk.look()
         switch = Switch(
-            disk=lambda: disk.level,
+            disk=lambda: disk.applied,
             channels_max=_channels_max(settings),
             node=node,
             directory=lambda: snapshot.current,
@@ -180,6 +182,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         lease.engine_alive = follower.engine_alive
         health.phases.done("services")
         switch.signal_path = path.status
+        switch.spool_error = lambda: disk.spool_error
         switch.bad_engine_messages = lambda: engine.bad_messages
         switch.show_metrics()
         metrics.LOGIN_BANS.set_function(lambda: guard.in_force)

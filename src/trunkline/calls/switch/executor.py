@@ -188,7 +188,7 @@ class EffectExecutor:
     async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
         """Perform an effect; what went wrong, after its compensation was queued."""
         try:
-            await self._do(call_session_id, self.admit(call_session_id, effect))
+            await self._perform(call_session_id, effect)
         except EngineError as error:
             _count(effect, error)
             is_gone = isinstance(error, ChannelGone)
@@ -207,6 +207,30 @@ class EffectExecutor:
         if isinstance(effect, ConnectTargets | OriginateLeg):
             self.dialled(call_session_id)
         return None
+
+    async def _perform(self, call_session_id: int, effect: Effect) -> None:
+        """Whatever goes wrong is one of the four kinds of failure, so that the call does not wait for this effect for ever.
+
+        :raises EngineError: the effect was not carried out.
+        """
+        try:
+            await self._do(call_session_id, self.admit(call_session_id, effect))
+        except EngineError:
+            raise
+        except TimeoutError as error:
+            raise EffectTimedOut(repr(error)) from error
+        except OSError as error:
+            raise EffectRefused(str(error)) from error
+        except Exception as error:
+            _log.exception(
+                "effect_raised",
+                call_session_id=call_session_id,
+                effect=type(effect).__name__,
+                channel=effect.channel,
+                consequence="it counts as refused by Asterisk",
+                remedy="report this line with its traceback",
+            )
+            raise EffectRefused(repr(error)) from error
 
     async def _do(self, call_session_id: int, effect: Effect) -> None:
         engine = self._engine

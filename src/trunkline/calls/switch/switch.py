@@ -144,6 +144,8 @@ class Switch:
         """Whether the engine's signals arrive; the role sets it."""
         self.bad_engine_messages: Callable[[], dict[str, int]] = dict
         """The engine's messages that could not be handled, by interface; the role sets it."""
+        self.spool_error: Callable[[], str | None] = lambda: None
+        """Why raw audio cannot be written; the role sets it."""
         self.unknown_channels = 0
         """Channels that were ended because no call contained them."""
 
@@ -387,6 +389,7 @@ class Switch:
             "events_alarm": self._writer.alarm,
             "dead_letters": self._writer.dead_letters,
             "disk": self._disk().name.lower(),
+            "spool_error": self.spool_error(),
             "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),
             "bad_engine_messages": self.bad_engine_messages(),
