@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from trunkline.cli import live, trunks
-from trunkline.cli.call_explanation import explained
+from trunkline.cli.call_explanation import MEDIA_REFUSED, explained
 from trunkline.cli.main import commands
 from trunkline.core.ids import IdGenerator
 from trunkline.db import partitions
@@ -116,11 +116,21 @@ def test_a_party_that_vanished_during_the_talk(is_operator: bool, side: str) -> 
 @pytest.mark.parametrize("cause", [0, *range(1, 128)])
 def test_each_cause_of_a_failed_call_has_a_sentence(cause: int) -> None:
     row = {**BASE, **TRUNK, "cause": cause, "state": None}
-    assert explained(row, {})["explanation"].endswith(f"(cause {cause}, {CAUSE_DESCRIPTIONS[str(cause)]})")
+    remedy = MEDIA_REFUSED if cause == 58 else ""
+    assert explained(row, {})["explanation"].endswith(
+        f"(cause {cause}, {CAUSE_DESCRIPTIONS[str(cause)]}){remedy}"
+    )
     row = {**BASE, **NO_TRUNK, "leg_causes": [17, cause]}
     text = explained(row, {})["explanation"]
     assert "unknown)" not in text
     assert ("cause" in text) is (cause not in (0, 16, 17, 18, 19, 20, 21, 26))
+
+
+def test_a_phone_that_accepts_no_codec_or_no_plain_sound() -> None:
+    row = {**BASE, **NO_TRUNK, "finish_reason": "operator_number_problems", "leg_causes": [58]}
+    text = explained(row, {})["explanation"]
+    assert "codec" in text
+    assert "SRTP" in text
 
 
 @pytest.fixture

@@ -163,6 +163,14 @@ def test_trunks_by_name() -> None:
     assert "No problem is known." in summary(report(switch=switch(registrations_at_carriers=None)), NOW)
 
 
+def test_calls_with_refused_media() -> None:
+    refused = [{"kind": "line", "name": "0160004", "count": 2}]
+    assert problems(switch=switch(calls_with_refused_media=refused)) == [
+        "2 calls of line 0160004 were refused since the start (SIP 488, media encryption): set SRTP of line and phone"
+        " alike; see call_media_refused in the log of the switch"
+    ]
+
+
 def backlog(**changes: Any) -> dict[str, Any]:
     none = {"count": 0, "retried": 0, "oldest_seconds": 0.0}
     found: dict[str, Any] = {

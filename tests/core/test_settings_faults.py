@@ -95,3 +95,28 @@ def test_without_an_instance_the_checkout_of_the_program_is_used(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     assert Settings().data == tmp_path / ".trunkline" / "data"
+
+
+def test_the_log_of_a_process_that_there_is_none_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["trunkline", "tail", "--role", "swich"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code
+    assert "'switch', 'web', 'worker'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b'[sip]\nudp_port = "abc"\n', "sip.udp_port: write a whole number"),
+        (b'[sip]\nlogin_bans = "perhaps"\n', "sip.login_bans: write true or false"),
+        (b"[web]\ntrusted_proxies = 5\n", "web.trusted_proxies: write a list of texts"),
+    ],
+)
+def test_a_value_of_another_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, text: str
+) -> None:
+    assert text in _fault(tmp_path, monkeypatch, content)

@@ -11,6 +11,8 @@ import pytest
 from tests.engine.setup import LINE_PASSWORD, Setup
 from tests.phones.baresip import TONE, Baresip
 from tests.phones.test_foreign_phones import wait_reachable
+from trunkline.cli.live import entries
+from trunkline.cli.switch import ask_switch
 from trunkline.demo.outside import Answer, Transport
 from trunkline.testing.foreign import ForeignPhones
 
@@ -68,5 +70,18 @@ async def test_a_line_that_requires_srtp_refuses_a_phone_without_it(setup: Setup
         call = await phone.dial(ANNA)
         await asyncio.wait_for(call.ended(), 20)
         assert not call.is_answered
+        log = setup.installation.settings.logs_dir / "switch.log"
+        end = time.monotonic() + 10
+        while not any(
+            entry.get("event") == "call_media_refused" and entry.get("line") == REQUIRED
+            for entry in entries(log)
+        ):
+            assert time.monotonic() < end, "the log does not have the refused call"
+            await asyncio.sleep(0.2)
+        found = await asyncio.to_thread(
+            ask_switch, setup.installation.settings, lambda client: client.status()
+        )
+        [refused] = found["calls_with_refused_media"]
+        assert (refused["kind"], refused["name"]) == ("line", REQUIRED)
     finally:
         await phone.unregister()

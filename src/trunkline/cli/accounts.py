@@ -156,7 +156,7 @@ def show(account_id: int | None, json: bool) -> None:
         return
     for name, value in data.items():
         for heading, line in zip_longest((name,), _lines(value), fillvalue=""):
-            click.echo(f"{heading:<20}{line}")
+            click.echo(f"{heading:<22}{line}")
 
 
 @account.command()

@@ -72,6 +72,14 @@ _VANISHED = ("caller_number_problems", "operator_number_problems")
 _IMPLIED = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
 """Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
 
+_NOT_ACCEPTABLE = 58
+"""What Asterisk makes of SIP 488 of the called phone or carrier."""
+
+MEDIA_REFUSED = (
+    ": the called phone or carrier accepts no offered codec (G.722, G.711, Opus), or SRTP is required on one side only (srtp"
+    " of the line)"
+)
+
 _ENDED_WITH_ENGINE = (
     "Asterisk ended during the call (a power cut, a restored backup): the call ends when it was last known to be"
     " up"
@@ -113,7 +121,7 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
     else:
         cause = f"{row['cause']}, {cause_description(row['cause'])}"
         state = _registration(row, states.get(row["trunk_id"])) or _connection(row)
-        text += f"; trunk {row['trunk_name']}{state} (cause {cause})"
+        text += f"; trunk {row['trunk_name']}{state} (cause {cause}){_remedy(row['cause'])}"
     return {**call, "explanation": text}
 
 
@@ -128,7 +136,12 @@ def _vanished(*, is_operator: bool) -> str:
 def _causes(causes: Sequence[int] | None) -> str:
     """The causes of the parties that were not reached, unless the reason says the same."""
     further = [one for one in causes or () if one not in _IMPLIED]
-    return "".join(f" (cause {one}, {cause_description(one)})" for one in further)
+    return "".join(f" (cause {one}, {cause_description(one)}){_remedy(one)}" for one in further)
+
+
+def _remedy(cause: int | None) -> str:
+    """What to do about a cause that the device answered, as after the sentence of a call."""
+    return MEDIA_REFUSED if cause == _NOT_ACCEPTABLE else ""
 
 
 def _connection(row: Mapping[str, Any]) -> str:

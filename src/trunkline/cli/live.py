@@ -168,10 +168,13 @@ def _rank(level: Any) -> int:
     return _LEVELS.index(level) if level in _LEVELS else len(_LEVELS)
 
 
+_ROLES = ("switch", "web", "worker")
+
+
 @click.command()
 @click.option("--call", "call_session_id", type=int, help="Only lines of the call session with this id.")
 @click.option("--account", "account_id", type=int, help="Only lines of the account with this id.")
-@click.option("--role", help="Only lines of this process: switch, web, worker.")
+@click.option("--role", type=click.Choice(_ROLES), help="Only lines of this process.")
 @click.option("--level", type=click.Choice(_LEVELS), help="Only lines of this level or a higher one.")
 @click.option(
     "-n",

@@ -122,6 +122,12 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
     for one in switch.get("registrations_at_carriers") or ():
         if one["state"] in _TRUNK_REMEDIES:
             yield f"{_registration(one)}: {_TRUNK_REMEDIES[one['state']]}"
+    for one in switch.get("calls_with_refused_media") or ():
+        calls = "1 call" if one["count"] == 1 else f"{one['count']} calls"
+        yield (
+            f"{calls} of {one['kind']} {one['name']} were refused since the start (SIP 488, media encryption): set SRTP of "
+            "line and phone alike; see call_media_refused in the log of the switch"
+        )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         yield f"{bans} bans for wrong passwords of SIP lines are in force: trunkline ban list"
 

@@ -25,6 +25,7 @@ from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talk
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
+from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
@@ -189,7 +190,19 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
         metrics.DISK_FREE.set_function(lambda: disk.free)
         trunks = functools.partial(_trunks, engine, settings, lambda: snapshot.current)
-        address = settings.switch.control_port, configuration, settings.switch.control_bind, guard, trunks
+        refused = RefusedMedia(
+            settings.logs_dir / "asterisk.log",
+            lambda: snapshot.current,
+            lambda line: [device.ip for device in switch.presence.devices(line)],
+        )
+        address = (
+            settings.switch.control_port,
+            configuration,
+            settings.switch.control_bind,
+            guard,
+            trunks,
+            refused,
+        )
         await stack.enter_async_context(controlled(switch, own.control_token, *address))
         await until_stopped(
             stopped,
@@ -199,6 +212,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             lost_signals=follower.find_lost_signals(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
             alarms=_alarms(db, node, writer, trunks),
+            refused_media=refused.run(),
         )
 
 

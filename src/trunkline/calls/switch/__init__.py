@@ -18,6 +18,7 @@
 ``registrations``     writes registrations of devices into the database
 ``rpc_server``        accepts commands from other processes; ``rpc_client`` is the other end
 ``login_guard``       bans addresses after failed log-ins; ``login_bans`` has the rules, ``login_guessing`` counts
+``refused_media``     counts calls that Asterisk refuses because of media encryption
 ``last_talks``        which employee talked last with each caller
 ``limit_events``      publishes reached limits
 ====================  =======================================================================================

@@ -28,6 +28,7 @@ import orjson
 from aiohttp import web
 
 from trunkline.calls.switch.login_guard import LoginGuard
+from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.switch import Switch
 from trunkline.core import errors
 from trunkline.core.errors import TrunklineError
@@ -67,7 +68,9 @@ class Control:
         configuration: ConfigurationStatus | None = None,
         login_guard: LoginGuard | None = None,
         trunks: TrunkStates | None = None,
+        refused_media: RefusedMedia | None = None,
     ) -> None:
+        self._refused_media = refused_media
         self._trunks = trunks
         self._switch = switch
         self._configuration = configuration
@@ -99,10 +102,14 @@ class Control:
         logins = {} if self._login_guard is None else {"login_bans": self._login_guard.status()}
         configuration = {} if self._configuration is None else {"configuration": self._configuration.status()}
         trunks = {} if self._trunks is None else {"registrations_at_carriers": await self._trunks()}
+        refused = (
+            {} if self._refused_media is None else {"calls_with_refused_media": self._refused_media.status()}
+        )
         return _json(
             {
                 "result": {
                     **self._switch.status(),
+                    **refused,
                     **configuration,
                     **logins,
                     **trunks,
@@ -167,10 +174,11 @@ async def controlled(
     host: str = "127.0.0.1",
     login_guard: LoginGuard | None = None,
     trunks: TrunkStates | None = None,
+    refused_media: RefusedMedia | None = None,
 ) -> AsyncIterator[None]:
     """Serve commands during the block. :class:`OSError` when the port is in use."""
     runner = web.AppRunner(
-        Control(switch, token, configuration, login_guard, trunks).app(),
+        Control(switch, token, configuration, login_guard, trunks, refused_media).app(),
         access_log=None,
         shutdown_timeout=2.0,
     )

@@ -1,0 +1,143 @@
+"""Calls that Asterisk refuses with SIP 488 because the media encryption of phone or carrier and line do not agree.
+
+Such a call gets no channel and no event: a line of Asterisk's log is all there is. A call without a common codec makes no
+line either, and is not found here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from trunkline.core.engine_values import EndpointName
+from trunkline.core.log import get_logger
+from trunkline.directory.model import Directory
+from trunkline.telephony.config.model import TRUNK_PREFIX
+from trunkline.telephony.names import endpoint_of
+from trunkline.telephony.port import EndpointKind
+
+PERIOD_SECONDS = 2.0
+"""Between two readings of the log."""
+LOG_SECONDS = 60.0
+"""Refused calls of one line or trunk are logged at most so often."""
+READ_MAX = 1_000_000
+"""Bytes of new lines that are read at once; older ones are skipped."""
+
+_REFUSED = re.compile(
+    r"^\[[^\]]*\] ERROR\[\d+\][^ ]* res_pjsip_session\.c: +(?P<endpoint>[\w-]{1,80}): Couldn't negotiate stream \d+:audio",
+    re.ASCII | re.MULTILINE,
+)
+REMEDY = (
+    "the phone or carrier offers encrypted media (SRTP) and the line or trunk has none, or the reverse: set srtp of the line"
+    " and the phone alike"
+)
+
+_log = get_logger("calls")
+
+
+def refused_endpoints(log: str) -> list[str]:
+    """Names of the endpoints whose calls were refused, in the order of the lines. Pure."""
+    return [found["endpoint"] for found in _REFUSED.finditer(log)]
+
+
+class RefusedMedia:
+    """Counts and logs such calls since the start of the switch.
+
+    :param log: Asterisk's log; may be absent.
+    :param addresses: of the devices that are registered at a line.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        directory: Callable[[], Directory],
+        addresses: Callable[[str], Iterable[str]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = log
+        self._directory = directory
+        self._addresses = addresses
+        self._clock = clock
+        self._inode, self._position = self._state()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._unlogged: Counter[tuple[str, str]] = Counter()
+        self._logged_at: dict[tuple[str, str], float] = {}
+
+    async def run(self) -> None:
+        """Read the log until cancelled."""
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS)
+            self.handle(await asyncio.to_thread(self._read))
+
+    def handle(self, log: str) -> None:
+        """Count and log the refused calls of new lines of the log."""
+        for name in refused_endpoints(log):
+            self._add(name)
+
+    def status(self) -> list[dict[str, Any]]:
+        """For ``trunkline status``: lines and trunks with refused calls, those with the most first."""
+        return [
+            {"kind": kind, "name": name, "count": count}
+            for (kind, name), count in self._counts.most_common(20)
+        ]
+
+    def _add(self, endpoint: str) -> None:
+        if not EndpointName.is_good(endpoint):
+            return
+        kind, name, account_id, addresses = "", "", 0, []
+        if endpoint_of(endpoint).kind is EndpointKind.LINE:
+            found = self._directory().line(endpoint_of(endpoint).name)
+            if found is not None:
+                kind, name, account_id = "line", found[1].phone_number, found[0].account_id
+                addresses = sorted(set(self._addresses(endpoint_of(endpoint).name)))
+        elif (number := endpoint.removeprefix(TRUNK_PREFIX)).isdigit():
+            owner = self._directory().trunk(int(number))
+            if owner is not None:
+                kind, name, account_id = "trunk", owner[1].name, owner[0].account_id
+                addresses = [owner[1].host, *owner[1].addresses]
+        if not kind:
+            return
+        self._counts[kind, name] += 1
+        self._unlogged[kind, name] += 1
+        if self._clock() - self._logged_at.get((kind, name), 0.0) < LOG_SECONDS:
+            return
+        self._logged_at[kind, name] = self._clock()
+        _log.warning(
+            "call_media_refused",
+            account_id=account_id,
+            **{kind: name},
+            addresses=addresses,
+            calls=self._unlogged.pop((kind, name)),
+            reason="SIP 488",
+            remedy=REMEDY,
+        )
+
+    def _state(self) -> tuple[int, int]:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return status.st_ino, status.st_size
+
+    def _read(self) -> str:
+        """The whole lines that were added since the last call, also after a rotation. Blocks."""
+        inode, size = self._state()
+        if inode != self._inode or size < self._position:
+            self._inode, self._position = inode, 0
+        self._position = max(self._position, size - READ_MAX)
+        if size == self._position:
+            return ""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                whole, _, _ = file.read(size - self._position).rpartition(b"\n")
+        except OSError:
+            return ""
+        self._position += len(whole) + (1 if whole else 0)
+        return whole.decode(errors="replace")

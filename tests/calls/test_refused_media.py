@@ -1,0 +1,83 @@
+"""Calls that Asterisk refuses with 488 because of SRTP are in the log and in the status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.calls.company import company
+from trunkline.calls.switch import refused_media
+from trunkline.calls.switch.refused_media import RefusedMedia, refused_endpoints
+from trunkline.directory.model import Directory
+
+LINE = (
+    "[2026-11-21 20:06:39.870] ERROR[7217] res_pjsip_session.c:  {name}: Couldn't negotiate stream"
+    " 0:audio-0:audio:sendrecv (nothing)\n"
+)
+
+
+def test_the_lines_of_asterisk() -> None:
+    log = (
+        LINE.format(name="0550001")
+        + "other\n"
+        + LINE.format(name="trunk-7").replace("7217]", "7217][C-0000000a]:")
+    )
+    assert refused_endpoints(log) == ["0550001", "trunk-7"]
+    assert refused_endpoints("x: Couldn't negotiate stream 0:audio\n") == []
+
+
+async def test_they_are_counted_and_logged_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused_media, "PERIOD_SECONDS", 0.01)
+    account = company()
+    login = next(iter(account.lines.values())).phone_number
+    trunk = next(iter(account.trunks.values()))
+    file = tmp_path / "asterisk.log"
+    file.write_text(LINE.format(name=login))  # from before the start
+    now = 1000.0
+    refused = RefusedMedia(
+        file, lambda: Directory({account.account_id: account}), lambda _line: ["192.0.2.9"], lambda: now
+    )
+    with structlog.testing.capture_logs() as logs:
+        reading = asyncio.create_task(refused.run())
+        with file.open("a") as log:
+            log.write(LINE.format(name=login) * 3 + LINE.format(name="9999999"))
+            log.write(LINE.format(name=f"trunk-{trunk.trunk_id}")[:40])
+            log.flush()
+            await _until(lambda: len(refused.status()) == 1)
+            log.write(LINE.format(name=f"trunk-{trunk.trunk_id}")[40:])
+        await _until(lambda: len(refused.status()) == 2)
+        file.rename(tmp_path / "asterisk.log.1")
+        now += 61
+        file.write_text(LINE.format(name=login))
+        await _until(lambda: refused.status()[0]["count"] == 4)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+    assert refused.status() == [
+        {"kind": "line", "name": login, "count": 4},
+        {"kind": "trunk", "name": trunk.name, "count": 1},
+    ]
+    lines = [one for one in logs if one["event"] == "call_media_refused"]
+    assert [(one.get("line"), one.get("trunk"), one["calls"]) for one in lines] == [
+        (login, None, 1),
+        (None, trunk.name, 1),
+        (login, None, 3),
+    ]
+    assert lines[0]["addresses"] == ["192.0.2.9"]
+    assert "SRTP" in lines[0]["remedy"]
+    assert lines[0]["account_id"] == account.account_id
+
+
+async def _until(condition: Any) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within 5 s")
