@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from trunkline.apis.jsonrpc import body_allowance
-from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, BodyAllowance
+from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, WAIT_MAX, AllowanceExceeded, BodyAllowance
 
 
 class Clock:
@@ -106,8 +106,21 @@ async def test_addresses_with_a_full_allowance_are_forgotten(
 async def test_bytes_that_are_returned_end_a_wait() -> None:
     allowance = BodyAllowance()
     await allowance.take("192.0.2.1", BURST)
-    waiting = asyncio.create_task(allowance.take("192.0.2.1", 1000 * RATE))
+    waiting = asyncio.create_task(allowance.take("192.0.2.1", 20 * RATE))
     await asyncio.sleep(0.05)
     assert not waiting.done()
-    allowance.give_back("192.0.2.1", 1001 * RATE)
+    allowance.give_back("192.0.2.1", 21 * RATE)
     await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_request_that_would_wait_for_long_is_refused() -> None:
+    allowance = BodyAllowance()
+    await allowance.take("192.0.2.1", BURST)
+    waiting = [asyncio.create_task(allowance.take("192.0.2.1", RATE)) for _ in range(round(WAIT_MAX))]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        with pytest.raises(AllowanceExceeded):
+            await allowance.take("192.0.2.1", 2 * RATE)
+    assert not any(one.done() for one in waiting), "and takes nothing"
+    for one in waiting:
+        one.cancel()

@@ -6,9 +6,13 @@ import asyncio
 
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.apis.jsonrpc.test_body_allowance import Clock, clock
-from trunkline.apis.jsonrpc.body_allowance import BURST
+from tests.apis.support import ApisOnFakes
+from trunkline.apis.jsonrpc import Api, http
+from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, WAIT_MAX
 from trunkline.apis.jsonrpc.check_limit import REQUEST_COST, CheckLimit, RequestCheck
 from trunkline.core.settings import WebSettings
 
@@ -152,3 +156,27 @@ async def test_a_place_is_left_once(clock: Clock) -> None:
         await check.resume()
         assert running(ADDRESS) == 1
     assert running(ADDRESS) == 0
+
+
+async def test_a_client_that_sends_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its requests would wait in memory, also when it has closed their connections."""
+    monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
+    check_limit = CheckLimit(WebSettings())
+    dispatcher = ApisOnFakes().dispatcher(Api.CALL)
+    endpoint = http.JsonRpcEndpoint(
+        dispatcher, body_max=1_048_576, address_of=lambda _: ADDRESS, check_limit=check_limit
+    )
+    app = web.Application()
+    app.add_routes(endpoint.routes())
+    waiting = asyncio.create_task(check_limit.addresses.take(ADDRESS, BURST + round(WAIT_MAX) * RATE - 1))
+    async with TestClient(TestServer(app)) as client:
+        response = await client.post(dispatcher.service_spec.path, data=_body("bad") + b" " * RATE)
+        assert response.status == 413
+        response = await client.post(dispatcher.service_spec.path, data=_body("bad") + b" " * (RATE // 2))
+        assert response.status == 429
+        error = (await response.json())["error"]
+        assert (error["data"]["mnemonic"], error["data"]["params"]) == (
+            "invalid_request",
+            {"bytes_per_second": RATE},
+        )
+    waiting.cancel()

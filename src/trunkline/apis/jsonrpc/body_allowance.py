@@ -20,11 +20,19 @@ RATE = 1024 * 1024
 BURST = 4 * RATE
 """Bytes that an address may have at most."""
 
+WAIT_MAX = 30.0
+"""Seconds that a request may have to wait. A client that closes its connection does not end the wait of its request, so
+without a limit those could use up the memory."""
+
 _STEP = 0.25
 """Seconds after which a waiting request looks again: bytes of others may have been returned."""
 
 _ADDRESSES_MAX = 10_000
 """Addresses that are remembered; those with a full allowance are forgotten first."""
+
+
+class AllowanceExceeded(Exception):  # noqa: N818
+    """The request would wait longer than :data:`WAIT_MAX`; nothing was taken."""
 
 
 @dataclass(slots=True)
@@ -52,8 +60,11 @@ class BodyAllowance:
 
         :param address: an address, or another name of a client.
         :param size: of the body, inflated.
+        :raises AllowanceExceeded: at once.
         """
         balance = self._balance(address)
+        if balance.taken + size - balance.paid > WAIT_MAX * RATE:
+            raise AllowanceExceeded
         balance.taken += size
         own = balance.taken
         while (missing := own - balance.paid) > 0:

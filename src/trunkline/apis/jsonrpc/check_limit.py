@@ -14,6 +14,7 @@ the body is searched for it, not parsed: what is found decides on the share alon
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -21,7 +22,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from trunkline.apis.jsonrpc.body_allowance import BodyAllowance, network_of
+from trunkline.apis.jsonrpc.body_allowance import AllowanceExceeded, BodyAllowance, network_of
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import WebSettings
@@ -29,11 +30,14 @@ from trunkline.core.settings import WebSettings
 REQUEST_COST = 8 * 1024
 """Bytes that a request counts in addition to its body: the token's look-up costs about as much as parsing so many."""
 
+REFUSAL_SECONDS = 5.0
+"""Until the answer to a request whose sender has used up its allowance."""
+
 _KNOWN_SECONDS = 300.0
 _KNOWN_MAX = 10_000
 """Tokens that are remembered; the oldest are forgotten first."""
 
-_QUEUE = 1024
+_QUEUE = 256
 """Requests of one sender that may wait; ``web.connections_per_address`` is the limit for one address."""
 
 _NAME = b'"access_token"'
@@ -106,7 +110,9 @@ class RequestCheck:
         self._place: contextlib.AbstractAsyncContextManager[None] | None = None
 
     async def __aenter__(self) -> RequestCheck:
-        """:raises LimitExceeded: too many requests of the sender wait, or none of them ended in time."""
+        """:raises LimitExceeded: too many requests of the sender wait, or none of them ended in time.
+        :raises AllowanceExceeded: its address has too many bytes to wait for.
+        """
         if self._of_address:
             await self._limit.addresses.take(self._address, self._cost)
         await self._enter()
@@ -147,7 +153,10 @@ class RequestCheck:
     async def settle(self) -> None:
         """To be called before the answer is sent, outside the block: waits if the account has too many requests refused."""
         if self._account_id is not None and not self._has_succeeded:
-            await self._limit.refusals.take(str(self._account_id), self._cost)
+            with contextlib.suppress(AllowanceExceeded):
+                await self._limit.refusals.take(str(self._account_id), self._cost)
+                return
+            await asyncio.sleep(REFUSAL_SECONDS)
 
     async def _enter(self) -> None:
         place = (

@@ -1,18 +1,23 @@
 """HTTP endpoints of the dispatcher: ``POST /v4.0`` and ``POST /v2.0``, and their OpenRPC documents.
 
 Responses are HTTP 200 with JSON, also for JSON-RPC errors; ``invalid_request`` with 413 for a body past the size
-limit and with 408 for one that does not arrive in time. ``Content-Type`` and ``Accept`` of the request are not looked
+limit, with 408 for one that does not arrive in time, and with 429 when the address has sent too many bytes without a
+valid token. ``Content-Type`` and ``Accept`` of the request are not looked
 at. Bodies and tokens are never logged.
 """
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
 
 from aiohttp import web
 
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
-from trunkline.apis.jsonrpc.check_limit import CheckLimit
+from trunkline.apis.jsonrpc.body_allowance import RATE, AllowanceExceeded
+from trunkline.apis.jsonrpc.check_limit import REFUSAL_SECONDS, CheckLimit
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.envelope import request_id_of
@@ -65,26 +70,33 @@ class JsonRpcEndpoint:
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
-            await self._check_limit.addresses.take(address, self._body_max)
+            with contextlib.suppress(AllowanceExceeded):
+                await self._check_limit.addresses.take(address, self._body_max)
             return self._refusal(413, {"body_max_bytes": self._body_max})
         except BodyTooSlow:
             return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
         except BodyUnreadable:
             answered = await self._dispatcher.respond(b"", address)
             return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
-        answered = await self._checked(body, address, request.headers.get(IDEMPOTENCY_HEADER))
-        if answered.size <= _ONE_CHUNK:
-            return web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8")
-        return await _stream(request, answered)
+        checked = await self._checked(body, address, request.headers.get(IDEMPOTENCY_HEADER))
+        if checked is None:
+            del body  # its memory is what a client that sends too much could use up
+            await asyncio.sleep(REFUSAL_SECONDS)
+            return self._refusal(429, {"bytes_per_second": RATE})
+        if checked.size <= _ONE_CHUNK:
+            return web.Response(body=checked.joined(), content_type=_JSON, charset="utf-8")
+        return await _stream(request, checked)
 
-    async def _checked(self, body: bytes, address: str, idempotency_key: str | None) -> Chunks:
-        """The answer, when the sender has a place for the check."""
+    async def _checked(self, body: bytes, address: str, idempotency_key: str | None) -> Chunks | None:
+        """The answer, when the sender has a place for the check; None when its address has sent too much."""
         check = self._check_limit.request(body, address)
         try:
             async with check:
                 answered = await self._dispatcher.respond(
                     body, address, idempotency_key=idempotency_key, check=check
                 )
+        except AllowanceExceeded:
+            return None
         except LimitExceeded as error:
             api = self._dispatcher.service_spec.api
             refused = rpc_error(api, error.mnemonic, params=error.params)
