@@ -297,6 +297,7 @@ CLIENTS = {
     "telephony/ami.py": "the engine, on loopback",
     "telephony/http_pool.py": "the engine, on loopback",
     "runtime/instance.py": "health of our own processes, on loopback",
+    "runtime/sip_connections.py": "the switch, at the address of the settings",
     "demo/installation.py": "the API of the installation it has started itself, on loopback",
 }
 """Modules that make connections, and to what: none but the first to an address that a tenant names."""

@@ -8,12 +8,13 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
-from trunkline.runtime import handshakes
+from trunkline.runtime import handshakes, sip_connections
 from trunkline.runtime.child_sockets import ESTABLISHED, LISTENING, TcpSocket
 
 pytestmark = pytest.mark.attack
@@ -84,26 +85,15 @@ def test_a_connection_is_looked_at_once() -> None:
     assert deadlines.due([one], 117) == {"1"}
 
 
-def test_the_youngest_connections_beyond_the_limit() -> None:
-    limit = handshakes.AddressLimit({5061}, 2)
-
-    def of(address: str, *inodes: str, port: int = 5061) -> list[TcpSocket]:
-        return [TcpSocket(inode, ESTABLISHED, port, address) for inode in inodes]
-
-    assert limit.beyond(of("A", "1", "2")) == set()
-    assert limit.beyond([*of("A", "9", "1", "2"), *of("B", "3", "4"), *of("A", "5", "6", port=5060)]) == {"9"}
-    assert limit.beyond([*of("A", "2", "7", "8"), *of("B", "3", "4")]) == {"8"}
-    assert handshakes.AddressLimit({5061}, 0).beyond(of("A", *map(str, range(100)))) == set()
-
-
 @pytest.mark.engine
-async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx) -> None:
+async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx, tmp_path: Path) -> None:
     """A thousand connections of one address that begin a handshake and stop; another address is served."""
-    port, most = pbx.config.ports.tls, 50
+    port, most = pbx.config.ports.tls, 500
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     async with pbx.engine():
-        handshakes.watch(pbx.pid, {port}, look_every=0.2, per_address=most)
+        ports, limits = sip_connections.Ports(0, port, 0), sip_connections.Limits(tls_per_address=most)
+        sip_connections.watch(pbx.pid, ports, limits, lambda _: None, tmp_path / "bans.json")
         halves = []
         for number in range(1000):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.31", 0))
@@ -113,7 +103,7 @@ async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx) -> No
                 await asyncio.sleep(0)
         try:
             async with asyncio.timeout(60):
-                while sum(not reader.at_eof() for reader, _ in halves) > most:
+                while sum(not (reader.at_eof() or reader.exception()) for reader, _ in halves) > most:
                     await asyncio.gather(*(_drained(reader) for reader, _ in halves))
             other = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
             assert not other[0].at_eof()

@@ -87,6 +87,11 @@ class SipSettings(_Group):
 
     tls_connections_per_address: int = Field(default=500, ge=0)
     """Connections from one address to the TLS and WSS ports; 0 = no limit."""
+    tcp_connections_per_address: int = Field(default=500, ge=0)
+    """Connections from one address to the TCP port; 0 = no limit."""
+    connections: int = Field(default=900, ge=100, le=4500)
+    """Connections to the TCP and TLS ports of all addresses. The fetched Asterisk has 1024 handles for them, for connections
+    to carriers and for UDP; another build can have 5000."""
 
     @model_validator(mode="after")
     def _media_ports(self) -> Self:

@@ -17,7 +17,6 @@ LISTENING, ESTABLISHED = "0A", "01"
 
 _PIDFD_GETFD = 438
 """Number of the system call, the same on all architectures."""
-_V4_MAPPED = "0000000000000000FFFF0000"
 _SOCKET = re.compile(r"socket:\[(\d+)\]\Z")
 
 
@@ -28,8 +27,6 @@ class TcpSocket:
     inode: str
     state: str
     local_port: int
-    remote_address: str = ""
-    """As in the kernel's table: hexadecimal."""
 
 
 def tcp_sockets(pid: int) -> Iterator[TcpSocket]:
@@ -43,15 +40,7 @@ def tcp_sockets(pid: int) -> Iterator[TcpSocket]:
             continue
         for line in path.read_text().splitlines()[1:]:
             words = line.split()
-            address = _without_v6(words[2].rpartition(":")[0])
-            yield TcpSocket(words[9], words[3], int(words[1].rpartition(":")[2], 16), address)
-
-
-def _without_v6(address: str) -> str:
-    """An IPv4 address in a table of IPv6, as in that of IPv4; of an IPv6 address the network (/64) of one client."""
-    if len(address) != 32:
-        return address
-    return address[24:] if address.startswith(_V4_MAPPED) else address[:16]
+            yield TcpSocket(words[9], words[3], int(words[1].rpartition(":")[2], 16))
 
 
 def copies(pid: int, inodes: Collection[str]) -> Iterator[tuple[str, socket.socket]]:

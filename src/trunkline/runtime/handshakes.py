@@ -1,12 +1,11 @@
-"""Limits on TLS connections to a program that has no setting for them: a deadline for the first bytes, and a number of
-connections from one address.
+"""A deadline for the first bytes of TLS connections to a program that has no setting for it.
 
 Asterisk keeps a connection to its TLS ports (SIP, WSS) without a time limit while the handshake has not
 begun, each with a descriptor, and for WSS with a thread. The supervisor checks the child's connections every few
 seconds and ends those that are older than the deadline and have sent less than the smallest handshake has.
 
-A client may also begin the handshake and stop. From outside this looks like a connection in use, so the number of
-connections from one address is limited: the youngest ones beyond it are ended.
+A client may also begin the handshake and stop. From outside this looks like a connection in use;
+:mod:`trunkline.runtime.sip_connections` limits the number of connections.
 """
 
 from __future__ import annotations
@@ -37,38 +36,6 @@ _BYTES_RECEIVED = 128
 
 
 @dataclass
-class AddressLimit:
-    """Which connections are beyond the number that one address may have. Pure.
-
-    :ivar per_address: 0 = no limit.
-    """
-
-    ports: Collection[int]
-    per_address: int
-    _order: dict[str, int] = field(default_factory=dict)
-    _seen: int = 0
-
-    def beyond(self, sockets: Iterable[TcpSocket]) -> set[str]:
-        """Inodes of the youngest connections of each address that has too many."""
-        present = [one for one in sockets if one.state == ESTABLISHED and one.local_port in self.ports]
-        order: dict[str, int] = {}
-        of_address: dict[str, list[str]] = {}
-        for one in present:
-            if one.inode not in self._order:
-                self._seen += 1
-            order[one.inode] = self._order.get(one.inode, self._seen)
-            of_address.setdefault(one.remote_address, []).append(one.inode)
-        self._order = order
-        if not self.per_address:
-            return set()
-        return {
-            inode
-            for inodes in of_address.values()
-            for inode in sorted(inodes, key=order.__getitem__)[self.per_address :]
-        }
-
-
-@dataclass
 class Deadlines:
     """Which connections are due to be looked at, each once. Pure; times are of one monotonic clock, in seconds."""
 
@@ -89,19 +56,6 @@ class Deadlines:
         }
         self._judged |= due
         return due
-
-
-def end(pid: int, inodes: Collection[str]) -> int:
-    """End those of the child's connections; how many.
-
-    :raises OSError: the child's sockets cannot be reached.
-    """
-    ended = 0
-    for _, connection in copies(pid, inodes):
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-        ended += 1
-    return ended
 
 
 def end_silent(pid: int, inodes: Collection[str]) -> int:
@@ -133,26 +87,21 @@ def watch(
     *,
     seconds: float = SECONDS,
     look_every: float = LOOK_EVERY,
-    per_address: int = 0,
 ) -> threading.Thread:
-    """Keep the deadline and the limit for a child in a thread that ends with the child.
+    """Keep the deadline for a child in a thread that ends with the child.
 
-    :param per_address: connections that one address may have; 0 = no limit.
     :raises OSError: the child is gone, or the kernel is too old.
     """
     handle = os.pidfd_open(pid)
 
     def run() -> None:
         deadlines = Deadlines(frozenset(ports), seconds)
-        limit = AddressLimit(frozenset(ports), per_address)
         ends = select.poll()
         ends.register(handle, select.POLLIN)
         try:
             while not ends.poll(look_every * 1000):
                 with contextlib.suppress(OSError):  # the child ends just now
                     sockets = list(tcp_sockets(pid))
-                    if beyond := limit.beyond(sockets):
-                        end(pid, beyond)
                     if due := deadlines.due(sockets, time.monotonic()):
                         end_silent(pid, due)
         finally:

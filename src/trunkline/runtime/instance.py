@@ -26,7 +26,7 @@ from trunkline import __version__
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
-from trunkline.runtime import certificates, handshakes, listen_queue, postgres, secrets
+from trunkline.runtime import certificates, handshakes, listen_queue, postgres, secrets, sip_connections
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
@@ -106,7 +106,7 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
         prepare_data_folder(settings)
         say = _also_to_log(say, RotatingLog(settings.logs_dir / "supervisor.log"))
         supervisor = Supervisor(
-            services_of(settings, install, parts),
+            services_of(settings, install, parts, say),
             run_dir=settings.run_dir,
             logs_dir=settings.logs_dir,
             say=say,
@@ -130,11 +130,13 @@ def _check_restored(settings: Settings) -> None:
         )
 
 
-def services_of(settings: Settings, install: AsteriskInstall, parts: Parts) -> list[Service]:
+def services_of(
+    settings: Settings, install: AsteriskInstall, parts: Parts, say: Say = lambda _: None
+) -> list[Service]:
     """The services of an instance in the order of their start."""
     cluster = postgres.cluster_of(settings)
     services = [] if cluster is None else [database_service(cluster, parts.migrate)]
-    services.append(engine_service(settings, install, parts.configure))
+    services.append(engine_service(settings, install, parts.configure, say))
     # Our own processes take the longest to start; those that do not need the engine do not wait for it.
     database = [] if cluster is None else [DATABASE]
     needs = {"switch": [*database, ENGINE]}
@@ -156,11 +158,12 @@ def database_service(cluster: postgres.Cluster, migrate: Callable[[str], object]
     )
 
 
-def engine_service(settings: Settings, install: AsteriskInstall, configure: Callable[[], Path]) -> Service:
+def engine_service(
+    settings: Settings, install: AsteriskInstall, configure: Callable[[], Path], say: Say = lambda _: None
+) -> Service:
     """Asterisk on the configuration that ``configure`` writes."""
     login = secrets.load(settings).ari
     configuration = settings.asterisk_dir / "asterisk.conf"
-    tls_ports = {port for port in (settings.sip.tls_port, settings.sip.wss_port) if port}
 
     def prepare() -> None:
         nonlocal configuration
@@ -175,23 +178,33 @@ def engine_service(settings: Settings, install: AsteriskInstall, configure: Call
         ),
         prepare=prepare,
         probe=lambda: engine_answers(settings.engine.ari_port, login),
-        each_ready=lambda pid: _guard_ports(pid, tls_ports, settings.sip.tls_connections_per_address),
+        each_ready=lambda pid: guard_ports(pid, settings, say),
         stop_seconds=20,
         limits_lines=True,
         version=install.version,
     )
 
 
-def _guard_ports(pid: int, tls_ports: set[int], per_address: int) -> str | None:
-    """Apply what the engine has no setting for: long listen queues, and a deadline for handshakes."""
+def guard_ports(pid: int, settings: Settings, say: Say = lambda _: None) -> str | None:
+    """Apply what the engine has no setting for: long listen queues, a deadline for handshakes, limits on connections."""
+    sip = settings.sip
+    ports = sip_connections.Ports(sip.tcp_port, sip.tls_port, sip.wss_port)
+    limits = sip_connections.Limits(
+        sip.tcp_connections_per_address, sip.tls_connections_per_address, sip.connections
+    )
     try:
         listen_queue.lengthen(pid)
-        handshakes.watch(pid, tls_ports, per_address=per_address)
+        handshakes.watch(pid, {port for port in (ports.tls, ports.wss) if port})
     except OSError as error:
         return (
             f"listen queues stay short, and TLS handshakes have no deadline ({error.strerror}); "
             "stalled connections can block SIP over TCP and TLS"
         )
+    ask = sip_connections.asking(settings.switch.control_url, secrets.load(settings).control_token)
+    try:
+        sip_connections.watch(pid, ports, limits, ask, settings.data / "sip-bans.json", say)
+    except OSError as error:
+        return f"connections to the SIP ports have no limit ({error.strerror}); one client can block SIP over TCP and TLS"
     return None
 
 

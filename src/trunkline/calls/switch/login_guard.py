@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import orjson
 import psycopg
@@ -132,6 +132,25 @@ class LoginGuard:
         """The bans in force, for people: times in ISO 8601, UTC."""
         self._expire()
         return [_shown(ban) for ban in sorted(self._bans.bans, key=lambda ban: ban.since)]
+
+    NOTHING_KNOWN: ClassVar[dict[str, list[Any]]] = {"banned": [], "registered": [], "trunks": []}
+
+    def known_of(self, addresses: Iterable[str]) -> dict[str, list[Any]]:
+        """What a limit on connections must know: the addresses that are banned as a whole; of them and of those given the
+        address and port of each registered device, and which of them a trunk has."""
+        banned = {ban.ip for ban in self._bans.bans if ban.scope is BanScope.ADDRESS}
+        concerned = banned | {ip for ip in addresses if _is_address(ip)}
+        registered = [
+            [device.ip, device.port]
+            for devices in self._presence.all_devices().values()
+            for device in devices
+            if device.ip in concerned
+        ]
+        return {
+            "banned": sorted(banned),
+            "registered": registered,
+            "trunks": sorted(self._of_trunks(concerned)),
+        }
 
     def lift(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
         """Lift bans of an address, a line, or both together; None for both: all. Returns the bans that were lifted."""
@@ -305,6 +324,23 @@ class LoginGuard:
             ip == trunk.host or any(address in ipaddress.ip_network(one) for one in trunk.addresses)
             for trunk in trunks
         )
+
+    def _of_trunks(self, ips: Iterable[str]) -> set[str]:
+        """Which of the addresses trunks have."""
+        single: set[str] = set()
+        networks: set[str] = set()
+        for account in self._directory().accounts.values():
+            for trunk in account.trunks.values():
+                single.add(trunk.host)
+                networks.update(trunk.addresses)
+        wide = [ipaddress.ip_network(one) for one in networks if one not in single]
+        single |= {str(one.network_address) for one in wide if one.num_addresses == 1}
+        wide = [one for one in wide if one.num_addresses > 1]
+        return {
+            ip
+            for ip in ips
+            if ip in single or (wide and any(ipaddress.ip_address(ip) in one for one in wide))
+        }
 
     def _expire(self) -> bool:
         over = self._bans.expire(Instant(self._clock()))

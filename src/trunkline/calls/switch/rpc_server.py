@@ -11,6 +11,9 @@
                     configuration}}
 
     GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
+    POST /sip_addresses {"addresses": [ip, ...]}
+                    {"result": {"banned": [ip, ...], "registered": [[ip, port], ...], "trunks": [ip, ...]}}, see
+                    :meth:`trunkline.calls.switch.login_guard.LoginGuard.known_of`
     POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted
 
 Every request carries the instance's token. :mod:`trunkline.calls.switch.rpc_client` is the other end.
@@ -85,6 +88,7 @@ class Control:
                 web.get("/status", self._status),
                 web.get("/bans", self._bans),
                 web.post("/bans/lift", self._lift_bans),
+                web.post("/sip_addresses", self._sip_addresses),
                 web.get(r"/directory/{account_id:\d{1,18}}", self._directory),
             ]
         )
@@ -125,6 +129,11 @@ class Control:
         wanted = orjson.loads(await request.read())
         guard = self._login_guard
         return _json({"result": [] if guard is None else guard.lift(wanted["ip"], wanted["line"])})
+
+    async def _sip_addresses(self, request: web.Request) -> web.Response:
+        asked = orjson.loads(await request.read())["addresses"]
+        guard = self._login_guard
+        return _json({"result": LoginGuard.NOTHING_KNOWN if guard is None else guard.known_of(asked)})
 
     async def _directory(self, request: web.Request) -> web.Response:
         account_id = int(request.match_info["account_id"])

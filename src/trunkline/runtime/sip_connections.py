@@ -1,0 +1,362 @@
+"""Limits on connections to Asterisk's SIP ports (TCP, TLS, WSS), which Asterisk has no setting for.
+
+Asterisk accepts the connections itself. The supervisor, as its parent, looks at them four times a second, and ends them
+through copies of its sockets:
+
+- A TCP connection without a byte after five seconds; while silent ones fill a quarter of all that are allowed, after half
+  a second.
+- The youngest connections of an address beyond a number, silent ones first.
+- Beyond a number of connections in all (pjsip of the fetched Asterisk has 1024 handles for UDP, TCP and TLS together):
+  silent ones, then those that are neither of a registered phone nor of a trunk; the oldest first, because a phone is silent
+  for a moment only.
+- Connections of an address that has sent more data than phones that log in send; new ones are dropped for a minute.
+- Connections of an address that the switch has banned; new ones are dropped while the ban lasts.
+
+A connection over which a phone is registered, and those of the addresses of trunks, are exempt from the last three. The
+switch knows them; it is asked only when one of these rules applies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import select
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trunkline.runtime import listen_filter, tcp_diag
+from trunkline.runtime.child_sockets import LISTENING, copies, tcp_sockets
+from trunkline.runtime.tcp_diag import Connection
+
+LOOK_EVERY = 0.25
+"""Seconds."""
+SILENT_SECONDS, SILENT_SECONDS_FULL = 5.0, 0.5
+"""A TCP connection without a byte ends after this time; the shorter one while many are open."""
+LOOK_EVERY_FULL = 0.05
+"""Seconds, while many silent connections are open."""
+SILENT_BYTES = 150
+"""A connection that has sent less is ended before others: a SIP request and a TLS handshake are longer."""
+BURST, BYTES_PER_SECOND = 4 << 20, 512 << 10
+"""Bytes that the connections of one address may send before a phone is registered over them: at once, and then per second.
+500 phones that log in over TLS at one moment send 2 MiB."""
+BLOCKED_SECONDS = 60.0
+"""For an address that sent too much."""
+CROWD_BLOCKED_SECONDS = 10.0
+"""For an address with more than twice as many connections as it may have."""
+ASK_EVERY = 1.0
+"""The switch is asked at most so often, and an answer applies so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of the engine; 0 = off."""
+
+    tcp: int
+    tls: int
+    wss: int
+
+    @property
+    def all(self) -> frozenset[int]:
+        return frozenset(port for port in (self.tcp, self.tls, self.wss) if port)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """:ivar tcp_per_address, tls_per_address: connections of one address to TCP, and to TLS and WSS; 0 = no limit.
+    :ivar total: connections to TCP and TLS of all addresses; 0 = no limit."""
+
+    tcp_per_address: int = 0
+    tls_per_address: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the switch has of some addresses.
+
+    :ivar banned: addresses that are banned as a whole, asked for or not.
+    :ivar registered: address and port of each phone that is registered from a banned address, or one asked for.
+    :ivar trunks: those of the same addresses that are of trunks.
+    """
+
+    banned: frozenset[str] = frozenset()
+    registered: frozenset[tuple[str, int]] = frozenset()
+    trunks: frozenset[str] = frozenset()
+
+    def has(self, one: Connection) -> bool:
+        """Whether a phone is registered over this connection, or a trunk has its address."""
+        return (one.address, one.port) in self.registered or one.address in self.trunks
+
+
+Ask = Callable[[Collection[str]], Known | None]
+"""Ask the switch about these addresses; None = no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """:ivar end: inodes.
+    :ivar blocked: addresses whose new connections are dropped.
+    :ivar is_full: whether many silent connections are open."""
+
+    end: frozenset[str]
+    blocked: frozenset[str]
+    is_full: bool = False
+
+
+@dataclass
+class ConnectionRules:
+    """Which connections are ended. Pure but for ``ask``; times are of one monotonic clock, in seconds."""
+
+    ports: Ports
+    limits: Limits
+    ask: Ask
+    _first_seen: dict[str, tuple[float, int]] = field(default_factory=dict)
+    _received: dict[str, int] = field(default_factory=dict)
+    _levels: dict[str, float] = field(default_factory=dict)
+    _blocked_until: dict[str, float] = field(default_factory=dict)
+    _known: Known = Known()
+    _asked: frozenset[str] = frozenset()
+    _bans_changed: bool = True
+    _asked_at: float = float("-inf")
+    _answered_at: float = float("-inf")
+    _looked_at: float | None = None
+    _seen: int = 0
+
+    def judge(self, connections: Iterable[Connection], now: float, bans_changed: bool) -> Verdict:
+        """:param bans_changed: the switch has other bans than before the last look."""
+        present = list(connections)
+        self._note(present, now)
+        self._bans_changed |= bans_changed
+        pooled = [one for one in present if one.local_port != self.ports.wss]
+        silent = sorted((one for one in pooled if one.received < SILENT_BYTES), key=self._age)
+        is_full = self.limits.total > 0 and (
+            len(pooled) > self.limits.total or 4 * len(silent) > self.limits.total
+        )
+        end = self._silent(present, now, SILENT_SECONDS_FULL if is_full else SILENT_SECONDS)
+        end |= self._beyond_address(present, now)
+        flooding = self._flooding(present, now)
+        pooled = [one for one in pooled if one.inode not in end]
+        excess = len(pooled) - self.limits.total if self.limits.total else 0
+        silent = [one for one in silent if one.inode not in end]
+        if excess > 0:
+            end |= {one.inode for one in silent[:excess]}
+            excess -= len(silent)
+        of_banned = any(one.address in self._known.banned and not self._known.has(one) for one in present)
+        if self._bans_changed or flooding or excess > 0 or of_banned:
+            concerned = {one.address for one in present if excess > 0 or one.client in flooding}
+            if self._ask(concerned, now):
+                end |= self._of_unknown(present, flooding, max(excess, 0), now)
+        self._blocked_until = {one: until for one, until in self._blocked_until.items() if until > now}
+        blocked = frozenset(self._blocked_until) | (self._known.banned - self._known.trunks)
+        return Verdict(frozenset(end), blocked, is_full)
+
+    # ---
+
+    def _note(self, present: Collection[Connection], now: float) -> None:
+        seen: dict[str, tuple[float, int]] = {}
+        for one in present:
+            if one.inode not in self._first_seen:
+                self._seen += 1
+            seen[one.inode] = self._first_seen.get(one.inode, (now, self._seen))
+        self._first_seen = seen
+
+    def _age(self, one: Connection) -> int:
+        return self._first_seen[one.inode][1]
+
+    def _silent(self, present: Collection[Connection], now: float, seconds: float) -> set[str]:
+        return {
+            one.inode
+            for one in present
+            if one.local_port == self.ports.tcp
+            and not one.received
+            and now - self._first_seen[one.inode][0] >= seconds
+        }
+
+    def _beyond_address(self, present: Collection[Connection], now: float) -> set[str]:
+        of_client: dict[tuple[str, bool], list[Connection]] = defaultdict(list)
+        for one in present:
+            of_client[one.client, one.local_port == self.ports.tcp].append(one)
+        end: set[str] = set()
+        for (client, is_tcp), own in of_client.items():
+            most = self.limits.tcp_per_address if is_tcp else self.limits.tls_per_address
+            if not most or len(own) <= most:
+                continue
+            own.sort(key=lambda one: (one.received < SILENT_BYTES, self._age(one)))
+            end |= {one.inode for one in own[most:]}
+            if len(own) > 2 * most:
+                self._block(client, now + CROWD_BLOCKED_SECONDS)
+        return end
+
+    def _flooding(self, present: Collection[Connection], now: float) -> set[str]:
+        """Clients whose connections, without those that are known, have sent too much."""
+        elapsed = now - self._looked_at if self._looked_at is not None else 0.0
+        is_first, self._looked_at = self._looked_at is None, now
+        levels = {
+            client: level - elapsed * BYTES_PER_SECOND
+            for client, level in self._levels.items()
+            if level > elapsed * BYTES_PER_SECOND
+        }
+        received: dict[str, int] = {}
+        for one in present:
+            received[one.inode] = one.received
+            more = 0 if is_first else one.received - self._received.get(one.inode, 0)
+            if more > 0 and not self._known.has(one):
+                levels[one.client] = min(levels.get(one.client, 0.0) + more, 2.0 * BURST)
+        self._received, self._levels = received, levels
+        return {client for client, level in levels.items() if level > BURST}
+
+    def _ask(self, addresses: Collection[str], now: float) -> bool:
+        """Whether there is an answer of the switch that is new enough to end connections by it."""
+        if now - self._asked_at >= ASK_EVERY:
+            self._asked_at = now
+            answer = self.ask(addresses)
+            if answer is not None:
+                self._known, self._asked, self._answered_at = (
+                    answer,
+                    frozenset(addresses) | answer.banned,
+                    now,
+                )
+                self._bans_changed = False
+        return now - self._answered_at < ASK_EVERY
+
+    def _of_unknown(
+        self, present: Collection[Connection], flooding: Collection[str], excess: int, now: float
+    ) -> set[str]:
+        known = {one.inode for one in present if self._known.has(one)}
+        for one in present:
+            if one.inode in known and one.client in self._levels:  # logged in meanwhile
+                self._levels[one.client] = max(0.0, self._levels[one.client] - one.received)
+        unknown = [one for one in present if one.inode not in known and one.address in self._asked]
+        end = {one.inode for one in unknown if one.address in self._known.banned}
+        for client in flooding:
+            if self._levels.get(client, 0.0) <= BURST:
+                continue
+            end |= {one.inode for one in unknown if one.client == client}
+            if not any(one.client == client and one.inode in known for one in present):
+                self._block(client, now + BLOCKED_SECONDS)
+        if excess:
+            others = [one for one in unknown if one.local_port != self.ports.wss and one.inode not in end]
+            end |= {one.inode for one in sorted(others, key=self._age)[:excess]}
+        return end
+
+    def _block(self, client: str, until: float) -> None:
+        self._blocked_until[client] = max(until, self._blocked_until.get(client, 0.0))
+
+
+def watch(
+    pid: int,
+    ports: Ports,
+    limits: Limits,
+    ask: Ask,
+    bans: Path,
+    say: Callable[[str], None] = lambda _: None,
+    look_every: float = LOOK_EVERY,
+) -> threading.Thread:
+    """Apply the rules to a child in a thread that ends with the child.
+
+    :param bans: file that the switch writes with each change of its bans.
+    :raises OSError: the child is gone, or the kernel is too old.
+    """
+    listening = {
+        one.inode for one in tcp_sockets(pid) if one.state == LISTENING and one.local_port in ports.all
+    }
+    families = {copy.family for _, copy in copies(pid, listening)}
+    tcp_diag.connections(ports.all, families)
+    handle = os.pidfd_open(pid)
+
+    def run() -> None:
+        rules = ConnectionRules(ports, limits, ask)
+        dropped: frozenset[str] = frozenset()
+        bans_at: int | None = None
+        ends = select.poll()
+        ends.register(handle, select.POLLIN)
+        try:
+            pause = look_every
+            while not ends.poll(pause * 1000):
+                with contextlib.suppress(OSError):  # the child ends just now
+                    written_at = _modified(bans)
+                    verdict = rules.judge(
+                        tcp_diag.connections(ports.all, families),
+                        time.monotonic(),
+                        bans_changed=written_at != bans_at,
+                    )
+                    bans_at = written_at
+                    if verdict.blocked != dropped:
+                        _drop(pid, ports.all, verdict.blocked)
+                        if new := verdict.blocked - dropped:
+                            say(f"SIP connections: new ones of {_some(new)} are dropped")
+                        dropped = verdict.blocked
+                    if verdict.end:
+                        end(pid, verdict.end)
+                    pause = LOOK_EVERY_FULL if verdict.is_full else look_every
+        finally:
+            os.close(handle)
+
+    thread = threading.Thread(target=run, name=f"sip-connections-{pid}", daemon=True)
+    thread.start()
+    return thread
+
+
+def end(pid: int, inodes: Collection[str]) -> int:
+    """Reset those of the child's connections, with what they have sent and the child has not read; how many.
+
+    :raises OSError: the child's sockets cannot be reached.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    nowhere = ctypes.create_string_buffer(16)  # a struct sockaddr of AF_UNSPEC: disconnect
+    ended = 0
+    for _, connection in copies(pid, inodes):
+        libc.connect(connection.fileno(), nowhere, 16)
+        ended += 1
+    return ended
+
+
+def asking(url: str, token: str, seconds: float = 0.5) -> Ask:
+    """Ask the command server of the switch; a switch that does not answer in time is no answer."""
+    host = url.removeprefix("http://")
+
+    def ask(addresses: Collection[str]) -> Known | None:
+        connection = http.client.HTTPConnection(host, timeout=seconds)
+        try:
+            body = json.dumps({"addresses": list(addresses)})
+            connection.request("POST", "/sip_addresses", body, {"Authorization": f"Bearer {token}"})
+            response = connection.getresponse()
+            if response.status != http.HTTPStatus.OK:
+                return None
+            result = json.loads(response.read())["result"]
+            return Known(
+                frozenset(result["banned"]),
+                frozenset((ip, int(port)) for ip, port in result["registered"]),
+                frozenset(result["trunks"]),
+            )
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return None
+        finally:
+            connection.close()
+
+    return ask
+
+
+def _drop(pid: int, ports: Collection[int], addresses: Collection[str]) -> None:
+    listening = {one.inode for one in tcp_sockets(pid) if one.state == LISTENING and one.local_port in ports}
+    for _, copy in copies(pid, listening):
+        listen_filter.drop(copy, sorted(addresses))
+
+
+def _modified(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _some(addresses: Collection[str]) -> str:
+    shown = sorted(addresses)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")

@@ -1,0 +1,357 @@
+"""Connections to the SIP ports that shut others out or keep Asterisk busy are ended; those of phones and trunks are not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.telephony.conftest import Pbx
+from tests.telephony.conftest import pbx as pbx  # the fixture
+from trunkline.calls.switch.login_guard import LoginGuard
+from trunkline.calls.switch.presence import Presence
+from trunkline.core.clock import Instant
+from trunkline.db.pool import Database
+from trunkline.directory.model import Directory
+from trunkline.runtime import listen_queue, sip_connections
+from trunkline.runtime.sip_connections import BURST, ConnectionRules, Known, Limits, Ports
+from trunkline.runtime.tcp_diag import Connection
+from trunkline.telephony.engine import AsteriskEngine
+from trunkline.telephony.port import Registered
+
+pytestmark = pytest.mark.attack
+
+TCP, TLS, WSS = 5060, 9061, 8089
+LIMITS = Limits(tcp_per_address=500, tls_per_address=500, total=900)
+"""The default settings."""
+
+
+NOTHING = Known()
+
+
+class Switch:
+    """What the rules ask."""
+
+    def __init__(self, known: Known | None = NOTHING) -> None:
+        self.known = known
+        self.asked: list[set[str]] = []
+
+    def ask(self, addresses: Collection[str]) -> Known | None:
+        self.asked.append(set(addresses))
+        return self.known
+
+
+def _rules(switch: Switch, limits: Limits = LIMITS) -> ConnectionRules:
+    rules = ConnectionRules(Ports(TCP, TLS, WSS), limits, switch.ask)
+    rules.judge([], 0.0, bans_changed=False)
+    switch.asked.clear()
+    return rules
+
+
+def _of(address: str, first: int, count: int, received: int = 600, port: int = TCP) -> list[Connection]:
+    return [
+        Connection(str(one), port, address, 10_000 + one, received) for one in range(first, first + count)
+    ]
+
+
+def _ended(rules: ConnectionRules, present: list[Connection], now: float) -> set[str]:
+    return set(rules.judge(present, now, bans_changed=False).end)
+
+
+def test_a_silent_tcp_connection_ends_after_five_seconds() -> None:
+    rules = _rules(Switch())
+    present = [*_of("192.0.2.1", 1, 1, 0), *_of("192.0.2.1", 2, 1, 4), *_of("192.0.2.1", 3, 1, 0, TLS)]
+    assert _ended(rules, present, 1.0) == set()
+    assert _ended(rules, present, 5.9) == set()
+    assert _ended(rules, present, 6.0) == {"1"}
+
+
+def test_the_youngest_and_the_silent_connections_of_an_address_end() -> None:
+    rules = _rules(Switch(), Limits(tcp_per_address=2, tls_per_address=3))
+    assert _ended(rules, _of("192.0.2.1", 1, 2), 1.0) == set()
+    assert _ended(
+        rules, [*_of("192.0.2.1", 9, 1), *_of("192.0.2.1", 1, 2), *_of("192.0.2.2", 20, 2)], 1.2
+    ) == {"9"}
+    present = [*_of("192.0.2.3", 30, 2, 0), *_of("192.0.2.3", 32, 1), *_of("192.0.2.3", 40, 3, port=WSS)]
+    assert _ended(rules, present, 1.4) == {"31"}
+    v6 = [*_of("2001:db8::1", 50, 2), *_of("2001:db8::2", 52, 1), *_of("2001:db8:0:1::1", 53, 1)]
+    assert _ended(rules, v6, 1.6) == {"52"}
+
+
+def test_a_crowd_of_one_address_is_blocked_for_a_moment() -> None:
+    rules = _rules(Switch(), Limits(tcp_per_address=2))
+    assert rules.judge(_of("192.0.2.1", 1, 4), 1.0, bans_changed=False).blocked == set()
+    assert rules.judge(_of("192.0.2.1", 1, 5), 2.0, bans_changed=False).blocked == {"192.0.2.1"}
+    assert rules.judge([], 12.1, bans_changed=False).blocked == set()
+
+
+def test_beyond_the_total_silent_ones_end_first_and_phones_never() -> None:
+    phone, trunk = _of("192.0.2.1", 1, 1)[0], _of("192.0.2.2", 2, 1)[0]
+    switch = Switch(
+        Known(registered=frozenset({(phone.address, phone.port)}), trunks=frozenset({trunk.address}))
+    )
+    rules = _rules(switch, Limits(total=10))
+    others = _of("192.0.2.1", 3, 2)
+    silent = _of("192.0.2.9", 10, 8, 0)
+    assert _ended(rules, [phone, trunk, *others, *silent], 1.0) == {"10", "11"}
+    assert not switch.asked
+    assert _ended(rules, [phone, trunk, *others, *_of("192.0.2.9", 30, 8)], 3.0) == {"3", "4"}
+    assert switch.asked == [{"192.0.2.1", "192.0.2.2", "192.0.2.9"}]
+
+
+def test_while_many_are_silent_silence_ends_sooner() -> None:
+    rules = _rules(Switch(), Limits(total=10))
+    present = _of("192.0.2.9", 1, 6, 0)
+    assert rules.judge(present, 1.0, bans_changed=False).is_full
+    assert _ended(rules, present, 1.6) == {one.inode for one in present}
+
+
+def test_an_address_that_sends_too_much_is_cut_unless_it_logged_in() -> None:
+    flood, phone, elsewhere = (
+        _of(ip, n, 1, 0)[0] for n, ip in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.3"), 1)
+    )
+
+    def after(received: int) -> list[Connection]:
+        return [
+            *(Connection(one.inode, TCP, one.address, one.port, received) for one in (flood, phone)),
+            Connection(elsewhere.inode, TCP, elsewhere.address, elsewhere.port, 700),
+        ]
+
+    switch = Switch()
+    rules = _rules(switch)
+    switch.known = Known(registered=frozenset({(phone.address, phone.port)}))
+    verdict = rules.judge(after(BURST), 1.0, bans_changed=False)
+    assert not verdict.end
+    assert not switch.asked
+    verdict = rules.judge(after(2 * BURST), 2.0, bans_changed=False)
+    assert (set(verdict.end), set(verdict.blocked)) == ({flood.inode}, {flood.address})
+    assert switch.asked == [{flood.address, phone.address}]
+    assert rules.judge([], 61.0, bans_changed=False).blocked == {flood.address}
+    assert rules.judge([], 63.0, bans_changed=False).blocked == set()
+
+
+def test_a_switch_that_does_not_answer_lets_nobody_be_cut() -> None:
+    rules = _rules(Switch(None), Limits(total=2))
+    assert _ended(rules, _of("192.0.2.1", 1, 3, 3 * BURST), 1.0) == set()
+
+
+def test_a_slow_flow_is_not_cut() -> None:
+    """A carrier that is not known: 500 KB/s for an hour."""
+    rules, switch = _rules(Switch()), Switch()
+    for second in range(1, 3600):
+        assert not _ended(rules, _of("192.0.2.1", 1, 1, 500_000 * second), float(second))
+    assert not switch.asked
+
+
+def test_a_ban_ends_connections_but_those_of_registered_phones() -> None:
+    guesser, phone, trunk = (
+        _of(ip, n, 1)[0] for n, ip in enumerate(("192.0.2.1", "192.0.2.1", "192.0.2.2"), 1)
+    )
+    switch = Switch(None)
+    rules = _rules(switch)
+    present = [guesser, phone, trunk]
+    assert not rules.judge(present, 2.0, bans_changed=True).end
+    switch.known = Known(
+        frozenset({"192.0.2.1", "192.0.2.2"}),
+        frozenset({(phone.address, phone.port)}),
+        frozenset({"192.0.2.2"}),
+    )
+    verdict = rules.judge(present, 3.0, bans_changed=False)
+    assert (set(verdict.end), set(verdict.blocked)) == ({guesser.inode}, {"192.0.2.1"})
+    again = _of("192.0.2.1", 8, 1)
+    assert _ended(rules, [phone, *again], 4.0) == {"8"}
+    switch.known = Known()
+    assert not rules.judge(again, 5.0, bans_changed=True).blocked
+
+
+def test_what_the_switch_has_of_addresses(tmp_path: Path) -> None:
+    presence = Presence()
+    for number, ip in enumerate(("192.0.2.1", "192.0.2.2"), 1):
+        presence.register(
+            Registered(Instant(1.0), f"100{number}", f"sip:a@{ip}:70", ip, 70, "tcp", "", None, None, None)
+        )
+    bans = tmp_path / "bans.json"
+    kept = {
+        "scope": "address",
+        "ip": "192.0.2.2",
+        "line": "",
+        "since": 1.0,
+        "until": 9e9,
+        "failures": 9,
+        "count": 1,
+    }
+    bans.write_text(json.dumps({"bans": [{**kept, "allowed": [], "count": 1}]}))
+    guard = LoginGuard(cast(AsteriskEngine, None), cast(Database, None), presence, Directory, bans)
+    assert guard.known_of([]) == {"banned": ["192.0.2.2"], "registered": [["192.0.2.2", 70]], "trunks": []}
+    assert guard.known_of(["192.0.2.1", "x"])["registered"] == [["192.0.2.1", 70], ["192.0.2.2", 70]]
+
+
+# --- against Asterisk
+
+_SILENT = """
+import resource, socket, sys, time
+port, count, sources = map(int, sys.argv[1:])
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+kept = []
+for number in range(count):
+    try:
+        source = f"127.80.{number % sources // 200}.{1 + number % sources % 200}"
+        kept.append(socket.create_connection(("127.0.0.1", port), 1, (source, 0)))
+    except OSError:
+        if sources == 1:
+            break
+print(len(kept), flush=True)
+time.sleep(60)
+"""
+
+
+def _watch(pbx: Pbx, switch: Switch, bans: Path) -> None:
+    listen_queue.lengthen(pbx.pid)
+    ports = pbx.config.ports
+    sip_connections.watch(pbx.pid, Ports(ports.tcp, ports.tls, ports.wss), LIMITS, switch.ask, bans)
+
+
+@contextlib.contextmanager
+def _silent(port: int, count: int, sources: int) -> Iterator[subprocess.Popen[str]]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _SILENT, str(port), str(count), str(sources)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _options(port: int, *, over: str, source: str = "127.0.0.41", seconds: float = 5.0) -> float | None:
+    """Seconds until an OPTIONS is answered over a new connection (or UDP); None when it is not."""
+    began = time.monotonic()
+    kind = socket.SOCK_DGRAM if over == "UDP" else socket.SOCK_STREAM
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.socket(socket.AF_INET, kind) as plain:
+            plain.settimeout(seconds)
+            plain.bind((source, 0))
+            plain.connect(("127.0.0.1", port))
+            with trust.wrap_socket(plain) if over == "TLS" else plain as phone:
+                phone.sendall(_request("OPTIONS", over, began))
+                return time.monotonic() - began if phone.recv(4000) else None
+    except OSError:
+        return None
+
+
+def _request(method: str, over: str, number: object) -> bytes:
+    return (
+        f"{method} sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{over} 127.0.0.41:5;branch=z9hG4bK{number};rport\r\n"
+        "Max-Forwards: 70\r\nFrom: <sip:nobody@127.0.0.1>;tag=a\r\nTo: <sip:1@127.0.0.1>\r\n"
+        f"Call-ID: {number}\r\nCSeq: 1 {method}\r\nContact: <sip:x@127.0.0.41:5>\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("sources", [1, 900])
+async def test_silent_tcp_connections_do_not_shut_others_out(pbx: Pbx, tmp_path: Path, sources: int) -> None:
+    """More connections than pjsip has handles, as fast as one client can: others are served within seconds."""
+    ports = pbx.config.ports
+    async with pbx.engine():
+        _watch(pbx, Switch(), tmp_path / "bans.json")
+        with _silent(ports.tcp, 9000 if sources > 1 else 6000, sources) as flood:
+            assert flood.stdout is not None
+            reading = asyncio.to_thread(flood.stdout.readline)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reading, 20)
+            await asyncio.sleep(1.0)
+            for over, port in (("TCP", ports.tcp), ("TLS", ports.tls)):
+                took = await asyncio.to_thread(_options, port, over=over)
+                assert took is not None, f"{over} is shut"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "INVITE"])
+async def test_pipelined_requests_without_a_login_are_ended(pbx: Pbx, tmp_path: Path, method: str) -> None:
+    """One client that sends as fast as it can and connects again: it is shut out, and others are answered at once."""
+    port, stop, sent = pbx.config.ports.tcp, threading.Event(), 0
+    data = b"".join(_request(method, "TCP", number) for number in range(100))
+
+    def flood() -> None:
+        nonlocal sent
+        while not stop.is_set():
+            try:
+                with socket.create_connection(("127.0.0.1", port), 1, ("127.0.0.43", 0)) as attacker:
+                    threading.Thread(target=_read, args=(attacker,), daemon=True).start()
+                    while not stop.is_set():
+                        attacker.settimeout(1)
+                        attacker.sendall(data)
+                        sent += len(data)
+            except OSError:
+                time.sleep(0.02)
+
+    async with pbx.engine():
+        _watch(pbx, Switch(), tmp_path / "bans.json")
+        attack = asyncio.create_task(asyncio.to_thread(flood))
+        try:
+            await asyncio.sleep(3.0)
+            before = sent
+            slowest = [await asyncio.to_thread(_seconds, port) for _ in range(20)]
+            await asyncio.sleep(1.0)
+            assert sent == before, "the client still sends"
+            assert max(slowest) < 0.5, slowest
+        finally:
+            stop.set()
+            await attack
+
+
+def _seconds(port: int) -> float:
+    took = _options(port, over="UDP")
+    return 99.0 if took is None else took
+
+
+def _read(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while connection.recv(65536):
+            pass
+
+
+@pytest.mark.engine
+async def test_a_ban_ends_the_connections_of_its_address(pbx: Pbx, tmp_path: Path) -> None:
+    port, switch, bans = pbx.config.ports.tcp, Switch(), tmp_path / "bans.json"
+    async with pbx.engine():
+        _watch(pbx, switch, bans)
+        guesser = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
+        phone = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
+        for _, writer in (guesser, phone):
+            writer.write(_request("OPTIONS", "TCP", time.monotonic()))
+        assert await guesser[0].read(4000)
+        assert await phone[0].read(4000)
+        registered = frozenset({phone[1].get_extra_info("sockname")})
+        switch.known = Known(frozenset({"127.0.0.44"}), registered)
+        bans.write_text("{}")
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                assert not await guesser[0].read(4000)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
+        phone[1].write(_request("OPTIONS", "TCP", time.monotonic()))
+        assert await asyncio.wait_for(phone[0].read(4000), 10)
+        switch.known = Known()
+        bans.write_text("{ }")
+        async with asyncio.timeout(10):
+            again = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
+        for _, writer in (guesser, phone, again):
+            writer.close()
