@@ -13,9 +13,18 @@ from tests.calls import company as c
 from tests.calls.company import scenario, to_number
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
 from tests.calls.simulation import T0, evolved
-from trunkline.calls.effects import ConnectTargets, Effect, Hangup, PlayFiles, RecordMessage, SendKeys
+from trunkline.calls.effects import (
+    ConnectTargets,
+    Effect,
+    Hangup,
+    OriginateLeg,
+    PlayFiles,
+    RecordMessage,
+    SendKeys,
+)
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
+from trunkline.calls.switch import command_handler
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.recovery import (
     Recovery,
@@ -27,7 +36,7 @@ from trunkline.calls.switch.recovery import (
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
-from trunkline.core.errors import EngineUnavailable
+from trunkline.core.errors import EngineUnavailable, SwitchUnavailable
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
@@ -55,6 +64,8 @@ class FakeWriter:
     lag = 0
 
     def __init__(self) -> None:
+        self.is_stuck = False
+        """Whether the database takes no events."""
         self.events: dict[int, list[Event]] = {}
         self.ends: list[int] = []
         """The number of the last event of each decision; those of one decision are written together."""
@@ -69,7 +80,9 @@ class FakeWriter:
         """What was kept stays kept."""
 
     async def flush(self) -> None:
-        """All is kept at once."""
+        """All is kept at once, unless the database is stuck."""
+        while self.is_stuck:
+            await asyncio.sleep(0.001)
 
 
 class DirectExecutor(EffectExecutor):
@@ -533,14 +546,97 @@ def test_what_is_being_hung_up_is_hung_up_again() -> None:
     assert node.end["finish_reason"] == "operator_disconnects"
 
 
+START = {
+    "virtual_phone_number": c.number_of(1),
+    "contact": c.CUSTOMER,
+    "first_call": "employee",
+    "employee": {"id": c.BORIS},
+}
+
+
+async def _started(node: Node) -> asyncio.Task[Any]:
+    """A start whose first events the database does not take yet."""
+    node.reported.is_stuck = True
+    task = asyncio.create_task(node.switch.command(c.ACCOUNT, "start_employee_call", START))
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    return task
+
+
+def _originates(node: Node) -> list[Effect]:
+    return [one for one in node.engine.done if isinstance(one, OriginateLeg)]
+
+
+async def test_nobody_is_called_before_the_start_is_stored() -> None:
+    """A switch that is killed now leaves nobody on a line that no report has."""
+    node = Node()
+    task = await _started(node)
+    assert not node.engine.channels
+    [events] = node.reported.events.values()
+    assert [event.type for event in events[:2]] == [EventType.SESSION_STARTED, EventType.LEG_STARTED]
+    node.reported.is_stuck = False
+    started = await task
+    [channel] = node.engine.channels
+    assert channel == events[1].data["channel"]
+    assert node.switch.channels[channel].call_session_id == started["call_session_id"]
+
+
+async def test_a_start_that_is_not_stored_is_refused_and_calls_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command_handler, "START_PATIENCE_SECONDS", 0.05)
+    node = Node()
+    task = await _started(node)
+    with pytest.raises(SwitchUnavailable, match="nobody was called"):
+        await task
+    assert not _originates(node)
+    assert node.end["finish_reason"] == "internal_error"
+    [leg] = [one for one in node.simulation() if one.type is EventType.LEG_ENDED]
+    assert leg.data["is_failed"]
+
+
+async def test_a_switch_killed_before_a_start_is_stored() -> None:
+    """Its events are stored and its parties were not called yet: the row has an end, and nobody is called later."""
+    node = Node()
+    task = await _started(node)
+    node.kill()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    [events] = node.reported.events.values()
+    del events[2:]  # a killed switch does not end the call
+    node.restart()
+    assert not _originates(node)
+    assert node.end["finish_reason"] == "no_success_operator_call"
+
+
+async def test_a_call_that_is_released_before_its_start_is_stored() -> None:
+    node = Node()
+    task = await _started(node)
+    [key] = node.switch.sessions
+    release = asyncio.create_task(node.switch.command(c.ACCOUNT, "release_call", {"call_session_id": key}))
+    await asyncio.sleep(0.01)
+    node.reported.is_stuck = False
+    assert (await task)["call_session_id"] == key
+    await release
+    assert not _originates(node)
+    assert not node.flow().switch.sessions
+
+
+async def test_the_engine_connects_again_before_a_start_is_stored() -> None:
+    """Recovery does not take legs whose channels are not made yet for legs whose channels are gone."""
+    node = Node()
+    task = await _started(node)
+    node.clock += 1
+    _reconnect(node)
+    assert not node.engine.channels
+    node.reported.is_stuck = False
+    await task
+    assert len(node.engine.channels) == 1
+
+
 def test_a_channel_of_a_lost_request_is_hung_up() -> None:
     node = Node()
-    params = {
-        "virtual_phone_number": c.number_of(1),
-        "contact": c.CUSTOMER,
-        "first_call": "employee",
-        "employee": {"id": c.BORIS},
-    }
+    params = START
     asyncio.run(node.switch.command(c.ACCOUNT, "start_employee_call", params))
     node.kill().forget().restart()
     assert node.hands.unknown_channels

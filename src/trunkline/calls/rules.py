@@ -543,6 +543,16 @@ def abandon(decision: Decision) -> None:
     decision.emit(EventType.SESSION_FINISHED, **finished(decision.session, decision.at))
 
 
+def withdraw(decision: Decision) -> None:
+    """End a call whose parties were not called: its channels do not exist, so no signal ends its legs."""
+    session = decision.session
+    decision.ending(Reason.INTERNAL_ERROR)
+    reason = session.ending or Reason.INTERNAL_ERROR
+    for leg in list(session.living):
+        decision.end_leg(leg, reason, TEMPORARY_FAILURE)
+    _finish_when_empty(decision)
+
+
 def _finish_when_empty(decision: Decision) -> None:
     session = decision.session
     if session.phase is Phase.ENDED or not session.legs:

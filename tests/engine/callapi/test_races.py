@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 
+import psycopg
 import pytest
 
 from tests.engine.callapi.client import BORIS, CLARA, MUSIC, CallApiClient
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer, Behaviour, Ignore
+from trunkline.runtime import postgres
 
 pytestmark = [
     pytest.mark.engine,
@@ -129,6 +131,33 @@ async def test_the_switch_is_killed(client: CallApiClient, state: str) -> None:
     await asyncio.gather(*(call.ended() for call in everybody))
     await client.prove()
     row = await client.setup.row(talk.before, timeout=40)
+    assert row["finish_reason"] == "caller_disconnects"
+    await client.gone(talk.call_session_id)
+
+
+async def test_a_start_while_the_database_takes_no_events_is_refused_and_calls_nobody(
+    client: CallApiClient,
+) -> None:
+    """Even when the switch is killed then: each accepted start is in the report, and nobody talks in a call that is not."""
+    anna, customer = client.setup.anna, await client.setup.customer()
+    rung = len(anna.calls)
+    dsn = postgres.dsn(client.setup.installation.settings)
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        await connection.execute("lock table call_events in access exclusive mode")
+        with pytest.raises(ApiError) as refused:
+            await client.start_employee_call(customer, "employee")
+        assert refused.value.mnemonic == "internal_error"
+        assert "remedy" in refused.value.error["data"]["params"]
+        killed = client.setup.installation.kill("switch")
+        await connection.rollback()
+    await client.setup.installation.wait_restarted("switch", killed)
+    assert len(anna.calls) == rung
+    assert customer.incoming == []
+    # The next start is a call as always.
+    talk = await client.talk_by_api()
+    await talk.contact.hangup()
+    await talk.employee.ended()
+    row = await client.setup.row(talk.before)
     assert row["finish_reason"] == "caller_disconnects"
     await client.gone(talk.call_session_id)
 

@@ -1,15 +1,14 @@
 """Commands of the APIs on live calls, and the talk options that an employee calls with keys.
 
 A command is checked by the rules, takes control of the talk where it needs that, is decided by the rules, and returns when
-its events are stored and its effects carried out.
+its events are stored and its effects carried out. The start of a call is stored first: only then a party is called.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,7 @@ import orjson
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import OriginateLeg
+from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import consultation, feature_codes, start_requests
 from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.flows.click_to_call import StartCall
@@ -53,6 +52,9 @@ if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
 
 _log = get_logger("calls")
+
+START_PATIENCE_SECONDS = 4.0
+"""How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
 
 WRITE_PATIENCE_SECONDS = 2.0
 """How long a command waits for the database to store its events; afterwards it returns without that."""
@@ -93,6 +95,8 @@ class CommandHandler:
         self._clock = clock
         self._is_fenced = is_fenced
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unplaced: set[int] = set()
+        """Calls whose start is not stored yet: the channels of their legs are not made before."""
         self._shown: dict[int, tuple[str, bytes]] = {}
         """The result of list.calls for each call until the call changes, and its time zone."""
 
@@ -237,9 +241,48 @@ class CommandHandler:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)
         decision = rules.start(request, self._switch.context(account), self._switch.next_id())
+        call_session_id = decision.session.call_session_id
+        effects, decision.effects = decision.effects, []
+        is_stored = False
+        self._unplaced.add(call_session_id)
+        try:
+            self._switch.apply(decision)
+            is_stored = await self._written(START_PATIENCE_SECONDS)
+        finally:
+            self._unplaced.discard(call_session_id)
+            self._place(decision.session, effects if is_stored else [])
+        if not is_stored:
+            _log.warning(
+                "start_not_stored",
+                account_id=account_id,
+                call_session_id=call_session_id,
+                consequence="the request is refused, and nobody was called",
+                remedy="see logs/postgres.log, and check the disk of PostgreSQL",
+            )
+            raise SwitchUnavailable(
+                "The database does not accept the start of the call now: nobody was called. Try again in a few seconds."
+            )
+        return {"call_session_id": call_session_id}
+
+    def _place(self, session: Session, effects: Sequence[Effect]) -> None:
+        """Call the first party of a call whose start is stored: a switch that is killed now leaves no party on a line that
+        no report has. With no effects, or when the call was ended meanwhile: end it.
+        """
+        if session.phase is Phase.ENDED:
+            return
+        context = self._switch.context_of(session.account_id, session)
+        if context is None:
+            return
+        decision = Decision(session, context, Instant(self._clock()))
+        if effects and session.ending is None:
+            decision.effects.extend(effects)
+        else:
+            rules.withdraw(decision)
         self._switch.apply(decision)
-        await self._written()
-        return {"call_session_id": decision.session.call_session_id}
+
+    def is_unplaced(self, session: Session) -> bool:
+        """Whether the channels of a call are not made yet, because its start is not stored."""
+        return session.call_session_id in self._unplaced
 
     def _checked_start(
         self, account_id: int, name: str, params: dict[str, Any]
@@ -282,10 +325,13 @@ class CommandHandler:
             params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
         return params
 
-    async def _written(self) -> None:
-        """Wait until what was decided is in the database, at most :data:`WRITE_PATIENCE_SECONDS`."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._writer.flush(), WRITE_PATIENCE_SECONDS)
+    async def _written(self, seconds: float = WRITE_PATIENCE_SECONDS) -> bool:
+        """Wait until what was decided is in the database, at most so long; whether it is."""
+        try:
+            await asyncio.wait_for(self._writer.flush(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def live_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
         """A list of :func:`~trunkline.calls.records.live_view.live_call`, as JSON: kept until a call changes."""

@@ -216,7 +216,8 @@ class Recovery:
             self._adopt_unknown(one)
         for session in list(self._switch.sessions.values()):
             # For a call that begins only now the survey is older than the effects that were just carried out.
-            if session.call_session_id not in self._fresh:
+            # The channels of a call whose start is not stored yet are made afterwards.
+            if session.call_session_id not in self._fresh and not self._switch.commands.is_unplaced(session):
                 self._settle(session)
         _log.info(
             "recovered",
