@@ -10,6 +10,7 @@ from typing import Any
 from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT
 from tests.uploads.rig import call, settings_for, settled, working
+from trunkline.core.ids import unix_ms_of, uploaded_id
 
 DAY = {"date_from": "2026-03-03 00:00:00", "date_till": "2026-03-03 23:59:59"}
 RECORD = {
@@ -19,11 +20,16 @@ RECORD = {
 }
 
 
-async def upload(client: DataApiClient, folder: Path, *calls: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Upload plain calls and wait until they are processed."""
+async def upload(
+    client: DataApiClient, folder: Path, *calls: dict[str, Any], before: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Upload plain calls and wait until they are processed.
+
+    :param before: calls that were uploaded earlier.
+    """
     async with working(client, settings_for(folder)):
         assert await client.do("upload.calls", calls=list(calls)) == {"data": {"success": True}}
-        return await settled(client, len({one["ext_id"] for one in calls}))
+        return await settled(client, before + len({one["ext_id"] for one in calls}))
 
 
 async def make_site(client: DataApiClient, domain: str = "tours.example") -> int:
@@ -163,6 +169,38 @@ async def test_an_ext_id_counts_once(client: DataApiClient, tmp_path: Path) -> N
         async with asyncio.timeout(20):  # another account's ids are its own
             while await client.one("select count(*) from call_sessions") != 2:
                 await asyncio.sleep(0.05)
+
+
+async def test_legs_have_ids_of_their_own(client: DataApiClient, tmp_path: Path) -> None:
+    """Also those of calls that began in one second, which are sent in one request or in several."""
+    for batch in range(3):
+        sent = [call(f"{batch}-{one}", is_lost=one == 2) for one in range(4)]
+        await upload(client, tmp_path, *sent, before=4 * batch)
+    legs = await client.db.fetch_all(
+        "select call_session_id, leg_id, is_operator from call_legs order by call_session_id, leg_id"
+    )
+    ids = [leg["leg_id"] for leg in legs]
+    assert len(set(ids)) == len(ids) == 3 * (3 * 2 + 1)
+    assert all(unix_ms_of(one) // 1000 == datetime(2026, 3, 3, 8, tzinfo=UTC).timestamp() for one in ids)
+    first = {leg["call_session_id"]: leg["is_operator"] for leg in reversed(legs)}
+    assert not any(first.values()), "the leg of the contact is the first of its call"
+
+
+async def test_a_leg_id_that_is_in_use_is_not_given_again(client: DataApiClient, tmp_path: Path) -> None:
+    """Legs of calls that an earlier version wrote, and numbers that are 128 000 apart."""
+    await upload(client, tmp_path, call("old"))
+    number = await client.one("select last_value from uploaded_call_ids")
+    began = int(datetime(2026, 3, 3, 8, tzinfo=UTC).timestamp() * 1000)
+    taken = [uploaded_id(began, number + more) for more in range(2, 5)]
+    await client.db.execute(
+        "with numbered as (select *, row_number() over (order by leg_id) as number from call_legs)"
+        " update call_legs leg set leg_id = (%s::bigint[])[numbered.number] from numbered"
+        " where numbered.account_id = leg.account_id and numbered.leg_id = leg.leg_id",
+        (taken,),
+    )
+    await upload(client, tmp_path, call("new"), before=1)
+    ids = [row["leg_id"] for row in await client.db.fetch_all("select leg_id from call_legs")]
+    assert len(set(ids)) == len(ids) == 4
 
 
 async def test_three_failures_are_enough(client: DataApiClient, tmp_path: Path) -> None:

@@ -104,7 +104,6 @@ def test_talks_of_legs_add_up(call: UploadedCall, spoken: list[float]) -> None:
     legs = rules.legs(call, spoken)
     own = [leg for leg in legs if not leg.is_contact]
     assert [leg.is_contact for leg in legs].count(True) == 1
-    assert len({leg.leg_id for leg in legs} | {call.session_id}) == len(legs) + 1
     if call.is_lost:
         assert [leg.record for leg in own] == list(range(len(spoken)))
         assert not any(leg.answer for leg in legs)

@@ -15,7 +15,7 @@ import orjson
 from psycopg.types.json import Jsonb
 
 from trunkline.calls.records.history import country_of
-from trunkline.core.ids import UPLOAD_NODE
+from trunkline.core.ids import EPOCH_MS, UPLOAD_NODE, first_id_at, uploaded_id
 from trunkline.db.pool import Connection
 from trunkline.uploads import people, rules
 from trunkline.uploads.decoder import Decoded
@@ -26,6 +26,9 @@ SOURCE = "upload_calls"
 
 _TALKED = "success_finish"
 _LOST = {"in": "no_success_operator_call", "out": "no_success_caller_call"}
+
+_NEAR = first_id_at(EPOCH_MS + 2000)
+"""The ids of two seconds."""
 
 _SESSION_COLUMNS = """account_id, call_session_id, node, start_time, finish_time, first_answer_time, talk_start_time,
     direction, source, finish_reason, is_lost, is_transfer, virtual_number_id, virtual_phone_number,
@@ -45,6 +48,14 @@ insert into call_sessions ({_SESSION_COLUMNS}, is_internal, scenario_operations,
 select {_SESSION_COLUMNS}, false, '[]', '{{}}' from jsonb_populate_recordset(null::call_sessions, %s::jsonb)
 on conflict (account_id, call_session_id) do nothing returning call_session_id
 """  # noqa: S608 - consists of constants
+
+_NUMBERS_OF_LEGS = "select nextval('uploaded_call_ids') as number from generate_series(1, %s)"
+
+_LEG_IDS_IN_USE = f"""
+select leg.leg_id from unnest(%s::bigint[]) as one(leg_id) join call_legs leg on leg.account_id = %s
+    and leg.leg_id = one.leg_id and leg.call_session_id between one.leg_id - {_NEAR} and one.leg_id + {_NEAR}
+"""  # noqa: S608
+"""The id of a leg is of the second in which its call began, as that of the call; so the key of the table finds it."""
 
 _WRITE_LEGS = f"""
 insert into call_legs ({_LEG_COLUMNS}, is_coach)
@@ -138,13 +149,42 @@ async def write_calls(
         call.session_id: rules.legs(call, [one.decoded.seconds for one in kept.get(call.session_id, ())])
         for call in calls
     }
-    rows = [_leg_row(call, leg, known) for call in calls for leg in planned[call.session_id]]
+    ids = await _leg_ids(connection, account_id, [(call, len(planned[call.session_id])) for call in calls])
+    legs_of = {
+        call.session_id: list(zip(ids[call.session_id], planned[call.session_id], strict=True))
+        for call in calls
+    }
+    rows = [_leg_row(call, leg_id, leg, known) for call in calls for leg_id, leg in legs_of[call.session_id]]
     await connection.execute(_WRITE_LEGS, (orjson.dumps(rows).decode(),))
     await _write_marks(connection, calls, tags)
     for call in calls:
-        leg_ids = {leg.record: leg.leg_id for leg in planned[call.session_id]}
+        leg_ids = {leg.record: leg_id for leg_id, leg in legs_of[call.session_id]}
         for position, one in enumerate(kept.get(call.session_id, ())):
             await _write_recording(connection, call, call.records[position], one, leg_ids[position])
+
+
+async def _leg_ids(
+    connection: Connection, account_id: int, counts: Sequence[tuple[UploadedCall, int]]
+) -> dict[int, list[int]]:
+    """Ids for so many legs of each call, ascending, by session id. No other leg of the account has them.
+
+    They are of the same numbers as the ids of the calls, so they differ unless their numbers are a multiple of 128 000
+    apart. Such ids, and those that an earlier version gave, are not given again.
+    """
+    found: dict[int, list[int]] = {call.session_id: [] for call, _ in counts}
+    while wanted := [call for call, count in counts for _ in range(count - len(found[call.session_id]))]:
+        cursor = await connection.execute(_NUMBERS_OF_LEGS, (len(wanted),))
+        drawn = [
+            uploaded_id(round(call.start_time.timestamp() * 1000), row["number"])
+            for call, row in zip(wanted, await cursor.fetchall(), strict=True)
+        ]
+        cursor = await connection.execute(_LEG_IDS_IN_USE, (drawn, account_id))
+        used = {row["leg_id"] for row in await cursor.fetchall()}
+        for call, leg_id in zip(wanted, drawn, strict=True):
+            if leg_id not in used:
+                found[call.session_id].append(leg_id)
+                used.add(leg_id)
+    return {session_id: sorted(ids) for session_id, ids in found.items()}
 
 
 async def _look_up(connection: Connection, account_id: int, calls: Sequence[UploadedCall]) -> _Known:
@@ -300,14 +340,14 @@ def _employees(call: UploadedCall) -> dict[str, Any]:
     return row
 
 
-def _leg_row(call: UploadedCall, leg: rules.LegPlan, known: _Known) -> dict[str, Any]:
+def _leg_row(call: UploadedCall, leg_id: int, leg: rules.LegPlan, known: _Known) -> dict[str, Any]:
     record = call.records[leg.record] if leg.record is not None else None
     # The contact's leg goes the way of the call; an employee's comes from us when the call came in.
     inward = (call.direction == "in") == leg.is_contact
     return {
         "account_id": call.account_id,
         "call_session_id": call.session_id,
-        "leg_id": leg.leg_id,
+        "leg_id": leg_id,
         "start_time": leg.start,
         "answer_time": leg.answer,
         "finish_time": leg.finish,

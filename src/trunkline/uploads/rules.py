@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from trunkline.core.ids import COUNTER_BITS, NODE_BITS
 from trunkline.uploads.model import UploadedCall
-
-_LEG_STEP = 1 << (NODE_BITS + COUNTER_BITS)
-"""Between the ids of a call's legs: a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +20,8 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class LegPlan:
-    """One participant."""
+    """One participant. Its id is given when it is stored."""
 
-    leg_id: int
     start: datetime
     answer: datetime | None
     finish: datetime
@@ -69,7 +64,6 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
     )
     planned = [
         LegPlan(
-            call.session_id + _LEG_STEP,
             call.start_time,
             answer,
             finish,
@@ -80,9 +74,7 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
     ]
     if answer is None:
         return planned + [
-            LegPlan(
-                _leg_id(call, position), call.start_time, None, finish, None, spent.total, record=position
-            )
+            LegPlan(call.start_time, None, finish, None, spent.total, record=position)
             for position in range(len(spoken))
         ]
     bounds = _bounds(spent.talk, spoken)
@@ -92,7 +84,6 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
         start = call.start_time if position == 0 else began
         planned.append(
             LegPlan(
-                _leg_id(call, position),
                 start,
                 began,
                 ended,
@@ -103,10 +94,6 @@ def legs(call: UploadedCall, spoken: Sequence[float]) -> list[LegPlan]:
             )
         )
     return planned
-
-
-def _leg_id(call: UploadedCall, position: int) -> int:
-    return call.session_id + _LEG_STEP * (position + 2)
 
 
 def _bounds(talk: int, spoken: Sequence[float]) -> list[tuple[int, int]]:
