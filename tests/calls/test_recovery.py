@@ -567,6 +567,7 @@ def _originates(node: Node) -> list[Effect]:
     return [one for one in node.engine.done if isinstance(one, OriginateLeg)]
 
 
+@pytest.mark.durability
 async def test_nobody_is_called_before_the_start_is_stored() -> None:
     """A switch that is killed now leaves nobody on a line that no report has."""
     node = Node()
@@ -581,6 +582,7 @@ async def test_nobody_is_called_before_the_start_is_stored() -> None:
     assert node.switch.channels[channel].call_session_id == started["call_session_id"]
 
 
+@pytest.mark.durability
 async def test_a_start_that_is_not_stored_is_refused_and_calls_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -595,6 +597,7 @@ async def test_a_start_that_is_not_stored_is_refused_and_calls_nobody(
     assert leg.data["is_failed"]
 
 
+@pytest.mark.durability
 async def test_a_switch_killed_before_a_start_is_stored() -> None:
     """Its events are stored and its parties were not called yet: the row has an end, and nobody is called later."""
     node = Node()
