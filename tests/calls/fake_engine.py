@@ -96,6 +96,8 @@ class FakeEngine:
     done: list[Effect] = field(default_factory=list)
     recorded_before: dict[str, SeenRecording] = field(default_factory=dict)
     """Voice mail recordings that ended."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Of voice mail recordings."""
     names: str = "chan-%d"
     """How the engine names channels, after their number."""
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -170,14 +172,14 @@ class FakeEngine:
             seconds = self.now() - chan.recording_since
             ended = RecordFinished(channel, self.at(), chan.record, seconds, hung_up)
             self.pending.append(ended)
-            self.recorded_before[chan.record] = SeenRecording(seconds, ended.at)
+            self.recorded_before[chan.record] = SeenRecording(seconds, ended.at, self.notes[chan.record])
             chan.record = None
 
     @property
     def recordings(self) -> dict[str, SeenRecording]:
         """Those that ended, and those that go on."""
         live = {
-            chan.record: SeenRecording(self.now() - chan.recording_since)
+            chan.record: SeenRecording(self.now() - chan.recording_since, None, self.notes[chan.record])
             for chan in self.channels.values()
             if chan.record is not None
         }
@@ -206,6 +208,7 @@ class FakeEngine:
                     self._ours(channel).play = play_id
                 case RecordMessage(channel, record_id):
                     self.channels[channel].record = record_id
+                    self.notes[record_id] = effect.note
                     self.channels[channel].recording_since = self.now()
                 case ConnectTargets(channel, connect):
                     self._dial(self.channels[channel], connect)

@@ -1108,3 +1108,58 @@ def test_the_recording_of_an_earlier_message_is_not_that_of_the_next() -> None:
     node.recover(Survey(Instant(node.clock), [node._seen(channel)], [], recordings=ended))
     assert session.message is not None
     assert isinstance(node.engine.done[-1], PlayFiles)
+
+
+@pytest.mark.parametrize("ends", ["before", "away", "after"])
+def test_a_message_is_kept_when_the_events_of_its_call_are_lost(ends: str) -> None:
+    """PostgreSQL took none of them, and the switch was killed: the recording's note and the CEL log have what is needed."""
+    node = Node()
+    node.engine.name_channels(f"{int(T0)}.%d")
+    channel = speaking(node)
+    [lost] = node.reported.events.values()
+    if ends == "before":
+        node.at(8).engine.hang_up(channel)
+        node.flow()
+    node.at(9).forget().kill().at(15)
+    if ends == "away":
+        node.engine.hang_up(channel)
+    node.flow().at(30).restart()
+    if ends == "after":
+        assert not [one for one in node.engine.done if isinstance(one, Hangup)]
+        assert len([one for one in node.engine.done if isinstance(one, RecordMessage)]) == 1
+        node.at(45).engine.hang_up(channel)
+        node.flow()
+    events = node.simulation()
+    [message] = messages(node)
+    first = next(dict(event.data) for event in lost if event.type is EventType.VOICE_MAIL_STARTED)
+    assert {**message, "leg_id": 0}.items() >= {**first, "leg_id": 0}.items()
+    assert message["leg_id"] == next(e.data["leg_id"] for e in events if e.type is EventType.LEG_STARTED)
+    assert message["seconds"] == pytest.approx({"before": 3, "away": 10, "after": 40}[ends], abs=0.1)
+    [answered] = [event for event in events if event.type is EventType.LEG_ANSWERED]
+    assert answered.at == pytest.approx(T0, abs=0.1)
+    [entered] = [event.data["key"] for event in events if event.type is EventType.OPERATION_ENTERED]
+    assert entered == "a"
+    assert node.end["finish_reason"] == "caller_disconnects"
+
+
+def test_after_lost_events_silence_ends_the_message_and_the_scenario_goes_on() -> None:
+    node = Node()
+    node.engine.name_channels(f"{int(T0)}.%d")
+    channel = speaking(node)
+    node.at(9).forget().kill().at(15).restart()
+    node.at(20).engine.recorded(channel)
+    node.flow()
+    [message] = messages(node)
+    assert message["seconds"] == pytest.approx(15, abs=0.1)
+    assert node.end["finish_reason"] == "no_operation"
+
+
+def test_an_answered_call_whose_events_are_lost_is_charged_from_its_answer() -> None:
+    """It begins its scenario again, and Asterisk does not report the answer again."""
+    node = Node()
+    channel = node.arrive(c.GREETING_ONLY)
+    node.at(2).forget().kill().at(3).restart()
+    node.at(8).engine.played(channel)
+    node.flow()
+    [answered] = [event for event in node.simulation() if event.type is EventType.LEG_ANSWERED]
+    assert answered.at == pytest.approx(T0, abs=0.1)

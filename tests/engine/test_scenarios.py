@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 
+import psycopg
 import pytest
 import pytest_asyncio
 import yaml
@@ -17,6 +18,7 @@ from tests import scenario_examples
 from tests.engine.setup import Setup
 from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Call, Customer, busy
+from trunkline.runtime import postgres
 from trunkline.speech.audio import decode
 from trunkline.telephony.ari import AriError
 
@@ -285,6 +287,41 @@ async def test_a_voice_message_goes_on_while_the_switch_is_away(
     sound = await setup.voice_mail(row)
     assert list(sound) == [call.tone]
     assert sound[call.tone] > 5.0
+    await mails_to(setup, "office@example.com", "anna@example.com")
+    await asyncio.sleep(2)
+    assert len(setup.mail_server.got) == 2
+
+
+@pytest.mark.parametrize("away", ["before the end", "after the end"])
+async def test_a_voice_message_whose_events_are_lost(
+    setup: Setup, numbers: dict[str, str], away: str
+) -> None:
+    """PostgreSQL takes no events and the switch is killed: answer and message are in the report, and the mails are sent."""
+    setup.mail_server.got.clear()
+    before = await setup.last_id()
+    customer = await setup.customer()
+    dsn = postgres.dsn(setup.installation.settings)
+    async with await psycopg.AsyncConnection.connect(dsn) as locking:
+        await locking.execute("lock table call_events, call_sessions, outbox in access exclusive mode")
+        call = await customer.dial(numbers["message"])
+        await call.answered()
+        await asyncio.sleep(7)
+        killed = setup.installation.kill("switch")
+        await asyncio.sleep(2)
+        if away == "after the end":
+            await call.hangup()
+            await call.ended()
+    await setup.installation.wait_restarted("switch", killed)
+    await asyncio.sleep(2)
+    if away == "before the end":
+        assert not call.is_ended
+        await call.hangup()
+        await call.ended()
+    row = await setup.row_with(before, "voice_mail_records")
+    assert row["finish_reason"] == "caller_disconnects"
+    sound = await setup.voice_mail(row)
+    assert list(sound) == [call.tone]
+    assert sound[call.tone] > 3.0
     await mails_to(setup, "office@example.com", "anna@example.com")
     await asyncio.sleep(2)
     assert len(setup.mail_server.got) == 2

@@ -305,7 +305,7 @@ async def test_a_recording_goes_on_while_the_switch_is_away(
     path = tmp_path / "message.wav"
     began = time.monotonic()
     assert (await setup.engine.survey(Instant(time.time()))).recordings == {}
-    await setup.engine.record_message(channel, "31-1", str(path), 60, 30, beep=False)
+    await setup.engine.record_message(channel, "31-1", str(path), 60, 30, beep=False, note="a note")
     await asyncio.sleep(3)
     async with contextlib.AsyncExitStack() as stack:
         if away == "restarted":
@@ -329,7 +329,7 @@ async def test_a_recording_goes_on_while_the_switch_is_away(
         assert recorded.seconds == pytest.approx(time.monotonic() - began, abs=1.5)
         assert recorded.seconds > 4.5
         ended = (await engine.survey(Instant(time.time()))).recordings["31-1"]
-        assert (ended.seconds, ended.ended_at) == (recorded.seconds, recorded.at)
+        assert (ended.seconds, ended.ended_at, ended.note) == (recorded.seconds, recorded.at, "a note")
         await call.hangup()
         await call.ended()
         assert len(signals.of(RecordFinished)) == 1
@@ -342,7 +342,9 @@ async def test_a_recording_that_ended_without_a_switch_is_found(
     channel = (await setup.signals.wait(Arrived)).channel
     await setup.engine.answer(channel)
     await setup.signals.wait(Answered, lambda one: one.channel == channel)
-    await setup.engine.record_message(channel, "31-1", str(tmp_path / "message.wav"), 60, 30, beep=False)
+    await setup.engine.record_message(
+        channel, "31-1", str(tmp_path / "message.wav"), 60, 30, beep=False, note="a note"
+    )
     await asyncio.sleep(3)
     await setup.engine.__aexit__(None, None, None)
     await call.hangup()
@@ -354,6 +356,7 @@ async def test_a_recording_that_ended_without_a_switch_is_found(
         found = (await engine.survey(Instant(time.time()))).recordings["31-1"]
     assert found.ended_at == pytest.approx(ended, abs=1.0)
     assert found.seconds == pytest.approx(3.0, abs=1.0)
+    assert found.note == "a note"
 
 
 async def test_engine_restart_is_reported_and_registrations_survive(setup: TelephonySetup) -> None:

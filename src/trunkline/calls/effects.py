@@ -76,6 +76,8 @@ class RecordMessage:
     """Relative to the spool folder."""
     max_seconds: int
     silence_seconds: int
+    note: str = ""
+    """What a later switch needs when the events of the call are lost."""
 
 
 @dataclass(frozen=True, slots=True)

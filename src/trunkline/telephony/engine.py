@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -104,6 +105,7 @@ _LOG_SECONDS = 0.5
 _UNKNOWN_NAME = "<unknown>"
 """What Asterisk reports as the account of a request with an unknown name."""
 _NOT_FOUND = 404
+_NOTE = ".note"
 _RECORDED_MAX = 1000
 """Ended voice mail recordings that are kept in memory for the next survey."""
 _LINK_SECONDS = 86_400.0
@@ -431,11 +433,18 @@ class AsteriskEngine(Conversations):
         await self._command("DELETE", f"/playbacks/{segment(play_id)}")
 
     async def record_message(
-        self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
+        self,
+        channel: Channel,
+        record_id: str,
+        path: str,
+        max_seconds: int,
+        silence_seconds: int,
+        beep: bool,
+        note: str = "",
     ) -> None:
         target = Path(path)
         self._recorded.pop(record_id, None)
-        await asyncio.to_thread(self._lead_recording_to, target, record_id)
+        await asyncio.to_thread(self._lead_recording_to, target, record_id, note)
         self._translator.add_recording(record_id, channel, target)
         params: dict[str, str | int] = {
             "name": record_id,
@@ -452,12 +461,17 @@ class AsteriskEngine(Conversations):
             self._translator.forget_recording(record_id)
             raise
 
-    def _lead_recording_to(self, target: Path, record_id: str) -> None:
+    def _lead_recording_to(self, target: Path, record_id: str, note: str) -> None:
         """Asterisk records into its own folder; a link there puts the audio directly into the final folder,
         also when no switch runs at the end."""
         target.parent.mkdir(parents=True, exist_ok=True)
         link = self._config.paths.voicemail / f"{record_id}.wav"
         link.parent.mkdir(parents=True, exist_ok=True)
+        if note:
+            # Events may be lost with a switch; what follows from the recording is not.
+            part = link.with_suffix(".part")
+            part.write_text(json.dumps({"target": str(target), "note": note}))
+            part.replace(link.with_suffix(_NOTE))
         link.unlink(missing_ok=True)
         os.symlink(target, link)
 
@@ -677,7 +691,9 @@ class AsteriskEngine(Conversations):
         links = await asyncio.to_thread(_links_in, self._config.paths.voicemail)
         found = await asyncio.gather(*(self._find_recording(link) for link in links))
         seen = {link.stem: one for link, one in zip(links, found, strict=True) if one is not None}
-        return {**seen, **self._recorded}
+        ended, notes = await asyncio.to_thread(_read_notes, self._config.paths.voicemail)
+        seen = {**ended, **seen, **self._recorded}
+        return {name: replace(one, note=notes.get(name, "")) for name, one in seen.items()}
 
     async def _find_recording(self, link: Path) -> SeenRecording | None:
         """None: it was not begun."""
@@ -896,16 +912,35 @@ class AsteriskEngine(Conversations):
 
 def _links_in(folder: Path) -> list[Path]:
     """The links of voice mail recordings; those that nobody asked for in a day are removed."""
-    links = [path for path in folder.glob("*.wav") if path.is_symlink()]
+    return _newer([path for path in folder.glob("*.wav") if path.is_symlink()])
+
+
+def _newer(paths: Iterable[Path]) -> list[Path]:
+    """Those of the last day; the others are removed."""
     oldest = time.time() - _LINK_SECONDS
     kept = []
-    for link in links:
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            if link.lstat().st_mtime < oldest:
-                link.unlink()
+            if path.lstat().st_mtime < oldest:
+                path.unlink()
             else:
-                kept.append(link)
+                kept.append(path)
     return kept
+
+
+def _read_notes(folder: Path) -> tuple[dict[str, SeenRecording], dict[str, str]]:
+    """Recordings whose sound is there, as if each had ended, and the notes of all."""
+    ended, notes = {}, {}
+    for path in _newer(folder.glob(f"*{_NOTE}")):
+        try:
+            noted = json.loads(path.read_text())
+            target, notes[path.stem] = Path(noted["target"]), str(noted["note"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found = _ended_recording(target)
+        if found is not None:
+            ended[path.stem] = found
+    return ended, notes
 
 
 def _ended_recording(link: Path) -> SeenRecording | None:

@@ -437,10 +437,12 @@ class SeenRecording:
 
     :ivar seconds: of sound so far.
     :ivar ended_at: None while it goes on.
+    :ivar note: what was given with :meth:`Engine.record_message`.
     """
 
     seconds: float
     ended_at: Instant | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,9 +494,19 @@ class Engine(Protocol):
     async def stop_play(self, channel: Channel, play_id: str) -> None: ...
 
     async def record_message(
-        self, channel: Channel, record_id: str, path: str, max_seconds: int, silence_seconds: int, beep: bool
+        self,
+        channel: Channel,
+        record_id: str,
+        path: str,
+        max_seconds: int,
+        silence_seconds: int,
+        beep: bool,
+        note: str = "",
     ) -> None:
-        """Record the party to ``path`` (with extension .wav); a key or silence ends it."""
+        """Record the party to ``path`` (with extension .wav); a key or silence ends it.
+
+        :param note: kept for a day, for the survey of a later switch.
+        """
 
     async def connect(self, channel: Channel, connect: Connect) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from trunkline.calls.context import CallContext
@@ -58,6 +59,7 @@ from trunkline.directory.model import HangupCause, NumberStatus, Operation, Show
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
+from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import (
     AskKeys,
     End,
@@ -355,7 +357,59 @@ def try_others(decision: Decision) -> None:
 def message_id(session: Session) -> str | None:
     """Id of the recording of the voice mail that the contact leaves; None when there is none."""
     message = session.message
-    return None if message is None else f"{session.call_session_id}-{message['leg_id']}"
+    if message is None:
+        return None
+    return str(message.get("record_id") or f"{session.call_session_id}-{message['leg_id']}")
+
+
+def restore_message(decision: Decision, record_id: str, recording: SeenRecording, until: Instant) -> None:
+    """The events of a call were lost with its switch, and the contact leaves, or has left, a voice mail.
+
+    :param recording: with the note that was made when it began.
+    :param until: the contact's end, or now.
+    """
+    session, contact = decision.session, decision.session.contact
+    noted = _note_of(recording)
+    if contact is None or noted is None or session.message is not None:
+        return
+    scenario = decision.context.account.scenarios.get(noted["scenario_id"] or 0)
+    operation = scenario.operation(noted["operation_key"]) if scenario is not None else None
+    if scenario is not None and operation is not None:
+        returns = tuple(ReturnPoint(scenario_id, key) for scenario_id, key in noted["returns"])
+        decision.enter_scenario(scenario, returns)
+        decision.enter((operation,))
+    message = {**noted["message"], "leg_id": contact.leg_id, "record_id": record_id}
+    decision.emit(EventType.VOICE_MAIL_STARTED, **message)
+    ended_at = min(recording.ended_at or until, until)
+    session.speaking_since = Instant(ended_at - recording.seconds)
+    if recording.ended_at is not None:
+        message_left(decision, recording.seconds)
+
+
+def _note_of(recording: SeenRecording) -> dict[str, Any] | None:
+    try:
+        noted = json.loads(recording.note)
+    except ValueError:
+        return None
+    is_whole = isinstance(noted, dict) and noted.keys() >= {
+        "scenario_id",
+        "operation_key",
+        "returns",
+        "message",
+    }
+    return noted if is_whole else None
+
+
+def _note(session: Session) -> str:
+    """What :func:`restore_message` needs."""
+    return json.dumps(
+        {
+            "scenario_id": session.present_scenario_id,
+            "operation_key": session.operation_key,
+            "returns": session.returns,
+            "message": session.message,
+        }
+    )
 
 
 def found_message(session: Session, recording: SeenRecording, at: Instant) -> None:
@@ -551,6 +605,7 @@ def _record(decision: Decision, contact: Leg) -> None:
             message["path"],
             message["max_seconds"],
             message["silence_seconds"],
+            _note(decision.session),
         )
     )
 

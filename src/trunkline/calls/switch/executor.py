@@ -239,11 +239,11 @@ class EffectExecutor:
                 await engine.answer(channel)
             case PlayFiles(channel, play_id, files):
                 await engine.play_files(channel, play_id, [_value(MediaPath, file) for file in files])
-            case RecordMessage(channel, record_id, path, max_seconds, silence_seconds):
+            case RecordMessage(channel, record_id, path, max_seconds, silence_seconds, note):
                 target = self._spool_dir / path
                 await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
                 await engine.record_message(
-                    channel, record_id, str(target), max_seconds, silence_seconds, beep=False
+                    channel, record_id, str(target), max_seconds, silence_seconds, beep=False, note=note
                 )
             case ConnectTargets(channel, connect):
                 await engine.connect(channel, connect)

@@ -189,6 +189,9 @@ class Recovery:
         self._replayed: set[tuple[type[Signal], Channel, int]] = set()
         self._published_until: dict[int, Instant] = {}
         self._seen = {one.channel: one for one in survey.channels}
+        self._answered_at = {one.channel: one.at for one in survey.missed if isinstance(one, Answered)}
+        self._adopted_calls: set[int] = set()
+        """Calls of which no event is stored."""
 
     def run(self) -> None:
         """Do the steps of the module. An error in one call is logged and does not stop the recovery of the others."""
@@ -271,6 +274,8 @@ class Recovery:
             and not session.leg_of(signal.channel)
         ):
             session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
+        if isinstance(signal, Ended):
+            self._restore_message(session, signal.at)
         if isinstance(signal, Ended) and self._was_stopped(session):
             self._end_with_engine(session, signal.at)
         if isinstance(signal, Ended) and session.call_session_id in self._ended_with_engine:
@@ -334,7 +339,29 @@ class Recovery:
         if decision is not None:
             # The presence of audio shows whether the lost decision was to record.
             decision.session.record_wanted = True
+            self._adopted_calls.add(decision.session.call_session_id)
             self._switch.apply(decision)
+
+    def _note_of(self, call_session_id: int) -> tuple[str, SeenRecording] | None:
+        """The last voice mail recording of a call, when it has a note."""
+        mark = f"{call_session_id}-"
+        noted = [
+            (one.ended_at is None, one.ended_at or 0.0, name)
+            for name, one in self._survey.recordings.items()
+            if one.note and name.startswith(mark)
+        ]
+        return (name := max(noted)[2], self._survey.recordings[name]) if noted else None
+
+    def _restore_message(self, session: Session, until: Instant) -> None:
+        """The voice mail of a call of which no event is stored."""
+        noted = self._note_of(session.call_session_id)
+        account = self._directory.accounts.get(session.account_id)
+        if session.call_session_id not in self._adopted_calls or noted is None or account is None:
+            return
+        self._adopted_calls.discard(session.call_session_id)
+        decision = Decision(session, self._switch.context(account, session), until)
+        inbound.restore_message(decision, *noted, until)
+        self._switch.apply(decision)
 
     def _adopted(self, arrived: Arrived, seen: SeenChannel | None) -> Decision | None:
         switch = self._switch
@@ -395,10 +422,18 @@ class Recovery:
             return
         arrived = self._arrival(seen)
         if seen.linked == seen.channel:
-            if seen.controlled:
+            identifier = switch.id_of(seen.channel)
+            if seen.controlled and identifier is not None and self._note_of(identifier) is not None:
+                self._begin(arrived, seen)
+                session = switch.channels.get(seen.channel)
+                if session is not None:
+                    self._handle_answer(seen)
+                    self._restore_message(session, self._survey.at)
+            elif seen.controlled:
                 known = set(switch.sessions)
                 switch.handle(arrived)
                 self._fresh |= set(switch.sessions) - known
+                self._handle_answer(seen)
             else:
                 self._begin(arrived, seen)
             return
@@ -409,6 +444,11 @@ class Recovery:
             switch.handle(
                 TargetStarted(seen.channel, seen.created_at, Channel(seen.linked), seen.endpoint, number)
             )
+
+    def _handle_answer(self, seen: SeenChannel) -> None:
+        """A call of which no event is stored was answered by the former switch: that is charged, and not reported again."""
+        if seen.answered:
+            self._switch.handle(Answered(seen.channel, self._answered_at.get(seen.channel, self._survey.at)))
 
     def _arrival(self, seen: SeenChannel) -> Arrived:
         """The signal of an arrival that is found by the listing."""
