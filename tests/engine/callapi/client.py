@@ -29,6 +29,8 @@ MESSAGE_KINDS = frozenset(MEDIA_TONES)
 _SETTLING = 0.45
 """Seconds until a command has reached every ear: gulps of the mixer, and placing in time by 50 ms."""
 _EDGE = 0.1
+_MOST = 0.65
+"""Share of a span for which a party is heard at least: the mixer of a busy machine leaves a gap of up to 0.2 s."""
 _LIMIT = 60.0
 """Seconds that waiting for a state takes at most, also on a busy machine."""
 
@@ -213,7 +215,7 @@ class CallApiClient:
 
     # --- who hears whom
 
-    async def span(self, name: str, hears: Heard, seconds: float = 0.7) -> None:
+    async def span(self, name: str, hears: Heard, seconds: float = 1.0) -> None:
         """Let a while pass in which exactly these are heard; proven by :meth:`prove`."""
         await asyncio.sleep(_SETTLING)
         start = time.time()
@@ -234,7 +236,7 @@ class CallApiClient:
             for listener, speakers in span.hears.items():
                 wanted = {one if isinstance(one, str) else one.party for one in speakers}
                 heard = _heard(ears[listener], span, known)
-                if heard.keys() != wanted or any(share < 0.75 for share in heard.values()):
+                if heard.keys() != wanted or any(share < _MOST for share in heard.values()):
                     calls = [one for one in (listener, *speakers) if isinstance(one, Call)]
                     sent = {one.party: _heard(await one.sent(), span, known) for one in calls}
                     wrong.append(f"{span.name}: {listener.party} hears {heard}, not {wanted}; sent: {sent}")
