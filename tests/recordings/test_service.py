@@ -268,3 +268,10 @@ async def test_the_sweep_finds_what_was_never_ordered(rig: Rig, settings: Settin
         async with asyncio.timeout(5):
             while folder.exists():
                 await asyncio.sleep(0.05)
+
+
+async def test_a_spool_that_cannot_be_read_does_not_end_the_sweeper(rig: Rig, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "elsewhere")
+    settings.spool_dir.parent.mkdir(parents=True)
+    settings.spool_dir.write_text("a file is in the place of the folder")
+    await Sweeper(rig.db, Jobs(rig.dsn), settings).sweep()

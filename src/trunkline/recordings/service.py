@@ -406,11 +406,19 @@ class Sweeper:
         return ordered
 
     def _folders(self) -> dict[int, _Folder]:
+        """By call; empty while the spool cannot be read: the next look finds them."""
+        now = time.time()
         try:
             names = [path for path in self._spool.iterdir() if path.name.isdecimal() and path.is_dir()]
-        except FileNotFoundError:
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                _log.warning(
+                    "spool_not_readable",
+                    folder=str(self._spool),
+                    error=str(error),
+                    remedy="check owner and permissions of the folder, see `trunkline status`",
+                )
             return {}
-        now = time.time()
         return {int(path.name): _folder_state(path, now) for path in names if int(path.name) < 1 << 63}
 
 
@@ -424,10 +432,10 @@ class _Folder:
 
 def _folder_state(path: Path, now: float) -> _Folder:
     changed, has_sound = 0.0, False
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         changed = path.stat().st_mtime
         for entry in os.scandir(path):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 stat = entry.stat()
                 changed = max(changed, stat.st_mtime)
                 has_sound = has_sound or stat.st_size > _HEADER_BYTES
