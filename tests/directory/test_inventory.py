@@ -124,7 +124,7 @@ def test_people_and_tickets(home: Path, database: str) -> None:
             " values (1001, 5, 'No sound', 'Clerk', '1', 'c', 'clerk')"
         )
     assert "No sound" in run("support", "tickets").output
-    assert run("support", "close", "5", "--account", "1001").output == "closed\n"
+    assert run("support", "close", "5", "--account", "1001").output == "ticket 5 is closed\n"
     assert json.loads(run("support", "tickets", "--json").output) == []
     assert len(json.loads(run("support", "tickets", "--closed", "--json").output)) == 1
     with pytest.raises(NotFound):
