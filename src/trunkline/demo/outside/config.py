@@ -160,7 +160,7 @@ documentation_language = en_US
         "ari.conf": f"[general]\nenabled = yes\nwebsocket_write_timeout = 5000\n\n[{USER}]\ntype = user\n"
         f"password = {password}\npassword_format = plain\n",
         "manager.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nport = {ports.ami}\n\n[{USER}]\n"
-        f"secret = {password}\nread = system,call\nwrite = system,call,reporting\n",
+        f"secret = {password}\nread = system\nwrite = system,call,reporting\n",
         "rtp.conf": f"[general]\nrtpstart = {ports.rtp_first}\nrtpend = {ports.rtp_last}\nstrictrtp = yes\n",
         # Asterisk runs h after a hang-up, before it answers the INVITE: the pattern would make a second call of each
         # channel, and its refusal would replace the cause of the first.
