@@ -14,7 +14,7 @@ from trunkline.db.pool import Database, Row
 
 _USER: LiteralString = """
     u.account_id, u.user_id, u.login, u.employee_id, u.role, u.status as user_status,
-    u.call_api_enabled, u.data_api_enabled,
+    u.call_api_enabled, u.data_api_enabled, u.call_center_enabled, u.geo_limit, a.cors_origins,
     a.status as account_status, a.time_zone, a.locale, a.is_agent,
     array(select p.resource || ':' || p.action from user_permissions p
           where p.account_id = u.account_id and p.user_id = u.user_id) as permissions,
@@ -135,6 +135,9 @@ def _caller(row: Row, kind: CallerKind, api: str) -> Caller:
         call_api_enabled=row["call_api_enabled"],
         data_api_enabled=row["data_api_enabled"],
         is_agent=row["is_agent"],
+        call_center_enabled=row["call_center_enabled"],
+        geo_limit=frozenset(row["geo_limit"]),
+        cors_origins=tuple(row["cors_origins"]),
         api=api,
         networks=tuple(row["networks"]),
         weights=row["weights"] or {},

@@ -17,6 +17,7 @@ from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
 from trunkline.accounts.users import Users, add_key, add_user, key_name
 from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.setting_types import origin
 from trunkline.db.pool import Connection, Database, Row
 
 SECURITY_RULES: Mapping[str, bool] = {
@@ -28,7 +29,7 @@ SECURITY_RULES: Mapping[str, bool] = {
 """Whether calls may go in this direction, for every way to dial. Defaults of the reference; ``premium`` is an addition
 (satellite and international networks, premium-rate numbers: :mod:`trunkline.routing.directions`)."""
 
-_KEYED = (Api.CALL_API, Api.DATA_API)
+_KEYED = METERED
 """The APIs for which an owner gets a key at once."""
 
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?\Z")
@@ -236,6 +237,21 @@ class Administration:
             account_id,
             "update accounts set mail_domains = %s where account_id = %s",
             (listed, account_id),
+        )
+
+    async def set_cors_origins(self, account_id: int, origins: Sequence[str]) -> None:
+        """Origins whose web pages may read answers of the Call Center API; ``*`` = all.
+
+        :raises InvalidInput: what is not an origin.
+        """
+        try:
+            checked = [origin(text) for text in origins]
+        except ValueError as error:
+            raise InvalidInput(str(error), field="origin") from error
+        await self._change(
+            account_id,
+            "update accounts set cors_origins = %s where account_id = %s",
+            (sorted(set(checked)), account_id),
         )
 
     async def set_security_rule(self, account_id: int, direction: str, allowed: bool) -> None:

@@ -55,6 +55,8 @@ class Caller:
     :ivar permissions: ``"resource:action"`` granted to this user in addition to those of the role (:mod:`.permissions`).
     :ivar components: what the account has switched on (wire names, see :mod:`.components`).
     :ivar is_agent: the account is a partner's, which may act for the users of its clients.
+    :ivar geo_limit: countries (ISO 3166 alpha-2) that the user may come from; empty: all.
+    :ivar cors_origins: origins of web pages that may read answers of the Call Center API; ``*`` = all.
     :ivar api: the API that is used (:class:`Api`); ``networks`` may use it, and ``weights`` are the account's own
         weights of its methods. One query returns all data of the account that a request needs.
     """
@@ -72,6 +74,9 @@ class Caller:
     call_api_enabled: bool
     data_api_enabled: bool
     is_agent: bool
+    call_center_enabled: bool = False
+    geo_limit: frozenset[str] = frozenset()
+    cors_origins: tuple[str, ...] = ()
     api: str = ""
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)

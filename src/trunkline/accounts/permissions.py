@@ -55,6 +55,17 @@ GROUPS: Mapping[Permission, str] = {
 }
 """Permissions of this installation, for methods for which the reference names none, and what each allows."""
 
+MODULES: Mapping[str, str] = {
+    "phone_lists": "phone lists and their leads",
+    "users": "users: employees with their log-in, their password and their rights",
+    "queues": "queues and the agents in them",
+}
+"""Modules of the Call Center API; each has the actions select, insert, update and delete."""
+
+CALL_CENTER: tuple[Permission, ...] = tuple(
+    (module, action) for module in MODULES for action in ("select", "insert", "update", "delete")
+)
+
 REFERENCE_RESOURCES = (
     "ac",
     "ac_ext",
@@ -76,7 +87,7 @@ REFERENCE_RESOURCES = (
 )
 """The resources that the reference names ("Permissions and components")."""
 
-RESOURCES = (*REFERENCE_RESOURCES, *dict.fromkeys(resource for resource, _ in GROUPS))
+RESOURCES = (*REFERENCE_RESOURCES, *dict.fromkeys(resource for resource, _ in GROUPS), *MODULES)
 """All resources that a permission of a method may name."""
 
 

@@ -33,7 +33,8 @@ _ADMIT: LiteralString = f"""
             and w.blocked_at is null and (w.expires_at is null or w.expires_at > %(now)s)
             and (w.api is null or w.api = %(api)s)
             and w.user_status = 'active' and w.account_status = 'active'
-            and case %(api)s when 'call_api' then w.call_api_enabled else w.data_api_enabled end
+            and case %(api)s when 'call_api' then w.call_api_enabled when 'data_api' then w.data_api_enabled
+                when 'call_center' then w.call_center_enabled end
             and exists (select from unnest(w.networks) as n (network) where n.network >>= %(ip)s::inet)
     ),
     {TAKEN}

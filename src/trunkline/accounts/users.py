@@ -9,8 +9,15 @@ from datetime import UTC, datetime
 import psycopg
 
 from trunkline.accounts import passwords, tokens
-from trunkline.accounts.model import Action, Api, NewKey, Status
-from trunkline.accounts.permissions import CONTROL_CALLS, RESOURCES, WATCH_CALLS, Role
+from trunkline.accounts.model import METERED, Action, Api, NewKey, Status
+from trunkline.accounts.permissions import (
+    CALL_CENTER,
+    CONTROL_CALLS,
+    RESOURCES,
+    WATCH_CALLS,
+    Permission,
+    Role,
+)
 from trunkline.core import names
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
@@ -39,11 +46,11 @@ class Users:
         """Make a user; returns ``user_id``.
 
         :param role: None: a member; with ``apis``, an integrator, who may also control calls if the Call API is one of
-            them, because a member may use no method.
+            them and manage all modules of the Call Center API if that is one of them, because a member may use no method.
 
         :param login: unique over the installation, capitals do not matter.
         :param password: None = may not log in by password.
-        :param apis: what this user may call (``call_api``, ``data_api``).
+        :param apis: what this user may call (:data:`~trunkline.accounts.model.METERED`).
         """
         enabled = frozenset(apis)
         given = role or (Role.INTEGRATOR if enabled else Role.MEMBER)
@@ -55,19 +62,16 @@ class Users:
                 full_name=full_name, email=email, role=given, apis=enabled, employee_id=employee_id,
             )  # fmt: skip
             if role is None and Api.CALL_API in enabled:
-                for resource, action in (WATCH_CALLS, CONTROL_CALLS):
-                    await connection.execute(
-                        "insert into user_permissions (account_id, user_id, resource, action)"
-                        " values (%s, %s, %s, %s)",
-                        (account_id, user_id, resource, action),
-                    )
+                await _grant(connection, account_id, user_id, (WATCH_CALLS, CONTROL_CALLS))
+            if role is None and Api.CALL_CENTER in enabled:
+                await _grant(connection, account_id, user_id, CALL_CENTER)
             return user_id
 
     async def list_users(self, account_id: int) -> list[Row]:
         """The users of an account without their secrets."""
         return await self._db.fetch_all(
             "select user_id, login, full_name, email, role, status, employee_id, call_api_enabled,"
-            " data_api_enabled, created_at from users where account_id = %s order by user_id",
+            " data_api_enabled, call_center_enabled, created_at from users where account_id = %s order by user_id",
             (account_id,),
         )
 
@@ -98,9 +102,9 @@ class Users:
         """Which APIs the user may call from now on."""
         enabled = frozenset(apis)
         count = await self._db.execute(
-            "update users set call_api_enabled = %s, data_api_enabled = %s"
+            "update users set call_api_enabled = %s, data_api_enabled = %s, call_center_enabled = %s"
             " where account_id = %s and user_id = %s",
-            (Api.CALL_API in enabled, Api.DATA_API in enabled, account_id, user_id),
+            (*(api in enabled for api in METERED), account_id, user_id),
         )
         _check_found(count, user_id)
 
@@ -177,12 +181,13 @@ class Users:
     async def apis(self, account_id: int, user_id: int) -> tuple[Api, ...]:
         """The APIs that a user, and so each key of the user, may use; :class:`NotFound`."""
         row = await self._db.fetch_one(
-            "select call_api_enabled, data_api_enabled from users where account_id = %s and user_id = %s",
+            "select call_api_enabled, data_api_enabled, call_center_enabled from users"
+            " where account_id = %s and user_id = %s",
             (account_id, user_id),
         )
         _check_found(int(row is not None), user_id)
         assert row is not None
-        return tuple(api for api in (Api.CALL_API, Api.DATA_API) if row[f"{api.value}_enabled"])
+        return tuple(api for api in METERED if row[f"{api.value}_enabled"])
 
     async def block_key(self, account_id: int, key_id: int) -> None:
         """Block a key for good; twice is fine."""
@@ -248,7 +253,8 @@ async def add_user(
     try:
         cursor = await connection.execute(
             "insert into users (account_id, login, password_hash, full_name, email, role, employee_id,"
-            " call_api_enabled, data_api_enabled) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " call_api_enabled, data_api_enabled, call_center_enabled)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " returning user_id",
             (
                 account_id,
@@ -258,8 +264,7 @@ async def add_user(
                 email,
                 role.value,
                 employee_id,
-                Api.CALL_API in enabled,
-                Api.DATA_API in enabled,
+                *(api in enabled for api in METERED),
             ),
         )
     except psycopg.errors.UniqueViolation as error:
@@ -306,6 +311,17 @@ async def _check_employee(connection: Connection, account_id: int, employee_id: 
     if await cursor.fetchone() is None:
         raise NotFound(
             f"account {account_id} has no employee {employee_id}", field="employee_id", value=employee_id
+        )
+
+
+async def _grant(
+    connection: Connection, account_id: int, user_id: int, permissions: Iterable[Permission]
+) -> None:
+    for resource, action in permissions:
+        await connection.execute(
+            "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)"
+            " on conflict do nothing",
+            (account_id, user_id, resource, action),
         )
 
 

@@ -30,6 +30,24 @@ def address_reader(settings: Settings) -> AddressOf:
     return address_of
 
 
+CountryOf = Callable[[web.Request], str]
+"""The country of a request's client, ISO 3166 alpha-2; empty: not known."""
+
+
+def country_reader(settings: Settings) -> CountryOf:
+    """The reader for requests of this instance: the header of a trusted proxy (``web.country_header``)."""
+    header, trusted = settings.web.country_header, networks(settings.web.trusted_proxies)
+
+    def country_of(request: web.Request) -> str:
+        peer = _parse(request.remote or "127.0.0.1")
+        if header is None or peer is None or not _within(peer, trusted):
+            return ""
+        country = request.headers.get(header, "").strip().upper()
+        return country if len(country) == 2 and country.isascii() and country.isalpha() else ""
+
+    return country_of
+
+
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Networks from settings (``10.0.0.0/8``, ``::1``).
 

@@ -17,14 +17,17 @@ from typing import Any
 from aiohttp import web
 
 from trunkline import __version__
-from trunkline.apis.address import address_reader, networks
+from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.call_api.stream import StreamEndpoint
+from trunkline.apis.call_center.endpoint import CallCenterEndpoint
+from trunkline.apis.call_center.operations import OPERATIONS
+from trunkline.apis.call_center.processing import CallCenterRequests
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
-from trunkline.apis.cors import Cors
-from trunkline.apis.jsonrpc.check_limit import CheckLimit
+from trunkline.apis.cors import Cors, origins_of_accounts
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 from trunkline.apis.listener import ConnectionLimits, Listener
+from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.service.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.tls import ReloadedCertificate
@@ -62,12 +65,14 @@ def build_app(
     feed: CallFeed | None = None,
     routes: Iterable[web.AbstractRouteDef] = (),
 ) -> web.Application:
-    """The application: JSON-RPC APIs, ``GET /health`` and ``GET /health/live``, and the routes of other endpoints.
+    """The application: JSON-RPC APIs, the Call Center API,
+    ``GET /health`` and ``GET /health/live``, and the routes of other endpoints.
 
     :param feed: of what happens to calls; without one there is no stream of it.
     :param request_log: storage of the request log; else the services' database, or memory without one.
     """
-    cors = Cors(services.settings.web.cors_origins)
+    of_accounts = None if services.database is None else origins_of_accounts(services.database)
+    cors = Cors(services.settings.web.cors_origins, of_accounts)
     app = web.Application(middlewares=[cors.middleware(), _guard])
     app.on_response_prepare.append(_set_headers)
     app.on_response_prepare.append(cors.set_headers)
@@ -87,6 +92,16 @@ def build_app(
             check_limit=check_limit,
         )
         app.add_routes(endpoint.routes())
+    call_center = CallCenterEndpoint(
+        CallCenterRequests(services, request_log),
+        OPERATIONS,
+        body_max=web_settings.body_max,
+        body_seconds=web_settings.body_timeout,
+        address_of=address_of,
+        country_of=country_reader(services.settings),
+        check_limit=check_limit,
+    )
+    app.add_routes(call_center.routes())
     if feed is not None:
         stream = StreamEndpoint(CALL_API, services, feed, address_of)
         app.add_routes(stream.routes())

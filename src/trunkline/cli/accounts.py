@@ -239,6 +239,22 @@ def mail_domains(domains: tuple[str, ...], is_any: bool, account_id: int | None)
     click.echo("mails may go to all domains" if is_any else f"mails may go to {', '.join(domains)}")
 
 
+@account.command("origins")
+@click.argument("origins", nargs=-1)
+@click.option("--none", "is_none", is_flag=True, help="No web page may.")
+@account_option
+def origins(origins: tuple[str, ...], is_none: bool, account_id: int | None) -> None:
+    """Let web pages of ORIGINS (https://crm.example, * = all) use the Call Center API from a browser."""
+    if bool(origins) == is_none:
+        raise InvalidInput("name the origins, or write --none")
+
+    async def work(administration: Administration) -> None:
+        await administration.set_cors_origins(await chosen(administration, account_id), origins)
+
+    administer(work)
+    click.echo("no web page may use the API" if is_none else f"pages of {', '.join(origins)} may use the API")
+
+
 @account.command()
 @click.argument("direction", type=click.Choice(list(SECURITY_RULES)))
 @click.argument("state", type=click.Choice(["on", "off"]))

@@ -10,7 +10,7 @@ import click
 
 from trunkline.accounts import tokens
 from trunkline.accounts.administration import Administration
-from trunkline.accounts.model import Action, Api, NewKey, Status
+from trunkline.accounts.model import METERED, Action, Api, NewKey, Status
 from trunkline.accounts.permissions import Role
 from trunkline.cli.accounts import account_option, administer, chosen, json_option
 from trunkline.cli.database import print_json
@@ -19,7 +19,7 @@ from trunkline.core.errors import InvalidInput, NotFound
 
 _SPAN = re.compile(r"([0-9]{1,6})([mhd])\Z")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_ENABLED = (Api.CALL_API, Api.DATA_API)
+_ENABLED = METERED
 
 user_option = click.option("--user", "user", required=True, metavar="LOGIN", help="The user's login.")
 
@@ -46,7 +46,8 @@ def user() -> None:
 @click.option(
     "--role",
     type=click.Choice([role.value for role in Role]),
-    help="Default: member; with --api, integrator, with the rights to control calls for call_api.",
+    help="Default: member; with --api, integrator, with the rights to control calls for call_api and to"
+    " manage all modules for call_center.",
 )
 @click.option(
     "--api",

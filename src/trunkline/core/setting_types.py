@@ -167,6 +167,16 @@ def origin(value: str) -> str:
     return value
 
 
+def header_name(value: str) -> str:
+    """The name of an HTTP header.
+
+    :raises ValueError: another text.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
+        raise ValueError(f"{value!r} is not the name of a header; write for example CF-IPCountry")
+    return value
+
+
 BindAddress = Annotated[str, AfterValidator(bind_address)]
 ExternalAddress = Annotated[str, AfterValidator(external_address)]
 Network = Annotated[str, AfterValidator(network)]
@@ -175,3 +185,4 @@ ArchiveUrl = Annotated[str, AfterValidator(archive_url)]
 WebUrl = Annotated[str, AfterValidator(web_url)]
 DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 Origin = Annotated[str, AfterValidator(origin)]
+HeaderName = Annotated[str, AfterValidator(header_name)]

@@ -29,6 +29,7 @@ from trunkline.core.setting_types import (
     BindAddress,
     DatabaseUrl,
     ExternalAddress,
+    HeaderName,
     Host,
     Network,
     Origin,
@@ -139,6 +140,9 @@ class WebSettings(_Group):
     """How clients reach us from outside (for links in recordings); default from the request."""
     trusted_proxies: list[Network] = Field(default_factory=list)
     """Networks whose ``X-Forwarded-For`` header is trusted."""
+    country_header: HeaderName | None = None
+    """Header in which a trusted proxy names the country of a client (ISO 3166 alpha-2), such as ``CF-IPCountry``; for
+    ``geo_limit`` of users of the Call Center API."""
     cors_origins: list[Origin] = Field(default_factory=list)
     """Origins such as ``https://crm.example`` whose pages may call the APIs from a browser; ``*`` = all."""
     request_log_days: int = Field(default=90, ge=1)

@@ -34,7 +34,6 @@ from typing import Any
 
 from trunkline.apis.jsonrpc import answer
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
-from trunkline.apis.jsonrpc.check_limit import RequestCheck
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
 from trunkline.apis.jsonrpc.envelope import DISCOVER, Request, read_request, request_id_of
@@ -42,17 +41,18 @@ from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.openrpc import document
 from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.service.charge import Charge
+from trunkline.apis.service.check_limit import RequestCheck
 from trunkline.apis.service.request_context import (
     CallerLike,
     Identity,
-    PointsLike,
     RequestContext,
     Result,
     Services,
 )
 from trunkline.apis.service.request_log import Entry, RequestLog
 from trunkline.core import metrics
-from trunkline.core.errors import LimitExceeded, SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
+from trunkline.core.errors import SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
 from trunkline.db.pool import is_statement_timeout
 from trunkline.db.query.close_names import close_names
@@ -79,14 +79,13 @@ class _Progress:
     method: Method
     client_ip: str
     started: float
+    charge: Charge
     idempotency_key: str | None = None
     check: RequestCheck | None = None
     caller: CallerLike | None = None
     identity: Identity | None = None
     token: str = ""
     params: dict[str, Any] | None = None
-    points: PointsLike | None = None
-    reserved: int = 0
     api_request_id: int | None = None
     call_session_id: int | None = None
 
@@ -156,7 +155,8 @@ class Dispatcher:
             metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
             return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
-        progress = _Progress(request, method, client_ip, time.monotonic(), key, check)
+        charge = Charge(self._services.accounts, api)
+        progress = _Progress(request, method, client_ip, time.monotonic(), charge, key, check)
         return await self._answer(progress)
 
     def _similar(self, name: str) -> str:
@@ -195,7 +195,7 @@ class Dispatcher:
         """All stages after the method; the JSON of the result."""
         caller = await self._caller(progress)
         check_access(self._service_spec, progress.method, caller)
-        await self._reserve(progress, caller)
+        await progress.charge.take(caller, progress.method.name, progress.method.weight)
         if progress.params is None:
             progress.params = ParamChecker(progress.method).check(progress.request.params)
             progress.params.pop("access_token", None)
@@ -266,9 +266,7 @@ class Dispatcher:
             progress.token, method.api, method.name, method.weight, progress.client_ip
         )
         progress.caller = admitted.caller
-        if admitted.points is not None:
-            progress.points = admitted.points
-            progress.reserved = self._weight(progress, admitted.caller)
+        progress.charge.took(admitted.caller, admitted.points, method.name, method.weight)
 
     async def _act_for_client(self, progress: _Progress) -> CallerLike:
         """The caller whose data is used: the client's user if an agent names one."""
@@ -298,44 +296,18 @@ class Dispatcher:
         check_agent(self._service_spec, method, caller)
         return await self._services.accounts.acting_for(caller, int(user_id))
 
-    async def _reserve(self, progress: _Progress, caller: CallerLike) -> None:
-        if progress.points is not None:
-            return
-        weight = self._weight(progress, caller)
-        try:
-            progress.points = await self._services.accounts.reserve_points(
-                caller.account_id, self._service_spec.api, weight
-            )
-        except LimitExceeded:
-            metrics.POINTS_REFUSED.labels(self._service_spec.api).inc()
-            raise
-        progress.reserved = weight
-
-    def _weight(self, progress: _Progress, caller: CallerLike) -> int:
-        weight = self._services.accounts.weight(caller, progress.method.name)
-        return progress.method.weight if weight is None else weight
-
     async def _give_back(self, progress: _Progress, *, keep_points: bool = False) -> None:
         """After a failure: the points reserved, and the session that ``login.user`` opened."""
-        accounts = self._services.accounts
+        await progress.charge.give_back(progress.method.name, is_kept=keep_points)
+        if progress.identity is None:
+            return
         try:
-            if (
-                not keep_points
-                and progress.reserved
-                and progress.caller is not None
-                and progress.points is not None
-            ):
-                reserved, progress.reserved = progress.reserved, 0
-                progress.points = await accounts.refund_points(
-                    progress.caller.account_id, self._service_spec.api, reserved, progress.points.at
-                )
-            if progress.identity is not None:
-                await accounts.logout(progress.identity.token)
+            await self._services.accounts.logout(progress.identity.token)
         except Exception:
             _log.exception(
-                "request_not_undone",
+                "session_not_ended",
                 method=progress.method.name,
-                consequence="the points of a failed request, or the session of a failed login, are not given back",
+                consequence="the session of a failed log-in stays open for an hour; nobody has its token",
                 remedy="check that PostgreSQL responds; report this line if it does",
             )
 
@@ -386,17 +358,17 @@ class Dispatcher:
 
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
         metadata = dict(self._service_spec.version_metadata())
-        if progress.points is not None:
-            metadata.update(answer.limits(progress.points))
+        if progress.charge.points is not None:
+            metadata.update(answer.limits(progress.charge.points))
         return metadata
 
     async def _metadata(self, progress: _Progress, rpc_failure: RpcError) -> dict[str, Any]:
         """Metadata of a failure: with limits once the account is known, except after the silent errors."""
         if rpc_failure.mnemonic in SILENT or progress.caller is None:
             return dict(self._service_spec.version_metadata())
-        if progress.points is None:
+        if progress.charge.points is None:
             try:
-                progress.points = await self._services.accounts.points(
+                progress.charge.points = await self._services.accounts.points(
                     progress.caller.account_id, self._service_spec.api
                 )
             except Exception as error:
@@ -422,7 +394,7 @@ class Dispatcher:
                 user_id=caller.user_id,
                 user_login=caller.login,
                 ip=progress.client_ip,
-                points=progress.reserved,
+                points=progress.charge.reserved,
                 error_mnemonic=rpc_failure.mnemonic if rpc_failure else None,
                 request=masked(progress.method, progress.request.params),
                 request_id=str(progress.request.id),

@@ -2,7 +2,8 @@
 
 Stages, in order:
 
-1. ``invalid_request``: more values than :data:`~.json_shape.VALUES_MAX`, counted before anything is read.
+1. ``invalid_request``: more values than :data:`~trunkline.apis.service.json_shape.VALUES_MAX`, counted before anything
+   is read.
    ``parse_error``: not UTF-8, not JSON (RFC 8259, no NaN), nested deeper than 64, a name twice in one object.
    A body that is JSON but for bytes that are not UTF-8 is ``character_encoding_not_allowed`` where the
    method's page has that error.
@@ -26,10 +27,8 @@ import orjson
 
 from trunkline.apis.jsonrpc.declare import Method
 from trunkline.apis.jsonrpc.errors import rpc_error
-from trunkline.apis.jsonrpc.json_shape import VALUES_MAX, has_many_values, shape_of
+from trunkline.apis.service.json_shape import VALUES_MAX, count_names, has_each_name_once, has_many_values
 from trunkline.apis.service.request_context import Api
-
-MAX_DEPTH = 64
 
 PARAMS_MAX = 500
 """Parameters of one request: more than any method has."""
@@ -117,8 +116,8 @@ def _parse(body: bytes, api: Api, find_method: FindMethod) -> Any:
         message = orjson.loads(text)
     except ValueError:
         raise rpc_error(api, "parse_error") from None
-    names = _count_names(message)
-    if names is None or not _has_each_name_once(body, names):
+    names = count_names(message)
+    if names is None or not has_each_name_once(body, names):
         raise rpc_error(api, "parse_error")
     return message
 
@@ -134,30 +133,3 @@ def _encoding_error(body: bytes, api: Api, find_method: FindMethod) -> Exception
     if method is None or not method.declares_error(mnemonic):
         return rpc_error(api, "parse_error")
     return rpc_error(api, mnemonic, method=method)
-
-
-def _has_each_name_once(body: bytes, names: int) -> bool:
-    """Whether no object of the text has a name twice.
-
-    :param names: of all objects as they were read, where the second of two equal names replaces the first.
-    """
-    # Each name is followed by a colon; strings may contain more colons.
-    return body.count(b":") == names or shape_of(body).names == names
-
-
-def _count_names(message: Any) -> int | None:
-    """The members of all objects; None when they are nested too deeply."""
-    names = 0
-    level = [message]
-    for _ in range(MAX_DEPTH + 1):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                names += len(item)
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-        if not inner:
-            return names
-        level = inner
-    return None

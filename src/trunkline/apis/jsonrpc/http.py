@@ -16,12 +16,12 @@ from aiohttp import web
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.jsonrpc import answer
-from trunkline.apis.jsonrpc.body_allowance import RATE, AllowanceExceeded
-from trunkline.apis.jsonrpc.check_limit import REFUSAL_SECONDS, CheckLimit
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.envelope import request_id_of
 from trunkline.apis.jsonrpc.errors import rpc_error
+from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded
+from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import WebSettings
 

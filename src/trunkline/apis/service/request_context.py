@@ -52,6 +52,12 @@ class CallerLike(Protocol):
     def data_api_enabled(self) -> bool: ...
     @property
     def is_agent(self) -> bool: ...
+    @property
+    def call_center_enabled(self) -> bool: ...
+    @property
+    def geo_limit(self) -> frozenset[str]: ...
+    @property
+    def cors_origins(self) -> tuple[str, ...]: ...
 
     def may(self, resource: str, action: str) -> bool: ...
 
@@ -235,9 +241,10 @@ class RequestContext:
     :param token: the access token it came with (only ``logout.user`` needs it).
     :param idempotency_key: of the request's header, for methods that take one.
     :param identity: what the log-in of the method found, for methods that have it.
+    :param country: of its address, ISO 3166 alpha-2; empty: not known.
     """
 
-    api: Api
+    api: str
     method: str
     request_id: str | int | float
     api_request_id: int
@@ -247,6 +254,7 @@ class RequestContext:
     services: Services
     identity: Identity | None = None
     idempotency_key: str | None = None
+    country: str = ""
 
     @property
     def account_id(self) -> int:

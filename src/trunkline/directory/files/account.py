@@ -22,6 +22,11 @@ async def write_account(connection: Connection, account_id: int, account: Accoun
             statement = sql.SQL("update accounts set {} = %(value)s where account_id = %(account_id)s")
             params = {"account_id": account_id, "value": value}
             await connection.execute(statement.format(sql.Identifier(name)), params)
+    if account.cors_origins is not None:
+        await run(
+            "update accounts set cors_origins = %(origins)s where account_id = %(account_id)s",
+            origins=list(account.cors_origins),
+        )
     if account.components is not None:
         await run(
             """delete from account_components

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from trunkline.core import names
+from trunkline.core.setting_types import Origin
 from trunkline.directory.blacklist.form import BlacklistForm
 from trunkline.directory.campaigns.form import CampaignForm
 from trunkline.directory.contacts.form import ContactForm, ContactGroupForm
@@ -64,6 +65,8 @@ class AccountForm(Item):
     tts_message_max_length: Annotated[int, Field(ge=1, le=5000)] | None = None
     default_number: Annotated[Phone | None, Refers("virtual_numbers")] = None
     """Of calls that name no virtual number."""
+    cors_origins: Annotated[tuple[Origin, ...], AfterValidator(in_order)] | None = None
+    """Of web pages that may use the Call Center API in a browser; a file that has them replaces all."""
 
 
 def _list_of_keys(value: Any) -> Any:

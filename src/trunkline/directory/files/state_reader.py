@@ -116,6 +116,7 @@ def _account(account: Row, rows: Mapping[str, list[Row]]) -> dict[str, Any]:
         "security": {row["direction"]: row["allowed"] for row in rows["security"]},
         "allow": dict(allow),
         "tts_message_max_length": limit,
+        "cors_origins": sorted(account["cors_origins"]),
         "default_number": next(
             (
                 row["phone_number"]

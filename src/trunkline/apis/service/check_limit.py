@@ -22,7 +22,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from trunkline.apis.jsonrpc.body_allowance import AllowanceExceeded, BodyAllowance, network_of
+from trunkline.apis.service.body_allowance import AllowanceExceeded, BodyAllowance, network_of
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import WebSettings
@@ -73,9 +73,17 @@ class CheckLimit:
         self._known: OrderedDict[_Key, tuple[int, float]] = OrderedDict()
 
     def request(self, body: bytes, address: str) -> RequestCheck:
-        """The check of one request that has arrived."""
-        key = _key_of(body, address)
-        return RequestCheck(self, address, len(body), key, self._account_of(key))
+        """The check of one request of a JSON-RPC API that has arrived."""
+        return self.request_with(_token_in(body), address, len(body))
+
+    def request_with(self, token: bytes | str, address: str, size: int) -> RequestCheck:
+        """The check of one request that has arrived.
+
+        :param token: what may be its token; empty: none was found.
+        :param size: bytes of its body.
+        """
+        key = _key_of(token.encode("utf-8", "surrogatepass") if isinstance(token, str) else token, address)
+        return RequestCheck(self, address, size, key, self._account_of(key))
 
     def remember(self, key: _Key, account_id: int) -> None:
         """The token is valid and may be used from the address."""
@@ -168,8 +176,13 @@ class RequestCheck:
         self._place = place
 
 
-def _key_of(body: bytes, address: str) -> _Key | None:
-    """The hash of what may be the token, and where it came from; None when there is no such text."""
+def _token_in(body: bytes) -> bytes:
+    """What may be the token; empty when there is no such text."""
     at = body.find(_NAME)
     found = _TOKEN.match(body, at + len(_NAME)) if at >= 0 else None
-    return (hashlib.sha256(found[1]).digest(), network_of(address)) if found else None
+    return found[1] if found else b""
+
+
+def _key_of(token: bytes, address: str) -> _Key | None:
+    """The hash of what may be the token, and where it came from; None without a token."""
+    return (hashlib.sha256(token).digest(), network_of(address)) if token else None

@@ -9,11 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.apis.jsonrpc.test_body_allowance import Clock, clock
+from tests.apis.service.test_body_allowance import Clock, clock
 from tests.apis.support import ApisOnFakes
 from trunkline.apis.jsonrpc import Api, http
-from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, WAIT_MAX
-from trunkline.apis.jsonrpc.check_limit import REQUEST_COST, CheckLimit, RequestCheck
+from trunkline.apis.service.body_allowance import BURST, RATE, WAIT_MAX
+from trunkline.apis.service.check_limit import REQUEST_COST, CheckLimit, RequestCheck
 from trunkline.core.settings import WebSettings
 
 __all__ = ["clock"]

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from trunkline.apis.jsonrpc import body_allowance
-from trunkline.apis.jsonrpc.body_allowance import BURST, RATE, WAIT_MAX, AllowanceExceeded, BodyAllowance
+from trunkline.apis.service import body_allowance
+from trunkline.apis.service.body_allowance import BURST, RATE, WAIT_MAX, AllowanceExceeded, BodyAllowance
 
 
 class Clock:
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("trunkline.apis.jsonrpc.body_allowance.asyncio.sleep", clock.sleep)
+    monkeypatch.setattr("trunkline.apis.service.body_allowance.asyncio.sleep", clock.sleep)
     return clock
 
 

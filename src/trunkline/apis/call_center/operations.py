@@ -1,0 +1,8 @@
+"""All operations of the API: the list of the modules that declare them."""
+
+from __future__ import annotations
+
+from trunkline.apis.call_center import phone_lists
+from trunkline.apis.call_center.declaration import Operation
+
+OPERATIONS: tuple[Operation, ...] = (*phone_lists.OPERATIONS,)
