@@ -23,7 +23,7 @@ async def test_a_new_account(administration: Administration) -> None:
     made = await administration.create_account(AccountProfile("Example"))
     shown = await administration.account(made.account_id)
     assert made.login == f"owner{made.account_id}"
-    assert set(made.keys) == {"call_api", "data_api"}
+    assert set(made.keys) == {"call_api", "data_api", "call_center"}
     assert made.password not in repr(made)
     assert shown["security_rules"] == {
         "mobile": True,
@@ -276,7 +276,7 @@ async def test_keys_are_named_after_the_apis_that_they_open(
     administration: Administration, company: NewAccount
 ) -> None:
     account_id, users = company.account_id, administration.users
-    assert {key["name"] for key in await users.list_keys(account_id)} == {"call_api, data_api"}
+    assert {key["name"] for key in await users.list_keys(account_id)} == {"call_api, data_api, call_center"}
     user_id = await users.create(account_id, "reports", apis=[Api.DATA_API])
     assert (await users.create_key(account_id, user_id)).name == "data_api"
     assert (await users.create_key(account_id, user_id, "CRM")).name == "CRM"

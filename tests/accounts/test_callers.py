@@ -95,7 +95,7 @@ async def test_the_use_of_a_key_is_noted(
     for _ in range(2):
         await accounts.authenticate(company.keys["call_api"], Api.CALL_API)
     keys = await administration.users.list_keys(company.account_id)
-    assert [key["last_used_at"] for key in keys] == [to_datetime(clock.now), None]
+    assert [key["last_used_at"] for key in keys] == [to_datetime(clock.now), None, None]
     assert keys[0]["token_hint"] == company.keys["call_api"][-4:]
 
 

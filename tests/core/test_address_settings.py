@@ -62,6 +62,7 @@ KINDS: dict[str, tuple[list[str], list[str], str]] = {
     "web.https_bind": (*_BIND, "192.0.2.5"),
     "web.public_url": (*_URL, "https://"),
     "web.trusted_proxies": (*_NETWORK, "192.168.5"),
+    "web.country_header": (["CF-IPCountry", "X-Country"], ["", "a b", "X:", "x\ny"], "CF-IPCountry"),
     "web.cors_origins": (*_ORIGIN, "https://crm.example"),
     "switch.control_bind": (*_BIND, "192.0.2.5"),
     "switch.control_address": (*_HOST, "host"),

@@ -60,7 +60,11 @@ def credentials(settings: Settings, created: NewAccount) -> dict[str, Any]:
     return {
         **{name: value for name, value in asdict(created).items() if name != "keys"},
         "keys": dict(created.keys),
-        "urls": {"call_api": f"{base}/v4.0", "data_api": f"{base}/v2.0"},
+        "urls": {
+            "call_api": f"{base}/v4.0",
+            "data_api": f"{base}/v2.0",
+            "call_center": f"{base}/api",
+        },
     }
 
 
@@ -118,7 +122,7 @@ def create(
     click.echo(f"account {created.account_id} ({name})")
     click.echo(f"  login     {created.login}\n  password  {created.password}")
     for api, key in created.keys.items():
-        click.echo(f"  {api:<9} {shown['urls'][api]}  key {key}")
+        click.echo(f"  {api:<11} {shown['urls'][api]}  key {key}")
     click.echo(f"each key opens {' and '.join(created.keys)}")
     if not allow:
         click.echo(

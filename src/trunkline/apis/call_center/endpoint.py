@@ -24,6 +24,9 @@ from trunkline.core.errors import LimitExceeded
 PREFIX = "/api/"
 DESCRIPTION = "/api/openapi.json"
 
+_UNKNOWN = PREFIX + r"{unknown:(?!v\d).*}"
+"""Paths such as ``/api/v4.0`` are meant for another API, and the application's error names it."""
+
 _JSON = "application/json"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,7 +68,7 @@ class CallCenterEndpoint:
             found.append(_route(operation.verb, operation.path, handler))
             if (operation.verb, f"{operation.path}/") not in declared and not operation.path.endswith("/"):
                 found.append(_route(operation.verb, f"{operation.path}/", handler))
-        return [*found, web.route("*", PREFIX + "{unknown:.*}", self._nothing)]
+        return [*found, web.route("*", _UNKNOWN, self._nothing)]
 
     def _handler_of(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
