@@ -10,6 +10,7 @@ import orjson
 
 from tests.calls.company import ANNA_LINE, ANNA_SECOND, BORIS_LINE, CUSTOMER, company, number_of
 from tests.calls.fake_engine import FakeEngine, a_line, a_trunk
+from tests.events.documented_keys import DOCUMENTED_KEYS
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Effect, OriginateLeg, Supervise, TakeControl
@@ -180,6 +181,9 @@ class CallSimulation:
         self._follows_table(decision)
         assert decision.failure is None, repr(decision.failure)
         self.events += decision.events
+        for event in decision.events:
+            unknown = event.data.keys() - DOCUMENTED_KEYS[event.type]
+            assert not unknown, f"events/catalogue.py does not document {event.type}: {sorted(unknown)}"
         for effect in decision.effects:
             channels = effect.channels if isinstance(effect, TakeControl) else (_channel_of(effect),)
             for channel in channels:

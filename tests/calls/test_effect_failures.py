@@ -161,25 +161,24 @@ def test_what_each_failure_of_each_effect_does(effect_type: type[Any], kind: typ
     decision = rules.effect_failed(simulation.session, effect, kind("no"), simulation.context())
     assert decision.failure is None
     left_alone = kind is ChannelGone or (kind is EngineUnavailable and policy.resumed)
-    if left_alone or policy.compensation is Compensation.NOTHING:
+    compensation = policy.compensation(kind("no"))
+    if left_alone or compensation is Compensation.NOTHING:
         assert not decision.events
         assert not decision.effects
-    if policy.compensation not in ENDS_THE_CALL and not (
-        effect_type is ConnectTargets and kind is EffectTimedOut
-    ):
+    if compensation not in ENDS_THE_CALL:
         assert simulation.session.ending is None, "only what nothing can replace ends a call"
         assert simulation.session.talking == talking
     simulation.take(decision)
     simulation.flow()
     if effect_type is OriginateLeg and not left_alone:
         assert phase_of(simulation) is Phase.HOLD  # the third party is gone, the contact is still held
-    elif policy.compensation not in ENDS_THE_CALL and effect_type is not ConnectTargets:
+    elif compensation not in ENDS_THE_CALL and effect_type is not ConnectTargets:
         assert phase_of(simulation) is before
     if effect_type in (TakeControl, Join, Supervise) and not left_alone:
         assert not [leg for leg in simulation.session.living if leg.role == "coach"], "the coach leaves"
     if effect_type is RecordVoice and not left_alone:
         assert not simulation.session.legs[_leg_of(simulation, effect.channel)].is_recorded
-    if policy.compensation in ENDS_THE_CALL and not left_alone:
+    if compensation in ENDS_THE_CALL and not left_alone:
         assert simulation.end["finish_reason"] == "internal_error"
     settled(simulation)
 

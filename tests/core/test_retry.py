@@ -56,7 +56,7 @@ def test_the_page_has_these_numbers() -> None:
             f"{one.first:g}",
             f"{one.longest:g}",
             str(one.attempts or "not limited"),
-            f"`{one.give_up_setting}`" if one.give_up_setting else "never",
+            f"`{one.give_up_setting}`" if one.give_up_setting else "none",
         )
         for one in POLICIES
     ]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from trunkline.core.errors import EffectTimedOut, EngineError
 from trunkline.telephony.port import Bridge, Channel, Connect, Originate, Supervision
 
 
 class Compensation(StrEnum):
-    """What is done instead of an effect that the engine refused, or did not carry out in time."""
+    """What is done instead of an effect that failed: see :class:`Policy`."""
 
     NOTHING = "nothing"
     """The call goes on without it."""
@@ -30,6 +31,9 @@ class Compensation(StrEnum):
     """The leg ends as one that could not be reached; its channel, should it exist, is hung up."""
     COACH_LEAVES = "coach_leaves"
     """The coach is hung up; the talk goes on."""
+    CONTROL_LATE = "control_late"
+    """The talk goes on, connected by the engine; a coach is hung up. Channels that come under control later are joined
+    again (``CALL_TAKEN`` with ``late``)."""
     RESTORE = "restore"
     """The call returns to its state before: a coach or a third party is hung up, a held contact stays on hold. Without such
     a state the call is ended."""
@@ -42,26 +46,34 @@ class Policy:
     """What a failure of an effect means. A channel that is gone needs no compensation: its end follows as a signal.
 
     :ivar required: a command fails when this effect of it fails.
-    :ivar compensation: what is done instead when the engine refused the effect or did not carry it out in time.
+    :ivar refused: what is done instead when the engine refused the effect, or is unavailable.
+    :ivar timed_out: what is done instead when the engine did not confirm the effect in time, and may carry it out yet. None:
+        the same as ``refused``.
     :ivar resumed: the recovery after a reconnect does it again, so it needs no compensation while the engine is unavailable.
     :ivar stops_decision: later effects of the same decision, except hang-ups, depend on it and are skipped when it fails.
     """
 
     required: bool
-    compensation: Compensation
+    refused: Compensation
+    timed_out: Compensation | None = None
     resumed: bool = False
     stops_decision: bool = False
+
+    def compensation(self, error: EngineError) -> Compensation:
+        """What is done instead after this error."""
+        is_late = isinstance(error, EffectTimedOut)
+        return self.timed_out if is_late and self.timed_out is not None else self.refused
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    policy: ClassVar = Policy(required=True, compensation=Compensation.END_CALL, resumed=True)
+    policy: ClassVar = Policy(required=True, refused=Compensation.END_CALL, resumed=True)
     channel: Channel
 
 
 @dataclass(frozen=True, slots=True)
 class PlayFiles:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.AS_PLAYED, resumed=True)
+    policy: ClassVar = Policy(required=False, refused=Compensation.AS_PLAYED, resumed=True)
     channel: Channel
     play_id: str
     files: tuple[str, ...]
@@ -69,7 +81,7 @@ class PlayFiles:
 
 @dataclass(frozen=True, slots=True)
 class RecordMessage:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NO_MESSAGE, resumed=True)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NO_MESSAGE, resumed=True)
     channel: Channel
     record_id: str
     path: str
@@ -82,14 +94,17 @@ class RecordMessage:
 
 @dataclass(frozen=True, slots=True)
 class ConnectTargets:
-    policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_CONNECTED, resumed=True)
+    policy: ClassVar = Policy(
+        required=True, refused=Compensation.NOT_CONNECTED, timed_out=Compensation.END_CALL, resumed=True
+    )
+    """After a time-out its targets may ring yet: only the end of the call stops them."""
     channel: Channel
     connect: Connect
 
 
 @dataclass(frozen=True, slots=True)
 class OriginateLeg:
-    policy: ClassVar = Policy(required=True, compensation=Compensation.NOT_REACHED)
+    policy: ClassVar = Policy(required=True, refused=Compensation.NOT_REACHED)
     originate: Originate
 
     @property
@@ -101,14 +116,14 @@ class OriginateLeg:
 class PickUp:
     """Put the phone of this channel in the place of one that rings for another call."""
 
-    policy: ClassVar = Policy(required=True, compensation=Compensation.END_CALL)
+    policy: ClassVar = Policy(required=True, refused=Compensation.END_CALL)
     channel: Channel
     ringing: Channel
 
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    policy: ClassVar = Policy(required=True, compensation=Compensation.NOTHING, resumed=True)
+    policy: ClassVar = Policy(required=True, refused=Compensation.NOTHING, resumed=True)
     channel: Channel
     cause: int = 16
 
@@ -117,7 +132,7 @@ class Hangup:
 class TakeControl:
     """Take control of channels that the engine connected."""
 
-    policy: ClassVar = Policy(required=True, compensation=Compensation.COACH_LEAVES, stops_decision=True)
+    policy: ClassVar = Policy(required=True, refused=Compensation.CONTROL_LATE, stops_decision=True)
     channels: tuple[Channel, ...]
 
     @property
@@ -127,7 +142,7 @@ class TakeControl:
 
 @dataclass(frozen=True, slots=True)
 class StopPlay:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
     channel: Channel
     play_id: str
 
@@ -136,7 +151,7 @@ class StopPlay:
 class Music:
     """Start music to a channel; ``file`` None = the hold music."""
 
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
     channel: Channel
     file: str | None = None
 
@@ -145,21 +160,21 @@ class Music:
 class Join:
     """Put a channel into a bridge of the switch, which is created if it does not exist."""
 
-    policy: ClassVar = Policy(required=True, compensation=Compensation.RESTORE, resumed=True)
+    policy: ClassVar = Policy(required=True, refused=Compensation.RESTORE, resumed=True)
     channel: Channel
     bridge: Bridge
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING, resumed=True)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING, resumed=True)
     channel: Channel
     bridge: Bridge
 
 
 @dataclass(frozen=True, slots=True)
 class SendKeys:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
     channel: Channel
     keys: str
 
@@ -168,7 +183,7 @@ class SendKeys:
 class RecordVoice:
     """Begin or end recording a party's own voice."""
 
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOT_RECORDED)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOT_RECORDED)
     channel: Channel
     on: bool
     part: int = 1
@@ -179,14 +194,14 @@ class RecordVoice:
 class AnswerTransfer:
     """Report to a phone that asked for a transfer whether it is carried out."""
 
-    policy: ClassVar = Policy(required=False, compensation=Compensation.NOTHING)
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
     channel: Channel
     is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Supervise:
-    policy: ClassVar = Policy(required=False, compensation=Compensation.COACH_LEAVES)
+    policy: ClassVar = Policy(required=False, refused=Compensation.COACH_LEAVES)
     channel: Channel
     target: Channel
     mode: Supervision

@@ -69,7 +69,7 @@ from trunkline.calls.timers import (
     TimerInput,
     ring_timer,
 )
-from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError, EngineUnavailable
+from trunkline.core.errors import ChannelGone, EffectRefused, EngineError, EngineUnavailable
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
@@ -275,9 +275,7 @@ def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFaile
 def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
     session = decision.session
     leg = session.leg_of(effect.channel)
-    compensation = effect.policy.compensation
-    if isinstance(effect, ConnectTargets) and isinstance(error, EffectTimedOut):
-        compensation = Compensation.END_CALL  # its targets may ring yet: only its end stops them
+    compensation = effect.policy.compensation(error)
     match effect, compensation:
         case _, Compensation.NOT_REACHED:
             if not isinstance(error, EffectRefused):
@@ -286,7 +284,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
         case _, Compensation.NOT_RECORDED:
             if leg is not None and leg.alive and leg.is_recorded:
                 decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
-        case TakeControl(), _:
+        case TakeControl(), Compensation.CONTROL_LATE:
             coaching.dismiss(decision, TEMPORARY_FAILURE)
             _control_is_late(decision, effect)
         case _, Compensation.COACH_LEAVES:

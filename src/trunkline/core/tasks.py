@@ -87,7 +87,13 @@ class CoreTasks:
         """A core task has ended: end the process, once. ``error`` None: it returned."""
         if self._closed or self._failure is not None or (error is None and self._is_stopping()):
             if error is not None:
-                _log().error("core_task_failed_while_stopping", task=name, exc_info=error)
+                _log().error(
+                    "core_task_failed_while_stopping",
+                    task=name,
+                    consequence="the process ends as it was asked to; work of this task may be done again after its start",
+                    remedy="report the traceback, if the cause is not in it (PostgreSQL, a full disk)",
+                    exc_info=error,
+                )
             return
         reason = repr(error) if error is not None else "it returned"
         self._failure = CoreTaskFailed(name, reason)
@@ -96,7 +102,8 @@ class CoreTasks:
             "core_task_failed",
             task=name,
             reason=reason,
-            remedy="this process ends now, and the supervisor starts it again; please report the traceback",
+            consequence="this process ends now, and the supervisor starts it again",
+            remedy="report the traceback, if the cause is not in it (PostgreSQL, a full disk)",
             exc_info=error,
         )
         self._deadline = asyncio.get_running_loop().call_later(SHUTDOWN_SECONDS, self._give_up)
@@ -118,7 +125,12 @@ def core_task(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[Non
         if tasks is not None:
             tasks.fail(name, error)
         elif error is not None:
-            _log().error("core_task_failed", task=name, exc_info=error)
+            _log().error(
+                "core_task_failed",
+                task=name,
+                remedy="report the traceback, if the cause is not in it (PostgreSQL, a full disk)",
+                exc_info=error,
+            )
 
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(ended)
@@ -136,7 +148,13 @@ def item_task(
     def ended(task: asyncio.Task[None]) -> None:
         among.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log().error("item_task_failed", task=name, exc_info=error)
+            _log().error(
+                "item_task_failed",
+                task=name,
+                consequence="one call, delivery or request that this task worked on is not continued; all others are",
+                remedy="report the traceback",
+                exc_info=error,
+            )
 
     task = asyncio.create_task(work, name=name)
     among.add(task)

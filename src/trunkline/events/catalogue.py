@@ -40,7 +40,7 @@ class EventType(StrEnum):
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
     group_name, operation_id, operation_name, is_transfered, keys (its extension, keyed in when it answers),
     limited_line_id (the line whose limits it counts for, of a call that is forwarded), ring_seconds
-    (of a leg that the switch calls: how long it rings)"""
+    (of a leg that the switch calls: how long it rings), coach_mode listen|whisper|barge (of a coach)"""
     LEG_RINGING = "leg_ringing"
     """leg_id"""
     LEG_ANSWERED = "leg_answered"
@@ -61,7 +61,9 @@ class EventType(StrEnum):
     RECORDING_REFUSED = "recording_refused"
     """leg_id, reason: this talk was to be recorded and is not"""
     CALL_TAKEN = "call_taken"
-    """the parties are connected by our own bridges from now on, not by the engine"""
+    """the switch controls the channels of the parties from now on and joins them by bridges, not the engine by its dialplan;
+    operator_leg_id (null: the party that talks with the contact, if there is one), late (true: the engine did not confirm it
+    in time, and may do it yet)"""
     CALL_HELD = "call_held"
     """leg_id (of who holds): a message or music is played to the contact; the switch controls both channels from now on"""
     CALL_UNHELD = "call_unheld"
@@ -80,9 +82,11 @@ class EventType(StrEnum):
     COACH_JOINED = "coach_joined"
     """leg_id (the coach's), target_leg_id, mode listen|whisper|barge"""
     VOICE_MAIL_STARTED = "voice_mail_started"
-    """leg_id, path (relative to spool_dir), group_id, employee_id, emails (who gets the message by mail)"""
+    """leg_id, path (relative to spool_dir), group_id, employee_id, emails (who gets the message by mail), max_seconds,
+    silence_seconds (it ends after), record_id (of a recording that went on without a switch)"""
     VOICE_MAIL_LEFT = "voice_mail_left"
-    """leg_id, path (relative to spool_dir), seconds, group_id, employee_id"""
+    """leg_id, path, group_id, employee_id, emails, max_seconds, silence_seconds, record_id (see above); seconds,
+    is_empty (too short for a message), refused (why no message was taken)"""
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
     MAILBOX_CALLED = "mailbox_called"
@@ -102,7 +106,7 @@ class EventType(StrEnum):
     TAG_SET = "tag_set"
     """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name"""
     TAG_UNSET = "tag_unset"
-    """as tag_set: who took the tag away"""
+    """tag_id, tag_name, user_id, user_login, employee_id, employee_full_name: of whom took the tag away"""
     TIMER_STARTED = "timer_started"
     """key, due (Unix seconds); a timer of that key that is open is replaced"""
     TIMER_CANCELLED = "timer_cancelled"
@@ -119,7 +123,9 @@ class EventType(StrEnum):
     """finish_reason, is_lost, finish_time, direction, source, is_internal, virtual_phone_number,
     contact_phone_number, contact_id, contact_full_name, wait_duration, total_wait_duration, talk_duration,
     clean_talk_duration, total_duration, postprocess_duration (s),
-    employees, first/last_answered/talked_employee_id + _full_name, is_transfer, scenario_id, scenario_name, external_id,
+    employees, first_answered_employee_id, first_answered_employee_full_name, last_answered_employee_id,
+    last_answered_employee_full_name, first_talked_employee_id, first_talked_employee_full_name, last_talked_employee_id,
+    last_talked_employee_full_name, is_transfer, scenario_id, scenario_name, external_id,
     leg_ids, recorded (bool: a recording will follow)"""
     RECORDING_READY = "recording_ready"
     """recording_id, kind talk|voice_mail, file_duration (s), has_wav, has_mp3, and what session_finished carries"""

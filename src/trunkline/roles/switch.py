@@ -18,13 +18,13 @@ from psycopg.types.json import Jsonb
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
-from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
 from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
+from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import controlled

@@ -476,7 +476,7 @@ class Survey:
 
 
 class Engine(Protocol):
-    """Asterisk, or its fake in tests. All commands are safe to repeat.
+    """Asterisk (:class:`~trunkline.telephony.engine.AsteriskEngine`). All commands are safe to repeat.
 
     Each may raise one of the four kinds of :class:`~trunkline.core.errors.EngineError`: ``ChannelGone``,
     ``EffectRefused``, ``EffectTimedOut``, ``EngineUnavailable``.

@@ -1,4 +1,5 @@
-"""From ARI's events to the port's signals. No I/O and no clock: events in, signals and hang-ups to do out.
+"""From ARI's events to the port's signals: events in, signals and channels to hang up out. No clock; the only
+I/O is to read the size of the file of a finished voice message.
 
 It keeps state that single events do not have: which ends were requested by the party itself, which channels have
 answered, and the *groups*: a line with several devices is originated as several channels, of which the first to

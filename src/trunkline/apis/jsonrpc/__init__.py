@@ -1,8 +1,23 @@
 """One JSON-RPC 2.0 dispatcher for all APIs that use it.
 
-``declare`` has the declaration of a method, ``request_context`` what a handler gets, ``params`` checks parameters,
-``envelope`` reads requests, ``errors`` defines the errors of each API, ``dispatcher`` runs the stages of a request in
-order, ``http`` is the HTTP endpoint, ``request_log`` stores the requests, ``openrpc`` makes the description.
+====================  =======================================================================================
+``http``              the HTTP endpoint
+``dispatcher``        the stages of a request, in order
+``body_allowance``    how many bytes of requests without a valid token one address may send
+``check_limit``       how many requests of one client are checked at once
+``json_shape``        counts the values of a JSON text before it is parsed
+``envelope``          parses the body of a request
+``service_spec``      one API in one version, and its methods
+``declare``           the declaration of a method
+``access``            who may use a method
+``params``            checks the parameters of a request
+``answer``            puts a result or an error into the JSON of a response
+``chunks``            JSON that is made already, in pieces
+``errors``            the errors of each API
+``openrpc``           the OpenRPC document of an API
+====================  =======================================================================================
+
+What a handler gets, the log of requests and the shares of an account are in :mod:`trunkline.apis.service`.
 """
 
 from trunkline.apis.jsonrpc.declare import (

@@ -1,7 +1,9 @@
-"""The report of requests: who asked what, when, how it ended. Written in batches behind the requests' backs.
+"""The log of requests: caller, method, time and outcome of each. Rows are written in batches, after the response.
 
-A request never waits for its line and never fails because of it. While the database is unavailable the lines are
-kept, up to a bound; beyond it the oldest are dropped and the loss is logged.
+No request waits until its row is written, or fails because it cannot be. While the database is unavailable the rows are
+kept in memory, up to a bound; beyond it the oldest are dropped and the loss is logged. The number of a row
+(``api_request_id``) is taken in the request: of each block of numbers one request reads the database, and fails as
+any request does when the database is unavailable.
 """
 
 from __future__ import annotations

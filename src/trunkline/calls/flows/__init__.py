@@ -18,7 +18,6 @@
 ``parties``           the participants that a start request or a transfer names, as dial targets
 ``dialing``           how several devices or employees ring
 ``number_plan``       what a dialled number means
-``caller_id``         which number a call shows
 ``recording``         when a party's voice is recorded
 ``feature_codes``     keys that a participant presses during a talk
 ``outgoing_limits``   limits of outgoing calls per account and line

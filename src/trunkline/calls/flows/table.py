@@ -2,7 +2,7 @@
 
 ``rows``: the rule, and the states in which the call may be after it. ``refused``: commands that are ``invalid_state``.
 ``ignored``: signals that change nothing; they come from races, and are counted. ``expected``: signals that need nothing,
-because their facts say all.
+because the events of their facts are all that is needed.
 """
 
 from __future__ import annotations

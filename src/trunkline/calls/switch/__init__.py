@@ -1,25 +1,43 @@
 """The running switch: handles signals of the engine and commands of the APIs, and performs the effects that follow.
 
 ====================  =======================================================================================
+Signals of the engine
+--------------------------------------------------------------------------------------------------------------
 ``switch``            the sessions of one node: finds the session of a signal and applies the rules
 ``arrivals``          calls that come in: each finds its account, is refused or begun
-``command_handler``   commands of the APIs on live calls
-``phone_transfers``   attended and blind transfers by phones; ``pick_ups`` has calls that another phone answers
 ``origins``           the account, and the line or virtual number, of an arrival
-``channel_admission`` which legs may begin: an account's share of the channels
-``executor``          performs the effects of a decision on the engine
-``recovery``          compares the engine with the event streams after a restart
-``lease``             the lease of a node, with its fencing token
-``call_timers``       timers and questions of live calls
-``lost_signals``      finds live calls whose channels ended without a signal
-``unknown_channels``  ends channels that no call contains
+``phone_transfers``   attended and blind transfers by phones
+``pick_ups``          calls that another phone answers
+``refused_media``     counts calls that Asterisk refuses because of media encryption
+--------------------  ---------------------------------------------------------------------------------------
+Commands of the APIs
+--------------------------------------------------------------------------------------------------------------
+``rpc_server``        accepts commands from other processes; ``rpc_client`` is the other end
+``command_handler``   commands on live calls
+``number_chooser``    which virtual number a call that the API starts uses
+--------------------  ---------------------------------------------------------------------------------------
+What rules need, and what follows from a decision
+--------------------------------------------------------------------------------------------------------------
 ``live_context``      the context of a rule, answered from memory
 ``presence``          which lines are registered and which devices are busy
-``registrations``     writes registrations of devices into the database
-``rpc_server``        accepts commands from other processes; ``rpc_client`` is the other end
-``login_guard``       bans addresses after failed log-ins; ``login_bans`` has the rules, ``login_guessing`` counts
-``refused_media``     counts calls that Asterisk refuses because of media encryption
 ``last_talks``        which employee talked last with each caller
+``channel_admission`` which legs may begin: an account's share of the channels
+``call_timers``       timers and questions of live calls
+``executor``          performs the effects of a decision on the engine
 ``limit_events``      publishes reached limits
+--------------------  ---------------------------------------------------------------------------------------
+Recovery, and one switch per node
+--------------------------------------------------------------------------------------------------------------
+``lease``             the lease of a node, with its fencing token
+``recovery``          compares the engine with the event streams after a restart
+``lost_signals``      finds live calls whose channels ended without a signal
+``unknown_channels``  ends channels that no call contains
+--------------------  ---------------------------------------------------------------------------------------
+Logins and registrations
+--------------------------------------------------------------------------------------------------------------
+``registrations``     writes registrations of devices into the database
+``login_guard``       bans addresses after failed logins; ``login_bans`` has the rules, ``login_guessing`` counts
 ====================  =======================================================================================
+
+An arrival takes the way ``arrivals``, ``origins``, a flow (:mod:`trunkline.calls.flows`), ``switch.apply``, ``executor``.
 """

@@ -1,7 +1,8 @@
 """Commands of the APIs on live calls, and the talk options that an employee calls with keys.
 
 A command is checked by the rules, takes control of the talk where it needs that, is decided by the rules, and returns when
-its events are stored and its effects carried out. The start of a call is stored first: only then a party is called.
+its effects are carried out and its events are stored, or ``WRITE_PATIENCE_SECONDS`` later: events that wait for the database
+are stored when it responds again. The start of a call is stored first: only then a party is called.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import consultation, feature_codes, start_requests
-from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
@@ -103,7 +104,8 @@ class CommandHandler:
     async def execute(
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:
-        """Execute a command of an API; returns once its changes are committed.
+        """Execute a command of an API; return when its changes are committed, or ``WRITE_PATIENCE_SECONDS`` later: then they
+        are stored when the database responds.
 
         :raises TrunklineError: with a mnemonic of the method in the API reference.
         """

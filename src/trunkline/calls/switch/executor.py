@@ -198,7 +198,7 @@ class EffectExecutor:
                 effect=type(effect).__name__,
                 channel=effect.channel,
                 kind=type(error).__name__,
-                compensation=None if is_gone else effect.policy.compensation,
+                compensation=None if is_gone else effect.policy.compensation(error),
                 error=str(error),
             )
             self._failed(call_session_id, effect, error)

@@ -1,20 +1,21 @@
-"""The command server of the switch: commands from the other processes, over HTTP on loopback.
+"""The command server of the switch: commands from other processes, over HTTP on ``switch.control_bind``.
 
 ::
 
     POST /command   {"name": "release_call", "account_id": 1001, "params": {...}}
                     200 {"result": {...}} | 4xx/5xx {"error": {"kind", "mnemonic", "message", "field", "value", "params"}}
-    GET  /status    figures for `trunkline status`
+    GET  /status    200: figures for `trunkline status`
     GET  /directory/{account_id}
                     200 {"result": {"fingerprint": 64 hex digits, or null without such an account: whether a change
                     of the directory has reached the switch; "rows_left_out", "applied" and "error": of the engine's
                     configuration}}
-
-    GET  /bans      {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
-    POST /sip_addresses {"addresses": [ip, ...]}
-                    {"result": {"banned": [ip, ...], "registered": [[ip, port], ...], "trunks": [ip, ...]}}, see
+    GET  /bans      200 {"result": [ban, ...]}, see :meth:`trunkline.calls.switch.login_guard.LoginGuard.listed`
+    POST /bans/lift {"ip": str or null, "line": str or null}: lift the bans of an address, of a line, or all
+                    200 {"result": [ban, ...]}: the lifted ones
+    POST /sip_addresses
+                    {"addresses": [ip, ...]}
+                    200 {"result": {"banned": [ip, ...], "registered": [[ip, port], ...], "trunks": [ip, ...]}}, see
                     :meth:`trunkline.calls.switch.login_guard.LoginGuard.known_of`
-    POST /bans/lift {"ip": str or null, "line": str or null}: lift those of an address, a line, or all; those lifted
 
 Every request carries the instance's token. :mod:`trunkline.calls.switch.rpc_client` is the other end.
 """

@@ -22,7 +22,6 @@ from trunkline.calls.flows import (
     consultation,
     engine_connect,
 )
-from trunkline.calls.flows.caller_id import NumberChooser
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.rules import CallSignal
 from trunkline.calls.session import Phase, Session
@@ -32,6 +31,7 @@ from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import LiveContext
+from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.phone_transfers import PhoneTransfers
 from trunkline.calls.switch.pick_ups import PickUps
 from trunkline.calls.switch.presence import Presence

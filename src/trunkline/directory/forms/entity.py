@@ -2,7 +2,7 @@
 
 A form (:class:`~.fields.Item`) describes what may be written; marks in its annotations say where a field is kept. A
 field without a mark is the column of its name. What is not one column (the phones of an employee) is marked
-:class:`Elsewhere`, and the entity's ``read`` and ``link`` care for it.
+:class:`Elsewhere`: the entity's ``read`` and ``link``, or its ``values`` (the digests of a password), read and write it.
 """
 
 from __future__ import annotations

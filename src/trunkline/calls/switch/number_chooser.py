@@ -24,11 +24,11 @@ class NumberChooser:
         usage = NumberRule(rule or NumberRule.FIXED)
         if usage is NumberRule.FIXED:
             return request
-        fellows = [number.virtual_number_id for number in candidates(account, request.number)]
+        numbers = [number.virtual_number_id for number in candidates(account, request.number)]
         before: int | None = None
         try:
             if usage.remembers:
-                before = await remembered(self._db, account.account_id, request.contact, fellows)
+                before = await remembered(self._db, account.account_id, request.contact, numbers)
             number = choose(account, request.number, usage, request.contact, before, random.choice)
             if usage.remembers:
                 await remember(self._db, account.account_id, request.contact, number.virtual_number_id)
