@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
@@ -16,8 +18,8 @@ from trunkline.calls.switch.login_bans import FAILURES
 from trunkline.calls.switch.login_guard import NAME_LOOKUPS_MAX, REFUSED_NAME, LoginGuard, guarding
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
-from trunkline.core.errors import EngineError
-from trunkline.db.pool import Database
+from trunkline.core.errors import DatabaseUnavailable, EngineError
+from trunkline.db.pool import Connection, Database
 from trunkline.directory.model import Directory
 from trunkline.telephony.port import LineAccess, LoginFailed
 
@@ -42,6 +44,24 @@ class Engine:
             raise EngineError("not connected")
         self.addresses, self.lines = list(addresses), dict(lines)
         self.done.set()
+
+
+class Outage:
+    """A database whose connections come only after the outage: the first request for one waits that long, and fails."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.asked = asyncio.Event()
+        self.is_over = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        if not self.is_over.is_set():
+            self.asked.set()
+            await self.is_over.wait()
+            raise DatabaseUnavailable("no connection")
+        async with self._db.connection() as connection:
+            yield connection
 
 
 @pytest.fixture
@@ -81,6 +101,47 @@ async def test_one_event_for_each_ban(db: Database, tmp_path: Path) -> None:
     )
     status = guard.status()
     assert (status["in_force"], status["newest"][0]["ip"]) == (1, ATTACKER)
+    await db.close()
+
+
+async def test_bans_are_enforced_while_the_database_does_not_respond(db: Database, tmp_path: Path) -> None:
+    """And their events are written afterwards, also those of a ban that was lifted meanwhile."""
+    account = company()
+    await db.execute(
+        "insert into accounts (account_id, name, time_zone) values (%s, 'Example', 'UTC')",
+        (account.account_id,),
+    )
+    outage = Outage(db)
+    engine = Engine()
+    engine.reported = 1  # connected
+    now = 1_700_000_000.0
+    guard = LoginGuard(
+        engine,
+        cast(Database, outage),
+        Presence(),
+        lambda: Directory({account.account_id: account}),
+        tmp_path / "bans.json",
+        clock=lambda: now,
+    )
+
+    async def ban(number: int) -> None:
+        for _ in range(FAILURES):
+            guard.handle(LoginFailed(Instant(now), LINE, f"203.0.113.{number}", "wrong password"))
+        async with asyncio.timeout(5):
+            while f"203.0.113.{number}" not in engine.lines.get(LINE, LineAccess()).denied:
+                await asyncio.sleep(0.01)
+
+    async with guarding(guard):
+        for number in range(4):
+            await ban(number)
+            async with asyncio.timeout(5):
+                await outage.asked.wait()
+        guard.lift("203.0.113.2", None)
+        outage.is_over.set()
+        async with asyncio.timeout(20):
+            while len(rows := await db.fetch_all("select * from outbox where type = 'login_banned'")) < 4:
+                await asyncio.sleep(0.02)
+    assert sorted(row["data"]["ip"] for row in rows) == [f"203.0.113.{number}" for number in range(4)]
     await db.close()
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -454,6 +455,23 @@ async def test_who_cannot_be_reported_now_is_reported_later(monkeypatch: pytest.
         is_unavailable[0] = False
         configurator.check()
         await until(lambda: reported == [7])
+
+
+async def test_a_row_whose_event_cannot_be_stored_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = []
+
+    async def publish(row: RefusedRow) -> None:
+        if row.id == 7:
+            raise psycopg.DataError("unsupported Unicode escape sequence")
+        published.append(row.id)
+
+    snapshot = FakeSnapshot(account(1, [], [trunk(1, 7, host="a:b:c"), trunk(1, 8, host="a:b:c")]))
+    async with configured(FakeEngine(), snapshot, monkeypatch, publish=publish) as configurator:
+        await until(lambda: len(configurator.rows_left_out(1)) == 2)
+        for _ in range(3):
+            configurator.check()
+            await asyncio.sleep(0.05)
+        await until(lambda: published == [8])
 
 
 async def test_a_mistake_in_rendering_concerns_one_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.calls.company import company, number_of
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_recovery import Node
 from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
-from trunkline.calls.switch.limit_events import publish
+from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import LimitSettings
@@ -165,7 +165,8 @@ async def test_the_event_is_written_away_from_the_call(database: str) -> None:
         await db.execute(
             "insert into accounts (account_id, name, time_zone) values (%s, 'Example', 'UTC')", (c.ACCOUNT,)
         )
-        await publish(db, usage)
+        async with publishing_limits(db, usage):
+            pass  # the end of the block writes what waits
         [row] = await db.fetch_all("select * from outbox where account_id = %s", (c.ACCOUNT,))
     assert (row["type"], row["stream"]) == ("outgoing_limit_reached", f"account:{c.ACCOUNT}")
     assert row["data"] == {"sip_line_id": LINE, "limit": "calls_per_minute", "limit_max_value": 30}

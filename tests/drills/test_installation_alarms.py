@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.billing.mail_server import MailServer
 from trunkline.billing import notices
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import mailer
-from trunkline.roles.installation_alarms import SwitchAlarms, note_dead_letters, order_mails
+from trunkline.roles.installation_alarms import (
+    SwitchAlarms,
+    last_states,
+    note_dead_letters,
+    order_mails,
+    prune,
+)
 
 OPERATORS = ["one@example.com", "two@example.com"]
 
@@ -142,3 +151,77 @@ async def test_events_that_wait_are_reported_once_the_database_is_back() -> None
     for _ in range(3):
         await alarms.look(None, [])
     assert written.events == [("events_wait", "PostgreSQL does not answer"), ("events_wait", None)]
+
+
+async def write_to(db: Database, kind: str, data: Mapping[str, Any]) -> bool:
+    await db.execute(
+        "insert into installation_events (node, type, data) values (1, %s, %s)", (kind, Jsonb(dict(data)))
+    )
+    return True
+
+
+async def states(db: Database) -> list[str | None]:
+    rows = await db.fetch_all(
+        "select coalesce(data->>'state', data->>'reason') as state from installation_events where node = 1 order by 1"
+    )
+    return [row["state"] for row in rows]
+
+
+async def test_a_restarted_switch_reports_changes_only(db: Database) -> None:
+    """Not a second time what lasts, and what ended while it was away."""
+
+    def started() -> SwitchAlarms:
+        return SwitchAlarms(functools.partial(write_to, db), functools.partial(last_states, db, 1))
+
+    other = {**trunk("registered"), "trunk_id": 8}
+    await event(db, "trunk_registration", '{"trunk_id": 7, "state": "registered"}')
+    await db.execute(
+        "update installation_events set node = 2"
+    )  # of another node, which has this trunk no more
+    alarms = started()
+    for _ in range(3):
+        await alarms.look("PostgreSQL does not respond", [trunk("refused"), other])
+    assert await states(db) == ["PostgreSQL does not respond", "refused"]
+    alarms = started()
+    for _ in range(3):
+        await alarms.look("PostgreSQL does not respond", [trunk("refused"), other])
+    assert await states(db) == ["PostgreSQL does not respond", "refused"]
+    alarms = started()
+    for _ in range(3):
+        await alarms.look(None, [trunk("registered"), other])
+    assert await states(db) == ["PostgreSQL does not respond", "refused", "registered", None]
+
+
+async def test_the_last_states_are_read_before_anything_is_compared() -> None:
+    written, is_available = Written(), False
+
+    async def read() -> dict[str, str]:
+        if not is_available:
+            raise DatabaseUnavailable("no server")
+        return {"trunk 7": "refused"}
+
+    alarms = SwitchAlarms(written.write, read)
+    for _ in range(3):
+        await alarms.look(None, [trunk("refused")])
+    is_available = True
+    for _ in range(3):
+        await alarms.look(None, [trunk("refused")])
+    assert written.events == []
+
+
+async def test_old_events_are_removed_but_the_last_of_each_state(db: Database) -> None:
+    await event(db, "disk_level", '{"level": "alarm"}', age="91 days")
+    await event(db, "trunk_registration", '{"trunk_id": 7, "state": "registered"}', age="95 days")
+    await event(db, "trunk_registration", '{"trunk_id": 7, "state": "refused"}', age="93 days")
+    await event(db, "trunk_registration", '{"trunk_id": 8, "state": "refused"}', age="92 days")
+    await event(db, "dead_letters", '{"count": 3}', age="100 days")
+    await event(db, "login_guessing", '{"line": "0260002"}', age="91 days")
+    await event(db, "disk_level", '{"level": "enough"}', age="89 days")
+    assert await prune(db) == 3
+    rows = await db.fetch_all("select type, data from installation_events order by installation_event_id")
+    assert [(row["type"], next(iter(row["data"].values()))) for row in rows] == [
+        ("trunk_registration", "refused"),
+        ("trunk_registration", "refused"),
+        ("dead_letters", 3),
+        ("disk_level", "enough"),
+    ]

@@ -16,11 +16,29 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import orjson
+import psycopg
 from psycopg import AsyncConnection
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import LeaseLost, StreamConflict, StreamOpen
 from trunkline.events.catalogue import UNPUBLISHED, Event, EventType, call_stream
+
+UNSTORABLE = (
+    psycopg.DataError,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.ForeignKeyViolation,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+)
+"""Errors that no retry resolves: a value that cannot be stored. After any other error (the database is unavailable, a table
+or permission is missing, the disk is full, a deadlock) a writer waits and tries again until the write succeeds."""
 
 OUTBOX_CHANNEL = "trunkline_outbox"
 """NOTIFY channel that wakes the relay."""

@@ -25,7 +25,7 @@ from trunkline.directory.model import Account, Directory
 from trunkline.directory.trunks.identification import Identification
 from trunkline.engine import AccountConfig, RefusedRow, account_config, accounts_concerned
 from trunkline.events.catalogue import EventType, row_stream
-from trunkline.events.store import append_to_end
+from trunkline.events.store import UNSTORABLE, append_to_end
 from trunkline.roles.common import cancelled
 from trunkline.telephony import config as telephony_config
 
@@ -245,6 +245,14 @@ class EngineConfigurator:
         while self._unpublished:
             try:
                 await self._publish(self._unpublished[0])
+            except UNSTORABLE as error:  # those after it are published
+                _log.error(
+                    "row_left_out_not_storable",
+                    **asdict(self._unpublished[0]),
+                    error=str(error),
+                    consequence="the account is not notified of this row",
+                    remedy="report this line; `trunkline status --account` has the row",
+                )
             except (DatabaseUnavailable, psycopg.Error) as error:
                 _log.warning(
                     "row_left_out_not_published",

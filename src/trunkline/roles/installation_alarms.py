@@ -48,6 +48,25 @@ select coalesce((select (data->>'count')::bigint from installation_events where 
     order by installation_event_id desc limit 1), 0) as count
 """
 
+_LAST_STATES = """
+select distinct on (type, data->>'trunk_id') type, data from installation_events
+where node = %s and type in ('events_wait', 'trunk_registration')
+order by type, data->>'trunk_id', installation_event_id desc
+"""
+
+KEPT_DAYS = 90
+"""For how long events are kept."""
+
+_PRUNE = """
+delete from installation_events old where old.occurred_at < now() - make_interval(days => %s)
+    and (old.type = 'login_guessing' or exists (select from installation_events later
+        where later.node = old.node and later.type = old.type
+            and later.data->>'trunk_id' is not distinct from old.data->>'trunk_id'
+            and later.installation_event_id > old.installation_event_id))
+"""
+
+_EVENTS, _WELL, _WAITS = "events_wait", "well", "waits"
+
 _REGISTRATION = (
     "account_id", "account_name", "trunk_id", "trunk_name", "server", "state", "code", "reason",
 )  # fmt: skip
@@ -141,15 +160,37 @@ async def run_alarms(db: Database, jobs: Jobs, administrators: Sequence[str]) ->
         await asyncio.sleep(PERIOD)
 
 
+async def last_states(db: Database, node: int) -> dict[str, str]:
+    """The states that the events of a node have, by the keys of :class:`SwitchAlarms`.
+
+    :raises DatabaseUnavailable: try again later.
+    """
+    found = {}
+    for row in await db.fetch_all(_LAST_STATES, (node,)):
+        if row["type"] == "events_wait":
+            found[_EVENTS] = _WELL if row["data"].get("reason") is None else _WAITS
+        else:
+            found[_trunk_key(row["data"].get("trunk_id"))] = str(row["data"].get("state"))
+    return found
+
+
+async def prune(db: Database) -> int:
+    """Remove old events; the last of each state stays: the present one is compared with it. How many were removed."""
+    return await db.execute(_PRUNE, (KEPT_DAYS,))
+
+
 class SwitchAlarms:
     """Turns states of the switch into events. A state counts once two checks in a row have found it.
 
     :param write: see :data:`Write`; an event that is not written is written at a later look.
+    :param read: the states that are published (:func:`last_states`), so that a restarted switch publishes changes only.
+        Nothing is compared before it has succeeded. None = nothing is published yet.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, read: Callable[[], Awaitable[Mapping[str, str]]] | None = None) -> None:
         self._write = write
-        self._published: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._read = read
+        self._published: dict[str, str] = {}
         self._seen: dict[str, str] = {}
 
     async def look(self, alarm: str | None, registrations: Sequence[Mapping[str, Any]] | None) -> None:
@@ -158,17 +199,32 @@ class SwitchAlarms:
         :param alarm: why events wait; None = they do not.
         :param registrations: of trunks at carriers; None = not known now.
         """
-        state = "well" if alarm is None else "waits"
-        await self._state("events_wait", "events_wait", state, "well", {"reason": alarm})
+        if self._read is not None:
+            try:
+                self._published.update(await self._read())
+            except (psycopg.Error, DatabaseUnavailable) as error:
+                _log.warning(
+                    "alarms_not_read",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="alarms are raised later; it is tried again",
+                )
+                return
+            self._read = None
+        state = _WELL if alarm is None else _WAITS
+        await self._state(_EVENTS, "events_wait", state, _WELL, {"reason": alarm})
         for one in registrations or ():
             data = {name: one.get(name) for name in _REGISTRATION}
             if one["state"] != "waiting":
-                await self._state(
-                    f"trunk {one['trunk_id']}", "trunk_registration", str(one["state"]), "registered", data
-                )
+                key = _trunk_key(one["trunk_id"])
+                await self._state(key, "trunk_registration", str(one["state"]), "registered", data)
 
     async def _state(self, key: str, kind: str, state: str, good: str, data: Mapping[str, Any]) -> None:
         before, self._seen[key] = self._seen.get(key), state
-        published = self._published.get(key, (good, {}))[0]
+        published = self._published.get(key, good)
         if state != published and before == state and await self._write(kind, data):
-            self._published[key] = (state, data)
+            self._published[key] = state
+
+
+def _trunk_key(trunk_id: object) -> str:
+    return f"trunk {trunk_id}"

@@ -31,13 +31,14 @@ from trunkline.calls.switch.rpc_server import controlled
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.core import log, metrics
+from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
 from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Database, log_cause
+from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import SETTING_QUESTION, write_setting
 from trunkline.directory.live.snapshot import DirectorySnapshot
@@ -45,10 +46,11 @@ from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
+from trunkline.events.publisher import EventPublisher, Publication, publishing
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
 from trunkline.roles.health import Health
-from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms
+from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms, last_states
 from trunkline.roles.signal_follower import SignalFollower
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
@@ -100,8 +102,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         stack.push_async_callback(writer.stop)
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
+        disk_events = EventPublisher(db)
+        await stack.enter_async_context(publishing(disk_events, "disk-events"))
         disk = DiskWatch(
-            folders_of(settings), settings.disk, changed=_disk_events(db, node), spool=settings.spool_dir
+            folders_of(settings),
+            settings.disk,
+            changed=_disk_events(disk_events, node),
+            spool=settings.spool_dir,
         )
         await disk.look()
         switch = Switch(
@@ -231,11 +238,17 @@ async def _alarms(
                 (node, kind, Jsonb(dict(data))),
             )
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("alarm_not_written", cause=log_cause(error), type=kind, error=str(error))
+            _log.warning(
+                "alarm_not_written",
+                cause=log_cause(error),
+                type=kind,
+                error=str(error),
+                consequence="it is written later, if the state lasts; it is tried again",
+            )
             return False
         return True
 
-    alarms = SwitchAlarms(write)
+    alarms = SwitchAlarms(write, functools.partial(last_states, db, node))
     while True:
         states = await trunks()
         _count_trunks(states)
@@ -280,17 +293,20 @@ def _channels_max(settings: Settings) -> int:
     return min(by_ports, settings.engine.max_channels or by_ports)
 
 
-def _disk_events(db: Database, node: int) -> Changed:
-    """Writes an event of the installation for each change of the level; a failure is only logged."""
+def _disk_events(publisher: EventPublisher, node: int) -> Changed:
+    """Publishes an event of the installation for each change of the level; the watch of the disk never waits for it."""
 
     async def changed(level: DiskLevel, free: int) -> None:
-        try:
-            await db.execute(
-                "insert into installation_events (node, type, data) values (%s, 'disk_level', %s)",
-                (node, Jsonb({"level": level.name.lower(), "free_bytes": free})),
+        at = Instant(time.time())
+        data = {"level": level.name.lower(), "free_bytes": free}
+
+        async def write(connection: Connection) -> None:
+            await connection.execute(
+                "insert into installation_events (node, type, data, occurred_at) values (%s, 'disk_level', %s, %s)",
+                (node, Jsonb(data), to_datetime(at)),
             )
-        except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("disk_event_not_written", cause=log_cause(error), error=str(error))
+
+        publisher.put(Publication("disk_level", at, data, also=write))
 
     return changed
 

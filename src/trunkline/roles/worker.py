@@ -42,6 +42,7 @@ from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
 from trunkline.recordings.retention import remove_recordings
 from trunkline.reports import rollup
+from trunkline.roles import installation_alarms
 from trunkline.roles.backlog import run_backlog
 from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
@@ -153,6 +154,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await rollup.compact(db)
             await sending.prune(db)
             await mailboxes.prune(db)
+            await installation_alarms.prune(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning("housekeeping_failed", cause=log_cause(error), error=str(error))
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

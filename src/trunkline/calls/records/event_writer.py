@@ -33,7 +33,7 @@ from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database, log_cause
 from trunkline.events.catalogue import Event, EventType
-from trunkline.events.store import Fence, call_events, check_lease, write_call_events
+from trunkline.events.store import UNSTORABLE, Fence, call_events, check_lease, write_call_events
 
 GATHER_SECONDS = 0.02
 """Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the interval between
@@ -53,23 +53,6 @@ RETRY_SECONDS_MAX = 5.0
 STOP_SECONDS = 5.0
 
 _log = get_logger("calls")
-
-UNSTORABLE = (
-    psycopg.DataError,
-    psycopg.errors.NotNullViolation,
-    psycopg.errors.CheckViolation,
-    psycopg.errors.ForeignKeyViolation,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.StatementTooComplex,
-    TypeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-)
-"""Errors that no retry resolves: a value that cannot be stored. After any other error (the database is unavailable, a table
-or permission is missing, the disk is full, a deadlock) the writer waits and tries again until the write succeeds."""
 
 _CONFLICT = (StreamConflict, psycopg.errors.UniqueViolation)
 

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import orjson
-import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
 from trunkline.calls.switch.login_guessing import GuessCounter, Guessing
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import DatabaseUnavailable, EngineError, first_line
+from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
-from trunkline.db.pool import Database, log_cause
+from trunkline.db.pool import Connection, Database
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import EventType, line_stream
-from trunkline.events.store import append_to_end
+from trunkline.events.publisher import EventPublisher, Publication, publishing
 from trunkline.telephony.port import LineAccess, LoginFailed
 
 GATHER_SECONDS = 0.1
@@ -87,7 +86,8 @@ class LoginGuard:
         self._engine = engine
         self._tried_name = tried_name
         self._lookups: set[asyncio.Task[None]] = set()
-        self._db = db
+        self.publisher = EventPublisher(db)
+        """Writes the events of bans: PostgreSQL never delays a ban."""
         self._presence = presence
         self._directory = directory
         self._file = file
@@ -172,7 +172,7 @@ class LoginGuard:
         return {"in_force": len(shown), "newest": shown[-5:], "guessed_lines": guessed}
 
     async def run(self) -> None:
-        """Apply bans in the engine, save them and publish their events, until cancelled."""
+        """Apply bans in the engine, save them and queue their events, until cancelled."""
         self._changed.set()  # those of the last run
         while True:
             with contextlib.suppress(TimeoutError):
@@ -187,6 +187,9 @@ class LoginGuard:
             guessed, self._guessed = self._guessed, []
             for ban in begun:
                 _log.warning("login_banned", **_shown(ban))
+                self._publish(ban)
+            for guessing in guessed:
+                self._publish_guessing(guessing)
             try:
                 await self._enforce()
             except EngineError as error:
@@ -199,10 +202,6 @@ class LoginGuard:
                 await asyncio.sleep(1.0)
                 self._changed.set()
             await asyncio.to_thread(self._save)
-            for ban in begun:
-                await self._publish(ban)
-            for guessing in guessed:
-                await self._publish_guessing(guessing)
 
     # ---
 
@@ -216,7 +215,7 @@ class LoginGuard:
         addresses = sorted(ban.ip for ban in bans if ban.scope is BanScope.ADDRESS)
         await self._engine.restrict_logins(addresses, lines)
 
-    async def _publish(self, ban: Ban) -> None:
+    def _publish(self, ban: Ban) -> None:
         """An event on the line's stream; of an address, on that of each account's line at which it was banned."""
         lines = {ban.line} if ban.line else {one.line for one in self._bans.bans if one.ip == ban.ip}
         published: set[int] = set()
@@ -234,22 +233,13 @@ class LoginGuard:
                 "until": float(ban.until),
                 "failures": ban.failures,
             }
-            try:
-                async with self._db.connection() as connection:
-                    await append_to_end(
-                        connection,
-                        account.account_id,
-                        line_stream(line.sip_line_id),
-                        EventType.LOGIN_BANNED,
-                        ban.since,
-                        data,
-                    )
-            except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning(
-                    "login_ban_not_published", cause=log_cause(error), line=login, error=first_line(error)
+            self.publisher.put(
+                Publication(
+                    EventType.LOGIN_BANNED, ban.since, data, account.account_id, line_stream(line.sip_line_id)
                 )
+            )
 
-    async def _publish_guessing(self, guessing: Guessing) -> None:
+    def _publish_guessing(self, guessing: Guessing) -> None:
         """A line of the log, an event of the line's account, and an alarm of the installation."""
         shown = _shown_guessing(guessing)
         _log.warning(
@@ -267,23 +257,29 @@ class LoginGuard:
             "reason": f"{guessing.failures} wrong passwords in {guessing.seconds} s, from {addresses}",
             **{name: shown[name] for name in ("failures", "seconds", "addresses")},
         }
-        stream = line_stream(line.sip_line_id)
-        try:
-            async with self._db.connection() as connection:
-                await append_to_end(
-                    connection, account.account_id, stream, EventType.LOGIN_GUESSING, guessing.at, data
-                )
-                await connection.execute(
-                    "insert into installation_events (node, type, data) values (%s, 'login_guessing', %s)",
-                    (self._settings.node, Jsonb({"account_id": account.account_id, **shown})),
-                )
-        except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning(
-                "login_guessing_not_published",
-                cause=log_cause(error),
-                line=guessing.line,
-                error=first_line(error),
+        alarm = (
+            self._settings.node,
+            Jsonb({"account_id": account.account_id, **shown}),
+            to_datetime(guessing.at),
+        )
+
+        async def raise_alarm(connection: Connection) -> None:
+            await connection.execute(
+                "insert into installation_events (node, type, data, occurred_at)"
+                " values (%s, 'login_guessing', %s, %s)",
+                alarm,
             )
+
+        self.publisher.put(
+            Publication(
+                EventType.LOGIN_GUESSING,
+                guessing.at,
+                data,
+                account.account_id,
+                line_stream(line.sip_line_id),
+                also=raise_alarm,
+            )
+        )
 
     def _log_failure(self, failed: LoginFailed) -> None:
         """At most one line a minute for one address at one line: guesses must not fill the log.
@@ -419,10 +415,11 @@ def _shown_guessing(guessing: Guessing) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def guarding(guard: LoginGuard) -> AsyncIterator[None]:
-    """Enforce bans for the time of the block."""
-    task = core_task(guard.run(), name="login-guard")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    """Enforce bans and publish their events for the time of the block."""
+    async with publishing(guard.publisher, "ban-events"):
+        task = core_task(guard.run(), name="login-guard")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
