@@ -147,6 +147,88 @@ class EventType(StrEnum):
     SIP_PASSWORD_WEAK = "sip_password_weak"  # noqa: S105 - the name of an event
     """entity sip_line, entity_id, entity_name (its login), reason: the line's password can be guessed; published once for
     each reason"""
+    # --- queues (streams ``queue:<queue_id>``); waiting: callers who wait in the queue from now on
+    QUEUE_SET = "queue_set"
+    """settings (those that differ from the defaults): the queue was created or changed"""
+    QUEUE_REMOVED = "queue_removed"
+    """no data"""
+    QUEUE_EMPTIED = "queue_emptied"
+    """no agent is present from now on"""
+    QUEUE_STAFFED = "queue_staffed"
+    """an agent is present from now on"""
+    QUEUE_POINTERS_MOVED = "queue_pointers_moved"
+    """agent_id, level, position: an agent to whom a pointer refers has another place"""
+    QUEUE_MUSIC_FAILED = "queue_music_failed"
+    """moh_id: the hold music cannot be played; published once until the settings change"""
+    CALLER_JOINED = "caller_joined"
+    """caller_id, call_session_id, number, base_score, skill_score, waiting"""
+    CALLER_RESUMED = "caller_resumed"
+    """caller_id, call_session_id, attempt, is_callback, waiting: a later call takes over the place of an abandoned one"""
+    CALLER_LEFT = "caller_left"
+    """caller_id, call_session_id, reason hangup|timeout|no_agent_timeout|exit_key|break_out, key, destination, waited (s),
+    attempts, waiting: left without having been connected"""
+    CALLER_FINISHED = "caller_finished"
+    """caller_id, call_session_id, agent_id, ended_by caller|agent|restart, seconds (talk): the connected
+    call has ended"""
+    CALLER_DISCARDED = "caller_discarded"
+    """caller_id: the record of an abandoned caller is not kept any longer"""
+    CALLER_POINTER_CLEARED = "caller_pointer_cleared"
+    """caller_id: the agents are tried from the first one again"""
+    CALLER_ANNOUNCEMENT_FAILED = "caller_announcement_failed"
+    """caller_id, media_id: it is not played to this caller again"""
+    AGENT_OFFERING = "agent_offering"
+    """caller_id, offer_id, agent_id, level, position, ring_seconds: an agent is being called for a caller"""
+    AGENT_RINGING = "agent_ringing"
+    """caller_id, offer_id, agent_id"""
+    AGENT_ANSWERED = "agent_answered"
+    """caller_id, offer_id, agent_id: not connected yet"""
+    AGENT_CONNECTED = "agent_connected"
+    """caller_id, offer_id, agent_id, call_session_id, waited (s), attempts, waiting"""
+    AGENT_FAILED = "agent_failed"
+    """caller_id, offer_id, agent_id, outcome cancelled|busy|rejected|unregistered|no_answer, seconds"""
+    CALLBACK_REQUESTED = "callback_requested"
+    """caller_id, number: the caller who left is called back"""
+    CALLBACK_DIALLED = "callback_dialled"
+    """caller_id, agent_id (reserved): the customer is being called"""
+    CALLBACK_FAILED = "callback_failed"
+    """caller_id, failure no_answer|busy|not_confirmed|failed|interrupted, tries, next_try_at"""
+    CALLBACK_CLOSED = "callback_closed"
+    """caller_id, reason confirmed|called_in|cancelled|not_reached|expired|queue_removed"""
+    # --- agents (streams ``agent:<employee_id>``)
+    AGENT_SET = "agent_set"
+    """settings (those that differ from the defaults): the agent was created or changed"""
+    AGENT_REMOVED = "agent_removed"
+    """no data"""
+    TIER_SET = "tier_set"
+    """queue_id, level, position: the agent was added to a queue, or moved there"""
+    TIER_REMOVED = "tier_removed"
+    """queue_id"""
+    AGENT_STATUS_CHANGED = "agent_status_changed"
+    """status, reason, previous"""
+    AGENT_STATE_CHANGED = "agent_state_changed"
+    """state Waiting|Idle (by a command), afterwards: when the offer or call has ended"""
+    AGENT_WRAP_UP_SET = "agent_wrap_up_set"
+    """until (Unix seconds): by a command"""
+    AGENT_CALL_STARTED = "agent_call_started"
+    """call: one that is no queue call"""
+    AGENT_CALL_ENDED = "agent_call_ended"
+    """call"""
+    AGENT_RESERVED = "agent_reserved"
+    """queue_id, caller_id: for a callback, whose customer is being called"""
+    AGENT_RELEASED = "agent_released"
+    """queue_id, caller_id: the reservation has ended without an offer"""
+    OFFER_STARTED = "offer_started"
+    """offer_id, queue_id, caller_id, on_demand"""
+    OFFER_CONNECTED = "offer_connected"
+    """offer_id, queue_id, caller_id"""
+    OFFER_ENDED = "offer_ended"
+    """offer_id, queue_id, caller_id, outcome, ready_time (Unix seconds; null: no delay)"""
+    AGENT_MAX_NO_ANSWER = "agent_max_no_answer"
+    """queue_id, count, status: too many offers in a row were not answered"""
+    QUEUE_CALL_ENDED = "queue_call_ended"
+    """offer_id, queue_id, caller_id, seconds, wrap_up_until (Unix seconds), state Waiting|Idle"""
+    AGENT_RESTARTED = "agent_restarted"
+    """after a restart no call of the agent is alive"""
     # --- configuration
     ROW_LEFT_OUT = "row_left_out"
     """entity sip_line|trunk|virtual_number|media_file|..., entity_id, entity_name, reason: a row of the account cannot be
@@ -174,6 +256,10 @@ UNPUBLISHED = frozenset(
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
         EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING, EventType.TIMER_STARTED,
         EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED, EventType.QUESTION_ASKED, EventType.QUESTION_CLOSED,
+        EventType.QUEUE_POINTERS_MOVED, EventType.CALLER_DISCARDED, EventType.CALLER_POINTER_CLEARED,
+        EventType.CALLER_ANNOUNCEMENT_FAILED, EventType.AGENT_RINGING, EventType.AGENT_ANSWERED,
+        EventType.AGENT_CALL_STARTED, EventType.AGENT_CALL_ENDED, EventType.OFFER_STARTED, EventType.OFFER_CONNECTED,
+        EventType.OFFER_ENDED, EventType.AGENT_RESTARTED,
     }
 )  # fmt: skip
 """Events without a listener, half of a call's: they are in the call's event log, where the listener of another

@@ -1,0 +1,18 @@
+"""What the rules of queues are given besides the state and the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class QueueContext:
+    """
+    :ivar next_id: a fresh id for an offer or a caller; they grow.
+    :ivar random: for the strategy ``random``.
+    """
+
+    next_id: Callable[[], int]
+    random: Random = field(default_factory=Random)
