@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
+from tests.events.documented_keys import DOCUMENTED_KEYS
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.queues import inputs as i
@@ -72,6 +73,9 @@ class QueueSimulation:
 
     def give(self, given: i.Input) -> Decision:
         decision = decide(self.queues, given, self.context, self.clock)
+        for event in decision.events:
+            unknown = event.data.keys() - DOCUMENTED_KEYS[event.type]
+            assert not unknown, f"events/catalogue.py does not document {event.type}: {sorted(unknown)}"
         self.events += decision.events
         self.effects += decision.effects
         self.ignored += decision.ignored
