@@ -43,7 +43,13 @@ class Sessions:
             fits = await passwords.fits(password, stored)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
                 await self._note_failure(subject, now)
-                _log.warning("login_refused", login=login[:200], address=address, api=api)
+                _log.warning(
+                    "login_refused",
+                    login=login[:200],
+                    address=address,
+                    api=api,
+                    consequence="the login is refused; many failures delay the next attempts from this address",
+                )
                 raise AuthenticationFailed("login or password is wrong")
             new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
         check_account(row)

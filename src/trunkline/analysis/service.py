@@ -97,14 +97,23 @@ class ChildEngine:
             async with asyncio.timeout(self._timeout):
                 output, _ = await child.communicate(json.dumps(asdict(task)).encode())
         except TimeoutError:
-            _log.warning("analysis_took_too_long", path=task.path)
+            _log.warning(
+                "analysis_took_too_long",
+                path=task.path,
+                consequence="the process of the analysis is ended, and the recording gets no analysis",
+            )
         finally:
             if child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     child.kill()
                 await asyncio.shield(child.wait())
         if child.returncode != 0:
-            _log.warning("analysis_process_ended", exit_code=child.returncode, path=task.path)
+            _log.warning(
+                "analysis_process_ended",
+                exit_code=child.returncode,
+                path=task.path,
+                consequence="the recording gets no analysis; the recording itself is complete",
+            )
             return {"failure": _LIMITS}
         answer: dict[str, Any] = json.loads(output)
         return answer
@@ -133,6 +142,7 @@ class Analyst:
                     **ids,
                     call_session_id=row["call_session_id"],
                     reason=answer["failure"],
+                    consequence="the recording gets no analysis; the recording itself is complete",
                 )
                 await connection.execute(_FAILED, {**ids, "failure": answer["failure"]})
             else:

@@ -203,7 +203,11 @@ class Listener:
         self._refused += 1
         if self._refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th...
             _log.warning(
-                "connections_refused", reason="too many are open", address=address, refused=self._refused
+                "connections_refused",
+                reason="too many are open",
+                address=address,
+                refused=self._refused,
+                consequence="new connections of this address are closed until others end",
             )
 
     async def _open(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:

@@ -158,5 +158,10 @@ class Sender:
                     remedy="check the address, mail.host and the other settings of mail.*",
                 )
                 return
-            _log.warning("mail_waits", subject=subject, error=str(error))
+            _log.warning(
+                "mail_waits",
+                subject=subject,
+                error=str(error),
+                consequence="it is sent again later, until mail.give_up_after",
+            )
             raise RetryLater(MAILS.pause_at_age(age)) from error

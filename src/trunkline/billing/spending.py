@@ -109,7 +109,12 @@ class Spending:
             try:
                 await self.refresh()
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("spending_not_read", cause=log_cause(error), error=first_line(error))
+                _log.warning(
+                    "spending_not_read",
+                    cause=log_cause(error),
+                    error=first_line(error),
+                    consequence="limits on spending use the last sums that were read; it is tried again",
+                )
             await asyncio.sleep(PERIOD_SECONDS)
 
 

@@ -56,7 +56,12 @@ async def _charge_for_ever(database: Database, jobs: Jobs, wake: asyncio.Event) 
                 await enforce_limits(database, jobs, datetime.now(UTC))
                 limits_at = time.monotonic() + LIMITS_PERIOD
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("billing_waits", cause=log_cause(error), error=repr(error))
+            _log.warning(
+                "billing_waits",
+                cause=log_cause(error),
+                error=repr(error),
+                consequence="calls are charged later; it is tried again",
+            )
             await asyncio.sleep(_PAUSE)
         await asyncio.sleep(_REST_PERIOD)
         with contextlib.suppress(TimeoutError):

@@ -176,7 +176,13 @@ class DiskWatch:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                _log.warning("disk_not_readable", folder=str(folder), error=str(error))
+                _log.warning(
+                    "disk_not_readable",
+                    folder=str(folder),
+                    error=str(error),
+                    consequence="this folder does not count for the free space",
+                    remedy="check that the folder exists and can be read",
+                )
         return min(found, default=None)
 
 

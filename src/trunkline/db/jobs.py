@@ -173,7 +173,10 @@ class _JobManager(JobManager):
                 if isinstance(error.__cause__, psycopg.errors.RaiseException):
                     return None  # the job does not run any more: it was written, and the response was lost
                 _log.warning(
-                    "job_outcome_not_written", cause=log_cause(error), error=str(error.__cause__ or error)
+                    "job_outcome_not_written",
+                    cause=log_cause(error),
+                    error=str(error.__cause__ or error),
+                    consequence="it is tried again until it is written; the job may run twice",
                 )
             await asyncio.sleep(pause)
             pause = min(2 * pause, _WRITE_PAUSE_MAX)
@@ -261,7 +264,12 @@ class Jobs:
                                 served.add(queue)
                         await asyncio.sleep(_QUEUES_PERIOD)
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("jobs_without_database", cause=log_cause(error), error=str(error))
+                _log.warning(
+                    "jobs_without_database",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="jobs wait; the worker reconnects",
+                )
             finally:
                 # A pool that is still being opened would continue to connect.
                 await self._app.close_async()
@@ -284,7 +292,13 @@ class Jobs:
                     )
                 )
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("jobs_without_database", cause=log_cause(error), queue=queue, error=str(error))
+                _log.warning(
+                    "jobs_without_database",
+                    cause=log_cause(error),
+                    queue=queue,
+                    error=str(error),
+                    consequence="jobs wait; the worker reconnects",
+                )
             await asyncio.sleep(_RECONNECT_PERIOD)
 
     async def _announce_for_ever(self) -> None:
@@ -307,7 +321,11 @@ class Jobs:
                         await asyncio.sleep(_SCHEDULED_PAUSE)
             except (psycopg.Error, OSError) as error:
                 _log.warning(
-                    "jobs_without_database", cause=log_cause(error), queue="scheduled", error=str(error)
+                    "jobs_without_database",
+                    cause=log_cause(error),
+                    queue="scheduled",
+                    error=str(error),
+                    consequence="jobs wait; the worker reconnects",
                 )
             await asyncio.sleep(_RECONNECT_PERIOD)
 
@@ -317,7 +335,12 @@ class Jobs:
             try:
                 await self._rescue()
             except (procrastinate_errors.ConnectorException, psycopg.Error, OSError) as error:
-                _log.warning("rescue_failed", cause=log_cause(error), error=str(error))
+                _log.warning(
+                    "rescue_failed",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="jobs of killed workers wait; it is tried again",
+                )
 
     async def _rescue(self) -> None:
         """Put back the jobs of killed workers. Two workers may try the same: the second finds nothing to put
@@ -325,7 +348,12 @@ class Jobs:
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
             await manager.retry_job(job)
-            _log.warning("job_rescued", task=job.task_name, job_id=job.id)
+            _log.warning(
+                "job_rescued",
+                task=job.task_name,
+                job_id=job.id,
+                consequence="the worker that ran it does not respond; another one runs it again",
+            )
 
 
 async def _cancel_until_done(work: Coroutine[Any, Any, None]) -> None:

@@ -42,7 +42,13 @@ async def lead_when_possible(
         except (psycopg.Error, DatabaseUnavailable) as error:
             if not isinstance(error, DatabaseUnavailable) and not is_of_the_installation(error):
                 raise
-            _log.warning("leader_without_database", cause=log_cause(error), what=what, error=str(error))
+            _log.warning(
+                "leader_without_database",
+                cause=log_cause(error),
+                what=what,
+                error=str(error),
+                consequence="this work waits; the worker reconnects",
+            )
             await asyncio.sleep(_RECONNECT_PERIOD)
             continue
         await asyncio.sleep(FOLLOWER_PERIOD)

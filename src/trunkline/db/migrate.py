@@ -266,7 +266,12 @@ def _step(name: str, last: str | None, step: Callable[[], object]) -> None:
                     " (table pg_stat_activity, state 'idle in transaction'), then start again"
                 ) from error
             _log.warning(
-                "migration_waits_for_lock", migration=name, attempt=attempt, error=str(error).strip()
+                "migration_waits_for_lock",
+                migration=name,
+                attempt=attempt,
+                error=str(error).strip(),
+                consequence="it is tried again",
+                remedy="end the transactions that stay open (pg_stat_activity, state 'idle in transaction')",
             )
             time.sleep(_LOCK_PAUSE)
         except psycopg.Error as error:

@@ -287,6 +287,7 @@ class Database:
                     cause=log_cause(error),
                     channel=", ".join(channels),
                     error=first_line(error),
+                    consequence="notifications wait; it reconnects, and reads what was missed",
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -161,7 +161,12 @@ class CallFeed:
                         for watch in tuple(self._watches.get(event.account_id, ())):
                             watch.offer(event)
                 except (DatabaseUnavailable, psycopg.Error) as error:
-                    _log.warning("watchers_missed_events", cause=log_cause(error), error=str(error))
+                    _log.warning(
+                        "watchers_missed_events",
+                        cause=log_cause(error),
+                        error=str(error),
+                        consequence="the streams end, so that their clients connect again and read the present state",
+                    )
                     self._end_all()
 
     async def _read(self, payload: str) -> AsyncIterator[Event]:

@@ -41,6 +41,11 @@ async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:
         except (psycopg.Error, DatabaseUnavailable) as error:
             if not isinstance(error, DatabaseUnavailable) and not is_of_the_installation(error):
                 raise
-            _log.warning("upkeep_without_database", cause=log_cause(error), error=str(error))
+            _log.warning(
+                "upkeep_without_database",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="partitions and failed events wait; it is tried again",
+            )
         rounds += 1
         await asyncio.sleep(_RETRY_PERIOD)

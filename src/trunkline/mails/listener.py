@@ -130,7 +130,12 @@ class MailListener:
             if not (await conn.execute(_NEW, row)).rowcount:
                 continue
             if failure is not None:
-                _log.warning("account_mail_refused", account_id=event.account_id, reason=failure)
+                _log.warning(
+                    "account_mail_refused",
+                    account_id=event.account_id,
+                    reason=failure,
+                    consequence="the mail is not sent; its row has the reason",
+                )
                 continue
             used += 1
             args = {"account_id": event.account_id, "mail_key": mail_key, "email": email}

@@ -86,7 +86,12 @@ class AccountMails:
                 )
                 await self._db.execute(_FAILED, {**params, "failure": str(error)[:500]})
                 return
-            _log.warning("account_mail_waits", account_id=account_id, error=str(error))
+            _log.warning(
+                "account_mail_waits",
+                account_id=account_id,
+                error=str(error),
+                consequence="it is sent again later, until mail.give_up_after",
+            )
             raise RetryLater(MAILS.pause_at_age(row["age"])) from error
         await self._db.execute(_SENT, params)
 

@@ -297,6 +297,7 @@ class _SenderSession:
                 attempt=row["attempts"] + 1,
                 error=outcome.error,
                 status=status,
+                consequence="it is sent again later, unless its status is failed",
             )
         pause = backoff.pause(row["round_attempts"] + 1, random.random())
         return Attempt(row, outcome, body, status, pause)
@@ -328,7 +329,11 @@ class _SenderSession:
                 settled = await self._write([attempt for attempt, _ in batch])
             except Exception as error:
                 _log.warning(
-                    "deliveries_not_settled", cause=log_cause(error), count=len(batch), error=repr(error)
+                    "deliveries_not_settled",
+                    cause=log_cause(error),
+                    count=len(batch),
+                    error=repr(error),
+                    consequence="the outcomes are kept and written later; deliveries may be sent twice",
                 )
                 pause = _SETTLE_PAUSE
                 continue
@@ -386,6 +391,7 @@ class _SenderSession:
                 cause=log_cause(error),
                 subscription_id=subscription_id,
                 error=str(error),
+                consequence="this attempt does not count for a suspension",
             )
         if seconds and (endpoint := self.endpoints.pop(subscription_id, None)):
             endpoint.is_suspended = True

@@ -436,7 +436,12 @@ async def note_endpoint(db: Database, attempts: Sequence[Attempt]) -> float:
                 seconds = await _note_endpoint(conn, one)
     except (psycopg.errors.LockNotAvailable, psycopg.IntegrityError) as error:
         ids = {name: attempts[0].row[name] for name in ("account_id", "subscription_id")}
-        _log.warning("endpoint_state_not_written", **ids, error=str(error))
+        _log.warning(
+            "endpoint_state_not_written",
+            **ids,
+            error=str(error),
+            consequence="this attempt does not count for a suspension",
+        )
         return 0.0
     return seconds
 
@@ -530,5 +535,6 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> float:
         subscription_id=row["subscription_id"],
         failures=counted["failures"],
         seconds=seconds,
+        consequence="deliveries of this subscription wait for the time in seconds; all others continue",
     )
     return seconds

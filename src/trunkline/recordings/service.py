@@ -177,7 +177,14 @@ class RecordingMaker:
             await self._move_to_node_queues(self._jobs, recordings)
             return
         if node is not None and not has_spool_of(self._spool, node):
-            _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=len(recordings))
+            _log.warning(
+                "spool_not_reached",
+                node=node,
+                spool=str(self._spool),
+                recordings=len(recordings),
+                consequence="the recordings wait for a worker that reaches the files",
+                remedy="run a worker on the machine of this node, or share the spool folder",
+            )
             raise RetryLater(_ELSEWHERE_PERIOD)
         outcomes = await asyncio.gather(*(self._once(*one) for one in recordings), return_exceptions=True)
         troubles = [
@@ -232,7 +239,14 @@ class RecordingMaker:
         bind(call_session_id=row["call_session_id"])
         node = node_of(row["call_session_id"])
         if not has_spool_of(self._spool, node):
-            _log.warning("spool_not_reached", node=node, spool=str(self._spool), recordings=1)
+            _log.warning(
+                "spool_not_reached",
+                node=node,
+                spool=str(self._spool),
+                recordings=1,
+                consequence="the recordings wait for a worker that reaches the files",
+                remedy="run a worker on the machine of this node, or share the spool folder",
+            )
             raise RetryLater(_ELSEWHERE_PERIOD)
         async with self._db.connection() as conn:
             events = await store.call_events(conn, account_id, row["call_session_id"])
@@ -240,11 +254,18 @@ class RecordingMaker:
             # Until then the switch alone numbers the call's events.
             if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
                 raise RetryLater(min(max(_UNFINISHED_PERIOD, row["age"] / 10), _UNFINISHED_PERIOD_MAX))
-            _log.warning("recording_of_unfinished_call")
+            _log.warning(
+                "recording_of_unfinished_call",
+                consequence="the recording is made from the files that exist",
+            )
         try:
             material = await self._material(row, events)
         except NoAudio as finding:
-            _log.warning("recording_absent", reason=str(finding))
+            _log.warning(
+                "recording_absent",
+                reason=str(finding),
+                consequence="the call has no recording; the row has the reason",
+            )
             await self._db.execute(_ABSENT, (str(finding), account_id, recording_id))
             return
         folder = _folder_of(account_id, row["call_session_id"])
@@ -340,7 +361,10 @@ class RecordingMaker:
                 if any(event.type is EventType.SESSION_FINISHED for event in events):
                     raise
                 # The call has no end in its events: its switch alone may add to them.
-                _log.warning("recording_ready_without_event")
+                _log.warning(
+                    "recording_ready_without_event",
+                    consequence="the recording is complete, and no notification is sent for it",
+                )
 
     async def _clear_spool(self, account_id: int, call_session_id: int) -> None:
         """Remove the session's spool folder when every recording of it is settled."""
@@ -402,7 +426,12 @@ class Sweeper:
         for session in removed:
             await asyncio.to_thread(shutil.rmtree, self._spool / str(session), ignore_errors=True)
         if ordered or removed:
-            _log.warning("recordings_swept", ordered=ordered, folders_removed=len(removed))
+            _log.warning(
+                "recordings_swept",
+                ordered=ordered,
+                folders_removed=len(removed),
+                consequence="recordings without a job have one again; folders of finished calls are removed",
+            )
         return ordered
 
     def _folders(self) -> dict[int, _Folder]:

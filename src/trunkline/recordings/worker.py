@@ -50,5 +50,10 @@ async def _sweep_for_ever(sweeper: Sweeper) -> None:
         try:
             await sweeper.sweep()
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning("sweeper_without_database", cause=log_cause(error), error=str(error))
+            _log.warning(
+                "sweeper_without_database",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="it is tried again in a minute",
+            )
         await asyncio.sleep(_SWEEP_PERIOD)

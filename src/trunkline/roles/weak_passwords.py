@@ -26,7 +26,12 @@ async def run_weak_passwords(db: Database) -> None:
         try:
             await report_weak_passwords(db)
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("weak_passwords_not_examined", cause=log_cause(error), error=first_line(error))
+            _log.warning(
+                "weak_passwords_not_examined",
+                cause=log_cause(error),
+                error=first_line(error),
+                consequence="passwords are examined at the next check",
+            )
         await asyncio.sleep(PERIOD_SECONDS)
 
 
@@ -59,5 +64,10 @@ async def _publish(db: Database, line: WeakLine) -> None:
             connection, line.account_id, stream, EventType.SIP_PASSWORD_WEAK, Instant(time.time()), data
         )
     _log.warning(
-        "sip_password_weak", account_id=line.account_id, line=line.login, weakness=line.weakness.value
+        "sip_password_weak",
+        account_id=line.account_id,
+        line=line.login,
+        weakness=line.weakness.value,
+        consequence="the line works; who guesses the password can call at its expense",
+        remedy="set a new password: change of the line in the API, or trunkline apply",
     )

@@ -156,5 +156,10 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await mailboxes.prune(db)
             await installation_alarms.prune(db)
         except (TrunklineError, psycopg.Error) as error:
-            _log.warning("housekeeping_failed", cause=log_cause(error), error=str(error))
+            _log.warning(
+                "housekeeping_failed",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="old rows are removed at the next run",
+            )
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

@@ -202,7 +202,11 @@ class AmiClient:
 
     def reconnect(self, reason: str) -> None:
         """Drop the connection and reconnect at once. Actions in progress fail."""
-        self._log.warning("ami_reconnecting", reason=reason)
+        self._log.warning(
+            "ami_reconnecting",
+            reason=reason,
+            consequence="the connection is closed and opened again; calls continue",
+        )
         self._mark_down()
         if self._writer is not None:
             self._writer.transport.abort()

@@ -184,7 +184,11 @@ class AriClient:
 
     def reconnect(self, reason: str) -> None:
         """Drop the event stream and the pooled connections, and reconnect at once."""
-        self._log.warning("ari_reconnecting", reason=reason)
+        self._log.warning(
+            "ari_reconnecting",
+            reason=reason,
+            consequence="the connection is closed and opened again, and the calls are compared; they continue",
+        )
         self._http.close()
         self._dropped.set()
 

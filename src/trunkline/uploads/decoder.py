@@ -138,7 +138,11 @@ class Decoder:
                 await asyncio.shield(child.wait())
         if child.returncode != 0:
             _log.warning(
-                "decoder_ended", exit_code=child.returncode, source=task["source"], busy_seconds=busy
+                "decoder_ended",
+                exit_code=child.returncode,
+                source=task["source"],
+                busy_seconds=busy,
+                consequence="this recording is not decoded; the uploaded call has the reason",
             )
             code = child.returncode or 0
             is_timeout = busy is not None and busy >= self._settings.decode_timeout * _BUSY_PART

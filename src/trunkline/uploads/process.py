@@ -98,7 +98,12 @@ class Processor:
         except DatabaseUnavailable:
             raise
         except Exception as error:
-            _log.warning("uploaded_batch_taken_apart", account_id=account_id, error=repr(error))
+            _log.warning(
+                "uploaded_batch_taken_apart",
+                account_id=account_id,
+                error=repr(error),
+                consequence="each call of the batch is processed alone, so that one bad call stops no other",
+            )
             async with self._db.connection() as connection:
                 for row in rows:
                     await accept.enqueue(connection, self._jobs, account_id, row["uploaded_call_id"])

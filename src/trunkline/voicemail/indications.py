@@ -115,7 +115,12 @@ class MessageIndicator:
             try:
                 await self._send_all(changed, registered)
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("message_indication_not_read", cause=log_cause(error), error=str(error))
+                _log.warning(
+                    "message_indication_not_read",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="phones show new messages later; it is tried again",
+                )
                 self._changed |= changed
                 self._registered |= registered
                 self._wake.set()

@@ -161,7 +161,13 @@ async def _first_time(
         await idempotency_keys.keep(attempt, answer)
     except DatabaseUnavailable as error:
         # The call has started and the client must get its id; a repeated request finds it by its session.
-        _log.warning("answer_not_kept", cause=log_cause(error), method=attempt.method, reason=error.message)
+        _log.warning(
+            "answer_not_kept",
+            cause=log_cause(error),
+            method=attempt.method,
+            reason=error.message,
+            consequence="the call is started; a repeated request finds it by its session",
+        )
     return answer
 
 

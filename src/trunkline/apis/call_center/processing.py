@@ -279,6 +279,7 @@ class CallCenterRequests:
                 method=progress.operation.name,
                 cause=log_cause(error),
                 error=error.message,
+                consequence="the request failed; the client may send it again",
             )
             text = "A part of the service does not answer now; send the request again in a moment."
             return 503, text, error.mnemonic, error

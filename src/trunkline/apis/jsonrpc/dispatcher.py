@@ -335,6 +335,7 @@ class Dispatcher:
                 method=method.name,
                 cause=_cause(error),
                 error=error.message,
+                consequence="the request failed; the client may send it again",
             )
         else:
             _log.error(
@@ -372,7 +373,11 @@ class Dispatcher:
                     progress.caller.account_id, self._service_spec.api
                 )
             except Exception as error:
-                _log.warning("limits_not_read", error=str(error))
+                _log.warning(
+                    "limits_not_read",
+                    error=str(error),
+                    consequence="the response has no limits in its metadata",
+                )
         return self._known_metadata(progress)
 
     def _count(self, progress: _Progress, status: str) -> None:

@@ -154,7 +154,11 @@ class DatabaseRequestLog:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._waiting and not await self._flush():
-            _log.warning("requests_not_written", lines=len(self._waiting))
+            _log.warning(
+                "requests_not_written",
+                lines=len(self._waiting),
+                consequence="these rows of the request log are lost: the process ends without the database",
+            )
 
     async def next_id(self) -> int:
         async with self._ids_lock:
@@ -198,6 +202,7 @@ class DatabaseRequestLog:
                     cause="database_unavailable",
                     error=error.message,
                     lines=len(self._waiting),
+                    consequence="the rows are kept in memory and written when the database responds",
                 )
                 return False
         self._filled.clear()

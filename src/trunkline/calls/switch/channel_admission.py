@@ -99,6 +99,8 @@ class ChannelAdmission:
                 account_id=account_id,
                 call_session_id=call_session_id,
                 refused=len(targets) - admitted,
+                consequence="the phones that fit are called, the others are not",
+                remedy="raise engine.channels_max, or the channels of the account",
             )
         if admitted == 0:
             raise NoChannelFree("the account has too many channels in use for now")

@@ -9,6 +9,7 @@ holder writes nothing after a takeover.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,9 @@ LEASE_CHANNEL = "trunkline_leases"
 """NOTIFY channel with the number of a node that was taken over."""
 
 _RETRY_SECONDS = 0.1
+
+_LOG_PERIOD_SECONDS = 60.0
+"""An outage is logged when it begins, then in this interval, not at each attempt."""
 
 _FORMER = """
 select extract(epoch from position)::float8 as position, extract(epoch from alive_at)::float8 as alive_at
@@ -106,6 +110,7 @@ class Lease:
         return Fence(self._node, self._token)
 
     async def _hold(self) -> None:
+        logged_at: float | None = None
         while True:
             try:
                 async with await EventConnection.connect(
@@ -118,6 +123,7 @@ class Lease:
                     await self._lock(connection)
                     await self._take(connection)
                     self._held.set()
+                    logged_at = None
                     while True:
                         # Returns early at a notification, and raises at once when the connection breaks.
                         async for _ in connection.notifies(timeout=RENEW_SECONDS, stop_after=1):
@@ -126,7 +132,16 @@ class Lease:
             except (psycopg.Error, OSError) as error:
                 # PostgreSQL is unavailable, or a table or permission is missing: calls continue, and no other switch can
                 # take over the node either.
-                _log.warning("lease_without_database", cause=log_cause(error), error=first_line(error))
+                now = time.monotonic()
+                if logged_at is None or now - logged_at >= _LOG_PERIOD_SECONDS:
+                    logged_at = now
+                    _log.warning(
+                        "lease_without_database",
+                        cause=log_cause(error),
+                        error=first_line(error),
+                        consequence="calls continue; no other switch can take over the node; it is tried again",
+                        remedy="see logs/postgres.log, and the permissions of the table switch_leases",
+                    )
                 await asyncio.sleep(_RETRY_SECONDS)
             except LeaseLost as error:
                 _log.error(
@@ -186,7 +201,12 @@ class Lease:
             raise
         except psycopg.Error as error:
             # The lock is still held. The event writer has the alarm: it cannot write either.
-            _log.warning("lease_not_renewed", cause=log_cause(error), error=first_line(error))
+            _log.warning(
+                "lease_not_renewed",
+                cause=log_cause(error),
+                error=first_line(error),
+                consequence="this switch keeps the node, because it has the lock; it is tried again",
+            )
             return
         if cursor.rowcount == 0:
             raise LeaseLost("another switch took over this node; this one must end")

@@ -406,6 +406,7 @@ class Recovery:
             call_session_id=session.call_session_id,
             account_id=session.account_id,
             ended_at=at,
+            consequence="the call is closed at this time with the reason internal_error",
         )
 
     # --- what lives

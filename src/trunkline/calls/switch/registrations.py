@@ -111,6 +111,7 @@ class RegistrationRecorder:
                 cause=log_cause(error),
                 line=_shown(changed),
                 error=first_line(error),
+                consequence="calls use the registrations in memory; the rows are written later",
             )
             for login, events in changed.items():
                 kept = self._changed.setdefault(login, [])

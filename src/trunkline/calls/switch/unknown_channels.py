@@ -78,7 +78,12 @@ async def end_unknown(
         try:
             await engine.hangup(one.channel)
         except EngineError as error:
-            _log.warning("unknown_channel_not_ended", channel=one.channel, error=str(error))
+            _log.warning(
+                "unknown_channel_not_ended",
+                channel=one.channel,
+                error=str(error),
+                consequence="it is hung up at the next check, if no call has it then",
+            )
             continue
         ended.append(one.channel)
         switch.unknown_channels += 1

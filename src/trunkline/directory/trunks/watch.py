@@ -218,7 +218,13 @@ class TrunkIdentification:
             draft.chmod(0o600)
             draft.replace(self._file)
         except OSError as error:
-            _log.warning("trunk_addresses_not_kept", file=str(self._file), error=str(error))
+            _log.warning(
+                "trunk_addresses_not_kept",
+                file=str(self._file),
+                error=str(error),
+                consequence="after a restart host names of trunks are looked up before calls use them",
+                remedy="check the permissions of the folder, and that the disk has free space",
+            )
 
     def _report(self, refused: Iterable[RefusedAddress]) -> None:
         found = frozenset(refused)
@@ -263,6 +269,11 @@ def _kept(file: Path | None) -> dict[str, tuple[Network, ...]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        _log.warning("trunk_addresses_not_read", file=str(file), error=str(error))
+        _log.warning(
+            "trunk_addresses_not_read",
+            file=str(file),
+            error=str(error),
+            consequence="host names of trunks have no address until they are looked up",
+        )
         return {}
     return {host: tuple(filter(None, map(parse, found))) for host, found in texts.items() if found}
