@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from trunkline.db.pool import Database
+from trunkline.directory.agents.form import AgentForm
 from trunkline.directory.employees.form import EmployeePhoneForm, OperatorForm
 from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
 from trunkline.directory.files.form import SECTIONS
@@ -64,6 +65,7 @@ async def test_every_column_is_in_the_file_or_has_a_reason(db: Database) -> None
 async def test_every_column_of_a_part_is_in_the_file(db: Database) -> None:
     parts: dict[str, tuple[type[BaseModel], set[str]]] = {
         "employee_phones": (EmployeePhoneForm, {"phone_id", "employee_id", "position"}),
+        "agents": (AgentForm, {"employee_id"}),
         "employee_operators": (OperatorForm, {"employee_id", "password_hash"}),
         "call_processing_rules": (RuleForm, {"call_processing_rule_id", "virtual_number_id", "position"}),
     }

@@ -40,6 +40,23 @@ def check_strength(password: str) -> None:
         raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters", field="password")
 
 
+def check_mixed(password: str) -> None:
+    """The rule of the Call Center API: 8 characters with a number, a capital and a small letter.
+
+    :raises InvalidInput: with the rule.
+    """
+    if not (
+        SHORTEST <= len(password) <= LONGEST
+        and any(one.isdigit() for one in password)
+        and any(one.isupper() for one in password)
+        and any(one.islower() for one in password)
+    ):
+        raise InvalidInput(
+            f"password: send {SHORTEST} to {LONGEST} characters with numbers, capital and small letters.",
+            field="password",
+        )
+
+
 async def in_thread(work: Callable[..., _T], *args: str | None) -> _T:
     """Do work on passwords in the threads for it."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work, *args)

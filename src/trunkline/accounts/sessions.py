@@ -1,4 +1,4 @@
-"""Log-in sessions: one hour from the log-in, for one API."""
+"""Log-in sessions: one hour from the log-in, unless the user has another time, for one API."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Sessions:
     async def _find(self, login: str) -> Row | None:
         return await self._db.fetch_one(
             """
-            select u.account_id, u.user_id, u.password_hash,
+            select u.account_id, u.user_id, u.password_hash, u.session_ttl,
                    u.status as user_status, a.status as account_status
             from users u join accounts a using (account_id) where lower(u.login) = lower(%s)
             """,
@@ -82,7 +82,8 @@ class Sessions:
         )
 
     async def _open(self, row: Row, api: str, subject: str, new_hash: str | None, now: datetime) -> Login:
-        token, expires_at = tokens.new_token(), now + LIFETIME
+        lifetime = LIFETIME if row["session_ttl"] is None else timedelta(seconds=row["session_ttl"])
+        token, expires_at = tokens.new_token(), now + lifetime
         who = (row["account_id"], row["user_id"])
         async with self._db.connection() as connection:
             await connection.execute(
@@ -91,6 +92,9 @@ class Sessions:
                 (*who, api, tokens.hash_of(token), expires_at, now),
             )
             await connection.execute("delete from login_failures where subject = %s", (subject,))
+            await connection.execute(
+                "update users set last_login_at = %s where account_id = %s and user_id = %s", (now, *who)
+            )
             if new_hash is not None:
                 await connection.execute(
                     "update users set password_hash = %s where account_id = %s and user_id = %s",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from trunkline.accounts import passwords, tokens
 from trunkline.accounts.model import METERED, Action, Api, NewKey, Status
@@ -19,7 +21,7 @@ from trunkline.accounts.permissions import (
     Role,
 )
 from trunkline.core import names
-from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
 
 _LONGEST_LOGIN = 100
@@ -237,18 +239,11 @@ async def add_user(
     employee_id: int | None = None,
 ) -> int:
     """Make a user in the transaction of the connection; see :meth:`Users.create`."""
-    login = login.strip()
-    if not login or len(login) > _LONGEST_LOGIN or any(c.isspace() or not c.isprintable() for c in login):
-        raise InvalidInput(
-            f"a login has 1 to {_LONGEST_LOGIN} characters and no blanks", field="login", value=login
-        )
+    login = _checked_login(login)
     if password is not None:
         passwords.check_strength(password)
     if email is not None:
-        try:
-            names.email(email)
-        except ValueError as error:
-            raise InvalidInput(str(error), field="email", value=email) from error
+        _check_email(email)
     enabled = frozenset(apis)
     try:
         cursor = await connection.execute(
@@ -268,12 +263,7 @@ async def add_user(
             ),
         )
     except psycopg.errors.UniqueViolation as error:
-        raise InvalidInput(
-            f"the login {login} is taken in this installation; choose another",
-            mnemonic="already_in_use",
-            field="login",
-            value=login,
-        ) from error
+        raise _login_taken(login) from error
     except psycopg.errors.ForeignKeyViolation as error:
         raise NotFound(
             f"there is no account {account_id}; see `trunkline account list`", field="account_id"
@@ -282,6 +272,94 @@ async def add_user(
     assert row is not None  # "returning" gives a row or an error
     user_id: int = row["user_id"]
     return user_id
+
+
+async def change_user(
+    connection: Connection, account_id: int, user_id: int, values: Mapping[str, Any]
+) -> None:
+    """Change a user in the transaction of the connection; what is left out stays.
+
+    :param values: any of ``login``, ``password`` (the user's sessions end), ``full_name``, ``email``, ``status``
+        (``disabled`` ends the sessions), ``geo_limit``, ``session_ttl``, ``call_center_enabled``.
+    :raises InvalidInput: a value that cannot be; ``already_in_use``: another user's login.
+    """
+    columns = {name: value for name, value in values.items() if name != "password"}
+    if "login" in columns:
+        columns["login"] = _checked_login(columns["login"])
+    if columns.get("email") is not None:
+        _check_email(columns["email"])
+    if "password" in values:
+        passwords.check_strength(values["password"])
+        columns["password_hash"] = await passwords.hash_of(values["password"])
+    if not columns:
+        return
+    statement = sql.SQL(
+        "update users set {} where account_id = %(account_id)s and user_id = %(user_id)s"
+    ).format(
+        sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(f"new_{name}"))
+            for name in columns
+        )
+    )
+    params = {f"new_{name}": value for name, value in columns.items()}
+    try:
+        cursor = await connection.execute(statement, {**params, "account_id": account_id, "user_id": user_id})
+    except psycopg.errors.UniqueViolation as error:
+        raise _login_taken(columns["login"]) from error
+    _check_found(cursor.rowcount, user_id)
+    if "password" in values or columns.get("status") == Status.DISABLED.value:
+        await _end_sessions(connection, account_id, user_id)
+
+
+async def put_permissions(
+    connection: Connection, account_id: int, user_id: int, permissions: Iterable[Permission]
+) -> None:
+    """Give a user exactly these permissions in addition to those of the role."""
+    await connection.execute(
+        "delete from user_permissions where account_id = %s and user_id = %s", (account_id, user_id)
+    )
+    await _grant(connection, account_id, user_id, permissions)
+
+
+async def delete_user(connection: Connection, account_id: int, user_id: int) -> None:
+    """Delete a user with keys, sessions and permissions.
+
+    :raises InvalidState: the account would have no owner left.
+    """
+    cursor = await connection.execute(
+        "select user_id from users where account_id = %s and role = 'owner' for update", (account_id,)
+    )
+    if [row["user_id"] for row in await cursor.fetchall()] == [user_id]:
+        raise InvalidState("The account has no other owner: make another user its owner first.")
+    cursor = await connection.execute(
+        "delete from users where account_id = %s and user_id = %s", (account_id, user_id)
+    )
+    _check_found(cursor.rowcount, user_id)
+
+
+def _checked_login(login: str) -> str:
+    login = login.strip()
+    if not login or len(login) > _LONGEST_LOGIN or any(c.isspace() or not c.isprintable() for c in login):
+        raise InvalidInput(
+            f"a login has 1 to {_LONGEST_LOGIN} characters and no blanks", field="login", value=login
+        )
+    return login
+
+
+def _check_email(email: str) -> None:
+    try:
+        names.email(email)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="email", value=email) from error
+
+
+def _login_taken(login: str) -> Duplicate:
+    return Duplicate(
+        f"the login {login} is taken in this installation; choose another",
+        mnemonic="already_in_use",
+        field="login",
+        value=login,
+    )
 
 
 def key_name(apis: Iterable[Api]) -> str:

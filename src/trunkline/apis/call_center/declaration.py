@@ -43,6 +43,7 @@ class Field:
     :ivar items: kind of the items of an array; None: any, which ``check`` restricts.
     :ivar check: returns the value as it is kept; raises ``ValueError`` with what to send.
     :ivar default: of a new record, where it is not null; for the description.
+    :ivar may_be_missing: a new record needs it, but records of other APIs may have null.
     """
 
     name: str
@@ -57,10 +58,11 @@ class Field:
     items: Kind | None = None
     check: Callable[[Any], Any] | None = None
     default: Any = None
+    may_be_missing: bool = False
 
     @property
     def is_nullable(self) -> bool:
-        return not self.required and self.default is None
+        return self.may_be_missing or (not self.required and self.default is None)
 
 
 @dataclass(frozen=True, slots=True)

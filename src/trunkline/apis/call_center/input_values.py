@@ -60,7 +60,7 @@ def read_value(field: Field, value: Any, place: str) -> Any:
     """
     if value is None or (value == "" and field.kind in (Kind.INTEGER, Kind.BOOLEAN, Kind.OBJECT)):
         if field.required:
-            raise InvalidInput(f"{place} is empty: send {_wanted(field)}.", field=place, value=value)
+            raise InvalidInput(f"{place} is empty: send {_wanted(field)}.", field=place)
         return None
     try:
         read = _READERS[field.kind](field, value)
@@ -68,7 +68,8 @@ def read_value(field: Field, value: Any, place: str) -> Any:
         return field.check(read) if field.check is not None else read
     except ValueError as error:
         reason = str(error) or f"send {_wanted(field)}"
-        raise InvalidInput(f"{place} is {_shown(value)}: {reason}.", field=place, value=value) from None
+        sent = "not possible" if field.write_only else _shown(value)
+        raise InvalidInput(f"{place} is {sent}: {reason}.", field=place) from None
 
 
 def _integer(_field: Field, value: Any) -> int:

@@ -97,7 +97,7 @@ def schema_of(field: Field, *, is_input: bool = False) -> dict[str, Any]:
         found["readOnly"] = True
     if field.write_only:
         found["writeOnly"] = True
-    if field.is_nullable:
+    if field.is_nullable and not (is_input and field.required):
         found["type"] = [field.kind.value, "null"]
         if field.enum:
             found["enum"].append(None)

@@ -17,6 +17,7 @@ from trunkline.db.rows import (
     transaction,
     update,
 )
+from trunkline.directory.agents.changes import AgentPatch, put_agent
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.numbers import PhonePatch, replace_phones
 from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
@@ -33,6 +34,7 @@ class EmployeePatch:
     :param group_ids, phones: the complete list; None = unchanged.
     :param operator: chat settings; None = unchanged.
     :param no_operator: the employee shall have no chat settings.
+    :param agent: settings in the call center; None = unchanged.
     """
 
     columns: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class EmployeePatch:
     phones: Sequence[PhonePatch] | None = None
     operator: OperatorPatch | None = None
     no_operator: bool = False
+    agent: AgentPatch | None = None
 
 
 async def create_employee(db: Database, account_id: int, wanted: EmployeePatch) -> int:
@@ -49,11 +52,16 @@ async def create_employee(db: Database, account_id: int, wanted: EmployeePatch) 
     :raises InvalidInput, Duplicate: see :func:`update_employee`.
     """
     async with transaction(db) as connection:
-        await one_at_a_time(connection, account_id)
-        await _check(connection, account_id, None, wanted.columns)
-        employee_id = await insert_keyed(connection, _TABLE, _ID, account_id, wanted.columns)
-        await _parts(connection, account_id, employee_id, wanted)
-        return employee_id
+        return await add_employee(connection, account_id, wanted)
+
+
+async def add_employee(connection: Connection, account_id: int, wanted: EmployeePatch) -> int:
+    """As :func:`create_employee`, in the transaction of the connection."""
+    await one_at_a_time(connection, account_id)
+    await _check(connection, account_id, None, wanted.columns)
+    employee_id = await insert_keyed(connection, _TABLE, _ID, account_id, wanted.columns)
+    await _parts(connection, account_id, employee_id, wanted)
+    return employee_id
 
 
 async def update_employee(db: Database, account_id: int, employee_id: int, wanted: EmployeePatch) -> None:
@@ -65,11 +73,18 @@ async def update_employee(db: Database, account_id: int, employee_id: int, wante
     :raises Duplicate: ``already_in_use``: a short number, SIP line or chat login that another has.
     """
     async with transaction(db) as connection:
-        await one_at_a_time(connection, account_id)
-        await lock_row(connection, _TABLE, _ID, account_id, employee_id)
-        await _check(connection, account_id, employee_id, wanted.columns)
-        await update(connection, _TABLE, _ID, account_id, employee_id, wanted.columns)
-        await _parts(connection, account_id, employee_id, wanted)
+        await change_employee(connection, account_id, employee_id, wanted)
+
+
+async def change_employee(
+    connection: Connection, account_id: int, employee_id: int, wanted: EmployeePatch
+) -> None:
+    """As :func:`update_employee`, in the transaction of the connection."""
+    await one_at_a_time(connection, account_id)
+    await lock_row(connection, _TABLE, _ID, account_id, employee_id)
+    await _check(connection, account_id, employee_id, wanted.columns)
+    await update(connection, _TABLE, _ID, account_id, employee_id, wanted.columns)
+    await _parts(connection, account_id, employee_id, wanted)
 
 
 async def delete_employee(db: Database, account_id: int, employee_id: int) -> None:
@@ -79,24 +94,29 @@ async def delete_employee(db: Database, account_id: int, employee_id: int) -> No
     :raises InUse: a SIP line, a scenario, a talk option or another employee (as coach) refers to the employee.
     """
     async with transaction(db) as connection:
-        await one_at_a_time(connection, account_id)
-        await lock_row(connection, _TABLE, _ID, account_id, employee_id)
-        cursor = await connection.execute(
-            """
-            select 'SIP line ' || phone_number as place from sip_lines
-            where account_id = %(account_id)s and employee_id = %(employee_id)s
-            union all
-            select 'employee ' || full_name || ' (as coach)' from employees
-            where account_id = %(account_id)s and coach_id = %(employee_id)s""",
-            {"account_id": account_id, "employee_id": employee_id},
-        )
-        refuse_places([row["place"] for row in await cursor.fetchall()], employee_id)
-        await refuse_if_used(connection, account_id, "employee_id", employee_id)
-        await connection.execute(
-            "update users set employee_id = null where account_id = %s and employee_id = %s",
-            (account_id, employee_id),
-        )
-        await delete(connection, _TABLE, _ID, account_id, employee_id)
+        await remove_employee(connection, account_id, employee_id)
+
+
+async def remove_employee(connection: Connection, account_id: int, employee_id: int) -> None:
+    """As :func:`delete_employee`, in the transaction of the connection."""
+    await one_at_a_time(connection, account_id)
+    await lock_row(connection, _TABLE, _ID, account_id, employee_id)
+    cursor = await connection.execute(
+        """
+        select 'SIP line ' || phone_number as place from sip_lines
+        where account_id = %(account_id)s and employee_id = %(employee_id)s
+        union all
+        select 'employee ' || full_name || ' (as coach)' from employees
+        where account_id = %(account_id)s and coach_id = %(employee_id)s""",
+        {"account_id": account_id, "employee_id": employee_id},
+    )
+    refuse_places([row["place"] for row in await cursor.fetchall()], employee_id)
+    await refuse_if_used(connection, account_id, "employee_id", employee_id)
+    await connection.execute(
+        "update users set employee_id = null where account_id = %s and employee_id = %s",
+        (account_id, employee_id),
+    )
+    await delete(connection, _TABLE, _ID, account_id, employee_id)
 
 
 async def _check(
@@ -164,6 +184,8 @@ async def _parts(connection: Connection, account_id: int, employee_id: int, want
         await remove_operator(connection, account_id, employee_id)
     elif wanted.operator is not None:
         await put_operator(connection, account_id, employee_id, wanted.operator)
+    if wanted.agent is not None:
+        await put_agent(connection, account_id, employee_id, wanted.agent)
 
 
 async def _join_groups(

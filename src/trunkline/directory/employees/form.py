@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 
 from trunkline.accounts import passwords
 from trunkline.db.pool import Row
+from trunkline.directory.agents.form import AgentForm
 from trunkline.directory.employees import rules
 from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Kept, ReadContext, Refers
 from trunkline.directory.forms.fields import (
@@ -103,6 +104,7 @@ class EmployeeForm(Item):
     coach: Annotated[Key | None, Refers("employees", "coach_id", late=True)] = None
     coach_always_enabled: bool = False
     operator: Annotated[OperatorForm | None, Elsewhere()] = None
+    agent: Annotated[AgentForm | None, Elsewhere()] = None
     active: Annotated[bool, Column("is_active")] = True
 
     @model_validator(mode="after")
@@ -114,9 +116,11 @@ class EmployeeForm(Item):
 def _read(context: ReadContext, row: Row) -> Mapping[str, Any]:
     operators = context.parts("operators", "employee_id", row["employee_id"])
     phones = context.parts("phones", "employee_id", row["employee_id"])
+    agents = context.parts("agents", "employee_id", row["employee_id"])
     return {
         "phones": [context.fields(EmployeePhoneForm, phone) for phone in phones],
         "operator": context.fields(OperatorForm, operators[0]) if operators else None,
+        "agent": context.fields(AgentForm, agents[0]) if agents else None,
     }
 
 
@@ -135,6 +139,16 @@ async def _link(context: WriteContext, key: str) -> None:
     present = {(row["sip_line_id"], row["external_number"]): row["phone_id"] for row in rows}
     await context.put_list("employee_phones", "phone_id", present, wanted)
     await _operator(context, employee_id, item.operator)
+    await _agent(context, employee_id, item.agent)
+
+
+async def _agent(context: WriteContext, employee_id: int, agent: AgentForm | None) -> None:
+    await context.run(
+        "delete from agents where account_id = %(account_id)s and employee_id = %(employee_id)s",
+        employee_id=employee_id,
+    )
+    if agent is not None:
+        await context.insert("agents", {"employee_id": employee_id, **context.columns(agent)}, "employee_id")
 
 
 async def _operator(context: WriteContext, employee_id: int, operator: OperatorForm | None) -> None:
@@ -171,6 +185,7 @@ ENTITIES = (
             "phones": """
                 select * from employee_phones where account_id = %(account_id)s order by position, phone_id""",
             "operators": "select * from employee_operators where account_id = %(account_id)s",
+            "agents": "select * from agents where account_id = %(account_id)s",
         },
         read=_read,
         link=_link,
@@ -180,5 +195,7 @@ ENTITIES = (
                where account_id = %(account_id)s and employee_id = any(%(ids)s)""",
         ),
         unique=("extension",),
+        # ids in other systems may be exchanged, too; the settings are written again
+        release=("delete from agents where account_id = %(account_id)s and employee_id = any(%(ids)s)",),
     ),
 )

@@ -1,0 +1,461 @@
+"""Users (``/api/user``): an employee, the log-in of this employee, and the settings as an agent.
+
+The id is the employee's, which the Data API has, too. Log-ins without an employee (keys of other programs) are no
+users here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import pycountry
+
+from trunkline.accounts import passwords
+from trunkline.accounts.model import Action, Status
+from trunkline.accounts.permissions import RESOURCES, Permission
+from trunkline.apis.call_center.declaration import (
+    ACCOUNT_ID,
+    ID,
+    ID_MAX,
+    INT_MAX,
+    LIMIT,
+    OFFSET,
+    Arguments,
+    Body,
+    Field,
+    Kind,
+    Operation,
+    Pages,
+    boolean,
+    identifier,
+    ids,
+    integer,
+    json_object,
+    record,
+    records,
+    seconds,
+    text,
+)
+from trunkline.apis.call_center.processing import API, check_access, check_country
+from trunkline.apis.service.request_context import CallerLike, RequestContext
+from trunkline.apis.service.workloads import Workload
+from trunkline.core import names
+from trunkline.core.errors import InvalidInput, InvalidState, PermissionDenied
+from trunkline.directory.agents.changes import AgentPatch
+from trunkline.directory.agents.rules import SETTINGS, Setting, SettingKind
+from trunkline.directory.employees.changes import EmployeePatch
+from trunkline.directory.users import changes, listing
+from trunkline.directory.users.changes import LogIn, UserPatch
+from trunkline.directory.users.names import joined_name, split_name
+
+_MODULE = "users"
+_API_SWITCH = "call_center_api"
+_SESSION_MIN, _SESSION_MAX = 60, 2_592_000
+_LOGIN_MAX = 100
+
+_USUAL: Mapping[str, Any] = {"timezone": "UTC", "pgroup_id": 0}
+"""Defaults of settings that are not null."""
+
+
+def _name(value: str) -> str:
+    split_name(value)
+    return " ".join(value.split())
+
+
+def _username(value: str) -> str:
+    if any(one.isspace() or not one.isprintable() for one in value):
+        raise ValueError("send characters that are no blanks")
+    return value
+
+
+def _password(value: str) -> str:
+    try:
+        passwords.check_mixed(value)
+    except InvalidInput as error:
+        raise ValueError(error.message.removeprefix("password: ").rstrip(".")) from None
+    return value
+
+
+def _countries(value: str) -> str:
+    codes = sorted({one.strip().upper() for one in value.split(",") if one.strip()})
+    unknown = [one for one in codes if pycountry.countries.get(alpha_2=one) is None]
+    if unknown:
+        raise ValueError("send country codes of two letters with commas, for example AE,US")
+    return ",".join(codes)
+
+
+def _permissions(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, actions in value.items():
+        if name == _API_SWITCH:
+            if not isinstance(actions, bool):
+                raise ValueError(f"send true or false for {_API_SWITCH}")
+        elif (
+            name not in RESOURCES
+            or not isinstance(actions, list)
+            or any(one not in list(Action) for one in actions)
+        ):
+            raise ValueError(
+                f"send {_API_SWITCH}, and for each resource its actions, for example"
+                ' {"queues": ["select", "update"]}; resources are ' + ", ".join(RESOURCES)
+            )
+    return value
+
+
+def _field_of(name: str, setting: Setting) -> Field:
+    usual = _USUAL.get(name)
+    match setting.kind:
+        case SettingKind.ARRAY:
+            return ids(name, setting.description, default=[])
+        case SettingKind.BOOLEAN:
+            return boolean(name, setting.description)
+        case SettingKind.INTEGER:
+            return integer(name, setting.description, maximum=setting.maximum, default=usual)
+        case SettingKind.STRING:
+            return text(
+                name, setting.description, maximum=setting.maximum, check=setting.check, default=usual
+            )
+
+
+_AGENT_COLUMNS = (
+    "is_agent",
+    "in_reports",
+    "ext_user_id",
+    "wrap_up_time",
+    "no_answer_delay_time",
+    "reject_delay_time",
+    "busy_delay_time",
+    "max_no_answer",
+)
+
+USER_FIELDS = (
+    ID,
+    integer("active", "0: the user may neither log in nor take calls.", maximum=1, default=1),
+    ACCOUNT_ID,
+    boolean("is_agent", "Whether the user takes calls of queues.", default=False),
+    boolean("in_reports", "Whether reports include the user.", default=True),
+    text("name", "Full name.", required=True, minimum=1, check=_name),
+    text(
+        "username",
+        "Login, unique in the installation. Null: an employee without a log-in.",
+        required=True,
+        may_be_missing=True,
+        minimum=1,
+        maximum=_LOGIN_MAX,
+        check=_username,
+    ),
+    text(
+        "password",
+        "At least 8 characters with numbers, capital and small letters.",
+        required=True,
+        write_only=True,
+        minimum=passwords.SHORTEST,
+        maximum=passwords.LONGEST,
+        check=_password,
+    ),
+    text("email", "E-mail address.", required=True, may_be_missing=True, maximum=254, check=names.email),
+    *(_field_of(name, setting) for name, setting in SETTINGS.items()),
+    ids("groups", "Groups of employees that the user is in.", default=[]),
+    text("geo_limit", "Countries that the user may come from, as IL,US; empty: all.", check=_countries),
+    json_object(
+        "permissions",
+        "Permissions in addition to those of the role: actions by resource, and call_center_api.",
+        check=_permissions,
+    ),
+    text("ext_user_id", "Id of the user in another system.", minimum=1),
+    integer(
+        "session_ttl", "Seconds of a session; null: an hour.", minimum=_SESSION_MIN, maximum=_SESSION_MAX
+    ),
+    seconds("wrap_up_time", "Seconds after a call; null: the default."),
+    seconds("no_answer_delay_time", "Seconds after a call that was not answered; null: the default."),
+    seconds("reject_delay_time", "Seconds after a call that was declined; null: the default."),
+    seconds("busy_delay_time", "Seconds after a call that met a busy device; null: the default."),
+    integer("max_no_answer", "Calls not answered until the user is set on break; null: the default."),
+    integer("last_login", "Unix time of the last log-in.", read_only=True, maximum=ID_MAX),
+    integer("ts", "Unix time of the creation.", read_only=True, maximum=ID_MAX, required=True),
+    Field(
+        "devices",
+        Kind.ARRAY,
+        "SIP lines of the user: device_id, ring (order), delay, timeout (seconds), name.",
+        required=True,
+        read_only=True,
+        items=Kind.OBJECT,
+    ),
+    text("extensions", "Extensions of the user, with commas.", required=True, read_only=True),
+    text("dids", "Numbers whose calls go to the user first, with commas.", required=True, read_only=True),
+    text("vm_name", "Name of the voice mail box.", read_only=True),
+    text("pgroup", "Name of the permission group.", read_only=True),
+    integer(
+        "pause_id", "Id of the status while the user is not available, else 0.", required=True, read_only=True
+    ),
+    integer("online", "1: a device of the user is registered.", required=True, read_only=True, maximum=1),
+)
+
+_LOG_IN_FIELDS = (
+    text("username", "Login.", required=True, maximum=_LOGIN_MAX),
+    text("password", "Password.", required=True, maximum=1024),
+)
+
+_SESSION_FIELDS = (
+    identifier("id", "Number of the user; null: the log-in belongs to no employee."),
+    identifier("account_id", "Number of the account.", required=True),
+    text("username", "Login.", required=True),
+    text("api_key", "Key of the session, to be sent with each request.", required=True),
+    integer("expires", "Unix time of the end of the session.", required=True, maximum=INT_MAX * 2),
+)
+
+_USER_ID = identifier("id", "Number of the user.", required=True)
+
+
+def shown_user(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the listing by the names of the API."""
+    permissions: dict[str, Any] = {_API_SWITCH: bool(row["call_center_enabled"])}
+    for one in row["permissions"]:
+        resource, _, action = one.partition(":")
+        permissions.setdefault(resource, []).append(action)
+    settings = row["settings"]
+    return {
+        **{
+            name: settings.get(name, [] if one.kind is SettingKind.ARRAY else _USUAL.get(name))
+            for name, one in SETTINGS.items()
+        },
+        **{name: row[name] for name in _AGENT_COLUMNS},
+        "id": row["id"],
+        "account_id": row["account_id"],
+        "active": int(row["is_active"] and row["log_in_status"] in (None, Status.ACTIVE)),
+        "name": joined_name(row["first_name"], row["patronymic"], row["last_name"]),
+        "username": row["login"],
+        "email": row["email"],
+        "groups": row["groups"],
+        "geo_limit": ",".join(row["geo_limit"]) if row["geo_limit"] else None,
+        "permissions": permissions,
+        "session_ttl": row["session_ttl"],
+        "last_login": _epoch(row["last_login_at"]),
+        "ts": _epoch(row["created_at"]),
+        "devices": row["devices"],
+        "extensions": row["extension"] or "",
+        "dids": ",".join(row["dids"]),
+        "vm_name": None,
+        "pgroup": None,
+        "pause_id": 0 if row["status"] == "available" else row["status_id"] or 0,
+        "online": int(row["is_online"]),
+    }
+
+
+def _epoch(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
+    """What a request changes.
+
+    :raises PermissionDenied: a permission that the caller does not have.
+    """
+    columns: dict[str, Any] = {}
+    log_in: dict[str, Any] = {}
+    if "name" in sent:
+        columns |= split_name(sent["name"])
+        log_in["full_name"] = sent["name"]
+    if "email" in sent:
+        columns["email"] = log_in["email"] = sent["email"]
+    if "active" in sent:
+        columns["is_active"] = bool(sent["active"]) if sent["active"] is not None else True
+        log_in["status"] = (Status.ACTIVE if columns["is_active"] else Status.DISABLED).value
+    for name, column in (("username", "login"), ("password", "password"), ("session_ttl", "session_ttl")):
+        if name in sent:
+            log_in[column] = sent[name]
+    if "geo_limit" in sent:
+        log_in["geo_limit"] = sent["geo_limit"].split(",") if sent["geo_limit"] else []
+    permissions = None
+    if "permissions" in sent:
+        wanted = dict(sent["permissions"] or {})
+        if _API_SWITCH in wanted:
+            log_in["call_center_enabled"] = wanted.pop(_API_SWITCH)
+        permissions = [(resource, action) for resource, actions in wanted.items() for action in set(actions)]
+        _check_rights(caller, permissions)
+    usual = {"is_agent": False, "in_reports": True}
+    agent = {
+        name: usual.get(name) if sent[name] is None else sent[name] for name in _AGENT_COLUMNS if name in sent
+    }
+    settings = {name: sent[name] for name in SETTINGS if name in sent}
+    return UserPatch(
+        EmployeePatch(
+            columns,
+            group_ids=None if "groups" not in sent else sent["groups"] or [],
+            agent=AgentPatch(agent, settings) if agent or settings else None,
+        ),
+        log_in,
+        permissions,
+    )
+
+
+def _check_rights(caller: CallerLike, permissions: Sequence[Permission]) -> None:
+    missing = [one for one in permissions if not caller.may(*one)]
+    if missing:
+        shown = ", ".join(f"{resource} {action}" for resource, action in sorted(missing)[:5])
+        raise PermissionDenied(
+            f"The user of the key does not have these permissions itself ({shown}), so it may neither grant them nor"
+            " change a user who has them: use the key of a user who has them."
+        )
+
+
+def _may_change(caller: CallerLike, log_in: LogIn) -> None:
+    """Nobody changes the log-in of a user with more rights, whose password would give these rights."""
+    if log_in.user_id != caller.user_id:
+        _check_rights(caller, sorted(log_in.rights()))
+
+
+def _may_delete(caller: CallerLike, log_in: LogIn) -> None:
+    if log_in.user_id == caller.user_id:
+        raise InvalidState("A user cannot delete itself: use the key of another user.")
+    _may_change(caller, log_in)
+
+
+async def _users(request: RequestContext, args: Arguments) -> Pages:
+    async def read(last: Mapping[str, Any] | None, size: int) -> list[Mapping[str, Any]]:
+        rows = await listing.read_users(
+            request.services.db,
+            request.account_id,
+            words=args.query.get("q") or None,
+            only_agents=args.query.get("is_agent") == 1,
+            after=-1 if last is None else last["id"],
+            limit=size,
+            offset=(args.query.get("offset") or 0) if last is None else 0,
+        )
+        return [shown_user(row) for row in rows]
+
+    return Pages(read, args.query.get("limit"))
+
+
+async def _user(request: RequestContext, args: Arguments) -> Any:
+    return await _read(request, args.path["id"])
+
+
+async def _read(request: RequestContext, employee_id: int) -> dict[str, Any]:
+    return shown_user(await listing.read_user(request.services.db, request.account_id, employee_id))
+
+
+async def _create(request: RequestContext, args: Arguments) -> Any:
+    wanted = _patch(args.body, request.caller)
+    return await _read(request, await changes.create_user(request.services.db, request.account_id, wanted))
+
+
+async def _update(request: RequestContext, args: Arguments) -> Any:
+    employee_id, caller = args.path["id"], request.caller
+    wanted = _patch(args.body, caller)
+    await listing.read_user(request.services.db, request.account_id, employee_id)  # its own error
+    await changes.update_user(
+        request.services.db, request.account_id, employee_id, wanted, partial(_may_change, caller)
+    )
+    return await _read(request, employee_id)
+
+
+async def _delete(request: RequestContext, args: Arguments) -> None:
+    employee_id = args.path["id"]
+    await listing.read_user(request.services.db, request.account_id, employee_id)
+    await changes.remove_user(
+        request.services.db, request.account_id, employee_id, partial(_may_delete, request.caller)
+    )
+
+
+async def _log_in(request: RequestContext, args: Arguments) -> tuple[CallerLike, dict[str, Any]]:
+    """Opens a session; returns the caller, too."""
+    accounts = request.services.accounts
+    session = await accounts.login(args.body["username"], args.body["password"], API, request.client_ip)
+    try:
+        caller = await accounts.authenticate(session.access_token, API)
+        accounts.check_address(caller, request.client_ip)
+        check_country(caller.geo_limit, request.country)
+        check_access(LOG_IN, caller)
+    except BaseException:
+        await accounts.logout(session.access_token)
+        raise
+    return caller, {
+        "id": caller.employee_id,
+        "account_id": caller.account_id,
+        "username": caller.login,
+        "api_key": session.access_token,
+        "expires": int(session.expires_at.timestamp()),
+    }
+
+
+async def _log_out(request: RequestContext, _args: Arguments) -> None:
+    await request.services.accounts.logout(request.token)
+
+
+LOG_IN = Operation(
+    "POST",
+    "/api/user/login",
+    "Opens a session; its key is sent with each further request as api_key.",
+    _log_in,
+    body=Body(_LOG_IN_FIELDS),
+    answer=record(*_SESSION_FIELDS),
+    workload=Workload.COMMAND,
+    is_public=True,
+)
+
+OPERATIONS = (
+    LOG_IN,
+    Operation(
+        "GET",
+        "/api/user/logout",
+        "Ends the session whose key is sent. Permanent keys stay.",
+        _log_out,
+        workload=Workload.COMMAND,
+    ),
+    Operation(
+        "GET",
+        "/api/user",
+        "All users, by id.",
+        _users,
+        (_MODULE, "select"),
+        query=(
+            text("q", "Part of the name, the username or the e-mail address."),
+            integer("is_agent", "1: only agents.", maximum=1),
+            LIMIT,
+            OFFSET,
+        ),
+        answer=records(*USER_FIELDS),
+    ),
+    Operation(
+        "POST",
+        "/api/user",
+        "Creates a user.",
+        _create,
+        (_MODULE, "insert"),
+        body=Body(USER_FIELDS),
+        answer=record(*USER_FIELDS),
+        workload=Workload.CHANGE,
+    ),
+    Operation(
+        "GET",
+        "/api/user/{id}",
+        "One user.",
+        _user,
+        (_MODULE, "select"),
+        path_fields=(_USER_ID,),
+        answer=record(*USER_FIELDS),
+    ),
+    Operation(
+        "PUT",
+        "/api/user/{id}",
+        "Changes a user; what is left out stays.",
+        _update,
+        (_MODULE, "update"),
+        path_fields=(_USER_ID,),
+        body=Body(USER_FIELDS, partial=True),
+        answer=record(*USER_FIELDS),
+        workload=Workload.CHANGE,
+    ),
+    Operation(
+        "DELETE",
+        "/api/user/{id}",
+        "Deletes a user with the log-in; SIP lines stay.",
+        _delete,
+        (_MODULE, "delete"),
+        path_fields=(_USER_ID,),
+        workload=Workload.CHANGE,
+    ),
+)

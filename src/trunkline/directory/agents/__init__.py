@@ -1,0 +1,1 @@
+"""Employees as agents of the call center: their settings."""
