@@ -66,7 +66,7 @@ async def create_user(db: Database, account_id: int, wanted: UserPatch) -> int:
 
 
 CheckLogIn = Callable[["LogIn"], None]
-"""Raises when whoever asks may not change this log-in."""
+"""Raises when the log-in may not be changed by the present caller."""
 
 
 async def update_user(
