@@ -11,6 +11,7 @@ from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.demo import outside
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw
+from trunkline.telephony.ari_events import Dialled
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -25,9 +26,11 @@ from trunkline.telephony.port import (
     Originate,
     Registered,
     Ringing,
+    Signal,
     Target,
     TargetStarted,
 )
+from trunkline.telephony.translate import Translator
 
 pytestmark = pytest.mark.engine
 
@@ -181,6 +184,29 @@ async def test_all_devices_of_a_line_ring_and_the_first_takes_it(setup: Telephon
     await call.hears(mobile.tone)
     assert len(setup.signals.of(TargetStarted)) == 2
     await call.hangup()
+    await setup.nobody_left()
+
+
+async def test_an_answer_that_asterisk_does_not_report_is_found(
+    setup: TelephonySetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asterisk reports no answer of a channel that is answered before it is in the bridge in which it is dialled."""
+    phone = await setup.world.phone("1001", "secret")
+    phone.on_call(outside.Answer(after=0.1))
+    progress = Translator._progress_of_originated
+
+    def without_answer(self: Translator, public: Channel, event: Dialled) -> list[Signal]:
+        return [] if event.status == "ANSWER" else progress(self, public, event)
+
+    monkeypatch.setattr(Translator, "_progress_of_originated", without_answer)
+    channel = Channel("leg-5")
+    await setup.engine.originate(
+        Originate(channel, Target.of(LINE, caller_number=CUSTOMER), 20, CallTag("5"))
+    )
+
+    await setup.signals.wait(Answered, lambda one: one.channel == channel)
+    await setup.engine.hangup(channel)
+    await setup.signals.wait(Ended, lambda one: one.channel == channel)
     await setup.nobody_left()
 
 

@@ -114,6 +114,8 @@ _CREATED_SECONDS = 10.0
 """How long a created channel may take to enter Stasis."""
 _CREATED_EVENT_SECONDS = 0.5
 """After this time Asterisk is asked whether a created channel is in Stasis; usually its event is there in milliseconds."""
+_ANSWER_CHECK_SECONDS = (0.1, 0.4, 1.5, 5.0)
+"""Times after a dial, each after the one before, at which Asterisk is asked whether the channel is answered."""
 
 
 class AsteriskEngine(Conversations):
@@ -559,6 +561,7 @@ class AsteriskEngine(Conversations):
                     await self._created[real].wait()
             try:
                 await self._command("POST", f"{path}/dial", {"timeout": ring_seconds})
+                self._spawn(self._find_lost_answer(real), "find-lost-answer")
                 return
             except EngineError as error:
                 if (
@@ -570,6 +573,26 @@ class AsteriskEngine(Conversations):
                 with contextlib.suppress(EngineError):
                     await self._command("DELETE", path)
                 raise
+
+    async def _find_lost_answer(self, real: str) -> None:
+        """Admit a dialled channel whose answer Asterisk did not report.
+
+        Asterisk reports an answer from the bridge in which it dials. A phone or carrier that answers within a millisecond
+        may do so before the channel is in this bridge: the channel is up then, and no event says so.
+        """
+        for seconds in _ANSWER_CHECK_SECONDS:
+            await asyncio.sleep(seconds)
+            if real in self._translator.admitted:
+                return
+            try:
+                found = await self._command("GET", f"/channels/{segment(real)}")
+            except EngineError:  # it has ended, or the survey after the reconnect admits it
+                return
+            if parse_channel(found).state == _UP and real not in self._translator.admitted:
+                self._log.info("answer_not_reported", channel=real)
+                self._translator.admit(real)
+                self._process_pending_channels()
+                return
 
     def _caller_variables(self, target: Target) -> dict[str, str]:
         """What the called party sees, and what the channel is in listings."""
