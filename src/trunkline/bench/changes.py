@@ -64,8 +64,8 @@ class Company:
         return result.get("data", result)
 
     async def create(self, method: str, **params: Any) -> Any:
-        """The same; stores the id under the name of the new item."""
-        made = await self.ask(method, **params)
+        """``result`` of a method that creates an item; stores the item's id under the name of the item."""
+        made = await self.installation.data_api(self.account, method, **params)
         self.made[method.partition(".")[2]] = made["id"]
         return made
 
@@ -81,7 +81,8 @@ class Company:
         settings = self.installation.settings
         ari = secrets.load(settings).ari
         url = f"http://127.0.0.1:{settings.engine.ari_port}/ari/endpoints/PJSIP/{login}"
-        async with self.http.get(url, auth=aiohttp.BasicAuth(ari.user, ari.password)) as response:
+        headers = {"Authorization": aiohttp.encode_basic_auth(ari.user, ari.password)}
+        async with self.http.get(url, headers=headers) as response:
             await response.read()
             return response.status == 200
 
@@ -176,7 +177,7 @@ def company_file(carrier: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _company(folder: Path) -> AsyncIterator[Company]:
+async def set_up(folder: Path) -> AsyncIterator[Company]:
     async with contextlib.AsyncExitStack() as stack:
         installation = await stack.enter_async_context(Installation(folder / "pbx"))
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -261,7 +262,7 @@ def figures(found: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
 async def run(setting: Setting) -> Finding:
     """See :mod:`trunkline.bench.parts`."""
     setting.folder.mkdir(parents=True, exist_ok=True)
-    async with _company(setting.folder) as company:
+    async with set_up(setting.folder) as company:
         await measure(company, 1, lambda _: None)  # warm
         found, lost = await measure(company, _QUICK_ROUNDS if setting.quick else _ROUNDS, setting.say)
     summaries = figures(found)
