@@ -79,6 +79,10 @@ def hostile(trap: Trap) -> list[str]:
         f"sip:x@127.0.0.1?Route=%3Csip%3A88216%40{carrier}%3E&P-Asserted-Identity=%3Csip%3A1%40127.0.0.2%3E",
         f"sip:882161234567@127.0.0.9:{trap.port};maddr=127.0.0.88",
         f"sip:882161234567@127.0.0.9:{trap.port};ob;MADDR=127.0.0.88",
+        # Asterisk replaces the address of the first Contact only.
+        f"sip:x@127.0.0.1:5999>, <sip:882161234567@{carrier}",
+        f"sip:x@127.0.0.1:5999>\r\nm: <sip:882161234567@{carrier}",
+        f"sip:x@127.0.0.1:5999>;expires=0, <sip:882161234567@{carrier}>;expires=60, <sip:x@127.0.0.1:5998",
     ]
 
 
@@ -113,7 +117,8 @@ async def test_no_call_of_the_switch_leaves_by_the_address_of_a_phone(pbx: Pbx, 
                     )
                 await asyncio.sleep(1)
             assert "INVITE" not in trap.methods()
-            assert not [one for one in signals.of(Registered) if "maddr" in one.contact_uri.lower()]
+            uris = [one.contact_uri.lower() for one in signals.of(Registered)]
+            assert not [one for one in uris if "maddr" in one or "127.0.0.88" in one]
         finally:
             peer.close()
 
@@ -141,9 +146,44 @@ async def test_a_device_with_such_an_address_is_removed(pbx: Pbx, trap: Trap) ->
             assert await phone.guess("1001", "secret", addresses[0]) == 200
             await _no_contact(engine)
             assert not signals.of(Registered)
-        assert await phone.guess("1001", "secret", addresses[2]) == 200
-        async with pbx.engine() as (engine, _signals):
+            assert await phone.guess("1001", "secret", addresses[4]) == 200
             await _no_contact(engine)
+        for address in (addresses[2], addresses[4]):
+            assert await phone.guess("1001", "secret", address) == 200
+            async with pbx.engine() as (engine, _signals):
+                await _no_contact(engine)
+
+
+async def test_a_device_stays_known_when_the_switch_and_asterisk_start_again(pbx: Pbx) -> None:
+    """Also one that registered while no switch ran, from a host that its line has used before."""
+    async with Guesser(pbx.config.ports.udp) as phone, Guesser(pbx.config.ports.udp) as other:
+        async with pbx.engine() as (_engine, signals):
+            assert await phone.guess("1001", "secret") == 200
+            first = (await signals.wait(Registered)).contact_uri
+        assert await other.guess("1001", "secret") == 200
+        for is_new in (False, True):
+            if is_new:
+                await asyncio.sleep(2)  # Asterisk writes its database once a second
+                await pbx.stop()
+                await pbx.start(keep=True)
+            async with pbx.engine() as (engine, _signals):
+                async with asyncio.timeout(10):
+                    while len(engine.contacts()) < 2:
+                        await asyncio.sleep(0.1)
+                assert first in {one.uri for one in engine.contacts()}
+
+
+async def test_a_device_of_an_older_version_stays_registered(pbx: Pbx) -> None:
+    """Asterisk has its contact, and nothing is stored about the addresses of requests."""
+    async with Guesser(pbx.config.ports.udp) as phone:
+        async with pbx.engine() as (engine, signals):
+            assert await phone.guess("1001", "secret") == 200
+            await signals.wait(Registered)
+            for family in ("tl-devices", "tl-sources"):
+                await engine._ami.action("DBDelTree", {"Family": family})
+        async with pbx.engine() as (engine, signals):
+            await signals.wait(Registered)
+            assert len(engine.contacts()) == 1
 
 
 async def _no_contact(engine: AsteriskEngine) -> None:

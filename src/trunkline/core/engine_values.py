@@ -260,23 +260,22 @@ class DisplayName(EngineValue):
         return cls(re.sub(r'["\\<>]', "", _CONTROL.sub(" ", _DIRECTION.sub("", text)))[:100].strip())
 
 
-CONTACT_URI_FORM = (
-    r"sips?:([A-Za-z0-9=.+_~%!*'-]+@)?[][A-Za-z0-9.:-]+"
-    r"(;([A-LN-Za-ln-z0-9.+_-][A-Za-z0-9.+_-]*|[mM]([B-DF-Zb-df-z0-9.+_-][A-Za-z0-9.+_-]*)?)"
-    r"(=[][A-Za-z0-9.:+_~%!*'-]*)?)*"
-)
-"""A regular expression of POSIX, because the dialplan has it, too. It has neither headers (``?Route=``) nor the parameters
-``maddr`` and ``method``, with which a request would go elsewhere: no parameter's name begins with ``ma`` or ``me``."""
-
-
 class ContactUri(EngineValue):
-    """The SIP address of a registered device, for ``Dial()``. It comes from the phone, so it is not trusted."""
+    """The SIP address of a registered device, for ``Dial()``. It comes from the phone, so it is not trusted.
+
+    It has neither headers (``?Route=``) nor the parameters ``maddr`` and ``method``, with which a request would go
+    elsewhere: no parameter's name begins with ``ma`` or ``me``.
+    """
 
     what, form = (
         "address of a device",
         "a SIP address without headers, maddr and method (at most 400 characters)",
     )
-    pattern = re.compile(rf"(?=.{{1,400}}$){CONTACT_URI_FORM}")
+    pattern = re.compile(
+        r"(?=.{1,400}$)sips?:([A-Za-z0-9=.+_~%!*'-]+@)?[][A-Za-z0-9.:-]+"
+        r"(;([A-LN-Za-ln-z0-9.+_-][A-Za-z0-9.+_-]*|[mM]([B-DF-Zb-df-z0-9.+_-][A-Za-z0-9.+_-]*)?)"
+        r"(=[][A-Za-z0-9.:+_~%!*'-]*)?)*"
+    )
 
 
 class CallTag(EngineValue):

@@ -25,6 +25,10 @@ UNKNOWN_NAME = "InvalidAccountID"
 _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     UNKNOWN_NAME: (_HEAD + _TAIL,),
     "ChallengeResponseFailed": ((*_HEAD, *_TAIL, "Challenge", "Response", "ExpectedResponse"),),
+    "SuccessfulAuth": (
+        (*_HEAD, *_TAIL, "UsingPassword"),
+        (*_HEAD, *_TAIL, "UsingPassword", "SessionTV"),  # a login at the manager interface itself
+    ),
     "ContactStatus": (_CONTACT, (*_CONTACT, "RoundtripUsec")),
     "UserEvent": (("Event", "Privilege", "UserEvent", "ActionID", "Token"),),
     "FullyBooted": (

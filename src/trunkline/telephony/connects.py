@@ -23,7 +23,12 @@ def line_names(login: str, contacts: Sequence[Contact]) -> list[str]:
     A phone writes the address of a device. Never is an endpoint dialled alone: Asterisk would use the address as it is then.
     """
     good = [contact for contact in contacts if ContactUri.is_good(contact.uri)]
-    return [f"PJSIP/{contact.endpoint}/{contact.uri}" for contact in good] or [f"PJSIP/{login}/{NO_ADDRESS}"]
+    return [device_name(contact) for contact in good] or [f"PJSIP/{login}/{NO_ADDRESS}"]
+
+
+def device_name(contact: Contact) -> str:
+    """What to dial for one device."""
+    return f"PJSIP/{contact.endpoint}/{contact.uri}"
 
 
 def trunk_name(endpoint: str, number: str) -> str:

@@ -8,15 +8,33 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 from trunkline.core.clock import Instant
 from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage
+from trunkline.telephony.config.dialplan import DEVICES
+from trunkline.telephony.connects import device_name
+from trunkline.telephony.device_sources import DeviceSources, remote_source, source_of
 from trunkline.telephony.port import Signal
 from trunkline.telephony.registrations import Contact, Registrations, contact_of, undialable
 
 _EXPIRY_CHECK = 5.0
 """Seconds between two searches for registrations that end soon."""
+_DIAL_LIST_BYTES = 3500
+_PROOF_SECONDS = 2.0
+"""How long the event of a device may come before that of the request which proves its address."""
+SOURCES = "tl-sources"
+"""Family of Asterisk's database: from where the requests of each endpoint came (:mod:`.device_sources`)."""
+_FORM = "-form"
+"""Key of both families that is no endpoint: exists since the families are written."""
+
+
+class Refusal(Enum):
+    """Why a device is never dialled; the value tells the administrator what to do."""
+
+    FORM = "correct the Contact of the phone: with headers, maddr or method in it, it gets no calls"
+    SOURCE = "let the phone register again, with one Contact: no request of its line came from this address"
 
 
 class ContactLookups:
@@ -26,6 +44,10 @@ class ContactLookups:
     :param spawn: starts a task of the engine under a name.
     :param remove: removes a device from Asterisk by its endpoint and address: one that is never dialled would still get
         OPTIONS and NOTIFY.
+
+    A device counts only when a request of its line came from its address. Its devices and these sources are stored in
+    Asterisk's database, beside Asterisk's contacts: there the dialplan finds whom to dial, and the next switch finds what
+    was proven before it.
     """
 
     def __init__(
@@ -33,7 +55,7 @@ class ContactLookups:
         ami: AmiClient,
         emit: Callable[[Signal], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], object],
-        remove: Callable[[str, str], Coroutine[Any, Any, None]],
+        remove: Callable[[str, str, Refusal], Coroutine[Any, Any, None]],
     ) -> None:
         self._ami = ami
         self._emit = emit
@@ -41,6 +63,12 @@ class ContactLookups:
         self._remove = remove
         self._stale: set[str] = set()
         """Endpoints to be looked up."""
+        self._sources = DeviceSources()
+        self._unproven: set[tuple[str, str]] = set()
+        """Endpoint and address of devices whose address no request has proven yet."""
+        self._stored: dict[tuple[str, str], str] = {}
+        """What Asterisk's database has, by family and key."""
+        self._storing = asyncio.Lock()
         self.registrations = Registrations()
         self.known = asyncio.Event()
         """Set while all contacts have been read since the connection to Asterisk."""
@@ -53,9 +81,21 @@ class ContactLookups:
             return
         if status == "Removed":
             self._emit(self.registrations.remove(endpoint, uri, message.at))
+            self._spawn(self._store([endpoint]), "store-devices")
         elif status in ("Reachable", "Unreachable") and (probed := self.registrations.probed(message)):
             self._emit(probed)
+            self._spawn(self._store([endpoint]), "store-devices")
         else:
+            self._look_up({endpoint})
+
+    def on_authenticated(self, message: AmiMessage) -> None:
+        """Handle a ``SuccessfulAuth`` event: a request came from this address with the password of the line."""
+        endpoint, source = message.get("AccountID"), remote_source(message.get("RemoteAddress"))
+        if message.get("Service") != "PJSIP" or source is None or endpoint.startswith("trunk-"):
+            return
+        if not self._sources.add(endpoint, source):
+            return
+        if any(endpoint == one for one, _ in self._unproven):
             self._look_up({endpoint})
 
     def _look_up(self, endpoints: set[str]) -> None:
@@ -79,7 +119,8 @@ class ContactLookups:
         if len(stale) > 20:
             with contextlib.suppress(AmiError):
                 listed = await self._ami.listing("PJSIPShowContacts")
-                self._take_contacts(stale, [one for one in self._contacts(listed) if one.endpoint in stale])
+                found = [one for one in self._contacts(listed) if one.endpoint in stale]
+                await self._take_contacts(stale, found)
             return
         for endpoint in stale:
             await self.look_up(endpoint)
@@ -89,30 +130,97 @@ class ContactLookups:
         with contextlib.suppress(AmiError):
             messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
             details = [one for one in messages if one.event == "ContactStatusDetail"]
-            self._take_contacts({endpoint}, self._contacts(details))
+            await self._take_contacts({endpoint}, self._contacts(details))
 
-    def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
-        for signal in self.registrations.looked_up(endpoints, listed, _now()):
+    async def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
+        signals = self.registrations.looked_up(endpoints, listed, _now())
+        await self._store(endpoints)
+        for signal in signals:
             self._emit(signal)
 
     async def list_all(self) -> None:
         """Read all contacts, as after a connection to Asterisk."""
         with contextlib.suppress(AmiError):
+            await self._load()
             messages = await self._ami.listing("PJSIPShowContacts")
-            for signal in self.registrations.replace_all(messages, _now()):
+            signals = self.registrations.replace_all(self._contacts(messages, missed=True), _now())
+            written = {key for family, key in self._stored if family == DEVICES and key != _FORM}
+            await self._store({one.endpoint for one in self.registrations.all()} | written)
+            for signal in signals:
                 self._emit(signal)
             self.known.set()
-            self._contacts(messages)
 
-    def _contacts(self, messages: Iterable[AmiMessage]) -> list[Contact]:
-        """Those that may be dialled; the others are removed."""
+    def _contacts(self, messages: Iterable[AmiMessage], *, missed: bool = False) -> list[Contact]:
+        """Those that may be dialled; the others are removed.
+
+        :param missed: events may have been missed before. Then a device counts when a request of its line ever came from its
+            host, and all devices count when no source was ever stored: Asterisk kept them from an older version.
+        """
         found = []
+        is_first = missed and (SOURCES, _FORM) not in self._stored
         for message in messages:
             if contact := contact_of(message, message.at):
-                found.append(contact)
-            elif device := undialable(message):
-                self._spawn(self._remove(*device), "remove-contact")
+                if missed and (is_first or self._sources.has_host(contact)):
+                    self._sources.add(contact.endpoint, source_of(contact))
+                if self._sources.has(contact):
+                    self._unproven.discard((contact.endpoint, contact.uri))
+                    found.append(contact)
+                elif (device := (contact.endpoint, contact.uri)) not in self._unproven:
+                    self._unproven.add(device)
+                    self._spawn(self._remove_unproven(*device), "remove-unproven-contact")
+            elif refused := undialable(message):
+                self._spawn(self._remove(*refused, Refusal.FORM), "remove-contact")
         return found
+
+    async def _remove_unproven(self, endpoint: str, uri: str) -> None:
+        await asyncio.sleep(_PROOF_SECONDS)
+        if (endpoint, uri) in self._unproven:
+            await self._remove(endpoint, uri, Refusal.SOURCE)
+            self._unproven.discard((endpoint, uri))
+
+    # --- Asterisk's database
+
+    async def _load(self) -> None:
+        """Read what is stored; the sources of endpoints are added to those that are known."""
+        self._stored.clear()
+        for family in (DEVICES, SOURCES):
+            prefix = f"/{family}/"
+            for one in await self._ami.listing("DBGetTree", {"Family": family}):
+                if one.get("Key").startswith(prefix):
+                    self._stored[family, one.get("Key").removeprefix(prefix)] = one.get("Val")
+        for (family, key), text in self._stored.items():
+            if family == SOURCES and key != _FORM:
+                self._sources.load(key, text)
+
+    async def _store(self, endpoints: Iterable[str]) -> None:
+        """Write what changed; what cannot be written now is written after the next connection to Asterisk."""
+        with contextlib.suppress(AmiError):
+            async with self._storing:
+                for endpoint in endpoints:
+                    devices = map(device_name, self.registrations.of(endpoint))
+                    await self._put(DEVICES, endpoint, dial_list(devices))
+                    await self._put(SOURCES, endpoint, self._sources.text(endpoint))
+                for family in (DEVICES, SOURCES):
+                    await self._put(family, _FORM, "1")
+
+    async def _put(self, family: str, key: str, text: str) -> None:
+        if self._stored.get((family, key), "") == text:
+            return
+        if text:
+            await self._ami.action("DBPut", {"Family": family, "Key": key, "Val": text})
+        else:
+            await self._ami.action("DBDel", {"Family": family, "Key": key})
+        self._stored[family, key] = text
+
+
+def dial_list(devices: Iterable[str]) -> str:
+    """What ``Dial()`` calls, as long as a value of Asterisk's database may be in the dialplan: cut, it would name another
+    address."""
+    text = ""
+    for device in devices:
+        if len(text) + 1 + len(device) <= _DIAL_LIST_BYTES:
+            text += f"&{device}" if text else device
+    return text
 
 
 def _now() -> Instant:

@@ -51,7 +51,7 @@ from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, PICK_U
 from trunkline.telephony.config.model import NumberFormat, TrunkConfig
 from trunkline.telephony.config.pjsip import BANS_FILE, BROWSER_PREFIX, CONTEXT, bans
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
-from trunkline.telephony.contact_lookups import ContactLookups
+from trunkline.telephony.contact_lookups import ContactLookups, Refusal
 from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
 from trunkline.telephony.names import endpoint_of, endpoint_of_channel
@@ -624,7 +624,7 @@ class AsteriskEngine(Conversations):
             contacts = self._contacts.registrations.of(*endpoints)
         return line_names(login, contacts)
 
-    async def _remove_contact(self, endpoint: str, uri: str) -> None:
+    async def _remove_contact(self, endpoint: str, uri: str, why: Refusal) -> None:
         name = f"{endpoint};@{hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()}"
         with contextlib.suppress(EngineError):  # it has ended
             await self._command("DELETE", f"/asterisk/config/dynamic/res_pjsip/contact/{segment(name)}")
@@ -632,7 +632,7 @@ class AsteriskEngine(Conversations):
             "device_refused",
             line=endpoint_of(endpoint).name,
             address=uri[:200],
-            remedy="correct the Contact of the phone: with headers, maddr or method in it, it gets no calls",
+            remedy=why.value,
         )
 
     def _caller_number(self, target: Target) -> str:
@@ -881,6 +881,8 @@ class AsteriskEngine(Conversations):
                 self._heartbeat_returned(message.get("Token"), _AMI, message.at)
             case "ContactStatus":
                 self._contacts.on_status(message)
+            case "SuccessfulAuth":
+                self._contacts.on_authenticated(message)
             case event if event in _LOGIN_FAILURES:
                 self._emit(self._login_failed(message))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from trunkline.core.clock import Instant
@@ -74,9 +74,8 @@ class Registrations:
     def all(self) -> list[Contact]:
         return [contact for devices in self._contacts.values() for contact in devices.values()]
 
-    def replace_all(self, messages: Iterable[AmiMessage], at: Instant) -> list[Signal]:
-        """Take a complete listing (``PJSIPShowContacts``)."""
-        listed = [contact for message in messages if (contact := contact_of(message, at))]
+    def replace_all(self, listed: Sequence[Contact], at: Instant) -> list[Signal]:
+        """Take all devices there are."""
         keys = {(contact.endpoint, contact.uri) for contact in listed}
         gone = [contact for contact in self.all() if (contact.endpoint, contact.uri) not in keys]
         signals: list[Signal] = [self.remove(contact.endpoint, contact.uri, at) for contact in gone]

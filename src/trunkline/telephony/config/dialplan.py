@@ -16,7 +16,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from trunkline.core.engine_values import CONTACT_URI_FORM
 from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT
 
@@ -37,16 +36,15 @@ _FIELD = "${{FILTER({allowed},${{CUT(EXTEN,~,{number})}})}}"
 _TAG = "${SET(CHANNEL(accountcode)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
 _PEER_TAG = "${SET(CHANNEL(peeraccount)=" + _FIELD.format(allowed="0-9A-Za-z", number=3) + ")}"
 _ENDPOINT = _FIELD.format(allowed="-_0-9A-Za-z", number=4)
-# A phone writes the address of its device, and may write headers and parameters into it that send the call elsewhere.
-# Asterisk would use the address as it is at the moment of Dial(), so it is read and checked in the same step: 1 and 0
-# complete the name of a variable.
-_ADDRESS = CONTACT_URI_FORM.replace(";", "\\;")
+DEVICES = "tl-devices"
+"""Family of Asterisk's database: what ``Dial()`` calls for each endpoint. The switch writes it, and nothing else is dialled:
+a phone may write any address into the contact that Asterisk has of it."""
 
 
 def _devices(endpoint: str, variable: str) -> str:
-    """The devices of an endpoint for ``Dial()``; without any, or with a bad one, what ``<variable>_0`` has."""
-    found = f"${{SET({variable}_1=${{PJSIP_DIAL_CONTACTS({endpoint})}})}}"
-    return f'${{{variable}_${{REGEX("^(PJSIP/{endpoint}/{_ADDRESS}(&|$))+$" {found})}}}}'
+    """The devices of an endpoint for ``Dial()``; without any, what ``<variable>_0`` has."""
+    found = f"${{LEN(${{SET({variable}_1=${{DB({DEVICES}/{endpoint})}})}})}}"
+    return f"${{{variable}_$[{found} > 0]}}"
 
 
 _NOBODY = "PJSIP/tl-nobody/-"

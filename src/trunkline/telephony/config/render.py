@@ -18,7 +18,7 @@ _AMI_UNREAD = (
     "Newchannel", "Newstate", "Newexten", "NewCallerid", "NewConnectedLine", "NewAccountCode", "Hangup",
     "HangupRequest", "SoftHangupRequest", "DialBegin", "DialState", "DialEnd", "BridgeCreate", "BridgeEnter",
     "BridgeLeave", "BridgeDestroy", "DTMFBegin", "DTMFEnd", "MixMonitorStart", "MixMonitorStop", "VarSet",
-    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "SuccessfulAuth", "ChallengeSent",
+    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "ChallengeSent",
     "RequestBadFormat", "FailedACL", "InvalidPassword",
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
