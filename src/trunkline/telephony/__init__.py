@@ -13,7 +13,8 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``hold_music``      music for a party that a phone puts on hold
 ``results``         dial status and Q.850 cause to a result; pure
 ``registrations``   devices of lines; pure
-``contact_lookups`` follows Asterisk's contacts, from which these devices are known
+``device_sources``  from which addresses the devices of each line have authenticated; pure
+``contact_lookups`` follows Asterisk's contacts, from which these devices are known, and stores whom ``Dial()`` calls
 ``bad_messages``    counts messages of Asterisk that cannot be handled; ``queue_alarm`` reports queues of them that grow
 ``ami_framing``     which messages of the manager interface are what they seem; pure
 ``cel_log``         reads the CEL log, which Asterisk writes at all times

@@ -31,7 +31,7 @@ _FORM = "-form"
 
 
 class Refusal(Enum):
-    """Why a device is never dialled; the value tells the administrator what to do."""
+    """Why a device is never dialled; the value is the remedy."""
 
     FORM = "correct the Contact of the phone: with headers, maddr or method in it, it gets no calls"
     SOURCE = "let the phone register again, with one Contact: no request of its line came from this address"
