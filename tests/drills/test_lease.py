@@ -127,7 +127,7 @@ async def test_a_takeover_finds_when_the_former_switch_had_its_engine_for_the_la
         await db.execute("update switch_leases set position = to_timestamp(1700000200)")
         await asyncio.sleep(RENEW_SECONDS * 1.5)  # this switch is not connected to the engine
     async with lease(database, "c") as third:
-        assert third.alive_at == 1_700_000_200.0  # a written event is a witness, too
+        assert third.alive_at == 1_700_000_200.0  # a written event counts, too
 
 
 async def switch_of(database: str, db: Database, lost: asyncio.Event) -> None:

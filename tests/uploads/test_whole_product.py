@@ -70,7 +70,7 @@ async def test_from_login_to_the_sound(whole: Whole) -> None:
         "fine": ("processed", None),
         "untrusted": ("error", "connection_download_error"),
     }
-    assert whole.stranger.asked == []  # nothing was said to a server that nobody vouches for
+    assert whole.stranger.asked == []  # nothing was sent to a server without a valid certificate
     accepted = await whole.receiver.wait_for(lambda got: len({outline(one.json()) for one in got}) == 4)
     bodies = {outline(one.json()): one.json() for one in accepted}
     assert set(bodies) == {

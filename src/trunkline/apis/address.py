@@ -61,7 +61,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
 
     :param peer: address of the other end of the connection; None (a Unix socket) counts as loopback.
     :param forwarded_for: the values of all ``X-Forwarded-For`` headers, in order.
-    :param trusted: networks of proxies; the header is read from its end for as long as these vouch for it, so
+    :param trusted: networks of proxies; the header is read from its end for as long as its members are in these, so
         that a client cannot invent its address.
     """
     current = _parse(peer or "127.0.0.1")

@@ -160,7 +160,7 @@ async def measure(sides: BothSides, plan: Plan, say: Say) -> dict[str, Any]:
             "all_reported": sum(ends.values()) >= sides.ours.attempted,
             "right_ends": right_ends(ends, sides.ours.attempted, sides.ours.answered),
             "webhooks_received": len(sides.product.receiver.received),
-            "all_told_after_seconds": published_after,
+            "all_published_after_seconds": published_after,
         },
     }
 

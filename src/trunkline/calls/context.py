@@ -1,4 +1,4 @@
-"""What the rules of a call may ask about the world around it, as of now."""
+"""What the rules of a call may ask: free lines, registrations, schedules, as of now."""
 
 from __future__ import annotations
 

@@ -109,6 +109,6 @@ def _of_file(error: OSError) -> str:
         errno.ENOTDIR: "a part of the path is a file; name a folder (TRUNKLINE_DATA_DIR for the data folder)",
         errno.EISDIR: "this is a folder; name a file",
         errno.EROFS: "the file system is read-only; name another path",
-        errno.ENOSPC: "the disk is full; make room",
+        errno.ENOSPC: "the disk is full; free space in the data folder",
     }.get(error.errno or 0, "check the path and its permissions")
     return f"{os.fsdecode(error.filename)}: {error.strerror}; {remedy}"

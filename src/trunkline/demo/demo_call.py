@@ -303,7 +303,7 @@ def _checks(
         "the report has the talk": abs(row["talk_duration"] - talk) <= 1 and not row["is_lost"],
         "the report has both numbers": row["contact_phone_number"] == CUSTOMER
         and row["virtual_phone_number"] == NUMBER,
-        "the company's URL was told of this call": all(body["call"] == row["id"] for body in bodies),
+        "the URL of the company got this call": all(body["call"] == row["id"] for body in bodies),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.core.retry import DELIVERIES
 
 SUSPEND_AFTER = 5
-"""Failures of an endpoint in a row, after which it is left alone for a while."""
+"""Failures of an endpoint in a row, after which it is suspended."""
 
 FIRST_SUSPENSION = 5.0
 LONGEST_SUSPENSION = 300.0

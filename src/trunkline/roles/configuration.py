@@ -100,7 +100,7 @@ class EngineConfigurator:
         self._differs_since: float | None = time.time()
         self._failures = 0
         self._error = ""
-        self._tidy = False
+        self._is_cleaned = False
         self._publish = publish
         self._unpublished: list[RefusedRow] = []
         self._publishing: set[asyncio.Task[None]] = set()
@@ -155,9 +155,9 @@ class EngineConfigurator:
         try:
             await self._engine.wait_up()
             reloaded = await self._engine.apply()
-            if not self._tidy:
+            if not self._is_cleaned:
                 await self._engine.remove_stale_files()
-                self._tidy = True
+                self._is_cleaned = True
         except (EngineError, TimeoutError) as error:
             self._fail(str(error) or "Asterisk does not respond")
             return False
@@ -192,7 +192,7 @@ class EngineConfigurator:
             changed |= accounts_concerned(self._snapshot.current, before, self._identification)
         if changed:
             changed |= self._displaced
-            self._tidy = False
+            self._is_cleaned = False
         accounts = self._snapshot.current.accounts
         for account_id in sorted(changed & self._known - accounts.keys()):
             self._engine.remove_account(str(account_id))

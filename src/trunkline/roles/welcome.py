@@ -1,4 +1,4 @@
-"""The first minutes of an installation."""
+"""What a new installation prints: its address, its first login, and what to do next."""
 
 from __future__ import annotations
 

@@ -623,7 +623,7 @@ def _number_obstacle(
     """Why an outside number may not be called, or cannot be just now."""
     number = dialled(settings["number"]).number
     if account.number_by_phone(number) is not None:
-        return Reason.INCORRECT_CONFIG  # the call would come back to us, round and round
+        return Reason.INCORRECT_CONFIG  # the call would return to the scenario, without end
     if number in account.blacklist:
         return Reason.LOCKED_NUMB
     if refused_direction(account, number) is not None:

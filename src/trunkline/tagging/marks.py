@@ -111,7 +111,7 @@ class Marker:
     async def mark(
         self, kind: Kind, communication_id: int, give: Sequence[Tag], take: Collection[int] = ()
     ) -> Changed:
-        """Give these tags and take those; what is there already, or is not, is left alone.
+        """Add these tags and remove those. Tags that are there already, or are not, do not change.
 
         :raises NotFound: no such communication.
         :raises Unavailable: the switch of a live call does not respond; nothing was done.

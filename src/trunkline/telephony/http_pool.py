@@ -123,11 +123,11 @@ class HttpPool:
                 body = await connection.reader.readexactly(length) if length else b""
                 kept = keep
             except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                unheard = isinstance(error, OSError) or (
+                was_not_read = isinstance(error, OSError) or (
                     isinstance(error, asyncio.IncompleteReadError) and not error.partial
                 )
-                # A kept connection may have been closed by the server just now: it never saw the request.
-                if unheard and not connection.fresh:
+                # A kept connection may have been closed by the server just now: it has not read the request.
+                if was_not_read and not connection.fresh:
                     continue
                 raise HttpError(repr(error)) from error
             finally:

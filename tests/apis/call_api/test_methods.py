@@ -237,7 +237,7 @@ async def test_release_call() -> None:
     assert fault(missing) == (-32602, "call_session_not_found", "Call session not found")
     assert missing["error"]["data"]["value"] == 5
     as_text = await fakes.ask(Api.CALL, "release.call", {"call_session_id": "5"})
-    assert as_text["error"]["data"]["value"] == "5", "the value is told as it was sent"
+    assert as_text["error"]["data"]["value"] == "5", "the value is shown as it was sent"
     wrong = await fakes.ask(Api.CALL, "release.call", {"call_session_id": 0})
     assert mnemonic(wrong) == "invalid_parameter_value"
 

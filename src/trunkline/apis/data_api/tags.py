@@ -294,7 +294,7 @@ ALIASES = {"update.tags_communications": "update.tags_communication"}
 _SET_TAGS = dataclasses.replace(
     change_method(
         "set.communications_tags",
-        "Gives communications tags; what they bear already is left alone.",
+        "Add tags to communications. Tags that a communication has already stay.",
         _set_tags,
         params=(_items(Param("tag_id", ParamType.NUMBER)), _TAG_IDS),
         result=(
@@ -328,7 +328,7 @@ METHODS = (
             Param(
                 "is_include_rating",
                 ParamType.BOOLEAN,
-                description="Whether rating and state are told; they are null otherwise.",
+                description="Whether rating and state are included; they are null otherwise.",
             ),
         ),
         permissions=(("tag_management", "select"),),

@@ -25,7 +25,7 @@ from trunkline.core.tasks import core_task
 if TYPE_CHECKING:
     from trunkline.db.pool import Database
 
-_log = get_logger("apis.journal")
+_log = get_logger("apis.request_log")
 
 _INSERT = """
     insert into api_requests (account_id, api_request_id, api, method, user_id, user_login, ip, points,

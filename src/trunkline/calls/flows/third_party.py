@@ -79,7 +79,7 @@ def refusal(
 ) -> Reason | None:
     """Why calls of this line may not be forwarded there; None: they may.
 
-    Never to an emergency number, and never to a number of the account itself: the call would come back, round and round.
+    Never to an emergency number, and never to a number of the account itself: the call would return, without end.
     """
     if not isinstance(where, ToEmployee | ToGroup | ToLine | ToOutside):
         return Reason.INCORRECT_INPUT

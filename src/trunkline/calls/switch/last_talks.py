@@ -111,7 +111,7 @@ class LastTalksReader:
             for row in piece:
                 number, employee_id = row["contact_phone_number"], row["last_talked_employee_id"]
                 self._talks.note(account_id, number, employee_id, row["ended_at"])
-            await asyncio.sleep(0)  # calls have their turn
+            await asyncio.sleep(0)  # other tasks run between the pieces
 
     async def run(self) -> None:
         while True:

@@ -566,10 +566,10 @@ def _former_alive_until(survey: Survey, alive_until: Instant | None) -> Instant:
     started_at = survey.engine_started_at
     if started_at is None:
         return NEVER
-    witnesses = [one.at for one in survey.missed if one.at < started_at]
+    times = [one.at for one in survey.missed if one.at < started_at]
     if alive_until is not None:
-        witnesses.append(min(alive_until, started_at))
-    return max(witnesses, default=NEVER)
+        times.append(min(alive_until, started_at))
+    return max(times, default=NEVER)
 
 
 def _ms(at: Instant) -> int:

@@ -177,7 +177,7 @@ class Call:
     # --- what it does
 
     async def hangup(self, cause: int = _NORMAL_CLEARING) -> None:
-        """Hang up, cancel or refuse; a call that is over already is left alone."""
+        """Hang up, cancel or refuse; nothing for a call that is over."""
         self.ended_by_other = False
         with contextlib.suppress(AriError):
             await self._line.ari.delete(self._path(), reason_code=cause)

@@ -45,7 +45,7 @@ class _References:
                 yield from self._missing(item, f"{section}.{key}")
         for key, employee in form.section("employees").items():
             if employee.coach == key:
-                yield f"employees.{key}.coach: nobody coaches himself; name another employee"
+                yield f"employees.{key}.coach: is the employee itself; name another employee"
         for key, scenario in form.section("scenarios").items():
             for name, operation in scenario.operations.items():
                 yield from self._operation(key, scenario, operation, f"scenarios.{key}.operations.{name}")

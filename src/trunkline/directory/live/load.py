@@ -232,7 +232,7 @@ async def _contacts(
 
 
 async def _chunks(cursor: AsyncCursor[_T]) -> AsyncIterator[list[_T]]:
-    """The rows in pieces; between them others have their turn: a large account must not hold up a call."""
+    """The rows in pieces; other tasks run between them: a large account must not delay a call."""
     while piece := await cursor.fetchmany(ROWS_AT_ONCE):
         yield piece
         await asyncio.sleep(0)

@@ -41,12 +41,12 @@ def candidates(account: Account, named: VirtualNumber) -> tuple[VirtualNumber, .
     """The numbers that may replace ``named``, by id: the active, verified ones of its group; without a group itself."""
     if named.group is None:
         return (named,)
-    fellows = (
+    found = (
         number
         for number in account.numbers.values()
         if number.group == named.group and number.is_verified and number.status is NumberStatus.ACTIVE
     )
-    return tuple(sorted(fellows, key=lambda number: number.virtual_number_id))
+    return tuple(sorted(found, key=lambda number: number.virtual_number_id))
 
 
 def choose(

@@ -214,7 +214,7 @@ async def _put_trunk(connection: Connection, cipher: Cipher, account_id: int, tr
 
 
 async def _free_key(connection: Connection, account_id: int) -> str:
-    """A name for directory files: ``private-1``, ``private-2``, ... The account waits its turn for it."""
+    """A name for directory files: ``private-1``, ``private-2``, ... One transaction of the account at a time chooses one."""
     await connection.execute("select from accounts where account_id = %s for no key update", (account_id,))
     cursor = await connection.execute(
         "select coalesce(max(substring(key from 9)::bigint), 0) + 1 as next from trunks"

@@ -40,5 +40,5 @@ def present(folder: Path, *, transfers: bool = False) -> Iterable[str]:
 
 
 def has_opus(folder: Path) -> bool:
-    """Whether Opus can be translated; offering it without would leave callers of other codecs unheard."""
+    """Whether Opus can be translated; offering it without would leave callers with other codecs without sound."""
     return any((folder / f"{name}.so").exists() for name in _OPUS)
