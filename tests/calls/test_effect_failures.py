@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import structlog
 
 from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
@@ -36,6 +37,7 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
+from trunkline.calls.flows.channel_quota import share
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
 from trunkline.calls.states import Connecting, TakenLate
@@ -49,6 +51,10 @@ from trunkline.core.errors import (
     EngineError,
     EngineUnavailable,
     InvalidState,
+    LimitExceeded,
+    NoChannelFree,
+    NotCarriedOut,
+    SwitchInterrupted,
     TrunklineError,
 )
 from trunkline.directory.model import Directory
@@ -286,6 +292,52 @@ async def test_an_effect_fails_as_a_value_whatever_goes_wrong(tmp_path: Path, fa
     assert engine.asked == ["answer"]
 
 
+@pytest.mark.parametrize("callback", ["failed", "dialled"])
+async def test_a_callback_that_raises_drops_no_later_effect(tmp_path: Path, callback: str) -> None:
+    """Otherwise a party stays on a line that nobody commands, and the command waits for its time-out."""
+    engine = FailingEngine(None)
+
+    def raises(*_: Any) -> None:
+        raise KeyError("a bug")
+
+    async def originate(*_: Any) -> None:
+        if callback == "failed":
+            raise EffectRefused("no")
+
+    vars(engine)["originate"] = originate
+    executor = EffectExecutor(engine, tmp_path, raises)
+    executor.dialled = raises
+    outcome, channel = Outcome(), Channel("one")
+    call = OriginateLeg(Originate(channel, MOBILE, 30, CallTag("7")))
+    with structlog.testing.capture_logs() as logged:
+        executor.perform(7, [call, Hangup(channel)], outcome)
+        await outcome.settled(5)
+    assert engine.asked == ["hangup"]
+    [line] = [one for one in logged if one["log_level"] == "error"]
+    assert (line["event"], line["call_session_id"]) == ("effect_callback_failed", 7)
+    assert not executor.has_pending(7)
+
+
+async def test_what_was_decided_is_written_and_done_though_it_cannot_be_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch, engine, journal, simulation = await _switch_in_talk(tmp_path)
+
+    def raises(*_: Any) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(switch.presence, "apply", raises)
+    with structlog.testing.capture_logs() as logged:
+        await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": simulation.session.call_session_id})
+    await switch._executor.settle()
+    assert phase_of(simulation) is Phase.HOLD
+    assert journal.events
+    assert "start_music" in engine.asked
+    assert {one["call_session_id"] for one in logged if one["event"] == "decision_not_counted"} == {
+        simulation.session.call_session_id
+    }
+
+
 async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(tmp_path: Path) -> None:
     engine = FailingEngine(EffectRefused("no"))
     executor = EffectExecutor(engine, tmp_path, lambda *_: None)
@@ -318,6 +370,14 @@ async def _switch_in_talk(tmp_path: Path) -> tuple[Switch, FailingEngine, FakeWr
     return switch, engine, journal, simulation
 
 
+REPORTED: dict[type[EngineError], type[TrunklineError]] = {
+    ChannelGone: InvalidState,
+    EffectRefused: NotCarriedOut,
+    EffectTimedOut: SwitchInterrupted,
+    EngineUnavailable: NotCarriedOut,
+}
+"""The error of a command by the failure of its effect: the client reads its message."""
+
 NEEDS_CONTROL = [("hold_call", {}), ("transfer_talk", {"contact": DORA})]
 
 
@@ -328,7 +388,7 @@ async def test_a_command_that_cannot_take_control_fails_and_leaves_the_talk_alon
 ) -> None:
     switch, engine, journal, simulation = await _switch_in_talk(tmp_path)
     engine.failure = kind("no")
-    expected = InvalidState if kind is ChannelGone else kind
+    expected = REPORTED[kind]
     with pytest.raises(TrunklineError) as raised:
         await switch.command(
             c.ACCOUNT, name, {"call_session_id": simulation.session.call_session_id, **params}
@@ -366,10 +426,21 @@ async def test_a_release_that_was_not_carried_out_is_no_success(
 ) -> None:
     switch, engine, _, simulation = await _switch_in_talk(tmp_path)
     engine.failure = kind("no")
-    with pytest.raises(kind):
+    with pytest.raises(REPORTED[kind]):
         await switch.command(
             c.ACCOUNT, "release_call", {"call_session_id": simulation.session.call_session_id}
         )
+
+
+async def test_the_limit_of_channels_is_that_of_the_account(tmp_path: Path) -> None:
+    """Not the channels of the one call that it refused something to."""
+    switch, engine, _, simulation = await _switch_in_talk(tmp_path)
+    engine.failure = NoChannelFree("no")
+    params = {"call_session_id": simulation.session.call_session_id}
+    switch.commands._admission._channels_max = 40
+    with pytest.raises(LimitExceeded) as refused:
+        await switch.command(c.ACCOUNT, "hold_call", params)
+    assert refused.value.params["limit_max_value"] == share(2, 2, 40) == 32
 
 
 async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ async def test_a_command_and_its_answer(free_ports: Ports) -> None:
         errors.LimitExceeded,
         errors.PermissionDenied,
         errors.SwitchUnavailable,
+        errors.NotCarriedOut,
         errors.DatabaseUnavailable,
         errors.TrunklineError,
     ],

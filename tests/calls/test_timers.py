@@ -227,6 +227,38 @@ def test_one_clock_timer_is_armed_for_the_earliest_deadline() -> None:
     assert [seconds for seconds, _ in clock_timer.armed] == [19.0]
 
 
+def test_a_timer_that_another_one_restarts_does_not_elapse_by_its_old_deadline() -> None:
+    now, handled, clock_timer = 100.0, list[str](), ClockTimer()
+
+    def handle(call: int, given: TimerInput) -> None:
+        handled.append(given.key)
+        if given.key == "a":
+            timers.keep(call, {"b": Instant(120.0), "d": Instant(105.0)})  # b restarted, c cancelled
+
+    timers = CallTimers(handle, lambda: now, clock_timer)
+    timers.keep(1, {"a": Instant(101.0), "b": Instant(102.0), "c": Instant(103.0), "d": Instant(105.0)})
+    now = 110.0
+    clock_timer.armed.pop()[1]()
+    assert handled == ["a", "d"]
+    now = 120.0
+    timers.fire()
+    assert handled == ["a", "d", "b"]
+
+
+def test_a_timer_that_restarts_itself_at_once_does_not_stop_the_switch() -> None:
+    now, handled, clock_timer = 100.0, list[str](), ClockTimer()
+
+    def handle(call: int, given: TimerInput) -> None:
+        handled.append(given.key)
+        timers.keep(call, {"a": Instant(now)})
+
+    timers = CallTimers(handle, lambda: now, clock_timer)
+    timers.keep(1, {"a": Instant(99.0)})
+    timers.fire()
+    assert handled == ["a"]
+    assert [seconds for seconds, _ in clock_timer.armed[-1:]] == [0.0]
+
+
 async def answered(executor: Any, question: Question) -> TimerInput:
     """What comes back for a question."""
     came: asyncio.Future[TimerInput] = asyncio.get_running_loop().create_future()

@@ -27,7 +27,7 @@ from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
-from trunkline.core.errors import SwitchUnavailable
+from trunkline.core.errors import NotCarriedOut
 from trunkline.core.settings import DiskSettings, Settings
 from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
@@ -189,7 +189,7 @@ async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
     await performers[0].settle()
     assert engine.asked == ["hangup"]
     assert not switch.sessions
-    with pytest.raises(SwitchUnavailable, match="disk"):
+    with pytest.raises(NotCarriedOut, match="disk"):
         await switch.command(
             c.ACCOUNT,
             "start_simple_call",

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+import structlog
 from aiohttp import web
 
 from tests.calls import company as c
@@ -242,6 +243,41 @@ async def test_a_command_goes_to_the_node_of_its_call(db: Database) -> None:
         assert orjson.loads(await client.command_json(1, "list_calls", {})) == [1, 2, 3]
         of_nobody = IdGenerator(9).next()
         assert await client.command(1, "release_call", {"call_session_id": of_nobody}) == {"node": 0}
+
+
+async def test_commands_of_no_call_go_to_a_node_that_lives(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease of this instance's own node is over: the row of a node stays, because it has the node's position."""
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
+    async with AsyncExitStack() as stack:
+        own, other = Node(0, [1]), Node(1, [7, 8])
+        await publish(db, own, live=False)
+        await other.start(stack)
+        await publish(db, other)
+        client = await stack.enter_async_context(SwitchClient("http://127.0.0.1:9", TOKEN, db, 0))
+        assert await client.command(1, "start_simple_call", {}) == {"node": 1}
+        assert orjson.loads(await client.command_json(1, "list_calls", {})) == [7, 8]
+        of_nobody = IdGenerator(9).next()
+        assert await client.command(1, "release_call", {"call_session_id": of_nobody}) == {"node": 1}
+
+
+async def test_the_calls_of_other_nodes_are_listed_while_one_does_not_respond(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is in force for some seconds after its end."""
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
+    async with AsyncExitStack() as stack:
+        dead, one, other = Node(0, [1]), Node(3, [3]), Node(4, [4])
+        await publish(db, dead)
+        for node in (one, other):
+            await node.start(stack)
+            await publish(db, node)
+        client = await stack.enter_async_context(SwitchClient("http://127.0.0.1:9", TOKEN, db, 0))
+        with structlog.testing.capture_logs() as logged:
+            assert orjson.loads(await client.command_json(1, "list_calls", {})) == [3, 4]
+        assert [(line["event"], line["node"]) for line in logged] == [("calls_of_node_not_listed", 0)]
+        assert (one.asked, other.asked) == (["list_calls"], ["list_calls"])
 
 
 async def test_a_command_follows_its_node_to_another_address(db: Database) -> None:

@@ -16,7 +16,7 @@ from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, T
 from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Session
-from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, SwitchUnavailable
+from trunkline.core.errors import InvalidInput, InvalidState, NotCarriedOut, NotFound, PermissionDenied
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -139,7 +139,7 @@ def record_call(decision: Decision, params: Params) -> None:
         if recorded:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
         if not decision.context.may_record:
-            raise SwitchUnavailable(
+            raise NotCarriedOut(
                 "Calls are not recorded: the disk is nearly full or the spool folder is read-only; see `trunkline status`"
             )
         for leg in legs:

@@ -132,13 +132,18 @@ class Deadlines(Generic[S]):
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: Instant) -> Iterator[tuple[S, str]]:
-        """Stream and key of each timer whose deadline has passed, earliest first; each is returned once."""
-        while True:
-            self._drop_stale()
-            if not self._heap or self._heap[0][0] > now:
-                return
-            _, _, stream, key = heapq.heappop(self._heap)
-            timers = self._open[stream]
+        """Stream and key of each timer whose deadline has passed, earliest first; each is returned once.
+
+        What is done with one may cancel or restart the others: those are left out. A timer that is started meanwhile is not
+        returned, even if its deadline has passed, too.
+        """
+        passed = []
+        while self._heap and self._heap[0][0] <= now:
+            passed.append(heapq.heappop(self._heap))
+        for due, _, stream, key in passed:
+            timers = self._open.get(stream, {})
+            if timers.get(key) != due:
+                continue
             del timers[key]
             if not timers:
                 del self._open[stream]

@@ -27,6 +27,7 @@
      |   +- DatabaseUnavailable    PostgreSQL
      |   +- SwitchUnavailable      the switch that owns the call; the command was not carried out
      |   |   +- SwitchInterrupted  it had the command, and may have carried it out
+     |   |   +- NotCarriedOut      it responds, and the message has why it did not carry out the command
      |   +- StreamOpen             the end of the call is not written yet
      +- OwnershipLost              another process owns what this one would write: trying again never helps
          +- LeaseLost              another switch took over the node
@@ -39,7 +40,10 @@ Interfaces (``apis``, ``cli``) translate a :class:`TrunklineError` into their ow
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
+
+SEND_AGAIN = "A part of the service does not answer now; send the request again in a moment."
+"""The remedy of most kinds of :class:`Unavailable`."""
 
 
 class TrunklineError(Exception):
@@ -129,6 +133,14 @@ class InvalidState(Refused):
 class Unavailable(TrunklineError):  # noqa: N818 - see Refused
     mnemonic = "internal_error"
 
+    is_for_client: ClassVar[bool] = False
+    """Whether clients of the APIs get the message. Other messages may name addresses of the installation."""
+
+    @property
+    def remedy(self) -> str:
+        """What a client of an API can do."""
+        return self.message if self.is_for_client else SEND_AGAIN
+
 
 class EngineError(TrunklineError):
     """Asterisk did not carry out a command."""
@@ -165,9 +177,20 @@ class SwitchUnavailable(Unavailable):
 class SwitchInterrupted(SwitchUnavailable):
     """Whether the command was carried out is not known: read the state of the call before sending it again."""
 
+    is_for_client = True
+
+
+class NotCarriedOut(SwitchUnavailable):
+    """The switch responds, and did not carry out the command: the disk is full, or Asterisk refused it. Sending it again at
+    once may never help, so the message has the remedy."""
+
+    is_for_client = True
+
 
 class StreamOpen(Unavailable):
     """The call is not over, so only its switch appends to its stream."""
+
+    is_for_client = True
 
 
 class OwnershipLost(TrunklineError):  # noqa: N818 - see Refused

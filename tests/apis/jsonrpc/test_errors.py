@@ -33,6 +33,7 @@ from trunkline.apis.jsonrpc.errors import REMEDIES, RpcError, find_spec, rpc_err
 from trunkline.core.errors import (
     AuthenticationFailed,
     InvalidInput,
+    NotCarriedOut,
     NotFound,
     PermissionDenied,
     SwitchUnavailable,
@@ -301,6 +302,16 @@ async def test_a_dependency_that_is_unavailable(api: Api) -> None:
     assert fault(answer)[1] == "internal_error"
     assert "send the request again" in answer["error"]["data"]["params"]["remedy"]
     assert "8070" not in str(answer)
+
+
+@BOTH
+async def test_the_remedy_is_that_of_the_cause(api: Api) -> None:
+    """A client that gets "send it again" for a full disk sends it again for ever."""
+    full = NotCarriedOut("The disk is full: new calls are refused; free space, then try again")
+    answer = await ApisOnFakes(extra=[_probe(api, raises=full)]).ask(api, "get.probe", {"count": 1})
+    assert fault(answer)[1] == "internal_error"
+    data = answer["error"]["data"]
+    assert (data["params"]["remedy"], data["extended_helper"]) == (full.message, full.message)
 
 
 @BOTH

@@ -281,8 +281,7 @@ class CallCenterRequests:
                 error=error.message,
                 consequence="the request failed; the client may send it again",
             )
-            text = "A part of the service does not answer now; send the request again in a moment."
-            return 503, text, error.mnemonic, error
+            return 503, error.remedy, error.mnemonic, error
         _log.error(
             "unexpected_error",
             incident_id=incident_id,

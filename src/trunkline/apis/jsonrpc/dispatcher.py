@@ -52,7 +52,7 @@ from trunkline.apis.service.request_context import (
 )
 from trunkline.apis.service.request_log import Entry, RequestLog
 from trunkline.core import metrics
-from trunkline.core.errors import SwitchInterrupted, TooExpensive, TrunklineError, Unavailable
+from trunkline.core.errors import TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
 from trunkline.db.pool import is_statement_timeout
 from trunkline.db.query.close_names import close_names
@@ -64,8 +64,6 @@ def _cause(error: Unavailable) -> str:
     """For the log: ``database_unavailable``, ``switch_unavailable``, ``switch_interrupted``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
 
-
-_UNAVAILABLE = "A part of the service does not answer now; send the request again in a moment."
 
 _CLIENT = "Send user_id, the number of the client for whom the agent asks; get.customers lists them."
 _NO_AGENT = "Only agents name another user: leave user_id out, or send the own one."
@@ -328,7 +326,7 @@ class Dispatcher:
         incident_id = uuid.uuid4().hex[:12]
         params = {"incident_id": incident_id}
         if isinstance(error, Unavailable):
-            params["remedy"] = error.message if isinstance(error, SwitchInterrupted) else _UNAVAILABLE
+            params["remedy"] = error.remedy
             _log.warning(
                 "dependency_unavailable",
                 incident_id=incident_id,

@@ -45,4 +45,12 @@ def free_channels(own: int, used: int, capacity: int) -> int:
     """
     if not capacity:
         return UNLIMITED
-    return max(0, -((own - FACTOR * (capacity - reserved(capacity) - used)) // (FACTOR + 1)))
+    return max(0, share(own, used, capacity) - own)
+
+
+def share(own: int, used: int, capacity: int) -> int:
+    """How many channels an account may have now, the other accounts having theirs; parameters as :func:`free_channels`."""
+    if not capacity:
+        return UNLIMITED
+    others = used - own
+    return max(0, -((FACTOR * (others + reserved(capacity) - capacity)) // (FACTOR + 1)))

@@ -87,7 +87,7 @@ class CallTimers:
         self._armed, self._armed_for = None, None
         if not self._is_held:
             now = Instant(self._clock())
-            for call_session_id, key in list(self._deadlines.due(now)):
+            for call_session_id, key in self._deadlines.due(now):
                 self._handle(call_session_id, Elapsed(key, now))
         self._arm()
 

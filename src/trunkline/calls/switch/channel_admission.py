@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
-from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels, reserve_has_room
+from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels, reserve_has_room, share
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.errors import LimitExceeded, NoChannelFree
@@ -129,13 +129,13 @@ class ChannelAdmission:
             return self.has_room_for_emergency(account_id)
         return self.has_room(account_id)
 
-
-def too_many_channels(channels: int) -> LimitExceeded:
-    """The refusal of a command.
-
-    :param channels: of the account now.
-    """
-    return LimitExceeded(
-        "The account has too many channels in use for now; end some, or try again later",
-        params={"limit_type": "concurrent channels", "limit_max_value": channels},
-    )
+    def too_many_channels(self, account_id: int) -> LimitExceeded:
+        """The refusal of a command: how many channels the account may have now, the other accounts having theirs."""
+        own, used = self._presence.channels_of(account_id), self._presence.all_channels()
+        return LimitExceeded(
+            "The account has too many channels in use for now; end some, or try again later",
+            params={
+                "limit_type": "concurrent channels",
+                "limit_max_value": share(own, used, self._channels_max),
+            },
+        )

@@ -23,7 +23,7 @@ from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import Phase, Session
-from trunkline.calls.switch.channel_admission import ChannelAdmission, too_many_channels
+from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.rpc_client import CHECK
@@ -39,8 +39,9 @@ from trunkline.core.errors import (
     LeaseLost,
     LimitExceeded,
     NoChannelFree,
+    NotCarriedOut,
     NotFound,
-    SwitchUnavailable,
+    SwitchInterrupted,
     TrunklineError,
 )
 from trunkline.core.log import get_logger
@@ -146,9 +147,12 @@ class CommandHandler:
                 result = await self.controlled(session, name, params, outcome)
         finally:
             await self._written()
-        await outcome.settled(COMMAND_SECONDS)
+        try:
+            await outcome.settled(COMMAND_SECONDS)
+        except EffectTimedOut as error:
+            raise self.not_carried_out(session, error) from error
         if outcome.failure is not None:
-            raise not_carried_out(session, outcome.failure)
+            raise self.not_carried_out(session, outcome.failure)
         return result or {}
 
     async def controlled(
@@ -156,7 +160,7 @@ class CommandHandler:
     ) -> dict[str, Any] | None:
         """Do one command. One that needs a talk controlled by the switch takes control first, before anything is decided.
 
-        :raises EngineError: control could not be taken; the talk goes on as it was.
+        :raises SwitchUnavailable: control could not be taken; the talk goes on as it was.
         """
         parties = commands.control_needed(session, name, params)
         if not parties:
@@ -168,7 +172,7 @@ class CommandHandler:
         try:
             await self._executor.take_control(parties)
         except EngineError as error:
-            raise not_carried_out(session, error) from error
+            raise self.not_carried_out(session, error) from error
         finally:
             session.taking_control = False
         try:
@@ -190,7 +194,7 @@ class CommandHandler:
             if isinstance(effect, OriginateLeg) and not self._admission.may_add(
                 session.account_id, effect.originate.target
             ):
-                raise too_many_channels(self._switch.presence.channels_of(session.account_id))
+                raise self._admission.too_many_channels(session.account_id)
 
     def carry_out(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
@@ -261,7 +265,7 @@ class CommandHandler:
                 consequence="the request is refused, and nobody was called",
                 remedy="see logs/postgres.log, and check the disk of PostgreSQL",
             )
-            raise SwitchUnavailable(
+            raise NotCarriedOut(
                 "The database does not accept the start of the call now: nobody was called. Try again in a few seconds."
             )
         return {"call_session_id": call_session_id}
@@ -292,13 +296,13 @@ class CommandHandler:
         """The account, the parameters with what they leave out, and the request, when such a call may be started now."""
         account = self._switch.account(account_id)
         if self._writer.full:
-            raise SwitchUnavailable(
+            raise NotCarriedOut(
                 "The database has been unavailable too long: no new calls are accepted; try again later"
             )
         if self._disk() >= DiskLevel.NO_CALLS:
-            raise SwitchUnavailable("The disk is full: new calls are refused; free space, then try again")
+            raise NotCarriedOut("The disk is full: new calls are refused; free space, then try again")
         if not self._admission.has_room(account_id):
-            raise too_many_channels(self._switch.presence.channels_of(account_id))
+            raise self._admission.too_many_channels(account_id)
         params = self._with_defaults(account, name, params)
         request = start_requests.CHECKS[name](account, params)
         self._check_limits(account, request.contact)
@@ -398,19 +402,24 @@ class CommandHandler:
         """The call is shown anew by the next ``list.calls``."""
         self._shown.pop(call_session_id, None)
 
-
-def not_carried_out(session: Session, error: EngineError) -> TrunklineError:
-    """The error of a command that the engine did not carry out."""
-    if isinstance(error, ChannelGone):
-        return InvalidState(
-            "The call ended, or a party of it hung up, while the command was carried out",
-            field="call_session_id",
-            value=session.call_session_id,
-        )
-    if isinstance(error, NoChannelFree):
-        return too_many_channels(sum(1 for leg in session.living if leg.channel))
-    message = {
-        EngineUnavailable: "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds.",
-        EffectTimedOut: "Asterisk did not respond in time; check list.calls before you try again.",
-    }.get(type(error), "Asterisk refused the command; the log of the switch has the reason.")
-    return type(error)(message)
+    def not_carried_out(self, session: Session, error: EngineError) -> TrunklineError:
+        """The error of a command that the engine did not carry out; its message is for the client."""
+        match error:
+            case ChannelGone():
+                return InvalidState(
+                    "The call ended, or a party of it hung up, while the command was carried out",
+                    field="call_session_id",
+                    value=session.call_session_id,
+                )
+            case NoChannelFree():
+                return self._admission.too_many_channels(session.account_id)
+            case EngineUnavailable():
+                return NotCarriedOut(
+                    "Asterisk cannot be reached now; the call is unchanged. Try again in a few seconds."
+                )
+            case EffectTimedOut():
+                return SwitchInterrupted(
+                    "Asterisk did not respond in time; check list.calls before you try again."
+                )
+            case _:
+                return NotCarriedOut("Asterisk refused the command; the log of the switch has the reason.")

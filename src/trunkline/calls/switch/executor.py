@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -201,12 +202,26 @@ class EffectExecutor:
                 compensation=None if is_gone else effect.policy.compensation(error),
                 error=str(error),
             )
-            self._failed(call_session_id, effect, error)
+            self._call_back(call_session_id, effect, partial(self._failed, call_session_id, effect, error))
             return error
         _count(effect, None)
         if isinstance(effect, ConnectTargets | OriginateLeg):
-            self.dialled(call_session_id)
+            self._call_back(call_session_id, effect, partial(self.dialled, call_session_id))
         return None
+
+    def _call_back(self, call_session_id: int, effect: Effect, callback: Callable[[], None]) -> None:
+        """A callback that raises must not drop the later effects of the call, of which one may be its hang-up."""
+        try:
+            callback()
+        except Exception:
+            _log.exception(
+                "effect_callback_failed",
+                call_session_id=call_session_id,
+                effect=type(effect).__name__,
+                channel=effect.channel,
+                consequence="the call goes on as if the effect had been carried out",
+                remedy="report this line with its traceback",
+            )
 
     async def _perform(self, call_session_id: int, effect: Effect) -> None:
         """Whatever goes wrong is one of the four kinds of failure, so that the call does not wait for this effect for ever.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trunkline.calls.decision import Decision
 from trunkline.calls.flows import consultation, phone_transfer
 from trunkline.calls.session import Leg, Session
-from trunkline.calls.switch.command_handler import CommandHandler, not_carried_out
+from trunkline.calls.switch.command_handler import CommandHandler
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError, InvalidState, NotFound, TrunklineError
@@ -100,7 +100,7 @@ class PhoneTransfers:
             for one in (first, second):
                 await self._executor.take_control(tuple(p.channel for p in consultation.talking(one)))
         except EngineError as error:
-            raise not_carried_out(session, error) from error
+            raise self._commands.not_carried_out(session, error) from error
         finally:
             first.taking_control = second.taking_control = False
         remote = phone_transfer.other_party(second, own_in_second)

@@ -1,8 +1,9 @@
 """Sends commands from the other processes to the switch that owns a call.
 
 A command about a call goes to the node whose number is in the call's id, at the address in the node's lease. Other commands
-go to the node of this instance's settings or, if that node has no lease, to the first live node. ``list_calls`` goes to all
-live nodes.
+go to the node of this instance's settings or, if the lease of that node is over, to the first live node. ``list_calls`` goes
+to all live nodes. The row of a lease stays when the lease is over: it has the position from which the node's next switch
+continues.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from trunkline.core.errors import (
     TrunklineError,
 )
 from trunkline.core.ids import node_of
+from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
 
 PATIENCE_SECONDS = 5.0
@@ -33,6 +35,8 @@ PATIENCE_SECONDS = 5.0
 
 ANSWER_SECONDS = 10.0
 _RETRY_SECONDS = 0.1
+
+_log = get_logger("calls")
 
 _RESULT = b'{"result":'
 """How the switch's answer begins unless it is an error."""
@@ -137,13 +141,36 @@ class SwitchClient:
         if self._leases is not None and name == "list_calls":
             nodes = await self._leases.nodes()
             live = [number for number, node in nodes.items() if node.is_live]
-            if len(live) > 1:
-                lists = await asyncio.gather(*(self._done_by(number, name, body) for number in live))
+            if live:
+                lists = await self._lists(live, name, body)
                 calls = b",".join(found for one in lists if (found := one[len(_RESULT) + 1 : -2]))
                 return _RESULT + b"[" + calls + b"]}"
         call_session_id = params.get("call_session_id")
         node = node_of(call_session_id) if isinstance(call_session_id, int) else None
         return await self._done_by(node, name, body)
+
+    async def _lists(self, nodes: Sequence[int], name: str, body: bytes) -> list[bytes]:
+        """The lists of the nodes that respond: a node that has ended has a lease for some more seconds.
+
+        :raises SwitchUnavailable: none responds.
+        """
+        found = await asyncio.gather(
+            *(self._done_by(number, name, body) for number in nodes), return_exceptions=True
+        )
+        lists = [one for one in found if isinstance(one, bytes)]
+        for number, one in zip(nodes, found, strict=True):
+            if isinstance(one, bytes):
+                continue
+            if not lists or not isinstance(one, SwitchUnavailable):
+                raise one
+            _log.warning(
+                "calls_of_node_not_listed",
+                node=number,
+                error=one.message,
+                consequence="list.calls returns the calls of the other nodes",
+                remedy="see logs/switch.log of the node",
+            )
+        return lists
 
     async def _done_by(self, node: int | None, name: str, body: bytes) -> bytes:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
@@ -164,16 +191,16 @@ class SwitchClient:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _url_of(self, node: int | None, *, anew: bool) -> str:
-        """URL of a node's switch. For a call of an unknown node, this instance's own switch, which reports that the call
-        does not exist."""
+        """URL of a node's switch; without a node, or for a call of an unknown node, that of this instance's own switch if it
+        is live, else of the first one that is. It reports that the call does not exist."""
         if self._leases is None:
             return self._url
         nodes = await self._leases.nodes(anew=anew)
         found = nodes.get(node) if node is not None else None
-        if found is None and self._node in nodes:
-            found = nodes[self._node]
         if found is None:
-            found = next((one for one in nodes.values() if one.is_live), None)
+            own = nodes.get(self._node)
+            live = (one for one in nodes.values() if one.is_live)
+            found = own if own is not None and own.is_live else next(live, own)
         return found.url if found is not None else self._url
 
     async def status(self) -> dict[str, Any]:

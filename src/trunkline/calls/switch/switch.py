@@ -193,11 +193,12 @@ class Switch:
     def _timer_input(self, call_session_id: int, given: TimerInput) -> None:
         """A deadline of a call has passed, or its question has an answer."""
         session = self.sessions.get(call_session_id)
-        context = self.context_of(session.account_id, session) if session is not None else None
-        if session is None or context is None:
+        if session is None:
             return
         try:
-            self.apply(rules.signal(session, given, context))
+            context = self.context_of(session.account_id, session)
+            if context is not None:
+                self.apply(rules.signal(session, given, context))
         except Exception:
             _log.exception(
                 "timer_failed",
@@ -246,7 +247,6 @@ class Switch:
         :param outcome: receives the results of the effects.
         """
         session = decision.session
-        self.commands.call_changed(session.call_session_id)
         if decision.failure is not None:
             _log.error(
                 "rule_failed",
@@ -258,16 +258,19 @@ class Switch:
             )
         if session.call_session_id not in self.sessions and session.phase is not Phase.ENDED:
             self.sessions[session.call_session_id] = session
-        self.presence.apply(decision)
-        self._pick_ups.commanded(decision.effects)
         for event in decision.events:
             if event.type is EventType.LEG_STARTED and event.data["channel"]:
                 self.channels[Channel(event.data["channel"])] = session
-            elif event.type is EventType.SESSION_STARTED:
-                metrics.CALLS_STARTED.labels(session.direction).inc()
-            elif event.type is EventType.SESSION_FINISHED:
-                metrics.CALLS_ENDED.labels(event.data.get("finish_reason") or metrics.OTHER).inc()
-        _log_signal(session, decision)
+        try:
+            self._count(decision)
+        except Exception:  # what was decided is written and carried out nevertheless
+            _log.exception(
+                "decision_not_counted",
+                account_id=session.account_id,
+                call_session_id=session.call_session_id,
+                consequence="lines and limits may count as used until the switch is restarted; the call goes on",
+                remedy="report this line with its traceback",
+            )
         self._writer.put(decision.events, self.handled_until)
         if self.commanded is not None:
             self.commanded.update(effect.channel for effect in decision.effects if effect.policy.resumed)
@@ -280,6 +283,19 @@ class Switch:
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
+
+    def _count(self, decision: Decision) -> None:
+        """Note a decision for what shows, counts or logs calls; nothing here affects the call itself."""
+        session = decision.session
+        self.commands.call_changed(session.call_session_id)
+        self.presence.apply(decision)
+        self._pick_ups.commanded(decision.effects)
+        for event in decision.events:
+            if event.type is EventType.SESSION_STARTED:
+                metrics.CALLS_STARTED.labels(session.direction).inc()
+            elif event.type is EventType.SESSION_FINISHED:
+                metrics.CALLS_ENDED.labels(event.data.get("finish_reason") or metrics.OTHER).inc()
+        _log_signal(session, decision)
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
         """Continue a session that a former switch of this node began; ``events``: all that are stored of it."""
