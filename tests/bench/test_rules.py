@@ -16,8 +16,10 @@ from trunkline.bench import changes, parts, synthetic
 from trunkline.bench.calls import right_ends
 from trunkline.bench.load import Search
 from trunkline.bench.processes import memory_mb, wakeups
+from trunkline.bench.queues import QueueLoad
 from trunkline.bench.setting import Figure, Finding, Setting
 from trunkline.bench.statistics import Spread, pooled, spread
+from trunkline.queues.settings import Strategy
 
 
 @given(
@@ -146,3 +148,14 @@ def test_memory_and_wakeups_of_a_process_include_its_children() -> None:
         assert wakeups({"us": os.getpid()})["us"] > before[1]["us"]
         child.communicate(b"\n")
     assert memory_mb({"gone": child.pid}) == {"gone": 0}
+
+
+@pytest.mark.parametrize("strategy", [Strategy.LONGEST_IDLE_AGENT, Strategy.RING_ALL])
+def test_load_of_queues_keeps_agents_busy_and_callers_waiting(strategy: Strategy) -> None:
+    load = QueueLoad(strategy, waiting=40, agents=20)
+    times, mean = load.measure(500)
+    assert times.count >= 500
+    assert mean > 0
+    assert 20 <= len(load.waiting()) <= 80
+    assert len(load.queues.index.agent_of) > 10
+    assert load.is_replayed()

@@ -26,7 +26,7 @@ from trunkline.queues.settings import AgentSettings, QueueSettings, Strategy
 from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome
 
 STEPS = 50
-EXAMPLES = int(os.environ.get("TRUNKLINE_TEST_QUEUE_WALKS", "200"))
+EXAMPLES = int(os.environ.get("QUEUE_WALKS", "200"))
 """Walks of 50 steps each: 10 000 steps by default."""
 
 QUEUES = (1, 2, 3)

@@ -32,9 +32,8 @@ def resume(decision: Decision, caller: Caller, call_session_id: int, *, is_callb
 
 
 def leave(decision: Decision, caller: Caller, reason: LeavingReason, *, key: str | None = None) -> None:
-    """A caller leaves without having been connected (11.1): its offers are cancelled first."""
+    """A caller leaves without having been connected (11.1): its offers are cancelled."""
     queue = decision.state.queues[caller.queue_id]
-    offers.cancel_of_caller(decision, caller)
     destination = None
     if reason in DESTINATION_REASONS:
         destination = queue.settings.timeout_destination
@@ -52,6 +51,7 @@ def leave(decision: Decision, caller: Caller, reason: LeavingReason, *, key: str
         attempts=caller.attempts,
         waiting=decision.waiting(queue.queue_id) - 1,
     )
+    offers.cancel_of_caller(decision, caller)
     if reason not in OWN_MOVES:
         decision.do(LeaveQueue(caller.caller_id, caller.call_session_id, reason.value, destination))
 

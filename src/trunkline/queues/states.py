@@ -1,6 +1,6 @@
 """States of callers, agents and tiers, and the moves that exist between them. Data; a test walks the tables.
 
-The numbers in brackets are those of the rules of queues; the tests name them, too.
+The numbers in brackets are those of the rules of queues (``docs/develop/queues.md``).
 """
 
 from __future__ import annotations
