@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -62,15 +63,21 @@ class _Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: list[str] = []
+        self.is_output_full = False
 
     def supervisor(self, *services: Service) -> Supervisor:
         return Supervisor(
             services,
             run_dir=self._made("run"),
             logs_dir=self._made("logs"),
-            say=self.said.append,
+            say=self._say,
             backoff=_quick,
         )
+
+    def _say(self, line: str) -> None:
+        if self.is_output_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.said.append(line)
 
     def _made(self, name: str) -> Path:
         (self.folder / name).mkdir(exist_ok=True)
@@ -231,6 +238,33 @@ async def test_a_killed_service_is_started_again_and_the_others_stay(bench: _Ben
         assert [service["restarts"] for service in state["services"]] == [3, 0]
         assert len(_pids(bench.folder, "steady")) == 1
     assert any("ended by SIGKILL" in line for line in bench.said)
+
+
+async def test_a_service_is_started_again_while_nothing_can_be_written(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: no state file, no pid file, no line of the log; afterwards the state file is right again."""
+    fragile = _script(bench.folder, "fragile", _GOOD)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with bench.up(fragile) as supervisor:
+        with monkeypatch.context() as patch:
+            patch.setattr("trunkline.runtime.supervisor.write_atomically", full)
+            patch.setattr("trunkline.runtime.child.write_atomically", full)
+            patch.setattr("trunkline.runtime.supervisor._SAVE_AGAIN_SECONDS", 0.1)
+            patch.setattr(bench, "is_output_full", True)
+            for _ in range(3):
+                seen = _pids(bench.folder, "fragile")
+                os.kill(seen[-1], signal.SIGKILL)
+                await _until(lambda seen=seen: len(_pids(bench.folder, "fragile")) > len(seen))  # type: ignore[misc]
+                await _until(lambda: supervisor.status()[0].state is ServiceState.READY)
+
+        def written() -> int:
+            return int(json.loads(state_file(bench.folder / "run").read_text())["services"][0]["restarts"])
+
+        await _until(lambda: written() == 3)
 
 
 async def test_a_service_that_never_starts_ends_the_bring_up_with_its_last_words(bench: _Bench) -> None:

@@ -66,7 +66,9 @@ class Child:
         :param standby: started in place of a new process when it still waits.
         """
         process, output = (standby.start() if standby is not None else None) or launch(service, standby=False)
-        remember(pid_file, process.pid)
+        # Without the note, as on a full disk, the process runs all the same: the next supervisor might not find it.
+        with contextlib.suppress(OSError):
+            remember(pid_file, process.pid)
         return cls(service, process, output, log, pid_file, reported)
 
     @property

@@ -23,10 +23,14 @@ class RotatingLog:
         self.last_line = ""
 
     def write(self, content: bytes) -> None:
-        if self._size and self._size + len(content) > self._most_bytes:
-            self._rotate()
         # A full disk must not take the processes down with it.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # the second one: the file was closed and could not be opened
+            if self._size and self._size + len(content) > self._most_bytes:
+                self._rotate()
+            if self._file.closed:
+                self._file = self._open()
             self._file.write(content)
             self._file.flush()
         self._size += len(content)

@@ -36,6 +36,8 @@ Say = Callable[[str], None]
 _STATE_FILE = "supervisor.json"
 _LOCK_FILE = "supervisor.lock"
 _FIRST_ATTEMPTS = 5
+_SAVE_AGAIN_SECONDS = 2.0
+"""Between two attempts to write the state file, after one that failed."""
 """Starts in a row that may fail before the bring-up is given up; once up, there is no giving up."""
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -87,17 +89,28 @@ class Supervisor:
         backoff: Callable[[], Backoff] = Backoff,
         ports: Sequence[Port] = (),
     ) -> None:
+        def say_or_not(line: str) -> None:
+            with contextlib.suppress(OSError):  # the output is a file on a full disk, or a closed pipe
+                say(line)
+
         self._ports = [asdict(port) for port in ports]
         self._run_dir = run_dir
-        self._say = say
+        self._say = say_or_not
         self._runners = [
             _ServiceRunner(
-                service, run_dir, RotatingLog(logs_dir / f"{service.name}.log"), say, backoff(), self._save
+                service,
+                run_dir,
+                RotatingLog(logs_dir / f"{service.name}.log"),
+                say_or_not,
+                backoff(),
+                self._save,
             )
             for service in services
         ]
         self._stop = asyncio.Event()
         self._up = False
+        self._unsaved = False
+        """Whether the state file could not be written, as on a full disk."""
 
     def status(self) -> list[ServiceStatus]:
         """How each service is now."""
@@ -129,6 +142,7 @@ class Supervisor:
         await asyncio.to_thread(self.end_left_over)
         self._save()
         stopped = asyncio.create_task(self._stop.wait())
+        saving = asyncio.create_task(self._save_again())
         try:
             starting = asyncio.create_task(self._start_all())
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +158,7 @@ class Supervisor:
             await stopped
         finally:
             stopped.cancel()
+            saving.cancel()
 
     async def _start_all(self) -> None:
         """Start each service when those it needs are ready; the first failure ends it."""
@@ -197,7 +212,23 @@ class Supervisor:
                 for status in self.status()
             ],
         }
-        write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o600, durable=False)
+        try:
+            write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o600, durable=False)
+        except OSError as error:  # the services are kept all the same
+            if not self._unsaved:
+                self._say(
+                    f"the state of the services cannot be written ({error.strerror}); until it can, `trunkline status` shows"
+                    f" an old one: free space in {self._run_dir}"
+                )
+            self._unsaved = True
+        else:
+            self._unsaved = False
+
+    async def _save_again(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_AGAIN_SECONDS)
+            if self._unsaved:
+                self._save()
 
 
 class _ServiceRunner:
@@ -283,6 +314,7 @@ class _ServiceRunner:
                     return
                 # Once up, what went wrong now may go right the next time.
                 self._say(f"{self._service.name}: {error}")
+            # Nothing below may raise: a service whose task has ended is never started again.
             failures += 1
             if not first.done() and failures >= _FIRST_ATTEMPTS:
                 first.set_exception(self._does_not_start())
