@@ -254,12 +254,13 @@ async def test_a_code_with_a_target_that_may_not_be_is_refused(setup: Setup, dia
     assert (await setup.row(before))["finish_reason"] in ("incorrect_input", "incorrect_config")
 
 
-async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup) -> None:
+@pytest.mark.parametrize("code", ["*8201", "*8"])
+async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup, code: str) -> None:
     before = await setup.last_id()
     call = await (await setup.customer()).dial(ANNA)
     ringing = await setup.anna.next_call()
     await ringing.ringing()
-    taking = await setup.boris.dial("*8201")
+    taking = await setup.boris.dial(code)
     await call.hears(taking.tone)
     await taking.hears(call.tone)
     await ringing.ended()

@@ -23,6 +23,9 @@ _AMI_UNREAD = (
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
 
+# Without a value of its own, Asterisk takes the code *8 for itself: no call to it would come to the switch.
+_FEATURES = "[general]\npickupexten = tl-nobody\n\n[featuremap]\n"
+
 CEL_FIELDS = (
     "${eventtype}", "${eventtime}", "${CHANNEL(uniqueid)}", "${CHANNEL(linkedid)}", "${CHANNEL(channame)}",
     "${CHANNEL(accountcode)}", "${CHANNEL(userfield)}", "${CALLERID(num)}", "${CHANNEL(exten)}", "${eventextra}",
@@ -103,7 +106,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
         "indications.conf": _INDICATIONS,
         "pjsip_notify.conf": "[message-summary]\nEvent = message-summary\n",  # without a section the module is not loaded
-        "features.conf": "[general]\n[featuremap]\n",
+        "features.conf": _FEATURES,
         "pjproject.conf": _PJPROJECT,
         "pjsip.conf": pjsip.base(config),
         "pjsip_templates.conf": pjsip.templates(config),
