@@ -49,11 +49,15 @@ MAX_ATTEMPTS = LISTENERS.attempts or 0
 
 _TAKE = """
 with taken as (
-    delete from outbox where outbox_id in (select outbox_id from outbox order by outbox_id limit %s for update)
+    delete from outbox
+    where outbox_id = any(array(select outbox_id from outbox order by outbox_id limit %s for update))
     returning outbox_id, account_id, stream, seq, type, occurred_at, data
 )
 select * from taken order by outbox_id
 """
+"""The ids are an array, which is made once. The plan of ``in (select ... limit ...)`` may read the subquery again for each
+row of the outbox, and then finds other rows each time, since those that are deleted already are skipped: batches without
+a limit, and out of order."""
 
 _STORE_FAILURE = """
 insert into event_failures (account_id, listener, stream, seq, type, occurred_at, data, error)

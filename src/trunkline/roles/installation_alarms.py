@@ -34,8 +34,8 @@ WATCH_PERIOD = 30.0
 
 _TAKE = """
 update installation_events set mailed_at = now() where mailed_at is null
-    and installation_event_id in (select installation_event_id from installation_events
-        where mailed_at is null order by installation_event_id limit 50 for update skip locked)
+    and installation_event_id = any(array(select installation_event_id from installation_events
+        where mailed_at is null order by installation_event_id limit 50 for update skip locked))
 returning installation_event_id, node, type, data, occurred_at, occurred_at > now() - make_interval(hours => %s) as is_new
 """
 
