@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,7 @@ from tests.calls.company import company, scenario
 from tests.reports.lifelike import generate_calls, store
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.calls.switch import last_talks
-from trunkline.calls.switch.last_talks import LastTalks, LastTalksReader, needs_last_talks
+from trunkline.calls.switch.last_talks import TALK_DAYS, LastTalks, LastTalksReader, needs_last_talks
 from trunkline.db.pool import Database
 from trunkline.directory.model import Account, Directory, OperationKind
 
@@ -41,10 +42,10 @@ def test_the_newest_talk_counts(talks: list[tuple[str, int, int]]) -> None:
         memory.note(1, caller, employee, at)
         if caller not in expected or expected[caller][1] <= at:
             expected[caller] = employee, at
-    assert {caller: memory.employee(1, caller) for caller in expected} == {
+    assert {caller: memory.employee(1, caller, 50) for caller in expected} == {
         caller: employee for caller, (employee, _) in expected.items()
     }
-    assert memory.employee(2, "a") is None, "another account"
+    assert memory.employee(2, "a", 50) is None, "another account"
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,15 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         memory.note(1, str(number), 7, number)
     assert len(memory) == 3
-    assert [memory.employee(1, str(number)) for number in range(5)] == [None, None, 7, 7, 7]
+    assert [memory.employee(1, str(number), 5) for number in range(5)] == [None, None, 7, 7, 7]
+
+
+def test_an_old_talk_does_not_count() -> None:
+    """However long this process runs."""
+    memory, day = LastTalks(), 86_400
+    memory.note(1, "a", 7, 1000 * day)
+    assert memory.employee(1, "a", 1000 * day + TALK_DAYS * day - 1) == 7
+    assert memory.employee(1, "a", 1000 * day + TALK_DAYS * day + 1) is None
 
 
 @pytest.mark.parametrize(
@@ -84,8 +93,9 @@ async def test_finished_calls_are_read_for_accounts_that_need_them(db: Database)
     )
     assert rows
     for row in rows:
-        assert memory.employee(ids[0], row["contact_phone_number"]) == row["last_talked_employee_id"]
-        assert memory.employee(ids[1], row["contact_phone_number"]) is None
+        caller = row["contact_phone_number"]
+        assert memory.employee(ids[0], caller, time.time()) == row["last_talked_employee_id"]
+        assert memory.employee(ids[1], caller, time.time()) is None
     # A call of another node, finished meanwhile.
     number = rows[0]["contact_phone_number"]
     await db.execute(
@@ -94,4 +104,4 @@ async def test_finished_calls_are_read_for_accounts_that_need_them(db: Database)
         (c.DORA, ids[0], number),
     )
     await reader.read()
-    assert memory.employee(ids[0], number) == c.DORA
+    assert memory.employee(ids[0], number, time.time()) == c.DORA

@@ -816,6 +816,58 @@ def test_a_call_whose_arrival_was_lost_after_a_recovery_is_begun_by_the_next_one
     assert session.talking
 
 
+DIALLED_IN_FULL = ["12025550110..2345", "+2125550111"]
+"""With an extension; a number that looks like a national one without its plus."""
+
+
+@pytest.mark.parametrize("dialled", DIALLED_IN_FULL)
+def test_a_call_that_waited_is_placed_as_it_was_dialled(dialled: str) -> None:
+    """Recovery began its session, and its arrival came later."""
+    straight = Node()
+    straight.engine.arrive(a_line(c.ANNA_LINE), dialled, c.ANNA_LINE)
+    straight.flow()
+    node = Node()
+    channel = node.engine.arrive(a_line(c.ANNA_LINE), dialled, c.ANNA_LINE)
+    [arrived] = node.engine.pending
+    node.engine.pending.clear()
+    assert isinstance(arrived, Arrived)
+    waiting = dataclasses.replace(node._seen(channel), controlled=False, called=arrived.called)
+    at = Instant(node.clock + 1)
+    node.recover(Survey(at, [waiting], [arrived]))
+    node.recover(Survey(at, [dataclasses.replace(waiting, controlled=True)], [arrived]))
+    node.flow()
+    assert _placed(node) == _placed(straight)
+
+
+@pytest.mark.parametrize("dialled", DIALLED_IN_FULL)
+def test_a_call_whose_connect_was_lost_is_placed_as_it_was_dialled(dialled: str) -> None:
+    node = Node()
+    channel = node.engine.arrive(a_line(c.ANNA_LINE), dialled, c.ANNA_LINE)
+    node.switch.handle(node.engine.pending.pop(0))
+    node.missed.append(
+        Arrived(channel, node.engine.at(), a_line(c.ANNA_LINE), "", "", "", Instant(node.clock))
+    )
+    [session] = node.switch.sessions.values()
+    [first] = _placed(node)
+    dial = _lose_the_dial(node, channel)
+    node.switch.effect_failed(session.call_session_id, dial, EngineUnavailable("reset"))
+    _reconnect(node)
+    assert _placed(node)[-1] == first
+    assert len(_placed(node)) == 2
+
+
+def _placed(node: Node) -> list[tuple[str | None, str | None]]:
+    """The number and the extension of each connect to an outside number."""
+    [session] = node.switch.sessions.values()
+    assert session.connect is not None
+    return [
+        (target.number, session.connect.targets[0].leg["keys"])
+        for one in node.engine.done
+        if isinstance(one, ConnectTargets)
+        for target in one.connect.targets
+    ]
+
+
 def test_signals_of_calls_long_over_begin_nothing() -> None:
     node, customer, _phone = talking()
     node.at(20).engine.hang_up(customer)

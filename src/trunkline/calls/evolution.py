@@ -594,6 +594,7 @@ _LEG_DETAILS = (
     "group_name",
     "operation_id",
     "operation_name",
+    "dialled",
     "keys",
     "limited_line_id",
     "coach_mode",

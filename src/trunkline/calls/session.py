@@ -132,6 +132,8 @@ class Leg:
     group_name: str | None = None
     operation_id: int | None = None
     operation_name: str | None = None
+    dialled: str | None = None
+    """What the caller dialled on a line, when that is not ``called_phone_number``."""
     keys: str | None = None
     """Keyed in once it has answered: its extension."""
     limited_line_id: int | None = None

@@ -38,7 +38,8 @@ class EventType(StrEnum):
     LEG_STARTED = "leg_started"
     """leg_id, channel, role contact|employee|operator|coach, side contact|operator, direction in|out, calling_phone_number,
     called_phone_number, employee_id, employee_full_name, employee_phone_number, phone_id, sip_line_id, trunk_id, group_id,
-    group_name, operation_id, operation_name, is_transfered, keys (its extension, keyed in when it answers),
+    group_name, operation_id, operation_name, is_transfered, dialled (by the caller on a line, when called_phone_number is
+    another text: with an extension, in another form), keys (its extension, keyed in when it answers),
     limited_line_id (the line whose limits it counts for, of a call that is forwarded), ring_seconds
     (of a leg that the switch calls: how long it rings), coach_mode listen|whisper|barge (of a coach)"""
     LEG_RINGING = "leg_ringing"

@@ -141,14 +141,21 @@ def _begun(
             "employee_full_name": employee.full_name if employee else None,
             "employee_phone_number": line.phone_number,
             "sip_line_id": line.sip_line_id,
+            # The number alone has neither the extension nor the plus of an international number.
+            **({"dialled": arrived.called} if arrived.called != contact_number else {}),
         },
     )
     return decision, leg
 
 
+def _where(decision: Decision, leg: Leg) -> Destination | None:
+    """Where the caller's call goes, read again from what was dialled."""
+    return destination(decision.context.account, leg.dialled or leg.called_phone_number or "")
+
+
 def resume(decision: Decision, leg: Leg) -> None:
     """After an interruption the caller waits in a controlled channel: call the dialled number again."""
-    refusal = _connect(decision, leg, destination(decision.context.account, leg.called_phone_number or ""))
+    refusal = _connect(decision, leg, _where(decision, leg))
     if refusal is not None:
         refuse(decision, leg, refusal)
 
@@ -159,7 +166,7 @@ def not_connected(decision: Decision, given: NotConnected) -> None:
     An emergency call that no trunk has carried so far is tried over the next one.
     """
     leg, heard = given.leg, given.finished
-    where = destination(decision.context.account, leg.called_phone_number or "")
+    where = _where(decision, leg)
     failed_to_leave = heard.result is ConnectResult.UNREACHABLE
     if (
         isinstance(where, ToEmergency)

@@ -22,8 +22,8 @@ from trunkline.directory.model import Account, Directory, OperationKind, UsualEm
 REMEMBERED_MAX = 200_000
 """Callers of all accounts; the oldest are forgotten."""
 
-READ_DAYS = 90
-"""How old a talk may be that is read at the start."""
+TALK_DAYS = 90
+"""An older talk does not count."""
 
 READ_MAX = 50_000
 """Calls of an account that are read at the start, the newest."""
@@ -66,10 +66,13 @@ class LastTalks:
         if len(self._talks) > REMEMBERED_MAX:
             self._talks.popitem(last=False)
 
-    def employee(self, account_id: int, phone_number: str) -> int | None:
-        """Id of the employee who talked last with a caller; None: none known."""
+    def employee(self, account_id: int, phone_number: str, now: float) -> int | None:
+        """Id of the employee who talked last with a caller; None: none known of the last :data:`TALK_DAYS`.
+
+        :param now: Unix seconds.
+        """
         known = self._talks.get((account_id, phone_number))
-        return known[0] if known is not None else None
+        return known[0] if known is not None and known[1] > now - TALK_DAYS * 86_400 else None
 
     def __len__(self) -> int:
         return len(self._talks)
@@ -101,7 +104,7 @@ class LastTalksReader:
         self._read &= wanted
         for account_id in sorted(wanted):
             is_first = account_id not in self._read
-            await self._read_account(account_id, READ_DAYS * 24 if is_first else NEWEST_HOURS)
+            await self._read_account(account_id, TALK_DAYS * 24 if is_first else NEWEST_HOURS)
             self._read.add(account_id)
 
     async def _read_account(self, account_id: int, hours: int) -> None:

@@ -102,7 +102,7 @@ class LiveContext:
         return self._presence.idle_since(employee_id)
 
     def last_employee(self, phone_number: str) -> int | None:
-        return self._presence.last_talks.employee(self._account.account_id, phone_number)
+        return self._presence.last_talks.employee(self._account.account_id, phone_number, self._now)
 
     def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
         return self._account.trunk_for(number)
