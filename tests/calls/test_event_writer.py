@@ -215,6 +215,34 @@ async def test_what_is_no_json_stops_nobody(db: Database) -> None:
     assert len(await dead_letters(db)) == len(simulation.events) - 3
 
 
+@pytest.mark.parametrize("in_one_batch", [True, False])
+async def test_events_before_one_that_does_not_follow_are_stored(db: Database, in_one_batch: bool) -> None:
+    """A fault of the program: a leg answers that never began. The call is in the reports nevertheless."""
+    simulation, other = talk(), talk(seed=7)
+    at = next(n for n, one in enumerate(simulation.events) if one.type is EventType.LEG_ANSWERED)
+    bad = simulation.events[at]
+    events = [
+        *simulation.events[:at],
+        replace(bad, data={**bad.data, "leg_id": 1}),
+        *simulation.events[at + 1 :],
+    ]
+    async with writing(db) as writer:
+        if not in_one_batch:
+            writer.put(events[: at - 1])
+            await writer.flush()
+        writer.put(events[at - 1 :] if not in_one_batch else events)
+        writer.put(other.events)
+        async with asyncio.timeout(20):
+            await writer.flush()
+    assert (await row(db, other.session))["total_duration"] == 36
+    async with db.connection() as connection:
+        kept = await call_events(connection, c.ACCOUNT, simulation.session.call_session_id)
+        assert await open_calls(connection, 1) == []
+    assert [one.seq for one in kept] == [one.seq for one in events[:at]]
+    assert await dead_letters(db) == [(one.stream, one.seq) for one in events[at:]]
+    assert (await row(db, simulation.session))["finish_reason"] == "caller_disconnects"
+
+
 async def test_a_passing_error_loses_nothing(db: Database) -> None:
     """A lock time-out is not the event's fault: it is tried again."""
     simulation = talk()

@@ -114,6 +114,27 @@ def test_new_messages_come_with_their_keys() -> None:
     walk(simulation.events)
 
 
+def test_a_message_that_could_not_be_deleted_is_offered_again() -> None:
+    """PostgreSQL is unavailable: the employee must not believe that it is gone."""
+    simulation = opened(NEW, SAVED).keys("3")
+    failed = QuestionFailed(simulation.asked[-1].key, Instant(simulation.clock), "TimeoutError")
+    assert simulation.asked[-1].question.is_change
+    assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    simulation.take(rules.signal(simulation.session, failed, simulation.context()))
+    simulation.flow()
+    assert simulation.heard() == ["technical_problem", "mailbox_new", "n", "mailbox_keys"]
+    simulation.keys("3").reply("done")
+    assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]
+    assert [one.question.data["recording_id"] for one in simulation.asked[1:]] == [NEW["id"]] * 2
+    simulation.keys("3")
+    failed = QuestionFailed(simulation.asked[-1].key, Instant(simulation.clock), "TimeoutError")
+    assert simulation.heard() == ["mailbox_end"]
+    simulation.take(rules.signal(simulation.session, failed, simulation.context()))
+    assert simulation.flow().session.ending is None
+    assert simulation.heard() == ["technical_problem", "mailbox_saved", "s", "mailbox_keys"]
+    walk(simulation.events)
+
+
 def test_the_next_without_a_change_and_other_keys() -> None:
     simulation = opened(NEW, SAVED).keys("79")
     assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]

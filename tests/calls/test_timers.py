@@ -288,6 +288,25 @@ async def test_a_question_is_answered_or_fails() -> None:
     assert await answered(never, Question("look_up", seconds=0.01)) == QuestionFailed("k", at, TIMED_OUT)
 
 
+async def test_a_change_is_made_though_the_caller_hangs_up_at_once() -> None:
+    made, proceed = asyncio.Event(), asyncio.Event()
+
+    async def change(_account_id: int, _question: Question) -> None:
+        await proceed.wait()
+        made.set()
+
+    handled: list[TimerInput] = []
+    timers = CallTimers(lambda _call, given: handled.append(given), lambda: 7.0)
+    timers.register("change", change)
+    timers.ask(c.ACCOUNT, 1, Ask("k", Question("change", is_change=True)))
+    await asyncio.sleep(0)
+    timers.forget(1)
+    proceed.set()
+    async with asyncio.timeout(5):
+        await made.wait()
+    assert handled == []
+
+
 async def test_the_answer_to_a_question_of_a_call_that_ended_is_void() -> None:
     ended = asyncio.Event()
 

@@ -50,11 +50,13 @@ class Question:
     :ivar kind: selects the executor.
     :ivar data: JSON values.
     :ivar seconds: for how long an answer is awaited.
+    :ivar is_change: it changes something, which is completed although the call has ended.
     """
 
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 10.0
+    is_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class EventType(StrEnum):
     MAILBOX_OPENED = "mailbox_opened"
     """new, saved: numbers of messages"""
     MAILBOX_MARKED = "mailbox_marked"
-    """recording_id, action save|delete"""
+    """recording_id, action save|delete; whether it could be done: the question_closed that follows"""
     SETTING_DIALLED = "setting_dialled"
     """leg_id, employee_id, setting do_not_disturb|forward_always|forward_busy|forward_no_answer, value (on|off, or the
     extension or number to forward to, empty: none): an employee dialled the code of a setting"""

@@ -100,7 +100,7 @@ def _ask(decision: Decision) -> None:
     state = decision.session.state
     if isinstance(state, ChangingSetting):
         data = {"employee_id": state.employee_id, "setting": state.setting, "value": state.value}
-        decision.do(Ask(CHANGE, Question(CHANGE, data)))
+        decision.do(Ask(CHANGE, Question(CHANGE, data, is_change=True)))
 
 
 def changed(decision: Decision, given: QuestionReply) -> None:

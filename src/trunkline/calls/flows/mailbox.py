@@ -124,12 +124,25 @@ def key_of_messages(decision: Decision, given: Key) -> None:
         message = session.mailbox[session.mailbox_at]
         data = {"employee_id": leg.employee_id, "recording_id": message["id"], "action": action}
         decision.emit(EventType.MAILBOX_MARKED, recording_id=message["id"], action=action)
-        decision.do(Ask(f"{MARK}:{message['id'][:16]}", Question(MARK, data)))
+        decision.do(Ask(f"{MARK}:{session.mailbox_at}", Question(MARK, data, is_change=True)))
     if given.key not in "123#":
         return
     consultation.stop_playback(decision, leg)
     session.mailbox_at += given.key != "1"
     _play(decision, leg)
+
+
+def marked(decision: Decision, given: QuestionReply) -> None:
+    """A message that could not be saved or deleted is offered again."""
+    session, leg = decision.session, decision.session.initiator
+    kind, _, at = given.key.partition(":")
+    if kind != MARK or given.value is not None or leg is None or not leg.alive:
+        return
+    if int(at) >= len(session.mailbox):
+        return  # the switch was restarted: the PIN is asked again
+    consultation.stop_playback(decision, leg)
+    session.mailbox_at = min(session.mailbox_at, int(at))
+    _play(decision, leg, "technical_problem")
 
 
 def played(decision: Decision, given: MessagePlayed) -> None:
@@ -156,8 +169,8 @@ def _ask(decision: Decision, leg: Leg) -> None:
     decision.do(Ask(OPEN, Question(OPEN, data)))
 
 
-def _play(decision: Decision, leg: Leg) -> None:
-    """The present message, and what may be done with it."""
+def _play(decision: Decision, leg: Leg, *before: str) -> None:
+    """The present message, and what may be done with it; sounds ``before`` it."""
     session = decision.session
     decision.do(CancelTimer(MENU_TIMER))
     if session.mailbox_at >= len(session.mailbox):
@@ -165,7 +178,7 @@ def _play(decision: Decision, leg: Leg) -> None:
         return
     message = session.mailbox[session.mailbox_at]
     kind = "mailbox_saved" if message["is_saved"] else "mailbox_new"
-    _say(decision, leg, kind, message["file"], "mailbox_keys")
+    _say(decision, leg, *before, kind, message["file"], "mailbox_keys")
 
 
 def _say(decision: Decision, leg: Leg, *sounds: str) -> None:
@@ -192,6 +205,7 @@ TABLE = Table(
         (MailboxLogin, QuestionReply): row(opened, MailboxLogin, MailboxOpen, Finishing),
         (MailboxLogin, MessagePlayed): row(played, MailboxLogin, Finishing),
         (MailboxOpen, Key): row(key_of_messages, MailboxOpen, Finishing),
+        (MailboxOpen, QuestionReply): row(marked, MailboxOpen, Finishing),
         (MailboxOpen, InputElapsed): row(messages_elapsed, Finishing),
         (MailboxOpen, MessagePlayed): row(played, MailboxOpen, Finishing),
         **{(state, LegGone): row(engine_connect.party_gone, state, Finishing) for state in _STATES},
@@ -200,6 +214,6 @@ TABLE = Table(
     ignored=pairs(
         _STATES, PartyTaken, RingElapsed, JoinFailed, ScenarioPlayed, MessageRecorded, NotConnected, TalkOver
     ),
-    expected=pairs(_STATES, LegAnswered, LegUnreached) | pairs((MailboxOpen,), QuestionReply),
+    expected=pairs(_STATES, LegAnswered, LegUnreached),
 )
 """Of an employee in the own mailbox."""

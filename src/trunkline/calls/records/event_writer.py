@@ -98,6 +98,10 @@ class _Portion:
 
     stream: _Stream
     events: list[Event]
+    rest: list[Event] = field(default_factory=list)
+    """Events that do not follow from those before them: ``dead_letters`` gets them once ``events`` are written."""
+    fault: Exception | None = None
+    """Why they do not."""
 
     @property
     def is_first(self) -> bool:
@@ -325,17 +329,8 @@ class EventWriter:
                 portion = found[call_session_id] = _Portion(stream, [])
             portion.events.append(event)
         for portion in found.values():
-            try:
+            if portion.stream.dead is None:
                 _evolve_to_end(portion)
-            except UNSTORABLE as error:
-                portion.stream.dead = f"{type(error).__name__}: {error}"
-                _log.exception(
-                    "events_not_consistent",
-                    account_id=portion.stream.account_id,
-                    call_session_id=portion.stream.call_session_id,
-                    consequence="the rest of this call is in dead_letters",
-                    remedy="report this line with its traceback",
-                )
         return list(found.values())
 
     async def _stream(self, event: Event, call_session_id: int) -> _Stream:
@@ -372,9 +367,20 @@ class EventWriter:
                 await self._write_separately(todo, position, error)
                 break
         for portion in portions:
+            await self._cut_off(portion)
             if portion.stream.dead is not None and portion.events:
                 await self._dead_letter(portion)
             portion.events = []
+
+    async def _cut_off(self, portion: _Portion) -> None:
+        """The events of a portion are written (or dead-lettered below): its stream is dead from those that do not follow."""
+        if portion.fault is None:
+            return
+        if portion.stream.dead is None:
+            await self._write_row(portion, portion.fault)
+            portion.stream.dead = f"{type(portion.fault).__name__}: {portion.fault}"
+            portion.events = []
+        portion.events, portion.rest, portion.fault = portion.events + portion.rest, [], None
 
     async def _transaction(
         self, portions: Sequence[_Portion], position: Instant | None, *, rows: bool = True
@@ -586,14 +592,33 @@ class EventWriter:
 
 
 def _evolve_to_end(portion: _Portion) -> None:
-    """Bring the writer's own state of the call to the last event of the portion."""
+    """Bring the writer's own state of the call to the last event of the portion, or to the first that does not follow."""
     stream = portion.stream
-    for event in portion.events:
-        if stream.state is None:
-            if event.type is EventType.SESSION_STARTED:
+    for number, event in enumerate(portion.events):
+        try:
+            if stream.state is not None:
+                evolve(stream.state, event)
+            elif event.type is EventType.SESSION_STARTED:
                 stream.state = begin(event)
-        else:
-            evolve(stream.state, event)
+        except UNSTORABLE as error:
+            _log.exception(
+                "events_not_consistent",
+                account_id=stream.account_id,
+                call_session_id=stream.call_session_id,
+                seq=event.seq,
+                type=event.type,
+                consequence="this event and the rest of its call are in dead_letters",
+                remedy="report this line with its traceback",
+            )
+            portion.events, portion.rest, portion.fault = (
+                portion.events[:number],
+                portion.events[number:],
+                error,
+            )
+            stream.row_refused = (
+                True  # the state may have a part of the event: the row is made from what is stored
+            )
+            return
 
 
 def _same(ours: Event, stored: Event) -> bool:

@@ -62,6 +62,8 @@ class CallTimers:
         self._executors: dict[str, QuestionExecutor] = {}
         self._asked: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._changes: set[asyncio.Task[None]] = set()
+        """Those of them that are completed although their call has ended."""
         self._is_held = False
 
     # --- timers
@@ -111,12 +113,17 @@ class CallTimers:
         """Run a question concurrently with the calls; its answer is an input of the call."""
         task = item_task(self._execute(account_id, call_session_id, ask), name="question", among=self._tasks)
         self._asked[call_session_id, ask.key] = task
+        if ask.question.is_change:
+            self._changes.add(task)
+            task.add_done_callback(self._changes.discard)
 
     def forget(self, call_session_id: int) -> None:
-        """The call is over: its timers and questions are void."""
+        """The call is over: its timers and questions are void. Changes are completed: who deletes a message may hang up."""
         self.keep(call_session_id, {})
         for asked in [one for one in self._asked if one[0] == call_session_id]:
-            self._asked.pop(asked).cancel()
+            task = self._asked.pop(asked)
+            if task not in self._changes:
+                task.cancel()
 
     def fail_lost(self, call_session_id: int, open_questions: Mapping[str, str]) -> None:
         """Questions that a former process asked have no executor any more."""
