@@ -12,7 +12,7 @@ TABLES = (
     "contact_group_members", "blacklist", "trunks", "virtual_numbers", "call_processing_rules", "sip_lines",
     "employee_positions", "employees", "employee_phones", "employee_operators", "employee_groups", "group_members",
     "group_phones", "scenarios", "scenario_operations", "talk_options", "subscriptions", "sites", "site_blocks", "campaigns",
-    "campaign_blocks", "campaign_costs", "crm_accounts", "offline_message_user_fields",
+    "campaign_blocks", "campaign_costs", "crm_accounts", "offline_message_user_fields", "agents", "queues", "queue_tiers",
 )  # fmt: skip
 
 LEFT_OUT = frozenset(

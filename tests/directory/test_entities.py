@@ -11,6 +11,7 @@ from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
 from trunkline.directory.files.form import SECTIONS
 from trunkline.directory.forms.entity import column_names
 from trunkline.directory.numbers.form import RuleForm
+from trunkline.directory.queues.form import TierForm
 
 OWN = {
     "media": {"kind", "sha256", "duration_ms", "size_bytes", "spoken_text", "spoken_language"},
@@ -21,6 +22,7 @@ OWN = {
     "talk_options": {"mnemonic", "name", "settings"},
     "sites": {"parameter_weights"},
     "campaigns": {"group_conditions"},
+    "queues": {"exits", "audio_playback"},
 }
 """Columns that an entity reads and writes by its own statements."""
 
@@ -65,6 +67,7 @@ async def test_every_column_is_in_the_file_or_has_a_reason(db: Database) -> None
 async def test_every_column_of_a_part_is_in_the_file(db: Database) -> None:
     parts: dict[str, tuple[type[BaseModel], set[str]]] = {
         "employee_phones": (EmployeePhoneForm, {"phone_id", "employee_id", "position"}),
+        "queue_tiers": (TierForm, {"queue_id"}),
         "agents": (AgentForm, {"employee_id"}),
         "employee_operators": (OperatorForm, {"employee_id", "password_hash"}),
         "call_processing_rules": (RuleForm, {"call_processing_rule_id", "virtual_number_id", "position"}),

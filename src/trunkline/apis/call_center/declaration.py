@@ -30,6 +30,8 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     ARRAY = "array"
     OBJECT = "object"
+    JSON = "json"
+    """An object or an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,13 @@ class Answer:
 
     :ivar fields: of a record.
     :ivar schema: JSON Schema of other data.
+    :ivar is_record_possible: with some parameters a list is answered as one record.
     """
 
     data: Data = Data.NOTHING
     fields: tuple[Field, ...] = ()
     schema: Mapping[str, Any] | None = None
+    is_record_possible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,11 @@ def ids(name: str, description: str = "", **more: Any) -> Field:
 
 def json_object(name: str, description: str = "", **more: Any) -> Field:
     return Field(name, Kind.OBJECT, description, **{"maximum": 500, **more})
+
+
+def json_value(name: str, description: str = "", **more: Any) -> Field:
+    """An object or an array of JSON."""
+    return Field(name, Kind.JSON, description, **{"maximum": 500, **more})
 
 
 ID = identifier("id", "Number of the record.", required=True, read_only=True)

@@ -149,7 +149,7 @@ def _fits(template: str, path: str) -> bool:
 
 
 def _route(verb: str, path: str, handler: Handler) -> web.RouteDef:
-    return web.get(path, handler) if verb == "GET" else web.route(verb, path, handler)
+    return web.get(path, handler, allow_head=False) if verb == "GET" else web.route(verb, path, handler)
 
 
 def _refusal(status: int, message: str) -> web.Response:
@@ -171,9 +171,8 @@ async def _send(request: web.Request, responded: Responded) -> web.StreamRespons
     response.content_type = _JSON
     response.charset = "utf-8"
     await response.prepare(request)
-    if request.method != "HEAD":
-        await response.write(responded.body)
-        async for chunk in responded.rest:
-            await response.write(chunk)
+    await response.write(responded.body)
+    async for chunk in responded.rest:
+        await response.write(chunk)
     await response.write_eof()
     return response

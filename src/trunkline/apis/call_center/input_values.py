@@ -58,7 +58,7 @@ def read_value(field: Field, value: Any, place: str) -> Any:
 
     :raises InvalidInput: with what to send.
     """
-    if value is None or (value == "" and field.kind in (Kind.INTEGER, Kind.BOOLEAN, Kind.OBJECT)):
+    if value is None or (value == "" and field.kind in (Kind.INTEGER, Kind.BOOLEAN, Kind.OBJECT, Kind.JSON)):
         if field.required:
             raise InvalidInput(f"{place} is empty: send {_wanted(field)}.", field=place)
         return None
@@ -142,6 +142,15 @@ def _object(_field: Field, value: Any) -> dict[str, Any]:
     return value
 
 
+def _json(_field: Field, value: Any) -> Any:
+    if isinstance(value, str):
+        value = _parsed(value)
+    if not isinstance(value, dict | list):
+        raise ValueError
+    _check_json(value)
+    return value
+
+
 def _parsed(text: str) -> Any:
     try:
         return orjson.loads(text)
@@ -176,6 +185,7 @@ _READERS: Mapping[Kind, Callable[[Field, Any], Any]] = {
     Kind.STRING: _string,
     Kind.ARRAY: _array,
     Kind.OBJECT: _object,
+    Kind.JSON: _json,
 }
 
 
@@ -209,6 +219,8 @@ def _wanted(field: Field) -> str:
             return f"an array{what}" + (f" with at most {high} items" if high is not None else "")
         case Kind.OBJECT:
             return "a JSON object" + (f" with at most {high} members" if high is not None else "")
+        case Kind.JSON:
+            return "an object or array of JSON"
 
 
 def _span(low: int | None, high: int | None) -> str:

@@ -74,7 +74,8 @@ def document(operations: Iterable[Operation]) -> bytes:
 
 def schema_of(field: Field, *, is_input: bool = False) -> dict[str, Any]:
     """JSON Schema of a field."""
-    found: dict[str, Any] = {"type": field.kind.value}
+    kinds = ["object", "array"] if field.kind is Kind.JSON else [field.kind.value]
+    found: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
     if field.description:
         found["description"] = field.description
     match field.kind:
@@ -87,7 +88,7 @@ def schema_of(field: Field, *, is_input: bool = False) -> dict[str, Any]:
             found["items"] = {"type": field.items.value} if field.items is not None else {}
             if field.items is Kind.INTEGER:
                 found["items"]["minimum"] = 0
-        case Kind.OBJECT | Kind.BOOLEAN:
+        case Kind.OBJECT | Kind.BOOLEAN | Kind.JSON:
             pass
     if field.enum:
         found["enum"] = [*field.enum]
@@ -98,7 +99,7 @@ def schema_of(field: Field, *, is_input: bool = False) -> dict[str, Any]:
     if field.write_only:
         found["writeOnly"] = True
     if field.is_nullable and not (is_input and field.required):
-        found["type"] = [field.kind.value, "null"]
+        found["type"] = [*kinds, "null"]
         if field.enum:
             found["enum"].append(None)
     if not is_input:
@@ -194,7 +195,8 @@ def _success(answer: Answer) -> dict[str, Any]:
     else:
         data = record_schema(answer.fields)
         if answer.data is Data.RECORDS:
-            data = {"type": "array", "items": data}
+            several = {"type": "array", "items": data}
+            data = {"oneOf": [several, data]} if answer.is_record_possible else several
     found["required"] = ["success", "data"]
     found["properties"]["data"] = data
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.apis.call_center import phone_lists, users
+from trunkline.apis.call_center import phone_lists, queues, users
 from trunkline.apis.call_center.declaration import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*phone_lists.OPERATIONS, *users.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (*phone_lists.OPERATIONS, *users.OPERATIONS, *queues.OPERATIONS)

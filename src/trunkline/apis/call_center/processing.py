@@ -384,10 +384,10 @@ def read_arguments(
     own = {name: value for name, value in query.items() if name in names}
     others = {name: value for name, value in query.items() if name not in names}
     if operation.body is None:
-        return Arguments(in_path, read_members(operation.query, {**others, **own}, partial=True))
+        return Arguments(in_path, read_members(operation.query, {**others, **own}, partial=False))
     return Arguments(
         in_path,
-        read_members(operation.query, own, partial=True),
+        read_members(operation.query, own, partial=False),
         _read_content(operation.body, others, body),
     )
 
@@ -431,6 +431,8 @@ def success(answer: Answer, data: Any) -> bytes:
             return b'{"success":true}'
         case Data.RECORD:
             content: Any = shown(answer.fields, data)
+        case Data.RECORDS if isinstance(data, Mapping):
+            content = shown(answer.fields, data)
         case Data.RECORDS:
             content = [shown(answer.fields, row) for row in data]
         case Data.OTHER:

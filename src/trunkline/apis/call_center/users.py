@@ -40,12 +40,13 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.processing import API, check_access, check_country
+from trunkline.apis.call_center.tier_items import tier_rows
 from trunkline.apis.service.request_context import CallerLike, RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.core import names
 from trunkline.core.errors import InvalidInput, InvalidState, PermissionDenied
 from trunkline.directory.agents.changes import AgentPatch
-from trunkline.directory.agents.rules import SETTINGS, Setting, SettingKind
+from trunkline.directory.agents.rules import MAX_NO_ANSWER, SETTINGS, Setting, SettingKind
 from trunkline.directory.employees.changes import EmployeePatch
 from trunkline.directory.users import changes, listing
 from trunkline.directory.users.changes import LogIn, UserPatch
@@ -157,6 +158,7 @@ USER_FIELDS = (
     ),
     text("email", "E-mail address.", required=True, may_be_missing=True, maximum=254, check=names.email),
     *(_field_of(name, setting) for name, setting in SETTINGS.items()),
+    tier_rows("queue_perms", "queue"),
     ids("groups", "Groups of employees that the user is in.", default=[]),
     text("geo_limit", "Countries that the user may come from, as IL,US; empty: all.", check=_countries),
     json_object(
@@ -172,7 +174,11 @@ USER_FIELDS = (
     seconds("no_answer_delay_time", "Seconds after a call that was not answered; null: the default."),
     seconds("reject_delay_time", "Seconds after a call that was declined; null: the default."),
     seconds("busy_delay_time", "Seconds after a call that met a busy device; null: the default."),
-    integer("max_no_answer", "Calls not answered until the user is set on break; null: the default."),
+    integer(
+        "max_no_answer",
+        "Calls not answered until the user is set on break; null: the default.",
+        maximum=MAX_NO_ANSWER,
+    ),
     integer("last_login", "Unix time of the last log-in.", read_only=True, maximum=ID_MAX),
     integer("ts", "Unix time of the creation.", read_only=True, maximum=ID_MAX, required=True),
     Field(
@@ -185,6 +191,7 @@ USER_FIELDS = (
     ),
     text("extensions", "Extensions of the user, with commas.", required=True, read_only=True),
     text("dids", "Numbers whose calls go to the user first, with commas.", required=True, read_only=True),
+    ids("queues", "Queues that the user is in.", required=True, read_only=True),
     text("vm_name", "Name of the voice mail box.", read_only=True),
     text("pgroup", "Name of the permission group.", read_only=True),
     integer(
@@ -229,6 +236,8 @@ def shown_user(row: Mapping[str, Any]) -> dict[str, Any]:
         "username": row["login"],
         "email": row["email"],
         "groups": row["groups"],
+        "queue_perms": row["queue_perms"],
+        "queues": [one[0] for one in row["queue_perms"]],
         "geo_limit": ",".join(row["geo_limit"]) if row["geo_limit"] else None,
         "permissions": permissions,
         "session_ttl": row["session_ttl"],
@@ -280,6 +289,10 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
         name: usual.get(name) if sent[name] is None else sent[name] for name in _AGENT_COLUMNS if name in sent
     }
     settings = {name: sent[name] for name in SETTINGS if name in sent}
+    tiers = None
+    if "queue_perms" in sent:
+        _check_rights(caller, [("queues", "update")])
+        tiers = [one.of_queue() for one in sent["queue_perms"] or []]
     return UserPatch(
         EmployeePatch(
             columns,
@@ -288,6 +301,7 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
         ),
         log_in,
         permissions,
+        tiers,
     )
 
 

@@ -25,7 +25,7 @@ class AgentForm(Item):
     no_answer_delay_time: _Seconds | None = None
     reject_delay_time: _Seconds | None = None
     busy_delay_time: _Seconds | None = None
-    max_no_answer: Annotated[int, Field(ge=0, le=rules.MAX_COUNT)] | None = None
+    max_no_answer: Annotated[int, Field(ge=0, le=rules.MAX_NO_ANSWER)] | None = None
     settings: Annotated[Mapping[str, Any], AfterValidator(rules.checked_settings), Json()] = Field(
         default_factory=dict
     )

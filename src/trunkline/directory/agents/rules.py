@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 MAX_SECONDS = 86_400
 MAX_COUNT = 2**31 - 1
+MAX_NO_ANSWER = 86_400
+"""A count of offers."""
 MAX_ID = 2**53 - 1
 MAX_TEXT = 255
 MAX_IDS = 1000

@@ -15,6 +15,7 @@ from trunkline.directory.lines import form as lines
 from trunkline.directory.media import form as media
 from trunkline.directory.message_fields import form as message_fields
 from trunkline.directory.numbers import form as numbers
+from trunkline.directory.queues import form as queues
 from trunkline.directory.scenarios import form as scenarios
 from trunkline.directory.schedules import form as schedules
 from trunkline.directory.sites import form as sites
@@ -35,6 +36,7 @@ ENTITIES: Mapping[str, Entity] = {
         lines,
         employees,
         groups,
+        queues,
         scenarios,
         subscriptions,
         sites,
@@ -53,6 +55,7 @@ DELETE_ORDER = (
     "sites",
     "virtual_numbers",
     "scenarios",
+    "queues",
     "groups",
     "contact_groups",
     "contacts",

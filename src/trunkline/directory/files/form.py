@@ -41,6 +41,7 @@ from trunkline.directory.lines.form import SipLineForm
 from trunkline.directory.media.form import MediaForm
 from trunkline.directory.message_fields.form import MessageFieldForm
 from trunkline.directory.numbers.form import VirtualNumberForm
+from trunkline.directory.queues.form import QueueForm
 from trunkline.directory.scenarios.form import ScenarioForm, TalkOptionForm
 from trunkline.directory.schedules.form import ScheduleForm
 from trunkline.directory.sites.form import SiteForm
@@ -115,6 +116,7 @@ class Form(Item):
     positions: Annotated[dict[Title, TitleForm] | None, _Nothing, _Listed] = None
     employees: Annotated[dict[Key, EmployeeForm] | None, _Nothing] = None
     groups: Annotated[dict[Key, GroupForm] | None, _Nothing] = None
+    queues: Annotated[dict[Key, QueueForm] | None, _Nothing] = None
     scenarios: Annotated[dict[Key, ScenarioForm] | None, _Nothing] = None
     talk_options: Annotated[dict[Button, Annotated[TalkOptionForm, shorthand("kind")]] | None, _Nothing] = (
         None

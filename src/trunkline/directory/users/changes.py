@@ -5,8 +5,8 @@ Each part is written by the model of its entity (:mod:`trunkline.directory.emplo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from trunkline.accounts.model import Action, Api
@@ -21,6 +21,8 @@ from trunkline.directory.employees.changes import (
     change_employee,
     remove_employee,
 )
+from trunkline.directory.queues.changes import replace_tiers_of
+from trunkline.directory.queues.rules import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ class UserPatch:
 
     :ivar log_in: as of :func:`trunkline.accounts.users.change_user`.
     :ivar permissions: in addition to those of the role; None: they stay.
+    :ivar tiers: all places in queues; ``employee_id`` is not looked at; None: they stay.
     """
 
     employee: EmployeePatch = field(default_factory=EmployeePatch)
     log_in: Mapping[str, Any] = field(default_factory=dict)
     permissions: Iterable[Permission] | None = None
+    tiers: Sequence[Tier] | None = None
 
 
 class LogIn(NamedTuple):
@@ -61,6 +65,7 @@ async def create_user(db: Database, account_id: int, wanted: UserPatch) -> int:
     """
     async with transaction(db) as connection:
         employee_id = await add_employee(connection, account_id, wanted.employee)
+        await _put_tiers(connection, account_id, employee_id, wanted.tiers)
         await _put_log_in(connection, account_id, employee_id, wanted)
         return employee_id
 
@@ -83,6 +88,7 @@ async def update_user(
             for log_in in await _log_ins(connection, account_id, employee_id):
                 check(log_in)
         await change_employee(connection, account_id, employee_id, wanted.employee)
+        await _put_tiers(connection, account_id, employee_id, wanted.tiers)
         await _put_log_in(connection, account_id, employee_id, wanted)
 
 
@@ -124,6 +130,14 @@ async def _log_ins(connection: Connection, account_id: int, employee_id: int) ->
 def _permission(text: str) -> Permission:
     resource, _, action = text.partition(":")
     return resource, action
+
+
+async def _put_tiers(
+    connection: Connection, account_id: int, employee_id: int, tiers: Sequence[Tier] | None
+) -> None:
+    if tiers is not None:
+        own = [replace(tier, employee_id=employee_id) for tier in tiers]
+        await replace_tiers_of(connection, account_id, employee_id, own)
 
 
 async def _put_log_in(connection: Connection, account_id: int, employee_id: int, wanted: UserPatch) -> None:

@@ -26,6 +26,10 @@ select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymi
             and o.settings ->> 'employee_id' = e.employee_id::text order by 1) as dids,
     array(select g.resource || ':' || g.action from user_permissions g
         where g.account_id = u.account_id and g.user_id = u.user_id order by 1) as permissions,
+    coalesce((select jsonb_agg(jsonb_build_array(t.queue_id, t.mode, t.position, t.level, q.name, t.schedule_id, false)
+            order by t.queue_id) from queue_tiers t
+        join queues q on q.account_id = t.account_id and q.queue_id = t.queue_id
+        where t.account_id = e.account_id and t.employee_id = e.employee_id), '[]') as queue_perms,
     exists (select from employee_phones p join registrations r
         on r.account_id = p.account_id and r.sip_line_id = p.sip_line_id
         where p.account_id = e.account_id and p.employee_id = e.employee_id and r.reachable is not false
