@@ -46,7 +46,13 @@ join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any(c.conkey)
 where c.contype = 'p' and a.attname <> 'account_id'
 """
 
-_MORE = {("employee_operators", "site_ids"): "sites"}
+_MORE = {
+    ("employee_operators", "site_ids"): "sites",
+    ("queues", "announce_id"): "media_files",
+    ("queues", "moh_id"): "media_files",
+    ("queues", "join_announce"): "media_files",
+    ("queues", "pre_bridge_announce"): "media_files",
+}
 
 
 async def contents(db: Database, account_id: int) -> dict[str, list[str]]:

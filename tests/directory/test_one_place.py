@@ -38,12 +38,16 @@ OWNERS = {
     "campaign_blocks": "campaigns",
     "campaign_costs": "campaigns",
     "crm_accounts": "crm_accounts",
+    "agents": "agents",
+    "queues": "queues",
+    "queue_tiers": "queues",
 }
 """Package of ``directory`` by table."""
 
 ELSEWHERE = {
     ("directory/employees/changes.py", "group_members"): "an employee's own list of groups",
     ("directory/employees/form.py", "sip_lines"): "lines of employees who go",
+    ("directory/employees/form.py", "agents"): "an employee's own settings as an agent",
     ("directory/numbers/changes.py", "trunks"): "trunks that were made for numbers",
     ("directory/numbers/form.py", "sip_lines"): "lines whose number goes",
     ("directory/campaigns/weights.py", "sites"): "weights of a site's campaigns",

@@ -21,6 +21,7 @@ from trunkline.directory.employees.changes import (
     change_employee,
     remove_employee,
 )
+from trunkline.directory.employees.numbers import replace_phones
 from trunkline.directory.queues.changes import replace_tiers_of
 from trunkline.directory.queues.rules import Tier
 
@@ -105,11 +106,7 @@ async def remove_user(db: Database, account_id: int, employee_id: int, check: Ch
         for log_in in await _log_ins(connection, account_id, employee_id):
             check(log_in)
             await delete_user(connection, account_id, log_in.user_id)
-        for statement in (
-            "delete from employee_phones where account_id = %s and employee_id = %s",
-            "update sip_lines set employee_id = null where account_id = %s and employee_id = %s",
-        ):
-            await connection.execute(statement, (account_id, employee_id))
+        await replace_phones(connection, account_id, employee_id, [])
         await remove_employee(connection, account_id, employee_id)
 
 
