@@ -192,7 +192,7 @@ async def _columns(
                 field="name",
                 value=columns["name"],
             )
-    wanted = {int(columns[name]) for name in MEDIA if columns.get(name) is not None}
+    wanted: set[int] = {media for name in MEDIA if (media := columns.get(name)) is not None}
     if wanted:
         cursor = await connection.execute(
             "select media_file_id from media_files where account_id in (0, %s) and media_file_id = any(%s)",
