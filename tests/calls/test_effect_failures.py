@@ -292,6 +292,25 @@ async def test_an_effect_fails_as_a_value_whatever_goes_wrong(tmp_path: Path, fa
     assert engine.asked == ["answer"]
 
 
+async def test_a_refusal_does_not_wait_for_the_hang_up_of_another(tmp_path: Path) -> None:
+    """A node that was away refuses many calls at once; each hang-up may take as long as its time-out."""
+    engine, begun, may_end = FailingEngine(None), [], asyncio.Event()
+
+    async def hangup(channel: Channel, _cause: int) -> None:
+        begun.append(channel)
+        await may_end.wait()
+
+    vars(engine)["hangup"] = hangup
+    executor = EffectExecutor(engine, tmp_path, lambda *_: None)
+    for name in ("one", "two"):
+        executor.refuse_channel(Channel(name))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert begun == ["one", "two"]
+    may_end.set()
+    await executor.settle()
+
+
 @pytest.mark.parametrize("callback", ["failed", "dialled"])
 async def test_a_callback_that_raises_drops_no_later_effect(tmp_path: Path, callback: str) -> None:
     """Otherwise a party stays on a line that nobody commands, and the command waits for its time-out."""

@@ -128,6 +128,8 @@ class Node:
         self.missed: list[Signal] = []
         self.flow_later: list[Signal] = []
         self.alive = True
+        self.channels_max = 0
+        """Media ports; 0 = not known."""
         self.switch = self._switch()
 
     def _switch(self) -> Switch:
@@ -137,6 +139,7 @@ class Node:
             directory=lambda: self.directory,
             writer=self.reported,  # type: ignore[arg-type]
             executor=lambda _: self.hands,
+            channels_max=self.channels_max,
             clock=lambda: self.clock,
             call_later=lambda _seconds, _function: NeverRings(),
         )
@@ -1215,3 +1218,85 @@ def test_an_answered_call_whose_events_are_lost_is_charged_from_its_answer() -> 
     node.flow()
     [answered] = [event for event in node.simulation() if event.type is EventType.LEG_ANSWERED]
     assert answered.at == pytest.approx(T0, abs=0.1)
+
+
+def _waiting(node: Node) -> Arrived:
+    """A call arrives while no switch is there and waits in the dialplan: its first signal, which comes again."""
+    channel = node.arrive(c.TO_ANNA)
+    return next(one for one in node.missed if isinstance(one, Arrived) and one.channel == channel)
+
+
+@pytest.mark.durability
+def test_a_waiting_call_that_the_recovery_refused_is_not_taken_when_it_arrives_again() -> None:
+    """Its hang-up is under way; a channel becomes free before that is done."""
+    node, customer, _ = talking()
+    arrived = _waiting(node.kill().at(8))
+    node.channels_max = 2
+    node.restart()
+    assert node.hands.unknown_channels == [arrived.channel]
+    node.at(12).engine.hang_up(customer)
+    node.flow()
+    assert not node.switch.sessions
+    node.switch.handle(arrived)
+    assert not node.switch.sessions, "one decision for one call"
+    assert node.hands.unknown_channels == [arrived.channel] * 2, "the refusal is repeated"
+
+
+@pytest.mark.durability
+def test_a_refused_call_is_not_taken_when_it_arrives_again_without_a_recovery() -> None:
+    node = Node()
+    node.channels_max = 2
+    node.switch = node._switch()
+    customer = node.arrive(c.TWICE)
+    channel = node.arrive(c.TO_ANNA)
+    assert node.hands.unknown_channels == [channel]
+    node.at(3).engine.hang_up(customer)
+    node.flow()
+    node.switch.handle(next(one for one in node.missed if getattr(one, "channel", None) == channel))
+    assert not node.switch.sessions
+
+
+@pytest.mark.durability
+def test_a_recovery_repeats_a_refusal_that_was_not_carried_out() -> None:
+    """The connection broke before Asterisk got the hang-up: its channel is still in Stasis, and no call has it."""
+    node, _, _ = talking()
+    arrived = _waiting(node.kill().at(8))
+    node.alive = True
+    node.switch.refuse_channel(arrived.channel)
+    seen = SeenChannel(
+        channel=arrived.channel,
+        endpoint=arrived.endpoint,
+        tag=CallTag(""),
+        created_at=arrived.started_at,
+        answered=False,
+        ringing=False,
+        controlled=True,
+        bridge=None,
+        linked=arrived.channel,
+        calling_number=arrived.calling_number,
+        called=arrived.called,
+    )
+    survey = Survey(
+        Instant(node.clock),
+        [*(node._seen(one) for one in node.engine.channels), seen],
+        list(node.missed),
+    )
+    node.recover(survey)
+    assert len(node.switch.sessions) == 1, "the talk"
+    assert node.hands.unknown_channels == [arrived.channel] * 2
+
+
+@pytest.mark.durability
+def test_channels_of_calls_that_are_gone_take_no_room_from_a_waiting_call() -> None:
+    """The CEL log does not have their ends yet: a power cut of Asterisk, or a line that is written late."""
+    node, _, _ = talking()
+    node.kill().at(8)
+    node.engine.channels.clear()
+    node.engine.pending.clear()
+    arrived = _waiting(node)
+    node.channels_max = 2
+    node.restart()
+    assert not node.hands.unknown_channels
+    assert [one.initiator.channel for one in node.switch.sessions.values() if one.initiator] == [
+        arrived.channel
+    ]

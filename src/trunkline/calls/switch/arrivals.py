@@ -74,19 +74,19 @@ class Arrivals:
             self._arrived_after_recovery(waiting, arrived)
             return
         if arrived.channel in self._switch.past_channels:
-            self._executor.refuse_channel(arrived.channel)  # recovery has closed its call
+            self._switch.refuse_channel(arrived.channel)  # refused before, or recovery has closed its call
             return
         try:
             origin = self.origin_of(self._directory(), arrived)
             refused = self._why_refused(origin, arrived)
             if origin is None or refused is not None:
                 self._log_refusal(arrived, origin, refused or "no_account")
-                self._executor.refuse_channel(arrived.channel)
+                self._switch.refuse_channel(arrived.channel)
                 return
             call_session_id = self._switch.id_of(arrived.channel) or self._switch.next_id()
             decision = open_call(origin, arrived, self._switch.context(origin.account), call_session_id)
         except Exception:
-            self._executor.refuse_channel(arrived.channel)  # an internal error, without effect on the call
+            self._switch.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
         self._opened.add(decision.session.call_session_id)
         if any(isinstance(effect, ConnectTargets | OriginateLeg) for effect in decision.effects):

@@ -120,6 +120,7 @@ class EffectExecutor:
         """Called with the session id when the engine has the command to ring a phone."""
         self._queues: dict[int, deque[tuple[Effect, _Batch]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._refusals = 0
 
     def perform(
         self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
@@ -149,11 +150,14 @@ class EffectExecutor:
         await self._engine.take_control(channels)
 
     def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
-        """Hang up a channel that belongs to no session.
+        """Hang up a channel that belongs to no session; never waits for another one.
 
         :param cause: Q.850.
         """
-        self.perform(0, [Hangup(channel, cause)])
+        self._refusals += 1
+        self.perform(
+            -self._refusals, [Hangup(channel, cause)]
+        )  # no session has a negative id: each is in a queue of its own
 
     def has_pending(self, call_session_id: int) -> bool:
         """Whether effects of a session are under way or queued."""

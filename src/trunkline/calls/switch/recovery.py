@@ -6,7 +6,8 @@
 3. Apply the missed signals by the same rules as live signals. A signal that was handled before has no effect.
 4. End the legs whose channels do not exist any more. When the Asterisk that carried them does not run any more (a power cut,
    a restored backup), the last moment at which it is known to have run is their end, and not the moment of the recovery.
-5. Continue the calls whose channels exist, and begin those that came in meanwhile.
+5. Continue the calls whose channels exist, then begin those that came in meanwhile and wait: the channels of calls that
+   are over take no room from them.
 
 A call is found by its id, which follows from its first channel (:func:`trunkline.core.ids.id_of_channel`): the CEL log, the
 listing of channels and the signal of the arrival are of one call, whichever comes first.
@@ -180,7 +181,8 @@ class Recovery:
         self._hung_up = {one.channel for one in survey.missed if isinstance(one, Ended) and one.by_party}
         self._ended_with_engine: set[int] = set()
         """Calls that ended because their Asterisk did."""
-        self._fresh: set[int] = set()
+        self._waiting: list[SeenChannel] = []
+        """First channels of calls of which nothing has been decided, in Stasis."""
         self._commanded: set[Channel] = set()
         """Channels that the rules have given a command in this recovery."""
         self._pending: set[int] = set()
@@ -218,10 +220,11 @@ class Recovery:
         for one in self._survey.channels:
             self._adopt_unknown(one)
         for session in list(self._switch.sessions.values()):
-            # For a call that begins only now the survey is older than the effects that were just carried out.
             # The channels of a call whose start is not stored yet are made afterwards.
-            if session.call_session_id not in self._fresh and not self._switch.commands.is_unplaced(session):
+            if not self._switch.commands.is_unplaced(session):
                 self._settle(session)
+        for one in self._waiting:
+            self._begin_waiting(one)
         _log.info(
             "recovered",
             known_sessions=len(before),
@@ -413,7 +416,11 @@ class Recovery:
 
     def _adopt_unknown(self, seen: SeenChannel) -> None:
         switch = self._switch
-        if seen.channel in switch.channels or seen.channel in switch.past_channels:
+        if seen.channel in switch.channels:
+            return
+        if seen.channel in switch.past_channels:
+            if seen.controlled:
+                switch.refuse_channel(seen.channel)  # Asterisk did not get its hang-up
             return
         if is_own_channel(seen.channel):
             switch.refuse_channel(seen.channel)  # of a request that was lost before it was answered
@@ -431,10 +438,7 @@ class Recovery:
                     self._handle_answer(seen)
                     self._restore_message(session, self._survey.at)
             elif seen.controlled:
-                known = set(switch.sessions)
-                switch.handle(arrived)
-                self._fresh |= set(switch.sessions) - known
-                self._handle_answer(seen)
+                self._waiting.append(seen)
             else:
                 self._begin(arrived, seen)
             return
@@ -445,6 +449,11 @@ class Recovery:
             switch.handle(
                 TargetStarted(seen.channel, seen.created_at, Channel(seen.linked), seen.endpoint, number)
             )
+
+    def _begin_waiting(self, seen: SeenChannel) -> None:
+        """The survey is older than the effects that are carried out here, so the call is not settled by it."""
+        self._switch.handle(self._arrival(seen))
+        self._handle_answer(seen)
 
     def _handle_answer(self, seen: SeenChannel) -> None:
         """A call of which no event is stored was answered by the former switch: that is charged, and not reported again."""

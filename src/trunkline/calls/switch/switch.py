@@ -98,7 +98,7 @@ class Switch:
         self.sessions: dict[int, Session] = {}
         self.channels: dict[Channel, Session] = {}
         self.past_channels: dict[Channel, None] = {}
-        """Of calls that ended; the engine may report them again after a reconnect."""
+        """Of calls that ended, and those that were refused: the engine may report them again, and none begins a call."""
         self.commanded: set[Channel] | None = None
         """During a recovery: the channels that got a command which a recovery repeats."""
         self._accounts: dict[int, Account] = {}
@@ -320,7 +320,12 @@ class Switch:
         return self._executor.has_pending(session.call_session_id)
 
     def refuse_channel(self, channel: Channel) -> None:
-        """Hang up a channel that belongs to no call, with cause 42 (congestion): a carrier may try another route."""
+        """Hang up a channel that belongs to no call, with cause 42 (congestion): a carrier may try another route.
+
+        The decision is final. The channel may arrive again before it is hung up (it waited in the dialplan while no switch
+        was there), and a call that was begun then would be hung up in its talk.
+        """
+        self.remember_ended(channel)
         self._executor.refuse_channel(channel)
 
     def effect_failed(self, call_session_id: int, effect: Effect, error: EngineError) -> None:
@@ -344,7 +349,7 @@ class Switch:
                 self.remember_ended(leg.channel)
 
     def remember_ended(self, channel: Channel) -> None:
-        """This channel's call is over: later signals of the channel begin no call."""
+        """This channel's call is over, or was refused: later signals of the channel begin no call."""
         self.past_channels[channel] = None
         if len(self.past_channels) > PAST_CHANNELS:
             self.past_channels.pop(next(iter(self.past_channels)))
