@@ -1287,7 +1287,7 @@ def test_a_recovery_repeats_a_refusal_that_was_not_carried_out() -> None:
 
 
 @pytest.mark.durability
-def test_channels_of_calls_that_are_gone_take_no_room_from_a_waiting_call() -> None:
+def test_channels_of_calls_that_have_ended_are_not_counted_for_a_waiting_call() -> None:
     """The CEL log does not have their ends yet: a power cut of Asterisk, or a line that is written late."""
     node, _, _ = talking()
     node.kill().at(8)

@@ -100,7 +100,7 @@ class ChannelAdmission:
                 call_session_id=call_session_id,
                 refused=len(targets) - admitted,
                 consequence="the phones that fit are called, the others are not",
-                remedy="raise engine.max_channels and the range of sip.rtp_port_first to sip.rtp_port_last, or wait until calls end",
+                remedy="raise engine.max_channels and the range of sip.rtp_port_first to sip.rtp_port_last",
             )
         if admitted == 0:
             raise NoChannelFree("the account has too many channels in use for now")

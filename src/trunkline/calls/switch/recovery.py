@@ -6,8 +6,8 @@
 3. Apply the missed signals by the same rules as live signals. A signal that was handled before has no effect.
 4. End the legs whose channels do not exist any more. When the Asterisk that carried them does not run any more (a power cut,
    a restored backup), the last moment at which it is known to have run is their end, and not the moment of the recovery.
-5. Continue the calls whose channels exist, then begin those that came in meanwhile and wait: the channels of calls that
-   are over take no room from them.
+5. Continue the calls whose channels exist, then begin those that came in meanwhile and wait. The channels of calls that
+   have ended are not counted any more then.
 
 A call is found by its id, which follows from its first channel (:func:`trunkline.core.ids.id_of_channel`): the CEL log, the
 listing of channels and the signal of the arrival are of one call, whichever comes first.
