@@ -37,6 +37,7 @@ Logins and registrations
 --------------------------------------------------------------------------------------------------------------
 ``registrations``     writes registrations of devices into the database
 ``login_guard``       bans addresses after failed logins; ``login_bans`` has the rules, ``login_guessing`` counts
+``trunk_addresses``   which addresses trunks have
 ====================  =======================================================================================
 
 An arrival takes the way ``arrivals``, ``origins``, a flow (:mod:`trunkline.calls.flows`), ``switch.apply``, ``executor``.

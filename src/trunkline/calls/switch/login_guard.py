@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
 from trunkline.calls.switch.login_guessing import GuessCounter, Guessing
 from trunkline.calls.switch.presence import Presence
+from trunkline.calls.switch.trunk_addresses import TrunkAddresses
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
@@ -100,6 +101,8 @@ class LoginGuard:
         self._begun: list[Ban] = []
         self._failed_since: dict[tuple[str, str], int] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
+        self._trunks: tuple[Directory, TrunkAddresses] | None = None
+        """The addresses of the trunks of the present directory."""
         self._changed = asyncio.Event()
         self._load()
 
@@ -141,15 +144,13 @@ class LoginGuard:
         banned = {ban.ip for ban in self._bans.bans if ban.scope is BanScope.ADDRESS}
         concerned = banned | {ip for ip in addresses if _is_address(ip)}
         registered = [
-            [device.ip, device.port]
-            for devices in self._presence.all_devices().values()
-            for device in devices
-            if device.ip in concerned
+            [device.ip, device.port] for ip in sorted(concerned) for device in self._presence.devices_at(ip)
         ]
+        trunks = self._trunk_addresses()
         return {
             "banned": sorted(banned),
             "registered": registered,
-            "trunks": sorted(self._of_trunks(concerned)),
+            "trunks": sorted(ip for ip in concerned if trunks.has(ip)),
         }
 
     def lift(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
@@ -311,32 +312,15 @@ class LoginGuard:
         return any(address in network for network in self._exempt)
 
     def _is_known(self, ip: str) -> bool:
-        """Whether a line is registered from this address, or a trunk has it."""
-        if any(device.ip == ip for devices in self._presence.all_devices().values() for device in devices):
-            return True
-        address = ipaddress.ip_address(ip)
-        trunks = (trunk for one in self._directory().accounts.values() for trunk in one.trunks.values())
-        return any(
-            ip == trunk.host or any(address in ipaddress.ip_network(one) for one in trunk.addresses)
-            for trunk in trunks
-        )
+        """Whether a line is registered from this address, or a trunk has it. For each failed login: forged packets may come
+        as fast as the network carries them."""
+        return bool(self._presence.devices_at(ip)) or self._trunk_addresses().has(ip)
 
-    def _of_trunks(self, ips: Iterable[str]) -> set[str]:
-        """Which of the addresses trunks have."""
-        single: set[str] = set()
-        networks: set[str] = set()
-        for account in self._directory().accounts.values():
-            for trunk in account.trunks.values():
-                single.add(trunk.host)
-                networks.update(trunk.addresses)
-        wide = [ipaddress.ip_network(one) for one in networks if one not in single]
-        single |= {str(one.network_address) for one in wide if one.num_addresses == 1}
-        wide = [one for one in wide if one.num_addresses > 1]
-        return {
-            ip
-            for ip in ips
-            if ip in single or (wide and any(ipaddress.ip_address(ip) in one for one in wide))
-        }
+    def _trunk_addresses(self) -> TrunkAddresses:
+        directory = self._directory()
+        if self._trunks is None or self._trunks[0] is not directory:
+            self._trunks = directory, TrunkAddresses(directory)
+        return self._trunks[1]
 
     def _expire(self) -> bool:
         over = self._bans.expire(Instant(self._clock()))

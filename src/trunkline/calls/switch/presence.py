@@ -19,6 +19,8 @@ class Presence:
 
     def __init__(self) -> None:
         self._devices: dict[str, dict[str, Registered]] = defaultdict(dict)
+        self._by_ip: dict[str, dict[tuple[str, str], Registered]] = defaultdict(dict)
+        """The same devices by their address; the key is the line and the contact."""
         self._lines: dict[int, set[int]] = defaultdict(set)
         self._phones: dict[int, set[int]] = defaultdict(set)
         self._groups: dict[int, set[int]] = defaultdict(set)
@@ -47,15 +49,30 @@ class Presence:
         known = devices.get(registered.contact_uri)
         if known is not None and registered.reachable is None:
             registered = _with_reachable(registered, known)
+        if known is not None:
+            self._forget_address(known)
         devices[registered.contact_uri] = registered
+        self._by_ip[registered.ip][registered.line, registered.contact_uri] = registered
         return not before and self.is_online(registered.line)
 
     def unregister(self, unregistered: Unregistered) -> bool:
         """Remove a device; True when it was the line's last."""
         devices = self._devices.get(unregistered.line)
-        if not devices or devices.pop(unregistered.contact_uri, None) is None:
+        known = devices.pop(unregistered.contact_uri, None) if devices else None
+        if known is None:
             return False
+        self._forget_address(known)
         return not self.is_online(unregistered.line)
+
+    def _forget_address(self, device: Registered) -> None:
+        at = self._by_ip[device.ip]
+        at.pop((device.line, device.contact_uri), None)
+        if not at:
+            del self._by_ip[device.ip]
+
+    def devices_at(self, ip: str) -> list[Registered]:
+        """The devices of all lines that are registered from an address."""
+        return list(self._by_ip[ip].values()) if ip in self._by_ip else []
 
     def devices(self, line: str) -> list[Registered]:
         return list(self._devices.get(line, {}).values())
