@@ -46,8 +46,8 @@ class TrunkAddresses:
 
 @lru_cache(maxsize=50_000)
 def _network(text: str) -> _Network | None:
-    """None for a text that is no network: Asterisk's configuration has no such row either. Cached: the directory changes much
-    more often than the networks in it."""
+    """None for a text that is no network: Asterisk's configuration has no such row either. Cached: the directory changes
+    much more often than the networks in it."""
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
