@@ -88,7 +88,7 @@ async def test_a_reload_that_fails_is_an_error_until_it_succeeds(pbx: Pbx) -> No
         files.put("7", Directory(lines=[line("2001")]))
         write_files(etc, files.all_files())
         (etc / "accounts" / "7-endpoints.conf").unlink()
-        engine._files.written(engine._files.unwritten())
+        engine.configuration.files.written(engine.configuration.files.unwritten())
         with pytest.raises(EngineError, match="endpoints"):
             await engine.apply()
         assert await is_there(engine, "1001")

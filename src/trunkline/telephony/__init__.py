@@ -5,9 +5,12 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 
 ==================  ================================================================================================
 ``port``            the interface: commands and signals
-``engine``          its implementation by Asterisk: connections, signals, calls to others, survey, configuration at run time
+``engine``          its implementation by Asterisk: connections, signals, commands of one channel, survey
 ``conversations``   its part for controlled channels: redirect, bridge, hold, record, supervise
-``control``         its base: commands, their errors, ids
+``engine_commands`` its base: commands, their errors, ids
+``account_configuration``  what each account has in the configuration, written and loaded during calls
+``dialled_channels``  channels that the switch dials, one for each device of a line
+``message_recordings``  voice mail recordings, which go on without a switch
 ``translate``       ARI events to signals; pure
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``hold_music``      music for a party that a phone puts on hold

@@ -13,7 +13,7 @@ from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.ari_events import MADE_BY_COMMAND, AriEvent, ChannelDestroyed, StasisStart
 from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.config.dialplan import CONTROLLED, music_class
-from trunkline.telephony.control import Control, failure_of
+from trunkline.telephony.engine_commands import EngineCommands, failure_of
 from trunkline.telephony.hold_music import HoldMusic
 from trunkline.telephony.port import Bridge, Channel, Supervision
 
@@ -34,7 +34,7 @@ _SUPERVISION_BRIDGE = "mixing,proxy_media"
 _WHISPER = {Supervision.LISTEN: "none", Supervision.WHISPER: "out"}
 
 
-class Conversations(Control):
+class Conversations(EngineCommands):
     """The part of the engine for controlled channels."""
 
     def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:

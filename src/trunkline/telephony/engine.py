@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
-import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName, SipLogin
-from trunkline.core.errors import ChannelGone, EffectRefused, EngineError
+from trunkline.core.errors import ChannelGone, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony import cel_log
-from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiError, AmiMessage, AmiUp
-from trunkline.telephony.applied import applied_digests, differences, reload
+from trunkline.telephony.account_configuration import AccountConfiguration
+from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiMessage, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
 from trunkline.telephony.ari_events import (
     ChannelSnapshot,
@@ -37,23 +34,28 @@ from trunkline.telephony.carrier_registrations import (
     end_of_log,
 )
 from trunkline.telephony.config import (
-    FOLDER,
     SINGLE,
-    AccountFiles,
     Directory,
     EngineConfig,
     Kind,
-    remove_files,
-    stale_files,
-    write_files,
 )
-from trunkline.telephony.config.dialplan import APP, CONNECT, ORIGINATED, PICK_UP, WITHOUT_SWITCH
-from trunkline.telephony.config.model import NumberFormat, TrunkConfig
-from trunkline.telephony.config.pjsip import BANS_FILE, BROWSER_PREFIX, CONTEXT, bans
+from trunkline.telephony.config.dialplan import APP, CONNECT, PICK_UP, WITHOUT_SWITCH
+from trunkline.telephony.config.model import NumberFormat
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
 from trunkline.telephony.contact_lookups import ContactLookups, Refusal
-from trunkline.telephony.control import failure_of
 from trunkline.telephony.conversations import STASIS, Conversations
+from trunkline.telephony.dialled_channels import (
+    ALIAS,
+    DIALLED,
+    RINGING,
+    UP,
+    DialledChannels,
+    device_groups,
+    device_shown,
+)
+from trunkline.telephony.engine_commands import failure_of
+from trunkline.telephony.message_recordings import MessageRecordings
 from trunkline.telephony.names import endpoint_of, endpoint_of_channel
 from trunkline.telephony.port import (
     Answered,
@@ -70,15 +72,14 @@ from trunkline.telephony.port import (
     Participant,
     RecordFinished,
     SeenChannel,
-    SeenRecording,
     Signal,
     Survey,
     Target,
 )
 from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.registrations import Contact
-from trunkline.telephony.results import ANSWERED_ELSEWHERE, NORMAL
-from trunkline.telephony.translate import CREATED, WANTED, device_id, seconds_of_wav
+from trunkline.telephony.results import NORMAL
+from trunkline.telephony.translate import CREATED, WANTED
 from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
 
 _log = get_logger("telephony")
@@ -87,15 +88,10 @@ _LOGIN_FAILURES = {
     "ChallengeResponseFailed": "wrong password",
     "InvalidAccountID": "unknown name",
 }
-_NOTHING = Directory()
-_ALIAS = "CHANNEL(userfield)"
 _LINKED = "CHANNEL(linkedid)"
-_DIALLED = "TL_DIALLED"
-"""Set for channels that we dial. Until they are answered and admitted, they are where Asterisk created them."""
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
-_UP, _RINGING, _DOWN = "Up", "Ringing", "Down"
-_AMI_PATIENCE = 10.0
+_AMI_UP_TIMEOUT_SECONDS = 10.0
 CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
@@ -105,17 +101,6 @@ _LOG_SECONDS = 0.5
 _UNKNOWN_NAME = "<unknown>"
 """What Asterisk reports as the account of a request with an unknown name."""
 _NOT_FOUND = 404
-_NOTE = ".note"
-_RECORDED_MAX = 1000
-"""Ended voice mail recordings that are kept in memory for the next survey."""
-_LINK_SECONDS = 86_400.0
-"""A voice mail recording is over by then."""
-_CREATED_SECONDS = 10.0
-"""How long a created channel may take to enter Stasis."""
-_CREATED_EVENT_SECONDS = 0.5
-"""After this time Asterisk is asked whether a created channel is in Stasis; usually its event is there in milliseconds."""
-_ANSWER_CHECK_SECONDS = (0.1, 0.4, 1.5, 5.0)
-"""Times after a dial, each after the one before, at which Asterisk is asked whether the channel is answered."""
 
 
 class AsteriskEngine(Conversations):
@@ -145,20 +130,13 @@ class AsteriskEngine(Conversations):
         )
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._signals_alarm = QueueAlarm("signals_pile_up")
-        self._files = AccountFiles(config)
-        self._applying = asyncio.Lock()
-        self._access: Mapping[str, LineAccess] = {}
-        self._unloaded_bans = False
-        self._unapplied_access = False
-        self._directories: dict[str, Directory] = {}
-        self._trunks: dict[str, TrunkConfig] = {}
+        self.configuration = AccountConfiguration(config, self._ari, self._ami, self._reload_bans)
+        """What each account has in Asterisk's configuration."""
         self._contacts = ContactLookups(self._ami, self._emit, self._spawn, self._remove_contact)
-        self._created: dict[str, asyncio.Event] = {}
-        """Channels that are being created and dialled; set when they are in Stasis: before, they cannot be dialled."""
+        self._dialled = DialledChannels(self._translator, self._command, self._spawn)
+        self._recordings = MessageRecordings(config.paths.voicemail, self._is_recorded)
         self._returned: tuple[str, set[str]] = ("", set())
         """Token of the last heartbeat, and the interfaces that have brought it back."""
-        self._recorded: dict[str, SeenRecording] = {}
-        """Voice mail recordings that ended lately."""
         self._core: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -298,52 +276,16 @@ class AsteriskEngine(Conversations):
     # --- configuration during calls
 
     def set_account(self, account: str, directory: Directory) -> frozenset[str]:
-        """What an account shall have from the next :meth:`apply` on. Renders this account only.
-
-        :returns: names of lines and trunks that are left out since another account has them.
-        """
-        for trunk in self._directories.get(account, _NOTHING).trunks:
-            self._trunks.pop(trunk.name, None)
-        left_out = self._files.put(account, self._restricted(directory))
-        self._trunks |= {trunk.name: trunk for trunk in directory.trunks if trunk.name not in left_out}
-        self._directories[account] = directory
-        return left_out
+        """See :meth:`trunkline.telephony.account_configuration.AccountConfiguration.set_account`."""
+        return self.configuration.set_account(account, directory)
 
     def remove_account(self, account: str) -> None:
         """The account shall have nothing from the next :meth:`apply` on."""
-        if account in self._directories:
-            self.set_account(account, Directory())
-            del self._directories[account]
-            self._files.remove(account)
+        self.configuration.remove_account(account)
 
     async def apply(self) -> list[Kind]:
-        """Write changed files, then reload each kind whose loaded state is not the wanted one; no call is
-        disturbed. Compares with what Asterisk has, so it is repeated until it returns.
-
-        :returns: the kinds that were reloaded.
-        :raises EngineError: Asterisk does not respond, or has not loaded the wanted state.
-        :raises OSError: the files cannot be written.
-        """
-        async with self._applying:
-            return await self._apply()
-
-    async def _apply(self) -> list[Kind]:
-        files, wanted = self._files.unwritten(), self._files.digests()
-        etc = self._config.paths.etc
-        await asyncio.to_thread(write_files, etc, files)
-        self._files.written(files)
-        try:
-            differing = differences(wanted, await applied_digests(self._ari, self._ami))
-            if differing:
-                await reload(self._ari, differing)
-                left = differences(wanted, await applied_digests(self._ari, self._ami))
-        except (AriError, AmiError) as error:
-            raise failure_of(error, "configure") from error
-        if differing and left:
-            raise EffectRefused(
-                f"Asterisk has not loaded {', '.join(left)}: see its errors in logs/asterisk.log of the data folder"
-            )
-        return differing
+        """See :meth:`trunkline.telephony.account_configuration.AccountConfiguration.apply`."""
+        return await self.configuration.apply()
 
     async def configure(self, directory: Directory) -> None:
         """:meth:`set_account` and :meth:`apply`, for a directory that is not divided by accounts."""
@@ -352,44 +294,14 @@ class AsteriskEngine(Conversations):
 
     async def remove_stale_files(self) -> None:
         """Remove files of deleted accounts; after an :meth:`apply`, which unloads them."""
-        wanted = self._files.names()
-        folder = self._config.paths.etc / FOLDER
-
-        def remove() -> None:
-            remove_files(folder, stale_files(os.listdir(folder) if folder.exists() else (), wanted))
-
-        await asyncio.to_thread(remove)
+        await self.configuration.remove_stale_files()
 
     async def restrict_logins(self, addresses: Iterable[str], lines: Mapping[str, LineAccess]) -> None:
-        """Refuse all requests of these addresses, and at these lines (by login) what their access does not allow.
+        """See :meth:`trunkline.telephony.account_configuration.AccountConfiguration.restrict_logins`."""
+        await self.configuration.restrict_logins(addresses, lines)
 
-        Replaces earlier restrictions. Live calls continue.
-
-        :raises EngineError: Asterisk does not take it; call it again.
-        """
-        files = {BANS_FILE: bans(addresses)}
-        if await asyncio.to_thread(write_files, self._config.paths.etc, files):
-            self._unloaded_bans = True
-        if self._unloaded_bans:
-            await self._act("Reload", {"Module": "acl"})
-            self._unloaded_bans = False
-        before, self._access = self._access, dict(lines)
-        changed = {login for login in {*before, *lines} if before.get(login) != lines.get(login)}
-        for account, directory in list(self._directories.items()):
-            if any(line.login in changed for line in directory.lines):
-                self.set_account(account, directory)
-                self._unapplied_access = True
-        if self._unapplied_access:
-            await self.apply()
-            self._unapplied_access = False
-
-    def _restricted(self, directory: Directory) -> Directory:
-        """The directory with the access of its lines."""
-        if not self._access:
-            return directory
-        allowed = LineAccess()
-        lines = [replace(line, access=self._access.get(line.login, allowed)) for line in directory.lines]
-        return replace(directory, lines=lines)
+    async def _reload_bans(self) -> None:
+        await self._act("Reload", {"Module": "acl"})
 
     async def reload_certificates(self) -> None:
         """Take a replaced certificate (same file names) for TLS and WSS. Connections and calls stay."""
@@ -445,8 +357,7 @@ class AsteriskEngine(Conversations):
         note: str = "",
     ) -> None:
         target = Path(path)
-        self._recorded.pop(record_id, None)
-        await asyncio.to_thread(self._lead_recording_to, target, record_id, note)
+        await self._recordings.prepare(record_id, target, note)
         self._translator.add_recording(record_id, channel, target)
         params: dict[str, str | int] = {
             "name": record_id,
@@ -463,19 +374,15 @@ class AsteriskEngine(Conversations):
             self._translator.forget_recording(record_id)
             raise
 
-    def _lead_recording_to(self, target: Path, record_id: str, note: str) -> None:
-        """Asterisk records into its own folder; a link there puts the audio directly into the final folder,
-        also when no switch runs at the end."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        link = self._config.paths.voicemail / f"{record_id}.wav"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if note:
-            # Events may be lost with a switch; what follows from the recording is not.
-            part = link.with_suffix(".part")
-            part.write_text(json.dumps({"target": str(target), "note": note}))
-            part.replace(link.with_suffix(_NOTE))
-        link.unlink(missing_ok=True)
-        os.symlink(target, link)
+    async def _is_recorded(self, record_id: str) -> bool:
+        """Whether Asterisk records under this name now."""
+        try:
+            await self._ari.request("GET", f"/recordings/live/{segment(record_id)}")
+        except AriError as error:
+            if error.status != _NOT_FOUND:
+                raise failure_of(error, f"recording {record_id}") from error
+            return False
+        return True
 
     # --- reaching others
 
@@ -513,86 +420,8 @@ class AsteriskEngine(Conversations):
 
     async def originate(self, originate: Originate) -> None:
         names = await self._dial_names(originate.target)
-        if len(names) == 1:
-            await self._originate(originate, names[0], str(originate.channel))
-            return
-        members = {device_id(originate.channel, number): name for number, name in enumerate(names, 1)}
-        self._translator.add_group(originate.channel, members)
-        outcomes = await asyncio.gather(
-            *(self._originate(originate, name, real) for real, name in members.items()),
-            return_exceptions=True,
-        )
-        failures = [
-            (real, outcome)
-            for real, outcome in zip(members, outcomes, strict=True)
-            if isinstance(outcome, BaseException)
-        ]
-        for real, _ in failures:
-            self._translator.drop_member(real)
-        if len(failures) == len(outcomes):
-            raise failures[0][1]
-
-    async def _originate(self, originate: Originate, name: str, real: str) -> None:
-        # Asterisk's own originate follows a redirect (302) of the called phone to any extension, trunk or technology. A
-        # channel that is created and then dialled ends with it.
-        variables = {_DIALLED: "1", **_marks(originate.tag), **self._caller_variables(originate.target)}
-        if real != originate.channel:
-            variables[_ALIAS] = str(originate.channel)
-        params: dict[str, str | int] = {
-            "endpoint": name,
-            "app": APP,
-            "appArgs": CREATED,
-            "channelId": real,
-        }
-        self._created[real] = asyncio.Event()
-        try:
-            await self._command("POST", "/channels/create", params, {"variables": variables})
-            await self._dial(real, originate.ring_seconds)
-        finally:
-            del self._created[real]
-
-    async def _dial(self, real: str, ring_seconds: int) -> None:
-        """Dial a created channel as soon as it is in Stasis. Its event may be lost, so Asterisk is asked, too."""
-        path = f"/channels/{segment(real)}"
-        deadline = time.monotonic() + _CREATED_SECONDS
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CREATED_EVENT_SECONDS):
-                    await self._created[real].wait()
-            try:
-                await self._command("POST", f"{path}/dial", {"timeout": ring_seconds})
-                self._spawn(self._find_lost_answer(real), "find-lost-answer")
-                return
-            except EngineError as error:
-                if (
-                    isinstance(error, ChannelGone)
-                    and "not in Stasis" in str(error)
-                    and time.monotonic() < deadline
-                ):
-                    continue
-                with contextlib.suppress(EngineError):
-                    await self._command("DELETE", path)
-                raise
-
-    async def _find_lost_answer(self, real: str) -> None:
-        """Admit a dialled channel whose answer Asterisk did not report.
-
-        Asterisk reports an answer from the bridge in which it dials. A phone or carrier that answers within a millisecond
-        may do so before the channel is in this bridge: the channel is up then, and no event says so.
-        """
-        for seconds in _ANSWER_CHECK_SECONDS:
-            await asyncio.sleep(seconds)
-            if real in self._translator.admitted:
-                return
-            try:
-                found = await self._command("GET", f"/channels/{segment(real)}")
-            except EngineError:  # it has ended, or the survey after the reconnect admits it
-                return
-            if parse_channel(found).state == _UP and real not in self._translator.admitted:
-                self._log.info("answer_not_reported", channel=real)
-                self._translator.admit(real)
-                self._process_pending_channels()
-                return
+        variables = {**_marks(originate.tag), **self._caller_variables(originate.target)}
+        await self._dialled.originate(originate, names, variables)
 
     def _caller_variables(self, target: Target) -> dict[str, str]:
         """What the called party sees, and what the channel is in listings."""
@@ -602,16 +431,6 @@ class AsteriskEngine(Conversations):
         if name := _unquoted(target.caller_name):
             variables |= {"CALLERID(name)": name, "CONNECTEDLINE(name,i)": name}
         return variables
-
-    async def _admit(self, real: str) -> None:
-        """Send a dialled channel that was answered to the dialplan, from where it enters as every other."""
-        place: dict[str, str | int] = {"context": ORIGINATED, "extension": "answered", "priority": 1}
-        try:
-            await self._command("POST", f"/channels/{segment(real)}/continue", place)
-        except ChannelGone:
-            pass
-        except EngineError:
-            self._translator.admitted.discard(real)  # the next survey admits it
 
     async def _dial_names(self, target: Target) -> list[str]:
         if target.endpoint.kind is not EndpointKind.LINE:
@@ -639,8 +458,8 @@ class AsteriskEngine(Conversations):
         return self._formatted(target, target.caller_number)
 
     def _formatted(self, target: Target, number: str) -> str:
-        trunk = self._trunks.get(target.endpoint.name)
-        if trunk and trunk.number_format is NumberFormat.PLUS and number.isdigit() and len(number) > 6:
+        wanted = self.configuration.format_of(target.endpoint.name)
+        if wanted is NumberFormat.PLUS and number.isdigit() and len(number) > 6:
             return f"+{number}"
         return number
 
@@ -670,19 +489,16 @@ class AsteriskEngine(Conversations):
             self._command("GET", "/channels"),
             self._command("GET", "/bridges"),
             self._command("GET", "/asterisk/info", {"only": "status"}),
-            self._list("Status", {"Variables": f"{_LINKED},{_ALIAS},{_DIALLED}"}),
+            self._list("Status", {"Variables": f"{_LINKED},{ALIAS},{DIALLED}"}),
         )
         channels = self._read_channels(channels)
         # After the listings: what ended since is in the log, and what began since is also reported by signals.
         entries = await asyncio.to_thread(self._read_cel_log, since)
         details = {message.get("Uniqueid"): _variables(message) for message in statuses}
-        channels = self._resume_dialled(channels, details)
+        channels = self._dialled.resume(channels, details)
         bridge_of = {member: bridge["id"] for bridge in bridges for member in bridge["channels"]}
         self._translator.keep_only({channel.id for channel, _ in channels})
-        groups: dict[Channel, list[ChannelSnapshot]] = {}
-        for one, _ in channels:
-            if alias := details.get(one.id, {}).get(_ALIAS):
-                groups.setdefault(Channel(alias), []).append(one)
+        groups = device_groups(channels, details)
         winning = cel_log.winners(entries)
         for public, devices in groups.items():
             self._adopt_devices(public, devices, winning)
@@ -690,48 +506,21 @@ class AsteriskEngine(Conversations):
             self._emit(signal)
         parties = {one.id for one, _ in channels if endpoint_of_channel(one.name) is not None}
         await self._close_left_over(bridges, parties)
-        self._process_pending_channels()
-        recordings = await self._find_recordings()
-        shown = {self._device_shown(public, devices, winning) for public, devices in groups.items()}
+        self._dialled.process_pending()
+        recordings = await self._recordings.survey()
+        shown = {device_shown(public, devices, winning) for public, devices in groups.items()}
         linked = {entry.channel: entry.linked for entry in entries if entry.event == "CHAN_START"}
         linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
         # The listings are of different moments. A channel whose call is not known yet is new, and left to its signals.
         found = (
             self._seen(one, str(data.get("accountcode", "")), bridge_of.get(one.id), linked[one.id])
             for one, data in channels
-            if one.id in linked and (one.id in shown or not details.get(one.id, {}).get(_ALIAS))
+            if one.id in linked and (one.id in shown or not details.get(one.id, {}).get(ALIAS))
         )
         alive = {public: [one.id for one in devices] for public, devices in groups.items()}
         seen = [one for one in found if one]
         missed = cel_log.signals(entries, winning, alive)
         return Survey(at, seen, missed, self._started_at(info), recordings)
-
-    async def _find_recordings(self) -> dict[str, SeenRecording]:
-        """Voice mail recordings that go on, and those that ended lately or while no switch was connected.
-
-        Each has a link in Asterisk's folder until its end is reported.
-        """
-        links = await asyncio.to_thread(_links_in, self._config.paths.voicemail)
-        found = await asyncio.gather(*(self._find_recording(link) for link in links))
-        seen = {link.stem: one for link, one in zip(links, found, strict=True) if one is not None}
-        ended, notes = await asyncio.to_thread(_read_notes, self._config.paths.voicemail)
-        seen = {**ended, **seen, **self._recorded}
-        return {name: replace(one, note=notes.get(name, "")) for name, one in seen.items()}
-
-    async def _find_recording(self, link: Path) -> SeenRecording | None:
-        """None: it was not begun."""
-        try:
-            began_at = (await asyncio.to_thread(link.lstat)).st_mtime
-        except FileNotFoundError:
-            return None  # its end was reported meanwhile
-        try:
-            await self._ari.request("GET", f"/recordings/live/{segment(link.stem)}")
-        except AriError as error:
-            if error.status != _NOT_FOUND:
-                raise failure_of(error, f"recording {link.stem}") from error
-            return await asyncio.to_thread(_ended_recording, link)
-        # Asterisk has no duration of a recording that goes on. Its link was made right before it began.
-        return SeenRecording(max(0.0, _now() - began_at))
 
     def _started_at(self, info: Any) -> Instant | None:
         """Since when this Asterisk runs."""
@@ -741,48 +530,19 @@ class AsteriskEngine(Conversations):
             self._bad.add("ari", info, error)
             return None
 
-    def _resume_dialled(
-        self,
-        channels: Sequence[tuple[ChannelSnapshot, Mapping[str, Any]]],
-        details: Mapping[str, Mapping[str, str]],
-    ) -> list[tuple[ChannelSnapshot, Mapping[str, Any]]]:
-        """Channels that we dial: those whose answer was missed go on, and those that were never dialled end.
-
-        :returns: the channels. To the switch, those are not controlled yet, although Asterisk has them in Stasis.
-        """
-        found: list[tuple[ChannelSnapshot, Mapping[str, Any]]] = []
-        for one, data in channels:
-            if details.get(one.id, {}).get(_DIALLED) != "1" or one.context != CONTEXT:
-                found.append((one, data))
-                continue
-            found.append((replace(one, app=""), data))
-            if one.state == _UP:
-                self._translator.admit(one.id)
-            elif one.state == _DOWN and one.id not in self._created:
-                self._spawn(self._drop(one.id), "drop-undialled")
-        return found
-
     def _adopt_devices(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]
     ) -> None:
         """Restore the groups of devices of a line that were called together, and which device answered first."""
-        answered = sorted((one for one in devices if one.state == _UP), key=lambda one: one.app != STASIS)
+        answered = sorted((one for one in devices if one.state == UP), key=lambda one: one.app != STASIS)
         winner = self._translator.winner(public) or winning.get(public)
         if winner is None and answered:
             winner = answered[0].id
         if winner is not None:
             winning[public] = winner
-        rings = any(one.state == _RINGING for one in devices)
+        rings = any(one.state == RINGING for one in devices)
         for signal in self._translator.adopt_group(public, [one.id for one in devices], winner, rings=rings):
             self._emit(signal)
-
-    def _device_shown(
-        self, public: Channel, devices: Sequence[ChannelSnapshot], winning: Mapping[Channel, str]
-    ) -> str | None:
-        """The device that represents its group: the one that answered, else one that rings."""
-        if public in winning:
-            return winning[public]
-        return max(devices, key=lambda one: one.state == _RINGING).id
 
     def _read_cel_log(self, since: Instant) -> list[cel_log.Entry]:
         return cel_log.read(self._config.paths.cel_log, since, self._bad_cel)
@@ -802,7 +562,7 @@ class AsteriskEngine(Conversations):
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None:
             return None
-        is_up = channel.state == _UP
+        is_up = channel.state == UP
         if is_up:
             self._translator.answered.add(channel.id)
         return SeenChannel(
@@ -811,7 +571,7 @@ class AsteriskEngine(Conversations):
             tag=tag,
             created_at=channel.created_at,
             answered=is_up,
-            ringing=channel.state == _RINGING,
+            ringing=channel.state == RINGING,
             controlled=channel.app == STASIS,
             bridge=Bridge(bridge) if bridge else None,
             linked=linked,
@@ -827,7 +587,7 @@ class AsteriskEngine(Conversations):
                 case Connected():
                     # The receiver requests a survey and connects calls: both need the other interface.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._contacts.known.wait(), _AMI_PATIENCE)
+                        await asyncio.wait_for(self._contacts.known.wait(), _AMI_UP_TIMEOUT_SECONDS)
                     self._emit(EngineUp(event.at))
                 case Disconnected():
                     self._translator.unsettle()
@@ -835,8 +595,7 @@ class AsteriskEngine(Conversations):
                 case ChannelUserevent() if event.name == _HEARTBEAT:
                     self._heartbeat_returned(str(event.variables.get("token", "")), _ARI, event.at)
                 case StasisStart() if event.args == (CREATED,):
-                    if entered := self._created.get(event.channel.id):
-                        entered.set()
+                    self._dialled.entered_stasis(event.channel.id)
                 case _:
                     try:
                         self._note(event)
@@ -844,19 +603,7 @@ class AsteriskEngine(Conversations):
                             self._emit(signal)
                     except Exception as error:  # one event that cannot be translated concerns its call only
                         self._bad.add("ari", event, error)
-                    self._process_pending_channels()
-
-    def _process_pending_channels(self) -> None:
-        """Admit answered channels; hang up devices that lost: another device of the line answered first."""
-        while self._translator.to_admit:
-            self._spawn(self._admit(self._translator.to_admit.pop()), "admit-channel")
-        while self._translator.to_hang_up:
-            self._spawn(self._drop(self._translator.to_hang_up.pop()), "drop-device")
-
-    async def _drop(self, real: str) -> None:
-        """End a device that rang for nothing: its phone shows "answered elsewhere"."""
-        with contextlib.suppress(EngineError):
-            await self._command("DELETE", f"/channels/{segment(real)}", {"reason_code": ANSWERED_ELSEWHERE})
+                    self._dialled.process_pending()
 
     async def _pump_ami(self) -> None:
         async for message in self._ami.events():
@@ -926,55 +673,9 @@ class AsteriskEngine(Conversations):
 
     def _emit(self, signal: Signal) -> None:
         if isinstance(signal, RecordFinished):
-            link = self._config.paths.voicemail / f"{signal.record_id}.wav"
-            link.unlink(missing_ok=True)
-            self._recorded[signal.record_id] = SeenRecording(signal.seconds, signal.at)
-            if len(self._recorded) > _RECORDED_MAX:
-                del self._recorded[next(iter(self._recorded))]
+            self._recordings.note_end(signal)
         self._signals.put_nowait(signal)
         self._signals_alarm.check(self._signals.qsize())
-
-
-def _links_in(folder: Path) -> list[Path]:
-    """The links of voice mail recordings; those that nobody asked for in a day are removed."""
-    return _newer([path for path in folder.glob("*.wav") if path.is_symlink()])
-
-
-def _newer(paths: Iterable[Path]) -> list[Path]:
-    """Those of the last day; the others are removed."""
-    oldest = time.time() - _LINK_SECONDS
-    kept = []
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            if path.lstat().st_mtime < oldest:
-                path.unlink()
-            else:
-                kept.append(path)
-    return kept
-
-
-def _read_notes(folder: Path) -> tuple[dict[str, SeenRecording], dict[str, str]]:
-    """Recordings whose sound is there, as if each had ended, and the notes of all."""
-    ended, notes = {}, {}
-    for path in _newer(folder.glob(f"*{_NOTE}")):
-        try:
-            noted = json.loads(path.read_text())
-            target, notes[path.stem] = Path(noted["target"]), str(noted["note"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        found = _ended_recording(target)
-        if found is not None:
-            ended[path.stem] = found
-    return ended, notes
-
-
-def _ended_recording(link: Path) -> SeenRecording | None:
-    """A recording that does not go on; None when Asterisk has written nothing of it."""
-    try:
-        written_at = link.stat().st_mtime
-    except OSError:
-        return None
-    return SeenRecording(seconds_of_wav(link), Instant(written_at))
 
 
 def _marks(tag: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A call the engine connected is taken into our hands."""
+"""The switch takes control of a call that the engine connected."""
 
 from __future__ import annotations
 

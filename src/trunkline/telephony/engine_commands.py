@@ -15,7 +15,7 @@ from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.port import Channel
 from trunkline.telephony.translate import Translator
 
-_AMI_PATIENCE = 1.0
+_AMI_UP_TIMEOUT_SECONDS = 1.0
 """Seconds that an action waits for a manager interface that is being reconnected."""
 _GONE = (404, 409, 412)
 _GONE_IN_AMI = (
@@ -27,7 +27,7 @@ _GONE_IN_AMI = (
 """AMI's message for a channel that has ended; there is no code."""
 
 
-class Control:
+class EngineCommands:
     """The base of all commands: both connections, and the ids that the switch uses for channels."""
 
     def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:
@@ -74,7 +74,7 @@ class Control:
         for is_last in (False, True):
             try:
                 if not self._ami.is_up:  # a connection that just broke is back in a moment
-                    await self._ami.wait_up(_AMI_PATIENCE)
+                    await self._ami.wait_up(_AMI_UP_TIMEOUT_SECONDS)
                 return await self._ami.action(action, headers)
             except TimeoutError as error:
                 raise EngineUnavailable(f"{action}: the manager interface is not connected") from error
