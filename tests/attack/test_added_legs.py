@@ -12,10 +12,10 @@ from tests.apis.call_api.requests import COMMANDS
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_consultation import DORA, contact, phase_of, talk
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import FakeWriter
 from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor

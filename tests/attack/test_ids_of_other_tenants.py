@@ -19,7 +19,7 @@ from tests.apis.data_api.client import NUMBERS_GO_ON
 from tests.apis.data_api.walk import METHODS, NOWHERE, READS, Walk, names, places, sample, with_value
 from tests.apis.support import CALLER, TOKEN, mnemonic
 from tests.calls import company as c
-from tests.calls.test_recovery import Node, ring
+from tests.calls.restarted_node import Node, ring
 from tests.reports.company import filled_database
 from trunkline.accounts.components import DEFAULT
 from trunkline.apis.jsonrpc import Method, Param, ParamType

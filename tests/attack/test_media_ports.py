@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import FakeWriter
 from trunkline.calls.flows.channel_quota import free_channels, reserve_has_room, reserved
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.switch import Switch

@@ -9,8 +9,8 @@ import pytest
 from tests.attack.test_one_rule_for_every_dial import called_out
 from tests.calls import company as c
 from tests.calls.company import company, number_of
+from tests.calls.restarted_node import Node
 from tests.calls.simulation import CallSimulation
-from tests.calls.test_recovery import Node
 from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.core.clock import Instant

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.calls import company as c
+from tests.calls.restarted_node import DirectExecutor, Node, once
 from tests.calls.test_any_command import MESSAGE, coached
-from tests.calls.test_recovery import DirectExecutor, Node, once
 from trunkline.calls.effects import Effect
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.calls.switch.executor import Outcome

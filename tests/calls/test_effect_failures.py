@@ -11,10 +11,10 @@ import pytest
 import structlog
 
 from tests.calls import company as c
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import settled
 from tests.calls.test_consultation import DORA, anna, contact, dialing, hold, phase_of, talk
-from tests.calls.test_recovery import FakeWriter
 from trunkline.calls import rules
 from trunkline.calls.effects import (
     Answer,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
+from tests.calls.restarted_node import Node, ring
 from tests.calls.simulation import CallSimulation
-from tests.calls.test_recovery import Node, ring
 from trunkline.calls import rules
 from trunkline.calls.evolution import replay
 from trunkline.calls.session import Phase

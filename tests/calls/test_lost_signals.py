@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.calls import company as c
+from tests.calls.restarted_node import Node, ring
 from tests.calls.simulation import CallSimulation
-from tests.calls.test_recovery import Node, ring
 from trunkline.calls.session import UnresolvedLeg
 from trunkline.calls.switch.lost_signals import YOUNG_SECONDS, LostSignals
 from trunkline.core.clock import Instant

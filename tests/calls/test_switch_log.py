@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from tests.calls import company as c
-from tests.calls.test_recovery import Node
+from tests.calls.restarted_node import Node
 
 
 def test_the_first_line_of_a_call_has_its_numbers() -> None:

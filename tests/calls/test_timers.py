@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calls import company as c
+from tests.calls.restarted_node import Node
 from tests.calls.simulation import T0, CallSimulation
 from tests.calls.test_consultation_recovery import TalkNode
-from tests.calls.test_recovery import Node
 from trunkline.calls import rules
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import OriginateLeg

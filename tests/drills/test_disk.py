@@ -16,9 +16,9 @@ import structlog
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.fake_engine import a_line
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import FakeWriter
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_service import call
 from trunkline.calls.effects import ConnectTargets, RecordMessage, RecordVoice

@@ -21,8 +21,8 @@ from tests.apis.jsonrpc.test_order import PROBE
 from tests.apis.support import ApisOnFakes
 from tests.calls import company as c
 from tests.calls.fake_engine import FakeEngine, a_trunk
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.test_effect_failures import FailingEngine
-from tests.calls.test_recovery import FakeWriter
 from tests.docs.pages import DOCS, blocks
 from trunkline.apis.jsonrpc import Api
 from trunkline.calls.switch.executor import OUTCOMES, EffectExecutor
