@@ -53,7 +53,7 @@ async def _closed(reader: asyncio.StreamReader) -> None:
 
 async def test_silent_connections_are_ended() -> None:
     async with _server() as (child, (port, other_port)):
-        watching = handshakes.watch(child.pid, {port}, seconds=0.3, look_every=0.1)
+        watching = handshakes.watch(child.pid, {port}, seconds=0.3, check_period=0.1)
         silent = await asyncio.open_connection("127.0.0.1", port)
         begun = await asyncio.open_connection("127.0.0.1", port)
         begun[1].write(b"\x16\x03\x01\x02\x00\x01")
@@ -135,7 +135,7 @@ async def test_the_engine_takes_a_handshake_and_loses_what_sends_none(pbx: Pbx) 
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     async with pbx.engine():
-        handshakes.watch(pbx.pid, {ports.tls, ports.wss}, seconds=1.0, look_every=0.2)
+        handshakes.watch(pbx.pid, {ports.tls, ports.wss}, seconds=1.0, check_period=0.2)
         for port in (ports.tls, ports.wss):
             shaken = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
             silent = await asyncio.open_connection("127.0.0.1", port)

@@ -10,7 +10,7 @@ _BOTH_WAYS = """
 import asyncio, os, signal
 from trunkline.core import log
 log.configure("switch", level={level!r})
-one, other = log.get_logger("calls"), log.get_lines("calls")
+one, other = log.get_logger("calls"), log.get_fast_logger("calls")
 one.info("outside", number=1)
 
 async def main():

@@ -10,8 +10,8 @@ from functools import cache
 from tests.docs.pages import ROOT
 
 _SOURCES = ROOT / "src" / "trunkline"
-_LOGGERS = re.compile(r"(^|\.)_?(log|steps)(\(\))?$")
-_LEVELS = re.compile(r"\b_?(?:log|steps)(?:\(\))?\.(error|exception|critical|warning)\b")
+_LOGGERS = re.compile(r"(^|\.)_?(fast_)?log(\(\))?$")
+_LEVELS = re.compile(r"\b_?(?:fast_)?log(?:\(\))?\.(error|exception|critical|warning)\b")
 _ALARM = frozenset({"error", "exception", "critical"})
 _ACTIONS = frozenset(
     {

@@ -73,7 +73,7 @@ async def test_each_change_is_reported_once(tmp_path: Path) -> None:
     )
     for left in (5000, 900, 900, 400, 50, 5000):
         free["recordings"] = left
-        await watch.look()
+        await watch.check()
     assert changes == [
         (DiskLevel.ALARM, 900),
         (DiskLevel.NO_RECORDINGS, 400),
@@ -88,24 +88,24 @@ async def test_a_folder_that_cannot_be_looked_at_changes_nothing(tmp_path: Path)
 
     watch = DiskWatch([tmp_path], SETTINGS, probe=fails)
     watch.level = DiskLevel.NO_RECORDINGS
-    assert await watch.look() is DiskLevel.NO_RECORDINGS
+    assert await watch.check() is DiskLevel.NO_RECORDINGS
 
 
 async def test_a_spool_that_cannot_be_written_stops_recordings_only(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     watch = DiskWatch([tmp_path], SETTINGS, probe=lambda _: 5000, spool=spool)
-    await watch.look()
+    await watch.check()
     assert (watch.applied.name, watch.spool_error or "") == ("ENOUGH", "")  # it can be made
     spool.write_text("a file is in the place of the folder")
     with structlog.testing.capture_logs() as lines:
-        assert await watch.look() is DiskLevel.ENOUGH
-        await watch.look()
+        assert await watch.check() is DiskLevel.ENOUGH
+        await watch.check()
     assert (watch.applied.name, watch.spool_error) == ("NO_RECORDINGS", f"{spool} cannot be written")
     [line] = [one for one in lines if one["event"] == "spool_not_writable"]
     assert line["remedy"]
     spool.unlink()
     spool.mkdir()
-    await watch.look()
+    await watch.check()
     assert (watch.applied.name, watch.spool_error or "") == ("ENOUGH", "")
 
 
@@ -257,10 +257,10 @@ from trunkline.recordings import assembly
 data = Path(sys.argv[1])
 settings = Settings(data_dir=data, disk=DiskSettings(alarm_free=3_200_000, recordings_free=2_000_000, calls_free=1_000_000))
 watch = DiskWatch(folders_of(settings), settings.disk)
-levels = [asyncio.run(watch.look()).name]
+levels = [asyncio.run(watch.check()).name]
 for number in range(3):
     (data / f"fill{number}").write_bytes(b"x" * 1_100_000)
-    levels.append(asyncio.run(watch.look()).name)
+    levels.append(asyncio.run(watch.check()).name)
 folder = data / "recordings"
 chunks = (np.full((40_000, 2), 1000, dtype=np.int16) for _ in range(100))
 try:
@@ -271,7 +271,7 @@ except OSError as error:
 levels.append(str(sorted(path.name for path in folder.iterdir())))
 for number in range(3):
     (data / f"fill{number}").unlink()
-levels.append(asyncio.run(watch.look()).name)
+levels.append(asyncio.run(watch.check()).name)
 print(" ".join(levels))
 """
 

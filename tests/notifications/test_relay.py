@@ -111,7 +111,7 @@ async def test_what_one_listener_cannot_bear_is_put_aside_for_it_alone(rig: Rig)
 async def test_while_a_table_or_permission_is_missing_events_wait_in_their_order(
     rig: Rig, fault: str
 ) -> None:
-    """An operator's mistake is no fault of the events: none is dead-lettered, none is passed over."""
+    """An operator's mistake is no fault of the events: none is stored as failed, none is passed over."""
     events = call_events(rig.account_id)
     await rig.happened(*events)
     events = relayed(events)

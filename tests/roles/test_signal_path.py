@@ -113,7 +113,7 @@ class Scene:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {
-        "PERIOD_SECONDS": 0.01, "PATIENCE_SECONDS": 0.05, "RETRY_SECONDS": 0.01,
+        "PERIOD_SECONDS": 0.01, "HEARTBEAT_TIMEOUT_SECONDS": 0.05, "RETRY_SECONDS": 0.01,
         "RECONNECT_SECONDS": 0.1, "EXIT_SECONDS": 1.0,
     }.items():  # fmt: skip
         monkeypatch.setattr(signal_path, name, seconds)

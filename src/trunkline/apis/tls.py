@@ -10,7 +10,7 @@ from trunkline.core.log import get_logger
 
 _log = get_logger("apis.tls")
 
-_LOOK_EVERY = 2.0
+_CHECK_PERIOD_SECONDS = 2.0
 """Seconds."""
 
 
@@ -45,7 +45,7 @@ class ReloadedCertificate:
     async def watch(self) -> None:
         """Look for new files until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_CHECK_PERIOD_SECONDS)
             self.reload_if_changed()
 
     def reload_if_changed(self) -> bool:

@@ -32,7 +32,7 @@ METHOD = (
 )
 EMPLOYEES, CONTACTS = 200, 2000
 AIM_MS = 1000.0
-_PATIENCE = 10.0
+_TIMEOUT_SECONDS = 10.0
 _PAUSE = 0.002
 _REST = 0.1
 """Between two changes, so that none is gathered with the one before."""
@@ -210,7 +210,7 @@ async def set_up(folder: Path) -> AsyncIterator[Company]:
 async def _until(seen: Callable[[], Awaitable[bool]], began: float) -> float | None:
     """Milliseconds from ``began`` until it was so; None when it never was."""
     while not await seen():
-        if time.perf_counter() - began > _PATIENCE:
+        if time.perf_counter() - began > _TIMEOUT_SECONDS:
             return None
         await asyncio.sleep(_PAUSE)
     return (time.perf_counter() - began) * 1000

@@ -38,7 +38,7 @@ _KILLS, _QUICK_KILLS = 10, 4
 _RATE = 20.0
 _BETWEEN_KILLS = 6.0
 """Seconds, in which the next standby loads its program."""
-_PATIENCE = 60.0
+_TIMEOUT_SECONDS = 60.0
 _POLL = 0.005
 
 
@@ -107,7 +107,7 @@ async def measure_restarts(product: Product, kills: int) -> list[float]:
         began = time.monotonic()
         os.kill(before, signal.SIGKILL)
         while not _is_back(product, before):
-            if time.monotonic() - began > _PATIENCE:
+            if time.monotonic() - began > _TIMEOUT_SECONDS:
                 raise TimeoutError("the switch is not ready again")
             await asyncio.sleep(_POLL)
         found.append(round((time.monotonic() - began) * 1000, 1))

@@ -13,7 +13,7 @@ from trunkline.demo.installation import Account, Installation
 
 _BATCH = 50
 _CLIENTS = 4
-_PATIENCE = 120.0
+_TIMEOUT_SECONDS = 120.0
 """Seconds after the last batch for the rest to be processed."""
 
 
@@ -40,7 +40,7 @@ async def upload(installation: Installation, account: Account, rows: int, start:
     await asyncio.gather(*(client() for _ in range(_CLIENTS)))
     accepted = time.monotonic() - began
     while (arrived := await _reported(installation, account, start) - before) < rows:
-        if time.monotonic() - began - accepted > _PATIENCE:
+        if time.monotonic() - began - accepted > _TIMEOUT_SECONDS:
             break
         await asyncio.sleep(0.2)
     return Uploaded(rows, arrived, round(rows / accepted, 1), round(arrived / (time.monotonic() - began), 1))

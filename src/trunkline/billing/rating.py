@@ -31,7 +31,7 @@ BATCH = 200
 _LATER_SECONDS = 10
 """When to look again for a call whose rows are not written yet."""
 _FAILED_SECONDS = 300
-_PATIENCE_HOURS = 24
+_RATING_TIMEOUT_HOURS = 24
 """Time after which a call without rows is given up: its history could not be written, which the switch has logged."""
 
 _NOTE = """
@@ -162,7 +162,7 @@ class Rater:
             return 1
 
     async def _rate(self, connection: Connection, size: int, taken: list[CallKey]) -> int:
-        rows = await (await connection.execute(_TAKE, (_PATIENCE_HOURS, size))).fetchall()
+        rows = await (await connection.execute(_TAKE, (_RATING_TIMEOUT_HOURS, size))).fetchall()
         if not rows:
             return 0
         taken += map(_key, rows)

@@ -122,7 +122,7 @@ class DiskWatch:
         self.level = DiskLevel.ENOUGH
         """By the free space."""
         self.free = 0
-        """Bytes that were free at the last look."""
+        """Bytes that were free at the last check."""
 
     @property
     def applied(self) -> DiskLevel:
@@ -132,10 +132,10 @@ class DiskWatch:
     async def run(self) -> None:
         """Check the disks until cancelled."""
         while True:
-            await self.look()
+            await self.check()
             await asyncio.sleep(self._settings.period)
 
-    async def look(self) -> DiskLevel:
+    async def check(self) -> DiskLevel:
         """Check the disks now; returns the level of the free space."""
         await self._look_at_spool()
         free = await asyncio.to_thread(self._free)

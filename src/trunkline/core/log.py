@@ -69,10 +69,10 @@ class _JsonLogger:
     critical = error
 
 
-class Lines:
+class FastLogger:
     """Writes lines at level info like a logger's, at a fifth of its cost: for the log lines of each step of a call.
 
-    Made by :func:`get_lines`. Masks nothing: only for fields that hold no secret.
+    Made by :func:`get_fast_logger`. Masks nothing: only for fields that hold no secret.
     """
 
     out: _Gathered | None = None
@@ -84,18 +84,20 @@ class Lines:
         self._logger = get_logger(package)
 
     def info(self, event: str, **fields: Any) -> None:
-        if Lines.out is None:
+        if FastLogger.out is None:
             self._logger.info(event, **fields)
             return
         line = {
             "package": self._package,
             **fields,
             "event": event,
-            "role": Lines.role,
+            "role": FastLogger.role,
             "level": "info",
             "timestamp": datetime.now(UTC),
         }
-        Lines.out.write(orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z))
+        FastLogger.out.write(
+            orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+        )
 
 
 def _mask(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -117,8 +119,8 @@ def configure(role: str, *, json: bool = True, level: str = "info") -> None:
     factory: Any = (
         (lambda *_: _JsonLogger(out)) if out is not None else structlog.PrintLoggerFactory(sys.stderr)
     )
-    Lines.role = role
-    Lines.out = out if number <= logging.INFO else None
+    FastLogger.role = role
+    FastLogger.out = out if number <= logging.INFO else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -151,6 +153,6 @@ def bind(**fields: Any) -> None:
     structlog.contextvars.bind_contextvars(**fields)
 
 
-def get_lines(name: str) -> Lines:
-    """See :class:`Lines`; ``name`` as for :func:`get_logger`."""
-    return Lines(name)
+def get_fast_logger(name: str) -> FastLogger:
+    """See :class:`FastLogger`; ``name`` as for :func:`get_logger`."""
+    return FastLogger(name)

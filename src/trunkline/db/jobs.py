@@ -1,7 +1,7 @@
 """Jobs: work that a transaction enqueues and a worker runs, at least once. A thin wrapper of procrastinate.
 
-A job is ordered on the connection of the transaction that needs it: it exists if and only if that commits.
-Jobs with the same lock run one after another, in the order in which they were ordered, over all workers. A
+A job is enqueued on the connection of the transaction that needs it: it exists if and only if that commits.
+Jobs with the same lock run one after another, in the order in which they were enqueued, over all workers. A
 job whose worker was killed is run again by another within about ``STALLED_AFTER`` seconds."""
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import psycopg
 FRESH_SECONDS = 1.0
 """How long a result is returned again without asking."""
 
-PATIENCE_SECONDS = 2.0
+PROBE_TIMEOUT_SECONDS = 2.0
 """How long one question may take before the database counts as unavailable."""
 
 
@@ -54,7 +54,7 @@ class DatabaseProbe:
     async def _ask(self) -> bool:
         self.questions += 1
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
                 await self._question()
             found = True
         except (psycopg.Error, TimeoutError):

@@ -86,7 +86,7 @@ class Listener(Protocol):
 
     @property
     def name(self) -> str:
-        """Stable: events are dead-lettered under this name."""
+        """Stable: failed events are rows of ``event_failures`` under this name."""
         ...
 
     async def on_events(self, conn: AsyncConnection[Any], events: Sequence[Event]) -> None:

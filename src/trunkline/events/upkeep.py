@@ -22,7 +22,7 @@ _RETRY_PERIOD = 15.0
 """Seconds between two retries of failed listener events."""
 
 _PARTITION_ROUNDS = 240
-"""Every so many looks (an hour) partitions are made ahead."""
+"""In this number of rounds (an hour) partitions are created ahead, once."""
 
 
 async def run_upkeep(db: Database, listeners: Sequence[Listener]) -> None:

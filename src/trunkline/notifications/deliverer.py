@@ -45,7 +45,7 @@ _log = get_logger("notifications")
 _LOCK_KEY = 0x7472_6B6C_0002
 """Of the session lock that the leader holds."""
 
-_LOOK_PERIOD = 20.0
+_CHECK_PERIOD = 20.0
 """Seconds after which the table is read even without a notification or a due time."""
 
 _REST_PERIOD = 0.1
@@ -128,7 +128,7 @@ class Deliverer:
                     expiry = time.monotonic() + _EXPIRY_PERIOD
                 await asyncio.sleep(_REST_PERIOD)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), session.wake_times.seconds(_LOOK_PERIOD))
+                    await asyncio.wait_for(self._wake.wait(), session.wake_times.seconds(_CHECK_PERIOD))
         finally:
             session.leads = False
 

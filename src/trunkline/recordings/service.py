@@ -171,7 +171,7 @@ class RecordingMaker:
         """Make pending recordings side by side; raises when one cannot be made yet, once the others are.
 
         :param recordings: account and recording ids.
-        :param node: of their calls; None in jobs that were ordered before they named it.
+        :param node: of their calls; None in jobs that were enqueued before they named it.
         """
         if node is None and self._jobs is not None:
             await self._move_to_node_queues(self._jobs, recordings)
@@ -387,7 +387,7 @@ class Sweeper:
         self._spool = settings.spool_dir
 
     async def sweep(self, after: float = _SWEEP_AFTER) -> int:
-        """Look once; returns how many recordings were ordered. Call it every minute.
+        """Sweep once; returns how many recordings were enqueued. Call it every minute.
 
         :param after: seconds that things have to come right by themselves.
         """
@@ -435,7 +435,7 @@ class Sweeper:
         return ordered
 
     def _folders(self) -> dict[int, _Folder]:
-        """By call; empty while the spool cannot be read: the next look finds them."""
+        """By call; empty while the spool cannot be read: the next sweep finds them."""
         now = time.time()
         try:
             names = [path for path in self._spool.iterdir() if path.name.isdecimal() and path.is_dir()]

@@ -39,8 +39,8 @@ from trunkline.voicemail.indications import MessageIndicator
 
 _log = get_logger("roles")
 
-LOOK_AGAIN_SECONDS = 0.1
-LOOKS_AGAIN = 3
+SURVEY_RETRY_SECONDS = 0.1
+SURVEY_RETRIES = 3
 
 REPLAYED_SECONDS = 5.0
 """How long after a recovery signals may come that waited during it."""
@@ -202,7 +202,7 @@ class SignalFollower:
 
     async def _survey(self, position: Instant) -> Survey | None:
         """What is there now, looked at once more while the CEL log may be late."""
-        since, looks = recovery.log_start(self._switch.sessions.values(), position), 0
+        since, retries = recovery.log_start(self._switch.sessions.values(), position), 0
         failure = ""
         while True:
             try:
@@ -219,15 +219,15 @@ class SignalFollower:
                     return None  # its return restarts this
                 await asyncio.sleep(0.25)
                 continue
-            if looks > LOOKS_AGAIN or not recovery.has_unlogged_end(self._switch, survey):
+            if retries > SURVEY_RETRIES or not recovery.has_unlogged_end(self._switch, survey):
                 return survey
-            if looks == LOOKS_AGAIN:
+            if retries == SURVEY_RETRIES:
                 start = recovery.start_of_ends(self._switch, survey)
                 if start is None or start >= since:
                     return survey
                 since = start
-            looks += 1
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            retries += 1
+            await asyncio.sleep(SURVEY_RETRY_SECONDS)
 
     def _settled(self) -> None:
         self._switch.presence.registrations_known = True

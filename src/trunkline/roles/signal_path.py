@@ -22,7 +22,7 @@ from trunkline.telephony.port import HeartbeatReturned, Signal
 PERIOD_SECONDS = 2.0
 """From the return of a heartbeat to the next one."""
 
-PATIENCE_SECONDS = 4.0
+HEARTBEAT_TIMEOUT_SECONDS = 4.0
 """A heartbeat that has not returned by then makes the switch not ready."""
 
 RECONNECT_SECONDS = 10.0
@@ -168,7 +168,7 @@ class SignalPath:
         self._expected = f"{next(self._tokens)}"
         self._returned.clear()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(HEARTBEAT_TIMEOUT_SECONDS):
                 await self._engine.heartbeat(self._expected)
                 await self._returned.wait()
         except TimeoutError:

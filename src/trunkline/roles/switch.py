@@ -110,7 +110,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             changed=_disk_events(disk_events, node),
             spool=settings.spool_dir,
         )
-        await disk.look()
+        await disk.check()
         switch = Switch(
             disk=lambda: disk.applied,
             channels_max=_channels_max(settings),

@@ -25,7 +25,7 @@ from trunkline.runtime.child_sockets import ESTABLISHED, TcpSocket, copies, tcp_
 SECONDS = 15.0
 """From when a connection is first seen."""
 
-LOOK_EVERY = 5.0
+CHECK_PERIOD_SECONDS = 5.0
 """Seconds."""
 
 SMALLEST_HANDSHAKE = 150
@@ -45,7 +45,7 @@ class Deadlines:
     _judged: set[str] = field(default_factory=set)
 
     def due(self, sockets: Iterable[TcpSocket], now: float) -> set[str]:
-        """Inodes of connections that have reached the deadline since the last look."""
+        """Inodes of connections that have reached the deadline since the last check."""
         present = {one.inode for one in sockets if one.state == ESTABLISHED and one.local_port in self.ports}
         self._first_seen = {inode: self._first_seen.get(inode, now) for inode in present}
         self._judged &= present
@@ -86,7 +86,7 @@ def watch(
     ports: Collection[int],
     *,
     seconds: float = SECONDS,
-    look_every: float = LOOK_EVERY,
+    check_period: float = CHECK_PERIOD_SECONDS,
 ) -> threading.Thread:
     """Keep the deadline for a child in a thread that ends with the child.
 
@@ -99,7 +99,7 @@ def watch(
         ends = select.poll()
         ends.register(handle, select.POLLIN)
         try:
-            while not ends.poll(look_every * 1000):
+            while not ends.poll(check_period * 1000):
                 with contextlib.suppress(OSError):  # the child ends just now
                     sockets = list(tcp_sockets(pid))
                     if due := deadlines.due(sockets, time.monotonic()):

@@ -35,11 +35,11 @@ from trunkline.runtime import listen_filter, tcp_diag
 from trunkline.runtime.child_sockets import LISTENING, copies, tcp_sockets
 from trunkline.runtime.tcp_diag import Connection
 
-LOOK_EVERY = 0.25
+CHECK_PERIOD_SECONDS = 0.25
 """Seconds."""
 SILENT_SECONDS, SILENT_SECONDS_FULL = 5.0, 0.5
 """A TCP connection without a byte ends after this time; the shorter one while many are open."""
-LOOK_EVERY_FULL = 0.05
+CHECK_PERIOD_WHEN_FULL_SECONDS = 0.05
 """Seconds, while many silent connections are open."""
 SILENT_BYTES = 150
 """A connection that has sent less is ended before others: a SIP request and a TLS handshake are longer."""
@@ -130,7 +130,7 @@ class ConnectionRules:
     _seen: int = 0
 
     def judge(self, connections: Iterable[Connection], now: float, bans_changed: bool) -> Verdict:
-        """:param bans_changed: the switch has other bans than before the last look."""
+        """:param bans_changed: the switch has other bans than at the last check."""
         present = list(connections)
         self._note(present, now)
         self._bans_changed |= bans_changed
@@ -257,7 +257,7 @@ def watch(
     ask: Ask,
     bans: Path,
     say: Callable[[str], None] = lambda _: None,
-    look_every: float = LOOK_EVERY,
+    check_period: float = CHECK_PERIOD_SECONDS,
 ) -> threading.Thread:
     """Apply the rules to a child in a thread that ends with the child.
 
@@ -278,7 +278,7 @@ def watch(
         ends = select.poll()
         ends.register(handle, select.POLLIN)
         try:
-            pause = look_every
+            pause = check_period
             while not ends.poll(pause * 1000):
                 with contextlib.suppress(OSError):  # the child ends just now
                     written_at = _modified(bans)
@@ -295,7 +295,7 @@ def watch(
                         dropped = verdict.blocked
                     if verdict.end:
                         end(pid, verdict.end)
-                    pause = LOOK_EVERY_FULL if verdict.is_full else look_every
+                    pause = CHECK_PERIOD_WHEN_FULL_SECONDS if verdict.is_full else check_period
         finally:
             os.close(handle)
 

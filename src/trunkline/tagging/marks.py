@@ -20,7 +20,7 @@ from trunkline.tagging.communications import PLACES, Communication, Kind, find
 
 SETTLE_SECONDS = 2.0
 """How long a call may be neither with its switch any more nor finished in its row yet."""
-_LOOK_SECONDS = 0.05
+_CHECK_PERIOD_SECONDS = 0.05
 
 
 class Switch(Protocol):
@@ -128,7 +128,7 @@ class Marker:
             done = await self._at_switch(communication_id, give, take)
             if done is not None:
                 return done
-            await asyncio.sleep(_LOOK_SECONDS)  # it ends just now: its row is being written
+            await asyncio.sleep(_CHECK_PERIOD_SECONDS)  # it ends just now: its row is being written
 
     async def mark_within(
         self,

@@ -10,7 +10,7 @@ from trunkline.db.rows import transaction
 
 Kind = Literal["chat", "offline_message"]
 
-_LOOK: dict[Kind, LiteralString] = {
+_IS_THERE: dict[Kind, LiteralString] = {
     "chat": """select chat_channel_type = 'dataapi' as uploaded from chats
         where account_id = %s and chat_id = %s for update""",
     "offline_message": """select form_type = 'DataAPI' as uploaded from offline_messages
@@ -35,7 +35,7 @@ async def delete_uploaded(db: Database, account_id: int, kind: Kind, communicati
     :raises PermissionDenied: it came some other way.
     """
     async with transaction(db) as connection:
-        row = await (await connection.execute(_LOOK[kind], (account_id, communication_id))).fetchone()
+        row = await (await connection.execute(_IS_THERE[kind], (account_id, communication_id))).fetchone()
         if row is None:
             raise NotFound(
                 f"No {kind} has the id {communication_id}. The reports list the ids.",

@@ -38,7 +38,7 @@ _log = get_logger("uploads")
 
 WhenReady = Callable[[Connection, int, str], Awaitable[None]]
 """Called with account and recording id, in the transaction in which a recording becomes ready: a listener with work to do
-on it orders the job there."""
+on it enqueues the job there."""
 
 _TAKE = """
 update uploaded_calls set status = 'in_process', runs = runs + 1

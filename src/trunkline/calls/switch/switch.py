@@ -44,7 +44,7 @@ from trunkline.core.errors import (
     NotFound,
 )
 from trunkline.core.ids import IdGenerator, id_of_channel
-from trunkline.core.log import get_lines, get_logger
+from trunkline.core.log import get_fast_logger, get_logger
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
@@ -65,7 +65,7 @@ from trunkline.telephony.port import (
 )
 
 _log = get_logger("calls")
-_steps = get_lines("calls")
+_fast_log = get_fast_logger("calls")
 
 Clock = Callable[[], float]
 
@@ -437,7 +437,7 @@ def _log_signal(session: Session, decision: Decision) -> None:
     reasons = [event.data["finish_reason"] for event in decision.events if event.data.get("finish_reason")]
     first = decision.events[0]
     numbers = {} if first.type is not EventType.SESSION_STARTED else _numbers(first.data)
-    _steps.info(
+    _fast_log.info(
         "call_decision",
         types=[event.type.value for event in decision.events],
         **numbers,

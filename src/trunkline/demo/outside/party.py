@@ -32,7 +32,7 @@ from trunkline.telephony.ari_events import (
     StasisStart,
 )
 
-PATIENCE = 40.0
+WAIT_TIMEOUT_SECONDS = 40.0
 """Default maximum wait for an event of a call, in seconds; long enough for a busy machine."""
 _NORMAL_CLEARING = 16
 _POLL = 0.05
@@ -149,7 +149,7 @@ class Call:
         """Q.850 cause of the end, 0 while it is live."""
         return next((moment.cause for moment in self.moments if moment.what is What.ENDED), 0)
 
-    async def wait(self, what: What, timeout: float = PATIENCE) -> float:
+    async def wait(self, what: What, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         """Unix seconds of the first time it happened; :class:`TimeoutError` when it does not come.
 
         An ended call has no further events: the wait fails at once.
@@ -165,13 +165,13 @@ class Call:
         except TimeoutError:
             raise TimeoutError(f"{self!r} was never {what.value}; cause {self.cause}") from None
 
-    async def ringing(self, timeout: float = PATIENCE) -> float:
+    async def ringing(self, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         return await self.wait(What.RINGING, timeout)
 
-    async def answered(self, timeout: float = PATIENCE) -> float:
+    async def answered(self, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         return await self.wait(What.ANSWERED, timeout)
 
-    async def ended(self, timeout: float = PATIENCE) -> float:
+    async def ended(self, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         return await self.wait(What.ENDED, timeout)
 
     # --- what it does
@@ -224,7 +224,7 @@ class Call:
 
     async def transfer_status(self) -> str:
         """``SUCCESS`` or ``FAILURE`` once the PBX has answered; the call must be up still."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT_SECONDS):
             while True:
                 with contextlib.suppress(AriError):
                     got = await self._line.ari.get(self._path("/variable"), variable="TRANSFERRED")
@@ -265,7 +265,7 @@ class Call:
             sound, until = tones.read_raw(file), time.time()
         return Ear(self.party, sound, until - len(sound) / tones.RATE)
 
-    async def hears(self, tone: float, seconds: float = 0.5, timeout: float = PATIENCE) -> None:
+    async def hears(self, tone: float, seconds: float = 0.5, timeout: float = WAIT_TIMEOUT_SECONDS) -> None:
         """Wait until, from now on, a tone sounded for so long without a break; else :class:`TimeoutError`.
 
         Asterisk writes received audio in blocks of half a second, so the result is delayed by up to that time.
@@ -400,7 +400,7 @@ class Party:
         """How it takes calls from now on; at first it answers at once."""
         self._behaviour = behaviour
 
-    async def next_call(self, timeout: float = PATIENCE) -> Call:
+    async def next_call(self, timeout: float = WAIT_TIMEOUT_SECONDS) -> Call:
         """The next incoming call that was not asked for before; :class:`TimeoutError` when none comes."""
         try:
             async with asyncio.timeout(timeout):
@@ -440,7 +440,7 @@ class Party:
         )
         await call.listen(created["name"])
         call.speak_when_answered()
-        await asyncio.wait_for(call.in_hand.wait(), PATIENCE)
+        await asyncio.wait_for(call.in_hand.wait(), WAIT_TIMEOUT_SECONDS)
         await self._line.ari.post(f"/channels/{segment(channel)}/dial", timeout=_LONGEST_RING)
         call.note(What.DIALLED)
         return call
@@ -476,7 +476,7 @@ class Phone(Party):
                 return entry.get("Status")
         return "Unregistered"
 
-    async def wait_registration(self, *statuses: str, timeout: float = PATIENCE) -> str:
+    async def wait_registration(self, *statuses: str, timeout: float = WAIT_TIMEOUT_SECONDS) -> str:
         """Wait for one of the statuses; :class:`TimeoutError` with the last one otherwise."""
         deadline = time.monotonic() + timeout
         while (now := await self.registration()) not in statuses:

@@ -17,7 +17,7 @@ from trunkline.demo import tones
 from trunkline.demo.outside import config
 from trunkline.demo.outside.config import CarrierLogin, Folders, Identity, Ports, Registrar, Transport
 from trunkline.demo.outside.party import (
-    PATIENCE,
+    WAIT_TIMEOUT_SECONDS,
     Call,
     Customer,
     Line,
@@ -218,7 +218,7 @@ class OutsideWorld:
         self._logins.append(CarrierLogin(username, password))
         await self._reconfigure()
 
-    async def carrier_registered(self, username: str, timeout: float = PATIENCE) -> str:
+    async def carrier_registered(self, username: str, timeout: float = WAIT_TIMEOUT_SECONDS) -> str:
         """The contact the PBX registered under this name; :class:`TimeoutError` when it does not."""
         deadline = time.monotonic() + timeout
         while True:
