@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def test_every_page_can_be_reached(page: Path) -> None:
 @every_page
 def test_nothing_that_is_not_ours(page: Path) -> None:
     assert _UNWANTED.findall(page.read_text()) == []
+
+
+def test_the_pages_have_examples_of_each_language() -> None:
+    """The tests of examples check something: the parser finds them."""
+    found = Counter(block.language for page in pages() for block in blocks(page))
+    assert found["json"] > 20
+    assert found["toml"] > 5
+    assert found["yaml"] > 5
+    assert found["sh"] > 20
 
 
 @every_page

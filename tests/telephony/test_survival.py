@@ -130,7 +130,8 @@ async def test_new_call_goes_to_the_default_line_when_nobody_comes(setup: Teleph
     phone = await setup.world.phone("1001", "secret")
     phone.on_call(outside.Answer(after=0.2))
     customer = await setup.world.customer(CUSTOMER)
-    await setup.signals.wait(Registered)  # without a switch, devices are called that a switch has stored (0050)
+    # Without a switch, the devices are called that a switch has stored (decision 0050).
+    await setup.signals.wait(Registered)
     await setup.engine.__aexit__(None, None, None)
     call = await customer.dial(NUMBER)
     await call.hears(phone.tone)

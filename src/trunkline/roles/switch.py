@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
+from trunkline.calls.flows import employee_settings, mailbox
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
@@ -40,7 +41,7 @@ from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.directory.contacts.saving import save_contact
-from trunkline.directory.employees.by_phone import SETTING_QUESTION, write_setting
+from trunkline.directory.employees.by_phone import write_setting
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
@@ -57,7 +58,7 @@ from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.voicemail.indications import MessageIndicator, indicating_messages
-from trunkline.voicemail.mailboxes import MARK_QUESTION, OPEN_QUESTION, Mailboxes
+from trunkline.voicemail.mailboxes import Mailboxes
 
 _log = log.get_logger("roles")
 
@@ -132,14 +133,10 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
         )
         mailboxes = Mailboxes(db, settings.recordings_dir)
+        switch.timers.register(mailbox.OPEN, lambda account_id, asked: mailboxes.open(account_id, asked.data))
+        switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
         switch.timers.register(
-            OPEN_QUESTION, lambda account_id, asked: mailboxes.open(account_id, asked.data)
-        )
-        switch.timers.register(
-            MARK_QUESTION, lambda account_id, asked: mailboxes.mark(account_id, asked.data)
-        )
-        switch.timers.register(
-            SETTING_QUESTION, lambda account_id, asked: write_setting(db, account_id, asked.data)
+            employee_settings.CHANGE, lambda account_id, asked: write_setting(db, account_id, asked.data)
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))

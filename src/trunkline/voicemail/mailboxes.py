@@ -18,9 +18,6 @@ from trunkline.db.pool import Database
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType
 
-OPEN_QUESTION = "mailbox_open"
-MARK_QUESTION = "mailbox_mark"
-
 ATTEMPTS_MAX = 5
 """Wrong PINs in a row, over all calls, after which a mailbox is locked."""
 

@@ -296,6 +296,8 @@ async def test_days_of_a_campaign(talks: DataApiClient) -> None:
 
 
 async def test_another_account_sees_nothing(talks: DataApiClient) -> None:
+    own = {method.name: await rows_of(talks, method) for method in conversation_reports.METHODS}
+    assert [name for name, rows in own.items() if rows], "there is something to be seen"
     talks.as_other_account()
     for method in conversation_reports.METHODS:
         assert await rows_of(talks, method) == [], method.name

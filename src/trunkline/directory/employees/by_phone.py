@@ -10,8 +10,6 @@ from trunkline.db.pool import Database
 from trunkline.directory.employees.changes import EmployeePatch, update_employee
 from trunkline.directory.model import EmployeeStatus
 
-SETTING_QUESTION = "employee_setting"
-
 _STATUS = "select status from employees where account_id = %(account_id)s and employee_id = %(employee_id)s"
 
 _FORWARDS = frozenset({"forward_always", "forward_busy", "forward_no_answer"})
