@@ -69,8 +69,8 @@ def test_nothing_that_is_not_ours(page: Path) -> None:
 def test_the_pages_have_examples_of_each_language() -> None:
     """The tests of examples check something: the parser finds them."""
     found = Counter(block.language for page in pages() for block in blocks(page))
-    assert found["json"] > 20
-    assert found["toml"] > 5
+    assert found["json"] > 2
+    assert found["toml"] > 2
     assert found["yaml"] > 5
     assert found["sh"] > 20
 
