@@ -11,11 +11,12 @@ import pytest
 from tests.apis.call_api.requests import COMMANDS
 from tests.calls import company as c
 from tests.calls.company import company, number_of
-from tests.calls.fake_engine import a_line
+from tests.calls.fake_engine import a_line, a_trunk
 from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_consultation import DORA, contact, phase_of, talk
 from tests.calls.test_effect_failures import FailingEngine
+from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor
@@ -24,7 +25,15 @@ from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded, NotFound
 from trunkline.directory.model import Account, Directory, OutgoingLimits
-from trunkline.telephony.port import Arrived, Channel, Connect, Registered
+from trunkline.events.reasons import Reason
+from trunkline.telephony.port import (
+    Arrived,
+    Channel,
+    Connect,
+    ConnectFinished,
+    ConnectResult,
+    Registered,
+)
 
 pytestmark = pytest.mark.attack
 
@@ -32,14 +41,18 @@ NOW = Instant(1_772_366_400.0)
 
 
 class Engine(FailingEngine):
-    """Executes all commands, and records the targets of connects."""
+    """Executes all commands, and records the targets of connects and the hang-ups."""
 
     def __init__(self) -> None:
         super().__init__(None)
         self.connects: list[Connect] = []
+        self.hung_up: list[tuple[Channel, int]] = []
 
     async def connect(self, _channel: Channel, connect: Connect) -> None:
         self.connects.append(connect)
+
+    async def hangup(self, channel: Channel, cause: int) -> None:
+        self.hung_up.append((channel, cause))
 
 
 @dataclass
@@ -210,3 +223,43 @@ async def test_a_number_is_a_group_of_phones(tmp_path: Path) -> None:
     await it.settle()
     counted = it.switch.presence.channels_of(c.ACCOUNT)
     assert counted == 1 + sum(it.dialled)
+
+
+def ends(it: Rig) -> list[tuple[str, str, int]]:
+    """Of each ended leg: what was called, the reason and the cause."""
+    [session] = it.switch.sessions.values()
+    return [
+        (leg.called_phone_number or "", str(leg.finish_reason), leg.cause or 0)
+        for leg in session.legs.values()
+        if leg.ended_at is not None
+    ]
+
+
+async def test_a_phone_that_gets_no_channel_has_that_reason(tmp_path: Path) -> None:
+    """Neither the network nor a carrier refused anything."""
+    it = rig(tmp_path, company(), 1)
+    it.arrive("caller", c.DORA_LINE)
+    await it.settle()
+    assert not it.dialled
+    assert ends(it) == [(c.DORA_LINE, "no_resources", SWITCH_CONGESTION)]
+    [session] = it.switch.sessions.values()
+    assert session.ending is Reason.NO_RESOURCES
+    assert it.engine.hung_up == [("caller", SWITCH_CONGESTION)]
+
+
+async def test_the_phones_of_a_group_that_get_no_channel_have_that_reason(tmp_path: Path) -> None:
+    it = rig(tmp_path, company(), 2)
+    called_number = number_of(c.ALL)
+    it.switch.handle(Arrived(Channel("caller"), NOW, a_trunk(), called_number, c.CUSTOMER, "", NOW))
+    await it.settle()
+    [called] = it.dialled
+    [session] = it.switch.sessions.values()
+    assert session.connect is not None
+    given = len(session.connect.targets)
+    assert 1 == called < given
+    it.switch.handle(ConnectFinished(Channel("caller"), Instant(NOW + 20), ConnectResult.NO_ANSWER, 0))
+    reasons = [reason for _, reason, _ in ends(it)]
+    assert sorted(reasons) == ["no_resources"] * (given - 1) + ["sip_offline"], (
+        "no channel was made for the one"
+    )
+    await it.settle()

@@ -37,6 +37,7 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
+from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import share
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
@@ -290,6 +291,20 @@ async def test_an_effect_fails_as_a_value_whatever_goes_wrong(tmp_path: Path, fa
     await executor.settle()
     assert failures == [(7, RecordMessage, EffectTimedOut if fault == "slow" else EffectRefused)]
     assert engine.asked == ["answer"]
+
+
+def test_a_third_party_that_gets_no_channel_has_that_reason() -> None:
+    simulation = dialing()
+    channel = simulation.ringing(c.DORA_LINE)
+    effect = OriginateLeg(Originate(channel, MOBILE, 20, CallTag("")))
+    _undo(simulation, effect)
+    simulation.take(
+        rules.effect_failed(simulation.session, effect, NoChannelFree("no"), simulation.context())
+    )
+    leg = simulation.session.leg_of(channel)
+    assert leg is not None
+    assert (leg.finish_reason, leg.cause) == ("no_resources", SWITCH_CONGESTION)
+    assert phase_of(simulation) is Phase.HOLD
 
 
 async def test_a_refusal_does_not_wait_for_the_hang_up_of_another(tmp_path: Path) -> None:

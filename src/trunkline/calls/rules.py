@@ -22,6 +22,7 @@ from trunkline.calls.effects import (
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     MEDIA_LOST,
+    SWITCH_CONGESTION,
     TEMPORARY_FAILURE,
     Side,
     hung_up,
@@ -69,7 +70,7 @@ from trunkline.calls.timers import (
     TimerInput,
     ring_timer,
 )
-from trunkline.core.errors import ChannelGone, EffectRefused, EngineError, EngineUnavailable
+from trunkline.core.errors import ChannelGone, EffectRefused, EngineError, EngineUnavailable, NoChannelFree
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
@@ -280,7 +281,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
         case _, Compensation.NOT_REACHED:
             if not isinstance(error, EffectRefused):
                 decision.do(Hangup(effect.channel, TEMPORARY_FAILURE))
-            _not_reached(decision, effect.channel)
+            _not_reached(decision, effect.channel, error)
         case _, Compensation.NOT_RECORDED:
             if leg is not None and leg.alive and leg.is_recorded:
                 decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
@@ -296,9 +297,11 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
         case RecordMessage(), _:
             _recorded(decision, 0.0, go_on=True)
         case ConnectTargets(), Compensation.NOT_CONNECTED:
-            refused = ConnectFinished(
-                effect.channel, decision.at, ConnectResult.UNREACHABLE, TEMPORARY_FAILURE
-            )
+            cause = TEMPORARY_FAILURE
+            if isinstance(error, NoChannelFree):
+                engine_connect.refuse_targets(session, effect.channel)
+                cause = SWITCH_CONGESTION
+            refused = ConnectFinished(effect.channel, decision.at, ConnectResult.UNREACHABLE, cause)
             _connect_finished(decision, refused)
         case Join(), _ if leg is not None and leg.role is Role.COACH:
             decision.do(Hangup(leg.channel))
@@ -322,14 +325,17 @@ def _control_is_late(decision: Decision, effect: TakeControl) -> None:
             decision.do(Join(channel, consultation.talk_bridge(session)))
 
 
-def _not_reached(decision: Decision, channel: Channel) -> None:
+def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> None:
     """An originate that never became a channel: no signal of its end will come."""
     session, before = decision.session, decision.session.state
     leg = session.leg_of(channel)
     if leg is None or not leg.alive or leg.answered_at is not None:
         return
-    reason = engine_connect.why_unanswered(leg, TEMPORARY_FAILURE)
-    decision.end_leg(leg, reason, TEMPORARY_FAILURE)
+    if isinstance(error, NoChannelFree):
+        reason, cause = Reason.NO_RESOURCES, SWITCH_CONGESTION
+    else:
+        reason, cause = engine_connect.why_unanswered(leg, TEMPORARY_FAILURE), TEMPORARY_FAILURE
+    decision.end_leg(leg, reason, cause)
     if leg.role is not Role.COACH:
         _flow(decision, LegUnreached(leg, reason), before)
 

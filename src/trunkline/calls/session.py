@@ -195,6 +195,8 @@ class PendingTarget:
     """Data of the LEG_STARTED event to come, without leg_id and channel."""
     appeared: bool = False
     """Whether the engine made a channel of it."""
+    has_no_channel: bool = False
+    """Whether the engine does not get it, because the account has as many channels in use as it may have."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ _NOT_REACHED = frozenset(
         Reason.OPERATOR_NUMBER_PROBLEMS,
         Reason.SIP_OFFLINE,
         Reason.LOCKED_PHONE,
+        Reason.NO_RESOURCES,
         Reason.EMPLOYEE_PHONE_INACTIVE,
         Reason.EMPLOYEE_PHONE_NOT_FOUND,
         Reason.EMPLOYEE_WITHOUT_PHONES,

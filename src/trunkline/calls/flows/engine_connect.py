@@ -11,6 +11,7 @@ from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import (
     SUBSCRIBER_ABSENT,
+    SWITCH_CONGESTION,
     Side,
     cause_for_result,
     hung_up,
@@ -69,6 +70,15 @@ def _same_number(wanted: str | None, dialled: str | None) -> bool:
     return (wanted or "").lstrip("+") == (dialled or "").lstrip("+")
 
 
+def refuse_targets(session: Session, channel: Channel, admitted: int = 0) -> None:
+    """The account has no channels for the targets of this channel after the first ``admitted``: that is why they are not
+    reached."""
+    connect = session.connect
+    if connect is not None and connect.channel == channel:
+        for target in connect.targets[admitted:]:
+            target.has_no_channel = True
+
+
 def target_answered(decision: Decision) -> None:
     """One target has answered: the others are not needed any more."""
     connect = decision.session.connect
@@ -98,13 +108,17 @@ def finished(decision: Decision, heard: ConnectFinished) -> bool:
 
 
 def _report_unmade(decision: Decision, targets: list[PendingTarget], cause: int) -> None:
-    """Targets of which the engine could not even make a channel: no registered device, no way to the trunk."""
+    """Targets of which the engine could not even make a channel: no registered device, no way to the trunk, or the account
+    had no channel left."""
     for one in targets:
         if one.appeared:
             continue
         one.appeared = True
         leg = decision.start_leg(Channel(""), dict(one.leg))
-        decision.end_leg(leg, why_unanswered(leg, cause), cause)
+        if one.has_no_channel:
+            decision.end_leg(leg, Reason.NO_RESOURCES, SWITCH_CONGESTION)
+        else:
+            decision.end_leg(leg, why_unanswered(leg, cause), cause)
 
 
 def _close_undone(decision: Decision, heard: ConnectFinished) -> None:

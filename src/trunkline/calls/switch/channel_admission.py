@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from trunkline.calls.effects import ConnectTargets, Effect, OriginateLeg
 from trunkline.calls.flows.channel_quota import UNLIMITED, free_channels, reserve_has_room, share
+from trunkline.calls.flows.engine_connect import refuse_targets
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.errors import LimitExceeded, NoChannelFree
@@ -102,6 +103,8 @@ class ChannelAdmission:
                 consequence="the phones that fit are called, the others are not",
                 remedy="raise engine.max_channels and the range of sip.rtp_port_first to sip.rtp_port_last",
             )
+        if isinstance(effect, ConnectTargets):
+            refuse_targets(session, effect.channel, admitted)
         if admitted == 0:
             raise NoChannelFree("the account has too many channels in use for now")
         self._presence.dialling(session, needed - 1 if is_call else needed)
