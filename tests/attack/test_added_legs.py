@@ -51,7 +51,7 @@ class Engine(FailingEngine):
     async def connect(self, _channel: Channel, connect: Connect) -> None:
         self.connects.append(connect)
 
-    async def hangup(self, channel: Channel, cause: int) -> None:
+    async def hangup(self, channel: Channel, cause: int = 16) -> None:
         self.hung_up.append((channel, cause))
 
 
