@@ -9,7 +9,7 @@ import pytest
 
 from tests.calls.company import company
 from tests.directory.test_trunk_addresses import trunk
-from trunkline.cli.status_summary import summary
+from trunkline.cli.status_summary import summary, works
 from trunkline.directory.model import Directory
 from trunkline.directory.trunks.identification import identification
 
@@ -86,6 +86,50 @@ def test_a_spool_that_cannot_be_written() -> None:
     [problem] = problems(switch=switch(spool_error="/data/spool cannot be written"))
     assert problem.startswith(
         "calls are not recorded and voice mail takes no message (/data/spool cannot be written): make the user"
+    )
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"disk": {"level": "no_calls", "free_bytes": 8000}},
+        {"disk": {"level": "no_recordings", "free_bytes": 8000}},
+        {"disk": {"error": "[Errno 5] Input/output error"}},
+        {"backlog": {"error": "the database does not answer"}},
+        {"switch": {"error": "no answer"}},
+        {"switch": {"spool_error": "/data/spool cannot be written"}},
+        {"switch": {"events_alarm": "7 events wait", "unwritten_events": 7}},
+        {"switch": {"signal_path": {"state": "silent", "reason": "ami"}}},
+        {"switch": {"configuration": {"error": "not loaded"}}},
+        {"supervisor": "stopped", "pid": 71},
+    ],
+)
+def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) -> None:
+    made = report(**changes)
+    assert works(report())
+    assert not works(made)
+    assert summary(made, NOW)[0].startswith("Trunkline 0.1.0 is up, and a part of it does NOT work; it was")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"disk": {"level": "alarm", "free_bytes": 8000}},
+        {"switch": switch(login_bans={"in_force": 3})},
+        {"switch": switch(dead_letters=2, events_alarm="2 events could not be stored", unwritten_events=0)},
+    ],
+)
+def test_a_problem_with_which_all_parts_work(changes: dict[str, Any]) -> None:
+    assert works(report(**changes))
+    assert len(problems(**changes)) == 1
+
+
+def test_the_start_is_the_time_that_was_noted_then() -> None:
+    """The uptime is by the clock of the kernel, from which the time of day may differ by some seconds."""
+    assert (
+        "started at 2026-03-01 11:40:00 UTC"
+        in summary(report(started_at="2026-03-01T11:40:00+00:00"), NOW)[0]
     )
 
 

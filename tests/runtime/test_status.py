@@ -14,7 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from trunkline.cli import system
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.roles.health import ALIVE_SECONDS
 from trunkline.runtime import status
@@ -131,3 +134,27 @@ def test_an_instance_whose_sip_port_is_closed_is_not_up(
         assert status.collect(settings)["up"] is False
         transport.bind(("127.0.0.1", number))
         assert status.collect(settings)["up"] is True
+
+
+@pytest.mark.durability
+def test_the_exit_code_of_a_database_that_does_not_respond_is_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk PostgreSQL runs and refuses each new connection."""
+
+    def refused() -> object:
+        raise DatabaseUnavailable("the database does not answer")
+
+    settings = Settings(data_dir=tmp_path)
+    monkeypatch.setattr(system, "load_settings", lambda: settings)
+    monkeypatch.setattr(system, "_switch_status", lambda _: {"live_calls": 0, "registered_lines": 0})
+    monkeypatch.setattr(system, "_weak_sip_passwords", list)
+    monkeypatch.setattr(system, "_backlog", dict)
+    with _watched(settings, "postgres"):
+        assert CliRunner().invoke(system.status).exit_code == 0
+        monkeypatch.setattr(system, "_backlog", refused)
+        shown = CliRunner().invoke(system.status)
+        assert shown.exit_code == 3
+        assert "is up, and a part of it does NOT work" in shown.output
+        found = CliRunner().invoke(system.status, ["--json"])
+        assert (found.exit_code, json.loads(found.output)["works"]) == (3, False)

@@ -31,6 +31,20 @@ _RETRIED_LATE_OTHERS = 60.0
 _GROWS = "if it grows, run a second worker or give the machine more processors"
 
 
+class Outage(str):
+    """A problem with which a part of the service does not do its work: calls, recordings, requests or notifications."""
+
+    __slots__ = ()
+
+
+def works(report: Mapping[str, Any]) -> bool:
+    """Whether all parts do their work. Problems of one carrier, one row or one queue are no outage.
+
+    :param report: as for :func:`summary`.
+    """
+    return report["up"] and not any(isinstance(problem, Outage) for problem in _problems(report))
+
+
 def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
     """The lines for people.
 
@@ -38,8 +52,13 @@ def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
         ``switch`` and ``backlog``.
     """
     wrong = list(_problems(report))
-    since = now.astimezone(UTC) - timedelta(seconds=report.get("uptime") or 0.0)
+    if report.get("started_at"):
+        since = datetime.fromisoformat(report["started_at"]).astimezone(UTC)
+    else:
+        since = now.astimezone(UTC) - timedelta(seconds=report.get("uptime") or 0.0)
     state = "is up" if report["up"] else "is NOT up"
+    if report["up"] and any(isinstance(problem, Outage) for problem in wrong):
+        state = "is up, and a part of it does NOT work"
     lines = [f"Trunkline {report['version']} {state}; it was started at {since:%Y-%m-%d %H:%M:%S} UTC."]
     switch = report.get("switch") or {}
     if "live_calls" in switch:
@@ -59,7 +78,9 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"{process['name']} is {process['state']}{reason}: see {logs}/{process['name']}.log"
     if report.get("supervisor") == "stopped":
         pid = report["pid"]
-        yield f"the supervisor (pid {pid}) is stopped by a signal: kill -CONT {pid}; nothing that fails is restarted"
+        yield Outage(
+            f"the supervisor (pid {pid}) is stopped by a signal: kill -CONT {pid}; nothing that fails is restarted"
+        )
     for name in report["missing"]:
         if name not in known:
             yield f"{name} does not run: see {logs}/supervisor.log"
@@ -78,25 +99,31 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _disk(disk: Mapping[str, Any]) -> Iterator[str]:
+    if "error" in disk:
+        yield Outage(f"the free space of the disk cannot be read ({disk['error']}): check the data folder")
+        return
     level = disk.get("level", "enough")
     if level != "enough":
         megabytes = disk.get("free_bytes", 0) // 1_000_000
-        yield f"the disk is nearly full, {megabytes} MB are free: {_DISK_REMEDIES.get(level, 'free space')}"
+        problem = (
+            f"the disk is nearly full, {megabytes} MB are free: {_DISK_REMEDIES.get(level, 'free space')}"
+        )
+        yield problem if level == "alarm" else Outage(problem)
 
 
 def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
     if "error" in switch:
-        yield f"the switch does not respond ({switch['error']}): see {logs}/switch.log"
+        yield Outage(f"the switch does not respond ({switch['error']}): see {logs}/switch.log")
         return
     path = switch.get("signal_path") or {}
     if path.get("state", "ready") != "ready":
-        yield (
+        yield Outage(
             f"signals of Asterisk do not arrive ({path.get('reason')}): the switch reconnects automatically; see "
             f"{logs}/switch.log"
         )
     dead = switch.get("dead_letters") or 0
     if switch.get("events_alarm") and (switch.get("unwritten_events") or not dead):
-        yield (
+        yield Outage(
             f"events of calls are not stored ({switch['events_alarm']}): see {logs}/postgres.log and the disk of "
             "PostgreSQL; calls continue"
         )
@@ -106,14 +133,16 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
             f"event_not_storable in {logs}/switch.log; after a repair delete the rows and restart the switch"
         )
     if switch.get("spool_error"):
-        yield (
+        yield Outage(
             f"calls are not recorded and voice mail takes no message ({switch['spool_error']}): {SPOOL_REMEDY}; see "
             f"{logs}/switch.log"
         )
     configuration = switch.get("configuration") or {}
     if configuration.get("error"):
         error = configuration["error"]
-        yield f"Asterisk does not have the configuration ({error}): it is tried again; see {logs}/switch.log"
+        yield Outage(
+            f"Asterisk does not have the configuration ({error}): it is tried again; see {logs}/switch.log"
+        )
     for row in configuration.get("rows_left_out") or ():
         yield (
             f"{row['entity']} {row['name']} of account {row['account_id']} is not used in calls ({row['reason']}): "
@@ -142,7 +171,7 @@ def _row_remedy(reason: str) -> str:
 def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:
     see = f"see {logs}/worker.log"
     if "error" in backlog:
-        yield f"the work that waits cannot be read ({backlog['error']}): see {logs}/postgres.log"
+        yield Outage(f"the work that waits cannot be read ({backlog['error']}): see {logs}/postgres.log")
         return
     if not backlog:
         return

@@ -14,7 +14,7 @@ import click
 from trunkline import engine
 from trunkline.cli.database import with_database
 from trunkline.cli.settings import load_settings
-from trunkline.cli.status_summary import summary
+from trunkline.cli.status_summary import summary, works
 from trunkline.cli.switch import ask_switch
 from trunkline.core import disk
 from trunkline.core.settings import Settings
@@ -43,7 +43,7 @@ def up() -> None:
 def status(json: bool, account: int | None) -> None:
     """Show whether all works, what is wrong and what to do; then processes, ports and figures.
 
-    Exit code 0 when all processes are ready and all SIP ports are open, 3 when not.
+    Exit code 0 when all processes are ready, all SIP ports are open and all parts do their work, 3 when not.
 
     With --account: 0 when no row of the account is left out of Asterisk's configuration, 3 when one is.
     """
@@ -61,8 +61,9 @@ def status(json: bool, account: int | None) -> None:
             "backlog": _backlog,
         },
     )
+    report["works"] = report["running"] and works(report)
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
-    if not report["up"]:
+    if not report["works"]:
         sys.exit(3)
 
 
@@ -171,7 +172,9 @@ def _readable(report: dict[str, Any]) -> str:
         "ports",
         "pid",
         "uptime",
+        "started_at",
         "supervisor",
+        "works",
     }
     for name in sorted(report.keys() - known):
         lines += ["", f"{name}: {json_format.dumps(report[name], indent=2)}"]

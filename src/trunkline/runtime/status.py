@@ -30,6 +30,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     """The state of the instance::
 
         {"running": true, "up": true, "version": "0.1.0", "pid": 71, "uptime": 12.5, "data_dir": "/...",
+         "started_at": "2026-03-01T08:12:40+00:00",
          "processes": [{"name": "postgres", "state": "ready", "pid": 72, "restarts": 0, "uptime": 12.1,
                         "version": "18.4", "reason": "", "report_age": null}, ...],
          "ports": [{"setting": "web.http_port", "transport": "tcp", "address": "127.0.0.1", "port": 8080,
@@ -59,6 +60,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
         )
         return report
     report |= {"pid": state["pid"], "uptime": _rounded(uptime(state["pid"]))}
+    report["started_at"] = state.get("started_at")
     # A process that reports not ready, or is being restarted, is not up.
     report["processes"] = _processes(settings, state)
     ready = {process["name"] for process in report["processes"] if process["state"] == ServiceState.READY}

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
@@ -109,6 +110,7 @@ class Supervisor:
         ]
         self._stop = asyncio.Event()
         self._up = False
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._unsaved = False
         """Whether the state file could not be written, as on a full disk."""
 
@@ -197,6 +199,7 @@ class Supervisor:
         state = {
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
+            "started_at": self._started_at,
             "up": self._up,
             "ports": self._ports,
             "services": [
