@@ -33,11 +33,11 @@ class QueueSimulation:
     :ivar clock: seconds; an alarm that is due at the clock itself has elapsed.
     """
 
-    def __init__(self, *, clock: float = 1000.0, seed: int = 1) -> None:
+    def __init__(self, *, clock: float = 1000.0, seed: int = 1, snapshot_after: int = 500) -> None:
         self.clock = Instant(clock)
         self.ids = itertools.count(100)
         self.calls = itertools.count(5000)
-        self.context = QueueContext(lambda: next(self.ids), Random(seed))
+        self.context = QueueContext(lambda: next(self.ids), Random(seed), snapshot_after)
         self.queues = LiveQueues(AccountQueues(ACCOUNT))
         self.events: list[Event] = []
         self.effects: list[Effect] = []

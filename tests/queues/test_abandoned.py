@@ -83,7 +83,8 @@ def test_11_2_a_record_is_removed_after_its_time() -> None:
     simulation = QueueSimulation().queue(discard_abandoned_after=20)
     caller = simulation.join()
     simulation.hang_up(caller)
-    assert simulation.at(1020).exists(caller), "at exactly that second it still exists"
+    simulation.at(1020).join()
+    assert simulation.exists(caller), "at exactly that second it still exists"
     assert not simulation.at(1020.1).exists(caller)
     assert len(simulation.of_type(EventType.CALLER_DISCARDED)) == 1
 

@@ -128,6 +128,17 @@ def test_the_customer_calls_in_and_has_the_place() -> None:
     assert simulation.offered() == [(caller, ANN)]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_the_customer_calls_in_from_the_number_that_asked(resume: bool) -> None:
+    """The callback goes to another number: it is cancelled all the same, and nobody is in the queue twice."""
+    simulation = QueueSimulation().queue(abandoned_resume_allowed=resume)
+    caller = simulation.join(number=NUMBER)
+    simulation.give(i.RequestCallback(caller, OTHER))
+    assert simulation.join(number=NUMBER) == caller
+    assert closed(simulation) == ["called_in"]
+    assert simulation.the_queue().tickets == {}
+
+
 def test_the_customer_calls_another_queue() -> None:
     simulation, caller = with_ticket()
     assert simulation.at(1200).join(Q2, number=NUMBER) != caller

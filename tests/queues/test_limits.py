@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.queues.simulation import ANN, BOB, CID, Q, QueueSimulation
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.effects import LeaveQueue, PlayAnnouncement, PlayJoinAnnouncement, PlayMusic
@@ -171,6 +171,20 @@ def test_10_1_an_answered_call_joins_and_hears_music() -> None:
     assert simulation.effects == [PlayMusic(caller, call, 4)]
     with pytest.raises(InvalidInput, match="answered before"):
         simulation.join(answered_at=1000.5)
+
+
+def test_10_1_a_call_is_in_one_queue_at_a_time() -> None:
+    simulation = QueueSimulation().queue().agent(ANN)
+    caller = simulation.join()
+    call = simulation.caller(caller).call_session_id
+    again = i.JoinQueue(Q, call, "", simulation.clock)
+    with pytest.raises(InvalidState, match="in a queue"):
+        simulation.give(again)
+    simulation.answer(ANN)
+    with pytest.raises(InvalidState, match="in a queue"):
+        simulation.give(again)
+    simulation.end_call(ANN)
+    assert simulation.give(again).caller_id != caller, "after a transfer back, for example"
 
 
 def test_10_1_silence_when_the_music_cannot_be_played_with_one_warning() -> None:

@@ -174,6 +174,35 @@ def test_vector_16_2_order(strategy: Strategy, pointer: int | None, expected: st
     assert names(one.agent_id for one in written) == expected, "the naive rules, too"
 
 
+@given(
+    strategy=st.sampled_from([one for one in Strategy if one is not Strategy.RANDOM]),
+    figures=st.lists(st.tuples(*[st.integers(0, 2)] * 6), min_size=1, max_size=6),
+    pointer=st.one_of(st.none(), st.builds(Place, st.integers(0, 2), st.integers(0, 2), st.integers(0, 6))),
+)
+def test_6_the_order_is_that_of_the_naive_rules(
+    strategy: Strategy, figures: list[tuple[int, ...]], pointer: Place | None
+) -> None:
+    agents = [
+        Agent(
+            agent_id,
+            AgentSettings(),
+            last_bridge_end=Instant(ended),
+            talk_time=talk,
+            calls_answered=calls,
+            last_offered_call=Instant(offered),
+            tiers={Q: Tier(Q, level, position)},
+        )
+        for agent_id, (level, position, ended, talk, calls, offered) in enumerate(figures)
+    ]
+    levels: dict[int, list[tuple[object, ...]]] = {}
+    for agent in agents:
+        levels.setdefault(agent.tiers[Q].level, []).append(KEYS[strategy](agent, agent.tiers[Q]))
+    free = [FreeLevel(level, sorted(levels[level])) for level in sorted(levels)]
+    written = naive.in_order(strategy, agents, Q, caller_pointer=pointer, queue_pointer=pointer)
+    chosen = choose(strategy, free, pointer, pointer, Random(1))
+    assert chosen == (written[0].agent_id if written else None)
+
+
 @pytest.mark.parametrize("strategy", [one for one in Strategy if one is not Strategy.RING_ALL])
 def test_6_level_sorts_first_in_every_strategy(strategy: Strategy) -> None:
     """Section 6"""

@@ -153,6 +153,8 @@ class EventType(StrEnum):
     """settings (those that differ from the defaults): the queue was created or changed"""
     QUEUE_REMOVED = "queue_removed"
     """no data"""
+    QUEUE_SNAPSHOT = "queue_snapshot"
+    """state (of the queue with all its callers): the events before are not needed to make it"""
     QUEUE_EMPTIED = "queue_emptied"
     """no agent is present from now on"""
     QUEUE_STAFFED = "queue_staffed"
@@ -200,6 +202,8 @@ class EventType(StrEnum):
     """settings (those that differ from the defaults): the agent was created or changed"""
     AGENT_REMOVED = "agent_removed"
     """no data"""
+    AGENT_SNAPSHOT = "agent_snapshot"
+    """state (of the agent with its tiers): the events before are not needed to make it"""
     TIER_SET = "tier_set"
     """queue_id, level, position: the agent was added to a queue, or moved there"""
     TIER_REMOVED = "tier_removed"
@@ -257,6 +261,7 @@ UNPUBLISHED = frozenset(
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
         EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING, EventType.TIMER_STARTED,
         EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED, EventType.QUESTION_ASKED, EventType.QUESTION_CLOSED,
+        EventType.QUEUE_SNAPSHOT, EventType.AGENT_SNAPSHOT,
         EventType.QUEUE_POINTERS_MOVED, EventType.CALLER_DISCARDED, EventType.CALLER_POINTER_CLEARED,
         EventType.CALLER_ANNOUNCEMENT_FAILED, EventType.AGENT_RINGING, EventType.AGENT_ANSWERED,
         EventType.AGENT_CALL_STARTED, EventType.AGENT_CALL_ENDED, EventType.OFFER_STARTED, EventType.OFFER_CONNECTED,

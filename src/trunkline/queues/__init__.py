@@ -12,6 +12,8 @@
 ``states``            states, and the moves between them
 ``settings``          settings, defaults, limits of values
 ``evolution``         how each event changes the state (``evolve``, ``replay``)
+``snapshots``         the whole state of a queue or an agent as one event
+``overview``          waiting lists and figures for those who look at a queue
 ``index``             look-ups: who is free, who waits in which order, the next deadlines
 ``order``             callers in the order of their scores
 ``strategies``        agents in the order of the strategy

@@ -40,6 +40,7 @@ class AccountQueues:
     """All queues and agents of one account.
 
     :ivar versions: number of the last event of each stream.
+    :ivar snapshots: number of the last snapshot of each stream that has one.
     :ivar now: the time of the last input; time never goes back (2.1).
     """
 
@@ -47,6 +48,7 @@ class AccountQueues:
     queues: dict[int, Queue] = field(default_factory=dict)
     agents: dict[int, Agent] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    snapshots: dict[str, int] = field(default_factory=dict)
     now: Instant = field(default=NEVER, compare=False)
 
     def queue(self, queue_id: int) -> Queue:

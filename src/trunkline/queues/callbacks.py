@@ -71,16 +71,28 @@ def cancel(decision: Decision, number: str) -> None:
 
 
 def called_in(decision: Decision, queue: Queue, number: str) -> Caller | None:
-    """A customer calls in: the open callback to the number is cancelled.
+    """A customer calls in: open callbacks to the number, and those which were asked for from it, are cancelled.
 
-    :returns: whose place the call takes over, when the ticket is of the same queue.
+    :returns: whose place the call takes over, when there was one in the same queue.
     """
-    found = decision.index.ticket_of.get(number) if number else None
-    if found is None:
-        return None
-    queue_id, caller_id = found
-    _close(decision, decision.state.queues[queue_id], caller_id, ClosingReason.CALLED_IN)
-    return queue.callers[caller_id] if queue_id == queue.queue_id else None
+    place = None
+    for queue_id, caller_id in _tickets_of(decision, number) if number else []:
+        _close(decision, decision.state.queues[queue_id], caller_id, ClosingReason.CALLED_IN)
+        if queue_id == queue.queue_id:
+            place = queue.callers[caller_id]
+    return place
+
+
+def _tickets_of(decision: Decision, number: str) -> list[tuple[int, int]]:
+    """Queue and caller of the open callbacks to a number, or of callers from it."""
+    to_number = decision.index.ticket_of.get(number)
+    from_number = [
+        (queue.queue_id, caller_id)
+        for queue in decision.state.queues.values()
+        for caller_id in sorted(decision.index.abandoned_with(queue.queue_id, number))
+        if caller_id in queue.tickets
+    ]
+    return list(dict.fromkeys([*from_number, *([to_number] if to_number is not None else [])]))
 
 
 def dial(decision: Decision, queue: Queue, ticket: Ticket, agent: Agent) -> bool:

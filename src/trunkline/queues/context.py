@@ -12,7 +12,9 @@ class QueueContext:
     """
     :ivar next_id: a fresh id for an offer or a caller; they grow.
     :ivar random: for the strategy ``random``.
+    :ivar snapshot_after: a stream has a snapshot after so many events.
     """
 
     next_id: Callable[[], int]
     random: Random = field(default_factory=Random)
+    snapshot_after: int = 500

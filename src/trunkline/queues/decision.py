@@ -13,6 +13,7 @@ from trunkline.queues.context import QueueContext
 from trunkline.queues.effects import Effect
 from trunkline.queues.evolution import evolve
 from trunkline.queues.index import Index, QueueView
+from trunkline.queues.snapshots import data_of_agent, data_of_queue
 
 _ENDS_ENGAGEMENT = frozenset({EventType.OFFER_ENDED, EventType.QUEUE_CALL_ENDED})
 _OFFER_EVENTS = frozenset(
@@ -93,6 +94,23 @@ class Decision:
         if type_ in _ENDS_ENGAGEMENT:
             self.index.engaged_ended(data["offer_id"])
         self.index.sync_agent(agent_id, self.now)
+
+    def take_snapshots(self) -> None:
+        """Write the state of each queue and agent whose stream has grown long since its last snapshot. A queue with many
+        callers has its next one later, so that snapshots cost the same for each event."""
+        for stream in dict.fromkeys(event.stream for event in self.events):
+            grown = self.state.versions[stream] - self.state.snapshots.get(stream, 0)
+            if grown < self.context.snapshot_after:
+                continue
+            kind, _, key = stream.partition(":")
+            if kind == "queue":
+                queue = self.state.queues.get(int(key))
+                if queue is not None and grown >= 2 * len(queue.callers):
+                    self._emit(stream, EventType.QUEUE_SNAPSHOT, {"state": data_of_queue(queue)})
+            else:
+                agent = self.state.agents.get(int(key))
+                if agent is not None:
+                    self._emit(stream, EventType.AGENT_SNAPSHOT, {"state": data_of_agent(agent)})
 
     def _emit(self, stream: str, type_: EventType, data: dict[str, Any]) -> None:
         seq = self.state.versions.get(stream, 0) + 1

@@ -55,7 +55,8 @@ class Connect:
 class LeaveQueue:
     """The call goes on outside the queue (9.6, 10.4).
 
-    :ivar destination: of the settings; None: the call goes on as if the queue were not there.
+    :ivar reason: after ``break_out`` by CallerTaken or RequestCallback the command decides what follows.
+    :ivar destination: of the settings; None: there is none for this reason.
     """
 
     caller_id: int

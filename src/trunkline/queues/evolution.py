@@ -16,6 +16,7 @@ from trunkline.queues.account import AccountQueues, Queue
 from trunkline.queues.agents import Agent, Engagement, Tier
 from trunkline.queues.callers import Caller, Offer, Place, Ticket
 from trunkline.queues.settings import AgentSettings, QueueSettings
+from trunkline.queues.snapshots import agent_of_data, queue_of_data
 from trunkline.queues.states import (
     AgentState,
     AgentStatus,
@@ -44,7 +45,8 @@ def evolve(state: AccountQueues, event: Event) -> None:
 
 
 def replay(account_id: int, events: Iterable[Event]) -> AccountQueues:
-    """The state from events: those of each stream in order, the streams in any order."""
+    """The state from events: those of each stream in order, from its beginning or its last snapshot on; the streams in any
+    order."""
     state = AccountQueues(account_id)
     for event in events:
         evolve(state, event)
@@ -56,8 +58,11 @@ def replay(account_id: int, events: Iterable[Event]) -> AccountQueues:
 
 def _evolve_queue(state: AccountQueues, queue_id: int, event: Event) -> None:
     queue = state.queues.get(queue_id)
-    if event.type is EventType.QUEUE_SET:
-        settings = QueueSettings.of(event.data["settings"])
+    if event.type is EventType.QUEUE_SNAPSHOT:
+        state.queues[queue_id] = queue_of_data(event.data["state"])
+        state.snapshots[event.stream] = event.seq
+    elif event.type is EventType.QUEUE_SET:
+        settings = QueueSettings.stored(event.data["settings"])
         if queue is None:
             state.queues[queue_id] = Queue(queue_id, settings)
         else:
@@ -226,8 +231,11 @@ _QUEUE_RULES: Mapping[EventType, Callable[[Queue, Data, Instant], None]] = Mappi
 
 def _evolve_agent(state: AccountQueues, agent_id: int, event: Event) -> None:
     agent = state.agents.get(agent_id)
-    if event.type is EventType.AGENT_SET:
-        settings = AgentSettings.of(event.data["settings"])
+    if event.type is EventType.AGENT_SNAPSHOT:
+        state.agents[agent_id] = agent_of_data(event.data["state"])
+        state.snapshots[event.stream] = event.seq
+    elif event.type is EventType.AGENT_SET:
+        settings = AgentSettings.stored(event.data["settings"])
         if agent is None:
             state.agents[agent_id] = Agent(agent_id, settings, status_changed_at=event.at)
         else:

@@ -72,6 +72,7 @@ class Index:
     :ivar caller_of: queue and caller, by the id of an offer in progress.
     :ivar agent_of: agent, by the id of an offer in progress or of a connected one.
     :ivar queue_of: queue, by the id of a caller.
+    :ivar caller_of_call: caller in Waiting, Trying or Answered, by the id of its call session.
     :ivar ticket_of: queue and caller of the open callback to a number.
     :ivar touched: queues in which something changed since they were last evaluated.
     :ivar resting: agents by the end of their rest; like the other heaps of deadlines it may have stale entries.
@@ -86,6 +87,7 @@ class Index:
         self.caller_of: dict[int, tuple[int, int]] = {}
         self.agent_of: dict[int, int] = {}
         self.queue_of: dict[int, int] = {}
+        self.caller_of_call: dict[int, int] = {}
         self.ticket_of: dict[str, tuple[int, int]] = {}
         self.touched: set[int] = set()
         self.resting: list[tuple[Instant, int]] = []
@@ -100,6 +102,7 @@ class Index:
         self._lines: dict[int, tuple[int, LineKey]] = {}
         self._abandoned: dict[tuple[int, str], set[int]] = {}
         self._abandoned_key: dict[int, tuple[int, str]] = {}
+        self._call_of: dict[int, int] = {}
         self.views = {queue_id: QueueView() for queue_id in state.queues}
         for queue_id in state.queues:
             self.sync_queue(queue_id, now)
@@ -139,6 +142,7 @@ class Index:
     def _forget_queue(self, queue_id: int) -> None:
         for caller_id in [one for one, of in self.queue_of.items() if of == queue_id]:
             del self.queue_of[caller_id]
+            self._set_call(caller_id, None)
             self._lines.pop(caller_id, None)
             self.next_announcement.pop(caller_id, None)
             self.announcing.discard(caller_id)
@@ -160,10 +164,13 @@ class Index:
             view.pointed.discard(caller_id)
             self._set_abandoned(queue, caller_id, None)
             self.queue_of.pop(caller_id, None)
+            self._set_call(caller_id, None)
             self.next_announcement.pop(caller_id, None)
             self.announcing.discard(caller_id)
             return
         self.queue_of[caller_id] = queue_id
+        has_call = caller.state is not CallerState.ABANDONED
+        self._set_call(caller_id, caller.call_session_id if has_call else None)
         if caller.is_in_queue:
             view.attempts.setdefault(caller_id)
         else:
@@ -198,6 +205,14 @@ class Index:
     def abandoned_with(self, queue_id: int, number: str) -> Iterator[int]:
         """Ids of the abandoned callers of a number in a queue."""
         return iter(tuple(self._abandoned.get((queue_id, number), ())))
+
+    def _set_call(self, caller_id: int, call_session_id: int | None) -> None:
+        before = self._call_of.pop(caller_id, None)
+        if before is not None and self.caller_of_call.get(before) == caller_id:
+            del self.caller_of_call[before]
+        if call_session_id is not None:
+            self._call_of[caller_id] = call_session_id
+            self.caller_of_call[call_session_id] = caller_id
 
     def _set_abandoned(self, queue: Queue, caller_id: int, at: Instant | None) -> None:
         key = self._abandoned_key.get(caller_id)

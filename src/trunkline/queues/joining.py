@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.queues import callbacks, offers
 from trunkline.queues.attempts import leave, resume, waiting_caller
@@ -19,12 +19,15 @@ def join(decision: Decision, given: JoinQueue) -> None:
 
     :raises NotFound: there is no such queue.
     :raises InvalidInput: the call was answered later than it joins (10.1).
+    :raises InvalidState: the call is in a queue.
     """
     queue = decision.state.queue(given.queue_id)
     if exact(given.answered_at) > decision.now:
         raise InvalidInput(
             "A call is answered before it joins a queue", field="answered_at", value=given.answered_at
         )
+    if given.call_session_id in decision.index.caller_of_call:
+        raise InvalidState("This call is in a queue", field="call_session_id", value=given.call_session_id)
     place = callbacks.called_in(decision, queue, given.number) or _resumable(decision, given)
     if place is not None:
         decision.caller_id = place.caller_id

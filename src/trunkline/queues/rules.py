@@ -56,6 +56,7 @@ def decide(queues: LiveQueues, given: i.Input, context: QueueContext, at: Instan
     queues.state.now = now
     _time(decision)
     _settle(decision)
+    decision.take_snapshots()
     decision.alarm = _alarm(queues.index)
     return decision
 

@@ -142,6 +142,11 @@ class QueueSettings:
             }
         return cls(**known)
 
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Self:
+        """From an event: names that another version has written and this one does not have are left out."""
+        return cls.of(_known(cls, values))
+
     def values(self) -> dict[str, Any]:
         """As JSON: what differs from the defaults."""
         found = _changed(self)
@@ -181,6 +186,11 @@ class AgentSettings:
         """
         _check_names(cls, values)
         return cls(**values)
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Self:
+        """As :meth:`QueueSettings.stored`."""
+        return cls.of(_known(cls, values))
 
     def values(self) -> dict[str, Any]:
         """As JSON: what differs from the defaults."""
@@ -244,6 +254,11 @@ def _check_flag(name: str, value: Any) -> None:
 def _check_names(cls: type[QueueSettings | AgentSettings], values: Mapping[str, Any]) -> None:
     if unknown := sorted(set(values) - {one.name for one in fields(cls)}):
         raise _refused(unknown[0], values[unknown[0]], "there is no such setting")
+
+
+def _known(cls: type[QueueSettings | AgentSettings], values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(cls)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _convert(values: dict[str, Any], name: str, kind: type[StrEnum]) -> None:

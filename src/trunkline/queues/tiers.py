@@ -22,14 +22,13 @@ class Opening:
 def openings(settings: QueueSettings, present_levels: Iterable[int]) -> list[Opening]:
     """When each level that has a present agent opens, the lowest first (8.1, 8.2).
 
-    A level that is closed keeps all above it closed, so the seconds never fall with the level: the open levels of a
+    No level opens before one below it: the open levels of a
     caller are always the first ones of this list.
     """
     levels = sorted(present_levels)
     if not settings.tier_rules_apply:
         return [Opening(level, 0) for level in levels]
     found: list[Opening] = []
-    most = 0
     for number, level in enumerate(levels):
         if level == 0 or (number == 0 and settings.tier_rule_no_agent_no_wait):
             wait = 0
@@ -37,8 +36,7 @@ def openings(settings: QueueSettings, present_levels: Iterable[int]) -> list[Ope
             wait = level * settings.tier_rule_wait_second
         else:
             wait = settings.tier_rule_wait_second
-        most = max(most, wait)
-        found.append(Opening(level, most))
+        found.append(Opening(level, wait))
     return found
 
 
