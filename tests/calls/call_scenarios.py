@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from tests.calls import company as c
 from tests.calls.simulation import CallSimulation, walk
 from tests.calls.test_any_command import settled
-from trunkline.calls.records.live_view import live_call
+from trunkline.calls.live_view import live_call
 from trunkline.calls.session import Leg, LegState, Phase
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.calls import company as c
 from tests.calls.company import company
+from trunkline.calls.durations import durations, whole_seconds
 from trunkline.calls.finish_reasons import Side, cause_for_refusal, cause_for_result, unanswered
 from trunkline.calls.flows.number_plan import ToEmployee, ToGroup, ToLine, ToOutside, destination, to_e164
-from trunkline.calls.records.durations import durations, whole_seconds
 from trunkline.calls.session import LEG_STATES, PHASES, IllegalTransitionError, LegState, Phase, Session, move
 from trunkline.core.clock import Instant
 from trunkline.events.reasons import Reason

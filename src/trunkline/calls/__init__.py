@@ -11,8 +11,10 @@
 ``effects``           what the switch does for a rule, and what a failure of it means
 ``commands``          the commands on a live call
 ``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes
+``summary``           the figures of a finished session; ``durations`` has its six durations; pure
+``live_view``         a live session in the form of ``list.calls``; pure
 ``flows``             the rules of each kind of call; pure
-``records``           events and history rows in PostgreSQL, and the figures computed from them
+``records``           events and history rows in PostgreSQL
 ``switch``            the running switch: one process per node, owns the live calls
 ====================  =======================================================================================
 

@@ -59,9 +59,9 @@ from trunkline.calls.flows.inputs import (
     ScenarioPlayed,
     TalkOver,
 )
-from trunkline.calls.records.summary import finished
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
 from trunkline.calls.states import Controlled, Departure, Forwarding, MailboxLogin, Placing, State, Talking
+from trunkline.calls.summary import finished
 from trunkline.calls.timers import (
     MENU_TIMER,
     Elapsed,

@@ -14,9 +14,9 @@ import orjson
 import phonenumbers
 from psycopg import AsyncConnection
 
-from trunkline.calls.records.durations import whole_seconds
-from trunkline.calls.records.summary import employees, finished, firsts_and_lasts
+from trunkline.calls.durations import whole_seconds
 from trunkline.calls.session import Leg, Session
+from trunkline.calls.summary import employees, finished, firsts_and_lasts
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.events.catalogue import Event, EventType
 

@@ -20,8 +20,8 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import consultation, feature_codes, start_requests
 from trunkline.calls.flows.click_to_call import StartCall
+from trunkline.calls.live_view import live_call
 from trunkline.calls.records.event_writer import EventWriter
-from trunkline.calls.records.live_view import live_call
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
@@ -340,7 +340,7 @@ class CommandHandler:
         return True
 
     def live_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
-        """A list of :func:`~trunkline.calls.records.live_view.live_call`, as JSON: kept until a call changes."""
+        """A list of :func:`~trunkline.calls.live_view.live_call`, as JSON: kept until a call changes."""
         zone = params["time_zone"]
         calls = [
             self._shown_call(session, zone)

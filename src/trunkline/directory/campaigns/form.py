@@ -27,7 +27,7 @@ from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContex
 from trunkline.directory.forms.fields import Item, Phone, Title, one_of
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 SYSTEM = "system"
 """Key of the campaign of visitors without a campaign, which every account has and no file makes."""

@@ -15,7 +15,7 @@ from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Ref
 from trunkline.directory.forms.fields import Caller, Item, Key, Title, TitleForm, in_order, is_present, once
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 SYSTEM_GROUP = "system-blacklist"
 """Key of the group whose members' calls are refused; in a file, members are ``blocked``."""

@@ -35,7 +35,7 @@ from trunkline.directory.lines.digest import new_password
 from trunkline.directory.model import CallRecording, EmployeeStatus
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class EmployeePhoneForm(Item):

@@ -26,6 +26,7 @@ from trunkline.directory.files.normalised_state import (
 from trunkline.directory.files.plan import Action, Plan, difference
 from trunkline.directory.files.references import problems_of
 from trunkline.directory.files.state_reader import CurrentState, read_current
+from trunkline.directory.forms.write_context import Sound
 from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.media.form import MediaForm
@@ -65,14 +66,6 @@ class Request:
             raise self.examined.refusal(problems)
         if problems:
             raise DirectoryFileError("\n".join(problems), params={"problems": list(problems)})
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """A media file's content before it is stored."""
-
-    sha256: str
-    wav: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

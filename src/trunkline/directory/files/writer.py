@@ -14,9 +14,9 @@ from trunkline.db.pool import Connection
 from trunkline.directory.files.account import write_account
 from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
 from trunkline.directory.files.plan import Action
-from trunkline.directory.files.prepare import Comparison, Sound
-from trunkline.directory.files.write_context import Columns, WriteContext
+from trunkline.directory.files.prepare import Comparison
 from trunkline.directory.forms.entity import Entity, columns_of, late_columns_of
+from trunkline.directory.forms.write_context import Columns, Sound, WriteContext
 from trunkline.directory.lines.store import own_lines
 from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
@@ -31,14 +31,17 @@ class Writer:
         current = comparison.current
         ids = {section: dict(known) for section, known in current.ids.items()}
         self._plan = comparison.plan
-        self._work = WriteContext(connection, current.account_id, comparison.wanted, cipher, sounds, ids)
+        self._wanted = comparison.wanted
+        self._work = WriteContext(
+            connection, current.account_id, ENTITIES, comparison.wanted, cipher, sounds, ids
+        )
 
     async def write(self) -> dict[str, str]:
         """Write all; new passwords by SIP login."""
         if self._plan.is_empty:
             return {}
         context = self._work
-        account = context.wanted.account if self._plan.written("account") else None
+        account = self._wanted.account if self._plan.written("account") else None
         if account is not None:
             await write_account(context.connection, context.account_id, account)
         await self._free_unique_names()

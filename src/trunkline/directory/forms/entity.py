@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from trunkline.db.pool import Row
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from trunkline.directory.groups.store import put_members, put_phones
 from trunkline.directory.model import Strategy
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class GroupPhoneForm(Item):

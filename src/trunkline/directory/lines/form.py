@@ -14,7 +14,7 @@ from trunkline.directory.lines.rules import MAX_CHANNELS, MIN_CHANNELS
 from trunkline.directory.model import BillingState, LineType, Srtp
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class SipLineForm(Item):

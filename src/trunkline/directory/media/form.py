@@ -15,7 +15,7 @@ from trunkline.directory.model import MediaKind
 from trunkline.speech import audio
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class MediaForm(Item):

@@ -12,7 +12,7 @@ from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Kept, Re
 from trunkline.directory.forms.fields import Item, Key, Login
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class RuleForm(Item):

@@ -15,7 +15,7 @@ from trunkline.directory.forms.fields import Item, Key, distinct, one_of
 from trunkline.directory.queues import rules
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 _Seconds = Annotated[int, Field(ge=0, le=rules.MAX_SECONDS)]
 _Count = Annotated[int, Field(ge=0, le=rules.MAX_COUNT)]

@@ -35,7 +35,7 @@ from trunkline.directory.model import (
 )
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class _Operation(Item):

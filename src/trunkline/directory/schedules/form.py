@@ -15,7 +15,7 @@ from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
 from trunkline.directory.schedules.hours import DayKind, are_days
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class IntervalForm(Item):

@@ -23,7 +23,7 @@ from trunkline.directory.sites.rules import (
 )
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class WidgetLinkForm(Item):

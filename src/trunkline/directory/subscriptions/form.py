@@ -11,7 +11,7 @@ from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Json
 from trunkline.directory.forms.fields import Item, Name, Secret, distinct
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 class SubscriptionForm(Item):

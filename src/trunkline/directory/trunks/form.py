@@ -13,7 +13,7 @@ from trunkline.directory.forms.fields import Item, Networks, Secret, distinct
 from trunkline.directory.model import NumberFormat, Transport, TrunkMode
 
 if TYPE_CHECKING:
-    from trunkline.directory.files.write_context import WriteContext
+    from trunkline.directory.forms.write_context import WriteContext
 
 
 def _sip_secret(password: SecretStr | None) -> SecretStr | None:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 
 from psycopg import sql
 from pydantic import BaseModel
 
 from trunkline.db.pool import Connection
 from trunkline.db.rows import insert_row, update_row
-from trunkline.directory.files.entities import ENTITIES
-from trunkline.directory.files.form import Form
-from trunkline.directory.files.prepare import Sound
-from trunkline.directory.forms.entity import columns_of
+from trunkline.directory.forms.entity import Entity, columns_of
 from trunkline.directory.live.load import Cipher
 
 Columns = dict[str, Any]
+
+
+class WantedItems(Protocol):
+    """The items of the file, as :class:`trunkline.directory.files.form.Form` has them."""
+
+    def section(self, name: str) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A media file's content before it is stored."""
+
+    sha256: str
+    wav: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,9 @@ class WriteContext:
 
     connection: Connection
     account_id: int
-    wanted: Form = field(repr=False)
+    entities: Mapping[str, Entity]
+    """By section."""
+    wanted: WantedItems = field(repr=False)
     cipher: Cipher
     sounds: Mapping[str, Sound] = field(repr=False)
     ids: dict[str, dict[str, int]]
@@ -53,7 +66,7 @@ class WriteContext:
 
     async def put(self, section: str, key: str, columns: Columns) -> None:
         """Insert or update one row; its id becomes known."""
-        entity = ENTITIES[section]
+        entity = self.entities[section]
         present = self.ids[section].get(key)
         values = {**columns, entity.key_column: key}
         if present is None:

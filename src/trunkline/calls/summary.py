@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.calls.records.durations import durations
+from trunkline.calls.durations import durations
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.core.clock import Instant
 
