@@ -66,8 +66,8 @@ class Rig:
     def arrive(self, channel: str, called: str, line: str = c.ANNA_LINE) -> None:
         self.switch.handle(Arrived(Channel(channel), NOW, a_line(line), called, line, "", NOW))
 
-    async def settle(self) -> None:
-        await self.performers[0].settle()
+    async def drain(self) -> None:
+        await self.performers[0].drain()
 
     @property
     def dialled(self) -> list[int]:
@@ -100,12 +100,12 @@ async def test_calls_that_ring_many_phones_leave_ports_for_emergency_calls(
     it = rig(tmp_path, company(), capacity)
     for number in range(3 * capacity):
         it.arrive(f"flood-{number}", c.DORA_LINE)
-        await it.settle()
+        await it.drain()
     assert it.dialled
     assert it.switch.presence.all_channels() <= capacity - reserved(capacity)
     before = it.dialled
     it.arrive("emergency", "112")
-    await it.settle()
+    await it.drain()
     assert it.dialled == [*before, 1], "an emergency call is placed whatever is in use"
 
 
@@ -126,7 +126,7 @@ async def test_each_device_of_a_line_is_a_channel(tmp_path: Path) -> None:
         )
         it.switch.presence.register(device)
     it.arrive("one", c.DORA_LINE)
-    await it.settle()
+    await it.drain()
     assert it.switch.presence.channels_of(c.ACCOUNT) == 10
     assert it.dialled == [1]
 
@@ -204,7 +204,7 @@ async def test_the_check_of_a_start_refuses_what_the_start_refuses(tmp_path: Pat
         with pytest.raises(LimitExceeded) as raised:
             await it.switch.command(c.ACCOUNT, name, params)
         assert raised.value.params["limit_type"] == "concurrent_calls"
-    await it.settle()
+    await it.drain()
 
 
 @pytest.mark.parametrize(("name", "params"), ADDING)
@@ -220,7 +220,7 @@ async def test_a_running_call_adds_a_leg_within_the_share(
 async def test_a_number_is_a_group_of_phones(tmp_path: Path) -> None:
     it = rig(tmp_path, company(), 200)
     it.arrive("one", number_of(c.ALL))
-    await it.settle()
+    await it.drain()
     counted = it.switch.presence.channels_of(c.ACCOUNT)
     assert counted == 1 + sum(it.dialled)
 

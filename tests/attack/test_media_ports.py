@@ -92,7 +92,7 @@ async def test_a_flood_of_calls_to_one_tenant(tmp_path: Path) -> None:
     before = len(switch.sessions)
     arrive("emergency", "112")
     assert len(switch.sessions) == before + 1
-    await performers[0].settle()
+    await performers[0].drain()
 
 
 @pytest.mark.parametrize("capacity", [10, 20, 200, 2500])
@@ -130,9 +130,9 @@ async def test_a_flood_of_emergency_calls_of_one_tenant(tmp_path: Path, capacity
         switch.handle(
             Arrived(Channel(f"flood-{number}"), NOW, a_line(c.ANNA_LINE), "112", c.ANNA_LINE, "", NOW)
         )
-        await executors[0].settle()
+        await executors[0].drain()
     assert switch.presence.all_channels() <= capacity - reserved(capacity) // 2
     own = switch.presence.channels_of(1002)
     switch.handle(Arrived(Channel("victim"), NOW, a_line(victims_line), "112", victims_line, "", NOW))
-    await executors[0].settle()
+    await executors[0].drain()
     assert switch.presence.channels_of(1002) == own + 2

@@ -49,7 +49,7 @@ _EPHEMERAL = {
     "record_wanted",
     "playing",
     "speaking_since",
-    "heard",
+    "message_played_to",
     "pressed",
     "pressed_at",
     "confirmed",
@@ -113,7 +113,7 @@ class CallSimulation:
         decision = Decision(self.session, self.context(), Instant(self.clock))
         try:
             self.answer_of_command = commands.COMMANDS[name](decision, params)
-            rules.settle(decision)
+            rules.end_if_empty(decision)
         finally:
             self.take(decision)
         return self.flow() if flow else self

@@ -41,7 +41,7 @@ from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import share
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
-from trunkline.calls.states import Connecting, TakenLate
+from trunkline.calls.states import Connecting, ControlledLate
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.engine_values import CallTag, EndpointName
@@ -98,7 +98,7 @@ def _ringing() -> CallSimulation:
     simulation = _greeted()
     simulation.engine.played(simulation.channel)
     simulation.flow()
-    assert simulation.session.dialling == simulation.channel
+    assert simulation.session.connecting_channel == simulation.channel
     return simulation
 
 
@@ -260,7 +260,7 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
     executor = EffectExecutor(FailingEngine(kind("no")), tmp_path, lambda _, *what: failed.append(what))
     outcome = Outcome()
     executor.perform(1, [effect], outcome)
-    await outcome.settled(5)
+    await outcome.wait_done(5)
     [(reported, error)] = failed
     assert (reported, type(error)) == (effect, kind)
     is_done = effect_type is Hangup and kind is ChannelGone
@@ -288,7 +288,7 @@ async def test_an_effect_fails_as_a_value_whatever_goes_wrong(tmp_path: Path, fa
     )
     channel = Channel("one")
     executor.perform(7, [RecordMessage(channel, "7-1", "7/1-voice-mail.wav", 60, 5), Answer(channel)])
-    await executor.settle()
+    await executor.drain()
     assert failures == [(7, RecordMessage, EffectTimedOut if fault == "slow" else EffectRefused)]
     assert engine.asked == ["answer"]
 
@@ -323,7 +323,7 @@ async def test_a_refusal_does_not_wait_for_the_hang_up_of_another(tmp_path: Path
     await asyncio.sleep(0)
     assert begun == ["one", "two"]
     may_end.set()
-    await executor.settle()
+    await executor.drain()
 
 
 @pytest.mark.parametrize("callback", ["failed", "dialled"])
@@ -340,12 +340,12 @@ async def test_a_callback_that_raises_drops_no_later_effect(tmp_path: Path, call
 
     vars(engine)["originate"] = originate
     executor = EffectExecutor(engine, tmp_path, raises)
-    executor.dialled = raises
+    executor.ring_commanded = raises
     outcome, channel = Outcome(), Channel("one")
     call = OriginateLeg(Originate(channel, MOBILE, 30, CallTag("7")))
     with structlog.testing.capture_logs() as logged:
         executor.perform(7, [call, Hangup(channel)], outcome)
-        await outcome.settled(5)
+        await outcome.wait_done(5)
     assert engine.asked == ["hangup"]
     [line] = [one for one in logged if one["log_level"] == "error"]
     assert (line["event"], line["call_session_id"]) == ("effect_callback_failed", 7)
@@ -363,7 +363,7 @@ async def test_what_was_decided_is_written_and_done_though_it_cannot_be_counted(
     monkeypatch.setattr(switch.presence, "apply", raises)
     with structlog.testing.capture_logs() as logged:
         await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": simulation.session.call_session_id})
-    await switch._executor.settle()
+    await switch._executor.drain()
     assert phase_of(simulation) is Phase.HOLD
     assert journal.events
     assert "start_music" in engine.asked
@@ -383,7 +383,7 @@ async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(t
         outcome,
     )
     executor.perform(1, [Music(one)])
-    await executor.settle()
+    await executor.drain()
     assert engine.asked == ["take_control", "hangup", "start_music"]
     assert isinstance(outcome.failure, EffectRefused)
 
@@ -509,7 +509,7 @@ async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_pa
     with pytest.raises(InvalidState):
         await switch.command(c.ACCOUNT, "hold_call", {"call_session_id": simulation.session.call_session_id})
     assert simulation.session.ending is not None
-    await switch._executor.settle()
+    await switch._executor.drain()
     assert "hangup" in engine.asked
 
 
@@ -522,7 +522,7 @@ def test_parties_moved_after_the_command_had_failed_go_on_talking() -> None:
         simulation.engine.pending.append(_control_taken(simulation, channel))
     simulation.flow()
     assert phase_of(simulation) is Phase.TALK
-    assert isinstance(simulation.session.state, TakenLate)
+    assert isinstance(simulation.session.state, ControlledLate)
     assert EventType.CALL_TAKEN in simulation.types
     assert {one.bridge for one in simulation.engine.channels.values()} == {talk_bridge(simulation.session)}
     simulation.hang_up()

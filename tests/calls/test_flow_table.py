@@ -20,13 +20,13 @@ from trunkline.calls.states import (
     CallingFirst,
     CallingSecond,
     Consulting,
+    Dialling,
     EngineTalk,
     Finished,
     Finishing,
     FirstAnswered,
     Incoming,
     OnHold,
-    Placing,
     Releasing,
     State,
     TransferReleasing,
@@ -84,11 +84,11 @@ def test_every_state_can_be_reached_and_left() -> None:
     # Facts change these before a rule is asked.
     edges |= {(EngineTalk, one) for one in STATES if one.__name__ == "EngineTalkEnded"}
     edges |= {
-        (one, EngineTalk) for one in STATES if one.__name__ in ("Forwarding", "Placing", "FirstAnswered")
+        (one, EngineTalk) for one in STATES if one.__name__ in ("Forwarding", "Dialling", "FirstAnswered")
     }
     edges |= {(one, two) for one in STATES for two in STATES if (one.__name__, two.__name__) in _BY_FACTS}
     edges |= {(Finishing, Finished)}
-    reached: set[type[State]] = {Incoming, Placing, CallingFirst}
+    reached: set[type[State]] = {Incoming, Dialling, CallingFirst}
     while more := {after for before, after in edges if before in reached} - reached:
         reached |= more
     assert reached == set(STATES)
@@ -99,12 +99,12 @@ def test_every_state_can_be_reached_and_left() -> None:
 
 
 _BY_FACTS = {
-    ("Incoming", "Passing"),
-    ("Placing", "MailboxLogin"),
-    ("Placing", "ChangingSetting"),
-    ("Meeting", "Talking"),
+    ("Incoming", "BetweenOperations"),
+    ("Dialling", "MailboxLogin"),
+    ("Dialling", "ChangingSetting"),
+    ("Joining", "Talking"),
     ("Connecting", "Talking"),
-    ("Talking", "Parted"),
+    ("Talking", "TalkInterrupted"),
 }
 """``scenario_entered`` and the beginning and end of a talk."""
 

@@ -99,7 +99,7 @@ def test_a_call_of_a_customer_is_taken() -> None:
     by = by_of(code)
     pick_up.take(taking, leg, by)
     pick_up.leave(leaving, by)
-    rules.settle(leaving)
+    rules.end_if_empty(leaving)
     code.engine.channels.clear()
     code.take(leaving)
     assert (code.end["finish_reason"], code.end["is_internal"]) == ("success_finish", True)

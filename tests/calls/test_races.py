@@ -103,7 +103,7 @@ def test_a_result_reported_twice_is_not_the_next_ones() -> None:
     simulation.flow()
     for signal in results:
         simulation.handle(signal)
-    assert simulation.session.dialling == simulation.channel
+    assert simulation.session.connecting_channel == simulation.channel
     simulation.at(25).answer(c.BORIS_LINE)
     simulation.at(30).hang_up()
     assert [reason for _, reason in simulation.reasons[1:]] == [

@@ -63,7 +63,7 @@ async def test_nobody_is_called_before_the_start_is_stored() -> None:
 async def test_a_start_that_is_not_stored_is_refused_and_calls_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(command_handler, "START_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(command_handler, "START_TIMEOUT_SECONDS", 0.05)
     node = Node()
     task = await _started(node)
     with pytest.raises(SwitchUnavailable, match="nobody was called"):

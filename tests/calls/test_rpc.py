@@ -12,7 +12,7 @@ from aiohttp import web
 
 from trunkline.calls.switch import rpc_client as client_module
 from trunkline.calls.switch.rpc_client import SwitchClient
-from trunkline.calls.switch.rpc_server import controlled
+from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.core import errors
 from trunkline.core.errors import SwitchUnavailable, TrunklineError
@@ -46,7 +46,7 @@ class FakeSwitch:
 
 
 def control_server(switch: FakeSwitch, port: int) -> Any:
-    return controlled(cast(Switch, switch), TOKEN, port)
+    return serving_commands(cast(Switch, switch), TOKEN, port)
 
 
 def url(port: int) -> str:
@@ -188,7 +188,7 @@ async def test_a_command_waits_for_a_switch_that_restarts(free_ports: Ports) -> 
 
 
 async def test_no_switch_for_long(free_ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(client_module, "ROUTE_TIMEOUT_SECONDS", 0.2)
     [port] = free_ports(1)
     async with SwitchClient(url(port), TOKEN) as client:
         with pytest.raises(SwitchUnavailable, match="nothing was done"):

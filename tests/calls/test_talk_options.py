@@ -9,7 +9,7 @@ import pytest
 from tests.calls import company as c
 from tests.calls.simulation import T0, CallSimulation
 from tests.calls.test_any_command import coached
-from trunkline.calls.flows import feature_codes
+from trunkline.calls.flows import talk_options
 from trunkline.calls.session import Leg
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidState, NotFound
@@ -44,7 +44,7 @@ def anna(simulation: CallSimulation) -> Leg:
 
 
 def press(simulation: CallSimulation, leg: Leg, key: str, second: float) -> str | None:
-    option = feature_codes.pressed(simulation.account, simulation.session, leg, key, Instant(T0 + second))
+    option = talk_options.pressed(simulation.account, simulation.session, leg, key, Instant(T0 + second))
     return option.button if option is not None else None
 
 
@@ -64,7 +64,7 @@ def test_two_keys_only_without_delay() -> None:
     assert press(simulation, anna(simulation), "1", 10) is None
     assert press(simulation, anna(simulation), "2", 11) == "12"
     assert press(simulation, anna(simulation), "1", 20) is None
-    assert press(simulation, anna(simulation), "2", 20 + feature_codes.KEY_PATIENCE_SECONDS + 0.1) is None
+    assert press(simulation, anna(simulation), "2", 20 + talk_options.KEY_TIMEOUT_SECONDS + 0.1) is None
 
 
 def test_keys_of_the_contact_call_nothing() -> None:
@@ -77,20 +77,20 @@ def test_keys_of_the_contact_call_nothing() -> None:
 def test_keys_on_hold_call_nothing() -> None:
     simulation = talk().command("hold_call")
     assert press(simulation, anna(simulation), "1", 10) is None
-    assert feature_codes.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + 10)) is None
+    assert talk_options.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + 10)) is None
 
 
 def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
     simulation = talk("out")
-    late = 5 + feature_codes.OUTGOING_DELAY_SECONDS
+    late = 5 + talk_options.OUTGOING_DELAY_SECONDS
     assert press(simulation, anna(simulation), "1", late - 1) is None
-    assert feature_codes.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + late - 1)) is None
+    assert talk_options.by_dtmf(simulation.account, simulation.session, "1", Instant(T0 + late - 1)) is None
     assert press(simulation, anna(simulation), "1", late + 1) == "1"
     assert (
-        feature_codes.by_dtmf(simulation.account, simulation.session, "12", Instant(T0 + late + 1))
+        talk_options.by_dtmf(simulation.account, simulation.session, "12", Instant(T0 + late + 1))
         is OPTIONS["12"]
     )
-    assert feature_codes.by_dtmf(simulation.account, simulation.session, "99", Instant(T0 + late + 1)) is None
+    assert talk_options.by_dtmf(simulation.account, simulation.session, "99", Instant(T0 + late + 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
         (K.RECORD_TALK, {}, ("record_call", {"action": "off"})),
         (K.RUN_SCENARIO, {"scenario_id": 3}, ("run_scenario", {"scenario_id": 3})),
         (K.CALL_COACH, {}, ("add_coach", {"phone_number": None, "mode": None})),
-        (K.SAVE_NUMA, {"contact_group_id": 4}, (feature_codes.SAVE_CONTACT, {"contact_group_id": 4})),
+        (K.SAVE_NUMA, {"contact_group_id": 4}, (talk_options.SAVE_CONTACT, {"contact_group_id": 4})),
         (K.TRANSFER_CALL, {"number": c.CLARA_MOBILE}, ("transfer_talk", {"contact": c.CLARA_MOBILE})),
         (K.TRANSFER_CALL, {"group_id": c.ALL}, ("transfer_talk", {"contact": "200"})),
         (K.TRANSFER_CALL, {"employee_id": c.BORIS}, ("transfer_talk", {"contact": "102"})),
@@ -110,7 +110,7 @@ def test_on_a_call_out_the_first_keys_are_for_the_other_sides_menu() -> None:
 def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[str, dict[str, Any]]) -> None:
     simulation = talk()
     option = TalkOption("1", kind, "", settings)
-    assert feature_codes.commands(simulation.account, simulation.session, option) == [command]
+    assert talk_options.commands(simulation.account, simulation.session, option) == [command]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_an_option_does(kind: K, settings: dict[str, Any], command: tuple[s
 def test_what_cannot_be_done_in_a_call(kind: K, settings: dict[str, Any]) -> None:
     simulation = talk()
     with pytest.raises(InvalidState):
-        feature_codes.commands(simulation.account, simulation.session, TalkOption("1", kind, "", settings))
+        talk_options.commands(simulation.account, simulation.session, TalkOption("1", kind, "", settings))
 
 
 def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
@@ -131,17 +131,17 @@ def test_an_employee_without_short_number_is_called_by_a_phone() -> None:
     simulation = talk()
     simulation.account = c.company(employees=people)
     option = TalkOption("1", K.TRANSFER_CALL, "", {"employee_id": c.CLARA})
-    assert feature_codes.commands(simulation.account, simulation.session, option) == [
+    assert talk_options.commands(simulation.account, simulation.session, option) == [
         ("transfer_talk", {"contact": c.CLARA_MOBILE})
     ]
 
 
 def test_no_such_option() -> None:
     with pytest.raises(NotFound) as error:
-        feature_codes.find(c.company(talk_options=OPTIONS), "9")
+        talk_options.find(c.company(talk_options=OPTIONS), "9")
     assert error.value.mnemonic == "talk_option_not_found"
 
 
 def test_as_the_door_lists_them() -> None:
-    shown = feature_codes.shown(c.company(talk_options=OPTIONS))
+    shown = talk_options.shown(c.company(talk_options=OPTIONS))
     assert shown[0] == {"button": "1", "mnemonic": "tag_call", "name": "Order", "button_value": None}

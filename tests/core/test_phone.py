@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.core.phone import Dialled, dialled, normalise, with_extension
+from trunkline.core.phone import Dialled, normalise, split_number, with_extension
 
 NUMBERS = st.from_regex(r"[1-9][0-9]{5,14}", fullmatch=True)
 KEYS = st.from_regex(r"\.{2}[0-9*#.]{0,30}[0-9*#]", fullmatch=True)
@@ -50,5 +50,5 @@ def test_a_number_with_an_extension(text: str, kept: str | None) -> None:
 @given(NUMBERS, KEYS)
 def test_what_is_kept_is_dialled(number: str, keys: str) -> None:
     assert with_extension(f"+{number}{keys}") == f"{number}{keys}"
-    assert dialled(f"{number}{keys}") == Dialled(number, keys)
-    assert dialled(number) == Dialled(number, None)
+    assert split_number(f"{number}{keys}") == Dialled(number, keys)
+    assert split_number(number) == Dialled(number, None)

@@ -186,7 +186,7 @@ async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
             now,
         )
     )
-    await performers[0].settle()
+    await performers[0].drain()
     assert engine.asked == ["hangup"]
     assert not switch.sessions
     with pytest.raises(NotCarriedOut, match="disk"):

@@ -19,9 +19,9 @@ from trunkline.db.pool import Database
 from trunkline.outbound.mail import mailer
 from trunkline.roles.installation_alarms import (
     SwitchAlarms,
+    enqueue_mails,
     last_states,
     note_dead_letters,
-    order_mails,
     prune,
 )
 
@@ -51,8 +51,8 @@ async def test_each_event_is_mailed_once_to_each_operator(db: Database, database
     await event(db, "disk_level", '{"level": "no_calls", "free_bytes": 7}')
     await event(db, "disk_level", '{"level": "enough", "free_bytes": 7000}')
     await event(db, "disk_level", '{"level": "alarm"}', age="2 days")
-    assert await order_mails(db, jobs, OPERATORS) == 3
-    assert await order_mails(db, jobs, OPERATORS) == 0
+    assert await enqueue_mails(db, jobs, OPERATORS) == 3
+    assert await enqueue_mails(db, jobs, OPERATORS) == 0
     assert await subjects(db) == [
         *["Trunkline: the disk is nearly full (no_calls)"] * 2,
         *["Trunkline: the disk has enough free space again"] * 2,
@@ -67,7 +67,7 @@ async def test_the_mail_arrives(db: Database, database: str) -> None:
         jobs.register(notices.SEND, sender.send, queue=notices.QUEUE)
         names = '"account_id": 1001, "account_name": "Palm", "trunk_name": "carrier"'
         await event(db, "trunk_registration", f'{{{names}, "trunk_id": 7, "state": "refused", "code": 403}}')
-        await order_mails(db, jobs, OPERATORS[:1])
+        await enqueue_mails(db, jobs, OPERATORS[:1])
         work = asyncio.create_task(jobs.run(notices.CONCURRENCY))
         try:
             async with asyncio.timeout(30):
@@ -90,7 +90,7 @@ async def test_dead_letters(db: Database, database: str) -> None:
         "insert into accounts (account_id, name, time_zone) values (1, 'Harbour Tours', 'Asia/Dubai')"
     )
     await note_dead_letters(db)
-    assert await order_mails(db, jobs, OPERATORS) == 0
+    assert await enqueue_mails(db, jobs, OPERATORS) == 0
     for count in (1, 2):
         await db.execute(
             "insert into dead_letters (account_id, stream, seq, type, data, error) values (1, 'call-1', %s, 'x', '', 'no')",
@@ -98,10 +98,10 @@ async def test_dead_letters(db: Database, database: str) -> None:
         )
         await note_dead_letters(db)
         await note_dead_letters(db)
-        assert await order_mails(db, jobs, OPERATORS) == 1
+        assert await enqueue_mails(db, jobs, OPERATORS) == 1
     await db.execute("delete from dead_letters where account_id = 1")
     await note_dead_letters(db)
-    assert await order_mails(db, jobs, OPERATORS) == 0, "fewer are no alarm"
+    assert await enqueue_mails(db, jobs, OPERATORS) == 0, "fewer are no alarm"
 
 
 class Written:
@@ -133,10 +133,10 @@ async def test_a_trunk_that_is_not_registered() -> None:
         "unreachable",
         "unreachable",
     ):
-        await alarms.look(None, [trunk(state)])
-    await alarms.look(None, None)
+        await alarms.check(None, [trunk(state)])
+    await alarms.check(None, None)
     for _ in range(3):
-        await alarms.look(None, [trunk("registered")])
+        await alarms.check(None, [trunk("registered")])
     assert written.events == [("trunk_registration", "unreachable"), ("trunk_registration", "registered")]
 
 
@@ -145,11 +145,11 @@ async def test_events_that_wait_are_reported_once_the_database_is_back() -> None
     alarms = SwitchAlarms(written.write)
     written.is_unavailable = True
     for _ in range(5):
-        await alarms.look("PostgreSQL does not answer", [])
+        await alarms.check("PostgreSQL does not answer", [])
     written.is_unavailable = False
-    await alarms.look("PostgreSQL does not answer", [])
+    await alarms.check("PostgreSQL does not answer", [])
     for _ in range(3):
-        await alarms.look(None, [])
+        await alarms.check(None, [])
     assert written.events == [("events_wait", "PostgreSQL does not answer"), ("events_wait", None)]
 
 
@@ -180,15 +180,15 @@ async def test_a_restarted_switch_reports_changes_only(db: Database) -> None:
     )  # of another node, which has this trunk no more
     alarms = started()
     for _ in range(3):
-        await alarms.look("PostgreSQL does not respond", [trunk("refused"), other])
+        await alarms.check("PostgreSQL does not respond", [trunk("refused"), other])
     assert await states(db) == ["PostgreSQL does not respond", "refused"]
     alarms = started()
     for _ in range(3):
-        await alarms.look("PostgreSQL does not respond", [trunk("refused"), other])
+        await alarms.check("PostgreSQL does not respond", [trunk("refused"), other])
     assert await states(db) == ["PostgreSQL does not respond", "refused"]
     alarms = started()
     for _ in range(3):
-        await alarms.look(None, [trunk("registered"), other])
+        await alarms.check(None, [trunk("registered"), other])
     assert await states(db) == ["PostgreSQL does not respond", "refused", "registered", None]
 
 
@@ -202,10 +202,10 @@ async def test_the_last_states_are_read_before_anything_is_compared() -> None:
 
     alarms = SwitchAlarms(written.write, read)
     for _ in range(3):
-        await alarms.look(None, [trunk("refused")])
+        await alarms.check(None, [trunk("refused")])
     is_available = True
     for _ in range(3):
-        await alarms.look(None, [trunk("refused")])
+        await alarms.check(None, [trunk("refused")])
     assert written.events == []
 
 

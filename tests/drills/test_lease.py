@@ -171,11 +171,11 @@ async def test_who_lost_the_lease_neither_commands_the_engine_nor_takes_commands
     )
     executor = switch._executor
     executor.perform(1, [Hangup(Channel("1"))])
-    await executor.settle()
+    await executor.drain()
     assert engine.commands == ["1"]
     executor.perform(1, [Hangup(Channel("2")), Hangup(Channel("3"))])
     fenced.set()
-    await executor.settle()
+    await executor.drain()
     assert engine.commands == ["1"]
     with pytest.raises(LeaseLost):
         await switch.command(c.ACCOUNT, "release_call", {"call_session_id": 1})
@@ -249,7 +249,7 @@ async def test_commands_of_no_call_go_to_a_node_that_lives(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease of this instance's own node is over: the row of a node stays, because it has the node's position."""
-    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.ROUTE_TIMEOUT_SECONDS", 0.3)
     async with AsyncExitStack() as stack:
         own, other = Node(0, [1]), Node(1, [7, 8])
         await publish(db, own, live=False)
@@ -266,7 +266,7 @@ async def test_the_calls_of_other_nodes_are_listed_while_one_does_not_respond(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease is in force for some seconds after its end."""
-    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.ROUTE_TIMEOUT_SECONDS", 0.3)
     async with AsyncExitStack() as stack:
         dead, one, other = Node(0, [1]), Node(3, [3]), Node(4, [4])
         await publish(db, dead)
@@ -296,7 +296,7 @@ async def test_a_command_follows_its_node_to_another_address(db: Database) -> No
 
 
 async def test_no_node_that_lives_is_an_error(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.calls.switch.rpc_client.PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("trunkline.calls.switch.rpc_client.ROUTE_TIMEOUT_SECONDS", 0.3)
     await publish(db, Node(3, []))
     async with SwitchClient("http://127.0.0.1:9", TOKEN, db, 3) as client:
         with pytest.raises(SwitchUnavailable):

@@ -261,7 +261,7 @@ async def test_a_call_is_counted(
     )
     channel = fake.arrive(a_trunk(), c.number_of(c.OUTSIDE), c.CUSTOMER)
     switch.handle(fake.pending.pop())
-    await switch._executor.settle()
+    await switch._executor.drain()
     switch.handle(Ended(channel, Instant(clock + 1), cause=16, by_party=True))
     assert changes.seen()[0] == 1
     assert changes.seen()[2:] == [1, setups]

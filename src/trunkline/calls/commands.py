@@ -26,7 +26,7 @@ Params = Mapping[str, Any]
 
 
 def release_call(decision: Decision, _params: Params) -> None:
-    decision.ending(Reason.OPERATOR_DISCONNECTS)
+    decision.end_session(Reason.OPERATOR_DISCONNECTS)
     for leg in decision.session.living:
         decision.do(Hangup(leg.channel))
 

@@ -13,7 +13,7 @@ from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, EndpointName
-from trunkline.core.phone import dialled
+from trunkline.core.phone import split_number
 from trunkline.directory.model import Employee, Operation, OperationKind, Phone, Scenario
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
@@ -98,7 +98,7 @@ class Decision:
         self.emit(EventType.LEG_STARTED, at=at, leg_id=leg_id, channel=channel, **data)
         return self.session.legs[leg_id]
 
-    def call(self, target: Target, data: dict[str, Any], ring_seconds: int) -> Leg:
+    def originate_leg(self, target: Target, data: dict[str, Any], ring_seconds: int) -> Leg:
         """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
         channel = Channel(f"{OWN_CHANNEL}{self.context.next_id()}")
         leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
@@ -145,7 +145,7 @@ class Decision:
             moment = max(moment, talk.started_at)  # the engine reports two channels in any order
         self.emit(EventType.TALK_ENDED, at=moment, leg_id=leg_id, employee_id=leg.employee_id)
 
-    def skip(self, skipped: Skipped) -> None:
+    def record_skipped(self, skipped: Skipped) -> None:
         """Record an attempt that was not made as a leg of no length, so that reports have the reason."""
         data = self._skipped_leg(skipped)
         if skipped.group is not None:
@@ -166,7 +166,7 @@ class Decision:
             "side": Side.OPERATOR,
             "direction": "out",
             "calling_phone_number": self.session.virtual_phone_number,
-            "called_phone_number": dialled(skipped.number or "").number,
+            "called_phone_number": split_number(skipped.number or "").number,
             **self.present_operation(),
         }
 
@@ -185,7 +185,7 @@ class Decision:
             "side": side,
             "direction": "out",
             "calling_phone_number": self.session.contact_phone_number,
-            "called_phone_number": dialled(number).number if number is not None else None,
+            "called_phone_number": split_number(number).number if number is not None else None,
             "employee_id": employee.employee_id,
             "employee_full_name": employee.full_name,
             "employee_phone_number": number,
@@ -273,7 +273,7 @@ class Decision:
                     employee_full_name=None,
                 )
 
-    def ending(self, reason: Reason, *, at: Instant | None = None) -> None:
+    def end_session(self, reason: Reason, *, at: Instant | None = None) -> None:
         """Decide why the session ends; the first decision stays."""
         if self.session.ending is None:
             self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason)

@@ -24,6 +24,7 @@ from trunkline.calls.session import (
 )
 from trunkline.calls.states import (
     Announcing,
+    BetweenOperations,
     BothAnswered,
     Calling,
     CallingFirst,
@@ -34,7 +35,9 @@ from trunkline.calls.states import (
     Connecting,
     Consulting,
     Controlled,
+    ControlledLate,
     Departure,
+    Dialling,
     EngineTalk,
     EngineTalkEnded,
     Finished,
@@ -44,19 +47,16 @@ from trunkline.calls.states import (
     Greeting,
     InMenu,
     InScenario,
+    Joining,
     LeavingMessage,
     MailboxLogin,
     MailboxOpen,
-    Meeting,
     NoCoach,
     OnHold,
-    Parted,
-    Passing,
-    Placing,
     Releasing,
     State,
-    TakenLate,
     Talking,
+    TalkInterrupted,
     TransferAnnouncing,
     TransferCalling,
     TransferReleasing,
@@ -110,7 +110,7 @@ def begin(event: Event) -> Session:
         session.state = CallingFirst(plan)
         session.request_message = tuple((plan.get("our_message") or {}).get("files", ()))
     elif session.direction == "out":
-        session.state = Placing()
+        session.state = Dialling()
     return session
 
 
@@ -395,7 +395,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
 
 
 def _scenario_entered(session: Session, data: Mapping[str, Any]) -> State | None:
-    return Passing() if isinstance(session.state, InScenario) or data.get("takes_over") else None
+    return BetweenOperations() if isinstance(session.state, InScenario) or data.get("takes_over") else None
 
 
 def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | None:
@@ -413,7 +413,7 @@ def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | Non
             | OperationKind.FORWARD_USUAL
         ):
             return Forwarding()
-    return Passing()
+    return BetweenOperations()
 
 
 def _target_chosen(session: Session, _data: Mapping[str, Any]) -> State | None:
@@ -425,7 +425,7 @@ def _menu_repeated(session: Session, data: Mapping[str, Any]) -> State | None:
 
 
 def _menu_decided(session: Session, _data: Mapping[str, Any]) -> State | None:
-    return Passing() if isinstance(session.state, InMenu) else None
+    return BetweenOperations() if isinstance(session.state, InMenu) else None
 
 
 def _mailbox_refused(session: Session, data: Mapping[str, Any]) -> State | None:
@@ -479,7 +479,7 @@ def _leg_ended(session: Session, data: Mapping[str, Any]) -> State | None:
 
 def _talk_started(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
-        case TakenLate() | Finishing():
+        case ControlledLate() | Finishing():
             return None
         case Controlled():
             return Talking(data["leg_id"])
@@ -496,7 +496,7 @@ def _talk_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
         return None
     match session.state:
         case Talking(operator):
-            return Parted(operator)
+            return TalkInterrupted(operator)
         case EngineTalk(anchor_leg_id):
             return EngineTalkEnded(anchor_leg_id)
     return None
@@ -506,8 +506,8 @@ def _call_taken(session: Session, data: Mapping[str, Any]) -> State | None:
     talk = next((one for one in session.talks if one.ended_at is None), None)
     operator = talk.leg_id if talk is not None else data.get("operator_leg_id")
     if data.get("late"):
-        return TakenLate(operator)
-    return Talking(operator) if talk is not None else Meeting(operator)
+        return ControlledLate(operator)
+    return Talking(operator) if talk is not None else Joining(operator)
 
 
 def _third_party_called(session: Session, data: Mapping[str, Any]) -> State | None:
@@ -525,7 +525,7 @@ def _consult_ended(session: Session, _data: Mapping[str, Any]) -> State | None:
 def _transfer_requested(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
         case _ if data["leg_id"] is None:
-            return Passing()
+            return BetweenOperations()
         case Calling(operator, third, message):
             return TransferCalling(operator, third, message)
         case Announcing(operator, third, message):

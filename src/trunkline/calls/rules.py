@@ -60,7 +60,7 @@ from trunkline.calls.flows.inputs import (
     TalkOver,
 )
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
-from trunkline.calls.states import Controlled, Departure, Forwarding, MailboxLogin, Placing, State, Talking
+from trunkline.calls.states import Controlled, Departure, Dialling, Forwarding, MailboxLogin, State, Talking
 from trunkline.calls.summary import finished
 from trunkline.calls.timers import (
     MENU_TIMER,
@@ -120,26 +120,26 @@ TABLE = inbound.TABLE.merged(
 """What each input means in each state of a call."""
 
 
-def signal(session: Session, heard: CallSignal | TimerInput, context: CallContext) -> Decision:
+def signal(session: Session, signal: CallSignal | TimerInput, context: CallContext) -> Decision:
     """What a signal about one of the session's channels, a timer of it or an answer to its question means."""
-    decision = Decision(session, context, heard.at)
+    decision = Decision(session, context, signal.at)
     if session.phase is Phase.ENDED:
         return decision
     try:
-        _react(decision, heard)
+        _react(decision, signal)
         _finish_when_empty(decision)
     except Exception as error:
         decision.failure = error
-        _give_up(decision, heard)
+        _give_up(decision, signal)
     return decision
 
 
-def command(decision: Decision, given: Command) -> None:
+def command(decision: Decision, flow_input: Command) -> None:
     """A command that depends on the state of the call.
 
     :raises InvalidState: the state has no row for it.
     """
-    TABLE.apply(decision, decision.session.state, given)
+    TABLE.apply(decision, decision.session.state, flow_input)
 
 
 def start(request: click_to_call.StartCall, context: CallContext, call_session_id: int) -> Decision:
@@ -149,7 +149,7 @@ def start(request: click_to_call.StartCall, context: CallContext, call_session_i
     return decision
 
 
-def settle(decision: Decision) -> None:
+def end_if_empty(decision: Decision) -> None:
     """After a command: end the session when no party is left."""
     _finish_when_empty(decision)
 
@@ -164,7 +164,7 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
         left_to_recovery
         and isinstance(effect, ConnectTargets)
         and connect
-        and session.dialling == effect.channel
+        and session.connecting_channel == effect.channel
     ):
         connect.is_confirmed = False
     if session.phase is Phase.ENDED or isinstance(error, ChannelGone) or left_to_recovery:
@@ -174,71 +174,71 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
         _finish_when_empty(decision)
     except Exception as failure:
         decision.failure = failure
-        decision.ending(Reason.INTERNAL_ERROR)
+        decision.end_session(Reason.INTERNAL_ERROR)
         engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
         _finish_when_empty(decision)
     return decision
 
 
-def _give_up(decision: Decision, heard: CallSignal | TimerInput) -> None:
+def _give_up(decision: Decision, signal: CallSignal | TimerInput) -> None:
     """A rule failed: its events so far stand, and the call is ended, so that nobody stays on a line nobody commands."""
     session = decision.session
-    decision.ending(Reason.INTERNAL_ERROR)
-    if isinstance(heard, Ended):
-        leg = session.leg_of(heard.channel)
+    decision.end_session(Reason.INTERNAL_ERROR)
+    if isinstance(signal, Ended):
+        leg = session.leg_of(signal.channel)
         if leg is not None and leg.alive:
-            decision.end_leg(leg, Reason.INTERNAL_ERROR, heard.cause)
+            decision.end_leg(leg, Reason.INTERNAL_ERROR, signal.cause)
     engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
     _finish_when_empty(decision)
 
 
-def _react(decision: Decision, heard: CallSignal | TimerInput) -> None:
+def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
     session = decision.session
-    match heard:
+    match signal:
         case TargetStarted():
-            engine_connect.target_started(decision, heard)
+            engine_connect.target_started(decision, signal)
         case Ringing():
-            _ringing(decision, heard)
+            _ringing(decision, signal)
         case EarlyMedia():
-            leg = session.leg_of(heard.channel)
+            leg = session.leg_of(signal.channel)
             if leg is not None:
                 leg.has_early_media = True
         case Answered():
-            _answered(decision, heard)
+            _answered(decision, signal)
         case Joined():
-            _joined(decision, heard)
+            _joined(decision, signal)
         case Left():
-            _left(decision, heard)
+            _left(decision, signal)
         case ConnectFinished():
-            _connect_finished(decision, heard)
+            _connect_finished(decision, signal)
         case Redirected():
-            redirects.note(decision, heard)
+            redirects.note(decision, signal)
         case Ended():
-            _ended(decision, heard)
+            _ended(decision, signal)
         case ControlTaken():
-            _control_taken(decision, heard)
+            _control_taken(decision, signal)
         case PlayFinished():
-            _played(decision, heard.play_id)
+            _played(decision, signal.play_id)
         case RecordFinished():
-            _recorded(decision, heard.seconds, go_on=not heard.hung_up)
+            _recorded(decision, signal.seconds, go_on=not signal.hung_up)
         case KeyPressed():
-            leg = session.leg_of(heard.channel)
+            leg = session.leg_of(signal.channel)
             if leg is not None:
                 if not isinstance(session.state, MailboxLogin):  # the digits of a PIN are stored nowhere
-                    decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=heard.key)
-                _flow(decision, Key(leg, heard.key))
+                    decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=signal.key)
+                _flow(decision, Key(leg, signal.key))
         case Elapsed():
-            _elapsed(decision, heard.key)
+            _elapsed(decision, signal.key)
         case QuestionAnswered() | QuestionFailed():
-            _question_closed(decision, heard)
+            _question_closed(decision, signal)
 
 
-def _flow(decision: Decision, given: FlowSignal, before: State | None = None) -> None:
+def _flow(decision: Decision, flow_input: FlowSignal, before: State | None = None) -> None:
     """Give the flow its input.
 
     :param before: the state before the facts of the signal; None: as it is now.
     """
-    TABLE.apply(decision, before or decision.session.state, given)
+    TABLE.apply(decision, before or decision.session.state, flow_input)
 
 
 # --- timers and questions ---------------------------------------------------------------------------------
@@ -260,14 +260,14 @@ def _elapsed(decision: Decision, key: str) -> None:
         _flow(decision, InputElapsed(), before)
 
 
-def _question_closed(decision: Decision, heard: QuestionAnswered | QuestionFailed) -> None:
-    if heard.key not in decision.session.questions:
-        decision.ignored.append(type(heard).__name__)
+def _question_closed(decision: Decision, signal: QuestionAnswered | QuestionFailed) -> None:
+    if signal.key not in decision.session.questions:
+        decision.ignored.append(type(signal).__name__)
         return
-    why = heard.why if isinstance(heard, QuestionFailed) else None
-    decision.emit(EventType.QUESTION_CLOSED, key=heard.key, why=why)
-    value = heard.value if isinstance(heard, QuestionAnswered) else None
-    _flow(decision, QuestionReply(heard.key, value))
+    why = signal.why if isinstance(signal, QuestionFailed) else None
+    decision.emit(EventType.QUESTION_CLOSED, key=signal.key, why=why)
+    value = signal.value if isinstance(signal, QuestionAnswered) else None
+    _flow(decision, QuestionReply(signal.key, value))
 
 
 # --- effects that failed ----------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
         case Join(), _ if leg is not None:
             _flow(decision, JoinFailed(leg, effect.bridge))
         case _, Compensation.END_CALL | Compensation.RESTORE:
-            decision.ending(Reason.INTERNAL_ERROR)
+            decision.end_session(Reason.INTERNAL_ERROR)
             engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
 
 
@@ -340,10 +340,10 @@ def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> No
         _flow(decision, LegUnreached(leg, reason), before)
 
 
-def _control_taken(decision: Decision, heard: ControlTaken) -> None:
+def _control_taken(decision: Decision, signal: ControlTaken) -> None:
     """A party came under our control. A command that waits for it goes on by itself."""
     session = decision.session
-    leg = session.leg_of(heard.channel)
+    leg = session.leg_of(signal.channel)
     if leg is not None:
         leg.is_redirected = True
         if leg.alive and not session.taking_control and session.ending is None:
@@ -353,20 +353,20 @@ def _control_taken(decision: Decision, heard: ControlTaken) -> None:
 # --- legs answer and talk ---------------------------------------------------------------------------------
 
 
-def _ringing(decision: Decision, heard: Ringing) -> None:
-    leg = decision.session.leg_of(heard.channel)
+def _ringing(decision: Decision, signal: Ringing) -> None:
+    leg = decision.session.leg_of(signal.channel)
     if leg is None or leg.state is not LegState.DIAL or leg.direction != "out" or leg.ringing_at is not None:
         return
     decision.emit(EventType.LEG_RINGING, leg_id=leg.leg_id)
 
 
-def _answered(decision: Decision, heard: Answered) -> None:
+def _answered(decision: Decision, signal: Answered) -> None:
     session, before = decision.session, decision.session.state
-    leg = session.leg_of(heard.channel)
+    leg = session.leg_of(signal.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
     decision.answer_leg(leg)
-    if leg.direction == "out" and session.dialling not in (None, leg.channel):
+    if leg.direction == "out" and session.connecting_channel not in (None, leg.channel):
         engine_connect.target_answered(decision)
     if leg.role is Role.COACH:
         coaching.answered(decision, leg)
@@ -374,15 +374,15 @@ def _answered(decision: Decision, heard: Answered) -> None:
         _flow(decision, LegAnswered(leg), before)
 
 
-def _joined(decision: Decision, heard: Joined) -> None:
+def _joined(decision: Decision, signal: Joined) -> None:
     session = decision.session
-    leg = session.leg_of(heard.channel)
+    leg = session.leg_of(signal.channel)
     if leg is None or not leg.alive:
         return
-    leg.bridge = heard.bridge
+    leg.bridge = signal.bridge
     if session.ending is not None:
         return
-    together = [one for one in session.living if one.bridge == heard.bridge]
+    together = [one for one in session.living if one.bridge == signal.bridge]
     contact = next((one for one in together if one.side is Side.CONTACT), None)
     if contact is None:
         return
@@ -425,7 +425,7 @@ def _played(decision: Decision, play_id: str) -> None:
     leg = session.legs.get(session.plays.pop(play_id, 0))
     if leg is None or not leg.alive or session.ending is not None:
         return
-    session.heard.add(leg.leg_id)
+    session.message_played_to.add(leg.leg_id)
     _flow(decision, MessagePlayed(leg))
 
 
@@ -437,10 +437,10 @@ def _recorded(decision: Decision, seconds: float, *, go_on: bool) -> None:
 # --- legs go ----------------------------------------------------------------------------------------------
 
 
-def _left(decision: Decision, heard: Left) -> None:
+def _left(decision: Decision, signal: Left) -> None:
     session = decision.session
-    leg = session.leg_of(heard.channel)
-    if leg is None or leg.bridge != heard.bridge:
+    leg = session.leg_of(signal.channel)
+    if leg is None or leg.bridge != signal.bridge:
         return
     leg.bridge = None
     if session.taking_control:
@@ -450,26 +450,26 @@ def _left(decision: Decision, heard: Left) -> None:
             decision.end_talk(talk.leg_id)
 
 
-def _connect_finished(decision: Decision, heard: ConnectFinished) -> None:
+def _connect_finished(decision: Decision, signal: ConnectFinished) -> None:
     session = decision.session
-    leg = session.leg_of(heard.channel)
-    if not engine_connect.finished(decision, heard) or leg is None:
+    leg = session.leg_of(signal.channel)
+    if not engine_connect.finished(decision, signal) or leg is None:
         return
-    is_talked = heard.result is ConnectResult.ANSWERED
-    may_follow = isinstance(session.state, Forwarding | Placing) and session.ending is None
+    is_talked = signal.result is ConnectResult.ANSWERED
+    may_follow = isinstance(session.state, Forwarding | Dialling) and session.ending is None
     if not is_talked and may_follow and redirects.follow(decision, leg):
         return
-    _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, heard))
+    _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, signal))
 
 
-def _ended(decision: Decision, heard: Ended) -> None:
+def _ended(decision: Decision, signal: Ended) -> None:
     session, before = decision.session, decision.session.state
-    leg = session.leg_of(heard.channel)
+    leg = session.leg_of(signal.channel)
     if leg is None or not leg.alive or engine_connect.is_unresolved(session, leg):
         return
     leg.bridge = None
     if leg.direction == "out" and leg.answered_at is None:
-        _unanswered_ended(decision, leg, heard)
+        _unanswered_ended(decision, leg, signal)
         return
     early = (
         leg is session.initiator
@@ -478,39 +478,39 @@ def _ended(decision: Decision, heard: Ended) -> None:
         and leg.direction == "in"
         and not leg.serves
     )
-    reason = _why_gone(session, leg, heard)
-    decision.end_leg(leg, reason, heard.cause)
+    reason = _why_gone(session, leg, signal)
+    decision.end_leg(leg, reason, signal.cause)
     if leg is session.contact:
         # The caller hung up while speaking, and the engine reported that first.
-        inbound.message_left(decision, inbound.spoken_seconds(session, heard.at))
+        inbound.message_left(decision, inbound.spoken_seconds(session, signal.at))
     if leg.role is Role.COACH:
         if not session.living:
-            decision.ending(reason)
+            decision.end_session(reason)
     elif session.taking_control:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.connect_over()
         engine_connect.decide(decision, reason)
-        decision.ending(reason)
+        decision.end_session(reason)
         engine_connect.hang_up_all(decision, 16)
     else:
         _flow(decision, LegGone(leg, reason, early), before)
 
 
-def _why_gone(session: Session, leg: Leg, heard: Ended) -> Reason:
+def _why_gone(session: Session, leg: Leg, signal: Ended) -> Reason:
     if session.ending is None:
-        if len(session.legs) == 1 and leg.direction == "out" and not heard.by_party:
+        if len(session.legs) == 1 and leg.direction == "out" and not signal.by_party:
             # No other party was called yet, so none hung up: no switch arrived in time, or the engine ended it.
             return Reason.INTERNAL_ERROR
         if leg is session.initiator and leg.answered_at is None:
             return hung_up(leg.side)
     if leg.departure is not None:
         return _DEPARTURES[leg.departure]
-    if session.ending is None and heard.cause == MEDIA_LOST and not heard.by_party:
+    if session.ending is None and signal.cause == MEDIA_LOST and not signal.by_party:
         return lost(leg.side)
     other = Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR
     if session.ending is not None:
         return session.ending
-    return hung_up(leg.side) if heard.by_party else engine_connect.left_by(session, other)
+    return hung_up(leg.side) if signal.by_party else engine_connect.left_by(session, other)
 
 
 _DEPARTURES = {
@@ -519,38 +519,42 @@ _DEPARTURES = {
 }
 
 
-def _unanswered_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
+def _unanswered_ended(decision: Decision, leg: Leg, signal: Ended) -> None:
     session, before = decision.session, decision.session.state
-    reason = engine_connect.why_unanswered(leg, heard.cause)
+    reason = engine_connect.why_unanswered(leg, signal.cause)
     if session.ending is not None:
-        decision.end_leg(leg, session.ending, heard.cause)
+        decision.end_leg(leg, session.ending, signal.cause)
     elif leg.departure is Departure.SENT_AWAY:
-        decision.end_leg(leg, Reason.OPERATOR_DISCONNECTS, heard.cause)
+        decision.end_leg(leg, Reason.OPERATOR_DISCONNECTS, signal.cause)
     elif leg.role is Role.COACH:
-        decision.end_leg(leg, reason, heard.cause)
+        decision.end_leg(leg, reason, signal.cause)
     elif leg.leg_id == session.third_leg_id:
-        decision.end_leg(leg, reason, heard.cause)
+        decision.end_leg(leg, reason, signal.cause)
         _flow(decision, LegUnreached(leg, reason), before)
-    elif heard.cause == ANSWERED_ELSEWHERE or engine_connect.another_answered(session, leg):
-        decision.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, heard.cause)
-    elif session.dialling is None or leg.channel == session.dialling or leg is session.initiator:
+    elif signal.cause == ANSWERED_ELSEWHERE or engine_connect.another_answered(session, leg):
+        decision.end_leg(leg, Reason.ANOTHER_OPERATOR_ANSWER, signal.cause)
+    elif (
+        session.connecting_channel is None
+        or leg.channel == session.connecting_channel
+        or leg is session.initiator
+    ):
         # The switch called it itself: nobody else will explain.
-        decision.end_leg(leg, reason, heard.cause)
+        decision.end_leg(leg, reason, signal.cause)
         _flow(decision, LegUnreached(leg, reason), before)
     else:
-        engine_connect.target_ended(decision, leg, heard)
+        engine_connect.target_ended(decision, leg, signal)
 
 
 def abandon(decision: Decision) -> None:
     """End a call of which nothing but its beginning is known: no channel can be found for it."""
-    decision.ending(Reason.INTERNAL_ERROR)
+    decision.end_session(Reason.INTERNAL_ERROR)
     decision.emit(EventType.SESSION_FINISHED, **finished(decision.session, decision.at))
 
 
 def withdraw(decision: Decision) -> None:
     """End a call whose parties were not called: its channels do not exist, so no signal ends its legs."""
     session = decision.session
-    decision.ending(Reason.INTERNAL_ERROR)
+    decision.end_session(Reason.INTERNAL_ERROR)
     reason = session.ending or Reason.INTERNAL_ERROR
     for leg in list(session.living):
         decision.end_leg(leg, reason, TEMPORARY_FAILURE)
@@ -567,7 +571,7 @@ def _finish_when_empty(decision: Decision) -> None:
     if remaining:
         return
     engine_connect.decide(decision, session.ending)
-    decision.ending(_reason_of(session))
+    decision.end_session(_reason_of(session))
     ends = [leg.ended_at for leg in session.legs.values()] + [talk.ended_at for talk in session.talks]
     at = max((one for one in ends if one is not None), default=decision.at)
     decision.emit(EventType.SESSION_FINISHED, at=at, **finished(session, at))

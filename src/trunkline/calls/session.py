@@ -310,8 +310,8 @@ class Session:
     playing: str | None = None
     speaking_since: Instant | None = None
     """When the voice mail's recording began, after its greeting."""
-    heard: set[int] = field(default_factory=set)
-    """Legs that have heard what they were to hear before they are connected."""
+    message_played_to: set[int] = field(default_factory=set)
+    """Legs whose message before the connection has been played."""
     pressed: str = ""
     """The key that an employee pressed last, as long as it may be the first of two."""
     pressed_at: Instant = NEVER
@@ -355,7 +355,7 @@ class Session:
         return next(iter(self.legs.values()), None)
 
     @property
-    def dialling(self) -> Channel | None:
+    def connecting_channel(self) -> Channel | None:
         """The channel that the engine is connecting."""
         return self.connect.channel if self.connect is not None and not self.connect.is_over else None
 

@@ -7,14 +7,14 @@ same state. The tables of the flows (:mod:`trunkline.calls.flows.table`) have th
 ===================  ========================================================================================
 flow                 states
 ===================  ========================================================================================
-inbound scenario     Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage
-outbound             Placing
+inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage
+outbound             Dialling
 voice mailbox        MailboxLogin, MailboxOpen
 settings by codes    ChangingSetting
 click-to-call        CallingFirst, FirstAnswered, CallingSecond, BothAnswered
 connected by engine  EngineTalk, EngineTalkEnded
-consultation         Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing, Releasing, Consulting,
-                     TransferCalling, TransferAnnouncing, TransferReleasing
+consultation         Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold, Calling, Announcing, Releasing,
+                     Consulting, TransferCalling, TransferAnnouncing, TransferReleasing
 all                  Finishing, Finished
 ===================  ========================================================================================
 
@@ -47,7 +47,7 @@ class Incoming(InScenario):
 
 
 @dataclass(frozen=True, slots=True)
-class Passing(InScenario):
+class BetweenOperations(InScenario):
     """In a scenario, at no operation that waits for something."""
 
 
@@ -82,7 +82,7 @@ class LeavingMessage(InScenario):
 
 
 @dataclass(frozen=True, slots=True)
-class Placing(State):
+class Dialling(State):
     """A line has dialled; the other party has not answered."""
 
 
@@ -194,7 +194,7 @@ class Controlled(State):
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting(Controlled):
+class Joining(Controlled):
     """Both parties of a click-to-call are being joined for the first time."""
 
 
@@ -209,12 +209,12 @@ class Talking(Controlled):
 
 
 @dataclass(frozen=True, slots=True)
-class TakenLate(Controlled):
+class ControlledLate(Controlled):
     """As Talking, but the redirect of the parties was late: each that comes under control is joined."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parted(Controlled):
+class TalkInterrupted(Controlled):
     """They talked; one of them has left the bridge."""
 
 
@@ -295,11 +295,10 @@ class Finished(State):
 
 
 STATES: tuple[type[State], ...] = (
-    Incoming, Passing, Greeting, InMenu, Forwarding, LeavingMessage, Placing, MailboxLogin, MailboxOpen,
-    ChangingSetting,
-    CallingFirst, FirstAnswered, CallingSecond,
-    BothAnswered, EngineTalk, EngineTalkEnded, Meeting, Connecting, Talking, TakenLate, Parted, OnHold, Calling, Announcing,
-    Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
+    Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, Dialling, MailboxLogin, MailboxOpen,
+    ChangingSetting, CallingFirst, FirstAnswered, CallingSecond,
+    BothAnswered, EngineTalk, EngineTalkEnded, Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold,
+    Calling, Announcing, Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip
 """Every state that a call can be in."""
 

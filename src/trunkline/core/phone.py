@@ -65,7 +65,7 @@ def with_extension(text: str) -> str | None:
     return number if number is None or found is None else f"{number}{found['keys']}"
 
 
-def dialled(number: str) -> Dialled:
+def split_number(number: str) -> Dialled:
     """What :func:`with_extension` kept, in its two parts."""
     digits, dots, keys = number.partition("..")
     return Dialled(digits, f"{dots}{keys}" if dots else None)

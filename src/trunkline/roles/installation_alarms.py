@@ -112,7 +112,7 @@ def _trunk(data: Mapping[str, Any]) -> str:
     return name if data.get("account_id") is None else f"{name} of account {data['account_id']}"
 
 
-async def order_mails(db: Database, jobs: Jobs, administrators: Sequence[str]) -> int:
+async def enqueue_mails(db: Database, jobs: Jobs, administrators: Sequence[str]) -> int:
     """Order a mail to each administrator about each event that was not mailed; how many events that were."""
     async with db.connection() as connection:
         events = await (await connection.execute(_TAKE, (OLDEST_HOURS,))).fetchall()
@@ -154,9 +154,14 @@ async def run_alarms(db: Database, jobs: Jobs, administrators: Sequence[str]) ->
     while True:
         try:
             await note_dead_letters(db)
-            await order_mails(db, jobs, administrators)
+            await enqueue_mails(db, jobs, administrators)
         except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning("alarms_without_database", cause=log_cause(error), error=str(error))
+            _log.warning(
+                "alarms_without_database",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="mails of alarms wait; it is tried again",
+            )
         await asyncio.sleep(PERIOD)
 
 
@@ -193,7 +198,7 @@ class SwitchAlarms:
         self._published: dict[str, str] = {}
         self._seen: dict[str, str] = {}
 
-    async def look(self, alarm: str | None, registrations: Sequence[Mapping[str, Any]] | None) -> None:
+    async def check(self, alarm: str | None, registrations: Sequence[Mapping[str, Any]] | None) -> None:
         """Compare with the last look.
 
         :param alarm: why events wait; None = they do not.

@@ -28,7 +28,7 @@ from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.registrations import RegistrationRecorder, registering
-from trunkline.calls.switch.rpc_server import controlled
+from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.core import log, metrics
@@ -207,7 +207,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             trunks,
             refused,
         )
-        await stack.enter_async_context(controlled(switch, own.control_token, *address))
+        await stack.enter_async_context(serving_commands(switch, own.control_token, *address))
         await until_stopped(
             stopped,
             call_signals=follower.run(),
@@ -249,7 +249,7 @@ async def _alarms(
     while True:
         states = await trunks()
         _count_trunks(states)
-        await alarms.look(writer.waiting_reason, states)
+        await alarms.check(writer.waiting_reason, states)
         await asyncio.sleep(WATCH_PERIOD)
 
 

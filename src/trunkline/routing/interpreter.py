@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from trunkline.core.phone import dialled
+from trunkline.core.phone import split_number
 from trunkline.directory.model import (
     Account,
     Employee,
@@ -621,7 +621,7 @@ def _number_obstacle(
     account: Account, settings: Mapping[str, Any], availability: Availability
 ) -> Reason | None:
     """Why an outside number may not be called, or cannot be just now."""
-    number = dialled(settings["number"]).number
+    number = split_number(settings["number"]).number
     if account.number_by_phone(number) is not None:
         return Reason.INCORRECT_CONFIG  # the call would return to the scenario, without end
     if number in account.blacklist:

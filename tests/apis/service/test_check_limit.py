@@ -38,7 +38,7 @@ async def _succeed(limit: CheckLimit, token: str, account_id: int, address: str 
         check.identified(account_id)
         await check.leave()
         check.succeeded()
-    await check.settle()
+    await check.delay_refusal()
 
 
 async def _refuse(limit: CheckLimit, token: str, account_id: int | None) -> None:
@@ -48,7 +48,7 @@ async def _refuse(limit: CheckLimit, token: str, account_id: int | None) -> None
             check.token_refused()
         else:
             check.identified(account_id)
-    await check.settle()
+    await check.delay_refusal()
 
 
 async def test_requests_with_a_valid_token_never_wait(clock: Clock) -> None:

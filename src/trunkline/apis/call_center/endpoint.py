@@ -118,7 +118,7 @@ class CallCenterEndpoint:
             return None
         except LimitExceeded as error:
             return Responded(429, failure(f"{error.message}."), headers={"Retry-After": "1"})
-        await check.settle()
+        await check.delay_refusal()
         return responded
 
     @cached_property

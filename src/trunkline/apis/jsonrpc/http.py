@@ -101,7 +101,7 @@ class JsonRpcEndpoint:
             api = self._dispatcher.service_spec.api
             refused = rpc_error(api, error.mnemonic, params=error.params)
             answered = Chunks((answer.failure(request_id_of(body), refused, {}),))
-        await check.settle()
+        await check.delay_refusal()
         return answered
 
     def _refusal(self, status: int, params: dict[str, float]) -> web.Response:

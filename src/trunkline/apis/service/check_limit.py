@@ -158,7 +158,7 @@ class RequestCheck:
         """The request costs points, and nothing here."""
         self._has_succeeded = True
 
-    async def settle(self) -> None:
+    async def delay_refusal(self) -> None:
         """To be called before the answer is sent, outside the block: waits if the account has too many requests refused."""
         if self._account_id is not None and not self._has_succeeded:
             with contextlib.suppress(AllowanceExceeded):

@@ -19,7 +19,7 @@
 ``dialing``           how several devices or employees ring
 ``number_plan``       what a dialled number means
 ``recording``         when a party's voice is recorded
-``feature_codes``     keys that a participant presses during a talk
+``talk_options``     keys that a participant presses during a talk
 ``outgoing_limits``   limits of outgoing calls per account and line
 ``channel_quota``     how many channels one account may have
 ====================  =======================================================================================

@@ -47,6 +47,7 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session, anchor
 from trunkline.calls.states import (
+    BetweenOperations,
     BothAnswered,
     CallingFirst,
     CallingSecond,
@@ -55,9 +56,8 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    Joining,
     LeavingMessage,
-    Meeting,
-    Passing,
     State,
 )
 from trunkline.core.clock import Instant
@@ -115,9 +115,9 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
 # --- what happens -----------------------------------------------------------------------------------------
 
 
-def first_answered(decision: Decision, given: LegAnswered) -> None:
+def first_answered(decision: Decision, flow_input: LegAnswered) -> None:
     """The first party has answered: it hears its message, or the second is called."""
-    leg = given.leg
+    leg = flow_input.leg
     _stop_others(decision, leg)
     if leg.side is Side.CONTACT:
         _contact_answered_first(decision, leg)
@@ -127,9 +127,9 @@ def first_answered(decision: Decision, given: LegAnswered) -> None:
         _call_contact(decision, leg)
 
 
-def second_answered(decision: Decision, given: LegAnswered) -> None:
+def second_answered(decision: Decision, flow_input: LegAnswered) -> None:
     """The second party has answered; or another phone of the first, while it is being hung up."""
-    leg, partner = given.leg, _partner(decision.session, given.leg)
+    leg, partner = flow_input.leg, _partner(decision.session, flow_input.leg)
     if partner is None:
         decision.do(Hangup(leg.channel, ANSWERED_ELSEWHERE))
         return
@@ -138,44 +138,49 @@ def second_answered(decision: Decision, given: LegAnswered) -> None:
         not _meet_if_ready(decision, leg, partner) and _has_message(decision, leg)
     ):
         consultation.say(decision, leg, _message(decision, leg))
-    elif not isinstance(decision.session.state, Meeting):
+    elif not isinstance(decision.session.state, Joining):
         decision.do(Music(leg.channel, _music(decision)))
 
 
-def answered_too_late(decision: Decision, given: LegAnswered) -> None:
+def answered_too_late(decision: Decision, flow_input: LegAnswered) -> None:
     """Another phone was faster. A party that the engine rings is connected by it."""
-    if is_own_channel(given.leg.channel):
-        decision.do(Hangup(given.leg.channel, ANSWERED_ELSEWHERE))
+    if is_own_channel(flow_input.leg.channel):
+        decision.do(Hangup(flow_input.leg.channel, ANSWERED_ELSEWHERE))
 
 
-def first_unreached(decision: Decision, given: LegUnreached) -> None:
+def first_unreached(decision: Decision, flow_input: LegUnreached) -> None:
     """The next phone, or the end."""
-    if not _others_ring(decision, given.leg):
+    if not _others_ring(decision, flow_input.leg):
         _call_first(decision)
 
 
-def second_unreached(decision: Decision, given: LegUnreached) -> None:
+def second_unreached(decision: Decision, flow_input: LegUnreached) -> None:
     """The next phone, or the end."""
     first = anchor(decision.session)
-    if first is None or not first.alive or first.side is given.leg.side or _others_ring(decision, given.leg):
+    if (
+        first is None
+        or not first.alive
+        or first.side is flow_input.leg.side
+        or _others_ring(decision, flow_input.leg)
+    ):
         return
     _call_second(decision, first)
 
 
-def not_connected(decision: Decision, given: NotConnected) -> None:
+def not_connected(decision: Decision, flow_input: NotConnected) -> None:
     """The engine could not connect the second party: the next phone, or the end."""
     second = plan_of(decision.session)["second"]
     if second is not None and second["kind"] == "employee":
-        _dial_second(decision, given.leg)
+        _dial_second(decision, flow_input.leg)
     else:
-        _give_up(decision, given.leg, second)
+        _give_up(decision, flow_input.leg, second)
 
 
-def message_played(decision: Decision, given: MessagePlayed) -> None:
+def message_played(decision: Decision, flow_input: MessagePlayed) -> None:
     """A message was played to its end before the parties talk."""
-    leg = given.leg
+    leg = flow_input.leg
     if plan_of(decision.session)["second"] is None:
-        decision.ending(Reason.SUCCESS_FINISH)
+        decision.end_session(Reason.SUCCESS_FINISH)
         decision.do(Hangup(leg.channel))
         return
     partner = _partner(decision.session, leg)
@@ -188,16 +193,16 @@ def message_played(decision: Decision, given: MessagePlayed) -> None:
         decision.do(Music(leg.channel, _music(decision)))
 
 
-def key_pressed(decision: Decision, given: Key) -> None:
+def key_pressed(decision: Decision, flow_input: Key) -> None:
     """The operator confirms the call."""
-    session, leg = decision.session, given.leg
+    session, leg = decision.session, flow_input.leg
     wanted = plan_of(session).get("confirmation")
     if wanted is None or leg.side is not Side.OPERATOR or not _awaits_key(decision, leg):
         return
-    if wanted not in ("any", given.key):
+    if wanted not in ("any", flow_input.key):
         return
     session.confirmed.add(leg.leg_id)
-    session.heard.add(leg.leg_id)
+    session.message_played_to.add(leg.leg_id)
     consultation.stop_playback(decision, leg)
     partner = _partner(session, leg)
     if partner is None:
@@ -206,17 +211,17 @@ def key_pressed(decision: Decision, given: Key) -> None:
         _meet_if_ready(decision, leg, partner)
 
 
-def party_gone(decision: Decision, given: LegGone) -> None:
+def party_gone(decision: Decision, flow_input: LegGone) -> None:
     """A party that had answered is gone: the call ends, unless it was a phone that answered too late."""
     match decision.session.state:
-        case _ if decision.session.dialling is not None:
-            engine_connect.party_gone(decision, given)
+        case _ if decision.session.connecting_channel is not None:
+            engine_connect.party_gone(decision, flow_input)
             return
-        case FirstAnswered(_, first) | CallingSecond(_, first) if given.leg.leg_id != first:
+        case FirstAnswered(_, first) | CallingSecond(_, first) if flow_input.leg.leg_id != first:
             return
-        case BothAnswered(_, first, second) if given.leg.leg_id not in (first, second):
+        case BothAnswered(_, first, second) if flow_input.leg.leg_id not in (first, second):
             return
-    decision.ending(given.reason)
+    decision.end_session(flow_input.reason)
     engine_connect.hang_up_all(decision, 16)
 
 
@@ -253,7 +258,7 @@ def _call_first(decision: Decision) -> None:
     if dial_targets:
         _originate(decision, dial_targets, plan_of(session).get("dialing_timeout") or seconds)
         return
-    decision.ending(unreached(first))
+    decision.end_session(unreached(first))
     if not session.legs:
         # Nobody to call at all: keep a trace of whom it was meant for.
         leg = decision.start_leg(Channel(""), nobody(first, session.contact_phone_number))
@@ -264,7 +269,7 @@ def _originate(decision: Decision, dial_targets: list[dialing.DialTarget], secon
     session = decision.session
     session.record_wanted = True
     for target, data in dial_targets:
-        decision.call(target, data, seconds)
+        decision.originate_leg(target, data, seconds)
 
 
 def _contact_answered_first(decision: Decision, contact: Leg) -> None:
@@ -289,7 +294,7 @@ def _run_scenario(decision: Decision, scenario_id: int) -> None:
     scenario = decision.context.account.scenarios.get(scenario_id)
     contact = decision.session.contact
     if scenario is None or contact is None:
-        decision.ending(Reason.NO_ACTIVE_SCENARIO)
+        decision.end_session(Reason.NO_ACTIVE_SCENARIO)
         if contact is not None:
             decision.do(Hangup(contact.channel))
         return
@@ -354,7 +359,7 @@ def _meet_if_ready(decision: Decision, leg: Leg, partner: Leg) -> bool:
 def _ready(decision: Decision, leg: Leg) -> bool:
     if _awaits_key(decision, leg):
         return False
-    if leg.leg_id in decision.session.heard or not _has_message(decision, leg):
+    if leg.leg_id in decision.session.message_played_to or not _has_message(decision, leg):
         return True
     return _at_once(decision)
 
@@ -412,7 +417,7 @@ def _side(party: dict[str, Any]) -> Side:
 
 
 def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None:
-    decision.ending(unreached(party or {"kind": "contact"}))
+    decision.end_session(unreached(party or {"kind": "contact"}))
     decision.do(Hangup(leg.channel))
 
 
@@ -420,13 +425,13 @@ def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None
 
 _ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
 _STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
-_SCENARIO = (Passing, Greeting, InMenu, Forwarding, LeavingMessage)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage)
 
 TABLE = Table(
     rows={
         (CallingFirst, LegAnswered): row(first_answered, FirstAnswered, CallingSecond, *_SCENARIO, Finishing),
         (FirstAnswered, LegAnswered): row(answered_too_late, FirstAnswered),
-        (CallingSecond, LegAnswered): row(second_answered, CallingSecond, BothAnswered, Meeting),
+        (CallingSecond, LegAnswered): row(second_answered, CallingSecond, BothAnswered, Joining),
         (BothAnswered, LegAnswered): row(answered_too_late, BothAnswered),
         (CallingFirst, LegUnreached): row(first_unreached, CallingFirst, Finishing),
         (CallingSecond, LegUnreached): row(second_unreached, CallingSecond, Finishing),
@@ -434,10 +439,10 @@ TABLE = Table(
         **{(state, TalkOver): row(engine_connect.talk_over, Finishing) for state in _ANSWERED},
         (FirstAnswered, MessagePlayed): row(message_played, FirstAnswered, CallingSecond, Finishing),
         (CallingSecond, MessagePlayed): row(message_played, CallingSecond),
-        (BothAnswered, MessagePlayed): row(message_played, BothAnswered, Meeting),
+        (BothAnswered, MessagePlayed): row(message_played, BothAnswered, Joining),
         (FirstAnswered, Key): row(key_pressed, FirstAnswered, CallingSecond, Finishing),
         (CallingSecond, Key): row(key_pressed, CallingSecond),
-        (BothAnswered, Key): row(key_pressed, BothAnswered, Meeting),
+        (BothAnswered, Key): row(key_pressed, BothAnswered, Joining),
         **{(state, LegGone): row(party_gone, state, Finishing) for state in _STATES},
         **{(state, RingElapsed): row(consultation.stop_ringing, state) for state in _STATES},
     },

@@ -40,7 +40,7 @@ def add(decision: Decision, phone_number: str | None, mode: CoachMode) -> None:
         )
     target, data = dial_target
     data |= {"role": Role.COACH, "side": Side.OPERATOR, "coach_mode": mode}
-    decision.call(target, data, RING_SECONDS)
+    decision.originate_leg(target, data, RING_SECONDS)
 
 
 def answered(decision: Decision, leg: Leg) -> None:

@@ -40,10 +40,12 @@ from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Role, Session
 from trunkline.calls.states import (
     Announcing,
+    BetweenOperations,
     Calling,
     Connecting,
     Consulting,
     Controlled,
+    ControlledLate,
     Departure,
     EngineTalk,
     EngineTalkEnded,
@@ -51,15 +53,13 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    Joining,
     LeavingMessage,
-    Meeting,
     OnHold,
-    Parted,
-    Passing,
     Releasing,
     State,
-    TakenLate,
     Talking,
+    TalkInterrupted,
     TransferAnnouncing,
     TransferCalling,
     TransferReleasing,
@@ -89,13 +89,13 @@ def bridges(session: Session) -> tuple[Bridge, ...]:
 # --- commands ---------------------------------------------------------------------------------------------
 
 
-def hold(decision: Decision, given: Hold) -> None:
+def hold(decision: Decision, flow_input: Hold) -> None:
     """The contact hears the message, then music."""
     contact, operator = talking(decision.session)
     part(decision, contact, operator)
     decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
     decision.end_talk(operator.leg_id)
-    say(decision, contact, given.message)
+    say(decision, contact, flow_input.message)
 
 
 def unhold(decision: Decision, _given: Unhold) -> None:
@@ -105,12 +105,12 @@ def unhold(decision: Decision, _given: Unhold) -> None:
     _connect(decision, contact, operator)
 
 
-def make_call(decision: Decision, given: MakeCall) -> None:
+def make_call(decision: Decision, flow_input: MakeCall) -> None:
     """The third party is called; the operator hears ring-back, the contact continues to hear music."""
     _, operator = _contact_and_operator(decision.session)
-    target, data, seconds = third_party(decision, given.to, given.sip_line_id)
-    third = decision.call(target, data, seconds)
-    decision.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(given.message))
+    target, data, seconds = third_party(decision, flow_input.to, flow_input.sip_line_id)
+    third = decision.originate_leg(target, data, seconds)
+    decision.emit(EventType.THIRD_PARTY_CALLED, leg_id=third.leg_id, message=list(flow_input.message))
     decision.do(Music(operator.channel, decision.context.system_media_path("ringback")))
 
 
@@ -141,16 +141,18 @@ def transfer_now(decision: Decision, _given: Transfer) -> None:
     decision.do(Hangup(operator.channel))
 
 
-def run_scenario(decision: Decision, given: RunScenario) -> None:
+def run_scenario(decision: Decision, flow_input: RunScenario) -> None:
     """Hand the contact over to a scenario; the operator leaves.
 
     :raises NotFound: ``scenario_not_found``.
     """
     account = decision.context.account
-    scenario = account.scenarios.get(given.scenario_id)
+    scenario = account.scenarios.get(flow_input.scenario_id)
     if scenario is None:
         raise NotFound(
-            "This scenario does not exist any more", mnemonic="scenario_not_found", value=given.scenario_id
+            "This scenario does not exist any more",
+            mnemonic="scenario_not_found",
+            value=flow_input.scenario_id,
         )
     contact, operator = talking(decision.session)
     part(decision, contact, operator)
@@ -165,9 +167,9 @@ def run_scenario(decision: Decision, given: RunScenario) -> None:
 # --- signals ----------------------------------------------------------------------------------------------
 
 
-def third_answered(decision: Decision, given: LegAnswered) -> None:
+def third_answered(decision: Decision, flow_input: LegAnswered) -> None:
     """The third party hears its message, or is connected."""
-    leg = given.leg
+    leg = flow_input.leg
     state = decision.session.state
     if leg.leg_id != decision.session.third_leg_id:
         return
@@ -177,32 +179,32 @@ def third_answered(decision: Decision, given: LegAnswered) -> None:
         _third_ready(decision, leg)
 
 
-def hang_up_again(decision: Decision, given: LegAnswered) -> None:
+def hang_up_again(decision: Decision, flow_input: LegAnswered) -> None:
     """A third party answered while it is being hung up."""
-    if given.leg.leg_id == decision.session.third_leg_id:
-        decision.do(Hangup(given.leg.channel, NO_ANSWER))
+    if flow_input.leg.leg_id == decision.session.third_leg_id:
+        decision.do(Hangup(flow_input.leg.channel, NO_ANSWER))
 
 
-def message_played(decision: Decision, given: MessagePlayed) -> None:
+def message_played(decision: Decision, flow_input: MessagePlayed) -> None:
     """The contact hears music after its message; a third party that heard its message is connected."""
     session = decision.session
-    if given.leg.leg_id == session.third_leg_id:
+    if flow_input.leg.leg_id == session.third_leg_id:
         if isinstance(session.state, Announcing | TransferAnnouncing):
-            _third_ready(decision, given.leg)
-    elif given.leg is session.contact:
-        _hold_music(decision, given.leg)
+            _third_ready(decision, flow_input.leg)
+    elif flow_input.leg is session.contact:
+        _hold_music(decision, flow_input.leg)
 
 
-def party_gone(decision: Decision, given: LegGone | LegUnreached) -> None:
+def party_gone(decision: Decision, flow_input: LegGone | LegUnreached) -> None:
     """A party has left: who talks without it, and does the call go on?"""
-    session, leg = decision.session, given.leg
+    session, leg = decision.session, flow_input.leg
     state = session.state
     if leg.leg_id == session.third_leg_id:
-        _third_lost(decision, leg, given.reason)
+        _third_lost(decision, leg, flow_input.reason)
     elif leg.departure is Departure.HANDED_OVER:
         _dismiss_coach(decision)
     elif leg is session.contact or not isinstance(state, Controlled) or _is_needed(state, leg):
-        decision.ending(given.reason)
+        decision.end_session(flow_input.reason)
         for one in session.living:
             decision.do(Hangup(one.channel))
 
@@ -214,15 +216,15 @@ def _is_needed(state: Controlled, leg: Leg) -> bool:
     return state.operator_leg_id in (None, leg.leg_id)
 
 
-def take_late(decision: Decision, given: PartyTaken) -> None:
+def take_late(decision: Decision, flow_input: PartyTaken) -> None:
     """The talk continues in the bridge of the switch, though the command that took control has failed."""
-    session, leg = decision.session, given.leg
+    session, leg = decision.session, flow_input.leg
     others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
     if not others:
-        decision.ending(hung_up(Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR))
+        decision.end_session(hung_up(Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR))
         decision.do(Hangup(leg.channel))
         return
-    if not isinstance(session.state, TakenLate):
+    if not isinstance(session.state, ControlledLate):
         session.connect = None
         decision.emit(EventType.CALL_TAKEN, late=True)
     leg.bridge = None
@@ -231,17 +233,17 @@ def take_late(decision: Decision, given: PartyTaken) -> None:
 
 def end_for_failed_join(decision: Decision, _given: JoinFailed) -> None:
     """There is no state to return to."""
-    decision.ending(Reason.INTERNAL_ERROR)
+    decision.end_session(Reason.INTERNAL_ERROR)
     for leg in decision.session.living:
         decision.do(Hangup(leg.channel))
 
 
-def hold_again(decision: Decision, given: JoinFailed) -> None:
+def hold_again(decision: Decision, flow_input: JoinFailed) -> None:
     """Contact and operator could not be joined: the contact is on hold as before."""
     session = decision.session
     contact, operator = session.contact, _operator(session)
-    if contact is None or operator is None or given.bridge != talk_bridge(session):
-        end_for_failed_join(decision, given)
+    if contact is None or operator is None or flow_input.bridge != talk_bridge(session):
+        end_for_failed_join(decision, flow_input)
         return
     decision.emit(EventType.CALL_HELD, leg_id=operator.leg_id)
     for one in (contact, operator):
@@ -249,9 +251,9 @@ def hold_again(decision: Decision, given: JoinFailed) -> None:
     _hold_music(decision, contact)
 
 
-def stop_ringing(decision: Decision, given: RingElapsed) -> None:
+def stop_ringing(decision: Decision, flow_input: RingElapsed) -> None:
     """A party has rung as long as it may; its end, which follows, decides what comes next."""
-    decision.do(Hangup(given.leg.channel, NO_ANSWER))
+    decision.do(Hangup(flow_input.leg.channel, NO_ANSWER))
 
 
 def release_third(decision: Decision, _given: JoinFailed) -> None:
@@ -350,12 +352,12 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
             decision.do(Hangup(leg.channel))
     operator = _operator(session)
     match session.state:
-        case Meeting() | Connecting():
+        case Joining() | Connecting():
             answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
             other = operator or next(answered, None)
             if other is not None:
                 _connect(decision, contact, other)
-        case Talking() | TakenLate() | Parted():
+        case Talking() | ControlledLate() | TalkInterrupted():
             _resume_talk(decision, controlled)
         case OnHold() | WithThird():
             parties = [leg for leg in (contact, operator) if leg is not None]
@@ -468,7 +470,7 @@ def _third_lost(decision: Decision, third: Leg, reason: Reason) -> None:
     operator = _operator(session)
     decision.emit(EventType.CONSULT_ENDED, leg_id=third.leg_id)
     if isinstance(before, Transferring) or operator is None:
-        decision.ending(reason)
+        decision.end_session(reason)
         for leg in session.living:
             decision.do(Hangup(leg.channel))
         return
@@ -502,9 +504,9 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_SCENARIO = (Passing, Greeting, InMenu, Forwarding, LeavingMessage)
-_IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, TakenLate)
-_TALKS: tuple[type[State], ...] = (Meeting, Connecting, Talking, TakenLate, Parted)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage)
+_IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, ControlledLate)
+_TALKS: tuple[type[State], ...] = (Joining, Connecting, Talking, ControlledLate, TalkInterrupted)
 _WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)
 _HELD: tuple[type[State], ...] = (OnHold, *_WITH_THIRD)
 _TRANSFERS: tuple[type[State], ...] = (TransferCalling, TransferAnnouncing, TransferReleasing)
@@ -541,26 +543,26 @@ TABLE = Table(
         (Releasing, LegUnreached): row(party_gone, Releasing, OnHold, Finishing),
         (TransferCalling, LegUnreached): row(party_gone, TransferCalling, Finishing),
         (TransferReleasing, LegUnreached): row(party_gone, TransferReleasing, Finishing),
-        (EngineTalk, PartyTaken): row(take_late, TakenLate, Finishing),
-        (EngineTalkEnded, PartyTaken): row(take_late, TakenLate, Finishing),
-        (TakenLate, PartyTaken): row(take_late, TakenLate, Finishing),
+        (EngineTalk, PartyTaken): row(take_late, ControlledLate, Finishing),
+        (EngineTalkEnded, PartyTaken): row(take_late, ControlledLate, Finishing),
+        (ControlledLate, PartyTaken): row(take_late, ControlledLate, Finishing),
         (Connecting, JoinFailed): row(hold_again, OnHold, Finishing),
         (Consulting, JoinFailed): row(release_third, Consulting),
         **{
             (state, JoinFailed): row(end_for_failed_join, Finishing)
-            for state in (Meeting, Talking, TakenLate, Parted)
+            for state in (Joining, Talking, ControlledLate, TalkInterrupted)
         },
     },
-    refused=pairs((EngineTalk, EngineTalkEnded, Talking, TakenLate), Unhold, MakeCall, Restore, Transfer)
+    refused=pairs((EngineTalk, EngineTalkEnded, Talking, ControlledLate), Unhold, MakeCall, Restore, Transfer)
     | pairs((EngineTalkEnded,), Hold, RunScenario)
-    | pairs((Meeting, Connecting, Parted, *_TRANSFERS), *COMMANDS)
+    | pairs((Joining, Connecting, TalkInterrupted, *_TRANSFERS), *COMMANDS)
     | pairs((OnHold,), Hold, Restore, Transfer, RunScenario)
     | pairs((Calling, Announcing, Releasing, Consulting), Hold, Unhold, MakeCall, RunScenario)
     | pairs((Releasing,), Transfer),
     ignored=pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegAnswered)
     | pairs(_CONTROLLED, TalkOver, NotConnected, ScenarioPlayed, MessageRecorded, InputElapsed, QuestionReply)
     | pairs(_TALKS, MessagePlayed)
-    | pairs((Meeting, Connecting, Talking, Parted, *_HELD, *_TRANSFERS), PartyTaken)
+    | pairs((Joining, Connecting, Talking, TalkInterrupted, *_HELD, *_TRANSFERS), PartyTaken)
     | pairs((OnHold, Calling, Announcing, Releasing, *_TRANSFERS), JoinFailed),
     expected=pairs(_CONTROLLED, Key)
     | pairs((*_TALKS, OnHold, Announcing, Consulting, TransferAnnouncing), LegUnreached),

@@ -13,7 +13,7 @@ from trunkline.calls.flows import recording
 from trunkline.calls.session import EngineConnect, Leg, PendingTarget, Role
 from trunkline.calls.states import Controlled
 from trunkline.core.engine_values import CallTag, MediaPath
-from trunkline.core.phone import dialled
+from trunkline.core.phone import split_number
 from trunkline.directory.model import (
     Employee,
     Phone,
@@ -168,7 +168,7 @@ def outside_dial_target(decision: Decision, kept: str) -> DialTarget | Reason:
     """
     session, context = decision.session, decision.context
     own = context.account.numbers.get(session.virtual_number_id or 0)
-    number, keys = dialled(kept)
+    number, keys = split_number(kept)
     trunk = outgoing_trunk(context, number, own)
     if isinstance(trunk, Reason):
         return trunk
@@ -236,31 +236,31 @@ def dial(
     )
 
 
-def unexpected(decision: Decision, heard: TargetStarted) -> dict[str, Any]:
+def unexpected(decision: Decision, signal: TargetStarted) -> dict[str, Any]:
     """Data of a target that is not pending (the switch was restarted while it rang), as far as known."""
     account = decision.context.account
     session = decision.session
-    dialling = session.leg_of(heard.dialling)
+    dialling = session.leg_of(signal.dialling)
     side = Side.CONTACT if dialling is not None and dialling.side is Side.OPERATOR else Side.OPERATOR
-    if heard.endpoint.kind is EndpointKind.TRUNK:
-        number = (heard.number or "").lstrip("+")
+    if signal.endpoint.kind is EndpointKind.TRUNK:
+        number = (signal.number or "").lstrip("+")
         return {
             "role": Role.CONTACT if side is Side.CONTACT else Role.OPERATOR,
             "side": side,
             "direction": "out",
             "called_phone_number": number,
-            "trunk_id": int(heard.endpoint.name.removeprefix("trunk-").removesuffix("-ip")),
+            "trunk_id": int(signal.endpoint.name.removeprefix("trunk-").removesuffix("-ip")),
         }
-    line = account.line_by_login(heard.endpoint.name)
+    line = account.line_by_login(signal.endpoint.name)
     owner = account.employee_of_line(line.sip_line_id) if line is not None else None
     return {
         "role": Role.EMPLOYEE,
         "side": side,
         "direction": "out",
         "calling_phone_number": session.contact_phone_number,
-        "called_phone_number": heard.endpoint.name,
+        "called_phone_number": signal.endpoint.name,
         "employee_id": owner.employee_id if owner else None,
         "employee_full_name": owner.full_name if owner else None,
-        "employee_phone_number": heard.endpoint.name,
+        "employee_phone_number": signal.endpoint.name,
         "sip_line_id": line.sip_line_id if line is not None else None,
     }

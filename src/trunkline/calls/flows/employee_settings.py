@@ -103,13 +103,13 @@ def _ask(decision: Decision) -> None:
         decision.do(Ask(CHANGE, Question(CHANGE, data, is_change=True)))
 
 
-def changed(decision: Decision, given: QuestionReply) -> None:
+def changed(decision: Decision, flow_input: QuestionReply) -> None:
     """The setting is written, or could not be: the employee hears which."""
     session, leg = decision.session, decision.session.initiator
     state = session.state
-    if given.key != CHANGE or leg is None or not leg.alive or not isinstance(state, ChangingSetting):
+    if flow_input.key != CHANGE or leg is None or not leg.alive or not isinstance(state, ChangingSetting):
         return
-    is_written = isinstance(given.value, Mapping) and given.value.get("result") == "written"
+    is_written = isinstance(flow_input.value, Mapping) and flow_input.value.get("result") == "written"
     sound = _confirmation(state) if is_written else "technical_problem"
     path = decision.context.system_media_path(sound)
     if path is None:
@@ -123,13 +123,13 @@ def _confirmation(state: ChangingSetting) -> str:
     return f"{kind}_{OFF if state.value in ('', OFF) else ON}"
 
 
-def played(decision: Decision, given: MessagePlayed) -> None:
+def played(decision: Decision, flow_input: MessagePlayed) -> None:
     """The confirmation is over."""
-    _hang_up(decision, given.leg)
+    _hang_up(decision, flow_input.leg)
 
 
 def _hang_up(decision: Decision, leg: Leg) -> None:
-    decision.ending(Reason.SUCCESS_FINISH)
+    decision.end_session(Reason.SUCCESS_FINISH)
     decision.do(Hangup(leg.channel))
 
 

@@ -49,21 +49,21 @@ _NORMAL_CAUSES = frozenset({0, 16, 127})
 # --- facts ------------------------------------------------------------------------------------------------
 
 
-def target_started(decision: Decision, heard: TargetStarted) -> None:
+def target_started(decision: Decision, signal: TargetStarted) -> None:
     """The engine rings one of its targets."""
     session = decision.session
     pending = session.connect.targets if session.connect is not None else []
     if session.connect is not None:
         session.connect.is_confirmed = True
-    if session.leg_of(heard.channel) is not None:
+    if session.leg_of(signal.channel) is not None:
         return
-    fitting = [e for e in pending if e.endpoint == heard.endpoint and _same_number(e.number, heard.number)]
+    fitting = [e for e in pending if e.endpoint == signal.endpoint and _same_number(e.number, signal.number)]
     # Two may be called by one number, with extensions of their own; a line may have several devices.
     target = next((e for e in fitting if not e.appeared), fitting[0] if fitting else None)
     if target is not None:
         target.appeared = True
-    data = dict(target.leg) if target is not None else dialing.unexpected(decision, heard)
-    decision.start_leg(heard.channel, data)
+    data = dict(target.leg) if target is not None else dialing.unexpected(decision, signal)
+    decision.start_leg(signal.channel, data)
 
 
 def _same_number(wanted: str | None, dialled: str | None) -> bool:
@@ -87,23 +87,23 @@ def target_answered(decision: Decision) -> None:
         _report_unmade(decision, connect.targets, SUBSCRIBER_ABSENT)
 
 
-def finished(decision: Decision, heard: ConnectFinished) -> bool:
+def finished(decision: Decision, signal: ConnectFinished) -> bool:
     """The connect is over and its channel came back: close what is left of its targets. False: an old or a late signal."""
     session = decision.session
-    if session.dialling != heard.channel or heard.at <= session.connect_finished_at:
+    if session.connecting_channel != signal.channel or signal.at <= session.connect_finished_at:
         return False
-    session.connect_finished_at = heard.at
+    session.connect_finished_at = signal.at
     targets = session.connect.targets if session.connect is not None else []
     session.connect = None
-    leg = session.leg_of(heard.channel)
+    leg = session.leg_of(signal.channel)
     if leg is None or not leg.alive:
         return False
-    is_talked = heard.result is ConnectResult.ANSWERED
+    is_talked = signal.result is ConnectResult.ANSWERED
     decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
-    unreachable = heard.result is ConnectResult.UNREACHABLE
-    _report_unmade(decision, targets, heard.cause if unreachable and heard.cause else SUBSCRIBER_ABSENT)
+    unreachable = signal.result is ConnectResult.UNREACHABLE
+    _report_unmade(decision, targets, signal.cause if unreachable and signal.cause else SUBSCRIBER_ABSENT)
     if not is_talked and session.ending is None:
-        _close_undone(decision, heard)
+        _close_undone(decision, signal)
     return True
 
 
@@ -121,22 +121,22 @@ def _report_unmade(decision: Decision, targets: list[PendingTarget], cause: int)
             decision.end_leg(leg, why_unanswered(leg, cause), cause)
 
 
-def _close_undone(decision: Decision, heard: ConnectFinished) -> None:
+def _close_undone(decision: Decision, signal: ConnectFinished) -> None:
     """Targets the engine has given up but whose end it has not reported yet: their reasons follow from the result."""
-    cause = cause_for_result(heard.result, heard.cause)
+    cause = cause_for_result(signal.result, signal.cause)
     for leg in decision.session.living:
         ours = is_own_channel(leg.channel)  # a coach, say: the engine did not call it for this
-        if not ours and leg.channel != heard.channel and leg.answered_at is None and leg.direction == "out":
+        if not ours and leg.channel != signal.channel and leg.answered_at is None and leg.direction == "out":
             decision.end_leg(leg, why_unanswered(leg, cause), cause)
 
 
-def target_ended(decision: Decision, leg: Leg, heard: Ended) -> None:
+def target_ended(decision: Decision, leg: Leg, signal: Ended) -> None:
     """A target was not answered. With a cause of ``_NORMAL_CAUSES`` the reason follows from the next signal."""
     session = decision.session
-    if heard.cause in _NORMAL_CAUSES and not heard.by_party:
-        session.unresolved.append(UnresolvedLeg(leg.leg_id, heard.at, heard.cause))
+    if signal.cause in _NORMAL_CAUSES and not signal.by_party:
+        session.unresolved.append(UnresolvedLeg(leg.leg_id, signal.at, signal.cause))
     else:
-        decision.end_leg(leg, why_unanswered(leg, heard.cause), heard.cause)
+        decision.end_leg(leg, why_unanswered(leg, signal.cause), signal.cause)
 
 
 def another_answered(session: Session, leg: Leg) -> bool:
@@ -185,19 +185,21 @@ def being_connected(session: Session) -> Channel | None:
 # --- rules ------------------------------------------------------------------------------------------------
 
 
-def party_gone(decision: Decision, given: LegGone) -> None:
+def party_gone(decision: Decision, flow_input: LegGone) -> None:
     """A party has left: the call ends with the one whose channel the engine was given."""
-    session, leg = decision.session, given.leg
+    session, leg = decision.session, flow_input.leg
     needed = anchor(session)
-    if leg.channel == session.dialling or leg is needed:
-        engine_clears = leg.channel == session.dialling
+    if leg.channel == session.connecting_channel or leg is needed:
+        engine_clears = leg.channel == session.connecting_channel
         session.connect_over()
-        decide(decision, given.reason)
-        decision.ending(Reason.DISCONNECT_BEFORE_CALL_PROCESSING if given.is_early else given.reason)
+        decide(decision, flow_input.reason)
+        decision.end_session(
+            Reason.DISCONNECT_BEFORE_CALL_PROCESSING if flow_input.is_early else flow_input.reason
+        )
         if not engine_clears:
             hang_up_all(decision, 16)
     elif not session.living:
-        decision.ending(given.reason)
+        decision.end_session(flow_input.reason)
 
 
 def left_by(session: Session, side: Side) -> Reason:
@@ -206,27 +208,27 @@ def left_by(session: Session, side: Side) -> Reason:
     return lost(side) if gone and session.talks else hung_up(side)
 
 
-def talk_over(decision: Decision, given: TalkOver | NotConnected) -> None:
+def talk_over(decision: Decision, flow_input: TalkOver | NotConnected) -> None:
     """They talked, and the other party hung up."""
     legs = decision.session.legs.values()
-    other = next((one for one in legs if one.side is not given.leg.side and one.is_talked), None)
-    decision.ending(left_by(decision.session, other.side if other is not None else given.leg.side))
-    decision.do(Hangup(given.leg.channel))
+    other = next((one for one in legs if one.side is not flow_input.leg.side and one.is_talked), None)
+    decision.end_session(left_by(decision.session, other.side if other is not None else flow_input.leg.side))
+    decision.do(Hangup(flow_input.leg.channel))
 
 
-def hang_up_rest(decision: Decision, given: LegGone) -> None:
+def hang_up_rest(decision: Decision, flow_input: LegGone) -> None:
     """A party of a call that is being hung up is gone."""
     session = decision.session
-    if given.leg.channel == session.dialling:
+    if flow_input.leg.channel == session.connecting_channel:
         session.connect_over()
-        decide(decision, given.reason)
+        decide(decision, flow_input.reason)
     else:
         hang_up_all(decision, 16)
 
 
-def hang_up_returned(decision: Decision, given: TalkOver | NotConnected) -> None:
+def hang_up_returned(decision: Decision, flow_input: TalkOver | NotConnected) -> None:
     """A channel came back from the engine while the call is being hung up."""
-    decision.do(Hangup(given.leg.channel))
+    decision.do(Hangup(flow_input.leg.channel))
 
 
 def hang_up_all(decision: Decision, cause: int) -> None:
@@ -241,9 +243,9 @@ TABLE = Table(
         (EngineTalk, LegGone): row(party_gone, EngineTalk, EngineTalkEnded, Finishing),
         (EngineTalkEnded, LegGone): row(party_gone, EngineTalkEnded, Finishing),
         **{
-            (state, given): row(talk_over, Finishing)
+            (state, flow_input): row(talk_over, Finishing)
             for state in _TALKS
-            for given in (TalkOver, NotConnected)
+            for flow_input in (TalkOver, NotConnected)
         },
         (Finishing, LegGone): row(hang_up_rest, Finishing),
         (Finishing, TalkOver): row(hang_up_returned, Finishing),

@@ -41,6 +41,7 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import (
+    BetweenOperations,
     Departure,
     Finishing,
     Forwarding,
@@ -48,7 +49,6 @@ from trunkline.calls.states import (
     Incoming,
     InMenu,
     LeavingMessage,
-    Passing,
     State,
 )
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
@@ -201,7 +201,7 @@ def refuse(decision: Decision, leg: Leg, reason: Reason, cause: int | None = Non
 
     :param cause: Q.850, when the scenario names one.
     """
-    decision.ending(reason)
+    decision.end_session(reason)
     decision.do(Hangup(leg.channel, cause_for_refusal(reason) if cause is None else cause))
 
 
@@ -216,7 +216,7 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
         return
     decision.enter(routing_decision.entered)
     for skipped in routing_decision.skipped:
-        decision.skip(skipped)
+        decision.record_skipped(skipped)
     match routing_decision:
         case Play():
             _play(decision, contact, routing_decision.media_file_ids)
@@ -248,14 +248,14 @@ def greeting_played(decision: Decision, _given: ScenarioPlayed) -> None:
     _next(decision)
 
 
-def key_in_greeting(decision: Decision, given: Key) -> None:
+def key_in_greeting(decision: Decision, flow_input: Key) -> None:
     """The caller may skip an announcement."""
     session = decision.session
     _, operation = position(decision)
-    if operation is None or given.leg is not session.contact or session.playing is None:
+    if operation is None or flow_input.leg is not session.contact or session.playing is None:
         return
-    if operation.settings.get("skip_key") == given.key:
-        stop_playing(decision, given.leg)
+    if operation.settings.get("skip_key") == flow_input.key:
+        stop_playing(decision, flow_input.leg)
         _next(decision)
 
 
@@ -290,10 +290,10 @@ def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
         _record(decision, contact)
 
 
-def after_message(decision: Decision, given: MessageRecorded) -> None:
+def after_message(decision: Decision, flow_input: MessageRecorded) -> None:
     """The voice mail is over: the scenario goes on, unless the contact has hung up."""
     contact = decision.session.contact
-    if given.go_on and contact is not None and contact.alive:
+    if flow_input.go_on and contact is not None and contact.alive:
         _next(decision)
 
 
@@ -515,7 +515,7 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
         dial_targets += found
         if not found:
             obstacle = dialing.obstacle(decision, candidate.phone)
-            decision.skip(
+            decision.record_skipped(
                 Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation)
             )
     if not dial_targets:
@@ -536,7 +536,7 @@ def _ring_forward(decision: Decision, contact: Leg, ring: RingForward) -> None:
 def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:
     dial_target = dialing.outside_dial_target(decision, ring.number)
     if isinstance(dial_target, Reason):
-        decision.skip(ring.not_called(dial_target))
+        decision.record_skipped(ring.not_called(dial_target))
         _next(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
@@ -638,8 +638,8 @@ _CAUSES = {
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_STATES: tuple[type[State], ...] = (Incoming, Passing, Greeting, Forwarding, LeavingMessage)
-_AFTER = (Passing, Greeting, InMenu, Forwarding, LeavingMessage, Finishing)
+_STATES: tuple[type[State], ...] = (Incoming, BetweenOperations, Greeting, Forwarding, LeavingMessage)
+_AFTER = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, Finishing)
 
 TABLE = Table(
     rows={
@@ -653,9 +653,9 @@ TABLE = Table(
     },
     refused=pairs(_STATES, *COMMANDS),
     ignored=pairs(_STATES, PartyTaken, MessagePlayed, RingElapsed, JoinFailed, InputElapsed, QuestionReply)
-    | pairs((Incoming, Passing, Forwarding), ScenarioPlayed)
-    | pairs((Incoming, Passing, Greeting, Forwarding), MessageRecorded),
+    | pairs((Incoming, BetweenOperations, Forwarding), ScenarioPlayed)
+    | pairs((Incoming, BetweenOperations, Greeting, Forwarding), MessageRecorded),
     expected=pairs(_STATES, LegAnswered, LegUnreached)
-    | pairs((Incoming, Passing, Forwarding, LeavingMessage), Key),
+    | pairs((Incoming, BetweenOperations, Forwarding, LeavingMessage), Key),
 )
 """Of calls that a scenario decides about."""

@@ -62,16 +62,16 @@ def resume(decision: Decision, leg: Leg) -> None:
     _say(decision, leg, "mailbox_pin")
 
 
-def key_of_pin(decision: Decision, given: Key) -> None:
+def key_of_pin(decision: Decision, flow_input: Key) -> None:
     """A key of the PIN: ``#``, or the eighth digit, ends it."""
     session = decision.session
     if OPEN in session.questions:
         return
-    consultation.stop_playback(decision, given.leg)
-    if given.key.isdecimal():
-        session.mailbox_pin += given.key
-    if given.key == "#" or len(session.mailbox_pin) >= PIN_MAX:
-        _ask(decision, given.leg)
+    consultation.stop_playback(decision, flow_input.leg)
+    if flow_input.key.isdecimal():
+        session.mailbox_pin += flow_input.key
+    if flow_input.key == "#" or len(session.mailbox_pin) >= PIN_MAX:
+        _ask(decision, flow_input.leg)
     else:
         decision.do(StartTimer(MENU_TIMER, KEY_SECONDS))
 
@@ -87,12 +87,14 @@ def pin_elapsed(decision: Decision, _given: InputElapsed) -> None:
         _hang_up(decision, leg)
 
 
-def opened(decision: Decision, given: QuestionReply) -> None:
+def opened(decision: Decision, flow_input: QuestionReply) -> None:
     """Whether the PIN is right, and the messages."""
     session, leg = decision.session, decision.session.initiator
-    if given.key != OPEN or leg is None or not leg.alive:
+    if flow_input.key != OPEN or leg is None or not leg.alive:
         return
-    reply: Mapping[str, Any] = given.value if isinstance(given.value, Mapping) else {"result": "failed"}
+    reply: Mapping[str, Any] = (
+        flow_input.value if isinstance(flow_input.value, Mapping) else {"result": "failed"}
+    )
     session.mailbox_pin = ""
     if reply["result"] != "right":
         _refused(decision, leg, reply["result"])
@@ -114,29 +116,29 @@ def _refused(decision: Decision, leg: Leg, result: str) -> None:
     _say(decision, leg, sound.get(result, "technical_problem"))
 
 
-def key_of_messages(decision: Decision, given: Key) -> None:
+def key_of_messages(decision: Decision, flow_input: Key) -> None:
     """1: again, 2: save, 3: delete, #: the next one."""
-    session, leg = decision.session, given.leg
+    session, leg = decision.session, flow_input.leg
     if session.mailbox_at >= len(session.mailbox):
         return
-    if given.key in "23":
-        action = "save" if given.key == "2" else "delete"
+    if flow_input.key in "23":
+        action = "save" if flow_input.key == "2" else "delete"
         message = session.mailbox[session.mailbox_at]
         data = {"employee_id": leg.employee_id, "recording_id": message["id"], "action": action}
         decision.emit(EventType.MAILBOX_MARKED, recording_id=message["id"], action=action)
         decision.do(Ask(f"{MARK}:{session.mailbox_at}", Question(MARK, data, is_change=True)))
-    if given.key not in "123#":
+    if flow_input.key not in "123#":
         return
     consultation.stop_playback(decision, leg)
-    session.mailbox_at += given.key != "1"
+    session.mailbox_at += flow_input.key != "1"
     _play(decision, leg)
 
 
-def marked(decision: Decision, given: QuestionReply) -> None:
+def marked(decision: Decision, flow_input: QuestionReply) -> None:
     """A message that could not be saved or deleted is offered again."""
     session, leg = decision.session, decision.session.initiator
-    kind, _, at = given.key.partition(":")
-    if kind != MARK or given.value is not None or leg is None or not leg.alive:
+    kind, _, at = flow_input.key.partition(":")
+    if kind != MARK or flow_input.value is not None or leg is None or not leg.alive:
         return
     if int(at) >= len(session.mailbox):
         return  # the switch was restarted: the PIN is asked again
@@ -145,12 +147,12 @@ def marked(decision: Decision, given: QuestionReply) -> None:
     _play(decision, leg, "technical_problem")
 
 
-def played(decision: Decision, given: MessagePlayed) -> None:
+def played(decision: Decision, flow_input: MessagePlayed) -> None:
     """What was said is over: a key is awaited, or nothing follows."""
     session = decision.session
     is_open = isinstance(session.state, MailboxOpen)
     if session.mailbox_at < 0 or (is_open and session.mailbox_at >= len(session.mailbox)):
-        _hang_up(decision, given.leg)
+        _hang_up(decision, flow_input.leg)
     else:
         decision.do(StartTimer(MENU_TIMER, KEY_SECONDS))
 
@@ -192,7 +194,7 @@ def _say(decision: Decision, leg: Leg, *sounds: str) -> None:
 
 
 def _hang_up(decision: Decision, leg: Leg) -> None:
-    decision.ending(Reason.SUCCESS_FINISH)
+    decision.end_session(Reason.SUCCESS_FINISH)
     decision.do(Hangup(leg.channel))
 
 

@@ -28,7 +28,7 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg
-from trunkline.calls.states import Finishing, Forwarding, Greeting, InMenu, LeavingMessage, Passing
+from trunkline.calls.states import BetweenOperations, Finishing, Forwarding, Greeting, InMenu, LeavingMessage
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.directory.model import Operation
 from trunkline.events.catalogue import EventType, MenuOutcome
@@ -48,11 +48,11 @@ def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
         inbound.await_key(decision)
 
 
-def key_pressed(decision: Decision, given: Key) -> None:
+def key_pressed(decision: Decision, flow_input: Key) -> None:
     """A key: it may complete an input."""
     session, state = decision.session, decision.session.state
     contact, operation = session.contact, position(decision)[1]
-    if given.leg is not contact or operation is None or not isinstance(state, InMenu):
+    if flow_input.leg is not contact or operation is None or not isinstance(state, InMenu):
         return
     inbound.stop_playing(decision, contact)
     _read(decision, operation, state.digits, is_over=False)
@@ -140,7 +140,7 @@ def _follow(decision: Decision, operation: Operation, key: str | None) -> None:
     )
 
 
-_AFTER = (InMenu, Passing, Greeting, Forwarding, LeavingMessage, Finishing)
+_AFTER = (InMenu, BetweenOperations, Greeting, Forwarding, LeavingMessage, Finishing)
 
 TABLE = Table(
     rows={

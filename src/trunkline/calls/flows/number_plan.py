@@ -13,8 +13,8 @@ from enum import StrEnum
 
 import phonenumbers
 
-from trunkline.core.phone import dialled as split
 from trunkline.core.phone import normalise, with_extension
+from trunkline.core.phone import split_number as split
 from trunkline.directory.model import Account, Employee, Group, SipLine
 from trunkline.routing.emergency import emergency_number
 

@@ -41,7 +41,7 @@ from trunkline.calls.flows.number_plan import (
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.flows.third_party import right_missing
 from trunkline.calls.session import Leg, Role
-from trunkline.calls.states import Finishing, Placing
+from trunkline.calls.states import Dialling, Finishing
 from trunkline.directory.model import (
     Employee,
     Phone,
@@ -160,14 +160,14 @@ def resume(decision: Decision, leg: Leg) -> None:
         refuse(decision, leg, refusal)
 
 
-def not_connected(decision: Decision, given: NotConnected) -> None:
+def not_connected(decision: Decision, flow_input: NotConnected) -> None:
     """The called party was not reached: the caller's phone gets the network's reason.
 
     An emergency call that no trunk has carried so far is tried over the next one.
     """
-    leg, heard = given.leg, given.finished
+    leg, signal = flow_input.leg, flow_input.finished
     where = _where(decision, leg)
-    failed_to_leave = heard.result is ConnectResult.UNREACHABLE
+    failed_to_leave = signal.result is ConnectResult.UNREACHABLE
     if (
         isinstance(where, ToEmergency)
         and failed_to_leave
@@ -178,14 +178,14 @@ def not_connected(decision: Decision, given: NotConnected) -> None:
     reasons = {one.finish_reason for one in called if one.finish_reason is not None}
     if isinstance(where, ToEmployee) and forwards.unreached(decision, leg, where.employee, reasons):
         return
-    cause = cause_for_result(heard.result, heard.cause)
+    cause = cause_for_result(signal.result, signal.cause)
     if len(reasons) == 1:
         reason = next(iter(reasons))
     elif reasons:
         reason = Reason.NO_SUCCESS_OPERATOR_CALL
     else:
         reason = unanswered(Side.CONTACT, cause, is_line=False)
-    decision.ending(reason)
+    decision.end_session(reason)
     decision.do(Hangup(leg.channel, cause))
 
 
@@ -242,7 +242,7 @@ def _to_colleagues(decision: Decision, leg: Leg, where: ToEmployee | ToGroup | T
     else:
         dial_targets, skipped, seconds = _employee_dial_targets(decision, where, caller_number, caller_name)
     for one in skipped:
-        decision.skip(one)
+        decision.record_skipped(one)
     if not dial_targets:
         reasons = {one.reason for one in skipped}
         if isinstance(where, ToEmployee) and forwards.unreached(decision, leg, where.employee, reasons):
@@ -300,13 +300,13 @@ def _employee_dial_targets(
 
 TABLE = Table(
     rows={
-        (Placing, NotConnected): row(not_connected, Placing, Finishing),
-        (Placing, TalkOver): row(engine_connect.talk_over, Finishing),
-        (Placing, LegGone): row(engine_connect.party_gone, Placing, Finishing),
+        (Dialling, NotConnected): row(not_connected, Dialling, Finishing),
+        (Dialling, TalkOver): row(engine_connect.talk_over, Finishing),
+        (Dialling, LegGone): row(engine_connect.party_gone, Dialling, Finishing),
     },
-    refused=pairs((Placing,), *COMMANDS),
+    refused=pairs((Dialling,), *COMMANDS),
     ignored=pairs(
-        (Placing,),
+        (Dialling,),
         PartyTaken,
         ScenarioPlayed,
         MessagePlayed,
@@ -316,6 +316,6 @@ TABLE = Table(
         InputElapsed,
         QuestionReply,
     ),
-    expected=pairs((Placing,), LegAnswered, LegUnreached, Key),
+    expected=pairs((Dialling,), LegAnswered, LegUnreached, Key),
 )
 """Of calls that a phone has started, until somebody talks."""

@@ -105,7 +105,7 @@ def _employee(decision: Decision, party: dict[str, Any]) -> DialTargets:
             Reason.EMPLOYEE_PHONE_INACTIVE if not phone.is_active else decision.context.phone_obstacle(phone)
         )
         if reason is not None:
-            decision.skip(Skipped(employee, phone, reason))
+            decision.record_skipped(Skipped(employee, phone, reason))
             continue
         dial_targets = dialing.candidate_dial_targets(
             decision,
@@ -149,7 +149,7 @@ def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTa
     for _ in range(interpreter.MAX_TRANSITIONS):
         decision.enter(routing_decision.entered)
         for skipped in routing_decision.skipped:
-            decision.skip(skipped)
+            decision.record_skipped(skipped)
         match routing_decision:
             case Ring():
                 if routing_decision.chosen is not None:
@@ -162,7 +162,7 @@ def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTa
                 dial_target = dialing.outside_dial_target(decision, routing_decision.number)
                 if not isinstance(dial_target, Reason):
                     return [dial_target], routing_decision.ring_seconds
-                decision.skip(routing_decision.not_called(dial_target))
+                decision.record_skipped(routing_decision.not_called(dial_target))
             case Play():
                 pass
             case _:

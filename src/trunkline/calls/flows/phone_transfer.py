@@ -108,7 +108,7 @@ def give_away(decision: Decision, own: Leg, remote: Leg) -> None:
             decision.emit(EventType.RECORDING_STOPPED, leg_id=one.leg_id, paused=True)
     remote.departure = Departure.HANDED_OVER
     decision.end_leg(remote, Reason.TRANSFER_DISCONNECTS, 16)
-    decision.ending(Reason.OPERATOR_DISCONNECTS)
+    decision.end_session(Reason.OPERATOR_DISCONNECTS)
 
 
 def _as_third(remote: Leg) -> dict[str, Any]:

@@ -76,5 +76,5 @@ def take(decision: Decision, ringing: Leg, by: Leg) -> None:
 
 def leave(decision: Decision, leg: Leg) -> None:
     """The call to the code ends; the channel of its leg goes on in the other call."""
-    decision.ending(Reason.SUCCESS_FINISH)
+    decision.end_session(Reason.SUCCESS_FINISH)
     decision.end_leg(leg, Reason.SUCCESS_FINISH, NORMAL_CLEARING)

@@ -15,11 +15,11 @@ REDIRECTS_MAX = 3
 """Of one call: two phones may redirect to each other."""
 
 
-def note(decision: Decision, heard: Redirected) -> None:
+def note(decision: Decision, signal: Redirected) -> None:
     """A called phone redirects the call; the engine reports next that it was not connected."""
-    leg = decision.session.leg_of(heard.channel)
+    leg = decision.session.leg_of(signal.channel)
     if leg is not None and leg.answered_at is None and leg.direction == "out" and leg.sip_line_id is not None:
-        decision.session.redirects[leg.leg_id] = heard.to
+        decision.session.redirects[leg.leg_id] = signal.to
 
 
 def follow(decision: Decision, caller: Leg) -> bool:

@@ -62,18 +62,18 @@ class Table:
             self.expected.union(*(one.expected for one in others)),
         )
 
-    def apply(self, decision: Decision, before: State, given: Input) -> None:
+    def apply(self, decision: Decision, before: State, flow_input: Input) -> None:
         """Apply an input to a call.
 
         :param before: the state before the input; its facts may have changed it already.
         :raises InvalidState: a command that has no row in this state.
         """
-        pair = type(before), type(given)
+        pair = type(before), type(flow_input)
         found = self.rows.get(pair)
         if found is not None:
-            found.rule(decision, given)
+            found.rule(decision, flow_input)
             decision.applied.append(pair)
-        elif isinstance(given, Command):
+        elif isinstance(flow_input, Command):
             raise invalid_state(decision.session)
         elif pair not in self.expected:
             decision.ignored.append(f"{pair[1].__name__} in {pair[0].__name__}")
@@ -81,7 +81,7 @@ class Table:
 
 def pairs(states: Iterable[type[State]], *inputs: type[Input]) -> frozenset[Pair]:
     """Each of the states with each of the inputs."""
-    return frozenset((state, given) for state in states for given in inputs)
+    return frozenset((state, flow_input) for state in states for flow_input in inputs)
 
 
 def invalid_state(session: Session) -> InvalidState:

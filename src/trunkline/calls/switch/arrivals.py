@@ -10,7 +10,7 @@ from trunkline.calls.effects import ConnectTargets, OriginateLeg
 from trunkline.calls.flows import inbound, outbound
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Session
-from trunkline.calls.states import Incoming, Placing
+from trunkline.calls.states import Dialling, Incoming
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.origins import Origin, is_emergency, open_call, origin_of
@@ -126,7 +126,7 @@ class Arrivals:
             return
         session.connect = None  # not a real connect: the engine had no target to dial
         decision = Decision(session, context, arrived.at)
-        if isinstance(session.state, Placing):
+        if isinstance(session.state, Dialling):
             outbound.resume(decision, caller)
         else:
             inbound.begin(decision, called_number(context.account, arrived.called))
@@ -136,7 +136,7 @@ class Arrivals:
         """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
         caller = session.initiator
         return (
-            isinstance(session.state, Incoming | Placing)
+            isinstance(session.state, Incoming | Dialling)
             and caller is not None
             and caller.alive
             and caller.answered_at is None
@@ -156,7 +156,7 @@ class Arrivals:
         origin = self.origin_of(self._directory(), arrived)
         return (origin.account.account_id, call_session_id) if origin is not None else None
 
-    def dialled(self, call_session_id: int) -> None:
+    def ring_commanded(self, call_session_id: int) -> None:
         """A phone of the call rings: measure the time since its arrival."""
         arrived_at = self._setups.pop(call_session_id, None)
         if arrived_at is not None:

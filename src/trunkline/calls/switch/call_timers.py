@@ -149,6 +149,7 @@ class CallTimers:
                 call_session_id=call_session_id,
                 kind=ask.question.kind,
                 error=f"{type(error).__name__}: {error}",
+                consequence="the call goes on as without an answer",
             )
             answer = QuestionFailed(ask.key, self._now(), f"{type(error).__name__}: {error}")
         if self._asked.get((call_session_id, ask.key)) is asyncio.current_task():

@@ -107,7 +107,7 @@ class ChannelAdmission:
             refuse_targets(session, effect.channel, admitted)
         if admitted == 0:
             raise NoChannelFree("the account has too many channels in use for now")
-        self._presence.dialling(session, needed - 1 if is_call else needed)
+        self._presence.reserve_channels(session, needed - 1 if is_call else needed)
         if isinstance(effect, OriginateLeg) or admitted == len(targets):
             return effect
         return replace(effect, connect=replace(effect.connect, targets=targets[:admitted]))

@@ -1,7 +1,7 @@
 """Commands of the APIs on live calls, and the talk options that an employee calls with keys.
 
 A command is checked by the rules, takes control of the talk where it needs that, is decided by the rules, and returns when
-its effects are carried out and its events are stored, or ``WRITE_PATIENCE_SECONDS`` later: events that wait for the database
+its effects are carried out and its events are stored, or ``WRITE_TIMEOUT_SECONDS`` later: events that wait for the database
 are stored when it responds again. The start of a call is stored first: only then a party is called.
 """
 
@@ -18,7 +18,7 @@ import orjson
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
-from trunkline.calls.flows import consultation, feature_codes, start_requests
+from trunkline.calls.flows import consultation, start_requests, talk_options
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.live_view import live_call
 from trunkline.calls.records.event_writer import EventWriter
@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 
 _log = get_logger("calls")
 
-START_PATIENCE_SECONDS = 4.0
+START_TIMEOUT_SECONDS = 4.0
 """How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
 
-WRITE_PATIENCE_SECONDS = 2.0
+WRITE_TIMEOUT_SECONDS = 2.0
 """How long a command waits for the database to store its events; afterwards it returns without that."""
 
 COMMAND_SECONDS = 6.0
@@ -105,7 +105,7 @@ class CommandHandler:
     async def execute(
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:
-        """Execute a command of an API; return when its changes are committed, or ``WRITE_PATIENCE_SECONDS`` later: then they
+        """Execute a command of an API; return when its changes are committed, or ``WRITE_TIMEOUT_SECONDS`` later: then they
         are stored when the database responds.
 
         :raises TrunklineError: with a mnemonic of the method in the API reference.
@@ -127,7 +127,7 @@ class CommandHandler:
                 " processes have the same version"
             )
         if name == "list_talk_options":
-            return {"options": feature_codes.shown(self._switch.account(account_id))}
+            return {"options": talk_options.shown(self._switch.account(account_id))}
         session = self._live_session(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
         outcome = Outcome()
@@ -135,27 +135,25 @@ class CommandHandler:
             account = self._switch.account(account_id)
             option = None
             if name == "call_talk_option":
-                option = feature_codes.find(account, params["button"])
+                option = talk_options.find(account, params["button"])
             elif name == "send_dtmf":
-                option = feature_codes.by_dtmf(
-                    account, session, params["dtmf_string"], Instant(self._clock())
-                )
+                option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
             if option is not None:
-                for one, more in feature_codes.commands(account, session, option):
-                    await self.controlled(session, one, {**params, **more}, outcome)
+                for one, more in talk_options.commands(account, session, option):
+                    await self.execute_one(session, one, {**params, **more}, outcome)
             else:
-                result = await self.controlled(session, name, params, outcome)
+                result = await self.execute_one(session, name, params, outcome)
         finally:
             await self._written()
         try:
-            await outcome.settled(COMMAND_SECONDS)
+            await outcome.wait_done(COMMAND_SECONDS)
         except EffectTimedOut as error:
             raise self.not_carried_out(session, error) from error
         if outcome.failure is not None:
             raise self.not_carried_out(session, outcome.failure)
         return result or {}
 
-    async def controlled(
+    async def execute_one(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
     ) -> dict[str, Any] | None:
         """Do one command. One that needs a talk controlled by the switch takes control first, before anything is decided.
@@ -200,14 +198,14 @@ class CommandHandler:
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
     ) -> dict[str, Any] | None:
         """Carry out one command. What it began before it was refused is not undone: its events are written in both cases."""
-        if name == feature_codes.SAVE_CONTACT:
+        if name == talk_options.SAVE_CONTACT:
             self._save_contact_of(session, params.get("contact_group_id"))
             return None
         context = self._switch.context(self._switch.account(session.account_id), session)
         decision = Decision(session, context, Instant(self._clock()))
         try:
             result = commands.COMMANDS[name](decision, params)
-            rules.settle(decision)
+            rules.end_if_empty(decision)
         finally:
             self._switch.apply(decision, outcome)
         return result
@@ -224,7 +222,10 @@ class CommandHandler:
                 await save(session.account_id, number, contact_group_id)
             except TrunklineError as error:
                 _log.warning(
-                    "contact_not_saved", call_session_id=session.call_session_id, error=error.message
+                    "contact_not_saved",
+                    call_session_id=session.call_session_id,
+                    error=error.message,
+                    consequence="the call goes on; the number is not in the address book",
                 )
 
         item_task(keep(), name="save-contact", among=self._tasks)
@@ -253,7 +254,7 @@ class CommandHandler:
         self._unplaced.add(call_session_id)
         try:
             self._switch.apply(decision)
-            is_stored = await self._written(START_PATIENCE_SECONDS)
+            is_stored = await self._written(START_TIMEOUT_SECONDS)
         finally:
             self._unplaced.discard(call_session_id)
             self._place(decision.session, effects if is_stored else [])
@@ -331,7 +332,7 @@ class CommandHandler:
             params = {**params, "scenario_id": scenario.scenario_id if scenario is not None else None}
         return params
 
-    async def _written(self, seconds: float = WRITE_PATIENCE_SECONDS) -> bool:
+    async def _written(self, seconds: float = WRITE_TIMEOUT_SECONDS) -> bool:
         """Wait until what was decided is in the database, at most so long; whether it is."""
         try:
             await asyncio.wait_for(self._writer.flush(), seconds)
@@ -374,19 +375,19 @@ class CommandHandler:
         """A key of an employee may call a talk option; what it cannot do is no error, only not done."""
         leg = session.leg_of(signal.channel)
         option = (
-            feature_codes.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
+            talk_options.pressed(account, session, leg, signal.key, signal.at) if leg is not None else None
         )
         if leg is None or option is None:
             return
         more = {"employee_id": leg.employee_id, "user_id": None}
         wanted = [
-            (name, {**more, **params}) for name, params in feature_codes.commands(account, session, option)
+            (name, {**more, **params}) for name, params in talk_options.commands(account, session, option)
         ]
 
         async def perform() -> None:
             try:
                 for name, params in wanted:
-                    await self.controlled(session, name, params)
+                    await self.execute_one(session, name, params)
             except TrunklineError as error:
                 _log.info(
                     "talk_option_refused",

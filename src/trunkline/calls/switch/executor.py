@@ -86,7 +86,7 @@ class Outcome:
         if not self._left:
             self._settled.set()
 
-    async def settled(self, seconds: float) -> None:
+    async def wait_done(self, seconds: float) -> None:
         """Return when all is done; :class:`EffectTimedOut` when that takes longer."""
         try:
             await asyncio.wait_for(self._settled.wait(), seconds)
@@ -116,7 +116,7 @@ class EffectExecutor:
         self.admit: Callable[[int, Effect], Effect] = lambda _call_session_id, effect: effect
         """Called with the session id and each effect right before it is performed; returns what is performed instead, or
         raises an :class:`EngineError` when nothing may be."""
-        self.dialled: Callable[[int], None] = lambda _call_session_id: None
+        self.ring_commanded: Callable[[int], None] = lambda _call_session_id: None
         """Called with the session id when the engine has the command to ring a phone."""
         self._queues: dict[int, deque[tuple[Effect, _Batch]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,7 +168,7 @@ class EffectExecutor:
         """Sessions with effects under way."""
         return len(self._queues)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Wait until nothing is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -196,21 +196,23 @@ class EffectExecutor:
             await self._perform(call_session_id, effect)
         except EngineError as error:
             _count(effect, error)
-            is_gone = isinstance(error, ChannelGone)
-            (_log.debug if is_gone else _log.warning)(
-                "effect_too_late" if is_gone else "effect_failed",
-                call_session_id=call_session_id,
-                effect=type(effect).__name__,
-                channel=effect.channel,
-                kind=type(error).__name__,
-                compensation=None if is_gone else effect.policy.compensation(error),
-                error=str(error),
-            )
+            named = {"effect": type(effect).__name__, "channel": effect.channel, "error": str(error)}
+            if isinstance(error, ChannelGone):
+                _log.debug("effect_too_late", call_session_id=call_session_id, **named)
+            else:
+                _log.warning(
+                    "effect_failed",
+                    call_session_id=call_session_id,
+                    kind=type(error).__name__,
+                    compensation=effect.policy.compensation(error),
+                    consequence="the call goes on as `compensation` names it",
+                    **named,
+                )
             self._call_back(call_session_id, effect, partial(self._failed, call_session_id, effect, error))
             return error
         _count(effect, None)
         if isinstance(effect, ConnectTargets | OriginateLeg):
-            self._call_back(call_session_id, effect, partial(self.dialled, call_session_id))
+            self._call_back(call_session_id, effect, partial(self.ring_commanded, call_session_id))
         return None
 
     def _call_back(self, call_session_id: int, effect: Effect, callback: Callable[[], None]) -> None:

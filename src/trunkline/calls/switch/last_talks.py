@@ -121,7 +121,12 @@ class LastTalksReader:
             try:
                 await self.read()
             except (psycopg.Error, DatabaseUnavailable) as error:
-                _log.warning("last_talks_not_read", cause=log_cause(error), error=str(error))
+                _log.warning(
+                    "last_talks_not_read",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="calls are distributed by the talks that are known; it is tried again",
+                )
             await asyncio.sleep(READ_PERIOD)
 
 

@@ -27,7 +27,13 @@ def take(usage: OutgoingUsage, publisher: EventPublisher) -> None:
             "limit": reached.kind.value,
             "limit_max_value": reached.limit,
         }
-        _log.warning("outgoing_limit_reached", account_id=reached.account_id, **data)
+        _log.warning(
+            "outgoing_limit_reached",
+            account_id=reached.account_id,
+            **data,
+            consequence="outgoing calls of the account or line are refused until it is below the limit",
+            remedy="check whose calls they are (trunkline calls); raise the limit if they are wanted",
+        )
         publisher.put(
             Publication(
                 EventType.OUTGOING_LIMIT_REACHED,

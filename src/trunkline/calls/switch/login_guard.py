@@ -187,7 +187,12 @@ class LoginGuard:
             begun, self._begun = self._begun, []
             guessed, self._guessed = self._guessed, []
             for ban in begun:
-                _log.warning("login_banned", **_shown(ban))
+                _log.warning(
+                    "login_banned",
+                    **_shown(ban),
+                    consequence="requests of the address, line or both are refused until the time in `until`",
+                    remedy="if it is a phone of yours, correct its password and lift the ban: trunkline ban lift",
+                )
                 self._publish(ban)
             for guessing in guessed:
                 self._publish_guessing(guessing)
@@ -299,7 +304,14 @@ class LoginGuard:
         self._logged_at[key] = failed.at
         self._failed_since[key] = 0
         if failed.tried_password and failed.line:
-            _log.warning("login_failed", line=failed.line, ip=failed.ip, reason=failed.reason, attempts=count)
+            _log.warning(
+                "login_failed",
+                line=failed.line,
+                ip=failed.ip,
+                reason=failed.reason,
+                attempts=count,
+                consequence="the request is refused; repeated failures lead to a ban",
+            )
         else:
             look_up = self._tried_name
             if failed.name or look_up is None or len(self._lookups) >= NAME_LOOKUPS_MAX:
@@ -366,7 +378,15 @@ async def _look_up_and_log(look_up: TriedName, failed: LoginFailed, count: int) 
 
 def _log_unknown(failed: LoginFailed, name: str, count: int) -> None:
     reason = REFUSED_NAME if failed.tried_password else failed.reason
-    _log.warning("login_unknown", name=name, line=failed.line, ip=failed.ip, reason=reason, attempts=count)
+    _log.warning(
+        "login_unknown",
+        name=name,
+        line=failed.line,
+        ip=failed.ip,
+        reason=reason,
+        attempts=count,
+        consequence="the request is refused",
+    )
 
 
 def _is_address(text: str) -> bool:

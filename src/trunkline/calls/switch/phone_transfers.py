@@ -45,7 +45,7 @@ class PhoneTransfers:
             try:
                 if asked.to is not None:
                     params = {"leg_id": leg.leg_id, "to": asked.to}
-                    await self._commands.controlled(session, "transfer_by_phone", params)
+                    await self._commands.execute_one(session, "transfer_by_phone", params)
                 else:
                     await self._replace(session, leg, asked.other)
             except TrunklineError as error:

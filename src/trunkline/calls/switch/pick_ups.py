@@ -52,6 +52,6 @@ class PickUps:
         pick_up.take(taking, ringing, leg)
         leaving = Decision(session, of_code, signal.at)
         pick_up.leave(leaving, leg)
-        rules.settle(leaving)
+        rules.end_if_empty(leaving)
         switch.apply(taking)
         switch.apply(leaving)

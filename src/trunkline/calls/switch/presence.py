@@ -8,7 +8,7 @@ from trunkline.calls.context import RingingPhone
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
-from trunkline.calls.states import Forwarding, Placing
+from trunkline.calls.states import Dialling, Forwarding
 from trunkline.calls.switch.last_talks import LastTalks
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
@@ -102,7 +102,7 @@ class Presence:
                 self._occupy(session, leg)
                 self._note_ringing(session, leg)
 
-    def dialling(self, session: Session, channels: int) -> None:
+    def reserve_channels(self, session: Session, channels: int) -> None:
         """The engine is commanded to open so many channels for a session, instead of the pending ones.
 
         Each leg that begins is one of them. The rest (a line with several devices has one leg) is released when one is
@@ -121,13 +121,13 @@ class Presence:
         leg = session.legs.get(event.data.get("leg_id", 0))
         called = leg is not None and leg.direction == "out"
         if event.type is EventType.LEG_STARTED and called and event.data["channel"]:
-            self.dialling(session, pending - 1)
+            self.reserve_channels(session, pending - 1)
         elif event.type is EventType.SESSION_FINISHED or (called and event.type is EventType.LEG_ANSWERED):
-            self.dialling(session, 0)
+            self.reserve_channels(session, 0)
         elif called and event.type is EventType.LEG_ENDED:
             others = (one for one in session.living if one is not leg and one.direction == "out")
             if not any(one.answered_at is None for one in others):
-                self.dialling(session, 0)
+                self.reserve_channels(session, 0)
 
     def _occupy(self, session: Session, leg: Leg) -> None:
         self._channels[session.account_id].add(leg.leg_id)
@@ -192,7 +192,7 @@ class Presence:
     def _note_ringing(self, session: Session, leg: Leg) -> None:
         """Keep a phone as long as it rings, called by the engine for one who waits."""
         phones = self._ringing[session.account_id]
-        waits = isinstance(session.state, Forwarding | Placing)
+        waits = isinstance(session.state, Forwarding | Dialling)
         rings = leg.direction == "out" and leg.alive and leg.answered_at is None
         if waits and rings and leg.sip_line_id is not None and not is_own_channel(leg.channel):
             phones[leg.leg_id] = RingingPhone(

@@ -36,12 +36,12 @@ from trunkline.calls.states import (
     ChangingSetting,
     ClickToCall,
     Controlled,
+    Dialling,
     EngineTalk,
     EngineTalkEnded,
     Finishing,
     InMailbox,
     InScenario,
-    Placing,
 )
 from trunkline.calls.switch.origins import adopt
 from trunkline.calls.switch.switch import Switch
@@ -222,7 +222,7 @@ class Recovery:
         for session in list(self._switch.sessions.values()):
             # The channels of a call whose start is not stored yet are made afterwards.
             if not self._switch.commands.is_unplaced(session):
-                self._settle(session)
+                self._compare_session(session)
         for one in self._waiting:
             self._begin_waiting(one)
         _log.info(
@@ -273,7 +273,7 @@ class Recovery:
             return
         if (
             isinstance(signal, TargetStarted)
-            and session.dialling is None
+            and session.connecting_channel is None
             and not session.leg_of(signal.channel)
         ):
             session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
@@ -401,7 +401,7 @@ class Recovery:
         if account is None or session.ending is not None:
             return
         decision = Decision(session, self._switch.context(account, session), at)
-        decision.ending(Reason.INTERNAL_ERROR)
+        decision.end_session(Reason.INTERNAL_ERROR)
         self._switch.apply(decision)
         self._ended_with_engine.add(session.call_session_id)
         _log.warning(
@@ -472,7 +472,7 @@ class Recovery:
             seen.created_at,
         )
 
-    def _settle(self, session: Session) -> None:
+    def _compare_session(self, session: Session) -> None:
         """Bring one session to what its channels are now."""
         switch = self._switch
         at = self._survey.at
@@ -510,7 +510,7 @@ class Recovery:
             at = self._end_of_former(session) if self._is_of_former_engine(session) else self._survey.at
             decision = Decision(session, self._switch.context(found, session), at)
             if session.legs:
-                rules.settle(decision)
+                rules.end_if_empty(decision)
             else:
                 rules.abandon(decision)
             self._switch.apply(decision)
@@ -553,7 +553,7 @@ class Recovery:
                 # Not what was recorded before somebody switched it off.
                 still_wanted = session.recorded or not session.talks
                 session.record_wanted = session.record_wanted and still_wanted
-        elif has_talked or session.dialling == leg.channel:
+        elif has_talked or session.connecting_channel == leg.channel:
             # The connect has finished, and the signal with its result was lost.
             session.connecting(leg.channel)
             result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
@@ -566,7 +566,7 @@ class Recovery:
             inbound.resume(decision, self._recording_of(session))
         elif isinstance(session.state, ClickToCall):
             click_to_call.resume(decision, leg)
-        elif isinstance(session.state, Placing):
+        elif isinstance(session.state, Dialling):
             outbound.resume(decision, leg)
 
 

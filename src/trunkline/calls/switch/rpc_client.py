@@ -30,7 +30,7 @@ from trunkline.core.ids import node_of
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
 
-PATIENCE_SECONDS = 5.0
+ROUTE_TIMEOUT_SECONDS = 5.0
 """How long a command waits for a switch that is being restarted."""
 
 ANSWER_SECONDS = 10.0
@@ -173,7 +173,7 @@ class SwitchClient:
         return lists
 
     async def _done_by(self, node: int | None, name: str, body: bytes) -> bytes:
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        deadline = asyncio.get_running_loop().time() + ROUTE_TIMEOUT_SECONDS
         failed = False
         while True:
             url = await self._url_of(node, anew=failed)

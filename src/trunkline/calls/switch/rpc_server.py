@@ -62,7 +62,7 @@ class ConfigurationStatus(Protocol):
     def rows_left_out(self, account_id: int) -> list[dict[str, Any]]: ...
 
 
-class Control:
+class CommandServer:
     """Translates commands; the switch does them."""
 
     def __init__(
@@ -176,7 +176,7 @@ class Control:
 
 
 @asynccontextmanager
-async def controlled(
+async def serving_commands(
     switch: Switch,
     token: str,
     port: int,
@@ -188,7 +188,7 @@ async def controlled(
 ) -> AsyncIterator[None]:
     """Serve commands during the block. :class:`OSError` when the port is in use."""
     runner = web.AppRunner(
-        Control(switch, token, configuration, login_guard, trunks, refused_media).app(),
+        CommandServer(switch, token, configuration, login_guard, trunks, refused_media).app(),
         access_log=None,
         shutdown_timeout=2.0,
     )

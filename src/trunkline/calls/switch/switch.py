@@ -137,7 +137,7 @@ class Switch:
             clock=clock,
         )
         self._executor.admit = admission.admitted
-        self._executor.dialled = self.arrivals.dialled
+        self._executor.ring_commanded = self.arrivals.ring_commanded
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from trunkline.core.phone import dialled
+from trunkline.core.phone import split_number
 from trunkline.directory.campaigns.form import CampaignForm
 from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.forms.entity import references_of
@@ -71,7 +71,7 @@ class _References:
             if target is not None and target not in scenario.operations:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
         if isinstance(operation, scenario_schemas.ForwardNumberForm) and not key.startswith(REDIRECT):
-            number = dialled(operation.number).number
+            number = split_number(operation.number).number
             if number in self._form.section("virtual_numbers"):
                 yield f"{at}.number: {number} is a virtual number of this account; the call would come back to it"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trunkline.core.phone import Dialled, dialled
+from trunkline.core.phone import Dialled, split_number
 
 
 class EmployeeStatus(StrEnum):
@@ -60,7 +60,7 @@ class Phone:
     @property
     def outside(self) -> Dialled | None:
         """What is dialled by a trunk, of an outside telephone."""
-        return dialled(self.external_number) if self.external_number is not None else None
+        return split_number(self.external_number) if self.external_number is not None else None
 
 
 @dataclass(frozen=True, slots=True)

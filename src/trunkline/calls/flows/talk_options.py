@@ -12,7 +12,7 @@ from trunkline.directory.model import Account, TalkOption, TalkOptionKind
 SAVE_CONTACT = "save_contact"
 """The one command that is not about the call but about the directory."""
 
-KEY_PATIENCE_SECONDS = 2.0
+KEY_TIMEOUT_SECONDS = 2.0
 """Between the two keys of an option that has two."""
 
 OUTGOING_DELAY_SECONDS = 30.0
@@ -44,7 +44,7 @@ def pressed(account: Account, session: Session, leg: Leg, key: str, at: Instant)
     talk = session.open_talk(leg.leg_id)
     if talk is None or (session.direction == "out" and at - talk.started_at < OUTGOING_DELAY_SECONDS):
         return None
-    before = session.pressed if at - session.pressed_at <= KEY_PATIENCE_SECONDS else ""
+    before = session.pressed if at - session.pressed_at <= KEY_TIMEOUT_SECONDS else ""
     session.pressed, session.pressed_at = key, at
     option = account.talk_options.get(before + key) if before else None
     if option is None:
