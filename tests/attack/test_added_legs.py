@@ -239,7 +239,7 @@ async def test_a_phone_that_gets_no_channel_has_that_reason(tmp_path: Path) -> N
     """Neither the network nor a carrier refused anything."""
     it = rig(tmp_path, company(), 1)
     it.arrive("caller", c.DORA_LINE)
-    await it.settle()
+    await it.drain()
     assert not it.dialled
     assert ends(it) == [(c.DORA_LINE, "no_resources", SWITCH_CONGESTION)]
     [session] = it.switch.sessions.values()
@@ -251,7 +251,7 @@ async def test_the_phones_of_a_group_that_get_no_channel_have_that_reason(tmp_pa
     it = rig(tmp_path, company(), 2)
     called_number = number_of(c.ALL)
     it.switch.handle(Arrived(Channel("caller"), NOW, a_trunk(), called_number, c.CUSTOMER, "", NOW))
-    await it.settle()
+    await it.drain()
     [called] = it.dialled
     [session] = it.switch.sessions.values()
     assert session.connect is not None
@@ -262,4 +262,4 @@ async def test_the_phones_of_a_group_that_get_no_channel_have_that_reason(tmp_pa
     assert sorted(reasons) == ["no_resources"] * (given - 1) + ["sip_offline"], (
         "no channel was made for the one"
     )
-    await it.settle()
+    await it.drain()
