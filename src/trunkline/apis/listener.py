@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 from collections import Counter
@@ -18,6 +19,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from trunkline.apis.address import Network
@@ -28,6 +30,9 @@ _log = get_logger("apis.listener")
 
 _PAUSE = 0.2
 """Seconds without accepting after the system refused a connection (no file descriptors left)."""
+
+_TOO_LONG = "The address or a header is longer than 8190 bytes: send long values in the body."
+_NOT_HTTP = "This is not an HTTP request that can be read: send HTTP/1.1."
 
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -114,6 +119,26 @@ class Connection(RequestHandler):
         if self._when_lost is not None:
             self._when_lost()
             self._when_lost = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is not HTTP, or has a line that is too long.
+
+        It is not logged: anybody may send it, and its beginning may have a key (``/api/user?api_key=...``).
+        """
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        reason = _TOO_LONG if isinstance(exc, LineTooLong) else _NOT_HTTP
+        body = json.dumps({"success": False, "msg": reason})
+        headers = {"Server": "trunkline"}
+        response = web.Response(status=status, text=body, content_type="application/json", headers=headers)
+        response.force_close()
+        return response
 
     def _is_between_requests(self) -> bool:
         return self._current_request is None and not self._messages and not self._upgraded

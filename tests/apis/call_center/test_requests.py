@@ -243,3 +243,37 @@ async def test_a_new_user_of_the_api_may_manage_all_modules(rest: Rest) -> None:
     )
     key = (await users.create_key(rest.company.account_id, user_id)).token
     assert (await rest.ask("POST", LISTS, {"name": "x"}, key=key)).status == 200
+
+
+async def test_an_address_that_is_too_long_is_refused_and_its_key_is_not_logged(
+    rest: Rest, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sent in (f"GET {LISTS}?api_key={rest.key}&q={'x' * 9000} HTTP/1.1", f"{rest.key} is no HTTP"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(rest.base.rpartition(":")[2]))
+        writer.write(f"{sent}\r\nHost: localhost\r\n\r\n".encode())
+        answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+        writer.close()
+        assert answer.partition(" ")[2].startswith("400"), answer
+        assert "Server: trunkline" in answer
+        assert "application/json" in answer
+        assert rest.key not in answer
+    assert rest.key[:20] not in caplog.text
+
+
+async def test_a_long_answer_ends_when_its_reader_does_or_the_database_does(rest: Rest) -> None:
+    made = await rest.post(LISTS, {"name": "Long"})
+    path = f"{LISTS}/{made['id']}/lead"
+    await rest.db.execute(
+        "insert into leads (account_id, phone_list_id, phone, name)"
+        " select %s, %s, (971500000000 + n)::text, repeat('x', 200) from generate_series(1, 60000) n",
+        (rest.company.account_id, made["id"]),
+    )
+    async with rest.session.get(f"{rest.base}{path}", headers={"api_key": rest.key}) as response:
+        await response.content.readany()
+    assert (await rest.ask("GET", LISTS)).status == 200
+    async with rest.session.get(f"{rest.base}{path}", headers={"api_key": rest.key}) as response:
+        await response.content.readany()
+        await rest.db.execute("alter table leads rename to leads_elsewhere")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert (await rest.ask("GET", "/api/user")).status == 200

@@ -19,7 +19,11 @@ from trunkline.apis.call_center.request_input import key_of_headers, likely_key
 from trunkline.apis.cors import ACCOUNT_ORIGINS
 from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit
-from trunkline.core.errors import LimitExceeded
+from trunkline.core.errors import LimitExceeded, first_line
+from trunkline.core.log import get_logger
+from trunkline.db.pool import log_cause
+
+_log = get_logger("apis.call_center")
 
 PREFIX = "/api/"
 DESCRIPTION = "/api/openapi.json"
@@ -171,8 +175,21 @@ async def _send(request: web.Request, responded: Responded) -> web.StreamRespons
     response.content_type = _JSON
     response.charset = "utf-8"
     await response.prepare(request)
-    await response.write(responded.body)
-    async for chunk in responded.rest:
-        await response.write(chunk)
-    await response.write_eof()
+    try:
+        await response.write(responded.body)
+        async for chunk in responded.rest:
+            await response.write(chunk)
+        await response.write_eof()
+    except ConnectionError:
+        pass  # the client does not read the rest
+    except Exception as error:
+        _log.warning(
+            "answer_interrupted",
+            path=request.path,
+            cause=log_cause(error),
+            reason=first_line(error),
+            consequence="the client sees a connection that ended before the answer was complete",
+        )
+        if request.transport is not None:
+            request.transport.abort()
     return response

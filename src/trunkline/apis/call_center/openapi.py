@@ -141,7 +141,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _operation_id(operation: Operation) -> str:
     words = re.findall(r"\w+", operation.path.removeprefix("/api/"))
-    return "_".join([operation.verb.lower(), *words])
+    return "_".join([operation.verb.lower(), *words, *(["leads"] if operation.path.endswith("/") else [])])
 
 
 def _parameter(field: Field, place: str) -> dict[str, Any]:

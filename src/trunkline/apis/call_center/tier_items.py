@@ -103,16 +103,10 @@ SHOWN_SCHEMA: Mapping[str, Any] = {
     "type": "array",
     "items": {
         "type": "array",
-        "prefixItems": [
-            {"type": "integer", "description": "Id of the user, or of the queue."},
-            {"type": "integer", "description": "Mode."},
-            {"type": "integer", "description": "Position."},
-            {"type": "integer", "description": "Level."},
-            {"type": "string", "description": "Name of the user, or of the queue."},
-            {"type": ["integer", "null"], "description": "Time group: id of a schedule."},
-            {"type": "boolean"},
-        ],
+        "description": "[id, mode, position, level, name, timegroup_id, false]",
+        "items": {"type": ["integer", "string", "boolean", "null"]},
         "minItems": 7,
         "maxItems": 7,
     },
 }
+"""Without ``prefixItems``, which many generators of clients do not support."""
