@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import tracemalloc
 
+import pytest
+
 from tests.apis.call_center.rest import Rest
 
 NUMBERS = [f"1202555{number:04d}" for number in range(100, 200)]
@@ -113,6 +115,7 @@ async def test_leads_of_a_list_that_does_not_exist(rest: Rest) -> None:
         assert (await rest.ask(verb, path, body)).status == 404, (verb, path)
 
 
+@pytest.mark.isolation
 async def test_two_companies_with_equal_lists_never_meet(rest: Rest) -> None:
     own = await make_list(rest)
     await rest.db.execute(

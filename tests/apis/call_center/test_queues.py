@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.fernet import Fernet
 
 from tests.apis.call_center.rest import Rest
@@ -226,6 +227,7 @@ async def test_who_may_manage_users_but_not_queues_puts_nobody_into_one(rest: Re
     assert (refused.status, "queues insert" in refused.msg) == (403, True)
 
 
+@pytest.mark.isolation
 async def test_two_companies_with_equal_queues_never_meet(rest: Rest) -> None:
     [user] = await make_users(rest, 1)
     ours = await rest.post("/api/cc_queue", {**SALES, "users": [[user]]})

@@ -78,6 +78,7 @@ async def test_address_permission_component_and_api_are_403_with_the_remedy(rest
     assert "127.0.0.1 is not on the allow-list" in refused.msg
 
 
+@pytest.mark.isolation
 async def test_every_operation_needs_its_own_permission(rest: Rest) -> None:
     key = await rest.user_key()
     users = rest.administration.users

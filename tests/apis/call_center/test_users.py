@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.apis.call_center.rest import PASSWORD, Rest
 from tests.apis.support import NotedSwitch
@@ -165,6 +166,7 @@ async def test_a_log_in_from_a_place_that_is_not_permitted_opens_no_session(rest
     assert owner["id"] is None, "the owner is no employee"
 
 
+@pytest.mark.isolation
 async def test_nobody_gives_or_takes_rights_without_having_them(rest: Rest) -> None:
     """A user who manages users cannot become an owner by the password of one."""
     key = await rest.user_key("users:select", "users:insert", "users:update", "users:delete")
@@ -251,6 +253,7 @@ async def test_the_same_employee_line_and_group_are_seen_by_the_data_api(rest: R
     ).status == 401
 
 
+@pytest.mark.isolation
 async def test_two_companies_with_equal_users_never_meet(rest: Rest) -> None:
     ours = await rest.post("/api/user", {**JOHN, "ext_user_id": "7", "is_agent": True})
     theirs_id, theirs = ours["id"], rest.other_key
