@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.calls import company as c
@@ -138,7 +139,7 @@ class Node:
         """Deliver the engine's signals; while no switch lives only the engine's own journal keeps them."""
         while self.engine.pending:
             signal = self.engine.pending.pop(0)
-            self.missed += [signal] if isinstance(signal, _IN_CEL_LOG) else []
+            self.missed += [self._logged(signal)] if isinstance(signal, _IN_CEL_LOG) else []
             if self.alive:
                 self.switch.handle(signal)
             elif isinstance(signal, ConnectFinished):
@@ -219,7 +220,7 @@ class Node:
         return SeenChannel(
             channel=channel,
             endpoint=chan.endpoint,
-            tag=CallTag(""),
+            tag=self._tag(channel),
             created_at=arrived.started_at if arrived is not None else Instant(self.clock),
             answered=chan.answered,
             ringing=False,
@@ -229,6 +230,18 @@ class Node:
             calling_number=arrived.calling_number if arrived is not None else "",
             called=arrived.called if arrived is not None else "",
         )
+
+    def _tag(self, channel: Channel) -> CallTag:
+        """The mark of the call on a channel that was connected by a command of a switch."""
+        chan = self.engine.channels.get(channel)
+        anchor = self.engine.channels.get(chan.dialler) if chan is not None and chan.dialler else chan
+        return anchor.connect.tag if anchor is not None and anchor.connect is not None else CallTag("")
+
+    def _logged(self, signal: Signal) -> Signal:
+        """As the CEL log has it."""
+        if isinstance(signal, Joined):
+            return replace(signal, by_switch=bool(self._tag(signal.channel)))
+        return signal
 
     def simulation(self) -> list[Event]:
         """The events of the only call, which must be finished and published without a gap."""

@@ -60,6 +60,7 @@ _EPHEMERAL = {
     "taking_control",
     "bridge",
     "is_redirected",
+    "is_without_switch",
     "has_early_media",
 }
 

@@ -25,6 +25,7 @@ from trunkline.calls.switch.recovery import (
     log_start,
     start_of_ends,
 )
+from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EngineUnavailable
@@ -189,6 +190,46 @@ def test_a_call_that_came_and_went_by_the_default_line() -> None:
     assert node.durations() == (22, 8, 30)
     assert node.end["finish_reason"] == "caller_disconnects"
     assert node.end["first_talked_employee_id"] == c.ANNA
+
+
+def _by_default_line() -> tuple[Node, Channel]:
+    """A call that came while no switch ran: the dialplan rings the default line of the number."""
+    node = Node().kill()
+    customer = node.arrive(c.TO_ANNA)
+    node.engine.perform([ConnectTargets(customer, _default(c.ANNA_LINE))])
+    return node.flow(), customer
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("restarted_at", [21, 25, 40], ids=["ringing", "talking", "ended"])
+def test_a_call_by_the_default_line_is_not_recorded_and_the_reason_is_published(restarted_at: int) -> None:
+    """No switch was there to command it. It must not be reported as one whose audio was lost."""
+    node, customer = _by_default_line()
+    steps: dict[int, Any] = {
+        restarted_at: lambda: node.restart(),
+        22: lambda: node.engine.answer(ring(node)),
+        30: lambda: node.engine.hang_up(customer),
+    }
+    for second in sorted(steps):
+        node.at(second)
+        steps[second]()
+        node.flow()
+    assert node.end["first_talked_employee_id"] == c.ANNA
+    types = [event.type for event in node.simulation()]
+    assert EventType.RECORDING_STARTED not in types
+    [refused] = [event for event in node.simulation() if event.type is EventType.RECORDING_REFUSED]
+    assert refused.data["reason"] == not_recorded.WITHOUT_SWITCH
+    assert node.end["recorded"] is False
+
+
+def test_a_call_whose_decision_was_not_stored_is_recorded() -> None:
+    node = Node()
+    customer = node.arrive(c.TWICE)
+    node.kill().forget().at(3).engine.answer(ring(node))
+    node.flow().at(5).restart()
+    node.at(13).engine.hang_up(customer)
+    node.flow()
+    assert node.end["recorded"] is True
 
 
 def _default(login: str) -> Any:

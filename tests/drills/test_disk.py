@@ -25,8 +25,9 @@ from trunkline.calls.effects import ConnectTargets, RecordMessage, RecordVoice
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.switch import Switch
+from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
-from trunkline.core.disk import NOT_RECORDED, DiskLevel, DiskWatch, level_of
+from trunkline.core.disk import DiskLevel, DiskWatch, level_of
 from trunkline.core.errors import NotCarriedOut
 from trunkline.core.settings import DiskSettings, Settings
 from trunkline.core.spool import mark_spool
@@ -138,7 +139,7 @@ def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
     assert not dial.connect.record
     assert not [one for one in simulation.engine.done if isinstance(one, RecordVoice)]
     [refused] = [event for event in simulation.events if event.type is EventType.RECORDING_REFUSED]
-    assert refused.data["reason"] == NOT_RECORDED
+    assert refused.data["reason"] == not_recorded.DISK
     assert (simulation.end["recorded"], simulation.end["talk_duration"]) == (False, 30)
 
 
@@ -155,7 +156,7 @@ def test_voice_mail_takes_no_message() -> None:
     simulation.flow()
     assert not [one for one in simulation.engine.done if isinstance(one, RecordMessage)]
     [left] = [event.data for event in simulation.events if event.type is EventType.VOICE_MAIL_LEFT]
-    assert (left["refused"], left["is_empty"]) == (NOT_RECORDED, True)
+    assert (left["refused"], left["is_empty"]) == (not_recorded.DISK, True)
 
 
 async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ async def test_the_row_has_the_reason(rig: Rig) -> None:
                 3,
                 EventType.RECORDING_REFUSED,
                 Instant(1_700_000_000.0),
-                {"leg_id": 1, "reason": NOT_RECORDED},
+                {"leg_id": 1, "reason": not_recorded.DISK},
             )
             await listener.on_events(conn, [event])
         await listener.on_events(conn, call(rig.account_id, later))
@@ -241,7 +242,7 @@ async def test_the_row_has_the_reason(rig: Rig) -> None:
         (rig.account_id,),
     )
     assert [tuple(row.values()) for row in rows] == [
-        (refused, "absent", NOT_RECORDED),
+        (refused, "absent", not_recorded.DISK),
         (later, "pending", None),
     ]
 

@@ -65,6 +65,14 @@ def test_a_call_reads_as_it_happened() -> None:
     ]
 
 
+@pytest.mark.parametrize("tag", ["77", ""])
+def test_a_call_that_the_dialplan_connected_has_no_tag(tag: str) -> None:
+    line = row("BRIDGE_ENTER", 1.0, "1.1", "PJSIP/1001-00000001", extra='{"bridge_id":"b"}')
+    [joined] = cel_log.signals(list(cel_log.parse([line.replace('"77"', f'"{tag}"')])))
+    assert isinstance(joined, Joined)
+    assert joined.by_switch is bool(tag)
+
+
 def test_an_alias_stands_for_its_channel() -> None:
     line = row("ANSWER", 1.0, "x~2", "PJSIP/1001-00000001", alias="x")
     assert cel_log.signals(list(cel_log.parse([line]))) == [Answered(Channel("x"), Instant(1.0))]

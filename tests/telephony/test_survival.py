@@ -90,6 +90,7 @@ async def test_call_ends_while_the_switch_is_dead(setup: TelephonySetup) -> None
         assert all(hung_up < one.at < ended for one in ends.values())
         everything = (await engine.survey(Instant(0.0))).missed
         assert {one.channel for one in everything if isinstance(one, Joined)} == set(ends)
+        assert all(one.by_switch for one in everything if isinstance(one, Joined))
         assert [one.called for one in everything if isinstance(one, Arrived)] == [NUMBER]
     sound = read_raw(setup.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
     joined = await setup.signals.wait(Joined, lambda one: one.channel == arrival.channel)
@@ -141,6 +142,10 @@ async def test_new_call_goes_to_the_default_line_when_nobody_comes(setup: Teleph
         assert len(survey.channels) == 2
         assert [one.called for one in survey.missed if isinstance(one, Arrived)] == [NUMBER]
         assert [one for one in survey.missed if isinstance(one, Answered)]
+        joined = [one for one in survey.missed if isinstance(one, Joined)]
+        assert len(joined) == 2
+        assert not any(one.by_switch for one in joined)
+        assert [one.tag for one in survey.channels] == ["", ""]
         await call.hangup()
         await taken.ended()
 

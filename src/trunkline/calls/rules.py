@@ -70,6 +70,7 @@ from trunkline.calls.timers import (
     TimerInput,
     ring_timer,
 )
+from trunkline.core import not_recorded
 from trunkline.core.errors import ChannelGone, EffectRefused, EngineError, EngineUnavailable, NoChannelFree
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -408,6 +409,9 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
     is_required = recording.is_required(decision, (contact.employee_id, other.employee_id))
     if session.record_wanted and (session.record_asked or is_required):
         by_engine = not isinstance(session.state, Controlled)
+        if by_engine and session.is_without_switch:
+            recording.refuse(decision, contact, not_recorded.WITHOUT_SWITCH)
+            return
         if by_engine and session.connect is not None and not session.connect.records:
             recording.refuse(decision, contact)
             return

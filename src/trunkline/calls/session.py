@@ -307,6 +307,8 @@ class Session:
     record_refused: bool = False
     """The call is not recorded because the disk was nearly full."""
     record_wanted: bool = False
+    is_without_switch: bool = False
+    """Ephemeral: the dialplan connects the call by itself, which records nothing."""
     playing: str | None = None
     speaking_since: Instant | None = None
     """When the voice mail's recording began, after its greeting."""

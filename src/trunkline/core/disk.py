@@ -18,9 +18,6 @@ from trunkline.core.settings import DiskSettings, Settings
 
 _log = get_logger("core.disk")
 
-NOT_RECORDED = "not recorded: the disk is nearly full, or the spool folder cannot be written"
-"""Why there is no recording, in ``recordings.failure``."""
-
 SPOOL_REMEDY = (
     "make the user of the switch its owner; it must be neither mounted read-only nor immutable (lsattr -d)"
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from trunkline.core.disk import NOT_RECORDED
+from trunkline.core import not_recorded
 from trunkline.core.ids import node_of
 from trunkline.db.jobs import Jobs
 from trunkline.events.catalogue import Event, EventType
@@ -29,28 +29,29 @@ _MAKE = """
 insert into recordings (account_id, recording_id, call_session_id, leg_id, kind)
 select * from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
 on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do update
-set status = 'pending', failure = null where recordings.status = 'absent' and recordings.failure = %s
+set status = 'pending', failure = null where recordings.status = 'absent' and recordings.failure = any(%s::text[])
 returning account_id, recording_id, call_session_id
 """
 
 
 _REFUSED = """
 insert into recordings (account_id, status, failure, recording_id, call_session_id, leg_id, kind)
-select made.account_id, 'absent', %s, made.recording_id, made.call_session_id, made.leg_id, made.kind
-from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
-    as made (account_id, recording_id, call_session_id, leg_id, kind)
+select made.account_id, 'absent', made.failure, made.recording_id, made.call_session_id, made.leg_id, made.kind
+from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[])
+    as made (failure, account_id, recording_id, call_session_id, leg_id, kind)
 on conflict (account_id, call_session_id, kind, coalesce(leg_id, 0)) do nothing
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingRequest:
-    """A recording that is to be made; ``leg_id`` of a message's."""
+    """A recording that is to be made; ``leg_id`` of a message's; ``refused``: why it is not made."""
 
     account_id: int
     call_session_id: int
     leg_id: int | None
     kind: RecordingKind
+    refused: str = not_recorded.DISK
 
 
 class RecordingListener:
@@ -85,10 +86,11 @@ def _wanted(event: Event) -> RecordingRequest | None:
 
 
 def _refused(event: Event) -> RecordingRequest | None:
-    """A recording that was refused because the disk was nearly full."""
+    """A recording that is not made, and why."""
     session = event.call_session_id
     if session is not None and event.type is EventType.RECORDING_REFUSED:
-        return RecordingRequest(event.account_id, session, None, RecordingKind.TALK)
+        reason = event.data.get("reason") or not_recorded.DISK
+        return RecordingRequest(event.account_id, session, None, RecordingKind.TALK, reason)
     if session is not None and event.type is EventType.VOICE_MAIL_LEFT and "refused" in event.data:
         return RecordingRequest(
             event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL
@@ -101,7 +103,7 @@ async def _note_refused(conn: AsyncConnection[Any], refused: Sequence[RecordingR
     await conn.execute(
         _REFUSED,
         (
-            NOT_RECORDED,
+            [one.refused for one in refused],
             [one.account_id for one in refused],
             [new_recording_id() for _ in refused],
             [one.call_session_id for one in refused],
@@ -121,7 +123,7 @@ async def enqueue(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Recor
             [one.call_session_id for one in wanted],
             [one.leg_id for one in wanted],
             [one.kind.value for one in wanted],
-            NOT_RECORDED,
+            [not_recorded.DISK, not_recorded.WITHOUT_SWITCH],
         ),
     )
     made = await cursor.fetchall()

@@ -208,7 +208,7 @@ def _signal(entry: Entry) -> Signal | None:
         case "ANSWER":
             return Answered(channel, entry.at)
         case "BRIDGE_ENTER":
-            return Joined(channel, entry.at, bridge)
+            return Joined(channel, entry.at, bridge, by_switch=bool(entry.tag))
         case "BRIDGE_EXIT":
             return Left(channel, entry.at, bridge)
         case "HANGUP":

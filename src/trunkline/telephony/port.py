@@ -116,11 +116,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """The channel entered a bridge. Two channels in one bridge are connected."""
+    """The channel entered a bridge. Two channels in one bridge are connected.
+
+    :ivar by_switch: False: the dialplan connected it without a switch; only the CEL log has that.
+    """
 
     channel: Channel
     at: Instant
     bridge: Bridge
+    by_switch: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

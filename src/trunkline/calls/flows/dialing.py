@@ -216,6 +216,7 @@ def dial(
     targets = [PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets]
     may_record = decision.context.may_record
     session.connect = EngineConnect(leg.channel, targets, records=may_record)
+    session.is_without_switch = False
     called = (data.get("employee_id") for _, data in dial_targets)
     session.record_wanted = recording.is_required(decision, (leg.employee_id, *called))
     decision.do(

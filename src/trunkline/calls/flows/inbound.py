@@ -52,8 +52,8 @@ from trunkline.calls.states import (
     State,
 )
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
+from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
-from trunkline.core.disk import NOT_RECORDED
 from trunkline.core.phone import normalise
 from trunkline.directory.model import HangupCause, NumberStatus, Operation, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
@@ -594,7 +594,7 @@ def _prompt(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
 def _record(decision: Decision, contact: Leg) -> None:
     message = decision.session.message or {}
     if not decision.context.may_record:
-        message_left(decision, 0.0, refused=NOT_RECORDED)
+        message_left(decision, 0.0, refused=not_recorded.DISK)
         _next(decision)
         return
     decision.session.speaking_since = decision.at

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import RecordVoice
 from trunkline.calls.session import Leg
-from trunkline.core.disk import NOT_RECORDED
+from trunkline.core import not_recorded
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
 
@@ -52,10 +52,13 @@ def begin(decision: Decision, leg: Leg, *, by_engine: bool = False, asked: bool 
     )
 
 
-def refuse(decision: Decision, leg: Leg) -> None:
-    """Do not record this talk, because the disk is nearly full; published once for a call."""
+def refuse(decision: Decision, leg: Leg, reason: str = not_recorded.DISK) -> None:
+    """Do not record this talk; published once for a call.
+
+    :param reason: of :mod:`trunkline.core.not_recorded`.
+    """
     if not decision.session.record_refused:
-        decision.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=NOT_RECORDED)
+        decision.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=reason)
 
 
 def pause(decision: Decision, leg: Leg) -> None:

@@ -283,6 +283,8 @@ class Recovery:
             self._end_with_engine(session, signal.at)
         if isinstance(signal, Ended) and session.call_session_id in self._ended_with_engine:
             signal = replace(signal, cause=NETWORK_OUT_OF_ORDER)
+        if isinstance(signal, Joined) and session.call_session_id in self._adopted_calls:
+            session.is_without_switch = not signal.by_switch
         if isinstance(signal, Joined | Left):
             self._replayed.add((type(signal), signal.channel, _ms(signal.at)))
         self._switch.handle(signal)
@@ -342,6 +344,7 @@ class Recovery:
         if decision is not None:
             # The presence of audio shows whether the lost decision was to record.
             decision.session.record_wanted = True
+            decision.session.is_without_switch = seen is not None and not seen.tag
             self._adopted_calls.add(decision.session.call_session_id)
             self._switch.apply(decision)
 
