@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +26,18 @@ from trunkline.core.clock import Instant
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.runtime import listen_queue, sip_connections
-from trunkline.runtime.sip_connections import BURST, ConnectionRules, Known, Limits, Ports
+from trunkline.runtime.sip_connections import (
+    PHONE,
+    ROOM,
+    TRUNK,
+    UNKNOWN_ADDRESS_TCP,
+    UNKNOWN_ADDRESS_TLS,
+    UNKNOWN_CONNECTION,
+    ConnectionRules,
+    Known,
+    Limits,
+    Ports,
+)
 from trunkline.runtime.tcp_diag import Connection
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Registered
@@ -117,41 +129,79 @@ def test_while_many_are_silent_silence_ends_sooner() -> None:
     assert _ended(rules, present, 1.6) == {one.inode for one in present}
 
 
-def test_an_address_that_sends_too_much_is_cut_unless_it_logged_in() -> None:
-    flood, phone, elsewhere = (
-        _of(ip, n, 1, 0)[0] for n, ip in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.3"), 1)
-    )
+def _sent(connections: list[Connection], received: int) -> list[Connection]:
+    return [replace(one, received=received) for one in connections]
 
-    def after(received: int) -> list[Connection]:
-        return [
-            *(Connection(one.inode, TCP, one.address, one.port, received) for one in (flood, phone)),
-            Connection(elsewhere.inode, TCP, elsewhere.address, elsewhere.port, 700),
-        ]
 
+def test_a_connection_that_sends_too_much_is_cut_unless_a_phone_is_registered_over_it() -> None:
+    flood, phone = _of("192.0.2.1", 1, 1)[0], _of("192.0.2.2", 2, 1)[0]
     switch = Switch()
     rules = _rules(switch)
+    assert not rules.judge(_sent([flood, phone], UNKNOWN_CONNECTION.burst), 1.0, bans_changed=False).end
     switch.known = Known(registered=frozenset({(phone.address, phone.port)}))
-    verdict = rules.judge(after(BURST), 1.0, bans_changed=False)
-    assert not verdict.end
-    assert not switch.asked
-    verdict = rules.judge(after(2 * BURST), 2.0, bans_changed=False)
+    verdict = rules.judge(_sent([flood, phone], 3 * UNKNOWN_CONNECTION.burst), 2.0, bans_changed=False)
     assert (set(verdict.end), set(verdict.blocked)) == ({flood.inode}, {flood.address})
-    assert switch.asked == [{flood.address, phone.address}]
     assert rules.judge([], 61.0, bans_changed=False).blocked == {flood.address}
     assert rules.judge([], 63.0, bans_changed=False).blocked == set()
 
 
-def test_a_switch_that_does_not_answer_lets_nobody_be_cut() -> None:
+@pytest.mark.parametrize("is_trunk", [False, True])
+def test_also_a_known_connection_may_not_send_without_limit(is_trunk: bool) -> None:
+    phone = _of("192.0.2.2", 2, 1)
+    known = frozenset({(phone[0].address, phone[0].port)})
+    rules = _rules(
+        Switch(Known(trunks=frozenset({phone[0].address})) if is_trunk else Known(registered=known))
+    )
+    allowed = TRUNK if is_trunk else PHONE
+    assert not _ended(rules, phone, 1.0)
+    assert not _ended(rules, _sent(phone, 600 + allowed.burst), 10.0)
+    received = 600 + allowed.burst
+    for second in range(60):
+        received += allowed.rate
+        assert not _ended(rules, _sent(phone, received), 11.0 + second)
+    assert _ended(rules, _sent(phone, received + 2 * allowed.burst), 71.0) == {"2"}
+
+
+@pytest.mark.parametrize("port", [TCP, TLS])
+def test_many_connections_of_one_address_may_not_send_too_much_together(port: int) -> None:
+    allowed = UNKNOWN_ADDRESS_TCP if port == TCP else UNKNOWN_ADDRESS_TLS
+    rules = _rules(Switch(), replace(LIMITS, tcp_per_address=0, tls_per_address=0))
+    count = allowed.burst // ROOM
+    present = _of("192.0.2.1", 1, count + 1, ROOM, port)
+    verdict = rules.judge(present, 1.0, bans_changed=False)
+    assert verdict.end == {one.inode for one in present}
+    assert verdict.blocked == {"192.0.2.1"}
+
+
+def test_many_addresses_may_not_send_too_much_together() -> None:
+    """An attacker who changes its address, while 200 phones log in."""
+    rules = _rules(Switch())
+    attackers = [_of(f"198.51.100.{n}", n, 1, 64 << 10)[0] for n in range(40)]
+    phones = [_of(f"203.0.113.{n}", 1000 + n, 1, 1200)[0] for n in range(200)]
+    assert _ended(rules, attackers + phones, 1.0) == {one.inode for one in attackers}
+
+
+def test_a_switch_that_does_not_answer_does_not_save_a_flood() -> None:
+    """It may be the flood that keeps it from answering. A phone that was known stays."""
+    flood, phone = _of("192.0.2.1", 1, 1)[0], _of("192.0.2.2", 2, 1)[0]
+    switch = Switch(Known(registered=frozenset({(phone.address, phone.port)})))
+    rules = _rules(switch)
+    assert not _ended(rules, [flood, phone], 10.0)
+    assert switch.asked == [{flood.address}], "it is asked before a rule applies"
+    switch.known = None
+    assert _ended(rules, _sent([flood, phone], 2 * UNKNOWN_CONNECTION.burst), 20.0) == {"1"}
+
+
+def test_a_switch_that_does_not_answer_lets_nobody_be_cut_for_their_number() -> None:
     rules = _rules(Switch(None), Limits(total=2))
-    assert _ended(rules, _of("192.0.2.1", 1, 3, 3 * BURST), 1.0) == set()
+    assert _ended(rules, _of("192.0.2.1", 1, 3), 1.0) == set()
 
 
 def test_a_slow_flow_is_not_cut() -> None:
-    """A carrier that is not known: 500 KB/s for an hour."""
-    rules, switch = _rules(Switch()), Switch()
+    """A carrier that is not known: 60 KB/s for an hour."""
+    rules = _rules(Switch())
     for second in range(1, 3600):
-        assert not _ended(rules, _of("192.0.2.1", 1, 1, 500_000 * second), float(second))
-    assert not switch.asked
+        assert not _ended(rules, _of("192.0.2.1", 1, 1, 60_000 * second), float(second))
 
 
 def test_a_ban_ends_connections_but_those_of_registered_phones() -> None:

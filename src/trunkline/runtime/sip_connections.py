@@ -1,6 +1,6 @@
 """Limits on connections to Asterisk's SIP ports (TCP, TLS, WSS), which Asterisk has no setting for.
 
-Asterisk accepts the connections itself. The supervisor, as its parent, looks at them four times a second, and ends them
+Asterisk accepts the connections itself. The supervisor, as its parent, looks at them several times a second, and ends them
 through copies of its sockets:
 
 - A TCP connection without a byte after five seconds; while silent ones fill a quarter of all that are allowed, after half
@@ -9,11 +9,13 @@ through copies of its sockets:
 - Beyond a number of connections in all (pjsip of the fetched Asterisk has 1024 handles for UDP, TCP and TLS together):
   silent ones, then those that are neither of a registered phone nor of a trunk; the oldest first, because a phone is silent
   for a moment only.
-- Connections of an address that has sent more data than phones that log in send; new ones are dropped for a minute.
+- Connections that have sent more than their :class:`Allowance`: each for itself, all of one address, and all that are of
+  nobody who is known. New ones of such an address are dropped for a minute.
 - Connections of an address that the switch has banned; new ones are dropped while the ban lasts.
 
-A connection over which a phone is registered, and those of the addresses of trunks, are exempt from the last three. The
-switch knows them; it is asked only when one of these rules applies.
+A connection over which a phone is registered, and those of the addresses of trunks, have allowances of their own, and are
+exempt from the other rules. The switch knows them. It is asked now and then, and when one of the rules applies. A flood can
+keep it from answering: then the connections count as known that were known before.
 """
 
 from __future__ import annotations
@@ -37,21 +39,45 @@ from trunkline.runtime.tcp_diag import Connection
 
 CHECK_PERIOD_SECONDS = 0.25
 """Seconds."""
+CHECK_PERIOD_WHEN_FEW_SECONDS, FEW = 0.1, 100
+"""Seconds, while there are at most so many connections: what one sends between two looks is processed by Asterisk."""
 SILENT_SECONDS, SILENT_SECONDS_FULL = 5.0, 0.5
 """A TCP connection without a byte ends after this time; the shorter one while many are open."""
 CHECK_PERIOD_WHEN_FULL_SECONDS = 0.05
 """Seconds, while many silent connections are open."""
 SILENT_BYTES = 150
 """A connection that has sent less is ended before others: a SIP request and a TLS handshake are longer."""
-BURST, BYTES_PER_SECOND = 4 << 20, 512 << 10
-"""Bytes that the connections of one address may send before a phone is registered over them: at once, and then per second.
-500 phones that log in over TLS at one moment send 2 MiB."""
 BLOCKED_SECONDS = 60.0
 """For an address that sent too much."""
 CROWD_BLOCKED_SECONDS = 10.0
 """For an address with more than twice as many connections as it may have."""
 ASK_EVERY = 1.0
 """The switch is asked at most so often, and an answer applies so long."""
+ASK_AGAIN = 5.0
+"""So often it is asked about connections that are not known, also when no rule applies."""
+ROOM = 16 << 10
+"""Bytes that a connection may have sent when all unknown ones together send too much: a phone has registered with less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much may be sent: ``burst`` bytes at once, and then ``rate`` bytes per second."""
+
+    burst: int
+    rate: int
+
+
+UNKNOWN_CONNECTION = Allowance(128 << 10, 64 << 10)
+UNKNOWN_ADDRESS_TCP = Allowance(1 << 20, 128 << 10)
+"""500 phones that log in over TCP at one moment send 600 KiB."""
+UNKNOWN_ADDRESS_TLS = Allowance(4 << 20, 512 << 10)
+"""TLS and WSS: with the handshakes, 500 phones send 2 MiB."""
+UNKNOWN = Allowance(2 << 20, 256 << 10)
+"""All connections that are neither of a registered phone nor of a trunk."""
+PHONE = Allowance(1 << 20, 128 << 10)
+"""A connection over which a phone is registered: 50 calls per second."""
+TRUNK = Allowance(8 << 20, 2 << 20)
+"""All connections of an address of a trunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +145,9 @@ class ConnectionRules:
     ask: Ask
     _first_seen: dict[str, tuple[float, int]] = field(default_factory=dict)
     _received: dict[str, int] = field(default_factory=dict)
-    _levels: dict[str, float] = field(default_factory=dict)
+    _levels: dict[tuple[str, str], float] = field(default_factory=dict)
+    _proven: set[str] = field(default_factory=set)
+    """Inodes of connections that were known once; they are until they end."""
     _blocked_until: dict[str, float] = field(default_factory=dict)
     _known: Known = Known()
     _asked: frozenset[str] = frozenset()
@@ -141,18 +169,25 @@ class ConnectionRules:
         )
         end = self._silent(present, now, SILENT_SECONDS_FULL if is_full else SILENT_SECONDS)
         end |= self._beyond_address(present, now)
-        flooding = self._flooding(present, now)
+        self._count(present, now)
         pooled = [one for one in pooled if one.inode not in end]
         excess = len(pooled) - self.limits.total if self.limits.total else 0
         silent = [one for one in silent if one.inode not in end]
         if excess > 0:
             end |= {one.inode for one in silent[:excess]}
             excess -= len(silent)
-        of_banned = any(one.address in self._known.banned and not self._known.has(one) for one in present)
-        if self._bans_changed or flooding or excess > 0 or of_banned:
-            concerned = {one.address for one in present if excess > 0 or one.client in flooding}
-            if self._ask(concerned, now):
-                end |= self._of_unknown(present, flooding, max(excess, 0), now)
+        flooding = self._flooding(present)
+        of_banned = any(one.address in self._known.banned and not self._is_known(one) for one in present)
+        if self._bans_changed or flooding or excess > 0 or of_banned or self._is_ask_due(present, now):
+            concerned = {one.address for one in present if excess > 0 or not self._is_known(one)}
+            has_answer = self._ask(concerned, present, now)
+            flooding = self._flooding(present)
+            end |= {one.inode for one in flooding}
+            for client in {one.client for one in flooding}:
+                if not any(one.client == client and self._is_known(one) for one in present):
+                    self._block(client, now + BLOCKED_SECONDS)
+            if has_answer:
+                end |= self._of_unknown(present, end, max(excess, 0))
         self._blocked_until = {one: until for one, until in self._blocked_until.items() if until > now}
         blocked = frozenset(self._blocked_until) | (self._known.banned - self._known.trunks)
         return Verdict(frozenset(end), blocked, is_full)
@@ -194,60 +229,100 @@ class ConnectionRules:
                 self._block(client, now + CROWD_BLOCKED_SECONDS)
         return end
 
-    def _flooding(self, present: Collection[Connection], now: float) -> set[str]:
-        """Clients whose connections, without those that are known, have sent too much."""
+    def _is_known(self, one: Connection) -> bool:
+        return one.inode in self._proven or self._known.has(one)
+
+    def _count(self, present: Collection[Connection], now: float) -> None:
+        """Add what each connection has sent since the last look to the levels that it counts for."""
         elapsed = now - self._looked_at if self._looked_at is not None else 0.0
         is_first, self._looked_at = self._looked_at is None, now
-        levels = {
-            client: level - elapsed * BYTES_PER_SECOND
-            for client, level in self._levels.items()
-            if level > elapsed * BYTES_PER_SECOND
-        }
+        levels: dict[tuple[str, str], float] = {}
+        for key, level in self._levels.items():
+            if (left := level - elapsed * _ALLOWANCES[key[0]].rate) > 0:
+                levels[key] = left
         received: dict[str, int] = {}
         for one in present:
             received[one.inode] = one.received
             more = 0 if is_first else one.received - self._received.get(one.inode, 0)
-            if more > 0 and not self._known.has(one):
-                levels[one.client] = min(levels.get(one.client, 0.0) + more, 2.0 * BURST)
+            for key in self._keys(one) if more > 0 else ():
+                levels[key] = min(levels.get(key, 0.0) + more, 2.0 * _ALLOWANCES[key[0]].burst)
         self._received, self._levels = received, levels
-        return {client for client, level in levels.items() if level > BURST}
 
-    def _ask(self, addresses: Collection[str], now: float) -> bool:
+    def _keys(self, one: Connection) -> list[tuple[str, str]]:
+        """The levels that a connection counts for."""
+        if one.address in self._known.trunks:
+            return [("trunk", one.address)]
+        if self._is_known(one):
+            return [("phone", one.inode)]
+        kind = "address over TCP" if one.local_port == self.ports.tcp else "address over TLS"
+        return [("connection", one.inode), (kind, one.client), ("all", "")]
+
+    def _flooding(self, present: Collection[Connection]) -> list[Connection]:
+        """Connections that count for a level beyond its allowance."""
+        over = {key for key, level in self._levels.items() if level > _ALLOWANCES[key[0]].burst}
+        if not over:
+            return []
+        return [
+            one
+            for one in present
+            if any(key in over and (key[0] != "all" or one.received > ROOM) for key in self._keys(one))
+        ]
+
+    def _is_ask_due(self, present: Collection[Connection], now: float) -> bool:
+        return now - self._asked_at >= ASK_AGAIN and any(
+            one.received >= SILENT_BYTES and not self._is_known(one) for one in present
+        )
+
+    def _ask(self, addresses: Collection[str], present: Collection[Connection], now: float) -> bool:
         """Whether there is an answer of the switch that is new enough to end connections by it."""
         if now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             answer = self.ask(addresses)
             if answer is not None:
-                self._known, self._asked, self._answered_at = (
-                    answer,
-                    frozenset(addresses) | answer.banned,
-                    now,
-                )
                 self._bans_changed = False
+                self._asked, self._answered_at = frozenset(addresses) | answer.banned, now
+                self._known = Known(
+                    answer.banned,
+                    answer.registered,
+                    answer.trunks | (self._known.trunks - frozenset(addresses)),
+                )
+                for one in present:
+                    if not self._is_known(one) or one.inode in self._proven:
+                        continue
+                    self._proven.add(one.inode)  # what it sent before was to log in
+                    for key in (
+                        ("address over TCP", one.client),
+                        ("address over TLS", one.client),
+                        ("all", ""),
+                    ):
+                        self._levels[key] = max(0.0, self._levels.get(key, 0.0) - one.received)
+        self._proven &= {one.inode for one in present}
         return now - self._answered_at < ASK_EVERY
 
-    def _of_unknown(
-        self, present: Collection[Connection], flooding: Collection[str], excess: int, now: float
-    ) -> set[str]:
-        known = {one.inode for one in present if self._known.has(one)}
-        for one in present:
-            if one.inode in known and one.client in self._levels:  # logged in meanwhile
-                self._levels[one.client] = max(0.0, self._levels[one.client] - one.received)
-        unknown = [one for one in present if one.inode not in known and one.address in self._asked]
+    def _of_unknown(self, present: Collection[Connection], ended: Collection[str], excess: int) -> set[str]:
+        unknown = [one for one in present if not self._is_known(one) and one.address in self._asked]
         end = {one.inode for one in unknown if one.address in self._known.banned}
-        for client in flooding:
-            if self._levels.get(client, 0.0) <= BURST:
-                continue
-            end |= {one.inode for one in unknown if one.client == client}
-            if not any(one.client == client and one.inode in known for one in present):
-                self._block(client, now + BLOCKED_SECONDS)
         if excess:
-            others = [one for one in unknown if one.local_port != self.ports.wss and one.inode not in end]
+            others = [
+                one
+                for one in unknown
+                if one.local_port != self.ports.wss and one.inode not in end and one.inode not in ended
+            ]
             end |= {one.inode for one in sorted(others, key=self._age)[:excess]}
         return end
 
     def _block(self, client: str, until: float) -> None:
         self._blocked_until[client] = max(until, self._blocked_until.get(client, 0.0))
+
+
+_ALLOWANCES = {
+    "connection": UNKNOWN_CONNECTION,
+    "address over TCP": UNKNOWN_ADDRESS_TCP,
+    "address over TLS": UNKNOWN_ADDRESS_TLS,
+    "all": UNKNOWN,
+    "phone": PHONE,
+    "trunk": TRUNK,
+}
 
 
 def watch(
@@ -282,11 +357,8 @@ def watch(
             while not ends.poll(pause * 1000):
                 with contextlib.suppress(OSError):  # the child ends just now
                     written_at = _modified(bans)
-                    verdict = rules.judge(
-                        tcp_diag.connections(ports.all, families),
-                        time.monotonic(),
-                        bans_changed=written_at != bans_at,
-                    )
+                    present = list(tcp_diag.connections(ports.all, families))
+                    verdict = rules.judge(present, time.monotonic(), bans_changed=written_at != bans_at)
                     bans_at = written_at
                     if verdict.blocked != dropped:
                         _drop(pid, ports.all, verdict.blocked)
@@ -295,7 +367,10 @@ def watch(
                         dropped = verdict.blocked
                     if verdict.end:
                         end(pid, verdict.end)
-                    pause = CHECK_PERIOD_WHEN_FULL_SECONDS if verdict.is_full else check_period
+                    few = min(CHECK_PERIOD_WHEN_FEW_SECONDS, check_period)
+                    pause = few if len(present) <= FEW else check_period
+                    if verdict.is_full:
+                        pause = CHECK_PERIOD_WHEN_FULL_SECONDS
         finally:
             os.close(handle)
 
