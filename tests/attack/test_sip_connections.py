@@ -178,7 +178,19 @@ def test_many_addresses_may_not_send_too_much_together() -> None:
     rules = _rules(Switch())
     attackers = [_of(f"198.51.100.{n}", n, 1, 64 << 10)[0] for n in range(40)]
     phones = [_of(f"203.0.113.{n}", 1000 + n, 1, 1200)[0] for n in range(200)]
-    assert _ended(rules, attackers + phones, 1.0) == {one.inode for one in attackers}
+    verdict = rules.judge(attackers + phones, 1.0, bans_changed=False)
+    assert verdict.end == {one.inode for one in attackers}
+    assert verdict.only == frozenset()
+
+
+def test_while_unknown_clients_send_too_much_new_connections_are_of_known_addresses() -> None:
+    phone, trunk = _of("203.0.113.1", 1, 1), _of("203.0.113.2", 2, 1)
+    registered = frozenset({(phone[0].address, phone[0].port)})
+    rules = _rules(Switch(Known(registered=registered, trunks=frozenset({"203.0.113.2"}))))
+    assert rules.judge(phone + trunk, 10.0, bans_changed=True).only is None
+    flood = [_of(f"198.51.100.{n}", 10 + n, 1, 64 << 10)[0] for n in range(70)]
+    assert rules.judge(trunk + flood, 20.0, bans_changed=False).only == {"203.0.113.1", "203.0.113.2"}
+    assert rules.judge(trunk, 60.0, bans_changed=False).only is None
 
 
 def test_a_switch_that_does_not_answer_does_not_save_a_flood() -> None:

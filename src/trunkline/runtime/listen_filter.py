@@ -23,22 +23,27 @@ _SOURCE = (-0x100000 + 12) & 0xFFFFFFFF
 _WHOLE = 0xFFFFFFFF
 
 
-def drop(listening: socket.socket, addresses: Iterable[str]) -> int:
+def drop(listening: socket.socket, addresses: Iterable[str], only: Iterable[str] | None = None) -> int:
     """Drop new connections of these IPv4 addresses and of no others; returns how many addresses are in force.
 
     Other kinds of addresses are left out, and of more than :data:`ADDRESSES_MAX` the last ones.
 
+    :param only: when it is given, new connections of all other addresses are dropped, too.
     :raises OSError: the kernel refuses the filter.
     """
-    wanted = _v4(addresses)[:ADDRESSES_MAX] if listening.family == socket.AF_INET else []
-    if not wanted:
+    is_v4 = listening.family == socket.AF_INET
+    wanted = _v4(addresses)[:ADDRESSES_MAX] if is_v4 else []
+    accepted = None if only is None or not is_v4 else _v4(only)[: ADDRESSES_MAX - len(wanted)]
+    if not wanted and accepted is None:
         with contextlib.suppress(FileNotFoundError):  # there is none
             listening.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         return 0
     code = [(_LOAD, 0, 0, _SOURCE)]
     for address in wanted:
         code += [(_JUMP_IF_EQUAL, 0, 1, address), (_RETURN, 0, 0, 0)]
-    code.append((_RETURN, 0, 0, _WHOLE))
+    for address in accepted or ():
+        code += [(_JUMP_IF_EQUAL, 0, 1, address), (_RETURN, 0, 0, _WHOLE)]
+    code.append((_RETURN, 0, 0, _WHOLE if accepted is None else 0))
     compiled = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
     listening.setsockopt(
         socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(code), ctypes.addressof(compiled))

@@ -10,7 +10,8 @@ through copies of its sockets:
   silent ones, then those that are neither of a registered phone nor of a trunk; the oldest first, because a phone is silent
   for a moment only.
 - Connections that have sent more than their :class:`Allowance`: each for itself, all of one address, and all that are of
-  nobody who is known. New ones of such an address are dropped for a minute.
+  nobody who is known. New ones of such an address are dropped for a minute. While all unknown ones together are beyond
+  theirs, new ones are accepted only from addresses of trunks and those over which a phone was registered in the last day.
 - Connections of an address that the switch has banned; new ones are dropped while the ban lasts.
 
 A connection over which a phone is registered, and those of the addresses of trunks, have allowances of their own, and are
@@ -53,6 +54,8 @@ CROWD_BLOCKED_SECONDS = 10.0
 """For an address with more than twice as many connections as it may have."""
 ASK_EVERY = 1.0
 """The switch is asked at most so often, and an answer applies so long."""
+REMEMBERED_SECONDS = 86_400.0
+"""For so long an address is remembered from which a phone was registered."""
 ASK_AGAIN = 5.0
 """So often it is asked about connections that are not known, also when no rule applies."""
 ROOM = 16 << 10
@@ -129,11 +132,13 @@ Ask = Callable[[Collection[str]], Known | None]
 class Verdict:
     """:ivar end: inodes.
     :ivar blocked: addresses whose new connections are dropped.
+    :ivar only: when it is not None, also new connections of all other addresses than these are dropped.
     :ivar is_full: whether many silent connections are open."""
 
     end: frozenset[str]
     blocked: frozenset[str]
     is_full: bool = False
+    only: frozenset[str] | None = None
 
 
 @dataclass
@@ -148,6 +153,8 @@ class ConnectionRules:
     _levels: dict[tuple[str, str], float] = field(default_factory=dict)
     _proven: set[str] = field(default_factory=set)
     """Inodes of connections that were known once; they are until they end."""
+    _used: dict[str, float] = field(default_factory=dict)
+    """Addresses from which phones are registered, and when they were last seen."""
     _blocked_until: dict[str, float] = field(default_factory=dict)
     _known: Known = Known()
     _asked: frozenset[str] = frozenset()
@@ -190,7 +197,7 @@ class ConnectionRules:
                 end |= self._of_unknown(present, end, max(excess, 0))
         self._blocked_until = {one: until for one, until in self._blocked_until.items() if until > now}
         blocked = frozenset(self._blocked_until) | (self._known.banned - self._known.trunks)
-        return Verdict(frozenset(end), blocked, is_full)
+        return Verdict(frozenset(end), blocked, is_full, self._only(now))
 
     # ---
 
@@ -297,6 +304,7 @@ class ConnectionRules:
                     ):
                         self._levels[key] = max(0.0, self._levels.get(key, 0.0) - one.received)
         self._proven &= {one.inode for one in present}
+        self._used |= {one.address: now for one in present if one.inode in self._proven}
         return now - self._answered_at < ASK_EVERY
 
     def _of_unknown(self, present: Collection[Connection], ended: Collection[str], excess: int) -> set[str]:
@@ -310,6 +318,12 @@ class ConnectionRules:
             ]
             end |= {one.inode for one in sorted(others, key=self._age)[:excess]}
         return end
+
+    def _only(self, now: float) -> frozenset[str] | None:
+        self._used = {address: at for address, at in self._used.items() if now - at < REMEMBERED_SECONDS}
+        if self._levels.get(("all", ""), 0.0) <= UNKNOWN.burst:
+            return None
+        return self._known.trunks | frozenset(self._used)
 
     def _block(self, client: str, until: float) -> None:
         self._blocked_until[client] = max(until, self._blocked_until.get(client, 0.0))
@@ -349,6 +363,7 @@ def watch(
     def run() -> None:
         rules = ConnectionRules(ports, limits, ask)
         dropped: frozenset[str] = frozenset()
+        only: frozenset[str] | None = None
         bans_at: int | None = None
         ends = select.poll()
         ends.register(handle, select.POLLIN)
@@ -360,11 +375,16 @@ def watch(
                     present = list(tcp_diag.connections(ports.all, families))
                     verdict = rules.judge(present, time.monotonic(), bans_changed=written_at != bans_at)
                     bans_at = written_at
-                    if verdict.blocked != dropped:
-                        _drop(pid, ports.all, verdict.blocked)
+                    if (verdict.blocked, verdict.only) != (dropped, only):
+                        _drop(pid, ports.all, verdict.blocked, verdict.only)
                         if new := verdict.blocked - dropped:
                             say(f"SIP connections: new ones of {_some(new)} are dropped")
-                        dropped = verdict.blocked
+                        if only is None and verdict.only is not None:
+                            say(
+                                "SIP connections: unknown clients send too much; new ones are accepted only from trunks and"
+                                " addresses of registered phones"
+                            )
+                        dropped, only = verdict.blocked, verdict.only
                     if verdict.end:
                         end(pid, verdict.end)
                     few = min(CHECK_PERIOD_WHEN_FEW_SECONDS, check_period)
@@ -419,10 +439,10 @@ def asking(url: str, token: str, seconds: float = 0.5) -> Ask:
     return ask
 
 
-def _drop(pid: int, ports: Collection[int], addresses: Collection[str]) -> None:
+def _drop(pid: int, ports: Collection[int], addresses: Collection[str], only: Collection[str] | None) -> None:
     listening = {one.inode for one in tcp_sockets(pid) if one.state == LISTENING and one.local_port in ports}
     for _, copy in copies(pid, listening):
-        listen_filter.drop(copy, sorted(addresses))
+        listen_filter.drop(copy, sorted(addresses), None if only is None else sorted(only))
 
 
 def _modified(path: Path) -> int | None:
