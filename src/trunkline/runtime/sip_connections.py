@@ -381,8 +381,8 @@ def watch(
                             say(f"SIP connections: new ones of {_some(new)} are dropped")
                         if only is None and verdict.only is not None:
                             say(
-                                "SIP connections: unknown clients send too much; new ones are accepted only from trunks and"
-                                " addresses of registered phones"
+                                "SIP connections: unknown clients send too much; new ones are dropped unless a trunk or a"
+                                " registered phone has the address"
                             )
                         dropped, only = verdict.blocked, verdict.only
                     if verdict.end:
