@@ -199,6 +199,8 @@ class FakeEngine:
                     chan.originated, chan.number = True, originate.target.number
                     if chan.endpoint.name in self.offline:
                         self._end(chan, 20)
+                case TakeControl():
+                    self._converse(effect)
                 case _ if effect.channel not in self.channels:
                     pass  # gone: normal in races
                 case Answer(channel):
@@ -220,9 +222,9 @@ class FakeEngine:
     def _converse(self, effect: Effect) -> None:
         """Conversations that the switch controls."""
         match effect:
-            case TakeControl(channels):
-                if all(one in self.channels for one in channels):
-                    for chan in [self.channels[one] for one in channels]:
+            case TakeControl(channels, leaving):
+                if all(one in self.channels or one == leaving for one in channels):
+                    for chan in [self.channels[one] for one in channels if one in self.channels]:
                         if not chan.controlled:
                             self._leave(chan)
                             chan.connect = chan.dialler = None

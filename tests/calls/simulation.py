@@ -58,6 +58,8 @@ _EPHEMERAL = {
     "mailbox",
     "mailbox_at",
     "taking_control",
+    "leaving",
+    "held_back",
     "bridge",
     "is_redirected",
     "is_without_switch",

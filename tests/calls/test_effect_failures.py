@@ -481,7 +481,7 @@ async def test_two_commands_do_not_move_one_talk_at_once(tmp_path: Path) -> None
     switch, engine, _, simulation = await _switch_in_talk(tmp_path)
     free = asyncio.Event()
 
-    async def take_control(channels: Sequence[Channel]) -> None:
+    async def take_control(channels: Sequence[Channel], leaving: Channel | None = None) -> None:
         engine.asked.append("take_control")
         await free.wait()
 
@@ -501,7 +501,7 @@ async def test_a_party_that_hangs_up_while_control_is_taken_ends_the_call(tmp_pa
     switch, engine, _, simulation = await _switch_in_talk(tmp_path)
     operator = anna(simulation)
 
-    async def take_control(channels: Sequence[Channel]) -> None:
+    async def take_control(channels: Sequence[Channel], leaving: Channel | None = None) -> None:
         engine.asked.append("take_control")
         switch.gone(operator, simulation.context().now)
 

@@ -69,9 +69,9 @@ def transfer_by_phone(decision: Decision, params: Params) -> None:
     """A blind transfer that a phone asks for; only from the phone."""
     leg = decision.session.legs[params["leg_id"]]
     phone_transfer.check_number(decision, leg, params["to"])
-    phone_transfer.done(decision, leg)
     rules.command(decision, Hold())
     rules.command(decision, MakeCall(params["to"], sip_line_id=leg.sip_line_id))
+    phone_transfer.done(decision, leg)
     rules.command(decision, Transfer())
 
 
@@ -202,6 +202,13 @@ def control_needed(session: Session, name: str, params: Params) -> tuple[Channel
     if not (moves and consultation.may_take_control(session)):
         return ()
     return tuple(leg.channel for leg in consultation.talking(session))
+
+
+def leaves_by(session: Session, name: str) -> Channel | None:
+    """The party that leaves the call by a command that needs control: it may hang up before the command is carried out."""
+    if name == "hold_call" or not consultation.may_take_control(session):
+        return None
+    return consultation.talking(session)[1].channel
 
 
 COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {

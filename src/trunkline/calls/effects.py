@@ -33,7 +33,7 @@ class Compensation(StrEnum):
     """The coach is hung up; the talk goes on."""
     CONTROL_LATE = "control_late"
     """The talk goes on, connected by the engine; a coach is hung up. Channels that come under control later are joined
-    again (``CALL_TAKEN`` with ``late``)."""
+    again (``CALL_TAKEN`` with ``late``). A call that nobody commands any more, because its operator leaves, is ended."""
     RESTORE = "restore"
     """The call returns to its state before: a coach or a third party is hung up, a held contact stays on hold. Without such
     a state the call is ended."""
@@ -130,10 +130,14 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class TakeControl:
-    """Take control of channels that the engine connected."""
+    """Take control of channels that the engine connected.
+
+    :ivar leaving: the one of them that the call can do without: it may have hung up.
+    """
 
     policy: ClassVar = Policy(required=True, refused=Compensation.CONTROL_LATE, stops_decision=True)
     channels: tuple[Channel, ...]
+    leaving: Channel | None = None
 
     @property
     def channel(self) -> Channel:

@@ -288,7 +288,11 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
                 decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
         case TakeControl(), Compensation.CONTROL_LATE:
             coaching.dismiss(decision, TEMPORARY_FAILURE)
-            _control_is_late(decision, effect)
+            if not isinstance(error, EngineUnavailable) and consultation.is_left(session):
+                decision.ending(Reason.INTERNAL_ERROR)
+                engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
+            else:
+                _control_is_late(decision, effect)
         case _, Compensation.COACH_LEAVES:
             coaching.dismiss(decision, TEMPORARY_FAILURE)
         case _ if session.ending is not None:

@@ -30,7 +30,7 @@ from trunkline.calls.states import (
 )
 from trunkline.core.clock import Instant
 from trunkline.events.reasons import Reason
-from trunkline.telephony.port import Bridge, Channel, Endpoint
+from trunkline.telephony.port import Bridge, Channel, ConnectFinished, Ended, Endpoint
 
 NEVER = Instant(0.0)
 
@@ -322,6 +322,10 @@ class Session:
     taking_control: bool = False
     """A command is moving the talk from the engine's bridge under our control; a channel that leaves that bridge does not
     end the talk."""
+    leaving: Channel | None = None
+    """While a command is carried out after which this party leaves the call to others: it may hang up before. The signals
+    that follow from that wait in ``held_back`` until the command is decided, which needs it in the call."""
+    held_back: list[Ended | ConnectFinished] = field(default_factory=list)
     mailbox_pin: str = ""
     """The PIN of a mailbox, as far as it is pressed; it is in no event."""
     mailbox: tuple[dict[str, Any], ...] = ()

@@ -39,7 +39,7 @@ class Conversations(EngineCommands):
 
     def __init__(self, ari: AriClient, ami: AmiClient, paths: EnginePaths) -> None:
         super().__init__(ari, ami, paths)
-        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._coming: dict[str, asyncio.Future[bool]] = {}
         self._supervised: dict[str, str] = {}
         """Supervisor and helper channel, to the bridge they hear each other in."""
         self._hold_music = HoldMusic()
@@ -52,13 +52,20 @@ class Conversations(EngineCommands):
         match event:
             case StasisStart() if future := self._coming.get(event.channel.id):
                 if not future.done():
-                    future.set_result(None)
+                    future.set_result(True)
             case ChannelDestroyed():
+                if (future := self._coming.get(event.channel.id)) and not future.done():
+                    future.set_result(False)
                 if bridge := self._supervised.pop(event.channel.id, None):
                     self._spawn(self._end_supervision(bridge), "end-supervision")
 
-    async def take_control(self, channels: Sequence[Channel]) -> None:
-        wanted = [real for real in map(self._real, channels) if not await self._is_ours(real)]
+    async def take_control(self, channels: Sequence[Channel], leaving: Channel | None = None) -> None:
+        may_go = None if leaving is None else self._real(leaving)
+        wanted = [
+            real
+            for real in map(self._real, channels)
+            if await self._is_to_take(real, may_be_gone=real == may_go)
+        ]
         if not wanted:
             return
         headers: dict[str, str] = {}
@@ -76,42 +83,66 @@ class Conversations(EngineCommands):
             # The response is lost; the action may have been carried out.
             if not await self._have_arrived(wanted[:2], arrivals):
                 raise
-        except EngineError:
-            for real in wanted[:2]:
-                self._coming.pop(real, None)
-            raise
+        except EngineError as error:
+            others = {real: one for real, one in zip(wanted, arrivals, strict=False) if real != may_go}
+            if may_go not in wanted[:2]:
+                self._expect_no_more(wanted)
+                raise
+            self._expect_no_more([may_go])
+            # It is being hung up. Asterisk redirects none when it finds only one of two, and one when the other refuses.
+            if isinstance(error, ChannelGone) or not await self._have_arrived(list(others), others.values()):
+                self._expect_no_more(others)
+                await self.take_control([one for one in channels if one != leaving])
+                return
         else:
-            await self._all_come(wanted[:2], arrivals)
-        await self.take_control(channels[2:])
+            await self._all_come(wanted[:2], arrivals, may_go)
+        await self.take_control(channels[2:], leaving)
+
+    async def _is_to_take(self, real: str, *, may_be_gone: bool) -> bool:
+        try:
+            return not await self._is_ours(real)
+        except ChannelGone:
+            if not may_be_gone:
+                raise
+            return False
 
     async def _is_ours(self, real: str) -> bool:
         channel = await self._command("GET", f"/channels/{segment(real)}")
         return bool(channel["dialplan"].get("app_name") == STASIS)
 
-    def _expect(self, real: str) -> asyncio.Future[None]:
+    def _expect(self, real: str) -> asyncio.Future[bool]:
+        """A future that is set when a channel enters Stasis (True) or ends (False)."""
         return self._coming.setdefault(real, asyncio.get_running_loop().create_future())
 
-    async def _all_come(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> None:
+    def _expect_no_more(self, reals: Iterable[str]) -> None:
+        for real in reals:
+            self._coming.pop(real, None)
+
+    async def _all_come(
+        self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[bool]], may_go: str | None = None
+    ) -> None:
         try:
             async with asyncio.timeout(_TAKE_SECONDS):
-                await asyncio.gather(*arrivals)
+                have_come = await asyncio.gather(*arrivals)
         except TimeoutError:
             raise EffectTimedOut(f"channels {' and '.join(reals)} did not enter Stasis in time") from None
         finally:
-            for real in reals:
-                self._coming.pop(real, None)
+            self._expect_no_more(reals)
+        gone = [
+            real for real, has_come in zip(reals, have_come, strict=True) if not has_come and real != may_go
+        ]
+        if gone:
+            raise ChannelGone(f"channel {gone[0]} ended while it was redirected")
 
-    async def _have_arrived(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[None]]) -> bool:
+    async def _have_arrived(self, reals: Sequence[str], arrivals: Iterable[asyncio.Future[bool]]) -> bool:
         """Whether channels come under our control although their redirect failed."""
         try:
             async with asyncio.timeout(_ARRIVAL_SECONDS):
-                await asyncio.gather(*arrivals)
+                return all(await asyncio.gather(*arrivals))
         except TimeoutError:
             return False
         finally:
-            for real in reals:
-                self._coming.pop(real, None)
-        return True
+            self._expect_no_more(reals)
 
     # --- bridges
 

@@ -536,11 +536,14 @@ class Engine(Protocol):
 
     # --- controlled conversations (hold, consult, transfer, coach, messages while the other side is dialled)
 
-    async def take_control(self, channels: Sequence[Channel]) -> None:
+    async def take_control(self, channels: Sequence[Channel], leaving: Channel | None = None) -> None:
         """Redirect channels that the engine had connected into Stasis, inaudibly for the parties.
 
         Returns when all of them have come (:class:`ControlTaken`, and :class:`Left` for the engine's bridge). A channel that
         is already controlled is not changed. Recording of their audio continues.
+
+        :param leaving: the one of them that may be gone, or go meanwhile: the others come under control without it.
+        :raises ChannelGone: another one is gone.
         """
 
     async def open_bridge(self, bridge: Bridge) -> None:

@@ -53,6 +53,7 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    InScenario,
     Joining,
     LeavingMessage,
     OnHold,
@@ -331,6 +332,11 @@ def serving(session: Session) -> Leg | None:
     return leg if leg is not None and leg.alive and leg.departure is not Departure.HANDED_OVER else None
 
 
+def is_left(session: Session) -> bool:
+    """Whether the operator leaves the contact to a third party or a scenario, which does not serve it yet."""
+    return session.ending is None and isinstance(session.state, Connecting | Transferring | InScenario)
+
+
 def may_take_control(session: Session) -> bool:
     """Whether a command that puts the contact on hold would be accepted."""
     return (type(session.state), Hold) in TABLE.rows and session.talking
@@ -428,10 +434,14 @@ def take_talk(decision: Decision) -> None:
 
 
 def part(decision: Decision, contact: Leg, operator: Leg) -> None:
-    """End what the two hear and what is recorded of each other; the switch controls both then."""
+    """End what the two hear and what is recorded of each other; the switch controls both then.
+
+    The operator may hang up meanwhile. What the contact gets does not depend on it: where the call ends with the operator,
+    it does so by the signal of the operator's end.
+    """
     session = decision.session
     session.connect = None
-    decision.do(TakeControl((contact.channel, operator.channel)))
+    decision.do(TakeControl((contact.channel, operator.channel), leaving=operator.channel))
     for leg in (contact, operator):
         recording.pause(decision, leg)
         leg.bridge = None  # later signals of the old bridge have no meaning

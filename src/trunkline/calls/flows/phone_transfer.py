@@ -61,7 +61,8 @@ def check_number(decision: Decision, leg: Leg, dialled: str) -> None:
 
 
 def done(decision: Decision, leg: Leg) -> None:
-    """Report to the phone that its transfer is carried out: it hangs up."""
+    """Report to the phone that its transfer is carried out: it hangs up. So this comes after everything else, but our own
+    hang-up."""
     decision.do(AnswerTransfer(leg.channel, is_done=True))
 
 
@@ -83,7 +84,6 @@ def take_over(decision: Decision, own: Leg, remote: Leg, asked_on: Leg, second: 
     contact, operator = consultation.talking(decision.session)
     if operator is not own:
         raise invalid_state(decision.session)
-    decision.do(AnswerTransfer(asked_on.channel, is_done=True))
     if remote.is_recorded:
         decision.do(RecordVoice(remote.channel, on=False))
     consultation.part(decision, contact, operator)
@@ -94,6 +94,7 @@ def take_over(decision: Decision, own: Leg, remote: Leg, asked_on: Leg, second: 
     decision.answer_leg(third)
     decision.emit(EventType.CONSULT_STARTED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
     consultation.hand_over(decision, contact, third, operator)
+    done(decision, asked_on)
     for one in (operator, second):
         decision.do(Hangup(one.channel))
 

@@ -18,7 +18,7 @@ import orjson
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
-from trunkline.calls.flows import consultation, start_requests, talk_options
+from trunkline.calls.flows import start_requests, talk_options
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.live_view import live_call
 from trunkline.calls.records.event_writer import EventWriter
@@ -166,22 +166,21 @@ class CommandHandler:
         self._check_command(session, name, params)
         if session.taking_control:
             raise InvalidState("Another command on this call is being carried out", field="call_session_id")
-        session.taking_control = True
+        session.taking_control, session.leaving = True, commands.leaves_by(session, name)
         try:
-            await self._executor.take_control(parties)
-        except EngineError as error:
-            raise self.not_carried_out(session, error) from error
+            try:
+                await self._executor.take_control(parties, session.leaving)
+            except EngineError as error:
+                raise self.not_carried_out(session, error) from error
+            finally:
+                session.taking_control = False
+            try:
+                return self.carry_out(session, name, params, outcome)
+            except TrunklineError:
+                self._switch.rejoin(session)
+                raise
         finally:
-            session.taking_control = False
-        try:
-            return self.carry_out(session, name, params, outcome)
-        except TrunklineError:
-            context = self._switch.context_of(session.account_id, session)
-            if context is not None:
-                decision = Decision(session, context, Instant(self._clock()))
-                consultation.rejoin(decision)
-                self._switch.apply(decision)
-            raise
+            self._switch.leave(session)
 
     def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
         """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""

@@ -142,12 +142,13 @@ class EffectExecutor:
         queue = self._queues[call_session_id] = deque(queued)
         item_task(self._drain(call_session_id, queue), name="effects", among=self._tasks)
 
-    async def take_control(self, channels: tuple[Channel, ...]) -> None:
+    async def take_control(self, channels: tuple[Channel, ...], leaving: Channel | None = None) -> None:
         """Take control of channels that the engine connected, before anything is decided that needs it.
 
+        :param leaving: the one of them that is not needed: when it has hung up, the others come under control without it.
         :raises EngineError: it was not done; the channels are where they were, or their end follows as a signal.
         """
-        await self._engine.take_control(channels)
+        await self._engine.take_control(channels, leaving)
 
     def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
         """Hang up a channel that belongs to no session; never waits for another one.
@@ -180,7 +181,9 @@ class EffectExecutor:
                 failure: EngineError | None = None
                 if self._is_fenced():
                     failure = EngineUnavailable("another switch commands the engine now")
-                elif effect.channel and not (batch.is_stopped and not isinstance(effect, Hangup)):
+                elif effect.channel and batch.is_stopped and not isinstance(effect, Hangup):
+                    self._skip(call_session_id, effect)
+                elif effect.channel:
                     failure = await self._one(call_session_id, effect)
                     batch.is_stopped = batch.is_stopped or (
                         failure is not None and effect.policy.stops_decision
@@ -228,6 +231,19 @@ class EffectExecutor:
                 consequence="the call goes on as if the effect had been carried out",
                 remedy="report this line with its traceback",
             )
+
+    def _skip(self, call_session_id: int, effect: Effect) -> None:
+        """An effect that depends on one that failed is left out. No signal would ever end a leg that is not called."""
+        if isinstance(effect, OriginateLeg):
+            _log.warning(
+                "leg_not_called",
+                call_session_id=call_session_id,
+                channel=effect.channel,
+                reason="the parties of the talk did not come under the control of the switch",
+                consequence="the party counts as not reached",
+            )
+            error = EffectRefused("the talk is not controlled by the switch")
+            self._call_back(call_session_id, effect, partial(self._failed, call_session_id, effect, error))
 
     async def _perform(self, call_session_id: int, effect: Effect) -> None:
         """Whatever goes wrong is one of the four kinds of failure, so that the call does not wait for this effect for ever.
@@ -281,8 +297,8 @@ class EffectExecutor:
         """Effects on conversations that the switch controls."""
         engine = self._engine
         match effect:
-            case TakeControl(channels):
-                await engine.take_control(channels)
+            case TakeControl(channels, leaving):
+                await engine.take_control(channels, leaving)
             case StopPlay(channel, play_id):
                 await engine.stop_play(channel, play_id)
             case Music(channel, file):

@@ -51,10 +51,12 @@ class PhoneTransfers:
             except TrunklineError as error:
                 _log.info(
                     "transfer_refused",
+                    account_id=session.account_id,
                     call_session_id=session.call_session_id,
                     leg_id=leg.leg_id,
                     mnemonic=error.mnemonic,
                     error=error.message,
+                    consequence="the talk goes on; it ends when one of its parties has hung up",
                 )
                 context = self._switch.context_of(session.account_id, session)
                 if context is not None and leg.alive:
@@ -95,12 +97,29 @@ class PhoneTransfers:
         first, own, second, own_in_second = found
         if first.taking_control or second.taking_control:
             raise InvalidState("Another command on this call is being carried out")
-        first.taking_control = second.taking_control = True
+        # From here on the phone may hang up each of its calls at any moment.
+        for one, leaves in ((first, own), (second, own_in_second)):
+            one.taking_control, one.leaving = True, leaves.channel
+        try:
+            await self._connect(first, own, second, own_in_second, leg)
+        except TrunklineError:
+            for one in (first, second):
+                self._switch.rejoin(one)
+            raise
+        finally:
+            for one in (first, second):
+                self._switch.leave(one)
+
+    async def _connect(
+        self, first: Session, own: Leg, second: Session, own_in_second: Leg, asked_on: Leg
+    ) -> None:
+        """Take control of both talks, then give the contact of the first to the other party of the second."""
         try:
             for one in (first, second):
-                await self._executor.take_control(tuple(p.channel for p in consultation.talking(one)))
+                parties = tuple(party.channel for party in consultation.talking(one))
+                await self._executor.take_control(parties, one.leaving)
         except EngineError as error:
-            raise self._commands.not_carried_out(session, error) from error
+            raise self._commands.not_carried_out(first, error) from error
         finally:
             first.taking_control = second.taking_control = False
         remote = phone_transfer.other_party(second, own_in_second)
@@ -117,7 +136,7 @@ class PhoneTransfers:
             raise InvalidState("A party of these calls hung up")
         now = Instant(self._clock())
         taking = Decision(first, contexts[0], now)
-        phone_transfer.take_over(taking, own, remote, leg, own_in_second)
+        phone_transfer.take_over(taking, own, remote, asked_on, own_in_second)
         giving = Decision(second, contexts[1], now)
         phone_transfer.give_away(giving, own_in_second, remote)
         self._switch.apply(taking)

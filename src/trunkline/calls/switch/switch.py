@@ -51,6 +51,8 @@ from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
     Arrived,
     Channel,
+    ConnectFinished,
+    ConnectResult,
     Ended,
     EngineDown,
     EngineUp,
@@ -213,6 +215,9 @@ class Switch:
         if isinstance(signal, TransferAsked):
             self._phone_transfers.asked(session, signal)
             return
+        if isinstance(signal, Ended | ConnectFinished) and _follows_from_leaving(session, signal):
+            session.held_back.append(signal)
+            return
         context = self.context_of(session.account_id, session)
         if context is None:
             return
@@ -220,7 +225,20 @@ class Switch:
         if isinstance(signal, KeyPressed):
             self.commands.key_pressed(session, signal, context.account)
 
-    # --- commands of the APIs
+    def leave(self, session: Session) -> None:
+        """The command after which a party leaves is decided: handle what was held back meanwhile."""
+        session.leaving = None
+        held_back, session.held_back = session.held_back, []
+        for signal in held_back:
+            self.handle(signal)
+
+    def rejoin(self, session: Session) -> None:
+        """The talk was moved under our control for a command that was then refused: it continues in our bridge."""
+        context = self.context_of(session.account_id, session)
+        if context is not None and session.phase is not Phase.ENDED:
+            decision = Decision(session, context, Instant(self._clock()))
+            consultation.rejoin(decision)
+            self.apply(decision)
 
     # --- commands of the APIs
 
@@ -427,6 +445,15 @@ class Switch:
         if made is None or made[0] is not account:
             made = self._fingerprints[account_id] = (account, fingerprint(account))
         return made[1]
+
+
+def _follows_from_leaving(session: Session, signal: Ended | ConnectFinished) -> bool:
+    """Whether the engine reports the end of the party that leaves, or that of the connect that it was in."""
+    if session.leaving is None:
+        return False
+    if isinstance(signal, Ended):
+        return signal.channel == session.leaving
+    return signal.result is ConnectResult.ANSWERED
 
 
 def _log_signal(session: Session, decision: Decision) -> None:
