@@ -14,9 +14,9 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.fake_engine import FakeEngine
+from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_consultation import DORA, talk
-from tests.calls.test_recovery import FakeWriter
 from trunkline.calls import rules
 from trunkline.calls.effects import (
     AnswerTransfer,
@@ -125,7 +125,7 @@ class Calls:
         self.switch = Switch(
             node=1,
             directory=lambda: Directory({c.ACCOUNT: first.account}),
-            writer=FakeWriter(),  # type: ignore[arg-type]
+            writer=FakeWriter(),
             executor=lambda one: EffectExecutor(self.engine, tmp_path, one.effect_failed),  # type: ignore[arg-type]
             clock=lambda: first.clock,
         )
