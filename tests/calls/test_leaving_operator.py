@@ -125,7 +125,7 @@ class Calls:
         self.switch = Switch(
             node=1,
             directory=lambda: Directory({c.ACCOUNT: first.account}),
-            writer=FakeWriter(),
+            writer=FakeWriter(),  # type: ignore[arg-type]
             executor=lambda one: EffectExecutor(self.engine, tmp_path, one.effect_failed),  # type: ignore[arg-type]
             clock=lambda: first.clock,
         )
