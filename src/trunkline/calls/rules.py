@@ -289,7 +289,7 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
         case TakeControl(), Compensation.CONTROL_LATE:
             coaching.dismiss(decision, TEMPORARY_FAILURE)
             if not isinstance(error, EngineUnavailable) and consultation.is_left(session):
-                decision.ending(Reason.INTERNAL_ERROR)
+                decision.end_session(Reason.INTERNAL_ERROR)
                 engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
             else:
                 _control_is_late(decision, effect)
