@@ -169,7 +169,7 @@ async def test_a_question_with_a_wrong_token_is_refused_with_the_reason(
 ) -> None:
     [port] = free_ports(1)
     async with control_server(FakeSwitch(), port), SwitchClient(url(port), "guess") as client:
-        with pytest.raises(TrunklineError, match="wrong token"):
+        with pytest.raises(TrunklineError, match="is not that of this switch"):
             await question(client)
 
 

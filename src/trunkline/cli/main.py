@@ -42,7 +42,7 @@ COMMANDS = {
         "State of trunks; addresses that they may have although the rules refuse them.",
     ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, their accounts, monthly statements."),
-    "lists": ("trunkline.cli.numbers", "Auto call campaigns, segments and events from a YAML file."),
+    "lists": ("trunkline.cli.lists", "Auto call campaigns, segments and events from a YAML file."),
     "support": ("trunkline.cli.support", "Support tickets and the contact persons of accounts."),
     "retention": ("trunkline.cli.retention", "For how many days recordings, calls and logs are kept."),
     "notification": (

@@ -1,4 +1,4 @@
-"""``trunkline numbers``: the inventory of numbers that accounts may enable; ``trunkline lists``: what no API makes."""
+"""``trunkline numbers``: the inventory of numbers that accounts may enable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
-from trunkline.directory.files.lists_file import apply_lists, read_lists
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.numbers import inventory, ownership, verification
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
@@ -224,19 +223,6 @@ def claims(json: bool) -> None:
         return
     columns = {"phone_number": "number", "account_id": "account", "owner": "verified for account"}
     print_rows(rows, columns, none="no unverified number")
-
-
-@click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@account_option
-def lists(file: Path, account_id: int | None) -> None:
-    """Create or change the auto call campaigns, segments and events of a YAML FILE."""
-    form = read_lists(file)
-
-    async def work(db: Database) -> int:
-        return await apply_lists(db, await chosen(Administration(db), account_id), form)
-
-    click.echo(f"{with_database(work)} items match the file")
 
 
 def _offer(form: InventoryForm, account_id: int | None, offered_to: int) -> None:

@@ -76,7 +76,7 @@ def disallow(address: str, account_id: int | None, every_account: bool) -> None:
         await addresses.disallow(db, await _whose(db, account_id, every_account), address)
 
     with_database(work)
-    click.echo("removed")
+    click.echo(f"address {address} removed from the list")
 
 
 @trunk.command("list")

@@ -158,7 +158,8 @@ class SignalFollower:
             listed_at = Instant(time.time())
             try:
                 there = await self._engine.channels()
-            except EngineError:
+            except EngineError as error:
+                _log.debug("lost_signals_not_searched", calls=len(self._switch.sessions), error=str(error))
                 lost_signals.forget()
                 continue
             lost = lost_signals.check(self._switch.sessions.values(), there, listed_at)

@@ -122,7 +122,8 @@ class Cluster:
         if version != str(MAJOR):
             raise SetupError(
                 f"the database in {self.folder} was made by PostgreSQL {version}, this Trunkline runs "
-                f"{MAJOR}; dump it with the old version and restore it, or start with another data folder"
+                f"{MAJOR}: run `trunkline backup` with the old version and `trunkline restore` with this one, or start with "
+                "another data folder"
             )
         self._clear_left_over()
         self._take_over()

@@ -11,7 +11,7 @@
 ``declare``           the declaration of a method
 ``access``            who may use a method
 ``params``            checks the parameters of a request
-``answer``            puts a result or an error into the JSON of a response
+``response``          puts a result or an error into the JSON of a response
 ``chunks``            JSON that is made already, in pieces
 ``errors``            the errors of each API
 ``openrpc``           the OpenRPC document of an API

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from trunkline.apis.jsonrpc import answer
+from trunkline.apis.jsonrpc import response
 from trunkline.apis.jsonrpc.access import check_access, check_agent, concerns_clients
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.declare import Method, Params
@@ -137,10 +137,10 @@ class Dispatcher:
         except RpcError as error:
             metrics.API_REQUESTS.labels(api, metrics.OTHER, error.mnemonic).inc()
             return Chunks(
-                (answer.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
+                (response.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
             )
         if request.method == DISCOVER:
-            return answer.success(request.id, Chunks((self.openrpc,)))
+            return response.success(request.id, Chunks((self.openrpc,)))
         method = self._service_spec.find(request.method)
         if method is None:
             unknown = rpc_error(
@@ -151,7 +151,7 @@ class Dispatcher:
                 remedy=self._similar(request.method),
             )
             metrics.API_REQUESTS.labels(api, metrics.OTHER, unknown.mnemonic).inc()
-            return Chunks((answer.failure(request.id, unknown, self._service_spec.version_metadata()),))
+            return Chunks((response.failure(request.id, unknown, self._service_spec.version_metadata()),))
         key = idempotency_key if method.takes_idempotency_key else None
         charge = Charge(self._services.accounts, api)
         progress = _Progress(request, method, client_ip, time.monotonic(), charge, key, check)
@@ -179,7 +179,7 @@ class Dispatcher:
             metadata = await self._metadata(progress, rpc_failure)
             self._write(progress, rpc_failure)
             self._count(progress, rpc_failure.mnemonic)
-            return Chunks((answer.failure(progress.request.id, rpc_failure, metadata),))
+            return Chunks((response.failure(progress.request.id, rpc_failure, metadata),))
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(progress))
             raise
@@ -187,7 +187,7 @@ class Dispatcher:
             progress.check.succeeded()
         self._write(progress, None)
         self._count(progress, "ok")
-        return answer.success(progress.request.id, result)
+        return response.success(progress.request.id, result)
 
     async def _run(self, progress: _Progress) -> Chunks:
         """All stages after the method; the JSON of the result."""
@@ -216,7 +216,7 @@ class Dispatcher:
             await progress.check.leave()
         result = await self._handle(progress.method, request, progress.params)
         progress.call_session_id = _call_session_of(result.data)
-        return answer.result_json(progress.method, result, self._known_metadata(progress))
+        return response.result_json(progress.method, result, self._known_metadata(progress))
 
     async def _caller(self, progress: _Progress) -> CallerLike:
         """The stages token, client and address."""
@@ -358,7 +358,7 @@ class Dispatcher:
     def _known_metadata(self, progress: _Progress) -> dict[str, Any]:
         metadata = dict(self._service_spec.version_metadata())
         if progress.charge.points is not None:
-            metadata.update(answer.limits(progress.charge.points))
+            metadata.update(response.limits(progress.charge.points))
         return metadata
 
     async def _metadata(self, progress: _Progress, rpc_failure: RpcError) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
-from trunkline.apis.jsonrpc import answer
+from trunkline.apis.jsonrpc import response
 from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.envelope import request_id_of
@@ -100,13 +100,13 @@ class JsonRpcEndpoint:
         except LimitExceeded as error:
             api = self._dispatcher.service_spec.api
             refused = rpc_error(api, error.mnemonic, params=error.params)
-            answered = Chunks((answer.failure(request_id_of(body), refused, {}),))
+            answered = Chunks((response.failure(request_id_of(body), refused, {}),))
         await check.delay_refusal()
         return answered
 
     def _refusal(self, status: int, params: dict[str, float]) -> web.Response:
         error = rpc_error(self._dispatcher.service_spec.api, "invalid_request", params=params)
-        body = answer.failure(None, error, {})
+        body = response.failure(None, error, {})
         return _closing(web.Response(status=status, body=body, content_type=_JSON))
 
     async def describe(self, _request: web.Request) -> web.Response:

@@ -99,7 +99,11 @@ class CommandServer:
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, self._token):
-            return web.json_response({"error": {"message": "wrong token"}}, status=401)
+            message = (
+                "The token is not that of this switch: use the settings (TRUNKLINE_CONFIG, data_dir) of the instance whose"
+                " switch listens here (switch.control_port)"
+            )
+            return web.json_response({"error": {"message": message}}, status=401)
         response: web.StreamResponse = await handler(request)
         return response
 

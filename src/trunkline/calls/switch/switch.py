@@ -240,8 +240,6 @@ class Switch:
             consultation.rejoin(decision)
             self.apply(decision)
 
-    # --- commands of the APIs
-
     async def command(
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:

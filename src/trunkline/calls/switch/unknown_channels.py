@@ -118,5 +118,6 @@ async def run_unknown_channels(
             continue
         try:
             await end_unknown(engine, switch, unknown, clock)
-        except EngineError:
+        except EngineError as error:
+            _log.debug("unknown_channels_not_searched", error=str(error))
             unknown.forget()

@@ -1,4 +1,4 @@
-"""Puts results and errors into the JSON of an answer. Pure."""
+"""Puts results and errors into the JSON of a response. Pure."""
 
 from __future__ import annotations
 
