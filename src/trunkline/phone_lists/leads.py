@@ -109,9 +109,15 @@ async def add_leads(db: Database, account_id: int, list_id: int, leads: Sequence
     async with transaction(db) as connection:
         await lock_list(connection, account_id, list_id)
         params = {"account_id": account_id, "list_id": list_id, "leads": Jsonb(sent, dumps=_dumps)}
-        row = await (await connection.execute(_ADD, params)).fetchone()
-    assert row is not None  # a select without "from" has one row
-    return Added(row["added"], row["changed"])
+        added = 0
+        while True:
+            row = await (await connection.execute(_ADD, params)).fetchone()
+            assert row is not None  # a select without "from" has one row
+            added += row["added"]
+            # A lead that another request has added meanwhile is neither new nor visible to this statement; the next
+            # one sees it.
+            if row["added"] + row["changed"] == len(sent):
+                return Added(added, len(sent) - added)
 
 
 async def update_lead(

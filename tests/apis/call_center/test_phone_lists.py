@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import tracemalloc
 
@@ -59,6 +60,31 @@ async def test_a_lead_is_in_a_list_once(rest: Rest) -> None:
         ("12025550110", "Ida"), ("12025550111", None), ("12025550112", "B")
     ]  # fmt: skip
     assert (await rest.get(f"/api/phone_list/{list_id}"))["list_rows"] == 3
+
+
+async def test_what_is_sent_is_kept_when_another_request_adds_the_lead_meanwhile(rest: Rest) -> None:
+    list_id = await make_list(rest)
+    path = f"/api/phone_list/{list_id}/lead"
+    async with rest.db.connection() as connection:
+        await connection.execute(
+            "insert into leads (account_id, phone_list_id, phone, name) values (%s, %s, %s, 'first')",
+            (rest.company.account_id, list_id, NUMBERS[0]),
+        )
+        leads = [{"phone": NUMBERS[0], "name": "second"}, {"phone": NUMBERS[1]}]
+        adding = asyncio.create_task(rest.ask("POST", path, leads))
+        async with asyncio.timeout(20):
+            while not await waits_for_a_lock(rest):
+                await asyncio.sleep(0.02)
+    assert (await adding).data == {"added": 1, "changed": 1}
+    assert [one["name"] for one in await rest.get(path)] == ["second", None]
+
+
+async def waits_for_a_lock(rest: Rest) -> bool:
+    row = await rest.db.fetch_one(
+        "select exists (select from pg_stat_activity where datname = current_database()"
+        " and wait_event_type = 'Lock') as found"
+    )
+    return bool(row and row["found"])
 
 
 async def test_a_lead_is_changed_and_deleted_by_its_phone(rest: Rest) -> None:

@@ -14,7 +14,7 @@ from trunkline.accounts.permissions import RESOURCES, Permission, Role, role_per
 from trunkline.accounts.users import add_user, change_user, delete_user, put_permissions
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Connection, Database
-from trunkline.db.rows import lock_row, transaction
+from trunkline.db.rows import one_at_a_time, transaction
 from trunkline.directory.employees.changes import (
     EmployeePatch,
     add_employee,
@@ -84,7 +84,7 @@ async def update_user(
     :raises InvalidInput, NotFound, Duplicate: a value that cannot be.
     """
     async with transaction(db) as connection:
-        await lock_row(connection, "employees", "employee_id", account_id, employee_id)
+        await one_at_a_time(connection, account_id)
         if wanted.log_in or wanted.permissions is not None:
             for log_in in await _log_ins(connection, account_id, employee_id):
                 check(log_in)
@@ -102,7 +102,7 @@ async def remove_user(db: Database, account_id: int, employee_id: int, check: Ch
     :raises InvalidState: the account would have no owner left.
     """
     async with transaction(db) as connection:
-        await lock_row(connection, "employees", "employee_id", account_id, employee_id)
+        await one_at_a_time(connection, account_id)
         for log_in in await _log_ins(connection, account_id, employee_id):
             check(log_in)
             await delete_user(connection, account_id, log_in.user_id)
