@@ -87,15 +87,18 @@ def test_4_4_scores_compare_across_queues() -> None:
 
 
 @given(
-    joined=st.lists(st.tuples(st.integers(0, 400), st.integers(-3, 3)), min_size=1, max_size=12),
+    joined=st.lists(
+        st.tuples(st.integers(0, 400), st.integers(-3, 3), st.integers(0, 2)), min_size=1, max_size=12
+    ),
     wait=st.integers(0, 400),
 )
-def test_4_3_the_kept_order_is_the_order_of_scores(joined: list[tuple[int, int]], wait: int) -> None:
+def test_4_3_the_kept_order_is_the_order_of_scores(joined: list[tuple[int, int, int]], wait: int) -> None:
     """The line of :mod:`trunkline.queues.order` against the ranks, for instants in hundredths of seconds."""
     callers = [
-        Caller(n, Q, "", base, 0, n, exact(10 + at / 100), Instant(0)) for n, (at, base) in enumerate(joined)
+        Caller(n, Q, "", base, skills, n, exact(10 + at / 100), Instant(0))
+        for n, (at, base, skills) in enumerate(joined)
     ]
-    now = exact(10 + (max(at for at, _ in joined) + wait) / 100)
+    now = exact(10 + (max(at for at, _, _ in joined) + wait) / 100)
     line = sorted(line_key(one) for one in callers)
     assert list(in_order(line, now)) == sorted(one.rank(now) for one in callers)
 
@@ -174,8 +177,8 @@ def test_vector_16_2_order(strategy: Strategy, pointer: int | None, expected: st
     assert names(one.agent_id for one in written) == expected, "the naive rules, too"
 
 
+@pytest.mark.parametrize("strategy", [one for one in Strategy if one is not Strategy.RANDOM])
 @given(
-    strategy=st.sampled_from([one for one in Strategy if one is not Strategy.RANDOM]),
     figures=st.lists(st.tuples(*[st.integers(0, 2)] * 6), min_size=1, max_size=6),
     pointer=st.one_of(st.none(), st.builds(Place, st.integers(0, 2), st.integers(0, 2), st.integers(0, 6))),
 )

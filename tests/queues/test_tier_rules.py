@@ -93,6 +93,17 @@ def test_8_2_a_level_opens_at_its_time_without_another_input() -> None:
     assert simulation.rings_for(caller) == [BOB]
 
 
+def test_8_2_a_level_opens_behind_a_caller_who_is_being_connected() -> None:
+    simulation = simulation_of(strategy="ring-all").agent(ANN, level=1).agent(BOB, level=2)
+    first = simulation.join()
+    second = simulation.at(20).join()
+    simulation.give(i.OfferAnswered(simulation.offer_of(ANN)))
+    simulation.at(79.9)
+    assert (simulation.rings_for(first), simulation.rings_for(second)) == ([ANN], [])
+    simulation.at(80)
+    assert (simulation.rings_for(first), simulation.rings_for(second)) == ([ANN], [BOB])
+
+
 def test_8_3_level_1_waits_like_any_other() -> None:
     simulation = simulation_of(tier_rule_no_agent_no_wait=False).agent(ANN, level=1)
     caller = simulation.join()
