@@ -54,6 +54,15 @@ def everything(files: Mapping[str, str]) -> str:
     return "\n".join(text for name, text in sorted(files.items()) if name.startswith("accounts/"))
 
 
+def test_the_dialplan_has_no_function_that_asterisk_refuses_after_a_command() -> None:
+    """ARI sets variables on the thread of the channel, and Asterisk calls some functions dangerous there ever after: a second
+    connect of such a call found no device."""
+    text = "\n".join(base_files(CONFIG).values())
+    assert "${DB_EXISTS(" in text
+    refused = ("DB", "DB_DELETE", "DB_KEYS", "SHELL", "FILE", "SYSINFO", "ENV", "IMPORT", "REALTIME")
+    assert [name for name in refused if f"${{{name}(" in text] == []
+
+
 def test_same_values_same_text_whatever_the_order() -> None:
     one = directory_files(CONFIG, Directory(lines=LINES, trunks=[TRUNK]))
     other = directory_files(CONFIG, Directory(lines=LINES[::-1], trunks=[TRUNK]))
