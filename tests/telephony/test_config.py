@@ -55,8 +55,8 @@ def everything(files: Mapping[str, str]) -> str:
 
 
 def test_the_dialplan_has_no_function_that_asterisk_refuses_after_a_command() -> None:
-    """ARI sets variables on the thread of the channel, and Asterisk calls some functions dangerous there ever after: a second
-    connect of such a call found no device."""
+    """ARI sets variables on the thread of the channel, and Asterisk refuses some functions as dangerous there afterwards: a
+    second connect of such a call found no device."""
     text = "\n".join(base_files(CONFIG).values())
     assert "${DB_EXISTS(" in text
     refused = ("DB", "DB_DELETE", "DB_KEYS", "SHELL", "FILE", "SYSINFO", "ENV", "IMPORT", "REALTIME")

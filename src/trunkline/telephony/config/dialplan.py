@@ -44,8 +44,8 @@ a phone may write any address into the contact that Asterisk has of it."""
 def _devices(endpoint: str, variable: str) -> str:
     """The devices of an endpoint for ``Dial()``; without any, what ``<variable>_0`` has.
 
-    ``DB()`` is refused as dangerous on a channel that had a variable set by ARI; ``DB_EXISTS()``, which sets ``DB_RESULT``, is
-    not. The expression is evaluated from left to right.
+    ``DB()`` is refused as dangerous on a channel that had a variable set by ARI; ``DB_EXISTS()``, which sets ``DB_RESULT``,
+    is not. The expression is evaluated from left to right.
     """
     exists = f"${{DB_EXISTS({DEVICES}/{endpoint})}}"
     length = f"${{LEN(${{SET({variable}_1=${{DB_RESULT}})}})}}"
