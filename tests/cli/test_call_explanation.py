@@ -245,3 +245,14 @@ def test_the_cause_of_a_line_that_was_not_reached(call: None, database: str) -> 
         connection.execute("update call_legs set trunk_id = null, is_failed = true, release_cause_code = 88")
     [row] = json.loads(_last("--json"))
     assert row["explanation"].endswith("(cause 88, Incompatible destination, for example no common codec)")
+
+
+def test_a_line_whose_calls_are_taken_names_the_setting() -> None:
+    """A second call while the first is on hold is one call more than a line may have by default."""
+    row = {
+        "call_session_id": 1,
+        "finish_reason": "max_out_call_reached",
+        **NO_TRUNK,
+        "ended_with_engine": False,
+    }
+    assert "channels of the line" in explained(row, {})["explanation"]

@@ -85,6 +85,11 @@ _ENDED_WITH_ENGINE = (
     " up"
 )
 
+_LINE_IS_FULL = (
+    " (channels of the line, 1 by default: hold and a second call need 2; or max_out_calls of the number; or a limit of"
+    " `trunkline account calls`)"
+)
+
 _MORE = (
     "leg_reasons",
     "trunk_id",
@@ -112,6 +117,8 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
     text = REASON_DESCRIPTIONS.get(reason or "", reason or "")
     if reason in _NOT_REACHED and row["leg_reasons"]:
         text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
+    if reason == "max_out_call_reached":
+        text += _LINE_IS_FULL
     if reason == "internal_error" and row["ended_with_engine"]:
         text = _ENDED_WITH_ENGINE
     if row["vanished_is_operator"] is not None and reason in _VANISHED:

@@ -57,7 +57,7 @@ REASON_DESCRIPTIONS: Mapping[str, str] = {
     "locked_numb": "The security settings forbid calls to this number",
     "locked_phone": "The network of the number could not be reached",
     "max_in_call_reached": "All lines for incoming calls were taken",
-    "max_out_call_reached": "All lines for outgoing calls were taken",
+    "max_out_call_reached": "The line or its number had as many outgoing calls as it may have at a time",
     "max_transition_count_exceeded": "The scenario ran through too many operations",
     "net_lock": "The operator's network is locked",
     "no_active_scenario": "The number had no scenario for this time",

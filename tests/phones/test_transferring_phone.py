@@ -1,0 +1,122 @@
+"""A phone that hangs up at any moment of its transfer: the contact and the target talk, or the call has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.engine.setup import LINE_PASSWORD, Setup
+from tests.phones.test_foreign_phones import wait_reachable
+from tests.phones.transferring_phone import TransferringPhone
+from trunkline.demo.outside import Answer
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.phones,
+    pytest.mark.xdist_group("phones"),
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(300),
+]
+
+LOGIN, NUMBER, BORIS_EXTENSION = "0260001", "97140000200", "202"
+SILENCE_SECONDS = 5.0
+"""When nobody is heard after so long, nobody will be."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def device(whole_setup: Setup) -> AsyncIterator[TransferringPhone]:
+    """A second device of Anna's line; the first one does not answer."""
+    sip, began = whole_setup.installation.sip, time.time()
+    async with TransferringPhone(sip.host, sip.port, LOGIN, LINE_PASSWORD) as phone:
+        await wait_reachable(whole_setup, began, LOGIN)
+        yield phone
+
+
+@pytest.fixture
+def phone(device: TransferringPhone) -> TransferringPhone:
+    device.hang_up_after = None
+    return device
+
+
+async def talks(setup: Setup, count: int) -> None:
+    """Wait until so many calls are talks for the switch."""
+    async with asyncio.timeout(SILENCE_SECONDS):
+        while [leg["state"] for call in await setup.living() for leg in call["legs"]].count(
+            "Conversation"
+        ) != 2 * count:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.012, 0.05], ids=lambda one: f"{one * 1000:g} ms")
+@pytest.mark.parametrize("how", ["attended", "blind"])
+async def test_after_the_response(setup: Setup, phone: TransferringPhone, how: str, after: float) -> None:
+    before = await setup.last_id()
+    setup.boris.on_call(Answer())
+    customer = await setup.customer()
+    call = await customer.dial(NUMBER)
+    dialog = await phone.taken()
+    await talks(setup, 1)
+    phone.hang_up_after = after
+    if how == "attended":
+        asking = await phone.dial(BORIS_EXTENSION)
+        second = await setup.boris.next_call()
+        await talks(setup, 2)
+        phone.refer(dialog, asking)
+    else:
+        phone.refer(dialog, BORIS_EXTENSION)
+        second = await setup.boris.next_call()
+    assert dialog.transferred is not None
+    assert "200" in await asyncio.wait_for(dialog.transferred, SILENCE_SECONDS)
+    await call.hears(second.tone)
+    await second.hears(call.tone)
+    [living] = await setup.living()
+    assert len(living["legs"]) == 2
+    await call.hangup()
+    await second.ended()
+    rows = await setup.row(before, recorded=True, expected=2 if how == "attended" else 1)
+    assert rows
+    [row] = [one for one in await setup._sessions(before) if one["direction"] == "in"]
+    assert row["is_transfer"] is True
+    assert row["finish_reason"] == "caller_disconnects"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.002, 0.01], ids=lambda one: f"{one * 1000:g} ms")
+@pytest.mark.parametrize("how", ["attended", "blind"])
+async def test_before_the_response(setup: Setup, phone: TransferringPhone, how: str, after: float) -> None:
+    """The phone does not wait for the result. Who talks with it may be hung up by Asterisk before the switch can do
+    anything; nobody stays on a line without sound."""
+    setup.boris.on_call(Answer())
+    customer = await setup.customer()
+    call = await customer.dial(NUMBER)
+    dialog = await phone.taken()
+    await talks(setup, 1)
+    dialogs = [dialog]
+    if how == "attended":
+        dialogs.append(await phone.dial(BORIS_EXTENSION))
+        await talks(setup, 2)
+        phone.refer(dialog, dialogs[1])
+    else:
+        phone.refer(dialog, BORIS_EXTENSION)
+    await asyncio.wait_for(dialog.referred.wait(), SILENCE_SECONDS)
+    await asyncio.sleep(after)
+    for one in dialogs:
+        phone.hang_up(one)
+    deadline = time.monotonic() + SILENCE_SECONDS
+    while not call.is_ended:
+        second = setup.boris.calls[-1] if setup.boris.calls else None
+        if second is not None and second.at_answer and not second.is_ended:
+            with contextlib.suppress(TimeoutError):  # it has ended meanwhile, or waits in silence
+                await call.hears(second.tone)
+                await second.hears(call.tone)
+                await call.hangup()
+                break
+        assert time.monotonic() < deadline, "the contact waits in silence"
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(SILENCE_SECONDS):
+        while await setup.living() or await setup.engine_channels():
+            await asyncio.sleep(0.1)
