@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.calls.company import ACCOUNT, ANNA_LINE, BORIS_LINE, company
 from trunkline.calls.switch.presence import Presence
-from trunkline.calls.switch.registrations import RegistrationRecorder, registering
+from trunkline.calls.switch.registration_recorder import RegistrationRecorder, registering
 from trunkline.core.clock import Instant
 from trunkline.db.pool import Connection, Database
 from trunkline.directory.model import Directory

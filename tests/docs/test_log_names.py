@@ -15,7 +15,7 @@ _LOGS = re.compile(rf"(log|steps)\s*\.\s*({'|'.join(sorted(_LEVELS))})\b")
 _DATABASE_ERRORS = re.compile(r"DatabaseUnavailable|psycopg\.(Error|OperationalError)\b")
 _COMPUTED = {
     "core/log.py",
-    "calls/switch/registrations.py",
+    "calls/switch/registration_recorder.py",
     "calls/switch/executor.py",
     "core/tasks.py",
     "telephony/queue_alarm.py",

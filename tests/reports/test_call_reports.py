@@ -18,10 +18,10 @@ from trunkline.db.pool import Database
 from trunkline.db.query import Page, compile_request, parse_request
 from trunkline.reports.calls import CALLS, calls_report
 from trunkline.reports.causes import CAUSE_DESCRIPTIONS
-from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
 from trunkline.reports.legs import LEGS, call_legs_report
 from trunkline.reports.period import condition, parse_period
 from trunkline.reports.reader import Reader
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 ACCOUNT = 1001
 DUBAI = ZoneInfo("Asia/Dubai")

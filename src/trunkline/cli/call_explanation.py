@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trunkline.reports.causes import MEDIA_LOST, cause_description
-from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 LAST_CALLS = """
 select session.call_session_id, start_time, direction, contact_phone_number, virtual_phone_number, finish_reason, is_lost,

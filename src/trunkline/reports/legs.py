@@ -18,9 +18,9 @@ from trunkline.db.query import Column, Listing, Page
 from trunkline.db.query.columns import array, boolean, enum, number, string, time
 from trunkline.reports.calls import DIRECTIONS
 from trunkline.reports.causes import CAUSE_DESCRIPTIONS
-from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 _RECORDINGS = (
     "(select jsonb_agg(r.recording_id order by r.created_at, r.recording_id) from recordings r"

@@ -14,7 +14,7 @@ from typing import Any
 from trunkline.calls.switch import recovery
 from trunkline.calls.switch.login_guard import LoginGuard
 from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
-from trunkline.calls.switch.registrations import RegistrationRecorder
+from trunkline.calls.switch.registration_recorder import RegistrationRecorder
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError

@@ -27,7 +27,7 @@ from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.refused_media import RefusedMedia
-from trunkline.calls.switch.registrations import RegistrationRecorder, registering
+from trunkline.calls.switch.registration_recorder import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
@@ -199,15 +199,18 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             lambda: snapshot.current,
             lambda line: [device.ip for device in switch.presence.devices(line)],
         )
-        address = (
-            settings.switch.control_port,
-            configuration,
-            settings.switch.control_bind,
-            guard,
-            trunks,
-            refused,
+        await stack.enter_async_context(
+            serving_commands(
+                switch,
+                own.control_token,
+                settings.switch.control_port,
+                host=settings.switch.control_bind,
+                configuration=configuration,
+                login_guard=guard,
+                trunks=trunks,
+                refused_media=refused,
+            )
         )
-        await stack.enter_async_context(serving_commands(switch, own.control_token, *address))
         await until_stopped(
             stopped,
             call_signals=follower.run(),

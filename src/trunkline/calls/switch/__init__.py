@@ -35,7 +35,7 @@ Recovery, and one switch per node
 --------------------  ---------------------------------------------------------------------------------------
 Logins and registrations
 --------------------------------------------------------------------------------------------------------------
-``registrations``     writes registrations of devices into the database
+``registration_recorder``  writes registrations of devices into the database
 ``login_guard``       bans addresses after failed logins; ``login_bans`` has the rules, ``login_guessing`` counts
 ``trunk_addresses``   which addresses trunks have
 ====================  =======================================================================================

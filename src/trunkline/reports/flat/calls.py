@@ -19,7 +19,6 @@ from trunkline.reports.calls import PROCESSING_DURATION, RATING
 from trunkline.reports.comments import newest
 from trunkline.reports.countries import country_names
 from trunkline.reports.fields import catalogue, choice, pick, text_id, yes_or_no
-from trunkline.reports.finish_reasons import REASON_DESCRIPTIONS
 from trunkline.reports.flat.call_events import CALL_EVENTS
 from trunkline.reports.flat.common import (
     CALL_STATUSES,
@@ -33,6 +32,7 @@ from trunkline.reports.flat.common import (
 )
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 from trunkline.reports.rollup import ROLLUP
 from trunkline.reports.visit import VISIT, extra_text
 
