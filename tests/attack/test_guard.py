@@ -22,6 +22,7 @@ import trunkline
 from trunkline.core.settings import NotificationSettings, Settings, UploadSettings
 from trunkline.notifications.sender import Request, Sender
 from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session, is_public
+from trunkline.runtime.ports import Transport, ports_of
 from trunkline.uploads.download import Downloader
 from trunkline.uploads.model import RecordType, UploadFailed
 
@@ -151,7 +152,10 @@ def test_networks_that_the_operator_names() -> None:
 
 
 def test_ports_of_the_installation_itself() -> None:
-    assert {8088, 5038, 8070, 8080, 5432} <= Settings().loopback_ports
+    settings = Settings()
+    assert {8088, 5038, 8070, 8080, 5432} <= settings.loopback_ports
+    listened = {one.number for one in ports_of(settings) if one.transport is Transport.TCP}
+    assert listened <= settings.loopback_ports, "and what is added later"
 
 
 # --- over real sockets ----------------------------------------------------------------------------------------

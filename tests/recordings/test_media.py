@@ -14,6 +14,8 @@ from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import address_reader
 from trunkline.apis.media import routes
+from trunkline.apis.request_share import request_share
+from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.db.pool import Database
 from trunkline.directory.media.listing import MediaFiles
@@ -48,7 +50,8 @@ class Scene:
 @pytest.fixture
 async def scene(database: str, tmp_path: Path) -> AsyncIterator[Scene]:
     async with await Database.open(database) as db:
-        app = web.Application()
+        address_of = address_reader(Settings(web=WebSettings(trusted_proxies=["127.0.0.1"])))
+        app = web.Application(middlewares=[request_share(CheckLimit(WebSettings()), address_of)])
         server = TestServer(app)
         client = TestClient(server)
         scene = Scene(db, client)
@@ -57,7 +60,7 @@ async def scene(database: str, tmp_path: Path) -> AsyncIterator[Scene]:
                 Library(db, tmp_path),
                 MediaFiles(db, tmp_path),
                 Accounts(db),
-                address_reader(Settings(web=WebSettings(trusted_proxies=["127.0.0.1"]))),
+                address_of,
             )
         )
         administration = Administration(db)

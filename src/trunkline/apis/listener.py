@@ -1,4 +1,4 @@
-"""Accepts connections for the web process: a limited number from each address, and each with deadlines.
+"""Accepts connections for the web process: a limited number from each address, so many a second, and each with deadlines.
 
 A connection counts from the moment it is accepted, before its TLS handshake, until it ends. The handshake and the head of
 a request must be complete within a time; the body has a separate deadline (:mod:`trunkline.apis.body`), and idle
@@ -19,20 +19,28 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import WebSocketReader
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from trunkline.apis.address import Network
+from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance
+from trunkline.apis.sparse import Sparse
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
 
 _log = get_logger("apis.listener")
+
+TakeIncoming = Callable[[int], bool]
 
 _PAUSE = 0.2
 """Seconds without accepting after the system refused a connection (no file descriptors left)."""
 
 _TOO_LONG = "The address or a header is longer than 8190 bytes: send long values in the body."
 _NOT_HTTP = "This is not an HTTP request that can be read: send HTTP/1.1."
+
+CONNECTION_COST = RATE // 128
+"""An address may open 128 connections a second after 512 at once; further ones wait. Those with a valid token are free."""
 
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -69,14 +77,18 @@ class ConnectionCount:
 
     def enter(self, address: str) -> bool:
         """Count one more, if the address may have it."""
-        known = ip_address(address)
-        is_free = any(known.version == one.version and known in one for one in self._limits.unlimited)
+        is_free = self.is_unlimited(address)
         if self._by_address.total() >= self._limits.total:
             return False
         if not is_free and self._by_address[address] >= self._limits.per_address:
             return False
         self._by_address[address] += 1
         return True
+
+    def is_unlimited(self, address: str) -> bool:
+        """Whether it is a proxy's."""
+        known = ip_address(address)
+        return any(known.version == one.version and known in one for one in self._limits.unlimited)
 
     def leave(self, address: str) -> None:
         self._by_address[address] -= 1
@@ -89,23 +101,56 @@ class Connection(RequestHandler):
 
     :param head_seconds: that time.
     :param when_lost: called once, at its end.
+    :param when_identified: called when a request on it had a valid token.
     """
 
-    __slots__ = ("_deadline", "_head_seconds", "_when_lost")
+    __slots__ = ("_deadline", "_head_seconds", "_take_incoming", "_when_identified", "_when_lost")
 
     def __init__(
-        self, server: web.Server, *, head_seconds: float, when_lost: Callable[[], None], **options: Any
+        self,
+        server: web.Server,
+        *,
+        head_seconds: float,
+        when_lost: Callable[[], None],
+        when_identified: Callable[[], None] = lambda: None,
+        **options: Any,
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._head_seconds = head_seconds
         self._when_lost: Callable[[], None] | None = when_lost
         self._deadline: asyncio.TimerHandle | None = None
+        self._take_incoming: TakeIncoming | None = None
+        self._when_identified = when_identified
+
+    def identified(self) -> None:
+        """A request had a valid token."""
+        self._when_identified()
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """A connection that ends during an answer is no error here; the application counts it."""
+        if not isinstance(options.get("exc_info"), ConnectionError):
+            super().log_exception(*args, **options)
+
+    def limit_incoming(self, take: TakeIncoming) -> None:
+        """Ask before anything that comes after the upgrade to a WebSocket is read.
+
+        Frames are parsed as they arrive, and all that arrived at once before anything else happens; so a limit behind the
+        parser would be one on the answers alone.
+        """
+        self._take_incoming = take
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
+        if self._message_tail and not self._may_read(self._message_tail):
+            self._message_tail = b""
+        super().set_parser(parser, data_received_cb)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._payload_parser is not None and not self._may_read(data):
+            return
         heads = self._request_count
         super().data_received(data)
         if self._request_count != heads:
@@ -140,6 +185,13 @@ class Connection(RequestHandler):
         response.force_close()
         return response
 
+    def _may_read(self, data: bytes) -> bool:
+        """Whether these bytes may be parsed; if not, they are dropped, and no more are taken from the socket."""
+        if self._take_incoming is None or self._take_incoming(len(data)):
+            return True
+        self.pause_reading()
+        return False
+
     def _is_between_requests(self) -> bool:
         return self._current_request is None and not self._messages and not self._upgraded
 
@@ -158,6 +210,21 @@ class Connection(RequestHandler):
             self.force_close()
 
 
+def is_identified(request: web.Request) -> None:
+    """The request has a valid token, so that its connection no longer counts for its address."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.identified()
+
+
+def limit_incoming(request: web.Request, take: TakeIncoming) -> None:
+    """Limit what the client may send after the request's upgrade to a WebSocket, if it came over a :class:`Connection`.
+
+    :param take: returns whether so many bytes may be read.
+    """
+    if isinstance(request.protocol, Connection):
+        request.protocol.limit_incoming(take)
+
+
 class Listener:
     """Ports of one web process. Close it before the server's runner is cleaned up.
 
@@ -173,7 +240,8 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
-        self._refused = 0
+        self._refused = Sparse()
+        self._new = BodyAllowance()
 
     @property
     def connections(self) -> int:
@@ -225,22 +293,39 @@ class Listener:
             item_task(self._open(accepted, address, context), name="connection", among=self._opening)
 
     def _note_refusal(self, address: str) -> None:
-        self._refused += 1
-        if self._refused.bit_count() == 1:  # the 1st, 2nd, 4th, 8th...
+        if self._refused.is_due():
             _log.warning(
                 "connections_refused",
-                reason="too many are open",
+                reason="too many are open, or too many were opened",
                 address=address,
-                refused=self._refused,
-                consequence="new connections of this address are closed until others end",
+                refused=self._refused.count,
+                consequence="new connections of this address are closed until others end, or for some seconds",
             )
 
     async def _open(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
         left = _Once(lambda: self._count.leave(address))
+        is_free = self._count.is_unlimited(address)
+        try:
+            if not is_free:
+                await self._new.take(address, CONNECTION_COST)
+        except AllowanceExceeded:
+            left.call()
+            accepted.close()
+            self._note_refusal(address)
+            return
+        except BaseException:
+            left.call()
+            accepted.close()
+            raise
+        identified = _Once(lambda: None if is_free else self._new.give_back(address, CONNECTION_COST))
 
         def connection() -> Connection:
             return Connection(
-                self._server, head_seconds=self._limits.head_seconds, when_lost=left.call, **self._options
+                self._server,
+                head_seconds=self._limits.head_seconds,
+                when_lost=left.call,
+                when_identified=identified.call,
+                **self._options,
             )
 
         seconds = None if context is None else self._limits.handshake_seconds

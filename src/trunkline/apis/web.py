@@ -27,10 +27,14 @@ from trunkline.apis.cors import Cors, origins_of_accounts
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
 from trunkline.apis.listener import ConnectionLimits, Listener
+from trunkline.apis.request_share import request_share
+from trunkline.apis.service.body_allowance import AllowanceExceeded
 from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.service.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
+from trunkline.apis.sparse import Sparse
 from trunkline.apis.tls import ReloadedCertificate
+from trunkline.core.errors import LimitExceeded
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.core.tasks import core_task
@@ -38,6 +42,9 @@ from trunkline.db.probe import DatabaseProbe
 from trunkline.events.feed import CallFeed
 
 _log = get_logger("apis.web")
+
+_ENDED_BY_CLIENT = Sparse()
+"""Answers that clients did not read to the end, in this process."""
 
 _PARTS = (r"call[-_]?api|/v?4", r"data[-_]?api|/v?2")
 """What a path that is meant for each of :data:`SERVICE_SPECS` may have in it."""
@@ -73,14 +80,14 @@ def build_app(
     """
     of_accounts = None if services.database is None else origins_of_accounts(services.database)
     cors = Cors(services.settings.web.cors_origins, of_accounts)
-    app = web.Application(middlewares=[cors.middleware(), _guard])
+    address_of = address_reader(services.settings)
+    check_limit = CheckLimit(services.settings.web)
+    app = web.Application(middlewares=[request_share(check_limit, address_of), cors.middleware(), _guard])
     app.on_response_prepare.append(_set_headers)
     app.on_response_prepare.append(cors.set_headers)
     if request_log is None:
         request_log = _own_request_log(app, services)
     web_settings = services.settings.web
-    address_of = address_reader(services.settings)
-    check_limit = CheckLimit(web_settings)
     for service_spec in SERVICE_SPECS:
         others = [one for one in SERVICE_SPECS if one is not service_spec]
         dispatcher = Dispatcher(service_spec, services, request_log, others=others)
@@ -103,7 +110,7 @@ def build_app(
     )
     app.add_routes(call_center.routes())
     if feed is not None:
-        stream = StreamEndpoint(CALL_API, services, feed, address_of)
+        stream = StreamEndpoint(CALL_API, services, feed, address_of, check_limit)
         app.add_routes(stream.routes())
         app.on_shutdown.append(stream.close)
     app.add_routes([web.get("/health/live", _live), web.get("/health", _own_health(app, services)), *routes])
@@ -222,14 +229,26 @@ async def _guard(
         if request.match_info.http_exception is None:
             raise  # by an endpoint
         return _no_endpoint(request, error)
+    except (AllowanceExceeded, LimitExceeded):
+        raise  # request_share has the answer
+    except ConnectionError:
+        if request.transport is not None and not request.transport.is_closing():
+            return _unexpected(request)
+        if _ENDED_BY_CLIENT.is_due():
+            _log.info("connections_ended_by_clients", during="an answer", count=_ENDED_BY_CLIENT.count)
+        raise
     except Exception:
-        resource = request.match_info.route.resource
-        _log.exception(
-            "unexpected_error",
-            route=resource.canonical if resource else None,
-            remedy="report this line with its traceback",
-        )
-        return web.json_response({"error": "internal error"}, status=500)
+        return _unexpected(request)
+
+
+def _unexpected(request: web.Request) -> web.Response:
+    resource = request.match_info.route.resource
+    _log.exception(
+        "unexpected_error",
+        route=resource.canonical if resource else None,
+        remedy="report this line with its traceback",
+    )
+    return web.json_response({"error": "internal error"}, status=500)
 
 
 def _no_endpoint(request: web.Request, error: web.HTTPException) -> web.Response:

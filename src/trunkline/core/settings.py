@@ -482,7 +482,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback_ports(self) -> frozenset[int]:
-        """Ports of services that only this machine may reach; URLs of tenants are refused there."""
+        """TCP ports of this installation's services, on loopback; URLs of tenants are refused there."""
         ports = {
             self.database_port or 5432,
             self.engine.ari_port,
@@ -493,6 +493,9 @@ class Settings(BaseSettings):
             self.metrics.switch_port,
             self.metrics.web_port,
             self.metrics.worker_port,
+            self.sip.tcp_port,
+            self.sip.tls_port,
+            self.sip.wss_port,
         }
         return frozenset(ports - {0})
 

@@ -161,6 +161,7 @@ async def test_a_place_is_left_once(clock: Clock) -> None:
 async def test_a_client_that_sends_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its requests would wait in memory, also when it has closed their connections."""
     monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
+    monkeypatch.setattr("trunkline.apis.service.check_limit.REFUSAL_SECONDS", 0.01)
     check_limit = CheckLimit(WebSettings())
     dispatcher = ApisOnFakes().dispatcher(Api.CALL)
     endpoint = http.JsonRpcEndpoint(

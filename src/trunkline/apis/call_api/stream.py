@@ -2,8 +2,13 @@
 
 Rights are those of ``list.calls``. The token comes in ``access_token`` or as ``Authorization: Bearer``, which keeps
 it out of the logs of proxies. Before the upgrade a refusal is an HTTP error with the API's error as JSON; after it
-the close code has the reason: 1008 the permission was revoked, 1012 events may have been missed, 1013 the client is
-too slow. The client then connects again, with ``after`` when it watches one call.
+the close code has the reason: 1008 the permission was revoked, or the client sends too much; 1012 events may have been
+missed; 1013 the client is too slow, or the account's streams send too much. After 1012 and 1013 the client connects again,
+with ``after`` when it watches one call.
+
+The client has nothing to send but answers to pings; how much it may send is bounded
+(:mod:`trunkline.apis.service.incoming_budget`). To open a stream costs no points, so it counts as a request that is refused
+(:mod:`trunkline.apis.service.check_limit`).
 """
 
 from __future__ import annotations
@@ -15,14 +20,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from trunkline.apis.address import AddressOf
 from trunkline.apis.jsonrpc.access import check_access
 from trunkline.apis.jsonrpc.declare import Method
-from trunkline.apis.jsonrpc.errors import RpcError, rpc_error, translate
+from trunkline.apis.jsonrpc.errors import SILENT, RpcError, rpc_error, translate
 from trunkline.apis.jsonrpc.params import to_number
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
+from trunkline.apis.listener import limit_incoming
+from trunkline.apis.request_share import CHECK, counts_itself
+from trunkline.apis.service.body_allowance import AllowanceExceeded
+from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit, RequestCheck
+from trunkline.apis.service.incoming_budget import IncomingBudget, IncomingBudgets
 from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import TrunklineError, Unavailable
@@ -43,6 +53,12 @@ STREAMS_MAX = 100
 
 SEND_SECONDS = 10.0
 """A client that takes no message for so long is too slow."""
+
+CLOSE_SECONDS = 5.0
+"""For which a client's answer to the close is awaited."""
+
+OPENING_COST = 24 * 1024
+"""Bytes that the opening of a stream counts in addition to those of a request: together 32 a second, 128 at once."""
 
 SHOWN = (
     "leg_id",
@@ -91,6 +107,12 @@ _ENDINGS = {
     EndReason.TOO_SLOW: (WSCloseCode.TRY_AGAIN_LATER, b"too slow: connect again"),
     EndReason.MISSED: (WSCloseCode.SERVICE_RESTART, b"events may have been missed: connect again"),
 }
+_REVOKED = (WSCloseCode.POLICY_VIOLATION, b"the right to watch is gone")
+_SENT_TOO_MUCH = (WSCloseCode.POLICY_VIOLATION, b"the client sends too much: it only has to answer pings")
+_ACCOUNT_SENT_TOO_MUCH = (
+    WSCloseCode.TRY_AGAIN_LATER,
+    b"the account's streams send too much: they only have to answer pings; connect again later",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +131,12 @@ class StreamEndpoint:
     """
 
     def __init__(
-        self, service_spec: ServiceSpec, services: Services, feed: CallFeed, address_of: AddressOf
+        self,
+        service_spec: ServiceSpec,
+        services: Services,
+        feed: CallFeed,
+        address_of: AddressOf,
+        check_limit: CheckLimit,
     ) -> None:
         method = service_spec.find("list.calls")
         if method is None:
@@ -119,6 +146,8 @@ class StreamEndpoint:
         self._services = services
         self._feed = feed
         self._address_of = address_of
+        self._check_limit = check_limit
+        self._budgets = IncomingBudgets()
         self._open: set[web.WebSocketResponse] = set()
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -129,27 +158,74 @@ class StreamEndpoint:
         for socket in tuple(self._open):
             await socket.close(code=WSCloseCode.SERVICE_RESTART, message=b"connect again")
 
+    @counts_itself
     async def stream(self, request: web.Request) -> web.StreamResponse:
         client_ip = self._address_of(request)
         try:
-            query = self._query(request)
-            caller = await self._admit(query.token, client_ip)
+            query, caller = await self._checked(request, client_ip)
+            self._check_streams(caller.account_id)
+        except AllowanceExceeded:
+            await asyncio.sleep(REFUSAL_SECONDS)
+            return self._refusal(self._too_many("requests", None))
         except (RpcError, TrunklineError) as error:
             return self._refusal(error)
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_MAX)
+        socket = web.WebSocketResponse(
+            heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_MAX, autoping=False, timeout=CLOSE_SECONDS
+        )
+        budget = self._budgets.open(caller.account_id)
+        limit_incoming(request, budget.take)
         with self._feed.watching(caller.account_id, query.call_session_id) as watch:
             await socket.prepare(request)
             self._open.add(socket)
             try:
-                await self._converse(socket, watch, caller, query, client_ip)
+                await self._converse(socket, watch, caller, query, client_ip, budget)
             finally:
                 self._open.discard(socket)
         return socket
 
+    async def _checked(self, request: web.Request, client_ip: str) -> tuple[Query, CallerLike]:
+        """Who begins to watch what, when the sender has a place for the check.
+
+        :raises RpcError: a parameter, or what :func:`check_access` refuses.
+        :raises TrunklineError: token or address, or too many requests of the sender wait.
+        :raises AllowanceExceeded: the address, or the account, sends too many requests.
+        """
+        check = request[CHECK] = self._check_limit.request_with(_token_of(request), client_ip, OPENING_COST)
+        try:
+            async with check:
+                query = self._query(request)
+                caller = await self._identified(query.token, client_ip, check)
+        except (RpcError, TrunklineError):
+            await check.delay_refusal()
+            raise
+        if not await check.delay_refusal():
+            raise AllowanceExceeded
+        return query, caller
+
+    async def _identified(self, token: str, client_ip: str, check: RequestCheck) -> CallerLike:
+        try:
+            caller = await self._check(token, client_ip)
+        except TrunklineError as error:
+            if error.mnemonic in SILENT:
+                check.token_refused()
+            raise
+        check.identified(caller.account_id)
+        return caller
+
+    def _check_streams(self, account_id: int) -> None:
+        """:raises RpcError: the account may open no further stream."""
+        if self._feed.watchers(account_id) >= STREAMS_MAX:
+            raise self._too_many("streams", STREAMS_MAX)
+        if self._budgets.is_used_up(account_id):
+            raise self._too_many("streams", None)
+
+    def _too_many(self, limit_type: str, most: int | None) -> RpcError:
+        params = {"limit_type": limit_type, "limit_max_value": most}
+        return rpc_error(self._service_spec.api, "limit_exceeded", params=params)
+
     def _query(self, request: web.Request) -> Query:
         """:raises RpcError: a parameter is missing or unusable."""
-        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        token = request.query.get("access_token") or bearer
+        token = _token_of(request)
         if not token:
             raise self._error("required_parameter_missed", "access_token")
         call_session_id = self._number(request, "call_session_id", 1)
@@ -167,14 +243,6 @@ class StreamEndpoint:
             raise self._error("invalid_parameter_value", name, text)
         return int(number)
 
-    async def _admit(self, token: str, client_ip: str) -> CallerLike:
-        """Who begins to watch."""
-        caller = await self._check(token, client_ip)
-        if self._feed.watchers(caller.account_id) >= STREAMS_MAX:
-            params = {"limit_type": "streams", "limit_max_value": STREAMS_MAX}
-            raise rpc_error(self._service_spec.api, "limit_exceeded", params=params)
-        return caller
-
     async def _check(self, token: str, client_ip: str) -> CallerLike:
         """The stages of a request to ``list.calls``, without its points.
 
@@ -188,26 +256,33 @@ class StreamEndpoint:
         return caller
 
     async def _converse(
-        self, socket: web.WebSocketResponse, watch: Watch, caller: CallerLike, query: Query, client_ip: str
+        self,
+        socket: web.WebSocketResponse,
+        watch: Watch,
+        caller: CallerLike,
+        query: Query,
+        client_ip: str,
+        budget: IncomingBudget,
     ) -> None:
         """Send until one side ends it."""
         sending = asyncio.create_task(self._send(socket, watch, caller, query), name="stream")
         checking = asyncio.create_task(self._keep_checking(query.token, client_ip), name="stream-check")
-        listening = asyncio.create_task(_until_closed(socket), name="stream-in")
-        tasks = (sending, checking, listening)
+        listening = asyncio.create_task(_until_closed(socket, budget), name="stream-in")
+        exceeding = asyncio.create_task(budget.exceeded.wait(), name="stream-budget")
+        tasks = (sending, checking, listening, exceeding)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if listening in done:
+        code: int
+        if exceeding in done:
+            code, text = _ACCOUNT_SENT_TOO_MUCH if budget.is_of_account else _SENT_TOO_MUCH
+        elif listening in done:
             return
-        code, text = (
-            (WSCloseCode.POLICY_VIOLATION, b"the right to watch is gone")
-            if checking in done
-            else sending.result()
-        )
+        else:
+            code, text = _REVOKED if checking in done else sending.result()
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(SEND_SECONDS):
                 await socket.close(code=code, message=text)
@@ -285,7 +360,16 @@ def message_of(event: Event) -> str:
     ).decode()
 
 
-async def _until_closed(socket: web.WebSocketResponse) -> None:
-    """Read and discard the client's messages until it disconnects."""
-    async for _message in socket:
-        pass
+def _token_of(request: web.Request) -> str:
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+    return request.query.get("access_token") or bearer
+
+
+async def _until_closed(socket: web.WebSocketResponse, budget: IncomingBudget) -> None:
+    """Answer the client's pings and discard its messages until it disconnects, or has sent too much."""
+    async for message in socket:
+        if not budget.take_frame():
+            await budget.exceeded.wait()
+            return
+        if message.type is WSMsgType.PING:
+            await socket.pong(message.data)

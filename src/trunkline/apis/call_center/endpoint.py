@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
@@ -17,8 +16,10 @@ from trunkline.apis.call_center.openapi import document
 from trunkline.apis.call_center.processing import CallCenterRequests, Responded, Sent, failure
 from trunkline.apis.call_center.request_input import key_of_headers, likely_key
 from trunkline.apis.cors import ACCOUNT_ORIGINS
+from trunkline.apis.request_share import CHECK, counts_itself
 from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit
+from trunkline.apis.static_document import StaticDocument
 from trunkline.core.errors import LimitExceeded, first_line
 from trunkline.core.log import get_logger
 from trunkline.db.pool import log_cause
@@ -75,6 +76,7 @@ class CallCenterEndpoint:
         return [*found, web.route("*", _UNKNOWN, self._nothing)]
 
     def _handler_of(self, operation: Operation) -> Handler:
+        @counts_itself
         async def handle(request: web.Request) -> web.StreamResponse:
             return await self._handle(operation, request)
 
@@ -85,14 +87,15 @@ class CallCenterEndpoint:
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
-            with contextlib.suppress(AllowanceExceeded):
-                await self._check_limit.addresses.take(address, self._body_max)
+            await self._check_limit.count(address, self._body_max)
             return _refusal(
                 413, f"The body has more than {self._body_max} bytes: send fewer records at once."
             )
         except BodyTooSlow:
+            await self._check_limit.count(address)
             return _refusal(408, f"The body did not arrive within {self._body_seconds:.0f} s: send it again.")
         except BodyError:
+            await self._check_limit.count(address)
             return _refusal(400, "The body ends too early, or is not in its Content-Encoding: send it again.")
         sent = Sent(
             request.match_info,
@@ -102,7 +105,7 @@ class CallCenterEndpoint:
             address,
             self._country_of(request),
         )
-        responded = await self._checked(operation, sent, request.query.get("api_key", ""))
+        responded = await self._checked(request, operation, sent)
         if responded is None:
             del body, sent  # its memory is what a client that sends too much could use up
             await asyncio.sleep(REFUSAL_SECONDS)
@@ -111,10 +114,12 @@ class CallCenterEndpoint:
             )
         return await _send(request, responded)
 
-    async def _checked(self, operation: Operation, sent: Sent, key: str) -> Responded | None:
+    async def _checked(self, request: web.Request, operation: Operation, sent: Sent) -> Responded | None:
         """The response, when the sender has a place for the check; None when its address has sent too much."""
-        likely = key or key_of_headers(sent.headers) or likely_key(sent.body)
-        check = self._check_limit.request_with(likely, sent.client_ip, len(sent.body) + len(sent.query))
+        likely = request.query.get("api_key", "") or key_of_headers(sent.headers) or likely_key(sent.body)
+        check = request[CHECK] = self._check_limit.request_with(
+            likely, sent.client_ip, len(sent.body) + len(sent.query)
+        )
         try:
             async with check:
                 responded = await self._requests.respond(operation, sent, check)
@@ -126,11 +131,11 @@ class CallCenterEndpoint:
         return responded
 
     @cached_property
-    def _description(self) -> bytes:
-        return document(self._operations)
+    def _description(self) -> StaticDocument:
+        return StaticDocument(document(self._operations))
 
-    async def _describe(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._description, content_type=_JSON, charset="utf-8")
+    async def _describe(self, request: web.Request) -> web.Response:
+        return await self._description.respond(request)
 
     async def _nothing(self, request: web.Request) -> web.Response:
         """A path or an HTTP method without an operation."""

@@ -51,6 +51,7 @@ from trunkline.apis.service.request_context import (
     Services,
 )
 from trunkline.apis.service.request_log import Entry, RequestLog
+from trunkline.apis.static_document import SHARE
 from trunkline.core import metrics
 from trunkline.core.errors import TooExpensive, TrunklineError, Unavailable
 from trunkline.core.log import get_logger
@@ -126,7 +127,7 @@ class Dispatcher:
         idempotency_key: str | None = None,
         check: RequestCheck | None = None,
     ) -> Chunks:
-        """The answer to the body of a request; never raises, except when cancelled.
+        """The answer to the body of a request; never raises, except when cancelled, or :class:`AllowanceExceeded`.
 
         :param idempotency_key: the header that came with it; methods that take none ignore it.
         :param check: the place of the request among those that are checked; it is left before the handler runs.
@@ -140,6 +141,8 @@ class Dispatcher:
                 (response.failure(request_id_of(body), error, self._service_spec.version_metadata()),)
             )
         if request.method == DISCOVER:
+            if check is not None:
+                await check.count_more(len(self.openrpc) // SHARE)
             return response.success(request.id, Chunks((self.openrpc,)))
         method = self._service_spec.find(request.method)
         if method is None:

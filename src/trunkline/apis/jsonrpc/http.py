@@ -9,7 +9,7 @@ at. Bodies and tokens are never logged.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from functools import cached_property
 
 from aiohttp import web
 
@@ -20,8 +20,10 @@ from trunkline.apis.jsonrpc.chunks import Chunks
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.envelope import request_id_of
 from trunkline.apis.jsonrpc.errors import rpc_error
+from trunkline.apis.request_share import CHECK, counts_itself
 from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit
+from trunkline.apis.static_document import StaticDocument
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import WebSettings
 
@@ -65,20 +67,22 @@ class JsonRpcEndpoint:
             web.get(f"{path}/openrpc.json", self.describe),
         ]
 
+    @counts_itself
     async def handle(self, request: web.Request) -> web.StreamResponse:
         address = self._address_of(request)
         try:
             body = await read_body(request, limit=self._body_max, seconds=self._body_seconds)
         except BodyTooLarge:
-            with contextlib.suppress(AllowanceExceeded):
-                await self._check_limit.addresses.take(address, self._body_max)
+            await self._check_limit.count(address, self._body_max)
             return self._refusal(413, {"body_max_bytes": self._body_max})
         except BodyTooSlow:
+            await self._check_limit.count(address)
             return self._refusal(408, {"body_timeout_seconds": self._body_seconds})
         except BodyUnreadable:
+            await self._check_limit.count(address)
             answered = await self._dispatcher.respond(b"", address)
             return _closing(web.Response(body=answered.joined(), content_type=_JSON, charset="utf-8"))
-        checked = await self._checked(body, address, request.headers.get(IDEMPOTENCY_HEADER))
+        checked = await self._checked(request, body, address)
         if checked is None:
             del body  # its memory is what a client that sends too much could use up
             await asyncio.sleep(REFUSAL_SECONDS)
@@ -87,9 +91,10 @@ class JsonRpcEndpoint:
             return web.Response(body=checked.joined(), content_type=_JSON, charset="utf-8")
         return await _stream(request, checked)
 
-    async def _checked(self, body: bytes, address: str, idempotency_key: str | None) -> Chunks | None:
+    async def _checked(self, request: web.Request, body: bytes, address: str) -> Chunks | None:
         """The answer, when the sender has a place for the check; None when its address has sent too much."""
-        check = self._check_limit.request(body, address)
+        check = request[CHECK] = self._check_limit.request(body, address)
+        idempotency_key = _text(request.headers.get(IDEMPOTENCY_HEADER))
         try:
             async with check:
                 answered = await self._dispatcher.respond(
@@ -109,8 +114,17 @@ class JsonRpcEndpoint:
         body = response.failure(None, error, {})
         return _closing(web.Response(status=status, body=body, content_type=_JSON))
 
-    async def describe(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._dispatcher.openrpc, content_type=_JSON, charset="utf-8")
+    async def describe(self, request: web.Request) -> web.Response:
+        return await self._description.respond(request)
+
+    @cached_property
+    def _description(self) -> StaticDocument:
+        return StaticDocument(self._dispatcher.openrpc)
+
+
+def _text(header: str | None) -> str | None:
+    """A header that may have bytes that are not UTF-8; as text that can be sent back in an error."""
+    return None if header is None else header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _closing(response: web.Response) -> web.Response:

@@ -26,13 +26,11 @@ from trunkline.accounts.model import Api, Caller, CallerKind
 from trunkline.accounts.permissions import READ_CONFIGURATION, READ_REPORTS, Permission
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import AddressOf
+from trunkline.apis.request_share import CHECK, SESSION_COOKIE, token_of
 from trunkline.core.errors import Refused
 from trunkline.directory.media.listing import PATH, MediaFiles
 from trunkline.recordings.library import Found, Library
 from trunkline.recordings.links import RecordingKind
-
-COOKIE = "trunkline_session"
-"""Of the console: holds the session's token."""
 
 _TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav"}
 
@@ -81,22 +79,28 @@ class _MediaEndpoints:
         )
 
     async def media_file(self, request: web.Request) -> web.StreamResponse:
-        account_id = await self._account_of(request, READ_CONFIGURATION)
-        if account_id is None:
-            raise _nothing()
         media_file_id = int(request.match_info["media_file_id"])
-        path = await self._media_files.find(account_id, media_file_id)
+        async with request[CHECK]:
+            account_id = await self._account_of(request, READ_CONFIGURATION)
+            if account_id is None:
+                raise _nothing()
+            path = await self._media_files.find(account_id, media_file_id)
         return _send(request, f"media-{media_file_id}", path)
 
     async def full(self, request: web.Request) -> web.StreamResponse:
-        found = await self._find(request)
+        async with request[CHECK]:
+            found = await self._find(request)
         if found is None or not found.is_open:
             raise _nothing()
         return _send(request, f"call-{found.call_session_id}", found.mp3)
 
     async def _permitted(self, request: web.Request) -> Found:
+        async with request[CHECK]:
+            return await self._permitted_now(request)
+
+    async def _permitted_now(self, request: web.Request) -> Found:
         found = await self._find(request)
-        if found is not None and found.is_open and not _sent_token(request):
+        if found is not None and found.is_open and not token_of(request):
             return found
         account_id = await self._account_of(request, READ_REPORTS)
         if account_id is None or found is None or found.account_id != account_id:
@@ -122,6 +126,7 @@ class _MediaEndpoints:
                 self._accounts.check_address(caller, address)
             except Refused:
                 continue
+            request[CHECK].identified(caller.account_id)
             if caller.may(*needed):
                 return caller.account_id
         return None
@@ -136,14 +141,7 @@ def _may_use(caller: Caller, api: Api) -> bool:
 
 
 def _token_of(request: web.Request) -> str | None:
-    return _sent_token(request) or request.cookies.get(COOKIE)
-
-
-def _sent_token(request: web.Request) -> str | None:
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and bearer.strip():
-        return bearer.strip()
-    return request.query.get("access_token")
+    return token_of(request) or request.cookies.get(SESSION_COOKIE)
 
 
 def _send(request: web.Request, name: str, path: Path | None) -> web.StreamResponse:

@@ -8,6 +8,7 @@ The sender is an account when the token was valid from that address a short time
 the body is searched for it, not parsed: what is found decides on the share alone, and the token is checked as always.
 
 - Requests of an address are counted as bytes (:mod:`.body_allowance`), small ones too, and returned when the token is valid.
+  That is so for every path and method (:mod:`trunkline.apis.request_share`); answers that are large count more.
 - Requests of an account that are refused cost no points; they are counted in the same way, and when the account has sent
   too many, their answers wait.
 """
@@ -72,6 +73,13 @@ class CheckLimit:
         self._clock = clock
         self._known: OrderedDict[_Key, tuple[int, float]] = OrderedDict()
 
+    async def count(self, address: str, size: int = 0) -> None:
+        """Count a request that is refused before there is anything to check; waits, but not for ever."""
+        with contextlib.suppress(AllowanceExceeded):
+            await self.addresses.take(address, REQUEST_COST + size)
+            return
+        await asyncio.sleep(REFUSAL_SECONDS)
+
     def request(self, body: bytes, address: str) -> RequestCheck:
         """The check of one request of a JSON-RPC API that has arrived."""
         return self.request_with(_token_in(body), address, len(body))
@@ -115,19 +123,39 @@ class RequestCheck:
         self._account_id = account_id
         self._of_address = account_id is None
         self._has_succeeded = False
+        self._is_counted = False
+        self.is_identified = False
         self._place: contextlib.AbstractAsyncContextManager[None] | None = None
 
     async def __aenter__(self) -> RequestCheck:
         """:raises LimitExceeded: too many requests of the sender wait, or none of them ended in time.
         :raises AllowanceExceeded: its address has too many bytes to wait for.
         """
-        if self._of_address:
-            await self._limit.addresses.take(self._address, self._cost)
+        await self.count()
         await self._enter()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.leave()
+
+    async def count(self) -> None:
+        """Count the request, unless that is done; it waits when its address has none left. Entering the block counts it.
+
+        :raises AllowanceExceeded: its address has too many bytes to wait for.
+        """
+        if self._of_address and not self._is_counted:
+            self._is_counted = True
+            await self._limit.addresses.take(self._address, self._cost)
+
+    async def count_more(self, size: int) -> None:
+        """Count further bytes of the same request, whose place is left: for an answer that costs more than its request.
+
+        :raises AllowanceExceeded: as :meth:`count`.
+        """
+        await self.leave()
+        self._cost += size
+        if self._account_id is None:
+            await self._limit.addresses.take(self._address, size)
 
     def identified(self, account_id: int) -> None:
         """The request has a valid token of the account and comes from an address that may use it."""
@@ -136,6 +164,7 @@ class RequestCheck:
         if self._account_id is None:
             self._limit.addresses.give_back(self._address, self._cost)
         self._account_id = account_id
+        self.is_identified = True
 
     def token_refused(self) -> None:
         """The token, or its use from this address, was refused."""
@@ -158,13 +187,18 @@ class RequestCheck:
         """The request costs points, and nothing here."""
         self._has_succeeded = True
 
-    async def delay_refusal(self) -> None:
-        """To be called before the answer is sent, outside the block: waits if the account has too many requests refused."""
+    async def delay_refusal(self) -> bool:
+        """To be called before the answer is sent, outside the block: waits if the account has too many requests refused.
+
+        :returns: False if it has so many that waiting was not enough.
+        """
         if self._account_id is not None and not self._has_succeeded:
-            with contextlib.suppress(AllowanceExceeded):
+            try:
                 await self._limit.refusals.take(str(self._account_id), self._cost)
-                return
-            await asyncio.sleep(REFUSAL_SECONDS)
+            except AllowanceExceeded:
+                await asyncio.sleep(REFUSAL_SECONDS)
+                return False
+        return True
 
     async def _enter(self) -> None:
         place = (
