@@ -103,6 +103,7 @@ def test_a_spool_that_cannot_be_written() -> None:
         {"switch": {"signal_path": {"state": "silent", "reason": "ami"}}},
         {"switch": {"configuration": {"error": "not loaded"}}},
         {"supervisor": "stopped", "pid": 71},
+        {"media_ports": {"first": 20000, "last": 20099, "pairs": 50, "free": 1}},
     ],
 )
 def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) -> None:

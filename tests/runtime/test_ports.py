@@ -20,6 +20,7 @@ from trunkline.runtime.ports import (
     free_media_ports,
     is_open,
     media_ports,
+    media_ports_in_use,
     ports_of,
     published_media_ports,
 )
@@ -124,3 +125,21 @@ def test_free_media_ports_overlap_those_of_nobody() -> None:
         assert ours[0][0] not in later
         assert theirs not in later
         other.communicate("\n")
+
+
+def test_media_ports_that_another_program_uses_are_not_free() -> None:
+    """Asterisk refuses the call of which it gets no port, and nothing else shows that."""
+    assert media_ports_in_use(os.getpid()) is None
+    reserved = free_media_ports()
+    first, last = reserved[0], reserved[-1]
+    with (
+        published_media_ports(first, last),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other,
+    ):
+        pairs = (last - first + 1) // 2
+        found = {"first": first, "last": last, "pairs": pairs}
+        assert media_ports_in_use(os.getpid()) == {**found, "free": pairs}
+        one.bind(("127.0.0.1", first))
+        other.bind(("::1", first + 3))
+        assert media_ports_in_use(os.getpid()) == {**found, "free": pairs - 2}

@@ -28,6 +28,9 @@ _RETRIED_LATE = {"recordings": 3600.0, "mails": 3600.0}
 
 _RETRIED_LATE_OTHERS = 60.0
 
+MEDIA_PORTS_FEW = 2
+"""A call needs two pairs. With the limit of channels that follows from the range, calls of Trunkline alone leave more."""
+
 _GROWS = "if it grows, run a second worker or give the machine more processors"
 
 
@@ -94,6 +97,7 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
             elif not port["open"]:
                 yield f"port {port['port']} is not open: see {port['setting']} in the settings, and {logs}"
     yield from _disk(report.get("disk") or {})
+    yield from _media_ports(report.get("media_ports") or {})
     yield from _switch(report.get("switch") or {}, logs)
     yield from _backlog(report.get("backlog") or {}, logs)
 
@@ -109,6 +113,15 @@ def _disk(disk: Mapping[str, Any]) -> Iterator[str]:
             f"the disk is nearly full, {megabytes} MB are free: {_DISK_REMEDIES.get(level, 'free space')}"
         )
         yield problem if level == "alarm" else Outage(problem)
+
+
+def _media_ports(media: Mapping[str, Any]) -> Iterator[str]:
+    if media and media["free"] < MEDIA_PORTS_FEW:
+        yield Outage(
+            f"{media['free']} of the {media['pairs']} pairs of media ports {media['first']} to {media['last']} are free, so"
+            " new calls get SIP 488: end programs that use ports of the range (ss -uanp), or set a larger range in"
+            " sip.rtp_port_first and sip.rtp_port_last and restart"
+        )
 
 
 def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:

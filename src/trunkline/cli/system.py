@@ -23,6 +23,7 @@ from trunkline.runtime import asterisk, instance, postgres
 from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts
+from trunkline.runtime.ports import media_ports_in_use
 from trunkline.runtime.progress import PrintedProgress
 from trunkline.runtime.secrets import no_instance
 
@@ -61,6 +62,8 @@ def status(json: bool, account: int | None) -> None:
             "backlog": _backlog,
         },
     )
+    if report["running"]:
+        report["media_ports"] = media_ports_in_use(report["pid"])
     report["works"] = report["running"] and works(report)
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
     if not report["works"]:

@@ -164,6 +164,31 @@ def _bind(transport: Transport, address: str, number: int) -> socket.socket:
     return opened
 
 
+def media_ports_in_use(pid: int) -> dict[str, int] | None:
+    """The media ports of the instance whose supervisor has this pid: ``{"first": 20000, "last": 20999, "pairs": 500,
+    "free": 498}``. Each channel needs a pair, RTP and RTCP; a pair is free when no program has a socket on one of its ports.
+    None: no such instance.
+    """
+    found = next(((first, last) for first, last, owner in _published_ranges() if owner == pid), None)
+    if found is None:
+        return None
+    first, last = found
+    begins = range(first + first % 2, last, 2)
+    used = {number // 2 for number in _udp_ports()}
+    free = sum(1 for number in begins if number // 2 not in used)
+    return {"first": first, "last": last, "pairs": len(begins), "free": free}
+
+
+def _udp_ports() -> set[int]:
+    """Local ports of all UDP sockets of the machine."""
+    found: set[int] = set()
+    for table in ("udp", "udp6"):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+            found |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
+    return found
+
+
 def _listeners(port: Port) -> set[str]:
     """The listening sockets on a port of any address, as ``/proc/PID/fd`` names them."""
     found = set()
