@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
 
@@ -44,8 +45,8 @@ def test_on_a_full_disk_nothing_is_left(
 
 
 def _create_and_be_killed(path: Path) -> None:
-    os.fsync = lambda _descriptor: os._exit(9)
-    files.create_once(path, b"new", 0o600)
+    with mock.patch("os.fsync", lambda _descriptor: os._exit(9)):
+        files.create_once(path, b"new", 0o600)
 
 
 def test_a_process_that_is_killed_before_the_file_is_complete_leaves_nothing(tmp_path: Path) -> None:
