@@ -45,7 +45,7 @@ def test_on_a_full_disk_nothing_is_left(
 
 
 def _create_and_be_killed(path: Path) -> None:
-    with mock.patch("os.fsync", lambda _descriptor: os._exit(9)):
+    with mock.patch("os.fsync", side_effect=lambda _descriptor: os._exit(9)):
         files.create_once(path, b"new", 0o600)
 
 
