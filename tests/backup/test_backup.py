@@ -21,6 +21,7 @@ from trunkline.backup import archive
 from trunkline.backup.make import make
 from trunkline.backup.restore import RESTORED_SETTINGS, restore
 from trunkline.cli.backup import backup as backup_command
+from trunkline.cli.backup import restore as restore_command
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings, SipSettings
 from trunkline.db import migrate
@@ -302,3 +303,25 @@ def test_a_script_gets_one_object(source: Settings, tmp_path: Path, monkeypatch:
     assert made["files"] == 6
     assert made["files_size"] > 3 * len(SOUND)
     assert made["revision"] == migrate.newest()
+
+
+@pytest.mark.parametrize("trunks_off", [True, False])
+def test_a_copy_next_to_the_original_takes_no_registrations(
+    source: Settings, empty_database: str, tmp_path: Path, trunks_off: bool
+) -> None:
+    assert source.database_url is not None
+    with psycopg.connect(source.database_url) as connection:
+        connection.execute(
+            "insert into trunks (account_id, key, name, mode, host, username)"
+            " select account_id, 'carrier', 'carrier', 'register', 'sip.example', 'u' from accounts where name = 'Palm'"
+        )
+    file, key = _backed_up(source, tmp_path)
+    environment = {"TRUNKLINE_DATA_DIR": str(tmp_path / "two"), "TRUNKLINE_DATABASE_URL": empty_database}
+    options = ["--trunks-off"] if trunks_off else []
+    result = CliRunner().invoke(
+        restore_command, [str(file), "--key", str(key), *options], env=environment, catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert ("1 trunks register at their carriers" in result.output) is not trunks_off
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("select is_active from trunks").fetchall() == [(not trunks_off,)]

@@ -45,6 +45,7 @@ from trunkline.telephony.port import (
     Left,
     PlayFinished,
     RecordFinished,
+    Refused,
     Ringing,
     SeenRecording,
     Signal,
@@ -140,9 +141,11 @@ class FakeEngine:
         """A party hangs up, in whatever state."""
         self._clear(self.channels[channel], 16, by_party=True)
 
-    def refuse(self, channel: Channel, cause: int, *, by_party: bool = False) -> None:
+    def refuse(self, channel: Channel, cause: int, *, by_party: bool = False, sip_code: int = 0) -> None:
         """A called phone does not take the call."""
         chan = self.channels[channel]
+        if sip_code:
+            self.pending.append(Refused(channel, self.at(), sip_code))
         self._end(chan, cause, by_party=by_party)
         if chan.dialler is not None and not self.targets(chan.dialler):
             self._give_back(

@@ -64,6 +64,7 @@ _EPHEMERAL = {
     "is_redirected",
     "is_without_switch",
     "has_early_media",
+    "sip_code",
 }
 
 

@@ -10,12 +10,13 @@ import pytest
 from tests.calls import company as c
 from tests.calls.company import company, number_of
 from tests.calls.simulation import CallSimulation, walk
+from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.effects import ConnectTargets, Hangup, OriginateLeg
 from trunkline.calls.finish_reasons import cause_for_refusal
-from trunkline.directory.model import BillingState, LineStatus, LineType
+from trunkline.directory.model import BillingState, LineStatus, LineType, TrunkMode
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.telephony.port import Connect, EarlyMedia, Ringing
+from trunkline.telephony.port import Connect, EarlyMedia, Ended, Ringing
 
 ANNA, BORIS = c.ANNA_LINE, c.BORIS_LINE
 COMMON = {"virtual_phone_number": number_of(1), "contact": c.CUSTOMER}
@@ -85,12 +86,17 @@ def test_nobody_in_the_world_answers() -> None:
     assert simulation.end["finish_reason"] == "caller_not_responsive"
 
 
-def _has_no_response(simulation: CallSimulation) -> bool:
+def _ended(simulation: CallSimulation) -> dict[str, Any]:
+    """Data of the event that ended the leg over the trunk."""
     [leg] = [leg.leg_id for leg in simulation.session.legs.values() if leg.trunk_id is not None]
     [ended] = [
         one.data for one in simulation.events if one.type is EventType.LEG_ENDED and one.data["leg_id"] == leg
     ]
-    return bool(ended.get("no_response", False))
+    return dict(ended)
+
+
+def _has_no_response(simulation: CallSimulation) -> bool:
+    return bool(_ended(simulation).get("no_response", False))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,76 @@ def test_a_carrier_that_does_not_respond(cause: int, seconds: int, no_response: 
 def test_a_carrier_that_does_not_respond_until_the_ring_time_is_over() -> None:
     simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
     assert _has_no_response(simulation.at(25).ring_out())
+
+
+@pytest.mark.parametrize("caller_first", [True, False])
+@pytest.mark.parametrize("cause", [0, 16, 127])
+@pytest.mark.parametrize(("seconds", "known"), [(12, "no_response"), (4, "too_short")])
+def test_the_caller_hangs_up_before_the_carrier_has_responded(
+    cause: int, seconds: int, known: str, caller_first: bool
+) -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    engine = simulation.at(seconds).engine
+    target, caller = simulation.ringing(c.CUSTOMER), simulation.channel
+    ends = [Ended(caller, engine.at(), 16, by_party=True), Ended(target, engine.at(), cause, by_party=False)]
+    engine.pending.extend(ends if caller_first else reversed(ends))
+    engine.channels.pop(target)
+    engine.channels.pop(caller)
+    simulation.flow()
+    assert simulation.end["finish_reason"] == "operator_disconnects"
+    assert _ended(simulation).keys() & {"no_response", "too_short"} == {known}
+
+
+def test_a_hung_up_call_that_rang_is_no_call_without_response() -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    engine = simulation.engine
+    engine.pending.append(Ringing(simulation.ringing(c.CUSTOMER), engine.at()))
+    simulation.flow().at(12).hang_up()
+    assert not _ended(simulation).keys() & {"no_response", "too_short"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "sip_code", "reason"),
+    [
+        (21, 403, "caller_number_problems"),
+        (21, 401, "caller_number_problems"),
+        (21, 407, "caller_number_problems"),
+        (21, 603, "caller_disconnects"),
+        (21, 0, "caller_disconnects"),
+        (17, 486, "caller_busy"),
+    ],
+)
+def test_a_carrier_that_refuses_the_login_is_no_customer_who_hangs_up(
+    cause: int, sip_code: int, reason: str
+) -> None:
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    engine = simulation.at(1).engine
+    engine.refuse(simulation.ringing(c.CUSTOMER), cause, sip_code=sip_code)
+    assert simulation.flow().end["finish_reason"] == reason
+    assert _ended(simulation).get("sip_code", 0) == sip_code
+
+
+def test_a_customer_who_declines_rings_first() -> None:
+    """Asterisk at a carrier answers 403 for a party that declines."""
+    simulation = CallSimulation().dial(BORIS, c.CUSTOMER)
+    engine = simulation.at(1).engine
+    engine.pending.append(Ringing(simulation.ringing(c.CUSTOMER), engine.at()))
+    simulation.flow()
+    engine.refuse(simulation.ringing(c.CUSTOMER), 21, sip_code=403)
+    assert simulation.flow().end["finish_reason"] == "caller_disconnects"
+    assert _ended(simulation)["rang"]
+
+
+def test_the_end_of_a_call_has_the_trunk_as_it_was() -> None:
+    trunk = company().trunks[c.TRUNK]
+    for mode, more in (
+        (TrunkMode.REGISTER, {"state": "refused", "reason": "403 Forbidden"}),
+        (TrunkMode.ADDRESS, {}),
+    ):
+        simulation = CallSimulation(company(trunks={c.TRUNK: replace(trunk, mode=mode)}))
+        simulation.presence.trunk_registrations[c.TRUNK] = TrunkRegistration("refused", "403 Forbidden")
+        simulation.dial(BORIS, c.CUSTOMER).at(1).refuse(34)
+        assert _ended(simulation)["trunk"] == {"name": trunk.name, "mode": mode, **more}
 
 
 @pytest.mark.parametrize("signal", [Ringing, EarlyMedia])

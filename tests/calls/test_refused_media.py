@@ -81,3 +81,30 @@ async def _until(condition: Any) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("not within 5 s")
+
+
+NO_LINE = (
+    "[2026-11-22 05:50:48.475] WARNING[23081] res_pjsip_registrar.c: Endpoint '{name}' ({ip}:52746) has no"
+    " configured AORs\n"
+)
+
+
+def test_a_login_that_is_no_line_from_an_address_of_a_trunk(tmp_path: Path) -> None:
+    """Asterisk identifies the request as the trunk's and refuses it (403) without an event."""
+    account = company()
+    trunk = next(iter(account.trunks.values()))
+    now = 1000.0
+    refused = RefusedMedia(
+        tmp_path / "asterisk.log",
+        lambda: Directory({account.account_id: account}),
+        lambda _line: [],
+        lambda: now,
+    )
+    text = NO_LINE.format(name=f"trunk-{trunk.trunk_id}-ip", ip="192.0.2.9")
+    with structlog.testing.capture_logs() as logs:
+        refused.handle(text * 3 + NO_LINE.format(name="trunk-999", ip="192.0.2.8") + "x" + text)
+        now += 61
+        refused.handle(text)
+    assert [(one["event"], one["trunk"], one["ip"]) for one in logs] == [
+        ("login_unknown", trunk.name, "192.0.2.9")
+    ] * 2

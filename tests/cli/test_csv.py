@@ -120,7 +120,7 @@ def test_all_problems_come_at_once_with_their_lines_and_nothing_is_written() -> 
         (b"\xff\xfe\x00", "UTF-8"),
         (b"key,shoe_size\nanna,44\n", "shoe_size"),
         (b"key,key\na,b\n", "twice"),
-        (b"extension\n101\n", "column key is missing"),
+        (b"extension\n101\n", "column key is missing, or last_name or first_name, of which it is made"),
         (b'key,last_name\nanna,"open\n', "not CSV"),
     ],
 )

@@ -208,6 +208,33 @@ def test_trunks_by_name() -> None:
     assert "No problem is known." in summary(report(switch=switch(registrations_at_carriers=None)), NOW)
 
 
+def test_a_carrier_that_does_not_respond_or_is_not_identified() -> None:
+    one = {"account_id": 1001, "account_name": "Palm", "trunk_id": 100, "trunk_name": "carrier"}
+    found = problems(
+        switch=switch(
+            trunks_without_response=[{**one, "calls": 1}, {**one, "calls": 3}],
+            requests_not_identified=[
+                {**one, "ip": "192.0.2.1", "requests": 1, "last": "2026-03-01T11:59:00+00:00"}
+            ],
+        )
+    )
+    remedy = "check host, port and transport of the trunk, and the firewall"
+    assert found == [
+        f"the server of trunk carrier of account 1001 (Palm) did not respond to the last call: {remedy}",
+        f"the server of trunk carrier of account 1001 (Palm) did not respond to the last 3 calls: {remedy}",
+        "1 request from 192.0.2.1, the server of trunk carrier of account 1001 (Palm), was refused with SIP 401 (the last at"
+        " 2026-03-01T11:59:00+00:00), because it does not identify the trunk: if no calls come in, add"
+        " addresses: [192.0.2.1] to the trunk",
+    ]
+
+
+def test_one_call_with_refused_media() -> None:
+    [found] = problems(
+        switch=switch(calls_with_refused_media=[{"kind": "line", "name": "0160004", "count": 1}])
+    )
+    assert found.startswith("1 call of line 0160004 was refused since the start")
+
+
 def test_calls_with_refused_media() -> None:
     refused = [{"kind": "line", "name": "0160004", "count": 2}]
     assert problems(switch=switch(calls_with_refused_media=refused)) == [
@@ -224,7 +251,7 @@ def backlog(**changes: Any) -> dict[str, Any]:
         "jobs": {**none, "queues": {}},
     }
     for name, values in changes.items():
-        found[name] |= values
+        found[name] = values if name == "mail_server" else found[name] | values
     return found
 
 
@@ -275,6 +302,19 @@ def test_a_small_backlog_is_no_problem() -> None:
             {"jobs": {"queues": {"uploads": {"retried": {"count": 1, "oldest_seconds": 260_000.0}}}}},
             "queue uploads: 1 job failed and will be tried again, the oldest is enqueued for 3 days: remove the cause,"
             " see /data/logs/worker.log (job_failed)",
+        ),
+        (
+            {
+                "jobs": {
+                    "queues": {
+                        "account_mails": {"retried": {"count": 4, "oldest_seconds": 1000.0}},
+                        "mails": {"retried": {"count": 1, "oldest_seconds": 800.0}},
+                    }
+                },
+                "mail_server": "mail.example:25",
+            },
+            "queue account_mails: 4 mails not accepted by the mail server mail.example:25 (mail.host, mail.port), the oldest"
+            " for 17 min: see /data/logs/worker.log (account_mail_waits)",
         ),
     ],
 )

@@ -31,6 +31,7 @@ ALLOWED = {
         "accounts/sessions.py",
         "login_sessions",
     ): "by the hash of a token, which nobody can guess; and old ones of all",
+    ("backup/restore.py", "trunks"): EVERYBODY + "those of a restored copy are switched off and counted",
     ("calls/records/history.py", "{}"): "rows of the switch, which bear their account as every column",
     ("db/rows.py", "{}"): "the column is among the values that are inserted",
     ("db/query/compiler.py", "{}"): "the condition is that of the listing, which is looked at below",

@@ -177,7 +177,7 @@ async def test_the_worker_reads_backlogs(database: str) -> None:
     assert value("trunkline_outbox_events") == 1
     assert (value("trunkline_outbox_oldest_seconds") or 0) >= 90
     queues = {queue: value("trunkline_jobs", {"queue": queue, "state": "waits"}) for queue in backlog.QUEUES}
-    assert queues == {"analysis": 0, "mails": 0, "recordings": 1, "uploads": 1}
+    assert queues == {"account_mails": 0, "analysis": 0, "mails": 0, "recordings": 1, "uploads": 1}
     assert value("trunkline_jobs", {"queue": "other", "state": "waits"}) == 1
     assert value("trunkline_jobs", {"queue": "mails", "state": "retried"}) == 1
     assert value("trunkline_event_failures", {"state": "given_up"}) == 0

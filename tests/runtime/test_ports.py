@@ -22,6 +22,7 @@ from trunkline.runtime.ports import (
     media_ports,
     media_ports_in_use,
     ports_of,
+    program_name,
     published_media_ports,
 )
 
@@ -38,6 +39,21 @@ def test_a_taken_port_is_said_with_its_setting_and_holder(free_ports: Callable[[
     assert f"(pid {os.getpid()})" in message
     assert "web.http_port (TRUNKLINE_WEB__HTTP_PORT)" in message
     assert not is_open(port)
+
+
+def test_the_program_that_the_loader_runs() -> None:
+    loader = [
+        "/r/lib64/ld-linux-x86-64.so.2",
+        "--library-path",
+        "/r/lib:/r/lib/asterisk",
+        "/r/usr/sbin/asterisk",
+        "-f",
+    ]
+    of_instance = [*loader, "-C", "/data/asterisk/etc/asterisk.conf", ""]
+    assert program_name("ld-linux-x86-64", loader) == "asterisk"
+    assert program_name("ld-linux-x86-64", of_instance) == "asterisk with /data/asterisk/etc/asterisk.conf"
+    assert program_name("ld-linux-x86-64", ["ld-linux"]) == "ld-linux-x86-64"
+    assert program_name("nginx", ["nginx: master", "-C"]) == "nginx"
 
 
 def test_a_taken_udp_port_is_noticed(free_ports: Callable[[int], list[int]]) -> None:

@@ -43,7 +43,7 @@ def listed(name: str, user: str, state: str) -> AmiMessage:
 
 def test_states() -> None:
     log = (
-        _LINE.format(text="503 Service Unavailable temporal response", user="two")
+        _LINE.format(text="Temporal response '503'", user="two")
         + _LINE.format(text="403 Forbidden fatal response", user="two")
         + _LINE.format(text="No response", user="three")
         + _LINE.format(text="No response", user="one")
@@ -64,6 +64,20 @@ def test_states() -> None:
         (3, RegistrationState.UNREACHABLE, None, "No response"),
         (4, RegistrationState.WAITING, None, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        ("Temporal response '401'", 401, "Temporal response 401"),
+        ("'404' fatal response", 404, "404 fatal response"),
+        ("Fatal response '405'", 405, "Fatal response 405"),
+        ("403 Forbidden fatal response", 403, "403 Forbidden fatal response"),
+    ],
+)
+def test_each_form_of_the_line_has_the_code(text: str, code: int, reason: str) -> None:
+    [one] = carrier_registrations([listed("trunk-2", "two", "Rejected")], _LINE.format(text=text, user="two"))
+    assert (one.state, one.code, one.reason) == (RegistrationState.REFUSED, code, reason)
 
 
 @pytest.mark.engine

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.attack.guesser import Guesser
 from tests.telephony.conftest import TelephonySetup
-from trunkline.telephony.port import LoginFailed
+from trunkline.calls.switch.refused_media import unknown_logins
+from trunkline.telephony.config import Directory, TrunkConfig, TrunkMode
+from trunkline.telephony.port import LoginFailed, Unidentified
 from trunkline.telephony.tried_names import NAME_MAX, tried_name
 
 _LINE = (
@@ -49,3 +53,28 @@ async def test_the_name_of_a_real_request(setup: TelephonySetup) -> None:
         failed = await setup.signals.wait(LoginFailed, lambda one: one.ip == "127.0.0.93")
         assert failed.line == ""
         assert await setup.engine.tried_name(failed, log) == "reception"
+
+
+@pytest.mark.engine
+async def test_a_request_that_nobody_is_known_by(setup: TelephonySetup) -> None:
+    """A carrier that calls the number instead of the registered contact. A line is challenged without a signal."""
+    known = setup.pbx.directory.lines[0].login
+    async with Guesser(setup.pbx.config.ports.udp, "127.0.0.94") as carrier:
+        assert await carrier.send(known, None) == 401
+        assert await carrier.send("442079460100", None) == 401
+    found = await setup.signals.wait(Unidentified, lambda one: one.ip == "127.0.0.94")
+    assert [one for one in setup.signals.all if isinstance(one, Unidentified) and one.ip == found.ip] == [
+        found
+    ]
+
+
+@pytest.mark.engine
+async def test_an_unknown_login_from_an_address_of_a_trunk(setup: TelephonySetup) -> None:
+    directory = setup.pbx.directory
+    trunk = TrunkConfig.of("95", TrunkMode.ADDRESS, "127.0.0.95", 5060, addresses=["127.0.0.95"])
+    await setup.engine.configure(Directory(lines=directory.lines, trunks=[*directory.trunks, trunk]))
+    async with Guesser(setup.pbx.config.ports.udp, "127.0.0.95") as phone:
+        assert await phone.send("reception", None) == 403
+    async with asyncio.timeout(10):
+        while unknown_logins((setup.pbx.config.paths.root / "console").read_text()) != [(95, "127.0.0.95")]:
+            await asyncio.sleep(0.1)

@@ -40,6 +40,7 @@ class Restored:
     :ivar upgraded: migrations that were applied to it.
     :ivar previous: folder with what was there before, None when there was nothing.
     :ivar settings: file with the settings of the backup, which are not in effect.
+    :ivar registering_trunks: active trunks that register at their carriers when this installation is started.
     """
 
     created_at: str
@@ -48,12 +49,16 @@ class Restored:
     files: int
     previous: str | None
     settings: str
+    registering_trunks: int
 
 
-def restore(settings: Settings, file: Path, key_file: Path | None, *, replace: bool) -> Restored:
+def restore(
+    settings: Settings, file: Path, key_file: Path | None, *, replace: bool, trunks_off: bool = False
+) -> Restored:
     """Restore an installation that does not run.
 
     :param replace: also where an installation has data.
+    :param trunks_off: no trunk is active, so that a copy takes no registration and no call of a running original.
     :raises ConfigurationError: the key is missing or another one, the backup is damaged or of a newer version, the
         installation runs or has data. Nothing was changed.
     """
@@ -72,7 +77,7 @@ def restore(settings: Settings, file: Path, key_file: Path | None, *, replace: b
     with sole_instance(settings.run_dir):
         if not replace:
             _check_empty(settings)
-        return _Restore(settings, file, manifest, master_key).run()
+        return _Restore(settings, file, manifest, master_key, trunks_off=trunks_off).run()
 
 
 def _read_key(key_file: Path | None) -> bytes:
@@ -118,7 +123,17 @@ def _has_tables(dsn: str) -> bool:
 
 
 class _Restore:
-    def __init__(self, settings: Settings, file: Path, manifest: archive.Manifest, master_key: bytes) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        file: Path,
+        manifest: archive.Manifest,
+        master_key: bytes,
+        *,
+        trunks_off: bool,
+    ) -> None:
+        self._trunks_off = trunks_off
+        self._registering_trunks = 0
         self._settings = settings
         self._file = file
         self._manifest = manifest
@@ -145,6 +160,7 @@ class _Restore:
             self._files,
             None if previous is None else str(previous),
             str(self._settings.data / RESTORED_SETTINGS),
+            self._registering_trunks,
         )
 
     def _stage(self) -> list[str]:
@@ -187,7 +203,15 @@ class _Restore:
             self._extract(*rest)
         for name, _, stream in members:
             self._extract(name, stream)
-        return migrate.upgrade(dsn)
+        upgraded = migrate.upgrade(dsn)
+        with translated_errors(), psycopg.connect(dsn) as connection:
+            if self._trunks_off:
+                connection.execute("update trunks set is_active = false where is_active")
+            row = connection.execute(
+                "select count(*) from trunks where is_active and mode = 'register'"
+            ).fetchone()
+            self._registering_trunks = int(row[0]) if row else 0
+        return upgraded
 
     def _extract(self, name: str, stream: archive.Readable) -> None:
         if name == archive.SETTINGS:

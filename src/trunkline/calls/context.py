@@ -29,6 +29,18 @@ class RingingPhone:
     caller_employee_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TrunkRegistration:
+    """State of a trunk's registration at its carrier.
+
+    :ivar state: ``registered``, ``refused``, ``unreachable`` or ``waiting``.
+    :ivar reason: of the last failed attempt; "" = none.
+    """
+
+    state: str
+    reason: str = ""
+
+
 class CallContext(Availability, Protocol):
     """One moment, seen from one account. All answers come from memory."""
 
@@ -51,6 +63,9 @@ class CallContext(Availability, Protocol):
 
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         """Why this trunk cannot take one more call; None = it can."""
+
+    def trunk_registration(self, trunk_id: int) -> TrunkRegistration | None:
+        """State of its registration, as it was read in the last seconds; None = not known, or it does not register."""
 
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
         """Why no more outside calls may be placed: limits of the account, and of the line that dials (if one does)."""

@@ -8,13 +8,13 @@ from typing import Any
 from trunkline.calls.context import CallContext
 from trunkline.calls.effects import Effect, OriginateLeg, SendKeys
 from trunkline.calls.evolution import begin, evolve
-from trunkline.calls.finish_reasons import Side, is_unresponsive
+from trunkline.calls.finish_reasons import Side, is_cut_short, is_unresponsive
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.phone import split_number
-from trunkline.directory.model import Employee, Operation, OperationKind, Phone, Scenario
+from trunkline.directory.model import Employee, Operation, OperationKind, Phone, Scenario, TrunkMode
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
 from trunkline.routing.branches import ReturnPoint
@@ -134,8 +134,23 @@ class Decision:
             release_cause_code=cause,
             is_failed=leg.answered_at is None,
             employee_id=leg.employee_id,
-            **({"no_response": True} if _is_unresponsive(leg, cause, moment) else {}),
+            **self._trunk_facts(leg, cause, moment),
         )
+
+    def _trunk_facts(self, leg: Leg, cause: int, at: Instant) -> dict[str, Any]:
+        """What explains later why a call over a trunk was not connected: trunk and registration change after the call."""
+        if leg.direction != "out" or leg.trunk_id is None or leg.answered_at is not None:
+            return {}
+        facts = _response(leg, cause, at)
+        if leg.sip_code and not is_cut_short(cause) and not leg.rang:
+            facts["sip_code"] = leg.sip_code
+        trunk = self.context.account.trunks.get(leg.trunk_id)  # the trunk of another account is not described
+        if trunk is not None:
+            facts["trunk"] = {"name": trunk.name, "mode": trunk.mode}
+            registration = self.context.trunk_registration(leg.trunk_id)
+            if trunk.mode is TrunkMode.REGISTER and registration is not None:
+                facts["trunk"] |= {"state": registration.state, "reason": registration.reason}
+        return facts
 
     def end_talk(self, leg_id: int, *, at: Instant | None = None) -> None:
         leg = self.session.legs[leg_id]
@@ -292,7 +307,10 @@ class Decision:
         return leg.serves
 
 
-def _is_unresponsive(leg: Leg, cause: int, at: Instant) -> bool:
-    was_called = leg.direction == "out" and leg.trunk_id is not None and leg.answered_at is None
-    is_silent = leg.ringing_at is None and not leg.has_early_media
-    return was_called and is_silent and is_unresponsive(cause, at - leg.started_at)
+def _response(leg: Leg, cause: int, at: Instant) -> dict[str, Any]:
+    """Whether the server of a trunk has responded, as data of LEG_ENDED; nothing when it refused the call at once."""
+    if leg.rang:
+        return {"rang": True}
+    if is_unresponsive(cause, at - leg.started_at):
+        return {"no_response": True}
+    return {"too_short": True} if is_cut_short(cause) else {}

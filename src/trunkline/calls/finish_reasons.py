@@ -33,11 +33,16 @@ CONGESTION = 34
 NETWORK_OUT_OF_ORDER = 38
 TEMPORARY_FAILURE = 41
 SWITCH_CONGESTION = 42
+CARRIER_REFUSALS = frozenset({401, 403, 407})
+"""SIP statuses of a carrier that does not accept the trunk's login, or forbids the call, when nothing rang before."""
+
+INTERWORKING = 127
+"""Asterisk has it for a channel that it has cancelled."""
 
 MEDIA_LOST = 44
 """Asterisk ends a channel with it of which it has received neither RTP nor RTCP for the time of the setting."""
 
-_NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, 127})
+_NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, INTERWORKING})
 _RESPONSE_SECONDS = 10.0
 """Within which a server that works reports ringing, or refuses the call."""
 
@@ -71,12 +76,18 @@ def is_unresponsive(cause: int, seconds: float) -> bool:
 
     A response that refuses the call has another cause. Only 19 may also be a response (SIP 480), which comes sooner.
 
-    :param cause: Q.850 of the ended leg; 0, 16 and 19 when we gave up, 18 when Asterisk did (SIP 408).
+    :param cause: Q.850 of the ended leg; 0, 16 and 19 when we gave up, 18 when Asterisk did (SIP 408), 16, 26 and 127 when
+        the calling party hung up, or another party answered.
     :param seconds: how long the leg lasted.
     """
     return cause == NO_USER_RESPONDING or (
-        cause in (0, NORMAL_CLEARING, NO_ANSWER) and seconds >= _RESPONSE_SECONDS
+        (is_cut_short(cause) or cause == NO_ANSWER) and seconds >= _RESPONSE_SECONDS
     )
+
+
+def is_cut_short(cause: int) -> bool:
+    """Whether a call over a trunk may have been ended from our side, so that its end is no response of the server."""
+    return cause in (0, NORMAL_CLEARING, ANSWERED_ELSEWHERE, INTERWORKING)
 
 
 def lost(side: Side) -> Reason:

@@ -88,6 +88,7 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Redirected,
+    Refused,
     Ringing,
     TargetStarted,
 )
@@ -95,6 +96,7 @@ from trunkline.telephony.port import (
 CallSignal = (
     TargetStarted
     | Ringing
+    | Refused
     | EarlyMedia
     | Answered
     | Joined
@@ -204,6 +206,10 @@ def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
             leg = session.leg_of(signal.channel)
             if leg is not None:
                 leg.has_early_media = True
+        case Refused():
+            leg = session.leg_of(signal.channel)
+            if leg is not None:
+                leg.sip_code = signal.sip_code
         case Answered():
             _answered(decision, signal)
         case Joined():

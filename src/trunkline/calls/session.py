@@ -158,12 +158,19 @@ class Leg:
     """Ephemeral: the bridge it is in."""
     has_early_media: bool = False
     """Ephemeral: the called side sends sound before it answers, so its server responds."""
+    sip_code: int = 0
+    """Ephemeral: SIP status with which the carrier refused it; 0 = not known."""
     is_redirected: bool = False
     """Ephemeral: it came under our control from the engine's bridge."""
 
     @property
     def alive(self) -> bool:
         return self.state is not LegState.ENDED
+
+    @property
+    def rang(self) -> bool:
+        """Whether the called side reported ringing or sent sound."""
+        return self.ringing_at is not None or self.has_early_media
 
     @property
     def serves(self) -> bool:

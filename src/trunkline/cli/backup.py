@@ -51,14 +51,15 @@ def backup(file: Path, key: Path | None, json: bool) -> None:
     "--key", type=click.Path(dir_okay=False, path_type=Path), help="The encryption key of the backup."
 )
 @click.option("--replace", is_flag=True, help="Replace an installation that has data.")
+@click.option("--trunks-off", is_flag=True, help="Make all trunks inactive: for a copy next to the original.")
 @json_option
-def restore(file: Path, key: Path | None, replace: bool, json: bool) -> None:
+def restore(file: Path, key: Path | None, replace: bool, trunks_off: bool, json: bool) -> None:
     """Make an installation from a backup FILE, in the data folder of the settings; it must not run.
 
     With --replace, the files of the previous installation are kept in a folder before-restore-... of the data folder.
     """
     os.umask(PRIVATE)
-    restored = restoring.restore(load_settings(), file, key, replace=replace)
+    restored = restoring.restore(load_settings(), file, key, replace=replace, trunks_off=trunks_off)
     if json:
         print_json(asdict(restored))
         return
@@ -68,4 +69,10 @@ def restore(file: Path, key: Path | None, replace: bool, json: bool) -> None:
     if restored.previous:
         click.echo(f"previous data: {restored.previous}")
     click.echo(f"its settings, not in effect: {restored.settings}")
+    if restored.registering_trunks:
+        click.echo(
+            f"WARNING: when it is started, {restored.registering_trunks} trunks register at their carriers. If the original"
+            " runs, its calls come here: stop it first, or restore with --trunks-off",
+            err=True,
+        )
     click.echo("start it with `trunkline up`")

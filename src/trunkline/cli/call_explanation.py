@@ -1,4 +1,4 @@
-"""Why a finished call failed, in one sentence for the administrator: also what no API has, the state of the trunk."""
+"""Why a finished call failed, in one sentence for the administrator: also what no API has, the state of its trunk then."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 LAST_CALLS = """
 select session.call_session_id, start_time, direction, contact_phone_number, virtual_phone_number, finish_reason, is_lost,
-    total_duration, talk_duration, (
+    total_duration, talk_duration, is_internal, (
         select array_agg(distinct leg.finish_reason order by leg.finish_reason) from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.finish_reason is not null
-    ) as leg_reasons, failed.trunk_id, failed.trunk_name, failed.mode as trunk_mode,
-    failed.cause, failed.state, failed.reason, failed.registered_later, failed.no_response, failed.seconds, exists (
+    ) as leg_reasons, failed.trunk_name, failed.mode as trunk_mode, failed.cause, failed.data, failed.seconds, exists (
         select from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
@@ -28,40 +27,37 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
         select array_agg(distinct leg.release_cause_code order by leg.release_cause_code) from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.direction = 'out' and leg.release_cause_code is not null
+            and (leg.finish_reason = session.finish_reason or session.finish_reason = any(%(not_reached)s))
     ) as leg_causes
 from call_sessions session left join lateral (
-    select leg.trunk_id, trunk.name as trunk_name, trunk.mode, leg.release_cause_code as cause,
-        ended.no_response, extract(epoch from leg.finish_time - leg.start_time)::float8 as seconds,
-        alarm.data->>'state' as state, alarm.data->>'reason' as reason,
-        exists (select from installation_events later where later.type = 'trunk_registration'
-            and later.data->>'trunk_id' = leg.trunk_id::text and later.data->>'state' = 'registered'
-            and later.occurred_at > leg.finish_time) as registered_later
-    from call_legs leg join trunks trunk using (account_id, trunk_id) cross join lateral (
-        select exists (select from call_events event
-            where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
-                and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
-                and event.data->>'no_response' = 'true') as no_response
-    ) ended left join lateral (
-        select data from installation_events event where event.type = 'trunk_registration'
-            and trunk.mode = 'register'
-            and event.data->>'trunk_id' = leg.trunk_id::text
-            and event.occurred_at <= leg.finish_time + interval '90 seconds'
-        order by event.occurred_at desc limit 1
-    ) alarm on true
+    select coalesce(ended.data->'trunk'->>'name', trunk.name) as trunk_name,
+        coalesce(ended.data->'trunk'->>'mode', trunk.mode) as mode, leg.release_cause_code as cause, ended.data,
+        extract(epoch from leg.finish_time - leg.start_time)::float8 as seconds
+    from call_legs leg left join trunks trunk using (account_id, trunk_id) left join lateral (
+        select event.data from call_events event
+        where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
+            and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
+        limit 1
+    ) ended on true
     where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
-        and leg.direction = 'out' and leg.answer_time is null
-        and (leg.release_cause_code = any(%(network_causes)s) or ended.no_response)
+        and leg.direction = 'out' and leg.answer_time is null and leg.trunk_id is not null
+        and not coalesce(ended.data ? 'rang', false)
+        and coalesce(ended.data->'trunk'->>'name', trunk.name) is not null
+        and (leg.release_cause_code = any(%(network_causes)s) or ended.data ?| array['no_response', 'too_short']
+            or ended.data->'trunk'->>'state' <> 'registered')
     order by leg.start_time desc limit 1
 ) failed on true
 where session.account_id = %(account_id)s and session.finish_time is not null
 order by start_time desc, session.call_session_id desc limit %(limit)s
 """
-"""The last finished calls, each with its last leg that a trunk did not connect or whose server did not respond; of a trunk
-that registers the state of the registration by the alarms of the installation. An alarm is written up to a minute after the
-state."""
+"""The last finished calls, each with its last leg that a trunk did not connect or whose server did not respond, and what the
+event of its end has of the trunk and its registration at that time."""
 
 NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
 """Q.850 causes of a trunk that cannot be used: SIP 403, 500, 503, no response, no route."""
+
+DECLINED = 603
+"""SIP status of a party that declines, for which Asterisk has the cause of a carrier that forbids the call."""
 
 _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 """Reasons of a call that only its legs explain."""
@@ -69,9 +65,16 @@ _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 _VANISHED = ("caller_number_problems", "operator_number_problems")
 """Reasons of a talk that ended because nothing arrived from a party any more."""
 
+_HUNG_UP = frozenset({"caller_disconnects", "operator_disconnects", "disconnect_before_call_processing"})
+"""Reasons that need no cause: a party ended the call, so the causes of others who rang do not explain it."""
+
+_OF_CANCELLED = frozenset({0, 16, 26, 127})
+"""Causes of a leg that was ended from our side."""
+
 _IMPLIED = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
 """Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
 
+_CALL_REJECTED = 21
 _NOT_ACCEPTABLE = 58
 """What Asterisk makes of SIP 488 of the called phone or carrier."""
 
@@ -89,32 +92,35 @@ _LINE_IS_FULL = (
     " (channels of the line, 1 by default: hold and a second call need 2; or max_out_calls of the number; or a limit of"
     " `trunkline account calls`)"
 )
+_LOGIN_REMEDY = "check username and password of the trunk, and ask the carrier whether it permits the call"
+_LOGIN_CODES = (401, 403, 407)
 
 _MORE = (
+    "is_internal",
     "leg_reasons",
-    "trunk_id",
     "trunk_name",
     "trunk_mode",
     "cause",
-    "state",
-    "reason",
-    "registered_later",
-    "no_response",
+    "data",
     "seconds",
     "ended_with_engine",
     "vanished_is_operator",
     "leg_causes",
 )
 
+PARAMETERS: Mapping[str, Any] = {
+    "network_causes": list(NETWORK_CAUSES),
+    "media_lost": MEDIA_LOST,
+    "not_reached": list(_NOT_REACHED),
+}
+"""Of :data:`LAST_CALLS`, besides ``account_id`` and ``limit``."""
 
-def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """The call of a row of :data:`LAST_CALLS` with its ``explanation``. Pure.
 
-    :param states: present registrations by trunk, empty when they are not known.
-    """
+def explained(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The call of a row of :data:`LAST_CALLS` with its ``explanation``: of that time, whatever was changed since. Pure."""
     call = {name: value for name, value in row.items() if name not in _MORE}
     reason = row["finish_reason"]
-    text = REASON_DESCRIPTIONS.get(reason or "", reason or "")
+    text = _sentence(row)
     if reason in _NOT_REACHED and row["leg_reasons"]:
         text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
     if reason == "max_out_call_reached":
@@ -122,18 +128,33 @@ def explained(row: Mapping[str, Any], states: Mapping[int, Mapping[str, Any]]) -
     if reason == "internal_error" and row["ended_with_engine"]:
         text = _ENDED_WITH_ENGINE
     if row["vanished_is_operator"] is not None and reason in _VANISHED:
-        text = _vanished(is_operator=row["vanished_is_operator"])
-    if row["trunk_id"] is None:
+        text = _vanished(row)
+    if row["trunk_name"] is not None:
+        text += f"; trunk {row['trunk_name']}{_trunk(row)}"
+    elif reason not in _HUNG_UP:
         text += _causes(row["leg_causes"])
-    else:
-        cause = f"{row['cause']}, {cause_description(row['cause'])}"
-        state = _registration(row, states.get(row["trunk_id"])) or _connection(row)
-        text += f"; trunk {row['trunk_name']}{state} (cause {cause}){_remedy(row['cause'])}"
     return {**call, "explanation": text}
 
 
-def _vanished(*, is_operator: bool) -> str:
-    side = "employee" if is_operator else "customer"
+def _sentence(row: Mapping[str, Any]) -> str:
+    """The finish reason in words. A call between employees has no customer: its caller is on the side of the operator."""
+    reason = row["finish_reason"] or ""
+    text = REASON_DESCRIPTIONS.get(reason, reason)
+    if not row["is_internal"]:
+        return text
+    if reason == "operator_disconnects":
+        if _CALL_REJECTED in (row["leg_causes"] or ()):
+            return "The called employee declined the call"
+        return "The calling employee hung up"
+    if reason == "disconnect_before_call_processing":
+        return text.replace("customer", "calling employee")
+    return text.replace("customer", "called employee")
+
+
+def _vanished(row: Mapping[str, Any]) -> str:
+    side = "employee" if row["vanished_is_operator"] else "customer"
+    if row["is_internal"]:
+        side = f"{'calling' if row['finish_reason'].startswith('operator') else 'called'} employee"
     return (
         f"The connection to the {side} was lost during the talk: no sound arrived from that side for sip.media_timeout"
         f" (a device or network that failed; cause {MEDIA_LOST})"
@@ -151,24 +172,33 @@ def _remedy(cause: int | None) -> str:
     return MEDIA_REFUSED if cause == _NOT_ACCEPTABLE else ""
 
 
-def _connection(row: Mapping[str, Any]) -> str:
-    if row["no_response"]:
+def _trunk(row: Mapping[str, Any]) -> str:
+    """Why a trunk did not connect the call, by what was true when the leg ended."""
+    data, cause = row["data"] or {}, row["cause"]
+    shown = f" (cause {cause}, {cause_description(cause)}){_remedy(cause)}"
+    is_silent = bool(data.get("no_response") or data.get("too_short"))
+    if is_silent and cause in _OF_CANCELLED:
+        shown = ""  # it was given up: the cause is not that of the carrier
+    trunk = data.get("trunk") or {}
+    state, reason = trunk.get("state"), trunk.get("reason")
+    if state not in (None, "registered"):
+        return f" was not registered: {state}{f', {reason}' if reason else ''}{shown}"
+    if data.get("no_response"):
         return (
             f": the carrier did not respond, no ringing and no answer for {row['seconds']:.0f} s; check host, port and "
-            "transport, the firewall, and whether its server runs"
+            f"transport, the firewall, and whether its server runs{shown}"
         )
+    if data.get("too_short"):
+        return (
+            f": the carrier had not responded when the call ended after {row['seconds']:.0f} s (no ringing, no sound); call"
+            f" again and wait{shown}"
+        )
+    code = data.get("sip_code")
+    if code == DECLINED:
+        return f": the carrier or the called party declined the call with SIP {code}{shown}"
+    if code:
+        remedy = f"; {_LOGIN_REMEDY}" if code in _LOGIN_CODES else ""
+        return f": the carrier refused the call with SIP {code}{remedy}{shown}"
     if row["trunk_mode"] == "address":
-        return ": the carrier refused the call or cannot be reached; check host, port and transport"
-    return " did not connect the call"
-
-
-def _registration(row: Mapping[str, Any], now: Mapping[str, Any] | None) -> str:
-    is_bad_now = now is not None and now["state"] != "registered"
-    was_bad = row["state"] not in (None, "registered")
-    if was_bad and (row["registered_later"] or now is None or is_bad_now):
-        state, reason = row["state"], row["reason"]
-    elif is_bad_now and now is not None and not row["registered_later"]:
-        state, reason = now["state"], now["reason"]
-    else:
-        return ""
-    return f" was not registered: {state}{f', {reason}' if reason else ''}"
+        return f": the carrier refused the call or cannot be reached; check host, port and transport{shown}"
+    return f" did not connect the call{shown}"

@@ -65,7 +65,8 @@ def apply(
         applied = await files.apply(prepared)
         # The passwords are shown first: they are not lost when the command is interrupted while it waits.
         if not json and not applied.plan.is_empty:
-            click.echo(f"applied {len(applied.plan.changes)} changes")
+            count = len(applied.plan.changes)
+            click.echo(f"applied {count} {'change' if count == 1 else 'changes'}")
             _show_passwords(applied)
         return prepared, applied, await effect_of(db, settings, which, applied, wait_seconds)
 

@@ -11,20 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
-from trunkline.cli.call_explanation import LAST_CALLS, NETWORK_CAUSES, explained
+from trunkline.cli.call_explanation import LAST_CALLS, PARAMETERS, explained
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import switch_client
 from trunkline.cli.table import print_rows, print_table
-from trunkline.core.errors import NotFound, TrunklineError
+from trunkline.core.errors import NotFound
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
-from trunkline.reports.causes import MEDIA_LOST
 
 _POLL = 0.5
 """Seconds between two reads of the log files."""
@@ -48,26 +46,18 @@ order by line.phone_number, device.registered_at
 @account_option
 @json_option
 def calls(last: int | None, account_id: int | None, json: bool) -> None:
-    """Show the live calls of an account, or the last finished ones. Times are in the account's zone (--last: UTC)."""
+    """Show the live calls of an account, or the last finished ones. Times are UTC."""
     settings = load_settings()
 
     async def work(db: Database) -> tuple[list[dict[str, Any]], str]:
         administration = Administration(db)
         which = await chosen(administration, account_id)
         if last is not None:
-            params = {
-                "account_id": which,
-                "limit": last,
-                "network_causes": list(NETWORK_CAUSES),
-                "media_lost": MEDIA_LOST,
-            }
-            found = await db.fetch_all(LAST_CALLS, params)
-            states = await _registrations(settings) if any(row["trunk_id"] for row in found) else {}
-            return [explained(row, states) for row in found], "UTC"
-        zone = (await administration.account(which))["time_zone"]
+            found = await db.fetch_all(LAST_CALLS, {**PARAMETERS, "account_id": which, "limit": last})
+            return [explained(row) for row in found], "UTC"
         async with switch_client(settings) as switch:
-            live: Any = await switch.command(which, "list_calls", {"time_zone": zone})
-        return list(live), zone
+            live: Any = await switch.command(which, "list_calls", {"time_zone": "UTC"})
+        return list(live), "UTC"
 
     rows, zone = with_database(work)
     if json:
@@ -88,16 +78,6 @@ def calls(last: int | None, account_id: int | None, json: bool) -> None:
     else:
         headings = ("id", f"start ({zone})", "direction", "contact", "number", "legs")
         print_table(headings, [_live(row) for row in rows], none="no live call")
-
-
-async def _registrations(settings: Settings) -> dict[int, dict[str, Any]]:
-    """The present states of registrations at carriers by trunk; empty while the switch does not respond."""
-    try:
-        async with switch_client(settings) as switch:
-            status = await switch.status()
-    except (TrunklineError, aiohttp.ClientError, TimeoutError):
-        return {}
-    return {one["trunk_id"]: one for one in status.get("registrations_at_carriers") or ()}
 
 
 def _live(row: dict[str, Any]) -> Sequence[Any]:

@@ -23,8 +23,11 @@ _TRUNK_REMEDIES = {
 EVENTS_LATE, DELIVERIES_LATE, JOBS_LATE = 60.0, 300.0, 600.0
 """Seconds after which a backlog is a problem: the worker does less than arrives, or nothing."""
 
-_RETRIED_LATE = {"recordings": 3600.0, "mails": 3600.0}
+_RETRIED_LATE = {"recordings": 3600.0, "mails": 900.0, "account_mails": 900.0}
 """The same for jobs that failed: recordings may wait for the end of their call, and mails for another's server."""
+
+_MAIL_EVENTS = {"mails": "mail_waits", "account_mails": "account_mail_waits"}
+"""Queues of mails, and the line of the log of one that is not accepted."""
 
 _RETRIED_LATE_OTHERS = 60.0
 
@@ -164,10 +167,18 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
     for one in switch.get("registrations_at_carriers") or ():
         if one["state"] in _TRUNK_REMEDIES:
             yield f"{_registration(one)}: {_TRUNK_REMEDIES[one['state']]}"
+    for one in switch.get("trunks_without_response") or ():
+        calls = "last call" if one["calls"] == 1 else f"last {one['calls']} calls"
+        yield (
+            f"the server of {_trunk(one)} did not respond to the {calls}: {_TRUNK_REMEDIES['unreachable']}"
+        )
+    for one in switch.get("requests_not_identified") or ():
+        yield not_identified(one)
     for one in switch.get("calls_with_refused_media") or ():
         calls = "1 call" if one["count"] == 1 else f"{one['count']} calls"
+        was = "was" if one["count"] == 1 else "were"
         yield (
-            f"{calls} of {one['kind']} {one['name']} were refused since the start (SIP 488, media encryption): set SRTP of "
+            f"{calls} of {one['kind']} {one['name']} {was} refused since the start (SIP 488, media encryption): set SRTP of "
             "line and phone alike; see call_media_refused in the log of the switch"
         )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
@@ -212,6 +223,13 @@ def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:
                 f"{_time(waits['oldest_seconds'])}: {see}; {_GROWS}"
             )
         if retried and retried["oldest_seconds"] > _RETRIED_LATE.get(queue, _RETRIED_LATE_OTHERS):
+            event = _MAIL_EVENTS.get(queue)
+            if event is not None:
+                yield (
+                    f"queue {queue}: {_count(retried, 'mail')} not accepted by the mail server {backlog.get('mail_server')}"
+                    f" (mail.host, mail.port), the oldest for {_time(retried['oldest_seconds'])}: {see} ({event})"
+                )
+                continue
             yield (
                 f"queue {queue}: {_count(retried, 'job')} failed and will be tried again, the oldest is enqueued for "
                 f"{_time(retried['oldest_seconds'])}: remove the cause, {see} (job_failed)"
@@ -231,9 +249,28 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _registration(one: Mapping[str, Any]) -> str:
+def not_identified(one: Mapping[str, Any]) -> str:
+    """Of a trunk whose carrier sends requests that do not identify it.
+
+    :param one: of ``requests_not_identified`` of the switch's status.
+    """
+    requests = "1 request" if one["requests"] == 1 else f"{one['requests']} requests"
+    was, they = ("was", "it does") if one["requests"] == 1 else ("were", "they do")
+    return (
+        f"{requests} from {one['ip']}, the server of {_trunk(one)}, {was} refused with SIP 401 (the last at {one['last']}),"
+        f" because {they} not identify the trunk: if no calls come in, add addresses: [{one['ip']}] to"
+        " the trunk"
+    )
+
+
+def _trunk(one: Mapping[str, Any]) -> str:
     name = f"trunk {one.get('trunk_name') or one['trunk_id']}"
     if one.get("account_id") is not None:
         name += f" of account {one['account_id']} ({one['account_name']})"
+    return name
+
+
+def _registration(one: Mapping[str, Any]) -> str:
+    name = _trunk(one)
     answer = one["reason"] or one["code"]
     return f"{name} is not registered at {one['server']} ({one['state']}{f', {answer}' if answer else ''})"

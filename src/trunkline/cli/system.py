@@ -96,7 +96,9 @@ def _backlog() -> dict[str, Any]:
     """What the workers have yet to do, with ages in seconds."""
     from trunkline.roles.backlog import backlog_of  # not at import: other commands need no metrics
 
-    return with_database(backlog_of).section()
+    mail = load_settings().mail
+    server = None if mail.host is None else f"{mail.host}:{mail.port}"
+    return {**with_database(backlog_of).section(), "mail_server": server}
 
 
 def _rows_left_out(settings: Settings, account_id: int) -> list[dict[str, Any]]:

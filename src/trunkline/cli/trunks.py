@@ -9,9 +9,10 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
-from trunkline.cli.call_explanation import NETWORK_CAUSES
+from trunkline.cli.call_explanation import DECLINED, NETWORK_CAUSES
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
+from trunkline.cli.status_summary import not_identified
 from trunkline.cli.switch import ask_switch
 from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import Unavailable
@@ -24,13 +25,18 @@ select trunk.account_id, trunk.trunk_id, key, name, host, port, transport,
     is_active and mode = 'register' as registers, last.at as last_call_time, last.result as last_call, last.cause
 from trunks trunk left join lateral (
     select leg.finish_time as at, leg.release_cause_code as cause, case
-        when exists (select from call_events event
-            where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
-                and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
-                and event.data->>'no_response' = 'true') then 'no response'
-        when leg.answer_time is null and leg.release_cause_code = any(%(network_causes)s) then 'not connected'
+        when ended.data ? 'no_response' then 'no response'
+        when ended.data ? 'too_short' then 'too short'
+        when ended.data ? 'rang' then 'connected'
+        when leg.answer_time is null and leg.release_cause_code = any(%(network_causes)s)
+            and (ended.data->>'sip_code') is distinct from %(declined)s then 'not connected'
         else 'connected' end as result
-    from call_legs leg
+    from call_legs leg left join lateral (
+        select event.data from call_events event
+        where event.account_id = leg.account_id and event.call_session_id = leg.call_session_id
+            and event.type = 'leg_ended' and event.data->>'leg_id' = leg.leg_id::text
+        limit 1
+    ) ended on true
     where leg.account_id = trunk.account_id and leg.trunk_id = trunk.trunk_id and leg.direction = 'out'
         and leg.finish_time is not null and leg.start_time > now() - interval '1 day'
     order by leg.start_time desc limit 1
@@ -108,7 +114,7 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
     Exit code 3 when one that registers is not registered, or when the carrier did not respond to the last call.
     """
 
-    params: dict[str, Any] = {"network_causes": list(NETWORK_CAUSES)}
+    params: dict[str, Any] = {"network_causes": list(NETWORK_CAUSES), "declined": str(DECLINED)}
 
     async def work(db: Database) -> list[dict[str, Any]]:
         if every_account:
@@ -117,8 +123,16 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
         return await db.fetch_all(_TRUNKS, params)
 
     rows = with_database(work)
-    states = {one["trunk_id"]: one for one in _states()}
-    found = [_with_state(row, states.get(row["trunk_id"])) for row in rows]
+    status = _status()
+    states = {one["trunk_id"]: one for one in status["registrations_at_carriers"]}
+    unknown = {one["trunk_id"]: one for one in status.get("requests_not_identified") or ()}
+    found = [
+        {
+            **_with_state(row, states.get(row["trunk_id"])),
+            "requests_not_identified": unknown.get(row["trunk_id"]),
+        }
+        for row in rows
+    ]
     if json:
         print_json(found)
     else:
@@ -127,6 +141,9 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
             "code": "SIP code", "reason": "reason", "last_call": "last call", "last_call_time": "at (UTC)",
         }  # fmt: skip
         print_rows(found, columns, none="no trunk")
+        for row in found:
+            if row["requests_not_identified"] is not None:
+                click.echo(f"\n{not_identified(row['requests_not_identified'])}")
     if any(
         (row["registers"] and row["state"] != "registered") or row["last_call"] == NO_RESPONSE
         for row in found
@@ -134,12 +151,11 @@ def show_status(account_id: int | None, every_account: bool, json: bool) -> None
         sys.exit(3)
 
 
-def _states() -> list[dict[str, Any]]:
-    status = ask_switch(load_settings(), lambda client: client.status())
-    states: list[dict[str, Any]] | None = status.get("registrations_at_carriers")
-    if states is None:
+def _status() -> dict[str, Any]:
+    status: dict[str, Any] = ask_switch(load_settings(), lambda client: client.status())
+    if status.get("registrations_at_carriers") is None:
         raise Unavailable("Asterisk does not answer at present; `trunkline status` shows its process")
-    return states
+    return status
 
 
 def _with_state(row: dict[str, Any], state: dict[str, Any] | None) -> dict[str, Any]:

@@ -52,8 +52,10 @@ class EventType(StrEnum):
     TALK_ENDED = "talk_ended"
     """leg_id, employee_id"""
     LEG_ENDED = "leg_ended"
-    """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id, no_response: the server of its trunk reported
-    neither ringing nor sound nor a refusal"""
+    """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id; of a leg that a trunk did not connect: rang
+    (ringing or sound was reported before), no_response (its server reported neither nor a refusal), too_short (the same, but
+    the call ended before that can be said), sip_code (of the refusal), trunk (name, mode, state and reason of its
+    registration at this moment)"""
     RECORDING_STARTED = "recording_started"
     """leg_id, channel, file: spool file ``<call_session_id>/<file>.sln`` is being written (a party has one for each
     time its recording began); asked: by a command"""

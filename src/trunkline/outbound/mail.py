@@ -87,7 +87,11 @@ class SmtpMailer:
         except smtplib.SMTPResponseException as error:
             raise _error(error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise MailError(f"{type(error).__name__}: {error}"[:300], is_final=False) from error
+            address = f"{self._settings.host}:{self._settings.port}"
+            raise MailError(
+                f"the mail server {address} (mail.host, mail.port): {type(error).__name__}: {error}"[:300],
+                is_final=False,
+            ) from error
 
     def _connected(self) -> smtplib.SMTP:
         settings = self._settings

@@ -23,7 +23,7 @@ PERIOD = 15.0
 MOST = 100_000
 """A figure that has reached it means: this many or more."""
 
-QUEUES = ("analysis", "mails", "recordings", "uploads")
+QUEUES = ("account_mails", "analysis", "mails", "recordings", "uploads")
 """Queues of jobs. Those of one node (``recordings:1``) count as the queue before the colon."""
 
 _STATES = {"todo": "waits", "retried": "retried", "doing": "runs"}

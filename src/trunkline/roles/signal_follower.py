@@ -16,6 +16,7 @@ from trunkline.calls.switch.login_guard import LoginGuard
 from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
 from trunkline.calls.switch.registration_recorder import RegistrationRecorder
 from trunkline.calls.switch.switch import Switch
+from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
@@ -33,6 +34,7 @@ from trunkline.telephony.port import (
     Registered,
     Signal,
     Survey,
+    Unidentified,
     Unregistered,
 )
 from trunkline.voicemail.indications import MessageIndicator
@@ -63,6 +65,7 @@ class SignalFollower:
         switch: Switch,
         recorder: RegistrationRecorder,
         guard: LoginGuard,
+        unlisted: UnlistedCarriers,
         indicator: MessageIndicator,
         snapshot: DirectorySnapshot,
         configuration: EngineConfigurator,
@@ -76,6 +79,7 @@ class SignalFollower:
         self._switch = switch
         self._recorder = recorder
         self._guard = guard
+        self._unlisted = unlisted
         self._indicator = indicator
         self._snapshot = snapshot
         self._configuration = configuration
@@ -102,6 +106,8 @@ class SignalFollower:
                     self.is_recovering = False
                 case LoginFailed():
                     self._each(self._guard.handle, signal)
+                case Unidentified():
+                    self._each(self._unlisted.handle, signal)
                 case EngineDown():
                     if not self._first:
                         self._alive_at = signal.at
@@ -125,7 +131,7 @@ class SignalFollower:
 
     def _handled(self, signal: Signal) -> None:
         """Move the position: what comes after a restart is read from the CEL log from there."""
-        if isinstance(signal, Registered | Unregistered | LoginFailed):
+        if isinstance(signal, Registered | Unregistered | LoginFailed | Unidentified):
             return
         until = self._switch.handled_until
         if until is None or signal.at > until:

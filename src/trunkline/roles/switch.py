@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -18,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
+from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, mailbox
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
@@ -31,6 +33,7 @@ from trunkline.calls.switch.registration_recorder import RegistrationRecorder, r
 from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
+from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.core import log, metrics
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
@@ -61,6 +64,9 @@ from trunkline.voicemail.indications import MessageIndicator, indicating_message
 from trunkline.voicemail.mailboxes import Mailboxes
 
 _log = log.get_logger("roles")
+
+TRUNKS_PERIOD = 10.0
+"""Seconds between two readings of the registrations at carriers."""
 
 
 async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
@@ -161,6 +167,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
         )
         await stack.enter_async_context(guarding(guard))
+        unlisted = UnlistedCarriers(lambda: snapshot.current, identified.addresses_of)
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = SignalFollower(
             db,
@@ -168,6 +175,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             switch,
             recorder,
             guard,
+            unlisted,
             indicator,
             snapshot,
             configuration,
@@ -209,6 +217,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 login_guard=guard,
                 trunks=trunks,
                 refused_media=refused,
+                unlisted=unlisted,
             )
         )
         await until_stopped(
@@ -218,7 +227,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
-            alarms=_alarms(db, node, writer, trunks),
+            alarms=_alarms(db, node, writer, trunks, switch.presence.trunk_registrations),
             refused_media=refused.run(),
         )
 
@@ -228,8 +237,12 @@ async def _alarms(
     node: int,
     writer: EventWriter,
     trunks: Callable[[], Awaitable[list[dict[str, object]] | None]],
+    registrations: dict[int, TrunkRegistration],
 ) -> None:
-    """Write events of the installation for changes of the states of this switch."""
+    """Write events of the installation for changes of the states of this switch.
+
+    :param registrations: gets the states of the trunks, which calls that fail have in their events.
+    """
 
     async def write(kind: str, data: Mapping[str, object]) -> bool:
         try:
@@ -249,11 +262,22 @@ async def _alarms(
         return True
 
     alarms = SwitchAlarms(write, functools.partial(last_states, db, node))
-    while True:
+    for turn in itertools.count():
         states = await trunks()
-        _count_trunks(states)
-        await alarms.check(writer.waiting_reason, states)
-        await asyncio.sleep(WATCH_PERIOD)
+        note_registrations(registrations, states)
+        if turn % round(WATCH_PERIOD / TRUNKS_PERIOD) == 0:
+            _count_trunks(states)
+            await alarms.check(writer.waiting_reason, states)
+        await asyncio.sleep(TRUNKS_PERIOD)
+
+
+def note_registrations(
+    known: dict[int, TrunkRegistration], states: Iterable[Mapping[str, object]] | None
+) -> None:
+    """:param states: None while Asterisk cannot be asked: then none is known."""
+    known.clear()
+    for one in states or ():
+        known[int(str(one["trunk_id"]))] = TrunkRegistration(str(one["state"]), str(one["reason"] or ""))
 
 
 def _count_trunks(states: list[dict[str, object]] | None) -> None:

@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -205,6 +205,23 @@ def _listeners(port: Port) -> set[str]:
     return found
 
 
+def program_name(name: str, arguments: Sequence[str]) -> str:
+    """What a process runs; of an Asterisk with its configuration file, which is in the folder of its instance. Pure.
+
+    :param name: of the process; that of the dynamic loader when it was used to start a program (as for our Asterisk).
+    """
+    if name.startswith("ld-linux"):
+        rest = iter(arguments[1:])
+        for one in rest:
+            if not one.startswith("--"):
+                name = one.rpartition("/")[2] or name
+                break
+            next(rest, None)
+    if name == "asterisk" and "-C" in arguments[:-1]:
+        name += f" with {arguments[arguments.index('-C') + 1]}"
+    return name
+
+
 def _holder(port: Port) -> str | None:
     """``name (pid n)`` of the process that has the port, as far as we may see it."""
     sockets = _listeners(port)
@@ -212,7 +229,9 @@ def _holder(port: Port) -> str | None:
         try:
             if str(link.readlink()) in sockets:
                 process = link.parent.parent
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                arguments = (process / "cmdline").read_text().split("\0")
+                name = program_name((process / "comm").read_text().strip(), arguments)
+                return f"{name} (pid {process.name})"
         except OSError:
             continue
     return None

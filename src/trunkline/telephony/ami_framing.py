@@ -22,9 +22,14 @@ _HEAD = ("Event", "Privilege", "EventTV", "Severity", "Service", "EventVersion",
 _TAIL = ("SessionID", "LocalAddress", "RemoteAddress")
 _CONTACT = ("Event", "Privilege", "URI", "ContactStatus", "AOR", "EndpointName")
 UNKNOWN_NAME = "InvalidAccountID"
+CHALLENGE = "ChallengeSent"
+"""Asked for only with :data:`UNKNOWN_ACCOUNT`: each registration and call of a line has one as well."""
+UNKNOWN_ACCOUNT = "<unknown>"
+"""Account of a request that identifies neither a line nor a trunk."""
 _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
     UNKNOWN_NAME: (_HEAD + _TAIL,),
     "ChallengeResponseFailed": ((*_HEAD, *_TAIL, "Challenge", "Response", "ExpectedResponse"),),
+    CHALLENGE: ((*_HEAD, *_TAIL, "Challenge"),),
     "SuccessfulAuth": (
         (*_HEAD, *_TAIL, "UsingPassword"),
         (*_HEAD, *_TAIL, "UsingPassword", "SessionTV"),  # a login at the manager interface itself

@@ -85,12 +85,16 @@ class ChannelStateChange:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHangupRequest:
-    """``soft`` = requested by another side than the party."""
+    """``soft`` = requested by another side than the party.
+
+    :ivar sip_code: SIP status of the failure; 0 = there was none, or an older Asterisk does not report it.
+    """
 
     at: Instant
     channel: ChannelSnapshot
     cause: int
     soft: bool
+    sip_code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +258,11 @@ def _user_event(at: Instant, data: Mapping[str, Any]) -> ChannelUserevent:
 
 def _hangup_request(at: Instant, data: Mapping[str, Any]) -> ChannelHangupRequest:
     return ChannelHangupRequest(
-        at, parse_channel(data["channel"]), int(data.get("cause", 0)), bool(data.get("soft", False))
+        at,
+        parse_channel(data["channel"]),
+        int(data.get("cause", 0)),
+        bool(data.get("soft", False)),
+        int(data.get("tech_cause") or 0),
     )
 
 

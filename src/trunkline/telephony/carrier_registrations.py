@@ -15,8 +15,8 @@ LOG_BYTES = 1_000_000
 """How much of the end of Asterisk's log is read for the attempts: each failed one is a line, at least every minute."""
 
 _ATTEMPT = re.compile(
-    r"res_pjsip_outbound_registration\.c: (?P<text>(?:(?P<code>[1-6]\d\d) )?[^']{0,200}?) received from '[^']*'"
-    r" on registration attempt to '(?P<client>[^']*)'"
+    r"res_pjsip_outbound_registration\.c: (?P<text>[A-Za-z ]{0,80}'?(?P<code>[1-6]\d\d)?'?[A-Za-z ]{0,80})"
+    r" received from '[^']*' on registration attempt to '(?P<client>[^']*)'"
 )
 
 
@@ -63,7 +63,7 @@ def carrier_registrations(messages: Iterable[AmiMessage], log: str) -> list[Carr
             state = RegistrationState.UNREACHABLE if code is None else RegistrationState.REFUSED
         else:
             state = RegistrationState.REFUSED if status == "Rejected" else RegistrationState.WAITING
-        reason = "" if last is None else last["text"]
+        reason = "" if last is None else last["text"].replace("'", "")
         made.append(CarrierRegistration(int(name), message.get("ServerUri"), state, code, reason))
     return sorted(made, key=lambda one: one.trunk_id)
 

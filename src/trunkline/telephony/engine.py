@@ -16,7 +16,7 @@ from trunkline.core.engine_values import EndpointName, SipLogin
 from trunkline.core.errors import ChannelGone, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.telephony import cel_log
+from trunkline.telephony import ami_framing, cel_log
 from trunkline.telephony.account_configuration import AccountConfiguration
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiMessage, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
@@ -75,6 +75,7 @@ from trunkline.telephony.port import (
     Signal,
     Survey,
     Target,
+    Unidentified,
 )
 from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.registrations import Contact
@@ -98,8 +99,6 @@ ring: so this is as long as a caller waits, and a busy machine after a large rec
 _TRIM_SECONDS = 60.0
 _LOG_SECONDS = 0.5
 """How long after an event its line is in Asterisk's log, at most."""
-_UNKNOWN_NAME = "<unknown>"
-"""What Asterisk reports as the account of a request with an unknown name."""
 _NOT_FOUND = 404
 
 
@@ -632,6 +631,8 @@ class AsteriskEngine(Conversations):
                 self._contacts.on_authenticated(message)
             case event if event in _LOGIN_FAILURES:
                 self._emit(self._login_failed(message))
+            case ami_framing.CHALLENGE if message.get("AccountID") == ami_framing.UNKNOWN_ACCOUNT:
+                self._emit(Unidentified(message.at, _remote(message)[1]))
 
     def _login_failed(self, message: AmiMessage) -> LoginFailed:
         transport, ip = _remote(message)
@@ -645,7 +646,7 @@ class AsteriskEngine(Conversations):
             reason=_LOGIN_FAILURES[message.event],
             tried_password=message.event != "InvalidAccountID",
             proven=transport != "UDP",
-            name="" if is_line or account == _UNKNOWN_NAME else shown_name(account),
+            name="" if is_line or account == ami_framing.UNKNOWN_ACCOUNT else shown_name(account),
             call_id=message.get("SessionID"),
         )
 

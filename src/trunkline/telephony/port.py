@@ -134,6 +134,15 @@ class Left:
     bridge: Bridge
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A carrier refuses a call, or ends it as a failure; its :class:`Ended` follows."""
+
+    channel: Channel
+    at: Instant
+    sip_code: int
+
+
 class ConnectResult(StrEnum):
     ANSWERED = "answered"
     """A target answered, they talked, and the target hung up."""
@@ -288,10 +297,19 @@ class LoginFailed:
     """``Call-ID`` of the request, which the sender chose as well."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """A request without a login that names no line and comes from no address of a trunk: it was challenged (SIP 401)."""
+
+    at: Instant
+    ip: str
+
+
 Signal = (
     Arrived
     | TargetStarted
     | Ringing
+    | Refused
     | EarlyMedia
     | Answered
     | Joined
@@ -310,6 +328,7 @@ Signal = (
     | Registered
     | Unregistered
     | LoginFailed
+    | Unidentified
 )
 
 # --- commands: switch -> engine -----------------------------------------------------------------------------

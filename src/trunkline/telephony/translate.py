@@ -43,6 +43,7 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Redirected,
+    Refused,
     Ringing,
     Signal,
     TargetStarted,
@@ -238,7 +239,7 @@ class Translator:
             case ChannelHangupRequest():
                 if not event.soft:
                     self.by_party.add(event.channel.id)
-                return []
+                return self._refused(event)
             case ChannelDestroyed():
                 return self._destroyed(event)
             case ChannelEnteredBridge() if _is_party(event.channel):
@@ -258,6 +259,13 @@ class Translator:
                 return self._recorded(event)
             case _:
                 return []
+
+    def _refused(self, event: ChannelHangupRequest) -> list[Signal]:
+        """Only this event has the SIP status before the result of a connect."""
+        endpoint = endpoint_of_channel(event.channel.name)
+        if event.soft or not event.sip_code or endpoint is None or endpoint.kind is not EndpointKind.TRUNK:
+            return []
+        return [Refused(self.public(event.channel.id), event.at, event.sip_code)]
 
     def _transfer_asked(self, event: ChannelTransfer) -> list[Signal]:
         to = None if event.is_attended else event.destination

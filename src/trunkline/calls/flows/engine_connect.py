@@ -10,6 +10,9 @@ from __future__ import annotations
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import (
+    CARRIER_REFUSALS,
+    INTERWORKING,
+    NORMAL_CLEARING,
     SUBSCRIBER_ABSENT,
     SWITCH_CONGESTION,
     Side,
@@ -42,7 +45,7 @@ from trunkline.calls.states import Controlled, EngineTalk, EngineTalkEnded, Fini
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel, ConnectFinished, ConnectResult, Ended, TargetStarted
 
-_NORMAL_CAUSES = frozenset({0, 16, 127})
+_NORMAL_CAUSES = frozenset({0, NORMAL_CLEARING, INTERWORKING})
 """Causes that do not distinguish an elapsed ring time, a caller who hung up and a call answered by another target."""
 
 
@@ -164,8 +167,14 @@ def decide(decision: Decision, reason: Reason | None) -> None:
 
 def why_unanswered(leg: Leg, cause: int) -> Reason:
     """Why a called party was not reached. An employee called by a colleague counts as an operator, though it is on the
-    contact's side."""
+    contact's side.
+
+    Asterisk has one cause for a party that declines and for a carrier that does not accept our login or forbids the call,
+    and carriers that use Asterisk have one SIP status for both: a party rings first.
+    """
     side = Side.CONTACT if leg.role is Role.CONTACT else Side.OPERATOR
+    if leg.trunk_id is not None and not leg.rang and leg.sip_code in CARRIER_REFUSALS:
+        return lost(side)
     return unanswered(side, cause, is_line=leg.sip_line_id is not None)
 
 

@@ -9,6 +9,7 @@ Signals of the engine
 ``phone_transfers``   attended and blind transfers by phones
 ``pick_ups``          calls that another phone answers
 ``refused_media``     counts calls that Asterisk refuses because of media encryption
+``unlisted_carriers`` reports requests of a trunk's server that do not identify the trunk
 --------------------  ---------------------------------------------------------------------------------------
 Commands of the APIs
 --------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from trunkline.calls.context import RingingPhone
+from trunkline.calls.context import RingingPhone, TrunkRegistration
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
@@ -106,6 +106,9 @@ class LiveContext:
 
     def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
         return self._account.trunk_for(number)
+
+    def trunk_registration(self, trunk_id: int) -> TrunkRegistration | None:
+        return self._presence.trunk_registrations.get(trunk_id)
 
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         if not trunk.is_active:

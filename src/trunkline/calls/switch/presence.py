@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
-from trunkline.calls.context import RingingPhone
+from trunkline.calls.context import RingingPhone, TrunkRegistration
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
@@ -36,6 +37,10 @@ class Presence:
         """By account and leg: phones that ring for a call which may be picked up."""
         self.outgoing = OutgoingUsage()
         self.last_talks = LastTalks()
+        self.trunk_registrations: dict[int, TrunkRegistration] = {}
+        """At carriers, by trunk, as they were read last."""
+        self.silent_trunks: dict[int, int] = {}
+        """Trunks whose server did not respond to the last calls, with their number, since the start of the switch."""
         self._idle_since: dict[int, float] = {}
         self.registrations_known = False
         """False until the engine has reported all registrations once; until then no line counts as offline."""
@@ -142,6 +147,12 @@ class Presence:
         if (outside := _outside(session, leg)) is not None:
             self._outside[outside].add(session.call_session_id)
 
+    def _note_response(self, trunk_id: int, direction: str, ended: Mapping[str, object]) -> None:
+        if ended.get("no_response"):
+            self.silent_trunks[trunk_id] = self.silent_trunks.get(trunk_id, 0) + 1
+        elif direction == "out" and not ended.get("too_short"):
+            self.silent_trunks.pop(trunk_id, None)
+
     def count(self, session: Session, event: Event) -> None:
         self._count_pending(session, event)
         number = (session.virtual_number_id, session.direction)
@@ -171,6 +182,7 @@ class Presence:
                     self._groups[leg.group_id].discard(session.call_session_id)
                 if leg.trunk_id is not None:
                     self._trunks[leg.trunk_id] -= 1
+                    self._note_response(leg.trunk_id, leg.direction, event.data)
                 outside = _outside(session, leg)
                 if outside is not None and all(_outside(session, one) != outside for one in living):
                     self._outside[outside].discard(session.call_session_id)

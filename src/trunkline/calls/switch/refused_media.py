@@ -1,7 +1,7 @@
 """Calls that Asterisk refuses with SIP 488 because the media encryption of phone or carrier and line do not agree.
 
 Such a call gets no channel and no event: a line of Asterisk's log is all there is. A call without a common codec makes no
-line either, and is not found here.
+line either, and is not found here. The same applies to a REGISTER from an address of a trunk whose login is not a line.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ PERIOD_SECONDS = 2.0
 """Between two readings of the log."""
 LOG_SECONDS = 60.0
 """Refused calls of one line or trunk are logged at most so often."""
+LOGGED_MAX = 10_000
+"""Lines, trunks and addresses of which the time of the last log line is kept."""
 READ_MAX = 1_000_000
 """Bytes of new lines that are read at once; older ones are skipped."""
 
 _REFUSED = re.compile(
     r"^\[[^\]]*\] ERROR\[\d+\][^ ]* res_pjsip_session\.c: +(?P<endpoint>[\w-]{1,80}): Couldn't negotiate stream \d+:audio",
+    re.ASCII | re.MULTILINE,
+)
+_NO_LINE = re.compile(
+    r"^\[[^\]]*\] WARNING\[\d+\][^ ]* res_pjsip_registrar\.c: Endpoint '(?P<endpoint>trunk-\d{1,18})(?:-ip)?'"
+    r" \((?P<ip>[0-9A-Fa-f.:\[\]]{3,50}):\d{1,5}\) has no configured AORs",
     re.ASCII | re.MULTILINE,
 )
 REMEDY = (
@@ -44,6 +51,14 @@ _log = get_logger("calls")
 def refused_endpoints(log: str) -> list[str]:
     """Names of the endpoints whose calls were refused, in the order of the lines. Pure."""
     return [found["endpoint"] for found in _REFUSED.finditer(log)]
+
+
+def unknown_logins(log: str) -> list[tuple[int, str]]:
+    """Trunk and sender of each REGISTER whose login is not a line, from an address that identifies the trunk. Pure."""
+    return [
+        (int(found["endpoint"].removeprefix(TRUNK_PREFIX)), found["ip"].strip("[]"))
+        for found in _NO_LINE.finditer(log)
+    ]
 
 
 class RefusedMedia:
@@ -79,6 +94,8 @@ class RefusedMedia:
         """Count and log the refused calls of new lines of the log."""
         for name in refused_endpoints(log):
             self._add(name)
+        for trunk_id, ip in dict.fromkeys(unknown_logins(log)):
+            self._add_login(trunk_id, ip)
 
     def status(self) -> list[dict[str, Any]]:
         """For ``trunkline status``: lines and trunks with refused calls, those with the most first."""
@@ -116,6 +133,22 @@ class RefusedMedia:
             calls=self._unlogged.pop((kind, name)),
             reason="SIP 488",
             remedy=REMEDY,
+        )
+
+    def _add_login(self, trunk_id: int, ip: str) -> None:
+        owner = self._directory().trunk(trunk_id)
+        if owner is None or self._clock() - self._logged_at.get(("login", ip), 0.0) < LOG_SECONDS:
+            return
+        if len(self._logged_at) > LOGGED_MAX:
+            self._logged_at.clear()
+        self._logged_at["login", ip] = self._clock()
+        _log.warning(
+            "login_unknown",
+            account_id=owner[0].account_id,
+            trunk=owner[1].name,
+            ip=ip,
+            reason="SIP 403: a phone at an address of this trunk registers with a login that is not a line",
+            remedy="correct login and authentication name in the phone: trunkline export lists the lines",
         )
 
     def _state(self) -> tuple[int, int]:

@@ -34,6 +34,7 @@ from aiohttp import web
 from trunkline.calls.switch.login_guard import LoginGuard
 from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.switch import Switch
+from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.core import errors
 from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger
@@ -73,8 +74,10 @@ class CommandServer:
         login_guard: LoginGuard | None = None,
         trunks: TrunkStates | None = None,
         refused_media: RefusedMedia | None = None,
+        unlisted: UnlistedCarriers | None = None,
     ) -> None:
         self._refused_media = refused_media
+        self._unlisted = unlisted
         self._trunks = trunks
         self._switch = switch
         self._configuration = configuration
@@ -114,11 +117,13 @@ class CommandServer:
         refused = (
             {} if self._refused_media is None else {"calls_with_refused_media": self._refused_media.status()}
         )
+        unlisted = {} if self._unlisted is None else {"requests_not_identified": self._unlisted.status()}
         return _json(
             {
                 "result": {
                     **self._switch.status(),
                     **refused,
+                    **unlisted,
                     **configuration,
                     **logins,
                     **trunks,
@@ -189,10 +194,11 @@ async def serving_commands(
     login_guard: LoginGuard | None = None,
     trunks: TrunkStates | None = None,
     refused_media: RefusedMedia | None = None,
+    unlisted: UnlistedCarriers | None = None,
 ) -> AsyncIterator[None]:
     """Serve commands during the block. :class:`OSError` when the port is in use."""
     runner = web.AppRunner(
-        CommandServer(switch, token, configuration, login_guard, trunks, refused_media).app(),
+        CommandServer(switch, token, configuration, login_guard, trunks, refused_media, unlisted).app(),
         access_log=None,
         shutdown_timeout=2.0,
     )

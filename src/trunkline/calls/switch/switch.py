@@ -63,6 +63,7 @@ from trunkline.telephony.port import (
     Signal,
     TargetStarted,
     TransferAsked,
+    Unidentified,
     Unregistered,
 )
 
@@ -180,8 +181,9 @@ class Switch:
                 | Registered()
                 | Unregistered()
                 | LoginFailed()
+                | Unidentified()
             ):
-                pass  # handled by presence, the login guard, the signal path and recovery
+                pass  # handled by presence, the login guard, the carriers, the signal path and recovery
             case TargetStarted():
                 session = self.channels.get(signal.dialling)
                 if session is not None:
@@ -431,7 +433,23 @@ class Switch:
             "ignored_inputs": dict(self.ignored),
             "bad_engine_messages": self.bad_engine_messages(),
             "unknown_channels": self.unknown_channels,
+            "trunks_without_response": self._silent_trunks(),
         }
+
+    def _silent_trunks(self) -> list[dict[str, Any]]:
+        """Trunks to whose last calls nothing responded."""
+        found = [(self._directory().trunk(one), calls) for one, calls in self.presence.silent_trunks.items()]
+        return [
+            {
+                "account_id": owner[0].account_id,
+                "account_name": owner[0].name,
+                "trunk_id": owner[1].trunk_id,
+                "trunk_name": owner[1].name,
+                "calls": calls,
+            }
+            for owner, calls in found
+            if owner is not None and owner[1].is_active
+        ]
 
     def directory_fingerprint(self, account_id: int) -> str | None:
         """Of the directory that calls of this account use now; None for an unknown account."""

@@ -211,7 +211,8 @@ def _check_columns(shape: _Shape, header: Sequence[str]) -> None:
     ]
     problems += [f"column {name} is there twice" for name in sorted(set(header)) if header.count(name) > 1]
     if shape.key not in header and not set(shape.made_of) & set(header):
-        problems.append(f"column {shape.key} is missing")
+        made_of = f", or {' or '.join(shape.made_of)}, of which it is made" if shape.made_of else ""
+        problems.append(f"column {shape.key} is missing{made_of}")
     if problems:
         raise DirectoryFileError("\n".join(problems), params={"problems": problems})
 

@@ -14,8 +14,8 @@ import orjson
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
 from trunkline.directory.live.snapshot import DirectorySnapshot
-from trunkline.directory.model import Directory
-from trunkline.directory.trunks.addresses import Address, Network, parse
+from trunkline.directory.model import Directory, Trunk
+from trunkline.directory.trunks.addresses import Address, Network, parse, written
 from trunkline.directory.trunks.identification import (
     Identification,
     RefusedAddress,
@@ -87,6 +87,12 @@ class TrunkIdentification:
     def current(self) -> Identification:
         """Never waits. A trunk whose host name is not resolved yet is left out."""
         return self._current
+
+    def addresses_of(self, trunk: Trunk) -> tuple[str, ...]:
+        """The single addresses that the host of a trunk has, as they are known; never waits."""
+        literal = parse(trunk.host)
+        found = (literal,) if literal is not None else self._resolved.get(trunk.host, ())
+        return tuple(map(written, found))
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` when a name was resolved to other addresses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from trunkline.telephony.ami_framing import EVENTS
+from trunkline.telephony.ami_framing import CHALLENGE, EVENTS, UNKNOWN_ACCOUNT
 from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
 from trunkline.telephony.config.model import Directory, EngineConfig
@@ -18,7 +18,7 @@ _AMI_UNREAD = (
     "Newchannel", "Newstate", "Newexten", "NewCallerid", "NewConnectedLine", "NewAccountCode", "Hangup",
     "HangupRequest", "SoftHangupRequest", "DialBegin", "DialState", "DialEnd", "BridgeCreate", "BridgeEnter",
     "BridgeLeave", "BridgeDestroy", "DTMFBegin", "DTMFEnd", "MixMonitorStart", "MixMonitorStop", "VarSet",
-    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "ChallengeSent",
+    "DeviceStateChange", "MusicOnHoldStart", "MusicOnHoldStop",
     "RequestBadFormat", "FailedACL", "InvalidPassword",
 )  # fmt: skip
 """What happens in calls comes over the other interface; here it would be written for each session, then dropped."""
@@ -206,7 +206,8 @@ permit = 127.0.0.1/255.255.255.255
 read = system,security,user
 write = system,call,command,reporting,config,user
 writetimeout = 10000
-eventfilter = ^Event: ({"|".join(EVENTS)})[[:cntrl:]]
+eventfilter = ^Event: ({"|".join(one for one in EVENTS if one != CHALLENGE)})[[:cntrl:]]
+eventfilter = ^Event: {CHALLENGE}[[:cntrl:]].*AccountID: {UNKNOWN_ACCOUNT}[[:cntrl:]]
 """
 
 
