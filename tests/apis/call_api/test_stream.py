@@ -15,11 +15,13 @@ from aiohttp import WSCloseCode
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.apis.support import TOKEN, ApisOnFakes
+from trunkline.accounts.administration import AccountProfile, Administration
+from trunkline.accounts.model import Status
 from trunkline.apis.call_api import stream
 from trunkline.apis.call_api.stream import message_of
 from trunkline.apis.web import build_app
 from trunkline.core.clock import Instant
-from trunkline.core.errors import AuthenticationFailed
+from trunkline.core.errors import AuthenticationFailed, PermissionDenied
 from trunkline.core.ids import IdGenerator
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -178,6 +180,19 @@ async def test_rights_that_end_close_the_stream(
         message = await asyncio.wait_for(socket.receive(), 10)
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
     await _nobody_watches(streaming)
+
+
+async def test_a_lock_of_the_account_ends_its_streams_at_once(streaming: _Streaming) -> None:
+    administration = Administration(streaming.db)
+    account_id = (await administration.create_account(AccountProfile(name="Sample Ltd"))).account_id
+    accounts = streaming.fakes.accounts
+    accounts.allow(account_id=account_id)
+    accounts.networks[account_id] = ["127.0.0.0/8", "::1/128"]
+    async with streaming.watch() as socket:
+        await administration.set_status(account_id, Status.DISABLED)
+        accounts.refuse(PermissionDenied("locked", mnemonic="account_inactive"))
+        message = await asyncio.wait_for(socket.receive(), 15)
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
 
 
 async def test_too_many_streams(streaming: _Streaming, monkeypatch: pytest.MonkeyPatch) -> None:

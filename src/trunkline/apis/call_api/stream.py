@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,9 @@ HEARTBEAT_SECONDS = 20.0
 
 RECHECK_SECONDS = 30.0
 """Seconds between two checks of the client's rights."""
+
+LOCK_SECONDS = 2.0
+"""Seconds between two reads of whether the account is locked: one read for all its streams."""
 
 STREAMS_MAX = 100
 """Streams of one account in one web process."""
@@ -147,6 +151,7 @@ class StreamEndpoint:
         self._feed = feed
         self._address_of = address_of
         self._check_limit = check_limit
+        self._locks: dict[int, tuple[float, bool]] = {}
         self._budgets = IncomingBudgets()
         self._open: set[web.WebSocketResponse] = set()
 
@@ -266,7 +271,9 @@ class StreamEndpoint:
     ) -> None:
         """Send until one side ends it."""
         sending = asyncio.create_task(self._send(socket, watch, caller, query), name="stream")
-        checking = asyncio.create_task(self._keep_checking(query.token, client_ip), name="stream-check")
+        checking = asyncio.create_task(
+            self._keep_checking(query.token, client_ip, caller.account_id), name="stream-check"
+        )
         listening = asyncio.create_task(_until_closed(socket, budget), name="stream-in")
         exceeding = asyncio.create_task(budget.exceeded.wait(), name="stream-budget")
         tasks = (sending, checking, listening, exceeding)
@@ -320,16 +327,35 @@ class StreamEndpoint:
                 last = event.seq
                 yield event
 
-    async def _keep_checking(self, token: str, client_ip: str) -> None:
+    async def _keep_checking(self, token: str, client_ip: str, account_id: int) -> None:
         """Return when the rights are gone; an unavailable database revokes none."""
+        checked = time.monotonic()
         while True:
-            await asyncio.sleep(RECHECK_SECONDS)
+            await asyncio.sleep(min(LOCK_SECONDS, RECHECK_SECONDS))
             try:
+                is_due = time.monotonic() - checked >= RECHECK_SECONDS
+                if not is_due and not await self._is_locked(account_id):
+                    continue
+                checked = time.monotonic()
                 await self._check(token, client_ip)
             except Unavailable:
                 continue
             except (RpcError, TrunklineError):
                 return
+
+    async def _is_locked(self, account_id: int) -> bool:
+        """Whether the account was locked when it was read last; a lock of one account is read by one of its streams."""
+        now = time.monotonic()
+        known = self._locks.get(account_id, (0.0, False))
+        if now - known[0] < LOCK_SECONDS / 2:
+            return known[1]
+        self._locks[account_id] = (now, known[1])
+        row = await self._services.db.fetch_one(
+            "select status from accounts where account_id = %s", (account_id,)
+        )
+        is_locked = row is not None and row["status"] != "active"
+        self._locks[account_id] = (now, is_locked)
+        return is_locked
 
     def _error(self, mnemonic: str, field: str, value: Any = None) -> RpcError:
         return rpc_error(self._service_spec.api, mnemonic, field=field, value=value)
