@@ -64,8 +64,8 @@ class ContactLookups:
         self._stale: set[str] = set()
         """Endpoints to be looked up."""
         self._sources = DeviceSources()
-        self._unproven: set[tuple[str, str]] = set()
-        """Endpoint and address of devices whose address no request has proven yet."""
+        self._unproven: dict[tuple[str, str], Contact] = {}
+        """Devices whose address no request has proven yet, by endpoint and address."""
         self._stored: dict[tuple[str, str], str] = {}
         """What Asterisk's database has, by family and key."""
         self._storing = asyncio.Lock()
@@ -163,10 +163,10 @@ class ContactLookups:
                 if missed and (is_first or self._sources.has_host(contact)):
                     self._sources.add(contact.endpoint, source_of(contact))
                 if self._sources.has(contact):
-                    self._unproven.discard((contact.endpoint, contact.uri))
+                    self._unproven.pop((contact.endpoint, contact.uri), None)
                     found.append(contact)
                 elif (device := (contact.endpoint, contact.uri)) not in self._unproven:
-                    self._unproven.add(device)
+                    self._unproven[device] = contact
                     self._spawn(self._remove_unproven(*device), "remove-unproven-contact")
             elif refused := undialable(message):
                 self._spawn(self._remove(*refused, Refusal.FORM), "remove-contact")
@@ -174,9 +174,13 @@ class ContactLookups:
 
     async def _remove_unproven(self, endpoint: str, uri: str) -> None:
         await asyncio.sleep(_PROOF_SECONDS)
-        if (endpoint, uri) in self._unproven:
+        contact = self._unproven.pop((endpoint, uri), None)
+        if contact is None:
+            return
+        if self._sources.has(contact):  # proven meanwhile, and Asterisk did not respond to the look-up
+            self._look_up({endpoint})
+        else:
             await self._remove(endpoint, uri, Refusal.SOURCE)
-            self._unproven.discard((endpoint, uri))
 
     # --- Asterisk's database
 
