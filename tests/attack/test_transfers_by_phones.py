@@ -117,7 +117,19 @@ async def test_no_call_is_taken_over_and_no_carrier_moves_one(
         await pbx.stop()
 
 
-@pytest.mark.parametrize("target", ["blind", "attended"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "blind",
+        pytest.param(
+            "attended",
+            marks=pytest.mark.xfail(
+                strict=False,
+                reason="Asterisk ends at times in the moment at which an attended transfer is answered: decision 0043",
+            ),
+        ),
+    ],
+)
 async def test_a_request_without_a_subscription_ends_nothing(
     asterisk_install: AsteriskInstall, tmp_path: Path, target: str
 ) -> None:

@@ -116,6 +116,9 @@ async def test_a_call_that_the_dialplan_connected_without_a_switch_goes_on(
         phone = await world.phone("1001", "secret")
         phone.on_call(Answer(after=0.1))
         customer = await world.customer("12025550111")
+        async with AsteriskEngine(pbx.config) as engine, asyncio.timeout(30):
+            while not engine.contacts():  # from then on the dialplan finds the phone
+                await asyncio.sleep(0.1)
         call = await customer.dial(NUMBER)
         await call.answered()
         async with AsteriskEngine(pbx.config) as engine:

@@ -52,6 +52,7 @@ ELSEWHERE = {
     ("directory/numbers/form.py", "sip_lines"): "lines whose number goes",
     ("directory/campaigns/weights.py", "sites"): "weights of a site's campaigns",
     ("directory/lines/changes.py", "employee_phones"): "a line is a phone of its employee",
+    ("backup/restore.py", "trunks"): "trunks of a copy that runs beside its original",
     ("uploads/people.py", "employees"): "employees whom uploaded calls name",
     ("uploads/people.py", "tags"): "tags that uploads name",
 }

@@ -18,7 +18,9 @@ from tests.recordings.test_service import call, spool
 from trunkline.accounts.service import Accounts
 from trunkline.apis.address import address_reader
 from trunkline.apis.media import routes
-from trunkline.core.settings import NotificationSettings, Settings
+from trunkline.apis.request_share import request_share
+from trunkline.apis.service.check_limit import CheckLimit
+from trunkline.core.settings import NotificationSettings, Settings, WebSettings
 from trunkline.core.spool import mark_spool
 from trunkline.db.jobs import Jobs
 from trunkline.directory.media.listing import MediaFiles
@@ -66,13 +68,14 @@ async def test_finished_then_recorded_then_heard(rig: Rig, tmp_path: Path) -> No
     assert reported["notification_mnemonic"] == "call_record_completed"
     assert reported["file_duration"] == 2
     assert reported["talk_time_duration"] == 3
-    app = web.Application()
+    address_of = address_reader(settings)
+    app = web.Application(middlewares=[request_share(CheckLimit(WebSettings()), address_of)])
     app.add_routes(
         routes(
             Library(rig.db, settings.recordings_dir),
             MediaFiles(rig.db, settings.media_dir),
             Accounts(rig.db),
-            address_reader(settings),
+            address_of,
         )
     )
     async with TestClient(TestServer(app)) as client:
