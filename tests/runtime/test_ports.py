@@ -153,9 +153,14 @@ def test_media_ports_that_another_program_uses_are_not_free() -> None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
         socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other,
     ):
-        pairs = (last - first + 1) // 2
-        found = {"first": first, "last": last, "pairs": pairs}
-        assert media_ports_in_use(os.getpid()) == {**found, "free": pairs}
+        before = media_ports_in_use(os.getpid())
+        assert before is not None
+        assert before == {
+            "first": first,
+            "last": last,
+            "pairs": (last - first + 1) // 2,
+            "free": before["free"],
+        }
         one.bind(("127.0.0.1", first))
         other.bind(("::1", first + 3))
-        assert media_ports_in_use(os.getpid()) == {**found, "free": pairs - 2}
+        assert media_ports_in_use(os.getpid()) == {**before, "free": before["free"] - 2}
