@@ -11,7 +11,8 @@ through copies of its sockets:
   for a moment only.
 - Connections that have sent more than their :class:`Allowance`: each for itself, all of one address, and all that are of
   nobody who is known. New ones of such an address are dropped for a minute. While all unknown ones together are beyond
-  theirs, new ones are accepted only from addresses of trunks and those over which a phone was registered in the last day.
+  theirs, new ones are accepted only from addresses over which a phone was registered in the last day, and those of trunks
+  that were connected before: the switch is asked about addresses of connections only.
 - Connections of an address that the switch has banned; new ones are dropped while the ban lasts.
 
 A connection over which a phone is registered, and those of the addresses of trunks, have allowances of their own, and are
