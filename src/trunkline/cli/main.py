@@ -25,6 +25,7 @@ COMMANDS = {
     "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
     "calls": ("trunkline.cli.live", "Show live calls, or the last finished ones."),
     "lines": ("trunkline.cli.live", "Show registered devices: address, user agent, age."),
+    "phone": ("trunkline.cli.phones", "Phones that fetch their configuration: add, list, QR code."),
     "certificate": ("trunkline.cli.certificates", "Put the certificate of TLS and HTTPS in place."),
     "tail": ("trunkline.cli.live", "Show the log of a call, an account, a process."),
     "backup": ("trunkline.cli.backup", "Write the whole installation to a file, also while it runs."),

@@ -7,6 +7,7 @@ import contextlib
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
+from trunkline.apis import phone_files
 from trunkline.apis.address import address_reader
 from trunkline.apis.media import endpoints as media_endpoints
 from trunkline.apis.service.request_context import Services
@@ -16,6 +17,7 @@ from trunkline.core.settings import Settings
 from trunkline.directory.media.listing import MediaFiles
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.events.feed import CallFeed
+from trunkline.provisioning.phones import Phones
 from trunkline.recordings.library import Library
 from trunkline.roles.common import database
 from trunkline.roles.health import Health
@@ -49,7 +51,12 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         accounts = Accounts(db)
         library = Library(db, settings.recordings_dir)
         media_files = MediaFiles(db, settings.media_dir)
-        routes = media_endpoints.routes(library, media_files, accounts, address_reader(settings))
+        address_of = address_reader(settings)
+        cipher = Cipher(own.master_key)
+        routes = [
+            *media_endpoints.routes(library, media_files, accounts, address_of),
+            *phone_files.routes(Phones(db, cipher), settings, address_of),
+        ]
         voice = SpokenTexts(EspeakSpeech(), settings.media_dir)
         feed = await stack.enter_async_context(CallFeed(db))
         app = build_app(
@@ -59,7 +66,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 settings,
                 db,
                 voice,
-                Cipher(own.master_key),
+                cipher,
                 report_database=report_db,
                 upload_database=upload_db,
             ),

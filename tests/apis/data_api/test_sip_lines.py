@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.apis.data_api.client import DataApiClient
-from trunkline.apis.data_api.sip_lines import sip_server
 from trunkline.core.settings import Settings, SipSettings, WebSettings
 from trunkline.directory.lines.digest import Ha1
+from trunkline.provisioning.server import sip_server
 
 
 async def digests(client: DataApiClient, id: int) -> Ha1:

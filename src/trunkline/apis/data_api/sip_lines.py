@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 from trunkline.apis.data_api.change_methods import ID, change_method, delete_method, update_method
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
-from trunkline.core.settings import Settings
 from trunkline.directory.lines import changes, rules
 from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
+from trunkline.provisioning.server import sip_server
 
 _EMPLOYEE = Param("employee_id", ParamType.NUMBER, required=True, description="Whose phone the line is.")
 _SHOWN = Param(
@@ -56,16 +54,6 @@ async def _new_password(request: RequestContext, params: Params) -> dict[str, An
 
 async def _delete(request: RequestContext, params: Params) -> None:
     await changes.delete_line(request.services.db, request.account_id, params["id"])
-
-
-def sip_server(settings: Settings) -> str:
-    """``host:port`` that phones register at: the external address, else the only one of the listener, else the
-    web's, else this machine's."""
-    sip = settings.sip
-    alone = sip.bind if sip.bind not in ("0.0.0.0", "::") else None
-    web = urlsplit(settings.web.public_url or "").hostname
-    host = sip.external_address or alone or web or socket.gethostname()
-    return f"{host}:{sip.udp_port or sip.tcp_port or sip.tls_port}"
 
 
 METHODS = (

@@ -14,7 +14,7 @@ from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.employees.rules import MAX_PHONES
-from trunkline.directory.lines.digest import ha1, new_password
+from trunkline.directory.lines.digest import Ha1, ha1, new_password
 from trunkline.directory.model import BillingState, LineType
 
 _TABLE, _ID = "sip_lines", "sip_line_id"
@@ -98,11 +98,23 @@ async def change_password(db: Database, account_id: int, sip_line_id: int) -> st
     """
     async with transaction(db) as connection:
         line = await _line(connection, account_id, sip_line_id)
-        password = new_password()
-        digest = ha1(line["phone_number"], password)
-        columns = {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
-        await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
+        password, _ = await set_password(connection, account_id, sip_line_id, line["phone_number"])
         return password
+
+
+async def set_password(
+    connection: Connection, account_id: int, sip_line_id: int, login: str
+) -> tuple[str, Ha1]:
+    """Give a line a random password, within a transaction.
+
+    :return: the password and its digest.
+    :raises NotFound: no such line.
+    """
+    password = new_password()
+    digest = ha1(login, password)
+    columns = {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
+    await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
+    return password, digest
 
 
 async def delete_line(db: Database, account_id: int, sip_line_id: int) -> None:

@@ -1,0 +1,8 @@
+"""Set-up of phones from this server: a phone fetches its configuration by an address that contains a secret.
+
+================== ============================================================
+``formats``        configuration files of the supported kinds of phones; pure
+``phones``         the phones of an account, and what one may fetch
+``server``         host and ports that phones register at; pure
+================== ============================================================
+"""
