@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import aiohttp
@@ -161,6 +163,106 @@ async def test_what_responds_at_the_address_is_no_switch(
                 await question(client)
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def _accepting_nothing(port: int) -> Iterator[None]:
+    """A port whose backlog is full, as that of a process that does not run: a connection to it is not established."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        yield
+
+
+@pytest.mark.parametrize("question", _QUESTIONS)
+async def test_a_question_to_a_switch_that_accepts_no_connection(
+    question: Callable[[SwitchClient], Awaitable[object]], free_ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.1)
+    [port] = free_ports(1)
+    with _accepting_nothing(port):
+        async with SwitchClient(url(port), TOKEN) as client:
+            with pytest.raises(SwitchUnavailable, match="does not respond"):
+                await question(client)
+
+
+@pytest.mark.parametrize("question", _QUESTIONS)
+async def test_a_question_when_nothing_listens(
+    question: Callable[[SwitchClient], Awaitable[object]], free_ports: Ports
+) -> None:
+    [port] = free_ports(1)
+    async with SwitchClient(url(port), TOKEN) as client:
+        with pytest.raises(SwitchUnavailable, match="does not respond"):
+            await question(client)
+
+
+async def test_a_command_that_was_not_sent_is_sent_again_and_is_not_said_to_be_done(
+    free_ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a command leaves before a connection is there, so any command may be sent again."""
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.1)
+    [port] = free_ports(1)
+    switch = FakeSwitch(lambda: {"done": True})
+    async with SwitchClient(url(port), TOKEN) as client:
+        with _accepting_nothing(port):
+            with monkeypatch.context() as patch:
+                patch.setattr(client_module, "ROUTE_TIMEOUT_SECONDS", 0.2)
+                with pytest.raises(SwitchUnavailable, match="nothing was done"):
+                    await client.command(7, "start_simple_call", {})
+            waiting = asyncio.create_task(client.command(7, "start_simple_call", {}))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+        async with control_server(switch, port):
+            assert await waiting == {"done": True}
+    assert len(switch.commands) == 1
+
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+_BROKEN = [
+    b"",
+    b"\x00\x01\x02",
+    b"HTTP/1.1 abc\r\n\r\n",
+    b"HTTP/1.1 200 " + b"x" * 100_000 + b"\r\n\r\n",
+    _HEAD + b"A\x00: b\r\n\r\n",
+    _HEAD + b"Content-Length: -1\r\n\r\n",
+    _HEAD + b"Content-Length: 50\r\n\r\n{}",
+    _HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    _HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
+    _HEAD + b"Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nabcdefgh",
+    _HEAD + b"Content-Encoding: br\r\n\r\nabcdefgh",
+    b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nabc",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+    b"HTTP/1.1 307 Moved\r\nLocation: /status\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@contextlib.asynccontextmanager
+async def _sending(port: int, response: bytes) -> AsyncIterator[None]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        yield
+
+
+@pytest.mark.parametrize("response", _BROKEN, ids=[str(number) for number in range(len(_BROKEN))])
+async def test_a_broken_response_is_an_error_of_the_product(response: bytes, free_ports: Ports) -> None:
+    """Callers handle errors of the product; they know nothing of the HTTP client."""
+    [port] = free_ports(1)
+    async with _sending(port, response), SwitchClient(url(port), TOKEN) as client:
+        for question in _QUESTIONS:
+            with pytest.raises(SwitchUnavailable):
+                await question(client)
+        with pytest.raises(errors.SwitchInterrupted, match="may have been"):
+            await client.command(7, "start_simple_call", {})
 
 
 @pytest.mark.parametrize("question", _QUESTIONS)

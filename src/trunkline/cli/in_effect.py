@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import click
 
 from trunkline.accounts.secrets import Cipher
@@ -89,8 +88,8 @@ async def effect_of(
         while True:
             try:
                 state = await switch.directory(account_id)
-            except (TrunklineError, aiohttp.ClientError, TimeoutError) as error:
-                reason = f"the switch does not respond ({str(error) or type(error).__name__})"
+            except TrunklineError as error:
+                reason = f"the switch does not respond ({error.message})"
             else:
                 if state["fingerprint"] != wanted:
                     reason = "the switch has not read it yet"

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import aiohttp
-
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.core.errors import SwitchUnavailable
 from trunkline.core.settings import Settings
@@ -33,7 +31,5 @@ def ask_switch(settings: Settings, work: Callable[[SwitchClient], Awaitable[T]])
 
     try:
         return asyncio.run(ask())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise SwitchUnavailable(
-            f"the switch does not respond at {settings.switch.control_url}; `trunkline status` shows its process"
-        ) from error
+    except SwitchUnavailable as error:
+        raise SwitchUnavailable(f"{error.message}; `trunkline status` shows its process") from error

@@ -34,6 +34,8 @@ ROUTE_TIMEOUT_SECONDS = 5.0
 """How long a command waits for a switch that is being restarted."""
 
 ANSWER_SECONDS = 10.0
+CONNECT_SECONDS = 1.0
+"""For a connection, also when the switch accepts none because it is busy."""
 _RETRY_SECONDS = 0.1
 
 _log = get_logger("calls")
@@ -44,6 +46,13 @@ _RESULT = b'{"result":'
 CHECK = "check_command"
 """Command that does nothing: refuses what the command in ``params["command"]`` would refuse with these parameters now. It is
 sent before slow or paid work for a command."""
+
+_NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+"""Errors of the HTTP client with which no byte of the request has left."""
 
 REPEATABLE = frozenset({CHECK, "release_call", "list_calls", "list_talk_options"})
 """Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
@@ -57,6 +66,14 @@ LEASES_SECONDS = 1.0
 class _Node:
     url: str
     is_live: bool
+
+
+class _Unreachable(SwitchUnavailable):
+    """There is no connection, so nothing was done."""
+
+
+class _Broken(SwitchInterrupted):
+    """The request was sent, or a part of it, and there is no response that can be read."""
 
 
 class _Leases:
@@ -100,7 +117,10 @@ class SwitchClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            headers=self._headers, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=1.0)
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
         )
         return self
 
@@ -179,12 +199,12 @@ class SwitchClient:
             url = await self._url_of(node, anew=failed)
             try:
                 return await self._send(url, body)
-            except (aiohttp.ClientConnectorError, LeaseLost) as error:
+            except (_Unreachable, LeaseLost) as error:
                 if asyncio.get_running_loop().time() > deadline:
                     raise SwitchUnavailable(
                         "The telephone switch does not answer; nothing was done. Try again in a few seconds."
                     ) from error
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except _Broken as error:
                 if name not in REPEATABLE or asyncio.get_running_loop().time() > deadline:
                     raise _interrupted() from error
             failed = True
@@ -206,9 +226,8 @@ class SwitchClient:
     async def status(self) -> dict[str, Any]:
         """Figures of the switch, see :meth:`trunkline.calls.switch.switch.Switch.status`.
 
-        This and the following methods raise :class:`TrunklineError` as the switch raised it, :class:`SwitchUnavailable`
-        when what responds at the address is not a switch of this version, and :class:`aiohttp.ClientError` or
-        :class:`TimeoutError` when nothing responds.
+        This and the following methods raise :class:`TrunklineError` as the switch raised it, and :class:`SwitchUnavailable`
+        when nothing responds, or what responds at the address is not a switch of this version.
         """
         found: dict[str, Any] = await self._asked("GET", "/status")
         return found
@@ -260,8 +279,7 @@ class SwitchClient:
         :param fields: what the result must contain.
         """
         data = orjson.dumps(body) if body is not None else None
-        async with self._open().request(method, f"{self._url}{path}", data=data) as response:
-            response_body = await response.read()
+        status, response_body = await self._exchange(method, f"{self._url}{path}", data)
         try:
             answer = orjson.loads(response_body)
             if "error" in answer:
@@ -271,28 +289,45 @@ class SwitchClient:
                 raise ValueError("not the result of this request")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SwitchUnavailable(
-                f"The response of {self._url}{path} (status {response.status}) is not one of a switch of this version;"
+                f"The response of {self._url}{path} (status {status}) is not one of a switch of this version;"
                 " check which program has the port of switch.control_port"
             ) from error
         return result
 
     async def _send(self, url: str, body: bytes) -> bytes:
-        async with self._open().post(f"{url}/command", data=body) as response:
-            response_body = await response.read()
+        _, response_body = await self._exchange("POST", f"{url}/command", body)
         if response_body.startswith(_RESULT) and response_body.endswith(b"}"):
             return response_body
         try:
             error = orjson.loads(response_body)["error"]
         except (ValueError, KeyError, TypeError) as unread:
-            raise aiohttp.ClientPayloadError(
+            raise _Broken(
                 "the response of the switch is not in the expected format; do web and switch have the same version?"
             ) from unread
         raise _raised(error)
+
+    async def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+        """Status and body. No error of the HTTP client leaves this method.
+
+        :raises _Unreachable: nothing was sent.
+        :raises _Broken: no response, or one that is not HTTP.
+        """
+        try:
+            async with self._open().request(method, url, data=body, allow_redirects=False) as response:
+                return response.status, await response.read()
+        except _NOT_SENT as error:
+            raise _Unreachable(f"the switch does not respond at {url} ({_reason(error)})") from error
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _Broken(f"the switch at {url} sent no response ({_reason(error)})") from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise RuntimeError("use the client as an async context manager")
         return self._session
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _interrupted() -> SwitchInterrupted:
