@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-import aiohttp
 import psycopg
 import pytest
 from click.testing import CliRunner
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from trunkline.cli import in_effect
 from trunkline.cli.csv import csv
 from trunkline.cli.directory import apply
+from trunkline.core.errors import SwitchUnavailable
 from trunkline.core.settings import Settings
 from trunkline.runtime import secrets
 
@@ -79,7 +79,7 @@ def run(*arguments: str) -> str:
 
 def test_it_waits_for_switch_and_asterisk(file: Path, switch: Switch) -> None:
     switch.answers = [
-        aiohttp.ClientConnectionError("refused"),
+        SwitchUnavailable("refused"),
         {"fingerprint": "before"},
         {"applied": False},
         {"rows_left_out": [ROW]},
@@ -97,7 +97,7 @@ def test_it_waits_for_switch_and_asterisk(file: Path, switch: Switch) -> None:
     [
         ({"fingerprint": "before"}, "the switch has not read it yet"),
         ({"applied": False, "error": "disk full"}, "Asterisk has not loaded it yet: disk full"),
-        (TimeoutError(), "the switch does not respond (TimeoutError)"),
+        (SwitchUnavailable("no response"), "the switch does not respond (no response)"),
     ],
 )
 def test_the_wait_is_bounded(file: Path, switch: Switch, answer: Any, reason: str) -> None:
