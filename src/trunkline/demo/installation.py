@@ -32,6 +32,7 @@ from trunkline.demo.outside.config import Registrar
 from trunkline.runtime import instance, status
 from trunkline.runtime.ports import free_media_ports, free_ports
 from trunkline.runtime.program import Program
+from trunkline.runtime.service import ServiceState
 
 _LOOPBACK = "127.0.0.1"
 _POLL = 0.1
@@ -137,13 +138,19 @@ class Installation:
                 env=program.launch_environment(),
                 start_new_session=True,
             )
-        while not status.collect(self.settings)["up"]:
+        while not self._is_up():
             late = time.monotonic() - began > timeout
             if late or self._process.returncode is not None:
                 what = f"was not up after {timeout:.0f} s" if late else "gave up"
                 raise EngineUnavailable(f"`trunkline up` {what}:\n{self.log_tail()}")
             await asyncio.sleep(_POLL)
         return time.monotonic() - began
+
+    def _is_up(self) -> bool:
+        """Whether all is ready. Most of the time something is not, and the ports need not be looked at."""
+        processes = status.processes(self.settings)
+        is_ready = processes and all(process["state"] == ServiceState.READY for process in processes)
+        return bool(is_ready) and bool(status.collect(self.settings)["up"])
 
     async def stop(self) -> None:
         """Stop as Ctrl-C does; by force when that takes more than half a minute."""
