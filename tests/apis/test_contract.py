@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from tests.apis.data_api.walk import OWN
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
-from trunkline.apis.contract import load_facts
 from trunkline.apis.contract_coverage import compare, coverage
 from trunkline.apis.jsonrpc import Api, Field, Method, Param
 from trunkline.apis.jsonrpc.declare import walk_fields, walk_params
 from trunkline.cli.contract import contract
+from trunkline.contract import load_facts
 
 DECLARED = [method for service_spec in SERVICE_SPECS for method in service_spec.methods]
 

@@ -17,10 +17,10 @@ from psycopg import sql
 from trunkline.accounts import passwords
 from trunkline.accounts.administration import AccountProfile, add_account
 from trunkline.accounts.support import add_contact_person
+from trunkline.contract.columns import FieldSql, field, listed, optional_field
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
-from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, enum, nested, number, optional_text, string, time
+from trunkline.db.query import Listing
 from trunkline.db.rows import transaction
 
 
@@ -68,12 +68,12 @@ _STATUS = (
 _OF_CLIENT = "left join customers c on c.account_id = a.parent_account_id and c.customer_id = a.account_id"
 
 
-def _limits(name: str) -> tuple[Column, ...]:
+def _limits(name: str) -> tuple[FieldSql, ...]:
     shown = "trim_scale(c.{})" if name == "monthly_base" else "c.{}"
     return (
-        number(f"{name}_limit", shown.format(f"{name}_limit"), "default"),
-        number(f"{name}_notify_limit", shown.format(f"{name}_notify_limit"), "default"),
-        array(f"{name}_notify_emails", f"to_jsonb(c.{name}_notify_emails)", "default"),
+        field(f"{name}_limit", shown.format(f"{name}_limit")),
+        field(f"{name}_notify_limit", shown.format(f"{name}_notify_limit")),
+        field(f"{name}_notify_emails", f"to_jsonb(c.{name}_notify_emails)"),
     )
 
 
@@ -86,31 +86,25 @@ CUSTOMERS = Listing(
     ),
     where=f"a.parent_account_id = %(account_id)s and {_STATUS} <> 'archive'",
     order="a.account_id",
-    columns=(
-        number("id", "a.account_id", "filter default"),
-        string("name", "a.name", "filter default"),
-        optional_text("description", "c.description", "default"),
-        time("creation_date_time", "a.created_at", "filter default"),
-        enum(
-            "status",
-            _STATUS,
-            "filter sort default",
-            enum=tuple(status for status in CustomerStatus if status is not CustomerStatus.ARCHIVE),
-        ),
-        time("status_change_date_time", "coalesce(c.status_changed_at, a.created_at)", "default"),
+    columns=listed(
+        "get.customers",
+        field("id", "a.account_id"),
+        field("name", "a.name"),
+        optional_field("description", "c.description"),
+        field("creation_date_time", "a.created_at"),
+        field("status", _STATUS),
+        field("status_change_date_time", "coalesce(c.status_changed_at, a.created_at)"),
         *_limits("monthly_base"),
         *_limits("monthly_calls"),
         *_limits("daily_calls"),
-        array(
+        field(
             "sites",
             "(select jsonb_agg(jsonb_build_object('site_id', s.site_id, 'site_domain_name', s.domain_name)"
             " order by s.site_id) from sites s where s.account_id = a.account_id"
             " or (s.account_id = a.parent_account_id and s.child_customer_id = a.account_id))",
-            "default",
-            nested=nested(site_id=ColumnType.NUMBER, site_domain_name=ColumnType.STRING),
         ),
-        number("tariff_plan_id", "c.tariff_plan_id", "filter default"),
-        string("tariff_plan_name", "p.name", "filter default"),
+        field("tariff_plan_id", "c.tariff_plan_id"),
+        field("tariff_plan_name", "p.name"),
     ),
 )
 
@@ -122,12 +116,13 @@ CUSTOMER_USERS = Listing(
         " and a.status = 'active') and u.status = 'active' and (u.call_api_enabled or u.data_api_enabled)"
     ),
     order="u.user_id",
-    columns=(
-        number("id", "u.user_id", "filter default"),
-        string("login", "u.login", "default"),
-        string("description", "u.role", "default"),
-        string("name", "coalesce(nullif(u.full_name, ''), u.login)", "filter sort default"),
-        number("customer_id", "u.account_id", "filter sort default"),
+    columns=listed(
+        "get.customer_users",
+        field("id", "u.user_id"),
+        field("login", "u.login"),
+        field("description", "u.role"),
+        field("name", "coalesce(nullif(u.full_name, ''), u.login)"),
+        field("customer_id", "u.account_id"),
     ),
 )
 """Users in whose name an agent may ask: those that may use an API and are not locked."""
@@ -139,7 +134,7 @@ TARIFF_PLANS = Listing(
     table="tariff_plans p",
     where=_PLAN_OFFERED,
     order="p.tariff_plan_id",
-    columns=(number("id", "p.tariff_plan_id", "default"), string("name", "p.name", "default")),
+    columns=listed("get.tariff_plans", field("id", "p.tariff_plan_id"), field("name", "p.name")),
 )
 """Plans of the agent and those of the system, which all agents may use."""
 

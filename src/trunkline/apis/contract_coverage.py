@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc.declare import Field, Method, Param, walk_fields, walk_params
 from trunkline.apis.jsonrpc.errors import find_spec
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.service.request_context import Api
+from trunkline.contract import load_facts
 
 _KINDS = {
     "text": "string",

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trunkline.billing.kinds import DirectionType
-from trunkline.billing.rates import Direction
+from trunkline.contract.columns import field, listed
 from trunkline.db.query import Listing, Page
-from trunkline.db.query.columns import enum, number, string, time
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
 
@@ -39,20 +37,21 @@ FINANCIAL_LEGS = Listing(
     where="c.account_id = %(account_id)s",
     order="c.start_time, c.leg_id",
     key=("account_id", "call_session_id", "leg_id"),
-    columns=(
-        time("start_time", "c.start_time", "sort default"),
-        enum("direction", "c.direction", _ALL, enum=tuple(Direction)),
-        enum("source", "c.source", _ALL, enum=SOURCES),
-        number("call_session_id", "c.call_session_id", _ALL),
-        number("leg_id", "c.leg_id", _ALL),
-        string("calling_phone_number", "c.calling_phone_number", _ALL),
-        string("called_phone_number", "c.called_phone_number", _ALL),
-        number("duration", "c.duration", _ALL),
-        number("chargeable_duration", "c.chargeable_duration", _ALL),
-        enum("direction_type", "c.direction_type", _ALL, enum=tuple(DirectionType)),
-        number("cost_per_minute", "c.cost_per_minute", _ALL, shown="trim_scale(c.cost_per_minute)"),
-        number("total_charge", "c.total_charge", _ALL, shown="trim_scale(c.total_charge)"),
-        number("bonuses_charge", "0::numeric", _ALL),
+    columns=listed(
+        "get.financial_call_legs_report",
+        field("start_time", "c.start_time"),
+        field("direction", "c.direction"),
+        field("source", "c.source"),
+        field("call_session_id", "c.call_session_id"),
+        field("leg_id", "c.leg_id"),
+        field("calling_phone_number", "c.calling_phone_number"),
+        field("called_phone_number", "c.called_phone_number"),
+        field("duration", "c.duration"),
+        field("chargeable_duration", "c.chargeable_duration"),
+        field("direction_type", "c.direction_type"),
+        field("cost_per_minute", "c.cost_per_minute", shown="trim_scale(c.cost_per_minute)"),
+        field("total_charge", "c.total_charge", shown="trim_scale(c.total_charge)"),
+        field("bonuses_charge", "0::numeric"),
     ),
 )
 

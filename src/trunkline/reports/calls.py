@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trunkline.db.query import Column, ColumnType, Listing, Page
+from trunkline.db.query import ColumnType, Listing, Page
 from trunkline.db.query.columns import array, boolean, enum, nested, number, string, time
 from trunkline.reports.countries import country_names
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
@@ -100,105 +100,89 @@ PROCESSING_DURATION = (
 _EMPLOYEES = array(
     "employees",
     "s.employees",
-    "filter",
     match_id="employee_id",
     match_name="employee_full_name",
     nested=nested(employee_id=_NUMBER, employee_full_name=_STRING, is_answered=_BOOLEAN, is_talked=_BOOLEAN),
 )
 
-_SESSION: tuple[Column, ...] = (
-    number("id", "s.call_session_id", "filter default"),
-    time("start_time", "s.start_time", "sort default"),
-    time("finish_time", "s.finish_time", "default"),
-    enum("finish_reason", "s.finish_reason", "filter sort default"),
-    enum("direction", "s.direction", "filter sort default", enum=DIRECTIONS),
-    number("cpn_region_id", extra_number("cpn_region_id"), "filter sort default"),
-    string("cpn_region_name", "s.region_name", "filter sort default"),
-    string("cpn_country_name", "%(countries)s ->> s.country_code", "filter sort default"),
-    string("cpn_country_id", "s.country_code", "filter sort default"),
+_SESSION = catalogue(
+    number("id", "s.call_session_id"),
+    time("start_time", "s.start_time"),
+    time("finish_time", "s.finish_time"),
+    enum("finish_reason", "s.finish_reason"),
+    enum("direction", "s.direction", enum=DIRECTIONS),
+    number("cpn_region_id", extra_number("cpn_region_id")),
+    string("cpn_region_name", "s.region_name"),
+    string("cpn_country_name", "%(countries)s ->> s.country_code"),
+    string("cpn_country_id", "s.country_code"),
     string("properties", "s.properties"),
     array(
         "scenario_operations",
         "s.scenario_operations",
-        "filter",
         match_id="id",
         match_name="name",
         nested=nested(id=_NUMBER, name=_STRING),
     ),
-    enum("source", "s.source", "filter sort default", enum=SOURCES),
-    boolean("is_lost", "s.is_lost", "filter sort default"),
-    number("communication_number", "s.communication_number", "filter sort"),
+    enum("source", "s.source", enum=SOURCES),
+    boolean("is_lost", "s.is_lost"),
+    number("communication_number", "s.communication_number"),
     string("communication_page_url", extra_text("communication_page_url")),
-    string("contact_phone_number", "s.contact_phone_number", "filter default"),
-    number("communication_id", "s.call_session_id", "filter default"),
-    enum("communication_type", "'call'::text", "default", enum=("call",)),
-    number("wait_duration", "s.wait_duration", "filter default"),
-    number("total_wait_duration", "s.total_wait_duration", "filter default"),
-    number("lost_call_processing_duration", PROCESSING_DURATION, "filter sort"),
-    number("talk_duration", "s.talk_duration", "filter default"),
-    number("clean_talk_duration", "s.clean_talk_duration", "filter default"),
-    number("total_duration", "s.total_duration", "filter default"),
-    number("postprocess_duration", "s.postprocess_duration", "filter"),
-    array("call_records", recordings("talk", "mp3_path"), "default"),
-    array("wav_call_records", recordings("talk", "wav_path"), "default"),
-    string("full_record_file_link", _FULL_RECORD, "default"),
+    string("contact_phone_number", "s.contact_phone_number"),
+    number("communication_id", "s.call_session_id"),
+    enum("communication_type", "'call'::text", enum=("call",)),
+    number("wait_duration", "s.wait_duration"),
+    number("total_wait_duration", "s.total_wait_duration"),
+    number("lost_call_processing_duration", PROCESSING_DURATION),
+    number("talk_duration", "s.talk_duration"),
+    number("clean_talk_duration", "s.clean_talk_duration"),
+    number("total_duration", "s.total_duration"),
+    number("postprocess_duration", "s.postprocess_duration"),
+    array("call_records", recordings("talk", "mp3_path")),
+    array("wav_call_records", recordings("talk", "wav_path")),
+    string("full_record_file_link", _FULL_RECORD),
     array("voice_mail_records", recordings("voice_mail", "mp3_path")),
-    string("virtual_phone_number", "s.virtual_phone_number", "filter sort default"),
-    boolean("is_transfer", "s.is_transfer", "filter sort"),
+    string("virtual_phone_number", "s.virtual_phone_number"),
+    boolean("is_transfer", "s.is_transfer"),
 )
 
-_PEOPLE: tuple[Column, ...] = (
-    *pick({"tags": TAGS}, "tags:f"),
+_PEOPLE = catalogue(
+    TAGS,
     _EMPLOYEES,
-    number("last_answered_employee_id", "s.last_answered_employee_id", "filter"),
-    string("last_answered_employee_full_name", "s.last_answered_employee_full_name", "filter"),
-    number("last_answered_employee_rating", RATING, "filter"),
-    number("first_answered_employee_id", "s.first_answered_employee_id", "filter"),
-    string("first_answered_employee_full_name", "s.first_answered_employee_full_name", "filter"),
-    number("last_talked_employee_id", "s.last_talked_employee_id", "filter"),
-    string("last_talked_employee_full_name", "s.last_talked_employee_full_name", "filter"),
-    number("first_talked_employee_id", "s.first_talked_employee_id", "filter"),
-    string("first_talked_employee_full_name", "s.first_talked_employee_full_name", "filter"),
-    string("operator_phone_number", "s.operator_phone_number", "filter"),
-    string("scenario_name", "s.scenario_name", "filter"),
-    number("scenario_id", "s.scenario_id", "filter sort"),
-    number("call_api_request_id", "s.api_request_id", "filter"),
-    string("call_api_external_id", "s.external_id", "filter"),
-    number("contact_id", "s.contact_id", "filter"),
-    string("contact_full_name", "s.contact_full_name", "filter"),
-    *pick(catalogue(attributes("s.is_lost", TARGET_CALL)), "attributes:f"),
+    number("last_answered_employee_id", "s.last_answered_employee_id"),
+    string("last_answered_employee_full_name", "s.last_answered_employee_full_name"),
+    number("last_answered_employee_rating", RATING),
+    number("first_answered_employee_id", "s.first_answered_employee_id"),
+    string("first_answered_employee_full_name", "s.first_answered_employee_full_name"),
+    number("last_talked_employee_id", "s.last_talked_employee_id"),
+    string("last_talked_employee_full_name", "s.last_talked_employee_full_name"),
+    number("first_talked_employee_id", "s.first_talked_employee_id"),
+    string("first_talked_employee_full_name", "s.first_talked_employee_full_name"),
+    string("operator_phone_number", "s.operator_phone_number"),
+    string("scenario_name", "s.scenario_name"),
+    number("scenario_id", "s.scenario_id"),
+    number("call_api_request_id", "s.api_request_id"),
+    string("call_api_external_id", "s.external_id"),
+    number("contact_id", "s.contact_id"),
+    string("contact_full_name", "s.contact_full_name"),
+    attributes("s.is_lost", TARGET_CALL),
 )
 
-_VISIT = pick(
-    {
-        **VISIT,
-        **sale("'call'", "s.call_session_id"),
-        "visitor_type": visitor_type("New", "Returned", "Empty"),
-    },
-    """
-    ua_client_id ym_client_id sale_date:fs sale_cost:fs search_query:f search_engine:f referrer_domain:f referrer:f
-    entrance_page:f gclid:f yclid:f ymclid ef_id:f channel:f site_id:fs site_domain_name:f campaign_id:fs
-    campaign_name:f visit_other_campaign auto_call_campaign_name:fs visitor_id:fs person_id:f visitor_session_id:f
-    visitor_type:fs visits_count:f visitor_first_campaign_id:f visitor_first_campaign_name:f visitor_city:f
-    visitor_region:f visitor_country:f visitor_device:fs visitor_custom_properties:f segments:f utm_source:f
-    utm_medium:f utm_term:f utm_content:f utm_campaign:f utm_referrer:f openstat_ad:f openstat_campaign:f openstat_service:f
-    openstat_source:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f eq_utm_content:f eq_utm_campaign:f
-    eq_utm_referrer:f eq_utm_expid:f source_id:fs source_name:fs source_new:fs channel_new:fs channel_code:fs ext_id:fs
-    """,
-)
+_VISIT = {
+    **VISIT,
+    **sale("'call'", "s.call_session_id"),
+    "visitor_type": visitor_type("New", "Returned", "Empty"),
+}
 
-_FURTHER: tuple[Column, ...] = (
-    number("call_session_id", "s.call_session_id", "filter"),
+_FURTHER = catalogue(
+    number("call_session_id", "s.call_session_id"),
     number(
         "employee_id",
         "coalesce(s.last_talked_employee_id, s.last_answered_employee_id)",
-        "filter",
         filter_as=_EMPLOYEES,
     ),
     string(
         "employee_full_name",
         "coalesce(s.last_talked_employee_full_name, s.last_answered_employee_full_name)",
-        "filter",
         filter_as=_EMPLOYEES,
     ),
 )
@@ -210,7 +194,11 @@ CALLS = Listing(
     order="s.start_time, s.call_session_id",
     key=("account_id", "call_session_id"),
     rollup=ROLLUP,
-    columns=(*_SESSION, *_PEOPLE, *_VISIT, *_FURTHER),
+    columns=pick(
+        "get.calls_report",
+        {**_VISIT, **_SESSION, **_PEOPLE, **_FURTHER},
+        "utm_referrer:f call_session_id:f employee_id:f employee_full_name:f",
+    ),
     constants={"countries": Jsonb(country_names())},
 )
 

@@ -141,22 +141,17 @@ _STAT = catalogue(
     ),
 )
 
+_OF_COMMUNICATIONS = frozenset({"communication_type", "communication_id", "attributes", "tags"}) | {
+    inner.name for inner in TAGS.nested
+}
+"""The page has them next to ``communications``."""
+
 CAMPAIGN_DAYS = Listing(
     name="campaign_days",
     table=f"{_DAYS} d",
     where="d.account_id = %(account_id)s",
     order="d.day, d.campaign_id",
-    columns=pick(
-        _STAT,
-        """
-        date:fsd site_id:fd site_domain_name:fd campaign_id:fsd campaign_name:fd campaign_ext_id:fsd
-        campaign_ext_name:fsd engine:d banner_group_id:sd banner_group_name:d keyword_id:sd keyword:d cost_sum:d
-        shows_count:d clicks_count:d chats_count calls_count goals_count offline_messages_count
-        current_banner_id:sd old_banner_ids visits_count communications_count favorites_count
-        current_banner_name:d daily_budget:d weekly_budget:d currency:d session_ids source_id:fs source_name:fs
-        communications
-        """,
-    ),
+    columns=pick("get.campaign_daily_stat", _STAT, inside=_OF_COMMUNICATIONS),
 )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.contract.columns import field, listed, optional_field
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import Column, ColumnType, Listing, Page
-from trunkline.db.query.columns import array, boolean, enum, number, optional_text, string, structure, time
+from trunkline.db.query.columns import array, boolean, enum, number, string, time
 from trunkline.reports.fields import TAGS, attributes, catalogue, pick
 from trunkline.reports.period import Span, date_condition
 from trunkline.reports.reader import Reader
@@ -119,25 +120,7 @@ CHATS = Listing(
     table="chats s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.chat_id",
-    columns=pick(
-        {**VISIT, **sale("'chat'", "s.chat_id"), **_CHAT},
-        """
-        id:fd status:fsd initiator:fsd date_time:sd duration:fsd answer_time:fsd communication_number:fs
-        communication_page_url communication_id:fd communication_type chat_ad_url:d chat_channel_id:f
-        chat_channel_type:fs chat_channel_name chat_user_id:fs chat_username:fs messages_count ua_client_id
-        ym_client_id sale_date:fs sale_cost:fs is_group_chat:d is_transfer:d release_cause:fd search_query:f
-        search_engine:f referrer_domain:f referrer:f entrance_page:f gclid:f yclid:f ymclid ef_id:f channel:f
-        employee_id:fsd employee_full_name:f employee_raiting:d employee_messages_count tags:f site_id:fsd
-        site_domain_name:f campaign_id:fsd campaign_name:f visit_other_campaign visitor_phone_number:fd
-        visitor_id:fsd visitor_ids:d person_id:fs visitor_type:fs visitor_session_id:fs visits_count:f
-        visitor_first_campaign_id:f visitor_first_campaign_name:f visitor_city:f visitor_region:f
-        visitor_country:f visitor_device visitor_profile_url:f visitor_custom_properties:f segments:f
-        utm_source:f utm_medium:f utm_term:f utm_content:f utm_campaign:f utm_referrer:f openstat_ad:f openstat_campaign:f
-        openstat_service:f openstat_source:f attributes:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f
-        eq_utm_content:f eq_utm_campaign:f eq_utm_referrer:f eq_utm_expid:f source_id:fs source_name:fs
-        source_new:fs channel_new:fs channel_code:fs ext_id:fs
-        """,
-    ),
+    columns=pick("get.chats_report", {**VISIT, **sale("'chat'", "s.chat_id"), **_CHAT}, "utm_referrer:f"),
 )
 
 
@@ -152,19 +135,20 @@ MESSAGES = Listing(
     joins="left join chats c on c.account_id = s.account_id and c.chat_id = s.chat_id",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.chat_message_id",
-    columns=(
-        number("id", "s.chat_message_id", "filter default"),
-        number("chat_id", "s.chat_id", "filter default"),
-        number("channel_id", "c.chat_channel_id", "filter"),
-        enum("channel_type", "c.chat_channel_type", "filter sort", enum=CHANNEL_TYPES),
-        time("date_time", "s.date_time", "sort default"),
-        boolean("is_group_chat", "c.is_group_chat", "default"),
-        number("visitor_id", extra_number("visitor_id").replace("s.extra", "c.extra"), "default"),
-        optional_text("text", "s.text", "default"),
-        enum("source", "s.source", "default", enum=MESSAGE_SOURCES),
-        structure("resource", "s.resource", "default"),
-        number("employee_id", "s.employee_id", "filter sort default"),
-        string("employee_full_name", "s.employee_full_name", "default"),
+    columns=listed(
+        "get.chat_messages_report",
+        field("id", "s.chat_message_id"),
+        field("chat_id", "s.chat_id"),
+        field("channel_id", "c.chat_channel_id"),
+        field("channel_type", "c.chat_channel_type", enum=CHANNEL_TYPES),
+        field("date_time", "s.date_time"),
+        field("is_group_chat", "c.is_group_chat"),
+        field("visitor_id", extra_number("visitor_id").replace("s.extra", "c.extra")),
+        optional_field("text", "s.text"),
+        field("source", "s.source"),
+        field("resource", "s.resource"),
+        field("employee_id", "s.employee_id"),
+        field("employee_full_name", "s.employee_full_name"),
     ),
 )
 
@@ -195,25 +179,24 @@ CHANNELS = Listing(
     table="chat_channels s",
     where="s.account_id = %(account_id)s",
     order="s.chat_channel_id",
-    columns=(
-        number("id", "s.chat_channel_id", "filter default"),
-        string("name", "s.name", "filter sort default"),
-        enum("type", "s.type", "filter default", enum=CHANNEL_TYPES),
+    columns=listed(
+        "get.chat_channels",
+        field("id", "s.chat_channel_id"),
+        field("name", "s.name"),
+        field("type", "s.type", enum=CHANNEL_TYPES),
         enum("status", "s.status", "default", enum=CHANNEL_STATUSES),
-        number("group_id", "s.group_id", "filter default"),
-        string(
+        field("group_id", "s.group_id"),
+        field(
             "group_name",
             "(select g.name from employee_groups g"
             " where g.account_id = s.account_id and g.group_id = s.group_id)",
-            "default",
         ),
-        number("employee_id", "s.employee_id", "filter default"),
-        string(
+        field("employee_id", "s.employee_id"),
+        field(
             "employee_full_name",
             "(select e.full_name from employees e"
             " where e.account_id = s.account_id and e.employee_id = s.employee_id)",
-            "default",
         ),
-        string("channel_external_id", "s.external_id", "default"),
+        field("channel_external_id", "s.external_id"),
     ),
 )

@@ -161,22 +161,7 @@ COMMUNICATIONS = Listing(
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.id",
     rollup=rollup(REPORTED),
-    columns=pick(
-        {**VISIT, **sale("s.kind", "s.id"), **_COMMUNICATION},
-        """
-        id:fd communication_type:fsd communication_number:fs communication_page_url date_time:fsd ua_client_id
-        ym_client_id sale_date:fs sale_cost:fs search_query:f search_engine:f referrer_domain:f referrer:f
-        entrance_page:f gclid:f yclid:f ymclid ef_id:f channel:f tags:f visitor_id:fsd person_id:fd
-        visitor_type:fs visitor_session_id:fd visits_count:f visitor_first_campaign_id:f
-        visitor_first_campaign_name:f visitor_city:f visitor_region:f visitor_country:f visitor_device:fs
-        visitor_custom_properties:f site_id:fsd site_domain_name:f campaign_id:fsd campaign_name:f
-        visit_other_campaign:f segments:f utm_source:f utm_medium:f utm_term:f utm_content:f utm_campaign:f
-        utm_referrer:f utm_expid:f openstat_ad:f openstat_campaign:f openstat_service:f openstat_source:f
-        attributes:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f eq_utm_content:f eq_utm_campaign:f
-        eq_utm_referrer:f eq_utm_expid:f source_id:fs source_name:fs source_new:fs channel_new:fs
-        channel_code:fs
-        """,
-    ),
+    columns=pick("get.communications_report", {**VISIT, **sale("s.kind", "s.id"), **_COMMUNICATION}),
 )
 
 

@@ -1,11 +1,10 @@
-"""How a report picks its fields: out of catalogues of columns, with the uses its page allows.
+"""Columns that several reports have, and how a report takes its fields from catalogues of columns.
 
 ::
 
-    pick({**VISIT, **OWN}, "id:fd date_time:fsd utm_source:f gclid")
+    pick("get.goals_report", {**VISIT, **OWN}, "utm_referrer:f")
 
-A word is a field's name and what a request may do with it: ``f`` filter by it, ``s`` sort by it, ``d`` get it without
-asking. Many reports share columns and differ in exactly this.
+The page of the method names the fields and what a request may do with them.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from trunkline.contract.columns import with_uses
 from trunkline.db.query import Column, ColumnType
 from trunkline.db.query.columns import array, boolean, enum, nested, string, structure
 from trunkline.db.query.compiler import shown_time
@@ -29,9 +29,17 @@ def catalogue(*columns: Column) -> dict[str, Column]:
     return {column.name: column for column in columns}
 
 
-def pick(known: Catalogue, words: str) -> tuple[Column, ...]:
-    """Columns of ``known`` in the order of ``words``."""
-    return tuple(_picked(known, word) for word in words.split())
+def pick(
+    method: str, known: Catalogue, more: str = "", *, inside: frozenset[str] = frozenset()
+) -> tuple[Column, ...]:
+    """The columns of the method's page, in its order and with the uses that it permits, then those of ``more``.
+
+    :param more: fields that the page does not have, as ``name:uses``, where uses are letters: ``f`` filter by it, ``s`` sort
+        by it, ``d`` return it when the request names no fields.
+    :param inside: names that the page has as fields although another field contains them.
+    :raises KeyError: ``known`` lacks a field of the page.
+    """
+    return (*with_uses(method, known, inside=inside), *(_picked(known, word) for word in more.split()))
 
 
 def _picked(known: Catalogue, word: str) -> Column:

@@ -48,21 +48,7 @@ GOALS = Listing(
     table="goals s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.goal_id",
-    columns=pick(
-        {**VISIT, **sale("'goal'", "s.goal_id"), **_GOAL},
-        """
-        id:f date_time name:fs type:fd ext_id:fd source:fd communication_number:fs communication_page_url
-        communication_id:fd communication_type:fd ua_client_id ym_client_id sale_date:fs sale_cost:fs
-        search_query:f search_engine:f referrer_domain:f referrer:f entrance_page:f gclid:f yclid:f ymclid:f
-        ef_id:f channel:f tags:f site_id:fsd site_domain_name:fs campaign_id:fsd campaign_name:fs
-        visit_other_campaign visitor_id:fs person_id:f visitor_type:fs visitor_session_id:f visits_count:f
-        visitor_first_campaign_id:f visitor_first_campaign_name:f visitor_city:f visitor_region:f
-        visitor_country:f visitor_device:fs visitor_custom_properties:f segments:f utm_source:f utm_medium:f
-        utm_term:f utm_content:f utm_campaign:f utm_referrer:f openstat_ad:f openstat_campaign:f openstat_service:f
-        openstat_source:f attributes:f eq_utm_source:f eq_utm_medium:f eq_utm_term:f eq_utm_content:f
-        eq_utm_campaign:f eq_utm_referrer:f eq_utm_expid:f
-        """,
-    ),
+    columns=pick("get.goals_report", {**VISIT, **sale("'goal'", "s.goal_id"), **_GOAL}, "utm_referrer:f"),
 )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trunkline.db.query import Column, Listing, Page
+from trunkline.db.query import Listing, Page
 from trunkline.db.query.columns import array, boolean, enum, number, string, time
 from trunkline.reports.calls import DIRECTIONS
 from trunkline.reports.causes import CAUSE_DESCRIPTIONS
+from trunkline.reports.fields import catalogue, pick
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
@@ -29,40 +30,40 @@ _RECORDINGS = (
     " and (r.leg_id = l.leg_id or (r.leg_id is null and l.is_operator and l.is_talked)))"
 )
 
-_COLUMNS: tuple[Column, ...] = (
-    number("id", "l.leg_id", "filter default"),
-    number("call_session_id", "l.call_session_id", "filter sort default"),
-    array("call_records", _RECORDINGS, "default"),
-    time("start_time", "l.start_time", "sort default"),
-    time("connect_time", "l.answer_time", "default"),
-    number("duration", "l.duration", "filter sort default"),
-    number("total_duration", "l.total_duration", "filter sort default"),
-    enum("finish_reason", "l.finish_reason", "filter sort default"),
-    string("finish_reason_description", "%(reasons)s ->> l.finish_reason", "filter sort"),
-    string("virtual_phone_number", "l.virtual_phone_number", "filter sort default"),
-    string("calling_phone_number", "l.calling_phone_number", "filter sort default"),
-    enum("direction", "l.direction", "filter sort default", enum=DIRECTIONS),
-    boolean("is_transfered", "l.is_transfered", "filter sort default"),
-    boolean("is_operator", "l.is_operator", "filter sort default"),
-    number("employee_id", "l.employee_id", "filter sort default"),
-    string("employee_full_name", "l.employee_full_name", "filter sort"),
-    string("employee_phone_number", "l.employee_phone_number", "filter sort"),
-    number("employee_rating", "l.employee_rating", "filter sort default"),
-    number("scenario_id", "l.scenario_id", "filter sort default"),
-    boolean("is_coach", "l.is_coach", "filter sort default"),
-    number("release_cause_code", "l.release_cause_code", "filter sort default"),
-    string("release_cause_description", "%(causes)s ->> l.release_cause_code::text", "filter sort default"),
-    boolean("is_failed", "l.is_failed", "filter sort default"),
-    boolean("is_talked", "l.is_talked", "filter sort"),
+_COLUMNS = catalogue(
+    number("id", "l.leg_id"),
+    number("call_session_id", "l.call_session_id"),
+    array("call_records", _RECORDINGS),
+    time("start_time", "l.start_time"),
+    time("connect_time", "l.answer_time"),
+    number("duration", "l.duration"),
+    number("total_duration", "l.total_duration"),
+    enum("finish_reason", "l.finish_reason"),
+    string("finish_reason_description", "%(reasons)s ->> l.finish_reason"),
+    string("virtual_phone_number", "l.virtual_phone_number"),
+    string("calling_phone_number", "l.calling_phone_number"),
+    enum("direction", "l.direction", enum=DIRECTIONS),
+    boolean("is_transfered", "l.is_transfered"),
+    boolean("is_operator", "l.is_operator"),
+    number("employee_id", "l.employee_id"),
+    string("employee_full_name", "l.employee_full_name"),
+    string("employee_phone_number", "l.employee_phone_number"),
+    number("employee_rating", "l.employee_rating"),
+    number("scenario_id", "l.scenario_id"),
+    boolean("is_coach", "l.is_coach"),
+    number("release_cause_code", "l.release_cause_code"),
+    string("release_cause_description", "%(causes)s ->> l.release_cause_code::text"),
+    boolean("is_failed", "l.is_failed"),
+    boolean("is_talked", "l.is_talked"),
     number("contact_id", "l.contact_id"),
     string("contact_full_name", "l.contact_full_name"),
     string("contact_phone_number", "l.contact_phone_number"),
-    string("action_name", "l.operation_name", "filter default"),
-    number("group_id", "l.group_id", "filter default"),
-    string("group_name", "l.group_name", "filter default"),
-    string("called_phone_number", "l.called_phone_number", "filter sort"),
-    string("scenario_name", "l.scenario_name", "filter sort"),
-    number("action_id", "l.operation_id", "filter sort"),
+    string("action_name", "l.operation_name"),
+    number("group_id", "l.group_id"),
+    string("group_name", "l.group_name"),
+    string("called_phone_number", "l.called_phone_number"),
+    string("scenario_name", "l.scenario_name"),
+    number("action_id", "l.operation_id"),
 )
 
 LEGS = Listing(
@@ -71,7 +72,7 @@ LEGS = Listing(
     where="l.account_id = %(account_id)s and l.finish_time is not null",
     order="l.start_time, l.leg_id",
     key=("account_id", "call_session_id", "leg_id"),
-    columns=_COLUMNS,
+    columns=pick("get.call_legs_report", _COLUMNS, "called_phone_number:fs scenario_name:fs action_id:fs"),
     constants={"reasons": Jsonb(dict(REASON_DESCRIPTIONS)), "causes": Jsonb(dict(CAUSE_DESCRIPTIONS))},
 )
 

@@ -54,22 +54,9 @@ OFFLINE_MESSAGES = Listing(
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.offline_message_id",
     columns=pick(
+        "get.offline_messages_report",
         {**VISIT, **sale("'offline_message'", "s.offline_message_id"), **_MESSAGE},
-        """
-        id:fd date_time text:d communication_number:fs communication_page_url communication_type
-        communication_id:fd is_agree_to_process_personal_data:d is_agree_to_mailing:d ua_client_id ym_client_id
-        sale_date:fs sale_cost:fs status:fsd process_time form_type:fsd form_name:fs search_query:f
-        search_engine:f referrer_domain:f referrer:f entrance_page:f gclid:f yclid:f ymclid:f ef_id:f channel:f
-        properties:d group_id:fs group_name:fs employee_id:fsd employee_full_name:fs employee_answer_message
-        employee_comment tags:f site_id:fsd site_domain_name:f campaign_id:fsd campaign_name:f
-        visit_other_campaign visitor_phone_number:fd visitor_email:fd visitor_name:fd visitor_id:fsd person_id:fs
-        visitor_type:fs visitor_session_id:fd visits_count:f visitor_first_campaign_id:f
-        visitor_first_campaign_name:f visitor_city:f visitor_country:f visitor_region:f visitor_device:fs
-        visitor_custom_properties:f segments:f utm_source:f utm_medium:f utm_term:f utm_content:f utm_campaign:f
-        utm_referrer:f openstat_ad:f openstat_campaign:f openstat_service:f openstat_source:f attributes:f eq_utm_source:f
-        eq_utm_medium:f eq_utm_term:f eq_utm_content:f eq_utm_campaign:f eq_utm_referrer:f eq_utm_expid:f
-        source_id:fs source_name:fs source_new:fs channel_new:fs channel_code:fs ext_id:fs
-        """,
+        "utm_referrer:f",
     ),
 )
 

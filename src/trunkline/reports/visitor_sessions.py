@@ -67,20 +67,7 @@ VISITOR_SESSIONS = Listing(
     table="visitor_sessions s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.visitor_session_id",
-    columns=pick(
-        {**VISIT, **OWN},
-        """
-        date_time id ua_client_id ym_client_id gclid yclid ef_id ymclid cm_id:f integrated_campaign_data:f
-        referrer_domain referrer search_engine search_query entrance_page exit_page duration channel engine
-        campaign_id:fsd campaign_name:fs site_id:fsd site_domain_name:fs person_id:fd visitor_id:fsd
-        visitor_device:fsd visitor_country:fs visitor_city:fs visitor_region:fs visitor_ip_address
-        visitor_type:fs visitor_browser_name:fs visitor_browser_version:fs visitor_os_name:fs visitor_os_version
-        visitor_provider visitor_screen:fs visitor_language:fs visitor_custom_properties:f utm_source:f
-        utm_medium:f utm_term:f utm_content:f utm_campaign:f openstat_ad:f openstat_campaign:f openstat_service:f
-        openstat_source:f hits_count hits segments:f communications:f ext_id:fd source_id:fs source_name:fs
-        source_new:fs channel_new:fs channel_code:fs
-        """,
-    ),
+    columns=pick("get.visitor_sessions_report", {**VISIT, **OWN}),
 )
 
 

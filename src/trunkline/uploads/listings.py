@@ -10,20 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.contract.columns import field, listed, optional_field
 from trunkline.db.query import Column, ColumnType, Listing, Page
 from trunkline.db.query.columns import (
-    array,
-    boolean,
-    enum,
     nested,
-    number,
-    optional_text,
     string,
-    structure,
-    time,
 )
 from trunkline.reports.reader import Reader
-from trunkline.uploads.model import Channel, ErrorCode, RecordType, UploadStatus
+from trunkline.uploads.model import Channel, ErrorCode, UploadStatus
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -39,36 +33,37 @@ UPLOADED_CALLS = Listing(
     table="uploaded_calls u",
     where="u.account_id = %(account_id)s",
     order="u.upload_time, u.uploaded_call_id",
-    columns=(
-        string("ext_id", "u.ext_id", _ALL),
-        string("ext_request_id", "u.ext_request_id", _ALL),
-        time("upload_time", "u.upload_time"),
-        enum("direction", "u.direction", _ALL, enum=("in", "out")),
-        string("calling_phone_number", "u.calling_phone_number", _ALL),
-        string("called_phone_number", "u.called_phone_number", _ALL),
-        time("start_time", "u.start_time", _ALL),
-        time("finish_time", "u.finish_time", _ALL),
-        boolean("is_lost", "u.is_lost", _ALL),
-        boolean("is_transfer", "u.is_transfer", _ALL),
-        number("wait_duration", "u.wait_duration", _ALL),
-        number("talk_duration", "u.talk_duration", _ALL),
-        number("visitor_session_id", "u.visitor_session_id", _ALL),
-        number("campaign_id", "u.campaign_id", _ALL),
-        number("source_id", "u.source_id", _ALL),
-        number("site_id", "u.site_id", _ALL),
-        optional_text("comment", "u.comment", _ALL),
-        enum("record_type", "u.record_type", _ALL, enum=tuple(RecordType)),
-        enum("status", "u.status", _ALL, enum=tuple(UploadStatus)),
-        enum("error_code", "u.error_code", _ALL, enum=tuple(ErrorCode)),
+    columns=listed(
+        "get.uploaded_calls",
+        field("ext_id", "u.ext_id"),
+        field("ext_request_id", "u.ext_request_id"),
+        field("upload_time", "u.upload_time"),
+        field("direction", "u.direction"),
+        field("calling_phone_number", "u.calling_phone_number"),
+        field("called_phone_number", "u.called_phone_number"),
+        field("start_time", "u.start_time"),
+        field("finish_time", "u.finish_time"),
+        field("is_lost", "u.is_lost"),
+        field("is_transfer", "u.is_transfer"),
+        field("wait_duration", "u.wait_duration"),
+        field("talk_duration", "u.talk_duration"),
+        field("visitor_session_id", "u.visitor_session_id"),
+        field("campaign_id", "u.campaign_id"),
+        field("source_id", "u.source_id"),
+        field("site_id", "u.site_id"),
+        optional_field("comment", "u.comment"),
+        field("record_type", "u.record_type"),
+        field("status", "u.status"),
+        field("error_code", "u.error_code", enum=tuple(ErrorCode)),
         string("error_message", "u.error_message"),
-        number("call_session_id", "case u.status when 'processed' then u.session_id end", _ALL),
-        structure(
+        field("call_session_id", "case u.status when 'processed' then u.session_id end"),
+        field(
             "callback",
             "u.callback",
             nested=nested(url=_STRING, events=Column("", ColumnType.ARRAY, enum=tuple(UploadStatus))),
         ),
-        array("tags", "u.tags", nested=nested(tag_id=_NUMBER, tag_name=_STRING)),
-        array(
+        field("tags", "u.tags", nested=nested(tag_id=_NUMBER, tag_name=_STRING)),
+        field(
             "records",
             _RECORDS,
             nested=nested(
@@ -88,10 +83,11 @@ USER_FIELDS = Listing(
     table="offline_message_user_fields f",
     where="f.account_id = %(account_id)s",
     order="f.created_at, f.ext_id",
-    columns=(
-        string("ext_id", "f.ext_id", _ALL),
-        string("name", "f.name", _ALL),
-        string("data_type", "f.data_type", _ALL),
+    columns=listed(
+        "get.offline_message_user_fields",
+        field("ext_id", "f.ext_id"),
+        field("name", "f.name"),
+        field("data_type", "f.data_type"),
     ),
 )
 

@@ -9,9 +9,9 @@ import pytest
 from tests.apis.call_api.requests import ANSWERS, COMMANDS, CONTACT, NUMBER, REQUESTS, SESSION, WHO
 from tests.apis.support import ApisOnFakes, mnemonic
 from trunkline.apis.catalogue import CALL_API
-from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Api
 from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.contract import load_facts
 from trunkline.core.errors import InvalidInput, LimitExceeded, Unavailable
 
 PAGES = {page["method"]: page for page in load_facts() if page["api"] == Api.CALL}

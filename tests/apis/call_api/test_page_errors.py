@@ -9,8 +9,8 @@ import pytest
 
 from tests.apis.call_api.requests import COMMANDS, REQUESTS, SESSION
 from tests.apis.support import TOKEN, ApisOnFakes, fault
-from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Api
+from trunkline.contract import load_facts
 from trunkline.core.errors import Refused
 
 TEXTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -17,11 +17,11 @@ from tests.apis.support import ADDRESS, CALLER, SETTINGS, TOKEN, MemoryAccounts,
 from tests.reports.company import ACCOUNT, OTHER_ACCOUNT, filled_database
 from trunkline.accounts.permissions import Role
 from trunkline.apis.catalogue import DATA_API, SERVICE_SPECS
-from trunkline.apis.contract import load_facts
 from trunkline.apis.contract_coverage import coverage
 from trunkline.apis.jsonrpc import Api, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.service.request_log import MemoryRequestLog
+from trunkline.contract import load_facts
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 

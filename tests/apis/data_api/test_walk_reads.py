@@ -23,8 +23,8 @@ from tests.apis.data_api.walk import (
 )
 from tests.apis.support import mnemonic
 from tests.reports.company import filled_database
-from trunkline.apis.contract import load_facts
 from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Method
+from trunkline.contract import load_facts
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 

@@ -12,7 +12,6 @@ import pytest
 import trunkline
 from tests.apis.support import CALLER, TOKEN, ApisOnFakes, fault, mnemonic
 from trunkline.accounts.permissions import Role
-from trunkline.apis.contract import load_common_errors
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
@@ -30,6 +29,7 @@ from trunkline.apis.jsonrpc import (
 )
 from trunkline.apis.jsonrpc.envelope import read_request
 from trunkline.apis.jsonrpc.errors import REMEDIES, RpcError, find_spec, rpc_error
+from trunkline.contract import load_common_errors
 from trunkline.core.errors import (
     AuthenticationFailed,
     InvalidInput,

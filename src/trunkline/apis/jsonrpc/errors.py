@@ -1,6 +1,6 @@
 """Every error of each API with its exact code, mnemonic and text, and how our own errors become one of them.
 
-The lists are package data taken from the reference (``apis/contract/common_errors.json``); the two APIs
+The lists are package data taken from the reference (``contract/common_errors.json``); the two APIs
 differ in texts and in some mnemonics. A method's own page goes before the lists, and the list of its verb
 (``get``, ``delete``, change) before the common one: the same mnemonic may have another code there.
 """
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from trunkline.apis.contract import load_common_errors
 from trunkline.apis.jsonrpc.declare import ErrorSpec, Method
 from trunkline.apis.service.request_context import Api
+from trunkline.contract import load_common_errors
 from trunkline.core.errors import Refused, TrunklineError
 
 _VERB_LISTS = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trunkline.contract.columns import field, listed
 from trunkline.core.errors import NotFound, PermissionDenied
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, enum, number, string, time
+from trunkline.db.query.columns import array
 from trunkline.db.rows import lock_row, transaction
 
 STATUSES = ("draft", "planned", "in_process", "paused", "completed", "cancelled")
@@ -34,17 +35,17 @@ AUTO_CALL_CAMPAIGNS = Listing(
     table="auto_call_campaigns c",
     where="c.account_id = %(account_id)s",
     order="c.auto_call_campaign_id",
-    columns=(
-        number("id", "c.auto_call_campaign_id", "filter default"),
-        string("name", "c.name", "filter sort default"),
-        time("add_time", "c.added_at", "default"),
-        time("begin_date", "c.begins_at", "default"),
-        time("end_date", "c.ends_at", "default"),
-        enum("status", "c.status", "filter default", enum=STATUSES),
-        array(
+    columns=listed(
+        "get.auto_call_campaigns",
+        field("id", "c.auto_call_campaign_id"),
+        field("name", "c.name"),
+        field("add_time", "c.added_at"),
+        field("begin_date", "c.begins_at"),
+        field("end_date", "c.ends_at"),
+        field("status", "c.status"),
+        field(
             "phone_numbers",
             _NUMBERS,
-            "default",
             nested=(
                 Column(
                     "phone_number",

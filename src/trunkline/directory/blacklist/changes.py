@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkline.contract.columns import field, listed
 from trunkline.core.errors import Duplicate
 from trunkline.core.phone import in_full
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import number, string, time
 from trunkline.db.rows import delete, transaction
 
 BLACKLIST = Listing(
@@ -16,12 +16,13 @@ BLACKLIST = Listing(
     table="blacklist b",
     where="b.account_id = %(account_id)s",
     order="b.blacklist_id",
-    columns=(
-        number("id", "b.blacklist_id", "filter sort default"),
-        string("phone_number", "b.phone_number", "filter sort default"),
-        string("add_user_name", "b.added_by", "filter sort default"),
-        string("add_comment", "b.comment", "filter sort default"),
-        time("add_date_time", "b.added_at", "filter sort default"),
+    columns=listed(
+        "get.blacklist_phone_numbers",
+        field("id", "b.blacklist_id"),
+        field("phone_number", "b.phone_number"),
+        field("add_user_name", "b.added_by"),
+        field("add_comment", "b.comment"),
+        field("add_date_time", "b.added_at"),
     ),
 )
 

@@ -13,11 +13,10 @@ from collections.abc import Iterable
 import phonenumbers
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed, optional_field
 from trunkline.db.pool import Database
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array as array_column
-from trunkline.db.query.columns import enum, nested, number, optional_text, string, structure, time
-from trunkline.directory.campaigns.rules import COST_OPERATORS, RESERVATION_TIMES, STATUSES
+from trunkline.db.query.columns import nested, string
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -59,55 +58,32 @@ CAMPAIGNS = Listing(
     joins="left join sites s on s.account_id = c.account_id and s.site_id = c.site_id",
     where="c.account_id = %(account_id)s",
     order="c.campaign_id",
-    columns=(
-        number("id", "c.campaign_id", "filter default"),
-        string("name", "c.name", "filter sort default"),
-        optional_text("description", "c.description", "default"),
-        enum("status", "c.status", "filter default", enum=STATUSES),
-        time("creation_time", "c.created_at", "filter sort default"),
-        structure(
+    columns=listed(
+        "get.campaigns",
+        field("id", "c.campaign_id"),
+        field("name", "c.name"),
+        optional_field("description", "c.description"),
+        field("status", "c.status"),
+        field("creation_time", "c.created_at"),
+        field(
             "campaign_conditions",
             "case c.type when 'basic' then jsonb_build_object('group_conditions', c.group_conditions) end",
-            "default",
             nested=nested(group_conditions=Column("", ColumnType.ARRAY, nested=_CONDITIONS)),
         ),
-        enum("engine", "c.engine", "filter sort default", enum=ENGINES),
-        enum("type", "c.type", "filter sort default", enum=("basic", "system", "integrated")),
-        number("costs", _COSTS, "filter sort default"),
-        number("cost_ratio", "trim_scale(c.cost_ratio)", "default"),
-        enum("cost_ratio_operator", "c.cost_ratio_operator", "default", enum=COST_OPERATORS),
-        number("site_id", "c.site_id", "filter sort default"),
-        string("site_domain_name", "s.domain_name", "filter default"),
-        array_column(
-            "site_blocks",
-            _BLOCKS,
-            "filter default",
-            match_id="site_block_id",
-            match_name="site_block_name",
-            nested=nested(
-                site_block_id=_NUMBER,
-                site_block_name=_STRING,
-                phone_number_type=Column("", ColumnType.ENUM, enum=("user", "va", "call_tracking")),
-                phone_number_id=_NUMBER,
-                phone_number=_STRING,
-                redirection_phone_number_id=_NUMBER,
-                redirection_phone_number=_STRING,
-                dynamic_call_tracking_enabled=ColumnType.BOOLEAN,
-            ),
-        ),
+        field("engine", "c.engine"),
+        field("type", "c.type"),
+        field("costs", _COSTS),
+        field("cost_ratio", "trim_scale(c.cost_ratio)"),
+        field("cost_ratio_operator", "c.cost_ratio_operator"),
+        field("site_id", "c.site_id"),
+        field("site_domain_name", "s.domain_name"),
+        field("site_blocks", _BLOCKS, match_id="site_block_id", match_name="site_block_name"),
         *(string(f"static_utm_{name}", f"c.static_utm ->> '{name}'", "filter") for name in STATIC_UTM),
-        structure(
+        field(
             "dynamic_call_tracking",
             "case when c.dynamic_call_tracking is not null"
             " then c.dynamic_call_tracking || jsonb_build_object('coverage_visitors', null) end",
-            "filter default",
             match_name="reservation_time",
-            nested=nested(
-                reservation_time=Column("", ColumnType.ENUM, enum=RESERVATION_TIMES),
-                count_virtual_numbers=_NUMBER,
-                count_visits=_NUMBER,
-                coverage_visitors=_NUMBER,
-            ),
         ),
     ),
 )
@@ -122,11 +98,12 @@ AVAILABLE_NUMBERS = Listing(
         " where b.account_id = v.account_id and b.virtual_number_id = v.virtual_number_id)))"
     ),
     order="v.virtual_number_id",
-    columns=(
-        number("id", "v.virtual_number_id", "filter default"),
-        string("prefix", "%(prefixes)s ->> v.phone_number", "filter sort default"),
-        string("phone_number", "v.phone_number", "filter default"),
-        enum("type", "v.type", "filter default", enum=NUMBER_TYPES),
+    columns=listed(
+        "get.campaign_available_phone_numbers",
+        field("id", "v.virtual_number_id"),
+        field("prefix", "%(prefixes)s ->> v.phone_number"),
+        field("phone_number", "v.phone_number"),
+        field("type", "v.type"),
     ),
 )
 
@@ -135,9 +112,10 @@ REDIRECTION_NUMBERS = Listing(
     table="virtual_numbers v",
     where=f"{_ACTIVE} and v.type = 'va'",
     order="v.virtual_number_id",
-    columns=(
-        number("id", "v.virtual_number_id", "filter default"),
-        string("phone_number", "v.phone_number", "filter default"),
+    columns=listed(
+        "get.campaign_available_redirection_phone_numbers",
+        field("id", "v.virtual_number_id"),
+        field("phone_number", "v.phone_number"),
     ),
 )
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed
 from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import number, string
 from trunkline.db.rows import transaction
 
 DEFAULTS: Mapping[str, int] = {
@@ -31,11 +31,12 @@ PARAMETER_WEIGHTS = Listing(
     table="sites s",
     where="s.account_id = %(account_id)s",
     order="s.site_id",
-    columns=(
-        number("site_id", "s.site_id", "filter sort default"),
-        string("site_domain_name", "s.domain_name", "filter default"),
+    columns=listed(
+        "get.campaign_parameter_weights",
+        field("site_id", "s.site_id"),
+        field("site_domain_name", "s.domain_name"),
         *(
-            number(name, f"coalesce((s.parameter_weights ->> '{name}')::int, {default})", "default")
+            field(name, f"coalesce((s.parameter_weights ->> '{name}')::int, {default})")
             for name, default in DEFAULTS.items()
         ),
     ),

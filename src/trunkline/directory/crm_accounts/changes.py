@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trunkline.contract.columns import field, listed, optional_field
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import boolean, enum, number, optional_text, string, structure, time
 from trunkline.db.rows import delete, insert, transaction, update
 
 TYPES = ("custom", "amocrm", "bitrix")
@@ -27,22 +27,21 @@ CRM_ACCOUNTS = Listing(
     table="crm_accounts c",
     where="c.account_id = %(account_id)s",
     order="c.crm_account_id",
-    columns=(
-        number("id", "c.crm_account_id", "filter sort default"),
-        string("name", "c.name", "filter sort default"),
-        optional_text("description", "c.description", "filter sort default"),
-        enum("type", "c.type", "filter sort default", enum=TYPES),
-        string("url", "c.url", "filter sort default"),
-        enum(
-            "deal_conversion_model", "c.deal_conversion_model", "filter sort default", enum=CONVERSION_MODELS
-        ),
-        boolean("is_ignore_outgoing_calls", "c.is_ignore_outgoing_calls", "filter sort default"),
-        boolean("is_ignore_outgoing_chats", "c.is_ignore_outgoing_chats", "filter sort default"),
-        time("last_deals_load_time", "c.last_deals_load_time", "filter sort default"),
-        enum("deals_load_state", "c.deals_load_state", "filter sort default", enum=LOAD_STATES),
-        structure("deals_load_error", "c.deals_load_error"),
-        time("last_leads_load_time", "c.last_leads_load_time", "filter sort default"),
-        enum("leads_load_state", "c.leads_load_state", "filter sort default", enum=LOAD_STATES),
+    columns=listed(
+        "get.crm_accounts",
+        field("id", "c.crm_account_id"),
+        field("name", "c.name"),
+        optional_field("description", "c.description"),
+        field("type", "c.type"),
+        field("url", "c.url"),
+        field("deal_conversion_model", "c.deal_conversion_model"),
+        field("is_ignore_outgoing_calls", "c.is_ignore_outgoing_calls"),
+        field("is_ignore_outgoing_chats", "c.is_ignore_outgoing_chats"),
+        field("last_deals_load_time", "c.last_deals_load_time"),
+        field("deals_load_state", "c.deals_load_state"),
+        field("deals_load_error", "c.deals_load_error"),
+        field("last_leads_load_time", "c.last_leads_load_time"),
+        field("leads_load_state", "c.leads_load_state"),
     ),
 )
 

@@ -8,9 +8,8 @@ standard ones.
 
 from __future__ import annotations
 
-from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, boolean, enum, nested, number, optional_text, string, structure
-from trunkline.directory.model import EmployeeStatus
+from trunkline.contract.columns import field, listed, optional_field
+from trunkline.db.query import ColumnType, Listing
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -43,16 +42,14 @@ _OPERATOR = """(select jsonb_build_object('operator_display_name', o.display_nam
     on position.account_id = o.account_id and position.position_id = o.position_id
     where o.account_id = e.account_id and o.employee_id = e.employee_id)"""
 
-GROUPS_OF_EMPLOYEE = array(
+GROUPS_OF_EMPLOYEE = field(
     "groups",
     "(select jsonb_agg(jsonb_build_object('group_id', g.group_id, 'group_name', g.name)"
     " order by g.group_id) from group_members m join employee_groups g"
     " on g.account_id = m.account_id and g.group_id = m.group_id"
     " where m.account_id = e.account_id and m.employee_id = e.employee_id)",
-    "filter default",
     match_id="group_id",
     match_name="group_name",
-    nested=nested(group_id=_NUMBER, group_name=_STRING),
 )
 """Of the row ``e`` of table ``employees``."""
 
@@ -67,81 +64,40 @@ EMPLOYEES = Listing(
     ),
     where="e.account_id = %(account_id)s",
     order="e.employee_id",
-    columns=(
-        number("id", "e.employee_id", "filter default"),
-        string(
+    columns=listed(
+        "get.employees",
+        field("id", "e.employee_id"),
+        field(
             "login",
             "(select u.login::text from users u where u.account_id = e.account_id"
             " and u.employee_id = e.employee_id order by u.user_id limit 1)",
-            "filter sort default",
         ),
-        optional_text("first_name", "e.first_name", "filter sort default"),
-        optional_text("last_name", "e.last_name", "filter sort default"),
-        optional_text("patronymic", "e.patronymic", "sort default"),
-        string("full_name", "e.full_name", "filter sort default"),
-        enum(
-            "status",
-            "status.mnemonic",
-            "filter default",
-            enum=tuple(EmployeeStatus),
-        ),
-        number("status_id", "e.status_id", "filter default"),
-        boolean(
-            "calls_available",
-            "(e.in_internal_allowed <> '{}' or e.in_external_allowed <> '{}')",
-            "filter sort default",
-        ),
-        array(
-            "allowed_in_call_types",
-            _call_types("e.in_internal_allowed", "e.in_external_allowed"),
-            "filter default",
-            enum=_CALL_TYPES,
-        ),
-        array(
-            "in_external_allowed_call_directions",
-            "to_jsonb(e.in_external_allowed)",
-            "filter default",
-            enum=_DIRECTIONS,
-        ),
-        array(
-            "in_internal_allowed_call_directions",
-            "to_jsonb(e.in_internal_allowed)",
-            "filter default",
-            enum=_DIRECTIONS,
-        ),
-        array(
-            "allowed_out_call_types",
-            _call_types("e.out_internal_allowed", "e.out_external_allowed"),
-            "filter default",
-            enum=_CALL_TYPES,
-        ),
-        array(
-            "out_external_allowed_call_directions",
-            "to_jsonb(e.out_external_allowed)",
-            "filter default",
-            enum=_DIRECTIONS,
-        ),
-        array(
-            "out_internal_allowed_call_directions",
-            "to_jsonb(e.out_internal_allowed)",
-            "filter default",
-            enum=_DIRECTIONS,
-        ),
-        string("email", "e.email", "filter default"),
-        enum("call_recording", "e.call_recording", "filter default", enum=("all", "in", "out", "off")),
-        number("schedule_id", "e.schedule_id", "filter default"),
-        string("schedule_name", "sch.name", "filter default"),
-        structure(
+        optional_field("first_name", "e.first_name"),
+        optional_field("last_name", "e.last_name"),
+        optional_field("patronymic", "e.patronymic"),
+        field("full_name", "e.full_name"),
+        field("status", "status.mnemonic"),
+        field("status_id", "e.status_id"),
+        field("calls_available", "(e.in_internal_allowed <> '{}' or e.in_external_allowed <> '{}')"),
+        field("allowed_in_call_types", _call_types("e.in_internal_allowed", "e.in_external_allowed")),
+        field("in_external_allowed_call_directions", "to_jsonb(e.in_external_allowed)"),
+        field("in_internal_allowed_call_directions", "to_jsonb(e.in_internal_allowed)"),
+        field("allowed_out_call_types", _call_types("e.out_internal_allowed", "e.out_external_allowed")),
+        field("out_external_allowed_call_directions", "to_jsonb(e.out_external_allowed)"),
+        field("out_internal_allowed_call_directions", "to_jsonb(e.out_internal_allowed)"),
+        field("email", "e.email"),
+        field("call_recording", "e.call_recording"),
+        field("schedule_id", "e.schedule_id"),
+        field("schedule_name", "sch.name"),
+        field(
             "coach",
             "case when e.coach_id is not null then jsonb_build_object('coach_id', e.coach_id,"
             " 'coach_full_name', coach.full_name, 'coach_always_enabled', e.coach_always_enabled) end",
-            "filter default",
             match_id="coach_id",
             match_name="coach_full_name",
-            nested=nested(coach_full_name=_STRING, coach_id=_NUMBER, coach_always_enabled=_BOOLEAN),
         ),
         GROUPS_OF_EMPLOYEE,
-        array(
+        field(
             "phone_numbers",
             "(select jsonb_agg(jsonb_build_object('phone_id', p.phone_id,"  # noqa: S608 - our own words
             f" 'phone_number', {PHONE_NUMBER},"
@@ -149,47 +105,16 @@ EMPLOYEES = Listing(
             " order by p.position, p.phone_id) from employee_phones p left join sip_lines line"
             " on line.account_id = p.account_id and line.sip_line_id = p.sip_line_id"
             " where p.account_id = e.account_id and p.employee_id = e.employee_id)",
-            "filter default",
             match_id="phone_id",
             match_name="phone_number",
-            nested=nested(
-                phone_id=_NUMBER,
-                phone_number=_STRING,
-                channels_count=_NUMBER,
-                dial_time=_NUMBER,
-                status=Column("", _ENUM, enum=("active", "inactive")),
-            ),
         ),
-        structure(
+        field(
             "extension",
             "case when e.extension is not null then jsonb_build_object('extension_phone_number', e.extension,"
             " 'extension_voice_mail_enabled', e.extension_voice_mail_enabled,"
             " 'extension_queue_enabled', e.extension_queue_enabled) end",
-            "filter default",
             match_name="extension_phone_number",
-            nested=nested(
-                extension_phone_number=_STRING,
-                extension_voice_mail_enabled=_BOOLEAN,
-                extension_queue_enabled=_BOOLEAN,
-            ),
         ),
-        structure(
-            "operator",
-            _OPERATOR,
-            "default",
-            nested=nested(
-                operator_display_name=_STRING,
-                operator_login=_STRING,
-                operator_position_id=_NUMBER,
-                operator_position_name=_STRING,
-                operator_offline_message_enabled=_BOOLEAN,
-                operator_invite_to_chat_enabled=_BOOLEAN,
-                operator_chat_enabled=_BOOLEAN,
-                operator_chats_available=_BOOLEAN,
-                operator_sites=Column(
-                    "", ColumnType.ARRAY, nested=nested(site_id=_NUMBER, site_domain_name=_STRING)
-                ),
-            ),
-        ),
+        field("operator", _OPERATOR),
     ),
 )

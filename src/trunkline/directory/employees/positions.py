@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import number, string
 from trunkline.db.rows import delete, insert, transaction, update
 
 POSITIONS = Listing(
@@ -12,9 +12,10 @@ POSITIONS = Listing(
     table="employee_positions p",
     where="p.account_id = %(account_id)s",
     order="p.position_id",
-    columns=(
-        number("id", "p.position_id", "filter default"),
-        string("name", "p.name", "filter sort default"),
+    columns=listed(
+        "get.employee_positions",
+        field("id", "p.position_id"),
+        field("name", "p.name"),
     ),
 )
 

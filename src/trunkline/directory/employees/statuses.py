@@ -6,19 +6,16 @@ employee's status (``employee_status_changes``).
 
 from __future__ import annotations
 
-from trunkline.db.query import Column, Listing
-from trunkline.db.query.columns import array, boolean, enum, number, optional_text, string, structure
+from trunkline.contract.columns import FieldSql, field, listed, optional_field
+from trunkline.db.query import Listing
 from trunkline.directory.employees.listing import GROUPS_OF_EMPLOYEE
-from trunkline.directory.model import EmployeeStatus
 
 _DIRECTIONS = ("in", "out")
 _PROTOCOLS = ("PSTN", "SIP", "SIP_TRUNK", "FMC")
 
 
-def _directions(side: str) -> Column:
-    return array(
-        f"{side}_allowed_call_directions", f"to_jsonb(s.{side}_allowed)", "default", enum=_DIRECTIONS
-    )
+def _directions(side: str) -> FieldSql:
+    return field(f"{side}_allowed_call_directions", f"to_jsonb(s.{side}_allowed)")
 
 
 STATUSES = Listing(
@@ -26,21 +23,22 @@ STATUSES = Listing(
     table="employee_statuses s",
     where="s.account_id in (0, %(account_id)s)",
     order="s.status_id",
-    columns=(
-        number("id", "s.status_id", "filter default"),
-        string("name", "s.name", "filter sort default"),
-        enum("mnemonic", "s.mnemonic", "filter default", enum=tuple(EmployeeStatus)),
-        optional_text("description", "s.description", "sort default"),
-        string("color", "s.color", "default"),
-        boolean("is_deleted", "s.is_deleted", "sort default"),
+    columns=listed(
+        "get.statuses",
+        field("id", "s.status_id"),
+        field("name", "s.name"),
+        field("mnemonic", "s.mnemonic"),
+        optional_field("description", "s.description"),
+        field("color", "s.color"),
+        field("is_deleted", "s.is_deleted"),
         _directions("in_external"),
         _directions("in_internal"),
         _directions("out_external"),
         _directions("out_internal"),
-        array("allowed_phone_protocols", "to_jsonb(s.allowed_phone_protocols)", "default", enum=_PROTOCOLS),
-        boolean("is_select_allowed", "s.is_select_allowed", "sort default"),
-        boolean("is_worktime", "s.is_worktime", "sort default"),
-        boolean("is_auto_out_calls_ready", "s.is_auto_out_calls_ready", "sort default"),
+        field("allowed_phone_protocols", "to_jsonb(s.allowed_phone_protocols)"),
+        field("is_select_allowed", "s.is_select_allowed"),
+        field("is_worktime", "s.is_worktime"),
+        field("is_auto_out_calls_ready", "s.is_auto_out_calls_ready"),
     ),
 )
 
@@ -69,13 +67,14 @@ def _statistics(name: str, key: str, only: str = "") -> Listing:
         table="employees e",
         where="e.account_id = %(account_id)s",
         order="e.employee_id",
-        columns=(
-            number("id", "e.employee_id", "filter default"),
-            optional_text("first_name", "e.first_name", "filter sort default"),
-            optional_text("last_name", "e.last_name", "filter sort default"),
-            optional_text("patronymic", "e.patronymic", "sort default"),
-            string("full_name", "e.full_name", "filter sort default"),
-            structure("status_stats", _SECONDS.format(key=key, only=only), "filter default"),
+        columns=listed(
+            "get.employee_stat",
+            field("id", "e.employee_id"),
+            optional_field("first_name", "e.first_name"),
+            optional_field("last_name", "e.last_name"),
+            optional_field("patronymic", "e.patronymic"),
+            field("full_name", "e.full_name"),
+            field("status_stats", _SECONDS.format(key=key, only=only)),
             GROUPS_OF_EMPLOYEE,
         ),
     )

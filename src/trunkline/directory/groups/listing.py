@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.query import ColumnType, Listing
-from trunkline.db.query.columns import array, boolean, nested, number, string
 from trunkline.directory.employees.listing import PHONE_NUMBER
 
 _NUMBER = ColumnType.NUMBER
@@ -14,19 +14,18 @@ GROUPS = Listing(
     table="employee_groups g",
     where="g.account_id = %(account_id)s",
     order="g.group_id",
-    columns=(
-        number("id", "g.group_id", "filter default"),
-        string("name", "g.name", "filter sort default"),
-        array(
+    columns=listed(
+        "get.group_employees",
+        field("id", "g.group_id"),
+        field("name", "g.name"),
+        field(
             "members",
             "(select jsonb_agg(jsonb_build_object('employee_id', e.employee_id, 'employee_full_name', e.full_name)"
             " order by m.position, m.employee_id) from group_members m join employees e"
             " on e.account_id = m.account_id and e.employee_id = m.employee_id"
             " where m.account_id = g.account_id and m.group_id = g.group_id)",
-            "default",
-            nested=nested(employee_id=_NUMBER, employee_full_name=_STRING),
         ),
-        array(
+        field(
             "phone_numbers",
             f"(select jsonb_agg(jsonb_build_object('employee_phone_number', {PHONE_NUMBER},"  # noqa: S608 - our own words
             " 'employee_phone_number_id', p.phone_id, 'employee_full_name', e.full_name,"
@@ -39,20 +38,12 @@ GROUPS = Listing(
             " left join group_phones chosen on chosen.account_id = m.account_id"
             " and chosen.group_id = m.group_id and chosen.phone_id = p.phone_id"
             " where m.account_id = g.account_id and m.group_id = g.group_id)",
-            "filter default",
             match_id="employee_phone_number_id",
             match_name="employee_phone_number",
-            nested=nested(
-                employee_phone_number=_STRING,
-                employee_phone_number_id=_NUMBER,
-                employee_full_name=_STRING,
-                employee_id=_NUMBER,
-                available=ColumnType.BOOLEAN,
-            ),
         ),
-        string("group_phone_number", "g.extension", "filter sort default"),
-        boolean("queue_enabled", "g.queue_enabled", "filter default"),
-        number("channels_count", "g.channels_count", "filter default"),
+        field("group_phone_number", "g.extension"),
+        field("queue_enabled", "g.queue_enabled"),
+        field("channels_count", "g.channels_count"),
     ),
 )
 """Phones whose order was chosen come first, then the others as members and their phones come."""

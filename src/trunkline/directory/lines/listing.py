@@ -7,8 +7,9 @@ and ``dial_time`` are those of the line in its employee's phones.
 
 from __future__ import annotations
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.query import ColumnType, Listing
-from trunkline.db.query.columns import array, enum, nested, number, string, time
+from trunkline.db.query.columns import nested
 from trunkline.db.query.compiler import shown_time
 
 _STRING = ColumnType.STRING
@@ -40,49 +41,34 @@ SIP_LINES = Listing(
     ),
     where="l.account_id = %(account_id)s",
     order="l.sip_line_id",
-    columns=(
-        number("id", "l.sip_line_id", "filter default"),
-        string("phone_number", "l.phone_number", "filter default"),
-        enum("type", "l.type", "filter sort default", enum=("in", "in_out", "out")),
-        number("channels_count", "l.channels_count", "default"),
-        number("dial_time", "coalesce(p.dial_time, l.dial_time)", "default"),
-        enum(
-            "billing_state",
-            "l.billing_state",
-            "filter sort default",
-            enum=("active", "manual_lock", "limit_lock"),
-        ),
-        enum(
+    columns=listed(
+        "get.sip_lines",
+        field("id", "l.sip_line_id"),
+        field("phone_number", "l.phone_number"),
+        field("type", "l.type", enum=("in", "in_out", "out")),
+        field("channels_count", "l.channels_count"),
+        field("dial_time", "coalesce(p.dial_time, l.dial_time)"),
+        field("billing_state", "l.billing_state"),
+        field(
             "physical_state",
             f"case when exists (select {_ONLINE}) then '{REGISTERED}' else '{NOT_REGISTERED}' end",
-            "filter sort default",
             enum=(REGISTERED, NOT_REGISTERED),
         ),
-        string("virtual_phone_number", "v.phone_number", "filter sort default"),
-        enum(
-            "status",
-            "case when l.status = 'active' then coalesce(p.status, l.status) else l.status end",
-            "filter sort default",
-            enum=("active", "inactive"),
-        ),
-        number("employee_id", "l.employee_id", "filter sort default"),
-        string("employee_full_name", "e.full_name", "filter default"),
-        array(
+        field("virtual_phone_number", "v.phone_number"),
+        field("status", "case when l.status = 'active' then coalesce(p.status, l.status) else l.status end"),
+        field("employee_id", "l.employee_id"),
+        field("employee_full_name", "e.full_name"),
+        field(
             "ip_addresses",
             f"(select jsonb_agg(jsonb_build_object('ip', host(r.ip), 'date_time', {_REGISTERED_AT})"
             f" order by r.registered_at desc, r.contact_uri) {_LIVE})",
-            "filter default",
             match_name="ip",
             nested=nested(date_time=ColumnType.ISO8601, ip=_STRING),
         ),
-        time("date_time", f"(select max(r.registered_at) {_LIVE})", "default"),
-        string(
-            "ip",
-            f"(select host(r.ip) {_LIVE} order by r.registered_at desc, r.contact_uri limit 1)",
-            "default",
-        ),
-        enum("virtual_phone_usage_rule", "l.virtual_phone_usage_rule", "default"),
-        string("password", "null::text", "filter default"),
+        field("date_time", f"(select max(r.registered_at) {_LIVE})"),
+        field("ip", f"(select host(r.ip) {_LIVE} order by r.registered_at desc, r.contact_uri limit 1)"),
+        field("virtual_phone_usage_rule", "l.virtual_phone_usage_rule"),
+        field("password", "null::text"),
     ),
 )
 
@@ -91,6 +77,9 @@ LINE_NUMBERS = Listing(
     table="virtual_numbers v",
     where="v.account_id = %(account_id)s and v.status = 'active' and v.is_verified",
     order="v.virtual_number_id",
-    columns=(string("virtual_phone_number", "v.phone_number", "filter default"),),
+    columns=listed(
+        "get.sip_line_virtual_numbers",
+        field("virtual_phone_number", "v.phone_number"),
+    ),
 )
 """Numbers that a line may show when it calls out."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.pool import Database
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import boolean, enum, number, string
-from trunkline.directory.model import SYSTEM_ACCOUNT_ID, MediaKind
+from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 
 PATH = "/system/media/file/"
 """Path prefix of a media file's address, before its number."""
@@ -22,14 +22,15 @@ MEDIA_FILES = Listing(
     table="media_files m",
     where="m.account_id in (0, %(account_id)s)",
     order="m.media_file_id",
-    columns=(
-        number("id", "m.media_file_id", "filter sort default"),
-        string("name", "m.name", "filter sort default"),
-        number("duration", "round(m.duration_ms / 1000.0)::int", "filter sort default"),
-        string("play_link", f"%(public_url)s || '{PATH}' || m.media_file_id || '/'", "default"),
-        boolean("normalization", "false", "filter sort default"),
-        number("size", "m.size_bytes", "filter sort default"),
-        enum("type", "m.kind", "filter sort default", enum=tuple(MediaKind)),
+    columns=listed(
+        "get.media_files",
+        field("id", "m.media_file_id"),
+        field("name", "m.name"),
+        field("duration", "round(m.duration_ms / 1000.0)::int"),
+        field("play_link", f"%(public_url)s || '{PATH}' || m.media_file_id || '/'"),
+        field("normalization", "false"),
+        field("size", "m.size_bytes"),
+        field("type", "m.kind"),
     ),
 )
 

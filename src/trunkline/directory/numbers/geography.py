@@ -12,9 +12,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import number, string
 
 GEOLOCATIONS = Listing(
     name="geolocations",
@@ -24,10 +24,11 @@ GEOLOCATIONS = Listing(
     ),
     where="true",  # the same for all accounts; %(places)s: places()
     order="g.id",
-    columns=(
-        number("id", "g.id", "filter sort default"),
-        number("parent_id", "g.parent_id", "filter sort default"),
-        string("name", "g.name", "filter sort default"),
+    columns=listed(
+        "get.geolocations",
+        field("id", "g.id"),
+        field("parent_id", "g.parent_id"),
+        field("name", "g.name"),
     ),
 )
 

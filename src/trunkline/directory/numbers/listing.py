@@ -8,8 +8,9 @@ from typing import Any
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed, optional_field
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, enum, nested, number, optional_text, string, time
+from trunkline.db.query.columns import array, nested
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -32,23 +33,23 @@ VIRTUAL_NUMBERS = Listing(
     table="virtual_numbers v",
     where="v.account_id = %(account_id)s",
     order="v.virtual_number_id",
-    columns=(
-        number("id", "v.virtual_number_id", "filter default"),
-        number(
+    columns=listed(
+        "get.virtual_numbers",
+        field("id", "v.virtual_number_id"),
+        field(
             "child_customer_id",
             "(select a.account_id from accounts a where a.account_id = v.account_id"
             " and a.parent_account_id is not null)",
-            "filter sort default",
         ),
-        string("virtual_phone_number", "v.phone_number", "filter default"),
-        string("redirection_phone_number", "v.redirection_phone_number", "filter default"),
-        time("activation_date", "v.activation_date", "filter default"),
-        enum("status", "v.status", "filter sort default", enum=STATUSES),
-        enum("category", "v.category", "filter sort default", enum=CATEGORIES),
-        enum("type", "v.type", "filter sort default", enum=TYPES),
-        optional_text("comment", "v.comment", "filter sort default"),
-        optional_text("name", "v.name", "filter sort default"),
-        array(
+        field("virtual_phone_number", "v.phone_number"),
+        field("redirection_phone_number", "v.redirection_phone_number"),
+        field("activation_date", "v.activation_date"),
+        field("status", "v.status"),
+        field("category", "v.category"),
+        field("type", "v.type"),
+        optional_field("comment", "v.comment"),
+        optional_field("name", "v.name"),
+        field(
             "campaigns",
             "(select jsonb_agg(jsonb_build_object('campaign_id', c.campaign_id, 'campaign_name', c.name,"  # noqa: S608
             " 'site_id', c.site_id, 'site_domain_name', s.domain_name, 'site_blocks',"
@@ -58,16 +59,8 @@ VIRTUAL_NUMBERS = Listing(
             " where c.account_id = v.account_id and c.campaign_id in (select cb.campaign_id"
             " from campaign_blocks cb where cb.account_id = v.account_id"
             " and cb.virtual_number_id = v.virtual_number_id))",
-            "filter default",
             match_id="campaign_id",
             match_name="campaign_name",
-            nested=nested(
-                campaign_id=_NUMBER,
-                campaign_name=_STRING,
-                site_id=_NUMBER,
-                site_domain_name=_STRING,
-                site_blocks=Column("", ColumnType.ARRAY, nested=_SITE_BLOCKS),
-            ),
         ),
         array(
             "site_blocks",
@@ -75,22 +68,15 @@ VIRTUAL_NUMBERS = Listing(
             "default",
             nested=_SITE_BLOCKS,
         ),
-        array(
+        field(
             "scenarios",
             "(select jsonb_agg(jsonb_build_object('scenario_id', c.scenario_id, 'scenario_name', c.name,"
             " 'call_processing_rule_id', r.call_processing_rule_id, 'is_active', r.is_active)"
             " order by r.position, r.call_processing_rule_id) from call_processing_rules r join scenarios c"
             " on c.account_id = r.account_id and c.scenario_id = r.scenario_id"
             " where r.account_id = v.account_id and r.virtual_number_id = v.virtual_number_id)",
-            "filter default",
             match_id="scenario_id",
             match_name="scenario_name",
-            nested=nested(
-                scenario_id=_NUMBER,
-                scenario_name=_STRING,
-                call_processing_rule_id=_NUMBER,
-                is_active=_BOOLEAN,
-            ),
         ),
     ),
 )
@@ -107,15 +93,16 @@ AVAILABLE_NUMBERS = Listing(
     table="number_inventory i",
     where=MAY_BE_ENABLED,
     order="i.number_capacity_id",
-    columns=(
+    columns=listed(
+        "get.available_virtual_numbers",
         Column("id", _NUMBER, "i.number_capacity_id", filterable=True, sortable=True, default=False),
-        string("phone_number", "i.phone_number", "filter sort default"),
-        enum("category", "i.category", "filter sort default", enum=CATEGORIES),
-        enum("location_mnemonic", "i.location_mnemonic", "filter sort default"),
-        optional_text("location_name", "i.location_name", "sort default"),
-        number("onetime_payment", "trim_scale(i.onetime_payment)", "default"),
-        number("monthly_charge", "trim_scale(i.monthly_charge)", "default"),
-        number("min_charge", "trim_scale(i.min_charge)", "default"),
+        field("phone_number", "i.phone_number"),
+        field("category", "i.category", enum=CATEGORIES),
+        field("location_mnemonic", "i.location_mnemonic"),
+        optional_field("location_name", "i.location_name"),
+        field("onetime_payment", "trim_scale(i.onetime_payment)"),
+        field("monthly_charge", "trim_scale(i.monthly_charge)"),
+        field("min_charge", "trim_scale(i.min_charge)"),
     ),
 )
 
@@ -126,7 +113,7 @@ CAPACITY_CATEGORIES = Listing(
     table=f"(select id, name from (values {_CATEGORY_ROWS}) as given (id, name)) n",  # noqa: S608 - consists of constants
     where="true",  # the same for all accounts
     order="n.id",
-    columns=(number("id", "n.id", "filter sort default"), string("name", "n.name", "filter sort default")),
+    columns=listed("get.number_capacity_categories", field("id", "n.id"), field("name", "n.name")),
 )
 
 CALLER_LISTS = Listing(
@@ -134,9 +121,10 @@ CALLER_LISTS = Listing(
     table="contact_groups g",
     where="g.account_id = %(account_id)s",
     order="g.contact_group_id",
-    columns=(
-        number("id", "g.contact_group_id", "filter sort default"),
-        string("name", "g.name", "filter sort default"),
+    columns=listed(
+        "get.numa_lists",
+        field("id", "g.contact_group_id"),
+        field("name", "g.name"),
     ),
 )
 """Lists of callers' numbers: the groups of the address book."""
@@ -146,9 +134,10 @@ COUNTRY_PREFIXES = Listing(
     table="(select prefix, country from jsonb_to_recordset(%(prefixes)s) as given (prefix text, country text)) p",
     where="true",  # the same for all accounts; %(prefixes)s: country_prefixes()
     order="p.prefix::int, p.country",
-    columns=(
-        enum("prefix", "p.prefix", "filter sort default"),
-        enum("country", "p.country", "filter sort default"),
+    columns=listed(
+        "get.country_phone_prefixes",
+        field("prefix", "p.prefix"),
+        field("country", "p.country"),
     ),
 )
 

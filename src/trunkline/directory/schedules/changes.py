@@ -12,13 +12,12 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed
 from trunkline.core.errors import Duplicate
 from trunkline.db.pool import Connection, Database
-from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, nested, number, string
+from trunkline.db.query import ColumnType, Listing
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.employees.uses import refuse_if_used
-from trunkline.directory.schedules.hours import DayKind
 
 _TABLE, _ID = "schedules", "schedule_id"
 
@@ -62,29 +61,11 @@ SCHEDULES = Listing(
     table="schedules s",
     where="s.account_id = %(account_id)s",
     order="s.schedule_id",
-    columns=(
-        number("id", "s.schedule_id", "filter default"),
-        string("name", "s.name", "filter sort default"),
-        array(
-            "schedules",
-            _RULES.replace("%", "%%"),
-            "filter default",
-            nested=nested(
-                activity_days=Column(
-                    "",
-                    ColumnType.OBJECT,
-                    nested=nested(
-                        type=Column("", ColumnType.ENUM, enum=tuple(DayKind)),
-                        days=ColumnType.ARRAY,
-                    ),
-                ),
-                activity_time=Column(
-                    "", ColumnType.ARRAY, nested=nested(time_from=_STRING, time_till=_STRING)
-                ),
-                activity_date_from=_STRING,
-                activity_date_till=_STRING,
-            ),
-        ),
+    columns=listed(
+        "get.schedules",
+        field("id", "s.schedule_id"),
+        field("name", "s.name"),
+        field("schedules", _RULES.replace("%", "%%")),
     ),
 )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from psycopg.types.json import Jsonb
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, boolean, enum, nested, number, string, structure, time
+from trunkline.db.query.columns import enum, nested, number, string
 from trunkline.directory.sites.industries import INDUSTRIES
 
 _NUMBER = ColumnType.NUMBER
@@ -45,37 +46,32 @@ SITES = Listing(
     ),
     where="s.account_id = %(account_id)s",
     order="s.site_id",
-    columns=(
-        number("id", "s.site_id", "filter default"),
-        string("domain_name", "s.domain_name", "filter default"),
-        string("name", _NAME, "filter default"),
-        string("default_phone_number", "s.default_phone_number", "filter default"),
-        structure(
+    columns=listed(
+        "get.sites",
+        field("id", "s.site_id"),
+        field("domain_name", "s.domain_name"),
+        field("name", _NAME),
+        field("default_phone_number", "s.default_phone_number"),
+        field(
             "default_scenario",
             "case when sc.scenario_id is not null then jsonb_build_object('scenario_id', sc.scenario_id,"
             " 'scenario_name', sc.name) end",
-            "default",
             nested=nested(scenario_id=_NUMBER, scenario_name=Column("", _STRING, "sc.name", filterable=True)),
         ),
-        string("app_key", "a.app_key", "default"),
-        string("site_key", "s.site_key", "default"),
-        boolean("is_editable", "true", "default"),
-        time("creation_date", "s.created_at", "filter default"),
-        number("target_call_min_duration", "s.target_call_min_duration", "filter default"),
-        boolean("track_subdomains", "s.track_subdomains", "filter default"),
-        number("cookie_lifetime", "s.cookie_lifetime", "filter default"),
-        number("campaign_lifetime", "s.campaign_lifetime", "filter default"),
-        boolean("sales_enabled", "s.sales_enabled", "filter default"),
-        number("second_communication_period", "s.second_communication_period", "filter default"),
-        boolean("services_enabled", "s.services_enabled", "filter default"),
-        boolean("replacement_dynamical_block_enabled", "s.replacement_dynamical_block_enabled", "default"),
-        boolean("is_support_web_directory", "s.is_support_web_directory", "filter default"),
-        structure(
-            "widget_link",
-            "s.widget_link",
-            "default",
-            nested=nested(enabled=_BOOLEAN, text=_STRING, url=_STRING),
-        ),
+        field("app_key", "a.app_key"),
+        field("site_key", "s.site_key"),
+        field("is_editable", "true"),
+        field("creation_date", "s.created_at"),
+        field("target_call_min_duration", "s.target_call_min_duration"),
+        field("track_subdomains", "s.track_subdomains"),
+        field("cookie_lifetime", "s.cookie_lifetime"),
+        field("campaign_lifetime", "s.campaign_lifetime"),
+        field("sales_enabled", "s.sales_enabled"),
+        field("second_communication_period", "s.second_communication_period"),
+        field("services_enabled", "s.services_enabled"),
+        field("replacement_dynamical_block_enabled", "s.replacement_dynamical_block_enabled"),
+        field("is_support_web_directory", "s.is_support_web_directory"),
+        field("widget_link", "s.widget_link"),
         enum(
             "state",
             "case when not s.services_enabled then 'disable' when exists (select from campaigns c"
@@ -83,27 +79,25 @@ SITES = Listing(
             "default",
             enum=STATES,
         ),
-        number("industry_id", "s.industry_id", "default"),
-        string("industry_name", "%(industries)s ->> s.industry_id::text", "default"),
-        number("child_customer_id", "s.child_customer_id", "filter sort default"),
-        structure(
+        field("industry_id", "s.industry_id"),
+        field("industry_name", "%(industries)s ->> s.industry_id::text"),
+        field("child_customer_id", "s.child_customer_id"),
+        field(
             "show_visitor_id",
             "s.show_visitor_id",
-            "default",
             nested=nested(
                 enabled=_BOOLEAN, element_id_value=_STRING, message=_STRING, length_visitor_id=_NUMBER
             ),
         ),
-        array(
+        field(
             "site_blocks",
             _BLOCKS,
-            "filter default",
             match_id="site_block_id",
             match_name="site_block_name",
             nested=nested(site_block_id=_NUMBER, site_block_name=_STRING),
         ),
-        array("connected_integrations", "'[]'::jsonb", "default", enum=INTEGRATIONS),
-        number("parent_id", "s.parent_id", "filter sort default"),
+        field("connected_integrations", "'[]'::jsonb"),
+        field("parent_id", "s.parent_id"),
     ),
     constants=_NAMED_INDUSTRIES,
 )
@@ -114,25 +108,26 @@ SITE = Listing(
     joins=_WITH_ACCOUNT,
     where="s.account_id = %(account_id)s and (%(site_id)s::bigint is null or s.site_id = %(site_id)s)",
     order="s.site_id",
-    columns=(
-        number("id", "s.site_id", "default"),
-        string("name", _NAME, "default"),
+    columns=listed(
+        "getobj.site",
+        field("id", "s.site_id"),
+        field("name", _NAME),
         string("domain_name", "s.domain_name", "default"),
-        string("default_phone_number", "s.default_phone_number", "default"),
-        string("app_key", "a.app_key", "default"),
-        string("site_key", "s.site_key", "default"),
-        string("language", "a.locale", "default"),
-        boolean("services_enabled", "s.services_enabled", "default"),
-        boolean("is_available_edit", "true", "default"),
+        field("default_phone_number", "s.default_phone_number"),
+        field("app_key", "a.app_key"),
+        field("site_key", "s.site_key"),
+        field("language", "a.locale"),
+        field("services_enabled", "s.services_enabled"),
+        field("is_available_edit", "true"),
         number("industry_id", "s.industry_id", "default"),
         string("creation_date", "to_char(s.created_at at time zone %(time_zone)s, 'YYYY-MM-DD')", "default"),
-        number("target_call_min_duration", "s.target_call_min_duration", "default"),
-        number("second_communication_period", "s.second_communication_period", "default"),
-        number("child_customer_id", "s.child_customer_id", "default"),
-        boolean("is_support_web_directory", "s.is_support_web_directory", "filter default"),
-        number("cookie_lifetime", "s.cookie_lifetime", "default"),
-        number("campaign_lifetime", "s.campaign_lifetime", "default"),
-        boolean("is_block_robot_traffic", "s.is_block_robot_traffic", "filter default"),
+        field("target_call_min_duration", "s.target_call_min_duration"),
+        field("second_communication_period", "s.second_communication_period"),
+        field("child_customer_id", "s.child_customer_id"),
+        field("is_support_web_directory", "s.is_support_web_directory"),
+        field("cookie_lifetime", "s.cookie_lifetime"),
+        field("campaign_lifetime", "s.campaign_lifetime"),
+        field("is_block_robot_traffic", "s.is_block_robot_traffic"),
     ),
 )
 
@@ -141,7 +136,7 @@ CATEGORIES = Listing(
     table="jsonb_each_text(%(industries)s) i",
     where="%(account_id)s::bigint is not null",
     order="i.key::int",
-    columns=(string("id", "i.key", "default"), string("name", "i.value", "default")),
+    columns=listed("get.site_categories", field("id", "i.key"), field("name", "i.value")),
     constants=_NAMED_INDUSTRIES,
 )
 
@@ -151,27 +146,14 @@ SITE_BLOCKS = Listing(
     joins="join sites s on s.account_id = b.account_id and s.site_id = b.site_id",
     where="b.account_id = %(account_id)s",
     order="b.site_block_id",
-    columns=(
-        number("id", "b.site_block_id", "filter default"),
-        string("name", "b.name", "filter default"),
-        number("site_id", "b.site_id", "filter sort default"),
-        string("site_domain_name", "s.domain_name", "filter default"),
-        array(
-            "templates",
-            "b.templates",
-            "default",
-            nested=nested(
-                template_id=_NUMBER,
-                template_type=Column("", ColumnType.ENUM, enum=("image", "text")),
-                element_attribute=Column(
-                    "", ColumnType.ENUM, enum=("id", "class", "name", "selector", "phone_number")
-                ),
-                element_attribute_value=_STRING,
-                phone_number_template=_STRING,
-                phone_number_mask=_STRING,
-            ),
-        ),
-        array(
+    columns=listed(
+        "get.site_blocks",
+        field("id", "b.site_block_id"),
+        field("name", "b.name"),
+        field("site_id", "b.site_id"),
+        field("site_domain_name", "s.domain_name"),
+        field("templates", "b.templates"),
+        field(
             "phone_numbers",
             "(select jsonb_agg(jsonb_build_object('phone_number', v.phone_number,"
             " 'phone_number_id', v.virtual_number_id, 'campaign_id', c.campaign_id,"
@@ -181,16 +163,8 @@ SITE_BLOCKS = Listing(
             " join virtual_numbers v on v.account_id = cb.account_id"
             " and v.virtual_number_id = cb.virtual_number_id"
             " where cb.account_id = b.account_id and cb.site_block_id = b.site_block_id)",
-            "filter default",
             match_id="phone_number_id",
             match_name="phone_number",
-            nested=nested(
-                phone_number=_STRING,
-                phone_number_id=_NUMBER,
-                campaign_id=_NUMBER,
-                campaign_name=_STRING,
-                image_url=_STRING,
-            ),
         ),
     ),
 )

@@ -7,35 +7,36 @@ of its own: ``is_auto`` is false, ``condition`` empty and ``state`` ``off``.
 
 from __future__ import annotations
 
+from trunkline.contract.columns import field, listed
 from trunkline.db.query import Listing
-from trunkline.db.query.columns import boolean, enum, number, string, structure, time
+from trunkline.db.query.columns import enum
 
 TAGS = Listing(
     name="tags",
     table="tags t",
     where="t.account_id = %(account_id)s",
     order="t.tag_id",
-    columns=(
-        number("id", "t.tag_id", "filter sort default"),
-        string("name", "t.name", "filter sort default"),
-        boolean("is_system", "t.is_system", "filter sort default"),
-        number(
+    columns=listed(
+        "get.tags",
+        field("id", "t.tag_id"),
+        field("name", "t.name"),
+        field("is_system", "t.is_system"),
+        field(
             "rating",
             "case when %(include_rating)s then (select count(distinct (h.communication_type,"
             " h.communication_id)) from tag_history h where h.account_id = t.account_id"
             " and h.tag_id = t.tag_id and h.action = 'set' and not h.is_auto"
             " and h.occurred_at > now() - interval '7 days') end",
-            "filter sort",
         ),
-        boolean("is_auto", "false", "filter sort"),
+        field("is_auto", "false"),
         enum(
             "state",
             "case when %(include_rating)s then 'off' end",
             "filter sort",
             enum=("active", "not_active", "off"),
         ),
-        time("creation_datetime", "t.created_at", "filter sort"),
-        string("color", "t.color", "filter sort"),
-        structure("condition", "null::jsonb"),
+        field("creation_datetime", "t.created_at"),
+        field("color", "t.color"),
+        field("condition", "null::jsonb"),
     ),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
+from trunkline.contract.columns import FieldSql, field, listed, optional_field
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import boolean, enum, nested, number, optional_text, string, structure
+from trunkline.db.query.columns import nested, structure
 
 SiteEventType = Literal[
     "comagic",
@@ -39,14 +40,15 @@ SEGMENTS = Listing(
     joins=_SITE,
     where="s.account_id = %(account_id)s",
     order="s.segment_id",
-    columns=(
-        number("id", "s.segment_id", "filter sort default"),
-        string("name", "s.name", "filter sort default"),
-        optional_text("description", "s.description", "filter sort default"),
-        number("site_id", "s.site_id", "filter sort default"),
-        string("site_domain_name", "w.domain_name", "filter sort default"),
+    columns=listed(
+        "get.segments",
+        field("id", "s.segment_id"),
+        field("name", "s.name"),
+        optional_field("description", "s.description"),
+        field("site_id", "s.site_id"),
+        field("site_domain_name", "w.domain_name"),
         # The reference's table has the one name, its sample the other.
-        structure("segments_conditions", _CONDITIONS, "default", nested=_GROUPS),
+        field("segments_conditions", _CONDITIONS, nested=_GROUPS),
         structure("segment_conditions", _CONDITIONS, "default", nested=_GROUPS),
     ),
 )
@@ -55,8 +57,8 @@ _TEXTS_BEFORE = ("category", "action", "label", "value", "url")
 _TEXTS_BEHIND = ("ga_category", "ga_action", "ga_label", "ga_value", "ym_goal_id")
 
 
-def _texts(names: tuple[str, ...]) -> tuple[Column, ...]:
-    return tuple(string(name, f"s.{name}", "filter sort default") for name in names)
+def _texts(names: tuple[str, ...]) -> tuple[FieldSql, ...]:
+    return tuple(field(name, f"s.{name}") for name in names)
 
 
 SITE_EVENTS = Listing(
@@ -65,20 +67,21 @@ SITE_EVENTS = Listing(
     joins=_SITE,
     where="s.account_id = %(account_id)s",
     order="s.event_id",
-    columns=(
-        number("id", "s.event_id", "filter sort default"),
-        string("name", "s.name", "filter sort default"),
-        optional_text("description", "s.description", "filter sort default"),
-        number("site_id", "s.site_id", "filter sort default"),
-        string("site_domain_name", "w.domain_name", "filter sort default"),
-        enum("type", "s.type", "filter sort default", enum=get_args(SiteEventType)),
+    columns=listed(
+        "get.events",
+        field("id", "s.event_id"),
+        field("name", "s.name"),
+        optional_field("description", "s.description"),
+        field("site_id", "s.site_id"),
+        field("site_domain_name", "w.domain_name"),
+        field("type", "s.type"),
         *_texts(_TEXTS_BEFORE),
-        number("segment_id", "s.segment_id", "filter sort default"),
-        boolean("is_goal", "(s.is_goal or s.type = 'ppc_goal')", "filter sort default"),
-        string("goal_name", "s.goal_name", "filter sort default"),
-        enum("engine", "s.engine", "filter sort default", enum=get_args(Engine)),
-        string("ext_id", "s.ext_id", "filter sort default"),
-        boolean("is_active", "s.is_active", "filter sort default"),
+        field("segment_id", "s.segment_id"),
+        field("is_goal", "(s.is_goal or s.type = 'ppc_goal')"),
+        field("goal_name", "s.goal_name"),
+        field("engine", "s.engine"),
+        field("ext_id", "s.ext_id"),
+        field("is_active", "s.is_active"),
         *_texts(_TEXTS_BEHIND),
     ),
 )

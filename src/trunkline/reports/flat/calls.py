@@ -158,7 +158,8 @@ _CALL = catalogue(
 )
 
 
-def _listing(name: str, words: str, rollup: Rollup | None = None, **own: Column) -> Listing:
+def _listing(name: str, method: str, more: str = "", rollup: Rollup | None = None, **own: Column) -> Listing:
+    """:param more: fields that the page does not have, as :func:`pick` reads them."""
     return Listing(
         name=name,
         table="call_sessions s",
@@ -166,34 +167,17 @@ def _listing(name: str, words: str, rollup: Rollup | None = None, **own: Column)
         order="s.start_time, s.call_session_id",
         key=("account_id", "call_session_id"),
         rollup=rollup,
-        columns=pick({**VISIT, **_CALL, **own}, words),
+        columns=pick(method, {**VISIT, **_CALL, **own}, more),
         constants={"countries": Jsonb(country_names()), "reasons": Jsonb(dict(REASON_DESCRIPTIONS))},
     )
 
 
-CALLS = _listing(
-    "flat_calls",
-    """
-    communication_id:fsd call_start_date_time:fsd call_start_date:fsd call_start_time:fsd
-    contact_phone_number:fsd call_direction:fsd call_status:fsd call_type:fsd virtual_phone_number:fsd
-    call_scenario:fsd employees:f employee_groups:f call_total_duration:fsd call_await_talk_duration:fsd
-    call_dialing_duration:fsd call_talk_duration:fsd call_is_internal:fsd call_is_transfer:fsd
-    call_is_redirect:fsd call_finish_reason:fsd call_scenario_actions:fsd call_processing_status:fsd
-    call_records:fd communication_comment:fsd communication_comment_author:fsd site_domain_name:fsd
-    site_domain_naked:fsd site_name:fsd crm_contact_name:fsd call_country_name:fs call_region_name:fs
-    coaches:fsd is_coach_handled_call:fsd virtual_number_comment:fs tags:fd cdrs
-    """,
-    ROLLUP,
-)
+CALLS = _listing("flat_calls", "get.calls", rollup=ROLLUP)
 
 CALL_DETAILS = _listing(
     "call_details",
-    """
-    communication_id:fsd call_start_date_time:fsd contact_phone_number:fsd call_direction:fsd call_status:fsd
-    call_type:fsd virtual_phone_number:fsd call_scenario:fsd employees:f call_total_duration:fsd
-    call_finish_reason:fsd call_scenario_actions:fsd call_records:fd communication_comment:fsd coaches:fsd
-    prompters:fsd call_events:fsd contact_full_name:fsd redirection_info:fsd tags:fd
-    """,
+    "get.call_details",
+    "communication_comment:fsd",
     call_records=array(
         "call_records",
         _RECORDS_WITH_COMMENT,
@@ -207,19 +191,7 @@ CALL_DETAILS = _listing(
     ),
 )
 
-RATED_CALLS = _listing(
-    "mgf_calls",
-    """
-    communication_id:fsd call_start_date:fsd call_start_time:fsd contact_phone_number:fsd call_direction:fsd
-    call_status:fsd call_type:fsd virtual_phone_number:fsd employees:f call_total_duration:fsd
-    call_await_talk_duration:fsd call_talk_duration:fsd call_is_internal:fsd call_finish_reason:fsd
-    employee_rating:fsd call_records:fd communication_comment:fsd communication_comment_author:fsd
-    received_call:fsd first_employee_for_internal_call:fsd second_employee_for_internal_call:fsd
-    call_finish_date_time:fsd coaches:fsd is_coach_handled_call:fsd virtual_number_comment:fs
-    is_blacklisted_phone:fsd
-    """,
-    ROLLUP,
-)
+RATED_CALLS = _listing("mgf_calls", "get.mgf_calls", rollup=ROLLUP)
 
 _OVER = f"{condition('s')} and s.finish_time is not null"
 _COUNTED = {"include_ongoing": False}

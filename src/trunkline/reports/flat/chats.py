@@ -49,17 +49,7 @@ CHATS = Listing(
     table="chats s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.chat_id",
-    columns=pick(
-        {**VISIT, **_CHAT},
-        """
-        communication_id:fsd site_domain_name:fsd site_domain_naked:fsd site_name:fsd phone_book_contact_id:fsd
-        contact_full_name:fsd contact_phone_number:fsd person_id:fsd employees:f chat_messages_count:fsd
-        employees_group:fsd chat_status:fsd chat_start_date_time:fsd chat_finish_date_time:fsd
-        chat_answer_wait_duration:fsd chat_duration:fsd chat_initiator:fsd chat_closed_by:fsd
-        communication_kinds:f chat_is_transfer:fsd tags:fd chat_channel_type:fsd chat_channel_name:fsd
-        communication_comment:fsd
-        """,
-    ),
+    columns=pick("get.chats", {**VISIT, **_CHAT}),
 )
 
 

@@ -105,30 +105,7 @@ COMMUNICATIONS = Listing(
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.id",
     rollup=rollup(tuple(Kind)),
-    columns=pick(
-        {**VISIT, **_COMMUNICATION},
-        """
-        site_domain_name:fsd site_domain_naked:fsd site_name:fsd communication_type:fsd communication_id:fsd
-        communication_date_time:fsd communication_kinds:f communication_page_url:fs
-        is_communication_with_visit:fs communication_number:fsd contact_phone_number:fsd
-        virtual_phone_number:fsd contact_full_name:fsd total_duration:fd tags:fd employees:f campaign_name:fsd
-        channel_new:fsd channel_code:fsd source_new:fsd source_name:fsd channel:fs source:fs referrer:fs
-        referrer_domain:fs search_query:fs eq_utm_source:fs eq_utm_medium:fs eq_utm_term:fs eq_utm_content:fs
-        eq_utm_campaign:fs eq_utm_referrer:fs eq_utm_expid:fs utm_source:fs utm_medium:fs utm_term:fs
-        utm_content:fs utm_campaign:fs utm_referrer:fs utm_expid:fs openstat_ad:fs openstat_campaign:fs
-        openstat_service:fs openstat_source:fs ef_id:fs yclid:fs gclid:fs cm_id:fs ymclid:fs tag_from:fs
-        visitor_country:fs visitor_region:fs visitor_city:fs visitor_provider:fs visitor_ip_address:fs
-        visitor_browser_name:fs visitor_browser_version:fs visitor_os_name:fs visitor_os_version:fs
-        visitor_language:fs visitor_screen:fs visitor_device:fs visitor_session_id:fs entrance_page:fs
-        visitor_type:fs visitor_id:fsd person_id:fsd ua_client_id:fs ym_client_id:fs segments:f visit_date:fs
-        visit_hour:fs visit_weekday:fs visit_month:fs visit_year:fs call_type:fsd call_status:fsd
-        call_direction:fsd phone_tracking_type:fs call_region_name:fs call_records:fd offline_message_type:fsd
-        offline_message_email:fsd offline_message_text:fsd chat_initiator:fsd chat_status:fsd
-        chat_messages_count:fsd goal_type:fs goal_name:fsd deals email_message:fsd email_from:fsd email_cc:fsd
-        email_bcc:fsd email_message_html:fsd email_to:fsd email_subject:fsd site_analytics:fsd pc:fsd gr:fsd
-        ad:fsd kw:fsd
-        """,
-    ),
+    columns=pick("get.communications", {**VISIT, **_COMMUNICATION}),
 )
 
 

@@ -74,22 +74,7 @@ VISITS = Listing(
     table="visitor_sessions s",
     where="s.account_id = %(account_id)s",
     order="s.date_time, s.visitor_session_id",
-    columns=pick(
-        {**VISIT, **OWN, **_VISIT},
-        """
-        site_domain_name:fsd site_domain_naked:fsd pc:fsd pc_ext_id:fsd gr:fsd gr_ext_id:fsd ad:fsd
-        ad_ext_ids:fsd kw:fsd kw_ext_id:fsd campaign_name:fsd channel_new:fsd channel_code:fsd source_new:fsd
-        source_name:fsd channel:fs source:fs referrer:fs referrer_domain:fs search_query:fs utm_source:fs
-        utm_medium:fs utm_term:fs utm_content:fs utm_campaign:fs utm_referrer:fs utm_expid:fs openstat_ad:fs
-        openstat_campaign:fs openstat_service:fs openstat_source:fs ef_id:fs yclid:fs gclid:fs cm_id:fs
-        ymclid:fs tag_from:fs visitor_country:fs visitor_region:fs visitor_city:fs visitor_provider:fs
-        visitor_ip_address:fs visitor_browser_name:fs visitor_browser_version:fs visitor_os_name:fs
-        visitor_os_version:fs visitor_language:fs visitor_screen:fs visitor_device:fs visitor_session_id:fs
-        visit_depth:fs entrance_page:fs visitor_type:fs visitor_id:fsd person_id:fsd ua_client_id:fs
-        ym_client_id:fs segments:f visit_date_time:fsd visit_date:fs visit_hour:fs visit_weekday:fs
-        visit_month:fs visit_year:fs communications number_pool_name
-        """,
-    ),
+    columns=pick("get.visits", {**VISIT, **OWN, **_VISIT}),
 )
 
 _LATELY = "s.date_time > now() - interval '30 minutes'"
