@@ -24,6 +24,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     RecordVoice,
     SendKeys,
+    StopMusic,
     StopPlay,
     Supervise,
     TakeControl,
@@ -238,6 +239,8 @@ class FakeEngine:
                 chan = self._ours(channel)
                 assert chan.bridge is None, "music would be heard by who is in the bridge"
                 chan.music = file or ""
+            case StopMusic(channel):
+                self._ours(channel).music = None
             case Join(channel, bridge):
                 chan = self._ours(channel)
                 assert chan.answered, "nobody is bridged before he has answered"

@@ -65,6 +65,7 @@ _EPHEMERAL = {
     "is_without_switch",
     "has_early_media",
     "sip_code",
+    "connecting_offer",
 }
 
 

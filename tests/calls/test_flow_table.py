@@ -103,6 +103,7 @@ _BY_FACTS = {
     ("Dialling", "MailboxLogin"),
     ("Dialling", "ChangingSetting"),
     ("Joining", "Talking"),
+    ("InQueue", "Talking"),
     ("Connecting", "Talking"),
     ("Talking", "TalkInterrupted"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Any
 
 from trunkline.calls.context import CallContext
@@ -20,6 +21,18 @@ from trunkline.events.reasons import Reason
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import Chosen, ScenarioEntered, Skipped, Step
 from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Target
+
+
+class QueueFact(StrEnum):
+    """Something happened to a contact who waits in a queue, and is no event of the call."""
+
+    PLAYED = "played"
+    """What was played to the contact has been played to its end."""
+    NO_ANNOUNCEMENT = "no_announcement"
+    """The announcement cannot be played."""
+    NO_MUSIC = "no_music"
+    """The hold music cannot be played."""
+
 
 OWN_CHANNEL = "leg-"
 """How ids of the channels begin that the switch originates."""
@@ -43,6 +56,8 @@ class Decision:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.questions: list[Ask] = []
+        self.queue_facts: list[QueueFact] = []
+        """What the queues of the account must know beside the events."""
         self.applied: list[tuple[type, type]] = []
         """State and input of each row of a transition table that was applied."""
         self.ignored: list[str] = []
@@ -98,12 +113,16 @@ class Decision:
         self.emit(EventType.LEG_STARTED, at=at, leg_id=leg_id, channel=channel, **data)
         return self.session.legs[leg_id]
 
-    def originate_leg(self, target: Target, data: dict[str, Any], ring_seconds: int) -> Leg:
+    def originate_leg(
+        self, target: Target, data: dict[str, Any], ring_seconds: int, *, auto_answer: bool = False
+    ) -> Leg:
         """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
         channel = Channel(f"{OWN_CHANNEL}{self.context.next_id()}")
         leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
         tag = CallTag(str(self.session.call_session_id))
-        self.do(OriginateLeg(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag)))
+        self.do(
+            OriginateLeg(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag, auto_answer))
+        )
         return leg
 
     def answer_leg(self, leg: Leg, *, at: Instant | None = None) -> None:

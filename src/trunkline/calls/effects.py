@@ -161,6 +161,12 @@ class Music:
 
 
 @dataclass(frozen=True, slots=True)
+class StopMusic:
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     """Put a channel into a bridge of the switch, which is created if it does not exist."""
 
@@ -222,6 +228,7 @@ Effect = (
     | Hangup
     | TakeControl
     | Music
+    | StopMusic
     | Join
     | Leave
     | SendKeys

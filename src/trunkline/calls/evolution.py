@@ -46,6 +46,7 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    InQueue,
     InScenario,
     Joining,
     LeavingMessage,
@@ -135,7 +136,7 @@ def _note_scenario_entered(session: Session, event: Event) -> None:
     data = event.data
     session.present_scenario_id = data["scenario_id"]
     session.returns = [(scenario_id, key) for scenario_id, key in data.get("returns", ())]
-    if session.scenario_id is None:
+    if session.scenario_id is None and data["scenario_id"] > 0:  # others are queues that were called directly
         session.scenario_id = data["scenario_id"]
         session.scenario_name = data["scenario_name"]
 
@@ -163,6 +164,14 @@ def _note_call_forwarded(session: Session, event: Event) -> None:
 
 def _note_menu_decided(session: Session, event: Event) -> None:
     session.menu_timed_out = event.data["outcome"] == MenuOutcome.TIMEOUT
+
+
+def _note_queue_entered(session: Session, _event: Event) -> None:
+    session.queue_left = None
+
+
+def _note_queue_left(session: Session, event: Event) -> None:
+    session.queue_left = event.data["reason"]
 
 
 def _note_leg_started(session: Session, event: Event) -> None:
@@ -208,6 +217,8 @@ def _note_talk_started(session: Session, event: Event) -> None:
         if one is not None and one.alive:
             one.is_talked = True
             move_leg(one, LegState.TALK)
+    if isinstance(session.state, InQueue):
+        session.has_bridges = True
     move(session, Phase.TALK)
 
 
@@ -361,6 +372,8 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.TARGET_CHOSEN: _note_target_chosen,
     EventType.CALL_FORWARDED: _note_call_forwarded,
     EventType.MENU_DECIDED: _note_menu_decided,
+    EventType.QUEUE_ENTERED: _note_queue_entered,
+    EventType.QUEUE_LEFT: _note_queue_left,
     EventType.LEG_STARTED: _note_leg_started,
     EventType.LEG_RINGING: _note_leg_ringing,
     EventType.LEG_ANSWERED: _note_leg_answered,
@@ -481,7 +494,7 @@ def _talk_started(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
         case ControlledLate() | Finishing():
             return None
-        case Controlled():
+        case Controlled() | InQueue():
             return Talking(data["leg_id"])
         case EngineTalk():
             return None
@@ -553,6 +566,10 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
     EventType.TARGET_CHOSEN: _target_chosen,
     EventType.MENU_REPEATED: _menu_repeated,
     EventType.MENU_DECIDED: _menu_decided,
+    EventType.QUEUE_ENTERED: lambda _session, data: InQueue(data["queue_id"]),
+    EventType.QUEUE_LEFT: lambda session, _data: (
+        BetweenOperations() if isinstance(session.state, InQueue) else None
+    ),
     EventType.KEY_PRESSED: _key_pressed,
     EventType.MAILBOX_CALLED: lambda _session, data: MailboxLogin(data["employee_id"]),
     EventType.MAILBOX_REFUSED: _mailbox_refused,
@@ -596,6 +613,7 @@ _LEG_DETAILS = (
     "operation_name",
     "dialled",
     "keys",
+    "offer_id",
     "limited_line_id",
     "coach_mode",
 )

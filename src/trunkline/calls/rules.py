@@ -38,6 +38,7 @@ from trunkline.calls.flows import (
     mailbox,
     menu,
     outbound,
+    queueing,
     recording,
     redirects,
 )
@@ -119,6 +120,7 @@ TABLE = inbound.TABLE.merged(
     click_to_call.TABLE,
     engine_connect.TABLE,
     consultation.TABLE,
+    queueing.TABLE,
 )
 """What each input means in each state of a call."""
 
@@ -405,6 +407,7 @@ def _joined(decision: Decision, signal: Joined) -> None:
 
 def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
     session = decision.session
+    of_queue = queueing.is_recorded(decision)
     for leg in (contact, other):
         if leg.state is LegState.DIAL:
             decision.answer_leg(leg)
@@ -417,7 +420,7 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
         employee_phone_number=other.employee_phone_number,
     )
     is_required = recording.is_required(decision, (contact.employee_id, other.employee_id))
-    if session.record_wanted and (session.record_asked or is_required):
+    if session.record_wanted and (session.record_asked or is_required or of_queue):
         by_engine = not isinstance(session.state, Controlled)
         if by_engine and session.is_without_switch:
             recording.refuse(decision, contact, not_recorded.WITHOUT_SWITCH)
@@ -426,7 +429,7 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
             recording.refuse(decision, contact)
             return
         for leg in (contact, other):
-            recording.begin(decision, leg, by_engine=by_engine)
+            recording.begin(decision, leg, by_engine=by_engine, asked=of_queue)
 
 
 def _played(decision: Decision, play_id: str) -> None:

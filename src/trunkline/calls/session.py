@@ -136,6 +136,8 @@ class Leg:
     """What the caller dialled on a line, when that is not ``called_phone_number``."""
     keys: str | None = None
     """Keyed in once it has answered: its extension."""
+    offer_id: int | None = None
+    """The offer of a queue for which it is called; an agent may have several phones."""
     limited_line_id: int | None = None
     """Whose limits it counts for, when that is not the line that began the call: the line that forwards the call."""
     is_transfered: bool = False
@@ -266,6 +268,8 @@ class Session:
     """How often the call was forwarded."""
     request_message: tuple[str, ...] = ()
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
+    queue_left: str | None = None
+    """Why the contact left its last queue without having been connected."""
     menu_timed_out: bool = False
     """The caller chose nothing in the last menu."""
     operations: list[dict[str, Any]] = field(default_factory=list)
@@ -311,6 +315,8 @@ class Session:
     """Called legs whose phone redirects the call, and where to; until the call is dialled there."""
     redirected: int = 0
     """How often the call was dialled where a phone redirected it."""
+    connecting_offer: int | None = None
+    """The offer whose agent is being connected with the contact, who waits in a queue."""
     record_refused: bool = False
     """The call is not recorded because the disk was nearly full."""
     record_wanted: bool = False

@@ -8,6 +8,7 @@ same state. The tables of the flows (:mod:`trunkline.calls.flows.table`) have th
 flow                 states
 ===================  ========================================================================================
 inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage
+queue                InQueue
 outbound             Dialling
 voice mailbox        MailboxLogin, MailboxOpen
 settings by codes    ChangingSetting
@@ -76,6 +77,16 @@ class Forwarding(InScenario):
 @dataclass(frozen=True, slots=True)
 class LeavingMessage(InScenario):
     """The contact hears the prompt of a voice mail, then speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class InQueue(InScenario):
+    """The contact waits in a queue: it hears music while agents are called for it (:mod:`trunkline.queues` decides whom).
+
+    :ivar queue_id: of the queue.
+    """
+
+    queue_id: int
 
 
 # --- a call that a phone starts
@@ -295,7 +306,7 @@ class Finished(State):
 
 
 STATES: tuple[type[State], ...] = (
-    Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, Dialling, MailboxLogin, MailboxOpen,
+    Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue, Dialling, MailboxLogin, MailboxOpen,
     ChangingSetting, CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold,
     Calling, Announcing, Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,

@@ -41,7 +41,8 @@ class EventType(StrEnum):
     group_name, operation_id, operation_name, is_transfered, dialled (by the caller on a line, when called_phone_number is
     another text: with an extension, in another form), keys (its extension, keyed in when it answers),
     limited_line_id (the line whose limits it counts for, of a call that is forwarded), ring_seconds
-    (of a leg that the switch calls: how long it rings), coach_mode listen|whisper|barge (of a coach)"""
+    (of a leg that the switch calls: how long it rings), coach_mode listen|whisper|barge (of a coach), offer_id (of
+    the queue's offer for which it is called)"""
     LEG_RINGING = "leg_ringing"
     """leg_id"""
     LEG_ANSWERED = "leg_answered"
@@ -90,6 +91,10 @@ class EventType(StrEnum):
     VOICE_MAIL_LEFT = "voice_mail_left"
     """leg_id, path, group_id, employee_id, emails, max_seconds, silence_seconds, record_id (see above); seconds,
     is_empty (too short for a message), refused (why no message was taken)"""
+    QUEUE_ENTERED = "queue_entered"
+    """leg_id, queue_id, queue_name, operation_id: the contact waits in a queue from now on"""
+    QUEUE_LEFT = "queue_left"
+    """queue_id, reason timeout|no_agent_timeout|exit_key|break_out, key: the contact goes on, nobody was connected"""
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
     MAILBOX_CALLED = "mailbox_called"
@@ -263,7 +268,7 @@ UNPUBLISHED = frozenset(
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
         EventType.KEY_PRESSED, EventType.TAG_UNSET, EventType.SESSION_ENDING, EventType.TIMER_STARTED,
         EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED, EventType.QUESTION_ASKED, EventType.QUESTION_CLOSED,
-        EventType.QUEUE_SNAPSHOT, EventType.AGENT_SNAPSHOT,
+        EventType.QUEUE_SNAPSHOT, EventType.AGENT_SNAPSHOT, EventType.QUEUE_ENTERED, EventType.QUEUE_LEFT,
         EventType.QUEUE_POINTERS_MOVED, EventType.CALLER_DISCARDED, EventType.CALLER_POINTER_CLEARED,
         EventType.CALLER_ANNOUNCEMENT_FAILED, EventType.AGENT_RINGING, EventType.AGENT_ANSWERED,
         EventType.AGENT_CALL_STARTED, EventType.AGENT_CALL_ENDED, EventType.OFFER_STARTED, EventType.OFFER_CONNECTED,

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     EMPLOYEES_NOT_EXISTS = "employees_not_exists"
     GROUP_WITHOUT_PHONES = "group_without_phones"
     GROUP_INACTIVE_BY_SCHEDULE = "group_inactive_by_schedule"
+    ABANDONED_IN_QUEUE = "abandoned_in_queue"
+    NO_OPERATORS_AVAILABLE = "no_operators_available"
     EMPLOYEE_STATUS_BREAK = "employee_status_break"
     EMPLOYEE_STATUS_DO_NOT_DISTURB = "employee_status_do_not_disturb"
     EMPLOYEE_STATUS_NOT_AT_WORKPLACE = "employee_status_not_at_workplace"

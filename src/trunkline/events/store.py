@@ -170,6 +170,18 @@ select seq, type, occurred_at, data from stream_events
 where account_id = %s and stream = %s and seq > %s order by seq
 """
 
+_EVENTS_OF_QUEUES = """
+select e.stream, e.seq, e.type, e.occurred_at, e.data
+from stream_positions p
+left join lateral (
+    select seq from stream_events s where s.account_id = p.account_id and s.stream = p.stream
+        and s.type in ('queue_snapshot', 'agent_snapshot') order by seq desc limit 1
+) last on true
+join stream_events e on e.account_id = p.account_id and e.stream = p.stream and e.seq >= coalesce(last.seq, 0)
+where p.account_id = %s and (p.stream like 'queue:%%' or p.stream like 'agent:%%')
+order by e.stream, e.seq
+"""
+
 _PRUNE = """
 delete from stream_events
 where account_id in (select account_id from accounts) and occurred_at < now() - make_interval(days => %s)
@@ -444,6 +456,39 @@ async def stream_events(
         )
         for row in await cursor.fetchall()
     ]
+
+
+async def events_of_queues(connection: AsyncConnection[Any], account_id: int) -> list[Event]:
+    """The events of the queues and agents of an account, each stream in order, from its last snapshot on."""
+    cursor = await connection.execute(_EVENTS_OF_QUEUES, (account_id,))
+    return [
+        Event(
+            account_id,
+            _value(row, "stream"),
+            _value(row, "seq"),
+            EventType(_value(row, "type")),
+            to_instant(_value(row, "occurred_at")),
+            _value(row, "data"),
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+async def append_to_streams(
+    connection: AsyncConnection[Any], events: Sequence[Event], fence: Fence | None = None
+) -> None:
+    """Append events to any number of streams that are not of calls; see :func:`append_to_stream`.
+
+    :param fence: held until the transaction ends.
+    :raises StreamConflict: a stream has another version. The caller's transaction must be rolled back.
+    :raises LeaseLost: another switch holds the node's lease. The same.
+    """
+    await check_lease(connection, fence)
+    by_stream: dict[tuple[int, str], list[Event]] = {}
+    for event in events:
+        by_stream.setdefault((event.account_id, event.stream), []).append(event)
+    for key in sorted(by_stream):  # one order for all writers: they cannot lock each other
+        await append_to_stream(connection, by_stream[key])
 
 
 async def prune_streams(connection: AsyncConnection[Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 REASON_DESCRIPTIONS: Mapping[str, str] = {
+    "abandoned_in_queue": "The customer hung up while waiting in a queue",
     "account_not_found": "There is no such account",
     "action_interval_exceeded": "An operation took longer than it may",
     "another_operator_answer": "Another employee took the call",
@@ -65,6 +66,7 @@ REASON_DESCRIPTIONS: Mapping[str, str] = {
     "no_operation": "The scenario had no further operation",
     "no_operator_cdr_found": "No call to an employee was found",
     "no_operator_confirmation": "The employee did not accept the call",
+    "no_operators_available": "No agent of the queue took the call in time",
     "no_resources": "The limit of calls was reached",
     "no_success_caller_call": "The customer was not reached",
     "no_success_operator_call": "No employee was reached",

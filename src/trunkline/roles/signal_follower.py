@@ -204,6 +204,8 @@ class SignalFollower:
         if self._first:
             self._first = False
             self._phases.done("recovery")
+            if self._switch.queues is not None:
+                self._switch.queues.recovered()
             self._recorder.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
 

@@ -28,6 +28,8 @@ from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.queue_store import DatabaseQueueStore
+from trunkline.calls.switch.queues import CallQueues, running_queues
 from trunkline.calls.switch.refused_media import RefusedMedia
 from trunkline.calls.switch.registration_recorder import RegistrationRecorder, registering
 from trunkline.calls.switch.rpc_server import serving_commands
@@ -130,6 +132,14 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             save_contact=functools.partial(save_contact, db),
             is_fenced=fenced.is_set,
         )
+        switch.queues = await stack.enter_async_context(
+            running_queues(
+                CallQueues(
+                    switch, DatabaseQueueStore(db, lease.fence), lambda: snapshot.current, lost=fenced.set
+                )
+            )
+        )
+        stack.callback(snapshot.subscribe(switch.queues.directory_changed))
         outgoing = switch.presence.outgoing
         limits = settings.limits
         outgoing.account_limits = OutgoingLimits(

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from trunkline.core.phone import split_number
 from trunkline.directory.model import (
     Account,
+    CallQueue,
     Employee,
     EmployeeStatus,
     Group,
@@ -207,6 +208,16 @@ class AskKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class EnterQueue:
+    """The contact waits in a queue, then continues with :func:`at` a branch of the operation."""
+
+    entered: tuple[Step, ...]
+    operation: Operation
+    queue: CallQueue
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Nothing more to do: hang up with this reason.
 
@@ -219,7 +230,7 @@ class End:
     cause: HangupCause | None = None
 
 
-RoutingDecision = Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | End
+RoutingDecision = Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | EnterQueue | End
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -420,6 +431,11 @@ class _Run:
                 return self._with_skipped(AskKeys(entered, operation, prompt))
             case OperationKind.RUN_SCENARIO:
                 return self._run_scenario(operation)
+            case OperationKind.QUEUE:
+                queue = self._account.queues.get(settings["queue_id"])
+                if queue is None:
+                    return _Next(settings.get("next"))
+                return self._with_skipped(EnterQueue(entered, operation, queue))
             case OperationKind.HANGUP:
                 cause = settings.get("cause")
                 if cause is not None:

@@ -89,6 +89,12 @@ _LOGIN_FAILURES = {
     "ChallengeResponseFailed": "wrong password",
     "InvalidAccountID": "unknown name",
 }
+AUTO_ANSWER = {
+    "PJSIP_HEADER(add,Alert-Info)": "<http://127.0.0.1>;info=alert-autoanswer;delay=0",
+    "PJSIP_HEADER(add,Call-Info)": "<sip:127.0.0.1>;answer-after=0",
+}
+"""Headers by which phones answer by themselves: each brand knows one of the two."""
+
 _LINKED = "CHANNEL(linkedid)"
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
@@ -420,6 +426,8 @@ class AsteriskEngine(Conversations):
     async def originate(self, originate: Originate) -> None:
         names = await self._dial_names(originate.target)
         variables = {**_marks(originate.tag), **self._caller_variables(originate.target)}
+        if originate.auto_answer:
+            variables |= AUTO_ANSWER
         await self._dialled.originate(originate, names, variables)
 
     def _caller_variables(self, target: Target) -> dict[str, str]:

@@ -407,6 +407,8 @@ class Originate:
     target: Target
     ring_seconds: int
     tag: CallTag
+    auto_answer: bool = False
+    """Ask the phone to answer by itself; whether it does is up to its settings."""
 
     def __post_init__(self) -> None:
         checked_values(CallTag, self.tag)

@@ -56,6 +56,7 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    InQueue,
     Joining,
     LeavingMessage,
     State,
@@ -425,7 +426,7 @@ def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None
 
 _ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
 _STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
-_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue)
 
 TABLE = Table(
     rows={

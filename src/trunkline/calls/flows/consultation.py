@@ -53,6 +53,7 @@ from trunkline.calls.states import (
     Forwarding,
     Greeting,
     InMenu,
+    InQueue,
     InScenario,
     Joining,
     LeavingMessage,
@@ -514,7 +515,7 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue)
 _IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, ControlledLate)
 _TALKS: tuple[type[State], ...] = (Joining, Connecting, Talking, ControlledLate, TalkInterrupted)
 _WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)

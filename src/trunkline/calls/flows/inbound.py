@@ -48,6 +48,7 @@ from trunkline.calls.states import (
     Greeting,
     Incoming,
     InMenu,
+    InQueue,
     LeavingMessage,
     State,
 )
@@ -63,6 +64,7 @@ from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import (
     AskKeys,
     End,
+    EnterQueue,
     Play,
     Ring,
     RingForward,
@@ -231,10 +233,25 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
         case AskKeys():
             _answer(decision, contact)
             ask(decision, contact, files(decision, routing_decision.media_file_ids))
+        case EnterQueue():
+            _enter_queue(decision, contact, routing_decision)
         case End():
             reason = _end_reason(session, routing_decision.reason)
             cause = _CAUSES[routing_decision.cause] if routing_decision.cause is not None else None
             refuse(decision, contact, reason, cause)
+
+
+def _enter_queue(decision: Decision, contact: Leg, routing_decision: EnterQueue) -> None:
+    """The contact waits from now on; the queues of the account learn of it by the event."""
+    _answer(decision, contact)
+    queue = routing_decision.queue
+    decision.emit(
+        EventType.QUEUE_ENTERED,
+        leg_id=contact.leg_id,
+        queue_id=queue.queue_id,
+        queue_name=queue.name,
+        operation_id=routing_decision.operation.operation_id or None,
+    )
 
 
 def _too_many(decision: Decision) -> bool:
@@ -614,6 +631,8 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
     """The finish reason at the end of the scenario: that of unsuccessful attempts, if there were any."""
     if reason not in (Reason.NO_OPERATION, Reason.SCENARIO_DISCONNECTS):
         return reason
+    if session.queue_left in _UNSERVED:
+        return Reason.NO_OPERATORS_AVAILABLE
     tried = (leg for leg in session.legs.values() if leg.serves and leg.role is not Role.COACH)
     left = Departure.HANDED_OVER
     reasons = {
@@ -623,6 +642,9 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
         return Reason.IVR_TIMEOUT if session.menu_timed_out else reason
     return next(iter(reasons)) if len(reasons) == 1 else Reason.NO_SUCCESS_OPERATOR_CALL
 
+
+_UNSERVED = ("timeout", "no_agent_timeout")
+"""Reasons of leaving a queue because of its agents."""
 
 _CAUSES = {
     HangupCause.NORMAL: NORMAL_CLEARING,
@@ -639,7 +661,7 @@ _CAUSES = {
 # --- the table --------------------------------------------------------------------------------------------
 
 _STATES: tuple[type[State], ...] = (Incoming, BetweenOperations, Greeting, Forwarding, LeavingMessage)
-_AFTER = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, Finishing)
+_AFTER = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue, Finishing)
 
 TABLE = Table(
     rows={

@@ -28,7 +28,15 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg
-from trunkline.calls.states import BetweenOperations, Finishing, Forwarding, Greeting, InMenu, LeavingMessage
+from trunkline.calls.states import (
+    BetweenOperations,
+    Finishing,
+    Forwarding,
+    Greeting,
+    InMenu,
+    InQueue,
+    LeavingMessage,
+)
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.directory.model import Operation
 from trunkline.events.catalogue import EventType, MenuOutcome
@@ -140,7 +148,7 @@ def _follow(decision: Decision, operation: Operation, key: str | None) -> None:
     )
 
 
-_AFTER = (InMenu, BetweenOperations, Greeting, Forwarding, LeavingMessage, Finishing)
+_AFTER = (InMenu, BetweenOperations, Greeting, Forwarding, LeavingMessage, InQueue, Finishing)
 
 TABLE = Table(
     rows={

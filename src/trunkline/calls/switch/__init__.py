@@ -17,6 +17,14 @@ Commands of the APIs
 ``command_handler``   commands on live calls
 ``number_chooser``    which virtual number a call that the API starts uses
 --------------------  ---------------------------------------------------------------------------------------
+Queues
+--------------------------------------------------------------------------------------------------------------
+``queues``            the queues of all accounts: configuration, and effects on calls
+``queue_owner``       the queues of one account: inputs in, events stored, effects out
+``queue_store``       their event streams in PostgreSQL
+``queue_facts``       what decisions about calls mean for the queues
+``queue_commands``    commands on agents
+--------------------  ---------------------------------------------------------------------------------------
 What rules need, and what follows from a decision
 --------------------------------------------------------------------------------------------------------------
 ``live_context``      the context of a rule, answered from memory

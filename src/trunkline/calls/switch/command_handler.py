@@ -26,6 +26,7 @@ from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, execute_queue_command
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
@@ -121,6 +122,8 @@ class CommandHandler:
             return {}
         if name in start_requests.CHECKS:
             return await self._start_call(account_id, name, params)
+        if name in QUEUE_COMMANDS:
+            return await execute_queue_command(self._switch.queues, account_id, name, params)
         if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
             raise InvalidInput(
                 f"The command {name!r} is unknown to this switch: restart the instance after an upgrade, so that all"

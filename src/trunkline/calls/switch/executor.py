@@ -26,6 +26,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     RecordVoice,
     SendKeys,
+    StopMusic,
     StopPlay,
     Supervise,
     TakeControl,
@@ -303,6 +304,8 @@ class EffectExecutor:
                 await engine.stop_play(channel, play_id)
             case Music(channel, file):
                 await engine.start_music(channel, None if file is None else _value(MediaPath, file))
+            case StopMusic(channel):
+                await engine.stop_music(channel)
             case Join(channel, bridge):
                 await engine.open_bridge(bridge)
                 await engine.join(bridge, channel)

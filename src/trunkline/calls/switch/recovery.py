@@ -30,6 +30,7 @@ from trunkline.calls.flows import (
     inbound,
     mailbox,
     outbound,
+    queueing,
 )
 from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
@@ -41,6 +42,7 @@ from trunkline.calls.states import (
     EngineTalkEnded,
     Finishing,
     InMailbox,
+    InQueue,
     InScenario,
 )
 from trunkline.calls.switch.origins import adopt
@@ -565,6 +567,8 @@ class Recovery:
             mailbox.resume(decision, leg)
         elif isinstance(session.state, ChangingSetting):
             employee_settings.resume(decision, leg)
+        elif isinstance(session.state, InQueue):
+            queueing.resume(decision)
         elif isinstance(session.state, InScenario):
             inbound.resume(decision, self._recording_of(session))
         elif isinstance(session.state, ClickToCall):

@@ -54,7 +54,19 @@ _NOT_SENT = (
 )
 """Errors of the HTTP client with which no byte of the request has left."""
 
-REPEATABLE = frozenset({CHECK, "release_call", "list_calls", "list_talk_options"})
+REPEATABLE = frozenset(
+    {
+        CHECK,
+        "release_call",
+        "list_calls",
+        "list_talk_options",
+        "set_agent_status",
+        "set_agent_state",
+        "set_agent_wrap_up",
+        "list_agents",
+        "list_queues",
+    }
+)
 """Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
 
 

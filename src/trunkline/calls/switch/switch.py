@@ -35,6 +35,7 @@ from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.phone_transfers import PhoneTransfers
 from trunkline.calls.switch.pick_ups import PickUps
 from trunkline.calls.switch.presence import Presence
+from trunkline.calls.switch.queues import CallQueues
 from trunkline.calls.timers import TimerInput
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
@@ -141,6 +142,8 @@ class Switch:
         )
         self._executor.admit = admission.admitted
         self._executor.ring_commanded = self.arrivals.ring_commanded
+        self.queues: CallQueues | None = None
+        """The queues of the accounts; the role sets it. None: calls that enter a queue wait."""
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None
@@ -298,9 +301,26 @@ class Switch:
             self.timers.ask(session.account_id, session.call_session_id, ask)
         if decision.ignored:
             self.ignored.update(decision.ignored)
+        if self.queues is not None:
+            self._note_for_queues(self.queues, decision)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
+
+    def _note_for_queues(self, queues: CallQueues, decision: Decision) -> None:
+        """What goes wrong in a queue does not affect the call."""
+        try:
+            queues.note(decision)
+            if decision.session.phase is Phase.ENDED:
+                queues.forget(decision.session)
+        except Exception:
+            _log.exception(
+                "queues_not_informed",
+                account_id=decision.session.account_id,
+                call_session_id=decision.session.call_session_id,
+                consequence="the queue may count this call or its agent wrongly until the switch is restarted",
+                remedy="report this line with its traceback",
+            )
 
     def _count(self, decision: Decision) -> None:
         """Note a decision for what shows, counts or logs calls; nothing here affects the call itself."""
@@ -433,6 +453,7 @@ class Switch:
             "ignored_inputs": dict(self.ignored),
             "bad_engine_messages": self.bad_engine_messages(),
             "unknown_channels": self.unknown_channels,
+            **({} if self.queues is None else {"queues": self.queues.status()}),
             "trunks_without_response": self._silent_trunks(),
         }
 

@@ -18,6 +18,7 @@ from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Row
 from trunkline.directory import model
+from trunkline.directory.queues import exits
 from trunkline.directory.schedules.hours import (
     USUAL_WEEKEND,
     DayKind,
@@ -85,6 +86,11 @@ _STATEMENTS: Mapping[str, str] = {
         select * from group_members where account_id = any(%(accounts)s) order by position, employee_id""",
     "group_phones": """
         select * from group_phones where account_id = any(%(accounts)s) order by position""",
+    "queues": "select * from queues where account_id = any(%(accounts)s) order by queue_id",
+    "queue_tiers": """
+        select account_id, queue_id, employee_id, level, position from queue_tiers
+        where account_id = any(%(accounts)s) order by level, position, employee_id""",
+    "agents": "select * from agents where account_id = any(%(accounts)s)",
     "media": "select * from media_files where account_id = any(%(with_system)s)",
     "tags": """
         select account_id, tag_id, name from tags where account_id = any(%(accounts)s) and not is_system""",
@@ -261,6 +267,9 @@ def _account(
         model.Scenario(each["scenario_id"], each["name"], tuple(operations[each["scenario_id"]]))
         for each in rows["scenarios"]
     ]
+    tiers = _grouped(rows["queue_tiers"], "queue_id", lambda each: _made(model.QueueTier, each))
+    queues = [_queue(each, tiers[each["queue_id"]]) for each in rows["queues"]]
+    scenarios += [exits.scenario_of(each) for each in queues]
     chosen = _grouped(rows["group_phones"], "group_id", lambda each: each)
     phone_ids = {each.employee_id: [phone.phone_id for phone in each.phones] for each in employees}
     groups = [
@@ -269,7 +278,7 @@ def _account(
     ]
     named = _Named(
         tags={each["tag_id"]: each["name"] for each in rows["tags"]},
-        scenarios={each.scenario_id: each.name for each in scenarios},
+        scenarios={each.scenario_id: each.name for each in scenarios if each.scenario_id > 0},
         employees={each.employee_id: each.full_name for each in employees},
         groups={each.group_id: each.name for each in groups},
         contact_groups={each["contact_group_id"]: each["name"] for each in rows["contact_groups"]},
@@ -296,6 +305,8 @@ def _account(
         tags={tag_id: model.Tag(tag_id, name) for tag_id, name in named.tags.items()},
         contacts_by_phone=contacts,
         blacklist=frozenset(each["phone_number"] for each in rows["blacklist"]),
+        queues={each.queue_id: each for each in queues},
+        agents=_agents(rows["agents"], queues, employees),
         contact_groups={key: model.ContactGroup(key, name) for key, name in named.contact_groups.items()},
         talk_options={each["button"]: _talk_option(each, named) for each in rows["talk_options"]},
         allowed_addresses=tuple(each["network"] for each in rows["allowed_addresses"]),
@@ -446,6 +457,58 @@ def _group(
         employee_ids=tuple(members),
         phone_ids=(*(each["phone_id"] for each in chosen if each["available"]), *rest) if chosen else None,
     )
+
+
+_QUEUE_SETTINGS = (
+    "strategy", "time_base_score", "max_wait_time", "max_wait_time_with_no_agent",
+    "max_wait_time_with_no_agent_time_reached", "tier_rules_apply", "tier_rule_wait_second",
+    "tier_rule_wait_multiply_level", "tier_rule_no_agent_no_wait", "discard_abandoned_after",
+    "abandoned_resume_allowed", "agent_no_answer_status", "skip_agents_with_external_calls", "ring_timeout",
+    "announce_id", "announce_frequency", "moh_id", "join_announce", "pre_bridge_announce", "auto_answer",
+    "sla_strategy", "sla_answer_time",
+)  # fmt: skip
+_AGENT_SETTINGS = (
+    "ring_timeout",
+    "wrap_up_time",
+    "no_answer_delay_time",
+    "reject_delay_time",
+    "busy_delay_time",
+    "max_no_answer",
+)
+
+
+def _queue(row: Mapping[str, Any], tiers: Sequence[model.QueueTier]) -> model.CallQueue:
+    return model.CallQueue(
+        row["queue_id"],
+        row["name"],
+        row["record"] > 0,
+        {name: row[name] for name in _QUEUE_SETTINGS},
+        exits.usable(row["exits"]),
+        tuple(tiers),
+    )
+
+
+def _agents(
+    rows: Iterable[Mapping[str, Any]],
+    queues: Iterable[model.CallQueue],
+    employees: Iterable[model.Employee],
+) -> dict[int, model.AgentProfile]:
+    """Who takes calls of queues: active employees who are in a queue, or are marked as agents."""
+    profiles = {
+        each["employee_id"]: model.AgentProfile(
+            each["employee_id"],
+            each["is_agent"],
+            {name: each[name] for name in _AGENT_SETTINGS if each[name] is not None},
+        )
+        for each in rows
+    }
+    members = {tier.employee_id for queue in queues for tier in queue.tiers}
+    members |= {each.employee_id for each in profiles.values() if each.is_agent}
+    return {
+        each.employee_id: profiles.get(each.employee_id, model.AgentProfile(each.employee_id))
+        for each in employees
+        if each.is_active and each.employee_id in members
+    }
 
 
 @dataclass(frozen=True, slots=True)

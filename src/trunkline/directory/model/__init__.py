@@ -35,6 +35,7 @@ from trunkline.directory.model.people import (
     Phone,
     Strategy,
 )
+from trunkline.directory.model.queues import AgentProfile, CallQueue, QueueTier
 from trunkline.directory.model.scenarios import (
     HangupCause,
     Operation,
@@ -50,7 +51,9 @@ from trunkline.directory.model.scenarios import (
 __all__ = [
     "SYSTEM_ACCOUNT_ID",
     "Account",
+    "AgentProfile",
     "BillingState",
+    "CallQueue",
     "CallRecording",
     "Contact",
     "ContactGroup",
@@ -71,6 +74,7 @@ __all__ = [
     "OperationKind",
     "OutgoingLimits",
     "Phone",
+    "QueueTier",
     "Rule",
     "Scenario",
     "Schedule",

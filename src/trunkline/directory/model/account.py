@@ -14,6 +14,7 @@ from trunkline.directory.model.content import Contact, ContactGroup, MediaFile, 
 from trunkline.directory.model.lines import SipLine, Trunk
 from trunkline.directory.model.numbers import NumberStatus, VirtualNumber
 from trunkline.directory.model.people import Employee, Group
+from trunkline.directory.model.queues import AgentProfile, CallQueue
 from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
 
 
@@ -60,6 +61,9 @@ class Account:
     contacts_by_phone: Mapping[str, Contact] = field(default_factory=dict)
     blacklist: Set[str] = frozenset()
     contact_groups: Mapping[int, ContactGroup] = field(default_factory=dict)
+    queues: Mapping[int, CallQueue] = field(default_factory=dict)
+    agents: Mapping[int, AgentProfile] = field(default_factory=dict)
+    """By id of the employee: those who take calls of queues."""
     talk_options: Mapping[str, TalkOption] = field(default_factory=dict)
     """By button."""
     allowed_addresses: tuple[str, ...] = ()

@@ -66,6 +66,9 @@ class OperationKind(StrEnum):
     """{"choose": UsualEmployee, and the settings of forward_employee without "employee_id"}"""
     RUN_SCENARIO = "run_scenario"
     """{"scenario_id": int, "next": key|null (when that scenario has ended without hanging up)}"""
+    QUEUE = "queue"
+    """{"queue_id": int, "next": key|null (after the longest wait), "no_agents": key|null (nobody is there; null: next),
+    "exits": {keys of a phone: key|null}}"""
 
 
 class HangupCause(StrEnum):

@@ -289,6 +289,18 @@ class RunScenarioForm(_Operation):
     next: Key | None = None
 
 
+class QueueForm(_Operation):
+    """The caller waits for an agent of a queue; ``next`` follows when the longest wait is over."""
+
+    kind: Literal[OperationKind.QUEUE]
+    queue: Annotated[Key, Refers("queues", "queue_id")]
+    next: Key | None = None
+    no_agents: Key | None = None
+    """When no agent is there; none: as ``next``."""
+    exits: Annotated[dict[PhoneKey, Key | None], Field(default_factory=dict, max_length=12)]
+    """Keys by which the caller leaves the queue."""
+
+
 OperationForm = Annotated[
     GreetingForm
     | ForwardEmployeeForm
@@ -307,7 +319,8 @@ OperationForm = Annotated[
     | RegionForm
     | CallerListForm
     | ForwardUsualForm
-    | RunScenarioForm,
+    | RunScenarioForm
+    | QueueForm,
     Field(discriminator="kind"),
 ]
 
@@ -316,7 +329,7 @@ def branches_of(operation: OperationForm) -> dict[str, str | None]:
     """Where an operation may lead: the place in the file (``next``, ``branches[0].next``) to a key of an operation."""
     found = {
         name: getattr(operation, name)
-        for name in ("next", "open", "closed", "listed", "otherwise", "invalid", "timeout")
+        for name in ("next", "open", "closed", "listed", "otherwise", "invalid", "timeout", "no_agents")
         if hasattr(operation, name)
     }
     for index, branch in enumerate(getattr(operation, "branches", ())):
@@ -324,6 +337,8 @@ def branches_of(operation: OperationForm) -> dict[str, str | None]:
     if isinstance(operation, MenuForm):
         found |= {f"keys.{pressed}": key for pressed, key in operation.keys.items()}
         found |= {"digits.next": operation.digits.next} if operation.digits is not None else {}
+    if isinstance(operation, QueueForm):
+        found |= {f"exits.{pressed}": key for pressed, key in operation.exits.items()}
     return found
 
 
@@ -544,6 +559,7 @@ _OPERATION_REFERENCES = (
     ("schedule_id", "schedule", "schedules"),
     ("music_media_file_id", "music", "media"),
     ("scenario_id", "scenario", "scenarios"),
+    ("queue_id", "queue", "queues"),
 )
 """References of operations: name in stored settings, name in a file, section."""
 

@@ -1,0 +1,232 @@
+"""Commands on agents and queues, from the other processes. :class:`AgentCommands` is the typed interface for them.
+
+They go to a switch like every command (:mod:`trunkline.calls.switch.rpc_client`) and return when their events are stored, or
+``WRITE_TIMEOUT_SECONDS`` later: then they are stored when the database responds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from trunkline.core.errors import InvalidInput, NotCarriedOut, NotFound
+from trunkline.queues import inputs as i
+from trunkline.queues.agents import Agent
+from trunkline.queues.callers import NEVER
+from trunkline.queues.overview import figures, waiting_list
+from trunkline.queues.states import AgentState, AgentStatus
+
+if TYPE_CHECKING:
+    from trunkline.calls.switch.queue_owner import QueueOwner
+    from trunkline.calls.switch.queues import CallQueues
+
+SET_STATUS, SET_STATE, SET_WRAP_UP = "set_agent_status", "set_agent_state", "set_agent_wrap_up"
+LIST_AGENTS, LIST_QUEUES = "list_agents", "list_queues"
+QUEUE_COMMANDS = frozenset({SET_STATUS, SET_STATE, SET_WRAP_UP, LIST_AGENTS, LIST_QUEUES})
+
+WRITE_TIMEOUT_SECONDS = 2.0
+DIRECTORY_SECONDS = 2.0
+"""How long a command waits for an agent that was made a moment ago to reach the switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """One agent at one moment. Times are Unix seconds; None: never, or none.
+
+    :ivar agent_id: id of the employee.
+    :ivar status: as the agent or an administrator has set it.
+    :ivar status_reason: of a break: the text that was given with it.
+    :ivar state: what the agent is doing.
+    :ivar wrap_up_until: end of the wrap-up; in the past: it is over.
+    :ivar ready_time: no offer before that, after one that failed.
+    :ivar queue_ids: the queues of the agent.
+    :ivar queue_id: of the present offer or queue call.
+    :ivar call_session_id: of the present queue call or offer.
+    """
+
+    agent_id: int
+    status: AgentStatus
+    status_reason: str | None
+    status_changed_at: float | None
+    state: AgentState
+    wrap_up_until: float | None
+    ready_time: float | None
+    talk_time: float
+    calls_answered: int
+    no_answer_count: int
+    queue_ids: tuple[int, ...]
+    queue_id: int | None = None
+    call_session_id: int | None = None
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> AgentView:
+        """From the result of a command."""
+        return cls(
+            **{
+                **found,
+                "status": AgentStatus(found["status"]),
+                "state": AgentState(found["state"]),
+                "queue_ids": tuple(found["queue_ids"]),
+            }
+        )
+
+
+class Commands(Protocol):
+    """The part of :class:`~trunkline.calls.switch.rpc_client.SwitchClient` that is used."""
+
+    async def command(
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
+    ) -> dict[str, Any]: ...
+
+
+class AgentCommands:
+    """Commands on the agents of the accounts, for the APIs.
+
+    All raise :class:`~trunkline.core.errors.SwitchUnavailable` when no switch answers, and
+    :class:`~trunkline.core.errors.NotFound` for an employee who is no agent: one that is in no queue and not marked as agent
+    (``is_agent``), or not active.
+    """
+
+    def __init__(self, switch: Commands) -> None:
+        self._switch = switch
+
+    async def set_status(
+        self, account_id: int, employee_id: int, status: AgentStatus, reason: str | None = None
+    ) -> AgentView:
+        """Check in (``Available``), check out (``Logged Out``), take a break (``On Break``).
+
+        :param reason: of a break, such as the id of the pause.
+        """
+        params = {"employee_id": employee_id, "status": status.value, "reason": reason}
+        return AgentView.of_json(await self._switch.command(account_id, SET_STATUS, params))
+
+    async def set_state(self, account_id: int, employee_id: int, state: AgentState) -> AgentView:
+        """Park an agent (``Idle``) or release it (``Waiting``).
+
+        :raises InvalidInput: another state.
+        :raises InvalidState: ``Waiting`` during an offer or a queue call.
+        """
+        params = {"employee_id": employee_id, "state": state.value}
+        return AgentView.of_json(await self._switch.command(account_id, SET_STATE, params))
+
+    async def set_wrap_up(self, account_id: int, employee_id: int, seconds: int | None = None) -> AgentView:
+        """End the wrap-up so many seconds from now, 0 at once; None: the agent's own wrap-up time from now.
+
+        :raises InvalidInput: not 0 to 86400.
+        """
+        params = {"employee_id": employee_id, "seconds": seconds}
+        return AgentView.of_json(await self._switch.command(account_id, SET_WRAP_UP, params))
+
+    async def agents(self, account_id: int) -> list[AgentView]:
+        """All agents of an account, by id."""
+        found = await self._switch.command(account_id, LIST_AGENTS, {})
+        return [AgentView.of_json(one) for one in found["agents"]]
+
+    async def queues(self, account_id: int) -> list[dict[str, Any]]:
+        """Figures of all queues of an account, by id: ``queue_id``, ``waiting``, ``talking``, ``callbacks``, ``agents``
+        (by state), ``on_break``, and ``callers`` who wait, in their order: ``caller_id``, ``call_session_id``, ``number``,
+        ``position``, ``state``, ``score``, ``waited`` (seconds)."""
+        found = await self._switch.command(account_id, LIST_QUEUES, {})
+        queues: list[dict[str, Any]] = found["queues"]
+        return queues
+
+
+async def execute_queue_command(
+    queues: CallQueues | None, account_id: int, name: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Execute a command of :data:`QUEUE_COMMANDS` in the switch.
+
+    :raises TrunklineError: as the methods of :class:`AgentCommands`.
+    """
+    if queues is None:
+        raise NotCarriedOut("This switch runs no queues")
+    owner = queues.owner(account_id)
+    if name == LIST_AGENTS:
+        return {"agents": [view_of(owner, one) for one in _agents_of(owner)] if owner is not None else []}
+    if name == LIST_QUEUES:
+        return {"queues": _queues_of(owner) if owner is not None else []}
+    given = _input(name, params)
+    owner = await _owner_of_agent(queues, account_id, given.agent_id)
+    stored = owner.give(given)
+    if stored is not None:
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                await asyncio.shield(stored)
+        except TimeoutError:
+            pass
+    return view_of(owner, owner.state.agent(given.agent_id))
+
+
+def _input(name: str, params: Mapping[str, Any]) -> i.SetStatus | i.SetState | i.SetWrapUp:
+    agent_id = params["employee_id"]
+    try:
+        if name == SET_STATUS:
+            return i.SetStatus(agent_id, AgentStatus(params["status"]), params.get("reason"))
+        if name == SET_STATE:
+            return i.SetState(agent_id, AgentState(params["state"]))
+    except ValueError as error:
+        raise InvalidInput(str(error)) from None
+    return i.SetWrapUp(agent_id, params.get("seconds"))
+
+
+async def _owner_of_agent(queues: CallQueues, account_id: int, agent_id: int) -> QueueOwner:
+    """
+    :raises NotFound: the employee is no agent.
+    """
+    deadline = asyncio.get_running_loop().time() + DIRECTORY_SECONDS
+    while True:
+        owner = queues.owner(account_id)
+        if owner is not None and agent_id in owner.state.agents:
+            return owner
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise NotFound(
+                "This employee is no agent: put it into a queue first", field="employee_id", value=agent_id
+            )
+        await queues.wait_changed(left)
+
+
+def _agents_of(owner: QueueOwner) -> list[Agent]:
+    return [agent for _, agent in sorted(owner.state.agents.items()) if not agent.is_removed]
+
+
+def view_of(owner: QueueOwner, agent: Agent) -> dict[str, Any]:
+    """An agent as JSON."""
+    engagement = agent.engagement
+    caller = None
+    if engagement is not None and (queue := owner.state.queues.get(engagement.queue_id)) is not None:
+        caller = queue.callers.get(engagement.caller_id)
+    view = AgentView(
+        agent.agent_id,
+        agent.status,
+        agent.status_reason,
+        _instant(agent.status_changed_at),
+        agent.state,
+        _instant(agent.wrap_up_until),
+        _instant(agent.ready_time),
+        agent.talk_time,
+        agent.calls_answered,
+        agent.no_answer_count,
+        tuple(sorted(agent.tiers)),
+        engagement.queue_id if engagement is not None else None,
+        caller.call_session_id if caller is not None else None,
+    )
+    return asdict(view)
+
+
+def _instant(at: float) -> float | None:
+    return None if at == NEVER else at
+
+
+def _queues_of(owner: QueueOwner) -> list[dict[str, Any]]:
+    state = owner.state
+    return [
+        {
+            "queue_id": queue_id,
+            **asdict(figures(state, queue_id)),
+            "callers": [asdict(one) for one in waiting_list(state, queue_id, owner.now)],
+        }
+        for queue_id in sorted(state.queues)
+    ]

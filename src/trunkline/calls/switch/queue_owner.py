@@ -1,0 +1,323 @@
+"""The queues of one account, as this switch runs them: inputs in, events stored, effects on calls.
+
+Each input is decided at once and in order. The events of a decision are appended in one transaction, then its effects are
+carried out; decisions that come meanwhile are appended together by the next transaction. While PostgreSQL does not accept
+events, effects wait ``EFFECTS_WAIT_SECONDS`` and are then carried out without that: callers are connected, and the events
+wait in memory as those of calls do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from trunkline.calls.switch.call_timers import CallLater, Cancellable
+from trunkline.calls.switch.queue_store import QueueStore
+from trunkline.core.clock import Instant
+from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict, first_line
+from trunkline.core.log import get_logger
+from trunkline.db.pool import log_cause
+from trunkline.events.catalogue import Event
+from trunkline.events.store import UNSTORABLE
+from trunkline.queues import inputs as i
+from trunkline.queues.account import AccountQueues
+from trunkline.queues.context import QueueContext
+from trunkline.queues.decision import Decision
+from trunkline.queues.effects import Effect
+from trunkline.queues.evolution import replay
+from trunkline.queues.rules import LiveQueues, decide
+
+EFFECTS_WAIT_SECONDS = 1.0
+"""How long the effects of a decision wait for its events to be stored."""
+
+RETRY_SECONDS = 0.5
+"""Between two attempts to store events."""
+
+BATCH_EVENTS = 500
+"""Of one transaction; the last decision in it may exceed this."""
+
+_SHORTEST_ALARM_SECONDS = 0.001
+
+_log = get_logger("calls")
+
+
+@dataclass(slots=True, eq=False)
+class _Decided:
+    """A decision that waits for its events to be stored."""
+
+    events: Sequence[Event]
+    effects: Sequence[Effect]
+    stored: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class QueueOwner:
+    """Owns the queues of one account. All methods are for one event loop.
+
+    :param carry_out: carries out one effect; what comes of it is given as an input later.
+    :param reloaded: called when the state was made anew from the stored events; gives ``Restarted``.
+    :param lost: called when another switch holds the lease of the node.
+    """
+
+    def __init__(
+        self,
+        account_id: int,
+        store: QueueStore,
+        *,
+        carry_out: Callable[[Effect], None],
+        reloaded: Callable[[], None],
+        next_id: Callable[[], int],
+        clock: Callable[[], Instant],
+        lost: Callable[[], None] = lambda: None,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self.account_id = account_id
+        self._store = store
+        self._lost = lost
+        self._carry_out = carry_out
+        self._reloaded = reloaded
+        self._clock = clock
+        self._call_later = call_later
+        self._context = QueueContext(next_id, random.Random())
+        self._queues: LiveQueues | None = None
+        self._decided: deque[_Decided] = deque()
+        self._unstored: deque[_Decided] = deque()
+        """Decisions whose effects were carried out before their events could be stored."""
+        self._wake = asyncio.Event()
+        self._alarm: Cancellable | None = None
+        self._alarm_at: Instant | None = None
+        self._behind_since: float | None = None
+        self.is_live = False
+        """Whether inputs are decided: the state was read and compared with the calls of the engine."""
+
+    @property
+    def state(self) -> AccountQueues:
+        """
+        :raises RuntimeError: it is not read yet.
+        """
+        return self.live.state
+
+    @property
+    def live(self) -> LiveQueues:
+        """
+        :raises RuntimeError: the state is not read yet.
+        """
+        if self._queues is None:
+            raise RuntimeError("the queues of this account are not read yet")
+        return self._queues
+
+    @property
+    def now(self) -> Instant:
+        """Of the clock of the queues."""
+        return self._clock()
+
+    @property
+    def is_read(self) -> bool:
+        return self._queues is not None
+
+    @property
+    def unstored(self) -> int:
+        """Events that are not stored yet."""
+        return sum(len(one.events) for one in (*self._unstored, *self._decided))
+
+    async def read(self) -> None:
+        """Make the state from the stored events.
+
+        :raises DatabaseUnavailable, psycopg.Error: they cannot be read.
+        """
+        stored = await self._store.read(self.account_id)
+        self._queues = LiveQueues(replay(self.account_id, stored))
+
+    def give(self, given: i.Input) -> asyncio.Future[None] | None:
+        """Decide an input. None: it changed nothing; else what is done when its events are stored.
+
+        :raises Refused: a command that is not possible; nothing has changed.
+        """
+        if self._queues is None:
+            return None
+        decision = decide(self._queues, given, self._context, self._clock())
+        self._arm(decision)
+        if not decision.events and not decision.effects:
+            return None
+        decided = _Decided(tuple(decision.events), tuple(decision.effects))
+        self._decided.append(decided)
+        self._wake.set()
+        return decided.stored
+
+    def caller_of(self, call_session_id: int) -> int | None:
+        """The caller of a call that waits, or is connected with an agent."""
+        return self._queues.index.caller_of_call.get(call_session_id) if self._queues is not None else None
+
+    def _arm(self, decision: Decision) -> None:
+        if decision.alarm == self._alarm_at and self._alarm is not None:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, decision.alarm
+        if decision.alarm is not None:
+            later = self._call_later or asyncio.get_running_loop().call_later
+            seconds = max(_SHORTEST_ALARM_SECONDS, decision.alarm - self._clock())
+            self._alarm = later(seconds, self._elapsed)
+
+    def _elapsed(self) -> None:
+        self._alarm, self._alarm_at = None, None
+        try:
+            self.give(i.Elapsed())
+        except Exception:
+            _log.exception(
+                "queue_alarm_failed",
+                account_id=self.account_id,
+                consequence="what was due now happens with the next change of these queues",
+                remedy="report this line with its traceback",
+            )
+
+    def stop(self) -> None:
+        """No alarm rings any more."""
+        self.is_live = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    # --- storing
+
+    async def run(self) -> None:
+        """Store and carry out decisions until cancelled."""
+        while True:
+            if not self._unstored:
+                await self._wake.wait()
+            self._wake.clear()
+            await self._turn()
+
+    async def flush(self) -> None:
+        """Wait until all that was decided so far is stored."""
+        waiting = [one.stored for one in (*self._unstored, *self._decided)]
+        if waiting:
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _turn(self) -> None:
+        """One transaction, and the effects of what it has stored."""
+        batch = self._batch()
+        new = batch[len(self._unstored) :]
+        events = [event for one in batch for event in one.events]
+        try:
+            async with asyncio.timeout(EFFECTS_WAIT_SECONDS):
+                await self._store.append(events)
+        except LeaseLost:
+            self.stop()
+            self._lost()
+            raise
+        except (StreamConflict, psycopg.errors.UniqueViolation, *UNSTORABLE) as error:
+            await self._start_anew(error)
+            return
+        except (DatabaseUnavailable, psycopg.Error, TimeoutError, OSError) as error:
+            self._stand_by(error, new)
+            await self._pause()
+            return
+        if self._behind_since is not None:
+            _log.info("queue_events_written_again", account_id=self.account_id)
+            self._behind_since = None
+        for one in batch:
+            if not one.stored.done():
+                one.stored.set_result(None)
+        for one in batch:
+            if self._unstored and self._unstored[0] is one:
+                self._unstored.popleft()
+            elif self._decided and self._decided[0] is one:
+                self._decided.popleft()
+                self._perform(one.effects)
+        if self._decided:
+            self._wake.set()
+
+    def _batch(self) -> list[_Decided]:
+        batch: list[_Decided] = []
+        count = 0
+        for one in (*self._unstored, *self._decided):
+            batch.append(one)
+            count += len(one.events)
+            if count >= BATCH_EVENTS:
+                break
+        return batch
+
+    def _stand_by(self, error: Exception, new: Sequence[_Decided]) -> None:
+        """The events wait; who waits is connected nevertheless."""
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
+            _log.error(
+                "queue_events_wait",
+                account_id=self.account_id,
+                cause=log_cause(error)
+                if isinstance(error, psycopg.Error | DatabaseUnavailable)
+                else "timeout",
+                error=first_line(error),
+                consequence="queues go on; their events wait in memory until PostgreSQL accepts them",
+                remedy="see logs/postgres.log, and check the disk of PostgreSQL",
+            )
+        for one in new:
+            self._decided.popleft()
+            self._unstored.append(one)
+            self._perform(one.effects)
+
+    async def _pause(self) -> None:
+        """Until the next attempt; the effects of what is decided meanwhile are not delayed by it."""
+        deadline = time.monotonic() + RETRY_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
+            while self._decided:
+                one = self._decided.popleft()
+                self._unstored.append(one)
+                self._perform(one.effects)
+
+    async def _start_anew(self, error: Exception) -> None:
+        """Events do not fit those that are stored: what is stored counts, compared with the calls of the engine."""
+        _log.error(
+            "queue_events_refused",
+            account_id=self.account_id,
+            error=first_line(error),
+            consequence="the queues of this account are read anew; commands of the last moment are lost",
+            remedy="check that one switch runs for each switch.node; else report this line",
+        )
+        for one in (*self._unstored, *self._decided):
+            if not one.stored.done():
+                one.stored.set_exception(error)
+                one.stored.exception()  # nobody may wait for it
+        self._unstored.clear()
+        self._decided.clear()
+        self.is_live = False
+        while True:
+            try:
+                await self.read()
+                break
+            except (DatabaseUnavailable, psycopg.Error) as failure:
+                _log.warning(
+                    "queues_not_read",
+                    account_id=self.account_id,
+                    cause=log_cause(failure),
+                    error=first_line(failure),
+                    consequence="callers hear music and wait; it is tried again",
+                )
+                await asyncio.sleep(RETRY_SECONDS)
+        self._reloaded()
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            try:
+                self._carry_out(effect)
+            except Exception:
+                _log.exception(
+                    "queue_effect_failed",
+                    account_id=self.account_id,
+                    effect=type(effect).__name__,
+                    detail=repr(effect),
+                    consequence="the caller may wait longer; the queue goes on",
+                    remedy="report this line with its traceback",
+                )

@@ -1,0 +1,47 @@
+"""The event streams of the queues and agents of an account, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trunkline.db.pool import Database
+from trunkline.events.catalogue import Event
+from trunkline.events.store import Fence, append_to_streams, events_of_queues
+
+
+class QueueStore(Protocol):
+    """Where events of queues are kept."""
+
+    async def read(self, account_id: int) -> list[Event]:
+        """All that are needed to make the state, each stream in order.
+
+        :raises DatabaseUnavailable, psycopg.Error: they cannot be read.
+        """
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Append events of one account to their streams, all or none.
+
+        :raises StreamConflict: a stream has another version.
+        :raises LeaseLost: another switch holds the node's lease.
+        :raises DatabaseUnavailable, psycopg.Error: nothing is stored.
+        """
+
+
+class DatabaseQueueStore:
+    """Keeps events of queues in PostgreSQL.
+
+    :param fence: the lease under which this switch writes.
+    """
+
+    def __init__(self, db: Database, fence: Fence | None) -> None:
+        self._db = db
+        self._fence = fence
+
+    async def read(self, account_id: int) -> list[Event]:
+        async with self._db.connection() as connection:
+            return await events_of_queues(connection, account_id)
+
+    async def append(self, events: Sequence[Event]) -> None:
+        async with self._db.connection() as connection:
+            await append_to_streams(connection, events, self._fence)

@@ -1,0 +1,453 @@
+"""The queues of all accounts of a switch: their configuration, calls that wait in them, and agents.
+
+The rules are in :mod:`trunkline.queues`, the flow of one call in :mod:`trunkline.calls.flows.queueing`. An account has one
+:class:`QueueOwner`; an error in one does not affect the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from trunkline.calls import rules
+from trunkline.calls.decision import Decision
+from trunkline.calls.flows import queueing
+from trunkline.calls.session import Phase, Session
+from trunkline.calls.states import InQueue
+from trunkline.calls.switch.call_timers import CallLater
+from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
+from trunkline.calls.switch.queue_owner import RETRY_SECONDS, QueueOwner
+from trunkline.calls.switch.queue_store import QueueStore
+from trunkline.core.clock import Instant
+from trunkline.core.errors import DatabaseUnavailable, InvalidInput, Refused, first_line
+from trunkline.core.log import get_logger
+from trunkline.core.tasks import item_task
+from trunkline.db.pool import log_cause
+from trunkline.directory.model import Account, CallQueue, Directory
+from trunkline.queues import inputs as i
+from trunkline.queues.effects import (
+    CancelDial,
+    CancelOffer,
+    Connect,
+    DialCallback,
+    Effect,
+    LeaveQueue,
+    PlayAnnouncement,
+    PlayJoinAnnouncement,
+    PlayMusic,
+    StartOffer,
+)
+from trunkline.queues.offers import outcome_of_cause
+from trunkline.queues.settings import AgentSettings, QueueSettings
+from trunkline.queues.steady_clock import SteadyClock
+
+if TYPE_CHECKING:
+    from trunkline.calls.switch.switch import Switch
+
+_log = get_logger("calls")
+
+
+class CallQueues:
+    """The queues of the accounts of one switch.
+
+    :param directory: the present directory.
+    :param store: where the events of queues are kept.
+    :param lost: called once when another switch holds the lease.
+    """
+
+    def __init__(
+        self,
+        switch: Switch,
+        store: QueueStore,
+        directory: Callable[[], Directory],
+        *,
+        lost: Callable[[], None] = lambda: None,
+        clock: Callable[[], Instant] | None = None,
+        call_later: CallLater | None = None,
+    ) -> None:
+        self._switch = switch
+        self._store = store
+        self._directory = directory
+        self._lost = lost
+        self._clock = clock or SteadyClock()
+        self._call_later = call_later
+        self._owners: dict[int, QueueOwner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: dict[int, int] = {}
+        """Call sessions by the offers for which their agents are called."""
+        self._changed = asyncio.Condition()
+        self._is_recovered = False
+
+    # --- beginning and end
+
+    async def start(self) -> None:
+        """Read the queues of all accounts that have some. Calls are compared later, by :meth:`recovered`."""
+        for account in self._directory().accounts.values():
+            if account.queues or account.agents:
+                await self._begin(account.account_id).read()
+
+    def recovered(self) -> None:
+        """The calls of the switch are those of the engine: the queues go on. Called after the first recovery."""
+        self._is_recovered = True
+        for owner in list(self._owners.values()):
+            if owner.is_read and not owner.is_live:
+                self._go_live(owner)
+
+    async def stop(self) -> None:
+        """Store what is decided, and end."""
+        for owner in self._owners.values():
+            owner.stop()
+        try:
+            async with asyncio.timeout(2.0):
+                await asyncio.gather(*(owner.flush() for owner in self._owners.values()))
+        except TimeoutError:
+            _log.warning(
+                "queue_events_not_written", consequence="a restart compares the queues with the calls"
+            )
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, account_id: int) -> QueueOwner:
+        owner = QueueOwner(
+            account_id,
+            self._store,
+            carry_out=lambda effect: self._carry_out(account_id, effect),
+            reloaded=lambda: self._go_live(owner),
+            next_id=self._switch.next_id,
+            clock=self._clock,
+            lost=self._lost,
+            call_later=self._call_later,
+        )
+        self._owners[account_id] = owner
+        item_task(owner.run(), name="queues", among=self._tasks)
+        return owner
+
+    def _go_live(self, owner: QueueOwner) -> None:
+        """Compare the state with the calls and the configuration, then handle what comes."""
+        account_id = owner.account_id
+        try:
+            sessions = self._sessions(account_id)
+            for session in sessions:
+                for leg in session.living:
+                    if leg.offer_id is not None:
+                        self._calls[leg.offer_id] = session.call_session_id
+            owner.is_live = True
+            owner.give(restarted(sessions, self._agents(account_id)))
+            self._configure(owner)
+            for session in sessions:
+                if owner.caller_of(session.call_session_id) is None:
+                    joined = join_of(session, self._clock())
+                    if joined is not None:
+                        self._give(owner, joined, session)
+        except Exception:
+            _log.exception(
+                "queues_not_resumed",
+                account_id=account_id,
+                consequence="callers of this account's queues wait until the switch is restarted",
+                remedy="report this line with its traceback",
+            )
+
+    def _sessions(self, account_id: int) -> list[Session]:
+        return [
+            one
+            for one in self._switch.sessions.values()
+            if one.account_id == account_id and one.phase is not Phase.ENDED
+        ]
+
+    def _agents(self, account_id: int) -> Mapping[int, Any]:
+        owner = self._owners.get(account_id)
+        return owner.state.agents if owner is not None and owner.is_read else {}
+
+    # --- configuration
+
+    def directory_changed(self, directory: Directory, touched: frozenset[int]) -> None:
+        """These accounts changed."""
+        for account_id in touched:
+            account = directory.accounts.get(account_id)
+            owner = self._owners.get(account_id)
+            if owner is None and account is not None and (account.queues or account.agents):
+                item_task(self._add(account_id), name="queues-of-account", among=self._tasks)
+            elif owner is not None and owner.is_live:
+                self._configure(owner)
+        item_task(self._notify(), name="queues-configured", among=self._tasks)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _add(self, account_id: int) -> None:
+        """An account got its first queue or agent."""
+        if account_id in self._owners:
+            return
+        owner = self._begin(account_id)
+        while True:
+            try:
+                await owner.read()
+                break
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                _log.warning(
+                    "queues_not_read",
+                    account_id=account_id,
+                    cause=log_cause(error),
+                    error=first_line(error),
+                    consequence="callers hear music and wait; it is tried again",
+                )
+                await asyncio.sleep(RETRY_SECONDS)
+        if self._is_recovered and not owner.is_live:
+            self._go_live(owner)
+        await self._notify()
+
+    def _configure(self, owner: QueueOwner) -> None:
+        """Bring the queues, agents and tiers to what the directory has. One that cannot be is left out and logged."""
+        account = self._directory().accounts.get(owner.account_id)
+        if account is None:
+            return  # a disabled account comes back with its queues
+        for change in _changes(account, owner):
+            try:
+                owner.give(change)
+            except Refused as error:
+                _log.error(
+                    "queue_setting_refused",
+                    account_id=owner.account_id,
+                    change=repr(change),
+                    error=error.message,
+                    consequence="the former setting of this queue or agent is in effect",
+                    remedy="correct the setting that error names",
+                )
+
+    # --- calls
+
+    def note(self, decision: Decision) -> None:
+        """A decision about a call was applied."""
+        session = decision.session
+        owner = self._owners.get(session.account_id)
+        if owner is None or not owner.is_live:
+            return
+        for given in inputs_of(decision, owner.caller_of, owner.state.agents):
+            if isinstance(given, i.CallerPressedKey) and not self._is_exit(session, given.key):
+                continue
+            self._give(owner, given, session)
+
+    def _give(self, owner: QueueOwner, given: i.Input, session: Session) -> None:
+        if isinstance(given, i.JoinQueue):  # the engine's clock may be ahead of that of the queues
+            given = replace(given, answered_at=min(given.answered_at, owner.now))
+        try:
+            owner.give(given)
+        except Refused as error:
+            _log.warning(
+                "queue_input_refused",
+                account_id=owner.account_id,
+                call_session_id=session.call_session_id,
+                given=type(given).__name__,
+                error=error.message,
+            )
+            if isinstance(given, i.JoinQueue):
+                # The queue was removed: the call goes on as after its longest wait.
+                self._later(session, lambda decision: queueing.leave(decision, "timeout", None, None))
+
+    def _is_exit(self, session: Session, key: str) -> bool:
+        """Whether a key is an exit of this call's operation, or of its queue."""
+        context = self._switch.context_of(session.account_id, session)
+        if context is None or not isinstance(session.state, InQueue):
+            return False
+        own = context.account.queues.get(session.state.queue_id)
+        scenario = context.account.scenarios.get(session.present_scenario_id or 0)
+        operation = scenario.operation(session.operation_key) if scenario is not None else None
+        branches = (operation.settings.get("exits") or {}) if operation is not None else {}
+        return key in branches or (own is not None and key in own.exits)
+
+    def _later(self, session: Session, act: Callable[[Decision], None]) -> None:
+        """After the present decision is applied: decisions about one call do not nest."""
+        asyncio.get_running_loop().call_soon(self._act, session.call_session_id, act)
+
+    # --- effects
+
+    def _carry_out(self, account_id: int, effect: Effect) -> None:
+        match effect:
+            case StartOffer():
+                self._calls[effect.offer_id] = effect.call_session_id
+                self._start_offer(account_id, effect)
+            case CancelOffer(offer_id, _, is_elsewhere):
+                call_session_id = self._calls.get(offer_id)
+                if call_session_id is not None:
+                    self._act(
+                        call_session_id,
+                        lambda decision: queueing.withdraw(
+                            decision, offer_id, is_answered_elsewhere=is_elsewhere
+                        ),
+                    )
+            case Connect(offer_id, _, call, _, announcement):
+                self._act(call, lambda decision: queueing.connect(decision, offer_id, announcement))
+            case LeaveQueue(caller_id, call, reason, destination):
+                key = self._key_of(account_id, caller_id)
+                self._act(call, lambda decision: queueing.leave(decision, reason, key, destination))
+            case PlayMusic(_, call, moh_id):
+                self._act(call, lambda decision: queueing.play_music(decision, moh_id))
+            case PlayJoinAnnouncement(_, call, media_id) | PlayAnnouncement(_, call, media_id):
+                self._act(call, lambda decision: queueing.announce(decision, media_id))
+            case DialCallback(caller_id):
+                self._owners[account_id].give(i.CallbackFailed(caller_id, i.CallbackFailure.FAILED))
+            case CancelDial():
+                pass
+
+    def _start_offer(self, account_id: int, effect: StartOffer) -> None:
+        refused: list[int] = []
+
+        def call(decision: Decision) -> None:
+            cause = queueing.offer(
+                decision,
+                effect.offer_id,
+                effect.agent_id,
+                effect.ring_seconds,
+                auto_answer=effect.auto_answer,
+            )
+            if cause is not None:
+                refused.append(cause)
+
+        self._act(effect.call_session_id, call)
+        if refused:
+            self._calls.pop(effect.offer_id, None)
+            self._owners[account_id].give(i.OfferFailed(effect.offer_id, outcome_of_cause(refused[0])))
+
+    def _key_of(self, account_id: int, caller_id: int) -> str | None:
+        """The exit key that a caller has pressed."""
+        owner = self._owners[account_id]
+        queue_id = owner.live.index.queue_of.get(caller_id)
+        caller = owner.state.queues[queue_id].callers.get(caller_id) if queue_id is not None else None
+        return caller.exit_key if caller is not None else None
+
+    def _act(self, call_session_id: int, act: Callable[[Decision], None]) -> None:
+        """Change one call. A call that has ended needs nothing: the input about its end is on its way."""
+        session = self._switch.sessions.get(call_session_id)
+        if session is None or session.phase is Phase.ENDED:
+            return
+        context = self._switch.context_of(session.account_id, session)
+        if context is None:
+            return
+        decision = Decision(session, context, context.now)
+        act(decision)
+        rules.end_if_empty(decision)
+        self._switch.apply(decision)
+
+    def forget(self, session: Session) -> None:
+        """A call is over."""
+        for leg in session.legs.values():
+            if leg.offer_id is not None:
+                self._calls.pop(leg.offer_id, None)
+
+    # --- figures and commands
+
+    def owner(self, account_id: int) -> QueueOwner | None:
+        """The queues of an account that are in use; None: it has none, or they are not read yet."""
+        owner = self._owners.get(account_id)
+        return owner if owner is not None and owner.is_live else None
+
+    async def wait_changed(self, seconds: float) -> None:
+        """Until the directory changes, at most so long."""
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def status(self) -> dict[str, Any]:
+        """Figures for ``trunkline status``."""
+        live = [owner for owner in self._owners.values() if owner.is_live]
+        return {
+            "accounts": len(live),
+            "waiting": sum(len(q.waiting()) for owner in live for q in owner.state.queues.values()),
+            "unwritten_events": sum(owner.unstored for owner in self._owners.values()),
+        }
+
+
+def _changes(account: Account, owner: QueueOwner) -> Iterator[i.Input]:
+    """What is to change so that the state has the queues, agents and tiers of the directory."""
+    state = owner.state
+    for queue_id in sorted(state.queues.keys() - account.queues.keys()):
+        yield i.RemoveQueue(queue_id, is_forced=True)
+    keys = _exit_keys(account)
+    for queue in account.queues.values():
+        try:
+            settings = _settings(queue, keys.get(queue.queue_id, frozenset()))
+        except InvalidInput as error:
+            _log.error(
+                "queue_setting_refused",
+                account_id=account.account_id,
+                queue_id=queue.queue_id,
+                error=error.message,
+                consequence="the former settings of this queue are in effect",
+                remedy="correct the setting that error names",
+            )
+            continue
+        known = state.queues.get(queue.queue_id)
+        if known is None or known.settings != settings:
+            yield i.SetQueue(queue.queue_id, settings)
+    agents = {one.agent_id for one in state.agents.values() if not one.is_removed}
+    for agent_id in sorted(agents - account.agents.keys()):
+        yield i.RemoveAgent(agent_id)
+    for profile in account.agents.values():
+        wanted = AgentSettings.stored(profile.settings)
+        present = state.agents.get(profile.employee_id)
+        if present is None or present.settings != wanted or present.is_removed:
+            yield i.SetAgent(profile.employee_id, wanted)
+    yield from _tier_changes(account, owner)
+
+
+def _tier_changes(account: Account, owner: QueueOwner) -> Iterator[i.Input]:
+    state = owner.state
+    wanted = {
+        (queue.queue_id, tier.employee_id): tier
+        for queue in account.queues.values()
+        for tier in queue.tiers
+        if tier.employee_id in account.agents and queue.queue_id in state.queues
+    }
+    for agent in list(state.agents.values()):
+        for queue_id in [one for one in agent.tiers if (one, agent.agent_id) not in wanted]:
+            if not agent.is_removed:
+                yield i.RemoveTier(queue_id, agent.agent_id)
+    for (queue_id, agent_id), tier in wanted.items():
+        member = state.agents.get(agent_id)
+        place = member.place_in(queue_id) if member is not None else None
+        is_there = place is not None and (place.level, place.position) == (tier.level, tier.position)
+        if member is not None and not member.is_removed and not is_there:
+            yield i.SetTier(queue_id, agent_id, tier.level, tier.position)
+
+
+def _exit_keys(account: Account) -> dict[int, frozenset[str]]:
+    """Keys that are an exit of a queue in some operation."""
+    found: dict[int, frozenset[str]] = {}
+    for scenario in account.scenarios.values():
+        for operation in scenario.operations:
+            if (queue_id := operation.settings.get("queue_id")) is not None:
+                found[queue_id] = (
+                    found.get(queue_id, frozenset()) | (operation.settings.get("exits") or {}).keys()
+                )
+    return found
+
+
+def _settings(queue: CallQueue, more_keys: frozenset[str]) -> QueueSettings:
+    """
+    :raises InvalidInput: a setting that the rules do not accept.
+    """
+    exit_keys = {
+        key: queue.exits.get(key, "") for key in sorted(more_keys | (queue.exits.keys() - {"timeout"}))
+    }
+    return QueueSettings.of(
+        {**queue.settings, "exit_keys": exit_keys, "timeout_destination": queue.exits.get("timeout")}
+    )
+
+
+@asynccontextmanager
+async def running_queues(queues: CallQueues) -> AsyncIterator[CallQueues]:
+    """Run the queues during the block."""
+    await queues.start()
+    try:
+        yield queues
+    finally:
+        await queues.stop()

@@ -1,0 +1,77 @@
+"""Where a caller goes on who leaves a queue unanswered: the texts in ``exits`` of a queue, as operations. Pure.
+
+=====================  ==============================================================
+``scenario:<id>``      that scenario
+``queue:<id>``         that queue
+``employee:<id>``      the phones of that employee
+``group:<id>``         that group
+``voicemail``          a voice message; ``voicemail:<id>``: to that employee
+``number:<digits>``    that outside number
+``hangup``             the call ends
+=====================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline.core.phone import normalise
+from trunkline.directory.model import CallQueue, Operation, OperationKind, Scenario
+
+KEYS = frozenset("0123456789*#")
+TIMEOUT = "timeout"
+"""The exit of a caller whose longest wait is over."""
+
+OPERATION = "queue"
+"""Key of the operation that is the queue itself."""
+
+_BY_ID = {
+    "scenario": (OperationKind.RUN_SCENARIO, "scenario_id"),
+    "queue": (OperationKind.QUEUE, "queue_id"),
+    "employee": (OperationKind.FORWARD_EMPLOYEE, "employee_id"),
+    "group": (OperationKind.FORWARD_GROUP, "group_id"),
+}
+
+
+def usable(exits: object) -> dict[str, str]:
+    """The exits of a queue whose destinations can be reached; all others lead nowhere."""
+    if not isinstance(exits, Mapping):
+        return {}
+    return {
+        str(name): str(destination)
+        for name, destination in exits.items()
+        if (name in KEYS or name == TIMEOUT) and operation_of(str(destination)) is not None
+    }
+
+
+def operation_of(destination: str) -> tuple[OperationKind, dict[str, Any]] | None:
+    """Kind and settings of the operation that a destination is; None: it is none."""
+    kind, _, what = destination.strip().partition(":")
+    if kind in _BY_ID and what.isdecimal():
+        operation, name = _BY_ID[kind]
+        return operation, {name: int(what)}
+    if kind == "voicemail" and (not what or what.isdecimal()):
+        return OperationKind.VOICEMAIL, {"employee_id": int(what)} if what else {}
+    if kind == "number" and (number := normalise(what)) is not None:
+        return OperationKind.FORWARD_NUMBER, {"number": number}
+    if kind == "hangup" and not what:
+        return OperationKind.HANGUP, {}
+    return None
+
+
+def scenario_of(queue: CallQueue) -> Scenario:
+    """The scenario of a call that is put into the queue directly: by its extension, or by a transfer."""
+    keys = {name: f"exit_{name}" for name in queue.exits}
+    settings = {
+        "queue_id": queue.queue_id,
+        "next": keys.get(TIMEOUT),
+        "no_agents": keys.get(TIMEOUT),
+        "exits": {name: key for name, key in keys.items() if name != TIMEOUT},
+    }
+    operations = [Operation(0, OPERATION, queue.name, OperationKind.QUEUE, settings)]
+    for name, destination in queue.exits.items():
+        found = operation_of(destination)
+        if found is not None:
+            operations.append(Operation(0, keys[name], queue.name, found[0], found[1]))
+    return Scenario(queue.scenario_id, queue.name, tuple(operations))

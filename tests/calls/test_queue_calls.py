@@ -1,0 +1,209 @@
+"""Calls in queues: the switch, its queues and a fake engine together."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from trunkline.calls.states import InQueue
+from trunkline.queues.states import AgentState, AgentStatus, CallerState
+
+ANNA_PHONES = sorted([c.ANNA_LINE, c.ANNA_SECOND])
+
+
+async def node(*employees: int, **changes: object) -> QueueNode:
+    made = await QueueNode(with_queue(*employees, **changes)).begin()  # type: ignore[arg-type]
+    for one in employees:
+        await made.status(one)
+    return made
+
+
+async def test_a_caller_waits_with_music_until_an_agent_is_free() -> None:
+    one = await node(c.BORIS)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    assert one.engine.hearing(customer) == {"music"}
+    assert one.rings() == []
+    await one.wait(30)
+    await one.status(c.BORIS)
+    assert one.rings() == [c.BORIS_LINE]
+    phone = await one.answers(c.BORIS_LINE)
+    assert c.BORIS_LINE in one.engine.hearing(customer)
+    await one.wait(10)
+    assert one.owner.state.agents[c.BORIS].state is AgentState.IN_CALL
+    await one.hangs_up(customer)
+    assert phone not in one.engine.channels
+    [end] = one.finished()
+    assert (end["finish_reason"], end["wait_duration"], end["talk_duration"]) == (
+        "caller_disconnects",
+        30,
+        10,
+    )
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+    assert one.callers() == []
+
+
+async def test_all_phones_of_an_agent_ring_and_one_takes_the_call() -> None:
+    one = await node(c.ANNA)
+    customer = await one.call()
+    assert one.rings() == ANNA_PHONES
+    await one.answers(c.ANNA_SECOND)
+    assert one.rings() == []
+    assert one.engine.hearing(customer) == {c.ANNA_SECOND}
+    assert len(one.engine.channels) == 2
+
+
+async def test_who_hangs_up_has_abandoned() -> None:
+    one = await node(c.BORIS)
+    customer = await one.call()
+    await one.hangs_up(customer)
+    assert not one.engine.channels
+    assert one.finished()[0]["finish_reason"] == "abandoned_in_queue"
+    assert [caller.state for caller in one.callers()] == [CallerState.ABANDONED]
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_an_agent_who_leaves_before_the_connection_leaves_the_caller_in_its_place() -> None:
+    one = await node(c.BORIS, settings={"pre_bridge_announce": c.GREETING})
+    customer = await one.call()
+    phone = await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(phone) == {"message"}
+    await one.hangs_up(phone)
+    assert one.engine.hearing(customer) == {"music"}
+    [session] = one.switch.sessions.values()
+    assert session.state == InQueue(QUEUE)
+    assert one.rings() == [c.BORIS_LINE], "no penalty: he rings again"
+
+
+async def test_ring_all_ends_the_other_phones_as_answered_elsewhere() -> None:
+    one = await node(c.ANNA, c.BORIS, settings={"strategy": "ring-all"})
+    customer = await one.call()
+    assert one.rings() == sorted([*ANNA_PHONES, c.BORIS_LINE])
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(customer) == {c.BORIS_LINE}
+    assert len(one.engine.channels) == 2
+    causes = {effect.cause for effect in one.engine.done if type(effect).__name__ == "Hangup"}  # type: ignore[union-attr]
+    assert causes == {26}
+    assert one.owner.state.agents[c.ANNA].state is AgentState.WAITING
+    assert one.owner.state.agents[c.ANNA].no_answer_count == 0
+
+
+@pytest.mark.parametrize(("cause", "state"), [(17, "busy"), (21, "rejected"), (19, "no_answer")])
+async def test_an_offer_that_fails_is_followed_by_the_next_agent(cause: int, state: str) -> None:
+    one = await node(c.ANNA, c.BORIS, settings={"strategy": "top-down"})
+    await one.call()
+    for phone in ANNA_PHONES:
+        one.engine.refuse(one.phone(phone), cause, by_party=True)
+    await one.settle()
+    assert one.rings() == [c.BORIS_LINE]
+    outcomes = [event.data["outcome"] for event in one.store.events if "outcome" in event.data]
+    assert set(outcomes) == {state}
+
+
+async def test_the_ring_time_ends_the_offer() -> None:
+    one = await node(c.BORIS, settings={"ring_timeout": 7})
+    customer = await one.call()
+    await one.wait(6.9)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.wait(0.2)
+    assert one.rings() == []
+    assert one.owner.state.agents[c.BORIS].no_answer_count == 1
+    assert one.engine.hearing(customer) == {"music"}
+    await one.wait(2)
+    assert one.rings() == [c.BORIS_LINE]
+
+
+async def test_the_longest_wait_leads_to_the_next_operation() -> None:
+    one = await node(c.BORIS, settings={"max_wait_time": 20}, operation={"next": "m"})
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    await one.wait(20.1)
+    assert one.engine.hearing(customer) == {"message"}, "the prompt of the voice mail"
+    [session] = one.switch.sessions.values()
+    assert session.message is not None
+
+
+async def test_without_a_way_on_the_call_ends_and_is_reported() -> None:
+    one = await node(c.BORIS, settings={"max_wait_time": 20})
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    await one.call()
+    await one.wait(21)
+    assert one.finished()[0]["finish_reason"] == "no_operators_available"
+
+
+async def test_an_exit_key_leads_to_its_operation_and_others_do_nothing() -> None:
+    one = await node(c.ANNA, operation={"exits": {"5": "b"}})
+    await one.status(c.ANNA, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    from trunkline.telephony.port import KeyPressed
+
+    one.switch.handle(KeyPressed(customer, one.engine.at(), "4"))
+    await one.settle()
+    assert one.engine.hearing(customer) == {"music"}
+    one.switch.handle(KeyPressed(customer, one.engine.at(), "5"))
+    await one.settle()
+    ringing = [chan.endpoint.name for chan in one.engine.channels.values() if chan.dialler]
+    assert ringing == [c.BORIS_LINE]
+
+
+async def test_a_killed_switch_keeps_places_and_talks() -> None:
+    one = await node(c.BORIS)
+    first = await one.call("971500000001")
+    await one.answers(c.BORIS_LINE)
+    await one.wait(5)
+    others = []
+    for number in ("971500000002", "971500000003", "971500000004"):
+        others.append(await one.call(number))
+        await one.wait(3)
+    before = [(one_.caller_id, one_.joined_at, one_.state) for one_ in one.callers()]
+    await one.kill_and_restart()
+    assert [(one_.caller_id, one_.joined_at, one_.state) for one_ in one.callers()] == before
+    assert c.BORIS_LINE in one.engine.hearing(first)
+    assert all(one.engine.hearing(other) == {"music"} for other in others)
+    assert one.owner.state.agents[c.BORIS].state is AgentState.IN_CALL
+    await one.hangs_up(first)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(others[0]) == {c.BORIS_LINE}, "who waits longest is the first"
+
+
+async def test_a_caller_whose_joining_was_not_stored_joins_after_a_restart() -> None:
+    one = await node(c.BORIS)
+    one.store.is_down = True
+    customer = await one.call()
+    one.store.is_down = False
+    one.store.events = [event for event in one.store.events if event.type.value != "caller_joined"]
+    await one.kill_and_restart()
+    assert len(one.callers()) == 1
+    assert customer in one.engine.channels
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(customer) == {c.BORIS_LINE}
+
+
+async def test_callers_are_connected_while_the_database_accepts_nothing() -> None:
+    one = await node(c.BORIS)
+    stored = len(one.store.events)
+    one.store.is_down = True
+    customer = await one.call()
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(customer) == {c.BORIS_LINE}
+    assert len(one.store.events) == stored
+    assert one.owner.unstored > 0
+    one.store.is_down = False
+    await one.owner.flush()
+    assert one.owner.unstored == 0
+    assert [event.type.value for event in one.store.events].count("caller_joined") == 1
+
+
+async def test_a_direct_call_keeps_the_queue_away_from_an_agent() -> None:
+    from tests.calls.fake_engine import a_line
+
+    one = await node(c.BORIS)
+    phone = one.engine.arrive(a_line(c.BORIS_LINE), "97142000001", c.BORIS_LINE)
+    await one.settle()
+    customer = await one.call()
+    assert one.rings() == []
+    await one.hangs_up(phone)
+    assert one.rings() == [c.BORIS_LINE]
+    assert one.engine.hearing(customer) == {"music"}
