@@ -19,7 +19,7 @@ from trunkline.runtime import secrets
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("second setup"),
+    pytest.mark.xdist_group("third setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
