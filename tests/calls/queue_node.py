@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from tests.calls import company as c
 from tests.calls.restarted_node import Node
+from trunkline.calls.effects import TakeControl
 from trunkline.calls.switch.queue_owner import QueueOwner
 from trunkline.calls.switch.queues import CallQueues
+from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable, StreamConflict
 from trunkline.directory.model import Account, AgentProfile, CallQueue, OperationKind, QueueTier, Scenario
@@ -82,6 +84,15 @@ class QueueNode(Node):
         self.store = MemoryStore()
         self.armed: list[_Later] = []
         super().__init__(account)
+
+    def _switch(self) -> Switch:
+        switch = super()._switch()
+
+        async def take_control(channels: tuple[Channel, ...], leaving: Channel | None = None) -> None:
+            self.engine.perform([TakeControl(channels, leaving)])
+
+        self.hands.take_control = take_control  # type: ignore[method-assign]
+        return switch
 
     def _later(self, seconds: float, function: Callable[[], None]) -> _Later:
         later = _Later(self.clock + seconds, function)

@@ -207,3 +207,73 @@ async def test_a_direct_call_keeps_the_queue_away_from_an_agent() -> None:
     await one.hangs_up(phone)
     assert one.rings() == [c.BORIS_LINE]
     assert one.engine.hearing(customer) == {"music"}
+
+
+async def test_a_colleague_dials_the_short_number_of_a_queue() -> None:
+    from tests.calls.fake_engine import a_line
+
+    one = await node(c.BORIS, extension="600")
+    caller = one.engine.arrive(a_line(c.DORA_LINE), "600", c.DORA_LINE)
+    await one.settle()
+    assert one.engine.hearing(caller) == {"music"}
+    assert one.rings() == [c.BORIS_LINE]
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(caller) == {c.BORIS_LINE}
+    await one.wait(5)
+    await one.hangs_up(caller)
+    [end] = one.finished()
+    assert (end["is_internal"], end["is_lost"], end["talk_duration"]) == (True, False, 5)
+    assert end["last_talked_employee_id"] == c.BORIS
+
+
+@pytest.mark.parametrize("by", ["api", "phone"])
+async def test_a_talk_is_transferred_to_a_queue(by: str) -> None:
+    from trunkline.telephony.port import TransferAsked
+
+    one = await node(c.BORIS, c.DORA, extension="600", settings={"strategy": "top-down"})
+    await one.status(c.DORA, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    first = await one.answers(c.BORIS_LINE)
+    await one.wait(5)
+    await one.status(c.DORA)
+    [session] = one.switch.sessions.values()
+    if by == "api":
+        await one.switch.command(
+            c.ACCOUNT, "transfer_talk", {"call_session_id": session.call_session_id, "contact": "600"}
+        )
+    else:
+        one.switch.handle(TransferAsked(first, one.engine.at(), "600", None))
+    await one.settle()
+    assert first not in one.engine.channels
+    assert one.engine.hearing(customer) == {"music"}
+    assert one.owner.state.agents[c.BORIS].state is not AgentState.IN_CALL
+    [waiting] = [caller for caller in one.callers() if caller.is_in_queue]
+    assert waiting.call_session_id == session.call_session_id
+
+
+async def test_the_exits_of_the_queue_itself() -> None:
+    from tests.calls.fake_engine import a_line
+    from trunkline.telephony.port import KeyPressed
+
+    one = await node(c.ANNA, extension="600", exits={"1": f"employee:{c.BORIS}"})
+    await one.status(c.ANNA, AgentStatus.ON_BREAK)
+    caller = one.engine.arrive(a_line(c.DORA_LINE), "600", c.DORA_LINE)
+    customer = await one.call()
+    for channel in (caller, customer):
+        one.switch.handle(KeyPressed(channel, one.engine.at(), "1"))
+        await one.settle()
+        assert one.engine.hearing(channel) == set() or "music" not in one.engine.hearing(channel)
+        ringing = [chan for chan in one.engine.channels.values() if chan.dialler == channel]
+        assert [chan.endpoint.name for chan in ringing] == [c.BORIS_LINE]
+        one.engine.refuse(ringing[0].channel, 17)
+        await one.settle()
+
+
+async def test_a_device_that_is_offline_counts_as_unregistered() -> None:
+    one = await node(c.BORIS)
+    one.engine.offline.add(c.BORIS_LINE)
+    await one.call()
+    outcomes = [event.data["outcome"] for event in one.store.events if "outcome" in event.data]
+    assert set(outcomes) == {"unregistered"}
+    await one.wait(4)
+    assert len(outcomes) == len([event for event in one.store.events if "outcome" in event.data])

@@ -148,7 +148,7 @@ async def test_a_caller_hears_music_and_then_the_agent_who_becomes_free(setup: S
     await phone.answered()
     await agents.until("anna", lambda one: one.state is AgentState.IN_CALL)
     [living] = await setup.living()
-    assert living["legs"][1]["employee_full_name"] == "Anna Berg"
+    assert living["legs"][1]["employee_full_name"] == "Berg Anna"
     await asyncio.sleep(1.5)
     await call.hangup()
     await phone.ended()
@@ -156,7 +156,7 @@ async def test_a_caller_hears_music_and_then_the_agent_who_becomes_free(setup: S
     # Music is what the caller heard first; from the answer on the two hear each other and nobody else.
     await setup.prove_talk(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
-    assert row["first_talked_employee_full_name"] == "Anna Berg"
+    assert row["first_talked_employee_full_name"] == "Berg Anna"
     assert row["wait_duration"] == pytest.approx(phone.at_answer - call.at_dial, abs=1.0)
     anna = await agents.until("anna", lambda one: one.state is AgentState.WAITING)
     assert (anna.calls_answered, anna.status) == (1, AgentStatus.AVAILABLE)

@@ -17,7 +17,7 @@ from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Session
 from trunkline.core.errors import InvalidInput, InvalidState, NotCarriedOut, NotFound, PermissionDenied
-from trunkline.directory.model import CallRecording
+from trunkline.directory.model import CallQueue, CallRecording
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel
@@ -57,6 +57,10 @@ def make_call(decision: Decision, params: Params) -> None:
 def transfer_talk(decision: Decision, params: Params) -> None:
     """With ``contact`` (a form of the reference) a blind transfer: hold, call, hand over."""
     to = params.get("contact")
+    queue = _queue(decision, to)
+    if queue is not None:
+        rules.command(decision, RunScenario(queue.scenario_id))
+        return
     if to is not None:
         third_party(decision, to)  # refuse before the contact is put on hold
         if consultation.may_take_control(decision.session):
@@ -69,10 +73,20 @@ def transfer_by_phone(decision: Decision, params: Params) -> None:
     """A blind transfer that a phone asks for; only from the phone."""
     leg = decision.session.legs[params["leg_id"]]
     phone_transfer.check_number(decision, leg, params["to"])
+    queue = _queue(decision, params["to"])
+    if queue is not None:
+        phone_transfer.done(decision, leg)
+        rules.command(decision, RunScenario(queue.scenario_id))
+        return
     rules.command(decision, Hold())
     rules.command(decision, MakeCall(params["to"], sip_line_id=leg.sip_line_id))
     phone_transfer.done(decision, leg)
     rules.command(decision, Transfer())
+
+
+def _queue(decision: Decision, to: str | None) -> CallQueue | None:
+    """The queue whose short number this is: the contact waits there, nobody is called as a third party."""
+    return decision.context.account.queue_by_extension(to) if to is not None else None
 
 
 def restore_talk(decision: Decision, _params: Params) -> None:

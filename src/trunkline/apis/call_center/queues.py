@@ -128,7 +128,7 @@ _COLUMNS = tuple(
 
 def shown_queue(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the listing by the names of the API."""
-    return {**row, "site_id": None, "extensions": ""}
+    return {**row, "site_id": None, "extensions": row["extension"] or ""}
 
 
 async def _queues(request: RequestContext, args: Arguments) -> Any:

@@ -1,8 +1,8 @@
 """What a dialled number means. Pure.
 
-An emergency number is one before anything else. A short number (2 to 5 digits) is an employee's or group's extension, a
-line's own login is that line; anything else is an outside number, read as the account's country writes numbers and turned
-into E.164.
+An emergency number is one before anything else. A short number (2 to 5 digits) is the extension of an employee, group or
+queue, a line's own login is that line; anything else is an outside number, read as the account's country writes numbers and
+turned into E.164.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import phonenumbers
 
 from trunkline.core.phone import normalise, with_extension
 from trunkline.core.phone import split_number as split
-from trunkline.directory.model import Account, Employee, Group, SipLine
+from trunkline.directory.model import Account, CallQueue, Employee, Group, SipLine
 from trunkline.routing.emergency import emergency_number
 
 
@@ -28,6 +28,12 @@ class ToEmployee:
 @dataclass(frozen=True, slots=True)
 class ToGroup:
     group: Group
+    dialled: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToQueue:
+    queue: CallQueue
     dialled: str
 
 
@@ -108,7 +114,9 @@ FORWARDS = {
 }
 """Codes that are dialled with a number after them."""
 
-Destination = ToMailbox | ToPickUp | ToSetting | ToEmployee | ToGroup | ToLine | ToOutside | ToEmergency
+Destination = (
+    ToMailbox | ToPickUp | ToSetting | ToEmployee | ToGroup | ToQueue | ToLine | ToOutside | ToEmergency
+)
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -133,7 +141,8 @@ def destination(account: Account, dialled: str) -> Destination | None:
         group = account.group_by_extension(dialled)
         if group is not None:
             return ToGroup(group, dialled)
-        return None
+        queue = account.queue_by_extension(dialled)
+        return ToQueue(queue, dialled) if queue is not None else None
     line = account.line_by_login(dialled)
     if line is not None:
         return ToLine(line, dialled)

@@ -8,7 +8,7 @@ from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
 from trunkline.calls.flows import dialing, employee_settings, engine_connect, forwards, mailbox, pick_up
 from trunkline.calls.flows.dialing import DialTarget
-from trunkline.calls.flows.inbound import refuse
+from trunkline.calls.flows.inbound import perform, refuse
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -35,20 +35,24 @@ from trunkline.calls.flows.number_plan import (
     ToMailbox,
     ToOutside,
     ToPickUp,
+    ToQueue,
     ToSetting,
     destination,
 )
+from trunkline.calls.flows.scenario_position import caller_of
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.flows.third_party import right_missing
 from trunkline.calls.session import Leg, Role
 from trunkline.calls.states import Dialling, Finishing
 from trunkline.directory.model import (
+    CallQueue,
     Employee,
     Phone,
     SipLine,
     VirtualNumber,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing import interpreter
 from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
 from trunkline.telephony.port import Arrived, ConnectResult, Endpoint, Target
 
@@ -86,9 +90,22 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
             return _to_outside(
                 decision, leg, where, decision.context.account.numbers.get(_caller_id(decision, leg) or 0)
             )
+        case ToQueue():
+            return _to_queue(decision, where.queue)
         case ToEmployee() | ToGroup() | ToLine():
             return _to_colleagues(decision, leg, where)
     return Reason.INCORRECT_INPUT
+
+
+def _to_queue(decision: Decision, queue: CallQueue) -> Reason | None:
+    """The caller waits in the queue, as a customer would."""
+    account = decision.context.account
+    scenario = account.scenarios.get(queue.scenario_id)
+    if scenario is None:
+        return Reason.INCORRECT_CONFIG
+    decision.enter_scenario(scenario, takes_over=True)
+    perform(decision, interpreter.start(account, scenario, decision.context, caller_of(decision)))
+    return None
 
 
 def _caller_id(decision: Decision, leg: Leg) -> int | None:
@@ -133,7 +150,7 @@ def _begun(
         arrived.channel,
         {
             "role": Role.EMPLOYEE,
-            "side": Side.OPERATOR,
+            "side": Side.CONTACT if isinstance(where, ToQueue) else Side.OPERATOR,
             "direction": "in",
             "calling_phone_number": line.phone_number,
             "called_phone_number": contact_number,

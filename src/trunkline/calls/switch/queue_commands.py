@@ -220,12 +220,17 @@ def _instant(at: float) -> float | None:
     return None if at == NEVER else at
 
 
+def _figures(owner: QueueOwner, queue_id: int) -> dict[str, Any]:
+    found = figures(owner.state, queue_id)
+    return {**asdict(found), "agents": {state.value: count for state, count in found.agents.items()}}
+
+
 def _queues_of(owner: QueueOwner) -> list[dict[str, Any]]:
     state = owner.state
     return [
         {
             "queue_id": queue_id,
-            **asdict(figures(state, queue_id)),
+            **_figures(owner, queue_id),
             "callers": [asdict(one) for one in waiting_list(state, queue_id, owner.now)],
         }
         for queue_id in sorted(state.queues)

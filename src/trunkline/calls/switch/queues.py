@@ -246,6 +246,7 @@ class CallQueues:
                 call_session_id=session.call_session_id,
                 given=type(given).__name__,
                 error=error.message,
+                consequence="the queue is unchanged; a call that could not join goes on with the next operation",
             )
             if isinstance(given, i.JoinQueue):
                 # The queue was removed: the call goes on as after its longest wait.

@@ -1,4 +1,4 @@
-"""Short numbers: employees and groups of an account share one set of them."""
+"""Short numbers: employees, groups and queues of an account share one set of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ async def check_extension(
             and employee_id is distinct from %(employee_id)s
         union all
         select from employee_groups where account_id = %(account_id)s and extension = %(extension)s
-            and group_id is distinct from %(group_id)s""",
+            and group_id is distinct from %(group_id)s
+        union all
+        select from queues where account_id = %(account_id)s and extension = %(extension)s""",
         {
             "account_id": account_id,
             "extension": extension,
@@ -41,7 +43,7 @@ async def check_extension(
     )
     if await cursor.fetchone() is not None:
         raise Duplicate(
-            f"{extension} is the short number of another employee or group",
+            f"{extension} is the short number of another employee, group or queue",
             mnemonic="already_in_use",
             field=field,
             value=extension,

@@ -132,9 +132,9 @@ def _shared_lines(form: Form) -> Iterator[str]:
 
 
 def _extensions(form: Form) -> Iterator[str]:
-    """Employees and groups share one set of short numbers."""
+    """Employees, groups and queues share one set of short numbers."""
     taken: dict[str, str] = {}
-    for section in ("employees", "groups"):
+    for section in ("employees", "groups", "queues"):
         for key, item in form.section(section).items():
             if item.extension is None:
                 continue

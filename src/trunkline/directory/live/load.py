@@ -481,6 +481,7 @@ def _queue(row: Mapping[str, Any], tiers: Sequence[model.QueueTier]) -> model.Ca
     return model.CallQueue(
         row["queue_id"],
         row["name"],
+        row["extension"],
         row["record"] > 0,
         {name: row[name] for name in _QUEUE_SETTINGS},
         exits.usable(row["exits"]),

@@ -77,6 +77,7 @@ class Account:
     _lines_by_login: Mapping[str, SipLine] = field(init=False, repr=False, compare=False)
     _employees_by_extension: Mapping[str, Employee] = field(init=False, repr=False, compare=False)
     _groups_by_extension: Mapping[str, Group] = field(init=False, repr=False, compare=False)
+    _queues_by_extension: Mapping[str, CallQueue] = field(init=False, repr=False, compare=False)
     _employees_by_line: Mapping[int, Employee] = field(init=False, repr=False, compare=False)
     _system_media: Mapping[str, MediaFile] = field(init=False, repr=False, compare=False)
 
@@ -88,6 +89,7 @@ class Account:
             self, "_employees_by_extension", {e.extension: e for e in self.employees.values() if e.extension}
         )
         index(self, "_groups_by_extension", {g.extension: g for g in self.groups.values() if g.extension})
+        index(self, "_queues_by_extension", {q.extension: q for q in self.queues.values() if q.extension})
         index(self, "_employees_by_line", self._line_owners())
         system = {m.key: m for m in self.media.values() if m.kind is MediaKind.SYSTEM}
         index(self, "_system_media", system)
@@ -175,12 +177,19 @@ class Account:
         """Whether an extension has more digits than these and begins with them."""
         return any(
             len(one) > len(digits) and one.startswith(digits)
-            for extensions in (self._employees_by_extension, self._groups_by_extension)
+            for extensions in (
+                self._employees_by_extension,
+                self._groups_by_extension,
+                self._queues_by_extension,
+            )
             for one in extensions
         )
 
     def group_by_extension(self, extension: str) -> Group | None:
         return self._groups_by_extension.get(extension)
+
+    def queue_by_extension(self, extension: str) -> CallQueue | None:
+        return self._queues_by_extension.get(extension)
 
     def employee_of_line(self, sip_line_id: int) -> Employee | None:
         """The employee of this line, if there is one."""

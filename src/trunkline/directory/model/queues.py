@@ -28,6 +28,7 @@ class CallQueue:
 
     queue_id: int
     name: str
+    extension: str | None = None
     is_recorded: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     exits: Mapping[str, str] = field(default_factory=dict)

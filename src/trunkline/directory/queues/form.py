@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from trunkline.db.pool import Row
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
-from trunkline.directory.forms.fields import Item, Key, distinct, one_of
+from trunkline.directory.forms.fields import Extension, Item, Key, distinct, one_of
 from trunkline.directory.queues import rules
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class QueueForm(Item):
     """Names are those of the Call Center API; media files are named by their keys."""
 
     name: str = ""
+    extension: Extension | None = None
     tv_name: _Text | None = None
     strategy: Annotated[str, one_of(*rules.STRATEGIES)] = "longest-idle-agent"
     record: _Count = 0
