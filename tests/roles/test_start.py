@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
+import uvloop
+
+from trunkline.core import log
+from trunkline.roles import __main__ as entry
+from trunkline.runtime.instance import SUPERVISED
 
 _LIBRARIES_OF_SOUND = {"numpy", "av", "onnxruntime"}
 
@@ -40,3 +47,24 @@ def test_the_first_readiness_logs_the_phases_of_the_start_once() -> None:
     assert started["was_standby"] is True
     assert list(started["phases_ms"]) == ["load", "directory", "readiness"]
     assert sum(started["phases_ms"].values()) == pytest.approx(started["total_ms"], abs=3)
+
+
+@pytest.mark.parametrize(("role", "niceness"), [("switch", []), ("web", []), ("worker", [10])])
+def test_the_worker_has_a_low_priority_when_it_has_loaded(
+    role: str, niceness: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it took minutes to load, and everything waited for it."""
+    happened: list[object] = []
+
+    def run(coroutine: Coroutine[Any, Any, None]) -> None:
+        coroutine.close()
+        happened.append("runs")
+
+    monkeypatch.setenv(SUPERVISED, "1")
+    monkeypatch.setattr(sys, "argv", ["trunkline.roles", role])
+    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
+    monkeypatch.setattr(entry, "_load", lambda _: happened.append("loaded"))
+    monkeypatch.setattr(entry, "lower_priority", happened.append)
+    monkeypatch.setattr(uvloop, "run", run)
+    entry.main()
+    assert happened == ["loaded", *niceness, "runs"]

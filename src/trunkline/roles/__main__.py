@@ -20,6 +20,7 @@ from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
 from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.observation import observed
 from trunkline.runtime.instance import SUPERVISED
+from trunkline.runtime.priority import NICENESS, lower_priority
 from trunkline.runtime.processes import uptime
 from trunkline.runtime.standby import wait_for_start
 
@@ -53,17 +54,21 @@ def main() -> None:
     """Entry point of a role's process."""
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         raise SystemExit(f"usage: python -m trunkline.roles {'|'.join(ROLES)}")
+    role = sys.argv[1]
     settings = Settings()
     is_json = settings.log_json if settings.log_json is not None else not sys.stderr.isatty()
-    log.configure(sys.argv[1], json=is_json, level=settings.log_level)
-    module = _load(sys.argv[1])  # after the log is configured: modules make their loggers at import
+    log.configure(role, json=is_json, level=settings.log_level)
+    module = _load(role)  # after the log is configured: modules make their loggers at import
     was_standby = wait_for_start()
     phases = StartPhases(time.monotonic() - (0.0 if was_standby else uptime(os.getpid()) or 0.0))
     phases.done("load")
+    if SUPERVISED in os.environ and role in NICENESS:
+        # Not before: to load at a low priority takes minutes on a busy machine, and deliveries wait for it after a restart.
+        lower_priority(NICENESS[role])
     try:
-        uvloop.run(_main(sys.argv[1], module, settings, phases, was_standby=was_standby))
+        uvloop.run(_main(role, module, settings, phases, was_standby=was_standby))
     except ConfigurationError as error:
-        raise SystemExit(f"trunkline {sys.argv[1]}: {error.message}") from error
+        raise SystemExit(f"trunkline {role}: {error.message}") from error
     except CoreTaskFailed:
         raise SystemExit(EXIT_CODE) from None  # the log has the traceback
 

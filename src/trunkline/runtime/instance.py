@@ -31,6 +31,7 @@ from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import check_free, media_ports, ports_of
+from trunkline.runtime.priority import NICENESS
 from trunkline.runtime.program import Program
 from trunkline.runtime.secrets import Login
 from trunkline.runtime.service import Report, Service
@@ -47,8 +48,6 @@ _ENGINE_OPEN_FILES = 200_000
 _ROLE_OPEN_FILES = 65_536
 _STANDBYS = frozenset({"switch"})
 """Roles whose restart callers wait for. A standby takes memory, so the others have none."""
-_NICENESS = {"worker": 10}
-"""Deliveries and encoding may come later; calls may not."""
 _READY_SECONDS, _NICE_READY_SECONDS = 60, 240
 """A process with low priority starts slowly on a busy machine; killing it would only delay it more."""
 
@@ -239,14 +238,13 @@ def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Se
             [sys.executable, "-m", "trunkline.roles", role],
             environment={**environment_of(settings), SUPERVISED: "1"},
             open_files=_ROLE_OPEN_FILES,
-            niceness=_NICENESS.get(role, 0),
             # A role that is asked to stop would first wait for a database that ends at the same moment.
             death_signal=signal.SIGKILL,
         ),
         is_ready_line=says_ready,
         report_of=report_of,
         silent_seconds=SILENT_SECONDS,
-        ready_seconds=_NICE_READY_SECONDS if role in _NICENESS else _READY_SECONDS,
+        ready_seconds=_NICE_READY_SECONDS if role in NICENESS else _READY_SECONDS,
         version=__version__,
         has_standby=role in _STANDBYS,
     )

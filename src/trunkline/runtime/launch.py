@@ -3,7 +3,6 @@
 ``python -I -S launch.py '{"argv": [...], ...}'`` sets, in the child itself and so without races:
 
 - the signal it gets when its parent ends in any way (``death_signal``, 0 = none);
-- its priority for the processor (``niceness``);
 - the umask: what it makes is for its user alone;
 - the limit of open files (``open_files``, as far as the machine allows);
 - the user (``uid``, ``gid``), and, when ``reach`` is set, the one capability to pass through folders closed
@@ -12,7 +11,6 @@
 Only the standard library; it must start in a few milliseconds.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -100,21 +98,11 @@ def _prepare_reach() -> int:
     return capability
 
 
-def _lower_priority(niceness: int) -> None:
-    os.nice(niceness)
-    # Where the kernel schedules by sessions, niceness applies only within a session, and this process
-    # has a separate session: the session needs the niceness as well.
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as session:
-        session.write(str(niceness))
-
-
 def main() -> None:
     order = json.loads(sys.argv[1])
     os.umask(0o077)
     if order.get("open_files"):
         _raise_open_files(order["open_files"])
-    if order.get("niceness"):
-        _lower_priority(order["niceness"])
     if order.get("uid") is not None:
         _become(order["uid"], order["gid"], order.get("reach", False))
     if order.get("death_signal"):

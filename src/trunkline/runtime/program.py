@@ -30,7 +30,6 @@ class Program:
     :ivar environment: variables over the ones inherited.
     :ivar user: the user to run as, None for the present one.
     :ivar open_files: raise the limit of open files to this, as far as allowed; 0 leaves it.
-    :ivar niceness: added to the present niceness (up to 19), for a lower priority.
     :ivar death_signal: the signal that the kernel sends to the child when its parent ends (even by SIGKILL); None: none.
     """
 
@@ -39,7 +38,6 @@ class Program:
     folder: Path | None = None
     user: User | None = None
     open_files: int = 0
-    niceness: int = 0
     death_signal: signal.Signals | None = signal.SIGTERM
 
     def launch_argv(self) -> list[str]:
@@ -49,7 +47,6 @@ class Program:
             "parent": os.getpid(),
             "death_signal": int(self.death_signal or 0),
             "open_files": self.open_files,
-            "niceness": self.niceness,
         }
         if self.user is not None:
             order |= {"uid": self.user.uid, "gid": self.user.gid, "reach": self.user.reach}
