@@ -21,6 +21,7 @@ from trunkline.apis.jsonrpc import Services
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.apis.web import Endpoints, build_app, serving
 from trunkline.core.settings import Settings, WebSettings
+from trunkline.demo.certificate import certify
 from trunkline.runtime import certificates
 
 Ports = Callable[[int], list[int]]
@@ -43,7 +44,7 @@ def _settings(tmp_path: Path, ports: Ports, **changes: object) -> Settings:
     http, https = ports(2)
     fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
     settings = Settings(data_dir=tmp_path, web=WebSettings.model_validate(fields))
-    certificates.ensure(settings)
+    certify(settings)
     return settings
 
 

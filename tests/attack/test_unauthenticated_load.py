@@ -28,7 +28,7 @@ from trunkline.apis.web import Endpoints, build_app, serving
 from trunkline.core import patterns
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.core.threads import NICENESS, half_of_the_processors
-from trunkline.runtime import certificates
+from trunkline.demo.certificate import certify
 
 pytestmark = pytest.mark.attack
 
@@ -45,7 +45,7 @@ async def _web(folder: Path, ports: Ports, **changes: Any) -> AsyncIterator[Endp
     http, https = ports(2)
     fields = {"http_port": http, "https_port": https, "https_bind": "127.0.0.1", **changes}
     settings = Settings(data_dir=folder, web=WebSettings.model_validate(fields))
-    certificates.ensure(settings)
+    certify(settings)
     fakes = ApisOnFakes()
     app = build_app(Services(fakes.accounts, fakes.switch, settings), request_log=fakes.request_log)
     async with serving(app, settings) as endpoints:

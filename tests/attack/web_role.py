@@ -22,7 +22,8 @@ from trunkline.accounts.components import TITLES
 from trunkline.accounts.model import METERED, Api, NewAccount
 from trunkline.core.settings import MetricsSettings, Settings, SwitchSettings, WebSettings
 from trunkline.db.pool import Database
-from trunkline.runtime import certificates, secrets
+from trunkline.demo.certificate import certify
+from trunkline.runtime import secrets
 from trunkline.runtime.ports import free_ports
 
 _PATHS = {Api.CALL_API: "/v4.0", Api.DATA_API: "/v2.0"}
@@ -111,7 +112,7 @@ async def web_role(dsn: str, folder: Path, **changes: Any) -> AsyncIterator[WebR
         ),
     )
     secrets.ensure(settings)
-    certificates.ensure(settings)
+    certify(settings)
     commands: list[str] = []
     async with (
         _switch(control, commands),

@@ -15,6 +15,7 @@ import pytest
 
 from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
+from trunkline.demo.certificate import certify
 from trunkline.demo.outside import OutsideWorld, Registrar, choose_ports
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -97,7 +98,7 @@ class Pbx:
 
     def __init__(self, install: AsteriskInstall, folder: Path) -> None:
         self.settings = settings = Settings(data_dir=folder)
-        certificates.ensure(settings)
+        certify(settings)
         certificates.publish(settings)
         ari, ami, udp, tls, wss = free_ports(5)
         rtp = free_media_ports()

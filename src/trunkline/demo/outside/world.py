@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from typing import Self
 from trunkline.core.errors import EngineUnavailable
 from trunkline.core.settings import Settings
 from trunkline.demo import tones
+from trunkline.demo.certificate import certify
 from trunkline.demo.outside import config
 from trunkline.demo.outside.config import CarrierLogin, Folders, Identity, Ports, Registrar, Transport
 from trunkline.demo.outside.party import (
@@ -43,6 +45,11 @@ _PHONE_TONES, _CUSTOMER_TONES = ALL_TONES[:8], ALL_TONES[8:]
 _TONE_SECONDS = 10
 _NO_SUCH_NUMBER = 1
 _CODECS = ("alaw", "ulaw")
+
+
+@cache
+def _sound_of(tone: float) -> bytes:
+    return tones.to_pcm(tones.sine(tone, _TONE_SECONDS))
 
 
 def choose_ports() -> Ports:
@@ -299,7 +306,7 @@ class OutsideWorld:
     def _write_static(self) -> None:
         self._folders.create()
         own = Settings(data_dir=self._folders.root)
-        certificates.ensure(own)
+        certify(own)
         files = config.static_files(
             self._folders,
             self.ports,
@@ -317,7 +324,7 @@ class OutsideWorld:
         for tone in new:
             folder = self._folders.tones / tone_class(tone)
             folder.mkdir(exist_ok=True)
-            (folder / "tone.sln").write_bytes(tones.to_pcm(tones.sine(tone, _TONE_SECONDS)))
+            (folder / "tone.sln").write_bytes(_sound_of(tone))
         self._tones |= new
         music = "".join(
             f"[{tone_class(tone)}]\nmode = files\ndirectory = {self._folders.tones / tone_class(tone)}\n\n"
