@@ -159,6 +159,17 @@ def hears_matrix(ears: Iterable[Ear], tones: Mapping[str, float]) -> dict[str, d
     return matrix
 
 
+def described(sound: Sound, rate: int = RATE) -> str:
+    """What a recording has instead of what was expected, for a message."""
+    if len(sound) == 0:
+        return "nothing was recorded"
+    seconds = len(sound) / rate
+    if np.abs(sound).max() < _SILENT:
+        return f"{seconds:.1f} s of silence"
+    loudest = np.abs(np.fft.rfft(sound))[1:].argmax() + 1
+    return f"{seconds:.1f} s of sound, most of it at {loudest / seconds:.0f} Hz"
+
+
 def _frames(sound: Sound, rate: int) -> Sound:
     """Overlapping windows around each hop; the ends are padded so that edges keep their place."""
     width, hop = round(_WINDOW * rate), round(_HOP * rate)

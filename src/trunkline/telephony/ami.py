@@ -111,10 +111,14 @@ class AmiClient:
     """An AMI connection that reconnects automatically, to be used as an async context manager.
 
     :param bad: counts the messages that cannot be read.
+    :param timeout: seconds that Asterisk may take for an action.
     """
 
-    def __init__(self, address: AmiAddress, bad: BadMessages | None = None) -> None:
+    def __init__(
+        self, address: AmiAddress, bad: BadMessages | None = None, *, timeout: float = _TIMEOUT
+    ) -> None:
         self._address = address
+        self._timeout = timeout
         self._bad = bad or BadMessages()
         self._framing = Framing(self._add_bad)
         self._queue: asyncio.Queue[AmiSignal] = asyncio.Queue()
@@ -183,10 +187,10 @@ class AmiClient:
         self._pending[action_id] = pending
         try:
             send(self._writer, _encode(name, action_id, headers))
-            async with asyncio.timeout(_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 response = await pending.done
         except TimeoutError as error:
-            raise AmiTimeout(f"Asterisk did not answer {name} within {_TIMEOUT:.0f} s") from error
+            raise AmiTimeout(f"Asterisk did not answer {name} within {self._timeout:.0f} s") from error
         except OSError as error:
             self._mark_down()  # the reader has not noticed yet
             raise AmiNotConnected(f"{name}: the connection to Asterisk broke: {error}") from error

@@ -84,6 +84,7 @@ class AriClient:
     :param subscribe_all: also receive events of channels outside the application.
     :param connections: most commands under way at once.
     :param bad: counts the messages that cannot be read.
+    :param timeout: seconds that Asterisk may take for a command.
     """
 
     def __init__(
@@ -95,10 +96,11 @@ class AriClient:
         subscribe_all: bool = False,
         connections: int = 64,
         bad: BadMessages | None = None,
+        timeout: float = _TIMEOUT,
     ) -> None:
         self._base = f"http://{address.host}:{address.port}/ari"
         self._authorization = aiohttp.encode_basic_auth(address.user, address.password)
-        self._http = HttpPool(address.host, address.port, self._authorization, connections, _TIMEOUT)
+        self._http = HttpPool(address.host, address.port, self._authorization, connections, timeout)
         self.app = app
         self._only = None if only is None else sorted(only)
         self._subscribe_all = subscribe_all

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +37,8 @@ WAIT_TIMEOUT_SECONDS = 40.0
 _NORMAL_CLEARING = 16
 _POLL = 0.05
 _LONGEST_RING = 120
+_END_SECONDS = 5.0
+"""How long the end of a call whose channel takes no commands any more may take to be reported."""
 
 
 class What(StrEnum):
@@ -84,6 +86,7 @@ class Call:
     :ivar keys: keys the other side pressed.
     :ivar ended_by_other: whether the other side ended it.
     :ivar in_hand: set once its channel takes commands.
+    :ivar failure: what its phone could not do, although the call lives; each wait ends with it.
     """
 
     def __init__(self, party: str, tone: float, line: Line, channel: str, number: str, name: str) -> None:
@@ -94,6 +97,7 @@ class Call:
         self.keys = ""
         self.ended_by_other = True
         self.in_hand = asyncio.Event()
+        self.failure: AriError | AmiError | None = None
         self.tone = tone
         self._line = line
         self._channel = channel
@@ -152,18 +156,20 @@ class Call:
     async def wait(self, what: What, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         """Unix seconds of the first time it happened; :class:`TimeoutError` when it does not come.
 
-        An ended call has no further events: the wait fails at once.
+        An ended call has no further events, and one whose phone failed not those that are expected: the wait fails at once.
         """
         try:
             async with asyncio.timeout(timeout):
                 while (at := self.at(what)) is None:
-                    if self.is_ended:
+                    if self.is_ended or self.failure:
                         raise TimeoutError
                     self._changed.clear()
                     await self._changed.wait()
                 return at
         except TimeoutError:
-            raise TimeoutError(f"{self!r} was never {what.value}; cause {self.cause}") from None
+            raise TimeoutError(
+                f"{self!r} was never {what.value}; cause {self.cause}{self._failed()}"
+            ) from self.failure
 
     async def ringing(self, timeout: float = WAIT_TIMEOUT_SECONDS) -> float:
         return await self.wait(What.RINGING, timeout)
@@ -273,11 +279,15 @@ class Call:
         past = len(tones.read_raw(self._file))
         deadline = time.monotonic() + timeout
         while True:
-            spans = tones.heard(tones.read_raw(self._file)[past:], [tone])[tone]
+            sound = tones.read_raw(self._file)[past:]
+            spans = tones.heard(sound, [tone])[tone]
             if any(span.seconds >= seconds for span in spans):
                 return
-            if time.monotonic() > deadline or self.is_ended:
-                raise TimeoutError(f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}")
+            if time.monotonic() > deadline or self.is_ended or self.failure:
+                raise TimeoutError(
+                    f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}: {tones.described(sound)}"
+                    f"{self._failed()}"
+                ) from self.failure
             await asyncio.sleep(0.1)
 
     async def _settled(self, file: Path) -> None:
@@ -295,6 +305,9 @@ class Call:
     def note(self, what: What, at: float | None = None, cause: int = 0) -> None:
         self.moments.append(Moment(at or time.time(), self.party, what, self.number, cause))
         self._changed.set()
+
+    def _failed(self) -> str:
+        return f"; its phone failed: {self.failure}" if self.failure else ""
 
     def on_event(self, event: AriEvent) -> None:
         """Handle an engine event of this call's channel."""
@@ -322,30 +335,39 @@ class Call:
         self._speaking = asyncio.create_task(self._speak_when_answered())
 
     async def _speak_when_answered(self) -> None:
-        with contextlib.suppress(TimeoutError, AriError):
+        with contextlib.suppress(TimeoutError):
             await self.answered(_LONGEST_RING)
-            await self.unmute()
+            await self._try(self.unmute())
 
     async def behave(self, behaviour: Behaviour, channel_name: str) -> None:
         """Handle an incoming call according to its behaviour; the other side may end it at any moment."""
+        await self._try(self._behave(behaviour, channel_name))
+
+    async def _try(self, work: Awaitable[None]) -> None:
+        """Do work of the phone beside the test, which learns of a failure when it waits for the call."""
         try:
-            match behaviour:
-                case Answer():
-                    await self._answer_with(behaviour, channel_name)
-                case Ignore():
+            await work
+        except (AriError, AmiError) as error:
+            # A call that has ended takes no commands, and its end may be reported after that.
+            with contextlib.suppress(TimeoutError):
+                await self.ended(_END_SECONDS)
+            if not self.is_ended:
+                self.failure = error
+                self._changed.set()
+
+    async def _behave(self, behaviour: Behaviour, channel_name: str) -> None:
+        match behaviour:
+            case Answer():
+                await self._answer_with(behaviour, channel_name)
+            case Ignore():
+                await self._ring()
+            case Redirect():
+                await self._refer(f"sip:{behaviour.to}@127.0.0.1")
+            case Refuse():
+                if behaviour.after:
                     await self._ring()
-                case Redirect():
-                    await self._refer(f"sip:{behaviour.to}@127.0.0.1")
-                case Refuse():
-                    if behaviour.after:
-                        await self._ring()
-                        await asyncio.sleep(behaviour.after)
-                    await self.hangup(behaviour.cause)
-        except (AriError, AmiError):
-            if not self.is_ended:
-                await asyncio.sleep(0.2)
-            if not self.is_ended:
-                raise
+                    await asyncio.sleep(behaviour.after)
+                await self.hangup(behaviour.cause)
 
     async def _answer_with(self, answer_as: Answer, channel_name: str) -> None:
         if answer_as.early_media:

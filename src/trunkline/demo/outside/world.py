@@ -97,10 +97,14 @@ class OutsideWorld:
         self._process: asyncio.subprocess.Process | None = None
         self._stack = contextlib.AsyncExitStack()
         # The end of an incoming channel is sent only to subscribers of all channels.
+        # On a busy machine Asterisk may take seconds for a command; the product would not wait for so long.
         ari = AriClient(
-            AriAddress(self.ports.http, config.USER, self._password), config.APP, subscribe_all=True
+            AriAddress(self.ports.http, config.USER, self._password),
+            config.APP,
+            subscribe_all=True,
+            timeout=WAIT_TIMEOUT_SECONDS,
         )
-        ami = AmiClient(AmiAddress(self.ports.ami, config.USER, self._password))
+        ami = AmiClient(AmiAddress(self.ports.ami, config.USER, self._password), timeout=WAIT_TIMEOUT_SECONDS)
         self._line = Line(ari, ami, self._folders.heard)
 
     # --- life
