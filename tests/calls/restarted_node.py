@@ -177,6 +177,19 @@ class Node:
         :param alive_until: seconds at which the former switch was connected to its engine for the last time.
         """
         self.clock += 1
+        self.replace_switch()
+        survey = Survey(
+            Instant(self.clock),
+            [self.seen(one) for one in self.engine.channels],
+            list(self.missed),
+            None if engine_started is None else Instant(T0 + engine_started),
+            self.engine.recordings,
+        )
+        self.recover(survey, None if alive_until is None else Instant(T0 + alive_until))
+        return self.flow()
+
+    def replace_switch(self) -> None:
+        """A new switch with the event log, before it has looked at the engine."""
         self.alive = True
         self.switch = self._switch()
         for events in self.reported.events.values():
@@ -184,15 +197,6 @@ class Node:
             assert session is not None
             if session.phase is not Phase.ENDED:
                 self.switch.restore(session, events)
-        survey = Survey(
-            Instant(self.clock),
-            [self._seen(one) for one in self.engine.channels],
-            list(self.missed),
-            None if engine_started is None else Instant(T0 + engine_started),
-            self.engine.recordings,
-        )
-        self.recover(survey, None if alive_until is None else Instant(T0 + alive_until))
-        return self.flow()
 
     def recover(self, survey: Survey, alive_until: Instant | None = None) -> None:
         for events in self.reported.events.values():
@@ -208,11 +212,12 @@ class Node:
         """A new switch whose survey has these lines of the log, and perhaps not yet the channels."""
         self.alive = True
         self.switch = self._switch()
-        listed = [self._seen(one) for one in self.engine.channels] if listing else []
+        listed = [self.seen(one) for one in self.engine.channels] if listing else []
         at = Instant(self.clock - 0.001)
         self.recover(Survey(at, listed if channels is None else channels, list(log)))
 
-    def _seen(self, channel: Channel) -> SeenChannel:
+    def seen(self, channel: Channel) -> SeenChannel:
+        """As the listing of the engine has it."""
         chan = self.engine.channels[channel]
         arrived = next(
             (one for one in self.missed if isinstance(one, Arrived) and one.channel == channel), None
@@ -284,7 +289,7 @@ def talking() -> tuple[Node, Channel, Channel]:
 
 def reconnect(node: Node) -> None:
     """The connection to the engine broke and is back; the switch lived on, and signals of between are only in the log."""
-    survey = Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], list(node.missed))
+    survey = Survey(Instant(node.clock), [node.seen(one) for one in node.engine.channels], list(node.missed))
     node.recover(survey)
     node.flow()
 

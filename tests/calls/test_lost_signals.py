@@ -66,7 +66,7 @@ def test_after_a_loss_the_call_ends_as_the_log_has_it() -> None:
         for _ in range(2)
     ]
     assert found == [[], [session]]
-    node.recover(Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], node.missed))
+    node.recover(Survey(Instant(node.clock), [node.seen(one) for one in node.engine.channels], node.missed))
     node.flow()
     assert node.end["finish_reason"] == "caller_disconnects"
     assert node.end["talk_duration"] == 30

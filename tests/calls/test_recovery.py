@@ -360,7 +360,7 @@ def test_a_call_whose_arrival_was_lost_after_a_recovery_is_begun_by_the_next_one
     [arrived] = node.engine.pending
     node.engine.pending.clear()
     assert isinstance(arrived, Arrived)
-    waiting = dataclasses.replace(node._seen(channel), controlled=False, called=arrived.called)
+    waiting = dataclasses.replace(node.seen(channel), controlled=False, called=arrived.called)
     at = Instant(node.clock + 1)
     node.recover(Survey(at, [waiting], [arrived]))
     [session] = node.switch.sessions.values()
@@ -390,7 +390,7 @@ def test_a_call_that_waited_is_placed_as_it_was_dialled(dialled: str) -> None:
     [arrived] = node.engine.pending
     node.engine.pending.clear()
     assert isinstance(arrived, Arrived)
-    waiting = dataclasses.replace(node._seen(channel), controlled=False, called=arrived.called)
+    waiting = dataclasses.replace(node.seen(channel), controlled=False, called=arrived.called)
     at = Instant(node.clock + 1)
     node.recover(Survey(at, [waiting], [arrived]))
     node.recover(Survey(at, [dataclasses.replace(waiting, controlled=True)], [arrived]))
@@ -513,7 +513,7 @@ def test_a_call_that_ended_during_the_recovery_is_not_begun_again() -> None:
     node.at(50)
     customer = node.engine.arrive(a_trunk(), c.number_of(c.TWICE), c.CUSTOMER)
     node.flow_later = list(node.engine.pending)
-    listed = [node._seen(customer)]
+    listed = [node.seen(customer)]
     node.at(52).engine.hang_up(customer)
     node.flow_later = list(node.engine.pending)
     node.engine.pending.clear()
@@ -589,7 +589,7 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
         session = evolved(None, [event for event in events if event.data.get("channel") != target])
         node.switch.restore(session, events)
     at = Instant(T0 + 9)
-    channels = [node._seen(one) for one in node.engine.channels if one != target]
+    channels = [node.seen(one) for one in node.engine.channels if one != target]
     began = TargetStarted(
         target, Instant(at + 0.5), channels[0].channel, node.engine.channels[target].endpoint, None
     )
@@ -607,7 +607,7 @@ def test_a_call_that_rings_during_a_recovery_is_recorded_when_it_is_answered(*, 
     if is_new_process:
         node.kill().restart()
     else:
-        node.recover(Survey(Instant(node.clock), [node._seen(one) for one in node.engine.channels], []))
+        node.recover(Survey(Instant(node.clock), [node.seen(one) for one in node.engine.channels], []))
     node.engine.answer(ring(node))
     node.flow()
     events = next(iter(node.reported.events.values()))
@@ -683,7 +683,7 @@ def test_a_recovery_repeats_a_refusal_that_was_not_carried_out() -> None:
     )
     survey = Survey(
         Instant(node.clock),
-        [*(node._seen(one) for one in node.engine.channels), seen],
+        [*(node.seen(one) for one in node.engine.channels), seen],
         list(node.missed),
     )
     node.recover(survey)

@@ -107,7 +107,7 @@ def test_the_recording_of_an_earlier_message_is_not_that_of_the_next() -> None:
     session.last_message_at = Instant(T0 + 20)  # a second message of the call began its prompt then
     node.engine.pending.clear()
     node.at(22)
-    node.recover(Survey(Instant(node.clock), [node._seen(channel)], [], recordings=ended))
+    node.recover(Survey(Instant(node.clock), [node.seen(channel)], [], recordings=ended))
     assert session.message is not None
     assert isinstance(node.engine.done[-1], PlayFiles)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from trunkline.core.errors import SwitchUnavailable
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import (
     Ended,
+    Survey,
 )
 
 START = {
@@ -153,6 +155,51 @@ def test_an_employee_answers_while_no_switch_is_there(in_log: bool, message: dic
     node.flow()
     [session] = node.switch.sessions.values()
     assert session.talking
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("is_looked_at_again", [True, False])
+@pytest.mark.parametrize("signals", [0, 1, 2])
+@pytest.mark.parametrize("in_log", [True, False])
+@pytest.mark.parametrize("listed", ["rings", "waits for the switch", "with the switch"])
+def test_an_employee_answers_at_any_moment_of_a_recovery(
+    listed: str, in_log: bool, signals: int, is_looked_at_again: bool
+) -> None:
+    """The listing, the log and the signals are of different moments: the contact is called once, and the two talk."""
+    node = Node()
+    asyncio.run(node.switch.command(c.ACCOUNT, "start_employee_call", START))
+    [first] = node.flow().engine.channels
+    node.kill().at(3).engine.answer(first)
+    [answered] = node.engine.pending
+    node.engine.pending.clear()
+    node.missed += [answered] if in_log else []
+    seen = replace(
+        node.seen(first),
+        answered=listed != "rings",
+        ringing=listed == "rings",
+        controlled=listed == "with the switch",
+    )
+    before = len(node.engine.done)
+    node.replace_switch()
+    node.recover(Survey(node.engine.at(), [seen], list(node.missed)))
+    for _ in range(signals):
+        node.switch.handle(answered)
+    node.flow()
+    if is_looked_at_again:
+        reconnect(node.at(4))
+    connects = [one for one in node.engine.done[before:] if isinstance(one, ConnectTargets)]
+    has_come = bool(signals) or is_looked_at_again or listed == "with the switch"
+    assert len(connects) == has_come
+    if not has_come:
+        # It is in Asterisk's dialplan, whose next signal brings it.
+        node.switch.handle(answered)
+        node.flow()
+    node.engine.answer(ring(node))
+    node.flow()
+    [session] = node.switch.sessions.values()
+    assert session.talking
+    [bridge] = {chan.bridge for chan in node.engine.channels.values()}
+    assert bridge is not None
 
 
 @pytest.mark.parametrize("in_log", [True, False])
