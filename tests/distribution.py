@@ -3,7 +3,7 @@
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
 processes begin first, so that no process is left alone with a long one at the end. Calls last as long as they last and leave
-the processors free for most of it: three workers make calls, each further worker takes only tests without real processes,
+the processors free for most of it: four workers make calls, each further worker takes only tests without real processes,
 from the end. A worker with such a test computes at a lower priority, because the sound of calls needs the processors;
 it leaves the session of the others, because Linux shares the processors among sessions first.
 
@@ -30,8 +30,8 @@ _FILE = "groups_file"
 _REAL_PROCESSES = ("engine", "phones", "drill")
 """Marks."""
 
-_WORKERS_FOR_CALLS = 3
-"""How many workers run tests with real processes: two processors of the smallest machine are idle for half of that time."""
+_WORKERS_FOR_CALLS = 4
+"""How many workers run tests with real processes: one of them needs a third of a processor, and waits for its calls else."""
 
 _LOW_PRIORITY = 10
 """Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""

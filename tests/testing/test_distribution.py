@@ -1,4 +1,4 @@
-"""Groups of tests: what shares a product, or a fixture of its module, runs in one process; a third process only computes."""
+"""Groups of tests: what shares a product, or a fixture of its module, runs in one process; a fifth process only computes."""
 
 from __future__ import annotations
 
@@ -94,19 +94,19 @@ def test_a_group_runs_in_one_process_first_and_at_a_higher_priority(tmp_path: Pa
     }
 
 
-def test_only_three_workers_have_real_processes_and_the_fourth_takes_the_rest(tmp_path: Path) -> None:
+def test_only_four_workers_have_real_processes_and_the_fifth_takes_the_rest(tmp_path: Path) -> None:
     _write(tmp_path)
-    ran = _run(tmp_path, "-n", "4")
+    ran = _run(tmp_path, "-n", "5")
     assert len({name for _, name, _ in ran}) == len(ran) == 24
     with_processes = {worker for worker, name, _ in ran if name.startswith(("test_y[", "test_z["))}
-    assert with_processes <= {"gw0", "gw1", "gw2"}
-    assert any(worker == "gw3" for worker, _, _ in ran)
+    assert with_processes <= {"gw0", "gw1", "gw2", "gw3"}
+    assert any(worker == "gw4" for worker, _, _ in ran)
     begun = os.nice(0)
-    assert {int(nice) for worker, _, nice in ran if worker == "gw3"} == {min(begun + 10, 19)}
+    assert {int(nice) for worker, _, nice in ran if worker == "gw4"} == {min(begun + 10, 19)}
 
 
-def test_a_fourth_worker_without_a_test_for_it_stops(tmp_path: Path) -> None:
+def test_a_fifth_worker_without_a_test_for_it_stops(tmp_path: Path) -> None:
     _write(tmp_path)
-    ran = _run(tmp_path, "-n", "4", "-m", "engine")
+    ran = _run(tmp_path, "-n", "5", "-m", "engine")
     assert len(ran) == 12
-    assert {worker for worker, _, _ in ran} <= {"gw0", "gw1", "gw2"}
+    assert {worker for worker, _, _ in ran} <= {"gw0", "gw1", "gw2", "gw3"}
